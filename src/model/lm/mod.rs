@@ -1,0 +1,3 @@
+//! The byte-level language model: weight file, integer step, lanes. Specified in `formats/lm.md`.
+
+pub mod weights;

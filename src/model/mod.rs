@@ -1,0 +1,3 @@
+//! Models: what turns the symbols already seen into probabilities for the next one.
+
+pub mod lm;
