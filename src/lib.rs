@@ -1,6 +1,19 @@
 //! nzip: lossless compression with learned models.
+//!
+//! [`compress`] and [`decompress`] work on slices, [`Encoder`] and [`Decoder`] on streams, and
+//! [`Archive`] reads any part of a compressed file without decoding the rest. The format is specified in
+//! `formats/nzip.md`.
+#![deny(unsafe_code)]
 
+mod codec;
 mod error;
+mod format;
 mod model;
+mod stream;
 
+pub use codec::Codec;
 pub use error::{Error, ErrorKind, Result};
+pub use stream::{
+    Archive, BlockInfo, CodecChoice, DecodeOptions, Decoder, Encoder, Models, Options, StreamInfo,
+    WindowInfo, compress, compress_with, decompress, decompress_with,
+};
