@@ -34,6 +34,9 @@ pub fn validate(header: &BlockHeader) -> Result<Codec> {
         }
         Units::Fixed { .. } => {}
     }
+    if matches!(codec, Codec::Store | Codec::Zstd) && header.model.is_some() {
+        return Err(Error::corrupt(format!("a {} block with a model", codec.name())));
+    }
     let windowed = matches!(header.units, Units::Windows { .. });
     let expected = matches!(codec, Codec::Lm | Codec::Circuit | Codec::Llm);
     if windowed != expected || header.params.is_some() {

@@ -12,11 +12,6 @@ pub fn put(out: &mut Vec<u8>, mut value: u64) {
     out.push(value as u8);
 }
 
-/// How many bytes `value` takes.
-pub fn len(value: u64) -> usize {
-    (64 - (value | 1).leading_zeros() as usize).div_ceil(7)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -28,7 +23,7 @@ mod tests {
             for value in [(1u64 << shift) - 1, 1 << shift, (1 << shift) | 1, u64::MAX >> shift] {
                 let mut out = Vec::new();
                 put(&mut out, value);
-                assert_eq!(out.len(), len(value));
+                assert_eq!(out.len(), (64 - value.leading_zeros().min(63) as usize).div_ceil(7));
                 assert_eq!(Cursor::new(&out).varint("v").unwrap(), value);
             }
         }

@@ -103,7 +103,7 @@ impl Registry {
     }
 }
 
-/// The hash of the built-in model with this id.
+/// The hash of the built-in model with this id, which must be below 128.
 ///
 /// # Errors
 ///
