@@ -1,6 +1,6 @@
 //! nzip: lossless compression with learned models.
 
 mod error;
-mod model;
+pub mod model;
 
 pub use error::{Error, ErrorKind, Result};
