@@ -1,6 +1,9 @@
 //! nzip: lossless compression with learned models.
 
 mod error;
-mod model;
+pub mod model;
 
 pub use error::{Error, ErrorKind, Result};
+
+#[cfg(feature = "train")]
+pub mod train;
