@@ -10,6 +10,8 @@ mod error;
 mod format;
 mod model;
 mod stream;
+#[cfg(feature = "train")]
+pub mod train;
 
 pub use codec::Codec;
 pub use error::{Error, ErrorKind, Result};
