@@ -73,7 +73,7 @@ impl<R: Read> Decoder<R> {
     pub fn with_options(reader: R, options: DecodeOptions) -> Result<Self> {
         Ok(Self {
             sections: Sections::new(reader, options.models, options.memory),
-            pool: Pool::new(options.threads)?,
+            pool: Pool::new(options.threads),
             memory: options.memory,
             hasher: options.verify_hash.then(blake3::Hasher::new),
             ready: VecDeque::new(),
@@ -185,7 +185,7 @@ impl<R: Read> Decoder<R> {
                 error: None,
             });
         }
-        self.pool.run(|| decode_blocks(&mut jobs));
+        self.pool.run(|| decode_blocks(&mut jobs))?;
         let results: Vec<_> = jobs.into_iter().map(|j| (j.raw, j.verified, j.error)).collect();
         for ((mut raw, verified, error), block) in results.into_iter().zip(&batch) {
             raw.truncate(verified);
