@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 struct Counting;
 static NOW: AtomicUsize = AtomicUsize::new(0);
 static PEAK: AtomicUsize = AtomicUsize::new(0);
-/// One measurement at a time.
+/// One test at a time: all of them share the counters.
 static TURN: Mutex<()> = Mutex::new(());
 
 // SAFETY: hands everything to the system allocator and only counts.
@@ -35,7 +35,6 @@ static ALLOCATOR: Counting = Counting;
 
 /// The most bytes that `work` held at a time.
 fn peak<T>(work: impl FnOnce() -> T) -> (T, usize) {
-    let _turn = TURN.lock().unwrap_or_else(|e| e.into_inner());
     let before = NOW.load(Relaxed);
     PEAK.store(before, Relaxed);
     let result = work();
@@ -44,6 +43,7 @@ fn peak<T>(work: impl FnOnce() -> T) -> (T, usize) {
 
 #[test]
 fn absurd_sizes_take_no_memory() {
+    let _turn = TURN.lock().unwrap_or_else(|e| e.into_inner());
     let unit = [&[30u8][..], &[0; 4]].concat();
     let windows = |n: u64| {
         let mut rest = vec![1, 25];
@@ -87,6 +87,7 @@ fn absurd_sizes_take_no_memory() {
 
 #[test]
 fn a_bomb_stays_under_the_cap() {
+    let _turn = TURN.lock().unwrap_or_else(|e| e.into_inner());
     let raw = vec![0; 64 << 20];
     let options = Options::new().codec(CodecChoice::Only(Codec::Zstd)).level(1).block_size(raw.len());
     let packed = nzip::compress_with(&raw, options).unwrap();
@@ -122,6 +123,7 @@ impl Write for Count {
 /// About 20 s; run by CI with `NZIP_SLOW_TESTS=1`.
 #[test]
 fn beyond_four_gib() {
+    let _turn = TURN.lock().unwrap_or_else(|e| e.into_inner());
     if std::env::var_os("NZIP_SLOW_TESTS").is_none() {
         return;
     }

@@ -91,7 +91,9 @@ fn backwards<S: Read + Seek>(source: &mut Source<S>, options: &DecodeOptions) ->
             walk.by_index(source, body_end - trailer.index_len, body_end)?;
         } else {
             while walk.at < body_end {
-                walk.section(source, body_end)?;
+                if !walk.section(source, body_end)? {
+                    return Err(Error::corrupt("a trailer inside the stream"));
+                }
             }
         }
         streams.push(walk.finish(trailer, end)?);
