@@ -170,6 +170,8 @@ fn contradictions_are_corrupt() {
     let mut twice = [header(1, 0), index.clone(), index.clone()].concat();
     twice.extend(trailer(twice.len(), index.len()));
     corrupt(twice, "two indexes");
+    // Walking backwards once looped here.
+    corrupt(stream(&[trailer(14, 0)]), "a trailer inside a stream");
     let unit = [&[12u8][..], &check(b"a")].concat();
     corrupt(stream(&[[block(0, 0, 1, 2, &unit), b"ab".to_vec()].concat()]), "lengths of store");
     let with_model = [&[1u8, 12][..], &check(b"a")].concat();
