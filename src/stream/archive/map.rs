@@ -171,8 +171,7 @@ impl<'a> Walk<'a> {
 
     /// Walks past the section at `at`; false where it is the trailer.
     fn section<S: Read + Seek>(&mut self, source: &mut Source<S>, end: u64) -> Result<bool> {
-        let kind =
-            source.parse(self.at, end, "a section", |b| Ok(crate::format::cursor::Cursor::new(b).u8()?))?;
+        let kind = source.parse(self.at, end, "a section", |b| crate::format::cursor::Cursor::new(b).u8())?;
         let mut raw_len = 0;
         let stored_len = if kind == KIND_BLOCK {
             let (header, len) = source.parse(self.at, end, "a block header", block)?;
