@@ -7,6 +7,8 @@ mod models;
 mod oneshot;
 mod options;
 mod sections;
+#[cfg(test)]
+mod tests;
 
 pub use archive::{Archive, BlockInfo, StreamInfo, WindowInfo};
 pub use decoder::Decoder;
