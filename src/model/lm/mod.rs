@@ -1,4 +1,11 @@
 //! The byte-level language model: weight file, integer step, lanes. Specified in `formats/lm.md`.
 
+mod aligned;
+mod kernel;
 pub mod seeded;
+mod step;
+mod tables;
 pub mod weights;
+
+pub use kernel::Kernel;
+pub use step::{Lanes, MAX_COLUMNS, Model, Timeline, WeightSums};

@@ -1,0 +1,4 @@
+//! Codecs: each joins a model to a coder.
+
+pub mod lm;
+pub mod window;
