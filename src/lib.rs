@@ -1,5 +1,6 @@
 //! nzip: lossless compression with learned models.
 
+pub mod codec;
 pub mod coder;
 mod error;
 pub mod model;
