@@ -3,8 +3,8 @@
 use super::aligned::Aligned;
 #[cfg(target_arch = "x86_64")]
 use super::kernel::Avx2;
-use super::kernel::elementwise::{self as ops, Columns, TREE_NODES};
-use super::kernel::{Activations, GROUP, Kernel, Prepared, Product, Scalar, pair};
+use super::kernel::elementwise::{self as ops, TREE_NODES};
+use super::kernel::{GROUP, Kernel, Ops, Prepared, Scalar, pair};
 use super::weights::{Config, Layer, TableConfig, Weights};
 use crate::error::Result;
 
@@ -78,18 +78,19 @@ impl Model {
         &self.name
     }
 
-    /// Puts the table rows selected by the end of `history` into `column` of the activations.
-    fn embed(&self, history: &[u8], column: usize, stride: usize, act: &mut [i32]) {
+    /// Puts the table rows selected by the end of `history` into a column of the activations.
+    fn embed(&self, history: &[u8], column: usize, act: &mut [Row]) {
         let width = self.config.table_width;
         let mut recent = [0; 8];
         for (recent, &byte) in recent.iter_mut().zip(history.iter().rev()) {
             *recent = byte;
         }
-        let mut slots = act[column..].iter_mut().step_by(stride);
+        let pairs = self.config.tables.len() * width / 2;
+        let mut rows = act[column / GROUP * pairs..][..pairs].iter_mut();
         for (table, entries) in self.config.tables.iter().zip(&self.tables) {
-            let row = &entries[table_row(*table, &recent) * width..][..width];
-            for (entries, slot) in row.chunks_exact(2).zip(&mut slots) {
-                *slot = pair(i32::from(entries[0]), i32::from(entries[1]));
+            let entries = &entries[table_row(*table, &recent) * width..][..width];
+            for (entries, row) in entries.as_chunks::<2>().0.iter().zip(&mut rows) {
+                row[column % GROUP] = pair(i32::from(entries[0]), i32::from(entries[1]));
             }
         }
     }
@@ -108,54 +109,66 @@ fn table_row(table: TableConfig, recent: &[u8; 8]) -> usize {
     (key.wrapping_mul(0x85EB_CA6B) >> (32 - u32::from(table.log2_rows))) as usize
 }
 
-/// Scratch numbers of one pass, `[row][column]`.
+/// The eight columns of a group in one row.
+type Row = [i32; GROUP];
+
+/// Scratch numbers of one pass: `[group of columns][row][column of the group]`.
 #[derive(Debug)]
 struct Workspace {
-    stride: usize,
+    groups: usize,
     /// Residual stream.
     x: Aligned<i32>,
     /// Result of the last product.
     product: Aligned<i32>,
     /// Activations as pairs.
     act: Aligned<i32>,
-    /// Tree of weight sums.
+    /// Trees of weight sums.
     tree: Aligned<i32>,
 }
 
 impl Workspace {
     fn new(config: &Config, columns: usize) -> Result<Self> {
-        let stride = columns.next_multiple_of(GROUP);
+        let groups = columns.div_ceil(GROUP);
         let (d, h, m) = (config.width, config.state, config.hidden);
         let inputs = [config.tables.len() * config.table_width, d, h, m];
         let outputs = [3 * h, d, m, 256];
+        let zeros = |rows: usize| Aligned::zeroed(rows * groups * GROUP);
         Ok(Self {
-            stride,
-            x: Aligned::zeroed(d * stride)?,
-            product: Aligned::zeroed(outputs.into_iter().max().unwrap_or(0) * stride)?,
-            act: Aligned::zeroed(inputs.into_iter().max().unwrap_or(0) / 2 * stride)?,
-            tree: Aligned::zeroed(TREE_NODES * stride)?,
+            groups,
+            x: zeros(d)?,
+            product: zeros(outputs.into_iter().max().unwrap_or(0))?,
+            act: zeros(inputs.into_iter().max().unwrap_or(0) / 2)?,
+            tree: zeros(TREE_NODES)?,
         })
     }
 
     fn weight_sums(&self, column: usize) -> WeightSums<'_> {
-        WeightSums { tree: &self.tree, stride: self.stride, column }
+        let tree = &rows(&self.tree)[column / GROUP * TREE_NODES..][..TREE_NODES];
+        WeightSums { tree: tree.try_into().expect("a whole tree"), column: column % GROUP }
     }
+}
+
+fn rows(data: &[i32]) -> &[Row] {
+    data.as_chunks().0
+}
+
+fn rows_mut(data: &mut [i32]) -> &mut [Row] {
+    data.as_chunks_mut().0
 }
 
 /// The weights of the 256 symbols as sums over common prefixes: node 1 is the whole set, the
 /// children of node n are 2n (next bit 0) and 2n + 1 (next bit 1), node 256 + s is symbol s.
 #[derive(Debug, Clone, Copy)]
 pub struct WeightSums<'a> {
-    tree: &'a [i32],
-    stride: usize,
+    tree: &'a [Row; TREE_NODES],
     column: usize,
 }
 
 impl WeightSums<'_> {
-    /// Sum of the weights below a node, 1..=2^30 + 2^8.
+    /// Sum of the weights below a node (1..=511): 1..=2^30 + 2^8.
     #[inline]
     pub fn sum(&self, node: usize) -> u32 {
-        self.tree[node * self.stride + self.column] as u32
+        self.tree[node][self.column % GROUP] as u32
     }
 
     /// Weight of a symbol, 1..=2^22 + 1.
@@ -175,40 +188,68 @@ enum Along {
 
 /// Runs the network on the embedded inputs in `work.act`; `states` holds one vector per layer.
 #[inline(always)]
-fn forward_with<K: Product>(
+fn forward_with<K: Ops>(
     model: &Model,
     work: &mut Workspace,
     states: &mut [Aligned<i32>],
     count: usize,
     along: Along,
 ) {
-    let Workspace { stride, x, product, act, tree } = work;
-    let columns = Columns { stride: *stride, count };
+    let Workspace { x, product, act, tree, .. } = work;
+    let groups = count.div_ceil(GROUP);
     let (d, h, m) = (model.config.width, model.config.state, model.config.hidden);
-    let multiply = |matrix: &Prepared, act: &[i32], out: &mut [i32]| {
-        K::product(matrix, &Activations { pairs: act, stride: columns.stride, columns: count }, out);
-    };
-    multiply(&model.input, act, product);
+    K::product(&model.input, count, act, product);
     x.fill(0);
-    ops::add(x, product, d, columns);
+    add_product::<K>(x, product, d, groups);
     for (layer, state) in model.layers.iter().zip(states) {
-        ops::norm(x, d, columns, act);
-        multiply(&layer.gates, act, product);
+        norm::<K>(x, d, groups, act);
+        K::product(&layer.gates, count, act, product);
+        let gates = rows(product).chunks_exact(3 * h);
+        let outputs = rows_mut(act).chunks_exact_mut(h / 2);
         match along {
-            Along::Lanes => ops::recur_lanes(product, state, h, columns, act),
-            Along::Time => ops::recur_time(product, state, h, columns, act),
+            Along::Lanes => {
+                let states = rows_mut(state).chunks_exact_mut(h);
+                for ((gates, state), out) in gates.zip(states).zip(outputs).take(groups) {
+                    ops::recur_lanes::<K::V>(gates, state, out);
+                }
+            }
+            Along::Time => {
+                for (group, (gates, out)) in gates.zip(outputs).take(groups).enumerate() {
+                    ops::recur_time::<K::V>(gates, state, (count - group * GROUP).min(GROUP), out);
+                }
+            }
         }
-        multiply(&layer.out, act, product);
-        ops::add(x, product, d, columns);
-        ops::norm(x, d, columns, act);
-        multiply(&layer.up, act, product);
-        ops::squared_relu(product, m, columns, act);
-        multiply(&layer.down, act, product);
-        ops::add(x, product, d, columns);
+        K::product(&layer.out, count, act, product);
+        add_product::<K>(x, product, d, groups);
+        norm::<K>(x, d, groups, act);
+        K::product(&layer.up, count, act, product);
+        for (p, out) in rows(product).chunks_exact(m).zip(rows_mut(act).chunks_exact_mut(m / 2)).take(groups)
+        {
+            ops::squared_relu::<K::V>(p, out);
+        }
+        K::product(&layer.down, count, act, product);
+        add_product::<K>(x, product, d, groups);
     }
-    ops::norm(x, d, columns, act);
-    multiply(&model.head, act, product);
-    ops::weight_tree(product, columns, tree);
+    norm::<K>(x, d, groups, act);
+    K::product(&model.head, count, act, product);
+    for (logits, tree) in
+        rows(product).chunks_exact(256).zip(rows_mut(tree).chunks_exact_mut(TREE_NODES)).take(groups)
+    {
+        ops::weight_tree::<K::V>(logits, tree);
+    }
+}
+
+#[inline(always)]
+fn add_product<K: Ops>(x: &mut [i32], product: &[i32], width: usize, groups: usize) {
+    let len = width * groups;
+    ops::add::<K::V>(&mut rows_mut(x)[..len], &rows(product)[..len]);
+}
+
+#[inline(always)]
+fn norm<K: Ops>(x: &[i32], width: usize, groups: usize, act: &mut [i32]) {
+    for (x, out) in rows(x).chunks_exact(width).zip(rows_mut(act).chunks_exact_mut(width / 2)).take(groups) {
+        ops::norm::<K::V>(x, out);
+    }
 }
 
 /// [`forward_with`], compiled for AVX2.
@@ -256,14 +297,14 @@ impl<'a> Lanes<'a> {
     pub fn new(model: &'a Model, count: usize) -> Result<Self> {
         assert!((1..=MAX_COLUMNS).contains(&count), "{count} lanes");
         let work = Workspace::new(&model.config, count)?;
-        let states = zero_states(&model.config, work.stride)?;
+        let states = zero_states(&model.config, work.groups * GROUP)?;
         Ok(Self { model, work, states, count })
     }
 
     /// Sets what `lane` has seen so far: the raw bytes of its window before the one to be predicted.
     pub fn set_history(&mut self, lane: usize, history: &[u8]) {
         debug_assert!(lane < self.count);
-        self.model.embed(history, lane, self.work.stride, &mut self.work.act);
+        self.model.embed(history, lane, rows_mut(&mut self.work.act));
     }
 
     /// Steps all lanes, each of which has had its history set since the last step.
@@ -278,15 +319,18 @@ impl<'a> Lanes<'a> {
 
     /// The recurrent state of a layer of a lane.
     pub fn state(&self, lane: usize, layer: usize) -> impl Iterator<Item = i32> {
-        self.states[layer][lane..].iter().step_by(self.work.stride).copied()
+        let h = self.model.config.state;
+        rows(&self.states[layer])[lane / GROUP * h..][..h].iter().map(move |row| row[lane % GROUP])
     }
 
     /// Removes a lane; the last one takes its number.
     pub fn swap_remove(&mut self, lane: usize) {
         self.count -= 1;
+        let (h, last) = (self.model.config.state, self.count);
         for state in &mut self.states {
-            for row in state.chunks_exact_mut(self.work.stride) {
-                row[lane] = row[self.count];
+            for r in 0..h {
+                let value = state[(last / GROUP * h + r) * GROUP + last % GROUP];
+                state[(lane / GROUP * h + r) * GROUP + lane % GROUP] = value;
             }
         }
     }
@@ -314,7 +358,7 @@ impl<'a> Timeline<'a> {
 
     /// Most time steps of one pass.
     pub fn max_steps(&self) -> usize {
-        self.work.stride
+        self.work.groups * GROUP
     }
 
     /// Goes to the start of a new window.
@@ -326,7 +370,7 @@ impl<'a> Timeline<'a> {
     /// bytes from the window's start on. All steps before `start` have been run since the reset.
     pub fn run(&mut self, window: &[u8], start: usize, steps: usize) {
         for column in 0..steps {
-            self.model.embed(&window[..start + column], column, self.work.stride, &mut self.work.act);
+            self.model.embed(&window[..start + column], column, rows_mut(&mut self.work.act));
         }
         forward(self.model, &mut self.work, &mut self.states, steps, Along::Time);
     }

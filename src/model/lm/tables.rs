@@ -6,7 +6,7 @@ const EXP2_BYTES: &[u8; 4 * 256] = include_bytes!("../../../formats/tables/exp2.
 /// Q16 of 1 / (1 + 2^-x) for x from -4096 to 4095 in Q8 octaves. Held as 32 bits for vector look-ups.
 pub static SQUASH: [i32; 8192] = squash_table();
 /// 2^(22 - i/256).
-pub static EXP2: [u32; 256] = exp2_table();
+pub static EXP2: [i32; 256] = exp2_table();
 /// Fraction of the binary logarithm in Q8 by the 8 bits after the leading one.
 pub static LOG2: &[u8; 256] = include_bytes!("../../../formats/tables/log2.bin");
 
@@ -20,12 +20,12 @@ const fn squash_table() -> [i32; 8192] {
     table
 }
 
-const fn exp2_table() -> [u32; 256] {
+const fn exp2_table() -> [i32; 256] {
     let mut table = [0; 256];
     let mut i = 0;
     while i < table.len() {
         let b = [EXP2_BYTES[4 * i], EXP2_BYTES[4 * i + 1], EXP2_BYTES[4 * i + 2], EXP2_BYTES[4 * i + 3]];
-        table[i] = u32::from_le_bytes(b);
+        table[i] = i32::from_le_bytes(b);
         i += 1;
     }
     table

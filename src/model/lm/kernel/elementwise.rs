@@ -1,9 +1,11 @@
-//! The parts of the step between the matrix products (`formats/lm.md`, section "Step"), as loops over
-//! whole groups of columns that compilers turn into vector code. Columns beyond those in use hold
-//! anything, so nothing here may panic or depend on what the inputs are.
+//! The parts of the step between the matrix products (`formats/lm.md`, section "Step"), for one group
+//! of columns. Columns beyond those in use hold anything, so nothing here may panic or depend on
+//! what the inputs are.
+//!
+//! Vector operations are called from `inline(always)` functions only, not from closures: they must
+//! end up inside the function that is compiled for the instruction set.
 
-use super::super::tables::{EXP2, squash};
-use super::{GROUP, pair};
+use super::{GROUP, Vector};
 
 /// Largest magnitude of the residual stream (Q12).
 const RESIDUAL_MAX: i32 = (1 << 22) - 1;
@@ -15,191 +17,142 @@ const RELU_MAX: i32 = 1448;
 /// children 2n and 2n + 1, leaf 256 + s is symbol s.
 pub const TREE_NODES: usize = 512;
 
-/// Where the columns of a call lie.
-#[derive(Debug, Clone, Copy)]
-pub struct Columns {
-    /// Distance between rows.
-    pub stride: usize,
-    /// Columns in use, at most `stride`.
-    pub count: usize,
-}
-
-impl Columns {
-    /// First columns of the groups that hold columns in use.
-    #[inline(always)]
-    fn groups(self) -> impl Iterator<Item = usize> {
-        (0..self.count).step_by(GROUP)
-    }
-}
-
-/// The group of columns of a row, as an array.
-#[inline(always)]
-fn group(data: &[i32], at: usize) -> &[i32; GROUP] {
-    data[at..at + GROUP].try_into().expect("a slice of this length")
-}
+type Row = [i32; GROUP];
 
 #[inline(always)]
-fn group_mut(data: &mut [i32], at: usize) -> &mut [i32; GROUP] {
-    (&mut data[at..at + GROUP]).try_into().expect("a slice of this length")
+fn clamp<V: Vector>(x: V, low: i32, high: i32) -> V {
+    x.max(V::splat(low)).min(V::splat(high))
 }
 
-/// `x = clamp(x + p)` for `rows` rows, with the sum as if unbounded.
+/// `x = clamp(x + p)`, with the sum as if unbounded.
 #[inline(always)]
-pub fn add(x: &mut [i32], p: &[i32], rows: usize, columns: Columns) {
-    for r in 0..rows {
-        for c in columns.groups() {
-            let at = r * columns.stride + c;
-            let (x, p) = (group_mut(x, at), group(p, at));
-            for (x, &p) in x.iter_mut().zip(p) {
-                // |x| < 2^22, so that limiting p first changes nothing.
-                *x = (*x + p.clamp(-(1 << 23), 1 << 23)).clamp(-RESIDUAL_MAX, RESIDUAL_MAX);
-            }
-        }
+pub fn add<V: Vector>(x: &mut [Row], p: &[Row]) {
+    for (x, p) in x.iter_mut().zip(p) {
+        // |x| < 2^22, so that limiting p first changes nothing.
+        let p = clamp(V::load(p), -(1 << 23), 1 << 23);
+        clamp(V::load(x).add(p), -RESIDUAL_MAX, RESIDUAL_MAX).store(x);
     }
 }
 
 /// Norm: the rows of `x` over their root mean square per column, in Q10, as activations.
 #[inline(always)]
-pub fn norm(x: &[i32], rows: usize, columns: Columns, out: &mut [i32]) {
-    for c in columns.groups() {
-        let mut squares = [0i64; GROUP];
-        for r in 0..rows {
-            for (sum, &x) in squares.iter_mut().zip(group(x, r * columns.stride + c)) {
-                *sum += i64::from(x) * i64::from(x);
-            }
-        }
-        let scale = squares.map(|sum| norm_scale(sum, rows));
-        for r in (0..rows).step_by(2) {
-            let at = r * columns.stride + c;
-            let (even, odd) = (group(x, at), group(x, at + columns.stride));
-            let out = group_mut(out, r / 2 * columns.stride + c);
-            for i in 0..GROUP {
-                out[i] = pair(normed(even[i], scale[i]), normed(odd[i], scale[i]));
-            }
-        }
+pub fn norm<V: Vector>(x: &[Row], out: &mut [Row]) {
+    let scale = V::load(&V::sum_squares(x).map(|sum| norm_scale(sum, x.len())));
+    for (x, out) in x.as_chunks::<2>().0.iter().zip(out) {
+        normed(&x[0], scale).pair(normed(&x[1], scale)).store(out);
     }
+}
+
+#[inline(always)]
+fn normed<V: Vector>(x: &Row, scale: V) -> V {
+    // The quotient is below 2^16 in magnitude, so its low 32 bits say it all.
+    clamp(V::load(x).mul_shift::<22>(scale), -ACTIVATION_MAX, ACTIVATION_MAX)
 }
 
 /// 2^36 over the root mean square in Q16, from the sum of squares of `rows` Q12 numbers.
 #[inline(always)]
-fn norm_scale(sum: i64, rows: usize) -> i32 {
-    let rms = (sum as u64 * 256 / rows as u64).isqrt();
+fn norm_scale(sum: u64, rows: usize) -> i32 {
+    let rms = (sum * 256 / rows as u64).isqrt();
     ((1u64 << 36) / rms.max(64)) as i32
 }
 
+/// The parts of the gates product: update gate, candidate, output gate.
 #[inline(always)]
-fn normed(x: i32, scale: i32) -> i32 {
-    // The quotient is below 2^16 in magnitude, so a logical shift gives the same low 32 bits.
-    let wide = i64::from(x) * i64::from(scale) + (1 << 21);
-    ((wide as u64 >> 22) as i32).clamp(-ACTIVATION_MAX, ACTIVATION_MAX)
+fn gate_parts(gates: &[Row], rows: usize) -> (&[Row], &[Row], &[Row]) {
+    let (updates, rest) = gates.split_at(rows);
+    let (candidates, outputs) = rest.split_at(rows);
+    (updates, candidates, outputs)
 }
 
-/// One step of a recurrence: the new state and the layer's output.
+/// The state that a candidate asks for (Q20).
 #[inline(always)]
-fn recur(h: i32, update: i32, candidate: i32, output: i32) -> (i32, i32) {
-    let target = candidate.clamp(-ACTIVATION_MAX, ACTIVATION_MAX) << 9;
-    let wide = i64::from(squash(update)) * i64::from(target - h) + (1 << 15);
-    let h = h + (wide as u64 >> 16) as i32;
-    let y = ((h >> 9) * squash(output) + (1 << 15)) >> 16;
-    (h, y)
+fn target<V: Vector>(candidate: &Row) -> V {
+    clamp(V::load(candidate), -ACTIVATION_MAX, ACTIVATION_MAX).shift_left::<9>()
 }
 
-/// The recurrence where every column is a window of its own: `h` is `[rows][stride]`. `gates` holds
-/// update gate, candidate and output gate, `rows` each; the output goes to `out` as activations.
+/// The layer's output (Q11) for a state.
 #[inline(always)]
-pub fn recur_lanes(gates: &[i32], h: &mut [i32], rows: usize, columns: Columns, out: &mut [i32]) {
-    let part = rows * columns.stride;
-    let (updates, rest) = gates.split_at(part);
-    let (candidates, outputs) = rest.split_at(part);
-    for r in (0..rows).step_by(2) {
-        for c in columns.groups() {
-            let mut y = [[0; GROUP]; 2];
-            for (half, y) in y.iter_mut().enumerate() {
-                let at = (r + half) * columns.stride + c;
-                let (a, b, g) = (group(updates, at), group(candidates, at), group(outputs, at));
-                let h = group_mut(h, at);
-                for i in 0..GROUP {
-                    (h[i], y[i]) = recur(h[i], a[i], b[i], g[i]);
-                }
-            }
-            let out = group_mut(out, r / 2 * columns.stride + c);
-            for i in 0..GROUP {
-                out[i] = pair(y[0][i], y[1][i]);
-            }
-        }
+fn output<V: Vector>(h: V, gate: &Row) -> V {
+    let gate = V::load(gate).squash();
+    h.shift_right::<9>().mul(gate).add(V::splat(1 << 15)).shift_right::<16>()
+}
+
+/// The recurrence where every column is a window of its own: `h` holds one row per state. The
+/// output goes to `out` as activations.
+#[inline(always)]
+pub fn recur_lanes<V: Vector>(gates: &[Row], h: &mut [Row], out: &mut [Row]) {
+    let (updates, candidates, outputs) = gate_parts(gates, h.len());
+    for (r, out) in (0..outputs.len()).step_by(2).zip(out) {
+        let even = recur_row::<V>(&updates[r], &candidates[r], &outputs[r], &mut h[r]);
+        let odd = recur_row::<V>(&updates[r + 1], &candidates[r + 1], &outputs[r + 1], &mut h[r + 1]);
+        even.pair(odd).store(out);
     }
 }
 
-/// The recurrence where the columns are successive time steps of one window: `h` has one number per
-/// row and afterwards holds the state after the last column in use.
 #[inline(always)]
-pub fn recur_time(gates: &[i32], h: &mut [i32], rows: usize, columns: Columns, out: &mut [i32]) {
-    let part = rows * columns.stride;
-    let (updates, rest) = gates.split_at(part);
-    let (candidates, outputs) = rest.split_at(part);
-    for r in (0..rows).step_by(2) {
-        let span = |r: usize| r * columns.stride..r * columns.stride + columns.count;
-        let (a0, b0, g0) = (&updates[span(r)], &candidates[span(r)], &outputs[span(r)]);
-        let (a1, b1, g1) = (&updates[span(r + 1)], &candidates[span(r + 1)], &outputs[span(r + 1)]);
-        let out = &mut out[span(r / 2)];
-        let (mut even, mut odd) = (h[r], h[r + 1]);
-        for c in 0..columns.count {
-            let y;
-            let z;
-            (even, y) = recur(even, a0[c], b0[c], g0[c]);
-            (odd, z) = recur(odd, a1[c], b1[c], g1[c]);
-            out[c] = pair(y, z);
-        }
-        (h[r], h[r + 1]) = (even, odd);
+fn recur_row<V: Vector>(update: &Row, candidate: &Row, gate: &Row, h: &mut Row) -> V {
+    let old = V::load(h);
+    let new = old.add(V::load(update).squash().mul_shift::<16>(target::<V>(candidate).sub(old)));
+    new.store(h);
+    output(new, gate)
+}
+
+/// The recurrence where the first `steps` columns are successive time steps of one window: `h` has
+/// one number per state and afterwards is the state after them.
+#[inline(always)]
+pub fn recur_time<V: Vector>(gates: &[Row], h: &mut [i32], steps: usize, out: &mut [Row]) {
+    let (updates, candidates, outputs) = gate_parts(gates, h.len());
+    for (r, out) in (0..outputs.len()).step_by(2).zip(out) {
+        let even = recur_steps::<V>(&updates[r], &candidates[r], &outputs[r], steps, &mut h[r]);
+        let odd =
+            recur_steps::<V>(&updates[r + 1], &candidates[r + 1], &outputs[r + 1], steps, &mut h[r + 1]);
+        even.pair(odd).store(out);
     }
 }
 
-/// Squared rectifier: `rows` rows of `p` as activations.
 #[inline(always)]
-pub fn squared_relu(p: &[i32], rows: usize, columns: Columns, out: &mut [i32]) {
-    let square = |p: i32| {
-        let q = p.clamp(0, RELU_MAX);
-        (q * q + 32) >> 6
-    };
-    for r in (0..rows).step_by(2) {
-        for c in columns.groups() {
-            let at = r * columns.stride + c;
-            let (even, odd) = (group(p, at), group(p, at + columns.stride));
-            let out = group_mut(out, r / 2 * columns.stride + c);
-            for i in 0..GROUP {
-                out[i] = pair(square(even[i]), square(odd[i]));
-            }
-        }
+fn recur_steps<V: Vector>(update: &Row, candidate: &Row, gate: &Row, steps: usize, h: &mut i32) -> V {
+    let (mut weight, mut wanted, mut states) = ([0; GROUP], [0; GROUP], [0; GROUP]);
+    V::load(update).squash().store(&mut weight);
+    target::<V>(candidate).store(&mut wanted);
+    let mut state = *h;
+    for t in 0..GROUP {
+        let change = i64::from(weight[t]) * i64::from(wanted[t] - state) + (1 << 15);
+        state += (change >> 16) as i32;
+        states[t] = state;
+    }
+    *h = states[steps - 1];
+    output(V::load(&states), gate)
+}
+
+/// Squared rectifier, as activations.
+#[inline(always)]
+pub fn squared_relu<V: Vector>(p: &[Row], out: &mut [Row]) {
+    for (p, out) in p.as_chunks::<2>().0.iter().zip(out) {
+        square::<V>(&p[0]).pair(square(&p[1])).store(out);
     }
 }
 
-/// Turns log weights `[256][stride]` (Q8 octaves) into the tree of weight sums
-/// `[TREE_NODES][stride]`; rows 256.. of it are the weights of the symbols.
 #[inline(always)]
-pub fn weight_tree(logits: &[i32], columns: Columns, tree: &mut [i32]) {
-    let stride = columns.stride;
-    for c in columns.groups() {
-        let mut max = [i32::MIN; GROUP];
-        for s in 0..256 {
-            for (max, &l) in max.iter_mut().zip(group(logits, s * stride + c)) {
-                *max = (*max).max(l);
-            }
-        }
-        for s in 0..256 {
-            let l = group(logits, s * stride + c);
-            let weights = group_mut(tree, (256 + s) * stride + c);
-            for i in 0..GROUP {
-                let d = (max[i] as u32).wrapping_sub(l[i] as u32).min(8191);
-                weights[i] = (EXP2[(d & 255) as usize] >> (d >> 8)) as i32 + 1;
-            }
-        }
-        for node in (1..256).rev() {
-            let (left, right) =
-                (*group(tree, 2 * node * stride + c), *group(tree, (2 * node + 1) * stride + c));
-            let sum = group_mut(tree, node * stride + c);
-            for i in 0..GROUP {
-                sum[i] = left[i].wrapping_add(right[i]);
-            }
-        }
+fn square<V: Vector>(p: &Row) -> V {
+    let q = clamp(V::load(p), 0, RELU_MAX);
+    q.mul(q).add(V::splat(32)).shift_right::<6>()
+}
+
+/// Turns log weights (256 rows, Q8 octaves) into the tree of weight sums; its rows 256.. are the
+/// weights of the symbols.
+#[inline(always)]
+pub fn weight_tree<V: Vector>(logits: &[Row], tree: &mut [Row]) {
+    let mut max = V::splat(i32::MIN);
+    for l in logits {
+        max = max.max(V::load(l));
+    }
+    for (l, weight) in logits.iter().zip(&mut tree[256..]) {
+        let d = max.sub(V::load(l)).min_unsigned(V::splat(8191));
+        d.exp2().add(V::splat(1)).store(weight);
+    }
+    for node in (1..256).rev() {
+        let sum = V::load(&tree[2 * node]).add(V::load(&tree[2 * node + 1]));
+        sum.store(&mut tree[node]);
     }
 }

@@ -1,23 +1,27 @@
 //! The inner loops of the step, over *columns*: in decoding a column is a lane, in encoding it is a
-//! time step. Every array is row-major with the columns of one row side by side at a fixed stride, so
-//! that one weight meets many columns.
+//! time step. Columns are held in groups of eight; a group's array is `[row][8]`, so that one
+//! weight meets a vector of columns and no sum ever crosses a vector.
 //!
-//! Matrix products have a scalar reference and an AVX2 version. Everything elementwise is plain
-//! Rust ([`elementwise`]) that is compiled once for each.
+//! What differs between machines is behind [`Vector`] (eight 32-bit numbers) and [`Kernel`]; the
+//! step itself is written once ([`elementwise`]).
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 pub mod elementwise;
 mod scalar;
 
+#[cfg(target_arch = "x86_64")]
+pub use avx2::Avx2;
+pub use scalar::Scalar;
+
 use super::aligned::Aligned;
 use super::weights::Matrix;
 use crate::error::{Error, Result};
 
-/// Columns are handled in groups of this many: one 256-bit register of 32-bit numbers.
+/// Columns of a group: one 256-bit register of 32-bit numbers.
 pub const GROUP: usize = 8;
-/// Columns of a row of weights are padded with zeros to a multiple of this.
-const PAD: usize = 16;
+/// Rows of a matrix are held in blocks of this many, the last one padded with zeros.
+const BLOCK: usize = 8;
 
 /// Which implementation runs. All give the same bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,104 +58,96 @@ impl Kernel {
     }
 }
 
-/// A matrix widened and padded for the kernels.
+/// A matrix widened and laid out for the kernels.
 #[derive(Debug)]
 pub struct Prepared {
     /// Number of outputs.
-    pub rows: usize,
-    /// Number of inputs, even.
-    pub cols: usize,
-    /// Distance between rows of `weights`, a multiple of [`PAD`].
-    stride: usize,
-    weights: Aligned<i16>,
-    /// Bias plus the rounding term of the shift.
-    offset: Vec<i32>,
-    shift: Vec<u8>,
+    rows: usize,
+    /// Number of pairs of inputs.
+    pairs: usize,
+    /// `[block of rows][pair of inputs][row of the block]`, two int16 weights each (see [`pair`]).
+    weights: Aligned<i32>,
+    /// Per row, padded to whole blocks: bias plus the rounding term of the shift.
+    offset: Aligned<i32>,
+    /// Per row, padded to whole blocks, below 32.
+    shift: Aligned<i32>,
 }
 
 impl Prepared {
     /// Widens a matrix that has passed `Weights::check`.
     pub fn new(matrix: &Matrix) -> Result<Self> {
-        let stride = matrix.cols.next_multiple_of(PAD);
-        let mut weights = Aligned::zeroed(matrix.rows * stride)?;
-        for (wide, row) in weights.chunks_exact_mut(stride).zip(matrix.weights.chunks_exact(matrix.cols)) {
-            for (wide, &w) in wide.iter_mut().zip(row) {
-                *wide = i16::from(w);
-            }
-        }
-        let round = |shift: u8| if shift == 0 { 0 } else { 1 << (shift - 1) };
-        let offset = matrix.bias.iter().zip(&matrix.shift).map(|(&b, &s)| b + round(s)).collect();
-        Ok(Self {
+        let padded = matrix.rows.next_multiple_of(BLOCK);
+        let pairs = matrix.cols / 2;
+        let mut prepared = Self {
             rows: matrix.rows,
-            cols: matrix.cols,
-            stride,
-            weights,
-            offset,
-            shift: matrix.shift.clone(),
-        })
+            pairs,
+            weights: Aligned::zeroed(padded * pairs)?,
+            offset: Aligned::zeroed(padded)?,
+            shift: Aligned::zeroed(padded)?,
+        };
+        for (r, row) in matrix.weights.chunks_exact(matrix.cols).enumerate() {
+            let block = &mut prepared.weights[r / BLOCK * BLOCK * pairs..][..BLOCK * pairs];
+            for (slot, w) in block[r % BLOCK..].iter_mut().step_by(BLOCK).zip(row.chunks_exact(2)) {
+                *slot = pair(i32::from(w[0]), i32::from(w[1]));
+            }
+            let shift = matrix.shift[r];
+            let round = if shift == 0 { 0 } else { 1 << (shift - 1) };
+            prepared.offset[r] = matrix.bias[r] + round;
+            prepared.shift[r] = i32::from(shift);
+        }
+        Ok(prepared)
     }
 
-    /// One padded row.
-    fn row(&self, r: usize) -> &[i16] {
-        &self.weights[r * self.stride..][..self.stride]
+    /// Panics unless the slices hold what the kernels read and write without further checks.
+    fn check_sizes(&self, columns: usize, x: &[i32], out: &[i32]) {
+        let groups = columns.div_ceil(GROUP);
+        let padded = self.rows.next_multiple_of(BLOCK);
+        assert!(x.len() >= groups * self.pairs * GROUP && out.len() >= groups * self.rows * GROUP);
+        assert!(self.weights.len() == padded * self.pairs);
+        assert!(self.offset.len() == padded && self.shift.len() == padded);
     }
 }
 
-/// Activations of `columns` columns as the products want them: entry `[k / 2][column]` holds the two
-/// int16 numbers of rows k (low half) and k + 1 (high half).
-pub struct Activations<'a> {
-    /// At least `cols / 2 * stride` entries.
-    pub pairs: &'a [i32],
-    /// Distance between rows, a multiple of [`GROUP`].
-    pub stride: usize,
-    /// Columns that matter; those from there to the next multiple of [`GROUP`] hold anything.
-    pub columns: usize,
-}
-
-/// Two int16 numbers in one entry of [`Activations`].
+/// Two int16 numbers in one entry: an even row in the low half, the next row in the high half.
 #[inline(always)]
 pub fn pair(even: i32, odd: i32) -> i32 {
     (even & 0xFFFF) | (odd << 16)
 }
 
-/// Matrix products, the part of the step that has hand-written vector code.
-pub trait Product {
-    /// `out[r][column] = P(matrix, x)_r` for every column that matters, at the stride of `x`.
-    fn product(matrix: &Prepared, x: &Activations<'_>, out: &mut [i32]);
+/// One instruction set.
+pub trait Ops {
+    /// Its eight numbers.
+    type V: Vector;
+
+    /// `out = P(matrix, x)` for `columns` columns: `x` holds `[group][pair of inputs][8]` as made by
+    /// [`pair`], `out` gets `[group][row][8]`. Columns beyond `columns` get anything.
+    fn product(matrix: &Prepared, columns: usize, x: &[i32], out: &mut [i32]);
 }
 
-/// The scalar reference.
-pub struct Scalar;
-
-impl Product for Scalar {
-    #[inline(always)]
-    fn product(matrix: &Prepared, x: &Activations<'_>, out: &mut [i32]) {
-        check_sizes(matrix, x, out);
-        scalar::product(matrix, x, out);
-    }
-}
-
-/// 256-bit vectors; may only be used from code that runs after [`Kernel::is_supported`].
-#[cfg(target_arch = "x86_64")]
-pub struct Avx2;
-
-#[cfg(target_arch = "x86_64")]
-impl Product for Avx2 {
-    #[inline(always)]
-    fn product(matrix: &Prepared, x: &Activations<'_>, out: &mut [i32]) {
-        check_sizes(matrix, x, out);
-        // SAFETY: this type is only named by `forward`'s AVX2 version, which runs after the
-        // processor was asked for AVX2; the sizes were checked above.
-        unsafe { avx2::product(matrix, x, out) }
-    }
-}
-
-/// Panics unless the slices hold what the kernels read and write without further checks.
-fn check_sizes(matrix: &Prepared, x: &Activations<'_>, out: &[i32]) {
-    assert!(x.stride.is_multiple_of(GROUP) && x.columns <= x.stride);
-    assert!(x.pairs.len() >= matrix.cols / 2 * x.stride);
-    assert!(out.len() >= matrix.rows * x.stride);
-    assert!(matrix.stride >= matrix.cols && matrix.weights.len() == matrix.rows * matrix.stride);
-    assert!(matrix.offset.len() == matrix.rows && matrix.shift.len() == matrix.rows);
-    assert!(matrix.shift.iter().all(|&s| s < 32));
+/// Eight 32-bit numbers. Arithmetic wraps.
+pub trait Vector: Copy {
+    fn load(from: &[i32; GROUP]) -> Self;
+    fn store(self, to: &mut [i32; GROUP]);
+    fn splat(value: i32) -> Self;
+    fn add(self, other: Self) -> Self;
+    fn sub(self, other: Self) -> Self;
+    /// Low 32 bits of the product.
+    fn mul(self, other: Self) -> Self;
+    fn max(self, other: Self) -> Self;
+    fn min(self, other: Self) -> Self;
+    /// Minimum of the numbers taken as unsigned.
+    fn min_unsigned(self, other: Self) -> Self;
+    fn shift_left<const N: i32>(self) -> Self;
+    /// Arithmetic shift.
+    fn shift_right<const N: i32>(self) -> Self;
+    /// [`pair`].
+    fn pair(self, odd: Self) -> Self;
+    /// Low 32 bits of `(self · other + 2^(N - 1)) >> N` with a 64-bit product, 1 <= N <= 32.
+    fn mul_shift<const N: i32>(self, other: Self) -> Self;
+    /// `squash` of every number.
+    fn squash(self) -> Self;
+    /// `EXP2[d & 255] >> (d >> 8)` for d in 0..8192.
+    fn exp2(self) -> Self;
+    /// Sums of the squares of the columns of `rows`; magnitudes below 2^22, at most 2^20 rows.
+    fn sum_squares(rows: &[[i32; GROUP]]) -> [u64; GROUP];
 }
