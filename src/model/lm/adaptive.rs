@@ -19,7 +19,7 @@ const BIAS_INPUT: i32 = 256;
 /// Mixer weights are Q16 and stay within ±4.
 const WEIGHT_MAX: i32 = 1 << 18;
 /// Weight changes are input (Q8) times error (Q16) over 2^this.
-const RATE_SHIFT: u32 = 14;
+const RATE_SHIFT: u32 = 16;
 
 /// Bytes that a match must have in common to be followed.
 const MATCH_MIN: usize = 5;
@@ -48,6 +48,8 @@ pub struct Adaptive {
     contexts: [[u16; 1 << COUNTERS_LOG2]; 2],
     matches: MatchModel,
 }
+
+const _: () = assert!(size_of::<Adaptive>() <= 24 << 10);
 
 /// Everything between a prediction and its update.
 #[derive(Debug, Clone, Copy)]

@@ -73,6 +73,11 @@ impl Model {
         &self.config
     }
 
+    /// The kernel that runs.
+    pub fn kernel(&self) -> Kernel {
+        self.kernel
+    }
+
     /// The BLAKE3 hash of the weight file.
     pub fn name(&self) -> &[u8; 32] {
         &self.name
