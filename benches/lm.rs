@@ -1,5 +1,5 @@
 //! Speed of the language model with random weights of the two shipped shapes.
-//! `cargo bench --bench lm`; with NZIP_BENCH_MODEL and NZIP_BENCH_FILE set, that model on that file in
+//! `cargo bench --bench lm`, or `cargo bench --bench lm -- tiny` for one shape; with NZIP_BENCH_MODEL and NZIP_BENCH_FILE set, that model on that file in
 //! windows of NZIP_BENCH_WINDOW payload bytes instead; with NZIP_SCALAR set, without vector code.
 
 use std::time::Instant;
@@ -48,7 +48,7 @@ fn process_seconds() -> Option<f64> {
 
 fn steps(name: &str, model: &Model) {
     let window: Vec<u8> = (0..4096u32).map(|i| (i.wrapping_mul(2654435761) >> 24) as u8).collect();
-    for columns in [64] {
+    for columns in [1, 4, 8, 16, 32, 64] {
         let mut timeline = Timeline::new(model, columns).unwrap();
         let time = rate(columns, || {
             timeline.run(&window, 100, columns);
@@ -125,9 +125,12 @@ fn main() {
     }
     let kernel = if std::env::var_os("NZIP_SCALAR").is_some() { Kernel::Scalar } else { Kernel::best() };
     for (name, config) in [("base", shape(192, 32, 6)), ("tiny", shape(96, 16, 5))] {
+        if std::env::args().nth(1).is_some_and(|only| !only.starts_with("--") && only != name) {
+            continue;
+        }
         let model = Model::with_kernel(Weights::seeded(config, 1), kernel).unwrap();
         println!("{name}: {} multiply-adds a byte", model.config().multiply_adds());
         steps(name, &model);
-        codec(name, &model, &synthetic(1 << 19), 2048);
+        codec(name, &model, &synthetic(1 << 19), 1024);
     }
 }

@@ -175,7 +175,7 @@ class Adaptive:
         if self.active:
             self.m = min(self.length - 4, 11) if self.length < 16 else 12 + (self.length - 16) // 5
             follow = stretch(self.confidence[self.m]) * (1 if self.match_bit else -1)
-        self.slots = [((key ^ c) * 0x9E3779B1 & MASK32) >> 21 for key in self.keys]
+        self.slots = [2 * (((key ^ c >> 1) * 0x9E3779B1 & MASK32) >> 22) + (c & 1) for key in self.keys]
         counters = [self.counters[i][self.slots[i]] for i in (0, 1)]
         self.inputs = [stretch(q), follow] + [stretch((p << 4 | 15) - 7) for p, _ in counters] + [256]
         s = sum(((a + b) * i) >> 8 for a, b, i in zip(self.by_node[c], self.by_match[self.m], self.inputs))
