@@ -4,11 +4,11 @@
 
 use std::time::Instant;
 
-use nzip::codec::lm::{decode_windows, encode_blocks};
-use nzip::codec::window::{WindowJob, WindowLimits};
-use nzip::model::lm::seeded::SplitMix;
-use nzip::model::lm::weights::{Config, TableConfig, Weights};
-use nzip::model::lm::{Kernel, Lanes, Model, Timeline};
+use nzip::internal::codec::lm::{decode_windows, encode_blocks};
+use nzip::internal::codec::window::{WindowJob, WindowLimits};
+use nzip::internal::model::lm::seeded::SplitMix;
+use nzip::internal::model::lm::weights::{Config, TableConfig, Weights};
+use nzip::internal::model::lm::{Kernel, Lanes, Model, Timeline};
 
 /// The shape of a shipped model.
 fn shape(width: usize, table_width: usize, tables: u8) -> Config {

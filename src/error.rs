@@ -52,6 +52,25 @@ impl Error {
         Self::new(ErrorKind::BadArgument, message)
     }
 
+    pub(crate) fn missing_model(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::MissingModel, message)
+    }
+
+    pub(crate) fn limit(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::LimitExceeded, message)
+    }
+
+    /// Says where it happened.
+    pub(crate) fn within(mut self, place: impl std::fmt::Display) -> Self {
+        self.message = format!("{place}: {}", self.message);
+        self
+    }
+
+    /// The same error once more, for readers that are asked again after a failure.
+    pub(crate) fn again(&self) -> Self {
+        Self::new(self.kind, self.message.clone())
+    }
+
     /// The class of this error.
     pub fn kind(&self) -> ErrorKind {
         self.kind
@@ -59,7 +78,29 @@ impl Error {
 }
 
 impl From<io::Error> for Error {
+    /// Takes out the library's own error where `e` carries one, as those from [`crate::Decoder`] do.
     fn from(e: io::Error) -> Self {
+        if e.get_ref().is_some_and(|inner| inner.is::<Error>()) {
+            if let Some(Ok(inner)) = e.into_inner().map(|inner| inner.downcast::<Error>()) {
+                return *inner;
+            }
+            return Self::new(ErrorKind::Io, "unknown error");
+        }
         Self { kind: ErrorKind::Io, message: e.to_string(), source: Some(e) }
+    }
+}
+
+impl From<Error> for io::Error {
+    fn from(e: Error) -> Self {
+        let kind = match e.kind {
+            ErrorKind::Truncated => io::ErrorKind::UnexpectedEof,
+            ErrorKind::Corrupt => io::ErrorKind::InvalidData,
+            ErrorKind::NewerVersion => io::ErrorKind::Unsupported,
+            ErrorKind::BadArgument => io::ErrorKind::InvalidInput,
+            ErrorKind::MissingModel => io::ErrorKind::NotFound,
+            ErrorKind::LimitExceeded => io::ErrorKind::OutOfMemory,
+            ErrorKind::Io => e.source.as_ref().map_or(io::ErrorKind::Other, io::Error::kind),
+        };
+        io::Error::new(kind, e)
     }
 }

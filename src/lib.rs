@@ -1,8 +1,33 @@
 //! nzip: lossless compression with learned models.
+//!
+//! [`compress`] and [`decompress`] work on slices, [`Encoder`] and [`Decoder`] on streams, and
+//! [`Archive`] reads any part of a compressed file without decoding the rest. The format is specified in
+//! `formats/nzip.md`.
+#![deny(unsafe_code)]
 
-pub mod codec;
-pub mod coder;
+mod codec;
+mod coder;
 mod error;
-pub mod model;
+mod format;
+mod model;
+mod stream;
+#[cfg(feature = "train")]
+pub mod train;
 
+pub use codec::Codec;
 pub use error::{Error, ErrorKind, Result};
+pub use stream::{
+    Archive, BlockInfo, CodecChoice, DecodeOptions, Decoder, Encoder, Models, Options, StreamInfo,
+    WindowInfo, compress, compress_with, decompress, decompress_with,
+};
+
+/// What tests and benchmarks need from below the public interface. No part of it: may change at any time.
+#[doc(hidden)]
+pub mod internal {
+    pub mod codec {
+        pub use crate::codec::{lm, window};
+    }
+    pub mod model {
+        pub use crate::model::lm;
+    }
+}

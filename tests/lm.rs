@@ -2,11 +2,11 @@
 //! same integers, and windows decode to what went in.
 
 use nzip::ErrorKind;
-use nzip::codec::lm::{decode_windows, encode_blocks};
-use nzip::codec::window::{EncodedWindow, WindowJob, WindowLimits};
-use nzip::model::lm::seeded::SplitMix;
-use nzip::model::lm::weights::{Config, TableConfig, Weights};
-use nzip::model::lm::{Kernel, Lanes, MAX_COLUMNS, Model, Timeline, WeightSums};
+use nzip::internal::codec::lm::{decode_windows, encode_blocks};
+use nzip::internal::codec::window::{EncodedWindow, WindowJob, WindowLimits};
+use nzip::internal::model::lm::seeded::SplitMix;
+use nzip::internal::model::lm::weights::{Config, TableConfig, Weights};
+use nzip::internal::model::lm::{Kernel, Lanes, MAX_COLUMNS, Model, Timeline, WeightSums};
 use proptest::prelude::*;
 
 fn config(width: usize, state: usize, hidden: usize, layers: usize) -> Config {

@@ -5,11 +5,11 @@
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use nzip::codec::lm::{decode_windows, encode_blocks};
-use nzip::codec::window::{EncodedWindow, WindowJob, WindowLimits};
-use nzip::model::lm::seeded::SplitMix;
-use nzip::model::lm::weights::{Config, TableConfig, Weights};
-use nzip::model::lm::{Adaptive, Kernel, Lanes, Model};
+use nzip::internal::codec::lm::{decode_windows, encode_blocks};
+use nzip::internal::codec::window::{EncodedWindow, WindowJob, WindowLimits};
+use nzip::internal::model::lm::seeded::SplitMix;
+use nzip::internal::model::lm::weights::{Config, TableConfig, Weights};
+use nzip::internal::model::lm::{Adaptive, Kernel, Lanes, Model};
 
 const LIMITS: WindowLimits = WindowLimits { payload: 256, raw: 400 };
 /// Steps that the trace covers.

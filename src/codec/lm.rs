@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::window::{EncodedWindow, WindowJob, WindowLimits};
+use super::window::{EncodedWindow, WindowCoder, WindowJob, WindowLimits, max_window_raw};
 use crate::coder::range::{BitDecoder, BitEncoder};
 use crate::error::{Error, Result};
 use crate::model::lm::{Adaptive, Lanes, MAX_COLUMNS, Model, Timeline};
@@ -12,6 +12,16 @@ use crate::model::lm::{Adaptive, Lanes, MAX_COLUMNS, Model, Timeline};
 const BYTE_MAX: usize = 24;
 /// Smallest payload size of a window: one raw byte in any state and its termination.
 pub const MIN_PAYLOAD: usize = 16;
+
+impl WindowCoder for Model {
+    fn encode_blocks(&self, blocks: &[&[u8]], limits: WindowLimits) -> Result<Vec<Vec<EncodedWindow>>> {
+        encode_blocks(self, blocks, limits)
+    }
+
+    fn decode_windows(&self, jobs: &mut [WindowJob<'_>]) -> Result<()> {
+        decode_windows(self, jobs)
+    }
+}
 
 /// Cuts every block into windows and codes them. Blocks run in parallel; the bytes do not depend on
 /// how many threads there are.
@@ -29,6 +39,7 @@ pub fn encode_blocks(
             limits.payload, limits.raw
         )));
     }
+    let limits = WindowLimits { raw: limits.raw.min(max_window_raw(limits.payload)), ..limits };
     blocks.par_iter().map(|block| encode_block(model, block, &limits)).collect()
 }
 

@@ -1,4 +1,100 @@
-//! Codecs: each joins a model to a coder.
+//! Codecs: each turns the raw bytes of a block into a payload and back.
 
+pub mod choose;
+pub mod decode;
 pub mod lm;
+pub mod store;
 pub mod window;
+pub mod zstd;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::format::block::Units;
+use window::WindowCoder;
+
+/// How the bytes of a block are coded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+#[repr(u8)]
+pub enum Codec {
+    /// Raw bytes as they are.
+    Store = 0,
+    /// A Zstandard frame.
+    Zstd = 1,
+    /// Small byte-level language model.
+    Lm = 2,
+    /// Context mixing.
+    Mix = 3,
+    /// Probabilistic circuit.
+    Circuit = 4,
+    /// Imported transformer language model.
+    Llm = 5,
+    /// Tensor planes.
+    Tensor = 6,
+}
+
+impl Codec {
+    /// All codecs that have an id.
+    pub const ALL: [Codec; 7] =
+        [Codec::Store, Codec::Zstd, Codec::Lm, Codec::Mix, Codec::Circuit, Codec::Llm, Codec::Tensor];
+
+    /// The id in a block header.
+    pub fn id(self) -> u8 {
+        self as u8
+    }
+
+    /// The codec with this id.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NewerVersion`] for ids that this release does not know.
+    pub fn from_id(id: u8) -> Result<Self> {
+        Self::ALL.into_iter().find(|c| c.id() == id).ok_or_else(|| newer(&format!("codec {id}")))
+    }
+
+    /// The name in reports and on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Codec::Store => "store",
+            Codec::Zstd => "zstd",
+            Codec::Lm => "lm",
+            Codec::Mix => "mix",
+            Codec::Circuit => "circuit",
+            Codec::Llm => "llm",
+            Codec::Tensor => "tensor",
+        }
+    }
+
+    /// The codec with this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|c| c.name() == name)
+    }
+
+    /// The largest raw length that `payload_len` bytes of payload may stand for (`formats/nzip.md`).
+    pub(crate) fn max_raw(self, payload_len: u64) -> u64 {
+        match self {
+            Codec::Store => payload_len,
+            Codec::Zstd => payload_len << 15,
+            _ => u64::MAX,
+        }
+    }
+}
+
+/// A block ready to be written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct EncodedBlock {
+    pub codec: Codec,
+    pub raw_len: u32,
+    /// Hash of the model, where the codec has one.
+    pub model: Option<[u8; 32]>,
+    pub units: Units,
+    pub payload: Vec<u8>,
+}
+
+/// Joins canonical weights to the windowed codec that uses them.
+pub(crate) fn window_coder(codec: Codec, _weights: &[u8]) -> Result<Box<dyn WindowCoder>> {
+    Err(newer(&format!("codec {}", codec.name())))
+}
+
+pub(crate) fn newer(feature: &str) -> Error {
+    Error::new(ErrorKind::NewerVersion, format!("needs a newer nzip ({feature})"))
+}

@@ -1,3 +1,4 @@
-//! Models: what turns the symbols already seen into probabilities for the next one.
+//! Models: what they compute and where their weights are found.
 
 pub mod lm;
+pub mod registry;

@@ -270,6 +270,7 @@ fn forward_avx2(
     forward_with::<Avx2>(model, work, states, count, along);
 }
 
+#[allow(unsafe_code)]
 fn forward(model: &Model, work: &mut Workspace, states: &mut [Aligned<i32>], count: usize, along: Along) {
     match model.kernel {
         Kernel::Scalar => forward_with::<Scalar>(model, work, states, count, along),

@@ -76,6 +76,23 @@ pub struct Weights {
     pub head: Matrix,
 }
 
+impl TableConfig {
+    /// The row that the end of `history` selects; `history` holds at least `order` bytes, zeros standing for those
+    /// before the window's start (`formats/lm.md`, "Row of a table").
+    pub fn row(&self, history: &[u8]) -> usize {
+        let newest_first = history.iter().rev().take(usize::from(self.order));
+        if self.order == 1 {
+            return newest_first.copied().map(usize::from).sum();
+        }
+        let mut k = u32::from(self.order);
+        for &byte in newest_first {
+            k = k.wrapping_add(u32::from(byte)).wrapping_add(1).wrapping_mul(0x9E37_79B1);
+            k ^= k >> 15;
+        }
+        (k.wrapping_mul(0x85EB_CA6B) >> (32 - u32::from(self.log2_rows))) as usize
+    }
+}
+
 /// Largest shape values that a file may declare (see `Config::check`).
 const MAX_SIZE: usize = 1024;
 const MAX_LAYERS: usize = 16;

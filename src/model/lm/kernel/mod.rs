@@ -5,6 +5,8 @@
 //! What differs between machines is behind [`Vector`] (eight 32-bit numbers) and [`Kernel`]; the
 //! step itself is written once ([`elementwise`]).
 
+#![allow(unsafe_code)]
+
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 pub mod elementwise;

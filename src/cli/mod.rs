@@ -1,0 +1,4 @@
+//! The command's verbs, one file each.
+
+#[cfg(feature = "train")]
+pub mod train;

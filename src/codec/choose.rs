@@ -1,0 +1,126 @@
+//! Which codec a block gets. Integer comparisons of sizes only.
+
+use super::window::{WindowCoder, WindowLimits, assemble};
+use super::{Codec, EncodedBlock, store, zstd};
+use crate::error::Result;
+use rayon::prelude::*;
+use std::sync::Arc;
+
+/// The zstd level for each of nzip's levels 1..=9. From the default (6) on it is at least 19, the floor
+/// that the result is measured against.
+const ZSTD_LEVELS: [i32; 9] = [3, 6, 9, 12, 15, 19, 19, 21, 22];
+
+/// The zstd level that goes with a level of 1..=9.
+pub fn zstd_level(level: u8) -> i32 {
+    ZSTD_LEVELS[usize::from(level.clamp(1, 9)) - 1]
+}
+
+/// Codes a chunk with the codecs that need no model.
+pub fn plain(raw: &[u8], level: u8) -> Result<EncodedBlock> {
+    let coded = zstd::encode(raw, zstd_level(level))?;
+    // Comparing before storing saves the copy of blocks that zstd shrinks.
+    if coded.payload.len() + 4 * coded.units.len() < raw.len() + 4 {
+        Ok(coded)
+    } else {
+        Ok(store::encode(raw))
+    }
+}
+
+impl EncodedBlock {
+    /// Bytes on disk, less what all blocks have alike.
+    pub fn cost(&self) -> usize {
+        self.payload.len() + self.units.stored_len()
+    }
+}
+
+/// Codes a chunk with a codec that the caller asked for.
+pub fn forced(raw: &[u8], codec: Codec, level: u8) -> Result<EncodedBlock> {
+    match codec {
+        Codec::Store => Ok(store::encode(raw)),
+        Codec::Zstd => zstd::encode(raw, zstd_level(level)),
+        other => Err(super::newer(&format!("codec {}", other.name()))),
+    }
+}
+
+/// A windowed codec with its model and the sizes of its blocks and windows.
+#[derive(Clone)]
+pub struct Windowed {
+    /// Which codec.
+    pub codec: Codec,
+    /// Hash of the model.
+    pub model: [u8; 32],
+    /// The codec, joined to the model.
+    pub coder: Arc<dyn WindowCoder>,
+    /// Where windows end.
+    pub limits: WindowLimits,
+    /// Raw bytes of a block.
+    pub block: usize,
+}
+
+/// What may be used to code chunks.
+#[derive(Clone)]
+pub struct Plan {
+    /// 1..=9.
+    pub level: u8,
+    /// The only codec allowed, or `None` for the smallest result.
+    pub only: Option<Codec>,
+    /// The windowed codec to use or to try.
+    pub windowed: Option<Windowed>,
+}
+
+impl Plan {
+    /// Codes chunks, in parallel; the blocks of a chunk depend on nothing but the chunk.
+    pub fn encode(&self, chunks: &[&[u8]]) -> Result<Vec<Vec<EncodedBlock>>> {
+        match (&self.windowed, self.only) {
+            (Some(w), Some(_)) => w.encode(chunks),
+            (Some(w), None) => {
+                let windowed = w.encode(chunks)?;
+                let work = chunks.par_iter().zip(windowed);
+                work.map(|(raw, blocks)| self.mix(raw, blocks)).collect()
+            }
+            (None, Some(codec)) => {
+                chunks.par_iter().map(|c| Ok(vec![forced(c, codec, self.level)?])).collect()
+            }
+            (None, None) => chunks.par_iter().map(|c| Ok(vec![plain(c, self.level)?])).collect(),
+        }
+    }
+
+    /// The smaller of one plain block, and windowed blocks with plain runs where those pay.
+    fn mix(&self, raw: &[u8], windowed: Vec<EncodedBlock>) -> Result<Vec<EncodedBlock>> {
+        let whole = plain(raw, self.level)?;
+        let mut parts: Vec<EncodedBlock> = Vec::new();
+        let (mut run, mut at) = (0..0, 0);
+        for block in windowed {
+            let piece = at..at + block.raw_len as usize;
+            at = piece.end;
+            if plain(&raw[piece.clone()], self.level)?.cost() <= block.cost() {
+                run = if run.is_empty() { piece } else { run.start..piece.end };
+                continue;
+            }
+            if !run.is_empty() {
+                parts.push(plain(&raw[std::mem::take(&mut run)], self.level)?);
+            }
+            parts.push(block);
+        }
+        if !run.is_empty() {
+            parts.push(plain(&raw[run], self.level)?);
+        }
+        // What a block costs on top: its header, its place in the index.
+        let total = |blocks: &[EncodedBlock]| blocks.iter().map(|b| b.cost() + 24).sum::<usize>();
+        let whole = vec![whole];
+        Ok(if total(&parts) < total(&whole) { parts } else { whole })
+    }
+}
+
+impl Windowed {
+    fn encode(&self, chunks: &[&[u8]]) -> Result<Vec<Vec<EncodedBlock>>> {
+        let pieces: Vec<&[u8]> = chunks.iter().flat_map(|c| c.chunks(self.block)).collect();
+        let coded = self.coder.encode_blocks(&pieces, self.limits)?;
+        let mut blocks = pieces.iter().zip(coded).map(|(raw, windows)| {
+            let (units, payload) = assemble(raw, windows, self.limits);
+            let (codec, model) = (self.codec, Some(self.model));
+            EncodedBlock { codec, raw_len: raw.len() as u32, model, units, payload }
+        });
+        Ok(chunks.iter().map(|c| blocks.by_ref().take(c.len().div_ceil(self.block)).collect()).collect())
+    }
+}

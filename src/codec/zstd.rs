@@ -1,0 +1,156 @@
+//! `zstd`: the payload is one Zstandard frame without its magic number.
+
+use super::{Codec, EncodedBlock};
+use crate::error::{Error, ErrorKind, Result};
+use crate::format::block::Units;
+use crate::format::checksum::check32;
+use zstd::zstd_safe::{self, CCtx, CParameter, DCtx, DParameter, InBuffer, OutBuffer};
+
+/// The first bytes of every frame; not stored.
+const MAGIC: [u8; 4] = [0x28, 0xB5, 0x2F, 0xFD];
+/// Largest window that a frame may ask for, as log2 of bytes.
+pub const MAX_WINDOW_LOG: u32 = 27;
+/// Check units are at least this large (log2) ...
+const UNIT_LOG2: u32 = 20;
+/// ... and so large that a block has at most this many of them.
+const MAX_UNITS: usize = 8;
+
+/// Compresses bytes into one frame without its magic.
+pub fn compress(raw: &[u8], level: i32) -> Result<Vec<u8>> {
+    let mut ctx = CCtx::try_create().ok_or_else(out_of_memory)?;
+    for parameter in [
+        CParameter::CompressionLevel(level),
+        CParameter::ContentSizeFlag(false),
+        CParameter::ChecksumFlag(false),
+    ] {
+        ctx.set_parameter(parameter).map_err(failed)?;
+    }
+    let mut frame = Vec::new();
+    frame.try_reserve_exact(zstd_safe::compress_bound(raw.len())).map_err(|_| out_of_memory())?;
+    ctx.compress2(&mut frame, raw).map_err(failed)?;
+    debug_assert!(frame.starts_with(&MAGIC));
+    frame.drain(..MAGIC.len());
+    Ok(frame)
+}
+
+/// Codes a block of 1..=2^30 bytes.
+pub fn encode(raw: &[u8], level: i32) -> Result<EncodedBlock> {
+    let log2 = raw.len().div_ceil(MAX_UNITS).next_power_of_two().trailing_zeros().max(UNIT_LOG2);
+    Ok(EncodedBlock {
+        codec: Codec::Zstd,
+        raw_len: raw.len() as u32,
+        model: None,
+        units: Units::Fixed { log2: log2 as u8, checks: raw.chunks(1 << log2).map(check32).collect() },
+        payload: compress(raw, level)?,
+    })
+}
+
+/// Decodes a frame piece by piece.
+pub struct Decoder<'a> {
+    ctx: DCtx<'a>,
+    consumed: usize,
+    ended: bool,
+}
+
+impl Decoder<'_> {
+    /// Starts at the first byte of the frame.
+    pub fn new() -> Result<Self> {
+        let mut ctx = DCtx::try_create().ok_or_else(out_of_memory)?;
+        ctx.set_parameter(DParameter::WindowLogMax(MAX_WINDOW_LOG)).map_err(failed)?;
+        let mut none: [u8; 0] = [];
+        let (mut out, mut input) = (OutBuffer::around(&mut none[..]), InBuffer::around(&MAGIC));
+        ctx.decompress_stream(&mut out, &mut input).map_err(failed)?;
+        Ok(Self { ctx, consumed: 0, ended: false })
+    }
+
+    /// Fills `raw` with the next bytes. `payload` is the same whole frame in every call.
+    pub fn next(&mut self, payload: &[u8], raw: &mut [u8]) -> Result<()> {
+        let mut out = OutBuffer::around(raw);
+        while out.pos() < out.capacity() {
+            if self.ended {
+                return Err(Error::corrupt("the zstd frame ends before the block's raw length"));
+            }
+            self.step(payload, &mut out)?;
+        }
+        Ok(())
+    }
+
+    /// Fails unless the frame ends where the payload ends, without more bytes.
+    pub fn finish(&mut self, payload: &[u8]) -> Result<()> {
+        let mut none: [u8; 0] = [];
+        while !self.ended {
+            self.step(payload, &mut OutBuffer::around(&mut none[..]))?;
+        }
+        if self.consumed != payload.len() {
+            let left = payload.len() - self.consumed;
+            return Err(Error::corrupt(format!("{left} payload bytes after the zstd frame")));
+        }
+        Ok(())
+    }
+
+    fn step(&mut self, payload: &[u8], out: &mut OutBuffer<'_, [u8]>) -> Result<()> {
+        let mut input = InBuffer::around(&payload[self.consumed..]);
+        let before = out.pos();
+        let hint = self.ctx.decompress_stream(out, &mut input).map_err(damaged)?;
+        let moved = input.pos() > 0 || out.pos() > before;
+        self.consumed += input.pos();
+        self.ended = hint == 0;
+        if !moved && !self.ended {
+            return Err(Error::corrupt(
+                "the zstd frame does not end with the block's payload and raw length",
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// Decodes a whole frame into `raw`, which it must fill exactly.
+pub fn decompress(payload: &[u8], raw: &mut [u8]) -> Result<()> {
+    let mut decoder = Decoder::new()?;
+    decoder.next(payload, raw)?;
+    decoder.finish(payload)
+}
+
+fn out_of_memory() -> Error {
+    Error::new(ErrorKind::LimitExceeded, "not enough memory for zstd")
+}
+
+fn failed(code: usize) -> Error {
+    Error::bad_argument(format!("zstd: {}", zstd_safe::get_error_name(code)))
+}
+
+fn damaged(code: usize) -> Error {
+    Error::corrupt(format!("zstd frame: {}", zstd_safe::get_error_name(code)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_pieces() {
+        let raw: Vec<u8> = (0..300_000u32).map(|i| (i.wrapping_mul(i) >> 7) as u8).collect();
+        let frame = compress(&raw, 3).unwrap();
+        for piece in [1000, 4096, 131_072, 300_000] {
+            let mut decoder = Decoder::new().unwrap();
+            let mut out = vec![0xAA; raw.len()];
+            out.chunks_mut(piece).for_each(|p| decoder.next(&frame, p).unwrap());
+            decoder.finish(&frame).unwrap();
+            assert!(out == raw);
+        }
+    }
+
+    #[test]
+    fn wrong_lengths_are_errors() {
+        let raw = vec![5; 100_000];
+        let frame = compress(&raw, 3).unwrap();
+        for len in [0, 1, 99_999, 100_001] {
+            assert!(decompress(&frame, &mut vec![0; len]).is_err(), "{len}");
+        }
+        assert!(decompress(&frame[..frame.len() - 1], &mut vec![0; raw.len()]).is_err());
+        let mut two = frame.clone();
+        two.extend_from_slice(&MAGIC);
+        two.extend_from_slice(&frame);
+        assert!(decompress(&two, &mut vec![0; raw.len()]).is_err());
+    }
+}

@@ -1,0 +1,280 @@
+//! The block header with its unit table.
+
+use super::consts::*;
+use super::cursor::{Cursor, Parsed, in_range};
+use super::{checksum, varint};
+use crate::error::{Error, ErrorKind, Result};
+
+/// One entry of a window table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Window {
+    /// Raw bytes that the window decodes to, 1..=[`MAX_WINDOW_RAW`].
+    pub raw_len: u32,
+    /// Payload bytes of the window; stored only where the table is `sized`.
+    pub payload_len: u32,
+    /// Check value of the raw bytes.
+    pub check: u32,
+}
+
+/// The check units of a block.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Units {
+    /// Units of 2^`log2` raw bytes each (the last may be shorter), decoded in order.
+    Fixed {
+        /// log2 of the unit's raw size.
+        log2: u8,
+        /// One check value per unit.
+        checks: Vec<u32>,
+    },
+    /// Windows, each decodable alone.
+    Windows {
+        /// W, the payload bytes of every window but the last (of the largest, where `sized`).
+        payload: u32,
+        /// Whether payload lengths are stored.
+        sized: bool,
+        /// The windows in order.
+        windows: Vec<Window>,
+    },
+}
+
+/// What a block stores in front of its payload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BlockHeader {
+    /// Codec id.
+    pub codec: u8,
+    /// The writer flushed after this block.
+    pub flushed: bool,
+    /// Raw bytes of the block, 1..=[`MAX_BLOCK_RAW`].
+    pub raw_len: u32,
+    /// Payload bytes of the block.
+    pub payload_len: u32,
+    /// Reference to the model, where the codec has one.
+    pub model: Option<u64>,
+    /// Codec parameters; `None` and empty are different bytes.
+    pub params: Option<Vec<u8>>,
+    /// The check units.
+    pub units: Units,
+}
+
+impl BlockHeader {
+    /// Appends the header.
+    pub fn put(&self, out: &mut Vec<u8>) {
+        let start = out.len();
+        out.extend_from_slice(&[KIND_BLOCK, self.codec, self.flags()]);
+        varint::put(out, self.raw_len.into());
+        varint::put(out, self.payload_len.into());
+        if let Some(model) = self.model {
+            varint::put(out, model);
+        }
+        if let Some(params) = &self.params {
+            varint::put(out, params.len() as u64);
+            out.extend_from_slice(params);
+        }
+        self.units.put(out);
+        checksum::seal(out, start);
+    }
+
+    fn flags(&self) -> u8 {
+        let table = match &self.units {
+            Units::Fixed { .. } => TABLE_FIXED,
+            Units::Windows { sized: false, .. } => TABLE_WINDOWS,
+            Units::Windows { sized: true, .. } => TABLE_SIZED,
+        };
+        let flag = |on: bool, bit: u8| if on { bit } else { 0 };
+        table
+            | flag(self.flushed, FLAG_FLUSHED)
+            | flag(self.model.is_some(), FLAG_MODEL)
+            | flag(self.params.is_some(), FLAG_PARAMS)
+    }
+
+    /// Reads a header that starts with its kind byte, and returns it with its length.
+    ///
+    /// Every relation between the lengths has been checked when this succeeds.
+    pub fn parse(bytes: &[u8]) -> Parsed<(Self, usize)> {
+        let mut c = Cursor::new(bytes);
+        let kind = c.u8()?;
+        debug_assert_eq!(kind, KIND_BLOCK);
+        let (codec, flags) = (c.u8()?, c.u8()?);
+        if flags & !KNOWN_FLAGS != 0 || flags & TABLE_MASK == TABLE_TILES {
+            let found = format!("needs a newer nzip (block flags {flags:#010b})");
+            return Err(Error::new(ErrorKind::NewerVersion, found).into());
+        }
+        let raw_len = c.varint_in("raw length of a block", 1..=MAX_BLOCK_RAW)?;
+        let payload_len = c.varint_in("payload length of a block", 0..=max_payload(raw_len))?;
+        let model = if flags & FLAG_MODEL != 0 {
+            Some(c.varint_in("model reference", 0..=FIRST_STREAM_MODEL + MAX_MODELS - 1)?)
+        } else {
+            None
+        };
+        let params = if flags & FLAG_PARAMS != 0 {
+            let n = c.varint_in("length of codec parameters", 0..=MAX_PARAMS)?;
+            Some(c.take(n as usize)?.to_vec())
+        } else {
+            None
+        };
+        let units = match flags & TABLE_MASK {
+            TABLE_FIXED => Units::parse_fixed(&mut c, raw_len)?,
+            table => Units::parse_windows(&mut c, table == TABLE_SIZED, raw_len, payload_len)?,
+        };
+        checksum::open(&mut c, "block header")?;
+        units.check_totals(raw_len, payload_len)?;
+        let header = Self {
+            codec,
+            flushed: flags & FLAG_FLUSHED != 0,
+            raw_len: raw_len as u32,
+            payload_len: payload_len as u32,
+            model,
+            params,
+            units,
+        };
+        Ok((header, c.pos()))
+    }
+}
+
+impl Units {
+    /// How many units there are.
+    pub fn len(&self) -> usize {
+        match self {
+            Units::Fixed { checks, .. } => checks.len(),
+            Units::Windows { windows, .. } => windows.len(),
+        }
+    }
+
+    /// The raw length and check value of unit `i` of a block of `raw_len` bytes.
+    pub fn unit(&self, i: usize, raw_len: u32) -> (usize, u32) {
+        match self {
+            Units::Fixed { log2, checks } => {
+                let start = (i as u64) << log2;
+                ((u64::from(raw_len) - start).min(1 << log2) as usize, checks[i])
+            }
+            Units::Windows { windows, .. } => (windows[i].raw_len as usize, windows[i].check),
+        }
+    }
+
+    /// Bytes of the unit table on disk.
+    pub fn stored_len(&self) -> usize {
+        let mut out = Vec::new();
+        self.put(&mut out);
+        out.len()
+    }
+
+    fn put(&self, out: &mut Vec<u8>) {
+        match self {
+            Units::Fixed { log2, checks } => {
+                out.push(*log2);
+                checks.iter().for_each(|c| out.extend_from_slice(&c.to_le_bytes()));
+            }
+            Units::Windows { payload, sized, windows } => {
+                varint::put(out, u64::from(payload / 4));
+                varint::put(out, windows.len() as u64);
+                for w in windows {
+                    varint::put(out, w.raw_len.into());
+                    if *sized {
+                        varint::put(out, w.payload_len.into());
+                    }
+                    out.extend_from_slice(&w.check.to_le_bytes());
+                }
+            }
+        }
+    }
+
+    fn parse_fixed(c: &mut Cursor<'_>, raw_len: u64) -> Parsed<Self> {
+        let log2 = c.u8()?;
+        in_range("log2 of the check unit", log2.into(), MIN_UNIT_LOG2.into()..=MAX_UNIT_LOG2.into())?;
+        let count = raw_len.div_ceil(1 << log2) as usize;
+        c.expect(4 * count)?;
+        let checks = (0..count).map(|_| c.u32()).collect::<Parsed<_>>()?;
+        Ok(Units::Fixed { log2, checks })
+    }
+
+    fn parse_windows(c: &mut Cursor<'_>, sized: bool, raw_len: u64, payload_len: u64) -> Parsed<Self> {
+        let payload = 4 * c.varint_in("window size / 4", 1..=MAX_WINDOW_PAYLOAD / 4)?;
+        let count = c.varint_in("number of windows", 1..=raw_len)?;
+        // At least a length and a check value each, so the table cannot be larger than the bytes at hand.
+        c.expect((count as usize).saturating_mul(if sized { 6 } else { 5 }))?;
+        let mut windows = Vec::with_capacity(count as usize);
+        for i in 0..count {
+            let raw_len = c.varint_in("raw length of a window", 1..=MAX_WINDOW_RAW)? as u32;
+            let len = if sized {
+                c.varint_in("payload length of a window", 0..=payload)?
+            } else if i + 1 < count {
+                payload
+            } else {
+                payload_len.saturating_sub(i * payload).min(payload)
+            };
+            windows.push(Window { raw_len, payload_len: len as u32, check: c.u32()? });
+        }
+        Ok(Units::Windows { payload: payload as u32, sized, windows })
+    }
+
+    fn check_totals(&self, raw_len: u64, payload_len: u64) -> Result<()> {
+        let Units::Windows { windows, .. } = self else { return Ok(()) };
+        let raw: u64 = windows.iter().map(|w| u64::from(w.raw_len)).sum();
+        let payload: u64 = windows.iter().map(|w| u64::from(w.payload_len)).sum();
+        in_range("sum of the windows' raw lengths", raw, raw_len..=raw_len)?;
+        in_range("sum of the windows' payload lengths", payload, payload_len..=payload_len)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::cursor::Parse;
+
+    fn samples() -> Vec<BlockHeader> {
+        let base = BlockHeader {
+            codec: 1,
+            flushed: false,
+            raw_len: 5000,
+            payload_len: 1234,
+            model: None,
+            params: None,
+            units: Units::Fixed { log2: 12, checks: vec![7, 0xFFFF_FFFF] },
+        };
+        let window = |raw_len, payload_len| Window { raw_len, payload_len, check: raw_len * 3 };
+        let equal = vec![window(3000, 1000), window(2000, 234)];
+        let sized = vec![window(10, 0), window(4990, 1234)];
+        vec![
+            BlockHeader { flushed: true, params: Some(vec![]), ..base.clone() },
+            BlockHeader {
+                model: Some(3),
+                units: Units::Windows { payload: 1000, sized: false, windows: equal },
+                ..base.clone()
+            },
+            BlockHeader {
+                model: Some(200),
+                params: Some(vec![1, 2, 3]),
+                units: Units::Windows { payload: 2000, sized: true, windows: sized },
+                ..base.clone()
+            },
+            base,
+        ]
+    }
+
+    #[test]
+    fn round_trip_and_cut_anywhere() {
+        for header in samples() {
+            let mut out = Vec::new();
+            header.put(&mut out);
+            assert_eq!(BlockHeader::parse(&out).unwrap(), (header, out.len()));
+            for cut in 0..out.len() {
+                match BlockHeader::parse(&out[..cut]) {
+                    Err(Parse::Need(n)) => assert!(n > cut && n <= out.len()),
+                    other => panic!("{cut}: {other:?}"),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn totals_must_agree() {
+        for mut header in samples() {
+            if let Units::Windows { windows, .. } = &mut header.units {
+                windows[0].raw_len += 1;
+                let mut out = Vec::new();
+                header.put(&mut out);
+                assert!(matches!(BlockHeader::parse(&out), Err(Parse::Bad(_))));
+            }
+        }
+    }
+}

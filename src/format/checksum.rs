@@ -1,0 +1,31 @@
+//! Check values: XXH3-64 for check units and structures, BLAKE3 for whole streams and models.
+
+use super::cursor::{Cursor, Parsed};
+use crate::error::{Error, Result};
+
+/// The low 32 bits of XXH3-64 (seed 0).
+pub fn check32(bytes: &[u8]) -> u32 {
+    xxhash_rust::xxh3::xxh3_64(bytes) as u32
+}
+
+/// Appends the check value of everything from `start` on.
+pub fn seal(out: &mut Vec<u8>, start: usize) {
+    let check = check32(&out[start..]);
+    out.extend_from_slice(&check.to_le_bytes());
+}
+
+/// Reads a check value and compares it with the bytes that the cursor has read so far.
+pub fn open(cursor: &mut Cursor<'_>, what: &str) -> Parsed<()> {
+    let expected = check32(cursor.seen());
+    let found = cursor.u32()?;
+    same(what, found, expected)?;
+    Ok(())
+}
+
+/// Compares the check value that is stored with the one that the bytes give.
+pub fn same(what: &str, stored: u32, computed: u32) -> Result<()> {
+    if stored == computed {
+        return Ok(());
+    }
+    Err(Error::corrupt(format!("{what}: check value {stored:08x} expected, {computed:08x} found")))
+}

@@ -1,0 +1,85 @@
+//! Every constant of the container, in one place.
+
+/// The first bytes of a stream. 0x93 catches 7-bit channels, CR LF and LF text-mode conversion, 0x1A
+/// stops a listing on old systems.
+pub const MAGIC: [u8; 7] = *b"\x93NZ\r\n\x1a\n";
+/// The container version that this code writes, and the newest that it reads.
+pub const VERSION: u8 = 1;
+/// Feature bits that a reader must understand; version 1 defines none.
+pub const KNOWN_MUST_FEATURES: u64 = 0;
+
+/// Section kinds. A kind with the top bit set may be skipped by a reader that does not know it.
+pub const KIND_BLOCK: u8 = 0x01;
+/// A model that later blocks refer to.
+pub const KIND_MODEL: u8 = 0x02;
+/// The index of the stream's sections.
+pub const KIND_INDEX: u8 = 0x03;
+/// The end of the stream.
+pub const KIND_TRAILER: u8 = 0x04;
+/// Kinds at and above this one may be skipped.
+pub const KIND_SKIPPABLE: u8 = 0x80;
+
+/// Block flags, bits 0 and 1: which unit table follows.
+pub const TABLE_MASK: u8 = 0b11;
+/// Check units of a fixed raw size.
+pub const TABLE_FIXED: u8 = 0;
+/// Equal-info windows.
+pub const TABLE_WINDOWS: u8 = 1;
+/// Windows with stored payload lengths (`sized`).
+pub const TABLE_SIZED: u8 = 2;
+/// Reserved for the tiles of tensors.
+pub const TABLE_TILES: u8 = 3;
+/// Block flag: the writer flushed after this block, so a reader should deliver it at once.
+pub const FLAG_FLUSHED: u8 = 1 << 2;
+/// Block flag: a model reference is stored.
+pub const FLAG_MODEL: u8 = 1 << 3;
+/// Block flag: codec parameters are stored.
+pub const FLAG_PARAMS: u8 = 1 << 4;
+/// All flags of version 1.
+pub const KNOWN_FLAGS: u8 = TABLE_MASK | FLAG_FLUSHED | FLAG_MODEL | FLAG_PARAMS;
+
+/// Model references below this are built-in ids; from here on they count the stream's model sections.
+pub const FIRST_STREAM_MODEL: u64 = 128;
+
+/// Largest raw length of a block, in bytes.
+pub const MAX_BLOCK_RAW: u64 = 1 << 30;
+/// Largest length of a block's codec parameters, in bytes.
+pub const MAX_PARAMS: u64 = 1 << 16;
+/// Smallest and largest log2 of a fixed check unit.
+pub const MIN_UNIT_LOG2: u8 = 12;
+/// See [`MIN_UNIT_LOG2`].
+pub const MAX_UNIT_LOG2: u8 = 30;
+/// Largest payload size of a window, in bytes; always a multiple of 4.
+pub const MAX_WINDOW_PAYLOAD: u64 = 1 << 20;
+/// Largest raw length of a window, in bytes.
+pub const MAX_WINDOW_RAW: u64 = 1 << 24;
+/// Largest body of a section other than a block, in bytes.
+pub const MAX_SECTION_BODY: u64 = 1 << 32;
+/// Most model sections in one stream.
+pub const MAX_MODELS: u64 = 1 << 10;
+/// Longest and shortest trailer, in bytes.
+pub const MAX_TRAILER: usize = 26;
+/// See [`MAX_TRAILER`].
+pub const MIN_TRAILER: usize = 8;
+
+/// What `payload_len` may be at most for a given raw length: coders may lose, but only so much.
+pub const fn max_payload(raw_len: u64) -> u64 {
+    2 * raw_len + 65536
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn widths() {
+        assert!(KNOWN_FLAGS.count_ones() == 5 && KNOWN_FLAGS < 1 << 5);
+        assert!(MAX_BLOCK_RAW <= 1 << MAX_UNIT_LOG2, "a unit must be able to hold a block");
+        assert!(max_payload(MAX_BLOCK_RAW) < 1 << 32, "block lengths fit in u32");
+        assert!(MAX_WINDOW_PAYLOAD.is_multiple_of(4) && MAX_WINDOW_PAYLOAD / 4 <= u32::MAX as u64);
+        assert_eq!(MAX_TRAILER, 1 + 10 + 10 + 4 + 1);
+        assert_eq!(MIN_TRAILER, 1 + 1 + 1 + 4 + 1);
+        assert!([KIND_BLOCK, KIND_MODEL, KIND_INDEX, KIND_TRAILER].iter().all(|&k| k < KIND_SKIPPABLE));
+        assert!(MAGIC[0] > 0x7F && MAGIC[3..] == *b"\r\n\x1a\n");
+    }
+}

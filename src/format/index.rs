@@ -1,0 +1,129 @@
+//! The index: where every section of a stream lies, and the hash of its raw bytes.
+
+use super::consts::KIND_INDEX;
+use super::cursor::{Cursor, Parsed};
+use super::{section, varint};
+use crate::error::{Error, ErrorKind, Result};
+
+/// One section before the index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Entry {
+    /// Length of the whole section in bytes, at least 1.
+    pub stored_len: u64,
+    /// Raw bytes of a block; 0 for other sections.
+    pub raw_len: u64,
+}
+
+impl Entry {
+    /// Appends the entry.
+    pub fn put(&self, out: &mut Vec<u8>) {
+        varint::put(out, self.stored_len);
+        varint::put(out, self.raw_len);
+    }
+}
+
+/// Something that later releases add to an index; odd tags must be understood.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// What it is.
+    pub tag: u64,
+    /// Its content.
+    pub bytes: Vec<u8>,
+}
+
+/// What an index stores.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Index {
+    /// All sections between the header and the index.
+    pub entries: Vec<Entry>,
+    /// BLAKE3 of the stream's raw bytes.
+    pub hash: [u8; 32],
+    /// Room for later releases.
+    pub records: Vec<Record>,
+}
+
+impl Index {
+    /// Appends the index section.
+    pub fn put(&self, out: &mut Vec<u8>) {
+        let mut body = Vec::new();
+        varint::put(&mut body, self.entries.len() as u64);
+        self.entries.iter().for_each(|e| e.put(&mut body));
+        body.extend_from_slice(&self.hash);
+        varint::put(&mut body, self.records.len() as u64);
+        for record in &self.records {
+            varint::put(&mut body, record.tag);
+            varint::put(&mut body, record.bytes.len() as u64);
+            body.extend_from_slice(&record.bytes);
+        }
+        section::put(out, KIND_INDEX, &body);
+    }
+
+    /// Reads the body of an index section.
+    pub fn parse(body: &[u8]) -> Result<Self> {
+        let mut c = Cursor::new(body);
+        let index = Self::fields(&mut c).map_err(|e| {
+            let e = e.at_end("the index");
+            // The section's length is known to be right, so an index that needs more contradicts itself.
+            if e.kind() == ErrorKind::Truncated { Error::corrupt(format!("index: {e}")) } else { e }
+        })?;
+        if !c.rest().is_empty() {
+            return Err(Error::corrupt(format!("index: {} bytes too many", c.rest().len())));
+        }
+        match index.records.iter().find(|r| r.tag % 2 == 1) {
+            Some(r) => {
+                let found = format!("needs a newer nzip (index record {})", r.tag);
+                Err(Error::new(ErrorKind::NewerVersion, found))
+            }
+            None => Ok(index),
+        }
+    }
+
+    fn fields(c: &mut Cursor<'_>) -> Parsed<Self> {
+        let count = c.varint("number of index entries")?;
+        c.expect(usize::try_from(count).unwrap_or(usize::MAX).saturating_mul(2))?;
+        let mut entries = Vec::with_capacity(count as usize);
+        for _ in 0..count {
+            let stored_len = c.varint_in("stored length in the index", 1..=1 << 40)?;
+            let raw_len = c.varint_in("raw length in the index", 0..=super::consts::MAX_BLOCK_RAW)?;
+            entries.push(Entry { stored_len, raw_len });
+        }
+        let hash = c.hash()?;
+        let mut records = Vec::new();
+        for _ in 0..c.varint("number of index records")? {
+            let tag = c.varint("tag of an index record")?;
+            let len = c.varint("length of an index record")?;
+            let bytes = c.take(usize::try_from(len).unwrap_or(usize::MAX))?.to_vec();
+            records.push(Record { tag, bytes });
+        }
+        Ok(Self { entries, hash, records })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample(tag: u64) -> Index {
+        Index {
+            entries: vec![Entry { stored_len: 99, raw_len: 12345 }, Entry { stored_len: 300, raw_len: 0 }],
+            hash: [0xA5; 32],
+            records: vec![Record { tag, bytes: vec![1, 2] }],
+        }
+    }
+
+    #[test]
+    fn round_trip() {
+        let mut out = Vec::new();
+        sample(2).put(&mut out);
+        assert_eq!(Index::parse(section::body(&out).unwrap()).unwrap(), sample(2));
+    }
+
+    #[test]
+    fn odd_records_must_be_understood() {
+        let mut out = Vec::new();
+        sample(5).put(&mut out);
+        let e = Index::parse(section::body(&out).unwrap()).unwrap_err();
+        assert_eq!(e.kind(), ErrorKind::NewerVersion);
+        assert!(e.to_string().contains("record 5"));
+    }
+}

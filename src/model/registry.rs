@@ -1,0 +1,181 @@
+//! Where the canonical weights of a model are found, by their BLAKE3 hash.
+//!
+//! Built in, given by the caller, in the user's model folder, or embedded in the stream. Knows no model.
+
+use crate::error::{Error, Result};
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// BLAKE3 of a model's canonical, uncompressed weights.
+pub type Hash = [u8; 32];
+
+/// A model that every nzip of this release or later knows by a one-byte id (`formats/models.md`).
+#[derive(Debug, Clone, Copy)]
+pub struct BuiltIn {
+    /// The id, 1..=127.
+    pub id: u8,
+    /// The name on the command line.
+    pub name: &'static str,
+    /// Its hash.
+    pub hash: Hash,
+    /// The weight file as a `.nz` stream; `None` for a retired model.
+    pub packed: Option<&'static [u8]>,
+}
+
+/// All built-in models, in the order of `formats/models.md`.
+pub const BUILT_IN: &[BuiltIn] = &[];
+
+/// Largest weight file that is read into memory, in bytes.
+const MAX_FILE: u64 = 1 << 31;
+
+/// Unpacks a `.nz` stream; lent by the layer above.
+pub type Unpack = fn(&[u8]) -> Result<Vec<u8>>;
+
+/// Finds weights by hash.
+#[derive(Clone)]
+pub struct Registry {
+    given: HashMap<Hash, Arc<[u8]>>,
+    folders: Vec<PathBuf>,
+    unpack: Unpack,
+}
+
+impl Registry {
+    /// Knows the built-in models and the user's model folders.
+    pub fn new(unpack: Unpack) -> Self {
+        Self { given: HashMap::new(), folders: user_folders(), unpack }
+    }
+
+    /// Adds canonical weights and returns their hash.
+    pub fn add(&mut self, weights: impl Into<Arc<[u8]>>) -> Hash {
+        let weights = weights.into();
+        let hash = *blake3::hash(&weights).as_bytes();
+        self.given.insert(hash, weights);
+        hash
+    }
+
+    /// Adds a weight file: a `.nz` stream or the canonical bytes themselves.
+    ///
+    /// # Errors
+    ///
+    /// Those of reading the file and of unpacking it.
+    pub fn add_file(&mut self, path: &Path) -> Result<Hash> {
+        let weights = self.read(path).map_err(|e| e.within(path.display()))?;
+        Ok(self.add(weights))
+    }
+
+    /// The weights with this hash.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::ErrorKind::MissingModel`] with name and hash; [`crate::ErrorKind::Corrupt`] where a file
+    /// named by this hash holds other bytes.
+    pub fn find(&self, hash: &Hash) -> Result<Arc<[u8]>> {
+        if let Some(weights) = self.given.get(hash) {
+            return Ok(weights.clone());
+        }
+        let built_in = BUILT_IN.iter().find(|m| m.hash == *hash);
+        if let Some(packed) = built_in.and_then(|m| m.packed) {
+            return checked((self.unpack)(packed)?, hash);
+        }
+        for folder in &self.folders {
+            let path = folder.join(format!("{}.nz", hex(hash)));
+            if path.is_file() {
+                return self.read(&path).and_then(|w| checked(w, hash)).map_err(|e| e.within(path.display()));
+            }
+        }
+        let name = built_in.map_or("not built in", |m| m.name);
+        Err(Error::missing_model(format!(
+            "the model {} ({name}) is needed; give its file with --model or put it in the model folder as {}.nz",
+            hex(hash),
+            hex(hash)
+        )))
+    }
+
+    fn read(&self, path: &Path) -> Result<Vec<u8>> {
+        let len = fs::metadata(path)?.len();
+        if len > MAX_FILE {
+            return Err(Error::limit(format!("a weight file of {len} bytes; {MAX_FILE} are allowed")));
+        }
+        let bytes = fs::read(path)?;
+        if bytes.starts_with(&crate::format::consts::MAGIC) { (self.unpack)(&bytes) } else { Ok(bytes) }
+    }
+}
+
+/// The hash of the built-in model with this id, which must be below 128.
+///
+/// # Errors
+///
+/// [`crate::ErrorKind::NewerVersion`] for ids that this release does not list.
+pub fn built_in_hash(id: u8) -> Result<Hash> {
+    let found = BUILT_IN.iter().find(|m| m.id == id).map(|m| m.hash);
+    found.ok_or_else(|| {
+        let message = format!("needs a newer nzip (built-in model {id})");
+        Error::new(crate::error::ErrorKind::NewerVersion, message)
+    })
+}
+
+/// The one-byte id of a built-in model.
+pub fn built_in_id(hash: &Hash) -> Option<u8> {
+    BUILT_IN.iter().find(|m| m.hash == *hash).map(|m| m.id)
+}
+
+/// Lower-case hexadecimal digits.
+pub fn hex(hash: &Hash) -> String {
+    blake3::Hash::from(*hash).to_hex().to_string()
+}
+
+fn checked(weights: Vec<u8>, hash: &Hash) -> Result<Arc<[u8]>> {
+    let found = *blake3::hash(&weights).as_bytes();
+    if found == *hash {
+        return Ok(weights.into());
+    }
+    Err(Error::corrupt(format!("weights with hash {} expected, {} found", hex(hash), hex(&found))))
+}
+
+/// `NZIP_MODELS` if set, and the XDG data folder.
+fn user_folders() -> Vec<PathBuf> {
+    let set = |name| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+    let data = set("XDG_DATA_HOME").or_else(|| Some(set("HOME")?.join(".local/share")));
+    set("NZIP_MODELS").into_iter().chain(data.map(|d| d.join("nzip/models"))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::ErrorKind;
+
+    fn no_unpack(_: &[u8]) -> Result<Vec<u8>> {
+        Err(Error::corrupt("not packed"))
+    }
+
+    #[test]
+    fn given_found_in_a_folder_or_missing() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut registry = Registry::new(no_unpack);
+        registry.folders = vec![folder.path().to_path_buf()];
+        let hash = *blake3::hash(b"weights").as_bytes();
+        let e = registry.find(&hash).unwrap_err();
+        assert_eq!(e.kind(), ErrorKind::MissingModel);
+        assert!(e.to_string().contains(&hex(&hash)));
+
+        let path = folder.path().join(format!("{}.nz", hex(&hash)));
+        fs::write(&path, b"other weights").unwrap();
+        assert_eq!(registry.find(&hash).unwrap_err().kind(), ErrorKind::Corrupt);
+        fs::write(&path, b"weights").unwrap();
+        assert_eq!(&*registry.find(&hash).unwrap(), b"weights");
+
+        registry.folders.clear();
+        assert_eq!(registry.add_file(&path).unwrap(), hash);
+        assert_eq!(&*registry.find(&hash).unwrap(), b"weights");
+    }
+
+    #[test]
+    fn ids_are_unique_and_small() {
+        for (i, m) in BUILT_IN.iter().enumerate() {
+            assert!((1..=127).contains(&m.id));
+            assert!(BUILT_IN[..i].iter().all(|o| o.id != m.id && o.hash != m.hash && o.name != m.name));
+        }
+    }
+}

@@ -1,0 +1,287 @@
+//! Reading any part of a file.
+
+mod info;
+mod map;
+mod source;
+
+pub use info::{BlockInfo, StreamInfo, WindowInfo};
+
+use super::options::{DecodeOptions, Pool};
+use super::{Decoder, options};
+use crate::codec::decode::{BlockJob, decode_blocks, validate};
+use crate::error::{Error, Result};
+use crate::format::block::{BlockHeader, Units};
+use map::{BlockPlace, StreamMap};
+use source::Source;
+use std::fs::File;
+use std::io::{self, Cursor, Read, Seek, SeekFrom};
+use std::ops::Range;
+use std::path::Path;
+
+/// A compressed file of which any part can be read.
+///
+/// ```
+/// use std::io::Cursor;
+/// let packed = nzip::compress(&[7; 100_000], 1)?;
+/// let mut archive = nzip::Archive::new(Cursor::new(packed))?;
+/// assert_eq!(archive.len(), 100_000);
+/// assert_eq!(archive.read_range(50_000..50_004)?, [7; 4]);
+/// # Ok::<(), nzip::Error>(())
+/// ```
+pub struct Archive<S> {
+    source: Source<S>,
+    streams: Vec<StreamMap>,
+    options: DecodeOptions,
+    pool: Pool,
+    decoded: u64,
+}
+
+/// A block of which some units are wanted, with its bytes.
+struct Fetched {
+    stream: usize,
+    number: usize,
+    place: BlockPlace,
+    header: BlockHeader,
+    payload: Vec<u8>,
+    units: Range<usize>,
+}
+
+impl Archive<Cursor<memmap2::Mmap>> {
+    /// Maps a file into memory.
+    ///
+    /// The file must not be cut short while the archive is open: the system ends programs that read
+    /// mapped pages which are gone. Use [`Archive::new`] with a [`File`] where that can happen.
+    ///
+    /// # Errors
+    ///
+    /// Those of opening the file and of [`Archive::new`].
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        Self::open_with(path, DecodeOptions::new())
+    }
+
+    /// Maps a file into memory; with these options.
+    ///
+    /// # Errors
+    ///
+    /// See [`Archive::open`].
+    #[allow(unsafe_code)]
+    pub fn open_with(path: impl AsRef<Path>, options: DecodeOptions) -> Result<Self> {
+        let file = File::open(path)?;
+        // SAFETY: the map is private to this value and read through copies only: nothing holds a
+        // reference into it while its content could be assumed to be constant. Cutting the file short
+        // is documented as the caller's business.
+        let map = unsafe { memmap2::Mmap::map(&file)? };
+        Self::with_options(Cursor::new(map), options)
+    }
+}
+
+impl<S: Read + Seek> Archive<S> {
+    /// Reads the indexes of all streams.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::ErrorKind::Truncated`] where the end is missing, and all others that reading headers and
+    /// indexes can give.
+    pub fn new(source: S) -> Result<Self> {
+        Self::with_options(source, DecodeOptions::new())
+    }
+
+    /// Reads the indexes of all streams; with these options.
+    ///
+    /// # Errors
+    ///
+    /// See [`Archive::new`].
+    pub fn with_options(source: S, options: DecodeOptions) -> Result<Self> {
+        let pool = Pool::new(options.threads)?;
+        let mut source = Source::new(source, options.memory)?;
+        let streams = map::read(&mut source, &options)?;
+        Ok(Self { source, streams, options, pool, decoded: 0 })
+    }
+
+    /// Raw bytes of all streams together.
+    pub fn len(&self) -> u64 {
+        self.streams.last().map_or(0, |s| s.raw_start + s.raw_len)
+    }
+
+    /// Whether there are no raw bytes.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Bytes of the compressed file.
+    pub fn stored_len(&self) -> u64 {
+        self.source.len()
+    }
+
+    /// How many raw bytes have been decoded so far by [`Archive::read_range`]: what the ranges cost.
+    pub fn decoded_bytes(&self) -> u64 {
+        self.decoded
+    }
+
+    /// The raw bytes of a range.
+    ///
+    /// Only the windows that it touches are decoded, or its blocks up to the range's end for codecs
+    /// without windows.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::ErrorKind::BadArgument`] for a range outside of the content,
+    /// [`crate::ErrorKind::LimitExceeded`] for one larger than the memory cap, and all that decoding can
+    /// give.
+    pub fn read_range(&mut self, range: Range<u64>) -> Result<Vec<u8>> {
+        if range.start > range.end || range.end > self.len() {
+            let (Range { start, end }, len) = (range, self.len());
+            return Err(Error::bad_argument(format!("range {start}..{end} of {len} bytes")));
+        }
+        let len = range.end - range.start;
+        if len > self.options.memory {
+            let cap = self.options.memory;
+            return Err(Error::limit(format!("a range of {len} bytes; the cap is {cap}")));
+        }
+        let mut out = Vec::new();
+        out.try_reserve_exact(len as usize)
+            .map_err(|_| Error::limit(format!("no memory for {len} bytes")))?;
+        let wanted = self.blocks_of(&range);
+        let mut at = 0;
+        while at < wanted.len() {
+            let (mut batch, mut raw) = (Vec::new(), 0);
+            while at < wanted.len() && (batch.is_empty() || raw < self.batch_bytes()) {
+                let fetched = self.fetch(wanted[at], &range)?;
+                raw += u64::from(fetched.header.raw_len);
+                batch.push(fetched);
+                at += 1;
+            }
+            self.decode(&batch, &range, &mut out)?;
+        }
+        Ok(out)
+    }
+
+    /// Decodes everything and verifies check values, structure and the hashes of all streams. Returns
+    /// the number of raw bytes.
+    ///
+    /// # Errors
+    ///
+    /// The first thing that is wrong.
+    pub fn verify(&mut self) -> Result<u64> {
+        let options = self.options.clone().verify_hash(true);
+        let reader = self.source.inner();
+        reader.seek(SeekFrom::Start(0))?;
+        Ok(io::copy(&mut Decoder::with_options(reader, options)?, &mut io::sink())?)
+    }
+
+    fn batch_bytes(&self) -> u64 {
+        (self.pool.threads() as u64 * options::CHUNK as u64).min(self.options.memory / 4)
+    }
+
+    /// Stream and number of every block that the range touches.
+    fn blocks_of(&self, range: &Range<u64>) -> Vec<(usize, usize)> {
+        let mut wanted = Vec::new();
+        for (s, stream) in self.streams.iter().enumerate() {
+            let first = stream.blocks.partition_point(|b| b.raw_end() <= range.start);
+            let touched = stream.blocks[first..].iter().take_while(|b| b.raw_start < range.end);
+            wanted.extend((first..first + touched.count()).map(|b| (s, b)));
+        }
+        if range.is_empty() { Vec::new() } else { wanted }
+    }
+
+    fn header(&mut self, stream: usize, number: usize) -> Result<(BlockHeader, u64)> {
+        let place = self.streams[stream].blocks[number];
+        let place_name = |e: Error| e.within(place_name(stream, number, &place));
+        let (header, len) = self
+            .source
+            .parse(place.offset, place.offset + place.stored_len, "a block header", map::block)
+            .map_err(place_name)?;
+        let stored = len as u64 + u64::from(header.payload_len);
+        if stored != place.stored_len || u64::from(header.raw_len) != place.raw_len {
+            let found = header.raw_len;
+            return Err(place_name(Error::corrupt(format!(
+                "the index says {} raw bytes in {}, the block {found} in {stored}",
+                place.raw_len, place.stored_len
+            ))));
+        }
+        Ok((header, place.offset + len as u64))
+    }
+
+    fn fetch(&mut self, (stream, number): (usize, usize), range: &Range<u64>) -> Result<Fetched> {
+        let (header, payload_at) = self.header(stream, number)?;
+        let place = self.streams[stream].blocks[number];
+        let within = |e: Error| e.within(place_name(stream, number, &place));
+        validate(&header).map_err(within)?;
+        let wanted =
+            range.start.saturating_sub(place.raw_start)..range.end.min(place.raw_end()) - place.raw_start;
+        let (units, payload) = parts(&header, wanted);
+        let prefix = units.end as u64 * u64::from(header.units.unit(0, header.raw_len).0 as u32);
+        if matches!(header.units, Units::Fixed { .. }) && prefix > self.options.memory.saturating_mul(2) {
+            let cap = self.options.memory;
+            return Err(within(Error::limit(format!("{prefix} bytes to decode; the cap is {cap}"))));
+        }
+        let start = payload_at + payload.start;
+        let payload = self.source.read(start, payload.end - payload.start).map_err(within)?;
+        Ok(Fetched { stream, number, place, header, payload, units })
+    }
+
+    fn decode(&mut self, batch: &[Fetched], range: &Range<u64>, out: &mut Vec<u8>) -> Result<()> {
+        let mut jobs = Vec::with_capacity(batch.len());
+        for f in batch {
+            let within = |e: Error| e.within(place_name(f.stream, f.number, &f.place));
+            let windowed = matches!(f.header.units, Units::Windows { .. });
+            let models = &self.streams[f.stream].models;
+            let codec = validate(&f.header).map_err(within)?;
+            let coder = windowed.then(|| models.coder(codec, f.header.model)).transpose().map_err(within)?;
+            jobs.push(BlockJob {
+                header: &f.header,
+                codec,
+                coder,
+                payload: &f.payload,
+                units: f.units.clone(),
+                raw: Vec::new(),
+                verified: 0,
+                error: None,
+            });
+        }
+        self.pool.run(|| decode_blocks(&mut jobs));
+        for (job, f) in jobs.into_iter().zip(batch) {
+            self.decoded += job.raw.len() as u64;
+            let skipped: u64 = (0..job.decoded_units().start).map(|i| unit_len(&f.header, i)).sum();
+            if let Some(e) = job.error {
+                return Err(e.within(place_name(f.stream, f.number, &f.place)));
+            }
+            let base = f.place.raw_start + skipped;
+            let from = range.start.saturating_sub(base) as usize;
+            let to = (range.end.min(f.place.raw_end()) - base) as usize;
+            out.extend_from_slice(&job.raw[from..to]);
+        }
+        Ok(())
+    }
+}
+
+fn place_name(stream: usize, number: usize, place: &BlockPlace) -> String {
+    format!("stream {stream}, block {number} (raw offset {}, offset {})", place.raw_start, place.offset)
+}
+
+fn unit_len(header: &BlockHeader, i: usize) -> u64 {
+    header.units.unit(i, header.raw_len).0 as u64
+}
+
+/// The units that hold the raw range of a block, and the part of the payload that they need.
+fn parts(header: &BlockHeader, range: Range<u64>) -> (Range<usize>, Range<u64>) {
+    let Units::Windows { windows, .. } = &header.units else {
+        let unit = unit_len(header, 0);
+        let units = (range.start / unit) as usize..range.end.div_ceil(unit) as usize;
+        return (units, 0..header.payload_len.into());
+    };
+    let (mut raw, mut payload) = (0u64, 0u64);
+    let (mut units, mut bytes) = (0..0, 0..0);
+    for (i, w) in windows.iter().enumerate() {
+        let next = raw + u64::from(w.raw_len);
+        if next <= range.start {
+            (units.start, bytes.start) = (i + 1, payload + u64::from(w.payload_len));
+        }
+        payload += u64::from(w.payload_len);
+        if raw < range.end {
+            (units.end, bytes.end) = (i + 1, payload);
+        }
+        raw = next;
+    }
+    (units, bytes)
+}

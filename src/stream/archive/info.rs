@@ -1,0 +1,149 @@
+//! What a file consists of.
+
+use super::Archive;
+use crate::codec::Codec;
+use crate::error::Result;
+use crate::format::block::Units;
+use std::io::{Read, Seek};
+
+/// A stream of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StreamInfo {
+    /// Offset in the file.
+    pub offset: u64,
+    /// Bytes in the file.
+    pub stored_len: u64,
+    /// Bytes of them that are the index; 0 where there is none.
+    pub index_len: u64,
+    /// Bytes of them that are embedded models.
+    pub embedded_len: u64,
+    /// Offset of its first raw byte in the whole content.
+    pub raw_start: u64,
+    /// Raw bytes.
+    pub raw_len: u64,
+    /// BLAKE3 of the raw bytes, where the stream has it.
+    pub hash: Option<[u8; 32]>,
+    /// Number of blocks.
+    pub blocks: usize,
+}
+
+/// A block of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct BlockInfo {
+    /// Number of the stream that it belongs to.
+    pub stream: usize,
+    /// Offset in the file.
+    pub offset: u64,
+    /// Bytes in the file, header included.
+    pub stored_len: u64,
+    /// Offset of its first raw byte in the whole content.
+    pub raw_start: u64,
+    /// Raw bytes.
+    pub raw_len: u64,
+    /// Payload bytes.
+    pub payload_len: u64,
+    /// Codec id as stored.
+    pub codec_id: u8,
+    /// The codec, where this release knows it.
+    pub codec: Option<Codec>,
+    /// Hash of the model, where the block names one that this release can resolve.
+    pub model: Option<[u8; 32]>,
+    /// The writer flushed after this block.
+    pub flushed: bool,
+    /// W, for windowed codecs.
+    pub window: Option<u32>,
+    /// Whether payload lengths are stored.
+    pub sized: bool,
+    /// Windows, or check units of codecs without windows.
+    pub units: Vec<WindowInfo>,
+}
+
+/// A window or check unit of a block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct WindowInfo {
+    /// Offset of its first raw byte in the whole content.
+    pub raw_start: u64,
+    /// Raw bytes.
+    pub raw_len: u64,
+    /// Payload bytes, for windows.
+    pub payload_len: Option<u64>,
+    /// Low 32 bits of XXH3-64 of the raw bytes.
+    pub check: u32,
+}
+
+impl<S: Read + Seek> Archive<S> {
+    /// The streams of the file.
+    pub fn streams(&self) -> Vec<StreamInfo> {
+        let info = |s: &super::map::StreamMap| StreamInfo {
+            offset: s.offset,
+            stored_len: s.stored_len,
+            index_len: s.index_len,
+            embedded_len: s.embedded,
+            raw_start: s.raw_start,
+            raw_len: s.raw_len,
+            hash: s.hash,
+            blocks: s.blocks.len(),
+        };
+        self.streams.iter().map(info).collect()
+    }
+
+    /// Number of blocks in all streams.
+    pub fn block_count(&self) -> usize {
+        self.streams.iter().map(|s| s.blocks.len()).sum()
+    }
+
+    /// Block `number`, counted through all streams from 0; `None` past the last one.
+    ///
+    /// # Errors
+    ///
+    /// Those of reading the block's header.
+    pub fn block(&mut self, number: usize) -> Result<Option<BlockInfo>> {
+        let mut number = number;
+        for stream in 0..self.streams.len() {
+            let count = self.streams[stream].blocks.len();
+            if number < count {
+                return self.block_info(stream, number).map(Some);
+            }
+            number -= count;
+        }
+        Ok(None)
+    }
+
+    fn block_info(&mut self, stream: usize, number: usize) -> Result<BlockInfo> {
+        let place = self.streams[stream].blocks[number];
+        let (header, _) = self.header(stream, number)?;
+        let (window, sized) = match &header.units {
+            Units::Windows { payload, sized, .. } => (Some(*payload), *sized),
+            Units::Fixed { .. } => (None, false),
+        };
+        let mut raw_start = place.raw_start;
+        let units = (0..header.units.len()).map(|i| {
+            let (len, check) = header.units.unit(i, header.raw_len);
+            let payload_len = match &header.units {
+                Units::Windows { windows, .. } => Some(windows[i].payload_len.into()),
+                Units::Fixed { .. } => None,
+            };
+            let info = WindowInfo { raw_start, raw_len: len as u64, payload_len, check };
+            raw_start += len as u64;
+            info
+        });
+        Ok(BlockInfo {
+            stream,
+            offset: place.offset,
+            stored_len: place.stored_len,
+            raw_start: place.raw_start,
+            raw_len: place.raw_len,
+            payload_len: header.payload_len.into(),
+            codec_id: header.codec,
+            codec: Codec::from_id(header.codec).ok(),
+            model: header.model.and_then(|m| self.streams[stream].models.hash(m).ok()),
+            flushed: header.flushed,
+            window,
+            sized,
+            units: units.collect(),
+        })
+    }
+}

@@ -1,0 +1,75 @@
+//! Bytes at an offset.
+
+use crate::codec::decode::resize;
+use crate::error::{Error, Result};
+use crate::format::cursor::{Parse, Parsed};
+use std::io::{Read, Seek, SeekFrom};
+
+/// Bytes read at first where a structure's length is not known.
+const GUESS: u64 = 4096;
+
+/// A seekable reader whose length is known.
+pub(super) struct Source<S> {
+    inner: S,
+    len: u64,
+    memory: u64,
+}
+
+impl<S: Read + Seek> Source<S> {
+    pub(super) fn new(mut inner: S, memory: u64) -> Result<Self> {
+        let len = inner.seek(SeekFrom::End(0))?;
+        Ok(Self { inner, len, memory })
+    }
+
+    pub(super) fn len(&self) -> u64 {
+        self.len
+    }
+
+    pub(super) fn inner(&mut self) -> &mut S {
+        &mut self.inner
+    }
+
+    /// `len` bytes from `offset` on.
+    pub(super) fn read(&mut self, offset: u64, len: u64) -> Result<Vec<u8>> {
+        let end = offset.checked_add(len).filter(|&end| end <= self.len);
+        if end.is_none() {
+            let all = self.len;
+            return Err(Error::truncated(format!(
+                "{len} bytes expected at offset {offset}, the file ends at {all}"
+            )));
+        }
+        if len > self.memory {
+            return Err(Error::limit(format!("{len} bytes to read; the cap is {}", self.memory)));
+        }
+        let mut bytes = Vec::new();
+        resize(&mut bytes, len as usize)?;
+        self.inner.seek(SeekFrom::Start(offset))?;
+        self.inner.read_exact(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// Parses a structure that starts at `offset` and must end before `end`.
+    pub(super) fn parse<T>(
+        &mut self,
+        offset: u64,
+        end: u64,
+        what: &str,
+        parser: impl Fn(&[u8]) -> Parsed<T>,
+    ) -> Result<T> {
+        let room = end.min(self.len).saturating_sub(offset);
+        let mut len = room.min(GUESS);
+        loop {
+            let bytes = self.read(offset, len)?;
+            match parser(&bytes) {
+                Ok(value) => return Ok(value),
+                Err(Parse::Bad(e)) => return Err(e),
+                Err(Parse::Need(n)) if n as u64 > room => {
+                    return Err(Error::truncated(format!(
+                        "{what} at offset {offset}: {n} bytes needed, {room} left"
+                    )));
+                }
+                Err(Parse::Need(n)) => len = (n as u64).max(2 * len).min(room),
+            }
+        }
+    }
+}

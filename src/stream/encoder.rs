@@ -1,0 +1,225 @@
+//! Writing a stream.
+
+use super::options::{CHUNK, CodecChoice, Options, Pool, WINDOW_RAW, WINDOWED_BLOCK};
+use crate::codec::choose::{Plan, Windowed};
+use crate::codec::window::WindowLimits;
+use crate::codec::{Codec, EncodedBlock};
+use crate::error::{Error, Result};
+use crate::format::block::BlockHeader;
+use crate::format::consts::FIRST_STREAM_MODEL;
+use crate::format::header::Header;
+use crate::format::index::{Entry, Index};
+use crate::format::section::ModelSection;
+use crate::format::trailer::Trailer;
+use crate::model::registry::{Hash, built_in_id};
+use std::io::{self, Write};
+
+/// Compresses what is written to it and writes one stream to `W`, never seeking.
+///
+/// `flush` ends a block, so that everything written so far can be read; [`Encoder::finish`] must be
+/// called at the end: a stream whose encoder was dropped reads as truncated.
+///
+/// ```
+/// use std::io::Write;
+/// let mut encoder = nzip::Encoder::new(Vec::new());
+/// encoder.write_all(b"a line\n")?;
+/// let packed = encoder.finish()?;
+/// assert_eq!(nzip::decompress(&packed)?, b"a line\n");
+/// # Ok::<(), nzip::Error>(())
+/// ```
+pub struct Encoder<W: Write> {
+    out: Out<W>,
+    pool: Pool,
+    plan: Plan,
+    options: Options,
+    chunk: usize,
+    batch: usize,
+    raw: Vec<u8>,
+    hasher: blake3::Hasher,
+    failed: bool,
+}
+
+/// The writer, and what has been written to it.
+struct Out<W> {
+    writer: W,
+    written: u64,
+    entries: Vec<Entry>,
+    models: Vec<Hash>,
+}
+
+impl<W: Write> Encoder<W> {
+    /// An encoder with the default options.
+    pub fn new(writer: W) -> Self {
+        Self::with_options(writer, Options::new()).expect("the default options are in range")
+    }
+
+    /// An encoder with these options.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::ErrorKind::BadArgument`] for options out of range, and those of finding the model.
+    pub fn with_options(writer: W, options: Options) -> Result<Self> {
+        options.check()?;
+        let pool = Pool::new(options.threads)?;
+        let plan = plan(&options)?;
+        let chunk = chunk_len(&options, &plan);
+        let by_memory = usize::try_from(options.memory / 8 / chunk as u64).unwrap_or(usize::MAX);
+        let batch = chunk * pool.threads().min(by_memory).max(1);
+        let out = Out { writer, written: 0, entries: Vec::new(), models: Vec::new() };
+        let hasher = blake3::Hasher::new();
+        Ok(Self { out, pool, plan, options, chunk, batch, raw: Vec::new(), hasher, failed: false })
+    }
+
+    /// Writes what is left, the index and the trailer, and gives the writer back.
+    ///
+    /// # Errors
+    ///
+    /// Those of the writer.
+    pub fn finish(mut self) -> Result<W> {
+        self.encode(self.raw.len(), false)?;
+        self.out.start()?;
+        let blocks = self.out.entries.iter().filter(|e| e.raw_len > 0).count();
+        let body_len = self.out.written;
+        let mut index_len = 0;
+        if blocks > 1 || self.options.content_hash {
+            let entries = std::mem::take(&mut self.out.entries);
+            let index = Index { entries, hash: *self.hasher.finalize().as_bytes(), records: Vec::new() };
+            let mut bytes = Vec::new();
+            index.put(&mut bytes);
+            index_len = bytes.len() as u64;
+            self.out.write(&bytes)?;
+        }
+        let mut bytes = Vec::new();
+        Trailer { body_len: body_len + index_len, index_len }.put(&mut bytes);
+        self.out.write(&bytes)?;
+        self.out.writer.flush()?;
+        Ok(self.out.writer)
+    }
+
+    /// Codes the first `len` bytes of `raw` and writes their blocks.
+    fn encode(&mut self, len: usize, flush: bool) -> Result<()> {
+        if self.failed {
+            return Err(Error::bad_argument("this encoder has failed before"));
+        }
+        if len == 0 {
+            return Ok(());
+        }
+        self.failed = true;
+        let raw = &self.raw[..len];
+        let chunks: Vec<&[u8]> = raw.chunks(self.chunk).collect();
+        let (plan, hasher) = (&self.plan, &mut self.hasher);
+        let (blocks, _) = self.pool.run(move || rayon::join(|| plan.encode(&chunks), || hasher.update(raw)));
+        let blocks: Vec<EncodedBlock> = blocks?.into_iter().flatten().collect();
+        let last = blocks.len() - 1;
+        self.out.start()?;
+        for (i, block) in blocks.into_iter().enumerate() {
+            self.out.block(block, flush && i == last, &self.options)?;
+        }
+        self.raw.drain(..len);
+        self.failed = false;
+        Ok(())
+    }
+}
+
+impl<W: Write> Write for Encoder<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let room = self.batch - self.raw.len().min(self.batch);
+        let n = bytes.len().min(room.max(1));
+        self.raw.extend_from_slice(&bytes[..n]);
+        if self.raw.len() >= self.batch {
+            self.encode(self.batch, false)?;
+        }
+        Ok(n)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.encode(self.raw.len(), true)?;
+        self.out.writer.flush()
+    }
+}
+
+impl<W: Write> Out<W> {
+    fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        self.writer.write_all(bytes)?;
+        self.written += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Writes the header, unless it has been.
+    fn start(&mut self) -> Result<()> {
+        if self.written > 0 {
+            return Ok(());
+        }
+        let mut bytes = Vec::new();
+        Header::default().put(&mut bytes);
+        self.write(&bytes)
+    }
+
+    fn block(&mut self, block: EncodedBlock, flushed: bool, options: &Options) -> Result<()> {
+        let model = block.model.map(|hash| self.reference(hash, options)).transpose()?;
+        let header = BlockHeader {
+            codec: block.codec.id(),
+            flushed,
+            raw_len: block.raw_len,
+            payload_len: block.payload.len() as u32,
+            model,
+            params: None,
+            units: block.units,
+        };
+        let mut bytes = Vec::new();
+        header.put(&mut bytes);
+        let stored_len = (bytes.len() + block.payload.len()) as u64;
+        self.write(&bytes)?;
+        self.write(&block.payload)?;
+        self.entries.push(Entry { stored_len, raw_len: block.raw_len.into() });
+        Ok(())
+    }
+
+    /// How blocks refer to a model; writes a model section where the stream has none for it yet.
+    fn reference(&mut self, hash: Hash, options: &Options) -> Result<u64> {
+        if let Some(id) = built_in_id(&hash).filter(|_| !options.embed_model) {
+            return Ok(id.into());
+        }
+        if let Some(i) = self.models.iter().position(|m| *m == hash) {
+            return Ok(FIRST_STREAM_MODEL + i as u64);
+        }
+        let mut embedded = None;
+        if options.embed_model {
+            let weights = options.models.find(&hash)?;
+            embedded = Some((weights.len() as u64, crate::codec::zstd::compress(&weights, 19)?));
+        }
+        let mut bytes = Vec::new();
+        ModelSection { hash, embedded }.put(&mut bytes);
+        self.write(&bytes)?;
+        self.entries.push(Entry { stored_len: bytes.len() as u64, raw_len: 0 });
+        self.models.push(hash);
+        Ok(FIRST_STREAM_MODEL + self.models.len() as u64 - 1)
+    }
+}
+
+fn plan(options: &Options) -> Result<Plan> {
+    let only = match options.codec {
+        CodecChoice::Auto => None,
+        CodecChoice::Only(codec) => Some(codec),
+    };
+    let codec = only.unwrap_or(Codec::Lm);
+    let windowed = match options.model {
+        Some(model) if matches!(codec, Codec::Lm | Codec::Circuit | Codec::Llm) => Some(Windowed {
+            codec,
+            model,
+            coder: options.models.coder(codec, &model)?,
+            limits: WindowLimits { payload: options.window, raw: WINDOW_RAW },
+            block: options.block.map_or(WINDOWED_BLOCK, |b| b.min(CHUNK)),
+        }),
+        _ => None,
+    };
+    Ok(Plan { level: options.level, only, windowed })
+}
+
+/// The unit of work: it must not depend on threads or memory, since blocks end where it ends.
+fn chunk_len(options: &Options, plan: &Plan) -> usize {
+    match &plan.windowed {
+        Some(w) => CHUNK / w.block * w.block,
+        None => options.block.unwrap_or(CHUNK),
+    }
+}

@@ -1,0 +1,16 @@
+//! Streams: writing, reading front to back, reading at random.
+
+mod archive;
+mod decoder;
+mod encoder;
+mod models;
+mod oneshot;
+mod options;
+mod sections;
+
+pub use archive::{Archive, BlockInfo, StreamInfo, WindowInfo};
+pub use decoder::Decoder;
+pub use encoder::Encoder;
+pub use models::Models;
+pub use oneshot::{compress, compress_with, decompress, decompress_with};
+pub use options::{CodecChoice, DecodeOptions, Options};

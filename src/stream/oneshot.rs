@@ -1,0 +1,57 @@
+//! Slices in, vectors out.
+
+use super::{DecodeOptions, Decoder, Encoder, Options};
+use crate::error::Result;
+use std::io::{Read, Write};
+
+/// Compresses `raw` with the default options and this level (1..=9).
+///
+/// ```
+/// let packed = nzip::compress(b"to be or not to be", 6)?;
+/// assert_eq!(nzip::decompress(&packed)?, b"to be or not to be");
+/// # Ok::<(), nzip::Error>(())
+/// ```
+///
+/// # Errors
+///
+/// [`crate::ErrorKind::BadArgument`] for a level out of range.
+pub fn compress(raw: &[u8], level: u8) -> Result<Vec<u8>> {
+    compress_with(raw, Options::new().level(level))
+}
+
+/// Compresses `raw`.
+///
+/// # Errors
+///
+/// [`crate::ErrorKind::BadArgument`] for options out of range, and those of finding the model.
+pub fn compress_with(raw: &[u8], options: Options) -> Result<Vec<u8>> {
+    let mut encoder = Encoder::with_options(Vec::new(), options)?;
+    encoder.write_all(raw)?;
+    encoder.finish()
+}
+
+/// Decompresses all streams in `packed`.
+///
+/// # Errors
+///
+/// See [`crate::ErrorKind`]. The whole result is held in memory: use [`Decoder`] for input that is not
+/// trusted.
+pub fn decompress(packed: &[u8]) -> Result<Vec<u8>> {
+    decompress_with(packed, DecodeOptions::new())
+}
+
+/// Decompresses all streams in `packed`.
+///
+/// # Errors
+///
+/// See [`decompress`].
+pub fn decompress_with(packed: &[u8], options: DecodeOptions) -> Result<Vec<u8>> {
+    let mut raw = Vec::new();
+    Decoder::with_options(packed, options)?.read_to_end(&mut raw)?;
+    Ok(raw)
+}
+
+/// What model files are unpacked with.
+pub(super) fn unpack(packed: &[u8]) -> Result<Vec<u8>> {
+    decompress_with(packed, DecodeOptions::new().threads(1).verify_hash(true))
+}

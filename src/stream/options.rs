@@ -1,0 +1,222 @@
+//! What a caller can choose.
+
+use super::models::Models;
+use crate::codec::Codec;
+use crate::error::{Error, Result};
+use crate::model::registry::Hash;
+
+/// Raw bytes of a block of the codecs without windows, and of the chunks that `auto` looks at.
+pub(super) const CHUNK: usize = 16 << 20;
+/// Default raw bytes of a block of windows.
+pub(super) const WINDOWED_BLOCK: usize = 256 << 10;
+/// Default R: most raw bytes of a window.
+pub(super) const WINDOW_RAW: usize = 256 << 10;
+/// Default W: payload bytes of a window.
+const WINDOW_PAYLOAD: usize = 16 << 10;
+/// Default memory cap in bytes.
+const MEMORY: u64 = 1 << 30;
+
+/// Which codecs an encoder may use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum CodecChoice {
+    /// Whatever gives the smallest block; never larger than `zstd` or `store`.
+    #[default]
+    Auto,
+    /// This one, even where it does not pay.
+    Only(Codec),
+}
+
+/// How to compress. The defaults suit a file.
+///
+/// ```
+/// use nzip::{Codec, CodecChoice, Options};
+/// let options = Options::new().level(9).codec(CodecChoice::Only(Codec::Zstd)).threads(1);
+/// # let _ = options;
+/// ```
+#[derive(Clone)]
+pub struct Options {
+    pub(super) level: u8,
+    pub(super) codec: CodecChoice,
+    pub(super) window: usize,
+    pub(super) threads: usize,
+    pub(super) memory: u64,
+    pub(super) model: Option<Hash>,
+    pub(super) models: Models,
+    pub(super) embed_model: bool,
+    pub(super) block: Option<usize>,
+    pub(super) content_hash: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            level: 6,
+            codec: CodecChoice::Auto,
+            window: WINDOW_PAYLOAD,
+            threads: 0,
+            memory: MEMORY,
+            model: None,
+            models: Models::new(),
+            embed_model: false,
+            block: None,
+            content_hash: false,
+        }
+    }
+}
+
+impl Options {
+    /// The defaults: level 6, automatic choice of codecs, all cores.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// How hard to try, 1 (fast) to 9 (small); 6 by default.
+    pub fn level(mut self, level: u8) -> Self {
+        self.level = level;
+        self
+    }
+
+    /// Which codecs to use.
+    pub fn codec(mut self, codec: CodecChoice) -> Self {
+        self.codec = codec;
+        self
+    }
+
+    /// W, the payload bytes of a window: a multiple of 4 in 64..=2^20.
+    pub fn window(mut self, bytes: usize) -> Self {
+        self.window = bytes;
+        self
+    }
+
+    /// How many threads to use; 0 means one per core. The output does not depend on it.
+    pub fn threads(mut self, threads: usize) -> Self {
+        self.threads = threads;
+        self
+    }
+
+    /// Most memory to use, in bytes (approximate); 1 GiB by default.
+    pub fn memory(mut self, bytes: u64) -> Self {
+        self.memory = bytes;
+        self
+    }
+
+    /// The model of windowed codecs, by the hash of its weights; it must be among `models`.
+    pub fn model(mut self, hash: [u8; 32]) -> Self {
+        self.model = Some(hash);
+        self
+    }
+
+    /// Where models are found.
+    pub fn models(mut self, models: Models) -> Self {
+        self.models = models;
+        self
+    }
+
+    /// Whether to put the model into the stream, so that it decodes anywhere.
+    pub fn embed_model(mut self, embed: bool) -> Self {
+        self.embed_model = embed;
+        self
+    }
+
+    /// Raw bytes of a block, 4 KiB to 1 GiB. By default 16 MiB, or 256 KiB for windowed codecs.
+    pub fn block_size(mut self, bytes: usize) -> Self {
+        self.block = Some(bytes);
+        self
+    }
+
+    /// Whether a stream of one block gets an index with the BLAKE3 of its content too (42 bytes or so);
+    /// longer streams always have it.
+    pub fn content_hash(mut self, always: bool) -> Self {
+        self.content_hash = always;
+        self
+    }
+
+    pub(super) fn check(&self) -> Result<()> {
+        let bad = |what: &str, range: &str, found: usize| {
+            Err(Error::bad_argument(format!("{what}: {range} expected, {found} given")))
+        };
+        if !(1..=9).contains(&self.level) {
+            return bad("level", "1..=9", self.level.into());
+        }
+        if !(64..=1 << 20).contains(&self.window) || !self.window.is_multiple_of(4) {
+            return bad("window size", "a multiple of 4 in 64..=1048576", self.window);
+        }
+        match self.block {
+            Some(block) if !(4096..=1 << 30).contains(&block) => {
+                bad("block size", "4096..=1073741824", block)
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// How to decompress.
+#[derive(Clone)]
+pub struct DecodeOptions {
+    pub(super) threads: usize,
+    pub(super) memory: u64,
+    pub(super) models: Models,
+    pub(super) verify_hash: bool,
+}
+
+impl Default for DecodeOptions {
+    fn default() -> Self {
+        Self { threads: 0, memory: MEMORY, models: Models::new(), verify_hash: false }
+    }
+}
+
+impl DecodeOptions {
+    /// The defaults: all cores, 1 GiB of memory, check values verified, stream hashes not.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// How many threads to use; 0 means one per core.
+    pub fn threads(mut self, threads: usize) -> Self {
+        self.threads = threads;
+        self
+    }
+
+    /// Most memory to use, in bytes (approximate). Streams that need more are refused.
+    pub fn memory(mut self, bytes: u64) -> Self {
+        self.memory = bytes;
+        self
+    }
+
+    /// Where models are found.
+    pub fn models(mut self, models: Models) -> Self {
+        self.models = models;
+        self
+    }
+
+    /// Whether to verify the BLAKE3 of every stream besides the check values.
+    pub fn verify_hash(mut self, verify: bool) -> Self {
+        self.verify_hash = verify;
+        self
+    }
+}
+
+/// A thread pool of the wanted size; `None` for the global one.
+pub(super) struct Pool(Option<rayon::ThreadPool>);
+
+impl Pool {
+    pub(super) fn new(threads: usize) -> Result<Self> {
+        if threads == 0 {
+            return Ok(Self(None));
+        }
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+        pool.map(|p| Self(Some(p))).map_err(|e| Error::bad_argument(format!("{threads} threads: {e}")))
+    }
+
+    pub(super) fn threads(&self) -> usize {
+        self.0.as_ref().map_or_else(rayon::current_num_threads, rayon::ThreadPool::current_num_threads)
+    }
+
+    pub(super) fn run<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        match &self.0 {
+            Some(pool) => pool.install(work),
+            None => work(),
+        }
+    }
+}
