@@ -2,6 +2,7 @@
 
 pub mod choose;
 pub mod decode;
+pub mod lm;
 pub mod store;
 pub mod window;
 pub mod zstd;
