@@ -155,7 +155,7 @@ class Stream:
             demand(raw_length <= 32768 * payload_length, "zstd block too short")
             raw = unzstd(payload, raw_length)
         else:
-            network = lm.Network(self.weights(reference))
+            network = lm.Model(self.weights(reference))
             raw = b"".join(lm.decode_window(network, payload[a:b], length) for length, (a, b), _ in units)
         at = 0
         for k, (length, _, wanted) in enumerate(units):
