@@ -16,6 +16,6 @@ pub mod train;
 pub use codec::Codec;
 pub use error::{Error, ErrorKind, Result};
 pub use stream::{
-    Archive, BlockInfo, CodecChoice, DecodeOptions, Decoder, Encoder, Models, Options, StreamInfo,
+    Archive, BlockInfo, CodecChoice, DecodeOptions, Decoder, Encoder, ModelInfo, Models, Options, StreamInfo,
     WindowInfo, compress, compress_with, decompress, decompress_with,
 };

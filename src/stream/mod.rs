@@ -8,6 +8,7 @@ mod oneshot;
 mod options;
 mod sections;
 
+pub use crate::model::registry::ModelInfo;
 pub use archive::{Archive, BlockInfo, StreamInfo, WindowInfo};
 pub use decoder::Decoder;
 pub use encoder::Encoder;

@@ -13,7 +13,8 @@ fn vars(net: &Network) -> Vec<(String, &Var)> {
     let mut all: Vec<(String, &Var)> =
         vec![("input".into(), &net.input), ("head".into(), &net.head), ("head_bias".into(), &net.head_bias)];
     for (i, l) in net.layers.iter().enumerate() {
-        let parts = [("gates", &l.gates), ("bias", &l.bias), ("out", &l.out), ("up", &l.up), ("down", &l.down)];
+        let parts =
+            [("gates", &l.gates), ("bias", &l.bias), ("out", &l.out), ("up", &l.up), ("down", &l.down)];
         all.extend(parts.map(|(name, var)| (format!("{i}.{name}"), var)));
     }
     all

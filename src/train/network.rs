@@ -96,7 +96,11 @@ impl Network {
         }
         let head = quantize::from_matrix(&w.head, |_| quantize::HEAD);
         Ok(Self {
-            tables: w.tables.iter().map(|t| t.iter().map(|&v| f32::from(v) / TABLE_SCALE).collect()).collect(),
+            tables: w
+                .tables
+                .iter()
+                .map(|t| t.iter().map(|&v| f32::from(v) / TABLE_SCALE).collect())
+                .collect(),
             input: var(quantize::from_matrix(&w.input, |_| quantize::INPUT), c.width, w.input.cols)?,
             layers,
             head_bias: Var::from_vec(head.1.clone(), 256, &Device::Cpu)?,
@@ -112,7 +116,9 @@ impl Network {
         let mut layers = Vec::new();
         for l in &self.layers {
             layers.push(Layer {
-                gates: quantize::to_matrix(&rows(&l.gates)?, c.width, &rows(&l.bias)?, |r| gate_scheme(c.state, r)),
+                gates: quantize::to_matrix(&rows(&l.gates)?, c.width, &rows(&l.bias)?, |r| {
+                    gate_scheme(c.state, r)
+                }),
                 out: quantize::to_matrix(&rows(&l.out)?, c.state, &[], |_| quantize::OUT),
                 up: quantize::to_matrix(&rows(&l.up)?, c.width, &[], |_| quantize::UP),
                 down: quantize::to_matrix(&rows(&l.down)?, c.hidden, &[], |_| quantize::DOWN),
@@ -121,9 +127,13 @@ impl Network {
         Ok(Weights {
             config: c.clone(),
             tables: self.tables.iter().map(|t| t.iter().map(|&v| table_entry(v) as i8).collect()).collect(),
-            input: quantize::to_matrix(&rows(&self.input)?, c.tables.len() * c.table_width, &[], |_| quantize::INPUT),
+            input: quantize::to_matrix(&rows(&self.input)?, c.tables.len() * c.table_width, &[], |_| {
+                quantize::INPUT
+            }),
             layers,
-            head: quantize::to_matrix(&rows(&self.head)?, c.width, &rows(&self.head_bias)?, |_| quantize::HEAD),
+            head: quantize::to_matrix(&rows(&self.head)?, c.width, &rows(&self.head_bias)?, |_| {
+                quantize::HEAD
+            }),
         })
     }
 
@@ -159,7 +169,13 @@ impl Network {
     }
 
     /// Mean cross-entropy in nats over all segments; `carry` is replaced by the states after the last byte.
-    pub fn loss(&self, segments: &[Segment<'_>], look: &Lookup, carry: &mut Carry, quantised: bool) -> Result<Tensor> {
+    pub fn loss(
+        &self,
+        segments: &[Segment<'_>],
+        look: &Lookup,
+        carry: &mut Carry,
+        quantised: bool,
+    ) -> Result<Tensor> {
         let lanes = segments.len();
         let matrix = |w: &Var, scheme: &dyn Fn(usize) -> RowScheme| -> Result<Tensor> {
             let w = if quantised { straight_through(w, scheme)? } else { w.as_tensor().clone() };
@@ -167,7 +183,8 @@ impl Network {
         };
         let mut x = look.entries.matmul(&matrix(&self.input, &|_| quantize::INPUT)?)?;
         for (l, state) in self.layers.iter().zip(carry.iter_mut()) {
-            let gates = x.apply_op1(RmsNorm)?.matmul(&matrix(&l.gates, &|r| gate_scheme(self.config.state, r))?)?;
+            let gates =
+                x.apply_op1(RmsNorm)?.matmul(&matrix(&l.gates, &|r| gate_scheme(self.config.state, r))?)?;
             let states = States::default();
             let recurrence = Recurrence { lanes, state: self.config.state, states: Arc::clone(&states) };
             let y = gates.apply_op3(l.bias.as_tensor(), state, recurrence)?;
@@ -210,6 +227,7 @@ fn straight_through(w: &Var, scheme: &dyn Fn(usize) -> RowScheme) -> Result<Tens
 fn last_states(states: &States, lanes: usize, state: usize) -> Result<Tensor> {
     let all = states.lock().expect("no panic while held");
     let per_lane = all.len() / lanes;
-    let last: Vec<f32> = (1..=lanes).flat_map(|l| all[l * per_lane - state..l * per_lane].iter().copied()).collect();
+    let last: Vec<f32> =
+        (1..=lanes).flat_map(|l| all[l * per_lane - state..l * per_lane].iter().copied()).collect();
     Ok(Tensor::from_vec(last, (lanes, state), &Device::Cpu)?)
 }

@@ -25,7 +25,8 @@ fn exp(x: f32) -> f32 {
     let t = (x * std::f32::consts::LOG2_E).clamp(-126.0, 126.0);
     let whole = (t + 12_582_912.0) - 12_582_912.0;
     let f = t - whole;
-    let p = 1.0 + f * (0.693_147_2 + f * (0.240_226_5 + f * (0.055_504_1 + f * (0.009_618_1 + f * 0.001_333_4))));
+    let p =
+        1.0 + f * (0.693_147_2 + f * (0.240_226_5 + f * (0.055_504_1 + f * (0.009_618_1 + f * 0.001_333_4))));
     p * f32::from_bits(((whole as i32 + 127) as u32) << 23)
 }
 
@@ -269,7 +270,13 @@ impl CustomOp2 for CrossEntropy {
         "cross-entropy"
     }
 
-    fn cpu_fwd(&self, s1: &CpuStorage, l1: &Layout, s2: &CpuStorage, l2: &Layout) -> Result<(CpuStorage, Shape)> {
+    fn cpu_fwd(
+        &self,
+        s1: &CpuStorage,
+        l1: &Layout,
+        s2: &CpuStorage,
+        l2: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
         let (logits, bias) = (slice(s1, l1)?, slice(s2, l2)?);
         let mut p = vec![0f32; logits.len()];
         let loss: f64 = p

@@ -31,7 +31,14 @@ impl Optimizer {
     }
 
     /// One update; `rate` is the schedule's factor, `step` counts from 1.
-    pub fn step(&mut self, net: &mut Network, grads: &GradStore, look: &Lookup, rate: f64, step: usize) -> Result<()> {
+    pub fn step(
+        &mut self,
+        net: &mut Network,
+        grads: &GradStore,
+        look: &Lookup,
+        rate: f64,
+        step: usize,
+    ) -> Result<()> {
         let entry_grads = grads.get(&look.entries).context("no gradient for the tables")?;
         self.step_tables(net, look, &entry_grads.flatten_all()?.to_vec1::<f32>()?, rate as f32);
         let heads = [("input", &net.input), ("head", &net.head), ("head_bias", &net.head_bias)];

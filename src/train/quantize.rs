@@ -71,7 +71,12 @@ impl RowScheme {
 }
 
 /// Integer matrix from row-major floats; `scheme_of` tells each row's scheme, an empty `bias` stands for zeros.
-pub fn to_matrix(weights: &[f32], cols: usize, bias: &[f32], scheme_of: impl Fn(usize) -> RowScheme) -> Matrix {
+pub fn to_matrix(
+    weights: &[f32],
+    cols: usize,
+    bias: &[f32],
+    scheme_of: impl Fn(usize) -> RowScheme,
+) -> Matrix {
     let rows = weights.len() / cols;
     let mut matrix = Matrix { rows, cols, weights: Vec::new(), bias: Vec::new(), shift: Vec::new() };
     for (r, row) in weights.chunks_exact(cols).enumerate() {

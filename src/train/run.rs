@@ -138,7 +138,8 @@ fn validate(net: &Network, corpus: &Corpus, text: Option<&[u8]>) -> Result<()> {
     }
     let prose = corpus.held_out(VALIDATION_BYTES * 4, |name| name.starts_with("pg_"));
     let all = corpus.held_out(VALIDATION_BYTES, |_| true);
-    let prose = if prose.is_empty() { String::new() } else { format!(", books {:.4}", measure(net, &prose)?) };
+    let prose =
+        if prose.is_empty() { String::new() } else { format!(", books {:.4}", measure(net, &prose)?) };
     eprintln!("validation: all {:.4}{prose} bits/byte", measure(net, &all)?);
     Ok(())
 }
@@ -152,7 +153,11 @@ fn measure(net: &Network, texts: &[&[u8]]) -> Result<f64> {
         let end = (start + 128).min(length);
         let segments: Vec<Segment<'_>> = texts
             .iter()
-            .map(|t| Segment { history: &t[start.saturating_sub(8)..start], bytes: &t[start..end], fresh: start == 0 })
+            .map(|t| Segment {
+                history: &t[start.saturating_sub(8)..start],
+                bytes: &t[start..end],
+                fresh: start == 0,
+            })
             .collect();
         let look = net.look_up(&segments)?;
         let loss = net.loss(&segments, &look, &mut carry, true)?.detach().to_scalar::<f32>()?;
