@@ -10,7 +10,7 @@ use std::io::{self, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 
 /// Bytes that are read or written at a time.
-const PIECE: usize = 256 << 10;
+pub const PIECE: usize = 256 << 10;
 
 /// Runs the operation on all files; false where some failed.
 pub fn run(arguments: &FileArguments) -> anyhow::Result<bool> {
