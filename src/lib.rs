@@ -17,7 +17,7 @@ pub mod train;
 pub use codec::Codec;
 pub use error::{Error, ErrorKind, Result};
 pub use stream::{
-    Archive, BlockInfo, CodecChoice, DecodeOptions, Decoder, Encoder, Models, Options, StreamInfo,
+    Archive, BlockInfo, CodecChoice, DecodeOptions, Decoder, Encoder, ModelInfo, Models, Options, StreamInfo,
     WindowInfo, compress, compress_with, decompress, decompress_with,
 };
 

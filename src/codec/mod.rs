@@ -38,6 +38,9 @@ impl Codec {
     pub const ALL: [Codec; 7] =
         [Codec::Store, Codec::Zstd, Codec::Lm, Codec::Mix, Codec::Circuit, Codec::Llm, Codec::Tensor];
 
+    /// The codecs that this release reads and writes.
+    pub const AVAILABLE: &'static [Codec] = &[Codec::Store, Codec::Zstd];
+
     /// The id in a block header.
     pub fn id(self) -> u8 {
         self as u8

@@ -24,6 +24,22 @@ pub struct BuiltIn {
     pub packed: Option<&'static [u8]>,
 }
 
+/// A model that can be named by its hash.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ModelInfo {
+    /// BLAKE3 of its canonical weights.
+    pub hash: Hash,
+    /// The name of a built-in model.
+    pub name: Option<&'static str>,
+    /// The id of a built-in model.
+    pub id: Option<u8>,
+    /// Bytes of its stored (packed) weights; `None` for a retired model that is not here.
+    pub stored_len: Option<u64>,
+    /// The file, for one in the user's model folders.
+    pub path: Option<PathBuf>,
+}
+
 /// All built-in models, in the order of `formats/models.md`.
 pub const BUILT_IN: &[BuiltIn] = &[BuiltIn {
     id: 2,
@@ -115,6 +131,16 @@ impl Registry {
         )))
     }
 
+    /// The built-in models, then those that lie in the user's folders, by hash.
+    pub fn list(&self) -> Vec<ModelInfo> {
+        let mut models: Vec<ModelInfo> = BUILT_IN.iter().map(built_in_info).collect();
+        let files = self.folders.iter().filter_map(|f| fs::read_dir(f).ok()).flatten().flatten();
+        let mut found: Vec<ModelInfo> = files.filter_map(|f| file_info(&f.path())).collect();
+        found.sort_by(|a, b| a.hash.cmp(&b.hash));
+        models.extend(found);
+        models
+    }
+
     fn read(&self, path: &Path) -> Result<Vec<u8>> {
         let len = fs::metadata(path)?.len();
         if len > MAX_FILE {
@@ -123,6 +149,19 @@ impl Registry {
         let bytes = fs::read(path)?;
         if bytes.starts_with(&crate::format::consts::MAGIC) { (self.unpack)(&bytes) } else { Ok(bytes) }
     }
+}
+
+fn built_in_info(m: &BuiltIn) -> ModelInfo {
+    let stored_len = m.packed.map(|p| p.len() as u64);
+    ModelInfo { hash: m.hash, name: Some(m.name), id: Some(m.id), stored_len, path: None }
+}
+
+/// A file that is named by a hash; its content is checked when it is used.
+fn file_info(path: &Path) -> Option<ModelInfo> {
+    let hash = blake3::Hash::from_hex(path.file_name()?.to_str()?.strip_suffix(".nz")?).ok()?;
+    let stored_len = fs::metadata(path).ok()?.len();
+    let path = Some(path.to_path_buf());
+    Some(ModelInfo { hash: *hash.as_bytes(), name: None, id: None, stored_len: Some(stored_len), path })
 }
 
 /// The hash of the built-in model with this id, which must be below 128.
@@ -187,6 +226,9 @@ mod tests {
         assert_eq!(registry.find(&hash).unwrap_err().kind(), ErrorKind::Corrupt);
         fs::write(&path, b"weights").unwrap();
         assert_eq!(&*registry.find(&hash).unwrap(), b"weights");
+        let listed = registry.list();
+        let listed: Vec<_> = listed.iter().filter(|m| m.path.is_some()).collect();
+        assert_eq!((listed.len(), listed[0].hash, listed[0].stored_len), (1, hash, Some(7)));
 
         registry.folders.clear();
         assert_eq!(registry.add_file(&path).unwrap(), hash);

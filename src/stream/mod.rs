@@ -10,6 +10,7 @@ mod sections;
 #[cfg(test)]
 mod tests;
 
+pub use crate::model::registry::ModelInfo;
 pub use archive::{Archive, BlockInfo, StreamInfo, WindowInfo};
 pub use decoder::Decoder;
 pub use encoder::Encoder;

@@ -5,7 +5,7 @@ use crate::codec::{Codec, window_coder};
 use crate::error::{Error, Result};
 use crate::format::consts::{FIRST_STREAM_MODEL, MAX_MODELS};
 use crate::format::section::ModelSection;
-use crate::model::registry::{self, Hash, Registry};
+use crate::model::registry::{self, Hash, ModelInfo, Registry};
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -53,6 +53,11 @@ impl Models {
     /// [`crate::ErrorKind::MissingModel`] where nobody has them.
     pub fn find(&self, hash: &[u8; 32]) -> Result<Arc<[u8]>> {
         self.registry.find(hash)
+    }
+
+    /// The built-in models, and those in the user's model folders.
+    pub fn list(&self) -> Vec<ModelInfo> {
+        self.registry.list()
     }
 
     pub(super) fn coder(&self, codec: Codec, hash: &Hash) -> Result<Arc<dyn WindowCoder>> {

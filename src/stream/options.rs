@@ -51,7 +51,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            level: 6,
+            level: Self::DEFAULT_LEVEL,
             codec: CodecChoice::Auto,
             window: WINDOW_PAYLOAD,
             threads: 0,
@@ -66,6 +66,9 @@ impl Default for Options {
 }
 
 impl Options {
+    /// The level where none is chosen.
+    pub const DEFAULT_LEVEL: u8 = 6;
+
     /// The defaults: level 6, automatic choice of codecs, all cores.
     pub fn new() -> Self {
         Self::default()

@@ -1,0 +1,251 @@
+//! The command line. The doc comments are the help text.
+
+use super::level::{Level, refuse_long};
+use super::quantity::{Size, Span};
+use super::{bench, generate, inspect, models, usage};
+use clap::builder::styling::{AnsiColor, Styles};
+use clap::{ArgAction, Args, Parser, Subcommand};
+use nzip::{Codec, CodecChoice, DecodeOptions, Models, Options};
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+#[cfg(feature = "train")]
+use super::train;
+#[cfg(not(feature = "train"))]
+use super::untrained as train;
+
+const STYLES: Styles = Styles::styled()
+    .header(AnsiColor::Green.on_default().bold())
+    .usage(AnsiColor::Green.on_default().bold())
+    .literal(AnsiColor::Cyan.on_default())
+    .placeholder(AnsiColor::Cyan.on_default().dimmed());
+
+const TEMPLATE: &str = "\
+{about}
+
+{usage-heading} {usage}
+
+{all-args}{after-help}";
+
+const AFTER: &str = "\
+SIZE takes K, M or G (powers of 1024). Without FILE, or with -, nzip reads standard input.
+A verb comes first; a file that is called like one is given as ./NAME.
+Exit codes: 0 all is well, 1 a file failed, 2 the command line makes no sense.";
+
+/// Compress files without loss, with learned models
+///
+/// `nzip FILE` writes FILE.nz and keeps FILE, its mode and its time. `nzip -d FILE.nz` restores it, checked
+/// against check values of the original bytes. Options and files may come in any order.
+#[derive(Debug, Parser)]
+#[command(
+    name = "nzip",
+    version,
+    styles = STYLES,
+    help_template = TEMPLATE,
+    after_help = AFTER,
+    override_usage = "nzip [OPTIONS] [FILE]...\n       nzip VERB ...",
+    subcommand_value_name = "VERB",
+    subcommand_help_heading = "Verbs",
+    disable_help_subcommand = true,
+    args_conflicts_with_subcommands = true,
+    max_term_width = 100
+)]
+pub struct Arguments {
+    #[command(subcommand)]
+    pub verb: Option<Verb>,
+    #[command(flatten)]
+    pub files: FileArguments,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Show the blocks and windows of .nz files
+    Inspect(inspect::InspectArguments),
+    /// List, show or export models
+    Model(models::ModelArguments),
+    /// Compare levels of nzip and other compressors
+    Bench(bench::BenchArguments),
+    /// Learn a language model from a folder of text
+    Train(train::TrainArguments),
+    /// Write the man pages or the completions of a shell
+    #[command(hide = true)]
+    Generate(generate::GenerateArguments),
+}
+
+impl Verb {
+    /// False where something failed that has been reported.
+    pub fn run(self) -> anyhow::Result<bool> {
+        match self {
+            Verb::Inspect(a) => a.run(),
+            Verb::Model(a) => a.run().map(|()| true),
+            Verb::Bench(a) => a.run(),
+            Verb::Train(a) => a.run().map(|()| true),
+            Verb::Generate(a) => a.run().map(|()| true),
+        }
+    }
+}
+
+/// Everything that `nzip [FILE]...` takes.
+#[derive(Debug, Args)]
+pub struct FileArguments {
+    /// Files; - is standard input
+    #[arg(value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+
+    #[command(flatten)]
+    pub operation: Operation,
+
+    #[command(flatten)]
+    pub target: Target,
+
+    #[command(flatten, next_help_heading = "Compression")]
+    pub compression: Compression,
+
+    #[command(flatten, next_help_heading = "Resources")]
+    pub resources: Resources,
+
+    /// Say less (-qq: not even errors)
+    #[arg(short, long, action = ArgAction::Count, help_heading = "Options")]
+    pub quiet: u8,
+    /// Say more
+    #[arg(short, long, action = ArgAction::Count, help_heading = "Options")]
+    pub verbose: u8,
+}
+
+/// What to do instead of compressing.
+#[derive(Debug, Args)]
+#[group(id = "what", multiple = false)]
+#[command(next_help_heading = "Operation (default: compress)")]
+pub struct Operation {
+    /// Decompress
+    #[arg(short, long)]
+    pub decompress: bool,
+    /// Decode and verify everything, write nothing
+    #[arg(short, long)]
+    pub test: bool,
+    /// List sizes, ratio, codecs, windows and models
+    #[arg(short, long)]
+    pub list: bool,
+    /// Decode only these raw bytes, to standard output unless -o is given
+    #[arg(long, value_name = "A..B")]
+    pub range: Option<Span>,
+}
+
+/// Where the result goes.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Output")]
+pub struct Target {
+    /// Write to standard output
+    #[arg(short = 'c', long, conflicts_with_all = ["output", "rm"])]
+    pub stdout: bool,
+    /// Write to this file
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Overwrite files, follow links, write to terminals
+    #[arg(short, long)]
+    pub force: bool,
+    /// Keep the sources (default)
+    #[arg(short, long, overrides_with = "rm")]
+    pub keep: bool,
+    /// Remove each source once its result is safely on disk
+    #[arg(long, overrides_with = "keep")]
+    pub rm: bool,
+}
+
+/// How to compress.
+#[derive(Debug, Args)]
+pub struct Compression {
+    #[command(flatten)]
+    pub level: Level,
+    /// Use only this codec [default: auto]
+    #[arg(long, value_name = "NAME", value_parser = codec_choice)]
+    pub codec: Option<CodecChoice>,
+    /// Payload bytes of a window, for codecs that have windows
+    #[arg(long, value_name = "SIZE")]
+    pub window: Option<Size>,
+    /// Put the model into the file, so that it decodes anywhere
+    #[arg(long)]
+    pub embed_model: bool,
+}
+
+/// What may be used.
+#[derive(Debug, Args)]
+pub struct Resources {
+    /// Threads; 0 is one per core [default: 0]
+    #[arg(short = 'T', long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    pub threads: usize,
+    /// Most memory to use [default: 1G]
+    #[arg(short = 'M', long, value_name = "SIZE", value_parser = memory)]
+    pub memory: Option<Size>,
+    /// Name, hash or file of a model, to compress or to decompress with
+    #[arg(long, value_name = "MODEL")]
+    pub model: Option<String>,
+}
+
+impl Arguments {
+    /// Reads the command line; ends the program for `--help`, `--version` and errors.
+    pub fn read() -> anyhow::Result<Self> {
+        let arguments: Vec<OsString> = std::env::args_os().collect();
+        refuse_long(&arguments)?;
+        Ok(Self::parse_from(arguments))
+    }
+}
+
+fn codec_choice(name: &str) -> Result<CodecChoice, String> {
+    if name == "auto" {
+        return Ok(CodecChoice::Auto);
+    }
+    let available = Codec::AVAILABLE.iter();
+    available.clone().find(|c| c.name() == name).map(|c| CodecChoice::Only(*c)).ok_or_else(|| {
+        let names: Vec<_> = available.map(|c| c.name()).collect();
+        format!("auto, {} expected", names.join(", "))
+    })
+}
+
+/// Below this no block can be coded.
+const LEAST_MEMORY: u64 = 1 << 20;
+
+fn memory(text: &str) -> Result<Size, String> {
+    let size: Size = text.parse()?;
+    if size.0 < LEAST_MEMORY {
+        return Err(format!("{} bytes are too few; did you mean {text}M?", size.0));
+    }
+    Ok(size)
+}
+
+impl FileArguments {
+    /// What the library needs to know to compress.
+    pub fn encode_options(&self) -> anyhow::Result<Options> {
+        let (compression, resources) = (&self.compression, &self.resources);
+        let mut found = Models::new();
+        let mut options = Options::new().threads(resources.threads).embed_model(compression.embed_model);
+        if let Some(model) = &resources.model {
+            options = options.model(models::resolve(&mut found, model)?);
+        }
+        if let Some(level) = compression.level.0 {
+            options = options.level(level);
+        }
+        if let Some(codec) = compression.codec {
+            options = options.codec(codec);
+        }
+        if let Some(window) = compression.window {
+            options = options.window(usize::try_from(window.0).map_err(|_| usage("--window is too large"))?);
+        }
+        if let Some(memory) = resources.memory {
+            options = options.memory(memory.0);
+        }
+        Ok(options.models(found))
+    }
+}
+
+impl Resources {
+    /// What the library needs to know to decompress.
+    pub fn decode_options(&self) -> anyhow::Result<DecodeOptions> {
+        let mut found = Models::new();
+        if let Some(model) = &self.model {
+            models::resolve(&mut found, model)?;
+        }
+        let options = DecodeOptions::new().threads(self.threads).models(found);
+        Ok(self.memory.map_or(options.clone(), |m| options.memory(m.0)))
+    }
+}

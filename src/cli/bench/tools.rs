@@ -1,0 +1,106 @@
+//! Which programs are run, and how.
+
+use std::env;
+use std::path::PathBuf;
+
+/// A compressor with its options. It works in a folder with the source `raw`, makes `packed` from it and
+/// `out` from that.
+#[derive(Debug, Clone)]
+pub struct Tool {
+    /// The name in reports.
+    pub name: String,
+    /// Whether it is nzip.
+    pub own: bool,
+    /// The command that makes `packed`.
+    pub encode: Command,
+    /// The command that makes `out`.
+    pub decode: Command,
+}
+
+/// A program and its arguments.
+#[derive(Debug, Clone)]
+pub struct Command {
+    /// Name or path.
+    pub program: PathBuf,
+    /// Arguments.
+    pub arguments: Vec<String>,
+    /// The file that receives standard output.
+    pub stdout: Option<&'static str>,
+}
+
+impl Command {
+    /// From one line; `> FILE` may stand at its end.
+    fn new(line: &str) -> Self {
+        let (line, stdout) = match line.split_once(" > ") {
+            Some((line, "packed")) => (line, Some("packed")),
+            Some((line, _)) => (line, Some("out")),
+            None => (line, None),
+        };
+        let mut words = line.split_whitespace().map(String::from);
+        let program = words.next().unwrap_or_default().into();
+        Self { program, arguments: words.collect(), stdout }
+    }
+}
+
+impl Tool {
+    /// nzip itself, with these options.
+    pub fn own(options: &[String], threads: usize) -> anyhow::Result<Self> {
+        let program = env::current_exe()?;
+        let with = |last: &[&str]| {
+            let threads = format!("-T{threads}");
+            let words = ["-q", "-f", &threads].into_iter().chain(last.iter().copied());
+            words.map(String::from).collect::<Vec<_>>()
+        };
+        let mut arguments = with(&["-o", "packed", "raw"]);
+        arguments.extend_from_slice(options);
+        let encode = Command { program: program.clone(), arguments, stdout: None };
+        let mut arguments = with(&["-d", "-o", "out", "packed"]);
+        // The decoder finds what the encoder was given.
+        if let Some(i) = options.iter().position(|o| o == "--model") {
+            arguments.extend(options[i..].iter().take(2).cloned());
+        }
+        let decode = Command { program, arguments, stdout: None };
+        Ok(Self { name: format!("nzip {}", options.join(" ")), own: true, encode, decode })
+    }
+
+    /// Whether the program is found.
+    pub fn is_installed(&self) -> bool {
+        let path = env::var_os("PATH").unwrap_or_default();
+        env::split_paths(&path).any(|folder| folder.join(&self.encode.program).is_file())
+    }
+}
+
+/// The other compressors, at the levels that they are known for.
+pub fn peers(threads: usize) -> Vec<Tool> {
+    let t = threads;
+    let tool = |name: &str, encode: String, decode: &str| Tool {
+        name: name.into(),
+        own: false,
+        encode: Command::new(&encode),
+        decode: Command::new(decode),
+    };
+    let unzstd = "zstd -q -d -f packed -o out";
+    vec![
+        tool("zstd -3", format!("zstd -q -f -T{t} -3 raw -o packed"), unzstd),
+        tool("zstd -19", format!("zstd -q -f -T{t} -19 raw -o packed"), unzstd),
+        tool("brotli -11", "brotli -q 11 -w 24 -c raw > packed".into(), "brotli -d -c packed > out"),
+        tool("xz -9e", format!("xz -T{t} -9e -c raw > packed"), "xz -T1 -d -c --format=xz packed > out"),
+        tool("bzip3", format!("bzip3 -e -c -j {t} raw > packed"), "bzip3 -d -c packed > out"),
+        tool(
+            "7z PPMd",
+            "7z a -t7z -m0=PPMd:o16:mem1g -mmt=1 -bso0 -bsp0 packed.7z raw".into(),
+            "7z e -so -bsp0 packed.7z > out",
+        ),
+        tool(
+            "zpaq -m5",
+            format!("zpaq a packed.zpaq raw -m5 -t{t}"),
+            &format!("zpaq x packed.zpaq raw -to out -t{t}"),
+        ),
+    ]
+}
+
+/// What `--peers list` prints.
+pub fn list() -> String {
+    let line = |p: &Tool| format!("{}{}\n", p.name, if p.is_installed() { "" } else { " (not installed)" });
+    peers(1).iter().map(line).collect()
+}

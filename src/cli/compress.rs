@@ -1,0 +1,64 @@
+//! `nzip FILE`.
+
+use super::arguments::Target;
+use super::console::Console;
+use super::files::{Input, label, pump};
+use super::quantity::{bits_per_byte, human, ratio};
+use super::usage;
+use nzip::{Encoder, ErrorKind, Options};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+/// Finds out before any file is touched whether the options make sense.
+pub fn check(options: &Options) -> anyhow::Result<()> {
+    match Encoder::with_options(io::sink(), options.clone()) {
+        Err(e) if e.kind() == ErrorKind::BadArgument => Err(usage(e.to_string())),
+        other => Ok(other.map(drop)?),
+    }
+}
+
+/// Compresses one file.
+pub fn run(source: &Path, options: &Options, target: &Target, console: Console) -> anyhow::Result<()> {
+    let start = Instant::now();
+    let mut input = Input::open(source, target.follows(), console)?;
+    let output = target.open(source, true, || Ok(packed_name(source)))?;
+    let mut encoder = Encoder::with_options(Tally { inner: output, bytes: 0 }, options.clone())?;
+    let raw = pump(&mut input.reader, &mut encoder).map_err(nzip::Error::from)?;
+    let Tally { inner: output, bytes: stored } = encoder.finish()?;
+    target.finish(output, source, input.metadata.as_ref())?;
+    drop(input);
+    let speed = raw as f64 / start.elapsed().as_secs_f64().max(1e-9);
+    console.summary(&format!(
+        "{}: {raw} -> {stored} bytes, ratio {:.3}, {:.3} bits per byte, {}/s",
+        label(source),
+        ratio(raw, stored),
+        bits_per_byte(raw, stored),
+        human(speed as u64)
+    ));
+    Ok(())
+}
+
+fn packed_name(source: &Path) -> PathBuf {
+    let mut name = source.as_os_str().to_os_string();
+    name.push(".nz");
+    name.into()
+}
+
+/// Counts what is written.
+struct Tally<W> {
+    inner: W,
+    bytes: u64,
+}
+
+impl<W: Write> Write for Tally<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let n = self.inner.write(bytes)?;
+        self.bytes += n as u64;
+        Ok(n)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}
