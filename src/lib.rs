@@ -6,6 +6,7 @@
 #![deny(unsafe_code)]
 
 mod codec;
+mod coder;
 mod error;
 mod format;
 mod model;
@@ -19,3 +20,14 @@ pub use stream::{
     Archive, BlockInfo, CodecChoice, DecodeOptions, Decoder, Encoder, ModelInfo, Models, Options, StreamInfo,
     WindowInfo, compress, compress_with, decompress, decompress_with,
 };
+
+/// What tests and benchmarks need from below the public interface. No part of it: may change at any time.
+#[doc(hidden)]
+pub mod internal {
+    pub mod codec {
+        pub use crate::codec::{lm, window};
+    }
+    pub mod model {
+        pub use crate::model::lm;
+    }
+}

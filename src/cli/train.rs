@@ -39,10 +39,10 @@ pub struct TrainArguments {
     #[arg(long, default_value_t = 3_000)]
     decay: usize,
     /// Streams read side by side
-    #[arg(long, default_value_t = 32)]
+    #[arg(long, default_value_t = 48)]
     lanes: usize,
     /// Bytes of each stream per step
-    #[arg(long, default_value_t = 160)]
+    #[arg(long, default_value_t = 112)]
     length: usize,
     /// Factor on all learning rates
     #[arg(long, default_value_t = 1.0)]

@@ -45,6 +45,9 @@ pub fn validate(header: &BlockHeader) -> Result<Codec> {
     Ok(codec)
 }
 
+/// Bytes that are decoded before memory for more of them is taken.
+const PIECE: usize = 1 << 20;
+
 /// A codec that decodes its check units in order.
 pub enum Sequential {
     /// See [`store`].
@@ -63,8 +66,25 @@ impl Sequential {
         }
     }
 
-    /// Decodes the next unit, or any shorter piece, into `raw`.
-    pub fn next(&mut self, payload: &[u8], raw: &mut [u8]) -> Result<()> {
+    /// Appends the next `len` bytes to `raw`, whose memory follows what the payload yields.
+    pub fn append(&mut self, payload: &[u8], len: usize, raw: &mut Vec<u8>) -> Result<()> {
+        let end = raw.len() + len;
+        while raw.len() < end {
+            let start = raw.len();
+            let step = (end - start).min(PIECE);
+            if raw.capacity() < start + step {
+                let more = step.max(start).min(end - start);
+                raw.try_reserve_exact(more)
+                    .map_err(|_| Error::limit(format!("not enough memory for {end} bytes")))?;
+            }
+            raw.resize(start + step, 0);
+            self.next(payload, &mut raw[start..])?;
+        }
+        Ok(())
+    }
+
+    /// Decodes the next bytes into `raw`.
+    fn next(&mut self, payload: &[u8], raw: &mut [u8]) -> Result<()> {
         match self {
             Self::Store(pos) => store::copy(payload, pos, raw),
             Self::Zstd(decoder) => decoder.next(payload, raw),
@@ -111,25 +131,19 @@ impl BlockJob<'_> {
         self.header.units.unit(i, self.header.raw_len)
     }
 
+    /// Makes room for windows, whose payload bounds what they can declare.
     fn allocate(&mut self) -> Result<()> {
-        let len = self.decoded_units().map(|i| self.unit(i).0).sum();
+        let windowed = matches!(self.header.units, Units::Windows { .. });
+        let len = if windowed { self.units.clone().map(|i| self.unit(i).0).sum() } else { 0 };
         resize(&mut self.raw, len)
     }
 
     fn run_sequential(&mut self) -> Result<()> {
-        let mut raw = std::mem::take(&mut self.raw);
-        let result = self.sequential_into(&mut raw);
-        self.raw = raw;
-        result
-    }
-
-    fn sequential_into(&mut self, raw: &mut [u8]) -> Result<()> {
         let mut codec = Sequential::new(self.codec)?;
         for i in self.decoded_units() {
             let (len, check) = self.unit(i);
-            let unit = &mut raw[self.verified..self.verified + len];
-            codec.next(self.payload, unit).map_err(|e| e.within(format!("unit {i}")))?;
-            same(&format!("unit {i}"), check, check32(unit))?;
+            codec.append(self.payload, len, &mut self.raw).map_err(|e| e.within(format!("unit {i}")))?;
+            same(&format!("unit {i}"), check, check32(&self.raw[self.verified..]))?;
             self.verified += len;
         }
         if self.units.end == self.header.units.len() {

@@ -2,12 +2,14 @@
 
 pub mod choose;
 pub mod decode;
+pub mod lm;
 pub mod store;
 pub mod window;
 pub mod zstd;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::block::Units;
+use crate::model::lm::{Model, weights::Weights};
 use window::WindowCoder;
 
 /// How the bytes of a block are coded.
@@ -93,8 +95,11 @@ pub(crate) struct EncodedBlock {
 }
 
 /// Joins canonical weights to the windowed codec that uses them.
-pub(crate) fn window_coder(codec: Codec, _weights: &[u8]) -> Result<Box<dyn WindowCoder>> {
-    Err(newer(&format!("codec {}", codec.name())))
+pub(crate) fn window_coder(codec: Codec, weights: &[u8]) -> Result<Box<dyn WindowCoder>> {
+    match codec {
+        Codec::Lm => Ok(Box::new(Model::new(Weights::from_bytes(weights)?)?)),
+        other => Err(newer(&format!("codec {}", other.name()))),
+    }
 }
 
 pub(crate) fn newer(feature: &str) -> Error {

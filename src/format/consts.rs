@@ -74,12 +74,12 @@ mod tests {
     #[test]
     fn widths() {
         assert!(KNOWN_FLAGS.count_ones() == 5 && KNOWN_FLAGS < 1 << 5);
-        assert!(MAX_BLOCK_RAW <= 1 << MAX_UNIT_LOG2, "a unit must be able to hold a block");
+        const { assert!(MAX_BLOCK_RAW <= 1 << MAX_UNIT_LOG2, "a unit must be able to hold a block") };
         assert!(max_payload(MAX_BLOCK_RAW) < 1 << 32, "block lengths fit in u32");
         assert!(MAX_WINDOW_PAYLOAD.is_multiple_of(4) && MAX_WINDOW_PAYLOAD / 4 <= u32::MAX as u64);
         assert_eq!(MAX_TRAILER, 1 + 10 + 10 + 4 + 1);
         assert_eq!(MIN_TRAILER, 1 + 1 + 1 + 4 + 1);
         assert!([KIND_BLOCK, KIND_MODEL, KIND_INDEX, KIND_TRAILER].iter().all(|&k| k < KIND_SKIPPABLE));
-        assert!(MAGIC[0] > 0x7F && MAGIC[3..] == *b"\r\n\x1a\n");
+        assert!(!MAGIC[0].is_ascii() && MAGIC[3..] == *b"\r\n\x1a\n");
     }
 }

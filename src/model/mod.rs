@@ -1,4 +1,4 @@
 //! Models: what they compute and where their weights are found.
 
-mod lm;
+pub mod lm;
 pub mod registry;

@@ -41,7 +41,29 @@ pub struct ModelInfo {
 }
 
 /// All built-in models, in the order of `formats/models.md`.
-pub const BUILT_IN: &[BuiltIn] = &[];
+pub const BUILT_IN: &[BuiltIn] = &[BuiltIn {
+    id: 2,
+    name: "base",
+    hash: hash(b"5f7e4c5a8c78f79ebc90ecdc533099615d78c9e40cafa42674f0eeefd82b9168"),
+    packed: Some(include_bytes!("../../models/base.nz")),
+}];
+
+/// The model that codec `lm` uses when none is asked for.
+pub const DEFAULT_LM: Hash = BUILT_IN[0].hash;
+
+/// The hash with these lower-case hexadecimal digits.
+const fn hash(digits: &[u8; 64]) -> Hash {
+    const fn digit(c: u8) -> u8 {
+        if c <= b'9' { c - b'0' } else { c - b'a' + 10 }
+    }
+    let mut out = [0; 32];
+    let mut i = 0;
+    while i < 32 {
+        out[i] = digit(digits[2 * i]) << 4 | digit(digits[2 * i + 1]);
+        i += 1;
+    }
+    out
+}
 
 /// Largest weight file that is read into memory, in bytes.
 const MAX_FILE: u64 = 1 << 31;

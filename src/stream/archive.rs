@@ -92,7 +92,7 @@ impl<S: Read + Seek> Archive<S> {
     ///
     /// See [`Archive::new`].
     pub fn with_options(source: S, options: DecodeOptions) -> Result<Self> {
-        let pool = Pool::new(options.threads)?;
+        let pool = Pool::new(options.threads);
         let mut source = Source::new(source, options.memory)?;
         let streams = map::read(&mut source, &options)?;
         Ok(Self { source, streams, options, pool, decoded: 0 })
@@ -239,7 +239,7 @@ impl<S: Read + Seek> Archive<S> {
                 error: None,
             });
         }
-        self.pool.run(|| decode_blocks(&mut jobs));
+        self.pool.run(|| decode_blocks(&mut jobs))?;
         for (job, f) in jobs.into_iter().zip(batch) {
             self.decoded += job.raw.len() as u64;
             let skipped: u64 = (0..job.decoded_units().start).map(|i| unit_len(&f.header, i)).sum();

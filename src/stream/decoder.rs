@@ -2,7 +2,7 @@
 
 use super::options::{DecodeOptions, Pool};
 use super::sections::{Event, RawBlock, Sections};
-use crate::codec::decode::{BlockJob, Sequential, decode_blocks, resize};
+use crate::codec::decode::{BlockJob, Sequential, decode_blocks};
 use crate::error::{Error, Result};
 use crate::format::block::Units;
 use crate::format::checksum::{check32, same};
@@ -73,7 +73,7 @@ impl<R: Read> Decoder<R> {
     pub fn with_options(reader: R, options: DecodeOptions) -> Result<Self> {
         Ok(Self {
             sections: Sections::new(reader, options.models, options.memory),
-            pool: Pool::new(options.threads)?,
+            pool: Pool::new(options.threads),
             memory: options.memory,
             hasher: options.verify_hash.then(blake3::Hasher::new),
             ready: VecDeque::new(),
@@ -185,7 +185,7 @@ impl<R: Read> Decoder<R> {
                 error: None,
             });
         }
-        self.pool.run(|| decode_blocks(&mut jobs));
+        self.pool.run(|| decode_blocks(&mut jobs))?;
         let results: Vec<_> = jobs.into_iter().map(|j| (j.raw, j.verified, j.error)).collect();
         for ((mut raw, verified, error), block) in results.into_iter().zip(&batch) {
             raw.truncate(verified);
@@ -211,8 +211,8 @@ impl<R: Read> Decoder<R> {
             );
         }
         let mut raw = self.spare.pop().unwrap_or_default();
-        resize(&mut raw, len)?;
-        open.codec.next(&open.block.payload, &mut raw).map_err(|e| e.within(place()))?;
+        raw.clear();
+        open.codec.append(&open.block.payload, len, &mut raw).map_err(|e| e.within(place()))?;
         same("raw bytes", check, check32(&raw)).map_err(|e| e.within(place()))?;
         open.unit += 1;
         if open.unit == header.units.len() {

@@ -60,7 +60,7 @@ impl<W: Write> Encoder<W> {
     /// [`crate::ErrorKind::BadArgument`] for options out of range, and those of finding the model.
     pub fn with_options(writer: W, options: Options) -> Result<Self> {
         options.check()?;
-        let pool = Pool::new(options.threads)?;
+        let pool = Pool::new(options.threads);
         let plan = plan(&options)?;
         let chunk = chunk_len(&options, &plan);
         let by_memory = usize::try_from(options.memory / 8 / chunk as u64).unwrap_or(usize::MAX);
@@ -108,7 +108,8 @@ impl<W: Write> Encoder<W> {
         let raw = &self.raw[..len];
         let chunks: Vec<&[u8]> = raw.chunks(self.chunk).collect();
         let (plan, hasher) = (&self.plan, &mut self.hasher);
-        let (blocks, _) = self.pool.run(move || rayon::join(|| plan.encode(&chunks), || hasher.update(raw)));
+        let (blocks, _) =
+            self.pool.run(move || rayon::join(|| plan.encode(&chunks), || hasher.update(raw)))?;
         let blocks: Vec<EncodedBlock> = blocks?.into_iter().flatten().collect();
         let last = blocks.len() - 1;
         self.out.start()?;

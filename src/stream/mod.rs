@@ -7,6 +7,8 @@ mod models;
 mod oneshot;
 mod options;
 mod sections;
+#[cfg(test)]
+mod tests;
 
 pub use crate::model::registry::ModelInfo;
 pub use archive::{Archive, BlockInfo, StreamInfo, WindowInfo};

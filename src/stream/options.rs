@@ -200,26 +200,34 @@ impl DecodeOptions {
     }
 }
 
-/// A thread pool of the wanted size; `None` for the global one.
-pub(super) struct Pool(Option<rayon::ThreadPool>);
+/// A thread pool of the wanted size, started when it is first needed.
+pub(super) struct Pool {
+    threads: usize,
+    pool: Option<rayon::ThreadPool>,
+}
 
 impl Pool {
-    pub(super) fn new(threads: usize) -> Result<Self> {
-        if threads == 0 {
-            return Ok(Self(None));
-        }
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
-        pool.map(|p| Self(Some(p))).map_err(|e| Error::bad_argument(format!("{threads} threads: {e}")))
+    pub(super) fn new(threads: usize) -> Self {
+        Self { threads, pool: None }
     }
 
     pub(super) fn threads(&self) -> usize {
-        self.0.as_ref().map_or_else(rayon::current_num_threads, rayon::ThreadPool::current_num_threads)
+        if self.threads == 0 { rayon::current_num_threads() } else { self.threads }
     }
 
-    pub(super) fn run<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
-        match &self.0 {
-            Some(pool) => pool.install(work),
-            None => work(),
+    /// Runs work whose parallel parts use this pool.
+    pub(super) fn run<T: Send>(&mut self, work: impl FnOnce() -> T + Send) -> Result<T> {
+        if self.threads == 0 {
+            return Ok(work());
+        }
+        if self.pool.is_none() {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(self.threads).build();
+            self.pool =
+                Some(pool.map_err(|e| Error::bad_argument(format!("{} threads: {e}", self.threads)))?);
+        }
+        match &self.pool {
+            Some(pool) => Ok(pool.install(work)),
+            None => Ok(work()),
         }
     }
 }

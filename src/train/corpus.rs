@@ -10,7 +10,7 @@ use anyhow::{Context, Result, ensure};
 const TAIL_SHARE: usize = 64;
 const MAX_TAIL: usize = 128 << 10;
 /// A stream reads this many bytes of one place before it jumps to another with a fresh state.
-const STRETCH: std::ops::Range<u64> = (16 << 10)..(96 << 10);
+const STRETCH: std::ops::Range<u64> = (2 << 10)..(14 << 10);
 
 /// SplitMix64 (Steele, Lea, Flood 2014): small, seedable, the same everywhere.
 #[derive(Debug, Clone)]

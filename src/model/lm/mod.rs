@@ -1,4 +1,13 @@
 //! The byte-level language model: weight file, integer step, lanes. Specified in `formats/lm.md`.
 
+mod adaptive;
+mod aligned;
+mod kernel;
 pub mod seeded;
+mod step;
+mod tables;
 pub mod weights;
+
+pub use adaptive::Adaptive;
+pub use kernel::Kernel;
+pub use step::{Lanes, MAX_COLUMNS, Model, Timeline, WeightSums};

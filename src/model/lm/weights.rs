@@ -129,7 +129,7 @@ impl Config {
         check_count("tables", self.tables.len(), MAX_TABLES)?;
         for (j, table) in self.tables.iter().enumerate() {
             let rows = table.log2_rows;
-            if table.order < 1 || table.order > MAX_ORDER || rows < 1 || rows > MAX_LOG2_ROWS {
+            if !(1..=MAX_ORDER).contains(&table.order) || !(1..=MAX_LOG2_ROWS).contains(&rows) {
                 return Err(Error::corrupt(format!(
                     "weight file: table {j} has order {} and 2^{rows} rows, expected order 1..={MAX_ORDER} \
                      and exponent 1..={MAX_LOG2_ROWS}",

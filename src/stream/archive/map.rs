@@ -91,7 +91,9 @@ fn backwards<S: Read + Seek>(source: &mut Source<S>, options: &DecodeOptions) ->
             walk.by_index(source, body_end - trailer.index_len, body_end)?;
         } else {
             while walk.at < body_end {
-                walk.section(source, body_end)?;
+                if !walk.section(source, body_end)? {
+                    return Err(Error::corrupt("a trailer inside the stream"));
+                }
             }
         }
         streams.push(walk.finish(trailer, end)?);
@@ -169,8 +171,7 @@ impl<'a> Walk<'a> {
 
     /// Walks past the section at `at`; false where it is the trailer.
     fn section<S: Read + Seek>(&mut self, source: &mut Source<S>, end: u64) -> Result<bool> {
-        let kind =
-            source.parse(self.at, end, "a section", |b| Ok(crate::format::cursor::Cursor::new(b).u8()?))?;
+        let kind = source.parse(self.at, end, "a section", |b| crate::format::cursor::Cursor::new(b).u8())?;
         let mut raw_len = 0;
         let stored_len = if kind == KIND_BLOCK {
             let (header, len) = source.parse(self.at, end, "a block header", block)?;

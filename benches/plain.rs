@@ -1,0 +1,83 @@
+//! `store` and `zstd` paths against the zstd library itself, one thread, check values verified.
+//!
+//! `cargo bench --bench plain -- FILE`; without a file, on made-up text.
+
+use nzip::{Codec, CodecChoice, DecodeOptions, Decoder, Options};
+use std::hint::black_box;
+use std::io::Read;
+use std::time::Instant;
+
+/// The best of several runs, in seconds.
+fn best(mut work: impl FnMut()) -> f64 {
+    let time = |_| {
+        let start = Instant::now();
+        work();
+        start.elapsed().as_secs_f64()
+    };
+    (0..9).map(time).fold(f64::MAX, f64::min)
+}
+
+fn made_up() -> Vec<u8> {
+    let words: [&str; 8] = ["window ", "of ", "payload ", "bits, ", "the ", "coder\n", "reads ", "a "];
+    let mut state = 1u32;
+    let mut next = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        words[(state >> 29) as usize]
+    };
+    (0..3 << 20).map(|_| next()).collect::<String>().into_bytes()
+}
+
+/// Reads everything through one buffer, as `io::copy` does.
+fn drain(mut reader: impl Read) -> u64 {
+    let (mut buffer, mut sum) = (vec![0; 128 << 10], 0);
+    loop {
+        match reader.read(&mut buffer).expect("decodes") {
+            0 => return sum,
+            n => sum += n as u64,
+        }
+    }
+}
+
+fn main() {
+    let path = std::env::args().skip(1).find(|a| !a.starts_with("--"));
+    let raw = path.map_or_else(made_up, |p| std::fs::read(p).expect("readable file"));
+    let mb = raw.len() as f64 / 1e6;
+    let show = |what: &str, ours: f64, theirs: f64| {
+        println!(
+            "{what:24} nzip {:8.1} MB/s   library {:8.1} MB/s   {:+.1} %",
+            mb / ours,
+            mb / theirs,
+            100.0 * (theirs / ours - 1.0)
+        );
+    };
+    for (level, zstd_level) in [(1, 3), (6, 19)] {
+        let options = Options::new().codec(CodecChoice::Only(Codec::Zstd)).level(level).threads(1);
+        let packed = nzip::compress_with(&raw, options.clone()).expect("compresses");
+        let frame = zstd::bulk::compress(&raw, zstd_level).expect("compresses");
+        println!("{} bytes, level {level}: nzip {}, zstd {}", raw.len(), packed.len(), frame.len());
+        if level == 1 {
+            let ours = best(|| drop(black_box(nzip::compress_with(&raw, options.clone()))));
+            let theirs = best(|| drop(black_box(zstd::bulk::compress(&raw, zstd_level))));
+            show("zstd encode", ours, theirs);
+        }
+        let decoding = || DecodeOptions::new().threads(1);
+        let ours = best(|| {
+            black_box(drain(Decoder::with_options(&packed[..], decoding()).expect("options")));
+        });
+        let theirs = best(|| {
+            black_box(drain(zstd::Decoder::new(&frame[..]).expect("decodes")));
+        });
+        show("zstd decode, streaming", ours, theirs);
+        let ours = best(|| drop(black_box(nzip::decompress_with(&packed, decoding()))));
+        let theirs = best(|| drop(black_box(zstd::bulk::decompress(&frame, raw.len()))));
+        show("zstd decode, slice", ours, theirs);
+    }
+    let options = Options::new().codec(CodecChoice::Only(Codec::Store)).threads(1);
+    let packed = nzip::compress_with(&raw, options).expect("compresses");
+    let ours = best(|| {
+        black_box(drain(
+            Decoder::with_options(&packed[..], DecodeOptions::new().threads(1)).expect("options"),
+        ));
+    });
+    println!("{:24} nzip {:8.1} MB/s", "store decode, streaming", mb / ours);
+}

@@ -1,0 +1,26 @@
+"""Decodes every golden file of a folder and compares it with the manifest. Usage: check.py ../vectors"""
+
+import pathlib
+import sys
+
+import nzip
+from checksums import blake3
+
+
+def main(folder):
+    models = [path.read_bytes() for path in sorted(folder.rglob("*.nzlm"))]
+    failed = 0
+    lines = (folder / "manifest.txt").read_text().splitlines()
+    for line in lines:
+        name, packed_hash, raw_length, raw_hash = line.split()
+        packed = (folder / name).read_bytes()
+        raw = nzip.decode(packed, models)
+        good = blake3(packed).hex() == packed_hash and len(raw) == int(raw_length) and blake3(raw).hex() == raw_hash
+        print(f"{'ok ' if good else 'BAD'} {name}")
+        failed += not good
+    print(f"{len(lines) - failed} passed, {failed} failed")
+    return failed > 0 or not lines
+
+
+if __name__ == "__main__":
+    sys.exit(main(pathlib.Path(sys.argv[1])))

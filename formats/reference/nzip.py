@@ -1,0 +1,212 @@
+"""A slow, clear decoder of .nz files, written from ../nzip.md. Usage: nzip.py FILE.nz > FILE"""
+
+import pathlib
+import sys
+
+import zstandard
+
+import lm
+from checksums import blake3, check
+
+ZSTD_MAGIC = bytes.fromhex("28b52ffd")
+WINDOW_TABLES = {1: "equal-info", 2: "sized"}
+
+
+class Bad(Exception):
+    """The file breaks a rule of the specification."""
+
+
+def demand(condition, message):
+    if not condition:
+        raise Bad(message)
+
+
+class Reader:
+    """Reads fields from bytes; `begin` marks where the next check value starts to count."""
+
+    def __init__(self, data, at=0):
+        self.data, self.at, self.start = data, at, at
+
+    def begin(self):
+        self.start = self.at
+
+    def take(self, n):
+        demand(self.at + n <= len(self.data), "truncated")
+        self.at += n
+        return self.data[self.at - n:self.at]
+
+    def u8(self):
+        return self.take(1)[0]
+
+    def u32(self):
+        return int.from_bytes(self.take(4), "little")
+
+    def varint(self):
+        value, shift = 0, 0
+        while True:
+            byte = self.u8()
+            value |= (byte & 127) << shift
+            if byte < 128:
+                demand(shift == 0 or byte > 0, "varint not in its shortest form")
+                demand(value < 1 << 64, "varint above 64 bits")
+                return value
+            shift += 7
+            demand(shift < 70, "varint too long")
+
+    def check(self):
+        seen = self.data[self.start:self.at]
+        demand(self.u32() == check(seen), f"check value differs at {self.at - 4}")
+
+
+def unzstd(payload, raw_length):
+    frame = ZSTD_MAGIC + payload
+    decoder = zstandard.ZstdDecompressor(max_window_size=1 << 27).decompressobj()
+    raw = decoder.decompress(frame)
+    demand(decoder.eof and not decoder.unused_data, "zstd frame does not end with the payload")
+    demand(len(raw) == raw_length, "zstd frame of the wrong length")
+    return raw
+
+
+def read_units(r, kind, raw_length, payload_length):
+    """The unit table: a list of (raw length, payload bytes or None, check)."""
+    if kind == 0:
+        s = r.u8()
+        demand(12 <= s <= 30, "unit size out of range")
+        count = -(-raw_length >> s)
+        return [(min(1 << s, raw_length - (k << s)), None, r.u32()) for k in range(count)]
+    demand(kind in WINDOW_TABLES, "newer: unit table")
+    w = r.varint() * 4
+    demand(4 <= w <= 1 << 20, "window size out of range")
+    n = r.varint()
+    demand(1 <= n <= raw_length, "number of windows out of range")
+    units, at = [], 0
+    for k in range(n):
+        raw = r.varint()
+        size = r.varint() if kind == 2 else min(w, payload_length - at)
+        demand(0 <= size <= w and raw <= 2048 * (size + 32), f"window {k} out of range")
+        units.append((raw, (at, at + size), r.u32()))
+        at += size
+    demand(at == payload_length, "windows do not fill the payload")
+    demand(sum(u[0] for u in units) == raw_length, "windows do not add up to the block")
+    return units
+
+
+class Stream:
+    """One stream of a file."""
+
+    def __init__(self, data, at, built_in):
+        self.r, self.built_in = Reader(data, at), built_in
+        self.models, self.raw, self.sections = [], b"", []
+        self.decode()
+
+    def decode(self):
+        r, start = self.r, self.r.at
+        r.begin()
+        demand(r.take(7) == bytes.fromhex("934e5a0d0a1a0a"), "not a .nz file")
+        version = r.u8()
+        demand(version == 1, "newer: version" if version else "version 0")
+        demand(r.varint() == 0, "newer: feature")
+        r.varint()
+        r.check()
+        index_length = 0
+        while True:
+            begin, length_before = r.at, len(self.raw)
+            r.begin()
+            kind = r.u8()
+            if kind == 1:
+                self.block()
+            elif kind == 4:
+                demand(r.varint() == begin - start, "trailer names the wrong body length")
+                demand(r.varint() == index_length, "trailer names the wrong index length")
+                r.check()
+                demand(r.u8() == r.at - begin, "trailer names the wrong length")
+                return
+            else:
+                demand(index_length == 0, "index is not the last section")
+                body = r.take(r.varint())
+                r.check()
+                if kind == 2:
+                    self.models.append(self.model(body))
+                elif kind == 3:
+                    self.index(body)
+                    index_length = r.at - begin
+                else:
+                    demand(kind >= 0x80, "newer: section")
+            self.sections.append((r.at - begin, len(self.raw) - length_before))
+
+    def block(self):
+        r = self.r
+        codec, flags = r.u8(), r.u8()
+        demand(codec <= 2 and flags < 32, "newer: codec or flag")
+        raw_length, payload_length = r.varint(), r.varint()
+        demand(1 <= raw_length <= 1 << 30, "raw length out of range")
+        demand(payload_length <= 2 * raw_length + 65536, "payload length out of range")
+        reference = r.varint() if flags & 8 else None
+        demand(not flags & 16, "newer: parameters")
+        units = read_units(r, flags & 3, raw_length, payload_length)
+        r.check()
+        payload = r.take(payload_length)
+        demand((codec == 2) == (flags & 3 in WINDOW_TABLES), "newer: unit table of codec")
+        demand((codec == 2) == (reference is not None), "model reference where none belongs")
+        if codec == 0:
+            demand(payload_length == raw_length, "stored block of the wrong length")
+            raw = payload
+        elif codec == 1:
+            demand(raw_length <= 32768 * payload_length, "zstd block too short")
+            raw = unzstd(payload, raw_length)
+        else:
+            network = lm.Model(self.weights(reference))
+            raw = b"".join(lm.decode_window(network, payload[a:b], length) for length, (a, b), _ in units)
+        at = 0
+        for k, (length, _, wanted) in enumerate(units):
+            demand(check(raw[at:at + length]) == wanted, f"check value of unit {k} differs")
+            at += length
+        self.raw += raw
+
+    def model(self, body):
+        r = Reader(body)
+        name = r.take(32)
+        if r.at == len(body):
+            return name, None
+        length = r.varint()
+        weights = unzstd(body[r.at:], length)
+        demand(blake3(weights) == name, "embedded model does not have its hash")
+        return name, weights
+
+    def weights(self, reference):
+        if reference < 128:
+            demand(reference in self.built_in, f"newer: built-in model {reference}")
+            return self.built_in[reference]
+        demand(reference - 128 < len(self.models), "model section missing")
+        name, weights = self.models[reference - 128]
+        if weights is None:
+            weights = self.built_in.get(name)
+            demand(weights is not None, f"missing model {name.hex()}")
+        return weights
+
+    def index(self, body):
+        r = Reader(body)
+        entries = [(r.varint(), r.varint()) for _ in range(r.varint())]
+        demand(entries == self.sections, "index does not describe the sections")
+        demand(r.take(32) == blake3(self.raw), "stream hash differs")
+        for _ in range(r.varint()):
+            demand(r.varint() % 2 == 0, "newer: index record")
+            r.take(r.varint())
+        demand(r.at == len(body), "index too long")
+
+
+def decode(data, models=()):
+    """The raw bytes of a whole file. `models` are weight files that a stream may name by hash."""
+    known = {blake3(m): m for m in models}
+    demand(data, "truncated")
+    raw, at = b"", 0
+    while at < len(data):
+        stream = Stream(data, at, known)
+        raw += stream.raw
+        at = stream.r.at
+    return raw
+
+
+if __name__ == "__main__":
+    given = [pathlib.Path(p).read_bytes() for p in sys.argv[2:]]
+    sys.stdout.buffer.write(decode(pathlib.Path(sys.argv[1]).read_bytes(), given))

@@ -1,0 +1,141 @@
+//! The `lm` codec: a byte-level language model and a range coder in equal-info windows.
+
+use rayon::prelude::*;
+
+use super::window::{EncodedWindow, WindowCoder, WindowJob, WindowLimits, max_window_raw};
+use crate::coder::range::{BitDecoder, BitEncoder};
+use crate::error::{Error, Result};
+use crate::model::lm::{Adaptive, Lanes, MAX_COLUMNS, Model, Timeline};
+
+/// Most bytes that coding one more raw byte can add to a payload: eight decisions of 14 bits, and
+/// the rounding to whole words of [`BitEncoder::payload_bound`].
+const BYTE_MAX: usize = 24;
+/// Smallest payload size of a window: one raw byte in any state and its termination.
+pub const MIN_PAYLOAD: usize = 16;
+
+impl WindowCoder for Model {
+    fn encode_blocks(&self, blocks: &[&[u8]], limits: WindowLimits) -> Result<Vec<Vec<EncodedWindow>>> {
+        encode_blocks(self, blocks, limits)
+    }
+
+    fn decode_windows(&self, jobs: &mut [WindowJob<'_>]) -> Result<()> {
+        decode_windows(self, jobs)
+    }
+}
+
+/// Cuts every block into windows and codes them. Blocks run in parallel; the bytes do not depend on
+/// how many threads there are.
+///
+/// # Errors
+/// `BadArgument` for limits that cannot hold one byte; `LimitExceeded` where memory is missing.
+pub fn encode_blocks(
+    model: &Model,
+    blocks: &[&[u8]],
+    limits: WindowLimits,
+) -> Result<Vec<Vec<EncodedWindow>>> {
+    if limits.payload < MIN_PAYLOAD || limits.raw == 0 {
+        return Err(Error::bad_argument(format!(
+            "lm: windows of {} payload bytes and {} raw bytes, expected at least {MIN_PAYLOAD} and 1",
+            limits.payload, limits.raw
+        )));
+    }
+    let limits = WindowLimits { raw: limits.raw.min(max_window_raw(limits.payload)), ..limits };
+    blocks.par_iter().map(|block| encode_block(model, block, &limits)).collect()
+}
+
+fn encode_block(model: &Model, mut block: &[u8], limits: &WindowLimits) -> Result<Vec<EncodedWindow>> {
+    // A pass that runs over a window's end is wasted, so short windows get short passes.
+    let mut timeline = Timeline::new(model, limits.payload.min(MAX_COLUMNS))?;
+    let mut windows = Vec::new();
+    while !block.is_empty() {
+        let window = encode_window(&mut timeline, &block[..block.len().min(limits.raw)], limits.payload)?;
+        block = &block[window.raw_len..];
+        windows.push(window);
+    }
+    Ok(windows)
+}
+
+/// Codes as much of `raw` as fits `capacity` bytes of payload.
+fn encode_window(timeline: &mut Timeline<'_>, raw: &[u8], capacity: usize) -> Result<EncodedWindow> {
+    timeline.reset();
+    let mut adaptive = Box::new(Adaptive::default());
+    let mut coder = BitEncoder::default();
+    let mut start = 0;
+    while start < raw.len() {
+        let steps = timeline.max_steps().min(raw.len() - start);
+        timeline.run(raw, start, steps);
+        for step in 0..steps {
+            let at = start + step;
+            let may_overflow = coder.payload_bound() + BYTE_MAX > capacity;
+            let mark = may_overflow.then(|| coder.mark());
+            adaptive.code_byte(timeline.weight_sums(step), &raw[..at], |depth, one| {
+                let bit = raw[at] >> (7 - depth) & 1 == 1;
+                coder.encode(bit, one);
+                Ok(bit)
+            })?;
+            if let Some(mark) = mark
+                && coder.payload().len() > capacity
+            {
+                coder.rewind(&mark);
+                return Ok(EncodedWindow { raw_len: at, payload: coder.payload() });
+            }
+        }
+        start += steps;
+    }
+    Ok(EncodedWindow { raw_len: raw.len(), payload: coder.payload() })
+}
+
+/// Decodes windows into their `raw` slices. Windows step together in groups of similar length, and
+/// groups run in parallel; the result depends on neither.
+///
+/// # Errors
+/// `Corrupt` where a payload is not one that an encoder writes; `LimitExceeded` where memory is
+/// missing. What the slices hold after an error is unspecified.
+pub fn decode_windows(model: &Model, jobs: &mut [WindowJob<'_>]) -> Result<()> {
+    let mut jobs: Vec<_> = jobs.iter_mut().filter(|job| !job.raw.is_empty()).collect();
+    jobs.sort_by_key(|job| std::cmp::Reverse(job.raw.len()));
+    let per_thread = jobs.len().div_ceil(rayon::current_num_threads()).max(1);
+    let group = per_thread.div_ceil(per_thread.div_ceil(MAX_COLUMNS));
+    jobs.par_chunks_mut(group).try_for_each(|jobs| decode_group(model, jobs))
+}
+
+/// A window on its way.
+struct Lane<'a, 'b> {
+    raw: &'a mut [u8],
+    done: usize,
+    coder: BitDecoder<'b>,
+    adaptive: Box<Adaptive>,
+}
+
+/// Steps up to [`MAX_COLUMNS`] windows together; those that end make room.
+fn decode_group(model: &Model, jobs: &mut [&mut WindowJob<'_>]) -> Result<()> {
+    let mut network = Lanes::new(model, jobs.len())?;
+    let mut lanes: Vec<_> = jobs
+        .iter_mut()
+        .map(|job| Lane {
+            raw: &mut *job.raw,
+            done: 0,
+            coder: BitDecoder::new(job.payload),
+            adaptive: Box::new(Adaptive::default()),
+        })
+        .collect();
+    while !lanes.is_empty() {
+        for (i, lane) in lanes.iter().enumerate() {
+            network.set_history(i, &lane.raw[..lane.done]);
+        }
+        network.step();
+        for (i, lane) in lanes.iter_mut().enumerate() {
+            let (history, rest) = lane.raw.split_at_mut(lane.done);
+            let coder = &mut lane.coder;
+            rest[0] = lane.adaptive.code_byte(network.weight_sums(i), history, |_, one| coder.decode(one))?;
+            lane.done += 1;
+        }
+        for i in (0..lanes.len()).rev() {
+            if lanes[i].done == lanes[i].raw.len() {
+                lanes.swap_remove(i);
+                network.swap_remove(i);
+            }
+        }
+    }
+    Ok(())
+}

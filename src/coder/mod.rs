@@ -1,0 +1,3 @@
+//! Entropy coders: symbols and integer frequencies to payload bits and back. They know no model.
+
+pub mod range;

@@ -1,0 +1,267 @@
+//! Range coder for binary decisions with 16-bit probabilities (`formats/coder.md`).
+//!
+//! The arithmetic is constriction's range coder (u32 words, u64 state); this file adds the binary
+//! model, the byte order of the payload, its shortest termination and the way back to an earlier
+//! state.
+
+use std::borrow::Borrow;
+use std::num::NonZeroU32;
+
+use constriction::backends::ReadWords;
+use constriction::stream::model::{DecoderModel, EncoderModel, EntropyModel};
+use constriction::stream::queue::{EncoderSituation, RangeCoderState, RangeDecoder, RangeEncoder};
+use constriction::stream::{Decode, Encode};
+use constriction::{Pos, Queue};
+
+use crate::error::{Error, Result};
+
+/// Probabilities are parts of `1 << PRECISION`.
+pub const PRECISION: usize = 16;
+const ONE: u32 = 1 << PRECISION;
+
+/// Two symbols: 0 owns the low part of the interval, 1 the upper `one` parts of 65536.
+#[derive(Debug, Clone, Copy)]
+struct Binary {
+    one: u32,
+}
+
+impl Binary {
+    fn new(one: u32) -> Self {
+        debug_assert!(0 < one && one < ONE);
+        Self { one }
+    }
+
+    fn interval(self, bit: bool) -> (u32, NonZeroU32) {
+        let zero = ONE - self.one;
+        let (start, width) = if bit { (zero, self.one) } else { (0, zero) };
+        (start, NonZeroU32::new(width).expect("callers pass 1..=65535"))
+    }
+}
+
+impl EntropyModel<PRECISION> for Binary {
+    type Symbol = bool;
+    type Probability = u32;
+}
+
+impl EncoderModel<PRECISION> for Binary {
+    fn left_cumulative_and_probability(&self, symbol: impl Borrow<bool>) -> Option<(u32, NonZeroU32)> {
+        Some(self.interval(*symbol.borrow()))
+    }
+}
+
+impl DecoderModel<PRECISION> for Binary {
+    fn quantile_function(&self, quantile: u32) -> (bool, u32, NonZeroU32) {
+        let bit = quantile >= ONE - self.one;
+        let (start, width) = self.interval(bit);
+        (bit, start, width)
+    }
+}
+
+/// Writes binary decisions into one payload.
+#[derive(Debug, Default, Clone)]
+pub struct BitEncoder(RangeEncoder<u32, u64>);
+
+/// A point to which a [`BitEncoder`] can go back.
+#[derive(Debug, Clone, Copy)]
+pub struct Mark {
+    words: usize,
+    state: RangeCoderState<u32, u64>,
+    situation: EncoderSituation<u32>,
+}
+
+impl BitEncoder {
+    /// Appends one decision; `one` is the probability of 1 in 1/65536, 1..=65535.
+    #[inline]
+    pub fn encode(&mut self, bit: bool, one: u32) {
+        self.0
+            .encode_symbol(bit, Binary::new(one))
+            .expect("a binary symbol with nonzero probability, into memory");
+    }
+
+    /// Upper bound on the length in bytes of [`BitEncoder::payload`], in constant time.
+    pub fn payload_bound(&self) -> usize {
+        // The interval is at least 2^32 wide, so it holds a multiple of 2^32 (maybe with a carry).
+        4 * (self.0.pos().0 + 1)
+    }
+
+    /// The present state.
+    pub fn mark(&mut self) -> Mark {
+        let (words, state, situation) = std::mem::take(&mut self.0).into_raw_parts();
+        let mark = Mark { words: words.len(), state, situation };
+        self.0 = RangeEncoder::from_raw_parts(words, state, situation);
+        mark
+    }
+
+    /// Forgets everything since `mark`, which must stem from this encoder's past. Words once
+    /// written never change (the coder holds back those that a carry may reach), so cutting them
+    /// off restores the state exactly.
+    pub fn rewind(&mut self, mark: &Mark) {
+        let (mut words, _, _) = std::mem::take(&mut self.0).into_raw_parts();
+        words.truncate(mark.words);
+        self.0 = RangeEncoder::from_raw_parts(words, mark.state, mark.situation);
+    }
+
+    /// The shortest byte string that decodes to all decisions so far when bits past its end read
+    /// as zero.
+    pub fn payload(&self) -> Vec<u8> {
+        let (words, state, situation) = self.0.clone().into_raw_parts();
+        if state.range().get() == u64::MAX {
+            return Vec::new(); // nothing was encoded
+        }
+        let (carry, tail) = roundest(state.lower(), state.range().get());
+        let mut bytes = Vec::with_capacity(4 * words.len() + 16);
+        let mut put = |word: u32| bytes.extend_from_slice(&word.to_be_bytes());
+        words.into_iter().for_each(&mut put);
+        if let EncoderSituation::Inverted(held, first) = situation {
+            put(first + u32::from(carry));
+            for _ in 1..held.get() {
+                put(if carry { 0 } else { u32::MAX });
+            }
+        }
+        bytes.extend_from_slice(&tail.to_be_bytes());
+        let len = bytes.iter().rposition(|&b| b != 0).map_or(0, |last| last + 1);
+        bytes.truncate(len);
+        bytes
+    }
+}
+
+/// The number with the most trailing zero bits in `lower..lower + range`, as the carry out of 64
+/// bits and the low 64 bits.
+fn roundest(lower: u64, range: u64) -> (bool, u64) {
+    let (lower, last) = (u128::from(lower), u128::from(lower) + u128::from(range) - 1);
+    let value = (0..=64).rev().map(|t| (lower + (1 << t) - 1) >> t << t).find(|&v| v <= last);
+    let value = value.unwrap_or(lower); // t = 0 always fits
+    (value >> 64 != 0, value as u64)
+}
+
+/// Big-endian words of a payload; after its end, zeros.
+#[derive(Debug, Clone)]
+struct PayloadWords<'a>(&'a [u8]);
+
+impl ReadWords<u32, Queue> for PayloadWords<'_> {
+    type ReadError = std::convert::Infallible;
+
+    #[inline]
+    fn read(&mut self) -> std::result::Result<Option<u32>, Self::ReadError> {
+        if let Some((word, rest)) = self.0.split_first_chunk() {
+            self.0 = rest;
+            return Ok(Some(u32::from_be_bytes(*word)));
+        }
+        let mut word = [0; 4];
+        word[..self.0.len()].copy_from_slice(self.0);
+        self.0 = &[];
+        Ok(Some(u32::from_be_bytes(word)))
+    }
+
+    fn maybe_exhausted(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// Reads binary decisions from one payload.
+#[derive(Debug, Clone)]
+pub struct BitDecoder<'a>(RangeDecoder<u32, u64, PayloadWords<'a>>);
+
+impl<'a> BitDecoder<'a> {
+    /// A decoder at the start of `payload`; bits past its end read as zero.
+    pub fn new(payload: &'a [u8]) -> Self {
+        let Ok(decoder) = RangeDecoder::with_backend(PayloadWords(payload));
+        Self(decoder)
+    }
+
+    /// The next decision; `one` is the probability of 1 in 1/65536, 1..=65535, as it was in encoding.
+    ///
+    /// # Errors
+    /// `Corrupt` where the payload lies outside of every interval that an encoder can produce.
+    #[inline]
+    pub fn decode(&mut self, one: u32) -> Result<bool> {
+        self.0
+            .decode_symbol(Binary::new(one))
+            .map_err(|_| Error::corrupt("range coder: the payload is not one that an encoder writes"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn encode(decisions: &[(bool, u32)]) -> BitEncoder {
+        let mut encoder = BitEncoder::default();
+        for &(bit, one) in decisions {
+            encoder.encode(bit, one);
+        }
+        encoder
+    }
+
+    fn decodes(payload: &[u8], decisions: &[(bool, u32)]) -> bool {
+        let mut decoder = BitDecoder::new(payload);
+        decisions.iter().all(|&(bit, one)| decoder.decode(one).is_ok_and(|found| found == bit))
+    }
+
+    /// Decisions that are mostly the likely one, with some extreme probabilities.
+    fn decisions(len: usize) -> impl Strategy<Value = Vec<(bool, u32)>> {
+        let one = prop_oneof![4u32..=65532, Just(4), Just(65532), Just(1), Just(65535), Just(32768)];
+        prop::collection::vec((any::<u16>(), one), 0..len)
+            .prop_map(|v| v.into_iter().map(|(draw, one)| (u32::from(draw) < one, one)).collect())
+    }
+
+    proptest! {
+        #[test]
+        fn round_trip(decisions in decisions(400)) {
+            let encoder = encode(&decisions);
+            let payload = encoder.payload();
+            prop_assert!(payload.len() <= encoder.payload_bound());
+            prop_assert!(decodes(&payload, &decisions));
+        }
+
+        #[test]
+        fn no_shorter_payload_decodes(decisions in decisions(60)) {
+            let payload = encode(&decisions).payload();
+            if let Some((_, shorter)) = payload.split_last() {
+                // The only candidates are the neighbours on both sides of the cut-off value.
+                prop_assert!(!decodes(shorter, &decisions));
+                let mut above = shorter.to_vec();
+                for byte in above.iter_mut().rev() {
+                    *byte = byte.wrapping_add(1);
+                    if *byte != 0 { break; }
+                }
+                prop_assert!(!decodes(&above, &decisions));
+            }
+        }
+
+        #[test]
+        fn rewind_restores(head in decisions(80), tail in decisions(80), other in decisions(80)) {
+            let mut encoder = encode(&head);
+            let mark = encoder.mark();
+            for &(bit, one) in &tail { encoder.encode(bit, one); }
+            encoder.rewind(&mark);
+            for &(bit, one) in &other { encoder.encode(bit, one); }
+            let straight = encode(&[head, other].concat());
+            prop_assert_eq!(encoder.payload(), straight.payload());
+        }
+
+        #[test]
+        fn garbage_never_panics(payload in prop::collection::vec(any::<u8>(), 0..40), decisions in decisions(400)) {
+            decodes(&payload, &decisions);
+        }
+    }
+
+    #[test]
+    fn carries_reach_held_back_words() {
+        // Walk towards the middle of the unit interval from below, so that words are held back,
+        // then resolve the carry upwards or downwards.
+        for last in [false, true] {
+            let mut decisions = vec![(false, 32768)];
+            decisions.extend([(true, 65535 / 2 + 1); 200]);
+            decisions.extend([(last, 32768); 3]);
+            let payload = encode(&decisions).payload();
+            assert!(decodes(&payload, &decisions));
+        }
+    }
+
+    #[test]
+    fn nothing_encoded_is_an_empty_payload() {
+        assert!(encode(&[]).payload().is_empty());
+    }
+}

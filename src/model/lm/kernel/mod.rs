@@ -1,0 +1,168 @@
+//! The inner loops of the step, over *columns*: in decoding a column is a lane, in encoding it is a
+//! time step. Columns are held in groups of eight; a group's array is `[row][8]`, so that one
+//! weight meets a vector of columns and no sum ever crosses a vector.
+//!
+//! What differs between machines is behind [`Vector`] (eight 32-bit numbers) and [`Kernel`]; the
+//! step itself is written once ([`elementwise`]).
+
+#![allow(unsafe_code)]
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+pub mod elementwise;
+mod scalar;
+
+#[cfg(target_arch = "x86_64")]
+pub use avx2::Avx2;
+pub use scalar::Scalar;
+
+use super::aligned::Aligned;
+use super::weights::Matrix;
+use crate::error::{Error, Result};
+
+/// Columns of a group: one 256-bit register of 32-bit numbers.
+pub const GROUP: usize = 8;
+/// Rows of a matrix are held in blocks of this many, the last one padded with zeros.
+const BLOCK: usize = 8;
+
+/// Which implementation runs. All give the same bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kernel {
+    /// Plain Rust for any machine.
+    Scalar,
+    /// 256-bit integer vectors.
+    Avx2,
+}
+
+impl Kernel {
+    /// The fastest kernel of this machine.
+    pub fn best() -> Self {
+        if Self::Avx2.is_supported() { Self::Avx2 } else { Self::Scalar }
+    }
+
+    /// Whether this machine can run the kernel.
+    pub fn is_supported(self) -> bool {
+        match self {
+            Self::Scalar => true,
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => is_x86_feature_detected!("avx2"),
+            #[cfg(not(target_arch = "x86_64"))]
+            Self::Avx2 => false,
+        }
+    }
+
+    /// Refuses a kernel that this machine cannot run.
+    pub(super) fn check(self) -> Result<Self> {
+        if self.is_supported() {
+            return Ok(self);
+        }
+        Err(Error::bad_argument(format!("this machine cannot run the {self:?} kernel")))
+    }
+}
+
+/// A matrix widened and laid out for the kernels.
+#[derive(Debug)]
+pub struct Prepared {
+    /// Number of outputs.
+    rows: usize,
+    /// Number of pairs of inputs.
+    pairs: usize,
+    /// `[block of rows][pair of inputs][row of the block]`, two int16 weights each (see [`pair`]).
+    weights: Aligned<i32>,
+    /// Per row, padded to whole blocks: bias plus the rounding term of the shift.
+    offset: Aligned<i32>,
+    /// Per row, padded to whole blocks, below 32.
+    shift: Aligned<i32>,
+}
+
+impl Prepared {
+    /// Widens a matrix that has passed `Weights::check`.
+    pub fn new(matrix: &Matrix) -> Result<Self> {
+        let padded = matrix.rows.next_multiple_of(BLOCK);
+        let pairs = matrix.cols / 2;
+        let mut prepared = Self {
+            rows: matrix.rows,
+            pairs,
+            weights: Aligned::zeroed(padded * pairs)?,
+            offset: Aligned::zeroed(padded)?,
+            shift: Aligned::zeroed(padded)?,
+        };
+        for (r, row) in matrix.weights.chunks_exact(matrix.cols).enumerate() {
+            let block = &mut prepared.weights[r / BLOCK * BLOCK * pairs..][..BLOCK * pairs];
+            for (slot, w) in block[r % BLOCK..].iter_mut().step_by(BLOCK).zip(row.chunks_exact(2)) {
+                *slot = pair(i32::from(w[0]), i32::from(w[1]));
+            }
+            let shift = matrix.shift[r];
+            let round = if shift == 0 { 0 } else { 1 << (shift - 1) };
+            prepared.offset[r] = matrix.bias[r] + round;
+            prepared.shift[r] = i32::from(shift);
+        }
+        Ok(prepared)
+    }
+
+    /// Panics unless the slices hold what the kernels read and write without further checks.
+    fn check_sizes(&self, columns: usize, x: &[i32], out: &[i32]) {
+        let groups = columns.div_ceil(GROUP);
+        let padded = self.rows.next_multiple_of(BLOCK);
+        assert!(x.len() >= groups * self.pairs * GROUP && out.len() >= groups * self.rows * GROUP);
+        assert!(self.weights.len() == padded * self.pairs);
+        assert!(self.offset.len() == padded && self.shift.len() == padded);
+    }
+}
+
+/// Two int16 numbers in one entry: an even row in the low half, the next row in the high half.
+#[inline(always)]
+pub fn pair(even: i32, odd: i32) -> i32 {
+    (even & 0xFFFF) | (odd << 16)
+}
+
+/// Hints that the cache line at the start of `value` will be read soon.
+#[inline(always)]
+pub fn prefetch<T>(value: &T) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a prefetch has no effect but on caches, and every x86-64 processor has it.
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(value).cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = value;
+}
+
+/// One instruction set.
+pub trait Ops {
+    /// Its eight numbers.
+    type V: Vector;
+
+    /// `out = P(matrix, x)` for `columns` columns: `x` holds `[group][pair of inputs][8]` as made by
+    /// [`pair`], `out` gets `[group][row][8]`. Columns beyond `columns` get anything.
+    fn product(matrix: &Prepared, columns: usize, x: &[i32], out: &mut [i32]);
+}
+
+/// Eight 32-bit numbers. Arithmetic wraps.
+pub trait Vector: Copy {
+    fn load(from: &[i32; GROUP]) -> Self;
+    fn store(self, to: &mut [i32; GROUP]);
+    fn splat(value: i32) -> Self;
+    fn add(self, other: Self) -> Self;
+    fn sub(self, other: Self) -> Self;
+    /// Low 32 bits of the product.
+    fn mul(self, other: Self) -> Self;
+    fn max(self, other: Self) -> Self;
+    fn min(self, other: Self) -> Self;
+    /// Minimum of the numbers taken as unsigned.
+    fn min_unsigned(self, other: Self) -> Self;
+    fn shift_left<const N: i32>(self) -> Self;
+    /// Arithmetic shift.
+    fn shift_right<const N: i32>(self) -> Self;
+    /// [`pair`].
+    fn pair(self, odd: Self) -> Self;
+    /// Low 32 bits of `(self · other + 2^(N - 1)) >> N` with a 64-bit product, 1 <= N <= 32.
+    fn mul_shift<const N: i32>(self, other: Self) -> Self;
+    /// `squash` of every number.
+    fn squash(self) -> Self;
+    /// `EXP2[d & 255] >> (d >> 8)` for d in 0..8192.
+    fn exp2(self) -> Self;
+    /// Sums of the squares of the columns of `rows`; magnitudes below 2^22, at most 2^20 rows.
+    fn sum_squares(rows: &[[i32; GROUP]]) -> [u64; GROUP];
+}

@@ -1,0 +1,393 @@
+//! The integer step of the network (`formats/lm.md`, section "Step") for many columns at once.
+
+use super::aligned::Aligned;
+#[cfg(target_arch = "x86_64")]
+use super::kernel::Avx2;
+use super::kernel::elementwise::{self as ops, TREE_NODES};
+use super::kernel::{GROUP, Kernel, Ops, Prepared, Scalar, pair};
+use super::weights::{Config, Layer, TableConfig, Weights};
+use crate::error::Result;
+
+/// Most columns that one pass over the weights serves.
+pub const MAX_COLUMNS: usize = 64;
+
+/// A network ready to run. Holds no state of any window: share it by reference.
+#[derive(Debug)]
+pub struct Model {
+    config: Config,
+    name: [u8; 32],
+    kernel: Kernel,
+    tables: Vec<Vec<i8>>,
+    input: Prepared,
+    layers: Vec<PreparedLayer>,
+    head: Prepared,
+}
+
+#[derive(Debug)]
+struct PreparedLayer {
+    gates: Prepared,
+    out: Prepared,
+    up: Prepared,
+    down: Prepared,
+}
+
+impl PreparedLayer {
+    fn new(layer: &Layer) -> Result<Self> {
+        Ok(Self {
+            gates: Prepared::new(&layer.gates)?,
+            out: Prepared::new(&layer.out)?,
+            up: Prepared::new(&layer.up)?,
+            down: Prepared::new(&layer.down)?,
+        })
+    }
+}
+
+impl Model {
+    /// Prepares a network for the fastest kernel of this machine.
+    ///
+    /// # Errors
+    /// As [`Weights::check`]; `LimitExceeded` where memory is missing.
+    pub fn new(weights: Weights) -> Result<Self> {
+        Self::with_kernel(weights, Kernel::best())
+    }
+
+    /// Prepares a network for a given kernel; all kernels give the same bits.
+    ///
+    /// # Errors
+    /// As [`Model::new`], and `BadArgument` for a kernel that this machine cannot run.
+    pub fn with_kernel(weights: Weights, kernel: Kernel) -> Result<Self> {
+        weights.check()?;
+        Ok(Self {
+            name: weights.name(),
+            kernel: kernel.check()?,
+            input: Prepared::new(&weights.input)?,
+            layers: weights.layers.iter().map(PreparedLayer::new).collect::<Result<_>>()?,
+            head: Prepared::new(&weights.head)?,
+            config: weights.config,
+            tables: weights.tables,
+        })
+    }
+
+    /// The shape of the network.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The kernel that runs.
+    pub fn kernel(&self) -> Kernel {
+        self.kernel
+    }
+
+    /// The BLAKE3 hash of the weight file.
+    pub fn name(&self) -> &[u8; 32] {
+        &self.name
+    }
+
+    /// Puts the table rows selected by the end of `history` into a column of the activations.
+    fn embed(&self, history: &[u8], column: usize, act: &mut [Row]) {
+        let width = self.config.table_width;
+        let mut recent = [0; 8];
+        for (recent, &byte) in recent.iter_mut().zip(history.iter().rev()) {
+            *recent = byte;
+        }
+        let pairs = self.config.tables.len() * width / 2;
+        let mut rows = act[column / GROUP * pairs..][..pairs].iter_mut();
+        for (table, entries) in self.config.tables.iter().zip(&self.tables) {
+            let entries = &entries[table_row(*table, &recent) * width..][..width];
+            for (entries, row) in entries.as_chunks::<2>().0.iter().zip(&mut rows) {
+                row[column % GROUP] = pair(i32::from(entries[0]), i32::from(entries[1]));
+            }
+        }
+    }
+}
+
+/// The row of a table; `recent[0]` is the newest byte.
+fn table_row(table: TableConfig, recent: &[u8; 8]) -> usize {
+    if table.order == 1 {
+        return usize::from(recent[0]);
+    }
+    let mut key = u32::from(table.order);
+    for &byte in &recent[..usize::from(table.order)] {
+        key = key.wrapping_add(u32::from(byte)).wrapping_add(1).wrapping_mul(0x9E37_79B1);
+        key ^= key >> 15;
+    }
+    (key.wrapping_mul(0x85EB_CA6B) >> (32 - u32::from(table.log2_rows))) as usize
+}
+
+/// The eight columns of a group in one row.
+type Row = [i32; GROUP];
+
+/// Scratch numbers of one pass: `[group of columns][row][column of the group]`.
+#[derive(Debug)]
+struct Workspace {
+    groups: usize,
+    /// Residual stream.
+    x: Aligned<i32>,
+    /// Result of the last product.
+    product: Aligned<i32>,
+    /// Activations as pairs.
+    act: Aligned<i32>,
+    /// Trees of weight sums.
+    tree: Aligned<i32>,
+}
+
+impl Workspace {
+    fn new(config: &Config, columns: usize) -> Result<Self> {
+        let groups = columns.div_ceil(GROUP);
+        let (d, h, m) = (config.width, config.state, config.hidden);
+        let inputs = [config.tables.len() * config.table_width, d, h, m];
+        let outputs = [3 * h, d, m, 256];
+        let zeros = |rows: usize| Aligned::zeroed(rows * groups * GROUP);
+        Ok(Self {
+            groups,
+            x: zeros(d)?,
+            product: zeros(outputs.into_iter().max().unwrap_or(0))?,
+            act: zeros(inputs.into_iter().max().unwrap_or(0) / 2)?,
+            tree: zeros(TREE_NODES)?,
+        })
+    }
+
+    fn weight_sums(&self, column: usize) -> WeightSums<'_> {
+        let tree = &rows(&self.tree)[column / GROUP * TREE_NODES..][..TREE_NODES];
+        WeightSums { tree: tree.try_into().expect("a whole tree"), column: column % GROUP }
+    }
+}
+
+fn rows(data: &[i32]) -> &[Row] {
+    data.as_chunks().0
+}
+
+fn rows_mut(data: &mut [i32]) -> &mut [Row] {
+    data.as_chunks_mut().0
+}
+
+/// The weights of the 256 symbols as sums over common prefixes: node 1 is the whole set, the
+/// children of node n are 2n (next bit 0) and 2n + 1 (next bit 1), node 256 + s is symbol s.
+#[derive(Debug, Clone, Copy)]
+pub struct WeightSums<'a> {
+    tree: &'a [Row; TREE_NODES],
+    column: usize,
+}
+
+impl WeightSums<'_> {
+    /// Sum of the weights below a node (1..=511): 1..=2^30 + 2^8.
+    #[inline]
+    pub fn sum(&self, node: usize) -> u32 {
+        self.tree[node][self.column % GROUP] as u32
+    }
+
+    /// Weight of a symbol, 1..=2^22 + 1.
+    pub fn weight(&self, symbol: u8) -> u32 {
+        self.sum(256 + usize::from(symbol))
+    }
+}
+
+/// What the columns are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Along {
+    /// Windows side by side, one time step each.
+    Lanes,
+    /// Successive time steps of one window.
+    Time,
+}
+
+/// Runs the network on the embedded inputs in `work.act`; `states` holds one vector per layer.
+#[inline(always)]
+fn forward_with<K: Ops>(
+    model: &Model,
+    work: &mut Workspace,
+    states: &mut [Aligned<i32>],
+    count: usize,
+    along: Along,
+) {
+    let Workspace { x, product, act, tree, .. } = work;
+    let groups = count.div_ceil(GROUP);
+    let (d, h, m) = (model.config.width, model.config.state, model.config.hidden);
+    K::product(&model.input, count, act, product);
+    x.fill(0);
+    add_product::<K>(x, product, d, groups);
+    for (layer, state) in model.layers.iter().zip(states) {
+        norm::<K>(x, d, groups, act);
+        K::product(&layer.gates, count, act, product);
+        let gates = rows(product).chunks_exact(3 * h);
+        let outputs = rows_mut(act).chunks_exact_mut(h / 2);
+        match along {
+            Along::Lanes => {
+                let states = rows_mut(state).chunks_exact_mut(h);
+                for ((gates, state), out) in gates.zip(states).zip(outputs).take(groups) {
+                    ops::recur_lanes::<K::V>(gates, state, out);
+                }
+            }
+            Along::Time => {
+                for (group, (gates, out)) in gates.zip(outputs).take(groups).enumerate() {
+                    ops::recur_time::<K::V>(gates, state, (count - group * GROUP).min(GROUP), out);
+                }
+            }
+        }
+        K::product(&layer.out, count, act, product);
+        add_product::<K>(x, product, d, groups);
+        norm::<K>(x, d, groups, act);
+        K::product(&layer.up, count, act, product);
+        for (p, out) in rows(product).chunks_exact(m).zip(rows_mut(act).chunks_exact_mut(m / 2)).take(groups)
+        {
+            ops::squared_relu::<K::V>(p, out);
+        }
+        K::product(&layer.down, count, act, product);
+        add_product::<K>(x, product, d, groups);
+    }
+    norm::<K>(x, d, groups, act);
+    K::product(&model.head, count, act, product);
+    for (logits, tree) in
+        rows(product).chunks_exact(256).zip(rows_mut(tree).chunks_exact_mut(TREE_NODES)).take(groups)
+    {
+        ops::weight_tree::<K::V>(logits, tree);
+    }
+}
+
+#[inline(always)]
+fn add_product<K: Ops>(x: &mut [i32], product: &[i32], width: usize, groups: usize) {
+    let len = width * groups;
+    ops::add::<K::V>(&mut rows_mut(x)[..len], &rows(product)[..len]);
+}
+
+#[inline(always)]
+fn norm<K: Ops>(x: &[i32], width: usize, groups: usize, act: &mut [i32]) {
+    for (x, out) in rows(x).chunks_exact(width).zip(rows_mut(act).chunks_exact_mut(width / 2)).take(groups) {
+        ops::norm::<K::V>(x, out);
+    }
+}
+
+/// [`forward_with`], compiled for AVX2.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+fn forward_avx2(
+    model: &Model,
+    work: &mut Workspace,
+    states: &mut [Aligned<i32>],
+    count: usize,
+    along: Along,
+) {
+    forward_with::<Avx2>(model, work, states, count, along);
+}
+
+#[allow(unsafe_code)]
+fn forward(model: &Model, work: &mut Workspace, states: &mut [Aligned<i32>], count: usize, along: Along) {
+    match model.kernel {
+        Kernel::Scalar => forward_with::<Scalar>(model, work, states, count, along),
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: `Model::with_kernel` accepts this kernel only where the processor has AVX2.
+        Kernel::Avx2 => unsafe { forward_avx2(model, work, states, count, along) },
+        #[cfg(not(target_arch = "x86_64"))]
+        Kernel::Avx2 => forward_with::<Scalar>(model, work, states, count, along),
+    }
+}
+
+fn zero_states(config: &Config, columns: usize) -> Result<Vec<Aligned<i32>>> {
+    (0..config.layers).map(|_| Aligned::zeroed(config.state * columns)).collect()
+}
+
+/// Windows that step together, one byte each per step.
+#[derive(Debug)]
+pub struct Lanes<'a> {
+    model: &'a Model,
+    work: Workspace,
+    states: Vec<Aligned<i32>>,
+    count: usize,
+}
+
+impl<'a> Lanes<'a> {
+    /// `count` lanes (1..=[`MAX_COLUMNS`]) at the start of their windows.
+    ///
+    /// # Errors
+    /// `LimitExceeded` where memory is missing.
+    pub fn new(model: &'a Model, count: usize) -> Result<Self> {
+        assert!((1..=MAX_COLUMNS).contains(&count), "{count} lanes");
+        let work = Workspace::new(&model.config, count)?;
+        let states = zero_states(&model.config, work.groups * GROUP)?;
+        Ok(Self { model, work, states, count })
+    }
+
+    /// Sets what `lane` has seen so far: the raw bytes of its window before the one to be predicted.
+    pub fn set_history(&mut self, lane: usize, history: &[u8]) {
+        debug_assert!(lane < self.count);
+        self.model.embed(history, lane, rows_mut(&mut self.work.act));
+    }
+
+    /// Steps all lanes, each of which has had its history set since the last step.
+    pub fn step(&mut self) {
+        forward(self.model, &mut self.work, &mut self.states, self.count, Along::Lanes);
+    }
+
+    /// The weights that the last step gave to `lane`.
+    pub fn weight_sums(&self, lane: usize) -> WeightSums<'_> {
+        self.work.weight_sums(lane)
+    }
+
+    /// The recurrent state of a layer of a lane.
+    pub fn state(&self, lane: usize, layer: usize) -> impl Iterator<Item = i32> {
+        let h = self.model.config.state;
+        rows(&self.states[layer])[lane / GROUP * h..][..h].iter().map(move |row| row[lane % GROUP])
+    }
+
+    /// Removes a lane; the last one takes its number.
+    pub fn swap_remove(&mut self, lane: usize) {
+        self.count -= 1;
+        let (h, last) = (self.model.config.state, self.count);
+        for state in &mut self.states {
+            for r in 0..h {
+                let value = state[(last / GROUP * h + r) * GROUP + last % GROUP];
+                state[(lane / GROUP * h + r) * GROUP + lane % GROUP] = value;
+            }
+        }
+    }
+}
+
+/// One window whose bytes are known: many time steps in one pass.
+#[derive(Debug)]
+pub struct Timeline<'a> {
+    model: &'a Model,
+    work: Workspace,
+    states: Vec<Aligned<i32>>,
+}
+
+impl<'a> Timeline<'a> {
+    /// At the start of a window; passes of up to `columns` (1..=[`MAX_COLUMNS`]) time steps.
+    ///
+    /// # Errors
+    /// `LimitExceeded` where memory is missing.
+    pub fn new(model: &'a Model, columns: usize) -> Result<Self> {
+        assert!((1..=MAX_COLUMNS).contains(&columns), "{columns} time steps");
+        let work = Workspace::new(&model.config, columns)?;
+        let states = zero_states(&model.config, 1)?;
+        Ok(Self { model, work, states })
+    }
+
+    /// Most time steps of one pass.
+    pub fn max_steps(&self) -> usize {
+        self.work.groups * GROUP
+    }
+
+    /// Goes to the start of a new window.
+    pub fn reset(&mut self) {
+        self.states.iter_mut().for_each(|state| state.fill(0));
+    }
+
+    /// Runs `steps` time steps that predict the bytes `start..start + steps` of `window`, the raw
+    /// bytes from the window's start on. All steps before `start` have been run since the reset.
+    pub fn run(&mut self, window: &[u8], start: usize, steps: usize) {
+        for column in 0..steps {
+            self.model.embed(&window[..start + column], column, rows_mut(&mut self.work.act));
+        }
+        forward(self.model, &mut self.work, &mut self.states, steps, Along::Time);
+    }
+
+    /// The weights that the last pass gave at its step number `column`.
+    pub fn weight_sums(&self, column: usize) -> WeightSums<'_> {
+        self.work.weight_sums(column)
+    }
+
+    /// The recurrent state of a layer after the last pass.
+    pub fn state(&self, layer: usize) -> &[i32] {
+        &self.states[layer]
+    }
+}
