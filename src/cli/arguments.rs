@@ -34,7 +34,7 @@ Exit codes: 0 all is well, 1 a file failed, 2 the command line makes no sense.";
 
 /// Compress files without loss, with learned models
 ///
-/// `nzip FILE` writes FILE.nz and keeps FILE, its mode and its time. `nzip -d FILE.nz` restores it, checked
+/// "nzip FILE" writes FILE.nz and keeps FILE, its mode and its time. "nzip -d FILE.nz" restores it, checked
 /// against check values of the original bytes. Options and files may come in any order.
 #[derive(Debug, Parser)]
 #[command(

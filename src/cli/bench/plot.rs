@@ -7,10 +7,10 @@ use std::fmt::Write;
 const PANEL: (f64, f64) = (420.0, 360.0);
 const LEFT: f64 = 56.0;
 const TOP: f64 = 56.0;
-const GAP: f64 = 64.0;
+const GAP: f64 = 80.0;
 const BOTTOM: f64 = 52.0;
-/// Room for names to the right of the last point.
-const RIGHT: f64 = 24.0;
+/// Half of the last speed's text.
+const RIGHT: f64 = 36.0;
 
 const STYLE: &str = "text{font:12px sans-serif;fill:#333}.title{font-size:15px;font-weight:bold}\
 .grid{stroke:#e4e4e4}.axis{stroke:#999;fill:none}.front{stroke:#bbb;stroke-dasharray:5 4;fill:none}\
@@ -35,17 +35,14 @@ pub fn svg(title: &str, runs: &[Run]) -> String {
          <style>{STYLE}</style><rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n"
     );
     let _ = writeln!(out, "<text class=\"title\" x=\"{LEFT}\" y=\"24\">{}</text>", escape(title));
-    let panels: [(&str, fn(&Run) -> Cost); 2] = [("compression", |r| r.encode), ("restoring", |r| r.decode)];
-    for (i, (name, cost)) in panels.into_iter().enumerate() {
-        let point = |r: &Run| Point {
-            name: r.tool.clone(),
-            own: r.own,
-            speed: r.speed(cost(r)),
-            ratio: ratio(r.raw, r.stored),
-        };
-        panel(&mut out, LEFT + i as f64 * (PANEL.0 + GAP), name, runs.iter().map(point).collect());
-    }
+    let points = |cost: fn(&Run) -> Cost| runs.iter().map(|r| point(r, cost(r))).collect::<Vec<_>>();
+    panel(&mut out, LEFT, "compression", &points(|r| r.encode));
+    panel(&mut out, LEFT + PANEL.0 + GAP, "restoring", &points(|r| r.decode));
     out + "</svg>\n"
+}
+
+fn point(r: &Run, cost: Cost) -> Point {
+    Point { name: r.tool.clone(), own: r.own, speed: r.speed(cost), ratio: ratio(r.raw, r.stored) }
 }
 
 /// Where values lie in a panel.
@@ -85,28 +82,63 @@ impl Axes {
     }
 }
 
-fn panel(out: &mut String, left: f64, name: &str, points: Vec<Point>) {
+fn panel(out: &mut String, left: f64, name: &str, points: &[Point]) {
     if points.is_empty() {
         return;
     }
-    let axes = Axes::new(left, &points);
+    let axes = Axes::new(left, points);
     grid(out, &axes, name);
-    *out += &axes.line("front", &front(&points));
-    let levels: Vec<Point> = points.iter().filter(|p| p.own).cloned().collect();
-    *out += &axes.line("ours", &levels);
-    let mut names: Vec<(f64, f64)> = Vec::new();
-    for p in &points {
+    *out += &axes.line("front", &front(points));
+    let is_level = |p: &&Point| p.own && p.name.trim_start_matches("nzip -").parse::<u8>().is_ok();
+    *out += &axes.line("ours", &points.iter().filter(is_level).cloned().collect::<Vec<_>>());
+    let mut taken: Vec<Area> = points.iter().map(|p| Area::dot(axes.x(p.speed), axes.y(p.ratio))).collect();
+    for p in points {
         let (x, y, class) = (axes.x(p.speed), axes.y(p.ratio), if p.own { "own" } else { "peer" });
         let _ = writeln!(out, "<circle class=\"{class}\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"4\"/>");
-        // Names that would lie on each other move down.
-        let mut at = y + 4.0;
-        while names.iter().any(|n| (n.0 - x).abs() < 70.0 && (n.1 - at).abs() < 11.0) {
-            at += 3.0;
-        }
-        names.push((x, at));
-        let text = escape(&p.name);
-        let _ =
-            writeln!(out, "<text class=\"name {class}\" x=\"{:.1}\" y=\"{at:.1}\">{text}</text>", x + 7.0);
+        let place = Area::name(x, y, &p.name, &taken);
+        let (x, y, text) = (place.x, place.y + NAME_HEIGHT - 2.0, escape(&p.name));
+        let _ = writeln!(out, "<text class=\"name {class}\" x=\"{x:.1}\" y=\"{y:.1}\">{text}</text>");
+        taken.push(place);
+    }
+}
+
+/// Height of a name and the mean width of its letters.
+const NAME_HEIGHT: f64 = 11.0;
+const LETTER: f64 = 6.0;
+
+/// What a dot or a name covers.
+#[derive(Debug, Clone, Copy)]
+struct Area {
+    x: f64,
+    y: f64,
+    width: f64,
+    height: f64,
+}
+
+impl Area {
+    fn dot(x: f64, y: f64) -> Self {
+        Self { x: x - 4.0, y: y - 4.0, width: 8.0, height: 8.0 }
+    }
+
+    /// The free place nearest to the dot at (x, y): right of it, left, above or below, then further away.
+    fn name(x: f64, y: f64, name: &str, taken: &[Area]) -> Self {
+        let (width, height) = (LETTER * name.chars().count() as f64, NAME_HEIGHT);
+        let middle = y - height / 2.0;
+        let around = |away: f64| {
+            let (right, left) = (x + 7.0, x - 7.0 - width);
+            [(right, middle - away), (right, middle + away), (left, middle - away), (left, middle + away)]
+        };
+        let places = (0..12).flat_map(|i| around(6.0 * f64::from(i)));
+        let mut boxes = places.map(|(x, y)| Self { x, y, width, height });
+        let first = Self { x: x + 7.0, y: middle, width, height };
+        boxes.find(|b| taken.iter().all(|t| !b.meets(t))).unwrap_or(first)
+    }
+
+    fn meets(&self, other: &Self) -> bool {
+        self.x < other.x + other.width
+            && other.x < self.x + self.width
+            && self.y < other.y + other.height
+            && other.y < self.y + self.height
     }
 }
 
@@ -184,6 +216,16 @@ mod tests {
         ];
         let names: Vec<_> = front(&points).into_iter().map(|p| p.name).collect();
         assert_eq!(names, ["small", "middle", "fast"]);
+    }
+
+    #[test]
+    fn names_do_not_lie_on_each_other() {
+        let mut taken = vec![Area::dot(50.0, 50.0), Area::dot(52.0, 50.0)];
+        for _ in 0..8 {
+            let place = Area::name(50.0, 50.0, "zstd -19", &taken);
+            assert!(taken.iter().all(|t| !place.meets(t)));
+            taken.push(place);
+        }
     }
 
     #[test]
