@@ -1,5 +1,8 @@
 //! nzip: lossless compression with learned models.
 
+#[doc(hidden)]
+pub mod codec;
+mod coder;
 mod error;
 mod model;
 

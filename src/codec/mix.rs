@@ -1,0 +1,82 @@
+//! The `mix` codec: context mixing and a binary arithmetic coder. Specified in `formats/mix.md`.
+
+use crate::coder::binary::{BinaryDecoder, BinaryEncoder};
+use crate::model::mix::context::Kind;
+use crate::model::mix::predictor::{Predictor, Shape};
+use crate::{Error, ErrorKind, Result};
+
+/// How a block is modelled.
+#[derive(Debug, Clone, Copy)]
+pub struct MixOptions {
+    /// The slot table takes 2^`memory_bits` bytes (16..=30).
+    pub memory_bits: u32,
+    pub kind: u8,
+    pub period: usize,
+}
+
+fn shape(kind: u8, bits: u32, period: usize) -> Shape {
+    let kind = if kind == 0 { Kind::Text } else { Kind::Binary };
+    Shape { kind, memory_bits: bits, period }
+}
+
+/// Codes a block.
+pub fn encode_block(raw: &[u8], options: &MixOptions) -> Result<Vec<u8>> {
+    let mut header = vec![options.kind, options.memory_bits as u8];
+    header.extend_from_slice(&(options.period as u16).to_le_bytes());
+    let mut predictor = Predictor::new(shape(options.kind, options.memory_bits, options.period))?;
+    predictor.reserve(raw.len())?;
+    let mut encoder = BinaryEncoder::new(header);
+    for &byte in raw {
+        for i in (0..8).rev() {
+            let bit = u32::from(byte >> i & 1);
+            encoder.encode(bit, predictor.p());
+            predictor.update(bit);
+        }
+    }
+    Ok(encoder.finish())
+}
+
+/// Decodes a block front to back.
+pub struct BlockDecoder<'a> {
+    predictor: Predictor,
+    decoder: BinaryDecoder<'a>,
+    left: usize,
+}
+
+impl<'a> BlockDecoder<'a> {
+    pub fn new(payload: &'a [u8], raw_len: usize, memory_cap: u64) -> Result<Self> {
+        let Some((&[kind, bits, p0, p1], rest)) = payload.split_first_chunk::<4>() else {
+            return Err(Error::truncated("a mix payload ends inside its header"));
+        };
+        if !(16..=30).contains(&bits) {
+            return Err(Error::corrupt(format!("mix memory bits {bits}, expected 16..=30")));
+        }
+        if 1u64 << bits > memory_cap {
+            return Err(Error::new(ErrorKind::LimitExceeded, "mix table above the memory limit"));
+        }
+        let predictor = Predictor::new(shape(kind, bits.into(), u16::from_le_bytes([p0, p1]).into()))?;
+        Ok(Self { predictor, decoder: BinaryDecoder::new(rest), left: raw_len })
+    }
+
+    /// Decodes the next `out.len()` bytes.
+    pub fn decode_into(&mut self, out: &mut [u8]) -> Result<()> {
+        if out.len() > self.left {
+            return Err(Error::bad_argument("more bytes asked for than the mix block has"));
+        }
+        self.predictor.reserve(out.len())?;
+        for byte in out.iter_mut() {
+            let mut c0 = 1;
+            while c0 < 256 {
+                let bit = self.decoder.decode(self.predictor.p());
+                self.predictor.update(bit);
+                c0 = c0 << 1 | bit;
+            }
+            *byte = c0 as u8;
+            if self.decoder.overrun() > 8 {
+                return Err(Error::truncated("a mix payload ends before its last bit"));
+            }
+        }
+        self.left -= out.len();
+        Ok(())
+    }
+}

@@ -1,0 +1,3 @@
+//! Codecs: each joins a model to a coder.
+
+pub mod mix;

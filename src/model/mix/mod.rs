@@ -1,0 +1,12 @@
+//! Bitwise context mixing, specified in `formats/mix.md`.
+
+pub mod apm;
+pub mod context;
+pub mod history;
+pub mod kernel;
+pub mod logistic;
+pub mod matcher;
+pub mod mixer;
+pub mod predictor;
+pub mod slots;
+pub mod state;

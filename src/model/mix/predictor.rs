@@ -1,0 +1,253 @@
+//! The predictor: probability of the next bit from everything before it.
+
+use super::apm::{Apm, Counter, counter, learn, p12};
+use super::context::{self, Kind, MAX_CONTEXTS};
+use super::history::{History, mix_hash};
+use super::logistic::{TABLES, Tables};
+use super::matcher::Matcher;
+use super::mixer::Mixer;
+use super::slots::{SLOT, Slot, SlotTable};
+use super::state::{STATES, StateTable};
+use crate::Result;
+
+/// What a decoder must know to build the same predictor.
+#[derive(Debug, Clone, Copy)]
+pub struct Shape {
+    pub kind: Kind,
+    /// The slot table takes 2^`memory_bits` bytes.
+    pub memory_bits: u32,
+    /// Record length for the column contexts; 0 if there is none.
+    pub period: usize,
+}
+
+const FAMILIES: usize = 6;
+
+/// Context mixing over one block.
+pub struct Predictor {
+    shape: Shape,
+    tables: &'static Tables,
+    states: &'static StateTable,
+    history: History,
+    slots: SlotTable,
+    contexts: usize,
+    hashes: [u32; MAX_CONTEXTS],
+    buckets: [usize; MAX_CONTEXTS],
+    offsets: [usize; MAX_CONTEXTS],
+    current: [Slot; MAX_CONTEXTS],
+    maps: Vec<Counter>,
+    weight_of_state: [i32; 256],
+    matchers: [Matcher; 2],
+    mixer: Mixer,
+    apms: [Apm; 3],
+    /// The bits of the byte in progress behind a leading one.
+    c0: u32,
+    bit_position: u32,
+    order: usize,
+    p: u32,
+    /// log of bits seen, for the learning rate
+    seen: u64,
+}
+
+impl Predictor {
+    pub fn new(shape: Shape) -> Result<Self> {
+        let tables: &'static Tables = &TABLES;
+        let states: &'static StateTable = &STATES;
+        let mut hashes = [0; MAX_CONTEXTS];
+        let history = History::new();
+        let contexts = context::fill(shape.kind, shape.period, &history, &mut hashes);
+        let mut row = [0; 256];
+        for (c, [zeros, ones]) in row.iter_mut().zip(states.counts) {
+            let (a, b) = (u32::from(zeros) * 2 + 1, u32::from(ones) * 2 + 1);
+            *c = counter(65536 * b / (a + b));
+        }
+        let mut weight_of_state = [0; 256];
+        for (w, [zeros, ones]) in weight_of_state.iter_mut().zip(states.counts) {
+            *w = if zeros == 0 || ones == 0 { 2 } else { 1 };
+        }
+        let inputs = contexts * 2 + 2 * 2 + 1;
+        let families = [256, 256 * 8, 16 * 8 * 3, 256, 2048, 2048];
+        let mut predictor = Self {
+            shape,
+            tables,
+            states,
+            history,
+            slots: SlotTable::new(shape.memory_bits)?,
+            contexts,
+            hashes,
+            buckets: [0; MAX_CONTEXTS],
+            offsets: [0; MAX_CONTEXTS],
+            current: [[0; SLOT]; MAX_CONTEXTS],
+            maps: row.repeat(contexts),
+            weight_of_state,
+            matchers: [Matcher::new(6, 20), Matcher::new(16, 18)],
+            mixer: Mixer::new(inputs, &families, 256, 14000),
+            apms: [Apm::new(256, tables, 6), Apm::new(65536, tables, 6), Apm::new(65536, tables, 6)],
+            c0: 1,
+            bit_position: 0,
+            order: 0,
+            p: 32768,
+            seen: 0,
+        };
+        predictor.start_byte();
+        predictor.predict();
+        Ok(predictor)
+    }
+
+    /// Probability that the next bit is a one, in 1..=65535 of 65536.
+    #[inline(always)]
+    pub fn p(&self) -> u32 {
+        self.p
+    }
+
+    /// Bytes so far.
+    pub fn history(&self) -> &History {
+        &self.history
+    }
+
+    /// Makes room for `more` bytes of history.
+    pub fn reserve(&mut self, more: usize) -> Result<()> {
+        self.history.reserve(more)
+    }
+
+    /// Takes the bit that came and predicts the next one.
+    #[inline(always)]
+    pub fn update(&mut self, bit: u32) {
+        self.mixer.update(bit);
+        for apm in &mut self.apms {
+            apm.update(bit);
+        }
+        for matcher in &mut self.matchers {
+            matcher.update(bit, self.c0, self.bit_position);
+        }
+        self.update_histories(bit);
+        self.c0 = self.c0 << 1 | bit;
+        self.bit_position += 1;
+        self.seen += 1;
+        if self.bit_position == 4 {
+            self.second_nibble();
+        } else if self.bit_position == 8 {
+            self.end_byte();
+        }
+        self.predict();
+    }
+
+    #[inline(always)]
+    fn node(&self) -> usize {
+        let c0 = if self.bit_position < 4 { self.c0 } else { self.c0 & ((1 << (self.bit_position - 4)) - 1) | 1 << (self.bit_position - 4) };
+        c0 as usize & 15
+    }
+
+    #[inline(always)]
+    fn update_histories(&mut self, bit: u32) {
+        let node = self.node();
+        let next = &self.states.next[bit as usize & 1];
+        let limit = if matches!(self.shape.kind, Kind::Text) { 255 } else { 255 };
+        for (slot, map) in self.current[..self.contexts].iter_mut().zip(self.maps.as_chunks_mut::<256>().0) {
+            let state = usize::from(slot[node]);
+            learn(&mut map[state], bit, limit);
+            slot[node] = next[state];
+        }
+    }
+
+    fn store_slots(&mut self) {
+        for i in 0..self.contexts {
+            self.slots.store(self.offsets[i], &self.current[i]);
+        }
+    }
+
+    fn second_nibble(&mut self) {
+        self.store_slots();
+        for i in 0..self.contexts {
+            self.buckets[i] = SlotTable::second_bucket(self.buckets[i], self.c0);
+            self.slots.prefetch(self.buckets[i]);
+        }
+        for i in 0..self.contexts {
+            let check = (self.hashes[i] as u8).wrapping_add((self.c0 as u8).wrapping_mul(0x3D));
+            self.load_slot(i, check);
+        }
+    }
+
+    #[inline(always)]
+    fn load_slot(&mut self, i: usize, check: u8) {
+        let offset = self.slots.find(self.buckets[i], check);
+        self.offsets[i] = offset;
+        self.current[i] = self.slots.load(offset);
+    }
+
+    fn end_byte(&mut self) {
+        self.store_slots();
+        self.history.push(self.c0 as u8);
+        self.c0 = 1;
+        self.bit_position = 0;
+        if self.seen & 0xfff == 0 {
+            let kib = self.seen >> 13;
+            self.mixer.set_rate(if kib < 8 { 24 } else if kib < 64 { 16 } else { 10 });
+        }
+        self.start_byte();
+    }
+
+    fn start_byte(&mut self) {
+        context::fill(self.shape.kind, self.shape.period, &self.history, &mut self.hashes);
+        for i in 0..self.contexts {
+            self.buckets[i] = self.slots.bucket(self.hashes[i]);
+            self.slots.prefetch(self.buckets[i]);
+        }
+        if self.history.len() > 0 {
+            for matcher in &mut self.matchers {
+                matcher.push(&self.history);
+            }
+        }
+        for i in 0..self.contexts {
+            self.load_slot(i, self.hashes[i] as u8);
+        }
+        self.order = self.current[1..7].iter().filter(|slot| slot[1] != 0).count();
+    }
+
+    #[inline(always)]
+    fn predict(&mut self) {
+        let node = self.node();
+        let tables = self.tables;
+        let c0 = self.c0;
+        let (pairs, _) = self.mixer.inputs().as_chunks_mut::<2>();
+        for (((slot, map), input), _) in
+            self.current[..self.contexts].iter().zip(self.maps.as_chunks::<256>().0).zip(pairs.iter_mut()).zip(0..)
+        {
+            let state = usize::from(slot[node]);
+            if state == 0 {
+                *input = [0, 0];
+            } else {
+                let p = p12(map[state]);
+                *input = [tables.stretch(p), (p as i32 - 2048) * self.weight_of_state[state]];
+            }
+        }
+        for (matcher, input) in self.matchers.iter_mut().zip(&mut pairs[self.contexts..]) {
+            let (a, b) = matcher.predict(c0, self.bit_position, tables);
+            *input = [a, b];
+        }
+        let last = 2 * (self.contexts + 2);
+        self.mixer.inputs()[last] = 256;
+        let c1 = self.history.c4 & 0xff;
+        let c2 = self.history.c4 >> 8 & 0xff;
+        let longest = &self.matchers[1];
+        let m0 = self.matchers[0].expected_bit(c0, self.bit_position);
+        let m1 = longest.expected_bit(c0, self.bit_position);
+        let class = if m1.is_some() { longest.class() } else if m0.is_some() { self.matchers[0].class() } else { 0 };
+        let bp = self.bit_position as usize;
+        let agree = match (m0, m1) { (Some(a), Some(b)) => 1 + (a == b) as usize, _ => 0 };
+        let select = [
+            c0 as usize,
+            c1 as usize * 8 + bp,
+            (class as usize * 3 + agree) * 8 + bp,
+            c2 as usize,
+            (self.order * 8 + bp) * 4 + (class as usize + 3) / 5,
+            0,
+        ];
+        let logit = self.mixer.mix(tables, &select[..FAMILIES], c0 as usize);
+        let p0 = tables.squash(logit);
+        let p1 = self.apms[0].refine(logit, c0 as usize);
+        let p2 = self.apms[1].refine(logit, (c0 | c1 << 8) as usize);
+        let h = mix_hash(self.history.c4 & 0xff_ffff, c0) >> 16;
+        let p3 = self.apms[2].refine(logit, h as usize);
+        self.p = ((2 * p0 + p1 + 2 * p2 + 3 * p3 + 4) >> 3).clamp(1, 65535);
+    }
+}
