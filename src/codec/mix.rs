@@ -2,6 +2,7 @@
 
 use crate::coder::binary::{BinaryDecoder, BinaryEncoder};
 use crate::model::mix::context::Kind;
+use crate::model::mix::kernel::has_avx2;
 use crate::model::mix::predictor::{Predictor, Shape};
 use crate::{Error, ErrorKind, Result};
 
@@ -25,15 +26,31 @@ pub fn encode_block(raw: &[u8], options: &MixOptions) -> Result<Vec<u8>> {
     header.extend_from_slice(&(options.period as u16).to_le_bytes());
     let mut predictor = Predictor::new(shape(options.kind, options.memory_bits, options.period))?;
     predictor.reserve(raw.len())?;
-    let mut encoder = BinaryEncoder::new(header);
+    let encoder = BinaryEncoder::new(header);
+    #[cfg(target_arch = "x86_64")]
+    if has_avx2() {
+        // SAFETY: AVX2 was detected.
+        return Ok(unsafe { encode_avx2(raw, &mut predictor, encoder) });
+    }
+    Ok(encode_bits::<false>(raw, &mut predictor, encoder))
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+fn encode_avx2(raw: &[u8], predictor: &mut Predictor, encoder: BinaryEncoder) -> Vec<u8> {
+    encode_bits::<true>(raw, predictor, encoder)
+}
+
+#[inline(always)]
+fn encode_bits<const A: bool>(raw: &[u8], predictor: &mut Predictor, mut encoder: BinaryEncoder) -> Vec<u8> {
     for &byte in raw {
         for i in (0..8).rev() {
             let bit = u32::from(byte >> i & 1);
             encoder.encode(bit, predictor.p());
-            predictor.update(bit);
+            predictor.update::<A>(bit);
         }
     }
-    Ok(encoder.finish())
+    encoder.finish()
 }
 
 /// Decodes a block front to back.
@@ -64,11 +81,21 @@ impl<'a> BlockDecoder<'a> {
             return Err(Error::bad_argument("more bytes asked for than the mix block has"));
         }
         self.predictor.reserve(out.len())?;
+        #[cfg(target_arch = "x86_64")]
+        if has_avx2() {
+            // SAFETY: AVX2 was detected.
+            return unsafe { decode_avx2(self, out) };
+        }
+        self.decode_bits::<false>(out)
+    }
+
+    #[inline(always)]
+    fn decode_bits<const A: bool>(&mut self, out: &mut [u8]) -> Result<()> {
         for byte in out.iter_mut() {
             let mut c0 = 1;
             while c0 < 256 {
                 let bit = self.decoder.decode(self.predictor.p());
-                self.predictor.update(bit);
+                self.predictor.update::<A>(bit);
                 c0 = c0 << 1 | bit;
             }
             *byte = c0 as u8;
@@ -79,4 +106,10 @@ impl<'a> BlockDecoder<'a> {
         self.left -= out.len();
         Ok(())
     }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+fn decode_avx2(decoder: &mut BlockDecoder<'_>, out: &mut [u8]) -> Result<()> {
+    decoder.decode_bits::<true>(out)
 }

@@ -2,7 +2,7 @@
 
 use super::logistic::Tables;
 
-/// Reciprocals that set how fast a counter moves: entry n is 65536 / (n + 1.5), rounded down.
+/// Reciprocals that set how fast a counter moves: entry n is 4096 / (n + 1.5), rounded down.
 pub struct Rates([u32; 1024]);
 
 impl Rates {
@@ -10,7 +10,7 @@ impl Rates {
         let mut table = [0; 1024];
         let mut n = 0;
         while n < 1024 {
-            table[n] = (131072 / (2 * n + 3)) as u32;
+            table[n] = (8192 / (2 * n + 3)) as u32;
             n += 1;
         }
         Self(table)
@@ -31,11 +31,11 @@ pub const fn counter(p: u32) -> Counter {
 #[inline(always)]
 pub fn learn(counter: &mut Counter, bit: u32, limit: u32) {
     let n = *counter & 1023;
-    let p = *counter >> 10;
-    let target = if bit != 0 { (1 << 22) - 1 } else { 0 };
-    let step = ((i64::from(target) - i64::from(p)) * i64::from(RATES.0[n as usize])) >> 16;
-    let moved = (i64::from(p) + step) as u32;
-    *counter = moved << 10 | if n < limit { n + 1 } else { n };
+    let p = (*counter >> 13) as i32;
+    let target = ((bit << 19) - bit) as i32;
+    let step = ((target - p) * RATES.0[n as usize] as i32) >> 9;
+    let moved = ((*counter >> 10) as i32 + step) as u32;
+    *counter = moved << 10 | (n + u32::from(n < limit));
 }
 
 /// The counter's probability in 12 bits.
@@ -58,6 +58,12 @@ impl Apm {
     pub fn new(contexts: usize, tables: &Tables, rate: u32) -> Self {
         let row: Vec<u16> = (0..KNOTS as i32).map(|k| tables.squash((k - 16) * 256) as u16).collect();
         Self { knots: row.repeat(contexts), at: 0, rate }
+    }
+
+    /// Hints which context comes next.
+    #[inline(always)]
+    pub fn prefetch(&self, logit: i32, context: usize) {
+        super::kernel::prefetch(&self.knots, context * KNOTS + ((logit + 4096) >> 8) as usize);
     }
 
     /// The refined probability in 1..=65535 of a logit in a context.

@@ -17,6 +17,8 @@ pub struct History {
     pub c4: u32,
     /// The four bytes before those.
     pub c8: u32,
+    /// The four bytes before those.
+    pub c12: u32,
     /// Hash of the letters of the word in progress, 0 between words.
     pub word: u32,
     /// Hashes of the words before it, newest first.
@@ -89,6 +91,7 @@ impl History {
     #[inline(always)]
     pub fn push(&mut self, byte: u8) {
         self.bytes.push(byte);
+        self.c12 = self.c12 << 8 | self.c8 >> 24;
         self.c8 = self.c8 << 8 | self.c4 >> 24;
         self.c4 = self.c4 << 8 | u32::from(byte);
         self.track_words(byte);

@@ -84,11 +84,15 @@ impl Matcher {
     }
 
     fn hash(&self, history: &History) -> usize {
-        let n = history.len();
-        let hash = history.bytes()[n - self.order..]
-            .iter()
-            .fold(0u32, |h, &b| (h.wrapping_mul(0x2F0B_4C47)).wrapping_add(u32::from(b) + 1));
-        (hash.wrapping_mul(0x9E37_79B1) >> (32 - self.heads.len().trailing_zeros())) as usize
+        let last = u64::from(history.c8) << 32 | u64::from(history.c4);
+        let bits = self.heads.len().trailing_zeros();
+        let low = if self.order < 8 { last << (64 - 8 * self.order) } else { last };
+        let mut hash = low.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        if self.order > 8 {
+            let more = u64::from(history.c12) << 32 | u64::from(history.c12 >> 7);
+            hash = (hash ^ more).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        }
+        (hash >> (64 - bits)) as usize
     }
 
     /// Length class 0..=15 (0: no prediction).

@@ -5,7 +5,7 @@ use super::context::{self, Kind, MAX_CONTEXTS};
 use super::history::{History, mix_hash};
 use super::logistic::{TABLES, Tables};
 use super::matcher::Matcher;
-use super::mixer::Mixer;
+use super::mixer::{FAMILIES, INPUTS, Mixer};
 use super::slots::{SLOT, Slot, SlotTable};
 use super::state::{STATES, StateTable};
 use crate::Result;
@@ -20,8 +20,6 @@ pub struct Shape {
     pub period: usize,
 }
 
-const FAMILIES: usize = 6;
-
 /// Context mixing over one block.
 pub struct Predictor {
     shape: Shape,
@@ -35,7 +33,7 @@ pub struct Predictor {
     offsets: [usize; MAX_CONTEXTS],
     current: [Slot; MAX_CONTEXTS],
     maps: Vec<Counter>,
-    weight_of_state: [i32; 256],
+    weight_of_state: [[i16; 2]; 256],
     matchers: [Matcher; 2],
     mixer: Mixer,
     apms: [Apm; 3],
@@ -44,6 +42,7 @@ pub struct Predictor {
     bit_position: u32,
     order: usize,
     p: u32,
+    logit: i32,
     /// log of bits seen, for the learning rate
     seen: u64,
 }
@@ -60,12 +59,13 @@ impl Predictor {
             let (a, b) = (u32::from(zeros) * 2 + 1, u32::from(ones) * 2 + 1);
             *c = counter(65536 * b / (a + b));
         }
-        let mut weight_of_state = [0; 256];
+        let mut weight_of_state = [[0; 2]; 256];
         for (w, [zeros, ones]) in weight_of_state.iter_mut().zip(states.counts) {
-            *w = if zeros == 0 || ones == 0 { 2 } else { 1 };
+            *w = [-1, if zeros == 0 || ones == 0 { 2 } else { 1 }];
         }
-        let inputs = contexts * 2 + 2 * 2 + 1;
-        let families = [256, 256 * 8, 16 * 8 * 3, 256, 2048, 2048];
+        weight_of_state[0] = [0; 2];
+        debug_assert!(contexts * 2 + 5 <= INPUTS);
+        let families = [256, 256, 16 * 8 * 3, 256, 256, 2048];
         let mut predictor = Self {
             shape,
             tables,
@@ -79,17 +79,18 @@ impl Predictor {
             current: [[0; SLOT]; MAX_CONTEXTS],
             maps: row.repeat(contexts),
             weight_of_state,
-            matchers: [Matcher::new(6, 20), Matcher::new(16, 18)],
-            mixer: Mixer::new(inputs, &families, 256, 14000),
+            matchers: [Matcher::new(6, 20), Matcher::new(12, 20)],
+            mixer: Mixer::new(families, 256, 3500),
             apms: [Apm::new(256, tables, 6), Apm::new(65536, tables, 6), Apm::new(65536, tables, 6)],
             c0: 1,
             bit_position: 0,
             order: 0,
             p: 32768,
+            logit: 0,
             seen: 0,
         };
         predictor.start_byte();
-        predictor.predict();
+        predictor.predict::<false>();
         Ok(predictor)
     }
 
@@ -111,8 +112,8 @@ impl Predictor {
 
     /// Takes the bit that came and predicts the next one.
     #[inline(always)]
-    pub fn update(&mut self, bit: u32) {
-        self.mixer.update(bit);
+    pub fn update<const A: bool>(&mut self, bit: u32) {
+        self.mixer.update::<A>(bit, self.tables);
         for apm in &mut self.apms {
             apm.update(bit);
         }
@@ -128,7 +129,7 @@ impl Predictor {
         } else if self.bit_position == 8 {
             self.end_byte();
         }
-        self.predict();
+        self.predict::<A>();
     }
 
     #[inline(always)]
@@ -181,7 +182,7 @@ impl Predictor {
         self.bit_position = 0;
         if self.seen & 0xfff == 0 {
             let kib = self.seen >> 13;
-            self.mixer.set_rate(if kib < 8 { 24 } else if kib < 64 { 16 } else { 10 });
+            self.mixer.set_rate(if kib < 8 { 15 } else if kib < 64 { 12 } else { 8 });
         }
         self.start_byte();
     }
@@ -204,50 +205,49 @@ impl Predictor {
     }
 
     #[inline(always)]
-    fn predict(&mut self) {
+    fn predict<const A: bool>(&mut self) {
         let node = self.node();
         let tables = self.tables;
         let c0 = self.c0;
-        let (pairs, _) = self.mixer.inputs().as_chunks_mut::<2>();
-        for (((slot, map), input), _) in
-            self.current[..self.contexts].iter().zip(self.maps.as_chunks::<256>().0).zip(pairs.iter_mut()).zip(0..)
-        {
-            let state = usize::from(slot[node]);
-            if state == 0 {
-                *input = [0, 0];
-            } else {
-                let p = p12(map[state]);
-                *input = [tables.stretch(p), (p as i32 - 2048) * self.weight_of_state[state]];
-            }
-        }
-        for (matcher, input) in self.matchers.iter_mut().zip(&mut pairs[self.contexts..]) {
-            let (a, b) = matcher.predict(c0, self.bit_position, tables);
-            *input = [a, b];
-        }
-        let last = 2 * (self.contexts + 2);
-        self.mixer.inputs()[last] = 256;
+        let bp = self.bit_position;
         let c1 = self.history.c4 & 0xff;
         let c2 = self.history.c4 >> 8 & 0xff;
-        let longest = &self.matchers[1];
-        let m0 = self.matchers[0].expected_bit(c0, self.bit_position);
-        let m1 = longest.expected_bit(c0, self.bit_position);
-        let class = if m1.is_some() { longest.class() } else if m0.is_some() { self.matchers[0].class() } else { 0 };
-        let bp = self.bit_position as usize;
+        let m0 = self.matchers[0].expected_bit(c0, bp);
+        let m1 = self.matchers[1].expected_bit(c0, bp);
+        let class = if m1.is_some() { self.matchers[1].class() } else if m0.is_some() { self.matchers[0].class() } else { 0 };
         let agree = match (m0, m1) { (Some(a), Some(b)) => 1 + (a == b) as usize, _ => 0 };
-        let select = [
+        self.mixer.select([
             c0 as usize,
-            c1 as usize * 8 + bp,
-            (class as usize * 3 + agree) * 8 + bp,
+            c1 as usize,
+            (class as usize * 3 + agree) * 8 + bp as usize,
             c2 as usize,
-            (self.order * 8 + bp) * 4 + (class as usize + 3) / 5,
+            (self.order * 8 + bp as usize) * 4 + (class as usize + 3) / 5,
             0,
-        ];
-        let logit = self.mixer.mix(tables, &select[..FAMILIES], c0 as usize);
+        ], c0 as usize);
+        let apm_contexts = [c0 as usize, (c0 | c1 << 8) as usize, (self.matchers[0].expected_byte() << 8 | c0) as usize];
+        for (apm, &context) in self.apms.iter().zip(&apm_contexts) {
+            apm.prefetch(self.logit, context);
+        }
+        let (pairs, _) = self.mixer.inputs().as_chunks_mut::<2>();
+        for ((slot, map), input) in
+            self.current[..self.contexts].iter().zip(self.maps.as_chunks::<256>().0).zip(pairs.iter_mut())
+        {
+            let state = usize::from(slot[node]);
+            let p = p12(map[state]);
+            let confidence = self.weight_of_state[state];
+            *input = [tables.stretch(p) as i16 & confidence[0], (p as i16 - 2048) * confidence[1]];
+        }
+        for (matcher, input) in self.matchers.iter_mut().zip(&mut pairs[self.contexts..]) {
+            let (a, b) = matcher.predict(c0, bp, tables);
+            *input = [a as i16, b as i16];
+        }
+        self.mixer.inputs()[2 * (self.contexts + 2)] = 256;
+        let logit = self.mixer.mix::<A>(tables);
+        self.logit = logit;
         let p0 = tables.squash(logit);
-        let p1 = self.apms[0].refine(logit, c0 as usize);
-        let p2 = self.apms[1].refine(logit, (c0 | c1 << 8) as usize);
-        let h = mix_hash(self.history.c4 & 0xff_ffff, c0) >> 16;
-        let p3 = self.apms[2].refine(logit, h as usize);
+        let p1 = self.apms[0].refine(logit, apm_contexts[0]);
+        let p2 = self.apms[1].refine(logit, apm_contexts[1]);
+        let p3 = self.apms[2].refine(logit, apm_contexts[2]);
         self.p = ((2 * p0 + p1 + 2 * p2 + 3 * p3 + 4) >> 3).clamp(1, 65535);
     }
 }
