@@ -38,6 +38,13 @@ pub fn learn(counter: &mut Counter, bit: u32, limit: u32) {
     *counter = moved << 10 | (n + u32::from(n < limit));
 }
 
+/// Moves a 22-bit probability towards `bit` by 1/128.
+#[inline(always)]
+pub fn nudge(p: &mut u32, bit: u32) {
+    let target = ((bit << 22) - bit) as i32;
+    *p = (*p as i32 + ((target - *p as i32) >> 7)) as u32;
+}
+
 /// The counter's probability in 12 bits.
 #[inline(always)]
 pub fn p12(counter: Counter) -> u32 {

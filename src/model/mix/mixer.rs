@@ -4,7 +4,7 @@ use super::kernel;
 use super::logistic::Tables;
 
 /// Width of the input vector.
-pub const INPUTS: usize = 64;
+pub const INPUTS: usize = 32;
 /// Set families of the first layer.
 pub const FAMILIES: usize = 6;
 /// Width of the second layer's input vector.
@@ -90,12 +90,12 @@ impl Mixer {
         let target = (bit << 16) as i32;
         for i in 0..FAMILIES {
             let p = tables.squash(self.outputs[i]) as i32;
-            let error = (((target - p) * self.rate) >> 5) as i16;
+            let error = (((target - p) * self.rate) >> 8) as i16;
             if error != 0 {
                 train::<A, INPUTS>(&mut self.families[i][self.selected[i]], &self.inputs, error);
             }
         }
-        let error = (((target - self.p) * FINAL_RATE) >> 5) as i16;
+        let error = (((target - self.p) * super::predictor::tune(6, 12)) >> 8) as i16;
         train::<A, WIDTH>(&mut self.finals[self.final_selected], &self.final_inputs, error);
     }
 }

@@ -1,6 +1,6 @@
 //! The predictor: probability of the next bit from everything before it.
 
-use super::apm::{Apm, Counter, counter, learn, p12};
+use super::apm::{Apm, nudge};
 use super::context::{self, Kind, MAX_CONTEXTS};
 use super::history::{History, mix_hash};
 use super::logistic::{TABLES, Tables};
@@ -32,8 +32,8 @@ pub struct Predictor {
     buckets: [usize; MAX_CONTEXTS],
     offsets: [usize; MAX_CONTEXTS],
     current: [Slot; MAX_CONTEXTS],
-    maps: Vec<Counter>,
-    weight_of_state: [[i16; 2]; 256],
+    maps: Vec<u32>,
+    seen_mask: [i16; 256],
     matchers: [Matcher; 2],
     mixer: Mixer,
     apms: [Apm; 3],
@@ -57,14 +57,11 @@ impl Predictor {
         let mut row = [0; 256];
         for (c, [zeros, ones]) in row.iter_mut().zip(states.counts) {
             let (a, b) = (u32::from(zeros) * 2 + 1, u32::from(ones) * 2 + 1);
-            *c = counter(65536 * b / (a + b));
+            *c = (1 << 22) / (a + b) * b;
         }
-        let mut weight_of_state = [[0; 2]; 256];
-        for (w, [zeros, ones]) in weight_of_state.iter_mut().zip(states.counts) {
-            *w = [-1, if zeros == 0 || ones == 0 { 2 } else { 1 }];
-        }
-        weight_of_state[0] = [0; 2];
-        debug_assert!(contexts * 2 + 5 <= INPUTS);
+        let mut seen_mask = [-1; 256];
+        seen_mask[0] = 0;
+        debug_assert!(contexts + 5 <= INPUTS);
         let families = [256, 256, 16 * 8 * 3, 256, 256, 2048];
         let mut predictor = Self {
             shape,
@@ -78,9 +75,9 @@ impl Predictor {
             offsets: [0; MAX_CONTEXTS],
             current: [[0; SLOT]; MAX_CONTEXTS],
             maps: row.repeat(contexts),
-            weight_of_state,
+            seen_mask,
             matchers: [Matcher::new(6, 20), Matcher::new(12, 20)],
-            mixer: Mixer::new(families, 256, 3500),
+            mixer: Mixer::new(families, 256, tune(3, 3000) as i16),
             apms: [Apm::new(256, tables, 6), Apm::new(65536, tables, 6), Apm::new(65536, tables, 6)],
             c0: 1,
             bit_position: 0,
@@ -142,10 +139,9 @@ impl Predictor {
     fn update_histories(&mut self, bit: u32) {
         let node = self.node();
         let next = &self.states.next[bit as usize & 1];
-        let limit = if matches!(self.shape.kind, Kind::Text) { 255 } else { 255 };
         for (slot, map) in self.current[..self.contexts].iter_mut().zip(self.maps.as_chunks_mut::<256>().0) {
             let state = usize::from(slot[node]);
-            learn(&mut map[state], bit, limit);
+            nudge(&mut map[state], bit);
             slot[node] = next[state];
         }
     }
@@ -182,7 +178,7 @@ impl Predictor {
         self.bit_position = 0;
         if self.seen & 0xfff == 0 {
             let kib = self.seen >> 13;
-            self.mixer.set_rate(if kib < 8 { 15 } else if kib < 64 { 12 } else { 8 });
+            self.mixer.set_rate(if kib < 8 { tune(0, 30) } else if kib < 64 { tune(1, 20) } else { tune(2, 10) });
         }
         self.start_byte();
     }
@@ -228,20 +224,18 @@ impl Predictor {
         for (apm, &context) in self.apms.iter().zip(&apm_contexts) {
             apm.prefetch(self.logit, context);
         }
-        let (pairs, _) = self.mixer.inputs().as_chunks_mut::<2>();
+        let inputs = self.mixer.inputs();
         for ((slot, map), input) in
-            self.current[..self.contexts].iter().zip(self.maps.as_chunks::<256>().0).zip(pairs.iter_mut())
+            self.current[..self.contexts].iter().zip(self.maps.as_chunks::<256>().0).zip(inputs.iter_mut())
         {
             let state = usize::from(slot[node]);
-            let p = p12(map[state]);
-            let confidence = self.weight_of_state[state];
-            *input = [tables.stretch(p) as i16 & confidence[0], (p as i16 - 2048) * confidence[1]];
+            *input = tables.stretch(map[state] >> 10) as i16 & self.seen_mask[state];
         }
-        for (matcher, input) in self.matchers.iter_mut().zip(&mut pairs[self.contexts..]) {
+        for (matcher, input) in self.matchers.iter_mut().zip(inputs[self.contexts..].as_chunks_mut::<2>().0) {
             let (a, b) = matcher.predict(c0, bp, tables);
             *input = [a as i16, b as i16];
         }
-        self.mixer.inputs()[2 * (self.contexts + 2)] = 256;
+        inputs[self.contexts + 4] = 256;
         let logit = self.mixer.mix::<A>(tables);
         self.logit = logit;
         let p0 = tables.squash(logit);
@@ -250,4 +244,11 @@ impl Predictor {
         let p3 = self.apms[2].refine(logit, apm_contexts[2]);
         self.p = ((2 * p0 + p1 + 2 * p2 + 3 * p3 + 4) >> 3).clamp(1, 65535);
     }
+}
+
+pub fn tune(i: usize, default: i32) -> i32 {
+    static T: std::sync::LazyLock<Vec<Option<i32>>> = std::sync::LazyLock::new(|| {
+        (0..32).map(|i| std::env::var(format!("T{i}")).ok().and_then(|v| v.parse().ok())).collect()
+    });
+    T[i].unwrap_or(default)
 }
