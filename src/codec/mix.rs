@@ -16,8 +16,15 @@ pub struct MixOptions {
 }
 
 fn shape(kind: u8, bits: u32, period: usize) -> Shape {
-    let kind = if kind == 0 { Kind::Text } else { Kind::Binary };
-    Shape { kind, memory_bits: bits, period }
+    let kind = match kind {
+        0 => Kind::Text,
+        1 => Kind::Binary,
+        2 => Kind::Records { period },
+        3 => Kind::Code,
+        4 => Kind::Words { stride: period },
+        k => Kind::Bytes { width: usize::from(k) - 4, stride: period },
+    };
+    Shape { kind, memory_bits: bits }
 }
 
 /// Codes a block.
@@ -27,6 +34,14 @@ pub fn encode_block(raw: &[u8], options: &MixOptions) -> Result<Vec<u8>> {
     let mut predictor = Predictor::new(shape(options.kind, options.memory_bits, options.period))?;
     predictor.reserve(raw.len())?;
     let encoder = BinaryEncoder::new(header);
+    let mut filtered;
+    let raw = if options.kind == 3 {
+        filtered = raw.to_vec();
+        crate::codec::filter::x86::apply(&mut filtered);
+        &filtered
+    } else {
+        raw
+    };
     #[cfg(target_arch = "x86_64")]
     if has_avx2() {
         // SAFETY: AVX2 was detected.

@@ -1,3 +1,4 @@
 //! Codecs: each joins a model to a coder.
 
+mod filter;
 pub mod mix;

@@ -1,5 +1,6 @@
 //! The bytes already coded and what is tracked about them for contexts.
 
+use super::x86::Instructions;
 use crate::{Error, ErrorKind, Result};
 
 /// One multiplicative hash step.
@@ -10,7 +11,7 @@ pub fn mix_hash(a: u32, b: u32) -> u32 {
 }
 
 /// Raw bytes of the block so far with running features.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct History {
     bytes: Vec<u8>,
     /// Last four bytes, the newest lowest.
@@ -39,12 +40,37 @@ pub struct History {
     in_tag: bool,
     /// Hash of the field at the same index in earlier lines… the current field's prefix.
     pub prefix: u32,
+    /// Two last bytes that followed each byte, and each hashed pair of bytes.
+    followers: Vec<u16>,
+    /// Instruction boundaries, for code.
+    pub x86: Instructions,
 }
+
+/// Entries of the follower table: 256 for single bytes, then those for pairs.
+const FOLLOWERS: usize = 256 + 65536;
 
 impl History {
     /// An empty history.
     pub fn new() -> Self {
-        Self::default()
+        Self {
+            bytes: Vec::new(),
+            c4: 0,
+            c8: 0,
+            c12: 0,
+            word: 0,
+            words: [0; 4],
+            gap: 0,
+            line: [0; 2],
+            first: 0,
+            shape: 0,
+            field: 0,
+            tag: 0,
+            tag_building: 0,
+            in_tag: false,
+            prefix: 0,
+            followers: vec![0; FOLLOWERS],
+            x86: Instructions::default(),
+        }
     }
 
     /// Number of bytes.
@@ -80,6 +106,18 @@ impl History {
         self.bytes.len() - self.line[0]
     }
 
+    /// The two bytes that last followed the newest byte.
+    #[inline(always)]
+    pub fn follow1(&self) -> u32 {
+        self.followers[(self.c4 & 0xff) as usize].into()
+    }
+
+    /// The two bytes that last followed the newest two bytes.
+    #[inline(always)]
+    pub fn follow2(&self) -> u32 {
+        self.followers[256 + (self.c4 & 0xffff) as usize].into()
+    }
+
     /// Makes room for `more` bytes.
     pub fn reserve(&mut self, more: usize) -> Result<()> {
         self.bytes.try_reserve(more).map_err(|e| {
@@ -91,6 +129,10 @@ impl History {
     #[inline(always)]
     pub fn push(&mut self, byte: u8) {
         self.bytes.push(byte);
+        for at in [(self.c4 & 0xff) as usize, 256 + (self.c4 & 0xffff) as usize] {
+            self.followers[at] = self.followers[at] << 8 | u16::from(byte);
+        }
+        self.x86.push(byte);
         self.c12 = self.c12 << 8 | self.c8 >> 24;
         self.c8 = self.c8 << 8 | self.c4 >> 24;
         self.c4 = self.c4 << 8 | u32::from(byte);

@@ -10,3 +10,4 @@ pub mod mixer;
 pub mod predictor;
 pub mod slots;
 pub mod state;
+pub mod x86;

@@ -16,8 +16,6 @@ pub struct Shape {
     pub kind: Kind,
     /// The slot table takes 2^`memory_bits` bytes.
     pub memory_bits: u32,
-    /// Record length for the column contexts; 0 if there is none.
-    pub period: usize,
 }
 
 /// Context mixing over one block.
@@ -41,6 +39,7 @@ pub struct Predictor {
     c0: u32,
     bit_position: u32,
     order: usize,
+    selector: usize,
     p: u32,
     logit: i32,
     /// log of bits seen, for the learning rate
@@ -53,7 +52,7 @@ impl Predictor {
         let states: &'static StateTable = &STATES;
         let mut hashes = [0; MAX_CONTEXTS];
         let history = History::new();
-        let contexts = context::fill(shape.kind, shape.period, &history, &mut hashes);
+        let contexts = context::fill(shape.kind, &history, &mut hashes);
         let mut row = [0; 256];
         for (c, [zeros, ones]) in row.iter_mut().zip(states.counts) {
             let (a, b) = (u32::from(zeros) * 2 + 1, u32::from(ones) * 2 + 1);
@@ -82,6 +81,7 @@ impl Predictor {
             c0: 1,
             bit_position: 0,
             order: 0,
+            selector: 0,
             p: 32768,
             logit: 0,
             seen: 0,
@@ -184,7 +184,7 @@ impl Predictor {
     }
 
     fn start_byte(&mut self) {
-        context::fill(self.shape.kind, self.shape.period, &self.history, &mut self.hashes);
+        context::fill(self.shape.kind, &self.history, &mut self.hashes);
         for i in 0..self.contexts {
             self.buckets[i] = self.slots.bucket(self.hashes[i]);
             self.slots.prefetch(self.buckets[i]);
@@ -197,6 +197,7 @@ impl Predictor {
         for i in 0..self.contexts {
             self.load_slot(i, self.hashes[i] as u8);
         }
+        self.selector = context::selector(self.shape.kind, &self.history);
         self.order = self.current[1..7].iter().filter(|slot| slot[1] != 0).count();
     }
 
@@ -218,7 +219,7 @@ impl Predictor {
             (class as usize * 3 + agree) * 8 + bp as usize,
             c2 as usize,
             (self.order * 8 + bp as usize) * 4 + (class as usize + 3) / 5,
-            0,
+            self.selector * 8 + bp as usize,
         ], c0 as usize);
         let apm_contexts = [c0 as usize, (c0 | c1 << 8) as usize, (self.matchers[0].expected_byte() << 8 | c0) as usize];
         for (apm, &context) in self.apms.iter().zip(&apm_contexts) {
