@@ -24,7 +24,7 @@ fn shape(kind: u8, bits: u32, period: usize) -> Shape {
         4 => Kind::Words { stride: period },
         k => Kind::Bytes { width: usize::from(k) - 4, stride: period },
     };
-    Shape { kind, memory_bits: bits }
+    Shape { kind, memory_bits: bits, contexts: crate::model::mix::predictor::tune(11, 20) as usize }
 }
 
 /// Codes a block.

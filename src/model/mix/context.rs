@@ -3,7 +3,7 @@
 use super::history::{History, mix_hash};
 
 /// Most contexts any kind uses.
-pub const MAX_CONTEXTS: usize = 26;
+pub const MAX_CONTEXTS: usize = 24;
 
 /// What a block looks like; chosen by the encoder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,18 +66,24 @@ fn text(h: &History, out: &mut [u32; MAX_CONTEXTS]) -> usize {
         c4,
         pair(c4, c8 & 0xff),
         pair(c4, c8 & 0xffff),
-        pair(c4, c8),
         w,
         pair(w, h.words[0]),
-        triple(w, h.words[0], h.words[1]),
-        pair(w, h.words[1]),
-        pair(w, c1 | c4 & 0xff00),
-        pair(h.above(), c1),
-        pair(h.shape, h.prefix),
-        pair(h.tag, w),
-        pair(h.field, pair(h.first.into(), h.prefix)),
-        triple(h.above(), h.field, w),
+        pair(h.shape, c1),
         0,
+        pair(h.above(), c1),
+        pair(h.tag, w),
+        pair(w, c4 & 0xffff),
+        pair(w, h.words[1]),
+        c4 & 0xff_ff00,
+        pair(h.follow2(), c1),
+        pair(h.tag, c4 & 0xffff),
+        pair(w, h.words[2]),
+        triple(h.above(), h.field, w),
+        pair(c4, c8),
+        triple(w, h.words[0], h.words[1]),
+        pair(h.field, pair(h.first.into(), h.prefix)),
+        h.follow1(),
+        pair(c4, h.words[0]),
     ])
 }
 

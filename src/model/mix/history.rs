@@ -52,6 +52,10 @@ const FOLLOWERS: usize = 256 + 65536;
 impl History {
     /// An empty history.
     pub fn new() -> Self {
+        Self { followers: vec![0; FOLLOWERS], ..Self::empty() }
+    }
+
+    fn empty() -> Self {
         Self {
             bytes: Vec::new(),
             c4: 0,
@@ -68,7 +72,7 @@ impl History {
             tag_building: 0,
             in_tag: false,
             prefix: 0,
-            followers: vec![0; FOLLOWERS],
+            followers: Vec::new(),
             x86: Instructions::default(),
         }
     }
@@ -123,6 +127,14 @@ impl History {
         self.bytes.try_reserve(more).map_err(|e| {
             Error::new(ErrorKind::LimitExceeded, format!("no memory for {more} bytes of history: {e}"))
         })
+    }
+
+    /// Forgets the bytes so far, but for what followed what.
+    pub fn cut(&mut self) {
+        let followers = std::mem::take(&mut self.followers);
+        let mut bytes = std::mem::take(&mut self.bytes);
+        bytes.clear();
+        *self = Self { bytes, followers, ..Self::empty() };
     }
 
     /// Appends a byte.

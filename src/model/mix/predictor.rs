@@ -16,6 +16,21 @@ pub struct Shape {
     pub kind: Kind,
     /// The slot table takes 2^`memory_bits` bytes.
     pub memory_bits: u32,
+    /// Contexts used, at most; the kind's first ones.
+    pub contexts: usize,
+}
+
+/// The contexts of text that are primed.
+const PRIMED: [usize; 10] = [0, 1, 2, 3, 4, 5, 6, 7, 12, 13];
+
+/// Walks a nibble's tree.
+fn learn_nibble(slot: &mut Slot, nibble: u8, states: &StateTable) {
+    let mut node = 1;
+    for shift in [3, 2, 1, 0] {
+        let bit = usize::from(nibble >> shift & 1);
+        slot[node] = states.next[bit][usize::from(slot[node])];
+        node = (node << 1 | bit) & 15;
+    }
 }
 
 /// Context mixing over one block.
@@ -52,7 +67,7 @@ impl Predictor {
         let states: &'static StateTable = &STATES;
         let mut hashes = [0; MAX_CONTEXTS];
         let history = History::new();
-        let contexts = context::fill(shape.kind, &history, &mut hashes);
+        let contexts = context::fill(shape.kind, &history, &mut hashes).min(shape.contexts);
         let mut row = [0; 256];
         for (c, [zeros, ones]) in row.iter_mut().zip(states.counts) {
             let (a, b) = (u32::from(zeros) * 2 + 1, u32::from(ones) * 2 + 1);
@@ -60,7 +75,7 @@ impl Predictor {
         }
         let mut seen_mask = [-1; 256];
         seen_mask[0] = 0;
-        debug_assert!(contexts + 5 <= INPUTS);
+        const { assert!(MAX_CONTEXTS + 7 <= INPUTS) };
         let families = [256, 256, 16 * 8 * 3, 256, 256, 2048];
         let mut predictor = Self {
             shape,
@@ -86,6 +101,11 @@ impl Predictor {
             logit: 0,
             seen: 0,
         };
+        if let Ok(path) = std::env::var("LEX") {
+            if shape.kind == Kind::Text {
+                predictor.absorb(&std::fs::read(path).unwrap());
+            }
+        }
         predictor.start_byte();
         predictor.predict::<false>();
         Ok(predictor)
@@ -105,6 +125,40 @@ impl Predictor {
     /// Makes room for `more` bytes of history.
     pub fn reserve(&mut self, more: usize) -> Result<()> {
         self.history.reserve(more)
+    }
+
+    /// Primes the bit histories with phrases, each ended by a zero byte, as if each were a block's start.
+    fn absorb(&mut self, phrases: &[u8]) {
+        let states = self.states;
+        for phrase in phrases.split(|&b| b == 0) {
+            self.history.cut();
+            for &byte in phrase {
+                context::fill(self.shape.kind, &self.history, &mut self.hashes);
+                let mut hashes = [0; MAX_CONTEXTS];
+                let mut count = 0;
+                for &i in PRIMED.iter().filter(|&&i| i < self.contexts) {
+                    hashes[count] = self.hashes[i];
+                    self.buckets[count] = self.slots.bucket(self.hashes[i]);
+                    self.slots.prefetch(self.buckets[count]);
+                    self.slots.prefetch(SlotTable::second_bucket(self.buckets[count], u32::from(byte) >> 4 | 16));
+                    count += 1;
+                }
+                let c0 = u32::from(byte) >> 4 | 16;
+                for i in 0..count {
+                    let offset = self.slots.find(self.buckets[i], hashes[i] as u8);
+                    let mut slot = self.slots.load(offset);
+                    learn_nibble(&mut slot, byte >> 4, states);
+                    self.slots.store(offset, &slot);
+                    let check = (hashes[i] as u8).wrapping_add((c0 as u8).wrapping_mul(0x3D));
+                    let offset = self.slots.find(SlotTable::second_bucket(self.buckets[i], c0), check);
+                    let mut slot = self.slots.load(offset);
+                    learn_nibble(&mut slot, byte & 15, states);
+                    self.slots.store(offset, &slot);
+                }
+                self.history.push(byte);
+            }
+        }
+        self.history = History::new();
     }
 
     /// Takes the bit that came and predicts the next one.
@@ -198,7 +252,7 @@ impl Predictor {
             self.load_slot(i, self.hashes[i] as u8);
         }
         self.selector = context::selector(self.shape.kind, &self.history);
-        self.order = self.current[1..7].iter().filter(|slot| slot[1] != 0).count();
+        self.order = self.current[..6].iter().filter(|slot| slot[1] != 0).count();
     }
 
     #[inline(always)]
@@ -232,11 +286,11 @@ impl Predictor {
             let state = usize::from(slot[node]);
             *input = tables.stretch(map[state] >> 10) as i16 & self.seen_mask[state];
         }
-        for (matcher, input) in self.matchers.iter_mut().zip(inputs[self.contexts..].as_chunks_mut::<2>().0) {
+        for (matcher, input) in self.matchers.iter_mut().zip(inputs[MAX_CONTEXTS..].as_chunks_mut::<2>().0) {
             let (a, b) = matcher.predict(c0, bp, tables);
             *input = [a as i16, b as i16];
         }
-        inputs[self.contexts + 4] = 256;
+        inputs[MAX_CONTEXTS + 4] = 256;
         let logit = self.mixer.mix::<A>(tables);
         self.logit = logit;
         let p0 = tables.squash(logit);
