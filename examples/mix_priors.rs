@@ -1,5 +1,6 @@
 //! Learns the priors of the `mix` codec from text: `mix_priors lexicon BYTES OUT FILES…` gathers the phrases
-//! that most pieces of the files share.
+//! that most pieces of the files share; `mix_priors weights KIND SIZE OUT FILES…` codes pieces of the files one
+//! after another and keeps what the predictor learned.
 
 use std::collections::HashMap;
 
@@ -92,6 +93,14 @@ fn lexicon(budget: usize, files: &[String]) -> Vec<u8> {
     list.iter().rev().flat_map(|(_, phrase)| phrase.iter().copied().chain([0])).collect()
 }
 
+/// `size` bytes of a file from the offset after `=`.
+fn piece(spec: &str, size: usize) -> Vec<u8> {
+    let (file, offset) = spec.split_once('=').unwrap_or((spec, "0"));
+    let bytes = std::fs::read(file).expect("a readable file");
+    let from = offset.parse::<usize>().expect("an offset").min(bytes.len());
+    bytes[from..bytes.len().min(from + size)].to_vec()
+}
+
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
     match args.split_first().map(|(verb, rest)| (verb.as_str(), rest)) {
@@ -99,6 +108,12 @@ fn main() {
             let bytes = lexicon(budget.parse().expect("a number"), files);
             std::fs::write(out, bytes).expect("a writable file");
         }
-        _ => panic!("lexicon BYTES OUT FILES…"),
+        Some(("weights", [kind, size, out, files @ ..])) => {
+            let size: usize = size.parse().expect("a number");
+            let pieces: Vec<Vec<u8>> = files.iter().map(|spec| piece(spec, size)).collect();
+            let bytes = nzip::codec::mix::learn_priors(kind.parse().expect("a kind"), &pieces).expect("learns");
+            std::fs::write(out, bytes).expect("a writable file");
+        }
+        _ => panic!("lexicon BYTES OUT FILES… | weights KIND SIZE OUT FILES…"),
     }
 }

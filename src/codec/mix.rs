@@ -24,7 +24,7 @@ fn shape(kind: u8, bits: u32, period: usize) -> Shape {
         4 => Kind::Words { stride: period },
         k => Kind::Bytes { width: usize::from(k) - 4, stride: period },
     };
-    Shape { kind, memory_bits: bits, contexts: crate::model::mix::predictor::tune(11, 20) as usize }
+    Shape { kind, memory_bits: bits, contexts: crate::model::mix::predictor::tune(11, 20) as usize, primed: crate::model::mix::predictor::tune(12, 256 << 10) as usize }
 }
 
 /// Codes a block.
@@ -127,4 +127,28 @@ impl<'a> BlockDecoder<'a> {
 #[target_feature(enable = "avx2")]
 fn decode_avx2(decoder: &mut BlockDecoder<'_>, out: &mut [u8]) -> Result<()> {
     decoder.decode_bits::<true>(out)
+}
+
+/// Learns priors for a kind from pieces of data, each coded as a block of its own.
+#[doc(hidden)]
+pub fn learn_priors(kind: u8, pieces: &[Vec<u8>]) -> Result<Vec<u8>> {
+    let mut priors = crate::model::mix::predictor::untrained();
+    for piece in pieces {
+        let mut piece = piece.clone();
+        if kind == 3 {
+            crate::codec::filter::x86::apply(&mut piece);
+        }
+        let mut predictor = Predictor::with_priors(shape(kind, 24, 0), &priors)?;
+        let coder = BinaryEncoder::new(Vec::new());
+        #[cfg(target_arch = "x86_64")]
+        if has_avx2() {
+            // SAFETY: AVX2 was detected.
+            unsafe { encode_avx2(&piece, &mut predictor, coder) };
+            priors = predictor.priors();
+            continue;
+        }
+        encode_bits::<false>(&piece, &mut predictor, coder);
+        priors = predictor.priors();
+    }
+    Ok(priors.to_bytes())
 }

@@ -1,11 +1,13 @@
 //! Match models: the byte that followed the longest earlier occurrence of the last bytes.
 
-use super::apm::{Counter, counter, learn, p12};
+use super::apm::{Counter, learn, p12};
 use super::history::History;
 use super::logistic::Tables;
 
 /// Lengths above this are not told apart.
 const LONGEST: u32 = 400;
+/// Counters of one match model, by length class and misses.
+pub const COUNTERS: usize = 256;
 /// Misses remembered after a failed prediction.
 const RECOVER: u32 = 8;
 
@@ -20,12 +22,13 @@ pub struct Matcher {
     misses: u32,
     /// The predicted byte with a leading one, shifted as bits come; 0 without prediction.
     expected: u32,
-    counters: Vec<Counter>,
+    pub counters: Vec<Counter>,
     at: usize,
 }
 
 impl Matcher {
-    pub fn new(order: usize, bits: u32) -> Self {
+    /// `bits` sizes the hash table; `counters` are the first [`COUNTERS`] values.
+    pub fn new(order: usize, bits: u32, counters: &[Counter]) -> Self {
         Self {
             heads: vec![0; 1 << bits],
             order,
@@ -33,7 +36,7 @@ impl Matcher {
             length: 0,
             misses: 0,
             expected: 0,
-            counters: (0..64 * 4 * 2).map(|_| counter(52000)).collect(),
+            counters: counters.to_vec(),
             at: 0,
         }
     }

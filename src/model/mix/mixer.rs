@@ -8,7 +8,7 @@ pub const INPUTS: usize = 32;
 /// Set families of the first layer.
 pub const FAMILIES: usize = 6;
 /// Width of the second layer's input vector.
-const WIDTH: usize = 16;
+pub const WIDTH: usize = 16;
 
 /// One weight vector.
 pub type Weights = [i16; INPUTS];
@@ -31,21 +31,35 @@ pub struct Mixer {
 const FINAL_RATE: i32 = 6;
 
 impl Mixer {
-    /// `sizes` are the families' selector counts; `start` is the first weight of every input (Q14).
-    pub fn new(sizes: [usize; FAMILIES], final_size: usize, start: i16) -> Self {
-        let mut first = [0; WIDTH];
-        first[..FAMILIES].fill((16384 / FAMILIES) as i16);
+    /// Starts from `weights`, the rows of all families after one another, and the second layer's rows.
+    pub fn new(sizes: [usize; FAMILIES], weights: &[Weights], finals: &[[i16; WIDTH]]) -> Self {
+        let mut rest = weights;
+        let families = sizes.map(|n| {
+            let (head, tail) = rest.split_at(n);
+            rest = tail;
+            head.to_vec()
+        });
         Self {
             inputs: [0; INPUTS],
-            families: sizes.map(|n| vec![[start; INPUTS]; n]),
+            families,
             selected: [0; FAMILIES],
-            outputs: [32768; FAMILIES],
-            finals: vec![first; final_size],
+            outputs: [0; FAMILIES],
+            finals: finals.to_vec(),
             final_inputs: [0; WIDTH],
             final_selected: 0,
             p: 32768,
-            rate: 10,
+            rate: 30,
         }
+    }
+
+    /// First layer's rows of all families.
+    pub fn weights(&self) -> Vec<Weights> {
+        self.families.concat()
+    }
+
+    /// Second layer's rows.
+    pub fn finals(&self) -> &[[i16; WIDTH]] {
+        &self.finals
     }
 
     /// The input vector, to be filled for the next bit.

@@ -8,6 +8,7 @@ pub mod logistic;
 pub mod matcher;
 pub mod mixer;
 pub mod predictor;
+pub mod priors;
 pub mod slots;
 pub mod state;
 pub mod x86;

@@ -1,11 +1,12 @@
 //! The predictor: probability of the next bit from everything before it.
 
-use super::apm::{Apm, nudge};
+use super::apm::{Apm, counter, nudge};
 use super::context::{self, Kind, MAX_CONTEXTS};
 use super::history::{History, mix_hash};
 use super::logistic::{TABLES, Tables};
-use super::matcher::Matcher;
-use super::mixer::{FAMILIES, INPUTS, Mixer};
+use super::matcher::{COUNTERS, Matcher};
+use super::mixer::{FAMILIES, INPUTS, Mixer, WIDTH};
+use super::priors::{self, FINALS, Priors, SIZES};
 use super::slots::{SLOT, Slot, SlotTable};
 use super::state::{STATES, StateTable};
 use crate::Result;
@@ -18,6 +19,25 @@ pub struct Shape {
     pub memory_bits: u32,
     /// Contexts used, at most; the kind's first ones.
     pub contexts: usize,
+    /// Bytes of phrases that prime text, at most.
+    pub primed: usize,
+}
+
+/// The start without learned priors.
+pub fn untrained() -> Priors {
+    let mut row = [0; 256];
+    for (c, [zeros, ones]) in row.iter_mut().zip(STATES.counts) {
+        let (a, b) = (u32::from(zeros) * 2 + 1, u32::from(ones) * 2 + 1);
+        *c = (1 << 22) / (a + b) * b;
+    }
+    let mut last = [0; WIDTH];
+    last[..FAMILIES].fill((16384 / FAMILIES) as i16);
+    Priors {
+        maps: row.repeat(MAX_CONTEXTS),
+        counters: vec![counter(52000); 2 * COUNTERS],
+        weights: vec![[3000; INPUTS]; SIZES.iter().sum()],
+        finals: vec![last; FINALS],
+    }
 }
 
 /// The contexts of text that are primed.
@@ -62,21 +82,25 @@ pub struct Predictor {
 }
 
 impl Predictor {
+    /// Starts from the shipped priors of the shape's kind.
     pub fn new(shape: Shape) -> Result<Self> {
+        match priors::for_kind(shape.kind) {
+            Some(learned) => Self::with_priors(shape, learned),
+            None => Self::with_priors(shape, &untrained()),
+        }
+    }
+
+    /// Starts from given priors.
+    pub fn with_priors(shape: Shape, priors: &Priors) -> Result<Self> {
+        let (first, second) = priors.counters.split_at(COUNTERS);
         let tables: &'static Tables = &TABLES;
         let states: &'static StateTable = &STATES;
         let mut hashes = [0; MAX_CONTEXTS];
         let history = History::new();
         let contexts = context::fill(shape.kind, &history, &mut hashes).min(shape.contexts);
-        let mut row = [0; 256];
-        for (c, [zeros, ones]) in row.iter_mut().zip(states.counts) {
-            let (a, b) = (u32::from(zeros) * 2 + 1, u32::from(ones) * 2 + 1);
-            *c = (1 << 22) / (a + b) * b;
-        }
         let mut seen_mask = [-1; 256];
         seen_mask[0] = 0;
         const { assert!(MAX_CONTEXTS + 7 <= INPUTS) };
-        let families = [256, 256, 16 * 8 * 3, 256, 256, 2048];
         let mut predictor = Self {
             shape,
             tables,
@@ -88,10 +112,10 @@ impl Predictor {
             buckets: [0; MAX_CONTEXTS],
             offsets: [0; MAX_CONTEXTS],
             current: [[0; SLOT]; MAX_CONTEXTS],
-            maps: row.repeat(contexts),
+            maps: priors.maps.clone(),
             seen_mask,
-            matchers: [Matcher::new(6, 20), Matcher::new(12, 20)],
-            mixer: Mixer::new(families, 256, tune(3, 3000) as i16),
+            matchers: [Matcher::new(6, 20, first), Matcher::new(12, 20, second)],
+            mixer: Mixer::new(SIZES, &priors.weights, &priors.finals),
             apms: [Apm::new(256, tables, 6), Apm::new(65536, tables, 6), Apm::new(65536, tables, 6)],
             c0: 1,
             bit_position: 0,
@@ -101,14 +125,22 @@ impl Predictor {
             logit: 0,
             seen: 0,
         };
-        if let Ok(path) = std::env::var("LEX") {
-            if shape.kind == Kind::Text {
-                predictor.absorb(&std::fs::read(path).unwrap());
-            }
+        if shape.kind == Kind::Text {
+            predictor.absorb(priors::phrases(shape.primed));
         }
         predictor.start_byte();
         predictor.predict::<false>();
         Ok(predictor)
+    }
+
+    /// What this predictor has learned, as a start for others.
+    pub fn priors(&self) -> Priors {
+        Priors {
+            maps: self.maps.clone(),
+            counters: self.matchers.iter().flat_map(|m| m.counters.iter().copied()).collect(),
+            weights: self.mixer.weights(),
+            finals: self.mixer.finals().to_vec(),
+        }
     }
 
     /// Probability that the next bit is a one, in 1..=65535 of 65536.
