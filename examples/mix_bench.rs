@@ -1,4 +1,4 @@
-//! Sizes and speeds of the `mix` codec on files: `mix_bench [-k kind] [-m bits] [-p period] [-c cut] FILES`.
+//! Sizes and speeds of the `mix` codec on files: `mix_bench [-l level] [-k kind] [-p period] [-m bits] [-c cut] [-d] FILES`.
 
 
 use nzip::codec::mix::{BlockDecoder, MixOptions, encode_block};
@@ -10,26 +10,24 @@ fn cpu_seconds() -> f64 {
 }
 
 fn main() {
-    let mut options = MixOptions { memory_bits: 25, kind: 255, period: 0 };
+    let mut options = MixOptions::default();
+    let mut forced = (255, 0);
     let (mut cut, mut decode) = (usize::MAX, false);
     let mut args = std::env::args().skip(1);
     let mut total = 0;
     while let Some(arg) = args.next() {
         let mut number = || args.next().and_then(|v| v.parse::<usize>().ok()).expect("a number");
         match arg.as_str() {
-            "-k" => options.kind = number() as u8,
-            "-m" => options.memory_bits = number() as u32,
-            "-p" => options.period = number(),
+            "-k" => forced.0 = number() as u8,
+            "-m" => options.table_bits = number() as u32,
+            "-p" => forced.1 = number() as u16,
             "-c" => cut = number(),
+            "-l" => options = MixOptions::level(number() as u32),
             "-d" => decode = true,
             file => {
                 let mut raw = std::fs::read(file).expect("a readable file");
                 raw.truncate(cut);
-                let mut o = options;
-                if o.kind == 255 {
-                    let text = raw.iter().filter(|&&b| b >= 32 || b == 10 || b == 13 || b == 9).count();
-                    o.kind = u8::from(text * 100 < raw.len() * 95);
-                }
+                let o = MixOptions { forced: (forced.0 != 255).then_some(forced), ..options };
                 let start = cpu_seconds();
                 let payload = encode_block(&raw, &o).expect("encodes");
                 let enc = cpu_seconds() - start;
@@ -44,7 +42,7 @@ fn main() {
                 }
                 total += payload.len();
                 let speed = |t: f64| raw.len() as f64 / 1000.0 / t;
-                println!("{file} k{} {} -> {} enc {:.0} dec {:.0} KB/s", o.kind, raw.len(), payload.len(), speed(enc), if decode { speed(dec) } else { 0.0 });
+                println!("{file} k{}:{} {} -> {} enc {:.0} dec {:.0} KB/s", payload[4], u16::from_le_bytes([payload[5], payload[6]]), raw.len(), payload.len(), speed(enc), if decode { speed(dec) } else { 0.0 });
             }
         }
     }

@@ -2,3 +2,4 @@
 
 mod filter;
 pub mod mix;
+mod mix_kind;

@@ -3,6 +3,8 @@
 
 /// Bytes a branch's displacement takes.
 const WIDTH: usize = 4;
+/// Bytes after a position that undoing the filter there may need.
+pub const LOOKAHEAD: usize = WIDTH;
 /// A displacement is converted if it lies in -2^24..2^24; so does the result, which makes it reversible.
 const RANGE: u32 = 1 << 24;
 
@@ -53,6 +55,7 @@ pub fn apply(bytes: &mut [u8]) {
 }
 
 /// Undoes [`apply`].
+#[cfg(test)]
 pub fn invert(bytes: &mut [u8]) {
     convert(bytes, true);
 }
