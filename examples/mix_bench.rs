@@ -1,6 +1,5 @@
 //! Sizes and speeds of the `mix` codec on files: `mix_bench [-l level] [-k kind] [-p period] [-m bits] [-c cut] [-d] FILES`.
 
-
 use nzip::codec::mix::{BlockDecoder, MixOptions, encode_block};
 
 /// Seconds this thread has run, so that other load on the machine does not count.
@@ -42,7 +41,15 @@ fn main() {
                 }
                 total += payload.len();
                 let speed = |t: f64| raw.len() as f64 / 1000.0 / t;
-                println!("{file} k{}:{} {} -> {} enc {:.0} dec {:.0} KB/s", payload[4], u16::from_le_bytes([payload[5], payload[6]]), raw.len(), payload.len(), speed(enc), if decode { speed(dec) } else { 0.0 });
+                println!(
+                    "{file} k{}:{} {} -> {} enc {:.0} dec {:.0} KB/s",
+                    payload[4],
+                    u16::from_le_bytes([payload[5], payload[6]]),
+                    raw.len(),
+                    payload.len(),
+                    speed(enc),
+                    if decode { speed(dec) } else { 0.0 }
+                );
             }
         }
     }

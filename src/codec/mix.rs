@@ -65,10 +65,15 @@ fn read_header(payload: &[u8]) -> Result<(Shape, &[u8])> {
     let Some((&[priors, bits, contexts, primed, kind, low, high, reserved], rest)) =
         payload.split_first_chunk::<HEADER>()
     else {
-        return Err(Error::truncated(format!("a mix payload of {} bytes, its header takes {HEADER}", payload.len())));
+        return Err(Error::truncated(format!(
+            "a mix payload of {} bytes, its header takes {HEADER}",
+            payload.len()
+        )));
     };
     if priors != PRIORS || reserved != 0 {
-        let message = format!("mix priors {priors}, flags {reserved}: needs a newer nzip (this one knows priors {PRIORS})");
+        let message = format!(
+            "mix priors {priors}, flags {reserved}: needs a newer nzip (this one knows priors {PRIORS})"
+        );
         return Err(Error::new(ErrorKind::NewerVersion, message));
     }
     if !TABLE_BITS.contains(&u32::from(bits)) {
@@ -78,8 +83,12 @@ fn read_header(payload: &[u8]) -> Result<(Shape, &[u8])> {
         return Err(Error::corrupt(format!("{contexts} mix contexts, expected 6..={MAX_CONTEXTS}")));
     }
     let kind = kind_from(kind, u16::from_le_bytes([low, high]))?;
-    let shape =
-        Shape { kind, memory_bits: bits.into(), contexts: contexts.into(), primed: usize::from(primed) << 12 };
+    let shape = Shape {
+        kind,
+        memory_bits: bits.into(),
+        contexts: contexts.into(),
+        primed: usize::from(primed) << 12,
+    };
     Ok((shape, rest))
 }
 
@@ -148,7 +157,11 @@ fn encode_avx2(bytes: &[u8], predictor: &mut Predictor, encoder: BinaryEncoder) 
 }
 
 #[inline(always)]
-fn encode_bits<const A: bool>(bytes: &[u8], predictor: &mut Predictor, mut encoder: BinaryEncoder) -> Vec<u8> {
+fn encode_bits<const A: bool>(
+    bytes: &[u8],
+    predictor: &mut Predictor,
+    mut encoder: BinaryEncoder,
+) -> Vec<u8> {
     for &byte in bytes {
         for i in (0..8).rev() {
             let bit = u32::from(byte >> i & 1);
@@ -185,7 +198,10 @@ impl<'a> BlockDecoder<'a> {
             return Err(Error::new(ErrorKind::LimitExceeded, message));
         }
         if raw_len as u64 > (rest.len() as u64 + OVERRUN as u64).saturating_mul(MAX_EXPANSION) {
-            return Err(Error::corrupt(format!("{} payload bytes cannot hold {raw_len} raw bytes", rest.len())));
+            return Err(Error::corrupt(format!(
+                "{} payload bytes cannot hold {raw_len} raw bytes",
+                rest.len()
+            )));
         }
         Ok(Self {
             predictor: Predictor::new(shape)?,
@@ -296,4 +312,27 @@ pub fn learn_priors(kind: u8, pieces: &[Vec<u8>]) -> Result<Vec<u8>> {
         priors = predictor.priors();
     }
     Ok(priors.to_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scalar_and_avx2_code_the_same_bits() {
+        let mut raw = include_bytes!("../../formats/lm.md").to_vec();
+        raw.extend_from_slice(include_bytes!("../../formats/tables/squash.bin"));
+        for (kind, parameter) in [(0, 0), (1, 0), (2, 12), (3, 0), (4, 64), (7, 96)] {
+            let kind = kind_from(kind, parameter).unwrap();
+            let shape = shape_for(kind, raw.len(), &MixOptions::level(1));
+            let mut filtered = raw.clone();
+            if kind == Kind::Code {
+                x86::apply(&mut filtered);
+            }
+            let mut predictor = Predictor::new(shape).unwrap();
+            let coder = BinaryEncoder::new(header(&shape).to_vec());
+            let scalar = encode_bits::<false>(&filtered, &mut predictor, coder);
+            assert_eq!(scalar, encode_as(&raw, &shape).unwrap(), "{kind:?}");
+        }
+    }
 }

@@ -6,7 +6,7 @@ use crate::{Error, ErrorKind, Result};
 /// Longest record or row that is looked for, in bytes.
 const MAX_PERIOD: usize = 4096;
 /// Bytes of each of the pieces that trials code.
-const PIECE: usize = 16 << 10;
+const PIECE: usize = 8 << 10;
 
 /// A kind's number and parameter in the codec header.
 pub fn kind_to(kind: Kind) -> (u8, u16) {
@@ -29,7 +29,9 @@ pub fn kind_from(kind: u8, parameter: u16) -> Result<Kind> {
         (2, 1..) => Ok(Kind::Records { period: n }),
         (3, 0) => Ok(Kind::Code),
         (4, 4..) if n % 2 == 0 => Ok(Kind::Words { stride: n }),
-        (5 | 7 | 8, 2..) if n > usize::from(kind - 4) => Ok(Kind::Bytes { width: usize::from(kind - 4), stride: n }),
+        (5 | 7 | 8, 2..) if n > usize::from(kind - 4) => {
+            Ok(Kind::Bytes { width: usize::from(kind - 4), stride: n })
+        }
         (0..=8, _) => Err(Error::corrupt(format!("mix kind {kind} with parameter {parameter}"))),
         _ => Err(Error::new(ErrorKind::NewerVersion, format!("mix kind {kind} needs a newer nzip"))),
     }
@@ -37,7 +39,8 @@ pub fn kind_from(kind: u8, parameter: u16) -> Result<Kind> {
 
 /// Whether nearly all bytes are of the sort that text consists of.
 fn looks_like_text(raw: &[u8]) -> bool {
-    let plain = raw.iter().filter(|&&b| b >= 32 && b != 127 || matches!(b, b'\n' | b'\r' | b'\t' | 12)).count();
+    let plain =
+        raw.iter().filter(|&&b| b >= 32 && b != 127 || matches!(b, b'\n' | b'\r' | b'\t' | 12)).count();
     let letters = raw.iter().filter(|b| b.is_ascii_alphanumeric() || **b == b' ').count();
     plain * 50 >= raw.len() * 49 && letters * 2 >= raw.len()
 }
@@ -72,7 +75,7 @@ fn row(raw: &[u8], unit: usize) -> Option<usize> {
     let value = |i: usize| i32::from(raw[i]) + if unit == 2 { i32::from(raw[i + 1]) << 8 } else { 0 };
     let span = raw.len().checked_sub(MAX_PERIOD + 2)? / unit;
     let cost = |lag: usize| -> u64 {
-        (0..span.min(8192)).map(|i| value(lag + i * unit).abs_diff(value(i * unit)).min(256) as u64).sum()
+        (0..span.min(2048)).map(|i| value(lag + i * unit).abs_diff(value(i * unit)).min(256) as u64).sum()
     };
     let lags = (8..MAX_PERIOD / unit).map(|lag| lag * unit);
     let (best, least) = lags.map(|lag| (lag, cost(lag))).min_by_key(|&(lag, cost)| (cost, lag))?;

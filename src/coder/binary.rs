@@ -41,11 +41,6 @@ impl BinaryEncoder {
         }
     }
 
-    /// Bytes written so far.
-    pub fn len(&self) -> usize {
-        self.out.len()
-    }
-
     /// Ends the payload with the shortest string that decodes when zeros follow it.
     pub fn finish(mut self) -> Vec<u8> {
         if self.low > 0 {

@@ -34,13 +34,14 @@ pub struct Walk {
 
 impl Walk {
     /// Looks at `position` of `bytes`, which are raw when encoding and filtered when decoding, and returns
-    /// the replacement of the next four bytes if there is one, or `None` if one byte is to be kept.
+    /// the next four bytes' replacement if they are a branch's field, or `None` if one byte is to be kept.
     #[inline(always)]
     pub fn step(&mut self, bytes: &[u8], position: usize, inverse: bool) -> Option<[u8; WIDTH]> {
         let replaced = if is_branch(self.before, self.last) {
             let field = bytes[position..].first_chunk::<WIDTH>();
             let offset = (position + WIDTH) as u32;
-            field.and_then(|&f| moved(f, if inverse { offset.wrapping_neg() } else { offset }))
+            // A field out of range is passed over whole, so that no later one overlaps it.
+            field.map(|&f| moved(f, if inverse { offset.wrapping_neg() } else { offset }).unwrap_or(f))
         } else {
             None
         };

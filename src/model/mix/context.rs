@@ -59,96 +59,105 @@ fn text(h: &History, out: &mut [u32; MAX_CONTEXTS]) -> usize {
     let (c4, c8) = (h.c4, h.c8);
     let c1 = c4 & 0xff;
     let w = if h.word != 0 { h.word } else { h.gap };
-    list(out, [
-        c1,
-        c4 & 0xffff,
-        c4 & 0xff_ffff,
-        c4,
-        pair(c4, c8 & 0xff),
-        pair(c4, c8 & 0xffff),
-        w,
-        pair(w, h.words[0]),
-        pair(h.shape, c1),
-        0,
-        pair(h.above(), c1),
-        pair(h.tag, w),
-        pair(w, c4 & 0xffff),
-        pair(w, h.words[1]),
-        c4 & 0xff_ff00,
-        pair(h.follow2(), c1),
-        pair(h.tag, c4 & 0xffff),
-        pair(w, h.words[2]),
-        triple(h.above(), h.field, w),
-        pair(c4, c8),
-        triple(w, h.words[0], h.words[1]),
-        pair(h.field, pair(h.first.into(), h.prefix)),
-        h.follow1(),
-        pair(c4, h.words[0]),
-    ])
+    list(
+        out,
+        [
+            c1,
+            c4 & 0xffff,
+            c4 & 0xff_ffff,
+            c4,
+            pair(c4, c8 & 0xff),
+            pair(c4, c8 & 0xffff),
+            w,
+            pair(w, h.words[0]),
+            pair(h.shape, c1),
+            0,
+            pair(h.above(), c1),
+            pair(h.tag, w),
+            pair(w, c4 & 0xffff),
+            pair(w, h.words[1]),
+            c4 & 0xff_ff00,
+            pair(h.follow2(), c1),
+            pair(h.tag, c4 & 0xffff),
+            pair(w, h.words[2]),
+            triple(h.above(), h.field, w),
+            pair(c4, c8),
+            triple(w, h.words[0], h.words[1]),
+            pair(h.field, pair(h.first.into(), h.prefix)),
+            h.follow1(),
+            pair(c4, h.words[0]),
+        ],
+    )
 }
 
 fn binary(h: &History, out: &mut [u32; MAX_CONTEXTS]) -> usize {
     let (c4, c8) = (h.c4, h.c8);
     let c1 = c4 & 0xff;
     let w = if h.word != 0 { h.word } else { h.gap };
-    list(out, [
-        c1,
-        c4 & 0xffff,
-        c4 & 0xff_ffff,
-        c4,
-        pair(c4, c8 & 0xff),
-        pair(c4, c8 & 0xffff),
-        0,
-        c4 & 0xff00,
-        c4 & 0xff_0000,
-        c4 & 0xff00_0000,
-        c4 & 0xffff_0000,
-        c4 & 0xff_ff00,
-        c4 & 0xff_00ff,
-        c8 & 0xff,
-        pair(c4 & 0xff00_00ff, 0),
-        pair(c4 & 0xf0f0_f0f0, c8 & 0xf0f0),
-        c4 & 0xf8_f8f8,
-        w,
-        pair(w, h.words[0]),
-        pair(h.follow1(), 0),
-        pair(h.follow1(), c1),
-        pair(h.follow2(), 0),
-        pair(h.follow2() & 0xff, c4 & 0xffff),
-        pair(c4 & 0xffff, (h.len() & 3) as u32),
-    ])
+    list(
+        out,
+        [
+            c1,
+            c4 & 0xffff,
+            c4 & 0xff_ffff,
+            c4,
+            pair(c4, c8 & 0xff),
+            pair(c4, c8 & 0xffff),
+            0,
+            c4 & 0xff00,
+            c4 & 0xff_0000,
+            c4 & 0xff00_0000,
+            c4 & 0xffff_0000,
+            c4 & 0xff_ff00,
+            c4 & 0xff_00ff,
+            c8 & 0xff,
+            pair(c4 & 0xff00_00ff, 0),
+            pair(c4 & 0xf0f0_f0f0, c8 & 0xf0f0),
+            c4 & 0xf8_f8f8,
+            w,
+            pair(w, h.words[0]),
+            pair(h.follow1(), 0),
+            pair(h.follow1(), c1),
+            pair(h.follow2(), 0),
+            pair(h.follow2() & 0xff, c4 & 0xffff),
+            pair(c4 & 0xffff, (h.len() & 3) as u32),
+        ],
+    )
 }
 
 fn code(h: &History, out: &mut [u32; MAX_CONTEXTS]) -> usize {
     let (c4, c8) = (h.c4, h.c8);
     let c1 = c4 & 0xff;
     let x = &h.x86;
-    list(out, [
-        c1,
-        c4 & 0xffff,
-        c4 & 0xff_ffff,
-        c4,
-        pair(c4, c8 & 0xff),
-        pair(c4, c8 & 0xffff),
-        0,
-        c4 & 0xff00,
-        c4 & 0xff_0000,
-        c4 & 0xffff_0000,
-        c4 & 0xff_ff00,
-        pair(c4, c8),
-        x.phase(),
-        pair(x.phase(), x.opcode),
-        triple(x.phase(), x.opcode, c1),
-        triple(x.phase(), x.opcode, x.modrm),
-        triple(x.phase(), x.opcode, pair(x.modrm, c1)),
-        triple(x.phase(), x.opcode, x.previous[0]),
-        triple(x.phase(), pair(x.opcode, x.modrm), pair(x.previous[0], x.previous[1])),
-        triple(x.phase(), pair(x.opcode, x.previous[0]), pair(x.previous[1], x.previous[2])),
-        triple(x.phase(), x.start, x.previous[0]),
-        pair(x.phase(), x.start),
-        pair(h.follow2(), 0),
-        pair(h.follow1(), c1),
-    ])
+    list(
+        out,
+        [
+            c1,
+            c4 & 0xffff,
+            c4 & 0xff_ffff,
+            c4,
+            pair(c4, c8 & 0xff),
+            pair(c4, c8 & 0xffff),
+            0,
+            c4 & 0xff00,
+            c4 & 0xff_0000,
+            c4 & 0xffff_0000,
+            c4 & 0xff_ff00,
+            pair(c4, c8),
+            x.phase(),
+            pair(x.phase(), x.opcode),
+            triple(x.phase(), x.opcode, c1),
+            triple(x.phase(), x.opcode, x.modrm),
+            triple(x.phase(), x.opcode, pair(x.modrm, c1)),
+            triple(x.phase(), x.opcode, x.previous[0]),
+            triple(x.phase(), pair(x.opcode, x.modrm), pair(x.previous[0], x.previous[1])),
+            triple(x.phase(), pair(x.opcode, x.previous[0]), pair(x.previous[1], x.previous[2])),
+            triple(x.phase(), x.start, x.previous[0]),
+            pair(x.phase(), x.start),
+            pair(h.follow2(), 0),
+            pair(h.follow1(), c1),
+        ],
+    )
 }
 
 fn records(h: &History, period: usize, out: &mut [u32; MAX_CONTEXTS]) -> usize {
@@ -156,32 +165,35 @@ fn records(h: &History, period: usize, out: &mut [u32; MAX_CONTEXTS]) -> usize {
     let c1 = c4 & 0xff;
     let column = (h.len() % period) as u32;
     let (up, up2, left) = (h.back(period), h.back(2 * period), h.back(period + 1));
-    list(out, [
-        c1,
-        c4 & 0xffff,
-        c4 & 0xff_ffff,
-        c4,
-        pair(c4, c8 & 0xffff),
-        0,
-        c4 & 0xff00,
-        c4 & 0xff_ff00,
-        c4 & 0xffff_0000,
-        pair(up, column),
-        pair(up, c1),
-        triple(up, up2, column),
-        pair(up, left),
-        triple(up, c1, left),
-        pair(column, c1),
-        pair(column, c4 & 0xffff),
-        column,
-        triple(column, (2 * up).wrapping_sub(up2), 0),
-        triple(column, c1.wrapping_sub(left).wrapping_add(up), 1),
-        triple(up | h.back(period - 1) << 8, c1, 3),
-        triple(up, up2, c4 & 0xffff),
-        pair(h.follow2(), 0),
-        triple(column, h.back(period - 1), up),
-        triple(column, up, c1),
-    ])
+    list(
+        out,
+        [
+            c1,
+            c4 & 0xffff,
+            c4 & 0xff_ffff,
+            c4,
+            pair(c4, c8 & 0xffff),
+            0,
+            c4 & 0xff00,
+            c4 & 0xff_ff00,
+            c4 & 0xffff_0000,
+            pair(up, column),
+            pair(up, c1),
+            triple(up, up2, column),
+            pair(up, left),
+            triple(up, c1, left),
+            pair(column, c1),
+            pair(column, c4 & 0xffff),
+            column,
+            triple(column, (2 * up).wrapping_sub(up2), 0),
+            triple(column, c1.wrapping_sub(left).wrapping_add(up), 1),
+            triple(up | h.back(period - 1) << 8, c1, 3),
+            triple(up, up2, c4 & 0xffff),
+            pair(h.follow2(), 0),
+            triple(column, h.back(period - 1), up),
+            triple(column, up, c1),
+        ],
+    )
 }
 
 fn bytes(h: &History, width: usize, stride: usize, out: &mut [u32; MAX_CONTEXTS]) -> usize {
@@ -203,28 +215,31 @@ fn bytes(h: &History, width: usize, stride: usize, out: &mut [u32; MAX_CONTEXTS]
         k += 1;
         triple(a, b, channel | k << 8)
     };
-    list(out, [
-        c(w, n),
-        c(grad, 0),
-        c(grad, w),
-        c(grad, n),
-        c(p1, 0),
-        c(p2, 0),
-        c(p1, p2),
-        c(w, 0),
-        c(n, 0),
-        c(w >> 2 | n >> 2 << 8, nw >> 2 | ne >> 2 << 8),
-        c((w + n) / 2, 0),
-        c((w + ne) / 2, c1),
-        c(clip(i(w) + i(ne) - i(n)), grad),
-        c((w + n + nw + ne) / 4, p1),
-        c(w, c1),
-        c(n, c1),
-        c(h.c4 & 0xff_ffff, 0),
-        c(ww, w),
-        c(nn, n),
-        c(clip(i(n) * 2 - i(nn)), clip(i(w) * 2 - i(ww))),
-    ])
+    list(
+        out,
+        [
+            c(w, n),
+            c(grad, 0),
+            c(grad, w),
+            c(grad, n),
+            c(p1, 0),
+            c(p2, 0),
+            c(p1, p2),
+            c(w, 0),
+            c(n, 0),
+            c(w >> 2 | n >> 2 << 8, nw >> 2 | ne >> 2 << 8),
+            c((w + n) / 2, 0),
+            c((w + ne) / 2, c1),
+            c(clip(i(w) + i(ne) - i(n)), grad),
+            c((w + n + nw + ne) / 4, p1),
+            c(w, c1),
+            c(n, c1),
+            c(h.c4 & 0xff_ffff, 0),
+            c(ww, w),
+            c(nn, n),
+            c(clip(i(n) * 2 - i(nn)), clip(i(w) * 2 - i(ww))),
+        ],
+    )
 }
 
 fn words(h: &History, stride: usize, out: &mut [u32; MAX_CONTEXTS]) -> usize {
@@ -242,29 +257,32 @@ fn words(h: &History, stride: usize, out: &mut [u32; MAX_CONTEXTS]) -> usize {
     };
     let spread = ((w - nw).abs() + (n - nw).abs() + (n - ne).abs()) as u32;
     let activity = (32 - spread.leading_zeros()) as i32;
-    list(out, [
-        c(w, 0),
-        c(n, 0),
-        c(grad, 0),
-        c(grad, activity),
-        c((w + n) / 2, 0),
-        c((w + n) / 2, activity),
-        c((w + n + nw + ne) / 4, activity),
-        c((3 * w + 3 * n - 2 * nw) / 4, activity),
-        c((w + ne) / 2, activity),
-        c(w + ne - n, 0),
-        c(2 * w - ww, 0),
-        c(2 * n - nn, 0),
-        c(w, n),
-        c(w >> 2, n >> 2 | ne >> 2 << 16),
-        c(w >> 1, ww >> 1),
-        c(w >> 3 | n >> 3 << 16, nw >> 3 | ne >> 3 << 16),
-        c(n, ne),
-        c(h.c4 as i32, 0),
-        c((h.c4 >> 8) as i32, h.c8 as i32),
-        c((w + (n + ne) / 2) / 2, (w + n) / 2 - nw >> 2),
-        c(activity, 0),
-    ])
+    list(
+        out,
+        [
+            c(w, 0),
+            c(n, 0),
+            c(grad, 0),
+            c(grad, activity),
+            c((w + n) / 2, 0),
+            c((w + n) / 2, activity),
+            c((w + n + nw + ne) / 4, activity),
+            c((3 * w + 3 * n - 2 * nw) / 4, activity),
+            c((w + ne) / 2, activity),
+            c(w + ne - n, 0),
+            c(2 * w - ww, 0),
+            c(2 * n - nn, 0),
+            c(w, n),
+            c(w >> 2, n >> 2 | ne >> 2 << 16),
+            c(w >> 1, ww >> 1),
+            c(w >> 3 | n >> 3 << 16, nw >> 3 | ne >> 3 << 16),
+            c(n, ne),
+            c(h.c4 as i32, 0),
+            c((h.c4 >> 8) as i32, h.c8 as i32),
+            c((w + (n + ne) / 2) / 2, (w + n) / 2 - nw >> 2),
+            c(activity, 0),
+        ],
+    )
 }
 
 /// A class of the newest byte in text.
@@ -292,7 +310,8 @@ pub fn selector(kind: Kind, h: &History) -> usize {
         Kind::Records { period } => ((h.len() % period.max(1)) as u32).min(255),
         Kind::Code => h.x86.phase() | u32::from(h.x86.modrm >> 6 & 3) << 6,
         Kind::Bytes { width, stride } => {
-            let spread = h.back(width).abs_diff(h.back(stride + width)) + h.back(stride).abs_diff(h.back(stride + width));
+            let spread = h.back(width).abs_diff(h.back(stride + width))
+                + h.back(stride).abs_diff(h.back(stride + width));
             (32 - spread.leading_zeros()) | ((h.len() % stride % width) as u32) << 4
         }
         Kind::Words { stride } => {

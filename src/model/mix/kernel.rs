@@ -51,9 +51,8 @@ pub mod avx2 {
         let mut sum = _mm256_setzero_si256();
         for (w, x) in w16.iter().zip(x16) {
             // SAFETY: both arrays hold 16 × 16 bits; unaligned loads are used.
-            let (w, x) = unsafe {
-                (_mm256_loadu_si256(w.as_ptr().cast()), _mm256_loadu_si256(x.as_ptr().cast()))
-            };
+            let (w, x) =
+                unsafe { (_mm256_loadu_si256(w.as_ptr().cast()), _mm256_loadu_si256(x.as_ptr().cast())) };
             let pairs = _mm256_srai_epi32::<{ PAIR_SHIFT as i32 }>(_mm256_madd_epi16(w, x));
             sum = _mm256_add_epi32(sum, pairs);
         }

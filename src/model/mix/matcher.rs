@@ -109,7 +109,9 @@ impl Matcher {
             1..=7 => 3 + (self.length > 5) as u32,
             8..=15 => 5 + (self.length > 11) as u32,
             16..=31 => 7 + (self.length > 23) as u32,
-            32..=399 => 9 + (self.length > 63) as u32 + (self.length > 127) as u32 + (self.length > 255) as u32,
+            32..=399 => {
+                9 + (self.length > 63) as u32 + (self.length > 127) as u32 + (self.length > 255) as u32
+            }
             _ => 13,
         }
     }
@@ -140,7 +142,11 @@ impl Matcher {
             self.at = usize::MAX;
             return (0, 0);
         };
-        let class = if self.length == 0 { self.misses.min(7) } else { 8 + self.length.min(32).max(self.length.min(400) / 16 + 30) };
+        let class = if self.length == 0 {
+            self.misses.min(7)
+        } else {
+            8 + self.length.min(32).max(self.length.min(400) / 16 + 30)
+        };
         self.at = (class as usize).min(63) * 4 + self.misses.min(3) as usize;
         let p = p12(self.counters[self.at]);
         let logit = tables.stretch(p);

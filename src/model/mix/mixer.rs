@@ -28,7 +28,7 @@ pub struct Mixer {
 }
 
 /// Learning rate of the second layer.
-const FINAL_RATE: i32 = 6;
+const FINAL_RATE: i32 = 12;
 
 impl Mixer {
     /// Starts from `weights`, the rows of all families after one another, and the second layer's rows.
@@ -48,7 +48,7 @@ impl Mixer {
             final_inputs: [0; WIDTH],
             final_selected: 0,
             p: 32768,
-            rate: 30,
+            rate: 20,
         }
     }
 
@@ -68,7 +68,7 @@ impl Mixer {
         &mut self.inputs
     }
 
-    /// Sets the learning rate of the first layer (1..=15).
+    /// Sets the learning rate of the first layer (1..=127).
     pub fn set_rate(&mut self, rate: i32) {
         self.rate = rate;
     }
@@ -109,7 +109,7 @@ impl Mixer {
                 train::<A, INPUTS>(&mut self.families[i][self.selected[i]], &self.inputs, error);
             }
         }
-        let error = (((target - self.p) * super::predictor::tune(6, 12)) >> 8) as i16;
+        let error = (((target - self.p) * FINAL_RATE) >> 8) as i16;
         train::<A, WIDTH>(&mut self.finals[self.final_selected], &self.final_inputs, error);
     }
 }

@@ -2,7 +2,7 @@
 
 use super::apm::{Apm, counter, nudge};
 use super::context::{self, Kind, MAX_CONTEXTS};
-use super::history::{History, mix_hash};
+use super::history::History;
 use super::logistic::{TABLES, Tables};
 use super::matcher::{COUNTERS, Matcher};
 use super::mixer::{FAMILIES, INPUTS, Mixer, WIDTH};
@@ -77,7 +77,7 @@ pub struct Predictor {
     selector: usize,
     p: u32,
     logit: i32,
-    /// log of bits seen, for the learning rate
+    /// Bits seen, for the learning rate.
     seen: u64,
 }
 
@@ -172,7 +172,8 @@ impl Predictor {
                     hashes[count] = self.hashes[i];
                     self.buckets[count] = self.slots.bucket(self.hashes[i]);
                     self.slots.prefetch(self.buckets[count]);
-                    self.slots.prefetch(SlotTable::second_bucket(self.buckets[count], u32::from(byte) >> 4 | 16));
+                    self.slots
+                        .prefetch(SlotTable::second_bucket(self.buckets[count], u32::from(byte) >> 4 | 16));
                     count += 1;
                 }
                 let c0 = u32::from(byte) >> 4 | 16;
@@ -217,7 +218,11 @@ impl Predictor {
 
     #[inline(always)]
     fn node(&self) -> usize {
-        let c0 = if self.bit_position < 4 { self.c0 } else { self.c0 & ((1 << (self.bit_position - 4)) - 1) | 1 << (self.bit_position - 4) };
+        let c0 = if self.bit_position < 4 {
+            self.c0
+        } else {
+            self.c0 & ((1 << (self.bit_position - 4)) - 1) | 1 << (self.bit_position - 4)
+        };
         c0 as usize & 15
     }
 
@@ -264,7 +269,13 @@ impl Predictor {
         self.bit_position = 0;
         if self.seen & 0xfff == 0 {
             let kib = self.seen >> 13;
-            self.mixer.set_rate(if kib < 8 { tune(0, 30) } else if kib < 64 { tune(1, 20) } else { tune(2, 10) });
+            self.mixer.set_rate(if kib < 8 {
+                20
+            } else if kib < 64 {
+                14
+            } else {
+                10
+            });
         }
         self.start_byte();
     }
@@ -297,17 +308,30 @@ impl Predictor {
         let c2 = self.history.c4 >> 8 & 0xff;
         let m0 = self.matchers[0].expected_bit(c0, bp);
         let m1 = self.matchers[1].expected_bit(c0, bp);
-        let class = if m1.is_some() { self.matchers[1].class() } else if m0.is_some() { self.matchers[0].class() } else { 0 };
-        let agree = match (m0, m1) { (Some(a), Some(b)) => 1 + (a == b) as usize, _ => 0 };
-        self.mixer.select([
+        let class = if m1.is_some() {
+            self.matchers[1].class()
+        } else if m0.is_some() {
+            self.matchers[0].class()
+        } else {
+            0
+        };
+        let agree = match (m0, m1) {
+            (Some(a), Some(b)) => 1 + (a == b) as usize,
+            _ => 0,
+        };
+        self.mixer.select(
+            [
+                c0 as usize,
+                c1 as usize,
+                (class as usize * 3 + agree) * 8 + bp as usize,
+                c2 as usize,
+                (self.order * 8 + bp as usize) * 4 + (class as usize + 3) / 5,
+                self.selector * 8 + bp as usize,
+            ],
             c0 as usize,
-            c1 as usize,
-            (class as usize * 3 + agree) * 8 + bp as usize,
-            c2 as usize,
-            (self.order * 8 + bp as usize) * 4 + (class as usize + 3) / 5,
-            self.selector * 8 + bp as usize,
-        ], c0 as usize);
-        let apm_contexts = [c0 as usize, (c0 | c1 << 8) as usize, (self.matchers[0].expected_byte() << 8 | c0) as usize];
+        );
+        let apm_contexts =
+            [c0 as usize, (c0 | c1 << 8) as usize, (self.matchers[0].expected_byte() << 8 | c0) as usize];
         for (apm, &context) in self.apms.iter().zip(&apm_contexts) {
             apm.prefetch(self.logit, context);
         }
@@ -331,11 +355,4 @@ impl Predictor {
         let p3 = self.apms[2].refine(logit, apm_contexts[2]);
         self.p = ((2 * p0 + p1 + 2 * p2 + 3 * p3 + 4) >> 3).clamp(1, 65535);
     }
-}
-
-pub fn tune(i: usize, default: i32) -> i32 {
-    static T: std::sync::LazyLock<Vec<Option<i32>>> = std::sync::LazyLock::new(|| {
-        (0..32).map(|i| std::env::var(format!("T{i}")).ok().and_then(|v| v.parse().ok())).collect()
-    });
-    T[i].unwrap_or(default)
 }

@@ -52,7 +52,10 @@ impl Priors {
             maps: maps.iter().map(|v| wide(v) << 6).collect(),
             counters: counters.iter().map(|v| wide(v) << 16 | 100).collect(),
             weights: weights.chunks_exact(INPUTS).map(row).collect(),
-            finals: finals.chunks_exact(WIDTH).map(|v| std::array::from_fn(|i| i16::from_le_bytes(v[i]))).collect(),
+            finals: finals
+                .chunks_exact(WIDTH)
+                .map(|v| std::array::from_fn(|i| i16::from_le_bytes(v[i])))
+                .collect(),
         })
     }
 

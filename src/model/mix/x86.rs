@@ -33,8 +33,14 @@ pub struct Instructions {
 
 /// Opcodes 0x00..=0xFF that are followed by a ModR/M byte, one bit each.
 const MODRM: [u32; 8] = [
-    0x0F0F_0F0F, 0x0F0F_0F0F, 0x0000_0000, 0x0000_0A0C, // 00..7F
-    0x0000_FFFF, 0x0000_0000, 0xFF0F_00F3, 0xC0C0_0000, // 80..FF
+    0x0F0F_0F0F,
+    0x0F0F_0F0F,
+    0x0000_0000,
+    0x0000_0A0C, // 00..7F
+    0x0000_FFFF,
+    0x0000_0000,
+    0xFF0F_00F3,
+    0xC0C0_0000, // 80..FF
 ];
 
 impl Instructions {
@@ -149,7 +155,13 @@ impl Instructions {
             _ => 0,
         };
         if self.opcode & 0x4FE == 0xF6 && byte >> 3 & 7 < 2 {
-            self.immediate = if self.opcode & 1 == 0 { 1 } else if self.wide { 2 } else { 4 };
+            self.immediate = if self.opcode & 1 == 0 {
+                1
+            } else if self.wide {
+                2
+            } else {
+                4
+            };
         }
         if mode != 3 && rm == 4 {
             self.part = Part::Sib;
