@@ -25,7 +25,7 @@ pub use stream::{
 #[doc(hidden)]
 pub mod internal {
     pub mod codec {
-        pub use crate::codec::{lm, window};
+        pub use crate::codec::{lm, mix, window};
     }
     pub mod model {
         pub use crate::model::lm;

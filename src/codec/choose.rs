@@ -1,14 +1,19 @@
 //! Which codec a block gets. Integer comparisons of sizes only.
 
 use super::window::{WindowCoder, WindowLimits, assemble};
-use super::{Codec, EncodedBlock, store, zstd};
+use super::{Codec, EncodedBlock, mix, store, zstd};
 use crate::error::Result;
 use rayon::prelude::*;
 use std::sync::Arc;
 
-/// The zstd level for each of nzip's levels 1..=9. From the default (6) on it is at least 19, the floor
-/// that the result is measured against.
-const ZSTD_LEVELS: [i32; 9] = [3, 6, 9, 12, 15, 19, 19, 21, 22];
+/// The zstd level for each of nzip's levels 1..=9.
+const ZSTD_LEVELS: [i32; 9] = [3, 9, 15, 19, 19, 19, 19, 19, 22];
+/// The `mix` level for each of nzip's levels 1..=9; 0 where `mix` is not tried.
+const MIX_LEVELS: [u32; 9] = [0, 0, 0, 0, 1, 2, 2, 3, 3];
+/// Blocks of `mix` for which the floor is always computed, in raw bytes.
+const SMALL: usize = 256 << 10;
+/// A quick zstd level, whose size says whether a slow one could win.
+const QUICK_LEVEL: i32 = 9;
 
 /// The zstd level that goes with a level of 1..=9.
 pub fn zstd_level(level: u8) -> i32 {
@@ -38,8 +43,24 @@ pub fn forced(raw: &[u8], codec: Codec, level: u8) -> Result<EncodedBlock> {
     match codec {
         Codec::Store => Ok(store::encode(raw)),
         Codec::Zstd => zstd::encode(raw, zstd_level(level)),
+        Codec::Mix => mix::encode(raw, MIX_LEVELS[usize::from(level.clamp(1, 9)) - 1].max(1)),
         other => Err(super::newer(&format!("codec {}", other.name()))),
     }
+}
+
+/// Codes a chunk with whatever is smallest at this level.
+fn smallest(raw: &[u8], level: u8) -> Result<EncodedBlock> {
+    let mix_level = MIX_LEVELS[usize::from(level.clamp(1, 9)) - 1];
+    if mix_level == 0 {
+        return plain(raw, level);
+    }
+    let mixed = mix::encode(raw, mix_level)?;
+    // No slow zstd level takes a third off what a quick one leaves, so the floor need not be computed then.
+    if raw.len() > SMALL && mixed.cost() * 3 < zstd::compress(raw, QUICK_LEVEL)?.len() * 2 {
+        return Ok(mixed);
+    }
+    let floor = plain(raw, level)?;
+    Ok(if mixed.cost() < floor.cost() { mixed } else { floor })
 }
 
 /// A windowed codec with its model and the sizes of its blocks and windows.
@@ -76,18 +97,18 @@ impl Plan {
             (Some(w), None) => {
                 let windowed = w.encode(chunks)?;
                 let work = chunks.par_iter().zip(windowed);
-                work.map(|(raw, blocks)| self.mix(raw, blocks)).collect()
+                work.map(|(raw, blocks)| self.combine(raw, blocks)).collect()
             }
             (None, Some(codec)) => {
                 chunks.par_iter().map(|c| Ok(vec![forced(c, codec, self.level)?])).collect()
             }
-            (None, None) => chunks.par_iter().map(|c| Ok(vec![plain(c, self.level)?])).collect(),
+            (None, None) => chunks.par_iter().map(|c| Ok(vec![smallest(c, self.level)?])).collect(),
         }
     }
 
     /// The smaller of one plain block, and windowed blocks with plain runs where those pay.
-    fn mix(&self, raw: &[u8], windowed: Vec<EncodedBlock>) -> Result<Vec<EncodedBlock>> {
-        let whole = plain(raw, self.level)?;
+    fn combine(&self, raw: &[u8], windowed: Vec<EncodedBlock>) -> Result<Vec<EncodedBlock>> {
+        let whole = smallest(raw, self.level)?;
         let mut parts: Vec<EncodedBlock> = Vec::new();
         let (mut run, mut at) = (0..0, 0);
         for block in windowed {

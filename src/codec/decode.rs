@@ -1,7 +1,7 @@
 //! From payloads to verified raw bytes.
 
 use super::window::{WindowCoder, WindowJob, max_window_raw};
-use super::{Codec, store, zstd};
+use super::{Codec, mix, store, zstd};
 use crate::error::{Error, Result};
 use crate::format::block::{BlockHeader, Units};
 use crate::format::checksum::{check32, same};
@@ -54,14 +54,19 @@ pub enum Sequential {
     Store(usize),
     /// See [`zstd`].
     Zstd(Box<zstd::Decoder<'static>>),
+    /// See [`mix`].
+    Mix(Box<mix::BlockDecoder>),
 }
 
 impl Sequential {
-    /// Starts at the block's first byte.
-    pub fn new(codec: Codec) -> Result<Self> {
+    /// Starts at the block's first byte; fails where decoding would take more than `memory` bytes.
+    pub fn new(codec: Codec, payload: &[u8], raw_len: u32, memory: u64) -> Result<Self> {
         match codec {
             Codec::Store => Ok(Self::Store(0)),
             Codec::Zstd => Ok(Self::Zstd(Box::new(zstd::Decoder::new()?))),
+            Codec::Mix => {
+                Ok(Self::Mix(Box::new(mix::BlockDecoder::new(payload, raw_len as usize, memory)?)))
+            }
             other => Err(super::newer(&format!("codec {}", other.name()))),
         }
     }
@@ -88,13 +93,14 @@ impl Sequential {
         match self {
             Self::Store(pos) => store::copy(payload, pos, raw),
             Self::Zstd(decoder) => decoder.next(payload, raw),
+            Self::Mix(decoder) => decoder.decode_into(payload, raw),
         }
     }
 
     /// Fails unless the payload ends here.
     pub fn finish(&mut self, payload: &[u8]) -> Result<()> {
         match self {
-            Self::Store(_) => Ok(()),
+            Self::Store(_) | Self::Mix(_) => Ok(()),
             Self::Zstd(decoder) => decoder.finish(payload),
         }
     }
@@ -112,6 +118,8 @@ pub struct BlockJob<'a> {
     pub payload: &'a [u8],
     /// The units that are wanted; other codecs decode those in front of them too.
     pub units: Range<usize>,
+    /// Most memory that decoding may take, in bytes.
+    pub memory: u64,
     /// Receives the raw bytes; its old content does not matter.
     pub raw: Vec<u8>,
     /// Raw bytes from the start of `raw` that have been verified.
@@ -139,7 +147,7 @@ impl BlockJob<'_> {
     }
 
     fn run_sequential(&mut self) -> Result<()> {
-        let mut codec = Sequential::new(self.codec)?;
+        let mut codec = Sequential::new(self.codec, self.payload, self.header.raw_len, self.memory)?;
         for i in self.decoded_units() {
             let (len, check) = self.unit(i);
             codec.append(self.payload, len, &mut self.raw).map_err(|e| e.within(format!("unit {i}")))?;

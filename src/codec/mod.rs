@@ -2,7 +2,10 @@
 
 pub mod choose;
 pub mod decode;
+mod filter;
 pub mod lm;
+pub mod mix;
+mod mix_kind;
 pub mod store;
 pub mod window;
 pub mod zstd;
@@ -39,7 +42,7 @@ impl Codec {
         [Codec::Store, Codec::Zstd, Codec::Lm, Codec::Mix, Codec::Circuit, Codec::Llm, Codec::Tensor];
 
     /// The codecs that this release reads and writes.
-    pub const AVAILABLE: &'static [Codec] = &[Codec::Store, Codec::Zstd, Codec::Lm];
+    pub const AVAILABLE: &'static [Codec] = &[Codec::Store, Codec::Zstd, Codec::Lm, Codec::Mix];
 
     /// The id in a block header.
     pub fn id(self) -> u8 {

@@ -1,4 +1,5 @@
 //! Models: what they compute and where their weights are found.
 
 pub mod lm;
+pub mod mix;
 pub mod registry;

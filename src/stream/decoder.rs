@@ -112,7 +112,8 @@ impl<R: Read> Decoder<R> {
     fn begin(&mut self, block: RawBlock) -> Result<()> {
         let windowed = matches!(block.header.units, Units::Windows { .. });
         if !windowed && (self.pool.threads() == 1 || !self.fits_batch(&block)) {
-            let codec = Sequential::new(block.codec)?;
+            let codec = Sequential::new(block.codec, &block.payload, block.header.raw_len, self.memory)
+                .map_err(|e| e.within(block.place()))?;
             self.open = Some(OpenBlock { block, codec, unit: 0 });
             return Ok(());
         }
@@ -180,6 +181,7 @@ impl<R: Read> Decoder<R> {
                 coder,
                 payload: &block.payload,
                 units: 0..block.header.units.len(),
+                memory: self.memory,
                 raw: self.spare.pop().unwrap_or_default(),
                 verified: 0,
                 error: None,

@@ -1,0 +1,3 @@
+//! Reversible transforms applied to a block before modelling.
+
+pub mod x86;

@@ -1,0 +1,112 @@
+//! Finds what kind of data a `mix` block is: integer statistics propose, trials on samples decide.
+
+use crate::model::mix::context::Kind;
+use crate::{Error, ErrorKind, Result};
+
+/// Longest record or row that is looked for, in bytes.
+const MAX_PERIOD: usize = 4096;
+/// Bytes of each of the pieces that trials code.
+const PIECE: usize = 8 << 10;
+
+/// A kind's number and parameter in the codec header.
+pub fn kind_to(kind: Kind) -> (u8, u16) {
+    match kind {
+        Kind::Text => (0, 0),
+        Kind::Binary => (1, 0),
+        Kind::Records { period } => (2, period as u16),
+        Kind::Code => (3, 0),
+        Kind::Words { stride } => (4, stride as u16),
+        Kind::Bytes { width, stride } => (4 + width as u8, stride as u16),
+    }
+}
+
+/// The inverse of [`kind_to`]; refuses what no encoder writes.
+pub fn kind_from(kind: u8, parameter: u16) -> Result<Kind> {
+    let n = usize::from(parameter);
+    match (kind, n) {
+        (0, 0) => Ok(Kind::Text),
+        (1, 0) => Ok(Kind::Binary),
+        (2, 1..) => Ok(Kind::Records { period: n }),
+        (3, 0) => Ok(Kind::Code),
+        (4, 4..) if n % 2 == 0 => Ok(Kind::Words { stride: n }),
+        (5 | 7 | 8, 2..) if n > usize::from(kind - 4) => {
+            Ok(Kind::Bytes { width: usize::from(kind - 4), stride: n })
+        }
+        (0..=8, _) => Err(Error::corrupt(format!("mix kind {kind} with parameter {parameter}"))),
+        _ => Err(Error::new(ErrorKind::NewerVersion, format!("mix kind {kind} needs a newer nzip"))),
+    }
+}
+
+/// Whether nearly all bytes are of the sort that text consists of.
+fn looks_like_text(raw: &[u8]) -> bool {
+    let plain =
+        raw.iter().filter(|&&b| b >= 32 && b != 127 || matches!(b, b'\n' | b'\r' | b'\t' | 12)).count();
+    let letters = raw.iter().filter(|b| b.is_ascii_alphanumeric() || **b == b' ').count();
+    plain * 50 >= raw.len() * 49 && letters * 2 >= raw.len()
+}
+
+/// Pieces from a block's start, middle and later half, in one buffer.
+fn sample(raw: &[u8]) -> Vec<u8> {
+    if raw.len() <= 3 * PIECE {
+        return raw.to_vec();
+    }
+    let at = |i: usize| (raw.len() - PIECE) / 5 * i & !3;
+    [at(1), at(3), at(4)].iter().flat_map(|&from| raw[from..from + PIECE].iter().copied()).collect()
+}
+
+/// The distance at which byte pairs recur most, if it stands out: a record length.
+fn recurrence(raw: &[u8]) -> Option<usize> {
+    let mut last = vec![0u32; 65536];
+    let mut seen = vec![0u32; MAX_PERIOD];
+    for (i, pair) in raw.windows(2).enumerate() {
+        let key = usize::from(u16::from_le_bytes([pair[0], pair[1]]));
+        let distance = (i + 1) as u32 - last[key];
+        if let Some(count) = seen.get_mut(distance as usize) {
+            *count += 1;
+        }
+        last[key] = (i + 1) as u32;
+    }
+    let best = (3..MAX_PERIOD).max_by_key(|&d| seen[d])?;
+    (seen[best] as usize * 20 > raw.len()).then_some(best)
+}
+
+/// The distance in `unit`-byte samples at which a signal resembles itself most: a row's length.
+fn row(raw: &[u8], unit: usize) -> Option<usize> {
+    let value = |i: usize| i32::from(raw[i]) + if unit == 2 { i32::from(raw[i + 1]) << 8 } else { 0 };
+    let span = raw.len().checked_sub(MAX_PERIOD + 2)? / unit;
+    let cost = |lag: usize| -> u64 {
+        (0..span.min(2048)).map(|i| value(lag + i * unit).abs_diff(value(i * unit)).min(256) as u64).sum()
+    };
+    let lags = (8..MAX_PERIOD / unit).map(|lag| lag * unit);
+    let (best, least) = lags.map(|lag| (lag, cost(lag))).min_by_key(|&(lag, cost)| (cost, lag))?;
+    (least < cost(4 * unit)).then_some(best)
+}
+
+/// The kind that codes samples of a block smallest, by `trial`; text is told by its bytes alone.
+pub fn choose(raw: &[u8], trial: impl Fn(&[u8], Kind) -> Result<usize>) -> Result<Kind> {
+    let sample = sample(raw);
+    if sample.is_empty() || looks_like_text(&sample) {
+        return Ok(Kind::Text);
+    }
+    let middle = &raw[raw.len() / 3..];
+    let middle = &middle[..middle.len().min(64 << 10)];
+    let mut kinds = vec![Kind::Binary, Kind::Code];
+    kinds.extend(recurrence(middle).map(|period| Kind::Records { period }));
+    if let Some(stride) = row(middle, 1) {
+        kinds.push(Kind::Records { period: stride });
+        kinds.push(Kind::Bytes { width: 1, stride });
+        kinds.extend((stride % 3 == 0).then_some(Kind::Bytes { width: 3, stride }));
+        kinds.extend((stride % 4 == 0).then_some(Kind::Bytes { width: 4, stride }));
+    }
+    kinds.extend(row(middle, 2).map(|stride| Kind::Words { stride }));
+    let plain = sample.iter().filter(|&&b| (32..127).contains(&b)).count();
+    kinds.extend((plain * 3 >= sample.len() * 2).then_some(Kind::Text));
+    let mut best = (usize::MAX, Kind::Binary);
+    for kind in kinds {
+        let size = trial(&sample, kind)?;
+        if size < best.0 {
+            best = (size, kind);
+        }
+    }
+    Ok(best.1)
+}

@@ -1,0 +1,115 @@
+//! A binary arithmetic coder with 32-bit bounds and 16-bit probabilities, specified in `formats/mix.md`.
+//!
+//! The coder keeps an interval `low..=high` and narrows it with every bit (the carry-free scheme of
+//! Witten, Neal and Cleary, 1987, in bytewise form); bytes leave as soon as both bounds agree on them.
+
+/// The split point of `low..=high` when a one has probability `p` / 65536; always below `high`.
+#[inline(always)]
+fn split(low: u32, high: u32, p: u32) -> u32 {
+    debug_assert!((1..=65535).contains(&p) && low < high);
+    let range = high - low;
+    low + (range >> 16) * p + (((range & 0xffff) * p) >> 16)
+}
+
+/// Writes bits into a growing payload.
+#[derive(Debug)]
+pub struct BinaryEncoder {
+    low: u32,
+    high: u32,
+    out: Vec<u8>,
+}
+
+impl BinaryEncoder {
+    /// Starts a payload that is appended to `out`.
+    pub fn new(out: Vec<u8>) -> Self {
+        Self { low: 0, high: u32::MAX, out }
+    }
+
+    /// Codes `bit`, a one having probability `p` / 65536 with `p` in 1..=65535.
+    #[inline(always)]
+    pub fn encode(&mut self, bit: u32, p: u32) {
+        let mid = split(self.low, self.high, p);
+        if bit != 0 {
+            self.high = mid;
+        } else {
+            self.low = mid + 1;
+        }
+        while (self.low ^ self.high) >> 24 == 0 {
+            self.out.push((self.high >> 24) as u8);
+            self.low <<= 8;
+            self.high = (self.high << 8) | 255;
+        }
+    }
+
+    /// Ends the payload with the shortest string that decodes when zeros follow it.
+    pub fn finish(mut self) -> Vec<u8> {
+        if self.low > 0 {
+            let keep = (1..=4).find(|&n| self.round_up(n).is_some()).unwrap_or(4);
+            let value = self.round_up(keep).unwrap_or(self.high);
+            self.out.extend_from_slice(&value.to_be_bytes()[..keep as usize]);
+        }
+        self.out
+    }
+
+    /// The smallest value of `bytes` leading bytes, zeros after them, inside the interval.
+    fn round_up(&self, bytes: u32) -> Option<u32> {
+        let unit = 1u64 << (32 - 8 * bytes);
+        let value = u64::from(self.low).div_ceil(unit) * unit;
+        (value <= u64::from(self.high)).then_some(value as u32)
+    }
+}
+
+/// Reads bits from a payload, which is the same in every call; past its end it reads zeros.
+#[derive(Debug)]
+pub struct BinaryDecoder {
+    low: u32,
+    high: u32,
+    value: u32,
+    position: usize,
+}
+
+impl BinaryDecoder {
+    /// Starts reading at byte `start` of the payload.
+    pub fn new(payload: &[u8], start: usize) -> Self {
+        let mut decoder = Self { low: 0, high: u32::MAX, value: 0, position: start };
+        for _ in 0..4 {
+            decoder.value = (decoder.value << 8) | decoder.next_byte(payload);
+        }
+        decoder
+    }
+
+    #[inline(always)]
+    fn next_byte(&mut self, payload: &[u8]) -> u32 {
+        let byte = payload.get(self.position).copied().unwrap_or(0);
+        self.position += 1;
+        u32::from(byte)
+    }
+
+    /// How many bytes past the payload's end have been read; an intact payload needs at most 4.
+    pub fn overrun(&self, payload: &[u8]) -> usize {
+        self.position.saturating_sub(payload.len())
+    }
+
+    /// Whether payload bytes remain that no decoded bit has needed yet.
+    pub fn has_rest(&self, payload: &[u8]) -> bool {
+        self.position < payload.len()
+    }
+
+    /// The next bit, a one having probability `p` / 65536 with `p` in 1..=65535.
+    #[inline(always)]
+    pub fn decode(&mut self, payload: &[u8], p: u32) -> u32 {
+        let mid = split(self.low, self.high, p);
+        let bit = u32::from(self.value <= mid);
+        if bit != 0 {
+            self.high = mid;
+        } else {
+            self.low = mid + 1;
+        }
+        while (self.low ^ self.high) >> 24 == 0 {
+            self.low <<= 8;
+            self.high = (self.high << 8) | 255;
+            self.value = (self.value << 8) | self.next_byte(payload);
+        }
+        bit
+    }
+}

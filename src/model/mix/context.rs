@@ -1,0 +1,324 @@
+//! Which contexts each kind of data is modelled with.
+
+use super::history::{History, mix_hash};
+
+/// Most contexts any kind uses.
+pub const MAX_CONTEXTS: usize = 24;
+
+/// What a block looks like; chosen by the encoder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Words, lines and tags.
+    Text,
+    /// Anything else.
+    Binary,
+    /// Records of a fixed length in bytes.
+    Records { period: usize },
+    /// x86 machine code.
+    Code,
+    /// Rows of samples of 1, 3 or 4 bytes, each byte a value of its own; `stride` bytes a row.
+    Bytes { width: usize, stride: usize },
+    /// Rows of 16-bit little-endian samples; `stride` bytes a row.
+    Words { stride: usize },
+}
+
+#[inline(always)]
+fn pair(a: u32, b: u32) -> u32 {
+    mix_hash(mix_hash(0, a), b)
+}
+
+#[inline(always)]
+fn triple(a: u32, b: u32, c: u32) -> u32 {
+    mix_hash(pair(a, b), c)
+}
+
+/// Fills the context hashes before the next byte and returns how many there are.
+#[inline(always)]
+pub fn fill(kind: Kind, h: &History, out: &mut [u32; MAX_CONTEXTS]) -> usize {
+    let n = match kind {
+        Kind::Text => text(h, out),
+        Kind::Binary => binary(h, out),
+        Kind::Records { period } => records(h, period.max(1), out),
+        Kind::Code => code(h, out),
+        Kind::Bytes { width, stride } => bytes(h, width, stride, out),
+        Kind::Words { stride } => words(h, stride, out),
+    };
+    for (i, hash) in out[..n].iter_mut().enumerate() {
+        *hash = mix_hash(*hash, i as u32 + 1).wrapping_mul(0x9E37_79B1);
+    }
+    n
+}
+
+#[inline(always)]
+fn list<const N: usize>(out: &mut [u32; MAX_CONTEXTS], hashes: [u32; N]) -> usize {
+    out[..N].copy_from_slice(&hashes);
+    N
+}
+
+fn text(h: &History, out: &mut [u32; MAX_CONTEXTS]) -> usize {
+    let (c4, c8) = (h.c4, h.c8);
+    let c1 = c4 & 0xff;
+    let w = if h.word != 0 { h.word } else { h.gap };
+    list(
+        out,
+        [
+            c1,
+            c4 & 0xffff,
+            c4 & 0xff_ffff,
+            c4,
+            pair(c4, c8 & 0xff),
+            pair(c4, c8 & 0xffff),
+            w,
+            pair(w, h.words[0]),
+            pair(h.shape, c1),
+            0,
+            pair(h.above(), c1),
+            pair(h.tag, w),
+            pair(w, c4 & 0xffff),
+            pair(w, h.words[1]),
+            c4 & 0xff_ff00,
+            pair(h.follow2(), c1),
+            pair(h.tag, c4 & 0xffff),
+            pair(w, h.words[2]),
+            triple(h.above(), h.field, w),
+            pair(c4, c8),
+            triple(w, h.words[0], h.words[1]),
+            pair(h.field, pair(h.first.into(), h.prefix)),
+            h.follow1(),
+            pair(c4, h.words[0]),
+        ],
+    )
+}
+
+fn binary(h: &History, out: &mut [u32; MAX_CONTEXTS]) -> usize {
+    let (c4, c8) = (h.c4, h.c8);
+    let c1 = c4 & 0xff;
+    let w = if h.word != 0 { h.word } else { h.gap };
+    list(
+        out,
+        [
+            c1,
+            c4 & 0xffff,
+            c4 & 0xff_ffff,
+            c4,
+            pair(c4, c8 & 0xff),
+            pair(c4, c8 & 0xffff),
+            0,
+            c4 & 0xff00,
+            c4 & 0xff_0000,
+            c4 & 0xff00_0000,
+            c4 & 0xffff_0000,
+            c4 & 0xff_ff00,
+            c4 & 0xff_00ff,
+            c8 & 0xff,
+            pair(c4 & 0xff00_00ff, 0),
+            pair(c4 & 0xf0f0_f0f0, c8 & 0xf0f0),
+            c4 & 0xf8_f8f8,
+            w,
+            pair(w, h.words[0]),
+            pair(h.follow1(), 0),
+            pair(h.follow1(), c1),
+            pair(h.follow2(), 0),
+            pair(h.follow2() & 0xff, c4 & 0xffff),
+            pair(c4 & 0xffff, (h.len() & 3) as u32),
+        ],
+    )
+}
+
+fn code(h: &History, out: &mut [u32; MAX_CONTEXTS]) -> usize {
+    let (c4, c8) = (h.c4, h.c8);
+    let c1 = c4 & 0xff;
+    let x = &h.x86;
+    list(
+        out,
+        [
+            c1,
+            c4 & 0xffff,
+            c4 & 0xff_ffff,
+            c4,
+            pair(c4, c8 & 0xff),
+            pair(c4, c8 & 0xffff),
+            0,
+            c4 & 0xff00,
+            c4 & 0xff_0000,
+            c4 & 0xffff_0000,
+            c4 & 0xff_ff00,
+            pair(c4, c8),
+            x.phase(),
+            pair(x.phase(), x.opcode),
+            triple(x.phase(), x.opcode, c1),
+            triple(x.phase(), x.opcode, x.modrm),
+            triple(x.phase(), x.opcode, pair(x.modrm, c1)),
+            triple(x.phase(), x.opcode, x.previous[0]),
+            triple(x.phase(), pair(x.opcode, x.modrm), pair(x.previous[0], x.previous[1])),
+            triple(x.phase(), pair(x.opcode, x.previous[0]), pair(x.previous[1], x.previous[2])),
+            triple(x.phase(), x.start, x.previous[0]),
+            pair(x.phase(), x.start),
+            pair(h.follow2(), 0),
+            pair(h.follow1(), c1),
+        ],
+    )
+}
+
+fn records(h: &History, period: usize, out: &mut [u32; MAX_CONTEXTS]) -> usize {
+    let (c4, c8) = (h.c4, h.c8);
+    let c1 = c4 & 0xff;
+    let column = (h.len() % period) as u32;
+    let (up, up2, left) = (h.back(period), h.back(2 * period), h.back(period + 1));
+    list(
+        out,
+        [
+            c1,
+            c4 & 0xffff,
+            c4 & 0xff_ffff,
+            c4,
+            pair(c4, c8 & 0xffff),
+            0,
+            c4 & 0xff00,
+            c4 & 0xff_ff00,
+            c4 & 0xffff_0000,
+            pair(up, column),
+            pair(up, c1),
+            triple(up, up2, column),
+            pair(up, left),
+            triple(up, c1, left),
+            pair(column, c1),
+            pair(column, c4 & 0xffff),
+            column,
+            triple(column, (2 * up).wrapping_sub(up2), 0),
+            triple(column, c1.wrapping_sub(left).wrapping_add(up), 1),
+            triple(up | h.back(period - 1) << 8, c1, 3),
+            triple(up, up2, c4 & 0xffff),
+            pair(h.follow2(), 0),
+            triple(column, h.back(period - 1), up),
+            triple(column, up, c1),
+        ],
+    )
+}
+
+fn bytes(h: &History, width: usize, stride: usize, out: &mut [u32; MAX_CONTEXTS]) -> usize {
+    let c1 = h.c4 & 0xff;
+    let (w, ww) = (h.back(width), h.back(2 * width));
+    let (n, nn) = (h.back(stride), h.back(2 * stride));
+    let (nw, ne) = (h.back(stride + width), h.back(stride.saturating_sub(width).max(1)));
+    let channel = (h.len() % stride % width) as u32;
+    let clip = |v: i32| v.clamp(0, 255) as u32;
+    let i = |v: u32| v as i32;
+    let (p1, p2) = if width > 1 {
+        (clip(i(w) + i(h.back(1)) - i(h.back(width + 1))), clip(i(n) + i(h.back(1)) - i(h.back(stride + 1))))
+    } else {
+        (clip(2 * i(w) - i(ww)), clip(2 * i(n) - i(nn)))
+    };
+    let grad = clip(i(w) + i(n) - i(nw));
+    let mut k = 0;
+    let mut c = |a: u32, b: u32| {
+        k += 1;
+        triple(a, b, channel | k << 8)
+    };
+    list(
+        out,
+        [
+            c(w, n),
+            c(grad, 0),
+            c(grad, w),
+            c(grad, n),
+            c(p1, 0),
+            c(p2, 0),
+            c(p1, p2),
+            c(w, 0),
+            c(n, 0),
+            c(w >> 2 | n >> 2 << 8, nw >> 2 | ne >> 2 << 8),
+            c((w + n) / 2, 0),
+            c((w + ne) / 2, c1),
+            c(clip(i(w) + i(ne) - i(n)), grad),
+            c((w + n + nw + ne) / 4, p1),
+            c(w, c1),
+            c(n, c1),
+            c(h.c4 & 0xff_ffff, 0),
+            c(ww, w),
+            c(nn, n),
+            c(clip(i(n) * 2 - i(nn)), clip(i(w) * 2 - i(ww))),
+        ],
+    )
+}
+
+fn words(h: &History, stride: usize, out: &mut [u32; MAX_CONTEXTS]) -> usize {
+    let phase = h.len() & 1;
+    let low = if phase == 1 { h.c4 & 0xff | 0x100 } else { 0 };
+    let at = |back: usize| h.back(back + phase) | h.back(back + phase - 1) << 8;
+    let s = |back: usize| at(back) as i32;
+    let (w, ww, n, nn) = (s(2), s(4), s(stride), s(2 * stride));
+    let (nw, ne) = (s(stride + 2), s(stride - 2));
+    let grad = w + n - nw;
+    let mut k = 0;
+    let mut c = |a: i32, b: i32| {
+        k += 1;
+        triple(a as u32, b as u32, low | k << 10)
+    };
+    let spread = ((w - nw).abs() + (n - nw).abs() + (n - ne).abs()) as u32;
+    let activity = (32 - spread.leading_zeros()) as i32;
+    list(
+        out,
+        [
+            c(w, 0),
+            c(n, 0),
+            c(grad, 0),
+            c(grad, activity),
+            c((w + n) / 2, 0),
+            c((w + n) / 2, activity),
+            c((w + n + nw + ne) / 4, activity),
+            c((3 * w + 3 * n - 2 * nw) / 4, activity),
+            c((w + ne) / 2, activity),
+            c(w + ne - n, 0),
+            c(2 * w - ww, 0),
+            c(2 * n - nn, 0),
+            c(w, n),
+            c(w >> 2, n >> 2 | ne >> 2 << 16),
+            c(w >> 1, ww >> 1),
+            c(w >> 3 | n >> 3 << 16, nw >> 3 | ne >> 3 << 16),
+            c(n, ne),
+            c(h.c4 as i32, 0),
+            c((h.c4 >> 8) as i32, h.c8 as i32),
+            c((w + (n + ne) / 2) / 2, (w + n) / 2 - nw >> 2),
+            c(activity, 0),
+        ],
+    )
+}
+
+/// A class of the newest byte in text.
+#[inline(always)]
+fn class(byte: u32) -> u32 {
+    match byte as u8 {
+        b'\n' | b'\r' | 0 => 0,
+        b' ' | b'\t' => 1,
+        b'0'..=b'9' => 2,
+        b'A'..=b'Z' => 3,
+        b'a'..=b'z' => 4,
+        b'<' | b'>' | b'&' | b'"' | b'=' | b'/' | b'[' | b']' | b'{' | b'}' => 5,
+        128.. => 6,
+        _ => 7,
+    }
+}
+
+/// A class of the position, 0..=255, that selects mixer weights for the whole byte.
+#[inline(always)]
+pub fn selector(kind: Kind, h: &History) -> usize {
+    let zero = |shift: u32| u32::from(h.c4 >> shift & 0xff == 0);
+    (match kind {
+        Kind::Text => class(h.c4 & 0xff) | class(h.c4 >> 8 & 0xff) << 3 | (class(h.c4 >> 16 & 0xff) & 6) << 5,
+        Kind::Binary => h.len() as u32 & 3 | zero(0) << 2 | zero(8) << 3 | zero(16) << 4 | zero(24) << 5,
+        Kind::Records { period } => ((h.len() % period.max(1)) as u32).min(255),
+        Kind::Code => h.x86.phase() | u32::from(h.x86.modrm >> 6 & 3) << 6,
+        Kind::Bytes { width, stride } => {
+            let spread = h.back(width).abs_diff(h.back(stride + width))
+                + h.back(stride).abs_diff(h.back(stride + width));
+            (32 - spread.leading_zeros()) | ((h.len() % stride % width) as u32) << 4
+        }
+        Kind::Words { stride } => {
+            let phase = h.len() & 1;
+            let s = |back: usize| h.back(back + phase) | h.back(back + phase - 1) << 8;
+            let spread = s(2).abs_diff(s(stride + 2)) + s(stride).abs_diff(s(stride + 2));
+            (32 - spread.leading_zeros()) * 2 | phase as u32
+        }
+    } & 255) as usize
+}

@@ -1,0 +1,45 @@
+//! Probabilities and their logits: `squash` and `stretch`, in Q8 octaves.
+
+use std::sync::LazyLock;
+
+static SQUASH_BYTES: &[u8; 16384] = include_bytes!("../../../formats/tables/squash.bin");
+
+/// Largest magnitude of a logit, in Q8 octaves.
+pub const LIMIT: i32 = 4095;
+
+/// `squash.bin` and its inverse, sized so that lookups need no bounds check.
+pub struct Tables {
+    squash: [u16; 8192],
+    stretch: [i16; 4096],
+}
+
+/// The shared tables.
+pub static TABLES: LazyLock<Box<Tables>> = LazyLock::new(|| {
+    let mut tables = Box::new(Tables { squash: [0; 8192], stretch: [0; 4096] });
+    for (entry, bytes) in tables.squash.iter_mut().zip(SQUASH_BYTES.as_chunks::<2>().0) {
+        *entry = u16::from_le_bytes(*bytes);
+    }
+    let mut a = -LIMIT;
+    for i in 0..4096 {
+        while a < LIMIT && i32::from(tables.squash[(a + 1 + 4096) as usize]) <= 16 * i as i32 + 8 {
+            a += 1;
+        }
+        tables.stretch[i] = a as i16;
+    }
+    tables
+});
+
+impl Tables {
+    /// Probability in 1..=65535 of a logit in Q8 octaves.
+    #[inline(always)]
+    pub fn squash(&self, logit: i32) -> u32 {
+        let index = (logit.clamp(-4096, LIMIT) + 4096) as usize;
+        u32::from(self.squash[index & 8191])
+    }
+
+    /// Logit in Q8 octaves of a 12-bit probability.
+    #[inline(always)]
+    pub fn stretch(&self, p12: u32) -> i32 {
+        i32::from(self.stretch[p12 as usize & 4095])
+    }
+}

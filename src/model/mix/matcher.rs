@@ -1,0 +1,165 @@
+//! Match models: the byte that followed the longest earlier occurrence of the last bytes.
+
+use super::apm::{Counter, learn, p12};
+use super::history::History;
+use super::logistic::Tables;
+
+/// Lengths above this are not told apart.
+const LONGEST: u32 = 400;
+/// Counters of one match model, by length class and misses.
+pub const COUNTERS: usize = 256;
+/// Misses remembered after a failed prediction.
+const RECOVER: u32 = 8;
+
+/// Follows one candidate, found through a hash of the last `order` bytes and verified.
+pub struct Matcher {
+    heads: Vec<u32>,
+    order: usize,
+    /// Position in the history of the predicted byte, 0 if there is none.
+    position: usize,
+    /// Verified length in bytes; 0 while recovering from a miss.
+    length: u32,
+    misses: u32,
+    /// The predicted byte with a leading one, shifted as bits come; 0 without prediction.
+    expected: u32,
+    pub counters: Vec<Counter>,
+    at: usize,
+}
+
+impl Matcher {
+    /// `bits` sizes the hash table; `counters` are the first [`COUNTERS`] values.
+    pub fn new(order: usize, bits: u32, counters: &[Counter]) -> Self {
+        Self {
+            heads: vec![0; 1 << bits],
+            order,
+            position: 0,
+            length: 0,
+            misses: 0,
+            expected: 0,
+            counters: counters.to_vec(),
+            at: 0,
+        }
+    }
+
+    /// Takes up the byte just appended to the history.
+    pub fn push(&mut self, history: &History) {
+        let bytes = history.bytes();
+        let n = bytes.len();
+        if self.position > 0 {
+            if bytes[self.position] == bytes[n - 1] {
+                self.length = (self.length + 1).min(LONGEST);
+                self.position += 1;
+                if self.length >= 16 {
+                    self.misses = 0;
+                }
+            } else {
+                self.length = 0;
+                self.misses += 1;
+                self.position += 1;
+                if self.misses > RECOVER {
+                    self.position = 0;
+                    self.misses = 0;
+                }
+            }
+        }
+        if n >= self.order {
+            let slot = self.hash(history);
+            if self.length < self.order as u32 {
+                self.search(bytes, self.heads[slot] as usize);
+            }
+            self.heads[slot] = n as u32;
+        }
+        self.expected = if self.position > 0 { u32::from(bytes[self.position]) | 256 } else { 0 };
+    }
+
+    /// Adopts the candidate if it really matches for longer than the current one.
+    fn search(&mut self, bytes: &[u8], candidate: usize) {
+        if candidate == 0 {
+            return;
+        }
+        let (now, then) = (bytes.iter().rev(), bytes[..candidate].iter().rev());
+        let length = now.zip(then).take(LONGEST as usize).take_while(|(a, b)| a == b).count() as u32;
+        if length >= self.order as u32 && length > self.length {
+            self.position = candidate;
+            self.length = length;
+            self.misses = 0;
+        }
+    }
+
+    fn hash(&self, history: &History) -> usize {
+        let last = u64::from(history.c8) << 32 | u64::from(history.c4);
+        let bits = self.heads.len().trailing_zeros();
+        let low = if self.order < 8 { last << (64 - 8 * self.order) } else { last };
+        let mut hash = low.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        if self.order > 8 {
+            let more = u64::from(history.c12) << 32 | u64::from(history.c12 >> 7);
+            hash = (hash ^ more).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        }
+        (hash >> (64 - bits)) as usize
+    }
+
+    /// Length class 0..=15 (0: no prediction).
+    #[inline(always)]
+    pub fn class(&self) -> u32 {
+        if self.expected == 0 {
+            return 0;
+        }
+        match self.length {
+            0 => 1 + (self.misses > 3) as u32,
+            1..=7 => 3 + (self.length > 5) as u32,
+            8..=15 => 5 + (self.length > 11) as u32,
+            16..=31 => 7 + (self.length > 23) as u32,
+            32..=399 => {
+                9 + (self.length > 63) as u32 + (self.length > 127) as u32 + (self.length > 255) as u32
+            }
+            _ => 13,
+        }
+    }
+
+    /// The predicted byte, 0 without prediction.
+    #[inline(always)]
+    pub fn expected_byte(&self) -> u32 {
+        self.expected_full() & 255
+    }
+
+    /// The predicted byte plus 256, 0 without prediction.
+    #[inline(always)]
+    pub fn expected_full(&self) -> u32 {
+        self.expected
+    }
+
+    /// The predicted bit if the bits so far agree with the prediction. `c0` has a leading one.
+    #[inline(always)]
+    pub fn expected_bit(&self, c0: u32, bit_position: u32) -> Option<u32> {
+        let agrees = self.expected != 0 && self.expected >> (8 - bit_position) == c0;
+        agrees.then(|| self.expected >> (7 - bit_position) & 1)
+    }
+
+    /// Two inputs for the next bit.
+    #[inline(always)]
+    pub fn predict(&mut self, c0: u32, bit_position: u32, tables: &Tables) -> (i32, i32) {
+        let Some(bit) = self.expected_bit(c0, bit_position) else {
+            self.at = usize::MAX;
+            return (0, 0);
+        };
+        let class = if self.length == 0 {
+            self.misses.min(7)
+        } else {
+            8 + self.length.min(32).max(self.length.min(400) / 16 + 30)
+        };
+        self.at = (class as usize).min(63) * 4 + self.misses.min(3) as usize;
+        let p = p12(self.counters[self.at]);
+        let logit = tables.stretch(p);
+        let plain = (p as i32 - 2048) * 2;
+        if bit != 0 { (logit, plain) } else { (-logit, -plain) }
+    }
+
+    /// Learns whether the prediction was right.
+    #[inline(always)]
+    pub fn update(&mut self, bit: u32, c0: u32, bit_position: u32) {
+        let expected = self.expected_bit(c0, bit_position);
+        if let (Some(counter), Some(expected)) = (self.counters.get_mut(self.at), expected) {
+            learn(counter, u32::from(bit == expected), 1000);
+        }
+    }
+}

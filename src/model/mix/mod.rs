@@ -1,0 +1,14 @@
+//! Bitwise context mixing, specified in `formats/mix.md`.
+
+pub mod apm;
+pub mod context;
+pub mod history;
+pub mod kernel;
+pub mod logistic;
+pub mod matcher;
+pub mod mixer;
+pub mod predictor;
+pub mod priors;
+pub mod slots;
+pub mod state;
+pub mod x86;

@@ -1,0 +1,358 @@
+//! The predictor: probability of the next bit from everything before it.
+
+use super::apm::{Apm, counter, nudge};
+use super::context::{self, Kind, MAX_CONTEXTS};
+use super::history::History;
+use super::logistic::{TABLES, Tables};
+use super::matcher::{COUNTERS, Matcher};
+use super::mixer::{FAMILIES, INPUTS, Mixer, WIDTH};
+use super::priors::{self, FINALS, Priors, SIZES};
+use super::slots::{SLOT, Slot, SlotTable};
+use super::state::{STATES, StateTable};
+use crate::Result;
+
+/// What a decoder must know to build the same predictor.
+#[derive(Debug, Clone, Copy)]
+pub struct Shape {
+    pub kind: Kind,
+    /// The slot table takes 2^`memory_bits` bytes.
+    pub memory_bits: u32,
+    /// Contexts used, at most; the kind's first ones.
+    pub contexts: usize,
+    /// Bytes of phrases that prime text, at most.
+    pub primed: usize,
+}
+
+/// The start without learned priors.
+pub fn untrained() -> Priors {
+    let mut row = [0; 256];
+    for (c, [zeros, ones]) in row.iter_mut().zip(STATES.counts) {
+        let (a, b) = (u32::from(zeros) * 2 + 1, u32::from(ones) * 2 + 1);
+        *c = (1 << 22) / (a + b) * b;
+    }
+    let mut last = [0; WIDTH];
+    last[..FAMILIES].fill((16384 / FAMILIES) as i16);
+    Priors {
+        maps: row.repeat(MAX_CONTEXTS),
+        counters: vec![counter(52000); 2 * COUNTERS],
+        weights: vec![[3000; INPUTS]; SIZES.iter().sum()],
+        finals: vec![last; FINALS],
+    }
+}
+
+/// The contexts of text that are primed.
+const PRIMED: [usize; 10] = [0, 1, 2, 3, 4, 5, 6, 7, 12, 13];
+
+/// Walks a nibble's tree.
+fn learn_nibble(slot: &mut Slot, nibble: u8, states: &StateTable) {
+    let mut node = 1;
+    for shift in [3, 2, 1, 0] {
+        let bit = usize::from(nibble >> shift & 1);
+        slot[node] = states.next[bit][usize::from(slot[node])];
+        node = (node << 1 | bit) & 15;
+    }
+}
+
+/// Context mixing over one block.
+pub struct Predictor {
+    shape: Shape,
+    tables: &'static Tables,
+    states: &'static StateTable,
+    history: History,
+    slots: SlotTable,
+    contexts: usize,
+    hashes: [u32; MAX_CONTEXTS],
+    buckets: [usize; MAX_CONTEXTS],
+    offsets: [usize; MAX_CONTEXTS],
+    current: [Slot; MAX_CONTEXTS],
+    maps: Vec<u32>,
+    seen_mask: [i16; 256],
+    matchers: [Matcher; 2],
+    mixer: Mixer,
+    apms: [Apm; 3],
+    /// The bits of the byte in progress behind a leading one.
+    c0: u32,
+    bit_position: u32,
+    order: usize,
+    selector: usize,
+    p: u32,
+    logit: i32,
+    /// Bits seen, for the learning rate.
+    seen: u64,
+}
+
+impl Predictor {
+    /// Starts from the shipped priors of the shape's kind.
+    pub fn new(shape: Shape) -> Result<Self> {
+        match priors::for_kind(shape.kind) {
+            Some(learned) => Self::with_priors(shape, learned),
+            None => Self::with_priors(shape, &untrained()),
+        }
+    }
+
+    /// Starts from given priors.
+    pub fn with_priors(shape: Shape, priors: &Priors) -> Result<Self> {
+        let (first, second) = priors.counters.split_at(COUNTERS);
+        let tables: &'static Tables = &TABLES;
+        let states: &'static StateTable = &STATES;
+        let mut hashes = [0; MAX_CONTEXTS];
+        let history = History::new();
+        let contexts = context::fill(shape.kind, &history, &mut hashes).min(shape.contexts);
+        let mut seen_mask = [-1; 256];
+        seen_mask[0] = 0;
+        const { assert!(MAX_CONTEXTS + 7 <= INPUTS) };
+        let mut predictor = Self {
+            shape,
+            tables,
+            states,
+            history,
+            slots: SlotTable::new(shape.memory_bits)?,
+            contexts,
+            hashes,
+            buckets: [0; MAX_CONTEXTS],
+            offsets: [0; MAX_CONTEXTS],
+            current: [[0; SLOT]; MAX_CONTEXTS],
+            maps: priors.maps.clone(),
+            seen_mask,
+            matchers: [Matcher::new(6, 20, first), Matcher::new(12, 20, second)],
+            mixer: Mixer::new(SIZES, &priors.weights, &priors.finals),
+            apms: [Apm::new(256, tables, 6), Apm::new(65536, tables, 6), Apm::new(65536, tables, 6)],
+            c0: 1,
+            bit_position: 0,
+            order: 0,
+            selector: 0,
+            p: 32768,
+            logit: 0,
+            seen: 0,
+        };
+        if shape.kind == Kind::Text {
+            predictor.absorb(priors::phrases(shape.primed));
+        }
+        predictor.start_byte();
+        predictor.predict::<false>();
+        Ok(predictor)
+    }
+
+    /// What this predictor has learned, as a start for others.
+    pub fn priors(&self) -> Priors {
+        Priors {
+            maps: self.maps.clone(),
+            counters: self.matchers.iter().flat_map(|m| m.counters.iter().copied()).collect(),
+            weights: self.mixer.weights(),
+            finals: self.mixer.finals().to_vec(),
+        }
+    }
+
+    /// Probability that the next bit is a one, in 1..=65535 of 65536.
+    #[inline(always)]
+    pub fn p(&self) -> u32 {
+        self.p
+    }
+
+    /// Bytes so far.
+    pub fn history(&self) -> &History {
+        &self.history
+    }
+
+    /// Makes room for `more` bytes of history.
+    pub fn reserve(&mut self, more: usize) -> Result<()> {
+        self.history.reserve(more)
+    }
+
+    /// Primes the bit histories with phrases, each ended by a zero byte, as if each were a block's start.
+    fn absorb(&mut self, phrases: &[u8]) {
+        let states = self.states;
+        for phrase in phrases.split(|&b| b == 0) {
+            self.history.cut();
+            for &byte in phrase {
+                context::fill(self.shape.kind, &self.history, &mut self.hashes);
+                let mut hashes = [0; MAX_CONTEXTS];
+                let mut count = 0;
+                for &i in PRIMED.iter().filter(|&&i| i < self.contexts) {
+                    hashes[count] = self.hashes[i];
+                    self.buckets[count] = self.slots.bucket(self.hashes[i]);
+                    self.slots.prefetch(self.buckets[count]);
+                    self.slots
+                        .prefetch(SlotTable::second_bucket(self.buckets[count], u32::from(byte) >> 4 | 16));
+                    count += 1;
+                }
+                let c0 = u32::from(byte) >> 4 | 16;
+                for i in 0..count {
+                    let offset = self.slots.find(self.buckets[i], hashes[i] as u8);
+                    let mut slot = self.slots.load(offset);
+                    learn_nibble(&mut slot, byte >> 4, states);
+                    self.slots.store(offset, &slot);
+                    let check = (hashes[i] as u8).wrapping_add((c0 as u8).wrapping_mul(0x3D));
+                    let offset = self.slots.find(SlotTable::second_bucket(self.buckets[i], c0), check);
+                    let mut slot = self.slots.load(offset);
+                    learn_nibble(&mut slot, byte & 15, states);
+                    self.slots.store(offset, &slot);
+                }
+                self.history.push(byte);
+            }
+        }
+        self.history = History::new();
+    }
+
+    /// Takes the bit that came and predicts the next one.
+    #[inline(always)]
+    pub fn update<const A: bool>(&mut self, bit: u32) {
+        self.mixer.update::<A>(bit, self.tables);
+        for apm in &mut self.apms {
+            apm.update(bit);
+        }
+        for matcher in &mut self.matchers {
+            matcher.update(bit, self.c0, self.bit_position);
+        }
+        self.update_histories(bit);
+        self.c0 = self.c0 << 1 | bit;
+        self.bit_position += 1;
+        self.seen += 1;
+        if self.bit_position == 4 {
+            self.second_nibble();
+        } else if self.bit_position == 8 {
+            self.end_byte();
+        }
+        self.predict::<A>();
+    }
+
+    #[inline(always)]
+    fn node(&self) -> usize {
+        let c0 = if self.bit_position < 4 {
+            self.c0
+        } else {
+            self.c0 & ((1 << (self.bit_position - 4)) - 1) | 1 << (self.bit_position - 4)
+        };
+        c0 as usize & 15
+    }
+
+    #[inline(always)]
+    fn update_histories(&mut self, bit: u32) {
+        let node = self.node();
+        let next = &self.states.next[bit as usize & 1];
+        for (slot, map) in self.current[..self.contexts].iter_mut().zip(self.maps.as_chunks_mut::<256>().0) {
+            let state = usize::from(slot[node]);
+            nudge(&mut map[state], bit);
+            slot[node] = next[state];
+        }
+    }
+
+    fn store_slots(&mut self) {
+        for i in 0..self.contexts {
+            self.slots.store(self.offsets[i], &self.current[i]);
+        }
+    }
+
+    fn second_nibble(&mut self) {
+        self.store_slots();
+        for i in 0..self.contexts {
+            self.buckets[i] = SlotTable::second_bucket(self.buckets[i], self.c0);
+            self.slots.prefetch(self.buckets[i]);
+        }
+        for i in 0..self.contexts {
+            let check = (self.hashes[i] as u8).wrapping_add((self.c0 as u8).wrapping_mul(0x3D));
+            self.load_slot(i, check);
+        }
+    }
+
+    #[inline(always)]
+    fn load_slot(&mut self, i: usize, check: u8) {
+        let offset = self.slots.find(self.buckets[i], check);
+        self.offsets[i] = offset;
+        self.current[i] = self.slots.load(offset);
+    }
+
+    fn end_byte(&mut self) {
+        self.store_slots();
+        self.history.push(self.c0 as u8);
+        self.c0 = 1;
+        self.bit_position = 0;
+        if self.seen & 0xfff == 0 {
+            let kib = self.seen >> 13;
+            self.mixer.set_rate(if kib < 8 {
+                20
+            } else if kib < 64 {
+                14
+            } else {
+                10
+            });
+        }
+        self.start_byte();
+    }
+
+    fn start_byte(&mut self) {
+        context::fill(self.shape.kind, &self.history, &mut self.hashes);
+        for i in 0..self.contexts {
+            self.buckets[i] = self.slots.bucket(self.hashes[i]);
+            self.slots.prefetch(self.buckets[i]);
+        }
+        if self.history.len() > 0 {
+            for matcher in &mut self.matchers {
+                matcher.push(&self.history);
+            }
+        }
+        for i in 0..self.contexts {
+            self.load_slot(i, self.hashes[i] as u8);
+        }
+        self.selector = context::selector(self.shape.kind, &self.history);
+        self.order = self.current[..6].iter().filter(|slot| slot[1] != 0).count();
+    }
+
+    #[inline(always)]
+    fn predict<const A: bool>(&mut self) {
+        let node = self.node();
+        let tables = self.tables;
+        let c0 = self.c0;
+        let bp = self.bit_position;
+        let c1 = self.history.c4 & 0xff;
+        let c2 = self.history.c4 >> 8 & 0xff;
+        let m0 = self.matchers[0].expected_bit(c0, bp);
+        let m1 = self.matchers[1].expected_bit(c0, bp);
+        let class = if m1.is_some() {
+            self.matchers[1].class()
+        } else if m0.is_some() {
+            self.matchers[0].class()
+        } else {
+            0
+        };
+        let agree = match (m0, m1) {
+            (Some(a), Some(b)) => 1 + (a == b) as usize,
+            _ => 0,
+        };
+        self.mixer.select(
+            [
+                c0 as usize,
+                c1 as usize,
+                (class as usize * 3 + agree) * 8 + bp as usize,
+                c2 as usize,
+                (self.order * 8 + bp as usize) * 4 + (class as usize + 3) / 5,
+                self.selector * 8 + bp as usize,
+            ],
+            c0 as usize,
+        );
+        let apm_contexts =
+            [c0 as usize, (c0 | c1 << 8) as usize, (self.matchers[0].expected_byte() << 8 | c0) as usize];
+        for (apm, &context) in self.apms.iter().zip(&apm_contexts) {
+            apm.prefetch(self.logit, context);
+        }
+        let inputs = self.mixer.inputs();
+        for ((slot, map), input) in
+            self.current[..self.contexts].iter().zip(self.maps.as_chunks::<256>().0).zip(inputs.iter_mut())
+        {
+            let state = usize::from(slot[node]);
+            *input = tables.stretch(map[state] >> 10) as i16 & self.seen_mask[state];
+        }
+        for (matcher, input) in self.matchers.iter_mut().zip(inputs[MAX_CONTEXTS..].as_chunks_mut::<2>().0) {
+            let (a, b) = matcher.predict(c0, bp, tables);
+            *input = [a as i16, b as i16];
+        }
+        inputs[MAX_CONTEXTS + 4] = 256;
+        let logit = self.mixer.mix::<A>(tables);
+        self.logit = logit;
+        let p0 = tables.squash(logit);
+        let p1 = self.apms[0].refine(logit, apm_contexts[0]);
+        let p2 = self.apms[1].refine(logit, apm_contexts[1]);
+        let p3 = self.apms[2].refine(logit, apm_contexts[2]);
+        self.p = ((2 * p0 + p1 + 2 * p2 + 3 * p3 + 4) >> 3).clamp(1, 65535);
+    }
+}

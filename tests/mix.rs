@@ -1,0 +1,107 @@
+//! The `mix` codec from outside: round trips, hostile payloads, determinism.
+
+use nzip::ErrorKind;
+use nzip::internal::codec::mix::{BlockDecoder, MixOptions, encode_block};
+use proptest::prelude::*;
+
+const CAP: u64 = 1 << 30;
+
+fn small() -> MixOptions {
+    MixOptions { table_bits: 22, contexts: 12, primed: 0, forced: None }
+}
+
+fn decode(payload: &[u8], raw_len: usize, step: usize) -> nzip::Result<Vec<u8>> {
+    let mut decoder = BlockDecoder::new(payload, raw_len, CAP)?;
+    // A dirty buffer must not show through.
+    let mut raw = vec![0xA5; raw_len];
+    for piece in raw.chunks_mut(step) {
+        decoder.decode_into(payload, piece)?;
+    }
+    Ok(raw)
+}
+
+/// Text, records and code-like bytes from a fixed recurrence.
+fn material(len: usize) -> Vec<u8> {
+    let mut x = 1u32;
+    (0..len)
+        .map(|i| {
+            x = x.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            match i / 997 % 3 {
+                0 => b"the quick brown fox, "[i % 21],
+                1 => (i % 13 * 17) as u8 ^ u8::from(x >> 28 == 0),
+                _ => [0xE8, 0x10, 0x0F, 0x00, 0x85, 0xFF][(x >> 29) as usize % 6],
+            }
+        })
+        .collect()
+}
+
+#[test]
+fn every_kind_and_level_round_trips_in_pieces() {
+    let raw = material(20_000);
+    for (kind, parameter) in [(0, 0), (1, 0), (2, 13), (3, 0), (4, 128), (5, 64), (7, 96), (8, 64)] {
+        let options = MixOptions { forced: Some((kind, parameter)), ..small() };
+        let payload = encode_block(&raw, &options).unwrap();
+        for step in [1, 777, 20_000] {
+            assert!(decode(&payload, raw.len(), step).unwrap() == raw, "kind {kind}, step {step}");
+        }
+    }
+    for level in 1..=3 {
+        let payload = encode_block(&raw, &MixOptions::level(level)).unwrap();
+        assert!(decode(&payload, raw.len(), 4096).unwrap() == raw, "level {level}");
+    }
+}
+
+#[test]
+fn output_is_the_same_everywhere() {
+    let payload = encode_block(&material(30_000), &small()).unwrap();
+    assert_eq!((payload.len(), xxhash_rust::xxh3::xxh3_64(&payload)), (3828, 1_717_592_314_049_314_816));
+}
+
+#[test]
+fn short_payloads_are_truncated() {
+    let raw = material(3000);
+    let payload = encode_block(&raw, &small()).unwrap();
+    for len in [0, 7, 8, 9, payload.len() / 2, payload.len() - 8] {
+        let error = decode(&payload[..len], raw.len(), 500).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Truncated, "{len}: {error}");
+    }
+}
+
+#[test]
+fn declared_memory_and_lengths_are_checked_first() {
+    let payload = encode_block(&material(300), &small()).unwrap();
+    let error = BlockDecoder::new(&payload, 300, 1 << 20).err().unwrap();
+    assert_eq!(error.kind(), ErrorKind::LimitExceeded);
+    let error = BlockDecoder::new(&payload, usize::MAX / 4, u64::MAX).err().unwrap();
+    assert_eq!(error.kind(), ErrorKind::Corrupt);
+    for (at, value, kind) in [
+        (0, 99, ErrorKind::NewerVersion),
+        (1, 40, ErrorKind::Corrupt),
+        (2, 25, ErrorKind::Corrupt),
+        (4, 200, ErrorKind::NewerVersion),
+    ] {
+        let mut bad = payload.clone();
+        bad[at] = value;
+        assert_eq!(BlockDecoder::new(&bad, 300, CAP).err().unwrap().kind(), kind, "byte {at}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 16, ..ProptestConfig::default() })]
+
+    #[test]
+    fn round_trips(raw in prop::collection::vec(any::<u8>(), 0..600), repeat in 1usize..4) {
+        let raw = raw.repeat(repeat);
+        let payload = encode_block(&raw, &small()).unwrap();
+        prop_assert_eq!(decode(&payload, raw.len(), 100).unwrap(), raw);
+    }
+
+    #[test]
+    fn hostile_payloads_end(mut payload in prop::collection::vec(any::<u8>(), 0..300), raw_len in 0usize..3000) {
+        if let Some(head) = payload.first_chunk_mut::<8>() {
+            *head = [1, 16 + head[1] % 7, 6 + head[2] % 19, 0, head[4] % 9, head[5], head[6] & 15, 0];
+        }
+        // Any result will do; it must come without a panic and within the declared memory.
+        let _ = decode(&payload, raw_len, 512);
+    }
+}
