@@ -39,7 +39,7 @@ impl Codec {
         [Codec::Store, Codec::Zstd, Codec::Lm, Codec::Mix, Codec::Circuit, Codec::Llm, Codec::Tensor];
 
     /// The codecs that this release reads and writes.
-    pub const AVAILABLE: &'static [Codec] = &[Codec::Store, Codec::Zstd];
+    pub const AVAILABLE: &'static [Codec] = &[Codec::Store, Codec::Zstd, Codec::Lm];
 
     /// The id in a block header.
     pub fn id(self) -> u8 {

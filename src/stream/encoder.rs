@@ -11,7 +11,7 @@ use crate::format::header::Header;
 use crate::format::index::{Entry, Index};
 use crate::format::section::ModelSection;
 use crate::format::trailer::Trailer;
-use crate::model::registry::{Hash, built_in_id};
+use crate::model::registry::{DEFAULT_LM, Hash, built_in_id};
 use std::io::{self, Write};
 
 /// Compresses what is written to it and writes one stream to `W`, never seeking.
@@ -204,7 +204,8 @@ fn plan(options: &Options) -> Result<Plan> {
         CodecChoice::Only(codec) => Some(codec),
     };
     let codec = only.unwrap_or(Codec::Lm);
-    let windowed = match options.model {
+    let default = (only == Some(Codec::Lm)).then_some(DEFAULT_LM);
+    let windowed = match options.model.or(default) {
         Some(model) if matches!(codec, Codec::Lm | Codec::Circuit | Codec::Llm) => Some(Windowed {
             codec,
             model,
