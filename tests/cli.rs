@@ -168,6 +168,7 @@ fn mode_time_links_and_devices() {
 fn levels_codecs_and_resources() {
     let f = Folder::new();
     f.write("a", &f.text());
+    f.write("short", &f.text()[..1500]);
     let len = |options: &[&str]| f.ok(&[options, &["-c", "a"]].concat()).stdout.len();
     assert!(len(&["-1"]) > len(&["-9"]));
     assert_eq!(len(&["-9", "-1"]), len(&["--level", "1"]));
@@ -176,10 +177,9 @@ fn levels_codecs_and_resources() {
     assert!(len(&["--codec=zstd"]) < f.text().len());
     assert_eq!(len(&["--codec=auto", "--window", "4KiB"]), len(&[]));
     for name in nzip::Codec::AVAILABLE.iter().map(|c| c.name()) {
-        let packed = f.ok(&["--codec", name, "-c", "a"]).stdout;
-        f.write("p.nz", &packed);
+        f.write("p.nz", &f.ok(&["--codec", name, "-c", "short"]).stdout);
         assert!(stdout(&f.ok(&["-l", "p.nz"])).contains(name));
-        assert_eq!(f.ok(&["-dc", "-T2", "p.nz"]).stdout, f.text());
+        assert_eq!(f.ok(&["-dc", "-T2", "p.nz"]).stdout, f.read("short"));
     }
 }
 
@@ -256,6 +256,48 @@ fn lists_and_inspects_files_of_several_blocks() {
     assert!(stdout(&out).contains("one.nz") && f.stderr(&out).contains("nzip: bad.nz: "));
     assert_eq!(f.run(&["inspect", "bad.nz"]).status.code(), Some(1));
     assert_eq!(f.run(&["-l"]).status.code(), Some(1));
+}
+
+#[test]
+fn windows_and_their_model() {
+    let f = Folder::new();
+    let raw = &f.text()[..6000];
+    f.write("a", raw);
+    let model = concat!(env!("CARGO_MANIFEST_DIR"), "/formats/vectors/lm/micro.nzlm");
+    let lm = ["--codec", "lm", "--model", model, "--window", "256"];
+    f.ok(&[&lm[..], &["a"]].concat());
+    let listed = stdout(&f.ok(&["-l", "a.nz"]));
+    assert!(listed.contains(" x 256 B") && listed.contains("(not here)"), "{listed}");
+    let out = f.run(&["-dc", "a.nz"]);
+    assert_eq!(out.status.code(), Some(1));
+    assert!(f.stderr(&out).contains("the model ") && out.stdout.is_empty(), "{}", f.stderr(&out));
+    assert_eq!(f.ok(&["-dc", "a.nz", "--model", model]).stdout, raw);
+
+    let shown = stdout(&f.ok(&["inspect", "a.nz"]));
+    let windows: Vec<_> = shown.lines().filter(|l| l.contains("  check ")).collect();
+    assert!(windows.len() >= 3 && shown.contains(&format!(", {} windows of 256", windows.len())), "{shown}");
+    let out = f.ok(&["--range", "1000..1001", "-v", "a.nz", "--model", model]);
+    assert_eq!(out.stdout, raw[1000..1001]);
+    let decoded: usize = f.stderr(&out).split_whitespace().rev().nth(1).unwrap().parse().unwrap();
+    assert!(decoded < 2000, "{decoded}");
+
+    let mut bad = f.read("a.nz");
+    // The last payload byte stands before the trailer.
+    let end = bad.len() - usize::from(bad[bad.len() - 1]);
+    bad[end - 200] ^= 0x55;
+    f.write("bad.nz", &bad);
+    let out = f.run(&["-d", "bad.nz", "--model", model]);
+    assert_eq!(out.status.code(), Some(1));
+    assert!(
+        f.stderr(&out).starts_with("nzip: bad.nz: block 0 (raw offset 0): window "),
+        "{}",
+        f.stderr(&out)
+    );
+
+    f.ok(&[&lm[..], &["-f", "--embed-model", "a"]].concat());
+    assert_eq!(f.ok(&["-dc", "a.nz"]).stdout, raw);
+    let listed = stdout(&f.ok(&["-l", "a.nz"]));
+    assert!(listed.contains("(embedded "), "{listed}");
 }
 
 #[test]
@@ -449,11 +491,14 @@ fn an_interrupted_run_leaves_nothing() {
         })
     };
     assert!(waits());
-    // The temporary file is there a moment before the handler is.
+    // The temporary file is there a moment before its name is noted.
     std::thread::sleep(std::time::Duration::from_millis(200));
     let killed = std::process::Command::new("kill").args(["-TERM", &child.id().to_string()]).status();
     assert!(killed.unwrap().success());
+    // Waiting on the child itself would close its input, and let it end well.
+    let input = child.stdin.take();
     assert_eq!(child.wait().unwrap().code(), Some(130));
+    drop(input);
     assert!(f.names().is_empty());
 }
 

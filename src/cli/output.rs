@@ -47,8 +47,9 @@ impl Output {
         }
         let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
         let folder = target.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        watch_interrupts();
         let file = builder(private).tempfile_in(folder).with_context(|| path.display().to_string())?;
-        remove_when_interrupted(file.path());
+        *PENDING.lock().unwrap_or_else(PoisonError::into_inner) = Some(file.path().to_path_buf());
         Ok(Self::Renamed(Pending { file, target, force }))
     }
 
@@ -123,9 +124,8 @@ fn builder(_private: bool) -> tempfile::Builder<'static, 'static> {
 static PENDING: Mutex<Option<PathBuf>> = Mutex::new(None);
 
 /// Ctrl-C and friends leave nothing behind.
-fn remove_when_interrupted(path: &Path) {
+fn watch_interrupts() {
     static HANDLER: Once = Once::new();
-    *PENDING.lock().unwrap_or_else(PoisonError::into_inner) = Some(path.to_path_buf());
     HANDLER.call_once(|| {
         // Without a handler an interrupted run leaves its temporary file: not worth failing for.
         let _ = ctrlc::set_handler(|| {

@@ -39,7 +39,7 @@ pub fn run(tool: &Tool, folder: &Path, file: &str, repeat: u32) -> anyhow::Resul
         own: tool.own,
         raw: fs::metadata(&raw)?.len(),
         stored: fs::metadata(&packed)?.len(),
-        models: if tool.own { models(&packed)? } else { Vec::new() },
+        models: if tool.needs_models() { models(&packed)? } else { Vec::new() },
         encode,
         decode,
         good: same(&raw, &out)?,
