@@ -142,12 +142,12 @@ impl Matcher {
             self.at = usize::MAX;
             return (0, 0);
         };
-        let class = if self.length == 0 {
-            self.misses.min(7)
-        } else {
-            8 + self.length.min(32).max(self.length.min(400) / 16 + 30)
+        let class = match self.length {
+            0 => self.misses.min(7),
+            1..=31 => 8 + self.length,
+            _ => 39 + self.length / 32,
         };
-        self.at = (class as usize).min(63) * 4 + self.misses.min(3) as usize;
+        self.at = class as usize * 4 + self.misses.min(3) as usize;
         let p = p12(self.counters[self.at]);
         let logit = tables.stretch(p);
         let plain = (p as i32 - 2048) * 2;
