@@ -234,6 +234,7 @@ impl<S: Read + Seek> Archive<S> {
                 coder,
                 payload: &f.payload,
                 units: f.units.clone(),
+                room: self.options.memory / 4,
                 raw: Vec::new(),
                 verified: 0,
                 error: None,
