@@ -1,13 +1,15 @@
 //! From payloads to verified raw bytes.
 
 use super::window::{WindowCoder, WindowJob, max_window_raw};
-use super::{Codec, mix, store, zstd};
+use super::{Codec, mix, zstd};
 use crate::error::{Error, Result};
 use crate::format::block::{BlockHeader, Units};
 use crate::format::checksum::{check32, same};
+use ::zstd::zstd_safe::OutBuffer;
 use rayon::prelude::*;
 use std::ops::Range;
 use std::sync::Arc;
+use xxhash_rust::xxh3::Xxh3;
 
 /// Fails where a header's lengths are impossible for its codec.
 pub fn validate(header: &BlockHeader) -> Result<Codec> {
@@ -45,65 +47,160 @@ pub fn validate(header: &BlockHeader) -> Result<Codec> {
     Ok(codec)
 }
 
-/// Bytes that are decoded before memory for more of them is taken.
+/// Bytes that are decoded before memory for more of them is taken, where they are many for their payload.
 const PIECE: usize = 1 << 20;
+/// Raw bytes for a byte of payload for which memory is taken at once.
+const MODEST: u64 = 64;
 
-/// A codec that decodes its check units in order.
-pub enum Sequential {
-    /// See [`store`].
+/// Bytes that are decoded before they are hashed: few enough to be still in the processor's cache.
+const HOT: usize = 128 << 10;
+
+/// Decodes a block without windows, front to back.
+pub struct Sequential {
+    plain: Plain,
+    in_place: bool,
+    /// Length of the buffer when the whole block is in it, for blocks that are decoded in place.
+    whole: usize,
+}
+
+enum Plain {
+    /// Offset of the next byte.
     Store(usize),
-    /// See [`zstd`].
     Zstd(Box<zstd::Decoder<'static>>),
-    /// See [`mix`].
     Mix(Box<mix::BlockDecoder>),
 }
 
 impl Sequential {
-    /// Starts at the block's first byte; fails where decoding would take more than `memory` bytes.
-    pub fn new(codec: Codec, payload: &[u8], raw_len: u32, memory: u64) -> Result<Self> {
-        match codec {
-            Codec::Store => Ok(Self::Store(0)),
-            Codec::Zstd => Ok(Self::Zstd(Box::new(zstd::Decoder::new()?))),
-            Codec::Mix => {
-                Ok(Self::Mix(Box::new(mix::BlockDecoder::new(payload, raw_len as usize, memory)?)))
+    /// Starts at the block's first byte, which will come behind what `raw` holds; fails where `memory` bytes
+    /// are too few. A zstd block of at most a quarter of them is decoded in place, unless that is much for
+    /// its payload.
+    pub fn new(
+        codec: Codec,
+        header: &BlockHeader,
+        payload: &[u8],
+        memory: u64,
+        raw: &mut Vec<u8>,
+    ) -> Result<Self> {
+        let (len, payload_len) = (u64::from(header.raw_len), u64::from(header.payload_len));
+        let modest = len <= memory / 4 && len <= (MODEST * payload_len).max(PIECE as u64);
+        let in_place = modest && codec != Codec::Mix;
+        let plain = match codec {
+            Codec::Store => Plain::Store(0),
+            Codec::Zstd => {
+                if in_place {
+                    reserve(raw, len as usize)?;
+                }
+                Plain::Zstd(Box::new(zstd::Decoder::new(in_place)?))
             }
-            other => Err(super::newer(&format!("codec {}", other.name()))),
-        }
+            Codec::Mix => Plain::Mix(Box::new(mix::BlockDecoder::new(payload, len as usize, memory)?)),
+            other => return Err(super::newer(&format!("codec {}", other.name()))),
+        };
+        Ok(Self { plain, in_place, whole: raw.len() + header.raw_len as usize })
     }
 
-    /// Appends the next `len` bytes to `raw`, whose memory follows what the payload yields.
-    pub fn append(&mut self, payload: &[u8], len: usize, raw: &mut Vec<u8>) -> Result<()> {
-        let end = raw.len() + len;
-        while raw.len() < end {
-            let start = raw.len();
-            let step = (end - start).min(PIECE);
-            if raw.capacity() < start + step {
-                let more = step.max(start).min(end - start);
-                raw.try_reserve_exact(more)
-                    .map_err(|_| Error::limit(format!("not enough memory for {end} bytes")))?;
-            }
-            raw.resize(start + step, 0);
-            self.next(payload, &mut raw[start..])?;
-        }
-        Ok(())
+    /// Whether all calls must get the same buffer, with the block's earlier bytes. Otherwise they may be
+    /// taken out between calls.
+    pub fn in_place(&self) -> bool {
+        self.in_place
     }
 
-    /// Decodes the next bytes into `raw`.
-    fn next(&mut self, payload: &[u8], raw: &mut [u8]) -> Result<()> {
-        match self {
-            Self::Store(pos) => store::copy(payload, pos, raw),
-            Self::Zstd(decoder) => decoder.next(payload, raw),
-            Self::Mix(decoder) => decoder.decode_into(payload, raw),
+    /// Makes `raw` at least `end` bytes long and compares the check value of its bytes from `start` to `end`.
+    /// In place it may become longer, by no more than zstd decodes at a time.
+    pub fn unit(
+        &mut self,
+        payload: &[u8],
+        start: usize,
+        end: usize,
+        check: u32,
+        raw: &mut Vec<u8>,
+    ) -> Result<()> {
+        let (mut hash, mut at) = (Xxh3::new(), start);
+        while at < end {
+            let to = end.min(at + HOT);
+            self.fill(payload, to, raw)?;
+            hash.update(&raw[at..to]);
+            at = to;
+        }
+        same("raw bytes", check, hash.digest() as u32)
+    }
+
+    fn fill(&mut self, payload: &[u8], end: usize, raw: &mut Vec<u8>) -> Result<()> {
+        match &mut self.plain {
+            Plain::Store(pos) if raw.len() < end => {
+                let bytes = pos.checked_add(end - raw.len()).and_then(|to| payload.get(*pos..to));
+                let bytes =
+                    bytes.ok_or_else(|| Error::corrupt("a stored block ends before its raw length"))?;
+                reserve(raw, bytes.len())?;
+                raw.extend_from_slice(bytes);
+                *pos += bytes.len();
+                Ok(())
+            }
+            Plain::Store(_) => Ok(()),
+            Plain::Zstd(decoder) if self.in_place => {
+                let at = raw.len();
+                decoder.fill(payload, &mut OutBuffer::around_pos(raw, at), end)
+            }
+            Plain::Mix(decoder) => {
+                let start = raw.len();
+                reserve(raw, end - start)?;
+                raw.resize(end, 0);
+                decoder.decode_into(payload, &mut raw[start..])
+            }
+            Plain::Zstd(decoder) => {
+                while raw.len() < end {
+                    let start = raw.len();
+                    let step = (end - start).min(PIECE);
+                    if raw.capacity() < start + step {
+                        reserve(raw, step.max(start).min(end - start))?;
+                    }
+                    raw.resize(start + step, 0);
+                    decoder.fill(payload, &mut OutBuffer::around(&mut raw[start..]), step)?;
+                }
+                Ok(())
+            }
         }
     }
 
     /// Fails unless the payload ends here.
-    pub fn finish(&mut self, payload: &[u8]) -> Result<()> {
-        match self {
-            Self::Store(_) | Self::Mix(_) => Ok(()),
-            Self::Zstd(decoder) => decoder.finish(payload),
+    pub fn finish(&mut self, payload: &[u8], raw: &mut Vec<u8>) -> Result<()> {
+        match &mut self.plain {
+            Plain::Store(_) | Plain::Mix(_) => Ok(()),
+            Plain::Zstd(_) if self.in_place && raw.len() > self.whole => {
+                Err(Error::corrupt("the zstd frame goes on after the block's raw length"))
+            }
+            Plain::Zstd(decoder) if self.in_place => {
+                let at = raw.len();
+                decoder.finish(payload, &mut OutBuffer::around_pos(raw, at))
+            }
+            Plain::Zstd(decoder) => decoder.finish(payload, &mut OutBuffer::around(&mut [0; 0][..])),
         }
     }
+}
+
+/// Decodes the first `count` units of a block without windows behind what `raw` holds; see
+/// [`Sequential::new`] for `memory`. After an error, `raw` ends with the last unit that has been verified.
+pub fn decode_units(
+    codec: Codec,
+    header: &BlockHeader,
+    payload: &[u8],
+    count: usize,
+    memory: u64,
+    raw: &mut Vec<u8>,
+) -> Result<()> {
+    let mut codec = Sequential::new(codec, header, payload, memory, raw)?;
+    let mut verified = raw.len();
+    for i in 0..count {
+        let (len, check) = header.units.unit(i, header.raw_len);
+        let end = verified + len;
+        if let Err(e) = codec.unit(payload, verified, end, check, raw) {
+            raw.truncate(verified);
+            return Err(e.within(format!("unit {i}")));
+        }
+        verified = end;
+    }
+    let result = if count == header.units.len() { codec.finish(payload, raw) } else { Ok(()) };
+    raw.truncate(verified);
+    result
 }
 
 /// A block, or some of its units, to decode.
@@ -118,7 +215,7 @@ pub struct BlockJob<'a> {
     pub payload: &'a [u8],
     /// The units that are wanted; other codecs decode those in front of them too.
     pub units: Range<usize>,
-    /// Most memory that decoding may take, in bytes.
+    /// Most memory that decoding may take, in bytes (approximate).
     pub memory: u64,
     /// Receives the raw bytes; its old content does not matter.
     pub raw: Vec<u8>,
@@ -147,17 +244,10 @@ impl BlockJob<'_> {
     }
 
     fn run_sequential(&mut self) -> Result<()> {
-        let mut codec = Sequential::new(self.codec, self.payload, self.header.raw_len, self.memory)?;
-        for i in self.decoded_units() {
-            let (len, check) = self.unit(i);
-            codec.append(self.payload, len, &mut self.raw).map_err(|e| e.within(format!("unit {i}")))?;
-            same(&format!("unit {i}"), check, check32(&self.raw[self.verified..]))?;
-            self.verified += len;
-        }
-        if self.units.end == self.header.units.len() {
-            codec.finish(self.payload)?;
-        }
-        Ok(())
+        let (codec, header, count) = (self.codec, self.header, self.units.end);
+        let result = decode_units(codec, header, self.payload, count, self.memory, &mut self.raw);
+        self.verified = self.raw.len();
+        result
     }
 
     fn verify_windows(&mut self) -> Result<()> {
@@ -172,13 +262,16 @@ impl BlockJob<'_> {
 
 /// Makes `raw` exactly `len` bytes long, or says that memory is short.
 pub fn resize(raw: &mut Vec<u8>, len: usize) -> Result<()> {
-    if raw.len() < len {
-        let more = len - raw.len();
-        raw.try_reserve_exact(more)
-            .map_err(|_| Error::limit(format!("not enough memory for {len} bytes")))?;
-    }
+    raw.try_reserve_exact(len.saturating_sub(raw.len()))
+        .map_err(|_| Error::limit(format!("not enough memory for {len} bytes")))?;
     raw.resize(len, 0);
     Ok(())
+}
+
+/// Makes room for `more` bytes, or says that memory is short.
+pub fn reserve(raw: &mut Vec<u8>, more: usize) -> Result<()> {
+    // Not exactly: what several blocks are appended to must not be moved for each of them.
+    raw.try_reserve(more).map_err(|_| Error::limit(format!("not enough memory for {more} bytes")))
 }
 
 /// Decodes all jobs, in parallel; windows of the same model run in lanes together. Each job keeps the

@@ -1,7 +1,6 @@
 //! `store`: the payload is the raw bytes. The whole block is one check unit.
 
 use super::{Codec, EncodedBlock};
-use crate::error::{Error, Result};
 use crate::format::block::Units;
 use crate::format::checksum::check32;
 use crate::format::consts::MIN_UNIT_LOG2;
@@ -16,14 +15,4 @@ pub fn encode(raw: &[u8]) -> EncodedBlock {
         units: Units::Fixed { log2: log2.max(MIN_UNIT_LOG2), checks: vec![check32(raw)] },
         payload: raw.to_vec(),
     }
-}
-
-/// Copies the next bytes of the payload and moves `pos` past them.
-pub fn copy(payload: &[u8], pos: &mut usize, raw: &mut [u8]) -> Result<()> {
-    let end = *pos + raw.len();
-    let bytes =
-        payload.get(*pos..end).ok_or_else(|| Error::corrupt("a stored block ends before its raw length"))?;
-    raw.copy_from_slice(bytes);
-    *pos = end;
-    Ok(())
 }

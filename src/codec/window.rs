@@ -40,9 +40,8 @@ pub trait WindowCoder: Send + Sync {
     fn decode_windows(&self, jobs: &mut [WindowJob<'_>]) -> Result<()>;
 }
 
-/// Most raw bytes that a window of `payload_len` stored bytes may hold: 256 symbols with 16-bit
-/// frequencies cost at least 0.0056 bits each, so that 1,422 of them use up a byte; 2,048 and a start
-/// bound it from above.
+/// Most raw bytes that a window of `payload_len` stored bytes may hold. A rule of the format that bounds
+/// the work of a reader; a codec may cost less (`lm`: down to 0.0007 bits a byte), see [`assemble`].
 pub fn max_window_raw(payload_len: usize) -> usize {
     2048 * (payload_len + 32)
 }

@@ -4,7 +4,7 @@ use super::{Codec, EncodedBlock};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::block::Units;
 use crate::format::checksum::check32;
-use zstd::zstd_safe::{self, CCtx, CParameter, DCtx, DParameter, InBuffer, OutBuffer};
+use zstd::zstd_safe::{self, CCtx, CParameter, DCtx, DParameter, FrameFormat, InBuffer, OutBuffer, WriteBuf};
 
 /// The first bytes of every frame; not stored.
 const MAGIC: [u8; 4] = [0x28, 0xB5, 0x2F, 0xFD];
@@ -22,14 +22,13 @@ pub fn compress(raw: &[u8], level: i32) -> Result<Vec<u8>> {
         CParameter::CompressionLevel(level),
         CParameter::ContentSizeFlag(false),
         CParameter::ChecksumFlag(false),
+        CParameter::Format(FrameFormat::Magicless),
     ] {
         ctx.set_parameter(parameter).map_err(failed)?;
     }
     let mut frame = Vec::new();
     frame.try_reserve_exact(zstd_safe::compress_bound(raw.len())).map_err(|_| out_of_memory())?;
     ctx.compress2(&mut frame, raw).map_err(failed)?;
-    debug_assert!(frame.starts_with(&MAGIC));
-    frame.drain(..MAGIC.len());
     Ok(frame)
 }
 
@@ -45,41 +44,54 @@ pub fn encode(raw: &[u8], level: i32) -> Result<EncodedBlock> {
     })
 }
 
-/// Decodes a frame piece by piece.
+/// Decodes a frame front to back.
+///
+/// Either *in place*: all calls get the same buffer, which zstd fills without copying and reads earlier
+/// bytes from; or *in pieces*: each call gets a buffer of its own, and zstd keeps a window of bytes.
 pub struct Decoder<'a> {
     ctx: DCtx<'a>,
+    in_place: bool,
+    started: bool,
     consumed: usize,
+    /// Input that zstd asks for next: a zstd block and the header of the one after it.
+    hint: usize,
     ended: bool,
 }
 
 impl Decoder<'_> {
     /// Starts at the first byte of the frame.
-    pub fn new() -> Result<Self> {
+    pub fn new(in_place: bool) -> Result<Self> {
         let mut ctx = DCtx::try_create().ok_or_else(out_of_memory)?;
         ctx.set_parameter(DParameter::WindowLogMax(MAX_WINDOW_LOG)).map_err(failed)?;
-        let mut none: [u8; 0] = [];
-        let (mut out, mut input) = (OutBuffer::around(&mut none[..]), InBuffer::around(&MAGIC));
-        ctx.decompress_stream(&mut out, &mut input).map_err(failed)?;
-        Ok(Self { ctx, consumed: 0, ended: false })
+        ctx.set_parameter(DParameter::StableOutBuffer(in_place)).map_err(failed)?;
+        Ok(Self { ctx, in_place, started: false, consumed: 0, hint: 0, ended: false })
     }
 
-    /// Fills `raw` with the next bytes. `payload` is the same whole frame in every call.
-    pub fn next(&mut self, payload: &[u8], raw: &mut [u8]) -> Result<()> {
-        let mut out = OutBuffer::around(raw);
-        while out.pos() < out.capacity() {
+    /// Decodes until `out` is filled up to `end`; in place up to 128 KiB further, else exactly.
+    /// `payload` is the same whole frame in every call.
+    pub fn fill<B: WriteBuf + ?Sized>(
+        &mut self,
+        payload: &[u8],
+        out: &mut OutBuffer<'_, B>,
+        end: usize,
+    ) -> Result<()> {
+        while out.pos() < end {
             if self.ended {
                 return Err(Error::corrupt("the zstd frame ends before the block's raw length"));
             }
-            self.step(payload, &mut out)?;
+            self.step(payload, out)?;
         }
         Ok(())
     }
 
-    /// Fails unless the frame ends where the payload ends, without more bytes.
-    pub fn finish(&mut self, payload: &[u8]) -> Result<()> {
-        let mut none: [u8; 0] = [];
+    /// Fails unless the frame ends where the payload ends, without more bytes than `out` holds.
+    pub fn finish<B: WriteBuf + ?Sized>(&mut self, payload: &[u8], out: &mut OutBuffer<'_, B>) -> Result<()> {
+        let pos = out.pos();
         while !self.ended {
-            self.step(payload, &mut OutBuffer::around(&mut none[..]))?;
+            self.step(payload, out)?;
+        }
+        if out.pos() != pos {
+            return Err(Error::corrupt("the zstd frame does not end with the block's raw length"));
         }
         if self.consumed != payload.len() {
             let left = payload.len() - self.consumed;
@@ -88,13 +100,21 @@ impl Decoder<'_> {
         Ok(())
     }
 
-    fn step(&mut self, payload: &[u8], out: &mut OutBuffer<'_, [u8]>) -> Result<()> {
-        let mut input = InBuffer::around(&payload[self.consumed..]);
+    fn step<B: WriteBuf + ?Sized>(&mut self, payload: &[u8], out: &mut OutBuffer<'_, B>) -> Result<()> {
+        if !self.started {
+            // The magic comes alone, so that zstd checks the window size of every frame.
+            self.started = true;
+            self.hint = self.ctx.decompress_stream(out, &mut InBuffer::around(&MAGIC)).map_err(failed)?;
+        }
+        let rest = &payload[self.consumed..];
+        // In place nothing else would end the call before the frame's end.
+        let most = if self.in_place { self.hint.min(rest.len()) } else { rest.len() };
+        let mut input = InBuffer::around(&rest[..most]);
         let before = out.pos();
-        let hint = self.ctx.decompress_stream(out, &mut input).map_err(damaged)?;
+        self.hint = self.ctx.decompress_stream(out, &mut input).map_err(damaged)?;
         let moved = input.pos() > 0 || out.pos() > before;
         self.consumed += input.pos();
-        self.ended = hint == 0;
+        self.ended = self.hint == 0;
         if !moved && !self.ended {
             return Err(Error::corrupt(
                 "the zstd frame does not end with the block's payload and raw length",
@@ -106,9 +126,11 @@ impl Decoder<'_> {
 
 /// Decodes a whole frame into `raw`, which it must fill exactly.
 pub fn decompress(payload: &[u8], raw: &mut [u8]) -> Result<()> {
-    let mut decoder = Decoder::new()?;
-    decoder.next(payload, raw)?;
-    decoder.finish(payload)
+    let mut decoder = Decoder::new(true)?;
+    let end = raw.len();
+    let mut out = OutBuffer::around(raw);
+    decoder.fill(payload, &mut out, end)?;
+    decoder.finish(payload, &mut out)
 }
 
 fn out_of_memory() -> Error {
@@ -132,10 +154,22 @@ mod tests {
         let raw: Vec<u8> = (0..300_000u32).map(|i| (i.wrapping_mul(i) >> 7) as u8).collect();
         let frame = compress(&raw, 3).unwrap();
         for piece in [1000, 4096, 131_072, 300_000] {
-            let mut decoder = Decoder::new().unwrap();
+            let mut decoder = Decoder::new(false).unwrap();
             let mut out = vec![0xAA; raw.len()];
-            out.chunks_mut(piece).for_each(|p| decoder.next(&frame, p).unwrap());
-            decoder.finish(&frame).unwrap();
+            for p in out.chunks_mut(piece) {
+                let end = p.len();
+                decoder.fill(&frame, &mut OutBuffer::around(p), end).unwrap();
+            }
+            decoder.finish(&frame, &mut OutBuffer::around(&mut [0; 0][..])).unwrap();
+            assert!(out == raw);
+
+            let mut decoder = Decoder::new(true).unwrap();
+            let mut out = Vec::with_capacity(raw.len() + 1000);
+            while out.len() < raw.len() {
+                let (at, end) = (out.len(), (out.len() + piece).min(raw.len()));
+                decoder.fill(&frame, &mut OutBuffer::around_pos(&mut out, at), end).unwrap();
+            }
+            decoder.finish(&frame, &mut OutBuffer::around_pos(&mut out, raw.len())).unwrap();
             assert!(out == raw);
         }
     }

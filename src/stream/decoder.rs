@@ -2,10 +2,10 @@
 
 use super::options::{DecodeOptions, Pool};
 use super::sections::{Event, RawBlock, Sections};
-use crate::codec::decode::{BlockJob, Sequential, decode_blocks};
+use crate::codec::Codec;
+use crate::codec::decode::{BlockJob, Sequential, decode_blocks, decode_units, reserve};
 use crate::error::{Error, Result};
 use crate::format::block::Units;
-use crate::format::checksum::{check32, same};
 use crate::model::registry::hex;
 use std::collections::VecDeque;
 use std::io::{self, Read};
@@ -53,10 +53,21 @@ enum Next {
     End,
 }
 
+/// How blocks are decoded.
+enum Batch {
+    Alone(RawBlock),
+    Many(Vec<RawBlock>),
+}
+
 struct OpenBlock {
     block: RawBlock,
     codec: Sequential,
     unit: usize,
+    /// What has been decoded: the block so far, or no more than a unit.
+    raw: Vec<u8>,
+    /// Bytes of `raw` that have been verified, and those of them that have been read.
+    verified: usize,
+    read: usize,
 }
 
 impl<R: Read> Decoder<R> {
@@ -71,8 +82,12 @@ impl<R: Read> Decoder<R> {
     ///
     /// [`crate::ErrorKind::BadArgument`] where the threads cannot be had.
     pub fn with_options(reader: R, options: DecodeOptions) -> Result<Self> {
-        Ok(Self {
-            sections: Sections::new(reader, options.models, options.memory),
+        Ok(Self::build(reader, options, false))
+    }
+
+    fn build(reader: R, options: DecodeOptions, skip_payloads: bool) -> Self {
+        Self {
+            sections: Sections::new(reader, options.models, options.memory, skip_payloads),
             pool: Pool::new(options.threads),
             memory: options.memory,
             hasher: options.verify_hash.then(blake3::Hasher::new),
@@ -81,53 +96,90 @@ impl<R: Read> Decoder<R> {
             spare: Vec::new(),
             open: None,
             next: Next::Unknown,
-        })
+        }
+    }
+
+    fn event(&mut self) -> Result<Event> {
+        match std::mem::replace(&mut self.next, Next::Unknown) {
+            Next::Unknown => self.sections.next(),
+            Next::Event(event) => Ok(event),
+            Next::Failed(e) => Err(e),
+            Next::End => Ok(Event::End),
+        }
     }
 
     /// Gets more bytes ready; false at the end.
     fn advance(&mut self) -> Result<bool> {
-        while self.ready.is_empty() {
+        while self.available().is_empty() {
             if self.open.is_some() {
                 self.unit()?;
                 continue;
             }
-            let event = match std::mem::replace(&mut self.next, Next::Unknown) {
-                Next::Unknown => self.sections.next()?,
-                Next::Event(event) => event,
-                Next::Failed(e) => return Err(e),
-                Next::End => {
+            match self.event()? {
+                Event::Block(block) => match self.batch(block)? {
+                    Batch::Alone(block) => self.open(block)?,
+                    Batch::Many(blocks) => self.decode(blocks, None)?,
+                },
+                Event::StreamEnd(hash) => self.stream_end(hash)?,
+                Event::End => {
                     self.next = Next::End;
                     return Ok(false);
                 }
-            };
-            match event {
-                Event::Block(block) => self.begin(block)?,
-                Event::StreamEnd(hash) => self.stream_end(hash)?,
-                Event::End => self.next = Next::End,
             }
         }
         Ok(true)
     }
 
-    fn begin(&mut self, block: RawBlock) -> Result<()> {
+    /// Verified bytes that wait to be read.
+    fn available(&self) -> &[u8] {
+        match (self.ready.front(), &self.open) {
+            (Some(front), _) => &front[self.position..],
+            (None, Some(open)) => &open.raw[open.read..open.verified],
+            (None, None) => &[],
+        }
+    }
+
+    /// A block that is decoded unit by unit, or blocks that are decoded together.
+    fn batch(&mut self, block: RawBlock) -> Result<Batch> {
         let windowed = matches!(block.header.units, Units::Windows { .. });
         if !windowed && (self.pool.threads() == 1 || !self.fits_batch(&block)) {
-            let codec = Sequential::new(block.codec, &block.payload, block.header.raw_len, self.memory)
-                .map_err(|e| e.within(block.place()))?;
-            self.open = Some(OpenBlock { block, codec, unit: 0 });
-            return Ok(());
+            return Ok(Batch::Alone(block));
         }
         if u64::from(block.header.raw_len) > self.memory {
             let (found, cap) = (block.header.raw_len, self.memory);
             let e = Error::limit(format!("a block of {found} raw bytes; the cap is {cap}"));
             return Err(e.within(block.place()));
         }
-        let batch = self.gather(block);
-        self.decode(batch)
+        let mut batch = self.gather(block);
+        match batch.pop() {
+            Some(block) if batch.is_empty() && !windowed => Ok(Batch::Alone(block)),
+            last => {
+                batch.extend(last);
+                Ok(Batch::Many(batch))
+            }
+        }
+    }
+
+    /// Raw bytes of a block for which memory is taken at once.
+    fn room(&self) -> u64 {
+        (4 * BATCH_RAW).min(self.memory / 4)
+    }
+
+    fn open(&mut self, mut block: RawBlock) -> Result<()> {
+        let mut raw = self.spare.pop().unwrap_or_default();
+        raw.clear();
+        if block.codec == Codec::Store {
+            // The payload is the raw bytes: nothing is left to do but to verify them.
+            std::mem::swap(&mut raw, &mut block.payload);
+        }
+        let codec = Sequential::new(block.codec, &block.header, &block.payload, self.memory, &mut raw)
+            .map_err(|e| e.within(block.place()))?;
+        self.open = Some(OpenBlock { block, codec, unit: 0, raw, verified: 0, read: 0 });
+        Ok(())
     }
 
     fn fits_batch(&self, block: &RawBlock) -> bool {
-        u64::from(block.header.raw_len) <= (4 * BATCH_RAW).min(self.memory / 4)
+        u64::from(block.header.raw_len) <= self.room()
     }
 
     /// Reads more blocks to decode together with `first`. A flushed block ends the batch, so that
@@ -160,7 +212,8 @@ impl<R: Read> Decoder<R> {
         batch
     }
 
-    fn decode(&mut self, batch: Vec<RawBlock>) -> Result<()> {
+    /// Decodes blocks whose payloads they have, or the input in memory.
+    fn decode(&mut self, batch: Vec<RawBlock>, input: Option<&[u8]>) -> Result<()> {
         let mut jobs = Vec::with_capacity(batch.len());
         for block in &batch {
             let windowed = matches!(block.header.units, Units::Windows { .. });
@@ -179,7 +232,7 @@ impl<R: Read> Decoder<R> {
                 header: &block.header,
                 codec: block.codec,
                 coder,
-                payload: &block.payload,
+                payload: block.payload(input),
                 units: 0..block.header.units.len(),
                 memory: self.memory,
                 raw: self.spare.pop().unwrap_or_default(),
@@ -197,35 +250,59 @@ impl<R: Read> Decoder<R> {
                 break;
             }
         }
+        batch.into_iter().for_each(|b| self.sections.recycle(b.payload));
         Ok(())
     }
 
-    /// Decodes the next unit of the open block.
+    /// Decodes the next unit of the open block, whose bytes so far have been read.
     fn unit(&mut self) -> Result<()> {
         let Some(open) = &mut self.open else { return Ok(()) };
         let (header, i) = (&open.block.header, open.unit);
+        if i == header.units.len() {
+            if let Some(open) = self.open.take() {
+                self.spare.push(open.raw);
+                self.sections.recycle(open.block.payload);
+            }
+            return Ok(());
+        }
         let (len, check) = header.units.unit(i, header.raw_len);
         let place = || format!("{}, unit {i}", open.block.place());
-        if len as u64 > self.memory {
-            let cap = self.memory;
-            return Err(
-                Error::limit(format!("a check unit of {len} bytes; the cap is {cap}")).within(place())
-            );
-        }
-        let mut raw = self.spare.pop().unwrap_or_default();
-        raw.clear();
-        open.codec.append(&open.block.payload, len, &mut raw).map_err(|e| e.within(place()))?;
-        same("raw bytes", check, check32(&raw)).map_err(|e| e.within(place()))?;
-        open.unit += 1;
-        if open.unit == header.units.len() {
-            let finish = open.codec.finish(&open.block.payload).map_err(|e| e.within(place()));
-            if let Err(e) = finish {
-                self.next = Next::Failed(e);
+        if open.block.codec != Codec::Store && !open.codec.in_place() {
+            if len as u64 > self.memory {
+                let cap = self.memory;
+                let e = Error::limit(format!("a check unit of {len} bytes; the cap is {cap}"));
+                return Err(e.within(place()));
             }
-            self.open = None;
+            open.raw.clear();
+            (open.verified, open.read) = (0, 0);
         }
-        self.release(raw);
+        let end = open.verified + len;
+        let unit = open.codec.unit(&open.block.payload, open.verified, end, check, &mut open.raw);
+        unit.map_err(|e| e.within(place()))?;
+        if let Some(hasher) = &mut self.hasher {
+            hasher.update(&open.raw[open.verified..end]);
+        }
+        open.unit += 1;
+        if open.unit == header.units.len()
+            && let Err(e) = open.codec.finish(&open.block.payload, &mut open.raw)
+        {
+            self.next = Next::Failed(e.within(place()));
+        }
+        open.verified = end;
         Ok(())
+    }
+
+    /// Takes note that `n` of the available bytes have been read.
+    fn take(&mut self, n: usize) {
+        if let Some(front) = self.ready.front() {
+            self.position += n;
+            if self.position == front.len() {
+                self.position = 0;
+                self.spare.extend(self.ready.pop_front());
+            }
+        } else if let Some(open) = &mut self.open {
+            open.read += n;
+        }
     }
 
     fn release(&mut self, raw: Vec<u8>) {
@@ -253,6 +330,40 @@ impl<R: Read> Decoder<R> {
     }
 }
 
+impl<'a> Decoder<&'a [u8]> {
+    /// Decodes all of the input into one buffer.
+    pub(super) fn collect(input: &'a [u8], options: DecodeOptions) -> Result<Vec<u8>> {
+        let mut decoder = Self::build(input, options, true);
+        let mut out = Vec::new();
+        loop {
+            match decoder.event()? {
+                Event::Block(block) => match decoder.batch(block)? {
+                    Batch::Alone(block) => decoder.append(&block, input, &mut out)?,
+                    Batch::Many(blocks) => decoder.decode(blocks, Some(input))?,
+                },
+                Event::StreamEnd(hash) => decoder.stream_end(hash)?,
+                Event::End => return Ok(out),
+            }
+            while let Some(bytes) = decoder.ready.pop_front() {
+                reserve(&mut out, bytes.len())?;
+                out.extend_from_slice(&bytes);
+                decoder.spare.push(bytes);
+            }
+        }
+    }
+
+    fn append(&mut self, block: &RawBlock, input: &[u8], out: &mut Vec<u8>) -> Result<()> {
+        let (header, start) = (&block.header, out.len());
+        let (payload, units) = (block.payload(Some(input)), header.units.len());
+        decode_units(block.codec, header, payload, units, self.memory, out)
+            .map_err(|e| e.within(block.place()))?;
+        if let Some(hasher) = &mut self.hasher {
+            hasher.update(&out[start..]);
+        }
+        Ok(())
+    }
+}
+
 impl<R: Read> Read for Decoder<R> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         if out.is_empty() {
@@ -267,14 +378,10 @@ impl<R: Read> Read for Decoder<R> {
                 return Err(e.into());
             }
         }
-        let Some(front) = self.ready.front() else { return Ok(0) };
-        let n = out.len().min(front.len() - self.position);
-        out[..n].copy_from_slice(&front[self.position..self.position + n]);
-        self.position += n;
-        if self.position == front.len() {
-            self.position = 0;
-            self.spare.extend(self.ready.pop_front());
-        }
+        let bytes = self.available();
+        let n = out.len().min(bytes.len());
+        out[..n].copy_from_slice(&bytes[..n]);
+        self.take(n);
         Ok(n)
     }
 }

@@ -76,7 +76,18 @@ impl<W: Write> Encoder<W> {
     ///
     /// Those of the writer.
     pub fn finish(mut self) -> Result<W> {
-        self.encode(self.raw.len(), false)?;
+        let raw = std::mem::take(&mut self.raw);
+        self.finish_with(&raw)
+    }
+
+    /// Finishes with bytes that nothing needs to be copied from; none may have been written but not
+    /// coded before.
+    pub(super) fn finish_with(mut self, mut raw: &[u8]) -> Result<W> {
+        while raw.len() > self.batch {
+            self.encode(&raw[..self.batch], End::Open)?;
+            raw = &raw[self.batch..];
+        }
+        self.encode(raw, End::Stream)?;
         self.out.start()?;
         let blocks = self.out.entries.iter().filter(|e| e.raw_len > 0).count();
         let body_len = self.out.written;
@@ -96,45 +107,75 @@ impl<W: Write> Encoder<W> {
         Ok(self.out.writer)
     }
 
-    /// Codes the first `len` bytes of `raw` and writes their blocks.
-    fn encode(&mut self, len: usize, flush: bool) -> Result<()> {
+    /// Codes bytes and writes their blocks.
+    fn encode(&mut self, raw: &[u8], end: End) -> Result<()> {
         if self.failed {
             return Err(Error::bad_argument("this encoder has failed before"));
         }
-        if len == 0 {
+        if raw.is_empty() {
             return Ok(());
         }
         self.failed = true;
-        let raw = &self.raw[..len];
         let chunks: Vec<&[u8]> = raw.chunks(self.chunk).collect();
+        // A stream of one block has no place for the hash.
+        let alone = end == End::Stream && chunks.len() == 1 && self.out.entries.is_empty();
+        let hashed = !alone || self.options.content_hash;
         let (plan, hasher) = (&self.plan, &mut self.hasher);
-        let (blocks, _) =
-            self.pool.run(move || rayon::join(|| plan.encode(&chunks), || hasher.update(raw)))?;
+        let hash = || {
+            if hashed {
+                hasher.update(raw);
+            }
+        };
+        let (blocks, ()) = self.pool.run(|| rayon::join(|| plan.encode(&chunks), hash))?;
         let blocks: Vec<EncodedBlock> = blocks?.into_iter().flatten().collect();
+        if !hashed && blocks.len() > 1 {
+            self.hasher.update(raw);
+        }
         let last = blocks.len() - 1;
         self.out.start()?;
         for (i, block) in blocks.into_iter().enumerate() {
-            self.out.block(block, flush && i == last, &self.options)?;
+            self.out.block(block, end == End::Flush && i == last, &self.options)?;
         }
-        self.raw.drain(..len);
         self.failed = false;
         Ok(())
     }
+
+    fn encode_buffer(&mut self, end: End) -> Result<()> {
+        let mut raw = std::mem::take(&mut self.raw);
+        let result = self.encode(&raw, end);
+        raw.clear();
+        self.raw = raw;
+        result
+    }
+}
+
+/// What comes after some bytes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// More bytes.
+    Open,
+    /// A flush.
+    Flush,
+    /// Nothing.
+    Stream,
 }
 
 impl<W: Write> Write for Encoder<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let room = self.batch - self.raw.len().min(self.batch);
-        let n = bytes.len().min(room.max(1));
+        if self.raw.is_empty() && bytes.len() >= self.batch {
+            self.encode(&bytes[..self.batch], End::Open)?;
+            return Ok(self.batch);
+        }
+        let n = bytes.len().min(self.batch - self.raw.len());
         self.raw.extend_from_slice(&bytes[..n]);
-        if self.raw.len() >= self.batch {
-            self.encode(self.batch, false)?;
+        if self.raw.len() == self.batch {
+            self.encode_buffer(End::Open)?;
         }
         Ok(n)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.encode(self.raw.len(), true)?;
+        self.encode_buffer(End::Flush)?;
         self.out.writer.flush()
     }
 }

@@ -2,7 +2,6 @@
 
 use super::{DecodeOptions, Decoder, Encoder, Options};
 use crate::error::Result;
-use std::io::{Read, Write};
 
 /// Compresses `raw` with the default options and this level (1..=9).
 ///
@@ -25,9 +24,7 @@ pub fn compress(raw: &[u8], level: u8) -> Result<Vec<u8>> {
 ///
 /// [`crate::ErrorKind::BadArgument`] for options out of range, and those of finding the model.
 pub fn compress_with(raw: &[u8], options: Options) -> Result<Vec<u8>> {
-    let mut encoder = Encoder::with_options(Vec::new(), options)?;
-    encoder.write_all(raw)?;
-    encoder.finish()
+    Encoder::with_options(Vec::new(), options)?.finish_with(raw)
 }
 
 /// Decompresses all streams in `packed`.
@@ -46,9 +43,7 @@ pub fn decompress(packed: &[u8]) -> Result<Vec<u8>> {
 ///
 /// See [`decompress`].
 pub fn decompress_with(packed: &[u8], options: DecodeOptions) -> Result<Vec<u8>> {
-    let mut raw = Vec::new();
-    Decoder::with_options(packed, options)?.read_to_end(&mut raw)?;
-    Ok(raw)
+    Decoder::collect(packed, options)
 }
 
 /// What model files are unpacked with.

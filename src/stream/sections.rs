@@ -21,7 +21,10 @@ const STEP: usize = 256 << 10;
 pub(super) struct RawBlock {
     pub header: BlockHeader,
     pub codec: Codec,
+    /// The payload; empty where payloads are skipped.
     pub payload: Vec<u8>,
+    /// Offset of the payload in the input.
+    pub payload_at: u64,
     /// Number in its stream, from 0.
     pub number: u64,
     /// Offset of its first raw byte in its stream.
@@ -32,6 +35,13 @@ impl RawBlock {
     /// Where something in this block happened.
     pub(super) fn place(&self) -> String {
         format!("block {} (raw offset {})", self.number, self.raw_start)
+    }
+
+    /// The payload, which is in `input` where payloads are skipped.
+    pub(super) fn payload<'a>(&'a self, input: Option<&'a [u8]>) -> &'a [u8] {
+        let start = self.payload_at as usize;
+        // Skipping has made sure that it is there.
+        input.map_or(&self.payload, |bytes| &bytes[start..start + self.header.payload_len as usize])
     }
 }
 
@@ -49,6 +59,10 @@ pub(super) struct Sections<R> {
     reader: R,
     buffer: Vec<u8>,
     start: usize,
+    /// Bytes of the input that have been worked on.
+    consumed: u64,
+    skip_payloads: bool,
+    spare: Vec<u8>,
     state: State,
     streams: u64,
     pub(super) models: StreamModels,
@@ -80,12 +94,16 @@ impl Stream {
 }
 
 impl<R: Read> Sections<R> {
-    pub(super) fn new(reader: R, models: super::Models, memory: u64) -> Self {
+    /// Payloads may be skipped where the caller has the input in memory.
+    pub(super) fn new(reader: R, models: super::Models, memory: u64, skip_payloads: bool) -> Self {
         let fresh = StreamModels::new(models);
         Self {
             reader,
             buffer: Vec::new(),
             start: 0,
+            consumed: 0,
+            skip_payloads,
+            spare: Vec::new(),
             state: None,
             streams: 0,
             models: fresh.clone(),
@@ -145,15 +163,29 @@ impl<R: Read> Sections<R> {
             return Err(Error::limit(format!("block {number}: {found} payload bytes; the cap is {cap}")));
         }
         self.consume(len);
-        let payload =
-            self.read_vec(header.payload_len as usize, &format!("the payload of block {number}"))?;
+        let (payload_at, payload_len) = (self.consumed, header.payload_len as usize);
+        let what = format!("the payload of block {number}");
+        let mut payload = std::mem::take(&mut self.spare);
+        payload.clear();
+        if self.skip_payloads {
+            self.skip_bytes(payload_len, &what)?;
+        } else {
+            self.read_vec(payload_len, &what, &mut payload)?;
+        }
         let stream = self.stream()?;
-        let block = RawBlock { header, codec, payload, number, raw_start: stream.raw };
+        let block = RawBlock { header, codec, payload, payload_at, number, raw_start: stream.raw };
         let raw_len = u64::from(block.header.raw_len);
-        stream.note(Entry { stored_len: (len + block.payload.len()) as u64, raw_len });
+        stream.note(Entry { stored_len: (len + payload_len) as u64, raw_len });
         stream.blocks += 1;
         stream.raw += raw_len;
         Ok(block)
+    }
+
+    /// Takes back memory that a payload was in.
+    pub(super) fn recycle(&mut self, payload: Vec<u8>) {
+        if payload.capacity() > self.spare.capacity() {
+            self.spare = payload;
+        }
     }
 
     fn model(&mut self) -> Result<()> {
@@ -210,7 +242,8 @@ impl<R: Read> Sections<R> {
             let (found, cap) = (start.body_len, self.memory);
             return Err(Error::limit(format!("{what} of {found} bytes; the cap is {cap}")));
         }
-        let bytes = self.read_vec(start.total() as usize, what)?;
+        let mut bytes = Vec::new();
+        self.read_vec(start.total() as usize, what, &mut bytes)?;
         let body = section::body(&bytes).map_err(|e| e.at_end(what))?;
         Ok((body.to_vec(), start.total()))
     }
@@ -240,6 +273,7 @@ impl<R: Read> Sections<R> {
 
     fn consume(&mut self, n: usize) {
         self.start += n;
+        self.consumed += n as u64;
     }
 
     /// Parses from the buffer, reading as many bytes as the parser asks for and no more than arrive.
@@ -257,13 +291,23 @@ impl<R: Read> Sections<R> {
         if self.fill(n)? {
             return Ok(());
         }
-        let found = self.bytes().len();
-        Err(Error::truncated(format!("the data ends inside {what} ({n} bytes needed, {found} left)")))
+        Err(ends_inside(what, n, self.bytes().len()))
     }
 
-    /// Takes `n` bytes out of the stream.
-    fn read_vec(&mut self, n: usize, what: &str) -> Result<Vec<u8>> {
-        let mut out = Vec::new();
+    fn skip_bytes(&mut self, n: usize, what: &str) -> Result<()> {
+        let ready = n.min(self.bytes().len());
+        self.consume(ready);
+        let left = (n - ready) as u64;
+        let got = io::copy(&mut (&mut self.reader).take(left), &mut io::sink())?;
+        self.consumed += got;
+        if got < left {
+            return Err(ends_inside(what, n, ready + got as usize));
+        }
+        Ok(())
+    }
+
+    /// Moves `n` bytes of the stream into the empty `out`.
+    fn read_vec(&mut self, n: usize, what: &str, out: &mut Vec<u8>) -> Result<()> {
         let ready = n.min(self.bytes().len());
         out.extend_from_slice(&self.bytes()[..ready]);
         self.consume(ready);
@@ -271,15 +315,13 @@ impl<R: Read> Sections<R> {
             // Memory follows the bytes that arrive, not the length that is declared.
             let step = (n - out.len()).min(out.len().max(STEP));
             out.try_reserve(step).map_err(|_| Error::limit(format!("not enough memory for {what}")))?;
-            let got = (&mut self.reader).take(step as u64).read_to_end(&mut out)?;
+            let got = (&mut self.reader).take(step as u64).read_to_end(out)?;
+            self.consumed += got as u64;
             if got < step {
-                let found = out.len();
-                return Err(Error::truncated(format!(
-                    "the data ends inside {what} ({n} bytes needed, {found} left)"
-                )));
+                return Err(ends_inside(what, n, out.len()));
             }
         }
-        Ok(out)
+        Ok(())
     }
 
     /// Makes `n` bytes available; false at the end of the input.
@@ -304,4 +346,8 @@ impl<R: Read> Sections<R> {
         }
         Ok(true)
     }
+}
+
+fn ends_inside(what: &str, needed: usize, found: usize) -> Error {
+    Error::truncated(format!("the data ends inside {what} ({needed} bytes needed, {found} left)"))
 }
