@@ -54,7 +54,7 @@ fn every_kind_and_level_round_trips_in_pieces() {
 #[test]
 fn output_is_the_same_everywhere() {
     let payload = encode_block(&material(30_000), &small()).unwrap();
-    assert_eq!((payload.len(), xxhash_rust::xxh3::xxh3_64(&payload)), (3828, 1_717_592_314_049_314_816));
+    assert_eq!((payload.len(), xxhash_rust::xxh3::xxh3_64(&payload)), (3828, 16_546_573_221_570_207_633));
 }
 
 #[test]
