@@ -3,6 +3,7 @@
 use super::window::{WindowCoder, WindowLimits, assemble};
 use super::{Codec, EncodedBlock, mix, store, zstd};
 use crate::error::Result;
+use crate::model::lm::Model;
 use rayon::prelude::*;
 use std::sync::Arc;
 
@@ -39,22 +40,22 @@ impl EncodedBlock {
 }
 
 /// Codes a chunk with a codec that the caller asked for.
-pub fn forced(raw: &[u8], codec: Codec, level: u8) -> Result<EncodedBlock> {
+pub fn forced(raw: &[u8], codec: Codec, level: u8, guide: Option<&Model>) -> Result<EncodedBlock> {
     match codec {
         Codec::Store => Ok(store::encode(raw)),
         Codec::Zstd => zstd::encode(raw, zstd_level(level)),
-        Codec::Mix => mix::encode(raw, MIX_LEVELS[usize::from(level.clamp(1, 9)) - 1].max(1)),
+        Codec::Mix => mix::encode(raw, MIX_LEVELS[usize::from(level.clamp(1, 9)) - 1].max(1), guide),
         other => Err(super::newer(&format!("codec {}", other.name()))),
     }
 }
 
 /// Codes a chunk with whatever is smallest at this level.
-fn smallest(raw: &[u8], level: u8) -> Result<EncodedBlock> {
+fn smallest(raw: &[u8], level: u8, guide: Option<&Model>) -> Result<EncodedBlock> {
     let mix_level = MIX_LEVELS[usize::from(level.clamp(1, 9)) - 1];
     if mix_level == 0 {
         return plain(raw, level);
     }
-    let mixed = mix::encode(raw, mix_level)?;
+    let mixed = mix::encode(raw, mix_level, guide)?;
     // No slow zstd level takes a third off what a quick one leaves, so the floor need not be computed then.
     if raw.len() > SMALL && mixed.cost() * 3 < zstd::compress(raw, QUICK_LEVEL)?.len() * 2 {
         return Ok(mixed);
@@ -87,6 +88,8 @@ pub struct Plan {
     pub only: Option<Codec>,
     /// The windowed codec to use or to try.
     pub windowed: Option<Windowed>,
+    /// The language model that guides `mix`.
+    pub guide: Option<Arc<Model>>,
 }
 
 impl Plan {
@@ -100,15 +103,15 @@ impl Plan {
                 work.map(|(raw, blocks)| self.combine(raw, blocks)).collect()
             }
             (None, Some(codec)) => {
-                chunks.par_iter().map(|c| Ok(vec![forced(c, codec, self.level)?])).collect()
+                chunks.par_iter().map(|c| Ok(vec![forced(c, codec, self.level, self.guide.as_deref())?])).collect()
             }
-            (None, None) => chunks.par_iter().map(|c| Ok(vec![smallest(c, self.level)?])).collect(),
+            (None, None) => chunks.par_iter().map(|c| Ok(vec![smallest(c, self.level, self.guide.as_deref())?])).collect(),
         }
     }
 
     /// The smaller of one plain block, and windowed blocks with plain runs where those pay.
     fn combine(&self, raw: &[u8], windowed: Vec<EncodedBlock>) -> Result<Vec<EncodedBlock>> {
-        let whole = smallest(raw, self.level)?;
+        let whole = smallest(raw, self.level, self.guide.as_deref())?;
         let mut parts: Vec<EncodedBlock> = Vec::new();
         let (mut run, mut at) = (0..0, 0);
         for block in windowed {

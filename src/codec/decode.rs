@@ -6,6 +6,7 @@ use crate::error::{Error, Result};
 use crate::format::block::{BlockHeader, Units};
 use crate::format::checksum::{check32, same};
 use ::zstd::zstd_safe::OutBuffer;
+use crate::model::lm::Model;
 use rayon::prelude::*;
 use std::ops::Range;
 use std::sync::Arc;
@@ -78,6 +79,7 @@ impl Sequential {
         codec: Codec,
         header: &BlockHeader,
         payload: &[u8],
+        guide: Option<Arc<Model>>,
         memory: u64,
         raw: &mut Vec<u8>,
     ) -> Result<Self> {
@@ -92,7 +94,7 @@ impl Sequential {
                 }
                 Plain::Zstd(Box::new(zstd::Decoder::new(in_place)?))
             }
-            Codec::Mix => Plain::Mix(Box::new(mix::BlockDecoder::new(payload, len as usize, memory)?)),
+            Codec::Mix => Plain::Mix(Box::new(mix::BlockDecoder::new(payload, len as usize, memory, guide)?)),
             other => return Err(super::newer(&format!("codec {}", other.name()))),
         };
         Ok(Self { plain, in_place, whole: raw.len() + header.raw_len as usize })
@@ -183,11 +185,12 @@ pub fn decode_units(
     codec: Codec,
     header: &BlockHeader,
     payload: &[u8],
+    guide: Option<Arc<Model>>,
     count: usize,
     memory: u64,
     raw: &mut Vec<u8>,
 ) -> Result<()> {
-    let mut codec = Sequential::new(codec, header, payload, memory, raw)?;
+    let mut codec = Sequential::new(codec, header, payload, guide, memory, raw)?;
     let mut verified = raw.len();
     for i in 0..count {
         let (len, check) = header.units.unit(i, header.raw_len);
@@ -211,6 +214,8 @@ pub struct BlockJob<'a> {
     pub codec: Codec,
     /// Its model, joined to the codec, for windowed codecs.
     pub coder: Option<Arc<dyn WindowCoder>>,
+    /// The model that guides it, for `mix` blocks that name one.
+    pub guide: Option<Arc<Model>>,
     /// The payload of the units that are wanted (windows), or the whole payload (other codecs).
     pub payload: &'a [u8],
     /// The units that are wanted; other codecs decode those in front of them too.
@@ -245,7 +250,7 @@ impl BlockJob<'_> {
 
     fn run_sequential(&mut self) -> Result<()> {
         let (codec, header, count) = (self.codec, self.header, self.units.end);
-        let result = decode_units(codec, header, self.payload, count, self.memory, &mut self.raw);
+        let result = decode_units(codec, header, self.payload, self.guide.clone(), count, self.memory, &mut self.raw);
         self.verified = self.raw.len();
         result
     }

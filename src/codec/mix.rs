@@ -1,15 +1,19 @@
 //! The `mix` codec: context mixing and a binary arithmetic coder. Specified in `formats/mix.md`.
 
 use super::filter::x86;
+use super::mix_guide::{Ahead, Behind};
 use super::mix_kind::{self, kind_from, kind_to};
+use super::{Codec, EncodedBlock};
 use crate::coder::binary::{BinaryDecoder, BinaryEncoder};
+use crate::format::block::Units;
+use crate::format::checksum::check32;
+use crate::model::lm::Model;
 use crate::model::mix::context::{Kind, MAX_CONTEXTS};
 use crate::model::mix::kernel::has_avx2;
 use crate::model::mix::predictor::{self, Predictor, Shape};
-use super::{Codec, EncodedBlock};
-use crate::format::block::Units;
-use crate::format::checksum::check32;
+use crate::model::mix::priors;
 use crate::{Error, ErrorKind, Result};
+use std::sync::Arc;
 
 /// Version of the shipped priors; a payload names the one it was coded with.
 const PRIORS: u8 = 1;
@@ -60,12 +64,13 @@ fn header(shape: &Shape) -> [u8; HEADER] {
     let (kind, parameter) = kind_to(shape.kind);
     let [low, high] = parameter.to_le_bytes();
     let contexts = shape.contexts as u8;
-    [PRIORS, shape.memory_bits as u8, contexts, (shape.primed >> 12) as u8, kind, low, high, 0]
+    let guided = u8::from(shape.guided);
+    [PRIORS, shape.memory_bits as u8, contexts, (shape.primed >> 12) as u8, kind, low, high, guided]
 }
 
 /// Reads the codec header; what it declares is checked before any memory is taken.
 fn read_header(payload: &[u8]) -> Result<(Shape, &[u8])> {
-    let Some((&[priors, bits, contexts, primed, kind, low, high, reserved], rest)) =
+    let Some((&[priors, bits, contexts, primed, kind, low, high, guided], rest)) =
         payload.split_first_chunk::<HEADER>()
     else {
         return Err(Error::truncated(format!(
@@ -73,9 +78,9 @@ fn read_header(payload: &[u8]) -> Result<(Shape, &[u8])> {
             payload.len()
         )));
     };
-    if priors != PRIORS || reserved != 0 {
+    if priors != PRIORS || guided > 1 {
         let message = format!(
-            "mix priors {priors}, flags {reserved}: needs a newer nzip (this one knows priors {PRIORS})"
+            "mix priors {priors}, flags {guided}: needs a newer nzip (this one knows priors {PRIORS})"
         );
         return Err(Error::new(ErrorKind::NewerVersion, message));
     }
@@ -91,7 +96,11 @@ fn read_header(payload: &[u8]) -> Result<(Shape, &[u8])> {
         memory_bits: bits.into(),
         contexts: contexts.into(),
         primed: usize::from(primed) << 12,
+        guided: guided == 1,
     };
+    if shape.guided && shape.kind != Kind::Text {
+        return Err(Error::corrupt(format!("a guided mix block of {:?}", shape.kind)));
+    }
     Ok((shape, rest))
 }
 
@@ -111,6 +120,7 @@ fn shape_for(kind: Kind, raw_len: usize, options: &MixOptions) -> Shape {
         kind,
         memory_bits: table_bits(raw_len, options),
         contexts: options.contexts.clamp(6, MAX_CONTEXTS),
+        guided: false,
         primed: if kind == Kind::Text { options.primed.min(1020) >> 2 << 12 } else { 0 },
     }
 }
@@ -118,30 +128,34 @@ fn shape_for(kind: Kind, raw_len: usize, options: &MixOptions) -> Shape {
 /// Check units are 2^20 raw bytes.
 const UNIT_LOG2: u8 = 20;
 
-/// Codes a block of 1..=2^30 bytes at a level of 1..=3.
-pub fn encode(raw: &[u8], level: u32) -> Result<EncodedBlock> {
+/// Codes a block of 1..=2^30 bytes at a level of 1..=3; `network` joins in where the block is text.
+pub(crate) fn encode(raw: &[u8], level: u32, network: Option<&Model>) -> Result<EncodedBlock> {
+    let (payload, guided) = encode_block(raw, &MixOptions::level(level), network)?;
     Ok(EncodedBlock {
         codec: Codec::Mix,
         raw_len: raw.len() as u32,
-        model: None,
+        model: network.filter(|_| guided).map(|n| *n.name()),
         units: Units::Fixed { log2: UNIT_LOG2, checks: raw.chunks(1 << UNIT_LOG2).map(check32).collect() },
-        payload: encode_block(raw, &MixOptions::level(level))?,
+        payload,
     })
 }
 
-/// Codes a block. Fails on memory only, or on options out of range.
-pub fn encode_block(raw: &[u8], options: &MixOptions) -> Result<Vec<u8>> {
+/// Codes a block, and says whether the network took part. Fails on memory only, or on options out of range.
+pub fn encode_block(raw: &[u8], options: &MixOptions, network: Option<&Model>) -> Result<(Vec<u8>, bool)> {
     let kind = match options.forced {
         Some((kind, parameter)) => kind_from(kind, parameter)?,
         None => mix_kind::choose(raw, |sample, kind| {
             let trial = MixOptions { primed: 0, contexts: 12, ..*options };
-            encode_as(sample, &shape_for(kind, sample.len(), &trial)).map(|payload| payload.len())
+            let shape = shape_for(kind, sample.len(), &trial);
+            encode_as(sample, &shape, None).map(|payload| payload.len())
         })?,
     };
-    encode_as(raw, &shape_for(kind, raw.len(), options))
+    let network = network.filter(|_| kind == Kind::Text);
+    let shape = Shape { guided: network.is_some(), ..shape_for(kind, raw.len(), options) };
+    Ok((encode_as(raw, &shape, network)?, shape.guided))
 }
 
-fn encode_as(raw: &[u8], shape: &Shape) -> Result<Vec<u8>> {
+fn encode_as(raw: &[u8], shape: &Shape, network: Option<&Model>) -> Result<Vec<u8>> {
     let mut predictor = Predictor::new(*shape)?;
     predictor.reserve(raw.len())?;
     let encoder = BinaryEncoder::new(header(shape).to_vec());
@@ -155,23 +169,34 @@ fn encode_as(raw: &[u8], shape: &Shape) -> Result<Vec<u8>> {
     } else {
         raw
     };
-    Ok(run(bytes, &mut predictor, encoder))
+    let mut guide = network.map(|n| Ahead::new(n, bytes)).transpose()?;
+    Ok(run(bytes, &mut predictor, encoder, guide.as_mut()))
 }
 
 #[allow(unsafe_code)] // the call of a function that needs AVX2
-fn run(bytes: &[u8], predictor: &mut Predictor, encoder: BinaryEncoder) -> Vec<u8> {
+fn run(
+    bytes: &[u8],
+    predictor: &mut Predictor,
+    encoder: BinaryEncoder,
+    guide: Option<&mut Ahead<'_>>,
+) -> Vec<u8> {
     #[cfg(target_arch = "x86_64")]
     if has_avx2() {
         // SAFETY: AVX2 was detected.
-        return unsafe { encode_avx2(bytes, predictor, encoder) };
+        return unsafe { encode_avx2(bytes, predictor, encoder, guide) };
     }
-    encode_bits::<false>(bytes, predictor, encoder)
+    encode_bits::<false>(bytes, predictor, encoder, guide)
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2")]
-fn encode_avx2(bytes: &[u8], predictor: &mut Predictor, encoder: BinaryEncoder) -> Vec<u8> {
-    encode_bits::<true>(bytes, predictor, encoder)
+fn encode_avx2(
+    bytes: &[u8],
+    predictor: &mut Predictor,
+    encoder: BinaryEncoder,
+    guide: Option<&mut Ahead<'_>>,
+) -> Vec<u8> {
+    encode_bits::<true>(bytes, predictor, encoder, guide)
 }
 
 #[inline(always)]
@@ -179,8 +204,10 @@ fn encode_bits<const A: bool>(
     bytes: &[u8],
     predictor: &mut Predictor,
     mut encoder: BinaryEncoder,
+    mut guide: Option<&mut Ahead<'_>>,
 ) -> Vec<u8> {
-    for &byte in bytes {
+    for (i, &byte) in bytes.iter().enumerate() {
+        predictor.begin_byte::<A>(guide.as_mut().map(|g| g.at(i)));
         for i in (0..8).rev() {
             let bit = u32::from(byte >> i & 1);
             encoder.encode(bit, predictor.p());
@@ -193,6 +220,7 @@ fn encode_bits<const A: bool>(
 /// Decodes a block front to back; the payload is the same in every call.
 pub struct BlockDecoder {
     predictor: Predictor,
+    guide: Option<Behind>,
     decoder: BinaryDecoder,
     raw_len: usize,
     /// Raw bytes handed out.
@@ -208,8 +236,16 @@ impl BlockDecoder {
     /// # Errors
     /// `Truncated`, `Corrupt` or `NewerVersion` for a bad header; `LimitExceeded` if decoding would take
     /// more than `memory_cap` bytes; `Corrupt` if no payload of this length can stand for `raw_len` bytes.
-    pub fn new(payload: &[u8], raw_len: usize, memory_cap: u64) -> Result<Self> {
+    pub fn new(
+        payload: &[u8],
+        raw_len: usize,
+        memory_cap: u64,
+        network: Option<Arc<Model>>,
+    ) -> Result<Self> {
         let (shape, rest) = read_header(payload)?;
+        if shape.guided != network.is_some() {
+            return Err(Error::corrupt("a mix block must name a model if, and only if, it is guided"));
+        }
         let need = memory_need(&shape, raw_len);
         if need > memory_cap {
             let message = format!("a mix block needs {need} bytes of memory, the limit is {memory_cap}");
@@ -223,6 +259,7 @@ impl BlockDecoder {
         }
         Ok(Self {
             predictor: Predictor::new(shape)?,
+            guide: network.map(Behind::new).transpose()?,
             decoder: BinaryDecoder::new(payload, HEADER),
             raw_len,
             released: 0,
@@ -294,6 +331,8 @@ impl BlockDecoder {
     #[inline(always)]
     fn decode_bits<const A: bool>(&mut self, payload: &[u8], count: usize) -> Result<()> {
         for _ in 0..count {
+            let guess = self.guide.as_mut().map(|g| g.after(self.predictor.history().bytes()));
+            self.predictor.begin_byte::<A>(guess);
             for _ in 0..8 {
                 let bit = self.decoder.decode(payload, self.predictor.p());
                 self.predictor.update::<A>(bit);
@@ -316,18 +355,25 @@ fn decode_avx2(decoder: &mut BlockDecoder, payload: &[u8], count: usize) -> Resu
     decoder.decode_bits::<true>(payload, count)
 }
 
-/// Learns priors for a kind (its number in the codec header) from pieces of data, each coded as a block.
+/// Learns priors for a kind (its number in the codec header) from pieces of data, each coded as a block; text with
+/// a network learns what it needs when guided by it.
 #[doc(hidden)]
-pub fn learn_priors(kind: u8, pieces: &[Vec<u8>]) -> Result<Vec<u8>> {
-    let mut priors = predictor::untrained();
+pub fn learn_priors(kind: u8, pieces: &[Vec<u8>], network: Option<&Model>) -> Result<Vec<u8>> {
+    let kind = kind_from(kind, 0)?;
+    let mut priors = match (network, priors::for_kind(kind, network.is_some())) {
+        (Some(_), Some(start)) => start.clone(),
+        _ => predictor::untrained(),
+    };
     for piece in pieces {
         let mut piece = piece.clone();
-        let shape = shape_for(kind_from(kind, 0)?, 1 << 15, &MixOptions::default());
+        let shape =
+            Shape { guided: network.is_some(), ..shape_for(kind, 1 << 15, &MixOptions::default()) };
         if shape.kind == Kind::Code {
             x86::apply(&mut piece);
         }
         let mut predictor = Predictor::with_priors(shape, &priors)?;
-        run(&piece, &mut predictor, BinaryEncoder::new(Vec::new()));
+        let mut guide = network.map(|n| Ahead::new(n, &piece)).transpose()?;
+        run(&piece, &mut predictor, BinaryEncoder::new(Vec::new()), guide.as_mut());
         priors = predictor.priors();
     }
     Ok(priors.to_bytes())
@@ -350,8 +396,8 @@ mod tests {
             }
             let mut predictor = Predictor::new(shape).unwrap();
             let coder = BinaryEncoder::new(header(&shape).to_vec());
-            let scalar = encode_bits::<false>(&filtered, &mut predictor, coder);
-            assert_eq!(scalar, encode_as(&raw, &shape).unwrap(), "{kind:?}");
+            let scalar = encode_bits::<false>(&filtered, &mut predictor, coder, None);
+            assert_eq!(scalar, encode_as(&raw, &shape, None).unwrap(), "{kind:?}");
         }
     }
 }

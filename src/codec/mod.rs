@@ -5,6 +5,7 @@ pub mod decode;
 mod filter;
 pub mod lm;
 pub mod mix;
+mod mix_guide;
 mod mix_kind;
 pub mod store;
 pub mod window;
@@ -12,8 +13,6 @@ pub mod zstd;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::block::Units;
-use crate::model::lm::{Model, weights::Weights};
-use window::WindowCoder;
 
 /// How the bytes of a block are coded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -95,14 +94,6 @@ pub(crate) struct EncodedBlock {
     pub model: Option<[u8; 32]>,
     pub units: Units,
     pub payload: Vec<u8>,
-}
-
-/// Joins canonical weights to the windowed codec that uses them.
-pub(crate) fn window_coder(codec: Codec, weights: &[u8]) -> Result<Box<dyn WindowCoder>> {
-    match codec {
-        Codec::Lm => Ok(Box::new(Model::new(Weights::from_bytes(weights)?)?)),
-        other => Err(newer(&format!("codec {}", other.name()))),
-    }
 }
 
 pub(crate) fn newer(feature: &str) -> Error {

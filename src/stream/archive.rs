@@ -228,10 +228,12 @@ impl<S: Read + Seek> Archive<S> {
             let models = &self.streams[f.stream].models;
             let codec = validate(&f.header).map_err(within)?;
             let coder = windowed.then(|| models.coder(codec, f.header.model)).transpose().map_err(within)?;
+            let guide = models.guide(codec, f.header.model).map_err(within)?;
             jobs.push(BlockJob {
                 header: &f.header,
                 codec,
                 coder,
+                guide,
                 payload: &f.payload,
                 units: f.units.clone(),
                 memory: self.options.memory,

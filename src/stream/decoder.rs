@@ -172,7 +172,11 @@ impl<R: Read> Decoder<R> {
             // The payload is the raw bytes: nothing is left to do but to verify them.
             std::mem::swap(&mut raw, &mut block.payload);
         }
-        let codec = Sequential::new(block.codec, &block.header, &block.payload, self.memory, &mut raw)
+        let guide = self.sections.models.guide(block.codec, block.header.model);
+        let codec = guide
+            .and_then(|guide| {
+                Sequential::new(block.codec, &block.header, &block.payload, guide, self.memory, &mut raw)
+            })
             .map_err(|e| e.within(block.place()))?;
         self.open = Some(OpenBlock { block, codec, unit: 0, raw, verified: 0, read: 0 });
         Ok(())
@@ -217,21 +221,21 @@ impl<R: Read> Decoder<R> {
         let mut jobs = Vec::with_capacity(batch.len());
         for block in &batch {
             let windowed = matches!(block.header.units, Units::Windows { .. });
-            let coder = if windowed {
-                match self.sections.models.coder(block.codec, block.header.model) {
-                    Ok(coder) => Some(coder),
-                    Err(e) => {
-                        self.next = Next::Failed(e.within(block.place()));
-                        break;
-                    }
+            let models = &self.sections.models;
+            let coder = windowed.then(|| models.coder(block.codec, block.header.model)).transpose();
+            let guide = models.guide(block.codec, block.header.model);
+            let (coder, guide) = match coder.and_then(|coder| Ok((coder, guide?))) {
+                Ok(found) => found,
+                Err(e) => {
+                    self.next = Next::Failed(e.within(block.place()));
+                    break;
                 }
-            } else {
-                None
             };
             jobs.push(BlockJob {
                 header: &block.header,
                 codec: block.codec,
                 coder,
+                guide,
                 payload: block.payload(input),
                 units: 0..block.header.units.len(),
                 memory: self.memory,
@@ -355,7 +359,9 @@ impl<'a> Decoder<&'a [u8]> {
     fn append(&mut self, block: &RawBlock, input: &[u8], out: &mut Vec<u8>) -> Result<()> {
         let (header, start) = (&block.header, out.len());
         let (payload, units) = (block.payload(Some(input)), header.units.len());
-        decode_units(block.codec, header, payload, units, self.memory, out)
+        let guide = self.sections.models.guide(block.codec, header.model);
+        guide
+            .and_then(|guide| decode_units(block.codec, header, payload, guide, units, self.memory, out))
             .map_err(|e| e.within(block.place()))?;
         if let Some(hasher) = &mut self.hasher {
             hasher.update(&out[start..]);

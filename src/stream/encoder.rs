@@ -256,8 +256,14 @@ fn plan(options: &Options) -> Result<Plan> {
         }),
         _ => None,
     };
-    Ok(Plan { level: options.level, only, windowed })
+    let guided = options.level >= GUIDED_LEVEL && matches!(only, None | Some(Codec::Mix)) && windowed.is_none();
+    let asked = options.model.filter(|_| only == Some(Codec::Mix));
+    let guide = asked.or(guided.then_some(DEFAULT_LM)).map(|hash| options.models.network(&hash)).transpose()?;
+    Ok(Plan { level: options.level, only, windowed, guide })
 }
+
+/// From this level on the language model guides `mix`.
+const GUIDED_LEVEL: u8 = 7;
 
 /// The unit of work: it must not depend on threads or memory, since blocks end where it ends.
 fn chunk_len(options: &Options, plan: &Plan) -> usize {

@@ -1,10 +1,11 @@
 //! Models by hash, joined to the codecs that use them.
 
 use crate::codec::window::WindowCoder;
-use crate::codec::{Codec, window_coder};
+use crate::codec::{Codec, newer};
 use crate::error::{Error, Result};
 use crate::format::consts::{FIRST_STREAM_MODEL, MAX_MODELS};
 use crate::format::section::ModelSection;
+use crate::model::lm::{Model, weights::Weights};
 use crate::model::registry::{self, Hash, ModelInfo, Registry};
 use std::collections::HashMap;
 use std::path::Path;
@@ -18,11 +19,12 @@ type Joined = HashMap<(u8, Hash), Arc<dyn WindowCoder>>;
 pub struct Models {
     registry: Registry,
     joined: Arc<Mutex<Joined>>,
+    networks: Arc<Mutex<HashMap<Hash, Arc<Model>>>>,
 }
 
 impl Default for Models {
     fn default() -> Self {
-        Self { registry: Registry::new(super::oneshot::unpack), joined: Arc::default() }
+        Self { registry: Registry::new(super::oneshot::unpack), joined: Arc::default(), networks: Arc::default() }
     }
 }
 
@@ -65,12 +67,23 @@ impl Models {
         if let Some(coder) = self.lock().get(&key) {
             return Ok(coder.clone());
         }
+        if codec != Codec::Lm {
+            return Err(newer(&format!("codec {}", codec.name())));
+        }
+        Ok(self.network(hash)?)
+    }
+
+    /// The language model with this hash, ready to run.
+    pub(super) fn network(&self, hash: &Hash) -> Result<Arc<Model>> {
+        let mut networks = self.networks.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(network) = networks.get(hash) {
+            return Ok(network.clone());
+        }
         let weights = self.registry.find(hash)?;
-        let coder: Arc<dyn WindowCoder> = Arc::from(
-            window_coder(codec, &weights).map_err(|e| e.within(format!("model {}", registry::hex(hash))))?,
-        );
-        self.lock().insert(key, coder.clone());
-        Ok(coder)
+        let network = Weights::from_bytes(&weights).and_then(Model::new);
+        let network = Arc::new(network.map_err(|e| e.within(format!("model {}", registry::hex(hash))))?);
+        networks.insert(*hash, network.clone());
+        Ok(network)
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Joined> {
@@ -130,6 +143,12 @@ impl StreamModels {
         let i = (reference - FIRST_STREAM_MODEL) as usize;
         let found = self.sections.get(i).copied();
         found.ok_or_else(|| Error::corrupt(format!("model section {i} is referred to, but not there")))
+    }
+
+    /// The model that guides a `mix` block, where it names one.
+    pub(super) fn guide(&self, codec: Codec, reference: Option<u64>) -> Result<Option<Arc<Model>>> {
+        let reference = reference.filter(|_| codec == Codec::Mix);
+        reference.map(|r| self.models.network(&self.hash(r)?)).transpose()
     }
 
     pub(super) fn coder(&self, codec: Codec, reference: Option<u64>) -> Result<Arc<dyn WindowCoder>> {

@@ -155,7 +155,7 @@ impl Adaptive {
 
 /// The network's probability of 1 in 1/65536 from the weight sums of both halves, 1..=65535.
 #[inline]
-fn network_probability(zero: u32, one: u32) -> i32 {
+pub fn network_probability(zero: u32, one: u32) -> i32 {
     let total = zero + one;
     let excess = (32 - total.leading_zeros()).saturating_sub(16);
     (((one >> excess) << 16) / (total >> excess)).clamp(1, 65535) as i32

@@ -8,6 +8,7 @@ mod step;
 mod tables;
 pub mod weights;
 
-pub use adaptive::Adaptive;
+pub use adaptive::{Adaptive, network_probability};
 pub use kernel::Kernel;
 pub use step::{Lanes, MAX_COLUMNS, Model, Timeline, WeightSums};
+pub use tables::stretch;

@@ -1,5 +1,7 @@
 //! The integer step of the network (`formats/lm.md`, section "Step") for many columns at once.
 
+use std::borrow::Borrow;
+
 use super::aligned::Aligned;
 #[cfg(target_arch = "x86_64")]
 use super::kernel::Avx2;
@@ -288,34 +290,35 @@ fn zero_states(config: &Config, columns: usize) -> Result<Vec<Aligned<i32>>> {
 
 /// Windows that step together, one byte each per step.
 #[derive(Debug)]
-pub struct Lanes<'a> {
-    model: &'a Model,
+pub struct Lanes<M> {
+    model: M,
     work: Workspace,
     states: Vec<Aligned<i32>>,
     count: usize,
 }
 
-impl<'a> Lanes<'a> {
+impl<M: Borrow<Model>> Lanes<M> {
     /// `count` lanes (1..=[`MAX_COLUMNS`]) at the start of their windows.
     ///
     /// # Errors
     /// `LimitExceeded` where memory is missing.
-    pub fn new(model: &'a Model, count: usize) -> Result<Self> {
+    pub fn new(model: M, count: usize) -> Result<Self> {
         assert!((1..=MAX_COLUMNS).contains(&count), "{count} lanes");
-        let work = Workspace::new(&model.config, count)?;
-        let states = zero_states(&model.config, work.groups * GROUP)?;
+        let config = &model.borrow().config;
+        let work = Workspace::new(config, count)?;
+        let states = zero_states(config, work.groups * GROUP)?;
         Ok(Self { model, work, states, count })
     }
 
     /// Sets what `lane` has seen so far: the raw bytes of its window before the one to be predicted.
     pub fn set_history(&mut self, lane: usize, history: &[u8]) {
         debug_assert!(lane < self.count);
-        self.model.embed(history, lane, rows_mut(&mut self.work.act));
+        self.model.borrow().embed(history, lane, rows_mut(&mut self.work.act));
     }
 
     /// Steps all lanes, each of which has had its history set since the last step.
     pub fn step(&mut self) {
-        forward(self.model, &mut self.work, &mut self.states, self.count, Along::Lanes);
+        forward(self.model.borrow(), &mut self.work, &mut self.states, self.count, Along::Lanes);
     }
 
     /// The weights that the last step gave to `lane`.
@@ -325,14 +328,14 @@ impl<'a> Lanes<'a> {
 
     /// The recurrent state of a layer of a lane.
     pub fn state(&self, lane: usize, layer: usize) -> impl Iterator<Item = i32> {
-        let h = self.model.config.state;
+        let h = self.model.borrow().config.state;
         rows(&self.states[layer])[lane / GROUP * h..][..h].iter().map(move |row| row[lane % GROUP])
     }
 
     /// Removes a lane; the last one takes its number.
     pub fn swap_remove(&mut self, lane: usize) {
         self.count -= 1;
-        let (h, last) = (self.model.config.state, self.count);
+        let (h, last) = (self.model.borrow().config.state, self.count);
         for state in &mut self.states {
             for r in 0..h {
                 let value = state[(last / GROUP * h + r) * GROUP + last % GROUP];

@@ -1,4 +1,5 @@
 //! The mixer's inner loops, in AVX2 and in plain Rust with the same integers.
+#![allow(unsafe_code)] // kernels
 
 /// Products of adjacent inputs and weights are added in pairs and shifted right by this.
 const PAIR_SHIFT: u32 = 5;

@@ -114,6 +114,7 @@ impl Mixer {
     }
 }
 
+#[allow(unsafe_code)] // the call of a function that needs AVX2
 #[inline(always)]
 fn dot<const A: bool, const N: usize>(weights: &[i16; N], inputs: &[i16; N]) -> i32 {
     #[cfg(target_arch = "x86_64")]
@@ -124,6 +125,7 @@ fn dot<const A: bool, const N: usize>(weights: &[i16; N], inputs: &[i16; N]) -> 
     kernel::dot_scalar(weights, inputs)
 }
 
+#[allow(unsafe_code)] // the call of a function that needs AVX2
 #[inline(always)]
 fn train<const A: bool, const N: usize>(weights: &mut [i16; N], inputs: &[i16; N], error: i16) {
     #[cfg(target_arch = "x86_64")]

@@ -10,6 +10,7 @@ use super::priors::{self, FINALS, Priors, SIZES};
 use super::slots::{SLOT, Slot, SlotTable};
 use super::state::{STATES, StateTable};
 use crate::Result;
+use crate::model::lm::{network_probability, stretch};
 
 /// What a decoder must know to build the same predictor.
 #[derive(Debug, Clone, Copy)]
@@ -21,7 +22,12 @@ pub struct Shape {
     pub contexts: usize,
     /// Bytes of phrases that prime text, at most.
     pub primed: usize,
+    /// Whether another model's distribution comes with every byte.
+    pub guided: bool,
 }
+
+/// Place of the guess among the mixer's inputs.
+const GUESS: usize = MAX_CONTEXTS + 5;
 
 /// The start without learned priors.
 pub fn untrained() -> Priors {
@@ -42,6 +48,16 @@ pub fn untrained() -> Priors {
 
 /// The contexts of text that are primed.
 const PRIMED: [usize; 10] = [0, 1, 2, 3, 4, 5, 6, 7, 12, 13];
+
+/// A start for guided text before it has priors of its own: the guess leads, what text has learned follows.
+pub fn guided(text: &Priors) -> Priors {
+    let mut priors = text.clone();
+    for row in &mut priors.weights {
+        row.iter_mut().for_each(|w| *w /= 2);
+        row[GUESS] = 9000;
+    }
+    priors
+}
 
 /// Walks a nibble's tree.
 fn learn_nibble(slot: &mut Slot, nibble: u8, states: &StateTable) {
@@ -70,6 +86,7 @@ pub struct Predictor {
     matchers: [Matcher; 2],
     mixer: Mixer,
     apms: [Apm; 3],
+    guess: Box<[u32; 512]>,
     /// The bits of the byte in progress behind a leading one.
     c0: u32,
     bit_position: u32,
@@ -84,7 +101,7 @@ pub struct Predictor {
 impl Predictor {
     /// Starts from the shipped priors of the shape's kind.
     pub fn new(shape: Shape) -> Result<Self> {
-        match priors::for_kind(shape.kind) {
+        match priors::for_kind(shape.kind, shape.guided) {
             Some(learned) => Self::with_priors(shape, learned),
             None => Self::with_priors(shape, &untrained()),
         }
@@ -117,6 +134,7 @@ impl Predictor {
             matchers: [Matcher::new(6, 20, first), Matcher::new(12, 20, second)],
             mixer: Mixer::new(SIZES, &priors.weights, &priors.finals),
             apms: [Apm::new(256, tables, 6), Apm::new(65536, tables, 6), Apm::new(65536, tables, 6)],
+            guess: Box::new([0; 512]),
             c0: 1,
             bit_position: 0,
             order: 0,
@@ -129,7 +147,6 @@ impl Predictor {
             predictor.absorb(priors::phrases(shape.primed));
         }
         predictor.start_byte();
-        predictor.predict::<false>();
         Ok(predictor)
     }
 
@@ -194,7 +211,7 @@ impl Predictor {
         self.history = History::new();
     }
 
-    /// Takes the bit that came and predicts the next one.
+    /// Takes the bit that came and predicts the next one of the same byte.
     #[inline(always)]
     pub fn update<const A: bool>(&mut self, bit: u32) {
         self.mixer.update::<A>(bit, self.tables);
@@ -212,8 +229,26 @@ impl Predictor {
             self.second_nibble();
         } else if self.bit_position == 8 {
             self.end_byte();
+            return;
         }
         self.predict::<A>();
+    }
+
+    /// Predicts the first bit of the next byte. Guided, `guess` holds another model's weights of the byte's values,
+    /// summed up by node: entry c belongs to the values whose bits start with those of c behind its leading one.
+    #[inline(always)]
+    pub fn begin_byte<const A: bool>(&mut self, guess: Option<&[u32; 512]>) {
+        if let Some(guess) = guess {
+            self.guess.copy_from_slice(guess);
+        }
+        self.predict::<A>();
+    }
+
+    /// The guess for the next bit in Q8 octaves.
+    #[inline(always)]
+    fn guess(&self) -> i32 {
+        let at = 2 * (self.c0 as usize & 255);
+        stretch(network_probability(self.guess[at], self.guess[at + 1]))
     }
 
     #[inline(always)]
@@ -319,12 +354,15 @@ impl Predictor {
             (Some(a), Some(b)) => 1 + (a == b) as usize,
             _ => 0,
         };
+        let guess = if self.shape.guided { self.guess() } else { 0 };
+        let history_or_guess =
+            if self.shape.guided { ((guess + 4096) >> 8) << 3 | bp as i32 } else { c2 as i32 };
         self.mixer.select(
             [
                 c0 as usize,
                 c1 as usize,
                 (class as usize * 3 + agree) * 8 + bp as usize,
-                c2 as usize,
+                history_or_guess as usize,
                 (self.order * 8 + bp as usize) * 4 + (class as usize + 3) / 5,
                 self.selector * 8 + bp as usize,
             ],
@@ -347,6 +385,7 @@ impl Predictor {
             *input = [a as i16, b as i16];
         }
         inputs[MAX_CONTEXTS + 4] = 256;
+        inputs[GUESS] = guess as i16;
         let logit = self.mixer.mix::<A>(tables);
         self.logit = logit;
         let p0 = tables.squash(logit);

@@ -79,12 +79,14 @@ static BINARY: LazyLock<Option<Priors>> =
     LazyLock::new(|| Priors::parse(&unpack(include_bytes!("../../../models/mix/binary.zst"), 2 * VALUES)));
 static CODE: LazyLock<Option<Priors>> =
     LazyLock::new(|| Priors::parse(&unpack(include_bytes!("../../../models/mix/code.zst"), 2 * VALUES)));
+static GUIDED: LazyLock<Option<Priors>> = LazyLock::new(|| TEXT.as_ref().map(super::predictor::guided));
 static PHRASES: LazyLock<Vec<u8>> =
     LazyLock::new(|| unpack(include_bytes!("../../../models/mix/phrases.zst"), 1 << 20));
 
 /// The learned state that a kind starts from; records and samples have none.
-pub fn for_kind(kind: Kind) -> Option<&'static Priors> {
+pub fn for_kind(kind: Kind, guided: bool) -> Option<&'static Priors> {
     match kind {
+        Kind::Text if guided => GUIDED.as_ref(),
         Kind::Text => TEXT.as_ref(),
         Kind::Binary => BINARY.as_ref(),
         Kind::Code => CODE.as_ref(),
