@@ -10,17 +10,20 @@ use std::io::Read;
 
 /// Processor time of the best of several runs of either work, in seconds. They take turns, so that other
 /// programs disturb both alike.
-fn best(mut ours: impl FnMut(), mut theirs: impl FnMut()) -> (f64, f64) {
+fn best<A, B>(mut ours: impl FnMut() -> A, mut theirs: impl FnMut() -> B) -> (f64, f64) {
     let now = || {
         let t = clock_gettime(ClockId::ProcessCPUTime);
         t.tv_sec as f64 + t.tv_nsec as f64 / 1e9
     };
-    let time = |work: &mut dyn FnMut()| {
+    let mut best = (f64::MAX, f64::MAX);
+    for _ in 0..31 {
         let start = now();
-        work();
-        now() - start
-    };
-    (0..31).fold((f64::MAX, f64::MAX), |(a, b), _| (a.min(time(&mut ours)), b.min(time(&mut theirs))))
+        black_box(ours());
+        let between = now();
+        black_box(theirs());
+        best = (best.0.min(between - start), best.1.min(now() - between));
+    }
+    best
 }
 
 fn made_up() -> Vec<u8> {
@@ -62,24 +65,24 @@ fn main() {
         let frame = zstd::bulk::compress(&raw, zstd_level).expect("compresses");
         println!("{} bytes, level {level}: nzip {}, zstd {}", raw.len(), packed.len(), frame.len());
         if level == 1 {
-            let ours = || drop(black_box(nzip::compress_with(&raw, options.clone())));
-            let theirs = || drop(black_box(zstd::bulk::compress(&raw, zstd_level)));
+            let ours = || nzip::compress_with(&raw, options.clone());
+            let theirs = || zstd::bulk::compress(&raw, zstd_level);
             show("zstd encode", best(ours, theirs));
         }
         let decoding = || DecodeOptions::new().threads(1);
         let stream = || Decoder::with_options(&packed[..], decoding()).expect("options");
-        let ours = || drop(black_box(drain(stream())));
-        let theirs = || drop(black_box(drain(zstd::Decoder::new(&frame[..]).expect("decodes"))));
+        let ours = || drain(stream());
+        let theirs = || drain(zstd::Decoder::new(&frame[..]).expect("decodes"));
         show("zstd decode, streaming", best(ours, theirs));
-        let ours = || drop(black_box(nzip::decompress_with(&packed, decoding())));
-        let theirs = || drop(black_box(zstd::bulk::decompress(&frame, raw.len())));
+        let ours = || nzip::decompress_with(&packed, decoding());
+        let theirs = || zstd::bulk::decompress(&frame, raw.len());
         show("zstd decode, slice", best(ours, theirs));
     }
     let options = Options::new().codec(CodecChoice::Only(Codec::Store)).threads(1);
     let packed = nzip::compress_with(&raw, options).expect("compresses");
     let stream = || Decoder::with_options(&packed[..], DecodeOptions::new().threads(1)).expect("options");
     let frame = zstd::bulk::compress(&raw, -50).expect("compresses");
-    let ours = || drop(black_box(drain(stream())));
-    let theirs = || drop(black_box(drain(zstd::Decoder::new(&frame[..]).expect("decodes"))));
+    let ours = || drain(stream());
+    let theirs = || drain(zstd::Decoder::new(&frame[..]).expect("decodes"));
     show("store, against zstd -50", best(ours, theirs));
 }
