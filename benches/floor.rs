@@ -28,10 +28,9 @@ fn noise(n: usize) -> Vec<u8> {
 fn mixed(n: usize) -> Vec<u8> {
     let words: [&[u8]; 4] = [b"window ", b"of ", b"payload\n", b"the "];
     let noise = noise(n);
-    let text = noise.iter().flat_map(|b| words[usize::from(b % 4)]).copied();
-    let pieces =
-        noise.chunks(1 << 20).zip(text.take(n).collect::<Vec<_>>().chunks(1 << 20).map(<[u8]>::to_vec));
-    pieces.enumerate().flat_map(|(i, (a, b))| if i % 2 == 0 { a.to_vec() } else { b }).take(n).collect()
+    let text: Vec<u8> = noise.iter().flat_map(|b| words[usize::from(b % 4)]).copied().take(n).collect();
+    let pieces = noise.chunks(1 << 20).zip(text.chunks(1 << 20)).enumerate();
+    pieces.flat_map(|(i, (a, b))| if i % 2 == 0 { a } else { b }).copied().collect()
 }
 
 fn made_up() -> Vec<(String, Vec<u8>)> {

@@ -8,18 +8,22 @@ use rustix::time::{ClockId, clock_gettime};
 use std::hint::black_box;
 use std::io::Read;
 
-/// The best of several runs, in seconds of processor time: other programs may keep the machine busy.
-fn best(mut work: impl FnMut()) -> f64 {
+/// Processor time of the best of several runs of either work, in seconds. They take turns, so that other
+/// programs disturb both alike.
+fn best<A, B>(mut ours: impl FnMut() -> A, mut theirs: impl FnMut() -> B) -> (f64, f64) {
     let now = || {
         let t = clock_gettime(ClockId::ProcessCPUTime);
         t.tv_sec as f64 + t.tv_nsec as f64 / 1e9
     };
-    let time = |_| {
+    let mut best = (f64::MAX, f64::MAX);
+    for _ in 0..31 {
         let start = now();
-        work();
-        now() - start
-    };
-    (0..15).map(time).fold(f64::MAX, f64::min)
+        black_box(ours());
+        let between = now();
+        black_box(theirs());
+        best = (best.0.min(between - start), best.1.min(now() - between));
+    }
+    best
 }
 
 fn made_up() -> Vec<u8> {
@@ -47,7 +51,7 @@ fn main() {
     let path = std::env::args().skip(1).find(|a| !a.starts_with("--"));
     let raw = path.map_or_else(made_up, |p| std::fs::read(p).expect("readable file"));
     let mb = raw.len() as f64 / 1e6;
-    let show = |what: &str, ours: f64, theirs: f64| {
+    let show = |what: &str, (ours, theirs): (f64, f64)| {
         println!(
             "{what:24} nzip {:8.1} MB/s   library {:8.1} MB/s   {:+.1} %",
             mb / ours,
@@ -61,28 +65,24 @@ fn main() {
         let frame = zstd::bulk::compress(&raw, zstd_level).expect("compresses");
         println!("{} bytes, level {level}: nzip {}, zstd {}", raw.len(), packed.len(), frame.len());
         if level == 1 {
-            let ours = best(|| drop(black_box(nzip::compress_with(&raw, options.clone()))));
-            let theirs = best(|| drop(black_box(zstd::bulk::compress(&raw, zstd_level))));
-            show("zstd encode", ours, theirs);
+            let ours = || nzip::compress_with(&raw, options.clone());
+            let theirs = || zstd::bulk::compress(&raw, zstd_level);
+            show("zstd encode", best(ours, theirs));
         }
         let decoding = || DecodeOptions::new().threads(1);
-        let ours = best(|| {
-            black_box(drain(Decoder::with_options(&packed[..], decoding()).expect("options")));
-        });
-        let theirs = best(|| {
-            black_box(drain(zstd::Decoder::new(&frame[..]).expect("decodes")));
-        });
-        show("zstd decode, streaming", ours, theirs);
-        let ours = best(|| drop(black_box(nzip::decompress_with(&packed, decoding()))));
-        let theirs = best(|| drop(black_box(zstd::bulk::decompress(&frame, raw.len()))));
-        show("zstd decode, slice", ours, theirs);
+        let stream = || Decoder::with_options(&packed[..], decoding()).expect("options");
+        let ours = || drain(stream());
+        let theirs = || drain(zstd::Decoder::new(&frame[..]).expect("decodes"));
+        show("zstd decode, streaming", best(ours, theirs));
+        let ours = || nzip::decompress_with(&packed, decoding());
+        let theirs = || zstd::bulk::decompress(&frame, raw.len());
+        show("zstd decode, slice", best(ours, theirs));
     }
     let options = Options::new().codec(CodecChoice::Only(Codec::Store)).threads(1);
     let packed = nzip::compress_with(&raw, options).expect("compresses");
-    let ours = best(|| {
-        black_box(drain(
-            Decoder::with_options(&packed[..], DecodeOptions::new().threads(1)).expect("options"),
-        ));
-    });
-    println!("{:24} nzip {:8.1} MB/s", "store decode, streaming", mb / ours);
+    let stream = || Decoder::with_options(&packed[..], DecodeOptions::new().threads(1)).expect("options");
+    let frame = zstd::bulk::compress(&raw, -50).expect("compresses");
+    let ours = || drain(stream());
+    let theirs = || drain(zstd::Decoder::new(&frame[..]).expect("decodes"));
+    show("store, against zstd -50", best(ours, theirs));
 }

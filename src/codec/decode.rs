@@ -4,13 +4,12 @@ use super::window::{WindowCoder, WindowJob, max_window_raw};
 use super::{Codec, mix, zstd};
 use crate::error::{Error, Result};
 use crate::format::block::{BlockHeader, Units};
-use crate::format::checksum::{check32, same};
+use crate::format::checksum::{Check, check32, same};
 use ::zstd::zstd_safe::OutBuffer;
 use crate::model::lm::Model;
 use rayon::prelude::*;
 use std::ops::Range;
 use std::sync::Arc;
-use xxhash_rust::xxh3::Xxh3;
 
 /// Fails where a header's lengths are impossible for its codec.
 pub fn validate(header: &BlockHeader) -> Result<Codec> {
@@ -116,14 +115,14 @@ impl Sequential {
         check: u32,
         raw: &mut Vec<u8>,
     ) -> Result<()> {
-        let (mut hash, mut at) = (Xxh3::new(), start);
+        let (mut hash, mut at) = (Check::default(), start);
         while at < end {
             let to = end.min(at + HOT);
             self.fill(payload, to, raw)?;
             hash.update(&raw[at..to]);
             at = to;
         }
-        same("raw bytes", check, hash.digest() as u32)
+        same("raw bytes", check, hash.value())
     }
 
     fn fill(&mut self, payload: &[u8], end: usize, raw: &mut Vec<u8>) -> Result<()> {

@@ -2,10 +2,28 @@
 
 use super::cursor::{Cursor, Parsed};
 use crate::error::{Error, Result};
+use std::hash::Hasher;
+use twox_hash::XxHash3_64;
 
 /// The low 32 bits of XXH3-64 (seed 0).
 pub fn check32(bytes: &[u8]) -> u32 {
-    xxhash_rust::xxh3::xxh3_64(bytes) as u32
+    XxHash3_64::oneshot(bytes) as u32
+}
+
+/// [`check32`] of bytes that come in pieces.
+#[derive(Clone, Default)]
+pub struct Check(XxHash3_64);
+
+impl Check {
+    /// Takes the next bytes.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.write(bytes);
+    }
+
+    /// The check value of all bytes so far.
+    pub fn value(&self) -> u32 {
+        self.0.finish() as u32
+    }
 }
 
 /// Appends the check value of everything from `start` on.

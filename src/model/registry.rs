@@ -136,7 +136,7 @@ impl Registry {
         let mut models: Vec<ModelInfo> = BUILT_IN.iter().map(built_in_info).collect();
         let files = self.folders.iter().filter_map(|f| fs::read_dir(f).ok()).flatten().flatten();
         let mut found: Vec<ModelInfo> = files.filter_map(|f| file_info(&f.path())).collect();
-        found.sort_by(|a, b| a.hash.cmp(&b.hash));
+        found.sort_by_key(|m| m.hash);
         models.extend(found);
         models
     }

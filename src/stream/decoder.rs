@@ -19,7 +19,7 @@ const BATCH_WINDOWS: usize = 64;
 ///
 /// Bytes are given out once the check value of their unit has been verified; when something is wrong
 /// later on, everything in front of it has been given out before the error comes. The error is an
-/// [`io::Error`] that carries an [`enum@Error`]; `Error::from` takes it out.
+/// [`io::Error`] that carries an [`struct@Error`]; `Error::from` takes it out.
 ///
 /// ```
 /// use std::io::Read;

@@ -5,6 +5,7 @@ use crate::codec::Codec;
 use crate::codec::decode::validate;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::block::BlockHeader;
+use crate::format::checksum::{Check, same};
 use crate::format::consts::{KIND_BLOCK, KIND_INDEX, KIND_MODEL, KIND_SKIPPABLE, KIND_TRAILER};
 use crate::format::cursor::{Parse, Parsed};
 use crate::format::header::Header;
@@ -12,7 +13,6 @@ use crate::format::index::{Entry, Index};
 use crate::format::section::{self, ModelSection};
 use crate::format::trailer::Trailer;
 use std::io::{self, Read};
-use xxhash_rust::xxh3::Xxh3;
 
 /// Bytes asked for at a time while a length is not yet believed.
 const STEP: usize = 256 << 10;
@@ -79,7 +79,7 @@ struct Stream {
     blocks: u64,
     raw: u64,
     entries: u64,
-    entries_hash: Xxh3,
+    entries_hash: Check,
     index: Option<(u64, [u8; 32])>,
 }
 
@@ -198,7 +198,7 @@ impl<R: Read> Sections<R> {
     fn index(&mut self) -> Result<()> {
         let (bytes, total) = self.section("the index")?;
         let index = Index::parse(&bytes)?;
-        let mut hash = Xxh3::new();
+        let mut hash = Check::default();
         let mut entry = Vec::new();
         for e in &index.entries {
             entry.clear();
@@ -207,7 +207,7 @@ impl<R: Read> Sections<R> {
         }
         let stream = self.stream()?;
         let (expected, found) = (stream.entries, index.entries.len() as u64);
-        if expected != found || hash.digest() != stream.entries_hash.digest() {
+        if expected != found || hash.value() != stream.entries_hash.value() {
             return Err(Error::corrupt(format!(
                 "the index ({found} entries) does not describe the {expected} sections before it"
             )));
@@ -251,7 +251,7 @@ impl<R: Read> Sections<R> {
     fn skip(&mut self) -> Result<()> {
         let start = self.parse("a section", section::Start::parse)?;
         let mut left = start.total() - 4;
-        let mut hash = Xxh3::new();
+        let mut hash = Check::default();
         while left > 0 {
             let n = left.min(STEP as u64) as usize;
             self.need(n, "a section")?;
@@ -261,7 +261,7 @@ impl<R: Read> Sections<R> {
         }
         self.need(4, "a section")?;
         let stored = u32::from_le_bytes([0, 1, 2, 3].map(|i| self.bytes()[i]));
-        crate::format::checksum::same("section", stored, hash.digest() as u32)?;
+        same("section", stored, hash.value())?;
         self.consume(4);
         self.stream()?.note(Entry { stored_len: start.total(), raw_len: 0 });
         Ok(())

@@ -1,7 +1,7 @@
 //! Builds streams byte by byte from `formats/nzip.md`, right or wrong ones, without the library.
 #![allow(dead_code)]
 
-use xxhash_rust::xxh3::xxh3_64;
+use twox_hash::XxHash3_64;
 
 pub fn varint(out: &mut Vec<u8>, mut v: u64) {
     while v >= 128 {
@@ -12,7 +12,7 @@ pub fn varint(out: &mut Vec<u8>, mut v: u64) {
 }
 
 pub fn check(bytes: &[u8]) -> [u8; 4] {
-    (xxh3_64(bytes) as u32).to_le_bytes()
+    (XxHash3_64::oneshot(bytes) as u32).to_le_bytes()
 }
 
 pub fn header(version: u8, must: u64) -> Vec<u8> {
