@@ -1,5 +1,5 @@
 //! The language model against `formats/vectors/lm`: a frozen micro model, windows that it coded and a
-//! trace of every step. `cargo test --test lm_vectors -- --ignored` writes them anew, which is only
+//! trace of its steps. `cargo test --test lm_vectors -- --ignored` writes all but the model anew, which is only
 //! right before the first release.
 
 use std::fmt::Write as _;
@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use nzip::internal::codec::lm::{decode_windows, encode_blocks};
 use nzip::internal::codec::window::{EncodedWindow, WindowJob, WindowLimits};
 use nzip::internal::model::lm::seeded::SplitMix;
-use nzip::internal::model::lm::weights::{Config, TableConfig, Weights};
+use nzip::internal::model::lm::weights::Weights;
 use nzip::internal::model::lm::{Adaptive, Kernel, Lanes, Model};
 
 const LIMITS: WindowLimits = WindowLimits { payload: 256, raw: 400 };
@@ -123,10 +123,6 @@ fn encoding_gives_the_stored_windows() {
 #[test]
 #[ignore = "writes the vectors anew"]
 fn write_vectors() {
-    let table = |order, log2_rows| TableConfig { order, log2_rows };
-    let tables = vec![table(1, 8), table(2, 7), table(4, 7)];
-    let config = Config { width: 16, state: 18, hidden: 34, layers: 2, table_width: 8, tables };
-    std::fs::write(path("micro.nzlm"), Weights::seeded(config, 2026).to_bytes()).unwrap();
     std::fs::write(path("sample.raw"), sample()).unwrap();
     let model = models().remove(0);
     std::fs::write(path("trace.txt"), trace(&model, &sample())).unwrap();

@@ -6,7 +6,12 @@
 mod common;
 
 use common::*;
-use nzip::{Archive, Codec, CodecChoice, DecodeOptions, Encoder, Options};
+use nzip::internal::codec::lm::encode_blocks;
+use nzip::internal::codec::window::WindowLimits;
+use nzip::internal::model::lm::Model;
+use nzip::internal::model::lm::seeded::SplitMix;
+use nzip::internal::model::lm::weights::Weights;
+use nzip::{Archive, Codec, CodecChoice, DecodeOptions, Encoder, Models, Options};
 use std::fs;
 use std::io::{Cursor, Write};
 use std::path::PathBuf;
@@ -20,9 +25,70 @@ fn text(n: usize) -> Vec<u8> {
     (0..n).map(|i| line[(i + i / 977) % line.len()]).collect()
 }
 
+/// Words in no order, which a language model finds neither trivial nor impossible.
+fn words(n: usize) -> Vec<u8> {
+    let words = [
+        "the ",
+        "of ",
+        "and ",
+        "window ",
+        "a lane ",
+        "in ",
+        "every ",
+        "model ",
+        "was ",
+        "payload, ",
+        "bits. ",
+        "It ",
+    ];
+    let mut rng = SplitMix(2026);
+    let mut text = Vec::new();
+    while text.len() < n {
+        text.extend_from_slice(words[rng.below(words.len() as u64) as usize].as_bytes());
+    }
+    text.truncate(n);
+    text
+}
+
+/// The frozen micro model and its name.
+fn micro() -> (Models, [u8; 32]) {
+    let mut models = Models::new();
+    let name = models.add_file(folder().join("lm/micro.nzlm")).unwrap();
+    (models, name)
+}
+
+/// Windows that end at 100 raw bytes and leave most of their payload unused, in a `sized` table.
+fn sized(raw: &[u8]) -> Vec<u8> {
+    let (models, name) = micro();
+    let model = Model::new(Weights::from_bytes(&models.find(&name).unwrap()).unwrap()).unwrap();
+    let limits = WindowLimits { payload: 256, raw: 100 };
+    let windows = encode_blocks(&model, &[raw], limits).unwrap().remove(0);
+    let (mut rest, mut payload, mut at) = (Vec::new(), Vec::new(), 0);
+    varint(&mut rest, 128); // the stream's first model
+    varint(&mut rest, 256 / 4);
+    varint(&mut rest, windows.len() as u64);
+    for window in &windows {
+        varint(&mut rest, window.raw_len as u64);
+        varint(&mut rest, window.payload.len() as u64);
+        rest.extend(check(&raw[at..at + window.raw_len]));
+        payload.extend(&window.payload);
+        at += window.raw_len;
+    }
+    let block = block(2, 2 | 8, raw.len() as u64, payload.len() as u64, &rest);
+    stream(&[section(2, &name), [block, payload].concat()])
+}
+
+fn decoding() -> DecodeOptions {
+    DecodeOptions::new().models(micro().0)
+}
+
 fn makers() -> Vec<(&'static str, Vec<u8>)> {
     let with = |raw: &[u8], options: Options| nzip::compress_with(raw, options.threads(1)).unwrap();
     let only = |codec| Options::new().codec(CodecChoice::Only(codec));
+    let lm = |window| {
+        let (models, name) = micro();
+        only(Codec::Lm).models(models).model(name).window(window)
+    };
     let flushed = || {
         let mut encoder = Encoder::with_options(Vec::new(), Options::new().threads(1)).unwrap();
         for piece in text(3000).chunks(700) {
@@ -44,6 +110,9 @@ fn makers() -> Vec<(&'static str, Vec<u8>)> {
         ("flushed.nz", flushed()),
         ("two-streams.nz", two()),
         ("skippable.nz", skippable()),
+        ("lm-hash.nz", with(&words(12_000), lm(1 << 14))),
+        ("lm-embedded.nz", with(&words(3000), lm(128).embed_model(true))),
+        ("lm-sized.nz", sized(&words(1500))),
     ]
 }
 
@@ -57,7 +126,7 @@ fn golden_files_decode() {
             if path.exists() {
                 continue;
             }
-            let raw = nzip::decompress(&bytes).unwrap();
+            let raw = nzip::decompress_with(&bytes, decoding()).unwrap();
             let (file_hash, raw_hash) = (blake3::hash(&bytes), blake3::hash(&raw));
             lines += &format!("{name} {file_hash} {} {raw_hash}\n", raw.len());
             fs::write(path, bytes).unwrap();
@@ -72,12 +141,12 @@ fn golden_files_decode() {
         };
         let packed = fs::read(folder().join(name)).unwrap();
         assert_eq!(blake3::hash(&packed).to_hex().as_str(), file_hash, "{name} was edited");
-        let raw = nzip::decompress_with(&packed, DecodeOptions::new().verify_hash(true)).unwrap();
+        let raw = nzip::decompress_with(&packed, decoding().verify_hash(true)).unwrap();
         assert_eq!(
             (raw.len().to_string().as_str(), blake3::hash(&raw).to_hex().as_str()),
             (raw_len, raw_hash)
         );
-        let mut archive = Archive::new(Cursor::new(&packed)).unwrap();
+        let mut archive = Archive::with_options(Cursor::new(&packed), decoding()).unwrap();
         let (a, b) = (raw.len() / 3, raw.len() / 2);
         assert!(archive.read_range(a as u64..b as u64).unwrap() == raw[a..b], "{name}");
         count += 1;

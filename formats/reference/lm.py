@@ -129,19 +129,33 @@ def clamp(x, low, high):
     return min(max(x, low), high)
 
 
+def mix(k):
+    k = k * 0x9E3779B1 & MASK32
+    return (k ^ k >> 15) * 0x85EBCA6B & MASK32
+
+
+def is_letter(byte):
+    return byte > 127 or ord("a") <= byte | 32 <= ord("z")
+
+
 class Adaptive:
+    GUESSES = ((0, 9), (512, 10), (1536, 10), (2560, 10))
+
     def __init__(self):
-        self.by_node = [[65536, 0, 0, 0, 0] for _ in range(256)]
-        self.by_match = [[0, 16384, 0, 0, 0] for _ in range(16)]
-        self.counters = [[[2048, 0] for _ in range(2048)] for _ in range(2)]
+        self.by_node = [[7500, 0, 0, 0, 0, 0, 0, 0] for _ in range(256)]
+        self.by_last = [[0] * 8 for _ in range(256)]
+        self.by_match = [[0, 2048, 1500, 1500, 1500, 1500, 0, 0] for _ in range(16)]
+        self.counters = [[2048, 0] for _ in range(256)]
+        self.guesses = [[0, 0, 0] for _ in range(3584)]
+        classes = list(range(16)) + [i & 7 for i in range(16, 48)]
+        self.confidence = [65536 - (65536 >> (k // 2 + 2)) for k in classes]
         self.positions = [0] * 4096
-        self.confidence = [65536 - (65536 >> (m // 2 + 2)) for m in range(16)]
-        self.position = self.length = self.expected = 0
+        self.position = self.length = self.expected = self.word = 0
 
     def before_byte(self, b):
-        n = len(b)
-        c1 = b[-1] if n >= 1 else 0
-        c2 = b[-2] if n >= 2 else 0
+        n = self.n = len(b)
+        c1, c2, c3, c4 = [b[-i] if n >= i else 0 for i in (1, 2, 3, 4)]
+        self.last = c1
         if n >= 1:
             if self.length > 0 and self.expected == c1:
                 self.length = min(self.length + 1, 32)
@@ -162,39 +176,69 @@ class Adaptive:
             self.positions[i] = n & 65535
         if self.length > 0:
             self.expected = b[self.position]
-        self.keys = [(c1 + 1) * 0x9E3779B1 & MASK32, (c1 + 256 * c2 + 1) * 0x85EBCA6B & MASK32]
+        self.word = mix(self.word + (c1 | 32) + 1 & MASK32) if n >= 1 and is_letter(c1) else 0
+        two = c1 + (c2 << 8)
+        three = two + (c3 << 16)
+        keys = (two + 2, three + 3, three + (c4 << 24) + 4, self.word + c1 + 5)
+        self.experts = [None] * 5  # byte, index of the confidence, strength
+        if self.length > 0:
+            f = min(self.length - 4, 11) if self.length < 16 else 12 + (self.length - 16) // 5
+            self.experts[0] = (self.expected, f, stretch(self.confidence[f]))
+        self.slots = []
+        for j, (start, r) in enumerate(self.GUESSES):
+            k = mix(keys[j] & MASK32)
+            slot, check = start + (k >> (32 - r)), k >> (28 - r) & 15
+            byte, found, count = self.guesses[slot]
+            if found != check:
+                count = 0
+            self.slots.append((slot, check, count))
+            if count > 0:
+                f = 16 + 8 * j + count
+                self.experts[1 + j] = (byte, f, stretch(self.confidence[f]))
 
     def probability(self, c, s0, s1):
         t = c.bit_length() - 1
         k = max(0, (s0 + s1).bit_length() - 16)
         q = clamp(((s1 >> k) << 16) // ((s0 + s1) >> k), 1, 65535)
-        self.active = self.length > 0 and (self.expected + 256) >> (8 - t) == c
-        self.match_bit = (self.expected >> (7 - t)) & 1
-        self.m = 0
-        follow = 0
-        if self.active:
-            self.m = min(self.length - 4, 11) if self.length < 16 else 12 + (self.length - 16) // 5
-            follow = stretch(self.confidence[self.m]) * (1 if self.match_bit else -1)
-        self.slots = [2 * (((key ^ c >> 1) * 0x9E3779B1 & MASK32) >> 22) + (c & 1) for key in self.keys]
-        counters = [self.counters[i][self.slots[i]] for i in (0, 1)]
-        self.inputs = [stretch(q), follow] + [stretch((p << 4 | 15) - 7) for p, _ in counters] + [256]
-        s = sum(((a + b) * i) >> 8 for a, b, i in zip(self.by_node[c], self.by_match[self.m], self.inputs))
-        self.p = clamp(int(squash((s + 128) >> 8)), 4, 65532)
+        self.inputs = [stretch(q)]
+        self.active = []
+        for expert in self.experts:
+            value = 0
+            if expert and (expert[0] + 256) >> (8 - t) == c:
+                bit = expert[0] >> (7 - t) & 1
+                value = expert[2] if bit else -expert[2]
+                self.active.append((expert[1], bit))
+            self.inputs.append(value)
+        p, n = self.counters[c]
+        self.inputs += [stretch((p << 4 | 15) - 7), 256]
+        self.m = self.active[0][0] if self.active and self.active[0][0] < 16 else 0
+        self.sets = (self.by_node[c], self.by_last[self.last], self.by_match[self.m])
+        s = sum(w * i for weights in self.sets for w, i in zip(weights, self.inputs))
+        self.p = clamp(int(squash((s + 4096) >> 13)), 4, 65532)
         return self.p
 
     def update(self, c, bit):
-        e = 65536 * bit - self.p
-        for weights in (self.by_node[c], self.by_match[self.m]):
+        e = (65536 * bit - self.p) >> 1
+        h = 18 if self.n < 8192 else 19
+        for weights in self.sets:
             for i, value in enumerate(self.inputs):
-                weights[i] = clamp(weights[i] + ((value * e + (1 << 15)) >> 16), -(1 << 18), 1 << 18)
-        for counters, slot in zip(self.counters, self.slots):
-            p, n = counters[slot]
-            p += ((4095 * bit - p) * (131072 // (2 * n + 3)) + (1 << 15)) >> 16
-            counters[slot] = [p, min(n + 1, 14)]
-        if self.active:
-            f = self.confidence[self.m]
-            goal = 65535 if bit == self.match_bit else 0
-            self.confidence[self.m] = clamp(f + ((goal - f) >> 6), 64, 65471)
+                weights[i] = clamp(weights[i] + ((value * e + (1 << (h - 1))) >> h), -(1 << 14), 1 << 14)
+        p, n = self.counters[c]
+        p += ((4095 * bit - p) * (131072 // (2 * n + 3)) + (1 << 15)) >> 16
+        self.counters[c] = [p, min(n + 1, 14)]
+        for f, expected in self.active:
+            goal = 65535 if bit == expected else 0
+            self.confidence[f] = clamp(self.confidence[f] + ((goal - self.confidence[f]) >> 6), 64, 65471)
+
+    def after_byte(self, byte):
+        for slot, check, count in self.slots:
+            old = self.guesses[slot][0]
+            if count > 0 and old == byte:
+                self.guesses[slot] = [old, check, min(count + 1, 7)]
+            elif count > 2:
+                self.guesses[slot] = [old, check, count // 2]
+            else:
+                self.guesses[slot] = [byte, check, 1]
 
 
 class BinaryDecoder:
@@ -249,6 +293,7 @@ def decode_window(model, payload, raw_length, on_step=None):
             adaptive.update(c, bit)
             c = 2 * c + bit
         raw.append(c & 255)
+        adaptive.after_byte(raw[-1])
         if on_step:
             on_step(len(raw) - 1, raw[-1], state, weights, probabilities)
     return bytes(raw)

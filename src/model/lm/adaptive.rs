@@ -7,20 +7,27 @@ use super::step::WeightSums;
 use super::tables::{squash, stretch};
 use crate::error::Result;
 
-/// Inputs of the mixer: network, match, contexts of order 1 and 2, bias.
-const INPUTS: usize = 5;
+/// Inputs of the mixer: network, match, one for each table of guesses, order-0 counter, bias.
+const INPUTS: usize = 8;
 const NETWORK: usize = 0;
+/// The first of the [`EXPERTS`].
 const MATCH: usize = 1;
-const ORDER1: usize = 2;
-const ORDER2: usize = 3;
-const BIAS: usize = 4;
+const ORDER0: usize = 6;
+const BIAS: usize = 7;
 
 /// The constant input, in Q8 octaves.
-const BIAS_INPUT: i32 = 256;
-/// Mixer weights are Q16 and stay within ±4.
-const WEIGHT_MAX: i32 = 1 << 18;
-/// Weight changes are input (Q8) times error (Q16) over 2^this.
-const RATE_SHIFT: u32 = 16;
+const BIAS_INPUT: i16 = 256;
+/// Mixer weights are Q13 and stay within ±2; three of them add up.
+const WEIGHT_MAX: i32 = 1 << 14;
+/// Weight changes are input (Q8) times error (Q15) over 2^this, and half of that after
+/// [`FAST_BYTES`].
+const RATE_SHIFT: u32 = 18;
+const FAST_BYTES: usize = 8192;
+
+/// What expects a whole byte: the match and the tables of guesses.
+const EXPERTS: usize = 1 + GUESSES;
+/// Adaptation of confidences.
+const CONFIDENCE_SHIFT: u32 = 6;
 
 /// Bytes that a match must have in common to be followed.
 const MATCH_MIN: usize = 5;
@@ -29,10 +36,15 @@ const MATCH_MAX: usize = 32;
 const MATCH_LOG2: u32 = 12;
 /// Confidence classes of a match; class 0 means that there is none.
 const MATCH_CLASSES: usize = 16;
-/// Adaptation of a class's confidence.
-const CONFIDENCE_SHIFT: u32 = 6;
 
-const COUNTERS_LOG2: u32 = 11;
+/// Tables of guesses: by the last 2, 3 and 4 bytes, and by the letters of the word so far.
+const GUESSES: usize = 4;
+const GUESS_LOG2: [u32; GUESSES] = [9, 10, 10, 10];
+const GUESS_START: [usize; GUESSES] = [0, 512, 1536, 2560];
+const GUESS_ENTRIES: usize = 3584;
+/// How often a guess may be counted as right; with 0, also the number of classes of confidence.
+const GUESS_COUNTS: usize = 8;
+
 /// Counts at which counters stop to slow down.
 const COUNT_LIMIT: u16 = 14;
 
@@ -40,40 +52,64 @@ const COUNT_LIMIT: u16 = 14;
 const P_MIN: i32 = 4;
 const P_MAX: i32 = 65536 - P_MIN;
 
+type Inputs = [i16; INPUTS];
+
 /// What one window has taught so far.
 #[derive(Debug, Clone)]
 pub struct Adaptive {
-    /// Two sets of weights that add up: by node of the byte, and by match class.
-    by_node: [[i32; INPUTS]; 256],
-    by_match: [[i32; INPUTS]; MATCH_CLASSES],
-    contexts: [[u16; 1 << COUNTERS_LOG2]; 2],
+    /// Three sets of weights that add up: by node of the byte, by last byte, by match class.
+    by_node: [Inputs; 256],
+    by_last: [Inputs; 256],
+    by_match: [Inputs; MATCH_CLASSES],
+    order0: [u16; 256],
+    guesses: [Guess; GUESS_ENTRIES],
+    /// Probability in 1/65536 that an expected bit comes: by class of the match, then by count of
+    /// each table of guesses.
+    confidence: [u16; MATCH_CLASSES + GUESSES * GUESS_COUNTS],
     matches: MatchModel,
+    /// Hash of the letters since the last other byte.
+    word: u32,
 }
 
 const _: () = assert!(size_of::<Adaptive>() <= 24 << 10);
 
+/// What stays the same through one byte.
+#[derive(Debug, Clone, Copy)]
+struct Context {
+    last: usize,
+    rate_shift: u32,
+    /// Expected bytes plus 256; 0 where nothing is expected.
+    expected: [u16; EXPERTS],
+    /// Indices into the confidences; that of the match is its class.
+    cells: [usize; EXPERTS],
+    /// Log-odds of the expected bits in Q8 octaves.
+    strengths: [i16; EXPERTS],
+    guesses: [GuessSlot; GUESSES],
+}
+
 /// Everything between a prediction and its update.
 #[derive(Debug, Clone, Copy)]
 struct Prediction {
-    node: usize,
     class: usize,
-    slots: [usize; 2],
-    inputs: [i32; INPUTS],
+    inputs: Inputs,
     p: i32,
 }
 
 impl Default for Adaptive {
     /// The state at the start of a window.
     fn default() -> Self {
-        let mut node = [0; INPUTS];
-        node[NETWORK] = 1 << 16;
-        let mut class = [0; INPUTS];
-        class[MATCH] = 1 << 14;
+        let confidence = |class: usize| (65536 - (65536 >> (class / 2 + 2))) as u16;
         Self {
-            by_node: [node; 256],
-            by_match: [class; MATCH_CLASSES],
-            contexts: [[counter::NEW; 1 << COUNTERS_LOG2]; 2],
+            by_node: [[7500, 0, 0, 0, 0, 0, 0, 0]; 256],
+            by_last: [[0; INPUTS]; 256],
+            by_match: [[0, 2048, 1500, 1500, 1500, 1500, 0, 0]; MATCH_CLASSES],
+            order0: [counter::NEW; 256],
+            guesses: [Guess(0); GUESS_ENTRIES],
+            confidence: std::array::from_fn(|i| {
+                confidence(if i < MATCH_CLASSES { i } else { i % GUESS_COUNTS })
+            }),
             matches: MatchModel::new(),
+            word: 0,
         }
     }
 }
@@ -92,64 +128,116 @@ impl Adaptive {
         history: &[u8],
         mut decide: impl FnMut(u32, u32) -> Result<bool>,
     ) -> Result<u8> {
-        self.matches.advance(history);
-        let context = context_hashes(history);
+        let context = self.context(history);
         let mut node = 1;
         for depth in 0..8 {
             let prediction = self.predict(sums, node, &context);
             if depth < 7 {
-                self.prefetch(2 * node, &context);
+                // With many lanes the states do not fit the nearer caches. Siblings share a line.
+                prefetch(&self.by_node[2 * node]);
             }
             let bit = decide(depth, prediction.p as u32)?;
-            self.update(&prediction, bit);
+            self.update(&prediction, node, &context, bit);
             node = 2 * node + usize::from(bit);
         }
-        Ok((node & 255) as u8)
-    }
-
-    /// Asks for what the next decision will need whichever way this one goes. With many lanes the
-    /// states do not fit the nearer caches.
-    #[inline]
-    fn prefetch(&self, child: usize, context: &[u32; 2]) {
-        prefetch(&self.by_node[child]);
-        prefetch(&self.by_node[child + 1]);
-        for (counters, &context) in self.contexts.iter().zip(context) {
-            prefetch(&counters[slot(context, child)]);
+        let byte = (node & 255) as u8;
+        for slot in context.guesses {
+            self.guesses[slot.index].learn(slot.check, byte);
         }
+        Ok(byte)
+    }
+
+    /// Goes on to the next byte, whose predecessors are `history`.
+    #[inline]
+    fn context(&mut self, history: &[u8]) -> Context {
+        self.matches.advance(history);
+        let recent = recent(history);
+        let last = recent as u8;
+        self.word = if history.is_empty() || !is_letter(last) {
+            0
+        } else {
+            mix(self.word.wrapping_add(u32::from(last | 32) + 1))
+        };
+        let keys = [
+            (recent & 0xFFFF).wrapping_add(2),
+            (recent & 0xFF_FFFF).wrapping_add(3),
+            recent.wrapping_add(4),
+            self.word.wrapping_add(u32::from(last)).wrapping_add(5),
+        ];
+        let guesses = std::array::from_fn(|i| GuessSlot::new(i, keys[i]));
+        let mut expected = [0; EXPERTS];
+        let mut cells = [0; EXPERTS];
+        if self.matches.length > 0 {
+            (expected[0], cells[0]) = (u16::from(self.matches.expected) + 256, self.matches.class());
+        }
+        for (i, slot) in guesses.iter().enumerate() {
+            let guess = self.guesses[slot.index];
+            let count = guess.count(slot.check);
+            if count > 0 {
+                expected[1 + i] = u16::from(guess.byte()) + 256;
+                cells[1 + i] = MATCH_CLASSES + i * GUESS_COUNTS + count;
+            }
+        }
+        let strengths = cells.map(|cell| stretch(i32::from(self.confidence[cell])) as i16);
+        let rate_shift = RATE_SHIFT + u32::from(history.len() >= FAST_BYTES);
+        Context { last: usize::from(last), rate_shift, expected, cells, strengths, guesses }
     }
 
     #[inline]
-    fn predict(&self, sums: WeightSums<'_>, node: usize, context: &[u32; 2]) -> Prediction {
-        let slots = [0, 1].map(|i| slot(context[i], node));
-        let (class, match_input) = self.matches.input(node);
+    fn predict(&self, sums: WeightSums<'_>, node: usize, context: &Context) -> Prediction {
+        let depth = node.ilog2();
         let mut inputs = [0; INPUTS];
-        inputs[NETWORK] = stretch(network_probability(sums.sum(2 * node), sums.sum(2 * node + 1)));
-        inputs[MATCH] = match_input;
-        inputs[ORDER1] = stretch(counter::probability(self.contexts[0][slots[0]]));
-        inputs[ORDER2] = stretch(counter::probability(self.contexts[1][slots[1]]));
+        inputs[NETWORK] = stretch(network_probability(sums.sum(2 * node), sums.sum(2 * node + 1))) as i16;
+        for (i, input) in inputs[MATCH..][..EXPERTS].iter_mut().enumerate() {
+            let expected = usize::from(context.expected[i]);
+            let strength = context.strengths[i];
+            let signed = if expected >> (7 - depth) & 1 == 1 { strength } else { -strength };
+            *input = if expected >> (8 - depth) == node { signed } else { 0 };
+        }
+        inputs[ORDER0] = stretch(counter::probability(self.order0[node])) as i16;
         inputs[BIAS] = BIAS_INPUT;
-        // |weight| <= 2^19 after adding, |input| < 2^12: every product is below 2^31, and after the
-        // shift five of them stay far below it.
-        let (a, b) = (&self.by_node[node], &self.by_match[class]);
-        let dot: i32 = (0..INPUTS).map(|i| ((a[i] + b[i]) * inputs[i]) >> 8).sum();
-        let p = squash((dot + (1 << 7)) >> 8).clamp(P_MIN, P_MAX);
-        Prediction { node, class, slots, inputs, p }
+        let active = usize::from(context.expected[0]) >> (8 - depth) == node;
+        let class = if active { context.cells[0] } else { 0 };
+        // |weight| <= 2^14 and |input| < 2^12: the sum of the 24 products is below 2^31.
+        let sum = dot(&self.by_node[node], &inputs)
+            + dot(&self.by_last[context.last], &inputs)
+            + dot(&self.by_match[class], &inputs);
+        let p = squash((sum + (1 << 12)) >> 13).clamp(P_MIN, P_MAX);
+        Prediction { class, inputs, p }
     }
 
     #[inline]
-    fn update(&mut self, prediction: &Prediction, bit: bool) {
-        let error = (i32::from(bit) << 16) - prediction.p;
-        let (a, b) = (&mut self.by_node[prediction.node], &mut self.by_match[prediction.class]);
-        for i in 0..INPUTS {
-            // |input| < 2^12, |error| < 2^16.
-            let step = (prediction.inputs[i] * error + (1 << (RATE_SHIFT - 1))) >> RATE_SHIFT;
-            a[i] = (a[i] + step).clamp(-WEIGHT_MAX, WEIGHT_MAX);
-            b[i] = (b[i] + step).clamp(-WEIGHT_MAX, WEIGHT_MAX);
+    fn update(&mut self, prediction: &Prediction, node: usize, context: &Context, bit: bool) {
+        // Half of the error fits 16 bits.
+        let error = ((i32::from(bit) << 16) - prediction.p) >> 1;
+        let round = 1 << (context.rate_shift - 1);
+        let steps = prediction.inputs.map(|x| (i32::from(x) * error + round) >> context.rate_shift);
+        learn(&mut self.by_node[node], &steps);
+        learn(&mut self.by_last[context.last], &steps);
+        learn(&mut self.by_match[prediction.class], &steps);
+        self.order0[node] = counter::update(self.order0[node], bit);
+        let child = 2 * node + usize::from(bit);
+        let depth = node.ilog2();
+        for (&expected, &cell) in context.expected.iter().zip(&context.cells) {
+            let expected = usize::from(expected);
+            if expected >> (8 - depth) == node {
+                let p = i32::from(self.confidence[cell]);
+                let target = if expected >> (7 - depth) == child { 65535 } else { 0 };
+                self.confidence[cell] = (p + ((target - p) >> CONFIDENCE_SHIFT)).clamp(64, 65535 - 64) as u16;
+            }
         }
-        for (counters, &slot) in self.contexts.iter_mut().zip(&prediction.slots) {
-            counters[slot] = counter::update(counters[slot], bit);
-        }
-        self.matches.update(prediction.node, bit);
+    }
+}
+
+#[inline]
+fn dot(weights: &Inputs, inputs: &Inputs) -> i32 {
+    weights.iter().zip(inputs).map(|(&w, &x)| i32::from(w) * i32::from(x)).sum()
+}
+
+#[inline]
+fn learn(weights: &mut Inputs, steps: &[i32; INPUTS]) {
+    for (w, step) in weights.iter_mut().zip(steps) {
+        *w = (i32::from(*w) + step).clamp(-WEIGHT_MAX, WEIGHT_MAX) as i16;
     }
 }
 
@@ -161,19 +249,72 @@ pub fn network_probability(zero: u32, one: u32) -> i32 {
     (((one >> excess) << 16) / (total >> excess)).clamp(1, 65535) as i32
 }
 
-/// Hashes of the last byte and the last two.
+/// The last four bytes, the newest lowest; 0 where there are none.
 #[inline]
-fn context_hashes(history: &[u8]) -> [u32; 2] {
-    let byte = |back: usize| history.len().checked_sub(back).map_or(0, |at| u32::from(history[at]));
-    let (one, two) = (byte(1), byte(2));
-    [(one + 1).wrapping_mul(0x9E37_79B1), (one + two * 256 + 1).wrapping_mul(0x85EB_CA6B)]
+fn recent(history: &[u8]) -> u32 {
+    if let Some(&bytes) = history.last_chunk() {
+        return u32::from_be_bytes(bytes);
+    }
+    history.iter().fold(0, |recent, &byte| recent << 8 | u32::from(byte))
 }
 
-/// The counter of a node of the byte in a context. Siblings are neighbours.
+/// Letters of any script, roughly.
 #[inline]
-fn slot(context: u32, node: usize) -> usize {
-    let key = (context ^ (node as u32 >> 1)).wrapping_mul(0x9E37_79B1);
-    (key >> (33 - COUNTERS_LOG2)) as usize * 2 + (node & 1)
+fn is_letter(byte: u8) -> bool {
+    byte.is_ascii_alphabetic() || byte >= 128
+}
+
+#[inline]
+fn mix(key: u32) -> u32 {
+    let key = key.wrapping_mul(0x9E37_79B1);
+    (key ^ key >> 15).wrapping_mul(0x85EB_CA6B)
+}
+
+/// The byte that came last in a context: the byte in bits 8..16, a check of the context in bits 4..8,
+/// and in bits 0..4 how often it was right, about.
+#[derive(Debug, Clone, Copy)]
+struct Guess(u16);
+
+/// Where the guess of a context lies and what its check is.
+#[derive(Debug, Clone, Copy)]
+struct GuessSlot {
+    index: usize,
+    check: u16,
+}
+
+impl GuessSlot {
+    #[inline]
+    fn new(table: usize, key: u32) -> Self {
+        let (key, log2) = (mix(key), GUESS_LOG2[table]);
+        let check = (key >> (28 - log2)) as u16 & 15;
+        Self { index: GUESS_START[table] + (key >> (32 - log2)) as usize, check }
+    }
+}
+
+impl Guess {
+    #[inline]
+    fn byte(self) -> u8 {
+        (self.0 >> 8) as u8
+    }
+
+    /// 0 where the entry belongs to another context.
+    #[inline]
+    fn count(self, check: u16) -> usize {
+        if self.0 >> 4 & 15 == check { usize::from(self.0 & 15) } else { 0 }
+    }
+
+    #[inline]
+    fn learn(&mut self, check: u16, byte: u8) {
+        let (old, count) = (self.byte(), self.count(check) as u16);
+        let (byte, count) = if count > 0 && old == byte {
+            (old, (count + 1).min(GUESS_COUNTS as u16 - 1))
+        } else if count > 2 {
+            (old, count / 2)
+        } else {
+            (byte, 1)
+        };
+        self.0 = u16::from(byte) << 8 | check << 4 | count;
+    }
 }
 
 /// A probability in 12 bits above a count in 4 bits.
@@ -214,8 +355,6 @@ mod counter {
 struct MatchModel {
     /// By hash of the last [`MATCH_MIN`] bytes: the low 16 bits of the position after them.
     table: [u16; 1 << MATCH_LOG2],
-    /// Probability in 1/65536 that an expected bit comes, by class.
-    confidence: [u16; MATCH_CLASSES],
     /// Position of the expected byte.
     position: usize,
     /// Bytes known to be equal before it, 0 where nothing is expected.
@@ -225,8 +364,7 @@ struct MatchModel {
 
 impl MatchModel {
     fn new() -> Self {
-        let confidence = std::array::from_fn(|class| (65536 - (65536 >> (class / 2 + 2))) as u16);
-        Self { table: [0; 1 << MATCH_LOG2], confidence, position: 0, length: 0, expected: 0 }
+        Self { table: [0; 1 << MATCH_LOG2], position: 0, length: 0, expected: 0 }
     }
 
     /// Goes on to the next byte, whose predecessors are `history`.
@@ -256,43 +394,13 @@ impl MatchModel {
         }
     }
 
-    /// Class and mixer input for a node of the byte.
-    #[inline]
-    fn input(&self, node: usize) -> (usize, i32) {
-        match self.expected_bit(node) {
-            None => (0, 0),
-            Some(bit) => {
-                let class = self.class();
-                let log_odds = stretch(i32::from(self.confidence[class]));
-                (class, if bit { log_odds } else { -log_odds })
-            }
-        }
-    }
-
+    /// Confidence class while a match is followed, 1..=15.
     #[inline]
     fn class(&self) -> usize {
         match self.length {
             0 => 0,
             length @ ..16 => (length - MATCH_MIN + 1).min(11),
             length => 12 + (length - 16) / 5,
-        }
-    }
-
-    /// The bit that the expected byte has at a node, if the byte agrees with the node's prefix.
-    #[inline]
-    fn expected_bit(&self, node: usize) -> Option<bool> {
-        let depth = node.ilog2();
-        let expected = usize::from(self.expected) | 256;
-        (self.length > 0 && expected >> (8 - depth) == node).then(|| expected >> (7 - depth) & 1 == 1)
-    }
-
-    #[inline]
-    fn update(&mut self, node: usize, bit: bool) {
-        if let Some(expected) = self.expected_bit(node) {
-            let confidence = &mut self.confidence[self.class()];
-            let target = if bit == expected { 65535 } else { 0 };
-            let p = i32::from(*confidence);
-            *confidence = (p + ((target - p) >> CONFIDENCE_SHIFT)).clamp(64, 65535 - 64) as u16;
         }
     }
 }
