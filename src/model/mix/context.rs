@@ -308,7 +308,7 @@ pub fn selector(kind: Kind, h: &History) -> usize {
         Kind::Text => class(h.c4 & 0xff) | class(h.c4 >> 8 & 0xff) << 3 | (class(h.c4 >> 16 & 0xff) & 6) << 5,
         Kind::Binary => h.len() as u32 & 3 | zero(0) << 2 | zero(8) << 3 | zero(16) << 4 | zero(24) << 5,
         Kind::Records { period } => ((h.len() % period.max(1)) as u32).min(255),
-        Kind::Code => h.x86.phase() | u32::from(h.x86.modrm >> 6 & 3) << 6,
+        Kind::Code => h.x86.phase() | (h.x86.modrm >> 6 & 3) << 6,
         Kind::Bytes { width, stride } => {
             let spread = h.back(width).abs_diff(h.back(stride + width))
                 + h.back(stride).abs_diff(h.back(stride + width));
