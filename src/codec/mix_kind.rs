@@ -50,7 +50,7 @@ fn sample(raw: &[u8]) -> Vec<u8> {
     if raw.len() <= 3 * PIECE {
         return raw.to_vec();
     }
-    let at = |i: usize| (raw.len() - PIECE) / 5 * i & !3;
+    let at = |i: usize| ((raw.len() - PIECE) / 5 * i) & !3;
     [at(1), at(3), at(4)].iter().flat_map(|&from| raw[from..from + PIECE].iter().copied()).collect()
 }
 

@@ -279,7 +279,7 @@ fn words(h: &History, stride: usize, out: &mut [u32; MAX_CONTEXTS]) -> usize {
             c(n, ne),
             c(h.c4 as i32, 0),
             c((h.c4 >> 8) as i32, h.c8 as i32),
-            c((w + (n + ne) / 2) / 2, (w + n) / 2 - nw >> 2),
+            c((w + (n + ne) / 2) / 2, ((w + n) / 2 - nw) >> 2),
             c(activity, 0),
         ],
     )
@@ -308,7 +308,7 @@ pub fn selector(kind: Kind, h: &History) -> usize {
         Kind::Text => class(h.c4 & 0xff) | class(h.c4 >> 8 & 0xff) << 3 | (class(h.c4 >> 16 & 0xff) & 6) << 5,
         Kind::Binary => h.len() as u32 & 3 | zero(0) << 2 | zero(8) << 3 | zero(16) << 4 | zero(24) << 5,
         Kind::Records { period } => ((h.len() % period.max(1)) as u32).min(255),
-        Kind::Code => h.x86.phase() | u32::from(h.x86.modrm >> 6 & 3) << 6,
+        Kind::Code => h.x86.phase() | (h.x86.modrm >> 6 & 3) << 6,
         Kind::Bytes { width, stride } => {
             let spread = h.back(width).abs_diff(h.back(stride + width))
                 + h.back(stride).abs_diff(h.back(stride + width));
@@ -318,7 +318,7 @@ pub fn selector(kind: Kind, h: &History) -> usize {
             let phase = h.len() & 1;
             let s = |back: usize| h.back(back + phase) | h.back(back + phase - 1) << 8;
             let spread = s(2).abs_diff(s(stride + 2)) + s(stride).abs_diff(s(stride + 2));
-            (32 - spread.leading_zeros()) * 2 | phase as u32
+            ((32 - spread.leading_zeros()) * 2) | phase as u32
         }
     } & 255) as usize
 }

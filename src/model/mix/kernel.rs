@@ -112,7 +112,7 @@ mod tests {
             if has_avx2() {
                 // SAFETY: AVX2 was detected.
                 prop_assert_eq!(unsafe { avx2::dot(&w, &x) }, dot_scalar(&w, &x));
-                let mut expected = w.clone();
+                let mut expected = w;
                 train_scalar(&mut expected, &x, error);
                 // SAFETY: AVX2 was detected.
                 unsafe { avx2::train(&mut w, &x, error) };

@@ -194,13 +194,13 @@ impl Predictor {
                     count += 1;
                 }
                 let c0 = u32::from(byte) >> 4 | 16;
-                for i in 0..count {
-                    let offset = self.slots.find(self.buckets[i], hashes[i] as u8);
+                for (&hash, &bucket) in hashes[..count].iter().zip(&self.buckets) {
+                    let offset = self.slots.find(bucket, hash as u8);
                     let mut slot = self.slots.load(offset);
                     learn_nibble(&mut slot, byte >> 4, states);
                     self.slots.store(offset, &slot);
-                    let check = (hashes[i] as u8).wrapping_add((c0 as u8).wrapping_mul(0x3D));
-                    let offset = self.slots.find(SlotTable::second_bucket(self.buckets[i], c0), check);
+                    let check = (hash as u8).wrapping_add((c0 as u8).wrapping_mul(0x3D));
+                    let offset = self.slots.find(SlotTable::second_bucket(bucket, c0), check);
                     let mut slot = self.slots.load(offset);
                     learn_nibble(&mut slot, byte & 15, states);
                     self.slots.store(offset, &slot);

@@ -42,7 +42,7 @@ impl SlotTable {
     /// The bucket of the second nibble, in the same 4 KiB as the first.
     #[inline(always)]
     pub fn second_bucket(first: usize, nibble: u32) -> usize {
-        first ^ ((nibble as usize & 15) + 1) * BUCKET
+        first ^ (((nibble as usize & 15) + 1) * BUCKET)
     }
 
     /// Hints that a bucket will be needed soon.
