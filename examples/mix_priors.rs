@@ -112,7 +112,8 @@ fn main() {
             let size: usize = size.parse().expect("a number");
             let pieces: Vec<Vec<u8>> = files.iter().map(|spec| piece(spec, size)).collect();
             let bytes =
-                nzip::internal::codec::mix::learn_priors(kind.parse().expect("a kind"), &pieces, None).expect("learns");
+                nzip::internal::codec::mix::learn_priors(kind.parse().expect("a kind"), &pieces, None)
+                    .expect("learns");
             std::fs::write(out, bytes).expect("a writable file");
         }
         _ => panic!("lexicon BYTES OUT FILES… | weights KIND SIZE OUT FILES…"),

@@ -102,10 +102,13 @@ impl Plan {
                 let work = chunks.par_iter().zip(windowed);
                 work.map(|(raw, blocks)| self.combine(raw, blocks)).collect()
             }
-            (None, Some(codec)) => {
-                chunks.par_iter().map(|c| Ok(vec![forced(c, codec, self.level, self.guide.as_deref())?])).collect()
+            (None, Some(codec)) => chunks
+                .par_iter()
+                .map(|c| Ok(vec![forced(c, codec, self.level, self.guide.as_deref())?]))
+                .collect(),
+            (None, None) => {
+                chunks.par_iter().map(|c| Ok(vec![smallest(c, self.level, self.guide.as_deref())?])).collect()
             }
-            (None, None) => chunks.par_iter().map(|c| Ok(vec![smallest(c, self.level, self.guide.as_deref())?])).collect(),
         }
     }
 

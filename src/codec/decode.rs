@@ -5,8 +5,8 @@ use super::{Codec, mix, zstd};
 use crate::error::{Error, Result};
 use crate::format::block::{BlockHeader, Units};
 use crate::format::checksum::{Check, check32, same};
-use ::zstd::zstd_safe::OutBuffer;
 use crate::model::lm::Model;
+use ::zstd::zstd_safe::OutBuffer;
 use rayon::prelude::*;
 use std::ops::Range;
 use std::sync::Arc;
@@ -249,7 +249,8 @@ impl BlockJob<'_> {
 
     fn run_sequential(&mut self) -> Result<()> {
         let (codec, header, count) = (self.codec, self.header, self.units.end);
-        let result = decode_units(codec, header, self.payload, self.guide.clone(), count, self.memory, &mut self.raw);
+        let result =
+            decode_units(codec, header, self.payload, self.guide.clone(), count, self.memory, &mut self.raw);
         self.verified = self.raw.len();
         result
     }

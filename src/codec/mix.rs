@@ -236,12 +236,7 @@ impl BlockDecoder {
     /// # Errors
     /// `Truncated`, `Corrupt` or `NewerVersion` for a bad header; `LimitExceeded` if decoding would take
     /// more than `memory_cap` bytes; `Corrupt` if no payload of this length can stand for `raw_len` bytes.
-    pub fn new(
-        payload: &[u8],
-        raw_len: usize,
-        memory_cap: u64,
-        network: Option<Arc<Model>>,
-    ) -> Result<Self> {
+    pub fn new(payload: &[u8], raw_len: usize, memory_cap: u64, network: Option<Arc<Model>>) -> Result<Self> {
         let (shape, rest) = read_header(payload)?;
         if shape.guided != network.is_some() {
             return Err(Error::corrupt("a mix block must name a model if, and only if, it is guided"));
@@ -366,8 +361,7 @@ pub fn learn_priors(kind: u8, pieces: &[Vec<u8>], network: Option<&Model>) -> Re
     };
     for piece in pieces {
         let mut piece = piece.clone();
-        let shape =
-            Shape { guided: network.is_some(), ..shape_for(kind, 1 << 15, &MixOptions::default()) };
+        let shape = Shape { guided: network.is_some(), ..shape_for(kind, 1 << 15, &MixOptions::default()) };
         if shape.kind == Kind::Code {
             x86::apply(&mut piece);
         }

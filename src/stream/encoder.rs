@@ -256,9 +256,11 @@ fn plan(options: &Options) -> Result<Plan> {
         }),
         _ => None,
     };
-    let guided = options.level >= GUIDED_LEVEL && matches!(only, None | Some(Codec::Mix)) && windowed.is_none();
+    let guided =
+        options.level >= GUIDED_LEVEL && matches!(only, None | Some(Codec::Mix)) && windowed.is_none();
     let asked = options.model.filter(|_| only == Some(Codec::Mix));
-    let guide = asked.or(guided.then_some(DEFAULT_LM)).map(|hash| options.models.network(&hash)).transpose()?;
+    let guide =
+        asked.or(guided.then_some(DEFAULT_LM)).map(|hash| options.models.network(&hash)).transpose()?;
     Ok(Plan { level: options.level, only, windowed, guide })
 }
 

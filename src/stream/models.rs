@@ -24,7 +24,11 @@ pub struct Models {
 
 impl Default for Models {
     fn default() -> Self {
-        Self { registry: Registry::new(super::oneshot::unpack), joined: Arc::default(), networks: Arc::default() }
+        Self {
+            registry: Registry::new(super::oneshot::unpack),
+            joined: Arc::default(),
+            networks: Arc::default(),
+        }
     }
 }
 

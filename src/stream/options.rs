@@ -12,7 +12,7 @@ pub(super) const WINDOWED_BLOCK: usize = 256 << 10;
 /// Default R: most raw bytes of a window.
 pub(super) const WINDOW_RAW: usize = 256 << 10;
 /// Default W: payload bytes of a window.
-const WINDOW_PAYLOAD: usize = 16 << 10;
+const WINDOW_PAYLOAD: usize = 32 << 10;
 /// Default memory cap in bytes.
 const MEMORY: u64 = 1 << 30;
 
