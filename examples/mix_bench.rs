@@ -28,12 +28,12 @@ fn main() {
                 raw.truncate(cut);
                 let o = MixOptions { forced: (forced.0 != 255).then_some(forced), ..options };
                 let start = cpu_seconds();
-                let payload = encode_block(&raw, &o).expect("encodes");
+                let (payload, _) = encode_block(&raw, &o, None).expect("encodes");
                 let enc = cpu_seconds() - start;
                 let mut dec = 0.0;
                 if decode {
                     let start = cpu_seconds();
-                    let mut decoder = BlockDecoder::new(&payload, raw.len(), u64::MAX).expect("opens");
+                    let mut decoder = BlockDecoder::new(&payload, raw.len(), u64::MAX, None).expect("opens");
                     let mut back = vec![0; raw.len()];
                     decoder.decode_into(&payload, &mut back).expect("decodes");
                     dec = cpu_seconds() - start;

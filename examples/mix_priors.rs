@@ -2,6 +2,7 @@
 //! that most pieces of the files share; `mix_priors weights KIND SIZE OUT FILES…` codes pieces of the files one
 //! after another and keeps what the predictor learned.
 
+use nzip::internal::model::lm::{Model, weights::Weights};
 use std::collections::HashMap;
 
 /// Phrases are counted once in each piece of this size.
@@ -110,10 +111,18 @@ fn main() {
         }
         Some(("weights", [kind, size, out, files @ ..])) => {
             let size: usize = size.parse().expect("a number");
+            // Text learns what it needs when guided by the weight file that NETWORK names.
+            let network = std::env::var_os("NETWORK").map(|path| {
+                let bytes = std::fs::read(path).expect("a readable weight file");
+                Model::new(Weights::from_bytes(&bytes).expect("a weight file")).expect("a network")
+            });
             let pieces: Vec<Vec<u8>> = files.iter().map(|spec| piece(spec, size)).collect();
-            let bytes =
-                nzip::internal::codec::mix::learn_priors(kind.parse().expect("a kind"), &pieces, None)
-                    .expect("learns");
+            let bytes = nzip::internal::codec::mix::learn_priors(
+                kind.parse().expect("a kind"),
+                &pieces,
+                network.as_ref(),
+            )
+            .expect("learns");
             std::fs::write(out, bytes).expect("a writable file");
         }
         _ => panic!("lexicon BYTES OUT FILES… | weights KIND SIZE OUT FILES…"),

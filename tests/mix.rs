@@ -11,7 +11,7 @@ fn small() -> MixOptions {
 }
 
 fn decode(payload: &[u8], raw_len: usize, step: usize) -> nzip::Result<Vec<u8>> {
-    let mut decoder = BlockDecoder::new(payload, raw_len, CAP)?;
+    let mut decoder = BlockDecoder::new(payload, raw_len, CAP, None)?;
     // A dirty buffer must not show through.
     let mut raw = vec![0xA5; raw_len];
     for piece in raw.chunks_mut(step) {
@@ -40,27 +40,27 @@ fn every_kind_and_level_round_trips_in_pieces() {
     let raw = material(20_000);
     for (kind, parameter) in [(0, 0), (1, 0), (2, 13), (3, 0), (4, 128), (5, 64), (7, 96), (8, 64)] {
         let options = MixOptions { forced: Some((kind, parameter)), ..small() };
-        let payload = encode_block(&raw, &options).unwrap();
+        let payload = encode_block(&raw, &options, None).unwrap().0;
         for step in [1, 777, 20_000] {
             assert!(decode(&payload, raw.len(), step).unwrap() == raw, "kind {kind}, step {step}");
         }
     }
     for level in 1..=3 {
-        let payload = encode_block(&raw, &MixOptions::level(level)).unwrap();
+        let payload = encode_block(&raw, &MixOptions::level(level), None).unwrap().0;
         assert!(decode(&payload, raw.len(), 4096).unwrap() == raw, "level {level}");
     }
 }
 
 #[test]
 fn output_is_the_same_everywhere() {
-    let payload = encode_block(&material(30_000), &small()).unwrap();
+    let payload = encode_block(&material(30_000), &small(), None).unwrap().0;
     assert_eq!((payload.len(), xxhash_rust::xxh3::xxh3_64(&payload)), (3828, 16_546_573_221_570_207_633));
 }
 
 #[test]
 fn short_payloads_are_truncated() {
     let raw = material(3000);
-    let payload = encode_block(&raw, &small()).unwrap();
+    let payload = encode_block(&raw, &small(), None).unwrap().0;
     for len in [0, 7, 8, 9, payload.len() / 2, payload.len() - 8] {
         let error = decode(&payload[..len], raw.len(), 500).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Truncated, "{len}: {error}");
@@ -69,10 +69,10 @@ fn short_payloads_are_truncated() {
 
 #[test]
 fn declared_memory_and_lengths_are_checked_first() {
-    let payload = encode_block(&material(300), &small()).unwrap();
-    let error = BlockDecoder::new(&payload, 300, 1 << 20).err().unwrap();
+    let payload = encode_block(&material(300), &small(), None).unwrap().0;
+    let error = BlockDecoder::new(&payload, 300, 1 << 20, None).err().unwrap();
     assert_eq!(error.kind(), ErrorKind::LimitExceeded);
-    let error = BlockDecoder::new(&payload, usize::MAX / 4, u64::MAX).err().unwrap();
+    let error = BlockDecoder::new(&payload, usize::MAX / 4, u64::MAX, None).err().unwrap();
     assert_eq!(error.kind(), ErrorKind::Corrupt);
     for (at, value, kind) in [
         (0, 99, ErrorKind::NewerVersion),
@@ -82,7 +82,7 @@ fn declared_memory_and_lengths_are_checked_first() {
     ] {
         let mut bad = payload.clone();
         bad[at] = value;
-        assert_eq!(BlockDecoder::new(&bad, 300, CAP).err().unwrap().kind(), kind, "byte {at}");
+        assert_eq!(BlockDecoder::new(&bad, 300, CAP, None).err().unwrap().kind(), kind, "byte {at}");
     }
 }
 
@@ -92,7 +92,7 @@ proptest! {
     #[test]
     fn round_trips(raw in prop::collection::vec(any::<u8>(), 0..600), repeat in 1usize..4) {
         let raw = raw.repeat(repeat);
-        let payload = encode_block(&raw, &small()).unwrap();
+        let payload = encode_block(&raw, &small(), None).unwrap().0;
         prop_assert_eq!(decode(&payload, raw.len(), 100).unwrap(), raw);
     }
 
