@@ -355,8 +355,8 @@ fn decode_avx2(decoder: &mut BlockDecoder, payload: &[u8], count: usize) -> Resu
 #[doc(hidden)]
 pub fn learn_priors(kind: u8, pieces: &[Vec<u8>], network: Option<&Model>) -> Result<Vec<u8>> {
     let kind = kind_from(kind, 0)?;
-    let mut priors = match (network, priors::for_kind(kind, network.is_some())) {
-        (Some(_), Some(start)) => start.clone(),
+    let mut priors = match (network, priors::for_kind(kind, false)) {
+        (Some(_), Some(unguided)) => predictor::guided(unguided),
         _ => predictor::untrained(),
     };
     for piece in pieces {

@@ -44,7 +44,7 @@ pub struct ModelInfo {
 pub const BUILT_IN: &[BuiltIn] = &[BuiltIn {
     id: 2,
     name: "base",
-    hash: hash(b"5f7e4c5a8c78f79ebc90ecdc533099615d78c9e40cafa42674f0eeefd82b9168"),
+    hash: hash(b"0d4ac16551e1356fd330200250b746be26a03acf6c26471e0944ce64459c98ae"),
     packed: Some(include_bytes!("../../models/base.nz")),
 }];
 

@@ -69,27 +69,29 @@ impl Priors {
     }
 }
 
+/// What a file that ships in the binary holds; a test unpacks all of them.
 fn unpack(packed: &[u8], size: usize) -> Vec<u8> {
-    zstd::bulk::decompress(packed, size).unwrap_or_default()
+    zstd::bulk::decompress(packed, size).expect("shipped priors unpack")
 }
 
-static TEXT: LazyLock<Option<Priors>> =
-    LazyLock::new(|| Priors::parse(&unpack(include_bytes!("../../../models/mix/text.zst"), 2 * VALUES)));
-static BINARY: LazyLock<Option<Priors>> =
-    LazyLock::new(|| Priors::parse(&unpack(include_bytes!("../../../models/mix/binary.zst"), 2 * VALUES)));
-static CODE: LazyLock<Option<Priors>> =
-    LazyLock::new(|| Priors::parse(&unpack(include_bytes!("../../../models/mix/code.zst"), 2 * VALUES)));
-static GUIDED: LazyLock<Option<Priors>> = LazyLock::new(|| TEXT.as_ref().map(super::predictor::guided));
+fn learned(packed: &[u8]) -> Priors {
+    Priors::parse(&unpack(packed, 2 * VALUES)).expect("shipped priors have their size")
+}
+
+static TEXT: LazyLock<Priors> = LazyLock::new(|| learned(include_bytes!("../../../models/mix/text.zst")));
+static GUIDED: LazyLock<Priors> = LazyLock::new(|| learned(include_bytes!("../../../models/mix/guided.zst")));
+static BINARY: LazyLock<Priors> = LazyLock::new(|| learned(include_bytes!("../../../models/mix/binary.zst")));
+static CODE: LazyLock<Priors> = LazyLock::new(|| learned(include_bytes!("../../../models/mix/code.zst")));
 static PHRASES: LazyLock<Vec<u8>> =
     LazyLock::new(|| unpack(include_bytes!("../../../models/mix/phrases.zst"), 1 << 20));
 
 /// The learned state that a kind starts from; records and samples have none.
 pub fn for_kind(kind: Kind, guided: bool) -> Option<&'static Priors> {
     match kind {
-        Kind::Text if guided => GUIDED.as_ref(),
-        Kind::Text => TEXT.as_ref(),
-        Kind::Binary => BINARY.as_ref(),
-        Kind::Code => CODE.as_ref(),
+        Kind::Text if guided => Some(&GUIDED),
+        Kind::Text => Some(&TEXT),
+        Kind::Binary => Some(&BINARY),
+        Kind::Code => Some(&CODE),
         Kind::Records { .. } | Kind::Bytes { .. } | Kind::Words { .. } => None,
     }
 }
@@ -101,5 +103,19 @@ pub fn phrases(limit: usize) -> &'static [u8] {
     match all[..cut].iter().rposition(|&b| b == 0) {
         Some(end) => &all[end + 1..],
         None => all,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shipped_priors_unpack() {
+        for kind in [Kind::Text, Kind::Binary, Kind::Code] {
+            assert!(for_kind(kind, false).is_some());
+        }
+        assert!(for_kind(Kind::Text, true).is_some());
+        assert!(phrases(usize::MAX).len() > 1000);
     }
 }
