@@ -264,10 +264,10 @@ fn windows_and_their_model() {
     let raw = &f.text()[..6000];
     f.write("a", raw);
     let model = concat!(env!("CARGO_MANIFEST_DIR"), "/formats/vectors/lm/micro.nzlm");
-    let lm = ["--codec", "lm", "--model", model, "--window", "256"];
+    let lm = ["--codec", "lm", "--model", model, "--window", "64"];
     f.ok(&[&lm[..], &["a"]].concat());
     let listed = stdout(&f.ok(&["-l", "a.nz"]));
-    assert!(listed.contains(" x 256 B") && listed.contains("(not here)"), "{listed}");
+    assert!(listed.contains(" x 64 B") && listed.contains("(not here)"), "{listed}");
     let out = f.run(&["-dc", "a.nz"]);
     assert_eq!(out.status.code(), Some(1));
     assert!(f.stderr(&out).contains("the model ") && out.stdout.is_empty(), "{}", f.stderr(&out));
@@ -275,7 +275,7 @@ fn windows_and_their_model() {
 
     let shown = stdout(&f.ok(&["inspect", "a.nz"]));
     let windows: Vec<_> = shown.lines().filter(|l| l.contains("  check ")).collect();
-    assert!(windows.len() >= 3 && shown.contains(&format!(", {} windows of 256", windows.len())), "{shown}");
+    assert!(windows.len() >= 3 && shown.contains(&format!(", {} windows of 64", windows.len())), "{shown}");
     let out = f.ok(&["--range", "1000..1001", "-v", "a.nz", "--model", model]);
     assert_eq!(out.stdout, raw[1000..1001]);
     let decoded: usize = f.stderr(&out).split_whitespace().rev().nth(1).unwrap().parse().unwrap();
@@ -451,7 +451,7 @@ fn magic() {
     let magic = concat!(env!("CARGO_MANIFEST_DIR"), "/formats/magic");
     let f = Folder::new();
     f.write("a", &f.text());
-    f.ok(&["a"]);
+    f.ok(&["-1", "a"]);
     // Checked where file(1) is installed.
     let Ok(out) = std::process::Command::new("file").args(["-b", "-m", magic]).arg(f.path("a.nz")).output()
     else {

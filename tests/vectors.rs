@@ -90,7 +90,7 @@ fn makers() -> Vec<(&'static str, Vec<u8>)> {
         only(Codec::Lm).models(models).model(name).window(window)
     };
     let flushed = || {
-        let mut encoder = Encoder::with_options(Vec::new(), Options::new().threads(1)).unwrap();
+        let mut encoder = Encoder::with_options(Vec::new(), Options::new().threads(1).level(1)).unwrap();
         for piece in text(3000).chunks(700) {
             encoder.write_all(piece).unwrap();
             encoder.flush().unwrap();
@@ -100,13 +100,13 @@ fn makers() -> Vec<(&'static str, Vec<u8>)> {
     let two = || [with(b"one, ", only(Codec::Store)), with(&text(500), only(Codec::Zstd))].concat();
     let skippable = || stream(&[section(0x80, b"may be skipped"), stored(b"content"), section(0xFF, b"")]);
     vec![
-        ("empty.nz", with(b"", Options::new())),
+        ("empty.nz", with(b"", Options::new().level(1))),
         ("empty-hash.nz", with(b"", Options::new().content_hash(true))),
         ("store.nz", with(&text(300), only(Codec::Store))),
         ("zstd.nz", with(&text(5000), only(Codec::Zstd))),
         ("zstd-hash.nz", with(&text(5000), only(Codec::Zstd).content_hash(true))),
         ("zstd-units.nz", with(&vec![b'u'; 5 << 20], only(Codec::Zstd))),
-        ("blocks.nz", with(&text(20_000), Options::new().block_size(4096))),
+        ("blocks.nz", with(&text(20_000), Options::new().level(1).block_size(4096))),
         ("flushed.nz", flushed()),
         ("two-streams.nz", two()),
         ("skippable.nz", skippable()),
