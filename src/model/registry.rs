@@ -41,15 +41,18 @@ pub struct ModelInfo {
 }
 
 /// All built-in models, in the order of `formats/models.md`.
-pub const BUILT_IN: &[BuiltIn] = &[BuiltIn {
-    id: 2,
-    name: "base",
-    hash: hash(b"0d4ac16551e1356fd330200250b746be26a03acf6c26471e0944ce64459c98ae"),
-    packed: Some(include_bytes!("../../models/base.nz")),
-}];
+pub const BUILT_IN: &[BuiltIn] = &[
+    BuiltIn {
+        id: 1,
+        name: "tiny",
+        hash: hash(b"1aae1f0f7f68791de79a73f366f659b85e5d2b284b4d9a8ad0c737b63b7bdeb9"),
+        packed: Some(include_bytes!("../../models/tiny.nz")),
+    },
+    BuiltIn { id: 2, name: "base", hash: DEFAULT_LM, packed: Some(include_bytes!("../../models/base.nz")) },
+];
 
-/// The model that codec `lm` uses when none is asked for.
-pub const DEFAULT_LM: Hash = BUILT_IN[0].hash;
+/// The model that codec `lm` uses, and that guides `mix`, when none is asked for: `base`.
+pub const DEFAULT_LM: Hash = hash(b"0d4ac16551e1356fd330200250b746be26a03acf6c26471e0944ce64459c98ae");
 
 /// The hash with these lower-case hexadecimal digits.
 const fn hash(digits: &[u8; 64]) -> Hash {
@@ -233,6 +236,14 @@ mod tests {
         registry.folders.clear();
         assert_eq!(registry.add_file(&path).unwrap(), hash);
         assert_eq!(&*registry.find(&hash).unwrap(), b"weights");
+    }
+
+    #[test]
+    fn built_in_models_have_their_hashes() {
+        for m in BUILT_IN {
+            let weights = crate::decompress(m.packed.expect("no model is retired")).unwrap();
+            assert_eq!(hex(&m.hash), hex(blake3::hash(&weights).as_bytes()), "{}", m.name);
+        }
     }
 
     #[test]
