@@ -50,6 +50,61 @@ fn words(n: usize) -> Vec<u8> {
     text
 }
 
+/// The start of the text sample, which `mix` takes for text.
+fn prose(n: usize) -> Vec<u8> {
+    let mut text = fs::read(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("corpora/sample.txt")).unwrap();
+    text.truncate(n);
+    text
+}
+
+/// Records of 12 bytes, which `mix` takes for such.
+fn records(count: u64) -> Vec<u8> {
+    let mut rng = SplitMix(12);
+    let mut bytes = Vec::new();
+    for i in 0..count {
+        bytes.extend(((1000 + 3 * i + rng.below(3)) as u32).to_le_bytes());
+        bytes.extend(((5 * rng.below(40)) as u16).to_le_bytes());
+        bytes.extend(((i * i / 7) as u16).to_le_bytes());
+        bytes.extend([rng.below(2) as u8, (i % 5) as u8, 0xEF, 0xBE]);
+    }
+    bytes
+}
+
+/// Instructions in no order, calls and jumps to few places among them, which `mix` takes for x86 code.
+fn instructions(n: usize) -> Vec<u8> {
+    // Opcodes and what follows them: nothing, a displacement of one byte, or a branch's of four.
+    let patterns: [(&[u8], u8); 12] = [
+        (&[0x55], 0),
+        (&[0x48, 0x89, 0xE5], 0),
+        (&[0x48, 0x8B, 0x45], 1),
+        (&[0x89, 0x45], 1),
+        (&[0x48, 0x83, 0xC4], 1),
+        (&[0x31, 0xC0], 0),
+        (&[0x85, 0xC0], 0),
+        (&[0xC3], 0),
+        (&[0xE8], 4),
+        (&[0x0F, 0x84], 4),
+        (&[0x48, 0x8D, 0x05], 4),
+        (&[0x74, 0x05], 0),
+    ];
+    let mut rng = SplitMix(86);
+    let mut code = Vec::new();
+    while code.len() < n {
+        let (opcode, follows) = patterns[rng.below(12) as usize];
+        code.extend_from_slice(opcode);
+        match follows {
+            1 => code.push(8 * rng.below(12) as u8),
+            4 => {
+                let target = 64 * rng.below(20) as u32;
+                code.extend(target.wrapping_sub(code.len() as u32 + 4).to_le_bytes());
+            }
+            _ => {}
+        }
+    }
+    code.truncate(n);
+    code
+}
+
 /// The frozen micro model and its name.
 fn micro() -> (Models, [u8; 32]) {
     let mut models = Models::new();
@@ -113,6 +168,9 @@ fn makers() -> Vec<(&'static str, Vec<u8>)> {
         ("lm-hash.nz", with(&words(12_000), lm(1 << 14))),
         ("lm-embedded.nz", with(&words(3000), lm(128).embed_model(true))),
         ("lm-sized.nz", sized(&words(1500))),
+        ("mix-text.nz", with(&prose(2000), only(Codec::Mix).level(5))),
+        ("mix-records.nz", with(&records(200), only(Codec::Mix).level(9))),
+        ("mix-code.nz", with(&instructions(3000), only(Codec::Mix).level(9))),
     ]
 }
 
