@@ -10,7 +10,7 @@ use std::sync::Arc;
 /// The zstd level for each of nzip's levels 1..=9.
 const ZSTD_LEVELS: [i32; 9] = [3, 9, 15, 19, 19, 19, 19, 19, 22];
 /// The `mix` level for each of nzip's levels 1..=9; 0 where `mix` is not tried.
-const MIX_LEVELS: [u32; 9] = [0, 0, 0, 0, 1, 2, 2, 3, 3];
+const MIX_LEVELS: [u32; 9] = [0, 0, 0, 0, 1, 2, 2, 2, 3];
 /// Blocks of `mix` for which the floor is always computed, in raw bytes.
 const SMALL: usize = 256 << 10;
 /// A quick zstd level, whose size says whether a slow one could win.

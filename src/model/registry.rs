@@ -42,14 +42,12 @@ pub struct ModelInfo {
 
 /// All built-in models, in the order of `formats/models.md`.
 pub const BUILT_IN: &[BuiltIn] = &[
-    BuiltIn {
-        id: 1,
-        name: "tiny",
-        hash: hash(b"1aae1f0f7f68791de79a73f366f659b85e5d2b284b4d9a8ad0c737b63b7bdeb9"),
-        packed: Some(include_bytes!("../../models/tiny.nz")),
-    },
+    BuiltIn { id: 1, name: "tiny", hash: TINY_LM, packed: Some(include_bytes!("../../models/tiny.nz")) },
     BuiltIn { id: 2, name: "base", hash: DEFAULT_LM, packed: Some(include_bytes!("../../models/base.nz")) },
 ];
+
+/// The small language model, which guides `mix` where speed counts: `tiny`.
+pub const TINY_LM: Hash = hash(b"1aae1f0f7f68791de79a73f366f659b85e5d2b284b4d9a8ad0c737b63b7bdeb9");
 
 /// The model that codec `lm` uses, and that guides `mix`, when none is asked for: `base`.
 pub const DEFAULT_LM: Hash = hash(b"0d4ac16551e1356fd330200250b746be26a03acf6c26471e0944ce64459c98ae");

@@ -11,7 +11,7 @@ use crate::format::header::Header;
 use crate::format::index::{Entry, Index};
 use crate::format::section::ModelSection;
 use crate::format::trailer::Trailer;
-use crate::model::registry::{DEFAULT_LM, Hash, built_in_id};
+use crate::model::registry::{DEFAULT_LM, Hash, TINY_LM, built_in_id};
 use std::io::{self, Write};
 
 /// Compresses what is written to it and writes one stream to `W`, never seeking.
@@ -256,16 +256,16 @@ fn plan(options: &Options) -> Result<Plan> {
         }),
         _ => None,
     };
-    let guided =
-        options.level >= GUIDED_LEVEL && matches!(only, None | Some(Codec::Mix)) && windowed.is_none();
     let asked = options.model.filter(|_| only == Some(Codec::Mix));
-    let guide =
-        asked.or(guided.then_some(DEFAULT_LM)).map(|hash| options.models.network(&hash)).transpose()?;
+    let guides = matches!(only, None | Some(Codec::Mix)) && windowed.is_none();
+    let by_level = GUIDES[usize::from(options.level) - 1].filter(|_| guides);
+    let guide = asked.or(by_level).map(|hash| options.models.network(&hash)).transpose()?;
     Ok(Plan { level: options.level, only, windowed, guide })
 }
 
-/// From this level on the language model guides `mix`.
-const GUIDED_LEVEL: u8 = 7;
+/// The language model that guides `mix` at each level of 1..=9.
+const GUIDES: [Option<Hash>; 9] =
+    [None, None, None, None, None, None, Some(TINY_LM), Some(DEFAULT_LM), Some(DEFAULT_LM)];
 
 /// The unit of work: it must not depend on threads or memory, since blocks end where it ends.
 fn chunk_len(options: &Options, plan: &Plan) -> usize {
