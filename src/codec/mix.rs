@@ -98,6 +98,9 @@ fn read_header(payload: &[u8]) -> Result<(Shape, &[u8])> {
         primed: usize::from(primed) << 12,
         guided: guided == 1,
     };
+    if shape.primed > 0 && shape.kind != Kind::Text {
+        return Err(Error::corrupt(format!("a primed mix block of {:?}", shape.kind)));
+    }
     if shape.guided && shape.kind != Kind::Text {
         return Err(Error::corrupt(format!("a guided mix block of {:?}", shape.kind)));
     }

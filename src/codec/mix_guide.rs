@@ -29,7 +29,7 @@ impl<'a> Ahead<'a> {
     /// The guess for byte `i`; called for every byte in order.
     pub fn at(&mut self, i: usize) -> &Sums {
         let pass = self.timeline.max_steps();
-        if i % pass == 0 {
+        if i.is_multiple_of(pass) {
             self.timeline.run(self.bytes, i, pass.min(self.bytes.len() - i));
         }
         copy(self.timeline.weight_sums(i % pass), &mut self.sums);
