@@ -169,6 +169,10 @@ fn makers() -> Vec<(&'static str, Vec<u8>)> {
         ("lm-embedded.nz", with(&words(3000), lm(128).embed_model(true))),
         ("lm-sized.nz", sized(&words(1500))),
         ("mix-text.nz", with(&prose(2000), only(Codec::Mix).level(5))),
+        ("mix-guided.nz", {
+            let (models, name) = micro();
+            with(&prose(600), only(Codec::Mix).level(5).models(models).model(name))
+        }),
         ("mix-records.nz", with(&records(200), only(Codec::Mix).level(9))),
         ("mix-code.nz", with(&instructions(3000), only(Codec::Mix).level(9))),
     ]
