@@ -6,35 +6,13 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 
+use crate::model::lm::seeded::SplitMix;
+
 /// A tail of this share of each file, at most `MAX_TAIL` bytes, is never trained on.
 const TAIL_SHARE: usize = 64;
 const MAX_TAIL: usize = 128 << 10;
 /// A stream reads this many bytes of one place before it jumps to another with a fresh state.
 const STRETCH: std::ops::Range<u64> = (2 << 10)..(14 << 10);
-
-/// SplitMix64 (Steele, Lea, Flood 2014): small, seedable, the same everywhere.
-#[derive(Debug, Clone)]
-pub struct Rng(pub u64);
-
-impl Rng {
-    pub fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
-    /// Uniform below `n` (the bias of the modulo is far below what training notices).
-    pub fn below(&mut self, n: u64) -> u64 {
-        self.next() % n
-    }
-
-    /// Standard normal by the sum of twelve uniforms.
-    pub fn normal(&mut self) -> f32 {
-        (0..12).map(|_| (self.next() >> 40) as f32 / (1u64 << 24) as f32).sum::<f32>() - 6.0
-    }
-}
 
 /// One training file in memory.
 struct Text {
@@ -97,9 +75,9 @@ impl Corpus {
             .collect()
     }
 
-    fn pick(&self, rng: &mut Rng) -> usize {
+    fn pick(&self, rng: &mut SplitMix) -> usize {
         let total: f64 = self.texts.iter().map(|t| t.weight).sum();
-        let mut x = (rng.next() >> 11) as f64 / (1u64 << 53) as f64 * total;
+        let mut x = (rng.next_u64() >> 11) as f64 / (1u64 << 53) as f64 * total;
         for (i, t) in self.texts.iter().enumerate() {
             x -= t.weight;
             if x < 0.0 {
@@ -144,7 +122,7 @@ struct Cursor {
 pub struct Sampler<'a> {
     corpus: &'a Corpus,
     cursors: Vec<Cursor>,
-    rng: Rng,
+    rng: SplitMix,
 }
 
 /// The next stretch of one lane.
@@ -159,7 +137,7 @@ pub struct Segment<'a> {
 
 impl<'a> Sampler<'a> {
     pub fn new(corpus: &'a Corpus, lanes: usize, seed: u64) -> Self {
-        Self { corpus, cursors: vec![Cursor::default(); lanes], rng: Rng(seed) }
+        Self { corpus, cursors: vec![Cursor::default(); lanes], rng: SplitMix(seed) }
     }
 
     /// The next `steps` bytes of every lane.
@@ -183,15 +161,15 @@ impl<'a> Sampler<'a> {
     }
 }
 
-fn jump(corpus: &Corpus, rng: &mut Rng, steps: usize) -> Cursor {
+fn jump(corpus: &Corpus, rng: &mut SplitMix, steps: usize) -> Cursor {
     loop {
         let text = corpus.pick(rng);
         let end_of_text = corpus.texts[text].train_end;
         if end_of_text <= steps {
             continue;
         }
-        let start = rng.below((end_of_text - steps) as u64) as usize;
-        let length = STRETCH.start + rng.below(STRETCH.end - STRETCH.start);
+        let start = (rng.next_u64() % (end_of_text - steps) as u64) as usize;
+        let length = STRETCH.start + rng.next_u64() % (STRETCH.end - STRETCH.start);
         return Cursor { text, next: start, start, end: end_of_text.min(start + length as usize) };
     }
 }

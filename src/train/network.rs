@@ -6,9 +6,10 @@ use anyhow::Result;
 use candle_core::{Device, Tensor, Var};
 use rayon::prelude::*;
 
-use super::corpus::{Rng, Segment};
+use super::corpus::Segment;
 use super::ops::{CrossEntropy, Recurrence, ReluSquared, RmsNorm, States, StraightThrough};
 use super::quantize::{self, RowScheme, TABLE_LIMIT, TABLE_SCALE};
+use crate::model::lm::seeded::SplitMix;
 use crate::model::lm::weights::{Config, Layer, Weights};
 
 /// One layer's parameters.
@@ -46,10 +47,10 @@ impl Network {
     /// Fresh parameters: normal with variance 1/inputs; tables of order 3 and more start at zero, so that rows never
     /// met cost nothing to store.
     pub fn new(config: Config, seed: u64) -> Result<Self> {
-        let mut rng = Rng(seed);
+        let mut rng = SplitMix(seed);
         let mut matrix = |rows: usize, cols: usize, gain: f32| -> Result<Var> {
             let std = gain / (cols as f32).sqrt();
-            let data: Vec<f32> = (0..rows * cols).map(|_| rng.normal() * std).collect();
+            let data: Vec<f32> = (0..rows * cols).map(|_| normal(&mut rng) * std).collect();
             Ok(Var::from_vec(data, (rows, cols), &Device::Cpu)?)
         };
         let (d, h, m) = (config.width, config.state, config.hidden);
@@ -70,7 +71,7 @@ impl Network {
             .iter()
             .map(|t| {
                 let entries = config.table_width << t.log2_rows;
-                (0..entries).map(|_| if t.order <= 2 { rng.normal() * 0.25 } else { 0.0 }).collect()
+                (0..entries).map(|_| if t.order <= 2 { normal(&mut rng) * 0.25 } else { 0.0 }).collect()
             })
             .collect();
         let head_bias = Var::from_vec(vec![0f32; 256], 256, &Device::Cpu)?;
@@ -197,6 +198,11 @@ impl Network {
         let targets: Vec<u8> = segments.iter().flat_map(|s| s.bytes.iter().copied()).collect();
         Ok(logits.apply_op2(self.head_bias.as_tensor(), CrossEntropy::new(Arc::new(targets)))?)
     }
+}
+
+/// Standard normal by the sum of twelve uniforms.
+fn normal(rng: &mut SplitMix) -> f32 {
+    (0..12).map(|_| (rng.next_u64() >> 40) as f32 / (1u64 << 24) as f32).sum::<f32>() - 6.0
 }
 
 /// Update gates start at time scales spread from about 2 to 500 bytes.
