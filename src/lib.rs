@@ -9,6 +9,7 @@ mod codec;
 mod coder;
 mod error;
 mod format;
+pub mod llm;
 mod model;
 mod stream;
 pub mod tensor;
@@ -26,9 +27,9 @@ pub use stream::{
 #[doc(hidden)]
 pub mod internal {
     pub mod codec {
-        pub use crate::codec::{lm, mix, window};
+        pub use crate::codec::{llm, lm, mix, window};
     }
     pub mod model {
-        pub use crate::model::lm;
+        pub use crate::model::{llm, lm};
     }
 }

@@ -7,6 +7,7 @@ mod console;
 mod decompress;
 mod files;
 mod generate;
+mod import;
 mod inspect;
 mod level;
 mod list;

@@ -24,6 +24,8 @@ enum Action {
         /// Name, hash (or its start) or file
         model: String,
     },
+    /// Convert a language model of the Llama family and put it into the model folder
+    Import(super::import::ImportArguments),
     /// Write a model's weights to a file that --model and the model folder take
     Export {
         /// Name, hash (or its start) or file
@@ -46,6 +48,7 @@ impl ModelArguments {
         match self.action {
             Action::List => print(&list(&Models::new())),
             Action::Show { model } => print(&show(&model)?),
+            Action::Import(a) => a.run(),
             Action::Export { model, output, raw, force } => export(&model, output, raw, force),
         }
     }
@@ -122,6 +125,9 @@ pub fn resolve(models: &mut Models, model: &str) -> anyhow::Result<[u8; 32]> {
     }
     if Path::new(model).is_file() {
         return Ok(models.add_file(model)?);
+    }
+    if let Some(hash) = models.named(model) {
+        return Ok(hash);
     }
     let digits = model.to_ascii_lowercase();
     let mut fits: Vec<_> = list.iter().map(|m| m.hash).filter(|h| hex(h).starts_with(&digits)).collect();

@@ -97,6 +97,7 @@ impl Plan {
     pub fn encode(&self, chunks: &[&[u8]]) -> Result<Vec<Vec<EncodedBlock>>> {
         match (&self.windowed, self.only) {
             (Some(w), Some(_)) => w.encode(chunks),
+            (Some(w), None) if w.codec == Codec::Llm => chunks.iter().map(|c| self.split(w, c)).collect(),
             (Some(w), None) => {
                 let windowed = w.encode(chunks)?;
                 let work = chunks.par_iter().zip(windowed);
@@ -110,6 +111,30 @@ impl Plan {
                 chunks.par_iter().map(|c| Ok(vec![smallest(c, self.level, self.guide.as_deref())?])).collect()
             }
         }
+    }
+
+    /// The smaller of one plain block, and a slow windowed codec for what looks like text, with plain blocks
+    /// for the rest and wherever those pay.
+    fn split(&self, w: &Windowed, raw: &[u8]) -> Result<Vec<EncodedBlock>> {
+        let smallest = |raw: &[u8]| smallest(raw, self.level, self.guide.as_deref());
+        let whole = smallest(raw)?;
+        let runs = text_runs(raw);
+        let texts: Vec<&[u8]> = runs.iter().filter(|r| r.1).flat_map(|r| raw[r.0.clone()].chunks(w.block)).collect();
+        let mut coded = w.encode_pieces(&texts)?.into_iter();
+        let mut parts = Vec::new();
+        for (run, is_text) in runs {
+            let run = &raw[run];
+            if !is_text {
+                parts.push(smallest(run)?);
+                continue;
+            }
+            for (piece, block) in run.chunks(w.block).zip(coded.by_ref()) {
+                let plain = smallest(piece)?;
+                parts.push(if block.cost() < plain.cost() { block } else { plain });
+            }
+        }
+        let whole = vec![whole];
+        Ok(if total(&parts) < total(&whole) { parts } else { whole })
     }
 
     /// The smaller of one plain block, and windowed blocks with plain runs where those pay.
@@ -132,22 +157,53 @@ impl Plan {
         if !run.is_empty() {
             parts.push(plain(&raw[run], self.level)?);
         }
-        // What a block costs on top: its header, its place in the index.
-        let total = |blocks: &[EncodedBlock]| blocks.iter().map(|b| b.cost() + 24).sum::<usize>();
         let whole = vec![whole];
         Ok(if total(&parts) < total(&whole) { parts } else { whole })
     }
 }
 
+/// Bytes of blocks, with what a block costs on top: its header, its place in the index.
+fn total(blocks: &[EncodedBlock]) -> usize {
+    blocks.iter().map(|b| b.cost() + 24).sum()
+}
+
+/// Bytes that are looked at together to tell text from other data.
+const GLANCE: usize = 16 << 10;
+
+/// Runs of text and of other data.
+fn text_runs(raw: &[u8]) -> Vec<(std::ops::Range<usize>, bool)> {
+    let mut runs: Vec<(std::ops::Range<usize>, bool)> = Vec::new();
+    for (i, piece) in raw.chunks(GLANCE).enumerate() {
+        let (start, is_text) = (i * GLANCE, looks_like_text(piece));
+        match runs.last_mut() {
+            Some((run, kind)) if *kind == is_text => run.end = start + piece.len(),
+            _ => runs.push((start..start + piece.len(), is_text)),
+        }
+    }
+    runs
+}
+
+/// Whether at most one byte in sixteen is a control character or no UTF-8.
+fn looks_like_text(piece: &[u8]) -> bool {
+    let control = |b: &u8| matches!(b, 0..=8 | 11 | 12 | 14..=31 | 127);
+    let odd = |c: std::str::Utf8Chunk<'_>| c.valid().bytes().filter(|b| control(b)).count() + c.invalid().len();
+    piece.utf8_chunks().map(odd).sum::<usize>() * 16 <= piece.len()
+}
+
 impl Windowed {
-    fn encode(&self, chunks: &[&[u8]]) -> Result<Vec<Vec<EncodedBlock>>> {
-        let pieces: Vec<&[u8]> = chunks.iter().flat_map(|c| c.chunks(self.block)).collect();
-        let coded = self.coder.encode_blocks(&pieces, self.limits)?;
-        let mut blocks = pieces.iter().zip(coded).map(|(raw, windows)| {
+    fn encode_pieces(&self, pieces: &[&[u8]]) -> Result<Vec<EncodedBlock>> {
+        let coded = self.coder.encode_blocks(pieces, self.limits)?;
+        let blocks = pieces.iter().zip(coded).map(|(raw, windows)| {
             let (units, payload) = assemble(raw, windows, self.limits);
             let (codec, model) = (self.codec, Some(self.model));
             EncodedBlock { codec, raw_len: raw.len() as u32, model, units, payload }
         });
+        Ok(blocks.collect())
+    }
+
+    fn encode(&self, chunks: &[&[u8]]) -> Result<Vec<Vec<EncodedBlock>>> {
+        let pieces: Vec<&[u8]> = chunks.iter().flat_map(|c| c.chunks(self.block)).collect();
+        let mut blocks = self.encode_pieces(&pieces)?.into_iter();
         Ok(chunks.iter().map(|c| blocks.by_ref().take(c.len().div_ceil(self.block)).collect()).collect())
     }
 }

@@ -3,6 +3,7 @@
 pub mod choose;
 pub mod decode;
 mod filter;
+pub mod llm;
 pub mod lm;
 pub mod mix;
 mod mix_guide;
@@ -41,7 +42,7 @@ impl Codec {
         [Codec::Store, Codec::Zstd, Codec::Lm, Codec::Mix, Codec::Circuit, Codec::Llm, Codec::Tensor];
 
     /// The codecs that this release reads and writes.
-    pub const AVAILABLE: &'static [Codec] = &[Codec::Store, Codec::Zstd, Codec::Lm, Codec::Mix];
+    pub const AVAILABLE: &'static [Codec] = &[Codec::Store, Codec::Zstd, Codec::Lm, Codec::Mix, Codec::Llm];
 
     /// The id in a block header.
     pub fn id(self) -> u8 {

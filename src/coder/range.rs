@@ -57,6 +57,43 @@ impl DecoderModel<PRECISION> for Binary {
     }
 }
 
+/// Parts of a symbol's probability are parts of `1 << PART_PRECISION`.
+pub const PART_PRECISION: usize = 24;
+
+/// A symbol that owns the parts from `start` on, `width` of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Part {
+    pub symbol: u32,
+    pub start: u32,
+    pub width: NonZeroU32,
+}
+
+impl EntropyModel<PART_PRECISION> for Part {
+    type Symbol = u32;
+    type Probability = u32;
+}
+
+impl EncoderModel<PART_PRECISION> for Part {
+    fn left_cumulative_and_probability(&self, _: impl Borrow<u32>) -> Option<(u32, NonZeroU32)> {
+        Some((self.start, self.width))
+    }
+}
+
+/// Finds the symbol that owns a part.
+struct Owner<F>(F);
+
+impl<F> EntropyModel<PART_PRECISION> for Owner<F> {
+    type Symbol = u32;
+    type Probability = u32;
+}
+
+impl<F: Fn(u32) -> Part> DecoderModel<PART_PRECISION> for Owner<F> {
+    fn quantile_function(&self, quantile: u32) -> (u32, u32, NonZeroU32) {
+        let part = (self.0)(quantile);
+        (part.symbol, part.start, part.width)
+    }
+}
+
 /// Writes binary decisions into one payload.
 #[derive(Debug, Default, Clone)]
 pub struct BitEncoder(RangeEncoder<u32, u64>);
@@ -76,6 +113,12 @@ impl BitEncoder {
         self.0
             .encode_symbol(bit, Binary::new(one))
             .expect("a binary symbol with nonzero probability, into memory");
+    }
+
+    /// Appends a symbol of a larger alphabet; its parts must lie within 2^24.
+    pub fn encode_part(&mut self, part: Part) {
+        debug_assert!(u64::from(part.start) + u64::from(part.width.get()) <= 1 << PART_PRECISION);
+        self.0.encode_symbol(part.symbol, part).expect("a symbol with nonzero probability, into memory");
     }
 
     /// Upper bound on the length in bytes of [`BitEncoder::payload`], in constant time.
@@ -177,6 +220,16 @@ impl<'a> BitDecoder<'a> {
     pub fn decode(&mut self, one: u32) -> Result<bool> {
         self.0
             .decode_symbol(Binary::new(one))
+            .map_err(|_| Error::corrupt("range coder: the payload is not one that an encoder writes"))
+    }
+
+    /// The next symbol of a larger alphabet; `owner` names the one that owns a part below 2^24.
+    ///
+    /// # Errors
+    /// See [`BitDecoder::decode`].
+    pub fn decode_part(&mut self, owner: impl Fn(u32) -> Part) -> Result<u32> {
+        self.0
+            .decode_symbol(Owner(owner))
             .map_err(|_| Error::corrupt("range coder: the payload is not one that an encoder writes"))
     }
 }

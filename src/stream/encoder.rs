@@ -244,7 +244,14 @@ fn plan(options: &Options) -> Result<Plan> {
         CodecChoice::Auto => None,
         CodecChoice::Only(codec) => Some(codec),
     };
-    let codec = only.unwrap_or(Codec::Lm);
+    let codec = match (only, &options.model) {
+        (Some(codec), _) => codec,
+        (None, Some(model)) => options.models.codec(model)?,
+        (None, None) => Codec::Lm,
+    };
+    if codec == Codec::Llm && options.model.is_none() {
+        return Err(Error::bad_argument("codec llm: a model is needed (--model)"));
+    }
     let default = (only == Some(Codec::Lm)).then_some(DEFAULT_LM);
     let windowed = match options.model.or(default) {
         Some(model) if matches!(codec, Codec::Lm | Codec::Circuit | Codec::Llm) => Some(Windowed {

@@ -6,6 +6,7 @@ use crate::error::{Error, Result};
 use crate::format::consts::{FIRST_STREAM_MODEL, MAX_MODELS};
 use crate::format::section::ModelSection;
 use crate::model::lm::{Model, weights::Weights};
+use crate::model::llm;
 use crate::model::registry::{self, Hash, ModelInfo, Registry};
 use std::collections::HashMap;
 use std::path::Path;
@@ -61,6 +62,11 @@ impl Models {
         self.registry.find(hash)
     }
 
+    /// The user's model folders, the first one first.
+    pub fn folders() -> Vec<std::path::PathBuf> {
+        registry::user_folders()
+    }
+
     /// The built-in models, and those in the user's model folders.
     pub fn list(&self) -> Vec<ModelInfo> {
         self.registry.list()
@@ -71,10 +77,33 @@ impl Models {
         if let Some(coder) = self.lock().get(&key) {
             return Ok(coder.clone());
         }
-        if codec != Codec::Lm {
-            return Err(newer(&format!("codec {}", codec.name())));
+        match codec {
+            Codec::Lm => Ok(self.network(hash)?),
+            Codec::Llm => self.imported(hash),
+            _ => Err(newer(&format!("codec {}", codec.name()))),
         }
-        Ok(self.network(hash)?)
+    }
+
+    /// The windowed codec that the model with this hash is for.
+    pub(super) fn codec(&self, hash: &Hash) -> Result<Codec> {
+        if self.lock().contains_key(&(Codec::Llm.id(), *hash)) {
+            return Ok(Codec::Llm);
+        }
+        let imported = self.registry.find(hash)?.starts_with(&llm::MAGIC);
+        Ok(if imported { Codec::Llm } else { Codec::Lm })
+    }
+
+    fn imported(&self, hash: &Hash) -> Result<Arc<dyn WindowCoder>> {
+        let weights = self.registry.find(hash)?;
+        let network = llm::Weights::from_bytes(&weights).and_then(llm::Model::new);
+        let network = Arc::new(network.map_err(|e| e.within(format!("model {}", registry::hex(hash))))?);
+        self.lock().insert((Codec::Llm.id(), *hash), network.clone());
+        Ok(network)
+    }
+
+    /// The hash of the model that was given this name in a model folder.
+    pub fn named(&self, name: &str) -> Option<[u8; 32]> {
+        self.registry.named(name)
     }
 
     /// The language model with this hash, ready to run.

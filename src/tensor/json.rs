@@ -90,6 +90,35 @@ impl<'a> Json<'a> {
         Ok(value)
     }
 
+    /// A number of any kind, rounded to the nearest double.
+    pub fn number(&mut self) -> Result<f64> {
+        self.space();
+        let part = |b: &&u8| b.is_ascii_digit() || matches!(b, b'+' | b'-' | b'.' | b'e' | b'E');
+        let len = self.bytes[self.at..].iter().take_while(part).count();
+        let text = std::str::from_utf8(&self.bytes[self.at..self.at + len]).unwrap_or("");
+        let value = text.parse().ok().filter(|v: &f64| v.is_finite());
+        let value = value.ok_or_else(|| self.bad("a number"))?;
+        self.at += len;
+        Ok(value)
+    }
+
+    /// `true` or `false`.
+    pub fn boolean(&mut self) -> Result<bool> {
+        self.space();
+        for (text, value) in [(&b"true"[..], true), (b"false", false)] {
+            if self.bytes[self.at..].starts_with(text) {
+                self.at += text.len();
+                return Ok(value);
+            }
+        }
+        Err(self.bad("true or false"))
+    }
+
+    /// The first byte of the value that comes next.
+    pub fn next_is(&mut self, byte: u8) -> bool {
+        self.peek() == Some(byte)
+    }
+
     /// A string without its escapes.
     pub fn string(&mut self) -> Result<String> {
         self.token(b'"')?;

@@ -8,7 +8,7 @@
 pub mod dtype;
 pub mod ggml;
 pub mod gguf;
-mod json;
+pub(crate) mod json;
 mod layout;
 pub mod npy;
 pub mod npz;

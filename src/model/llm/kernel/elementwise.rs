@@ -1,0 +1,206 @@
+//! The steps between products, one column at a time. Written once and compiled twice: for any machine, and for
+//! 256-bit vectors. Names of quantities and formats ("Qn") are those of `formats/llm.md`.
+
+use super::Kernel;
+use crate::model::llm::tables::EXP2;
+
+/// Limit of what norms, attention and the feed-forward part hand on, before it is narrowed.
+const WIDE: i64 = 1 << 30;
+/// Limit of the residual stream, Q12.
+pub const RESIDUAL: i32 = 1 << 27;
+
+/// Declares functions whose body is compiled for each kernel.
+macro_rules! kernels {
+    ($($(#[$doc:meta])* pub fn $name:ident($($arg:ident: $type:ty),* $(,)?) $(-> $ret:ty)? $body:block)*) => {
+        mod plain {
+            use super::*;
+            $(#[inline(always)]
+            pub fn $name($($arg: $type),*) $(-> $ret)? $body)*
+        }
+        #[cfg(target_arch = "x86_64")]
+        mod avx2 {
+            use super::*;
+            $(#[target_feature(enable = "avx2")]
+            pub fn $name($($arg: $type),*) $(-> $ret)? { plain::$name($($arg),*) })*
+        }
+        $($(#[$doc])*
+        pub fn $name(kernel: Kernel, $($arg: $type),*) $(-> $ret)? {
+            match kernel {
+                #[cfg(target_arch = "x86_64")]
+                // SAFETY: the kernel is checked when a model is made.
+                Kernel::Avx2 => unsafe { avx2::$name($($arg),*) },
+                _ => plain::$name($($arg),*),
+            }
+        })*
+    };
+}
+
+/// Bits that a number needs.
+#[inline(always)]
+fn bit_length(v: u64) -> u32 {
+    64 - v.leading_zeros()
+}
+
+/// Half of 2^shift, for rounding.
+#[inline(always)]
+fn half(shift: u32) -> i64 {
+    (1i64 << shift) >> 1
+}
+
+#[inline(always)]
+fn largest(values: &[i32]) -> u32 {
+    values.iter().fold(0, |m, v| m.max(v.unsigned_abs()))
+}
+
+kernels! {
+    /// Sums in place of a product to its results: times the row's multiplier, by 2^-shift, within 32 bits.
+    pub fn rescale(sums: &mut [i32], multipliers: &[u32], shift: u32) {
+        let round = half(shift);
+        for (sum, &m) in sums.iter_mut().zip(multipliers) {
+            let value = (i64::from(*sum) * i64::from(m as i32) + round) >> shift;
+            *sum = value.clamp(-i64::from(i32::MAX), i32::MAX.into()) as i32;
+        }
+    }
+
+    /// Adds a product to the residual stream.
+    pub fn add(x: &mut [i32], product: &[i32]) {
+        for (x, &p) in x.iter_mut().zip(product) {
+            *x = x.saturating_add(p).clamp(-RESIDUAL, RESIDUAL);
+        }
+    }
+
+    /// Norm of a column (Q12) times gains (Q20), Q16.
+    pub fn norm(x: &[i32], gains: &[i32], epsilon: u32, out: &mut [i32]) {
+        let sum: u64 = x.iter().map(|&v| (i64::from(v) * i64::from(v)) as u64 >> 4).sum();
+        let width = x.len() as u64;
+        let mean = (sum / width << 12) + (sum % width << 12) / width + u64::from(epsilon);
+        let root = mean.isqrt().max(1);
+        let length = bit_length(root);
+        let t = ((1u64 << (length + 29)) / root) as i64;
+        let shift = length + 9;
+        let round = half(shift);
+        for ((out, &x), &g) in out.iter_mut().zip(x).zip(gains) {
+            let y = (i64::from(x) * t + round) >> shift;
+            *out = ((y * i64::from(g) + (1 << 19)) >> 20).clamp(-WIDE, WIDE) as i32;
+        }
+    }
+
+    /// Narrows a column to `bits` bits and a sign; returns by how many bits it was shifted.
+    pub fn narrow(values: &[i32], bits: u32, out: &mut [i16]) -> u32 {
+        let shift = bit_length(largest(values).into()).saturating_sub(bits);
+        let (round, most) = (half(shift), (1i64 << bits) - 1);
+        for (out, &v) in out.iter_mut().zip(values) {
+            *out = ((i64::from(v) + round) >> shift).clamp(-most, most) as i16;
+        }
+        shift
+    }
+
+    /// Turns pairs of a head by the angles of a position, then limits the results.
+    pub fn rotate(head: &mut [i32], angles: &[[i16; 2]], limit: i32) {
+        for (pair, angle) in head.as_chunks_mut::<2>().0.iter_mut().zip(angles) {
+            let (a, b) = (i64::from(pair[0]), i64::from(pair[1]));
+            let (c, s) = (i64::from(angle[0]), i64::from(angle[1]));
+            let limit = i64::from(limit);
+            pair[0] = ((a * c - b * s + (1 << 13)) >> 14).clamp(-limit, limit) as i32;
+            pair[1] = ((a * s + b * c + (1 << 13)) >> 14).clamp(-limit, limit) as i32;
+        }
+    }
+
+    /// A key or value as int8 and the largest magnitude, which 127 stands for.
+    pub fn narrow_cached(values: &[i32], out: &mut [i8]) -> i32 {
+        let most = largest(values);
+        let t = ((127u64 << 24) / u64::from(most.max(1))) as i64;
+        for (out, &v) in out.iter_mut().zip(values) {
+            *out = ((i64::from(v) * t + (1 << 23)) >> 24) as i8;
+        }
+        most as i32
+    }
+
+    /// Q8 octaves of attention in place of the products with keys; returns the largest.
+    pub fn scores(sums: &mut [i32], scales: &[i32], shift: u32) -> i32 {
+        let (round, mut most) = (half(shift), i32::MIN);
+        for (sum, &scale) in sums.iter_mut().zip(scales) {
+            *sum = ((i64::from(*sum) * i64::from(scale) + round) >> shift) as i32;
+            most = most.max(*sum);
+        }
+        most
+    }
+
+    /// Powers of two (Q22) in place of Q8 octaves, the largest of which is `most`; returns their sum.
+    pub fn powers(values: &mut [i32], most: i32) -> u64 {
+        let mut total = 0;
+        for v in values.iter_mut() {
+            let below = (most.wrapping_sub(*v) as u32).min(8191);
+            let power = EXP2[(below & 255) as usize] >> (below >> 8);
+            *v = power;
+            total += u64::from(power as u32);
+        }
+        total
+    }
+
+    /// Weights of values: powers times the values' scales, narrowed to 15 bits each and 24 in total; returns
+    /// by how many bits they were shifted.
+    pub fn value_weights(powers: &[i32], scales: &[i32], out: &mut [i16]) -> u32 {
+        let weight = |(&p, &s): (&i32, &i32)| u64::from(p as u32) * u64::from(s as u32);
+        let (mut most, mut total) = (0u64, 0u64);
+        for w in powers.iter().zip(scales).map(weight) {
+            most = most.max(w);
+            total += w;
+        }
+        let shift = bit_length(most).saturating_sub(15).max(bit_length(total).saturating_sub(24));
+        let round = half(shift) as u64;
+        for (out, pair) in out.iter_mut().zip(powers.iter().zip(scales)) {
+            *out = ((weight(pair) + round) >> shift).min(32767) as i16;
+        }
+        shift
+    }
+
+    /// Sums over weighted values by the sum of the powers, Q12.
+    pub fn divide(sums: &[i32], total: u64, weights_shift: u32, out: &mut [i32]) {
+        let divisor = 127 * total;
+        let length = bit_length(divisor);
+        let t = ((1u64 << (length + 20)) / divisor) as i64;
+        let shift = length + 20 - weights_shift;
+        let round = half(shift);
+        for (out, &sum) in out.iter_mut().zip(sums) {
+            *out = ((i64::from(sum) * t + round) >> shift).clamp(-WIDE, WIDE) as i32;
+        }
+    }
+
+    /// Gate and input of the feed-forward part (Q12), Q14.
+    pub fn gate(gate: &[i32], up: &[i32], sigmoid: &[i32], out: &mut [i32]) {
+        let sigmoid: &[i32; 1 << 16] = sigmoid.try_into().expect("the table has this length");
+        for ((out, &g), &u) in out.iter_mut().zip(gate).zip(up) {
+            let s = sigmoid[((g >> 1).clamp(-32768, 32767) + 32768) as usize];
+            let t = (i64::from(g) * i64::from(s) + (1 << 19)) >> 20;
+            *out = ((t * i64::from(u) + (1 << 9)) >> 10).clamp(-WIDE, WIDE) as i32;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn extremes_stay_in_range() {
+        for kernel in [Kernel::Scalar, Kernel::best()] {
+            for x in [[0; 6], [RESIDUAL; 6], [1, -1, 0, 0, 0, 0], [-RESIDUAL, 0, 0, 0, 0, 7]] {
+                let mut out = [0; 6];
+                norm(kernel, &x, &[i32::MAX; 6], 0, &mut out);
+                let mut narrow16 = [0; 6];
+                let shift = narrow(kernel, &out, 8, &mut narrow16);
+                assert!(shift <= 23 && narrow16.iter().all(|v| v.abs() <= 255));
+                let mut bytes = [0; 6];
+                let most = narrow_cached(kernel, &x, &mut bytes);
+                assert_eq!(most as u32, largest(&x));
+                assert!(most == 0 || bytes.iter().any(|b| b.abs() == 127));
+            }
+            let mut sums = [i32::MAX, i32::MIN + 1, 0];
+            rescale(kernel, &mut sums, &[(1 << 24) - 1; 3], 8);
+            assert_eq!(sums, [i32::MAX, -i32::MAX, 0]);
+            let mut values = [5, i32::MIN + 1, i32::MAX];
+            assert_eq!(powers(kernel, &mut values, i32::MAX), 1 << 22);
+        }
+    }
+}

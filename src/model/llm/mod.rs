@@ -1,0 +1,19 @@
+//! Imported language models of the Llama family in integers. Specified in `formats/llm.md`.
+
+mod adaptive;
+
+pub mod import;
+mod kernel;
+
+mod step;
+mod symbols;
+mod tables;
+mod tokens;
+pub mod weights;
+
+pub use adaptive::{Adaptive, Encode};
+pub use kernel::Kernel;
+pub use step::{Column, MAX_COLUMNS, Model, Session, powers};
+pub use symbols::{Distribution, Symbol};
+pub use tokens::{Cut, MAX_TOKEN, Merge, Tokenizer};
+pub use weights::{Layer, MAGIC, Matrix, Scale, Shape, Weights};

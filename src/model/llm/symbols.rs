@@ -1,0 +1,168 @@
+//! From the powers of a vocabulary to coded symbols, in two levels: a block of tokens, then a token in it.
+
+use crate::coder::range::{BitDecoder, BitEncoder, PART_PRECISION, Part};
+use crate::error::Result;
+use std::num::NonZeroU32;
+
+/// Tokens of a block of the vocabulary.
+const BLOCK: usize = 256;
+/// A symbol: a token, or V + b for an escaped byte b.
+pub type Symbol = u32;
+
+/// Weights of a vocabulary: Q22 powers, of which the largest is 2^22 or was ruled out.
+#[derive(Debug)]
+pub struct Distribution<'a> {
+    weights: &'a mut [i32],
+    blocks: &'a mut Vec<u64>,
+    total: u64,
+}
+
+impl<'a> Distribution<'a> {
+    /// Adds the weights up; `blocks` is room for that.
+    pub fn new(weights: &'a mut [i32], blocks: &'a mut Vec<u64>) -> Self {
+        blocks.clear();
+        blocks.extend(weights.chunks(BLOCK).map(|b| b.iter().map(|&w| w as u64).sum::<u64>()));
+        let total = blocks.iter().sum();
+        Self { weights, blocks, total }
+    }
+
+    /// V.
+    pub fn vocab(&self) -> u32 {
+        self.weights.len() as u32
+    }
+
+    /// All weights together.
+    pub fn total(&self) -> u64 {
+        self.total
+    }
+
+    /// A token's weight.
+    pub fn weight(&self, token: Symbol) -> i32 {
+        self.weights[token as usize]
+    }
+
+    /// Changes a token's weight.
+    pub fn set(&mut self, token: Symbol, weight: i32) {
+        let old = std::mem::replace(&mut self.weights[token as usize], weight);
+        for sum in [&mut self.blocks[token as usize / BLOCK], &mut self.total] {
+            *sum = *sum - old as u64 + weight as u64;
+        }
+    }
+
+    /// Codes a symbol; an escape weighs `escape`.
+    pub fn encode(&self, symbol: Symbol, escape: u64, coder: &mut BitEncoder) {
+        let vocab = self.vocab();
+        if symbol >= vocab {
+            coder.encode_part(self.block_part(self.blocks.len(), escape));
+            coder.encode_part(byte_part((symbol - vocab) << 16));
+            return;
+        }
+        let block = symbol as usize / BLOCK;
+        coder.encode_part(self.block_part(block, escape));
+        coder.encode_part(self.token_part(block, symbol as usize % BLOCK));
+    }
+
+    /// Decodes a symbol.
+    ///
+    /// # Errors
+    /// Those of the coder.
+    pub fn decode(&self, escape: u64, coder: &mut BitDecoder<'_>) -> Result<Symbol> {
+        let block = coder.decode_part(|q| search(self.blocks.len() + 1, q, self.block_sums(escape)))? as usize;
+        if block == self.blocks.len() {
+            return Ok(self.vocab() + coder.decode_part(byte_part)?);
+        }
+        let count = self.block(block).len();
+        let token = coder.decode_part(|q| search(count, q, self.token_sums(block)))?;
+        Ok((block * BLOCK) as u32 + token)
+    }
+
+    fn block(&self, block: usize) -> &[i32] {
+        &self.weights[block * BLOCK..self.weights.len().min((block + 1) * BLOCK)]
+    }
+
+    fn block_sums(&self, escape: u64) -> (u64, impl Iterator<Item = u64>) {
+        (self.total + escape, self.blocks.iter().copied().chain([escape]))
+    }
+
+    fn token_sums(&self, block: usize) -> (u64, impl Iterator<Item = u64>) {
+        let tokens = self.block(block);
+        let total = 16 * self.blocks[block] + tokens.len() as u64;
+        (total, tokens.iter().map(|&w| 16 * w as u64 + 1))
+    }
+
+    fn block_part(&self, block: usize, escape: u64) -> Part {
+        part_of(self.blocks.len() + 1, block, self.block_sums(escape))
+    }
+
+    fn token_part(&self, block: usize, token: usize) -> Part {
+        part_of(self.block(block).len(), token, self.token_sums(block))
+    }
+}
+
+fn width(parts: u64) -> NonZeroU32 {
+    NonZeroU32::new(parts as u32).expect("every symbol owns a part")
+}
+
+/// A uniform byte.
+fn byte_part(quantile: u32) -> Part {
+    Part { symbol: quantile >> 16, start: quantile >> 16 << 16, width: width(1 << 16) }
+}
+
+/// First part of symbol i of n, where those before it weigh `below` of `total`.
+fn first_part(n: usize, i: usize, below: u64, total: u64) -> u64 {
+    // At most 2^40 times less than 2^24.
+    below * ((1 << PART_PRECISION) - n as u64) / total + i as u64
+}
+
+fn part_of(n: usize, wanted: usize, (total, mut weights): (u64, impl Iterator<Item = u64>)) -> Part {
+    let below: u64 = weights.by_ref().take(wanted).sum();
+    let start = first_part(n, wanted, below, total);
+    let end = first_part(n, wanted + 1, below + weights.next().unwrap_or(0), total);
+    Part { symbol: wanted as u32, start: start as u32, width: width(end - start) }
+}
+
+/// The symbol of n that owns a part.
+fn search(n: usize, quantile: u32, (total, weights): (u64, impl Iterator<Item = u64>)) -> Part {
+    let (mut below, mut start) = (0, 0);
+    for (i, w) in weights.enumerate() {
+        below += w;
+        let end = first_part(n, i + 1, below, total);
+        if u64::from(quantile) < end {
+            return Part { symbol: i as u32, start: start as u32, width: width(end - start) };
+        }
+        start = end;
+    }
+    unreachable!("the last symbol's parts end at 2^24")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn symbols_round_trip_with_any_weights() {
+        for vocab in [1usize, 3, 256, 257, 1000] {
+            for kind in 0..3 {
+                let mut weights: Vec<i32> =
+                    (0..vocab).map(|i| [0, 1 << 22, (i as i32 * 7919) % (1 << 22)][kind]).collect();
+                let mut blocks = Vec::new();
+                let mut d = Distribution::new(&mut weights, &mut blocks);
+                d.set(0, 5);
+                let symbols: Vec<u32> = (0..vocab as u32 + 256).step_by(17).collect();
+                let mut encoder = BitEncoder::default();
+                symbols.iter().for_each(|&s| d.encode(s, 1, &mut encoder));
+                let payload = encoder.payload();
+                let mut decoder = BitDecoder::new(&payload);
+                for &s in &symbols {
+                    assert_eq!(d.decode(1, &mut decoder).unwrap(), s);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_largest_totals_fit() {
+        let total = 1u64 << 40;
+        assert_eq!(first_part(513, 513, total, total), 1 << 24);
+    }
+}
