@@ -208,8 +208,9 @@ fn decode_lanes<'a, 'b>(
         let payload = job.payload;
         Some(Lane { raw: &mut *job.raw, done: 0, coder: BitDecoder::new(payload), adaptive: Adaptive::default() })
     };
-    let mut session = Session::new(model, count, tokens)?;
     let mut lanes: Vec<Lane<'_, '_>> = (0..count).map_while(|_| next()).collect();
+    // Exactly as many windows as lanes: where one is removed, the last takes its place in both.
+    let mut session = Session::new(model, lanes.len(), tokens)?;
     let start = model.shape().start;
     let mut columns: Vec<Column> = (0..lanes.len()).map(|lane| Column { lane, token: start }).collect();
     let mut blocks = Vec::new();
