@@ -7,7 +7,7 @@
 
 use nzip::internal::codec::llm::{decode_windows, encode_blocks};
 use nzip::internal::codec::window::{WindowJob, WindowLimits};
-use nzip::internal::model::llm::{Column, Distribution, MAX_COLUMNS, Model, Session, Weights, powers};
+use nzip::internal::model::llm::{Adaptive, BitEncoder, Column, Distribution, Encode, MAX_COLUMNS, Model, Session, Weights, powers};
 use std::fmt::Write;
 
 fn cpu_seconds() -> f64 {
@@ -15,8 +15,10 @@ fn cpu_seconds() -> f64 {
     t.tv_sec as f64 + t.tv_nsec as f64 / 1e9
 }
 
-/// Bits that the network alone gives the tokens of a text, as real numbers.
-fn network_bits(model: &Model, tokens: &[u32], log: &mut String) -> f64 {
+/// Bits that the network alone gives the tokens of a text, as real numbers; bytes of a payload without the adaptive
+/// stage; bytes of one whose adaptive stage goes on from window to window.
+fn network_bits(model: &Model, tokens: &[u32], log: &mut String) -> (f64, usize, usize) {
+    let (mut plain, mut across, mut adaptive) = (BitEncoder::default(), BitEncoder::default(), Adaptive::default());
     let context = model.shape().context;
     let mut session = Session::new(model, 1, context).unwrap();
     let (mut bits, mut blocks) = (0.0, Vec::new());
@@ -34,12 +36,14 @@ fn network_bits(model: &Model, tokens: &[u32], log: &mut String) -> f64 {
             session.step(&columns);
             for (c, &token) in part.iter().enumerate() {
                 powers(&mut session, c);
-                let d = Distribution::new(session.logits(c), &mut blocks);
+                let mut d = Distribution::new(session.logits(c), &mut blocks);
                 bits -= (f64::from(d.weight(token).max(1)) / d.total() as f64).log2();
+                d.encode(token, 1, &mut plain);
+                adaptive.code(&mut d, &mut Encode { symbol: token, coder: &mut across }).unwrap();
             }
         }
     }
-    bits
+    (bits, plain.payload().len(), across.payload().len())
 }
 
 fn main() {
@@ -56,14 +60,15 @@ fn main() {
         let mut raw = std::fs::read(name).unwrap();
         raw.truncate(bytes.unwrap_or(raw.len()));
         let tokens = model.tokenizer().encode(&raw);
-        let network = if set("NZIP_BENCH_NETWORK") == Some(0) { 0.0 } else { network_bits(&model, &tokens, &mut log) };
+        let alone = set("NZIP_BENCH_NETWORK") != Some(0);
+        let (network, plain, across) = if alone { network_bits(&model, &tokens, &mut log) } else { (0.0, 0, 0) };
         let start = cpu_seconds();
         let windows = encode_blocks(&model, &[&raw], limits).unwrap().remove(0);
         let encode = cpu_seconds() - start;
         let payload: usize = windows.iter().map(|w| w.payload.len()).sum();
         let n = raw.len() as f64;
         print!(
-            "{name}: {} bytes, {} tokens, {} windows; network {:.1} bytes ({:.4} bpb), coded {payload} ({:.4} bpb); encode {:.0} B/s, {:.0} tokens/s",
+            "{name}: {} bytes, {} tokens, {} windows; network {:.1} bytes ({:.4} bpb), {plain} coded without adapting, {across} adapting across windows, coded {payload} ({:.4} bpb); encode {:.0} B/s, {:.0} tokens/s",
             raw.len(), tokens.len(), windows.len(), network / 8.0, network / n, payload as f64 * 8.0 / n,
             n / encode, tokens.len() as f64 / encode,
         );

@@ -133,8 +133,23 @@ fn sized(raw: &[u8]) -> Vec<u8> {
     stream(&[section(2, &name), [block, payload].concat()])
 }
 
+/// The frozen micro transformer and its name, beside the other model.
+fn micro_llm() -> (Models, [u8; 32]) {
+    let mut models = micro().0;
+    let name = models.add_file(folder().join("llm/micro.nzllm")).unwrap();
+    (models, name)
+}
+
+/// Some text with bytes for which the micro transformer has no token.
+fn escapes() -> Vec<u8> {
+    let mut text = prose(700);
+    text.splice(300..300, [0, 0xFF, 0xFF, 0xC0, 7]);
+    text.extend([0xF5; 12]);
+    text
+}
+
 fn decoding() -> DecodeOptions {
-    DecodeOptions::new().models(micro().0)
+    DecodeOptions::new().models(micro_llm().0)
 }
 
 fn makers() -> Vec<(&'static str, Vec<u8>)> {
@@ -143,6 +158,10 @@ fn makers() -> Vec<(&'static str, Vec<u8>)> {
     let lm = |window| {
         let (models, name) = micro();
         only(Codec::Lm).models(models).model(name).window(window)
+    };
+    let llm = |window| {
+        let (models, name) = micro_llm();
+        with(&escapes(), only(Codec::Llm).models(models).model(name).window(window))
     };
     let flushed = || {
         let mut encoder = Encoder::with_options(Vec::new(), Options::new().threads(1).level(1)).unwrap();
@@ -168,6 +187,8 @@ fn makers() -> Vec<(&'static str, Vec<u8>)> {
         ("lm-hash.nz", with(&words(12_000), lm(1 << 14))),
         ("lm-embedded.nz", with(&words(3000), lm(128).embed_model(true))),
         ("lm-sized.nz", sized(&words(1500))),
+        ("llm-windows.nz", llm(1 << 14)),
+        ("llm-short.nz", llm(64)),
         ("mix-text.nz", with(&prose(2000), only(Codec::Mix).level(5))),
         ("mix-guided.nz", {
             let (models, name) = micro();

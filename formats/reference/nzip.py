@@ -5,6 +5,7 @@ import sys
 
 import zstandard
 
+import llm
 import lm
 import mix
 from checksums import blake3, check
@@ -138,7 +139,7 @@ class Stream:
     def block(self):
         r = self.r
         codec, flags = r.u8(), r.u8()
-        demand(codec <= 3 and flags < 32, "newer: codec or flag")
+        demand((codec <= 3 or codec == 5) and flags < 32, "newer: codec or flag")
         raw_length, payload_length = r.varint(), r.varint()
         demand(1 <= raw_length <= 1 << 30, "raw length out of range")
         demand(payload_length <= 2 * raw_length + 65536, "payload length out of range")
@@ -147,9 +148,10 @@ class Stream:
         units = read_units(r, flags & 3, raw_length, payload_length)
         r.check()
         payload = r.take(payload_length)
-        demand((codec == 2) == (flags & 3 in WINDOW_TABLES), "newer: unit table of codec")
+        windowed = codec in (2, 5)
+        demand(windowed == (flags & 3 in WINDOW_TABLES), "newer: unit table of codec")
         if codec != 3:
-            demand((codec == 2) == (reference is not None), "model reference where none belongs")
+            demand(windowed == (reference is not None), "model reference where none belongs")
         if codec == 0:
             demand(payload_length == raw_length, "stored block of the wrong length")
             raw = payload
@@ -159,8 +161,9 @@ class Stream:
         elif codec == 3:
             raw = mix.decode(payload, raw_length, None if reference is None else self.weights(reference))
         else:
-            network = lm.Model(self.weights(reference))
-            raw = b"".join(lm.decode_window(network, payload[a:b], length) for length, (a, b), _ in units)
+            kind = lm if codec == 2 else llm
+            network = kind.Model(self.weights(reference))
+            raw = b"".join(kind.decode_window(network, payload[a:b], length) for length, (a, b), _ in units)
         at = 0
         for k, (length, _, wanted) in enumerate(units):
             demand(check(raw[at:at + length]) == wanted, f"check value of unit {k} differs")

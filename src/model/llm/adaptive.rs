@@ -12,8 +12,8 @@ use crate::error::Result;
 const MAX_MATCH: u32 = 32;
 /// Bits of a hash that choose an entry.
 const HASH_BITS: u32 = 12;
-/// Who guesses: a match, and what followed the last two tokens and the last one.
-const GUESSES: usize = 3;
+/// Who guesses: a match, what followed the last two tokens and the last one, and the network.
+const GUESSES: usize = 4;
 const INPUTS: usize = GUESSES + 2;
 /// Limit of the mixer's weights, Q13.
 const MIXER_LIMIT: i32 = 1 << 15;
@@ -83,7 +83,7 @@ pub struct Adaptive {
     followers: [Vec<Slot>; 2],
     /// How often guesses were right, Q16: 16 records each.
     records: [u16; 16 * GUESSES],
-    by_agreement: [[i32; INPUTS]; 8 * GUESSES],
+    by_agreement: [[i32; INPUTS]; 16 * GUESSES],
     by_match: [[i32; INPUTS]; 16],
     /// Decisions so far.
     decisions: u32,
@@ -103,7 +103,7 @@ impl Default for Adaptive {
             positions: vec![0; 1 << HASH_BITS],
             followers: [vec![Slot::default(); 1 << HASH_BITS], vec![Slot::default(); 1 << HASH_BITS]],
             records: std::array::from_fn(record),
-            by_agreement: [mixer; 8 * GUESSES],
+            by_agreement: [mixer; 16 * GUESSES],
             by_match: [[0; INPUTS]; 16],
             decisions: 0,
             escapes: 4,
@@ -128,7 +128,8 @@ impl Adaptive {
     /// Those of the coder.
     pub fn code(&mut self, d: &mut Distribution<'_>, coder: &mut impl Coder) -> Result<Symbol> {
         let keys = self.keys();
-        let guesses = self.guesses(keys);
+        let mut guesses = self.guesses(keys);
+        guesses[3] = d.likeliest().map(|symbol| Guess { symbol, record: 48 });
         let escape = (d.total() * u64::from(self.escapes) >> 16) + 1;
         let mut refused: Vec<(Symbol, i32)> = Vec::new();
         let mut found = None;
@@ -212,22 +213,22 @@ impl Adaptive {
         guesses: &[Option<Guess>; GUESSES],
         coder: &mut impl Coder,
     ) -> Result<bool> {
-        let mut inputs = [stretch(chance), 0, 0, 0, 256];
+        let mut inputs = [stretch(chance), 0, 0, 0, 0, 256];
         let mut agreement = 0;
         for (i, guess) in guesses.iter().enumerate() {
             if let Some(guess) = guess.filter(|g| g.symbol == symbol) {
-                inputs[1 + i] = stretch(i32::from(self.records[guess.record]));
                 agreement |= 1 << i;
+                inputs[1 + i] = stretch(i32::from(self.records[guess.record]));
             }
         }
         let of_match = guesses[0].filter(|g| g.symbol == symbol).map_or(0, |g| g.record);
-        let sets = [&self.by_agreement[8 * number + agreement], &self.by_match[of_match]];
+        let sets = [&self.by_agreement[16 * number + agreement], &self.by_match[of_match]];
         let sum: i32 = sets.iter().flat_map(|set| set.iter().zip(&inputs)).map(|(w, i)| w * i).sum();
         let one = squash((sum + 4096) >> 13).clamp(4, 65532);
         let hit = coder.is(symbol, one as u32)?;
         let error = ((i32::from(hit) << 16) - one) >> 1;
         let rate = if self.decisions < 256 { 16 } else { 17 };
-        for set in [&mut self.by_agreement[8 * number + agreement], &mut self.by_match[of_match]] {
+        for set in [&mut self.by_agreement[16 * number + agreement], &mut self.by_match[of_match]] {
             for (w, i) in set.iter_mut().zip(&inputs) {
                 *w = (*w + ((i * error + (1 << (rate - 1))) >> rate)).clamp(-MIXER_LIMIT, MIXER_LIMIT);
             }

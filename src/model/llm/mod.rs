@@ -11,7 +11,8 @@ mod tables;
 mod tokens;
 pub mod weights;
 
-pub use adaptive::{Adaptive, Encode};
+pub use crate::coder::range::BitEncoder;
+pub use adaptive::{Adaptive, Coder, Encode};
 pub use kernel::Kernel;
 pub use step::{Column, MAX_COLUMNS, Model, Session, powers};
 pub use symbols::{Distribution, Symbol};

@@ -36,6 +36,12 @@ impl<'a> Distribution<'a> {
         self.total
     }
 
+    /// The first of the tokens that weigh most.
+    pub fn likeliest(&self) -> Option<Symbol> {
+        let most = self.weights.iter().copied().max().filter(|&m| m > 0)?;
+        self.weights.iter().position(|&w| w == most).map(|t| t as Symbol)
+    }
+
     /// A token's weight.
     pub fn weight(&self, token: Symbol) -> i32 {
         self.weights[token as usize]
