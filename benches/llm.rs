@@ -7,7 +7,9 @@
 
 use nzip::internal::codec::llm::{decode_windows, encode_blocks};
 use nzip::internal::codec::window::{WindowJob, WindowLimits};
-use nzip::internal::model::llm::{Adaptive, BitEncoder, Column, Distribution, Encode, MAX_COLUMNS, Model, Session, Weights, powers};
+use nzip::internal::model::llm::{
+    Adaptive, BitEncoder, Column, Distribution, Encode, MAX_COLUMNS, Model, Session, Weights, powers,
+};
 use std::fmt::Write;
 
 fn cpu_seconds() -> f64 {
@@ -18,7 +20,8 @@ fn cpu_seconds() -> f64 {
 /// Bits that the network alone gives the tokens of a text, as real numbers; bytes of a payload without the adaptive
 /// stage; bytes of one whose adaptive stage goes on from window to window.
 fn network_bits(model: &Model, tokens: &[u32], log: &mut String) -> (f64, usize, usize) {
-    let (mut plain, mut across, mut adaptive) = (BitEncoder::default(), BitEncoder::default(), Adaptive::default());
+    let (mut plain, mut across, mut adaptive) =
+        (BitEncoder::default(), BitEncoder::default(), Adaptive::default());
     let context = model.shape().context;
     let mut session = Session::new(model, 1, context).unwrap();
     let (mut bits, mut blocks) = (0.0, Vec::new());
@@ -56,12 +59,14 @@ fn main() {
     let limits = WindowLimits { payload: set("NZIP_BENCH_WINDOW").unwrap_or(32 << 10), raw: 256 << 10 };
     let mut log = String::new();
     for file in std::env::args().skip(1).filter(|a| !a.starts_with("--")) {
-        let (name, bytes) = file.split_once(':').map_or((&file[..], None), |(n, b)| (n, b.parse::<usize>().ok()));
+        let (name, bytes) =
+            file.split_once(':').map_or((&file[..], None), |(n, b)| (n, b.parse::<usize>().ok()));
         let mut raw = std::fs::read(name).unwrap();
         raw.truncate(bytes.unwrap_or(raw.len()));
         let tokens = model.tokenizer().encode(&raw);
         let alone = set("NZIP_BENCH_NETWORK") != Some(0);
-        let (network, plain, across) = if alone { network_bits(&model, &tokens, &mut log) } else { (0.0, 0, 0) };
+        let (network, plain, across) =
+            if alone { network_bits(&model, &tokens, &mut log) } else { (0.0, 0, 0) };
         let start = cpu_seconds();
         let windows = encode_blocks(&model, &[&raw], limits).unwrap().remove(0);
         let encode = cpu_seconds() - start;
@@ -69,8 +74,14 @@ fn main() {
         let n = raw.len() as f64;
         print!(
             "{name}: {} bytes, {} tokens, {} windows; network {:.1} bytes ({:.4} bpb), {plain} coded without adapting, {across} adapting across windows, coded {payload} ({:.4} bpb); encode {:.0} B/s, {:.0} tokens/s",
-            raw.len(), tokens.len(), windows.len(), network / 8.0, network / n, payload as f64 * 8.0 / n,
-            n / encode, tokens.len() as f64 / encode,
+            raw.len(),
+            tokens.len(),
+            windows.len(),
+            network / 8.0,
+            network / n,
+            payload as f64 * 8.0 / n,
+            n / encode,
+            tokens.len() as f64 / encode,
         );
         if set("NZIP_BENCH_DECODE").is_some() {
             let mut out: Vec<Vec<u8>> = windows.iter().map(|w| vec![0; w.raw_len]).collect();

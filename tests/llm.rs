@@ -234,7 +234,10 @@ fn sources_that_lie_are_refused() {
         assert!(nzip::llm::import_gguf(&file[..cut], None).is_err());
     }
     assert_eq!(nzip::llm::import_gguf(&file, Some(1)).map(drop).unwrap_err().kind(), ErrorKind::BadArgument);
-    assert_eq!(nzip::llm::import_gguf(&file, Some(1 << 20)).map(drop).unwrap_err().kind(), ErrorKind::BadArgument);
+    assert_eq!(
+        nzip::llm::import_gguf(&file, Some(1 << 20)).map(drop).unwrap_err().kind(),
+        ErrorKind::BadArgument
+    );
 }
 
 #[test]
@@ -262,11 +265,14 @@ fn archives_need_their_model() {
     for at in (0..packed.len()).step_by(97) {
         let mut damaged = packed.clone();
         damaged[at] ^= 4;
-        let found = nzip::decompress_with(&damaged, DecodeOptions::new().models({
-            let mut m = Models::new();
-            m.add(weights().to_bytes());
-            m
-        }));
+        let found = nzip::decompress_with(
+            &damaged,
+            DecodeOptions::new().models({
+                let mut m = Models::new();
+                m.add(weights().to_bytes());
+                m
+            }),
+        );
         assert!(found.is_err(), "{at}");
     }
 }

@@ -4,7 +4,9 @@
 
 use nzip::internal::codec::llm::{decode_windows, encode_blocks};
 use nzip::internal::codec::window::{EncodedWindow, WindowJob, WindowLimits};
-use nzip::internal::model::llm::{Adaptive, Coder, Column, Distribution, Kernel, Model, Session, Weights, powers};
+use nzip::internal::model::llm::{
+    Adaptive, Coder, Column, Distribution, Kernel, Model, Session, Weights, powers,
+};
 use std::fmt::Write as _;
 use std::path::PathBuf;
 

@@ -119,7 +119,8 @@ impl Plan {
         let smallest = |raw: &[u8]| smallest(raw, self.level, self.guide.as_deref());
         let whole = smallest(raw)?;
         let runs = text_runs(raw);
-        let texts: Vec<&[u8]> = runs.iter().filter(|r| r.1).flat_map(|r| raw[r.0.clone()].chunks(w.block)).collect();
+        let texts: Vec<&[u8]> =
+            runs.iter().filter(|r| r.1).flat_map(|r| raw[r.0.clone()].chunks(w.block)).collect();
         let mut coded = w.encode_pieces(&texts)?.into_iter();
         let mut parts = Vec::new();
         for (run, is_text) in runs {
@@ -186,7 +187,8 @@ fn text_runs(raw: &[u8]) -> Vec<(std::ops::Range<usize>, bool)> {
 /// Whether at most one byte in sixteen is a control character or no UTF-8.
 fn looks_like_text(piece: &[u8]) -> bool {
     let control = |b: &u8| matches!(b, 0..=8 | 11 | 12 | 14..=31 | 127);
-    let odd = |c: std::str::Utf8Chunk<'_>| c.valid().bytes().filter(|b| control(b)).count() + c.invalid().len();
+    let odd =
+        |c: std::str::Utf8Chunk<'_>| c.valid().bytes().filter(|b| control(b)).count() + c.invalid().len();
     piece.utf8_chunks().map(odd).sum::<usize>() * 16 <= piece.len()
 }
 

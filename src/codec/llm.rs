@@ -3,9 +3,7 @@
 use super::window::{EncodedWindow, WindowCoder, WindowJob, WindowLimits, max_window_raw};
 use crate::coder::range::{BitDecoder, BitEncoder};
 use crate::error::{Error, Result};
-use crate::model::llm::{
-    Adaptive, Column, Distribution, Encode, MAX_COLUMNS, Model, Session, powers,
-};
+use crate::model::llm::{Adaptive, Column, Distribution, Encode, MAX_COLUMNS, Model, Session, powers};
 use rayon::prelude::*;
 use std::ops::Range;
 use std::sync::Mutex;
@@ -58,11 +56,8 @@ pub fn encode_blocks(
         )));
     }
     let limits = WindowLimits { raw: limits.raw.min(max_window_raw(limits.payload)), ..limits };
-    let encode = |block: &&[u8]| Progress {
-        symbols: model.tokenizer().encode(block),
-        done: 0,
-        windows: Vec::new(),
-    };
+    let encode =
+        |block: &&[u8]| Progress { symbols: model.tokenizer().encode(block), done: 0, windows: Vec::new() };
     let mut blocks: Vec<Progress> = blocks.par_iter().map(encode).collect();
     let sessions = Mutex::new(Vec::new());
     loop {
@@ -79,7 +74,8 @@ pub fn encode_blocks(
                 Some(session) => session,
                 None => Session::new(model, 1, model.shape().context)?,
             };
-            let coded = encode_window(model, &mut session, &blocks[*b].symbols[window.clone()], limits.payload);
+            let coded =
+                encode_window(model, &mut session, &blocks[*b].symbols[window.clone()], limits.payload);
             sessions.lock().unwrap_or_else(|e| e.into_inner()).push(session);
             coded
         };
@@ -206,7 +202,12 @@ fn decode_lanes<'a, 'b>(
     let next = || -> Option<Lane<'a, 'b>> {
         let job = queue.lock().unwrap_or_else(|e| e.into_inner()).pop()?;
         let payload = job.payload;
-        Some(Lane { raw: &mut *job.raw, done: 0, coder: BitDecoder::new(payload), adaptive: Adaptive::default() })
+        Some(Lane {
+            raw: &mut *job.raw,
+            done: 0,
+            coder: BitDecoder::new(payload),
+            adaptive: Adaptive::default(),
+        })
     };
     let mut lanes: Vec<Lane<'_, '_>> = (0..count).map_while(|_| next()).collect();
     // Exactly as many windows as lanes: where one is removed, the last takes its place in both.

@@ -147,7 +147,8 @@ impl Registry {
         if name.contains(['/', '\\']) {
             return None;
         }
-        let text = self.folders.iter().find_map(|f| fs::read_to_string(f.join(format!("{name}.name"))).ok())?;
+        let text =
+            self.folders.iter().find_map(|f| fs::read_to_string(f.join(format!("{name}.name"))).ok())?;
         blake3::Hash::from_hex(text.trim_end()).ok().map(|h| *h.as_bytes())
     }
 

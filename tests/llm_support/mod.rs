@@ -48,8 +48,8 @@ fn name(text: &str) -> String {
 }
 
 const WORDS: &[&str] = &[
-    "he", "the", " t", " the", "in", "an", "re", "on", "er", "at", "en", "nd", " a", " w", "and", " and", "is",
-    "ou", "it", "or", "ing", " s", "es", " o", "ll",
+    "he", "the", " t", " the", "in", "an", "re", "on", "er", "at", "en", "nd", " a", " w", "and", " and",
+    "is", "ou", "it", "or", "ing", " s", "es", " o", "ll",
 ];
 
 pub fn micro() -> Gguf {
@@ -58,9 +58,31 @@ pub fn micro() -> Gguf {
     let bytes: Vec<u8> = (0..=255).filter(|b| !matches!(b, 0..=8 | 0xC0 | 0xC1 | 0xF5..=0xFF)).collect();
     tokens.extend(bytes.iter().map(|b| name_of_byte(*b)));
     let pairs = [
-        ("h", "e"), ("t", "he"), (" ", "t"), (" t", "he"), ("i", "n"), ("a", "n"), ("r", "e"), ("o", "n"),
-        ("e", "r"), ("a", "t"), ("e", "n"), ("n", "d"), (" ", "a"), (" ", "w"), ("an", "d"), (" a", "nd"),
-        ("i", "s"), ("o", "u"), ("i", "t"), ("o", "r"), ("in", "g"), (" ", "s"), ("e", "s"), (" ", "o"), ("l", "l"),
+        ("h", "e"),
+        ("t", "he"),
+        (" ", "t"),
+        (" t", "he"),
+        ("i", "n"),
+        ("a", "n"),
+        ("r", "e"),
+        ("o", "n"),
+        ("e", "r"),
+        ("a", "t"),
+        ("e", "n"),
+        ("n", "d"),
+        (" ", "a"),
+        (" ", "w"),
+        ("an", "d"),
+        (" a", "nd"),
+        ("i", "s"),
+        ("o", "u"),
+        ("i", "t"),
+        ("o", "r"),
+        ("in", "g"),
+        (" ", "s"),
+        ("e", "s"),
+        (" ", "o"),
+        ("l", "l"),
     ];
     tokens.extend(WORDS.iter().map(|w| name(w)));
     while tokens.len() < VOCAB {
@@ -79,7 +101,11 @@ pub fn micro() -> Gguf {
         number("context_length", 128),
         number("vocab_size", VOCAB),
     ];
-    let text = [("general.architecture", "llama"), ("tokenizer.ggml.model", "gpt2"), ("tokenizer.ggml.pre", "smollm")];
+    let text = [
+        ("general.architecture", "llama"),
+        ("tokenizer.ggml.model", "gpt2"),
+        ("tokenizer.ggml.pre", "smollm"),
+    ];
     Gguf {
         numbers,
         text: text.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect(),
@@ -104,7 +130,9 @@ fn tensors() -> Vec<(String, Vec<usize>, Vec<f32>)> {
     add("token_embd.weight".into(), vec![VOCAB, WIDTH], 0.9, 0.0);
     add("output_norm.weight".into(), vec![WIDTH], 0.5, 1.5);
     for n in 0..LAYERS {
-        let mut layer = |name: &str, shape: Vec<usize>, scale, offset| add(format!("blk.{n}.{name}.weight"), shape, scale, offset);
+        let mut layer = |name: &str, shape: Vec<usize>, scale, offset| {
+            add(format!("blk.{n}.{name}.weight"), shape, scale, offset)
+        };
         layer("attn_norm", vec![WIDTH], 0.5, 1.0);
         layer("attn_q", vec![HEADS * HEAD, WIDTH], 0.8, 0.0);
         layer("attn_k", vec![KV_HEADS * HEAD, WIDTH], 0.8, 0.0);
@@ -181,10 +209,18 @@ impl Gguf {
     pub fn huggingface(&self) -> (Vec<u8>, Vec<u8>, Vec<u8>) {
         let rename = |name: &str| {
             let pairs = [
-                ("blk.", "model.layers."), ("token_embd", "model.embed_tokens"), ("output_norm", "model.norm"),
-                ("attn_norm", "input_layernorm"), ("attn_output", "self_attn.o_proj"), ("attn_q", "self_attn.q_proj"),
-                ("attn_k", "self_attn.k_proj"), ("attn_v", "self_attn.v_proj"), ("ffn_norm", "post_attention_layernorm"),
-                ("ffn_gate", "mlp.gate_proj"), ("ffn_up", "mlp.up_proj"), ("ffn_down", "mlp.down_proj"),
+                ("blk.", "model.layers."),
+                ("token_embd", "model.embed_tokens"),
+                ("output_norm", "model.norm"),
+                ("attn_norm", "input_layernorm"),
+                ("attn_output", "self_attn.o_proj"),
+                ("attn_q", "self_attn.q_proj"),
+                ("attn_k", "self_attn.k_proj"),
+                ("attn_v", "self_attn.v_proj"),
+                ("ffn_norm", "post_attention_layernorm"),
+                ("ffn_gate", "mlp.gate_proj"),
+                ("ffn_up", "mlp.up_proj"),
+                ("ffn_down", "mlp.down_proj"),
             ];
             pairs.iter().fold(name.to_string(), |n, (a, b)| n.replace(a, b))
         };
@@ -194,13 +230,24 @@ impl Gguf {
             let turning = name.contains("attn_q") || name.contains("attn_k");
             for r in 0..values.len() / WIDTH {
                 // Pairs that turn together lie half a head apart in these files.
-                let from = if turning { r / HEAD * HEAD + r % HEAD % (HEAD / 2) * 2 + r % HEAD / (HEAD / 2) } else { r };
+                let from = if turning {
+                    r / HEAD * HEAD + r % HEAD % (HEAD / 2) * 2 + r % HEAD / (HEAD / 2)
+                } else {
+                    r
+                };
                 values[from * WIDTH..][..WIDTH].iter().for_each(|v| data.extend_from_slice(&v.to_le_bytes()));
             }
-            values[values.len() / WIDTH * WIDTH..].iter().for_each(|v| data.extend_from_slice(&v.to_le_bytes()));
+            values[values.len() / WIDTH * WIDTH..]
+                .iter()
+                .for_each(|v| data.extend_from_slice(&v.to_le_bytes()));
             let comma = if i > 0 { "," } else { "" };
             let end = data.len();
-            write!(header, "{comma}\"{}\":{{\"dtype\":\"F32\",\"shape\":{shape:?},\"data_offsets\":[{start},{end}]}}", rename(name)).unwrap();
+            write!(
+                header,
+                "{comma}\"{}\":{{\"dtype\":\"F32\",\"shape\":{shape:?},\"data_offsets\":[{start},{end}]}}",
+                rename(name)
+            )
+            .unwrap();
         }
         header.push('}');
         let mut file = (header.len() as u64).to_le_bytes().to_vec();
@@ -217,7 +264,12 @@ impl Gguf {
         let quoted = |s: &str| format!("{s:?}").replace("\\'", "'");
         let mut comma = "";
         for t in (0..self.tokens.len()).filter(|&t| special(t)) {
-            write!(tokenizer, "{comma}{{\"id\":{t},\"content\":{},\"special\":true}}", quoted(&self.tokens[t])).unwrap();
+            write!(
+                tokenizer,
+                "{comma}{{\"id\":{t},\"content\":{},\"special\":true}}",
+                quoted(&self.tokens[t])
+            )
+            .unwrap();
             comma = ",";
         }
         tokenizer += "],\"pre_tokenizer\":{\"type\":\"Digits\",\"individual_digits\":true},\"model\":{\"type\":\"BPE\",\"vocab\":{";

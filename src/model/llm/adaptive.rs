@@ -3,10 +3,9 @@
 //! anew with every window. Specified in `formats/llm.md`, "Adaptive stage".
 
 use super::symbols::{Distribution, Symbol};
-use crate::model::lm::{squash, stretch};
 use crate::coder::range::{BitDecoder, BitEncoder};
 use crate::error::Result;
-
+use crate::model::lm::{squash, stretch};
 
 /// Longest match that is counted.
 const MAX_MATCH: u32 = 32;

@@ -197,7 +197,9 @@ impl<'m> Session<'m> {
         let rows = rows.next_multiple_of(BLOCK);
         let vocab = s.vocab.next_multiple_of(BLOCK);
         let mut logits = Vec::new();
-        logits.try_reserve_exact(MAX_COLUMNS * vocab).map_err(|_| Error::limit("no memory for an llm's logits"))?;
+        logits
+            .try_reserve_exact(MAX_COLUMNS * vocab)
+            .map_err(|_| Error::limit("no memory for an llm's logits"))?;
         logits.resize(MAX_COLUMNS * vocab, 0);
         Ok(Self {
             model,
@@ -271,7 +273,8 @@ impl<'m> Session<'m> {
             x.iter_mut().enumerate().for_each(|(i, x)| *x = weights.get(token, i).into());
             let multiplier = i64::from(scale.multipliers[token]);
             for x in x {
-                let value = ((i64::from(*x) * multiplier << 12) + (1 << scale.exponent >> 1)) >> scale.exponent;
+                let value =
+                    ((i64::from(*x) * multiplier << 12) + (1 << scale.exponent >> 1)) >> scale.exponent;
                 *x = value.clamp((-e::RESIDUAL).into(), e::RESIDUAL.into()) as i32;
             }
         }
@@ -401,7 +404,15 @@ impl<'m> Session<'m> {
         self.norm(&model.final_norm, model.head_bits, count);
         let matrix = model.head.as_ref().unwrap_or(&model.embedding.weights);
         let x = Columns { x: &self.narrow, stride: shape.width, count };
-        scaled_product(model.kernel, matrix, &model.head_scale, x, &self.shifts, &mut self.logits, pad(shape.vocab));
+        scaled_product(
+            model.kernel,
+            matrix,
+            &model.head_scale,
+            x,
+            &self.shifts,
+            &mut self.logits,
+            pad(shape.vocab),
+        );
     }
 }
 

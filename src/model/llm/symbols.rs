@@ -73,7 +73,8 @@ impl<'a> Distribution<'a> {
     /// # Errors
     /// Those of the coder.
     pub fn decode(&self, escape: u64, coder: &mut BitDecoder<'_>) -> Result<Symbol> {
-        let block = coder.decode_part(|q| search(self.blocks.len() + 1, q, self.block_sums(escape)))? as usize;
+        let block =
+            coder.decode_part(|q| search(self.blocks.len() + 1, q, self.block_sums(escape)))? as usize;
         if block == self.blocks.len() {
             return Ok(self.vocab() + coder.decode_part(byte_part)?);
         }

@@ -379,20 +379,25 @@ mod tests {
     #[test]
     fn text_is_cut_as_the_models_expect() {
         let text = "I'll  say: it's 1234\n\n  ok é中…\t x ";
-        let gpt2 = ["I", "'ll", " ", " say", ":", " it", "'s", " 1234", "\n\n ", " ok", " é中", "…", "\t", " x", " "];
+        let gpt2 = [
+            "I", "'ll", " ", " say", ":", " it", "'s", " 1234", "\n\n ", " ok", " é中", "…", "\t", " x", " ",
+        ];
         assert_eq!(pieces(Cut::Gpt2, text), gpt2);
         assert_eq!(pieces(Cut::Gpt2Digits, "a 12 b"), ["a", " ", "1", "2", " b"]);
-        let llama = ["I", "'ll", " ", " say", ":", " it", "'s", " ", "123", "4", "\n\n", " ", " ok", " é中", "…", "\t", " x", " "];
+        let llama = [
+            "I", "'ll", " ", " say", ":", " it", "'s", " ", "123", "4", "\n\n", " ", " ok", " é中", "…",
+            "\t", " x", " ",
+        ];
         assert_eq!(pieces(Cut::Llama3, text), llama);
         assert_eq!(pieces(Cut::Llama3Digits, "12(x);\n"), ["1", "2", "(x", ");\n"]);
     }
 
     fn small() -> Tokenizer {
-        let tokens: Vec<Vec<u8>> = [&b"a"[..], b"b", b"ab", b"aba", b" "].iter().map(|t| t.to_vec()).collect();
+        let tokens: Vec<Vec<u8>> =
+            [&b"a"[..], b"b", b"ab", b"aba", b" "].iter().map(|t| t.to_vec()).collect();
         let mut singles = vec![None; 256];
         (singles[97], singles[98], singles[32]) = (Some(0), Some(1), Some(4));
-        let merges =
-            vec![Merge { left: 0, right: 1, result: 2 }, Merge { left: 2, right: 0, result: 3 }];
+        let merges = vec![Merge { left: 0, right: 1, result: 2 }, Merge { left: 2, right: 0, result: 3 }];
         Tokenizer::new(Cut::Gpt2, &tokens, &singles, merges).unwrap()
     }
 

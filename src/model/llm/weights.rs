@@ -148,7 +148,9 @@ impl Matrix {
         let most = rows.map(|row| row.iter().map(|w| u64::from(w.unsigned_abs())).sum::<u64>()).max();
         let most = most.unwrap_or(0);
         let bits = (MIN_BITS..=15).rev().find(|b| ((1u64 << b) - 1) * most < 1 << 31);
-        bits.ok_or_else(|| Error::corrupt(format!("llm: a row whose weights add up to {most} could overflow")))
+        bits.ok_or_else(|| {
+            Error::corrupt(format!("llm: a row whose weights add up to {most} could overflow"))
+        })
     }
 }
 

@@ -58,13 +58,17 @@ impl Config {
                 return Err(newer(format!("{} other than {head}", key(name))));
             }
         }
-        let kv_heads = number("attention.head_count_kv").map_or(Ok(heads), |n| self::size("key heads", Some(n)))?;
+        let kv_heads =
+            number("attention.head_count_kv").map_or(Ok(heads), |n| self::size("key heads", Some(n)))?;
         let shape = shape(width, size("block_count")?, heads, kv_heads, head, size("feed_forward_length")?);
         Ok(Self {
             shape,
             vocab: number("vocab_size").map_or(Ok(0), |n| self::size("vocabulary", Some(n)))?,
             context: size("context_length")?,
-            epsilon: float(gguf.get("llama.attention.layer_norm_rms_epsilon").and_then(|v| v.as_f64()), 1e-5)?,
+            epsilon: float(
+                gguf.get("llama.attention.layer_norm_rms_epsilon").and_then(|v| v.as_f64()),
+                1e-5,
+            )?,
             rope_base: float(gguf.get("llama.rope.freq_base").and_then(|v| v.as_f64()), 10000.0)?,
             rope_divisor: divisor,
             tied: false,

@@ -91,7 +91,9 @@ impl<'a> Source<'a> {
         let info = self.layout.find(name).ok_or_else(missing)?;
         if !info.shape.iter().copied().eq(shape.iter().map(|&n| n as u64)) {
             let found = &info.shape;
-            return Err(Error::corrupt(format!("tensor {name:?}: shape {shape:?} expected, {found:?} found")));
+            return Err(Error::corrupt(format!(
+                "tensor {name:?}: shape {shape:?} expected, {found:?} found"
+            )));
         }
         let bytes = self.file.get(info.start as usize..info.end() as usize);
         Ok((info, bytes.ok_or_else(missing)?))
@@ -104,7 +106,13 @@ impl<'a> Source<'a> {
 
     /// Rows as int8, and for each what its weights are to be multiplied by. `head` is the width of heads whose
     /// rows must come in pairs that turn together.
-    fn matrix(&self, name: &str, rows: usize, cols: usize, head: Option<usize>) -> Result<(Vec<i8>, Vec<f64>)> {
+    fn matrix(
+        &self,
+        name: &str,
+        rows: usize,
+        cols: usize,
+        head: Option<usize>,
+    ) -> Result<(Vec<i8>, Vec<f64>)> {
         let (info, bytes) = self.tensor(name, &[rows, cols])?;
         let len = bytes.len() / rows;
         let order = |r: usize| match head.filter(|_| self.huggingface) {
@@ -149,7 +157,9 @@ fn build(
     let vocab = vocabulary.tokenizer.vocab();
     if config.vocab != 0 && config.vocab != vocab {
         let declared = config.vocab;
-        return Err(Error::corrupt(format!("a vocabulary of {declared} tokens is declared, {vocab} are there")));
+        return Err(Error::corrupt(format!(
+            "a vocabulary of {declared} tokens is declared, {vocab} are there"
+        )));
     }
     let most = config.context.min(16384);
     let context = context.unwrap_or(DEFAULT_CONTEXT.min(most));

@@ -31,7 +31,8 @@ pub fn scale_of(scales: &[f64], factor: f64) -> Result<Scale> {
     let most = scales.iter().fold(0.0f64, |m, v| m.max(*v)) * factor;
     let fits = |e: &u8| (most * power_of_two(*e)).round() <= f64::from(MAX_MULTIPLIER);
     let exponent = EXPONENTS.rev().find(fits);
-    let exponent = exponent.ok_or_else(|| Error::corrupt(format!("weights of up to {most} are too large")))?;
+    let exponent =
+        exponent.ok_or_else(|| Error::corrupt(format!("weights of up to {most} are too large")))?;
     let multiplier = |s: &f64| (s * factor * power_of_two(exponent)).round() as u32;
     Ok(Scale { exponent, multipliers: scales.iter().map(multiplier).collect() })
 }
@@ -61,7 +62,8 @@ pub fn rope_table(shape: &Shape, config: &Config, source: &Source<'_>) -> Result
         return Err(Error::corrupt("parameters of rope that are not positive"));
     }
     let base = ln(config.rope_base);
-    let frequency = |(i, f): (usize, &f64)| exp(-(2.0 * i as f64 / shape.head as f64) * base) / (f * config.rope_divisor);
+    let frequency =
+        |(i, f): (usize, &f64)| exp(-(2.0 * i as f64 / shape.head as f64) * base) / (f * config.rope_divisor);
     let frequencies: Vec<f64> = factors.iter().enumerate().map(frequency).collect();
     let mut table = Vec::new();
     for at in 0..shape.context {
@@ -113,7 +115,11 @@ fn circle(angle: f64) -> (f64, f64) {
     // The terms x^k / k!, in turn for both.
     for k in 0..40 {
         let signed = if k % 4 < 2 { term } else { -term };
-        if k % 2 == 0 { cosine += signed } else { sine += signed }
+        if k % 2 == 0 {
+            cosine += signed
+        } else {
+            sine += signed
+        }
         term *= x / f64::from(k + 1);
     }
     (cosine, sine)
@@ -141,7 +147,8 @@ mod tests {
         assert_eq!(s.multipliers.len(), 3);
         assert!(s.multipliers[0] > MAX_MULTIPLIER / 2 && s.multipliers[2] == 0);
         assert!(scale_of(&[1e9], 1.0).is_err());
-        let (weights, scales) = int8_rows(2, 3, |r| Ok(vec![[-2.54, 1.0, 0.0], [0.0; 3]][r].to_vec())).unwrap();
+        let (weights, scales) =
+            int8_rows(2, 3, |r| Ok(vec![[-2.54, 1.0, 0.0], [0.0; 3]][r].to_vec())).unwrap();
         assert_eq!((weights, scales[1]), (vec![-127, 50, 0, 0, 0, 0], 0.0));
         assert!(int8_rows(1, 1, |_| Ok(vec![f64::NAN])).is_err());
     }

@@ -2,8 +2,8 @@
 
 use super::newer;
 use crate::error::{Error, Result};
-use crate::tensor::ggml::{Block, NibbleOrder, k4_scales};
 use crate::tensor::Dtype;
+use crate::tensor::ggml::{Block, NibbleOrder, k4_scales};
 
 /// The elements of a row of `len` elements.
 ///
@@ -13,9 +13,9 @@ pub fn row(dtype: Dtype, bytes: &[u8], len: usize) -> Result<Vec<f64>> {
     let out: Vec<f64> = match dtype {
         Dtype::F32 => chunks::<4>(bytes).map(|b| f64::from(f32::from_le_bytes(*b))).collect(),
         Dtype::F16 => chunks::<2>(bytes).map(|b| half(u16::from_le_bytes(*b))).collect(),
-        Dtype::Bf16 => {
-            chunks::<2>(bytes).map(|b| f64::from(f32::from_bits(u32::from(u16::from_le_bytes(*b)) << 16))).collect()
-        }
+        Dtype::Bf16 => chunks::<2>(bytes)
+            .map(|b| f64::from(f32::from_bits(u32::from(u16::from_le_bytes(*b)) << 16)))
+            .collect(),
         Dtype::Ggml(block) => blocks(block, bytes)?,
         other => return Err(newer(format!("weights of type {other}"))),
     };
@@ -91,7 +91,14 @@ mod tests {
 
     #[test]
     fn halves_of_all_kinds() {
-        let cases = [(0x3C00, 1.0), (0xC000, -2.0), (0x7BFF, 65504.0), (0x0001, 2f64.powi(-24)), (0, 0.0), (0x3555, 0.333251953125)];
+        let cases = [
+            (0x3C00, 1.0),
+            (0xC000, -2.0),
+            (0x7BFF, 65504.0),
+            (0x0001, 2f64.powi(-24)),
+            (0, 0.0),
+            (0x3555, 0.333251953125),
+        ];
         for (bits, value) in cases {
             assert_eq!(half(bits), value);
         }

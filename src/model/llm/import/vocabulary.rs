@@ -66,13 +66,16 @@ pub fn from_gguf(gguf: &Gguf<'_>) -> Result<Vocabulary> {
         }
         Alphabet::Text => {
             let scores = gguf.get("tokenizer.ggml.scores").and_then(|v| v.as_array());
-            let scores: Vec<f64> = scores.map_or(Vec::new(), |s| s.iter().filter_map(|v| v.as_f64()).collect());
+            let scores: Vec<f64> =
+                scores.map_or(Vec::new(), |s| s.iter().filter_map(|v| v.as_f64()).collect());
             merges_by_score(&tokens, &raw.kinds, &ids, &scores)?
         }
     };
     let cut = match (alphabet, text("tokenizer.ggml.pre")) {
         (Alphabet::Text, _) => Cut::Nowhere,
-        (_, Some("smollm" | "starcoder" | "refact" | "command-r" | "codeshell" | "exaone")) => Cut::Gpt2Digits,
+        (_, Some("smollm" | "starcoder" | "refact" | "command-r" | "codeshell" | "exaone")) => {
+            Cut::Gpt2Digits
+        }
         (_, Some("llama-bpe" | "llama3" | "llama-v3" | "smaug-bpe" | "dbrx")) => Cut::Llama3,
         (_, Some("qwen2" | "stablelm2")) => Cut::Llama3Digits,
         _ => Cut::Gpt2,
@@ -107,7 +110,8 @@ pub fn from_json(text: &[u8], vocab: usize, first: Option<u32>) -> Result<Vocabu
     let mut kinds = vec![Kind::Special; vocab];
     for (name, id) in file.tokens {
         let slot = names.get_mut(id as usize).filter(|n| n.is_empty());
-        let slot = slot.ok_or_else(|| Error::corrupt(format!("token {id} ({name:?}) is out of range or twice there")))?;
+        let slot = slot
+            .ok_or_else(|| Error::corrupt(format!("token {id} ({name:?}) is out of range or twice there")))?;
         let is_byte = file.fallback && byte_of(name.as_bytes()).is_some();
         kinds[id as usize] = if is_byte { Kind::Byte } else { Kind::Text };
         *slot = name.into_bytes();
@@ -259,7 +263,9 @@ impl Raw {
         let tokens = tokens.collect::<Result<Vec<_>>>()?;
         let mut ids = HashMap::new();
         for wanted in [Kind::Text, Kind::Byte] {
-            for (id, bytes) in tokens.iter().enumerate().filter(|t| self.kinds[t.0] == wanted && !t.1.is_empty()) {
+            for (id, bytes) in
+                tokens.iter().enumerate().filter(|t| self.kinds[t.0] == wanted && !t.1.is_empty())
+            {
                 // A byte may be written in both ways; otherwise tokens are unique.
                 let earlier = ids.contains_key(bytes);
                 if earlier && wanted == Kind::Text {
@@ -283,15 +289,19 @@ fn merges<'a>(
     pairs: impl Iterator<Item = (&'a [u8], &'a [u8])>,
 ) -> Result<Vec<Merge>> {
     let id = |name: &[u8]| -> Result<u32> {
-        let kind = if raw.alphabet == Alphabet::Text && byte_of(name).is_some() { Kind::Byte } else { Kind::Text };
+        let kind =
+            if raw.alphabet == Alphabet::Text && byte_of(name).is_some() { Kind::Byte } else { Kind::Text };
         let found = ids.get(&raw.one(name, kind)?).copied();
-        found.ok_or_else(|| Error::corrupt(format!("a merge of the unknown token {:?}", String::from_utf8_lossy(name))))
+        found.ok_or_else(|| {
+            Error::corrupt(format!("a merge of the unknown token {:?}", String::from_utf8_lossy(name)))
+        })
     };
     let merge = |(left, right): (&[u8], &[u8])| {
         let (left, right) = (id(left)?, id(right)?);
         let joined = [&tokens[left as usize][..], &tokens[right as usize]].concat();
         let result = ids.get(&joined).copied();
-        let result = result.ok_or_else(|| Error::corrupt(format!("tokens {left} and {right} merge to none")))?;
+        let result =
+            result.ok_or_else(|| Error::corrupt(format!("tokens {left} and {right} merge to none")))?;
         Ok(Merge { left, right, result })
     };
     pairs.map(merge).collect()

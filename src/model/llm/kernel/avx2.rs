@@ -11,7 +11,13 @@ const TILE: usize = 6;
 /// # Safety
 /// The processor has AVX2, and the sizes have passed the checks of [`super::product`].
 #[target_feature(enable = "avx2")]
-pub unsafe fn product(matrix: &Blocked, blocks: usize, pairs: usize, columns: Columns<'_>, out: &mut Sums<'_>) {
+pub unsafe fn product(
+    matrix: &Blocked,
+    blocks: usize,
+    pairs: usize,
+    columns: Columns<'_>,
+    out: &mut Sums<'_>,
+) {
     // Tiles of similar size, so that none is left with a single column.
     let tiles = columns.count.div_ceil(TILE);
     for block in 0..blocks {
