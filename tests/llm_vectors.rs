@@ -54,7 +54,7 @@ impl Coder for Trace {
 fn trace(model: &Model, raw: &[u8]) -> String {
     let mut session = Session::new(model, 1, model.shape().context).unwrap();
     let (mut adaptive, mut blocks, mut out) = (Adaptive::default(), Vec::new(), String::new());
-    let mut step = |session: &mut Session<'_>, token| {
+    let step = |session: &mut Session<'_>, token| {
         session.step(&[Column { lane: 0, token }]);
         powers(session, 0);
     };

@@ -20,7 +20,7 @@ pub fn check(options: &Options) -> anyhow::Result<()> {
 
 /// Compresses one file.
 pub fn run(source: &Path, options: &Options, target: &Target, console: Console) -> anyhow::Result<()> {
-    let start = Instant::now();
+    let (start, tokens) = (Instant::now(), nzip::llm::tokens_coded());
     let mut input = Input::open(source, target.follows(), console)?;
     let output = target.open(source, true, || Ok(packed_name(source)))?;
     let mut encoder = Encoder::with_options(Tally { inner: output, bytes: 0 }, options.clone())?;
@@ -28,9 +28,14 @@ pub fn run(source: &Path, options: &Options, target: &Target, console: Console) 
     let Tally { inner: output, bytes: stored } = encoder.finish()?;
     target.finish(output, source, input.metadata.as_ref())?;
     drop(input);
-    let speed = raw as f64 / start.elapsed().as_secs_f64().max(1e-9);
+    let seconds = start.elapsed().as_secs_f64().max(1e-9);
+    let speed = raw as f64 / seconds;
+    let tokens = match nzip::llm::tokens_coded() - tokens {
+        0 => String::new(),
+        n => format!(", {:.0} tokens/s", n as f64 / seconds),
+    };
     console.summary(&format!(
-        "{}: {raw} -> {stored} bytes, ratio {:.3}, {:.3} bits per byte, {}/s",
+        "{}: {raw} -> {stored} bytes, ratio {:.3}, {:.3} bits per byte, {}/s{tokens}",
         label(source),
         ratio(raw, stored),
         bits_per_byte(raw, stored),

@@ -129,7 +129,7 @@ impl Adaptive {
         let keys = self.keys();
         let mut guesses = self.guesses(keys);
         guesses[3] = d.likeliest().map(|symbol| Guess { symbol, record: 48 });
-        let escape = (d.total() * u64::from(self.escapes) >> 16) + 1;
+        let escape = ((d.total() * u64::from(self.escapes)) >> 16) + 1;
         let mut refused: Vec<(Symbol, i32)> = Vec::new();
         let mut found = None;
         for i in 0..GUESSES {

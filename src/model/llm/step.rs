@@ -274,7 +274,7 @@ impl<'m> Session<'m> {
             let multiplier = i64::from(scale.multipliers[token]);
             for x in x {
                 let value =
-                    ((i64::from(*x) * multiplier << 12) + (1 << scale.exponent >> 1)) >> scale.exponent;
+                    (((i64::from(*x) * multiplier) << 12) + (1 << (scale.exponent - 1))) >> scale.exponent;
                 *x = value.clamp((-e::RESIDUAL).into(), e::RESIDUAL.into()) as i32;
             }
         }

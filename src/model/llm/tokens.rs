@@ -404,7 +404,7 @@ mod tests {
     #[test]
     fn merges_in_order_and_escapes_what_has_no_token() {
         let t = small();
-        assert_eq!(t.encode(b"abab aa\xFFb"), [3, 1, 4, 0, 0, 5 + 255, 1]);
+        assert_eq!(t.encode(b"aba abab aa\xFFb"), [3, 4, 2, 2, 4, 0, 0, 5 + 255, 1]);
         assert!(t.encode(b"").is_empty());
         let mut bytes = Vec::new();
         t.put(&mut bytes);

@@ -135,7 +135,7 @@ mod tests {
             assert!((ln(x) - f64::ln(x)).abs() < 1e-13, "{x}");
             assert!((exp(-x / 1e4) - f64::exp(-x / 1e4)).abs() < 1e-13, "{x}");
         }
-        for angle in [0.0, 0.3, 1.0, 3.14, 6.0, 100.7, 8191.0, 16383.5] {
+        for angle in [0.0, 0.3, 1.0, 3.1, 6.0, 100.7, 8191.0, 16383.5] {
             let (c, s) = circle(angle);
             assert!((c - angle.cos()).abs() < 1e-10 && (s - angle.sin()).abs() < 1e-10, "{angle}");
         }

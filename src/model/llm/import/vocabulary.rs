@@ -24,6 +24,9 @@ enum Kind {
     Special,
 }
 
+/// Tokens by their bytes.
+type Ids = HashMap<Vec<u8>, u32>;
+
 /// Tokens as a source writes them.
 struct Raw {
     names: Vec<Vec<u8>>,
@@ -254,7 +257,7 @@ impl Raw {
     }
 
     /// Bytes of all tokens, and the tokens that are text or bytes by their bytes.
-    fn bytes(&self) -> Result<(Vec<Vec<u8>>, HashMap<Vec<u8>, u32>)> {
+    fn bytes(&self) -> Result<(Vec<Vec<u8>>, Ids)> {
         if self.kinds.len() != self.names.len() {
             let (kinds, names) = (self.kinds.len(), self.names.len());
             return Err(Error::corrupt(format!("{kinds} kinds of {names} tokens")));
@@ -285,7 +288,7 @@ impl Raw {
 fn merges<'a>(
     raw: &Raw,
     tokens: &[Vec<u8>],
-    ids: &HashMap<Vec<u8>, u32>,
+    ids: &Ids,
     pairs: impl Iterator<Item = (&'a [u8], &'a [u8])>,
 ) -> Result<Vec<Merge>> {
     let id = |name: &[u8]| -> Result<u32> {
@@ -308,12 +311,7 @@ fn merges<'a>(
 }
 
 /// Merges to every token from all of its halves, tokens of high score first.
-fn merges_by_score(
-    tokens: &[Vec<u8>],
-    kinds: &[Kind],
-    ids: &HashMap<Vec<u8>, u32>,
-    scores: &[f64],
-) -> Result<Vec<Merge>> {
+fn merges_by_score(tokens: &[Vec<u8>], kinds: &[Kind], ids: &Ids, scores: &[f64]) -> Result<Vec<Merge>> {
     if scores.len() != tokens.len() || scores.iter().any(|s| s.is_nan()) {
         return Err(Error::corrupt(format!("{} scores of {} tokens", scores.len(), tokens.len())));
     }
