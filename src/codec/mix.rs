@@ -10,7 +10,7 @@ use crate::format::checksum::check32;
 use crate::model::lm::Model;
 use crate::model::mix::context::{Kind, MAX_CONTEXTS};
 use crate::model::mix::kernel::has_avx2;
-use crate::model::mix::predictor::{self, Predictor, Shape};
+use crate::model::mix::predictor::{self, GROUP, Predictor, Shape};
 use crate::model::mix::priors;
 use crate::{Error, ErrorKind, Result};
 use std::sync::Arc;
@@ -33,8 +33,8 @@ const OVERRUN: usize = 4;
 pub struct MixOptions {
     /// The slot table takes at most 2^`table_bits` bytes (16..=30); less for small blocks.
     pub table_bits: u32,
-    /// Contexts per byte, at most (6..=24).
-    pub contexts: usize,
+    /// Contexts per byte in eights (1..=3).
+    pub groups: usize,
     /// KiB of phrases that prime text, at most (0..=255 × 4).
     pub primed: usize,
     /// Codes a block of a given kind, instead of finding the kind by trial.
@@ -46,9 +46,9 @@ impl MixOptions {
     /// Options for a level of 1 (fast) to 3 (small); the middle is the default.
     pub fn level(level: u32) -> Self {
         match level {
-            0 | 1 => Self { table_bits: 25, contexts: 12, primed: 128, forced: None },
-            2 => Self { table_bits: 27, contexts: 20, primed: 256, forced: None },
-            _ => Self { table_bits: 28, contexts: 24, primed: 1020, forced: None },
+            0 | 1 => Self { table_bits: 25, groups: 1, primed: 128, forced: None },
+            2 => Self { table_bits: 27, groups: 2, primed: 256, forced: None },
+            _ => Self { table_bits: 28, groups: 3, primed: 1020, forced: None },
         }
     }
 }
@@ -63,14 +63,14 @@ impl Default for MixOptions {
 fn header(shape: &Shape) -> [u8; HEADER] {
     let (kind, parameter) = kind_to(shape.kind);
     let [low, high] = parameter.to_le_bytes();
-    let contexts = shape.contexts as u8;
+    let groups = shape.groups as u8;
     let guided = u8::from(shape.guided);
-    [PRIORS, shape.memory_bits as u8, contexts, (shape.primed >> 12) as u8, kind, low, high, guided]
+    [PRIORS, shape.memory_bits as u8, groups, (shape.primed >> 12) as u8, kind, low, high, guided]
 }
 
 /// Reads the codec header; what it declares is checked before any memory is taken.
 fn read_header(payload: &[u8]) -> Result<(Shape, &[u8])> {
-    let Some((&[priors, bits, contexts, primed, kind, low, high, guided], rest)) =
+    let Some((&[priors, bits, groups, primed, kind, low, high, guided], rest)) =
         payload.split_first_chunk::<HEADER>()
     else {
         return Err(Error::truncated(format!(
@@ -87,14 +87,14 @@ fn read_header(payload: &[u8]) -> Result<(Shape, &[u8])> {
     if !TABLE_BITS.contains(&u32::from(bits)) {
         return Err(Error::corrupt(format!("mix table bits {bits}, expected 16..=30")));
     }
-    if !(6..=MAX_CONTEXTS).contains(&usize::from(contexts)) {
-        return Err(Error::corrupt(format!("{contexts} mix contexts, expected 6..={MAX_CONTEXTS}")));
+    if !(1..=MAX_CONTEXTS / GROUP).contains(&usize::from(groups)) {
+        return Err(Error::corrupt(format!("{groups} groups of mix contexts, expected 1..=3")));
     }
     let kind = kind_from(kind, u16::from_le_bytes([low, high]))?;
     let shape = Shape {
         kind,
         memory_bits: bits.into(),
-        contexts: contexts.into(),
+        groups: groups.into(),
         primed: usize::from(primed) << 12,
         guided: guided == 1,
     };
@@ -122,7 +122,7 @@ fn shape_for(kind: Kind, raw_len: usize, options: &MixOptions) -> Shape {
     Shape {
         kind,
         memory_bits: table_bits(raw_len, options),
-        contexts: options.contexts.clamp(6, MAX_CONTEXTS),
+        groups: options.groups.clamp(1, MAX_CONTEXTS / GROUP),
         guided: false,
         primed: if kind == Kind::Text { options.primed.min(1020) >> 2 << 12 } else { 0 },
     }
@@ -148,7 +148,7 @@ pub fn encode_block(raw: &[u8], options: &MixOptions, network: Option<&Model>) -
     let kind = match options.forced {
         Some((kind, parameter)) => kind_from(kind, parameter)?,
         None => mix_kind::choose(raw, |sample, kind| {
-            let trial = MixOptions { primed: 0, contexts: 12, ..*options };
+            let trial = MixOptions { primed: 0, groups: 1, ..*options };
             let shape = shape_for(kind, sample.len(), &trial);
             encode_as(sample, &shape, None).map(|payload| payload.len())
         })?,
@@ -188,7 +188,7 @@ fn run(
         // SAFETY: AVX2 was detected.
         return unsafe { encode_avx2(bytes, predictor, encoder, guide) };
     }
-    encode_bits::<false>(bytes, predictor, encoder, guide)
+    encode_groups::<false>(bytes, predictor, encoder, guide)
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -199,22 +199,36 @@ fn encode_avx2(
     encoder: BinaryEncoder,
     guide: Option<&mut Ahead<'_>>,
 ) -> Vec<u8> {
-    encode_bits::<true>(bytes, predictor, encoder, guide)
+    encode_groups::<true>(bytes, predictor, encoder, guide)
 }
 
 #[inline(always)]
-fn encode_bits<const A: bool>(
+fn encode_groups<const A: bool>(
+    bytes: &[u8],
+    predictor: &mut Predictor,
+    encoder: BinaryEncoder,
+    guide: Option<&mut Ahead<'_>>,
+) -> Vec<u8> {
+    match predictor.groups() {
+        1 => encode_bits::<A, 2>(bytes, predictor, encoder, guide),
+        2 => encode_bits::<A, 3>(bytes, predictor, encoder, guide),
+        _ => encode_bits::<A, 4>(bytes, predictor, encoder, guide),
+    }
+}
+
+#[inline(always)]
+fn encode_bits<const A: bool, const V: usize>(
     bytes: &[u8],
     predictor: &mut Predictor,
     mut encoder: BinaryEncoder,
     mut guide: Option<&mut Ahead<'_>>,
 ) -> Vec<u8> {
     for (i, &byte) in bytes.iter().enumerate() {
-        predictor.begin_byte::<A>(guide.as_mut().map(|g| g.at(i)));
+        predictor.begin_byte::<A, V>(guide.as_mut().map(|g| g.at(i)));
         for i in (0..8).rev() {
             let bit = u32::from(byte >> i & 1);
             encoder.encode(bit, predictor.p());
-            predictor.update::<A>(bit);
+            predictor.update::<A, V>(bit);
         }
     }
     encoder.finish()
@@ -323,17 +337,26 @@ impl BlockDecoder {
             // SAFETY: AVX2 was detected.
             return unsafe { decode_avx2(self, payload, more) };
         }
-        self.decode_bits::<false>(payload, more)
+        self.decode_groups::<false>(payload, more)
     }
 
     #[inline(always)]
-    fn decode_bits<const A: bool>(&mut self, payload: &[u8], count: usize) -> Result<()> {
+    fn decode_groups<const A: bool>(&mut self, payload: &[u8], count: usize) -> Result<()> {
+        match self.predictor.groups() {
+            1 => self.decode_bits::<A, 2>(payload, count),
+            2 => self.decode_bits::<A, 3>(payload, count),
+            _ => self.decode_bits::<A, 4>(payload, count),
+        }
+    }
+
+    #[inline(always)]
+    fn decode_bits<const A: bool, const V: usize>(&mut self, payload: &[u8], count: usize) -> Result<()> {
         for _ in 0..count {
             let guess = self.guide.as_mut().map(|g| g.after(self.predictor.history().bytes()));
-            self.predictor.begin_byte::<A>(guess);
+            self.predictor.begin_byte::<A, V>(guess);
             for _ in 0..8 {
                 let bit = self.decoder.decode(payload, self.predictor.p());
-                self.predictor.update::<A>(bit);
+                self.predictor.update::<A, V>(bit);
             }
             if self.decoder.overrun(payload) > OVERRUN {
                 return Err(Error::truncated(format!(
@@ -350,7 +373,7 @@ impl BlockDecoder {
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2")]
 fn decode_avx2(decoder: &mut BlockDecoder, payload: &[u8], count: usize) -> Result<()> {
-    decoder.decode_bits::<true>(payload, count)
+    decoder.decode_groups::<true>(payload, count)
 }
 
 /// Learns priors for a kind (its number in the codec header) from pieces of data, each coded as a block; text with
@@ -393,7 +416,7 @@ mod tests {
             }
             let mut predictor = Predictor::new(shape).unwrap();
             let coder = BinaryEncoder::new(header(&shape).to_vec());
-            let scalar = encode_bits::<false>(&filtered, &mut predictor, coder, None);
+            let scalar = encode_groups::<false>(&filtered, &mut predictor, coder, None);
             assert_eq!(scalar, encode_as(&raw, &shape, None).unwrap(), "{kind:?}");
         }
     }

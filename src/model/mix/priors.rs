@@ -4,12 +4,14 @@ use std::sync::LazyLock;
 
 use super::context::{Kind, MAX_CONTEXTS};
 use super::matcher::COUNTERS;
-use super::mixer::{FAMILIES, INPUTS, WIDTH};
+use super::mixer::{FAMILIES, LANES, Row, Short, VECTORS, WIDTH};
 
 /// Selectors of each set family.
-pub const SIZES: [usize; FAMILIES] = [256, 256, 384, 256, 256, 2048];
+pub const SIZES: [usize; FAMILIES] = [256, 256, 384, 256, 2048];
 /// Selectors of the second layer.
 pub const FINALS: usize = 256;
+/// Values of a row.
+const INPUTS: usize = LANES * VECTORS;
 /// 16-bit values of one kind's learned state, in this order.
 const MAPS: usize = MAX_CONTEXTS * 256;
 const VALUES: usize = MAPS + 2 * COUNTERS + rows() * INPUTS + FINALS * WIDTH;
@@ -31,9 +33,9 @@ pub struct Priors {
     /// Counters of the two match models.
     pub counters: Vec<u32>,
     /// First-layer weights of all families, row after row.
-    pub weights: Vec<[i16; INPUTS]>,
+    pub rows: Vec<Row>,
     /// Second-layer weights.
-    pub finals: Vec<[i16; WIDTH]>,
+    pub finals: Vec<Short>,
 }
 
 impl Priors {
@@ -45,16 +47,16 @@ impl Priors {
         }
         let (maps, values) = values.split_at(MAPS);
         let (counters, values) = values.split_at(2 * COUNTERS);
-        let (weights, finals) = values.split_at(rows() * INPUTS);
+        let (rows, finals) = values.split_at(rows() * INPUTS);
         let wide = |v: &[u8; 2]| u32::from(u16::from_le_bytes(*v));
-        let row = |v: &[[u8; 2]]| std::array::from_fn(|i| i16::from_le_bytes(v[i]));
+        let row = |v: &[[u8; 2]]| Row(std::array::from_fn(|i| std::array::from_fn(|j| i16::from_le_bytes(v[LANES * i + j]))));
         Some(Self {
             maps: maps.iter().map(|v| wide(v) << 6).collect(),
             counters: counters.iter().map(|v| wide(v) << 16 | 100).collect(),
-            weights: weights.chunks_exact(INPUTS).map(row).collect(),
+            rows: rows.chunks_exact(INPUTS).map(row).collect(),
             finals: finals
                 .chunks_exact(WIDTH)
-                .map(|v| std::array::from_fn(|i| i16::from_le_bytes(v[i])))
+                .map(|v| Short(std::array::from_fn(|i| i16::from_le_bytes(v[i]))))
                 .collect(),
         })
     }
@@ -63,9 +65,9 @@ impl Priors {
     pub fn to_bytes(&self) -> Vec<u8> {
         let maps = self.maps.iter().map(|&p| (p >> 6) as u16);
         let counters = self.counters.iter().map(|&c| (c >> 16) as u16);
-        let weights = self.weights.iter().flatten().map(|&w| w as u16);
-        let finals = self.finals.iter().flatten().map(|&w| w as u16);
-        maps.chain(counters).chain(weights).chain(finals).flat_map(u16::to_le_bytes).collect()
+        let rows = self.rows.iter().flat_map(|r| r.0.as_flattened()).map(|&w| w as u16);
+        let finals = self.finals.iter().flat_map(|r| r.0).map(|w| w as u16);
+        maps.chain(counters).chain(rows).chain(finals).flat_map(u16::to_le_bytes).collect()
     }
 }
 
@@ -87,6 +89,7 @@ static PHRASES: LazyLock<Vec<u8>> =
 
 /// The learned state that a kind starts from; records and samples have none.
 pub fn for_kind(kind: Kind, guided: bool) -> Option<&'static Priors> {
+    if std::env::var_os("UNTRAINED").is_some() { return None; }
     match kind {
         Kind::Text if guided => Some(&GUIDED),
         Kind::Text => Some(&TEXT),
