@@ -45,7 +45,8 @@ pub fn mix_scalar<const V: usize>(rows: [&Row; FAMILIES], x: &Row) -> Short {
     for (row, out) in rows.iter().zip(&mut out.0) {
         let mut pairs = [0i32; LANES / 2];
         for (w, x) in row.0[..V].iter().zip(&x.0) {
-            for (pair, (w, x)) in pairs.iter_mut().zip(w.as_chunks::<2>().0.iter().zip(x.as_chunks::<2>().0)) {
+            for (pair, (w, x)) in pairs.iter_mut().zip(w.as_chunks::<2>().0.iter().zip(x.as_chunks::<2>().0))
+            {
                 *pair += i32::from(w[0]) * i32::from(x[0]) + i32::from(w[1]) * i32::from(x[1]);
             }
         }

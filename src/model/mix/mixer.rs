@@ -13,11 +13,15 @@ pub struct Mixer {
     starts: [usize; FAMILIES],
     selected: [usize; FAMILIES],
     outputs: Short,
+    /// Rows of the second layer's two families, one family after the other.
     finals: Vec<Short>,
-    final_selected: usize,
-    p: i32,
+    finals_selected: [usize; 2],
+    finals_logits: [i32; 2],
     rate: i32,
 }
+
+/// Rows of the second layer, half of them of each family.
+pub const FINALS: usize = 512;
 
 /// Learning rate of the second layer.
 const FINAL_RATE: i32 = 12;
@@ -37,8 +41,8 @@ impl Mixer {
             selected: [0; FAMILIES],
             outputs: Short([0; WIDTH]),
             finals: finals.to_vec(),
-            final_selected: 0,
-            p: 32768,
+            finals_selected: [0; 2],
+            finals_logits: [0; 2],
             rate: 20,
         }
     }
@@ -66,22 +70,25 @@ impl Mixer {
 
     /// Chooses the rows for the next bit, each below its family's size.
     #[inline(always)]
-    pub fn select(&mut self, select: [usize; FAMILIES], final_select: usize) {
+    pub fn select(&mut self, select: [usize; FAMILIES], finals: [usize; 2]) {
         for (i, at) in select.into_iter().enumerate() {
             self.selected[i] = self.starts[i] + at;
             kernel::prefetch(&self.rows, self.selected[i]);
         }
-        self.final_selected = final_select;
+        self.finals_selected = [finals[0], FINALS / 2 + finals[1]];
+        for at in self.finals_selected {
+            kernel::prefetch(&self.finals, at);
+        }
     }
 
     /// Mixes the first `V` vectors of inputs: the logit of the next bit in Q8 octaves.
     #[inline(always)]
-    pub fn mix<const A: bool, const V: usize>(&mut self, tables: &Tables) -> i32 {
+    pub fn mix<const A: bool, const V: usize>(&mut self) -> i32 {
         let rows = self.selected.map(|at| &self.rows[at]);
         self.outputs = mix::<A, V>(rows, &self.inputs);
-        let logit = i32::from(mix_short::<A>(&self.finals[self.final_selected], &self.outputs));
-        self.p = tables.squash(logit) as i32;
-        logit
+        self.finals_logits =
+            self.finals_selected.map(|at| i32::from(mix_short::<A>(&self.finals[at], &self.outputs)));
+        (self.finals_logits[0] + self.finals_logits[1]) >> 1
     }
 
     /// Learns from the bit that came.
@@ -93,8 +100,10 @@ impl Mixer {
             let error = (((target - p) * self.rate) >> 8) as i16;
             train::<A, V>(&mut self.rows[at], &self.inputs, error);
         }
-        let error = (((target - self.p) * FINAL_RATE) >> 8) as i16;
-        train_short::<A>(&mut self.finals[self.final_selected], &self.outputs, error);
+        for (&at, &logit) in self.finals_selected.iter().zip(&self.finals_logits) {
+            let error = (((target - tables.squash(logit) as i32) * FINAL_RATE) >> 8) as i16;
+            train_short::<A>(&mut self.finals[at], &self.outputs, error);
+        }
     }
 }
 

@@ -7,12 +7,12 @@ use super::history::History;
 use super::kernel::{Row, Short};
 use super::logistic::{TABLES, Tables, pair};
 use super::matcher::{COUNTERS, Matcher};
-use super::mixer::{FAMILIES, Mixer, WIDTH, spread};
-use super::priors::{self, FINALS, Priors, SIZES};
+use super::mixer::{FAMILIES, FINALS, Mixer, WIDTH, spread};
+use super::priors::{self, Priors, SIZES};
 use super::slots::{SLOT, Slot, SlotTable};
 use super::state::{STATES, StateTable};
-use crate::Result;
 use crate::model::lm::{network_probability, stretch};
+use crate::{Error, ErrorKind, Result};
 
 /// What a decoder must know to build the same predictor.
 #[derive(Debug, Clone, Copy)]
@@ -24,8 +24,19 @@ pub struct Shape {
     pub groups: usize,
     /// Bytes of phrases that prime text, at most.
     pub primed: usize,
-    /// Whether another model's distribution comes with every byte.
-    pub guided: bool,
+    /// Whether and how another model's distribution comes with every byte.
+    pub guide: Guide,
+}
+
+/// Whether text is guided by another model, and what it starts from then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Guide {
+    /// Not guided.
+    None,
+    /// Guided; starts from what unguided text has learned.
+    Derived,
+    /// Guided; starts from what was learned with the model of this hash.
+    Learned([u8; 32]),
 }
 
 /// Contexts that make up one vector of inputs.
@@ -111,9 +122,17 @@ pub struct Predictor {
 impl Predictor {
     /// Starts from the shipped priors of the shape's kind.
     pub fn new(shape: Shape) -> Result<Self> {
-        match priors::for_kind(shape.kind, shape.guided) {
-            Some(learned) => Self::with_priors(shape, learned),
-            None => Self::with_priors(shape, &untrained()),
+        match (shape.guide, priors::for_kind(shape.kind)) {
+            (Guide::Learned(hash), _) => match priors::for_guide(&hash) {
+                Some(learned) => Self::with_priors(shape, learned),
+                None => {
+                    let message = "priors for the model of a guided mix block: needs a newer nzip";
+                    Err(Error::new(ErrorKind::NewerVersion, message))
+                }
+            },
+            (Guide::Derived, Some(text)) => Self::with_priors(shape, &guided(text)),
+            (_, Some(learned)) => Self::with_priors(shape, learned),
+            (_, None) => Self::with_priors(shape, &untrained()),
         }
     }
 
@@ -388,9 +407,9 @@ impl Predictor {
             (Some(a), Some(b)) => 1 + (a == b) as usize,
             _ => 0,
         };
-        let guess = if self.shape.guided { self.guess() } else { 0 };
+        let guess = if self.shape.guide != Guide::None { self.guess() } else { 0 };
         let history_or_guess =
-            if self.shape.guided { ((guess + 4096) >> 8) << 3 | bp as i32 } else { c2 as i32 };
+            if self.shape.guide != Guide::None { ((guess + 4096) >> 8) << 3 | bp as i32 } else { c2 as i32 };
         let match_or_order =
             if class > 0 { (class as usize * 3 + agree) * 8 } else { (42 + self.order) * 8 } + bp as usize;
         self.mixer.select(
@@ -401,7 +420,7 @@ impl Predictor {
                 history_or_guess as usize,
                 self.selector * 8 + bp as usize,
             ],
-            c0 as usize,
+            [self.selector, (self.order * 8 + bp as usize) * 4 + (class as usize + 3) / 5],
         );
         let apm_contexts =
             [c0 as usize, (c0 | c1 << 8) as usize, (self.matchers[0].expected_byte() << 8 | c0) as usize];
@@ -410,7 +429,8 @@ impl Predictor {
         }
         let [d0, d1, d2, d3] = self.direct.predict(node, tables);
         let [m6, m12] = &mut self.matchers;
-        let certain = if self.shape.guided { (tables.squash(guess) as i32 - 32768) >> 4 } else { 0 };
+        let certain =
+            if self.shape.guide != Guide::None { (tables.squash(guess) as i32 - 32768) >> 4 } else { 0 };
         let first = [
             m6.predict(c0, bp, tables),
             m12.predict(c0, bp, tables),
@@ -432,12 +452,12 @@ impl Predictor {
             }
             spread::<A>(pairs, to);
         }
-        let logit = self.mixer.mix::<A, V>(tables);
+        let logit = self.mixer.mix::<A, V>();
         self.logit = logit;
         let p0 = tables.squash(logit);
         let p1 = self.apms[0].refine(logit, apm_contexts[0]);
         let p2 = self.apms[1].refine(logit, apm_contexts[1]);
         let p3 = self.apms[2].refine(logit, apm_contexts[2]);
-        self.p = ((2 * p0 + p1 + 2 * p2 + 3 * p3 + 4) >> 3).clamp(1, 65535);
+        self.p = ((p0 + 2 * p1 + 2 * p2 + 3 * p3 + 4) >> 3).clamp(1, 65535);
     }
 }
