@@ -396,7 +396,7 @@ def read_prior(name):
 
 class Priors:
     def __init__(self, kind, guide, model_hash):
-        names = {0: "text", 1: "binary", 3: "code"}
+        names = {0: "text", 1: "binary", 2: "records", 3: "code"}
         if guide == 2:
             self.learned(guided_prior(model_hash))
         elif kind in names:

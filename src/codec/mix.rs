@@ -177,7 +177,13 @@ pub fn encode_block<'a>(
         None => mix_kind::choose(raw, |sample, kind| {
             let trial = MixOptions { primed: 0, groups: 1, ..*options };
             let shape = shape_for(kind, sample.len(), &trial);
-            encode_as(sample, &shape, None).map(|payload| payload.len())
+            // What a kind has learned elsewhere says much about a short block and little about a long one.
+            let start = if sample.len() < raw.len() {
+                Predictor::with_priors(shape, &predictor::untrained())?
+            } else {
+                Predictor::new(shape)?
+            };
+            encode_from(start, sample, &shape, None).map(|payload| payload.len())
         })?,
     };
     let shape = shape_for(kind, raw.len(), options);
@@ -202,7 +208,15 @@ fn start_for(model: &Model) -> Start {
 }
 
 fn encode_as(raw: &[u8], shape: &Shape, network: Option<&Model>) -> Result<Vec<u8>> {
-    let mut predictor = Predictor::new(*shape)?;
+    encode_from(Predictor::new(*shape)?, raw, shape, network)
+}
+
+fn encode_from(
+    mut predictor: Predictor,
+    raw: &[u8],
+    shape: &Shape,
+    network: Option<&Model>,
+) -> Result<Vec<u8>> {
     predictor.reserve(raw.len())?;
     let encoder = BinaryEncoder::new(header(shape).to_vec());
     let mut filtered = Vec::new();

@@ -105,8 +105,8 @@ pub mod avx2 {
     #[target_feature(enable = "avx2")]
     fn pairs<const V: usize>(row: &Row, x: &[__m256i; V]) -> __m256i {
         let mut sum = _mm256_madd_epi16(load(&row.0[0]), x[0]);
-        for v in 1..V {
-            sum = _mm256_add_epi32(sum, _mm256_madd_epi16(load(&row.0[v]), x[v]));
+        for (w, x) in row.0.iter().zip(x).skip(1) {
+            sum = _mm256_add_epi32(sum, _mm256_madd_epi16(load(w), *x));
         }
         _mm256_srai_epi32::<{ PAIR_SHIFT as i32 }>(sum)
     }
@@ -116,8 +116,8 @@ pub mod avx2 {
     #[target_feature(enable = "avx2")]
     pub fn mix<const V: usize>(rows: [&Row; FAMILIES], x: &Row) -> Short {
         let mut inputs = [_mm256_setzero_si256(); V];
-        for v in 0..V {
-            inputs[v] = load(&x.0[v]);
+        for (input, values) in inputs.iter_mut().zip(&x.0) {
+            *input = load(values);
         }
         let [a, b, c, d, e] = rows;
         let ab = _mm256_hadd_epi32(pairs(a, &inputs), pairs(b, &inputs));

@@ -112,6 +112,8 @@ fn guided(packed: &[u8]) -> ([u8; 32], Priors) {
 static TEXT: LazyLock<Priors> = LazyLock::new(|| learned(include_bytes!("../../../models/mix/text.zst")));
 static BINARY: LazyLock<Priors> = LazyLock::new(|| learned(include_bytes!("../../../models/mix/binary.zst")));
 static CODE: LazyLock<Priors> = LazyLock::new(|| learned(include_bytes!("../../../models/mix/code.zst")));
+static RECORDS: LazyLock<Priors> =
+    LazyLock::new(|| learned(include_bytes!("../../../models/mix/records.zst")));
 static PHRASES: LazyLock<Vec<u8>> =
     LazyLock::new(|| unpack(include_bytes!("../../../models/mix/phrases.zst"), 1 << 20));
 static GUIDED: LazyLock<[([u8; 32], Priors); 2]> = LazyLock::new(|| {
@@ -121,13 +123,14 @@ static GUIDED: LazyLock<[([u8; 32], Priors); 2]> = LazyLock::new(|| {
     ]
 });
 
-/// The learned state that a kind starts from; records and samples have none.
+/// The learned state that a kind starts from; samples have none.
 pub fn for_kind(kind: Kind) -> Option<&'static Priors> {
     match kind {
         Kind::Text => Some(&TEXT),
         Kind::Binary => Some(&BINARY),
         Kind::Code => Some(&CODE),
-        Kind::Records { .. } | Kind::Bytes { .. } | Kind::Words { .. } => None,
+        Kind::Records { .. } => Some(&RECORDS),
+        Kind::Bytes { .. } | Kind::Words { .. } => None,
     }
 }
 
@@ -152,7 +155,7 @@ mod tests {
 
     #[test]
     fn shipped_priors_unpack() {
-        for kind in [Kind::Text, Kind::Binary, Kind::Code] {
+        for kind in [Kind::Text, Kind::Binary, Kind::Code, Kind::Records { period: 2 }] {
             assert!(for_kind(kind).is_some());
         }
         assert!(for_guide(&[0; 32]).is_none() && GUIDED[0].0 != GUIDED[1].0);
