@@ -176,11 +176,14 @@ fn levels_codecs_and_resources() {
     assert!(len(&["--codec", "store"]) > f.text().len());
     assert!(len(&["--codec=zstd"]) < f.text().len());
     assert_eq!(len(&["--codec=auto", "--window", "4KiB"]), len(&[]));
+    let transformer = concat!(env!("CARGO_MANIFEST_DIR"), "/formats/vectors/llm/micro.nzllm");
     for name in nzip::Codec::AVAILABLE.iter().map(|c| c.name()) {
-        f.write("p.nz", &f.ok(&["--codec", name, "-c", "short"]).stdout);
+        let model: &[&str] = if name == "llm" { &["--model", transformer] } else { &[] };
+        f.write("p.nz", &f.ok(&[model, &["--codec", name, "-c", "short"]].concat()).stdout);
         assert!(stdout(&f.ok(&["-l", "p.nz"])).contains(name));
-        assert_eq!(f.ok(&["-dc", "-T2", "p.nz"]).stdout, f.read("short"));
+        assert_eq!(f.ok(&[model, &["-dc", "-T2", "p.nz"]].concat()).stdout, f.read("short"));
     }
+    f.usage_error(&["--codec", "llm", "-c", "short"], "a model is needed");
 }
 
 #[test]
