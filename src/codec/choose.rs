@@ -136,7 +136,7 @@ impl Plan {
     /// The smaller of one plain block, and a slow windowed codec for what looks like text, with plain blocks
     /// for the rest and wherever those pay.
     fn split(&self, w: &Windowed, raw: &[u8]) -> Result<Vec<EncodedBlock>> {
-        let smallest = |raw: &[u8]| smallest(raw, self.level, self.guide.as_deref());
+        let smallest = |raw: &[u8]| smallest(raw, self.level, self.guide());
         let whole = smallest(raw)?;
         let runs = text_runs(raw);
         let texts: Vec<&[u8]> =
