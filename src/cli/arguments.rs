@@ -5,6 +5,7 @@ use super::quantity::{Size, Span};
 use super::{bench, generate, inspect, models, usage};
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{ArgAction, Args, Parser, Subcommand};
+use nzip::tensor::Dtype;
 use nzip::{Codec, CodecChoice, DecodeOptions, Models, Options};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -166,6 +167,15 @@ pub struct Compression {
     /// Put the model into the file, so that it decodes anywhere
     #[arg(long)]
     pub embed_model: bool,
+    /// The file holds one tensor of this type (f32, bf16, i8, ...)
+    #[arg(long, value_name = "TYPE", value_parser = dtype, requires = "shape")]
+    pub dtype: Option<Dtype>,
+    /// The tensor's dimensions, such as 1000x256
+    #[arg(long, value_name = "N[xN]...", requires = "dtype")]
+    pub shape: Option<String>,
+    /// Bytes in front of the tensor
+    #[arg(long, value_name = "SIZE", requires = "dtype")]
+    pub skip: Option<Size>,
 }
 
 /// What may be used.
@@ -189,6 +199,17 @@ impl Arguments {
         refuse_long(&arguments)?;
         Ok(Self::parse_from(arguments))
     }
+}
+
+fn dtype(name: &str) -> Result<Dtype, String> {
+    Dtype::from_name(name)
+        .ok_or_else(|| "a type of safetensors expected: f32, f16, bf16, f64, i8, u8, i32 ...".into())
+}
+
+fn shape(text: &str) -> anyhow::Result<Vec<u64>> {
+    let dims = text.split(['x', ',']).map(|d| d.trim().parse());
+    dims.collect::<Result<_, _>>()
+        .map_err(|_| usage(format!("--shape {text}: whole numbers expected, as in 1000x256")))
 }
 
 fn codec_choice(name: &str) -> Result<CodecChoice, String> {
@@ -221,6 +242,9 @@ impl FileArguments {
         let mut options = Options::new().threads(resources.threads).embed_model(compression.embed_model);
         if let Some(model) = &resources.model {
             options = options.model(models::resolve(&mut found, model)?);
+        }
+        if let (Some(dtype), Some(text)) = (compression.dtype, &compression.shape) {
+            options = options.tensor(dtype, &shape(text)?, compression.skip.map_or(0, |s| s.0));
         }
         if let Some(level) = compression.level.0 {
             options = options.level(level);

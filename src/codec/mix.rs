@@ -138,6 +138,7 @@ pub(crate) fn encode(raw: &[u8], level: u32, network: Option<&Model>) -> Result<
         codec: Codec::Mix,
         raw_len: raw.len() as u32,
         model: network.filter(|_| guided).map(|n| *n.name()),
+        params: None,
         units: Units::Fixed { log2: UNIT_LOG2, checks: raw.chunks(1 << UNIT_LOG2).map(check32).collect() },
         payload,
     })
