@@ -2,7 +2,7 @@
 
 use super::level::{Level, refuse_long};
 use super::quantity::{Size, Span};
-use super::{bench, generate, inspect, models, usage};
+use super::{bench, generate, inspect, models, tensors, usage};
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{ArgAction, Args, Parser, Subcommand};
 use nzip::tensor::Dtype;
@@ -64,6 +64,8 @@ pub enum Verb {
     Inspect(inspect::InspectArguments),
     /// List, show or export models
     Model(models::ModelArguments),
+    /// List, extract or verify tensors of .nz files
+    Tensors(tensors::TensorsArguments),
     /// Compare levels of nzip and other compressors
     Bench(bench::BenchArguments),
     /// Learn a language model from a folder of text
@@ -79,6 +81,7 @@ impl Verb {
         match self {
             Verb::Inspect(a) => a.run(),
             Verb::Model(a) => a.run().map(|()| true),
+            Verb::Tensors(a) => a.run().map(|()| true),
             Verb::Bench(a) => a.run(),
             Verb::Train(a) => a.run().map(|()| true),
             Verb::Generate(a) => a.run().map(|()| true),

@@ -76,13 +76,13 @@ const SMALL_TENSOR: usize = 64 << 10;
 const PIECE: usize = 32 << 10;
 const PIECES: usize = 32;
 
-/// Codes numbers of a known type.
-fn numbers(raw: &[u8], hint: Hint, level: u8, guide: Option<&Model>) -> Result<EncodedBlock> {
-    let Some(coded) = tensor::encode_block(raw, hint, level)? else { return smallest(raw, level, guide) };
+/// Codes numbers of a known type. `mix` is no choice for them: loading one tensor has to be fast.
+fn numbers(raw: &[u8], hint: Hint, level: u8) -> Result<EncodedBlock> {
+    let Some(coded) = tensor::encode_block(raw, hint, level)? else { return plain(raw, level) };
     if raw.len() > SMALL_TENSOR && !repeats(raw, coded.cost())? {
         return Ok(coded);
     }
-    let other = if raw.len() > SMALL_TENSOR { smallest(raw, level, guide)? } else { plain(raw, level)? };
+    let other = plain(raw, level)?;
     Ok(if other.cost() < coded.cost() { other } else { coded })
 }
 
@@ -94,7 +94,7 @@ fn repeats(raw: &[u8], cost: usize) -> Result<bool> {
         seen += piece.len();
         left += zstd::compress(piece, 1)?.len();
     }
-    Ok((left as u64 * raw.len() as u64) < cost as u64 * seen as u64 * 21 / 20)
+    Ok(left as u64 * (raw.len() as u64) < cost as u64 * seen as u64)
 }
 
 /// A windowed codec with its model and the sizes of its blocks and windows.
@@ -149,11 +149,8 @@ impl Plan {
     pub fn encode_numbers(&self, chunks: &[(&[u8], Option<Hint>)]) -> Result<Vec<EncodedBlock>> {
         let guide = self.guide.as_deref();
         let encode = |(raw, hint): &(&[u8], Option<Hint>)| match (hint, self.only) {
-            (Some(hint), Some(Codec::Tensor)) => {
-                Ok(tensor::encode_block(raw, *hint, self.level)?.unwrap_or_else(|| store::encode(raw)))
-            }
+            (Some(hint), _) => numbers(raw, *hint, self.level),
             (None, Some(Codec::Tensor)) => plain(raw, self.level),
-            (Some(hint), _) => numbers(raw, *hint, self.level, guide),
             (None, _) => smallest(raw, self.level, guide),
         };
         chunks.par_iter().map(encode).collect()

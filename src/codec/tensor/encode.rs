@@ -144,7 +144,11 @@ fn learn(field: &mut Field, number: usize, tiles: &mut [Work<'_>], hint: Hint, l
     let keys = plan::scales(hint, number);
     let many = if let Some((first, minus)) = keys {
         by_fields(field, number, tiles, first, minus)
-    } else if level >= ROWS_LEVEL && single && free && (2..1 << 32).contains(&rows) {
+    } else if single
+        && free
+        && (2..1 << 32).contains(&rows)
+        && (level >= ROWS_LEVEL || uneven(field, number, tiles, rows as usize))
+    {
         by_rows(field, number, tiles, rows as usize)
     } else {
         false
@@ -203,11 +207,47 @@ fn by_fields(
     true
 }
 
+/// Whether rows differ so much that classes pay at any level: the means of some of them, from all over the block,
+/// spread over an octave or more.
+fn uneven(field: &Field, number: usize, tiles: &[Work<'_>], groups: usize) -> bool {
+    let mut means = Vec::new();
+    for t in tiles.iter().step_by(tiles.len().div_ceil(4)) {
+        // Whole rows only.
+        let skip = t.first.next_multiple_of(groups) - t.first;
+        let symbols = t.fields[number].symbols.get(skip..).unwrap_or_default();
+        means.extend(symbols.chunks_exact(groups).take(64).map(|row| {
+            let sum = row.iter().map(|s| weight(field, *s)).sum();
+            if field.element == 1 { log16(sum, groups as i64) } else { 16 * sum / groups as i64 }
+        }));
+    }
+    let octave = match field.transform {
+        _ if field.element == 1 => 16,
+        // Symbols are exponents with as many bits of the mantissa as there are above the low bits and the sign.
+        Transform::Float => 16 << mantissa(field.element).saturating_sub(field.low_bits - 1),
+        _ => return false,
+    };
+    means.len() >= 16 && spread(&means) >= octave
+}
+
+/// Bits of the mantissa of the floats that are usual in this width.
+fn mantissa(element: usize) -> u32 {
+    match element {
+        2 => 10,
+        4 => 23,
+        _ => 52,
+    }
+}
+
+/// What a symbol adds to the mean of its row or column. Of whole numbers the size counts; of floats the exponent,
+/// which grows with the symbol.
+fn weight(field: &Field, symbol: u8) -> i64 {
+    if field.element == 1 { i64::from((symbol as i8).unsigned_abs()) } else { i64::from(symbol) }
+}
+
 /// Tables by the means of rows and columns; false where one does as well.
 fn by_rows(field: &mut Field, number: usize, tiles: &mut [Work<'_>], groups: usize) -> bool {
     let small = field.element == 1;
-    // Of whole numbers the size counts, of floats the exponent, which grows with the symbol.
-    let weight = |s: u8| if small { i64::from((s as i8).unsigned_abs()) } else { i64::from(s) };
+    let weight = |s: u8| weight(field, s);
     let columns_too = groups <= 1 << 14;
     let (mut rows, mut columns) =
         (Vec::<(i64, i64)>::new(), vec![(0i64, 0i64); if columns_too { groups } else { 0 }]);

@@ -210,7 +210,7 @@ impl Field {
     fn parse(c: &mut Cursor<'_>, before: &[Field], group: usize) -> Parsed<Self> {
         let width = c.varint_in("bytes of a field", 1..=MAX_GROUP)? as usize;
         let element = usize::from(c.u8()?);
-        if !matches!(element, 1 | 2 | 4 | 8) || width % element != 0 {
+        if !matches!(element, 1 | 2 | 4 | 8) || !width.is_multiple_of(element) {
             return Err(Error::corrupt(format!("fields of {width} bytes, elements of {element}")).into());
         }
         let transform = Transform::parse(c, element)?;

@@ -60,11 +60,9 @@ fn numbers(raw: &[u8], size: usize, float: bool) -> (usize, Vec<Field>, bool) {
         return (size, vec![field(size, size, Transform::Palette(values), 0, 0)], false);
     }
     let some: Vec<u64> = sample.iter().copied().filter(|v| !mask || *v != 0).collect();
-    if size == 4 && float {
-        if let Some((digits, ranks)) = digits(&some) {
-            let (low, base, _) = cut(&ranks, 32, &[8, 9, 10, 11, 12, 13, 14, 15, 16, 18, 20, 22]);
-            return (4, vec![field(4, 4, Transform::Decimal(digits), low, base)], mask);
-        }
+    if let Some((digits, ranks)) = digits(&some).filter(|_| size == 4 && float) {
+        let (low, base) = cut(&ranks, 32, &[8, 9, 10, 11, 12, 13, 14, 15, 16, 18, 20, 22]);
+        return (4, vec![field(4, 4, Transform::Decimal(digits), low, base)], mask);
     }
     if !float {
         // Whole numbers: each byte has a plane.
@@ -78,7 +76,7 @@ fn numbers(raw: &[u8], size: usize, float: bool) -> (usize, Vec<Field>, bool) {
         4 => &[24, 23, 22, 21, 20],
         _ => &[56, 55, 54, 53, 52, 51, 50],
     };
-    let (low, base, _) = cut(&numbers, bits, choices);
+    let (low, base) = cut(&numbers, bits, choices);
     (size, vec![field(size, size, Transform::Float, low, base)], mask)
 }
 
@@ -133,9 +131,9 @@ fn digits(sample: &[u64]) -> Option<(u32, Vec<u64>)> {
     None
 }
 
-/// Where to cut numbers of `bits` bits into symbol and low bits: the choice of low bits that costs least, the base
-/// of its symbols, and its cost in 1/256 bits.
-fn cut(numbers: &[u64], bits: u32, choices: &[u32]) -> (u32, u64, u64) {
+/// Where to cut numbers of `bits` bits into symbol and low bits: the choice of low bits that costs least, and the base
+/// of its symbols.
+fn cut(numbers: &[u64], bits: u32, choices: &[u32]) -> (u32, u64) {
     let mut sorted = numbers.to_vec();
     sorted.sort_unstable();
     let mut best = (choices[0], 0, u64::MAX);
@@ -144,7 +142,6 @@ fn cut(numbers: &[u64], bits: u32, choices: &[u32]) -> (u32, u64, u64) {
         let inside: u64 = counts.iter().map(|c| u64::from(*c)).sum();
         let outside = sorted.len() as u64 - inside;
         counts[0] += outside as u32;
-        // A quarter more, as the sample is smaller than the block and hides rare symbols.
         let freqs = Freqs::from_counts(&counts);
         let pieces = u64::from((low % 8).count_ones());
         let each = 256 * u64::from(low) + PIECE * pieces;
@@ -154,7 +151,7 @@ fn cut(numbers: &[u64], bits: u32, choices: &[u32]) -> (u32, u64, u64) {
             best = (low, base, cost);
         }
     }
-    best
+    (best.0, best.1)
 }
 
 /// The 256 neighbouring symbols that most numbers have: their counts and the first of them.

@@ -77,7 +77,7 @@ impl TileDecoder {
     fn modes(&self, c: &mut Cursor<'_>, start: u64, out: &mut [u8], scratch: &mut Scratch) -> Parsed<()> {
         let group = self.planes.group;
         let count = out.len() / group;
-        if out.len() % group != 0 {
+        if !out.len().is_multiple_of(group) {
             return Err(Error::corrupt("a tile that ends inside a group").into());
         }
         let first = start / group as u64;

@@ -35,7 +35,8 @@ fn round_trips_in_all_lengths() {
             let freqs = Freqs::from_counts(&counts(&symbols));
             assert_eq!(reread(&freqs).unwrap(), freqs);
             let mut packed = Vec::new();
-            encode(&Encoder::new(&[freqs.clone()]), &symbols, Contexts::One, &mut packed).unwrap();
+            encode(&Encoder::new(std::slice::from_ref(&freqs)), &symbols, Contexts::One, &mut packed)
+                .unwrap();
             for kernel in kernels() {
                 let mut out = vec![0xEE; n];
                 let decoder = Decoder::new(std::slice::from_ref(&freqs));
@@ -89,7 +90,7 @@ fn extreme_frequencies() {
         let present: Vec<u8> = (0..=255).filter(|s| freqs.0[usize::from(*s)] > 0).collect();
         let symbols: Vec<u8> = (0..9000).map(|_| present[rng.next() as usize % present.len()]).collect();
         let mut packed = Vec::new();
-        encode(&Encoder::new(&[freqs.clone()]), &symbols, Contexts::One, &mut packed).unwrap();
+        encode(&Encoder::new(std::slice::from_ref(&freqs)), &symbols, Contexts::One, &mut packed).unwrap();
         for kernel in kernels() {
             let mut out = vec![0; symbols.len()];
             let decoder = Decoder::new(std::slice::from_ref(&freqs));
@@ -105,13 +106,13 @@ fn kernels_agree_on_damage() {
     let symbols = symbols(6000, 40, &mut rng);
     let freqs = Freqs::from_counts(&counts(&symbols));
     let mut packed = Vec::new();
-    encode(&Encoder::new(&[freqs.clone()]), &symbols, Contexts::One, &mut packed).unwrap();
+    encode(&Encoder::new(std::slice::from_ref(&freqs)), &symbols, Contexts::One, &mut packed).unwrap();
     let decoder = Decoder::new(&[freqs]);
     for _ in 0..300 {
         let mut bad = packed.clone();
         let at = rng.next() as usize % bad.len();
         bad[at] ^= 1 << (rng.next() % 8);
-        if rng.next() % 4 == 0 {
+        if rng.next().is_multiple_of(4) {
             bad.truncate(rng.next() as usize % bad.len());
         }
         let results: Vec<_> = kernels()
