@@ -1,7 +1,7 @@
 //! The parameters of a `tensor` block (`formats/tensor.md`).
 
 use crate::coder::rans::Freqs;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::format::cursor::{Cursor, Parsed, in_range};
 use crate::format::varint;
 use crate::tensor::decimal::MAX_DIGITS;
@@ -107,7 +107,10 @@ impl Params {
     pub fn parse(bytes: &[u8]) -> Result<Self> {
         let mut c = Cursor::new(bytes);
         let params = Self::fields(&mut c).map_err(|e| e.at_end("the parameters of a tensor block"));
-        let params = params.map_err(|e| Error::corrupt(format!("tensor parameters: {e}")))?;
+        let params = params.map_err(|e| match e.kind() {
+            ErrorKind::NewerVersion => e,
+            _ => Error::corrupt(format!("tensor parameters: {e}")),
+        })?;
         if !c.rest().is_empty() {
             return Err(Error::corrupt(format!("tensor parameters: {} bytes too many", c.rest().len())));
         }
