@@ -19,8 +19,8 @@ pub mod train;
 pub use codec::Codec;
 pub use error::{Error, ErrorKind, Result};
 pub use stream::{
-    Archive, BlockInfo, CodecChoice, DecodeOptions, Decoder, Encoder, ModelInfo, Models, Options, StreamInfo,
-    WindowInfo, compress, compress_with, decompress, decompress_with,
+    Archive, BlockInfo, CodecChoice, DecodeOptions, Decoder, Encoder, ModelInfo, Models, Options,
+    StoredTensor, StreamInfo, TensorReader, WindowInfo, compress, compress_with, decompress, decompress_with,
 };
 
 /// What tests and benchmarks need from below the public interface. No part of it: may change at any time.

@@ -144,7 +144,11 @@ fn newer_features_are_named() {
     newer(header(2, 0), "version 2");
     newer(header(1, 1 << 5), "feature 5");
     newer(stream(&[section(0x05, b"")]), "kind 5");
-    newer(stream(&[block(0, 3, 1, 1, &[])]), "flags");
+    let tile = [&[1u8, 1][..], &check(b"a")].concat();
+    newer(stream(&[[block(0, 3, 1, 1, &tile), b"a".to_vec()].concat()]), "store");
+    newer(stream(&[[block(6, 3, 1, 1, &tile), b"a".to_vec()].concat()]), "tensor");
+    let method = [&[1u8, 9, 1, 1][..], &check(b"a")].concat();
+    newer(stream(&[[block(6, 0x13, 1, 1, &method), b"a".to_vec()].concat()]), "tensor method 9");
     newer(stream(&[block(0, 0x20, 1, 1, &[])]), "flags");
     let unit = [&[12u8][..], &check(b"a")].concat();
     newer(stream(&[[block(9, 0, 1, 1, &unit), b"a".to_vec()].concat()]), "codec 9");

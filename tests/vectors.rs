@@ -105,6 +105,108 @@ fn instructions(n: usize) -> Vec<u8> {
     code
 }
 
+/// Numbers of a few scales, nearly normal, without floating-point arithmetic.
+fn weights(rows: u64, columns: u64, rng: &mut SplitMix) -> Vec<u32> {
+    let mut out = Vec::new();
+    for row in 0..rows {
+        for _ in 0..columns {
+            let size: u64 = (0..4).map(|_| rng.below(1 << 22)).sum::<u64>().abs_diff(1 << 23) + 1;
+            let shift = size.leading_zeros() - 40;
+            let exponent = 120 - shift - (row % 5) as u32;
+            let mantissa = (size << shift) as u32 & 0x7F_FFFF;
+            out.push((rng.below(2) as u32) << 31 | exponent << 23 | mantissa);
+        }
+    }
+    out
+}
+
+/// A safetensors file with a tensor for each thing that `tensor` blocks can do.
+fn tensors() -> Vec<u8> {
+    let mut rng = SplitMix(6);
+    let w = weights(60, 50, &mut rng);
+    let le = |values: &[u32]| values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>();
+    let wide = le(&w.iter().map(|v| v & 0xFFFF_E000).collect::<Vec<_>>());
+    let bf16: Vec<u8> = w.iter().flat_map(|v| ((v >> 16) as u16).to_le_bytes()).collect();
+    let half: Vec<u8> = w
+        .iter()
+        .flat_map(|v| ((v >> 16 & 0x8000 | (v >> 13).wrapping_sub(112 << 10) & 0x7FFF) as u16).to_le_bytes())
+        .collect();
+    let sparse = le(&w.iter().enumerate().map(|(i, v)| if i % 3 == 0 { *v } else { 0 }).collect::<Vec<_>>());
+    let palette = le(&w.iter().map(|v| v & 0x8380_0000).collect::<Vec<_>>());
+    let decimal = le(&w
+        .iter()
+        .map(|v| v.wrapping_mul(0x9E37_79B1))
+        .map(|v| {
+            (((v % 90_000 + 10_000) as f32) / 10f32.powi(4 + (v >> 28) as i32 % 3)).to_bits() | v & 1 << 31
+        })
+        .collect::<Vec<_>>());
+    let odd = le(&w
+        .iter()
+        .enumerate()
+        .map(|(i, v)| if i % 97 == 5 { 0x7FC0_0001 + i as u32 } else { *v })
+        .collect::<Vec<_>>());
+    let int8: Vec<u8> = w
+        .iter()
+        .enumerate()
+        .map(|(i, v)| if i / 50 % 4 == 0 { 0 } else { (*v as i32 >> 26) as u8 })
+        .collect();
+    let ids: Vec<u8> = (0..1000u64).flat_map(|i| (i * 3 + rng.below(7)).to_le_bytes()).collect();
+    let list: [(&str, &str, &[u64], Vec<u8>); 11] = [
+        ("f32", "F32", &[60, 50], le(&w)),
+        ("bf16", "BF16", &[60, 50], bf16.clone()),
+        ("wide", "F32", &[60, 50], wide),
+        ("f16", "F16", &[60, 50], half),
+        ("sparse", "F32", &[60, 50], sparse),
+        ("int8", "I8", &[60, 50], int8),
+        ("palette", "F32", &[60, 50], palette),
+        ("ids", "I64", &[1000], ids),
+        ("decimal", "F32", &[60, 50], decimal),
+        ("tied", "BF16", &[60, 50], bf16),
+        ("odd", "F32", &[60, 50], odd),
+    ];
+    let (mut json, mut data) = (String::from("{"), Vec::new());
+    for (name, dtype, shape, bytes) in list {
+        let (start, end) = (data.len(), data.len() + bytes.len());
+        let comma = if start > 0 { "," } else { "" };
+        json += &format!(
+            r#"{comma}"{name}":{{"dtype":"{dtype}","shape":{shape:?},"data_offsets":[{start},{end}]}}"#
+        );
+        data.extend(bytes);
+    }
+    json += "}";
+    [&(json.len() as u64).to_le_bytes()[..], json.as_bytes(), &data].concat()
+}
+
+/// A GGUF file with tensors of three block-quantised types.
+fn gguf() -> Vec<u8> {
+    let mut rng = SplitMix(7);
+    let mut out = b"GGUF\x03\0\0\0\x03\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0".to_vec();
+    let mut data: Vec<u8> = Vec::new();
+    for (name, kind, columns, bytes) in
+        [("q4_1", 3u32, 32u64, 20), ("q8_0", 8, 32, 34), ("q6_k", 14, 256, 210)]
+    {
+        out.extend((name.len() as u64).to_le_bytes());
+        out.extend(name.as_bytes());
+        out.extend(2u32.to_le_bytes());
+        out.extend([columns.to_le_bytes(), 300u64.to_le_bytes()].concat());
+        out.extend(kind.to_le_bytes());
+        out.extend((data.len() as u64).to_le_bytes());
+        for _ in 0..300 {
+            let scale = 0x1800 + rng.below(1 << 10) as u16 / 8 * 8;
+            for at in 0..bytes {
+                let spread = 4 + (scale as u64 >> 6) % 5;
+                let mut nibble = || 8 + rng.below(spread) + rng.below(4) - spread / 2 - 2;
+                let byte = (nibble() | nibble() << 4) as u8;
+                data.push(if at < 2 { scale.to_le_bytes()[at] } else { byte });
+            }
+        }
+        data.resize(data.len().next_multiple_of(32), 0);
+    }
+    out.resize(out.len().next_multiple_of(32), 0);
+    out.extend(data);
+    out
+}
+
 /// The frozen micro model and its name.
 fn micro() -> (Models, [u8; 32]) {
     let mut models = Models::new();
@@ -189,6 +291,13 @@ fn makers() -> Vec<(&'static str, Vec<u8>)> {
         ("lm-sized.nz", sized(&words(1500))),
         ("llm-windows.nz", llm(1 << 14)),
         ("llm-short.nz", llm(64)),
+        ("tensor-fast.nz", with(&tensors(), Options::new().level(1).codec(CodecChoice::Only(Codec::Tensor)))),
+        (
+            "tensor-small.nz",
+            with(&tensors(), Options::new().level(9).codec(CodecChoice::Only(Codec::Tensor))),
+        ),
+        ("tensor-gguf.nz", with(&gguf(), Options::new().level(6).codec(CodecChoice::Only(Codec::Tensor)))),
+        ("lm-embedded-tensor.nz", with(&words(1000), lm(128).embed_model(true))),
         ("mix-text.nz", with(&prose(2000), only(Codec::Mix).level(5))),
         ("mix-guided.nz", {
             let (models, name) = micro();

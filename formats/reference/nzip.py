@@ -10,6 +10,7 @@ import lm
 import mix
 from checksums import blake3, check
 
+MAGIC = bytes.fromhex("934e5a0d0a1a0a")
 ZSTD_MAGIC = bytes.fromhex("28b52ffd")
 WINDOW_TABLES = {1: "equal-info", 2: "sized"}
 
@@ -76,6 +77,15 @@ def read_units(r, kind, raw_length, payload_length):
         demand(12 <= s <= 30, "unit size out of range")
         count = -(-raw_length >> s)
         return [(min(1 << s, raw_length - (k << s)), None, r.u32()) for k in range(count)]
+    if kind == 3:
+        t, units, at = r.varint(), [], 0
+        demand(1 <= t <= 1 << 20, "tile size out of range")
+        for start in range(0, raw_length, t):
+            size = r.varint()
+            units.append((min(t, raw_length - start), (at, at + size), r.u32()))
+            at += size
+        demand(at == payload_length, "tiles do not fill the payload")
+        return units
     demand(kind in WINDOW_TABLES, "newer: unit table")
     w = r.varint() * 4
     demand(4 <= w <= 1 << 20, "window size out of range")
@@ -99,12 +109,13 @@ class Stream:
     def __init__(self, data, at, built_in):
         self.r, self.built_in = Reader(data, at), built_in
         self.models, self.raw, self.sections = [], b"", []
+        self.blocks, self.kept = 0, {}
         self.decode()
 
     def decode(self):
         r, start = self.r, self.r.at
         r.begin()
-        demand(r.take(7) == bytes.fromhex("934e5a0d0a1a0a"), "not a .nz file")
+        demand(r.take(7) == MAGIC, "not a .nz file")
         version = r.u8()
         demand(version == 1, "newer: version" if version else "version 0")
         demand(r.varint() == 0, "newer: feature")
@@ -139,17 +150,19 @@ class Stream:
     def block(self):
         r = self.r
         codec, flags = r.u8(), r.u8()
-        demand((codec <= 3 or codec == 5) and flags < 32, "newer: codec or flag")
+        demand((codec <= 3 or codec in (5, 6)) and flags < 32, "newer: codec or flag")
         raw_length, payload_length = r.varint(), r.varint()
         demand(1 <= raw_length <= 1 << 30, "raw length out of range")
         demand(payload_length <= 2 * raw_length + 65536, "payload length out of range")
         reference = r.varint() if flags & 8 else None
-        demand(not flags & 16, "newer: parameters")
+        demand(bool(flags & 16) == (codec == 6), "newer: parameters")
+        params = r.take(r.varint()) if flags & 16 else b""
         units = read_units(r, flags & 3, raw_length, payload_length)
         r.check()
         payload = r.take(payload_length)
         windowed = codec in (2, 5)
         demand(windowed == (flags & 3 in WINDOW_TABLES), "newer: unit table of codec")
+        demand((codec == 6) == (flags & 3 == 3), "newer: unit table of codec")
         if codec != 3:
             demand(windowed == (reference is not None), "model reference where none belongs")
         if codec == 0:
@@ -160,6 +173,8 @@ class Stream:
             raw = unzstd(payload, raw_length)
         elif codec == 3:
             raw = mix.decode(payload, raw_length, None if reference is None else self.weights(reference))
+        elif codec == 6:
+            raw = self.tensor(tensor.Planes(params), units, payload)
         else:
             kind = lm if codec == 2 else llm
             network = kind.Model(self.weights(reference))
@@ -169,6 +184,18 @@ class Stream:
             demand(check(raw[at:at + length]) == wanted, f"check value of unit {k} differs")
             at += length
         self.raw += raw
+        self.blocks += 1
+
+    def tensor(self, planes, units, payload):
+        if planes.method == 0:
+            demand(planes.block in self.kept and not payload, "copy of a block that may have none")
+            source, raw = self.kept[planes.block]
+            demand([(u[0], u[2]) for u in source] == [(u[0], u[2]) for u in units], "copy of another block")
+            return raw
+        raw = tensor.decode(planes, units, payload)
+        if planes.method == 2:
+            self.kept[self.blocks] = units, raw
+        return raw
 
     def model(self, body):
         r = Reader(body)
@@ -176,7 +203,9 @@ class Stream:
         if r.at == len(body):
             return name, None
         length = r.varint()
-        weights = unzstd(body[r.at:], length)
+        rest = body[r.at:]
+        weights = decode(rest) if rest[:7] == MAGIC else unzstd(rest, length)
+        demand(len(weights) == length, "embedded model of the wrong length")
         demand(blake3(weights) == name, "embedded model does not have its hash")
         return name, weights
 
@@ -198,8 +227,11 @@ class Stream:
         demand(r.take(32) == blake3(self.raw), "stream hash differs")
         for _ in range(r.varint()):
             demand(r.varint() % 2 == 0, "newer: index record")
-            r.take(r.varint())
+            r.take(r.varint())  # names of tensors, for one: nothing that decoding needs
         demand(r.at == len(body), "index too long")
+
+
+import tensor  # noqa: E402  (it needs what stands above)
 
 
 def decode(data, models=()):

@@ -2,9 +2,10 @@
 
 use super::level::{Level, refuse_long};
 use super::quantity::{Size, Span};
-use super::{bench, generate, inspect, models, usage};
+use super::{bench, generate, inspect, models, tensors, usage};
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{ArgAction, Args, Parser, Subcommand};
+use nzip::tensor::Dtype;
 use nzip::{Codec, CodecChoice, DecodeOptions, Models, Options};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -63,6 +64,8 @@ pub enum Verb {
     Inspect(inspect::InspectArguments),
     /// List, show or export models
     Model(models::ModelArguments),
+    /// List, extract or verify tensors of .nz files
+    Tensors(tensors::TensorsArguments),
     /// Compare levels of nzip and other compressors
     Bench(bench::BenchArguments),
     /// Learn a language model from a folder of text
@@ -78,6 +81,7 @@ impl Verb {
         match self {
             Verb::Inspect(a) => a.run(),
             Verb::Model(a) => a.run().map(|()| true),
+            Verb::Tensors(a) => a.run().map(|()| true),
             Verb::Bench(a) => a.run(),
             Verb::Train(a) => a.run().map(|()| true),
             Verb::Generate(a) => a.run().map(|()| true),
@@ -166,6 +170,15 @@ pub struct Compression {
     /// Put the model into the file, so that it decodes anywhere
     #[arg(long)]
     pub embed_model: bool,
+    /// The file holds one tensor of this type (f32, bf16, i8, ...)
+    #[arg(long, value_name = "TYPE", value_parser = dtype, requires = "shape")]
+    pub dtype: Option<Dtype>,
+    /// The tensor's dimensions, such as 1000x256
+    #[arg(long, value_name = "N[xN]...", requires = "dtype")]
+    pub shape: Option<String>,
+    /// Bytes in front of the tensor
+    #[arg(long, value_name = "SIZE", requires = "dtype")]
+    pub skip: Option<Size>,
 }
 
 /// What may be used.
@@ -189,6 +202,17 @@ impl Arguments {
         refuse_long(&arguments)?;
         Ok(Self::parse_from(arguments))
     }
+}
+
+fn dtype(name: &str) -> Result<Dtype, String> {
+    Dtype::from_name(name)
+        .ok_or_else(|| "a type of safetensors expected: f32, f16, bf16, f64, i8, u8, i32 ...".into())
+}
+
+fn shape(text: &str) -> anyhow::Result<Vec<u64>> {
+    let dims = text.split(['x', ',']).map(|d| d.trim().parse());
+    dims.collect::<Result<_, _>>()
+        .map_err(|_| usage(format!("--shape {text}: whole numbers expected, as in 1000x256")))
 }
 
 fn codec_choice(name: &str) -> Result<CodecChoice, String> {
@@ -221,6 +245,9 @@ impl FileArguments {
         let mut options = Options::new().threads(resources.threads).embed_model(compression.embed_model);
         if let Some(model) = &resources.model {
             options = options.model(models::resolve(&mut found, model)?);
+        }
+        if let (Some(dtype), Some(text)) = (compression.dtype, &compression.shape) {
+            options = options.tensor(dtype, &shape(text)?, compression.skip.map_or(0, |s| s.0));
         }
         if let Some(level) = compression.level.0 {
             options = options.level(level);

@@ -5,8 +5,10 @@ use super::console::Console;
 use super::files::{Input, label, pump};
 use super::quantity::{bits_per_byte, human, ratio};
 use super::usage;
+use nzip::tensor::Layout;
 use nzip::{Encoder, ErrorKind, Options};
-use std::io::{self, Write};
+use std::fs::{File, Metadata};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -19,13 +21,22 @@ pub fn check(options: &Options) -> anyhow::Result<()> {
 }
 
 /// Compresses one file.
-pub fn run(source: &Path, options: &Options, target: &Target, console: Console) -> anyhow::Result<()> {
+pub fn run(
+    source: &Path,
+    options: &Options,
+    described: bool,
+    target: &Target,
+    console: Console,
+) -> anyhow::Result<()> {
     let (start, tokens) = (Instant::now(), nzip::llm::tokens_coded());
     let mut input = Input::open(source, target.follows(), console)?;
     let output = target.open(source, true, || Ok(packed_name(source)))?;
     let mut encoder = Encoder::with_options(Tally { inner: output, bytes: 0 }, options.clone())?;
-    let raw = pump(&mut input.reader, &mut encoder).map_err(nzip::Error::from)?;
-    let Tally { inner: output, bytes: stored } = encoder.finish()?;
+    let (raw, tally) = match whole(source, input.metadata.as_ref(), described)? {
+        Some(file) => (file.metadata()?.len(), encoder.finish_file(&file)?),
+        None => (pump(&mut input.reader, &mut encoder).map_err(nzip::Error::from)?, encoder.finish()?),
+    };
+    let Tally { inner: output, bytes: stored } = tally;
     target.finish(output, source, input.metadata.as_ref())?;
     drop(input);
     let seconds = start.elapsed().as_secs_f64().max(1e-9);
@@ -42,6 +53,17 @@ pub fn run(source: &Path, options: &Options, target: &Target, console: Console) 
         human(speed as u64)
     ));
     Ok(())
+}
+
+/// The file, where it has to be seen as a whole: one that may hold tensors, or whose content is described.
+fn whole(source: &Path, metadata: Option<&Metadata>, described: bool) -> anyhow::Result<Option<File>> {
+    if metadata.is_none_or(|m| m.len() == 0) {
+        return if described { Err(usage("--dtype needs a file that is not empty")) } else { Ok(None) };
+    }
+    let mut start = Vec::new();
+    File::open(source)?.take(16).read_to_end(&mut start)?;
+    let wanted = described || Layout::is_likely(&start);
+    Ok(wanted.then(|| File::open(source)).transpose()?)
 }
 
 fn packed_name(source: &Path) -> PathBuf {

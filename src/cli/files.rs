@@ -34,7 +34,8 @@ pub fn run(arguments: &FileArguments) -> anyhow::Result<bool> {
     }
     let options = arguments.encode_options()?;
     compress::check(&options)?;
-    each(&files, console, |file| compress::run(file, &options, &arguments.target, console))
+    let described = arguments.compression.dtype.is_some();
+    each(&files, console, |file| compress::run(file, &options, described, &arguments.target, console))
 }
 
 /// The files that are named, or standard input; refuses what would lose data.

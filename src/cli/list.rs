@@ -7,6 +7,7 @@ use super::models::{self, hex};
 use super::print;
 use super::quantity::{bits_per_byte, human, ratio};
 use super::table::{Align, Table};
+use super::tensors;
 use anyhow::bail;
 use nzip::{Archive, DecodeOptions, ModelInfo, Models};
 use std::fs::File;
@@ -27,12 +28,16 @@ pub fn run(files: &[PathBuf], arguments: &FileArguments, console: Console) -> an
         ("model", Align::Left),
         ("file", Align::Left),
     ]);
-    let (mut all, mut details) = (Summary::default(), String::new());
+    let (mut all, mut details, mut tensor_tables) = (Summary::default(), String::new(), String::new());
     let good = each(files, console, |file| {
         let mut archive = open(file, &options)?;
         let summary = Summary::of(&mut archive)?;
         table.row(summary.row(label(file), &list));
         details += &streams(&archive, file);
+        let found = archive.tensors()?;
+        if !found.is_empty() {
+            tensor_tables += &format!("{}:\n{}", label(file), tensors::table(&found));
+        }
         all.add(&summary);
         Ok(())
     })?;
@@ -41,6 +46,9 @@ pub fn run(files: &[PathBuf], arguments: &FileArguments, console: Console) -> an
     }
     if all.files > 0 {
         print(&table.render())?;
+    }
+    if !tensor_tables.is_empty() {
+        print(&tensor_tables)?;
     }
     if arguments.verbose > 0 {
         print(&details)?;

@@ -16,6 +16,7 @@ mod output;
 mod quantity;
 mod range;
 mod table;
+mod tensors;
 #[cfg(feature = "train")]
 pub mod train;
 #[cfg(not(feature = "train"))]

@@ -111,7 +111,9 @@ fn export(model: &str, output: Option<PathBuf>, raw: bool, force: bool) -> anyho
     if raw {
         out.write_all(&weights)?;
     } else {
-        let options = Options::new().level(9).codec(CodecChoice::Only(Codec::Zstd)).content_hash(true);
+        // Weights are tensors; where they are not, zstd is what opens fast.
+        let codec = if nzip::tensor::Layout::read(&weights).is_ok() { Codec::Tensor } else { Codec::Zstd };
+        let options = Options::new().level(9).codec(CodecChoice::Only(codec)).content_hash(true);
         out.write_all(&nzip::compress_with(&weights, options)?)?;
     }
     out.finish(None, false)

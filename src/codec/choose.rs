@@ -1,6 +1,7 @@
 //! Which codec a block gets. Integer comparisons of sizes only.
 
 use super::mix::Guide;
+use super::tensor::{self, Hint};
 use super::window::{WindowCoder, WindowLimits, assemble};
 use super::{Codec, EncodedBlock, mix, store, zstd};
 use crate::error::Result;
@@ -38,7 +39,7 @@ pub fn plain(raw: &[u8], level: u8) -> Result<EncodedBlock> {
 impl EncodedBlock {
     /// Bytes on disk, less what all blocks have alike.
     pub fn cost(&self) -> usize {
-        self.payload.len() + self.units.stored_len()
+        self.payload.len() + self.units.stored_len() + self.params.as_ref().map_or(0, Vec::len)
     }
 }
 
@@ -47,6 +48,11 @@ fn forced(raw: &[u8], codec: Codec, level: u8, guide: Guide<'_>) -> Result<Encod
     match codec {
         Codec::Store => Ok(store::encode(raw)),
         Codec::Zstd => zstd::encode(raw, zstd_level(level)),
+        // Bytes of no known type: each is a number.
+        Codec::Tensor => {
+            let hint = Hint { dtype: crate::tensor::Dtype::U8, row_bytes: 0 };
+            Ok(tensor::encode_block(raw, hint, level)?.unwrap_or_else(|| store::encode(raw)))
+        }
         Codec::Mix => mix::encode(raw, MIX_LEVELS[usize::from(level.clamp(1, 9)) - 1].max(1), guide),
         other => Err(super::newer(&format!("codec {}", other.name()))),
     }
@@ -67,6 +73,33 @@ fn smallest(raw: &[u8], level: u8, guide: Guide<'_>) -> Result<EncodedBlock> {
     }
     let floor = plain(raw, level)?;
     Ok(if mixed.cost() < floor.cost() { mixed } else { floor })
+}
+
+/// Bytes of a tensor of which the floor is always computed.
+const SMALL_TENSOR: usize = 64 << 10;
+/// A piece of the sample that tells whether a plain codec could win, and the share that such pieces are.
+const PIECE: usize = 32 << 10;
+const PIECES: usize = 32;
+
+/// Codes numbers of a known type. `mix` is no choice for them: loading one tensor has to be fast.
+fn numbers(raw: &[u8], hint: Hint, level: u8) -> Result<EncodedBlock> {
+    let Some(coded) = tensor::encode_block(raw, hint, level)? else { return plain(raw, level) };
+    if raw.len() > SMALL_TENSOR && !repeats(raw, coded.cost())? {
+        return Ok(coded);
+    }
+    let other = plain(raw, level)?;
+    Ok(if other.cost() < coded.cost() { other } else { coded })
+}
+
+/// Whether a sample says that a codec which finds repetitions might leave less than `cost` bytes.
+fn repeats(raw: &[u8], cost: usize) -> Result<bool> {
+    let step = (PIECE * PIECES).min(raw.len());
+    let (mut seen, mut left) = (0, 0);
+    for piece in raw.chunks(step).map(|c| &c[..c.len().min(PIECE)]) {
+        seen += piece.len();
+        left += zstd::compress(piece, 1)?.len();
+    }
+    Ok(left as u64 * (raw.len() as u64) < cost as u64 * seen as u64)
 }
 
 /// A windowed codec with its model and the sizes of its blocks and windows.
@@ -158,6 +191,17 @@ impl Plan {
         Ok(if total(&parts) < total(&whole) { parts } else { whole })
     }
 
+    /// Codes chunks of which the types are known, in parallel, as one block each.
+    pub fn encode_numbers(&self, chunks: &[(&[u8], Option<Hint>)]) -> Result<Vec<EncodedBlock>> {
+        let guide = self.guide();
+        let encode = |(raw, hint): &(&[u8], Option<Hint>)| match (hint, self.only) {
+            (Some(hint), _) => numbers(raw, *hint, self.level),
+            (None, Some(Codec::Tensor)) => plain(raw, self.level),
+            (None, _) => smallest(raw, self.level, guide),
+        };
+        chunks.par_iter().map(encode).collect()
+    }
+
     /// The smaller of one plain block, and windowed blocks with plain runs where those pay.
     fn combine(&self, raw: &[u8], windowed: Vec<EncodedBlock>) -> Result<Vec<EncodedBlock>> {
         let whole = smallest(raw, self.level, self.guide())?;
@@ -218,7 +262,7 @@ impl Windowed {
         let blocks = pieces.iter().zip(coded).map(|(raw, windows)| {
             let (units, payload) = assemble(raw, windows, self.limits);
             let (codec, model) = (self.codec, Some(self.model));
-            EncodedBlock { codec, raw_len: raw.len() as u32, model, units, payload }
+            EncodedBlock { codec, raw_len: raw.len() as u32, model, params: None, units, payload }
         });
         Ok(blocks.collect())
     }

@@ -1,7 +1,8 @@
 //! From payloads to verified raw bytes.
 
 use super::window::{WindowCoder, WindowJob, max_window_raw};
-use super::{Codec, mix, zstd};
+use super::{Codec, mix, tensor, zstd};
+use crate::coder::rans::Kernel;
 use crate::error::{Error, Result};
 use crate::format::block::{BlockHeader, Units};
 use crate::format::checksum::{Check, check32, same};
@@ -34,15 +35,21 @@ pub fn validate(header: &BlockHeader) -> Result<Codec> {
         Units::Fixed { .. } if codec == Codec::Store && header.raw_len != header.payload_len => {
             return Err(Error::corrupt("a stored block whose lengths differ"));
         }
-        Units::Fixed { .. } => {}
+        Units::Fixed { .. } | Units::Tiles { .. } => {}
     }
-    if matches!(codec, Codec::Store | Codec::Zstd) && header.model.is_some() {
+    if matches!(codec, Codec::Store | Codec::Zstd | Codec::Tensor) && header.model.is_some() {
         return Err(Error::corrupt(format!("a {} block with a model", codec.name())));
     }
-    let windowed = matches!(header.units, Units::Windows { .. });
-    let expected = matches!(codec, Codec::Lm | Codec::Circuit | Codec::Llm);
-    if windowed != expected || header.params.is_some() {
+    let expected = match header.units {
+        Units::Fixed { .. } => matches!(codec, Codec::Store | Codec::Zstd | Codec::Mix),
+        Units::Windows { .. } => matches!(codec, Codec::Lm | Codec::Circuit | Codec::Llm),
+        Units::Tiles { .. } => codec == Codec::Tensor,
+    };
+    if !expected || header.params.is_some() != (codec == Codec::Tensor) {
         return Err(super::newer(&format!("another kind of {} block", codec.name())));
+    }
+    if let Some(params) = &header.params {
+        tensor::Params::parse(params)?;
     }
     Ok(codec)
 }
@@ -232,18 +239,17 @@ pub struct BlockJob<'a> {
 impl BlockJob<'_> {
     /// The units that `raw` holds.
     pub fn decoded_units(&self) -> Range<usize> {
-        let windowed = matches!(self.header.units, Units::Windows { .. });
-        if windowed { self.units.clone() } else { 0..self.units.end }
+        if self.header.units.independent() { self.units.clone() } else { 0..self.units.end }
     }
 
     fn unit(&self, i: usize) -> (usize, u32) {
         self.header.units.unit(i, self.header.raw_len)
     }
 
-    /// Makes room for windows, whose payload bounds what they can declare.
+    /// Makes room for windows and tiles, whose payload and table bound what they can declare.
     fn allocate(&mut self) -> Result<()> {
-        let windowed = matches!(self.header.units, Units::Windows { .. });
-        let len = if windowed { self.units.clone().map(|i| self.unit(i).0).sum() } else { 0 };
+        let known = self.header.units.independent();
+        let len = if known { self.units.clone().map(|i| self.unit(i).0).sum() } else { 0 };
         resize(&mut self.raw, len)
     }
 
@@ -252,6 +258,14 @@ impl BlockJob<'_> {
         let result =
             decode_units(codec, header, self.payload, self.guide.clone(), count, self.memory, &mut self.raw);
         self.verified = self.raw.len();
+        result
+    }
+
+    fn run_tiles(&mut self) -> Result<()> {
+        let decoder = tile_decoder(self.header)?;
+        let mut raw = std::mem::take(&mut self.raw);
+        let (verified, result) = tiles(&decoder, self.header, self.payload, self.units.clone(), &mut raw);
+        (self.raw, self.verified) = (raw, verified);
         result
     }
 
@@ -289,7 +303,11 @@ pub fn decode_blocks(jobs: &mut [BlockJob<'_>]) {
     }
     decode_windowed(jobs);
     jobs.par_iter_mut().for_each(|job| {
-        let result = if job.coder.is_some() { job.verify_windows() } else { job.run_sequential() };
+        let result = match &job.header.units {
+            Units::Windows { .. } => job.verify_windows(),
+            Units::Tiles { .. } => job.run_tiles(),
+            Units::Fixed { .. } => job.run_sequential(),
+        };
         if let Err(e) = result {
             job.error.get_or_insert(e);
         }
@@ -326,4 +344,79 @@ fn push_windows<'j>(job: &'j mut BlockJob<'_>, out: &mut Vec<WindowJob<'j>>) {
         out.push(WindowJob { payload: bytes, raw: this });
         (raw, payload) = (rest, after);
     }
+}
+
+/// What decodes the tiles of a validated `tensor` block that is no copy.
+pub fn tile_decoder(header: &BlockHeader) -> Result<tensor::TileDecoder> {
+    match tensor::Params::parse(header.params.as_deref().unwrap_or_default())? {
+        tensor::Params::Planes(planes) => Ok(tensor::TileDecoder::new(*planes, Kernel::best())),
+        tensor::Params::Copy { .. } => Err(Error::corrupt("a copy of a block that is not there")),
+    }
+}
+
+/// Decodes some tiles of a block, in parallel, and compares their check values. `payload` and `raw` are exactly
+/// theirs. Returns how many bytes from the start of `raw` have been verified, and what went wrong after them.
+pub fn tiles(
+    decoder: &tensor::TileDecoder,
+    header: &BlockHeader,
+    mut payload: &[u8],
+    units: Range<usize>,
+    mut raw: &mut [u8],
+) -> (usize, Result<()>) {
+    let Units::Tiles { raw: size, tiles } = &header.units else { return (0, Err(super::newer("units"))) };
+    let mut jobs = Vec::with_capacity(units.len());
+    for i in units {
+        let (bytes, after) = payload.split_at(tiles[i].payload_len as usize);
+        let (out, rest) = raw.split_at_mut(header.units.unit(i, header.raw_len).0);
+        jobs.push((i, bytes, out));
+        (payload, raw) = (after, rest);
+    }
+    let decode = |scratch: &mut tensor::Scratch, (i, bytes, out): (usize, &[u8], &mut [u8])| {
+        let start = i as u64 * u64::from(*size);
+        let result = decoder.tile(bytes, start, out, scratch);
+        let result = result.and_then(|()| same("raw bytes", tiles[i].check, check32(out)));
+        (out.len(), result.map_err(|e| e.within(format!("tile {i}"))))
+    };
+    let results: Vec<_> = jobs.into_par_iter().map_init(tensor::Scratch::default, decode).collect();
+    let mut verified = 0;
+    for (len, result) in results {
+        if result.is_err() {
+            return (verified, result);
+        }
+        verified += len;
+    }
+    (verified, Ok(()))
+}
+
+/// The header under which a copy is decoded: its source's, once it is clear that it can be one.
+pub fn resolve(copy: &BlockHeader, source: &BlockHeader) -> Result<BlockHeader> {
+    let kept = match source.params.as_deref().map(tensor::Params::parse).transpose()? {
+        Some(tensor::Params::Planes(p)) => p.kept && source.codec == copy.codec,
+        _ => false,
+    };
+    let checks = |h: &BlockHeader| match &h.units {
+        Units::Tiles { raw, tiles } => Some((*raw, tiles.iter().map(|t| t.check).collect::<Vec<_>>())),
+        _ => None,
+    };
+    if !kept || copy.raw_len != source.raw_len || copy.payload_len != 0 || checks(copy) != checks(source) {
+        return Err(Error::corrupt("a copy of a block that is another one"));
+    }
+    Ok(BlockHeader { flushed: copy.flushed, ..source.clone() })
+}
+
+/// The number of the block that this one is a copy of.
+pub fn copied(header: &BlockHeader) -> Option<u64> {
+    if header.codec != Codec::Tensor.id() {
+        return None;
+    }
+    match header.params.as_deref().map(tensor::Params::parse) {
+        Some(Ok(tensor::Params::Copy { block })) => Some(block),
+        _ => None,
+    }
+}
+
+/// Whether later blocks may be copies of this one.
+pub fn kept(header: &BlockHeader) -> bool {
+    // The first byte of the parameters; validated by then.
+    header.codec == Codec::Tensor.id() && header.params.as_ref().is_some_and(|p| p.first() == Some(&2))
 }

@@ -161,6 +161,7 @@ pub(crate) fn encode(raw: &[u8], level: u32, guide: Guide<'_>) -> Result<Encoded
         codec: Codec::Mix,
         raw_len: raw.len() as u32,
         model: model.map(|m| *m.name()),
+        params: None,
         units: Units::Fixed { log2: UNIT_LOG2, checks: raw.chunks(1 << UNIT_LOG2).map(check32).collect() },
         payload,
     })

@@ -9,6 +9,7 @@ pub mod mix;
 mod mix_guide;
 mod mix_kind;
 pub mod store;
+pub mod tensor;
 pub mod window;
 pub mod zstd;
 
@@ -42,7 +43,8 @@ impl Codec {
         [Codec::Store, Codec::Zstd, Codec::Lm, Codec::Mix, Codec::Circuit, Codec::Llm, Codec::Tensor];
 
     /// The codecs that this release reads and writes.
-    pub const AVAILABLE: &'static [Codec] = &[Codec::Store, Codec::Zstd, Codec::Lm, Codec::Mix, Codec::Llm];
+    pub const AVAILABLE: &'static [Codec] =
+        &[Codec::Store, Codec::Zstd, Codec::Lm, Codec::Mix, Codec::Llm, Codec::Tensor];
 
     /// The id in a block header.
     pub fn id(self) -> u8 {
@@ -93,6 +95,7 @@ pub(crate) struct EncodedBlock {
     pub raw_len: u32,
     /// Hash of the model, where the codec has one.
     pub model: Option<[u8; 32]>,
+    pub params: Option<Vec<u8>>,
     pub units: Units,
     pub payload: Vec<u8>,
 }

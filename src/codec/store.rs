@@ -12,6 +12,7 @@ pub fn encode(raw: &[u8]) -> EncodedBlock {
         codec: Codec::Store,
         raw_len: raw.len() as u32,
         model: None,
+        params: None,
         units: Units::Fixed { log2: log2.max(MIN_UNIT_LOG2), checks: vec![check32(raw)] },
         payload: raw.to_vec(),
     }

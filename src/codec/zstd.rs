@@ -53,6 +53,7 @@ pub fn encode(raw: &[u8], level: i32) -> Result<EncodedBlock> {
         codec: Codec::Zstd,
         raw_len: raw.len() as u32,
         model: None,
+        params: None,
         units: Units::Fixed { log2: log2 as u8, checks: raw.chunks(1 << log2).map(check32).collect() },
         payload: compress(raw, level)?,
     })

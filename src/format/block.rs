@@ -16,6 +16,15 @@ pub struct Window {
     pub check: u32,
 }
 
+/// One entry of a table of tiles.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tile {
+    /// Payload bytes of the tile.
+    pub payload_len: u32,
+    /// Check value of the raw bytes.
+    pub check: u32,
+}
+
 /// The check units of a block.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Units {
@@ -34,6 +43,13 @@ pub enum Units {
         sized: bool,
         /// The windows in order.
         windows: Vec<Window>,
+    },
+    /// Tiles of one raw size (the last may be shorter), each decodable alone.
+    Tiles {
+        /// Raw bytes of a tile, 1..=[`MAX_TILE_RAW`].
+        raw: u32,
+        /// The tiles in order.
+        tiles: Vec<Tile>,
     },
 }
 
@@ -79,6 +95,7 @@ impl BlockHeader {
             Units::Fixed { .. } => TABLE_FIXED,
             Units::Windows { sized: false, .. } => TABLE_WINDOWS,
             Units::Windows { sized: true, .. } => TABLE_SIZED,
+            Units::Tiles { .. } => TABLE_TILES,
         };
         let flag = |on: bool, bit: u8| if on { bit } else { 0 };
         table
@@ -95,7 +112,7 @@ impl BlockHeader {
         let kind = c.u8()?;
         debug_assert_eq!(kind, KIND_BLOCK);
         let (codec, flags) = (c.u8()?, c.u8()?);
-        if flags & !KNOWN_FLAGS != 0 || flags & TABLE_MASK == TABLE_TILES {
+        if flags & !KNOWN_FLAGS != 0 {
             let found = format!("needs a newer nzip (block flags {flags:#010b})");
             return Err(Error::new(ErrorKind::NewerVersion, found).into());
         }
@@ -114,6 +131,7 @@ impl BlockHeader {
         };
         let units = match flags & TABLE_MASK {
             TABLE_FIXED => Units::parse_fixed(&mut c, raw_len)?,
+            TABLE_TILES => Units::parse_tiles(&mut c, raw_len, payload_len)?,
             table => Units::parse_windows(&mut c, table == TABLE_SIZED, raw_len, payload_len)?,
         };
         checksum::open(&mut c, "block header")?;
@@ -137,6 +155,21 @@ impl Units {
         match self {
             Units::Fixed { checks, .. } => checks.len(),
             Units::Windows { windows, .. } => windows.len(),
+            Units::Tiles { tiles, .. } => tiles.len(),
+        }
+    }
+
+    /// Whether each unit decodes alone, from payload bytes of its own.
+    pub fn independent(&self) -> bool {
+        !matches!(self, Units::Fixed { .. })
+    }
+
+    /// Payload bytes of unit `i`, where units have their own.
+    pub fn payload_len(&self, i: usize) -> Option<u32> {
+        match self {
+            Units::Fixed { .. } => None,
+            Units::Windows { windows, .. } => Some(windows[i].payload_len),
+            Units::Tiles { tiles, .. } => Some(tiles[i].payload_len),
         }
     }
 
@@ -148,6 +181,10 @@ impl Units {
                 ((u64::from(raw_len) - start).min(1 << log2) as usize, checks[i])
             }
             Units::Windows { windows, .. } => (windows[i].raw_len as usize, windows[i].check),
+            Units::Tiles { raw, tiles } => {
+                let start = i as u64 * u64::from(*raw);
+                ((u64::from(raw_len) - start).min(u64::from(*raw)) as usize, tiles[i].check)
+            }
         }
     }
 
@@ -175,7 +212,26 @@ impl Units {
                     out.extend_from_slice(&w.check.to_le_bytes());
                 }
             }
+            Units::Tiles { raw, tiles } => {
+                varint::put(out, u64::from(*raw));
+                for t in tiles {
+                    varint::put(out, t.payload_len.into());
+                    out.extend_from_slice(&t.check.to_le_bytes());
+                }
+            }
         }
+    }
+
+    fn parse_tiles(c: &mut Cursor<'_>, raw_len: u64, payload_len: u64) -> Parsed<Self> {
+        let raw = c.varint_in("raw size of a tile", 1..=MAX_TILE_RAW)?;
+        let count = raw_len.div_ceil(raw);
+        c.expect(5 * count as usize)?;
+        let mut tiles = Vec::with_capacity(count as usize);
+        for _ in 0..count {
+            let payload_len = c.varint_in("payload length of a tile", 0..=payload_len)? as u32;
+            tiles.push(Tile { payload_len, check: c.u32()? });
+        }
+        Ok(Units::Tiles { raw: raw as u32, tiles })
     }
 
     fn parse_fixed(c: &mut Cursor<'_>, raw_len: u64) -> Parsed<Self> {
@@ -208,11 +264,15 @@ impl Units {
     }
 
     fn check_totals(&self, raw_len: u64, payload_len: u64) -> Result<()> {
-        let Units::Windows { windows, .. } = self else { return Ok(()) };
-        let raw: u64 = windows.iter().map(|w| u64::from(w.raw_len)).sum();
-        let payload: u64 = windows.iter().map(|w| u64::from(w.payload_len)).sum();
-        in_range("sum of the windows' raw lengths", raw, raw_len..=raw_len)?;
-        in_range("sum of the windows' payload lengths", payload, payload_len..=payload_len)
+        if let Units::Windows { windows, .. } = self {
+            let raw: u64 = windows.iter().map(|w| u64::from(w.raw_len)).sum();
+            in_range("sum of the windows' raw lengths", raw, raw_len..=raw_len)?;
+        }
+        let payload: Option<u64> = (0..self.len()).map(|i| self.payload_len(i).map(u64::from)).sum();
+        match payload {
+            Some(sum) => in_range("sum of the units' payload lengths", sum, payload_len..=payload_len),
+            None => Ok(()),
+        }
     }
 }
 
@@ -234,8 +294,14 @@ mod tests {
         let window = |raw_len, payload_len| Window { raw_len, payload_len, check: raw_len * 3 };
         let equal = vec![window(3000, 1000), window(2000, 234)];
         let sized = vec![window(10, 0), window(4990, 1234)];
+        let tile = |payload_len| Tile { payload_len, check: payload_len * 7 };
         vec![
             BlockHeader { flushed: true, params: Some(vec![]), ..base.clone() },
+            BlockHeader {
+                params: Some(vec![9]),
+                units: Units::Tiles { raw: 2000, tiles: vec![tile(1000), tile(0), tile(234)] },
+                ..base.clone()
+            },
             BlockHeader {
                 model: Some(3),
                 units: Units::Windows { payload: 1000, sized: false, windows: equal },

@@ -27,7 +27,7 @@ pub const TABLE_FIXED: u8 = 0;
 pub const TABLE_WINDOWS: u8 = 1;
 /// Windows with stored payload lengths (`sized`).
 pub const TABLE_SIZED: u8 = 2;
-/// Reserved for the tiles of tensors.
+/// Tiles of a fixed raw size, each decodable alone.
 pub const TABLE_TILES: u8 = 3;
 /// Block flag: the writer flushed after this block, so a reader should deliver it at once.
 pub const FLAG_FLUSHED: u8 = 1 << 2;
@@ -53,6 +53,8 @@ pub const MAX_UNIT_LOG2: u8 = 30;
 pub const MAX_WINDOW_PAYLOAD: u64 = 1 << 20;
 /// Largest raw length of a window, in bytes.
 pub const MAX_WINDOW_RAW: u64 = 1 << 24;
+/// Largest raw size of a tile, in bytes.
+pub const MAX_TILE_RAW: u64 = 1 << 20;
 /// Largest body of a section other than a block, in bytes.
 pub const MAX_SECTION_BODY: u64 = 1 << 32;
 /// Most model sections in one stream.

@@ -9,5 +9,6 @@ pub mod cursor;
 pub mod header;
 pub mod index;
 pub mod section;
+pub mod tensors;
 pub mod trailer;
 pub mod varint;

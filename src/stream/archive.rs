@@ -3,16 +3,20 @@
 mod info;
 mod map;
 mod source;
+mod tensors;
 
 pub use info::{BlockInfo, StreamInfo, WindowInfo};
+pub use tensors::{StoredTensor, TensorReader};
 
 use super::options::{DecodeOptions, Pool};
 use super::{Decoder, options};
-use crate::codec::decode::{BlockJob, decode_blocks, validate};
+use crate::codec::decode::{BlockJob, copied, decode_blocks, resolve, validate};
 use crate::error::{Error, Result};
 use crate::format::block::{BlockHeader, Units};
+use crate::tensor::TensorInfo;
 use map::{BlockPlace, StreamMap};
 use source::Source;
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Cursor, Read, Seek, SeekFrom};
 use std::ops::Range;
@@ -34,6 +38,9 @@ pub struct Archive<S> {
     options: DecodeOptions,
     pool: Pool,
     decoded: u64,
+    /// All tensors, and where they are by name.
+    tensors: Vec<TensorInfo>,
+    names: HashMap<String, usize>,
 }
 
 /// A block of which some units are wanted, with its bytes.
@@ -94,8 +101,11 @@ impl<S: Read + Seek> Archive<S> {
     pub fn with_options(source: S, options: DecodeOptions) -> Result<Self> {
         let pool = Pool::new(options.threads);
         let mut source = Source::new(source, options.memory)?;
-        let streams = map::read(&mut source, &options)?;
-        Ok(Self { source, streams, options, pool, decoded: 0 })
+        let mut streams = map::read(&mut source, &options)?;
+        let tensors: Vec<TensorInfo> =
+            streams.iter_mut().flat_map(|s| std::mem::take(&mut s.tensors)).collect();
+        let names = tensors.iter().enumerate().map(|(i, t)| (t.name.clone(), i)).collect();
+        Ok(Self { source, streams, options, pool, decoded: 0, tensors, names })
     }
 
     /// Raw bytes of all streams together.
@@ -184,7 +194,21 @@ impl<S: Read + Seek> Archive<S> {
         if range.is_empty() { Vec::new() } else { wanted }
     }
 
+    /// A block's header and the offset of its payload: those of its source, where it is a copy.
     fn header(&mut self, stream: usize, number: usize) -> Result<(BlockHeader, u64)> {
+        let (header, at) = self.own_header(stream, number)?;
+        let Some(source) = copied(&header) else { return Ok((header, at)) };
+        let place = self.streams[stream].blocks[number];
+        if source >= number as u64 {
+            let e = Error::corrupt(format!("a copy of block {source}, which is not before it"));
+            return Err(e.within(place_name(stream, number, &place)));
+        }
+        let (original, at) = self.own_header(stream, source as usize)?;
+        let header = resolve(&header, &original).map_err(|e| e.within(place_name(stream, number, &place)))?;
+        Ok((header, at))
+    }
+
+    fn own_header(&mut self, stream: usize, number: usize) -> Result<(BlockHeader, u64)> {
         let place = self.streams[stream].blocks[number];
         let place_name = |e: Error| e.within(place_name(stream, number, &place));
         let (header, len) = self
@@ -268,19 +292,20 @@ fn unit_len(header: &BlockHeader, i: usize) -> u64 {
 
 /// The units that hold the raw range of a block, and the part of the payload that they need.
 fn parts(header: &BlockHeader, range: Range<u64>) -> (Range<usize>, Range<u64>) {
-    let Units::Windows { windows, .. } = &header.units else {
+    if !header.units.independent() {
         let unit = unit_len(header, 0);
         let units = (range.start / unit) as usize..range.end.div_ceil(unit) as usize;
         return (units, 0..header.payload_len.into());
-    };
+    }
     let (mut raw, mut payload) = (0u64, 0u64);
     let (mut units, mut bytes) = (0..0, 0..0);
-    for (i, w) in windows.iter().enumerate() {
-        let next = raw + u64::from(w.raw_len);
+    for i in 0..header.units.len() {
+        let len = u64::from(header.units.payload_len(i).unwrap_or(0));
+        let next = raw + unit_len(header, i);
         if next <= range.start {
-            (units.start, bytes.start) = (i + 1, payload + u64::from(w.payload_len));
+            (units.start, bytes.start) = (i + 1, payload + len);
         }
-        payload += u64::from(w.payload_len);
+        payload += len;
         if raw < range.end {
             (units.end, bytes.end) = (i + 1, payload);
         }

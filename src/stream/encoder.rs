@@ -1,5 +1,9 @@
 //! Writing a stream.
 
+mod tensors;
+
+pub(super) use tensors::Described;
+
 use super::options::{BEST_CHUNK, CHUNK, CodecChoice, Options, Pool, WINDOW_RAW, WINDOWED_BLOCK};
 use crate::codec::choose::{Plan, Windowed};
 use crate::codec::window::WindowLimits;
@@ -8,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::format::block::BlockHeader;
 use crate::format::consts::FIRST_STREAM_MODEL;
 use crate::format::header::Header;
-use crate::format::index::{Entry, Index};
+use crate::format::index::{Entry, Index, Record};
 use crate::format::section::ModelSection;
 use crate::format::trailer::Trailer;
 use crate::model::registry::{DEFAULT_LM, Hash, TINY_LM, built_in_id};
@@ -36,6 +40,8 @@ pub struct Encoder<W: Write> {
     batch: usize,
     raw: Vec<u8>,
     hasher: blake3::Hasher,
+    /// Records of the index.
+    records: Vec<Record>,
     failed: bool,
 }
 
@@ -67,7 +73,18 @@ impl<W: Write> Encoder<W> {
         let batch = chunk * pool.threads().min(by_memory).max(1);
         let out = Out { writer, written: 0, entries: Vec::new(), models: Vec::new() };
         let hasher = blake3::Hasher::new();
-        Ok(Self { out, pool, plan, options, chunk, batch, raw: Vec::new(), hasher, failed: false })
+        Ok(Self {
+            out,
+            pool,
+            plan,
+            options,
+            chunk,
+            batch,
+            raw: Vec::new(),
+            hasher,
+            records: Vec::new(),
+            failed: false,
+        })
     }
 
     /// Writes what is left, the index and the trailer, and gives the writer back.
@@ -80,9 +97,44 @@ impl<W: Write> Encoder<W> {
         self.finish_with(&raw)
     }
 
+    /// Writes the whole content at once, and finishes. Files of tensors are recognised, which they are not
+    /// where they are written in pieces.
+    ///
+    /// # Errors
+    ///
+    /// Those of the writer; [`crate::ErrorKind::BadArgument`] where something has been written before, or where
+    /// the options describe tensors that `raw` is too short for.
+    pub fn finish_all(mut self, raw: &[u8]) -> Result<W> {
+        if self.out.written > 0 || !self.raw.is_empty() {
+            return Err(Error::bad_argument("something has been written before the whole content"));
+        }
+        match self.layout(raw)? {
+            Some(layout) => {
+                self.encode_tensors(raw, &layout)?;
+                self.finish_with(&[])
+            }
+            None => self.finish_with(raw),
+        }
+    }
+
+    /// Maps a file into memory, writes all of it and finishes; see [`Encoder::finish_all`].
+    ///
+    /// The file must not be cut short meanwhile: the system ends programs that read mapped pages which are gone.
+    ///
+    /// # Errors
+    ///
+    /// See [`Encoder::finish_all`]; and those of mapping the file.
+    #[allow(unsafe_code)]
+    pub fn finish_file(self, file: &std::fs::File) -> Result<W> {
+        // SAFETY: the map lives for this call only. What is read from it twice may differ where somebody writes to
+        // the file meanwhile; no code relies on it being the same, and check values are those of what was coded.
+        let map = unsafe { memmap2::Mmap::map(file)? };
+        self.finish_all(&map)
+    }
+
     /// Finishes with bytes that nothing needs to be copied from; none may have been written but not
     /// coded before.
-    pub(super) fn finish_with(mut self, mut raw: &[u8]) -> Result<W> {
+    fn finish_with(mut self, mut raw: &[u8]) -> Result<W> {
         while raw.len() > self.batch {
             self.encode(&raw[..self.batch], End::Open)?;
             raw = &raw[self.batch..];
@@ -92,9 +144,10 @@ impl<W: Write> Encoder<W> {
         let blocks = self.out.entries.iter().filter(|e| e.raw_len > 0).count();
         let body_len = self.out.written;
         let mut index_len = 0;
-        if blocks > 1 || self.options.content_hash {
+        if blocks > 1 || self.options.content_hash || !self.records.is_empty() {
             let entries = std::mem::take(&mut self.out.entries);
-            let index = Index { entries, hash: *self.hasher.finalize().as_bytes(), records: Vec::new() };
+            let records = std::mem::take(&mut self.records);
+            let index = Index { entries, hash: *self.hasher.finalize().as_bytes(), records };
             let mut bytes = Vec::new();
             index.put(&mut bytes);
             index_len = bytes.len() as u64;
@@ -205,7 +258,7 @@ impl<W: Write> Out<W> {
             raw_len: block.raw_len,
             payload_len: block.payload.len() as u32,
             model,
-            params: None,
+            params: block.params,
             units: block.units,
         };
         let mut bytes = Vec::new();
@@ -228,7 +281,7 @@ impl<W: Write> Out<W> {
         let mut embedded = None;
         if options.embed_model {
             let weights = options.models.find(&hash)?;
-            embedded = Some((weights.len() as u64, crate::codec::zstd::compress(&weights, 19)?));
+            embedded = Some((weights.len() as u64, super::models::pack(&weights)?));
         }
         let mut bytes = Vec::new();
         ModelSection { hash, embedded }.put(&mut bytes);

@@ -11,7 +11,7 @@ mod sections;
 mod tests;
 
 pub use crate::model::registry::ModelInfo;
-pub use archive::{Archive, BlockInfo, StreamInfo, WindowInfo};
+pub use archive::{Archive, BlockInfo, StoredTensor, StreamInfo, TensorReader, WindowInfo};
 pub use decoder::Decoder;
 pub use encoder::Encoder;
 pub use models::Models;

@@ -154,9 +154,7 @@ impl StreamModels {
                 let held = self.held;
                 return Err(Error::limit(format!("embedded models of {held} bytes; the cap is {memory}")));
             }
-            let mut weights = Vec::new();
-            crate::codec::decode::resize(&mut weights, raw_len as usize)?;
-            crate::codec::zstd::decompress(&packed, &mut weights)?;
+            let weights = unpack(&packed, raw_len)?;
             let found = *blake3::hash(&weights).as_bytes();
             if found != section.hash {
                 let (wanted, found) = (registry::hex(&section.hash), registry::hex(&found));
@@ -189,4 +187,31 @@ impl StreamModels {
             reference.ok_or_else(|| Error::corrupt(format!("a {} block without a model", codec.name())))?;
         self.models.coder(codec, &self.hash(reference)?)
     }
+}
+
+/// Weights as a model section embeds them.
+pub(super) fn pack(weights: &[u8]) -> Result<Vec<u8>> {
+    let frame = crate::codec::zstd::compress(weights, 19)?;
+    let options = super::Options::new().level(9).threads(1).codec(super::CodecChoice::Only(Codec::Tensor));
+    let stream = super::compress_with(weights, options)?;
+    Ok(if stream.len() < frame.len() { stream } else { frame })
+}
+
+/// Embedded weights of `raw_len` bytes: a stream of its own, or a Zstandard frame.
+fn unpack(packed: &[u8], raw_len: u64) -> Result<Vec<u8>> {
+    let mut weights = Vec::new();
+    if packed.starts_with(&crate::format::consts::MAGIC) {
+        // Memory follows what has been decoded; one byte more shows that there is too much.
+        let options = super::DecodeOptions::new().threads(1).memory(raw_len.saturating_mul(2).max(1 << 26));
+        let decoder = super::Decoder::with_options(packed, options)?;
+        std::io::Read::read_to_end(&mut std::io::Read::take(decoder, raw_len + 1), &mut weights)?;
+        if weights.len() as u64 != raw_len {
+            let found = weights.len();
+            return Err(Error::corrupt(format!("embedded weights: {raw_len} bytes expected, {found} found")));
+        }
+        return Ok(weights);
+    }
+    crate::codec::decode::resize(&mut weights, raw_len as usize)?;
+    crate::codec::zstd::decompress(packed, &mut weights)?;
+    Ok(weights)
 }

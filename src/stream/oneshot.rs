@@ -24,7 +24,7 @@ pub fn compress(raw: &[u8], level: u8) -> Result<Vec<u8>> {
 ///
 /// [`crate::ErrorKind::BadArgument`] for options out of range, and those of finding the model.
 pub fn compress_with(raw: &[u8], options: Options) -> Result<Vec<u8>> {
-    Encoder::with_options(Vec::new(), options)?.finish_with(raw)
+    Encoder::with_options(Vec::new(), options)?.finish_all(raw)
 }
 
 /// Decompresses all streams in `packed`.

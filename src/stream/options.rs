@@ -1,5 +1,6 @@
 //! What a caller can choose.
 
+use super::encoder::Described;
 use super::models::Models;
 use crate::codec::Codec;
 use crate::error::{Error, Result};
@@ -48,6 +49,7 @@ pub struct Options {
     pub(super) embed_model: bool,
     pub(super) block: Option<usize>,
     pub(super) content_hash: bool,
+    pub(super) described: Option<Described>,
 }
 
 impl Default for Options {
@@ -63,6 +65,7 @@ impl Default for Options {
             embed_model: false,
             block: None,
             content_hash: false,
+            described: None,
         }
     }
 }
@@ -135,6 +138,13 @@ impl Options {
     /// longer streams always have it.
     pub fn content_hash(mut self, always: bool) -> Self {
         self.content_hash = always;
+        self
+    }
+
+    /// Says that the content is one tensor of this type and shape, behind `start` other bytes. Only for content
+    /// that is given as a whole ([`crate::compress_with`], [`crate::Encoder::finish_all`]).
+    pub fn tensor(mut self, dtype: crate::tensor::Dtype, shape: &[u64], start: u64) -> Self {
+        self.described = Some(Described { dtype, shape: shape.to_vec(), start });
         self
     }
 

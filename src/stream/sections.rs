@@ -2,7 +2,7 @@
 
 use super::models::StreamModels;
 use crate::codec::Codec;
-use crate::codec::decode::validate;
+use crate::codec::decode::{copied, kept, resolve, validate};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::block::BlockHeader;
 use crate::format::checksum::{Check, same};
@@ -12,6 +12,7 @@ use crate::format::header::Header;
 use crate::format::index::{Entry, Index};
 use crate::format::section::{self, ModelSection};
 use crate::format::trailer::Trailer;
+use std::collections::HashMap;
 use std::io::{self, Read};
 
 /// Bytes asked for at a time while a length is not yet believed.
@@ -81,9 +82,42 @@ struct Stream {
     entries: u64,
     entries_hash: Check,
     index: Option<(u64, [u8; 32])>,
+    /// Blocks that later ones may be copies of, and their payload bytes.
+    kept: HashMap<u64, Kept>,
+    kept_bytes: u64,
+}
+
+/// A block whose payload is needed again.
+struct Kept {
+    header: BlockHeader,
+    payload: Vec<u8>,
+    payload_at: u64,
 }
 
 impl Stream {
+    /// Takes note of a block that may have copies; gives a copy what it repeats.
+    fn keep(&mut self, block: &mut RawBlock, memory: u64) -> Result<()> {
+        if kept(&block.header) {
+            self.kept_bytes += block.payload.len() as u64;
+            if self.kept_bytes > memory {
+                let found = self.kept_bytes;
+                return Err(Error::limit(format!("{found} bytes that have copies; the cap is {memory}")));
+            }
+            let (header, payload, payload_at) =
+                (block.header.clone(), block.payload.clone(), block.payload_at);
+            self.kept.insert(block.number, Kept { header, payload, payload_at });
+        } else if let Some(number) = copied(&block.header) {
+            let source = self.kept.get(&number);
+            let source =
+                source.ok_or_else(|| Error::corrupt(format!("a copy of block {number}, which has none")))?;
+            block.header = resolve(&block.header, &source.header)?;
+            block.payload.clear();
+            block.payload.extend_from_slice(&source.payload);
+            block.payload_at = source.payload_at;
+        }
+        Ok(())
+    }
+
     fn note(&mut self, entry: Entry) {
         let mut bytes = Vec::new();
         entry.put(&mut bytes);
@@ -172,8 +206,10 @@ impl<R: Read> Sections<R> {
         } else {
             self.read_vec(payload_len, &what, &mut payload)?;
         }
+        let memory = self.memory;
         let stream = self.stream()?;
-        let block = RawBlock { header, codec, payload, payload_at, number, raw_start: stream.raw };
+        let mut block = RawBlock { header, codec, payload, payload_at, number, raw_start: stream.raw };
+        stream.keep(&mut block, memory).map_err(|e| e.within(format!("block {number}")))?;
         let raw_len = u64::from(block.header.raw_len);
         stream.note(Entry { stored_len: (len + payload_len) as u64, raw_len });
         stream.blocks += 1;

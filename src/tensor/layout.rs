@@ -1,6 +1,6 @@
 //! Where the tensors of a file lie.
 
-use super::{Dtype, gguf, npy, npz, safetensors};
+use super::{Dtype, gguf, npy, npz, nzlm, safetensors};
 use crate::error::{Error, Result};
 
 /// What kind of file tensors were found in.
@@ -15,6 +15,8 @@ pub enum FileKind {
     Npy,
     /// NumPy arrays in a ZIP archive.
     Npz,
+    /// The weights of nzip's own language models.
+    Nzlm,
     /// Bytes whose type and shape the caller gave.
     Described,
 }
@@ -105,12 +107,22 @@ impl Layout {
             npy::parse(file, len, "array")
         } else if file.starts_with(&npz::MAGIC) {
             Ok(npz::parse(file)?)
+        } else if file.starts_with(&nzlm::MAGIC) {
+            Ok(nzlm::parse(file)?)
         } else if file.get(8) == Some(&b'{') {
             safetensors::parse(file, len)
         } else {
             return Err(Error::bad_argument("no tensor file: neither safetensors nor GGUF, npy or npz"));
         };
         parsed.map_err(|e| e.at_end("the header"))
+    }
+
+    /// Whether a file that starts with these bytes (16 are enough) may be one that [`Layout::read`] knows.
+    pub fn is_likely(start: &[u8]) -> bool {
+        let magics: [&[u8]; 3] = [&gguf::MAGIC, &npy::MAGIC, &npz::MAGIC];
+        magics.iter().any(|m| start.starts_with(m))
+            || start.get(8) == Some(&b'{') && start[4..8] == [0; 4]
+            || start.starts_with(&nzlm::MAGIC)
     }
 
     /// The layout of bytes that the caller describes: elements of `dtype`, one tensor of this shape behind

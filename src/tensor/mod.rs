@@ -5,6 +5,8 @@
 //! byte ranges lie inside the file, lengths are those of dtype and shape. Nothing is allocated by a declared
 //! count before the bytes that it stands for are there.
 
+pub(crate) mod bits;
+pub(crate) mod decimal;
 pub mod dtype;
 pub mod ggml;
 pub mod gguf;
@@ -12,6 +14,7 @@ pub(crate) mod json;
 mod layout;
 pub mod npy;
 pub mod npz;
+mod nzlm;
 pub mod safetensors;
 
 pub use dtype::Dtype;

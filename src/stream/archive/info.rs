@@ -114,18 +114,15 @@ impl<S: Read + Seek> Archive<S> {
 
     fn block_info(&mut self, stream: usize, number: usize) -> Result<BlockInfo> {
         let place = self.streams[stream].blocks[number];
-        let (header, _) = self.header(stream, number)?;
+        let (header, _) = self.own_header(stream, number)?;
         let (window, sized) = match &header.units {
             Units::Windows { payload, sized, .. } => (Some(*payload), *sized),
-            Units::Fixed { .. } => (None, false),
+            Units::Fixed { .. } | Units::Tiles { .. } => (None, false),
         };
         let mut raw_start = place.raw_start;
         let units = (0..header.units.len()).map(|i| {
             let (len, check) = header.units.unit(i, header.raw_len);
-            let payload_len = match &header.units {
-                Units::Windows { windows, .. } => Some(windows[i].payload_len.into()),
-                Units::Fixed { .. } => None,
-            };
+            let payload_len = header.units.payload_len(i).map(u64::from);
             let info = WindowInfo { raw_start, raw_len: len as u64, payload_len, check };
             raw_start += len as u64;
             info

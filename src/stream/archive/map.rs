@@ -10,7 +10,9 @@ use crate::format::cursor::Parsed;
 use crate::format::header::Header;
 use crate::format::index::{Entry, Index};
 use crate::format::section::{self, ModelSection};
+use crate::format::tensors;
 use crate::format::trailer::Trailer;
+use crate::tensor::{Dtype, TensorInfo};
 use std::io::{Read, Seek};
 
 /// Where a block lies.
@@ -41,6 +43,8 @@ pub(super) struct StreamMap {
     pub blocks: Vec<BlockPlace>,
     pub models: StreamModels,
     pub embedded: u64,
+    /// Tensors that the index names; starts count from the first raw byte of the file.
+    pub tensors: Vec<TensorInfo>,
 }
 
 /// Reads a block header, whose kind byte may be wrong.
@@ -71,6 +75,7 @@ pub(super) fn read<S: Read + Seek>(
     for stream in &mut streams {
         stream.raw_start = raw_start;
         stream.blocks.iter_mut().for_each(|b| b.raw_start += raw_start);
+        stream.tensors.iter_mut().for_each(|t| t.start += raw_start);
         let end = raw_start.checked_add(stream.raw_len);
         raw_start = end.ok_or_else(|| Error::corrupt("more than 2^64 raw bytes"))?;
     }
@@ -251,7 +256,10 @@ impl<'a> Walk<'a> {
         if self.index.is_none() && self.blocks.len() > 1 {
             return Err(Error::corrupt("a stream of several blocks without an index"));
         }
+        let record = self.index.as_ref().and_then(|(_, i)| i.records.iter().find(|r| r.tag == tensors::TAG));
+        let tensors = record.map(|r| named(&r.bytes, self.raw, self.options.memory)).transpose()?;
         Ok(StreamMap {
+            tensors: tensors.unwrap_or_default(),
             offset: self.offset,
             stored_len: end - self.offset,
             index_len,
@@ -263,4 +271,31 @@ impl<'a> Walk<'a> {
             embedded: self.embedded,
         })
     }
+}
+
+/// The tensors that a record names. Those of types that this release does not know are left out.
+fn named(record: &[u8], raw_len: u64, memory: u64) -> Result<Vec<TensorInfo>> {
+    let mut c = crate::format::cursor::Cursor::new(record);
+    let most = (record.len() as u64) << 15;
+    let len = c.varint_in("length of the names", 1..=most).map_err(|e| e.at_end("the names"))?;
+    if len > memory {
+        return Err(Error::limit(format!("names of {len} bytes; the cap is {memory}")));
+    }
+    let mut plain = Vec::new();
+    crate::codec::decode::resize(&mut plain, len as usize)?;
+    crate::codec::zstd::decompress(c.rest(), &mut plain)?;
+    let mut found = Vec::new();
+    for t in tensors::parse(&plain, raw_len)? {
+        let Some(dtype) = Dtype::from_id(t.dtype) else { continue };
+        let info = TensorInfo::new(t.name, dtype, t.shape, t.start)?;
+        if info.len != t.len {
+            let (name, found) = (info.name, t.len);
+            return Err(Error::corrupt(format!(
+                "tensor {name:?}: {} bytes expected, {found} found",
+                info.len
+            )));
+        }
+        found.push(info);
+    }
+    Ok(found)
 }

@@ -1,0 +1,263 @@
+"""Decodes `tensor` blocks, written from ../tensor.md."""
+
+from nzip import Reader, demand
+
+
+class Field:
+    """One field of a group, with its tables."""
+
+    def __init__(self, r, group, before):
+        self.width, self.e = r.varint(), r.u8()
+        demand(1 <= self.width <= 512 and self.e in (1, 2, 4, 8) and self.width % self.e == 0, "width of a field")
+        self.transform = r.u8()
+        demand(self.transform <= 4, "transform")
+        if self.transform == 2:
+            count = r.u8() + 1
+            self.palette = [int.from_bytes(r.take(self.e), "little") for _ in range(count)]
+            demand(all(a < b for a, b in zip(self.palette, self.palette[1:])), "palette does not grow")
+        if self.transform == 3:
+            self.digits = r.u8()
+            demand(self.e == 4 and 1 <= self.digits <= 7, "digits")
+        demand(self.transform != 4 or self.e == 1, "halves of larger elements")
+        self.k = self.base = 0
+        if self.transform in (0, 1, 3):
+            self.k, self.base = r.u8(), r.varint()
+            demand(self.k < 8 * self.e and self.base <= (2 ** (8 * self.e) - 1) >> self.k, "low bits or base")
+        self.context = r.u8()
+        demand(self.context <= 2, "context")
+        if self.context == 1:
+            demand(self.width == self.e == group and self.transform != 4, "rows of several elements")
+            self.row = r.varint()
+            demand(1 <= self.row <= 1 << 32, "groups of a row")
+            self.columns = None
+            if flag(r):
+                demand(self.row <= 65536, "too many columns")
+                self.columns = nibbles(r, self.row)
+            self.map = nibbles(r, 16)
+        if self.context == 2:
+            self.first, self.minus = r.u8(), r.u8() - 1
+            demand(self.first < before and self.minus < before, "context of a later field")
+            self.map = nibbles(r, 256)
+        self.tables = tables(r)
+        demand(self.context == 0 or max(self.map) < len(self.tables), "context without a table")
+        self.low_map = None
+        if flag(r):
+            demand(self.k == 8, "coded low bits that are not eight")
+            self.low_map = nibbles(r, 256)
+            self.low_tables = tables(r)
+            demand(max(self.low_map) < len(self.low_tables), "context without a table")
+        self.symbols_of_group = self.width // self.e * (2 if self.transform == 4 else 1)
+
+
+def flag(r):
+    value = r.u8()
+    demand(value <= 1, "flag")
+    return value
+
+
+def nibbles(r, count):
+    data = r.take((count + 1) // 2)
+    return [data[i // 2] >> 4 * (i % 2) & 15 for i in range(count)]
+
+
+def table(r):
+    """The symbol, frequency and start of each of 4096 slots."""
+    first, more = r.u8(), r.u8()
+    freqs, at, end = [0] * 256, first, first + more + 1
+    demand(end <= 256, "table too long")
+    while at < end:
+        freqs[at] = r.varint()
+        demand(freqs[at] <= 4095, "frequency")
+        at += 1 + (r.u8() if freqs[at] == 0 else 0)
+    demand(at == end and sum(freqs) == 4096, "frequencies")
+    slots, start = [], 0
+    for symbol, f in enumerate(freqs):
+        slots += [(symbol, f, start)] * f
+        start += f
+    return slots
+
+
+def tables(r):
+    count = r.u8()
+    demand(1 <= count <= 16, "number of tables")
+    return [table(r) for _ in range(count)]
+
+
+class Planes:
+    """The parameters of a block of method 1 or 2."""
+
+    def __init__(self, params):
+        r = Reader(params)
+        self.method = r.u8()
+        demand(self.method <= 2, "newer: tensor method")
+        if self.method == 0:
+            self.block = r.varint()
+        else:
+            self.group, count = r.varint(), r.u8()
+            demand(1 <= self.group <= 512 and 1 <= count <= 32, "groups")
+            self.fields = []
+            for number in range(count):
+                self.fields.append(Field(r, self.group, number))
+            demand(sum(f.width for f in self.fields) == self.group, "fields do not fill the group")
+            self.mask = None
+            if flag(r):
+                demand(count == 1 and self.fields[0].symbols_of_group == 1 and self.fields[0].transform != 4, "masks")
+                self.mask = table(r)
+        demand(r.at == len(params), "parameters too long")
+
+    def tile(self, payload, start, length):
+        """The raw bytes of the tile at raw byte `start` of the block."""
+        r = Reader(payload)
+        demand(length % self.group == 0, "tile ends inside a group")
+        n, mode = length // self.group, r.u8()
+        if mode == 0:
+            raw = self.planes(r, start // self.group, [True] * n)
+        elif mode == 1:
+            raw = r.take(self.group) * n
+        elif mode == 2:
+            raw = r.take(length)
+        else:
+            demand(mode == 3 and self.mask is not None, "tile mode")
+            mask = sequence(r, (n + 7) // 8, lambda i: self.mask)
+            stored = [bool(mask[i // 8] >> i % 8 & 1) for i in range(8 * len(mask))]
+            demand(not any(stored[n:]), "mask too long")
+            dense = Reader(self.planes(r, start // self.group, stored[:n]))
+            raw = b"".join(dense.take(self.group) if s else bytes(self.group) for s in stored[:n])
+        demand(r.at == len(payload), "tile too long")
+        return raw
+
+    def planes(self, r, first, stored):
+        columns, seen, m = [], [], sum(stored)
+        for field in self.fields:
+            symbols, elements = self.field(r, field, first, stored, m, seen)
+            seen.append((symbols, field.symbols_of_group))
+            columns.append([b"".join(elements[i:i + field.width // field.e])
+                            for i in range(0, len(elements), field.width // field.e)])
+        return b"".join(b"".join(parts) for parts in zip(*columns))
+
+    def field(self, r, field, first, stored, m, seen):
+        z = r.u8() if field.transform == 1 else 0
+        demand(z <= field.k, "zero bits")
+        exceptions, at, count = {}, 0, m * (field.width // field.e)
+        for _ in range(r.varint()):
+            at += r.varint()
+            demand(at < count, "place of an exception")
+            exceptions[at] = r.take(field.e)
+            at += 1
+        tables_of = self.contexts(r, field, first, stored, m, seen)
+        n = m * field.symbols_of_group
+        symbols = sequence(r, n, tables_of)
+        j = field.k - z
+        if field.low_map is not None and j == 8:
+            low = sequence(r, n, lambda i: field.low_tables[field.low_map[symbols[i]]])
+        else:
+            low = [int.from_bytes(r.take(j // 8), "little") for _ in range(n)]
+            for i, rest in enumerate(packed(r, n, j % 8)):
+                low[i] |= rest << j // 8 * 8
+        elements = [exceptions.get(i, e) for i, e in enumerate(to_elements(field, symbols, low, z))]
+        return symbols, elements
+
+    def contexts(self, r, field, first, stored, m, seen):
+        if field.context == 0:
+            return lambda i: field.tables[0]
+        if field.context == 2:
+            def choose(i):
+                group = i // field.symbols_of_group
+                symbol = lambda f: seen[f][0][group * seen[f][1]]
+                key = symbol(field.first)
+                if field.minus >= 0:
+                    key = min(max(key - symbol(field.minus) + 128, 0), 255)
+                return field.tables[field.map[key]]
+            return choose
+        row = first // field.row
+        rows = nibbles(r, (first + len(stored) - 1) // field.row - row + 1 if stored else 0)
+        chosen = []
+        for g, is_stored in enumerate(stored, first):
+            if is_stored:
+                column = 8 if field.columns is None else field.columns[g % field.row]
+                total = min(max(rows[g // field.row - row] + column, 8), 23) - 8
+                chosen.append(field.tables[field.map[total]])
+        return lambda i: chosen[i]
+
+
+def packed(r, n, width):
+    values, shift = [0] * n, 0
+    for size in (4, 2, 1):
+        if width & size:
+            per = 256 // size
+            plane = r.take(n // per * 32 + min(n % per, 32))
+            for i in range(n):
+                byte = plane[i // per * 32 + i % 32]
+                values[i] |= (byte >> i % per // 32 * size & (1 << size) - 1) << shift
+            shift += size
+    return values
+
+
+def sequence(r, n, table_of):
+    mode = r.u8()
+    if mode == 1:
+        return [r.u8()] * n
+    if mode == 2:
+        return list(r.take(n))
+    demand(mode == 0, "newer: plane mode")
+    lanes = 4 if n < 2048 else 32
+    words_left = r.varint()
+    demand(words_left <= n, "number of words")
+    states = [r.u32() for _ in range(lanes)]
+    words = Reader(r.take(2 * words_left))
+    demand(all(x >= 65536 for x in states), "state below 2^16")
+    symbols = []
+    for i in range(n):
+        x = states[i % lanes]
+        symbol, f, start = table_of(i)[x & 4095]
+        x = f * (x >> 12) + (x & 4095) - start
+        if x < 65536:
+            x = x << 16 | words.u8() | words.u8() << 8
+        states[i % lanes] = x
+        symbols.append(symbol)
+    demand(words.at == len(words.data) and all(x == 65536 for x in states), "lanes do not end where they should")
+    return symbols
+
+
+def to_elements(field, symbols, low, z):
+    bits = 8 * field.e
+    if field.transform == 4:
+        return [bytes([a & 15 | (b & 15) << 4]) for a, b in zip(symbols[::2], symbols[1::2])]
+    if field.transform == 2:
+        demand(all(s < len(field.palette) for s in symbols), "symbol outside of the palette")
+        return [field.palette[s].to_bytes(field.e, "little") for s in symbols]
+    out = []
+    for s, l in zip(symbols, low):
+        t = ((field.base + s << field.k - z) + l) % (1 << bits - z)
+        if field.transform == 1:
+            t = ((t >> 1) + ((t & 1) << bits - z - 1)) << z
+        elif field.transform == 3:
+            t = decimal(t >> 1, field.digits) | (t & 1) << 31
+        out.append(t.to_bytes(field.e, "little"))
+    return out
+
+
+def decimal(rank, digits):
+    """Bits of the single-precision number nearest to a decimal, ties to even."""
+    least = 10 ** (digits - 1)
+    demand(rank < 360 * least, "rank of a decimal")
+    power, m = rank // (9 * least) - 19 - digits, rank % (9 * least) + least
+    over, under = m * 10 ** max(power, 0), 10 ** max(-power, 0)
+    exponent = over.bit_length() - under.bit_length() - 24
+    while True:
+        a, b = (over << -exponent, under) if exponent < 0 else (over, under << exponent)
+        mantissa, rest = divmod(a, b)
+        if mantissa.bit_length() == 24:
+            break
+        exponent += 1 if mantissa.bit_length() > 24 else -1
+    if 2 * rest > b or 2 * rest == b and mantissa & 1:
+        mantissa += 1
+    return ((exponent + 149) << 23) + mantissa
+
+
+def decode(planes, units, payload):
+    """The raw bytes of a block; units are (raw length, payload range, check)."""
+    raw = b""
+    for length, (a, b), _ in units:
+        raw += planes.tile(payload[a:b], len(raw), length)
+    return raw

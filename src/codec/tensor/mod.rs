@@ -1,0 +1,26 @@
+//! `tensor`: numbers as planes, each with its own statistics, in tiles that decode alone (`formats/tensor.md`).
+
+mod encode;
+mod merge;
+mod params;
+mod plan;
+mod split;
+#[cfg(test)]
+mod tests;
+mod tile;
+
+pub use encode::{copy, encode_block};
+pub use params::Params;
+pub use tile::{Scratch, TileDecoder};
+
+use super::{Codec, EncodedBlock};
+use crate::tensor::Dtype;
+
+/// What a caller knows about the bytes of a block. They are coded without loss, whatever it says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hint {
+    /// The type of the elements.
+    pub dtype: Dtype,
+    /// Bytes of a row; a block starts where a row starts. 0 where there are no rows.
+    pub row_bytes: u64,
+}

@@ -1,0 +1,231 @@
+//! How the encoder chooses a block's parameters. Not part of the format; integers only.
+
+use super::Hint;
+use super::params::{Context, Field, MAX_GROUP, MAX_TABLES, Planes, Transform};
+use super::split::bits_of;
+use crate::coder::rans::Freqs;
+use crate::tensor::Dtype;
+use crate::tensor::decimal::Decimal;
+use crate::tensor::ggml::FieldKind;
+
+/// Elements that are looked at to choose.
+const SAMPLE: usize = 1 << 16;
+/// Elements to a run of the sample.
+const RUN: usize = 1 << 9;
+/// What the pieces of low bits that are no whole byte cost in time, in 1/256 bits.
+const PIECE: u64 = 3;
+/// What an exception costs beside its element, in bits.
+const EXCEPTION: u64 = 12;
+
+/// Parameters without frequencies and contexts; `None` where this codec has nothing to offer.
+pub fn skeleton(raw: &[u8], hint: Hint, level: u8) -> Option<Planes> {
+    let (_, bytes) = hint.dtype.group();
+    let (group, fields, mask) = match hint.dtype {
+        Dtype::Ggml(block) => {
+            let fields = block.fields().iter().map(|f| match f.kind {
+                FieldKind::F16 => coded(field(f.bytes, 2, Transform::Float, 8, 0)),
+                FieldKind::F32 => field(f.bytes, 4, Transform::Float, 24, 0),
+                FieldKind::Nibbles if level > 2 => field(f.bytes, 1, Transform::Halves, 0, 0),
+                _ => field(f.bytes, 1, Transform::Plain, 0, 0),
+            });
+            (bytes as usize, fields.collect::<Vec<_>>(), false)
+        }
+        Dtype::F16 | Dtype::Bf16 | Dtype::F32 | Dtype::F64 => numbers(raw, bytes as usize, true),
+        Dtype::C64 => numbers(raw, 4, true),
+        Dtype::C128 => numbers(raw, 8, true),
+        _ if bytes == 1 || bytes == 3 => (1, vec![field(1, 1, Transform::Plain, 0, 0)], false),
+        _ => numbers(raw, bytes as usize, false),
+    };
+    if group as u64 > MAX_GROUP || raw.len() < group || !raw.len().is_multiple_of(group) {
+        return None;
+    }
+    Some(Planes { kept: false, group, fields, mask: mask.then(|| Freqs::from_counts(&[0; 256])) })
+}
+
+fn field(width: usize, element: usize, transform: Transform, low_bits: u32, base: u64) -> Field {
+    Field { width, element, transform, low_bits, base, context: Context::None, tables: Vec::new(), low: None }
+}
+
+fn coded(mut f: Field) -> Field {
+    f.low = Some((Box::new([0; 256]), Vec::new()));
+    f
+}
+
+/// Plain numbers: group, fields and whether zeros are left out.
+fn numbers(raw: &[u8], size: usize, float: bool) -> (usize, Vec<Field>, bool) {
+    let sample = sample(raw, size);
+    let zeros = sample.iter().filter(|v| **v == 0).count();
+    let mask = zeros * 64 > sample.len() && zeros < sample.len();
+    if let Some(values) = palette(raw, size, &sample) {
+        return (size, vec![field(size, size, Transform::Palette(values), 0, 0)], false);
+    }
+    let some: Vec<u64> = sample.iter().copied().filter(|v| !mask || *v != 0).collect();
+    if let Some((digits, ranks)) = digits(&some).filter(|_| size == 4 && float) {
+        let (low, base) = cut(&ranks, 32, &[8, 9, 10, 11, 12, 13, 14, 15, 16, 18, 20, 22]);
+        return (4, vec![field(4, 4, Transform::Decimal(digits), low, base)], mask);
+    }
+    if !float {
+        // Whole numbers: each byte has a plane.
+        return (size, (0..size).map(|_| field(1, 1, Transform::Plain, 0, 0)).collect(), false);
+    }
+    let bits = 8 * size as u32;
+    let numbers: Vec<u64> =
+        some.iter().map(|v| (v << 1 | v >> (bits - 1)) & (u64::MAX >> (64 - bits))).collect();
+    let choices: &[u32] = match size {
+        2 => &[8, 7, 6, 5, 4],
+        4 => &[24, 23, 22, 21, 20],
+        _ => &[56, 55, 54, 53, 52, 51, 50],
+    };
+    let (low, base) = cut(&numbers, bits, choices);
+    (size, vec![field(size, size, Transform::Float, low, base)], mask)
+}
+
+/// Bits of elements from all over the block.
+fn sample(raw: &[u8], size: usize) -> Vec<u64> {
+    let run = RUN * size;
+    let runs = raw.len().div_ceil(run);
+    let step = runs.div_ceil(SAMPLE / RUN).max(1);
+    let picked = raw.chunks(run).step_by(step);
+    picked.flat_map(|r| r.chunks_exact(size).map(bits_of)).collect()
+}
+
+/// The values that occur, where they are at most 256 and fewer than a quarter of what is there.
+fn palette(raw: &[u8], size: usize, sample: &[u64]) -> Option<Vec<u64>> {
+    let few = |values: &mut Vec<u64>| {
+        values.sort_unstable();
+        values.dedup();
+        values.len() <= 256
+    };
+    let mut values: Vec<u64> = sample.to_vec();
+    if !few(&mut values) || values.len() * 4 > raw.len() / size {
+        return None;
+    }
+    let mut more = Vec::new();
+    for element in raw.chunks_exact(size) {
+        let bits = bits_of(element);
+        if values.binary_search(&bits).is_err() {
+            more.push(bits);
+            if more.len() > 64 {
+                values.append(&mut more);
+                if !few(&mut values) {
+                    return None;
+                }
+            }
+        }
+    }
+    values.append(&mut more);
+    few(&mut values).then_some(values)
+}
+
+/// Whether nearly all numbers have few significant digits; how many, and the ranks with the signs below.
+fn digits(sample: &[u64]) -> Option<(u32, Vec<u64>)> {
+    let few = &sample[..sample.len().min(256)];
+    for digits in 3..=6 {
+        let decimal = Decimal::new(digits);
+        let rank = |v: &u64| decimal.rank(*v as u32 & i32::MAX as u32).map(|r| u64::from(r) << 1 | (v >> 31));
+        let fit = |values: &[u64]| values.iter().filter(|v| rank(v).is_some()).count();
+        if few.len() >= 64 && fit(few) * 32 > few.len() * 31 && fit(sample) * 32 > sample.len() * 31 {
+            return Some((digits, sample.iter().filter_map(rank).collect()));
+        }
+    }
+    None
+}
+
+/// Where to cut numbers of `bits` bits into symbol and low bits: the choice of low bits that costs least, and the base
+/// of its symbols.
+fn cut(numbers: &[u64], bits: u32, choices: &[u32]) -> (u32, u64) {
+    let mut sorted = numbers.to_vec();
+    sorted.sort_unstable();
+    let mut best = (choices[0], 0, u64::MAX);
+    for &low in choices {
+        let (mut counts, base) = window(&sorted, low);
+        let inside: u64 = counts.iter().map(|c| u64::from(*c)).sum();
+        let outside = sorted.len() as u64 - inside;
+        counts[0] += outside as u32;
+        let freqs = Freqs::from_counts(&counts);
+        let pieces = u64::from((low % 8).count_ones());
+        let each = 256 * u64::from(low) + PIECE * pieces;
+        let cost =
+            freqs.cost(&counts) + each * sorted.len() as u64 + 256 * outside * (u64::from(bits) + EXCEPTION);
+        if cost < best.2 {
+            best = (low, base, cost);
+        }
+    }
+    (best.0, best.1)
+}
+
+/// The 256 neighbouring symbols that most numbers have: their counts and the first of them.
+fn window(sorted: &[u64], low: u32) -> ([u32; 256], u64) {
+    let (mut best, mut base, mut end) = (0, 0, 0);
+    let mut start = 0;
+    while start < sorted.len() {
+        let first = sorted[start] >> low;
+        while end < sorted.len() && (sorted[end] >> low) - first < 256 {
+            end += 1;
+        }
+        if end - start > best {
+            (best, base) = (end - start, first);
+        }
+        start += sorted[start..].partition_point(|v| v >> low == first);
+    }
+    let mut counts = [0; 256];
+    for symbol in sorted.iter().map(|v| (v >> low).wrapping_sub(base)).filter(|s| *s < 256) {
+        counts[symbol as usize] += 1;
+    }
+    (counts, base)
+}
+
+/// Joins neighbouring classes as long as that saves: the table of each class, and the tables.
+pub fn join(classes: &[[u32; 256]]) -> (Vec<u8>, Vec<Freqs>) {
+    struct Run {
+        classes: usize,
+        counts: [u32; 256],
+        freqs: Freqs,
+        cost: u64,
+    }
+    let run = |classes: usize, counts: [u32; 256]| {
+        let freqs = Freqs::from_counts(&counts);
+        let mut stored = Vec::new();
+        freqs.put(&mut stored);
+        let cost = freqs.cost(&counts) + 8 * 256 * stored.len() as u64;
+        Run { classes, counts, freqs, cost }
+    };
+    let both = |a: &Run, b: &Run| {
+        let mut counts = a.counts;
+        counts.iter_mut().zip(&b.counts).for_each(|(x, y)| *x += y);
+        run(a.classes + b.classes, counts)
+    };
+    let mut runs: Vec<Run> = classes.iter().map(|c| run(1, *c)).collect();
+    let mut joined: Vec<Run> = runs.windows(2).map(|w| both(&w[0], &w[1])).collect();
+    while runs.len() > 1 {
+        let gain = |i: &usize| runs[*i].cost as i64 + runs[i + 1].cost as i64 - joined[*i].cost as i64;
+        let Some(i) = (0..joined.len()).max_by_key(|i| (gain(i), usize::MAX - i)) else { break };
+        if gain(&i) <= 0 && runs.len() <= MAX_TABLES {
+            break;
+        }
+        runs[i] = joined.remove(i);
+        runs.remove(i + 1);
+        if i > 0 {
+            joined[i - 1] = both(&runs[i - 1], &runs[i]);
+        }
+        if i + 1 < runs.len() {
+            joined[i] = both(&runs[i], &runs[i + 1]);
+        }
+    }
+    let map = runs.iter().enumerate().flat_map(|(t, r)| std::iter::repeat_n(t as u8, r.classes)).collect();
+    (map, runs.into_iter().map(|r| r.freqs).collect())
+}
+
+/// Contexts for the quants of GGUF's blocks: the earlier fields that scale them.
+pub fn scales(hint: Hint, number: usize) -> Option<(usize, Option<usize>)> {
+    let Dtype::Ggml(block) = hint.dtype else { return None };
+    let fields = block.fields();
+    let quants = matches!(fields[number].kind, FieldKind::Nibbles | FieldKind::I8);
+    let at = |name: &str| fields[..number].iter().position(|f| f.name == name);
+    match (at("d"), at("m")) {
+        _ if !quants || fields[number].name == "scales" => None,
+        (Some(d), Some(m)) => Some((m, Some(d))),
+        (Some(d), None) => Some((d, None)),
+        _ => None,
+    }
+}

@@ -1,0 +1,184 @@
+use super::*;
+use crate::codec::decode::{tile_decoder, tiles};
+use crate::format::block::BlockHeader;
+use crate::tensor::ggml::Block;
+
+fn header(block: &EncodedBlock) -> BlockHeader {
+    BlockHeader {
+        codec: block.codec.id(),
+        flushed: false,
+        raw_len: block.raw_len,
+        payload_len: block.payload.len() as u32,
+        model: None,
+        params: block.params.clone(),
+        units: block.units.clone(),
+    }
+}
+
+fn decoded(block: &EncodedBlock) -> Vec<u8> {
+    let header = header(block);
+    let mut raw = vec![0xEE; block.raw_len as usize];
+    let decoder = tile_decoder(&header).unwrap();
+    let (verified, result) = tiles(&decoder, &header, &block.payload, 0..header.units.len(), &mut raw);
+    result.unwrap();
+    assert_eq!(verified, raw.len());
+    raw
+}
+
+struct Rng(u64);
+
+impl Rng {
+    fn next(&mut self) -> u32 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) as u32
+    }
+
+    /// About normal, with deviation 1.
+    fn normal(&mut self) -> f32 {
+        let sum: f32 = (0..12).map(|_| self.next() as f32 / (1u32 << 31) as f32).sum();
+        sum - 6.0
+    }
+}
+
+/// Coded and decoded at several levels; the smallest share that is stored, in thousandths.
+fn share(raw: &[u8], dtype: Dtype, row_bytes: u64) -> usize {
+    let mut best = usize::MAX;
+    for level in [1, 6, 9] {
+        let block = encode_block(raw, Hint { dtype, row_bytes }, level).unwrap().unwrap();
+        assert!(decoded(&block) == raw, "{dtype} {level}");
+        let stored =
+            block.payload.len() + block.params.as_ref().map_or(0, Vec::len) + block.units.stored_len();
+        best = best.min(stored * 1000 / raw.len());
+    }
+    best
+}
+
+fn weights(rows: usize, columns: usize, rng: &mut Rng) -> Vec<f32> {
+    let scales: Vec<f32> = (0..rows).map(|r| 0.02 * (1.0 + (r % 7) as f32)).collect();
+    (0..rows * columns).map(|i| rng.normal() * scales[i / columns]).collect()
+}
+
+fn bytes(values: &[f32], mut bits: impl FnMut(f32) -> Vec<u8>) -> Vec<u8> {
+    values.iter().flat_map(|v| bits(*v)).collect()
+}
+
+/// Half precision by cutting off; of normal numbers only.
+fn half(v: f32) -> u16 {
+    let b = v.to_bits();
+    let e = (b >> 23 & 255) as i32 - 112;
+    let sign = (b >> 16 & 0x8000) as u16;
+    if e <= 0 { sign } else { sign | (e as u16) << 10 | (b >> 13 & 1023) as u16 }
+}
+
+#[test]
+fn floats_of_all_widths() {
+    let mut rng = Rng(1);
+    let w = weights(400, 256, &mut rng);
+    let f32s = bytes(&w, |v| v.to_le_bytes().to_vec());
+    assert!(share(&f32s, Dtype::F32, 1024) < 840);
+    let bf16 = bytes(&w, |v| ((v.to_bits() >> 16) as u16).to_le_bytes().to_vec());
+    assert!(share(&bf16, Dtype::Bf16, 512) < 670);
+    let f16 = bytes(&w, |v| half(v).to_le_bytes().to_vec());
+    assert!(share(&f16, Dtype::F16, 512) < 850);
+    let f64s = bytes(&w, |v| (f64::from(v) * 1.000_000_1).to_le_bytes().to_vec());
+    assert!(share(&f64s, Dtype::F64, 2048) < 930);
+    // Wider types that hold narrower ones.
+    let wide = bytes(&w, |v| (v.to_bits() & 0xFFFF_0000).to_le_bytes().to_vec());
+    assert!(share(&wide, Dtype::F32, 1024) < 345);
+    assert!(share(&bytes(&w, |v| f64::from(v).to_le_bytes().to_vec()), Dtype::F64, 2048) < 430);
+}
+
+#[test]
+fn bits_are_bits() {
+    let mut rng = Rng(2);
+    let mut raw = Vec::new();
+    for i in 0..20_000u32 {
+        let odd = [0, 0x8000_0000, 0x7F80_0000, 0x7FC0_0001, 0xFFFF_FFFF, 1, 0x0080_0000];
+        let v = if i % 50 == 0 { odd[i as usize / 50 % 7] } else { rng.normal().to_bits() };
+        raw.extend(v.to_le_bytes());
+    }
+    share(&raw, Dtype::F32, 400);
+    let noise: Vec<u8> = (0..100_000).map(|_| rng.next() as u8).collect();
+    for dtype in [Dtype::F32, Dtype::Bf16, Dtype::F16, Dtype::F64, Dtype::I32, Dtype::U8, Dtype::F8E4m3] {
+        assert!(share(&noise, dtype, 1000) <= 1010, "{dtype}");
+    }
+}
+
+#[test]
+fn zeros_constants_palettes_and_decimals() {
+    let mut rng = Rng(3);
+    let w = weights(300, 256, &mut rng);
+    let mut count = 0;
+    let two_of_four = bytes(&w, |v| {
+        count += 1;
+        // Two of each four stay: always the first and one of the others.
+        let stays = count % 4 == 1
+            || count % 4 == 2 + (count / 4) % 3
+            || (count % 4 == 0 && (count / 4 - 1) % 3 == 2);
+        if stays { (v.to_bits() >> 16) as u16 } else { 0 }.to_le_bytes().to_vec()
+    });
+    assert!(share(&two_of_four, Dtype::Bf16, 512) < 400);
+    assert!(share(&vec![0; 1 << 20], Dtype::F32, 4096) < 1);
+    assert!(share(&1.5f32.to_le_bytes().repeat(50_000), Dtype::F32, 4000) < 2);
+    let few = bytes(&w, |v| ((v * 40.0).round() / 3.0).to_le_bytes().to_vec());
+    assert!(share(&few, Dtype::F32, 1024) < 150);
+    let decimal = bytes(&w, |v| format!("{:.4e}", v * 10.0).parse::<f32>().unwrap().to_le_bytes().to_vec());
+    let five = share(&decimal, Dtype::F32, 1024);
+    assert!(five < 600, "{five}");
+}
+
+#[test]
+fn whole_numbers_and_bytes() {
+    let mut rng = Rng(4);
+    let ids: Vec<u8> =
+        (0..30_000u32).flat_map(|i| u64::from(i / 3 + rng.next() % 50).to_le_bytes()).collect();
+    assert!(share(&ids, Dtype::I64, 80) < 300);
+    let mut int8: Vec<u8> = weights(300, 200, &mut rng).iter().map(|v| (v * 300.0) as i8 as u8).collect();
+    int8[200 * 50..200 * 90].fill(0);
+    assert!(share(&int8, Dtype::I8, 200) < 830);
+    share(&int8[..59_997], Dtype::F6E2m3, 150);
+    share(&int8[..1], Dtype::Bool, 0);
+}
+
+#[test]
+fn blocks_of_ggml() {
+    let mut rng = Rng(5);
+    for (id, most) in [(3, 960), (2, 960), (8, 990), (12, 1000), (14, 1000), (39, 1000)] {
+        let block = Block::from_id(id).unwrap();
+        let mut raw = Vec::new();
+        for _ in 0..5000 {
+            let d = half(0.01 + rng.normal().abs() * 0.003);
+            let start = raw.len();
+            raw.resize(start + block.bytes(), 0);
+            for f in block.fields() {
+                for b in &mut raw[start + f.offset..start + f.offset + f.bytes] {
+                    let nibble = |rng: &mut Rng| (8.0 + rng.normal() * 3.0).clamp(0.0, 15.0) as u8;
+                    *b = nibble(&mut rng) | nibble(&mut rng) << 4;
+                }
+                if f.bytes == 2 {
+                    raw[start + f.offset..start + f.offset + 2].copy_from_slice(&d.to_le_bytes());
+                }
+            }
+        }
+        let found = share(&raw, Dtype::Ggml(block), 10 * block.bytes() as u64);
+        assert!(found < most, "{} {found}", block.name());
+    }
+}
+
+#[test]
+fn damage_is_found() {
+    let mut rng = Rng(6);
+    let raw = bytes(&weights(40, 100, &mut rng), |v| v.to_le_bytes().to_vec());
+    let block = encode_block(&raw, Hint { dtype: Dtype::F32, row_bytes: 400 }, 9).unwrap().unwrap();
+    let header = header(&block);
+    let decoder = tile_decoder(&header).unwrap();
+    for _ in 0..2000 {
+        let mut payload = block.payload.clone();
+        let bit = rng.next() as usize % (8 * payload.len());
+        payload[bit / 8] ^= 1 << (bit % 8);
+        let mut out = vec![0; raw.len()];
+        let (verified, result) = tiles(&decoder, &header, &payload, 0..header.units.len(), &mut out);
+        assert!(result.is_err() || out == raw);
+        assert!(out[..verified] == raw[..verified]);
+    }
+}

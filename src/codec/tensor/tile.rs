@@ -1,0 +1,337 @@
+//! Decoding tiles.
+
+use super::merge::{Low, Merge, merge};
+use super::params::{Context, Field, Planes, Transform, nibbles, sum_of};
+use crate::coder::rans::{Contexts, Decoder, Kernel, decode, lanes};
+use crate::error::{Error, ErrorKind, Result};
+use crate::format::cursor::{Cursor, Parsed, in_range};
+use crate::tensor::bits::{Packed, packed_len};
+use crate::tensor::decimal::Decimal;
+
+/// A block's parameters, ready to decode its tiles.
+pub struct TileDecoder {
+    planes: Planes,
+    fields: Vec<Tables>,
+    mask: Option<Decoder>,
+    kernel: Kernel,
+}
+
+struct Tables {
+    symbols: Decoder,
+    low: Option<Decoder>,
+    decimal: Option<Decimal>,
+}
+
+/// Memory that tiles are decoded in, to be used again.
+#[derive(Default)]
+pub struct Scratch {
+    /// Symbols of each field; those of low bits behind them.
+    symbols: Vec<Vec<u8>>,
+    low: Vec<u8>,
+    contexts: Vec<u8>,
+    elements: Vec<u8>,
+    mask: Vec<u8>,
+    dense: Vec<u8>,
+}
+
+/// Which groups of the block a tile holds.
+struct Place<'a> {
+    first: u64,
+    /// The groups that are coded, counted from the first; all of them where there is no mask.
+    some: Option<&'a [u8]>,
+    /// How many of them there are, and how many groups in all.
+    count: usize,
+    all: usize,
+}
+
+impl TileDecoder {
+    /// Builds the tables.
+    pub fn new(planes: Planes, kernel: Kernel) -> Self {
+        let tables = |f: &Field| Tables {
+            symbols: Decoder::new(&f.tables),
+            low: f.low.as_ref().map(|l| Decoder::new(&l.1)),
+            decimal: if let Transform::Decimal(d) = f.transform { Some(Decimal::new(d)) } else { None },
+        };
+        let fields = planes.fields.iter().map(tables).collect();
+        let mask = planes.mask.as_ref().map(|m| Decoder::new(std::slice::from_ref(m)));
+        Self { planes, fields, mask, kernel }
+    }
+
+    /// Decodes the tile that starts at raw byte `start` of the block and fills `out`.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Corrupt`] for any payload that is not exactly a tile of this length.
+    pub fn tile(&self, payload: &[u8], start: u64, out: &mut [u8], scratch: &mut Scratch) -> Result<()> {
+        let mut c = Cursor::new(payload);
+        let result = self.modes(&mut c, start, out, scratch).map_err(|e| e.at_end("a tile"));
+        match result {
+            // The tile's length is known to be right.
+            Err(e) if e.kind() == ErrorKind::Truncated => Err(Error::corrupt(format!("{e}"))),
+            Err(e) => Err(e),
+            Ok(()) if c.rest().is_empty() => Ok(()),
+            Ok(()) => Err(Error::corrupt(format!("{} bytes after the tile", c.rest().len()))),
+        }
+    }
+
+    fn modes(&self, c: &mut Cursor<'_>, start: u64, out: &mut [u8], scratch: &mut Scratch) -> Parsed<()> {
+        let group = self.planes.group;
+        let count = out.len() / group;
+        if !out.len().is_multiple_of(group) {
+            return Err(Error::corrupt("a tile that ends inside a group").into());
+        }
+        let first = start / group as u64;
+        match c.u8()? {
+            0 => self.planes(c, Place { first, some: None, count, all: count }, out, scratch),
+            1 => {
+                let value = c.take(group)?;
+                out.chunks_exact_mut(group).for_each(|g| g.copy_from_slice(value));
+                Ok(())
+            }
+            2 => {
+                out.copy_from_slice(c.take(out.len())?);
+                Ok(())
+            }
+            3 => self.masked(c, first, out, scratch),
+            other => Err(crate::codec::newer(&format!("tile mode {other}")).into()),
+        }
+    }
+
+    /// A mask of the groups that are not zero, then these.
+    fn masked(&self, c: &mut Cursor<'_>, first: u64, out: &mut [u8], scratch: &mut Scratch) -> Parsed<()> {
+        let Some(tables) = &self.mask else {
+            return Err(Error::corrupt("a mask without frequencies").into());
+        };
+        let group = self.planes.group;
+        let mut mask = std::mem::take(&mut scratch.mask);
+        mask.clear();
+        mask.resize((out.len() / group).div_ceil(8), 0);
+        symbols(c, tables, self.kernel, Contexts::One, &mut mask)?;
+        let count: u32 = mask.iter().map(|m| m.count_ones()).sum();
+        let mut dense = std::mem::take(&mut scratch.dense);
+        dense.clear();
+        dense.resize(count as usize * group, 0);
+        let place = Place { first, some: Some(&mask), count: count as usize, all: out.len() / group };
+        self.planes(c, place, &mut dense, scratch)?;
+        let mut values = dense.chunks_exact(group);
+        for (i, g) in out.chunks_exact_mut(group).enumerate() {
+            match mask[i / 8] >> (i % 8) & 1 {
+                0 => g.fill(0),
+                _ => g.copy_from_slice(values.next().unwrap_or_default()),
+            }
+        }
+        if values.next().is_some() {
+            return Err(Error::corrupt("a mask of more groups than the tile has").into());
+        }
+        (scratch.mask, scratch.dense) = (mask, dense);
+        Ok(())
+    }
+
+    fn planes(
+        &self,
+        c: &mut Cursor<'_>,
+        place: Place<'_>,
+        out: &mut [u8],
+        scratch: &mut Scratch,
+    ) -> Parsed<()> {
+        let mut at = 0;
+        scratch.symbols.resize_with(self.planes.fields.len(), Vec::new);
+        for (i, (field, tables)) in self.planes.fields.iter().zip(&self.fields).enumerate() {
+            let whole = field.width == self.planes.group;
+            if whole {
+                self.field(c, i, tables, &place, out, scratch)?;
+                continue;
+            }
+            let mut elements = std::mem::take(&mut scratch.elements);
+            elements.clear();
+            elements.resize(place.count * field.width, 0);
+            self.field(c, i, tables, &place, &mut elements, scratch)?;
+            for (to, from) in out.chunks_exact_mut(self.planes.group).zip(elements.chunks_exact(field.width))
+            {
+                to[at..at + field.width].copy_from_slice(from);
+            }
+            scratch.elements = elements;
+            at += field.width;
+        }
+        Ok(())
+    }
+
+    /// Decodes all elements of a field.
+    fn field(
+        &self,
+        c: &mut Cursor<'_>,
+        number: usize,
+        tables: &Tables,
+        place: &Place<'_>,
+        out: &mut [u8],
+        scratch: &mut Scratch,
+    ) -> Parsed<()> {
+        let field = &self.planes.fields[number];
+        let count = place.count * field.per_group();
+        let mut zeros = 0;
+        if field.transform == Transform::Float {
+            zeros = u32::from(c.u8()?);
+            in_range("zero bits", zeros.into(), 0..=field.low_bits.into())?;
+        }
+        let exceptions = Exceptions::parse(c, field.element, out.len() / field.element)?;
+        let mut contexts = std::mem::take(&mut scratch.contexts);
+        let many = self.contexts(c, field, place, &scratch.symbols, &mut contexts)?;
+        let mut syms = std::mem::take(&mut scratch.symbols[number]);
+        syms.clear();
+        syms.resize(count, 0);
+        let contexts_of = if many { Contexts::Many(&contexts) } else { Contexts::One };
+        symbols(c, &tables.symbols, self.kernel, contexts_of, &mut syms)?;
+        let low_bits = field.low_bits - zeros;
+        let coded = field.low.as_ref().zip(tables.low.as_ref()).filter(|_| low_bits == 8);
+        if let Some(((map, _), decoder)) = coded {
+            contexts.clear();
+            contexts.extend(syms.iter().map(|s| map[usize::from(*s)]));
+            scratch.low.clear();
+            scratch.low.resize(count, 0);
+            symbols(c, decoder, self.kernel, Contexts::Many(&contexts), &mut scratch.low)?;
+        }
+        let bytes = match coded {
+            Some(_) => &scratch.low[..],
+            None => c.take(count * (low_bits / 8) as usize)?,
+        };
+        let packed = Packed::new(c.take(packed_len(count, low_bits % 8))?, count, low_bits % 8);
+        let float = field.transform == Transform::Float;
+        let m = Merge { low_bits, base: field.base, float, zeros };
+        match &field.transform {
+            Transform::Halves => {
+                for (byte, pair) in out.iter_mut().zip(syms.chunks_exact(2)) {
+                    *byte = pair[0] & 15 | pair[1] << 4;
+                }
+            }
+            Transform::Palette(values) => {
+                for (to, s) in out.chunks_exact_mut(field.element).zip(&syms) {
+                    let value = values.get(usize::from(*s));
+                    let value = value.ok_or_else(|| Error::corrupt("a symbol outside of the palette"))?;
+                    to.copy_from_slice(&value.to_le_bytes()[..field.element]);
+                }
+            }
+            _ => merge(m, self.kernel == Kernel::Avx2, field.element, &syms, Low { bytes, packed }, out),
+        }
+        if let Some(decimal) = &tables.decimal {
+            numbers(decimal, out)?;
+        }
+        exceptions.put(out);
+        scratch.symbols[number] = syms;
+        scratch.contexts = contexts;
+        Ok(())
+    }
+
+    /// Finds the table of each symbol; false where there is one table.
+    fn contexts(
+        &self,
+        c: &mut Cursor<'_>,
+        field: &Field,
+        place: &Place<'_>,
+        earlier: &[Vec<u8>],
+        out: &mut Vec<u8>,
+    ) -> Parsed<bool> {
+        out.clear();
+        match &field.context {
+            Context::None => return Ok(false),
+            Context::Rows { groups, columns, map } => {
+                let all = place.all as u64;
+                let rows =
+                    if all == 0 { 0 } else { (place.first + all - 1) / groups - place.first / groups + 1 };
+                let rows = nibbles(c, usize::try_from(rows).map_err(|_| Error::corrupt("too many rows"))?)?;
+                let (mut row, mut column) = (0, place.first % groups);
+                for i in 0..place.all {
+                    if place.some.is_none_or(|mask| mask[i / 8] >> (i % 8) & 1 != 0) {
+                        let class = columns.get(column as usize).copied().unwrap_or(8);
+                        out.push(map[sum_of(rows[row], class)]);
+                    }
+                    column += 1;
+                    if column == *groups {
+                        (row, column) = (row + 1, 0);
+                    }
+                }
+            }
+            Context::Fields { first, minus, map } => {
+                let per = field.per_group();
+                for i in 0..place.count {
+                    let symbol = |f: usize| earlier[f][i * self.planes.fields[f].per_group()];
+                    let key = minus.map_or(symbol(*first), |m| difference(symbol(*first), symbol(m)));
+                    out.resize(out.len() + per, map[usize::from(key)]);
+                }
+            }
+        }
+        Ok(true)
+    }
+}
+
+/// a − b + 128, limited to 0..=255.
+pub fn difference(a: u8, b: u8) -> u8 {
+    (i32::from(a) - i32::from(b) + 128).clamp(0, 255) as u8
+}
+
+/// Reads a sequence of symbols in one of its modes.
+fn symbols(
+    c: &mut Cursor<'_>,
+    decoder: &Decoder,
+    kernel: Kernel,
+    contexts: Contexts<'_>,
+    out: &mut [u8],
+) -> Parsed<()> {
+    match c.u8()? {
+        0 => {
+            let words = c.varint_in("number of words", 0..=out.len() as u64)? as usize;
+            let payload = c.take(4 * lanes(out.len()) + 2 * words)?;
+            Ok(decode(decoder, kernel, payload, contexts, out)?)
+        }
+        1 => {
+            out.fill(c.u8()?);
+            Ok(())
+        }
+        2 => {
+            out.copy_from_slice(c.take(out.len())?);
+            Ok(())
+        }
+        other => Err(crate::codec::newer(&format!("plane mode {other}")).into()),
+    }
+}
+
+/// Turns ranks with a sign below into the numbers that they stand for.
+fn numbers(decimal: &Decimal, out: &mut [u8]) -> Result<()> {
+    for element in out.chunks_exact_mut(4) {
+        let t = u32::from_le_bytes([element[0], element[1], element[2], element[3]]);
+        if t >> 1 >= decimal.ranks() {
+            return Err(Error::corrupt("a decimal's rank is out of range"));
+        }
+        element.copy_from_slice(&(decimal.number(t >> 1) | t << 31).to_le_bytes());
+    }
+    Ok(())
+}
+
+/// Elements that have no symbol.
+struct Exceptions<'a> {
+    places: Vec<usize>,
+    values: Vec<&'a [u8]>,
+    element: usize,
+}
+
+impl<'a> Exceptions<'a> {
+    fn parse(c: &mut Cursor<'a>, element: usize, all: usize) -> Parsed<Self> {
+        let count = c.varint_in("number of exceptions", 0..=all as u64)? as usize;
+        c.expect(count * (1 + element))?;
+        let (mut places, mut values) = (Vec::with_capacity(count), Vec::with_capacity(count));
+        let mut next = 0u64;
+        for _ in 0..count {
+            let at = c.varint_in("place of an exception", 0..=all as u64)? + next;
+            in_range("place of an exception", at, 0..=all as u64 - 1)?;
+            next = at + 1;
+            places.push(at as usize);
+            values.push(c.take(element)?);
+        }
+        Ok(Self { places, values, element })
+    }
+
+    fn put(&self, out: &mut [u8]) {
+        for (at, value) in self.places.iter().zip(&self.values) {
+            out[at * self.element..(at + 1) * self.element].copy_from_slice(value);
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! The decoder: scalar here, AVX2 beside it.
+
+use super::{BITS, Freqs, LOW, MANY, TOTAL, lanes};
+use crate::error::{Error, Result};
+
+/// Which table each symbol uses.
+#[derive(Clone, Copy)]
+pub enum Contexts<'a> {
+    /// All of them the first one.
+    One,
+    /// The one with this number. Numbers are below the count of tables; there are as many as symbols.
+    Many(&'a [u8]),
+}
+
+/// How to decode. Both give the same bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kernel {
+    /// Plain integer arithmetic.
+    Scalar,
+    /// Eight lanes to a vector.
+    Avx2,
+}
+
+impl Kernel {
+    /// The fastest one that this processor has.
+    pub fn best() -> Self {
+        if Self::Avx2.is_available() { Self::Avx2 } else { Self::Scalar }
+    }
+
+    /// Whether this processor has what it takes.
+    pub fn is_available(self) -> bool {
+        match self {
+            Kernel::Scalar => true,
+            #[cfg(target_arch = "x86_64")]
+            Kernel::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("popcnt"),
+            #[cfg(not(target_arch = "x86_64"))]
+            Kernel::Avx2 => false,
+        }
+    }
+}
+
+/// One or more tables ready to decode with.
+pub struct Decoder {
+    /// For each table and each of 2^12 slots: symbol in bits 0..8, frequency in 8..20, slot less start in 20..32.
+    pub(super) slots: Vec<u32>,
+}
+
+impl Decoder {
+    /// Prepares tables; contexts count them from 0.
+    pub fn new(tables: &[Freqs]) -> Self {
+        let mut slots = Vec::with_capacity(tables.len() << BITS);
+        for freqs in tables {
+            for (symbol, &f) in freqs.0.iter().enumerate() {
+                let entry = symbol as u32 | u32::from(f) << 8;
+                slots.extend((0..u32::from(f)).map(|k| entry | k << 20));
+            }
+        }
+        Self { slots }
+    }
+
+    /// Number of tables.
+    pub fn tables(&self) -> usize {
+        self.slots.len() >> BITS
+    }
+}
+
+/// Decodes a sequence as long as `out`. `payload` holds the states and exactly its words.
+///
+/// # Errors
+///
+/// [`crate::ErrorKind::Corrupt`] where the words do not fit the symbols or the lanes do not end where an
+/// encoder starts; `out` may hold anything then.
+pub fn decode(
+    decoder: &Decoder,
+    kernel: Kernel,
+    payload: &[u8],
+    contexts: Contexts<'_>,
+    out: &mut [u8],
+) -> Result<()> {
+    let lanes = lanes(out.len());
+    if let Contexts::Many(ids) = contexts {
+        let tables = decoder.tables();
+        if ids.len() != out.len() || ids.iter().any(|&id| usize::from(id) >= tables) {
+            return Err(Error::corrupt("a context without a table"));
+        }
+    }
+    if payload.len() < 4 * lanes || decoder.slots.is_empty() {
+        return Err(Error::corrupt("rANS: fewer bytes than the states take"));
+    }
+    let (head, words) = payload.split_at(4 * lanes);
+    let mut states = [0; MANY];
+    for (state, bytes) in states.iter_mut().zip(head.chunks_exact(4)) {
+        *state = u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
+    }
+    let states = &mut states[..lanes];
+    if states.iter().any(|x| *x < LOW) {
+        return Err(Error::corrupt("rANS: a state below 2^16"));
+    }
+    let mut words = Words { rest: words };
+    let mut done = 0;
+    #[cfg(target_arch = "x86_64")]
+    if kernel == Kernel::Avx2 && kernel.is_available() && lanes == MANY {
+        done = super::avx2::run(&decoder.slots, states, &mut words.rest, contexts, out);
+    }
+    let _ = kernel;
+    scalar(decoder, states, &mut words, contexts, out, done)?;
+    if !words.rest.is_empty() || states.iter().any(|x| *x != LOW) {
+        return Err(Error::corrupt("rANS: the lanes do not end in their first state"));
+    }
+    Ok(())
+}
+
+struct Words<'a> {
+    rest: &'a [u8],
+}
+
+/// Decodes from symbol `at` on, which is the first lane's.
+fn scalar(
+    decoder: &Decoder,
+    states: &mut [u32],
+    words: &mut Words<'_>,
+    contexts: Contexts<'_>,
+    out: &mut [u8],
+    at: usize,
+) -> Result<()> {
+    let lanes = states.len();
+    for (step, row) in out[at..].chunks_mut(lanes).enumerate() {
+        let start = at + step * lanes;
+        for (lane, (symbol, x)) in row.iter_mut().zip(states.iter_mut()).enumerate() {
+            let table = match contexts {
+                Contexts::One => 0,
+                Contexts::Many(ids) => usize::from(ids[start + lane]) << BITS,
+            };
+            let entry = decoder.slots[table + (*x & (TOTAL - 1)) as usize];
+            *symbol = entry as u8;
+            let mut next = (entry >> 8 & (TOTAL - 1)) * (*x >> BITS) + (entry >> 20);
+            if next < LOW {
+                let (word, rest) = words
+                    .rest
+                    .split_at_checked(2)
+                    .ok_or_else(|| Error::corrupt("rANS: no words are left"))?;
+                next = next << 16 | u32::from(u16::from_le_bytes([word[0], word[1]]));
+                words.rest = rest;
+            }
+            *x = next;
+        }
+    }
+    Ok(())
+}

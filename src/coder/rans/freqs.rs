@@ -1,0 +1,120 @@
+//! Frequencies: from counts, to and from bytes.
+
+use super::TOTAL;
+use crate::error::Error;
+use crate::format::cursor::{Cursor, Parsed, in_range};
+use crate::format::varint;
+
+/// Frequencies of 256 symbols that sum to [`TOTAL`]. At least two symbols have one, so none reaches the total.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Freqs(pub [u16; 256]);
+
+impl Freqs {
+    /// Frequencies close to counts. Every symbol that was counted gets one.
+    pub fn from_counts(counts: &[u32; 256]) -> Self {
+        let n: u64 = counts.iter().map(|&c| u64::from(c)).sum();
+        let mut freqs = [0u16; 256];
+        if n == 0 {
+            (freqs[0], freqs[1]) = (TOTAL as u16 - 1, 1);
+            return Self(freqs);
+        }
+        for (f, &c) in freqs.iter_mut().zip(counts) {
+            if c > 0 {
+                let share = (u64::from(c) * u64::from(TOTAL) + n / 2) / n;
+                *f = share.clamp(1, u64::from(TOTAL) - 1) as u16;
+            }
+        }
+        if freqs.iter().filter(|f| **f > 0).count() == 1 {
+            let other = usize::from(freqs[0] > 0);
+            freqs[other] = 1;
+        }
+        settle(&mut freqs, counts, n);
+        Self(freqs)
+    }
+
+    /// What coding symbols with these counts costs, in 1/256 bits; symbols without a frequency cost 16 bits.
+    pub fn cost(&self, counts: &[u32; 256]) -> u64 {
+        counts.iter().zip(&self.0).map(|(&c, &f)| u64::from(c) * u64::from(bits(f))).sum()
+    }
+
+    /// Appends them: the first symbol that has one, how many follow it up to the last, and all of these; behind
+    /// a zero stands how many zeros follow it.
+    pub fn put(&self, out: &mut Vec<u8>) {
+        let first = self.0.iter().position(|f| *f > 0).unwrap_or(0);
+        let last = self.0.iter().rposition(|f| *f > 0).unwrap_or(0);
+        out.extend_from_slice(&[first as u8, (last - first) as u8]);
+        let mut rest = &self.0[first..=last];
+        while let Some((&f, after)) = rest.split_first() {
+            varint::put(out, f.into());
+            rest = after;
+            if f == 0 {
+                let zeros = rest.iter().take_while(|f| **f == 0).count();
+                out.push(zeros as u8);
+                rest = &rest[zeros..];
+            }
+        }
+    }
+
+    /// Reads what [`Self::put`] wrote.
+    pub fn parse(c: &mut Cursor<'_>) -> Parsed<Self> {
+        let (first, more) = (usize::from(c.u8()?), usize::from(c.u8()?));
+        if first + more > 255 {
+            return Err(Error::corrupt("frequencies of more than 256 symbols").into());
+        }
+        let mut freqs = [0; 256];
+        let mut at = first;
+        while at <= first + more {
+            let f = c.varint_in("frequency", 0..=u64::from(TOTAL) - 1)? as u16;
+            freqs[at] = f;
+            at += 1 + if f == 0 { usize::from(c.u8()?) } else { 0 };
+        }
+        in_range("symbols of a table", at as u64, 0..=first as u64 + more as u64 + 1)?;
+        let sum: u64 = freqs.iter().map(|f| u64::from(*f)).sum();
+        in_range("sum of frequencies", sum, TOTAL.into()..=TOTAL.into())?;
+        Ok(Self(freqs))
+    }
+}
+
+/// −log2(f / 2^12) in 1/256 bits, within 1/256.
+fn bits(f: u16) -> u32 {
+    if f == 0 {
+        return 16 << 8;
+    }
+    // Squaring the mantissa eight times gives eight bits of the logarithm.
+    let e = 31 - u32::from(f).leading_zeros();
+    let (mut m, mut log) = ((u64::from(f) << 31) >> e, e);
+    for _ in 0..8 {
+        m = (m * m) >> 31;
+        log <<= 1;
+        if m >= 1 << 32 {
+            m >>= 1;
+            log |= 1;
+        }
+    }
+    (12 << 8) - log
+}
+
+/// Makes the frequencies sum to the total, each step where it is closest to the counts.
+fn settle(freqs: &mut [u16; 256], counts: &[u32; 256], n: u64) {
+    let mut sum: i64 = freqs.iter().map(|f| i64::from(*f)).sum();
+    while sum != i64::from(TOTAL) {
+        let down = sum > i64::from(TOTAL);
+        // How far a frequency is above its share.
+        let above = |i: usize| i64::from(freqs[i]) * n as i64 - i64::from(counts[i]) * i64::from(TOTAL);
+        let (low, high) = if down { (2, TOTAL as u16 - 1) } else { (1, TOTAL as u16 - 2) };
+        let may = (0..256).filter(|&i| (low..=high).contains(&freqs[i]));
+        let i = if down { may.max_by_key(|&i| (above(i), i)) } else { may.min_by_key(|&i| (above(i), i)) };
+        // Some frequency can always move: at most 256 symbols share 4096.
+        let Some(i) = i else { return };
+        freqs[i] = if down { freqs[i] - 1 } else { freqs[i] + 1 };
+        sum += if down { -1 } else { 1 };
+    }
+}
+
+/// Never fails in practice: bytes that came from [`Freqs::put`].
+#[cfg(test)]
+pub fn reread(freqs: &Freqs) -> crate::Result<Freqs> {
+    let mut out = Vec::new();
+    freqs.put(&mut out);
+    Freqs::parse(&mut Cursor::new(&out)).map_err(|e| e.at_end("frequencies"))
+}

@@ -1,0 +1,147 @@
+use super::freqs::reread;
+use super::*;
+use crate::error::ErrorKind;
+
+struct Rng(u64);
+
+impl Rng {
+    fn next(&mut self) -> u32 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) as u32
+    }
+}
+
+/// Symbols below `spread`, low ones more often.
+fn symbols(n: usize, spread: u32, rng: &mut Rng) -> Vec<u8> {
+    (0..n).map(|_| (rng.next() % spread).min(rng.next() % spread).min(rng.next() % spread) as u8).collect()
+}
+
+fn counts(symbols: &[u8]) -> [u32; 256] {
+    let mut counts = [0; 256];
+    symbols.iter().for_each(|s| counts[usize::from(*s)] += 1);
+    counts
+}
+
+fn kernels() -> Vec<Kernel> {
+    [Kernel::Scalar, Kernel::Avx2].into_iter().filter(|k| k.is_available()).collect()
+}
+
+#[test]
+fn round_trips_in_all_lengths() {
+    let mut rng = Rng(1);
+    for spread in [1, 2, 3, 30, 256] {
+        for n in [0, 1, 3, 4, 5, 100, 2047, 2048, 2049, 2080, 5000, 100_000] {
+            let symbols = symbols(n, spread, &mut rng);
+            let freqs = Freqs::from_counts(&counts(&symbols));
+            assert_eq!(reread(&freqs).unwrap(), freqs);
+            let mut packed = Vec::new();
+            encode(&Encoder::new(std::slice::from_ref(&freqs)), &symbols, Contexts::One, &mut packed)
+                .unwrap();
+            for kernel in kernels() {
+                let mut out = vec![0xEE; n];
+                let decoder = Decoder::new(std::slice::from_ref(&freqs));
+                decode(&decoder, kernel, &packed, Contexts::One, &mut out).unwrap();
+                assert!(out == symbols, "{spread} {n} {kernel:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn contexts_choose_tables() {
+    let mut rng = Rng(2);
+    let n = 30_001;
+    let contexts: Vec<u8> = (0..n).map(|i| (i / 7 % 3) as u8).collect();
+    let symbols: Vec<u8> =
+        contexts.iter().map(|&c| c * 80 + (rng.next() % (3 + u32::from(c))) as u8).collect();
+    let tables: Vec<Freqs> = (0..3)
+        .map(|c| {
+            let of: Vec<u8> = symbols.iter().zip(&contexts).filter(|p| *p.1 == c).map(|p| *p.0).collect();
+            Freqs::from_counts(&counts(&of))
+        })
+        .collect();
+    let mut packed = Vec::new();
+    encode(&Encoder::new(&tables), &symbols, Contexts::Many(&contexts), &mut packed).unwrap();
+    assert!(packed.len() < n * 26 / 100, "{}", packed.len());
+    let decoder = Decoder::new(&tables);
+    for kernel in kernels() {
+        let mut out = vec![0; n];
+        decode(&decoder, kernel, &packed, Contexts::Many(&contexts), &mut out).unwrap();
+        assert!(out == symbols);
+    }
+    let e = decode(&decoder, Kernel::Scalar, &packed, Contexts::Many(&vec![3; n]), &mut vec![0; n]);
+    assert_eq!(e.unwrap_err().kind(), ErrorKind::Corrupt);
+}
+
+#[test]
+fn extreme_frequencies() {
+    // 4095 and 1; and every symbol once.
+    let mut one = [0; 256];
+    (one[7], one[8]) = (1_000_000, 1);
+    let skewed = Freqs::from_counts(&one);
+    assert_eq!((skewed.0[7], skewed.0[8]), (4095, 1));
+    let flat = Freqs::from_counts(&[5; 256]);
+    assert!(flat.0.iter().all(|f| *f == 16));
+    let mut many = [1; 256];
+    many[255] = 1 << 30;
+    assert_eq!(Freqs::from_counts(&many).0[255], 4096 - 255);
+    let mut rng = Rng(3);
+    for freqs in [skewed, flat, Freqs::from_counts(&many)] {
+        let present: Vec<u8> = (0..=255).filter(|s| freqs.0[usize::from(*s)] > 0).collect();
+        let symbols: Vec<u8> = (0..9000).map(|_| present[rng.next() as usize % present.len()]).collect();
+        let mut packed = Vec::new();
+        encode(&Encoder::new(std::slice::from_ref(&freqs)), &symbols, Contexts::One, &mut packed).unwrap();
+        for kernel in kernels() {
+            let mut out = vec![0; symbols.len()];
+            let decoder = Decoder::new(std::slice::from_ref(&freqs));
+            decode(&decoder, kernel, &packed, Contexts::One, &mut out).unwrap();
+            assert!(out == symbols);
+        }
+    }
+}
+
+#[test]
+fn kernels_agree_on_damage() {
+    let mut rng = Rng(4);
+    let symbols = symbols(6000, 40, &mut rng);
+    let freqs = Freqs::from_counts(&counts(&symbols));
+    let mut packed = Vec::new();
+    encode(&Encoder::new(std::slice::from_ref(&freqs)), &symbols, Contexts::One, &mut packed).unwrap();
+    let decoder = Decoder::new(&[freqs]);
+    for _ in 0..300 {
+        let mut bad = packed.clone();
+        let at = rng.next() as usize % bad.len();
+        bad[at] ^= 1 << (rng.next() % 8);
+        if rng.next().is_multiple_of(4) {
+            bad.truncate(rng.next() as usize % bad.len());
+        }
+        let results: Vec<_> = kernels()
+            .into_iter()
+            .map(|k| {
+                let mut out = vec![0; symbols.len()];
+                decode(&decoder, k, &bad, Contexts::One, &mut out).map(|()| out).map_err(|e| e.kind())
+            })
+            .collect();
+        assert!(results.iter().all(|r| *r == results[0]));
+    }
+    assert!(
+        encode(&Encoder::new(&[Freqs::from_counts(&[1; 256])]), &[], Contexts::One, &mut Vec::new()).is_ok()
+    );
+}
+
+#[test]
+fn symbols_without_frequency_are_refused() {
+    let mut counts = [0; 256];
+    (counts[1], counts[2]) = (5, 5);
+    let encoder = Encoder::new(&[Freqs::from_counts(&counts)]);
+    let e = encode(&encoder, &[1, 2, 3, 1], Contexts::One, &mut Vec::new()).unwrap_err();
+    assert_eq!(e.kind(), ErrorKind::BadArgument);
+}
+
+#[test]
+fn cost_is_that_of_the_logarithm() {
+    let mut counts = [0; 256];
+    (counts[0], counts[1], counts[2]) = (2048, 1024, 1024);
+    let cost = Freqs::from_counts(&counts).cost(&counts);
+    assert_eq!(cost, 256 * (2048 + 2 * 2 * 1024));
+}

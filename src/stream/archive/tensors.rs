@@ -1,0 +1,254 @@
+//! Reading tensors, or some of their rows.
+
+use super::{Archive, place_name};
+use crate::codec::decode::{copied, tile_decoder, tiles, validate};
+use crate::codec::tensor::Params;
+use crate::error::{Error, Result};
+use crate::format::block::{BlockHeader, Units};
+use crate::tensor::{Dtype, TensorInfo};
+use std::io::{Read, Seek};
+use std::ops::Range;
+
+/// A tensor of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StoredTensor {
+    /// Its name.
+    pub name: String,
+    /// The type of its elements.
+    pub dtype: Dtype,
+    /// Its dimensions, the one that varies fastest last.
+    pub shape: Vec<u64>,
+    /// Offset of its first raw byte in the whole content.
+    pub raw_start: u64,
+    /// Its raw bytes.
+    pub raw_len: u64,
+    /// Bytes of the file that hold it; of blocks that it shares with others, its share.
+    pub stored_len: u64,
+    /// How it is coded, in words.
+    pub method: String,
+}
+
+/// One tensor of an [`Archive`], ready to be read.
+pub struct TensorReader<'a, S> {
+    archive: &'a mut Archive<S>,
+    number: usize,
+}
+
+impl<S: Read + Seek> Archive<S> {
+    /// The tensors that the file names, in the order in which they lie.
+    ///
+    /// # Errors
+    ///
+    /// Those of reading block headers.
+    pub fn tensors(&mut self) -> Result<Vec<StoredTensor>> {
+        (0..self.tensors.len()).map(|i| self.stored_tensor(i)).collect()
+    }
+
+    /// Name, type, shape and place of all tensors, without a look at their blocks.
+    pub fn tensor_infos(&self) -> &[TensorInfo] {
+        &self.tensors
+    }
+
+    /// The tensor with this name.
+    ///
+    /// ```
+    /// # use std::io::Cursor;
+    /// use nzip::tensor::Dtype;
+    /// let raw: Vec<u8> = (0..4000u32).flat_map(|i| (i as f32 * 0.5).to_le_bytes()).collect();
+    /// let packed = nzip::compress_with(&raw, nzip::Options::new().tensor(Dtype::F32, &[40, 100], 0))?;
+    /// let mut archive = nzip::Archive::new(Cursor::new(packed))?;
+    /// let rows = archive.tensor("data")?.rows(3..5)?;
+    /// assert_eq!(rows, raw[3 * 400..5 * 400]);
+    /// # Ok::<(), nzip::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`crate::ErrorKind::BadArgument`] where no tensor is called so.
+    pub fn tensor(&mut self, name: &str) -> Result<TensorReader<'_, S>> {
+        let number = self.names.get(name).copied();
+        let number = number.ok_or_else(|| Error::bad_argument(format!("no tensor is called {name:?}")))?;
+        Ok(TensorReader { archive: self, number })
+    }
+
+    fn stored_tensor(&mut self, number: usize) -> Result<StoredTensor> {
+        let t = self.tensors[number].clone();
+        let (mut stored_len, mut methods) = (0, Vec::new());
+        for (stream, block) in self.blocks_of(&(t.start..t.end())) {
+            let place = self.streams[stream].blocks[block];
+            let part = t.end().min(place.raw_end()) - t.start.max(place.raw_start);
+            stored_len +=
+                (u128::from(place.stored_len) * u128::from(part) / u128::from(place.raw_len)) as u64;
+            let method = method(&self.own_header(stream, block)?.0);
+            if !methods.contains(&method) {
+                methods.push(method);
+            }
+        }
+        let TensorInfo { name, dtype, shape, start, len } = t;
+        let method = methods.join("; ");
+        Ok(StoredTensor { name, dtype, shape, raw_start: start, raw_len: len, stored_len, method })
+    }
+
+    /// Decodes the raw bytes from `start` on into `out`, where possible without a copy in between.
+    fn read_into(&mut self, start: u64, out: &mut [u8]) -> Result<()> {
+        let range = start..start + out.len() as u64;
+        for (stream, block) in self.blocks_of(&range) {
+            let place = self.streams[stream].blocks[block];
+            let (from, to) = (range.start.max(place.raw_start), range.end.min(place.raw_end()));
+            let part = &mut out[(from - start) as usize..(to - start) as usize];
+            let (header, at) = self.header(stream, block)?;
+            let whole = from == place.raw_start && to == place.raw_end();
+            if whole && matches!(header.units, Units::Tiles { .. }) {
+                let within = |e: Error| e.within(place_name(stream, block, &place));
+                validate(&header).map_err(within)?;
+                let payload = self.source.read(at, header.payload_len.into()).map_err(within)?;
+                let decoder = tile_decoder(&header).map_err(within)?;
+                let units = 0..header.units.len();
+                self.pool.run(|| tiles(&decoder, &header, &payload, units, part))?.1.map_err(within)?;
+                self.decoded += part.len() as u64;
+            } else {
+                let read = self.read_range(from..to)?;
+                part.copy_from_slice(&read);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<S: Read + Seek> TensorReader<'_, S> {
+    /// Name, type, shape and place.
+    pub fn info(&self) -> &TensorInfo {
+        &self.archive.tensors[self.number]
+    }
+
+    /// The bytes of all elements.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Archive::read_range`].
+    pub fn read(&mut self) -> Result<Vec<u8>> {
+        let len = self.info().len;
+        if len > self.archive.options.memory {
+            let cap = self.archive.options.memory;
+            return Err(Error::limit(format!("a tensor of {len} bytes; the cap is {cap}")));
+        }
+        let mut out = Vec::new();
+        crate::codec::decode::resize(&mut out, len as usize)?;
+        self.read_into(&mut out)?;
+        Ok(out)
+    }
+
+    /// Decodes all elements into `out`, which must be exactly as long as they are.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::ErrorKind::BadArgument`] for another length, and all that decoding can give.
+    pub fn read_into(&mut self, out: &mut [u8]) -> Result<()> {
+        let (start, len) = (self.info().start, self.info().len);
+        if out.len() as u64 != len {
+            return Err(Error::bad_argument(format!(
+                "room for {len} bytes expected, for {} given",
+                out.len()
+            )));
+        }
+        self.archive.read_into(start, out)
+    }
+
+    /// Number of rows: of indices of the first dimension; 1 for tensors of fewer than two.
+    pub fn row_count(&self) -> u64 {
+        let t = self.info();
+        if t.shape.len() < 2 { 1 } else { t.shape[0] }
+    }
+
+    /// The bytes of some rows, decoding the tiles that they touch.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::ErrorKind::BadArgument`] for rows that are not there, and all that decoding can give.
+    pub fn rows(&mut self, rows: Range<u64>) -> Result<Vec<u8>> {
+        let count = self.row_count();
+        if rows.start > rows.end || rows.end > count {
+            return Err(Error::bad_argument(format!("rows {}..{} of {count}", rows.start, rows.end)));
+        }
+        let (start, row) = (self.info().start, self.info().row_bytes());
+        self.archive.read_range(start + rows.start * row..start + rows.end * row)
+    }
+
+    /// The bytes of rows in any order, one directly after the other. Each tile that they touch is decoded once.
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::rows`].
+    pub fn gather(&mut self, rows: &[u64]) -> Result<Vec<u8>> {
+        let (count, start, row) = (self.row_count(), self.info().start, self.info().row_bytes());
+        if let Some(bad) = rows.iter().find(|r| **r >= count) {
+            return Err(Error::bad_argument(format!("row {bad} of {count}")));
+        }
+        let bytes = (rows.len() as u64).saturating_mul(row);
+        if bytes > self.archive.options.memory {
+            let cap = self.archive.options.memory;
+            return Err(Error::limit(format!("rows of {bytes} bytes; the cap is {cap}")));
+        }
+        let mut out = Vec::new();
+        crate::codec::decode::resize(&mut out, bytes as usize)?;
+        // Places in the result, by the rows that go there.
+        let mut order: Vec<usize> = (0..rows.len()).collect();
+        order.sort_unstable_by_key(|i| rows[*i]);
+        let mut at = 0;
+        while at < order.len() {
+            let first = rows[order[at]];
+            let mut end = at + 1;
+            // Rows whose tiles touch are read together.
+            let mut span = self.archive.tiles_around(start + first * row..start + (first + 1) * row)?;
+            while end < order.len() {
+                let next = rows[order[end]];
+                let range = start + next * row..start + (next + 1) * row;
+                if range.start >= span.end {
+                    break;
+                }
+                span.end = span.end.max(self.archive.tiles_around(range)?.end);
+                end += 1;
+            }
+            let last = rows[order[end - 1]];
+            let read = self.archive.read_range(start + first * row..start + (last + 1) * row)?;
+            for i in &order[at..end] {
+                let from = ((rows[*i] - first) * row) as usize;
+                let to = *i * row as usize;
+                out[to..to + row as usize].copy_from_slice(&read[from..from + row as usize]);
+            }
+            at = end;
+        }
+        Ok(out)
+    }
+}
+
+impl<S: Read + Seek> Archive<S> {
+    /// The raw range of the tiles (or other units) that a range touches, without a look at their payload.
+    fn tiles_around(&mut self, range: Range<u64>) -> Result<Range<u64>> {
+        let mut around = range.clone();
+        for (stream, block) in self.blocks_of(&range) {
+            let place = self.streams[stream].blocks[block];
+            let size = match &self.header(stream, block)?.0.units {
+                Units::Tiles { raw, .. } => u64::from(*raw),
+                _ => place.raw_len,
+            };
+            let inside = |at: u64| at.clamp(place.raw_start, place.raw_end()) - place.raw_start;
+            around.start = around.start.min(place.raw_start + inside(range.start) / size * size);
+            let end = (inside(range.end).div_ceil(size) * size).min(place.raw_len);
+            around.end = around.end.max(place.raw_start + end);
+        }
+        Ok(around)
+    }
+}
+
+/// How a block is coded, in words.
+fn method(header: &BlockHeader) -> String {
+    if let Some(block) = copied(header) {
+        return format!("copy of block {block}");
+    }
+    match header.params.as_deref().map(Params::parse) {
+        Some(Ok(Params::Planes(planes))) => planes.describe(),
+        _ => crate::codec::Codec::from_id(header.codec).map_or("?".into(), |c| c.name().into()),
+    }
+}

@@ -1,0 +1,183 @@
+//! Writing a file of tensors: blocks that end where tensors end.
+
+use super::Encoder;
+use crate::codec::tensor::{Hint, copy};
+use crate::codec::{Codec, EncodedBlock};
+use crate::error::Result;
+use crate::format::index::Record;
+use crate::format::tensors::{self, TensorRecord};
+use crate::format::varint;
+use crate::stream::CodecChoice;
+use crate::stream::options::CHUNK;
+use crate::tensor::Layout;
+use std::collections::HashMap;
+use std::io::Write;
+use std::ops::Range;
+
+/// Tensors of at most this many bytes may share a block ...
+const SMALL: u64 = 64 << 10;
+/// ... of at most this many.
+const SHARED: u64 = 1 << 20;
+/// Bytes from which on a tensor may be a copy of an earlier one.
+const COPIED: usize = 1 << 10;
+
+/// Bytes that become a block.
+struct Piece {
+    range: Range<usize>,
+    hint: Option<Hint>,
+    /// The earlier piece with the same bytes.
+    like: Option<usize>,
+}
+
+impl<W: Write> Encoder<W> {
+    /// The tensors of the content, where there are any and they may be coded as such.
+    pub(super) fn layout(&self, raw: &[u8]) -> Result<Option<Layout>> {
+        let may = match self.options.codec {
+            CodecChoice::Auto => self.plan.windowed.is_none(),
+            CodecChoice::Only(codec) => codec == Codec::Tensor,
+        };
+        if let Some(described) = &self.options.described {
+            return described.layout(raw.len() as u64).map(Some);
+        }
+        // A file that breaks the rules of its kind is bytes.
+        Ok(Layout::read(raw).ok().filter(|l| may && !l.tensors.is_empty()))
+    }
+
+    /// Codes the whole content.
+    pub(super) fn encode_tensors(&mut self, raw: &[u8], layout: &Layout) -> Result<()> {
+        let mut pieces = pieces(raw.len(), layout, self.chunk.min(CHUNK));
+        find_copies(raw, &mut pieces);
+        let originals: Vec<usize> = pieces.iter().filter_map(|p| p.like).collect();
+        // Of blocks that have copies: their number, and what a copy repeats.
+        let mut kept: HashMap<usize, (u64, EncodedBlock)> = HashMap::new();
+        let (mut at, mut blocks) = (0, 0);
+        self.out.start()?;
+        while at < pieces.len() {
+            let mut end = at;
+            while end < pieces.len()
+                && (end == at || pieces[end].range.end - pieces[at].range.start <= self.batch)
+            {
+                end += 1;
+            }
+            let batch = &pieces[at..end];
+            let is_copy = |p: &Piece| p.like.is_some_and(|l| l >= at || kept.contains_key(&l));
+            let work: Vec<_> =
+                batch.iter().filter(|p| !is_copy(p)).map(|p| (&raw[p.range.clone()], p.hint)).collect();
+            let all = &raw[batch[0].range.start..batch[batch.len() - 1].range.end];
+            let (plan, hasher) = (&self.plan, &mut self.hasher);
+            let hash = || {
+                hasher.update(all);
+            };
+            let encode = || rayon::join(|| plan.encode_numbers(&work), hash);
+            let coded = self.pool.run(encode)?.0?;
+            let copies: Vec<bool> = batch.iter().map(is_copy).collect();
+            let mut coded = coded.into_iter();
+            for (i, is_copy) in (at..end).zip(copies) {
+                let piece = &pieces[i];
+                let source = piece.like.filter(|_| is_copy).and_then(|l| kept.get(&l));
+                let mut block = match source.and_then(|(number, block)| copy(block, *number)) {
+                    Some(block) => block,
+                    // Its original turned out to be no tensor block.
+                    None if is_copy => {
+                        let one = [(&raw[piece.range.clone()], piece.hint)];
+                        plan.encode_numbers(&one)?.remove(0)
+                    }
+                    None => coded
+                        .next()
+                        .ok_or_else(|| crate::Error::bad_argument("a piece that was not coded"))?,
+                };
+                if originals.contains(&i)
+                    && let (Codec::Tensor, Some(params)) = (block.codec, &mut block.params)
+                {
+                    // The method of blocks that have copies.
+                    params[0] = 2;
+                    kept.insert(i, (blocks, EncodedBlock { payload: Vec::new(), ..block.clone() }));
+                }
+                self.out.block(block, false, &self.options)?;
+                blocks += 1;
+            }
+            at = end;
+        }
+        self.records.push(record(layout)?);
+        Ok(())
+    }
+}
+
+/// Cuts the content where tensors start and end, and where blocks would be too long.
+fn pieces(len: usize, layout: &Layout, most: usize) -> Vec<Piece> {
+    let (mut pieces, mut at) = (Vec::new(), 0);
+    let plain = |range: Range<usize>, pieces: &mut Vec<Piece>| {
+        let starts = range.clone().step_by(most);
+        pieces.extend(starts.map(|s| Piece { range: s..(s + most).min(range.end), hint: None, like: None }));
+    };
+    let mut tensors = layout.tensors.iter().filter(|t| t.len > 0).peekable();
+    while let Some(t) = tensors.next() {
+        plain(at..t.start as usize, &mut pieces);
+        let (start, mut end) = (t.start, t.end());
+        let (group, mut row) = (t.dtype.group().1, t.row_bytes());
+        while t.len <= SMALL
+            && let Some(next) = tensors.next_if(|n| {
+                n.dtype == t.dtype && n.start == end && n.len <= SMALL && n.end() - start <= SHARED
+            })
+        {
+            (end, row) = (next.end(), 0);
+        }
+        // Whole rows, or whole groups where rows are longer than a block.
+        let unit = if (1..=most as u64).contains(&row) { row } else { group };
+        let step = (most as u64 / unit).max(1) * unit;
+        let hint = Some(Hint { dtype: t.dtype, row_bytes: if unit == row { row } else { 0 } });
+        let starts = (start..end).step_by(step as usize);
+        pieces.extend(starts.map(|s| Piece {
+            range: s as usize..(s + step).min(end) as usize,
+            hint,
+            like: None,
+        }));
+        at = end as usize;
+    }
+    plain(at..len, &mut pieces);
+    pieces
+}
+
+fn find_copies(raw: &[u8], pieces: &mut [Piece]) {
+    let mut seen: HashMap<u64, usize> = HashMap::new();
+    for i in 0..pieces.len() {
+        let (range, hint) = (pieces[i].range.clone(), pieces[i].hint);
+        if hint.is_none() || range.len() < COPIED {
+            continue;
+        }
+        let first = *seen.entry(twox_hash::XxHash3_64::oneshot(&raw[range.clone()])).or_insert(i);
+        let same = first != i && pieces[first].hint == hint && raw[pieces[first].range.clone()] == raw[range];
+        pieces[i].like = same.then_some(first);
+    }
+}
+
+/// The index record with the names.
+fn record(layout: &Layout) -> Result<Record> {
+    let tensors = layout.tensors.iter().map(|t| TensorRecord {
+        name: t.name.clone(),
+        dtype: t.dtype.id(),
+        shape: t.shape.clone(),
+        start: t.start,
+        len: t.len,
+    });
+    let plain = tensors::put(&tensors.collect::<Vec<_>>());
+    let mut bytes = Vec::new();
+    varint::put(&mut bytes, plain.len() as u64);
+    bytes.extend(crate::codec::zstd::compress(&plain, 19)?);
+    Ok(Record { tag: tensors::TAG, bytes })
+}
+
+/// What a caller says of bytes that do not tell it themselves.
+#[derive(Clone, Debug)]
+pub struct Described {
+    pub dtype: crate::tensor::Dtype,
+    pub shape: Vec<u64>,
+    pub start: u64,
+}
+
+impl Described {
+    fn layout(&self, len: u64) -> Result<Layout> {
+        let layout = Layout::described(self.dtype, self.shape.clone(), self.start, len);
+        layout.map_err(|e| crate::Error::bad_argument(e.to_string()))
+    }
+}

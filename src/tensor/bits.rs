@@ -1,0 +1,117 @@
+//! Values of fewer than eight bits, packed so that vectors of bytes unpack them.
+//!
+//! A value of `width` bits is cut, from its lowest bit on, into *pieces* of 4, 2 and 1 bits (those that add up
+//! to the width). The pieces of one size of all values make a plane: 8/size runs of 32 values lie in 32 bytes,
+//! value 32·r + j in byte j from bit r·size on. In the last bytes of a plane, those that hold no value are left
+//! out, and bits that hold none are zero.
+
+/// Values to a run.
+const RUN: usize = 32;
+/// Values that are packed or unpacked together: a multiple of those in 32 bytes of any plane.
+pub const STEP: usize = 8 * RUN;
+/// Sizes of pieces in the order in which they lie, from the lowest bit on.
+const SIZES: [u32; 3] = [4, 2, 1];
+
+/// Bytes of the plane of pieces of `size` bits of `n` values.
+fn plane_len(n: usize, size: u32) -> usize {
+    let values = RUN * 8 / size as usize;
+    n / values * RUN + (n % values).min(RUN)
+}
+
+/// Bytes of `n` values of `width` bits, 0..=7.
+pub fn packed_len(n: usize, width: u32) -> usize {
+    SIZES.iter().filter(|s| width & **s != 0).map(|&s| plane_len(n, s)).sum()
+}
+
+/// Appends `values`, which must be below 2^`width`.
+pub fn pack(values: &[u8], width: u32, out: &mut Vec<u8>) {
+    let mut shift = 0;
+    for size in SIZES.into_iter().filter(|s| width & s != 0) {
+        let (per, mask) = (RUN * 8 / size as usize, (1u8 << size) - 1);
+        for group in values.chunks(per) {
+            let at = out.len();
+            out.resize(at + group.len().min(RUN), 0);
+            for (r, run) in group.chunks(RUN).enumerate() {
+                for (byte, v) in out[at..].iter_mut().zip(run) {
+                    *byte |= (v >> shift & mask) << (r as u32 * size);
+                }
+            }
+        }
+        shift += size;
+    }
+}
+
+/// The planes of packed values while they are read, [`STEP`] values at a time.
+pub struct Packed<'a> {
+    planes: [&'a [u8]; 3],
+}
+
+impl<'a> Packed<'a> {
+    /// `bytes` must be [`packed_len`] long.
+    pub fn new(mut bytes: &'a [u8], n: usize, width: u32) -> Self {
+        let planes = SIZES.map(|size| {
+            let len = if width & size != 0 { plane_len(n, size) } else { 0 };
+            let (plane, rest) = bytes.split_at(len.min(bytes.len()));
+            bytes = rest;
+            plane
+        });
+        Self { planes }
+    }
+
+    /// Unpacks the next values: [`STEP`] of them, or what is left (the rest of `out` is undefined).
+    #[inline(always)]
+    pub fn next(&mut self, width: u32, out: &mut [u8; STEP]) {
+        let mut shift = 0;
+        out.fill(0);
+        for (plane, size) in self.planes.iter_mut().zip(SIZES) {
+            if width & size == 0 {
+                continue;
+            }
+            let mask = (1u8 << size) - 1;
+            for group in out.chunks_exact_mut(RUN * 8 / size as usize) {
+                let (bytes, rest) = plane.split_at(plane.len().min(RUN));
+                *plane = rest;
+                if let Ok(bytes) = <&[u8; RUN]>::try_from(bytes) {
+                    for (r, run) in group.chunks_exact_mut(RUN).enumerate() {
+                        for j in 0..RUN {
+                            run[j] |= (bytes[j] >> (r as u32 * size) & mask) << shift;
+                        }
+                    }
+                } else {
+                    for (j, byte) in bytes.iter().enumerate() {
+                        for r in 0..group.len() / RUN {
+                            group[r * RUN + j] |= (byte >> (r as u32 * size) & mask) << shift;
+                        }
+                    }
+                }
+            }
+            shift += size;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn round_trip() {
+        for width in 0..8 {
+            for n in [0, 1, 31, 32, 33, 63, 64, 65, 127, 129, 255, 256, 257, 300, 1000] {
+                let values: Vec<u8> =
+                    (0..n).map(|i| ((i * i + 3 * i) as u8) & ((1u16 << width) - 1) as u8).collect();
+                let mut packed = Vec::new();
+                pack(&values, width, &mut packed);
+                assert_eq!(packed.len(), packed_len(n, width));
+                assert!(packed.len() <= (n * width as usize).div_ceil(8) + 3 * RUN);
+                let (mut reader, mut back) = (Packed::new(&packed, n, width), Vec::new());
+                let mut step = [0; STEP];
+                while back.len() < n {
+                    reader.next(width, &mut step);
+                    back.extend_from_slice(&step[..STEP.min(n - back.len())]);
+                }
+                assert!(back == values, "{width} {n}");
+            }
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! Files of tensors through the public interface.
+
+use nzip::internal::model::lm::seeded::SplitMix;
+use nzip::tensor::{Dtype, Layout};
+use nzip::{Archive, Codec, CodecChoice, DecodeOptions, Decoder, Encoder, ErrorKind, Options};
+use std::io::{Cursor, Read, Write};
+
+const ROWS: u64 = 2100;
+const COLUMNS: u64 = 64;
+
+/// Bits of nearly normal single-precision numbers.
+fn numbers(count: u64, rng: &mut SplitMix) -> Vec<u8> {
+    let one = |rng: &mut SplitMix| {
+        let sum: i64 = (0..4).map(|_| rng.below(1 << 20) as i64).sum();
+        ((sum - (1 << 21)) as f32 / (1 << 24) as f32).to_bits()
+    };
+    (0..count).flat_map(|_| one(rng).to_le_bytes()).collect()
+}
+
+/// Two large tensors, of which the second is stored again under a third name, a small one and an empty one.
+fn file() -> Vec<u8> {
+    let mut rng = SplitMix(1);
+    let (a, b) = (numbers(ROWS * COLUMNS, &mut rng), numbers(ROWS * COLUMNS, &mut rng));
+    let small = numbers(10, &mut rng);
+    let (n, s) = (a.len(), small.len());
+    let json = format!(
+        r#"{{"a":{{"dtype":"F32","shape":[{ROWS},{COLUMNS}],"data_offsets":[0,{n}]}},"b":{{"dtype":"F32","shape":[{ROWS},{COLUMNS}],"data_offsets":[{n},{}]}},"none":{{"dtype":"F16","shape":[0,5],"data_offsets":[{},{}]}},"small":{{"dtype":"F32","shape":[10],"data_offsets":[{},{}]}},"tied":{{"dtype":"F32","shape":[{ROWS},{COLUMNS}],"data_offsets":[{},{}]}}}}    "#,
+        2 * n,
+        2 * n,
+        2 * n,
+        2 * n,
+        2 * n + s,
+        2 * n + s,
+        3 * n + s
+    );
+    [&(json.len() as u64).to_le_bytes()[..], json.as_bytes(), &a, &b, &small, &b].concat()
+}
+
+fn packed(level: u8) -> (Vec<u8>, Vec<u8>) {
+    let raw = file();
+    let packed = nzip::compress_with(&raw, Options::new().level(level).threads(2)).unwrap();
+    (raw, packed)
+}
+
+#[test]
+fn files_come_back_and_tensors_are_named() {
+    for level in [1, 6, 7] {
+        let (raw, packed) = packed(level);
+        // Three tensors of which one is stored once only.
+        assert!(packed.len() < raw.len() * 60 / 100, "{level}: {}", packed.len());
+        assert!(nzip::decompress(&packed).unwrap() == raw);
+        let mut streamed = Vec::new();
+        let options = DecodeOptions::new().threads(1).verify_hash(true);
+        Decoder::with_options(&packed[..], options).unwrap().read_to_end(&mut streamed).unwrap();
+        assert!(streamed == raw);
+        let mut archive = Archive::new(Cursor::new(&packed)).unwrap();
+        assert_eq!(archive.verify().unwrap(), raw.len() as u64);
+        let tensors = archive.tensors().unwrap();
+        let names: Vec<_> = tensors.iter().map(|t| t.name.as_str()).collect();
+        assert_eq!(names, ["a", "b", "none", "small", "tied"]);
+        assert!(tensors[4].method.starts_with("copy of block") && tensors[4].stored_len < 1000);
+        let layout = Layout::read(&raw).unwrap();
+        for t in &layout.tensors {
+            let bytes = &raw[t.start as usize..t.end() as usize];
+            let mut reader = archive.tensor(&t.name).unwrap();
+            assert!(reader.read().unwrap() == bytes, "{}", t.name);
+            let mut out = vec![0xEE; bytes.len()];
+            reader.read_into(&mut out).unwrap();
+            assert!(out == bytes);
+            assert_eq!(
+                reader.read_into(&mut vec![0; bytes.len() + 1]).unwrap_err().kind(),
+                ErrorKind::BadArgument
+            );
+        }
+        assert_eq!(archive.tensor("c").err().unwrap().kind(), ErrorKind::BadArgument);
+    }
+}
+
+#[test]
+fn rows_cost_their_tiles() {
+    let (raw, packed) = packed(6);
+    let mut archive = Archive::new(Cursor::new(&packed)).unwrap();
+    let start = archive.tensor("tied").unwrap().info().start as usize;
+    let row = 4 * COLUMNS as usize;
+    let of = |r: u64| &raw[start + r as usize * row..start + (r as usize + 1) * row];
+    let tile = 1 << 17;
+    let before = archive.decoded_bytes();
+    let rows = archive.tensor("tied").unwrap().rows(1000..1010).unwrap();
+    assert!(rows == raw[start + 1000 * row..start + 1010 * row]);
+    assert!(archive.decoded_bytes() - before <= 2 * tile);
+    let ids = [2099, 0, 5, 5, 1500, 1, 1501, 0];
+    let before = archive.decoded_bytes();
+    let gathered = archive.tensor("tied").unwrap().gather(&ids).unwrap();
+    assert!(gathered == ids.iter().flat_map(|r| of(*r)).copied().collect::<Vec<u8>>());
+    // Three places, of which the middle one may lie in two tiles.
+    assert!(archive.decoded_bytes() - before <= 4 * tile, "{}", archive.decoded_bytes() - before);
+    let all: Vec<u64> = (0..ROWS).rev().collect();
+    let before = archive.decoded_bytes();
+    archive.tensor("a").unwrap().gather(&all).unwrap();
+    assert_eq!(archive.decoded_bytes() - before, ROWS * row as u64);
+    #[allow(clippy::reversed_empty_ranges)]
+    for bad in [0..ROWS + 1, 5..4] {
+        assert_eq!(archive.tensor("a").unwrap().rows(bad).unwrap_err().kind(), ErrorKind::BadArgument);
+    }
+    assert!(archive.tensor("a").unwrap().gather(&[ROWS]).is_err());
+    assert!(archive.tensor("none").unwrap().rows(0..0).unwrap().is_empty());
+}
+
+#[test]
+fn output_does_not_depend_on_threads_or_memory() {
+    let raw = file();
+    let one = nzip::compress_with(&raw, Options::new().threads(1)).unwrap();
+    for (threads, memory) in [(2, 1 << 22), (3, 1 << 34)] {
+        let options = Options::new().threads(threads).memory(memory);
+        assert!(nzip::compress_with(&raw, options).unwrap() == one);
+    }
+}
+
+#[test]
+fn broken_files_are_bytes() {
+    let raw = file();
+    for cut in [9, 100, raw.len() / 2, raw.len() - 1] {
+        let packed = nzip::compress(&raw[..cut], 1).unwrap();
+        assert!(nzip::decompress(&packed).unwrap() == raw[..cut]);
+        assert!(Archive::new(Cursor::new(&packed)).unwrap().tensor_infos().is_empty());
+    }
+    // In pieces the same bytes are no tensors, but come back too.
+    let mut encoder = Encoder::with_options(Vec::new(), Options::new().level(1)).unwrap();
+    encoder.write_all(&raw[..1000]).unwrap();
+    encoder.write_all(&raw[1000..]).unwrap();
+    assert!(nzip::decompress(&encoder.finish().unwrap()).unwrap() == raw);
+}
+
+#[test]
+fn described_bytes() {
+    let mut raw = b"head".to_vec();
+    raw.extend(numbers(5000, &mut SplitMix(3)));
+    raw.extend(b"tail");
+    let options = |shape: &[u64]| Options::new().tensor(Dtype::F32, shape, 4);
+    let packed = nzip::compress_with(&raw, options(&[50, 100])).unwrap();
+    assert!(nzip::decompress(&packed).unwrap() == raw);
+    let mut archive = Archive::new(Cursor::new(&packed)).unwrap();
+    assert!(archive.tensor("data").unwrap().rows(3..4).unwrap() == raw[4 + 1200..4 + 1600]);
+    let e = nzip::compress_with(&raw, options(&[50, 101])).unwrap_err();
+    assert_eq!(e.kind(), ErrorKind::BadArgument);
+    // The codec alone takes any bytes.
+    let only = Options::new().codec(CodecChoice::Only(Codec::Tensor));
+    assert!(nzip::decompress(&nzip::compress_with(&raw, only).unwrap()).unwrap() == raw);
+}
+
+#[test]
+fn damage_is_an_error() {
+    let (raw, packed) = packed(7);
+    let mut rng = SplitMix(9);
+    for i in 0..120 {
+        let mut bad = packed.clone();
+        // Every second hit lies in the headers at the start or the index at the end.
+        let at = match i % 4 {
+            0 => rng.below(2000) as usize,
+            1 => bad.len() - 1 - rng.below(300) as usize,
+            _ => rng.below(bad.len() as u64) as usize,
+        };
+        bad[at] ^= 1 << rng.below(8);
+        let options = || DecodeOptions::new().threads(1).memory(64 << 20);
+        assert!(nzip::decompress_with(&bad, options()).map_or(true, |out| out == raw), "{at}");
+        if let Ok(mut archive) = Archive::with_options(Cursor::new(&bad), options()) {
+            for name in ["b", "tied"] {
+                if let Ok(mut tensor) = archive.tensor(name) {
+                    let _ = tensor.rows(100..130);
+                }
+            }
+        }
+    }
+    for cut in (0..packed.len()).step_by(packed.len() / 20) {
+        let e = nzip::decompress(&packed[..cut]).unwrap_err();
+        assert_eq!(e.kind(), ErrorKind::Truncated, "{cut}");
+    }
+}
