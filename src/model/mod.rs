@@ -3,4 +3,5 @@
 pub mod llm;
 pub mod lm;
 pub mod mix;
+pub mod names;
 pub mod registry;

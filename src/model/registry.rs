@@ -142,16 +142,6 @@ impl Registry {
         models
     }
 
-    /// The hash in the file `NAME.name` of a model folder.
-    pub fn named(&self, name: &str) -> Option<Hash> {
-        if name.contains(['/', '\\']) {
-            return None;
-        }
-        let text =
-            self.folders.iter().find_map(|f| fs::read_to_string(f.join(format!("{name}.name"))).ok())?;
-        blake3::Hash::from_hex(text.trim_end()).ok().map(|h| *h.as_bytes())
-    }
-
     fn read(&self, path: &Path) -> Result<Vec<u8>> {
         let len = fs::metadata(path)?.len();
         if len > MAX_FILE {
@@ -207,7 +197,7 @@ fn checked(weights: Vec<u8>, hash: &Hash) -> Result<Arc<[u8]>> {
 }
 
 /// `NZIP_MODELS` if set, and the XDG data folder.
-pub fn user_folders() -> Vec<PathBuf> {
+fn user_folders() -> Vec<PathBuf> {
     let set = |name| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
     let data = set("XDG_DATA_HOME").or_else(|| Some(set("HOME")?.join(".local/share")));
     set("NZIP_MODELS").into_iter().chain(data.map(|d| d.join("nzip/models"))).collect()

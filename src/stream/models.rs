@@ -64,7 +64,7 @@ impl Models {
 
     /// The user's model folders, the first one first.
     pub fn folders() -> Vec<std::path::PathBuf> {
-        registry::user_folders()
+        crate::model::names::folders()
     }
 
     /// The built-in models, and those in the user's model folders.
@@ -103,7 +103,7 @@ impl Models {
 
     /// The hash of the model that was given this name in a model folder.
     pub fn named(&self, name: &str) -> Option<[u8; 32]> {
-        self.registry.named(name)
+        crate::model::names::named(name)
     }
 
     /// The language model with this hash, ready to run.
