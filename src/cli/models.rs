@@ -111,10 +111,16 @@ fn export(model: &str, output: Option<PathBuf>, raw: bool, force: bool) -> anyho
     if raw {
         out.write_all(&weights)?;
     } else {
-        // Weights are tensors; where they are not, zstd is what opens fast.
-        let codec = if nzip::tensor::Layout::read(&weights).is_ok() { Codec::Tensor } else { Codec::Zstd };
-        let options = Options::new().level(9).codec(CodecChoice::Only(codec)).content_hash(true);
-        out.write_all(&nzip::compress_with(&weights, options)?)?;
+        // The two that open fast. A small model has too many small tensors for blocks of their own to pay.
+        let pack = |codec| {
+            let options = Options::new().level(9).codec(CodecChoice::Only(codec)).content_hash(true);
+            nzip::compress_with(&weights, options)
+        };
+        let mut packed = pack(Codec::Zstd)?;
+        if nzip::tensor::Layout::read(&weights).is_ok() {
+            packed = std::cmp::min_by_key(packed, pack(Codec::Tensor)?, Vec::len);
+        }
+        out.write_all(&packed)?;
     }
     out.finish(None, false)
 }

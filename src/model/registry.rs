@@ -47,7 +47,7 @@ pub const BUILT_IN: &[BuiltIn] = &[
 ];
 
 /// The small language model, which guides `mix` where speed counts: `tiny`.
-pub const TINY_LM: Hash = hash(b"1aae1f0f7f68791de79a73f366f659b85e5d2b284b4d9a8ad0c737b63b7bdeb9");
+pub const TINY_LM: Hash = hash(b"10038fc4bfdc68c3a195f40470569f4692df515f0a0ab2470fd46ee5174df92d");
 
 /// The model that codec `lm` uses, and that guides `mix`, when none is asked for: `base`.
 pub const DEFAULT_LM: Hash = hash(b"0d4ac16551e1356fd330200250b746be26a03acf6c26471e0944ce64459c98ae");
