@@ -11,11 +11,12 @@ mod error;
 mod format;
 mod model;
 mod stream;
-#[cfg(feature = "train")]
+#[cfg(feature = "train-circuit")]
 pub mod train;
 
 pub use codec::Codec;
 pub use error::{Error, ErrorKind, Result};
+pub use model::circuit::Likelihood;
 pub use stream::{
     Archive, BlockInfo, CodecChoice, DecodeOptions, Decoder, Encoder, ModelInfo, Models, Options, StreamInfo,
     WindowInfo, compress, compress_with, decompress, decompress_with,
@@ -28,6 +29,6 @@ pub mod internal {
         pub use crate::codec::{lm, mix, window};
     }
     pub mod model {
-        pub use crate::model::lm;
+        pub use crate::model::{circuit, lm};
     }
 }

@@ -8,7 +8,7 @@ from checksums import blake3
 
 
 def main(folder):
-    models = [path.read_bytes() for path in sorted(folder.rglob("*.nzlm"))]
+    models = [path.read_bytes() for path in sorted([*folder.rglob("*.nzlm"), *folder.rglob("*.nzpc")])]
     failed = 0
     lines = (folder / "manifest.txt").read_text().splitlines()
     for line in lines:

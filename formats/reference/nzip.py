@@ -5,6 +5,7 @@ import sys
 
 import zstandard
 
+import circuit
 import lm
 import mix
 from checksums import blake3, check
@@ -138,7 +139,7 @@ class Stream:
     def block(self):
         r = self.r
         codec, flags = r.u8(), r.u8()
-        demand(codec <= 3 and flags < 32, "newer: codec or flag")
+        demand(codec <= 4 and flags < 32, "newer: codec or flag")
         raw_length, payload_length = r.varint(), r.varint()
         demand(1 <= raw_length <= 1 << 30, "raw length out of range")
         demand(payload_length <= 2 * raw_length + 65536, "payload length out of range")
@@ -147,9 +148,9 @@ class Stream:
         units = read_units(r, flags & 3, raw_length, payload_length)
         r.check()
         payload = r.take(payload_length)
-        demand((codec == 2) == (flags & 3 in WINDOW_TABLES), "newer: unit table of codec")
+        demand((codec in (2, 4)) == (flags & 3 in WINDOW_TABLES), "newer: unit table of codec")
         if codec != 3:
-            demand((codec == 2) == (reference is not None), "model reference where none belongs")
+            demand((codec in (2, 4)) == (reference is not None), "model reference where none belongs")
         if codec == 0:
             demand(payload_length == raw_length, "stored block of the wrong length")
             raw = payload
@@ -158,6 +159,9 @@ class Stream:
             raw = unzstd(payload, raw_length)
         elif codec == 3:
             raw = mix.decode(payload, raw_length, None if reference is None else self.weights(reference))
+        elif codec == 4:
+            model = circuit.Model(self.weights(reference))
+            raw = b"".join(circuit.decode_window(model, payload[a:b], length) for length, (a, b), _ in units)
         else:
             network = lm.Model(self.weights(reference))
             raw = b"".join(lm.decode_window(network, payload[a:b], length) for length, (a, b), _ in units)

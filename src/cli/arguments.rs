@@ -9,9 +9,9 @@ use nzip::{Codec, CodecChoice, DecodeOptions, Models, Options};
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-#[cfg(feature = "train")]
+#[cfg(feature = "train-circuit")]
 use super::train;
-#[cfg(not(feature = "train"))]
+#[cfg(not(feature = "train-circuit"))]
 use super::untrained as train;
 
 const STYLES: Styles = Styles::styled()
@@ -65,7 +65,7 @@ pub enum Verb {
     Model(models::ModelArguments),
     /// Compare levels of nzip and other compressors
     Bench(bench::BenchArguments),
-    /// Learn a language model from a folder of text
+    /// Learn a language model from a folder of text, or a circuit from records
     Train(train::TrainArguments),
     /// Write the man pages or the completions of a shell
     #[command(hide = true)]

@@ -15,9 +15,9 @@ mod output;
 mod quantity;
 mod range;
 mod table;
-#[cfg(feature = "train")]
+#[cfg(feature = "train-circuit")]
 pub mod train;
-#[cfg(not(feature = "train"))]
+#[cfg(not(feature = "train-circuit"))]
 mod untrained;
 
 use arguments::Arguments;

@@ -57,7 +57,54 @@ impl DecoderModel<PRECISION> for Binary {
     }
 }
 
-/// Writes binary decisions into one payload.
+/// What a symbol owns of the parts of one choice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Part {
+    /// Where it starts.
+    pub start: u32,
+    /// How much it is, at least 1.
+    pub width: u32,
+}
+
+impl Part {
+    /// Choices have `1 << PRECISION` parts.
+    pub const PRECISION: usize = 20;
+    /// A choice without alternatives, which costs nothing.
+    pub const WHOLE: Self = Self { start: 0, width: 1 << Self::PRECISION };
+
+    fn interval(self) -> (u32, NonZeroU32) {
+        (self.start, NonZeroU32::new(self.width).unwrap_or(NonZeroU32::MIN))
+    }
+}
+
+impl EntropyModel<{ Part::PRECISION }> for Part {
+    type Symbol = ();
+    type Probability = u32;
+}
+
+impl EncoderModel<{ Part::PRECISION }> for Part {
+    fn left_cumulative_and_probability(&self, _: impl Borrow<()>) -> Option<(u32, NonZeroU32)> {
+        Some(self.interval())
+    }
+}
+
+/// Finds the symbol that owns a quantile.
+struct Find<F>(F);
+
+impl<F> EntropyModel<{ Part::PRECISION }> for Find<F> {
+    type Symbol = usize;
+    type Probability = u32;
+}
+
+impl<F: Fn(u32) -> (usize, Part)> DecoderModel<{ Part::PRECISION }> for Find<F> {
+    fn quantile_function(&self, quantile: u32) -> (usize, u32, NonZeroU32) {
+        let (symbol, part) = (self.0)(quantile);
+        let (start, width) = part.interval();
+        (symbol, start, width)
+    }
+}
+
+/// Writes binary decisions, and choices among many, into one payload.
 #[derive(Debug, Default, Clone)]
 pub struct BitEncoder(RangeEncoder<u32, u64>);
 
@@ -76,6 +123,14 @@ impl BitEncoder {
         self.0
             .encode_symbol(bit, Binary::new(one))
             .expect("a binary symbol with nonzero probability, into memory");
+    }
+
+    /// Appends a choice. Nothing is appended for [`Part::WHOLE`].
+    #[inline]
+    pub fn encode_part(&mut self, part: Part) {
+        if part != Part::WHOLE {
+            self.0.encode_symbol((), part).expect("a part of nonzero width, into memory");
+        }
     }
 
     /// Upper bound on the length in bytes of [`BitEncoder::payload`], in constant time.
@@ -177,6 +232,17 @@ impl<'a> BitDecoder<'a> {
     pub fn decode(&mut self, one: u32) -> Result<bool> {
         self.0
             .decode_symbol(Binary::new(one))
+            .map_err(|_| Error::corrupt("range coder: the payload is not one that an encoder writes"))
+    }
+
+    /// The next choice; `find` names the symbol that owns a quantile, and its part.
+    ///
+    /// # Errors
+    /// `Corrupt` as for [`BitDecoder::decode`].
+    #[inline]
+    pub fn decode_part(&mut self, find: impl Fn(u32) -> (usize, Part)) -> Result<usize> {
+        self.0
+            .decode_symbol(Find(find))
             .map_err(|_| Error::corrupt("range coder: the payload is not one that an encoder writes"))
     }
 }

@@ -5,6 +5,7 @@ use crate::codec::{Codec, newer};
 use crate::error::{Error, Result};
 use crate::format::consts::{FIRST_STREAM_MODEL, MAX_MODELS};
 use crate::format::section::ModelSection;
+use crate::model::circuit;
 use crate::model::lm::{Model, weights::Weights};
 use crate::model::registry::{self, Hash, ModelInfo, Registry};
 use std::collections::HashMap;
@@ -71,10 +72,27 @@ impl Models {
         if let Some(coder) = self.lock().get(&key) {
             return Ok(coder.clone());
         }
-        if codec != Codec::Lm {
-            return Err(newer(&format!("codec {}", codec.name())));
+        match codec {
+            Codec::Lm => Ok(self.network(hash)?),
+            Codec::Circuit => {
+                let weights = self.registry.find(hash)?;
+                let circuit = circuit::Weights::from_bytes(&weights).and_then(|w| circuit::Model::new(&w));
+                let circuit = circuit.map_err(|e| e.within(format!("model {}", registry::hex(hash))))?;
+                let coder: Arc<dyn WindowCoder> = Arc::new(circuit);
+                self.lock().insert(key, coder.clone());
+                Ok(coder)
+            }
+            other => Err(newer(&format!("codec {}", other.name()))),
         }
-        Ok(self.network(hash)?)
+    }
+
+    /// The codec that a model is for.
+    pub(super) fn codec(&self, hash: &Hash) -> Result<Codec> {
+        if self.lock().contains_key(&(Codec::Circuit.id(), *hash)) {
+            return Ok(Codec::Circuit);
+        }
+        let circuit = circuit::Weights::recognise(&self.registry.find(hash)?);
+        Ok(if circuit { Codec::Circuit } else { Codec::Lm })
     }
 
     /// The language model with this hash, ready to run.
