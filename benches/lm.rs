@@ -8,7 +8,7 @@ use nzip::internal::codec::lm::{decode_windows, encode_blocks};
 use nzip::internal::codec::window::{WindowJob, WindowLimits};
 use nzip::internal::model::lm::seeded::SplitMix;
 use nzip::internal::model::lm::weights::{Config, TableConfig, Weights};
-use nzip::internal::model::lm::{Kernel, Lanes, Model, Timeline};
+use nzip::internal::model::lm::{Kernel, Lanes, Model, Single, Timeline};
 
 /// The shape of a shipped model.
 fn shape(width: usize, table_width: usize, tables: u8) -> Config {
@@ -48,6 +48,13 @@ fn process_seconds() -> Option<f64> {
 
 fn steps(name: &str, model: &Model) {
     let window: Vec<u8> = (0..4096u32).map(|i| (i.wrapping_mul(2654435761) >> 24) as u8).collect();
+    let mut single = Single::new(model).unwrap();
+    let alone = rate(64, || {
+        for at in 0..64 {
+            single.step(&window[..at]);
+        }
+    });
+    println!("{name} alone: {:7.1} KB/s", alone * 1e-3);
     for columns in [1, 4, 8, 16, 32, 64] {
         let mut timeline = Timeline::new(model, columns).unwrap();
         let time = rate(columns, || {

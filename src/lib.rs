@@ -11,6 +11,7 @@ mod error;
 mod format;
 mod model;
 mod stream;
+pub mod tensor;
 #[cfg(feature = "train-circuit")]
 pub mod train;
 

@@ -6,7 +6,7 @@ use nzip::internal::codec::lm::{decode_windows, encode_blocks};
 use nzip::internal::codec::window::{EncodedWindow, WindowJob, WindowLimits};
 use nzip::internal::model::lm::seeded::SplitMix;
 use nzip::internal::model::lm::weights::{Config, TableConfig, Weights};
-use nzip::internal::model::lm::{Kernel, Lanes, MAX_COLUMNS, Model, Timeline, WeightSums};
+use nzip::internal::model::lm::{Kernel, Lanes, MAX_COLUMNS, Model, Single, Timeline, WeightSums};
 use proptest::prelude::*;
 
 fn config(width: usize, state: usize, hidden: usize, layers: usize) -> Config {
@@ -62,6 +62,14 @@ fn stepwise(model: &Model, window: &[u8]) -> (Vec<Vec<u32>>, Vec<Vec<i32>>) {
     (weights, states)
 }
 
+/// The same from a window that steps alone.
+fn alone(model: &Model, window: &[u8]) -> (Vec<Vec<u32>>, Vec<Vec<i32>>) {
+    let mut single = Single::new(model).unwrap();
+    let weights = (0..window.len()).map(|at| single.step(&window[..at])[256..].to_vec()).collect();
+    let states = (0..model.config().layers).map(|l| single.state(l).to_vec()).collect();
+    (weights, states)
+}
+
 fn encode(model: &Model, blocks: &[&[u8]], payload: usize, raw: usize) -> Vec<Vec<EncodedWindow>> {
     encode_blocks(model, blocks, WindowLimits { payload, raw }).unwrap()
 }
@@ -92,6 +100,8 @@ fn kernels_agree() {
         let window = sample(90, i as u64);
         let expected = stepwise(&scalar, &window);
         assert_eq!(stepwise(&vector, &window), expected, "shape {i}");
+        assert_eq!(alone(&vector, &window), expected, "shape {i}, alone");
+        assert_eq!(alone(&scalar, &window), expected, "shape {i}, alone, scalar");
         for columns in 1..=MAX_COLUMNS {
             for model in [&vector, &scalar] {
                 let mut timeline = Timeline::new(model, columns).unwrap();

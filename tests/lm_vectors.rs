@@ -54,10 +54,14 @@ fn trace(model: &Model, raw: &[u8]) -> String {
         let weights = fnv((0..=255).map(|s| sums.weight(s)));
         write!(out, "{step} {byte} {:016x} {weights:016x}", fnv(states)).unwrap();
         adaptive
-            .code_byte(sums, &raw[..step], |depth, one| {
-                write!(out, " {one}").unwrap();
-                Ok(byte >> (7 - depth) & 1 == 1)
-            })
+            .code_byte(
+                |node| sums.sum(node),
+                &raw[..step],
+                |depth, one| {
+                    write!(out, " {one}").unwrap();
+                    Ok(byte >> (7 - depth) & 1 == 1)
+                },
+            )
             .unwrap();
         out.push('\n');
     }

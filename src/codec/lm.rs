@@ -5,7 +5,7 @@ use rayon::prelude::*;
 use super::window::{EncodedWindow, WindowCoder, WindowJob, WindowLimits, max_window_raw};
 use crate::coder::range::{BitDecoder, BitEncoder};
 use crate::error::{Error, Result};
-use crate::model::lm::{Adaptive, Lanes, MAX_COLUMNS, Model, Timeline};
+use crate::model::lm::{Adaptive, Lanes, MAX_COLUMNS, Model, Single, Timeline};
 
 /// Most bytes that coding one more raw byte can add to a payload: eight decisions of 14 bits, and
 /// the rounding to whole words of [`BitEncoder::payload_bound`].
@@ -68,11 +68,16 @@ fn encode_window(timeline: &mut Timeline<'_>, raw: &[u8], capacity: usize) -> Re
             let at = start + step;
             let may_overflow = coder.payload_bound() + BYTE_MAX > capacity;
             let mark = may_overflow.then(|| coder.mark());
-            adaptive.code_byte(timeline.weight_sums(step), &raw[..at], |depth, one| {
-                let bit = raw[at] >> (7 - depth) & 1 == 1;
-                coder.encode(bit, one);
-                Ok(bit)
-            })?;
+            let sums = timeline.weight_sums(step);
+            adaptive.code_byte(
+                |node| sums.sum(node),
+                &raw[..at],
+                |depth, one| {
+                    let bit = raw[at] >> (7 - depth) & 1 == 1;
+                    coder.encode(bit, one);
+                    Ok(bit)
+                },
+            )?;
             if let Some(mark) = mark
                 && coder.payload().len() > capacity
             {
@@ -96,7 +101,23 @@ pub fn decode_windows(model: &Model, jobs: &mut [WindowJob<'_>]) -> Result<()> {
     jobs.sort_by_key(|job| std::cmp::Reverse(job.raw.len()));
     let per_thread = jobs.len().div_ceil(rayon::current_num_threads()).max(1);
     let group = per_thread.div_ceil(per_thread.div_ceil(MAX_COLUMNS));
-    jobs.par_chunks_mut(group).try_for_each(|jobs| decode_group(model, jobs))
+    jobs.par_chunks_mut(group).try_for_each(|jobs| match jobs {
+        [job] => decode_alone(model, job),
+        jobs => decode_group(model, jobs),
+    })
+}
+
+/// Decodes one window by itself.
+fn decode_alone(model: &Model, job: &mut WindowJob<'_>) -> Result<()> {
+    let mut network = Single::new(model)?;
+    let mut coder = BitDecoder::new(job.payload);
+    let mut adaptive = Box::new(Adaptive::default());
+    for at in 0..job.raw.len() {
+        let (history, rest) = job.raw.split_at_mut(at);
+        let sums = network.step(history);
+        rest[0] = adaptive.code_byte(|node| sums[node], history, |_, one| coder.decode(one))?;
+    }
+    Ok(())
 }
 
 /// A window on its way.
@@ -127,7 +148,8 @@ fn decode_group(model: &Model, jobs: &mut [&mut WindowJob<'_>]) -> Result<()> {
         for (i, lane) in lanes.iter_mut().enumerate() {
             let (history, rest) = lane.raw.split_at_mut(lane.done);
             let coder = &mut lane.coder;
-            rest[0] = lane.adaptive.code_byte(network.weight_sums(i), history, |_, one| coder.decode(one))?;
+            let sums = network.weight_sums(i);
+            rest[0] = lane.adaptive.code_byte(|node| sums.sum(node), history, |_, one| coder.decode(one))?;
             lane.done += 1;
         }
         for i in (0..lanes.len()).rev() {

@@ -1,11 +1,8 @@
 //! The language model as a guide of `mix`: for every byte its weights, summed up by node.
 
 use crate::Result;
-use crate::model::lm::{Lanes, MAX_COLUMNS, Model, Timeline, WeightSums};
+use crate::model::lm::{MAX_COLUMNS, Model, Single, Sums, Timeline, WeightSums};
 use std::sync::Arc;
-
-/// Entry c: the sum of the weights of the values whose bits start with those of c behind its leading one.
-pub type Sums = [u32; 512];
 
 fn copy(from: WeightSums<'_>, to: &mut Sums) {
     for (node, sum) in to.iter_mut().enumerate().skip(2) {
@@ -38,22 +35,16 @@ impl<'a> Ahead<'a> {
 }
 
 /// Guides a decoder, which learns of the bytes one by one.
-pub struct Behind {
-    lanes: Lanes<Arc<Model>>,
-    sums: Box<Sums>,
-}
+pub struct Behind(Single<Arc<Model>>);
 
 impl Behind {
     /// At the start of a block.
     pub fn new(model: Arc<Model>) -> Result<Self> {
-        Ok(Self { lanes: Lanes::new(model, 1)?, sums: Box::new([0; 512]) })
+        Ok(Self(Single::new(model)?))
     }
 
     /// The guess for the byte that follows `history`, the block's bytes so far; called for every byte in order.
     pub fn after(&mut self, history: &[u8]) -> &Sums {
-        self.lanes.set_history(0, history);
-        self.lanes.step();
-        copy(self.lanes.weight_sums(0), &mut self.sums);
-        &self.sums
+        self.0.step(history)
     }
 }

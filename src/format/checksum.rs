@@ -41,8 +41,10 @@ pub fn open(cursor: &mut Cursor<'_>, what: &str) -> Parsed<()> {
 }
 
 /// Compares the check value that is stored with the one that the bytes give.
+///
+/// Under a fuzzer every check value is right: it could never guess one, and what lies behind must stand on its own.
 pub fn same(what: &str, stored: u32, computed: u32) -> Result<()> {
-    if stored == computed {
+    if stored == computed || cfg!(fuzzing) {
         return Ok(());
     }
     Err(Error::corrupt(format!("{what}: check value {stored:08x} expected, {computed:08x} found")))

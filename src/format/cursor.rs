@@ -77,6 +77,18 @@ impl<'a> Cursor<'a> {
         Ok(self.take(1)?[0])
     }
 
+    /// A little-endian u16.
+    pub fn u16(&mut self) -> Parsed<u16> {
+        let b = self.take(2)?;
+        Ok(u16::from_le_bytes([b[0], b[1]]))
+    }
+
+    /// A little-endian u64.
+    pub fn u64(&mut self) -> Parsed<u64> {
+        let (low, high) = (self.u32()?, self.u32()?);
+        Ok(u64::from(high) << 32 | u64::from(low))
+    }
+
     /// A little-endian u32.
     pub fn u32(&mut self) -> Parsed<u32> {
         let b = self.take(4)?;

@@ -3,7 +3,6 @@
 //! window is in [`Adaptive`], at most 24 KiB.
 
 use super::kernel::prefetch;
-use super::step::WeightSums;
 use super::tables::{squash, stretch};
 use crate::error::Result;
 
@@ -115,7 +114,8 @@ impl Default for Adaptive {
 }
 
 impl Adaptive {
-    /// Codes one byte as eight decisions, most significant bit first. `history` holds the raw bytes
+    /// Codes one byte as eight decisions, most significant bit first. `sums` gives the network's sum of weights
+    /// below a node (2..=511), `history` holds the raw bytes
     /// of the window before it, one more than at the last call; `decide` gets the probability of 1 in
     /// 1/65536 and returns the bit: the one to be encoded, or the one decoded.
     ///
@@ -124,14 +124,14 @@ impl Adaptive {
     #[inline]
     pub fn code_byte(
         &mut self,
-        sums: WeightSums<'_>,
+        sums: impl Fn(usize) -> u32,
         history: &[u8],
         mut decide: impl FnMut(u32, u32) -> Result<bool>,
     ) -> Result<u8> {
         let context = self.context(history);
         let mut node = 1;
         for depth in 0..8 {
-            let prediction = self.predict(sums, node, &context);
+            let prediction = self.predict(&sums, node, &context);
             if depth < 7 {
                 // With many lanes the states do not fit the nearer caches. Siblings share a line.
                 prefetch(&self.by_node[2 * node]);
@@ -184,10 +184,10 @@ impl Adaptive {
     }
 
     #[inline]
-    fn predict(&self, sums: WeightSums<'_>, node: usize, context: &Context) -> Prediction {
+    fn predict(&self, sums: &impl Fn(usize) -> u32, node: usize, context: &Context) -> Prediction {
         let depth = node.ilog2();
         let mut inputs = [0; INPUTS];
-        inputs[NETWORK] = stretch(network_probability(sums.sum(2 * node), sums.sum(2 * node + 1))) as i16;
+        inputs[NETWORK] = stretch(network_probability(sums(2 * node), sums(2 * node + 1))) as i16;
         for (i, input) in inputs[MATCH..][..EXPERTS].iter_mut().enumerate() {
             let expected = usize::from(context.expected[i]);
             let strength = context.strengths[i];

@@ -4,11 +4,13 @@ mod adaptive;
 mod aligned;
 mod kernel;
 pub mod seeded;
+mod single;
 mod step;
 mod tables;
 pub mod weights;
 
 pub use adaptive::{Adaptive, network_probability};
 pub use kernel::Kernel;
+pub use single::{Single, Sums};
 pub use step::{Lanes, MAX_COLUMNS, Model, Timeline, WeightSums};
 pub use tables::stretch;

@@ -20,17 +20,17 @@ pub struct Model {
     name: [u8; 32],
     kernel: Kernel,
     tables: Vec<Vec<i8>>,
-    input: Prepared,
-    layers: Vec<PreparedLayer>,
-    head: Prepared,
+    pub(super) input: Prepared,
+    pub(super) layers: Vec<PreparedLayer>,
+    pub(super) head: Prepared,
 }
 
 #[derive(Debug)]
-struct PreparedLayer {
-    gates: Prepared,
-    out: Prepared,
-    up: Prepared,
-    down: Prepared,
+pub(super) struct PreparedLayer {
+    pub gates: Prepared,
+    pub out: Prepared,
+    pub up: Prepared,
+    pub down: Prepared,
 }
 
 impl PreparedLayer {
@@ -85,20 +85,26 @@ impl Model {
         &self.name
     }
 
-    /// Puts the table rows selected by the end of `history` into a column of the activations.
-    fn embed(&self, history: &[u8], column: usize, act: &mut [Row]) {
+    /// The table rows selected by the end of `history`, one after the other, as pairs of entries.
+    #[inline(always)]
+    pub(super) fn embedding(&self, history: &[u8]) -> impl Iterator<Item = i32> {
         let width = self.config.table_width;
         let mut recent = [0; 8];
         for (recent, &byte) in recent.iter_mut().zip(history.iter().rev()) {
             *recent = byte;
         }
-        let pairs = self.config.tables.len() * width / 2;
-        let mut rows = act[column / GROUP * pairs..][..pairs].iter_mut();
-        for (table, entries) in self.config.tables.iter().zip(&self.tables) {
+        self.config.tables.iter().zip(&self.tables).flat_map(move |(table, entries)| {
             let entries = &entries[table_row(*table, &recent) * width..][..width];
-            for (entries, row) in entries.as_chunks::<2>().0.iter().zip(&mut rows) {
-                row[column % GROUP] = pair(i32::from(entries[0]), i32::from(entries[1]));
-            }
+            entries.as_chunks::<2>().0.iter().map(|e| pair(i32::from(e[0]), i32::from(e[1])))
+        })
+    }
+
+    /// Puts the embedding of `history` into a column of the activations.
+    fn embed(&self, history: &[u8], column: usize, act: &mut [Row]) {
+        let pairs = self.input.pairs();
+        let rows = &mut act[column / GROUP * pairs..][..pairs];
+        for (row, pair) in rows.iter_mut().zip(self.embedding(history)) {
+            row[column % GROUP] = pair;
         }
     }
 }
@@ -117,7 +123,7 @@ fn table_row(table: TableConfig, recent: &[u8; 8]) -> usize {
 }
 
 /// The eight columns of a group in one row.
-type Row = [i32; GROUP];
+pub(super) type Row = [i32; GROUP];
 
 /// Scratch numbers of one pass: `[group of columns][row][column of the group]`.
 #[derive(Debug)]
@@ -155,11 +161,11 @@ impl Workspace {
     }
 }
 
-fn rows(data: &[i32]) -> &[Row] {
+pub(super) fn rows(data: &[i32]) -> &[Row] {
     data.as_chunks().0
 }
 
-fn rows_mut(data: &mut [i32]) -> &mut [Row] {
+pub(super) fn rows_mut(data: &mut [i32]) -> &mut [Row] {
     data.as_chunks_mut().0
 }
 

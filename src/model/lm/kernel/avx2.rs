@@ -2,7 +2,7 @@
 //!
 //! Products: a pair of weights meets a pair of activations in `vpmaddwd`. With many columns the
 //! weights are broadcast and a vector holds eight columns of one row; with few, the activations are
-//! broadcast and a vector holds eight rows of one column.
+//! broadcast and a vector holds eight rows of one column; weights then come as int8, for the sake of memory.
 
 use std::arch::x86_64::*;
 
@@ -33,6 +33,13 @@ impl Ops for Avx2 {
                 _ => wide(matrix, columns, x, out),
             }
         }
+    }
+
+    #[inline(always)]
+    fn product_single(matrix: &Prepared, x: &[i32], out: &mut [i32]) {
+        matrix.check_single_sizes(x, out);
+        // SAFETY: the processor has AVX2 (see `Avx2`), the sizes were checked.
+        unsafe { single(matrix, x, out) }
     }
 }
 
@@ -137,37 +144,81 @@ unsafe fn narrow_blocks<const C: usize, const B: usize>(
     x: &[i32],
     out: &mut [i32],
 ) {
+    // SAFETY: by `check_sizes` there are `pairs * 8` activations in the first group.
+    let results = unsafe { block_sums::<C, B, GROUP>(matrix, block, x) };
+    for (b, results) in results.into_iter().enumerate() {
+        let first = (block + b) * BLOCK;
+        for (c, result) in results.into_iter().enumerate() {
+            let mut values = [0; BLOCK];
+            Eight(result).store(&mut values);
+            let rows = out[first * GROUP..matrix.rows * GROUP].chunks_exact_mut(GROUP);
+            for (row, value) in rows.zip(values) {
+                row[c] = value;
+            }
+        }
+    }
+}
+
+/// One column by itself.
+///
+/// # Safety
+/// The processor has AVX2 and the sizes have passed `check_single_sizes`.
+#[target_feature(enable = "avx2")]
+unsafe fn single(matrix: &Prepared, x: &[i32], out: &mut [i32]) {
+    let (fours, rest) = out.as_chunks_mut::<BLOCK>().0[..matrix.rows.div_ceil(BLOCK)].as_chunks_mut::<4>();
+    let ones = 4 * fours.len();
+    for (i, out) in fours.iter_mut().enumerate() {
+        // SAFETY: as for this function; the blocks exist.
+        let results = unsafe { block_sums::<1, 4, 1>(matrix, 4 * i, x) };
+        for (out, [result]) in out.iter_mut().zip(results) {
+            Eight(result).store(out);
+        }
+    }
+    for (i, out) in rest.iter_mut().enumerate() {
+        // SAFETY: as for this function; the block exists.
+        let [[result]] = unsafe { block_sums::<1, 1, 1>(matrix, ones + i, x) };
+        Eight(result).store(out);
+    }
+}
+
+/// The finished sums of `B` blocks of rows for `C` columns; successive pairs of a column's inputs lie `STRIDE` apart.
+///
+/// # Safety
+/// The processor has AVX2; the matrix has passed `check_own_sizes`; the blocks `block..block + B` exist; `x` has
+/// `STRIDE` entries for each pair of inputs, and `C` is at most `STRIDE`.
+#[target_feature(enable = "avx2")]
+#[inline]
+unsafe fn block_sums<const C: usize, const B: usize, const STRIDE: usize>(
+    matrix: &Prepared,
+    block: usize,
+    x: &[i32],
+) -> [[__m256i; C]; B] {
     let pairs = matrix.pairs;
-    // SAFETY: by `check_sizes` there are `pairs * 8` activations in the first group, `pairs * 8`
-    // weights in every block, and offsets and shifts for whole blocks.
+    // SAFETY: by `check_own_sizes` there are `pairs * 16` weights in every block, and offsets and shifts for whole
+    // blocks; the rest by the contract.
     unsafe {
-        let weights: [*const i32; B] =
-            std::array::from_fn(|b| matrix.weights.as_ptr().add((block + b) * BLOCK * pairs));
+        let weights: [*const i8; B] =
+            std::array::from_fn(|b| matrix.bytes.as_ptr().add((block + b) * 2 * BLOCK * pairs));
         let mut sums = [[_mm256_setzero_si256(); C]; B];
         for k in 0..pairs {
             let values: [__m256i; C] =
-                std::array::from_fn(|c| _mm256_set1_epi32(*x.as_ptr().add(k * GROUP + c)));
+                std::array::from_fn(|c| _mm256_set1_epi32(*x.as_ptr().add(k * STRIDE + c)));
             for (sums, weights) in sums.iter_mut().zip(&weights) {
-                let w = _mm256_loadu_si256(weights.add(k * BLOCK).cast());
+                let w = _mm256_cvtepi8_epi16(_mm_loadu_si128(weights.add(k * 2 * BLOCK).cast()));
                 for (sum, value) in sums.iter_mut().zip(&values) {
                     *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(w, *value));
                 }
             }
         }
-        for (b, sums) in sums.iter().enumerate() {
+        for (b, sums) in sums.iter_mut().enumerate() {
             let first = (block + b) * BLOCK;
             let offset = _mm256_loadu_si256(matrix.offset.as_ptr().add(first).cast());
             let shift = _mm256_loadu_si256(matrix.shift.as_ptr().add(first).cast());
-            for (c, &sum) in sums.iter().enumerate() {
-                let mut values = [0; BLOCK];
-                let value = _mm256_srav_epi32(_mm256_add_epi32(sum, offset), shift);
-                _mm256_storeu_si256(values.as_mut_ptr().cast(), value);
-                let rows = out[first * GROUP..matrix.rows * GROUP].chunks_exact_mut(GROUP);
-                for (row, value) in rows.zip(values) {
-                    row[c] = value;
-                }
+            for sum in sums {
+                *sum = _mm256_srav_epi32(_mm256_add_epi32(*sum, offset), shift);
             }
         }
+        sums
     }
 }
 

@@ -43,15 +43,16 @@ pub fn norm<V: Vector>(x: &[Row], out: &mut [Row]) {
     }
 }
 
+/// A row times the norm's scale (Q10).
 #[inline(always)]
-fn normed<V: Vector>(x: &Row, scale: V) -> V {
+pub fn normed<V: Vector>(x: &Row, scale: V) -> V {
     // The quotient is below 2^16 in magnitude, so its low 32 bits say it all.
     clamp(V::load(x).mul_shift::<22>(scale), -ACTIVATION_MAX, ACTIVATION_MAX)
 }
 
 /// 2^36 over the root mean square in Q16, from the sum of squares of `rows` Q12 numbers.
 #[inline(always)]
-fn norm_scale(sum: u64, rows: usize) -> i32 {
+pub fn norm_scale(sum: u64, rows: usize) -> i32 {
     let rms = (sum * 256 / rows as u64).isqrt();
     ((1u64 << 36) / rms.max(64)) as i32
 }
@@ -89,8 +90,9 @@ pub fn recur_lanes<V: Vector>(gates: &[Row], h: &mut [Row], out: &mut [Row]) {
     }
 }
 
+/// One row of the recurrence: updates the state and gives the output (Q11).
 #[inline(always)]
-fn recur_row<V: Vector>(update: &Row, candidate: &Row, gate: &Row, h: &mut Row) -> V {
+pub fn recur_row<V: Vector>(update: &Row, candidate: &Row, gate: &Row, h: &mut Row) -> V {
     let old = V::load(h);
     let new = old.add(V::load(update).squash().mul_shift::<16>(target::<V>(candidate).sub(old)));
     new.store(h);
@@ -133,8 +135,9 @@ pub fn squared_relu<V: Vector>(p: &[Row], out: &mut [Row]) {
     }
 }
 
+/// One row of the squared rectifier (Q10).
 #[inline(always)]
-fn square<V: Vector>(p: &Row) -> V {
+pub fn square<V: Vector>(p: &Row) -> V {
     let q = clamp(V::load(p), 0, RELU_MAX);
     q.mul(q).add(V::splat(32)).shift_right::<6>()
 }
@@ -148,11 +151,17 @@ pub fn weight_tree<V: Vector>(logits: &[Row], tree: &mut [Row]) {
         max = max.max(V::load(l));
     }
     for (l, weight) in logits.iter().zip(&mut tree[256..]) {
-        let d = max.sub(V::load(l)).min_unsigned(V::splat(8191));
-        d.exp2().add(V::splat(1)).store(weight);
+        self::weight(l, max).store(weight);
     }
     for node in (1..256).rev() {
         let sum = V::load(&tree[2 * node]).add(V::load(&tree[2 * node + 1]));
         sum.store(&mut tree[node]);
     }
+}
+
+/// The weight of a log weight below the greatest one.
+#[inline(always)]
+pub fn weight<V: Vector>(logit: &Row, max: V) -> V {
+    let d = max.sub(V::load(logit)).min_unsigned(V::splat(8191));
+    d.exp2().add(V::splat(1))
 }

@@ -11,6 +11,7 @@
 mod avx2;
 pub mod elementwise;
 mod scalar;
+pub mod single;
 
 #[cfg(target_arch = "x86_64")]
 pub use avx2::Avx2;
@@ -69,6 +70,9 @@ pub struct Prepared {
     pairs: usize,
     /// `[block of rows][pair of inputs][row of the block]`, two int16 weights each (see [`pair`]).
     weights: Aligned<i32>,
+    /// The same as two int8 each: where one or few columns share a weight, it is the memory that it takes
+    /// that costs.
+    bytes: Aligned<i8>,
     /// Per row, padded to whole blocks: bias plus the rounding term of the shift.
     offset: Aligned<i32>,
     /// Per row, padded to whole blocks, below 32.
@@ -84,13 +88,15 @@ impl Prepared {
             rows: matrix.rows,
             pairs,
             weights: Aligned::zeroed(padded * pairs)?,
+            bytes: Aligned::zeroed(2 * padded * pairs)?,
             offset: Aligned::zeroed(padded)?,
             shift: Aligned::zeroed(padded)?,
         };
         for (r, row) in matrix.weights.chunks_exact(matrix.cols).enumerate() {
-            let block = &mut prepared.weights[r / BLOCK * BLOCK * pairs..][..BLOCK * pairs];
-            for (slot, w) in block[r % BLOCK..].iter_mut().step_by(BLOCK).zip(row.chunks_exact(2)) {
-                *slot = pair(i32::from(w[0]), i32::from(w[1]));
+            let first = r / BLOCK * BLOCK * pairs + r % BLOCK;
+            for (slot, w) in (first..).step_by(BLOCK).zip(row.as_chunks::<2>().0) {
+                prepared.weights[slot] = pair(i32::from(w[0]), i32::from(w[1]));
+                prepared.bytes[2 * slot..2 * slot + 2].copy_from_slice(w);
             }
             let shift = matrix.shift[r];
             let round = if shift == 0 { 0 } else { 1 << (shift - 1) };
@@ -100,12 +106,27 @@ impl Prepared {
         Ok(prepared)
     }
 
+    /// Number of pairs of inputs.
+    pub fn pairs(&self) -> usize {
+        self.pairs
+    }
+
     /// Panics unless the slices hold what the kernels read and write without further checks.
     fn check_sizes(&self, columns: usize, x: &[i32], out: &[i32]) {
         let groups = columns.div_ceil(GROUP);
-        let padded = self.rows.next_multiple_of(BLOCK);
         assert!(x.len() >= groups * self.pairs * GROUP && out.len() >= groups * self.rows * GROUP);
-        assert!(self.weights.len() == padded * self.pairs);
+        self.check_own_sizes();
+    }
+
+    /// The same for a single column.
+    fn check_single_sizes(&self, x: &[i32], out: &[i32]) {
+        assert!(x.len() >= self.pairs && out.len() >= self.rows.next_multiple_of(BLOCK));
+        self.check_own_sizes();
+    }
+
+    fn check_own_sizes(&self) {
+        let padded = self.rows.next_multiple_of(BLOCK);
+        assert!(self.weights.len() == padded * self.pairs && self.bytes.len() == 2 * padded * self.pairs);
         assert!(self.offset.len() == padded && self.shift.len() == padded);
     }
 }
@@ -137,6 +158,10 @@ pub trait Ops {
     /// `out = P(matrix, x)` for `columns` columns: `x` holds `[group][pair of inputs][8]` as made by
     /// [`pair`], `out` gets `[group][row][8]`. Columns beyond `columns` get anything.
     fn product(matrix: &Prepared, columns: usize, x: &[i32], out: &mut [i32]);
+
+    /// The same for one column by itself: `x` holds one entry per pair of inputs, `out` gets one per row, and zeros
+    /// up to the next multiple of [`GROUP`].
+    fn product_single(matrix: &Prepared, x: &[i32], out: &mut [i32]);
 }
 
 /// Eight 32-bit numbers. Arithmetic wraps.

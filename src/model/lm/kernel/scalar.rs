@@ -29,6 +29,22 @@ impl Ops for Scalar {
             }
         }
     }
+
+    fn product_single(matrix: &Prepared, x: &[i32], out: &mut [i32]) {
+        matrix.check_single_sizes(x, out);
+        let blocks = matrix.bytes.chunks_exact(2 * BLOCK * matrix.pairs);
+        for (b, (block, out)) in blocks.zip(out.as_chunks_mut::<BLOCK>().0).enumerate() {
+            out.copy_from_slice(&matrix.offset[b * BLOCK..][..BLOCK]);
+            for (weights, &x) in block.as_chunks::<{ 2 * BLOCK }>().0.iter().zip(x) {
+                for (sum, w) in out.iter_mut().zip(weights.as_chunks::<2>().0) {
+                    *sum += i32::from(w[0]) * even(x) + i32::from(w[1]) * odd(x);
+                }
+            }
+            for (sum, shift) in out.iter_mut().zip(&matrix.shift[b * BLOCK..]) {
+                *sum >>= shift;
+            }
+        }
+    }
 }
 
 fn even(pair: i32) -> i32 {

@@ -1,0 +1,110 @@
+//! One window that steps alone: what a decoder does that learns of its bytes one by one.
+
+use std::borrow::Borrow;
+
+use super::aligned::Aligned;
+#[cfg(target_arch = "x86_64")]
+use super::kernel::Avx2;
+use super::kernel::elementwise::{self, TREE_NODES};
+use super::kernel::{GROUP, Kernel, Ops, Scalar, single as ops};
+use super::step::{Model, rows, rows_mut};
+use crate::error::Result;
+
+/// The weights of the 256 symbols as sums over common prefixes: entry 1 is the sum of all, the children of
+/// entry n are 2n (next bit 0) and 2n + 1 (next bit 1), entry 256 + s is symbol s.
+pub type Sums = [u32; TREE_NODES];
+
+/// A window's state and the scratch numbers of its step, padded to whole vectors.
+#[derive(Debug)]
+pub struct Single<M> {
+    model: M,
+    states: Vec<Aligned<i32>>,
+    work: Workspace,
+}
+
+#[derive(Debug)]
+struct Workspace {
+    x: Aligned<i32>,
+    product: Aligned<i32>,
+    act: Aligned<i32>,
+    sums: Box<Sums>,
+}
+
+impl<M: Borrow<Model>> Single<M> {
+    /// At the start of a window.
+    ///
+    /// # Errors
+    /// `LimitExceeded` where memory is missing.
+    pub fn new(model: M) -> Result<Self> {
+        let c = model.borrow().config();
+        let padded = |rows: usize| rows.next_multiple_of(GROUP);
+        let inputs = [c.tables.len() * c.table_width, c.width, c.state, c.hidden];
+        let outputs = [3 * c.state, c.width, c.hidden, 256];
+        let states = (0..c.layers).map(|_| Aligned::zeroed(padded(c.state))).collect::<Result<_>>()?;
+        let work = Workspace {
+            x: Aligned::zeroed(padded(c.width))?,
+            product: Aligned::zeroed(padded(outputs.into_iter().max().unwrap_or(0)) + GROUP)?,
+            act: Aligned::zeroed(padded(inputs.into_iter().max().unwrap_or(0)) / 2)?,
+            sums: Box::new([0; TREE_NODES]),
+        };
+        Ok(Self { states, work, model })
+    }
+
+    /// The weights of the byte that follows `history`, the window's bytes so far; called for every byte in order.
+    pub fn step(&mut self, history: &[u8]) -> &Sums {
+        let model = self.model.borrow();
+        for (act, pair) in self.work.act.iter_mut().zip(model.embedding(history)) {
+            *act = pair;
+        }
+        forward(model, &mut self.work, &mut self.states);
+        &self.work.sums
+    }
+
+    /// The recurrent state of a layer.
+    pub fn state(&self, layer: usize) -> &[i32] {
+        &self.states[layer][..self.model.borrow().config().state]
+    }
+}
+
+#[inline(always)]
+fn forward_with<K: Ops>(model: &Model, work: &mut Workspace, states: &mut [Aligned<i32>]) {
+    let Workspace { x, product, act, sums } = work;
+    let (x, width, state) = (rows_mut(x), model.config().width, model.config().state);
+    K::product_single(&model.input, act, product);
+    x.fill([0; GROUP]);
+    elementwise::add::<K::V>(x, rows(product));
+    for (layer, h) in model.layers.iter().zip(states) {
+        ops::norm::<K::V>(x, width, act);
+        K::product_single(&layer.gates, act, product);
+        ops::recur::<K::V>(product, state, rows_mut(h), act);
+        K::product_single(&layer.out, act, product);
+        elementwise::add::<K::V>(x, rows(product));
+        ops::norm::<K::V>(x, width, act);
+        K::product_single(&layer.up, act, product);
+        ops::squared_relu::<K::V>(rows(product), act);
+        K::product_single(&layer.down, act, product);
+        elementwise::add::<K::V>(x, rows(product));
+    }
+    ops::norm::<K::V>(x, width, act);
+    K::product_single(&model.head, act, product);
+    ops::weight_tree::<K::V>(&rows(product)[..256 / GROUP], sums);
+}
+
+/// [`forward_with`], compiled for AVX2.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+fn forward_avx2(model: &Model, work: &mut Workspace, states: &mut [Aligned<i32>]) {
+    forward_with::<Avx2>(model, work, states);
+}
+
+#[allow(unsafe_code)]
+fn forward(model: &Model, work: &mut Workspace, states: &mut [Aligned<i32>]) {
+    match model.kernel() {
+        Kernel::Scalar => forward_with::<Scalar>(model, work, states),
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: `Model::with_kernel` accepts this kernel only where the processor has AVX2.
+        Kernel::Avx2 => unsafe { forward_avx2(model, work, states) },
+        #[cfg(not(target_arch = "x86_64"))]
+        Kernel::Avx2 => forward_with::<Scalar>(model, work, states),
+    }
+}

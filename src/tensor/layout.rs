@@ -1,0 +1,130 @@
+//! Where the tensors of a file lie.
+
+use super::{Dtype, gguf, npy, npz, safetensors};
+use crate::error::{Error, Result};
+
+/// What kind of file tensors were found in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum FileKind {
+    /// safetensors.
+    Safetensors,
+    /// GGUF, version 2 or 3.
+    Gguf,
+    /// One NumPy array.
+    Npy,
+    /// NumPy arrays in a ZIP archive.
+    Npz,
+    /// Bytes whose type and shape the caller gave.
+    Described,
+}
+
+/// One tensor of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TensorInfo {
+    /// Its name; unique in the file.
+    pub name: String,
+    /// The type of its elements.
+    pub dtype: Dtype,
+    /// Its dimensions, the one that varies fastest last.
+    pub shape: Vec<u64>,
+    /// Offset of its first byte in the file.
+    pub start: u64,
+    /// Its bytes: those of dtype and shape.
+    pub len: u64,
+}
+
+impl TensorInfo {
+    pub(crate) fn new(name: String, dtype: Dtype, shape: Vec<u64>, start: u64) -> Result<Self> {
+        let len = dtype.bytes(&shape);
+        let len = len.filter(|len| start.checked_add(*len).is_some());
+        let len = len.ok_or_else(|| {
+            Error::corrupt(format!("tensor {name:?}: impossible shape {shape:?} of {dtype}"))
+        })?;
+        Ok(Self { name, dtype, shape, start, len })
+    }
+
+    /// Offset of the byte after the last one.
+    pub fn end(&self) -> u64 {
+        self.start + self.len
+    }
+
+    /// Bytes of a row: of everything that one index of the first dimension selects. The whole tensor, where
+    /// it has fewer than two dimensions.
+    pub fn row_bytes(&self) -> u64 {
+        match self.shape[..] {
+            [n, _, ..] if n > 0 => self.len / n,
+            _ => self.len,
+        }
+    }
+}
+
+/// The tensors of a file, in the order in which they lie.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Layout {
+    /// The kind of file.
+    pub kind: FileKind,
+    /// The tensors by start; they do not overlap.
+    pub tensors: Vec<TensorInfo>,
+}
+
+impl Layout {
+    /// Sorts the tensors and checks names and ranges, which must end by `end`.
+    pub(crate) fn new(kind: FileKind, mut tensors: Vec<TensorInfo>, end: u64) -> Result<Self> {
+        tensors.sort_by_key(|t| (t.start, t.len));
+        for pair in tensors.windows(2) {
+            if pair[0].end() > pair[1].start {
+                let (a, b) = (&pair[0].name, &pair[1].name);
+                return Err(Error::corrupt(format!("tensors {a:?} and {b:?} overlap")));
+            }
+        }
+        if let Some(last) = tensors.last().filter(|t| t.end() > end) {
+            let name = &last.name;
+            return Err(Error::corrupt(format!("tensor {name:?} ends at {}, its file at {end}", last.end())));
+        }
+        let mut names: Vec<&str> = tensors.iter().map(|t| t.name.as_str()).collect();
+        names.sort_unstable();
+        if let Some(pair) = names.windows(2).find(|p| p[0] == p[1]) {
+            return Err(Error::corrupt(format!("two tensors are called {:?}", pair[0])));
+        }
+        Ok(Self { kind, tensors })
+    }
+
+    /// Reads the layout of a whole file of any kind that its first bytes tell.
+    ///
+    /// # Errors
+    ///
+    /// Those of the format's parser; [`crate::ErrorKind::BadArgument`] where the bytes start like no known kind.
+    pub fn read(file: &[u8]) -> Result<Self> {
+        let len = file.len() as u64;
+        let parsed = if file.starts_with(&gguf::MAGIC) {
+            gguf::Gguf::parse(file, len).map(|g| g.layout)
+        } else if file.starts_with(&npy::MAGIC) {
+            npy::parse(file, len, "array")
+        } else if file.starts_with(&npz::MAGIC) {
+            Ok(npz::parse(file)?)
+        } else if file.get(8) == Some(&b'{') {
+            safetensors::parse(file, len)
+        } else {
+            return Err(Error::bad_argument("no tensor file: neither safetensors nor GGUF, npy or npz"));
+        };
+        parsed.map_err(|e| e.at_end("the header"))
+    }
+
+    /// The layout of bytes that the caller describes: elements of `dtype`, one tensor of this shape behind
+    /// `start` other bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::ErrorKind::Corrupt`] where that is more than `file_len` bytes.
+    pub fn described(dtype: Dtype, shape: Vec<u64>, start: u64, file_len: u64) -> Result<Self> {
+        Self::new(FileKind::Described, vec![TensorInfo::new("data".into(), dtype, shape, start)?], file_len)
+    }
+
+    /// The tensor with this name.
+    pub fn find(&self, name: &str) -> Option<&TensorInfo> {
+        self.tensors.iter().find(|t| t.name == name)
+    }
+}

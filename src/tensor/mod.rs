@@ -1,0 +1,18 @@
+//! Files that hold tensors: safetensors, GGUF, npy and npz.
+//!
+//! Everything here reads slices and knows neither files nor codecs. A parser takes the start of a file (as
+//! much as its header needs) and the file's length; what it returns has been checked: names are unique,
+//! byte ranges lie inside the file, lengths are those of dtype and shape. Nothing is allocated by a declared
+//! count before the bytes that it stands for are there.
+
+pub mod dtype;
+pub mod ggml;
+pub mod gguf;
+mod json;
+mod layout;
+pub mod npy;
+pub mod npz;
+pub mod safetensors;
+
+pub use dtype::Dtype;
+pub use layout::{FileKind, Layout, TensorInfo};
