@@ -149,7 +149,12 @@ class Model:
         above = [1 if p == 65535 else states[p] for _, p, _, _ in shapes]
         classes = [len(self.alphabets[a]) for _, _, a, _ in shapes]
         parameters = sum((a + c) * k for a, c, k in zip(above, classes, states))
-        demand(parameters <= min(1 << 27, 65536 + 1024 * len(data)), "too many parameters")
+        demand(parameters <= min(1 << 25, 65536 + 64 * len(data)), "too many parameters")
+        depth, widest = [], {}
+        for i, (_, parent, _, _) in enumerate(shapes):
+            depth.append(0 if i == 0 else depth[parent] + 1)
+            widest[depth[i]] = max(widest.get(depth[i], 0), states[i])
+        demand(sum(widest.values()) <= 1 << 18, "too many states on a way down")
         codes, self.nodes = Codes(data[at:]), []
         for i, (v, p, a, _) in enumerate(shapes):
             self.nodes.append(Node(codes, s, above[i], classes[i], v, p if i else None, a, states[i]))

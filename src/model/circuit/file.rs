@@ -11,7 +11,9 @@ pub const VERSION: u16 = 1;
 /// Most states of a hidden variable.
 pub const MAX_STATES: usize = 256;
 /// Most parameters of a circuit.
-const MAX_PARAMETERS: u64 = 1 << 27;
+const MAX_PARAMETERS: u64 = 1 << 25;
+/// Parameters that a byte of the file may stand for.
+const MAX_PER_BYTE: u64 = 64;
 const MAX_ALPHABETS: usize = 1024;
 const NO_PARENT: u16 = u16::MAX;
 
@@ -73,7 +75,7 @@ impl Weights {
         let (log2_steps, alphabets, nodes) =
             read_header(&mut cursor).map_err(|e| e.at_end("the header of a circuit's file"))?;
         let mut weights = Self { log2_steps, alphabets, nodes, edges: Vec::new(), leaves: Vec::new() };
-        let most = MAX_PARAMETERS.min(65536 + 1024 * bytes.len() as u64);
+        let most = MAX_PARAMETERS.min(65536 + MAX_PER_BYTE * bytes.len() as u64);
         let parameters = weights.parameters();
         if parameters > most {
             return Err(corrupt(format!("{parameters} parameters, at most {most} expected")));
@@ -116,7 +118,7 @@ impl Weights {
         }
         out.extend_from_slice(&writer.finish());
         // The bound on the number of parameters; zeros at the end of the payload change nothing.
-        let least = self.parameters().saturating_sub(65536).div_ceil(1024) as usize;
+        let least = self.parameters().saturating_sub(65536).div_ceil(MAX_PER_BYTE) as usize;
         out.resize(out.len().max(least), 0);
         out
     }

@@ -19,6 +19,9 @@ pub struct Node {
     pub parent: Option<usize>,
     /// Distance from the root.
     pub depth: usize,
+    /// States of the messages that lie before this node's, and before its parent's, in the stack.
+    pub slot: usize,
+    pub above_slot: usize,
     /// States, even.
     pub states: usize,
     /// States of the parent.
@@ -58,8 +61,8 @@ pub struct Model {
     /// The nodes, depth first.
     pub nodes: Vec<Node>,
     pub alphabets: Vec<Symbols>,
-    /// Messages that are held at a time at most.
-    pub depth: usize,
+    /// States of all messages that are held at a time at most.
+    pub stack: usize,
     /// Most states, and most classes, of any node.
     pub most_states: usize,
     pub most_classes: usize,
@@ -80,10 +83,10 @@ impl Model {
         }
         mark_last(&mut nodes);
         let alphabets = weights.alphabets.iter().map(symbols).collect();
-        let depth = nodes.iter().map(|n| n.depth).max().unwrap_or(0) + 1;
+        let stack = place(&mut nodes)?;
         let most_states = nodes.iter().map(|n| n.states).max().unwrap_or(2);
         let most_classes = nodes.iter().map(|n| n.classes).max().unwrap_or(1);
-        Ok(Self { nodes, alphabets, depth, most_states, most_classes })
+        Ok(Self { nodes, alphabets, stack, most_states, most_classes })
     }
 
     /// Bytes of a record.
@@ -114,6 +117,8 @@ fn expand(weights: &Weights, i: usize, before: &[Node]) -> Result<Node> {
         variable: shape.variable.into(),
         parent,
         depth: parent.map_or(0, |p| before[p].depth + 1),
+        slot: 0,
+        above_slot: 0,
         states,
         above,
         classes,
@@ -169,6 +174,33 @@ fn pairs(entries: &[u16]) -> Pairs {
 
 fn transpose(rows: &[u16], columns: usize) -> Vec<u16> {
     (0..columns).flat_map(|j| rows.iter().skip(j).step_by(columns).copied()).collect()
+}
+
+/// Most states of all messages that are held at a time.
+const MAX_STACK: usize = 1 << 18;
+
+/// Gives each depth room for its widest message; returns the whole room.
+fn place(nodes: &mut [Node]) -> Result<usize> {
+    let mut widest: Vec<usize> = Vec::new();
+    for n in nodes.iter() {
+        if n.depth == widest.len() {
+            widest.push(0);
+        }
+        widest[n.depth] = widest[n.depth].max(n.states);
+    }
+    let mut whole = 0;
+    for w in &mut widest {
+        (*w, whole) = (whole, whole + *w);
+    }
+    if whole > MAX_STACK {
+        return Err(Error::corrupt(format!(
+            "circuit: {whole} states on a way down, at most {MAX_STACK} expected"
+        )));
+    }
+    for n in nodes {
+        (n.slot, n.above_slot) = (widest[n.depth], widest[n.depth.saturating_sub(1)]);
+    }
+    Ok(whole)
 }
 
 /// Finds out who is a last child, and whose messages upwards are of use.

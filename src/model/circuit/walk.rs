@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 pub struct Walk<'m> {
     model: &'m Model,
     kernel: Kernel,
-    /// φ and λ by depth, `most` lanes each.
+    /// φ and λ by depth, where the node's `slot` says.
     phi: Vec<Lane>,
     lambda: Vec<Lane>,
     /// `mass(φ)` by depth.
@@ -16,8 +16,6 @@ pub struct Walk<'m> {
     message: Vec<Lane>,
     wide: Vec<Lane>,
     weights: Vec<Lane>,
-    /// Lanes of the widest message.
-    most: usize,
 }
 
 fn lanes(len: usize) -> Result<Vec<Lane>> {
@@ -43,7 +41,7 @@ impl<'m> Walk<'m> {
     /// `LimitExceeded` where memory is missing.
     pub fn new(model: &'m Model, kernel: Kernel) -> Result<Self> {
         let most = model.most_states / 2;
-        let stack = most * model.depth;
+        let stack = model.stack / 2;
         Ok(Self {
             model,
             kernel,
@@ -53,7 +51,6 @@ impl<'m> Walk<'m> {
             message: lanes(most)?,
             wide: lanes(2 * most)?,
             weights: lanes(model.most_classes)?,
-            most,
         })
     }
 
@@ -103,7 +100,7 @@ impl<'m> Walk<'m> {
     /// Down the edge, and the weights of the classes.
     #[inline(always)]
     fn enter<O: Ops>(&mut self, node: &Node) {
-        let (k, at) = (node.states, node.depth * self.most);
+        let (k, at) = (node.states, node.slot / 2);
         let phi = &mut self.phi[at..at + k / 2];
         match node.parent {
             None => {
@@ -113,7 +110,7 @@ impl<'m> Walk<'m> {
                 }
             }
             Some(_) => {
-                let above = at - self.most;
+                let above = node.above_slot / 2;
                 O::product(&node.down, &self.masses[above..above + node.above / 2], &mut self.wide[..k]);
             }
         }
@@ -130,7 +127,7 @@ impl<'m> Walk<'m> {
     /// Takes in the classes.
     #[inline(always)]
     fn observe<O: Ops>(&mut self, node: &Node, classes: &[u32; LANES]) {
-        let (k, at) = (node.states, node.depth * self.most);
+        let (k, at) = (node.states, node.slot / 2);
         let lambda = &mut self.lambda[at..at + k / 2];
         O::gather(&node.leaf, classes, lambda);
         let phi = &mut self.phi[at..at + k / 2];
@@ -145,11 +142,11 @@ impl<'m> Walk<'m> {
         if !node.sends {
             return;
         }
-        let (k, above, at) = (node.states, node.above, node.depth * self.most);
+        let (k, above, at) = (node.states, node.above, node.slot / 2);
         O::product(&node.up, &self.lambda[at..at + k / 2], &mut self.wide[..above]);
         let message = &mut self.message[..above / 2];
         O::peak(&self.wide[..above], message);
-        let parent = at - self.most;
+        let parent = node.above_slot / 2;
         let lambda = &mut self.lambda[parent..parent + above / 2];
         O::times(lambda, message, &mut self.wide[..above]);
         O::peak(&self.wide[..above], lambda);

@@ -8,7 +8,6 @@ use rayon::prelude::*;
 
 use super::data::Dataset;
 use super::network::{Counts, Messages, Network, Node};
-use super::random::Random;
 
 /// Pseudocounts for each state, spread over its edges and over its classes.
 #[derive(Debug, Clone, Copy)]
@@ -80,19 +79,17 @@ fn maximise(node: &mut Node, counts: &mut Counts, step: f32, scale: f32, pseudo:
     node.leaf_mass = sums;
 }
 
-/// One pass over the rows in random order with steps of size `step(0..1)`; returns the mean bits of a record (without those
+/// One pass over the rows, in batches in the order given, with steps of size `step(0..1)`; returns the mean bits of a record (without those
 /// inside classes), each batch measured before it is learned from.
 pub fn stochastic_pass(
     net: &mut Network,
     data: &Dataset,
-    rows: &mut [u32],
+    rows: &[u32],
     size: usize,
     step: impl Fn(f32) -> f32,
     pseudo: Pseudo,
-    random: &mut Random,
     work: &mut Workspace,
 ) -> f64 {
-    random.shuffle(rows);
     let (mut bits, total) = (0f64, rows.len());
     for (i, rows) in rows.chunks_exact(size).enumerate() {
         work.gather(data, rows);

@@ -88,13 +88,13 @@ pub fn learn(
         let epoch = state.epoch;
         let mut random = Random(o.seed.wrapping_mul(1009).wrapping_add(epoch as u64));
         rows.sort_unstable();
+        random.shuffle(&mut rows);
         // From the first to the last step, falling by the same factor all the time.
         let step = |done: f32| {
             let way = (epoch as f32 + done) / o.epochs as f32;
             o.step.0 * (o.step.1 / o.step.0).powf(way)
         };
-        let found =
-            stochastic_pass(&mut state.net, data, &mut rows, batch, step, pseudo, &mut random, &mut work);
+        let found = stochastic_pass(&mut state.net, data, &rows, batch, step, pseudo, &mut work);
         state.epoch += 1;
         report("epoch", state.epoch, found, &state.net, clock, &mut work);
         checkpoint::save(&o.state, &state)?;

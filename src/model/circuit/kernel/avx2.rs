@@ -165,9 +165,9 @@ unsafe fn gather(table: &[u32], row: &[u32; LANES], out: &mut [Lane]) {
         *p = table[s..s + n].as_ptr();
     }
     for (p, o) in out.iter_mut().enumerate() {
-        for lane in 0..LANES {
+        for (o, row) in o.0.iter_mut().zip(rows) {
             // SAFETY: the slices above were n long, and p < n.
-            o.0[lane] = unsafe { *rows[lane].add(p) };
+            *o = unsafe { *row.add(p) };
         }
     }
 }
