@@ -194,7 +194,7 @@ fn damaged_models_do_no_harm() {
     bytes.truncate(2000);
     assert_eq!(Weights::from_bytes(&bytes).unwrap_err().kind(), ErrorKind::Corrupt);
     // Wide messages on a long way down.
-    let wide = |i: u16| if i % 2 == 0 { 256 } else { 2 };
+    let wide = |i: u16| if i.is_multiple_of(2) { 256 } else { 2 };
     huge.nodes = (0..2100).map(|i| Shape { states: wide(i), ..shape(i) }).collect();
     huge.edges = (0..2100).map(|i| vec![1; huge.sizes(i).0 * huge.sizes(i).1]).collect();
     huge.leaves = (0..2100).map(|i| vec![1; 2 * huge.sizes(i).1]).collect();
