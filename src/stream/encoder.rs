@@ -286,6 +286,9 @@ fn plan(options: &Options) -> Result<Plan> {
     };
     let codec = only.unwrap_or(Codec::Lm);
     let default = (only == Some(Codec::Lm)).then_some(DEFAULT_LM);
+    if only == Some(Codec::Circuit) && options.model.is_none() {
+        return Err(Error::bad_argument("codec circuit needs a model, which `nzip train --circuit` learns"));
+    }
     let windowed = match options.model.or(default) {
         Some(model) if matches!(codec, Codec::Lm | Codec::Circuit | Codec::Llm) => {
             // A model that is given tells what it is for.
