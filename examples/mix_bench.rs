@@ -1,6 +1,6 @@
 //! Sizes and speeds of the `mix` codec on files: `mix_bench [-l level] [-k kind] [-p period] [-m bits] [-c cut] [-d] FILES`.
 
-use nzip::internal::codec::mix::{BlockDecoder, MixOptions, encode_block};
+use nzip::internal::codec::mix::{BlockDecoder, Guide, MixOptions, encode_block};
 
 /// Seconds this thread has run, so that other load on the machine does not count.
 fn cpu_seconds() -> f64 {
@@ -28,7 +28,7 @@ fn main() {
                 raw.truncate(cut);
                 let o = MixOptions { forced: (forced.0 != 255).then_some(forced), ..options };
                 let start = cpu_seconds();
-                let (payload, _) = encode_block(&raw, &o, None).expect("encodes");
+                let (payload, _) = encode_block(&raw, &o, Guide::None).expect("encodes");
                 let enc = cpu_seconds() - start;
                 let mut dec = 0.0;
                 if decode {

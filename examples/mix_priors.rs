@@ -1,9 +1,12 @@
 //! Learns the priors of the `mix` codec from text: `mix_priors lexicon BYTES OUT FILES…` gathers the phrases
 //! that most pieces of the files share; `mix_priors weights KIND SIZE OUT FILES…` codes pieces of the files one
-//! after another and keeps what the predictor learned.
+//! after another and keeps what the predictor learned; `mix_priors text SIZE OUT FOLDER WEIGHTS [MODEL]` does so
+//! with pieces of the `.zst` files of a folder of training text, guided by a model (`.nz`) if one is given.
 
+use nzip::internal::codec::mix;
 use nzip::internal::model::lm::{Model, weights::Weights};
 use std::collections::HashMap;
+use std::path::Path;
 
 /// Phrases are counted once in each piece of this size.
 const PIECE: usize = 64 << 10;
@@ -102,6 +105,49 @@ fn piece(spec: &str, size: usize) -> Vec<u8> {
     bytes[from..bytes.len().min(from + size)].to_vec()
 }
 
+/// Pieces of all files of a folder, three of those that `weights` (lines of PREFIX FACTOR) favours and one of the
+/// others, at places and in an order that look random but are always the same.
+fn text_pieces(folder: &Path, weights: &Path, size: usize) -> Vec<Vec<u8>> {
+    let weights = std::fs::read_to_string(weights).expect("readable weights");
+    let favoured = |name: &str| {
+        weights.lines().filter_map(|l| l.split_once(' ')).any(|(prefix, factor)| {
+            name.starts_with(prefix) && factor.trim().parse::<f64>().is_ok_and(|f| f > 1.0)
+        })
+    };
+    let entries = std::fs::read_dir(folder).expect("a folder").map(|e| e.expect("an entry").path());
+    let mut files: Vec<_> = entries.filter(|p| p.extension().is_some_and(|e| e == "zst")).collect();
+    files.sort();
+    let mut state = 1u64;
+    let mut random = |below: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        ((state >> 33) as usize) % below.max(1)
+    };
+    let mut pieces = Vec::new();
+    for file in files {
+        let reader = std::fs::File::open(&file).expect("a readable file");
+        let mut reader = zstd::Decoder::new(reader).expect("a zstd file");
+        reader.window_log_max(27).expect("a large window");
+        let mut text = Vec::new();
+        std::io::Read::read_to_end(&mut reader, &mut text).expect("a whole zstd file");
+        let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        for _ in 0..if favoured(&name) { 3 } else { 1 } {
+            let from = random(text.len().saturating_sub(size));
+            pieces.push(text[from..text.len().min(from + size)].to_vec());
+        }
+    }
+    for i in (1..pieces.len()).rev() {
+        pieces.swap(i, random(i + 1));
+    }
+    pieces
+}
+
+fn learn(kind: &str, pieces: &[Vec<u8>], network: Option<&Model>, out: &str) {
+    let (kind, parameter) = kind.split_once('=').unwrap_or((kind, "0"));
+    let (kind, parameter) = (kind.parse().expect("a kind"), parameter.parse().expect("a parameter"));
+    let bytes = mix::learn_priors(kind, parameter, pieces, network).expect("learns");
+    std::fs::write(out, bytes).expect("a writable file");
+}
+
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
     match args.split_first().map(|(verb, rest)| (verb.as_str(), rest)) {
@@ -111,20 +157,18 @@ fn main() {
         }
         Some(("weights", [kind, size, out, files @ ..])) => {
             let size: usize = size.parse().expect("a number");
-            // Text learns what it needs when guided by the weight file that NETWORK names.
-            let network = std::env::var_os("NETWORK").map(|path| {
-                let bytes = std::fs::read(path).expect("a readable weight file");
+            let pieces: Vec<Vec<u8>> = files.iter().map(|spec| piece(spec, size)).collect();
+            learn(kind, &pieces, None, out);
+        }
+        Some(("text", [size, out, folder, weights, model @ ..])) => {
+            let pieces = text_pieces(folder.as_ref(), weights.as_ref(), size.parse().expect("a number"));
+            let network = model.first().map(|path| {
+                let packed = std::fs::read(path).expect("a readable model");
+                let bytes = nzip::decompress(&packed).expect("a packed model");
                 Model::new(Weights::from_bytes(&bytes).expect("a weight file")).expect("a network")
             });
-            let pieces: Vec<Vec<u8>> = files.iter().map(|spec| piece(spec, size)).collect();
-            let bytes = nzip::internal::codec::mix::learn_priors(
-                kind.parse().expect("a kind"),
-                &pieces,
-                network.as_ref(),
-            )
-            .expect("learns");
-            std::fs::write(out, bytes).expect("a writable file");
+            learn("0", &pieces, network.as_ref(), out);
         }
-        _ => panic!("lexicon BYTES OUT FILES… | weights KIND SIZE OUT FILES…"),
+        _ => panic!("see the head of this program's source"),
     }
 }

@@ -10,13 +10,14 @@ import numpy as np
 import zstandard
 
 import lm
+from checksums import blake3
 from lm import SQUASH, Corrupt, clamp
-from mix_contexts import TEXT, History, contexts, final_hash, neighbours
+from mix_contexts import TEXT, H, History, contexts, final_hash, neighbours
 
 PRIORS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "models", "mix")
 MASK32 = 0xFFFFFFFF
 MASK64 = 0xFFFFFFFFFFFFFFFF
-CONTEXTS, FAMILIES = 24, (256, 256, 384, 256, 256, 2048)
+CONTEXTS, FAMILIES, FINALS = 24, (256, 256, 384, 256, 2048), 512
 
 
 def demand(condition, message):
@@ -31,15 +32,16 @@ class Header:
     def __init__(self, payload):
         demand(len(payload) >= 8, "truncated")
         demand(payload[0] == 1, "newer: priors")
-        self.table_bits, self.contexts, phrases, self.kind = payload[1:5]
+        self.table_bits, self.groups, phrases, self.kind = payload[1:5]
         self.n = int.from_bytes(payload[5:7], "little")
-        self.guided = payload[7]
+        self.guide = payload[7]
         self.phrase_limit = 4096 * phrases
         demand(16 <= self.table_bits <= 30, "size of the slot table out of range")
-        demand(6 <= self.contexts <= CONTEXTS, "number of contexts out of range")
+        demand(1 <= self.groups <= 3, "groups of contexts out of range")
         demand(phrases == 0 or self.kind == 0, "phrases where they prime nothing")
         demand(parameter_fits(self.kind, self.n), "kind or parameter out of range")
-        demand(self.guided == 0 or (self.guided == 1 and self.kind == 0), "guide out of range")
+        demand(self.guide <= 2, "newer: guide")
+        demand(self.guide == 0 or self.kind == 0, "a guide where it guides nothing")
 
 
 def parameter_fits(kind, n):
@@ -91,6 +93,11 @@ SQUASH_LIST = [int(p) for p in SQUASH]
 
 def squash(a):
     return SQUASH_LIST[clamp(a, -4096, 4095) + 4096]
+
+
+def inputs_of(q):
+    """The two inputs that a 12-bit probability gives."""
+    return [STRETCH[q], q - 2048]
 
 
 def stretch_table():
@@ -186,12 +193,42 @@ class Slots:
         return self.find((h >> 8) % self.buckets ^ (c % 16 + 1), (h + 61 * c) & 255)
 
 
+# Counters
+
+
+def counted(counter, s):
+    """A counter (22-bit probability, number of bits) after a bit."""
+    p, n = counter
+    p += ((s * (2**19 - 1) - (p >> 3)) * (8192 // (2 * n + 3))) >> 9
+    return p, min(n + 1, 1000)
+
+
+class Direct:
+    """Direct counters of four contexts."""
+
+    def __init__(self):
+        self.counters = {}
+
+    def start(self, c, c1, hashes):
+        """`c` is 0 for a byte's first nibble, else 16 plus that nibble."""
+        self.lines = [(0, c), (1, 32 * c1 + c), (2, H(hashes[0], c) >> 16), (3, H(hashes[1], c) >> 16)]
+
+    def predict(self, node):
+        self.node = node
+        return [inputs_of(self.counters.get(line + (node,), (2**21, 0))[0] >> 10) for line in self.lines]
+
+    def update(self, y):
+        for line in self.lines:
+            key = line + (self.node,)
+            self.counters[key] = counted(self.counters.get(key, (2**21, 0)), y)
+
+
 # Match models
 
 
 class Matcher:
-    def __init__(self, order, counters):
-        self.order, self.counters = order, counters
+    def __init__(self, order, bits, counters):
+        self.order, self.bits, self.counters = order, bits, counters
         self.heads = {}
         self.position = self.length = self.misses = 0
         self.bytes = b""
@@ -200,8 +237,8 @@ class Matcher:
         k = 0x9E3779B97F4A7C15
         last = h.c8 << 32 | h.c4
         if self.order == 6:
-            return ((last << 16) * k & MASK64) >> 44
-        return (((last * k & MASK64) ^ (h.c12 << 32 | h.c12 >> 7)) * k & MASK64) >> 44
+            return ((last << 16) * k & MASK64) >> (64 - self.bits)
+        return (((last * k & MASK64) ^ (h.c12 << 32 | h.c12 >> 7)) * k & MASK64) >> (64 - self.bits)
 
     def push(self, h):
         b = self.bytes = h.bytes
@@ -249,16 +286,12 @@ class Matcher:
             k = 8 + self.length if self.length < 32 else 39 + self.length // 32
         self.at = 4 * k + min(self.misses, 3)
         p = self.counters[self.at][0] >> 10
-        sign = 1 if self.bit else -1
-        return [sign * STRETCH[p], sign * 2 * (p - 2048)]
+        return [v if self.bit else -v for v in inputs_of(p)]
 
     def update(self, y):
         if self.bit is None:
             return
-        p, n = self.counters[self.at]
-        s = int(y == self.bit)
-        p += ((s * (2**19 - 1) - (p >> 3)) * (8192 // (2 * n + 3))) >> 9
-        self.counters[self.at] = (p, min(n + 1, 1000))
+        self.counters[self.at] = counted(self.counters[self.at], int(y == self.bit))
 
     def length_class(self):
         if self.position == 0:
@@ -273,13 +306,17 @@ class Matcher:
 
 
 def outputs(weights, x):
-    products = weights * x
-    s = ((products[:, 0::2] + products[:, 1::2]) >> 5).sum(axis=1)
-    return np.clip(s >> 9, -4095, 4095)
+    """Of rows of weights: products are added up in lanes of two, over vectors of 16, and shifted there."""
+    lanes = (weights * x).reshape(len(weights), -1, min(8, len(x) // 2), 2).sum(axis=(1, 3))
+    return np.clip((lanes >> 5).sum(axis=1) >> 9, -4095, 4095)
 
 
-def moved(weights, x, error):
-    return np.clip(weights + ((x * error + (1 << 14)) >> 15), -32768, 32767)
+def moved(weights, x, errors):
+    return np.clip(weights + ((x * errors[:, None] + (1 << 14)) >> 15), -32768, 32767)
+
+
+def errors(y, logits, rate):
+    return ((y * 65536 - SQUASH[logits + 4096]) * rate) >> 8
 
 
 class Mixer:
@@ -288,20 +325,19 @@ class Mixer:
     def __init__(self, weights, finals):
         self.weights, self.finals = weights, finals
 
-    def mix(self, inputs, vectors, c0):
-        """The logit, from 32 inputs and one vector of each family."""
-        self.x, self.rows, self.c0 = np.array(inputs, dtype=np.int64), self.STARTS + vectors, c0
+    def mix(self, inputs, vectors, finals):
+        """The logit, from 64 inputs, one row of each family and two rows of the second layer."""
+        self.x, self.rows = np.array(inputs, dtype=np.int64), self.STARTS + vectors
+        self.last = np.array([finals[0], 256 + finals[1]])
         self.first = outputs(self.weights[self.rows], self.x)
-        self.x2 = np.zeros(16, dtype=np.int64)
-        self.x2[:6] = self.first
-        self.logit = int(outputs(self.finals[c0:c0 + 1], self.x2)[0])
-        return self.logit
+        self.x2 = np.zeros(8, dtype=np.int64)
+        self.x2[:5] = self.first
+        self.second = outputs(self.finals[self.last], self.x2)
+        return int(self.second.sum() >> 1)
 
     def update(self, y, rate):
-        errors = ((y * 65536 - SQUASH[self.first + 4096]) * rate) >> 8
-        self.weights[self.rows] = moved(self.weights[self.rows], self.x, errors[:, None])
-        error = ((y * 65536 - squash(self.logit)) * 12) >> 8
-        self.finals[self.c0] = moved(self.finals[self.c0], self.x2, error)
+        self.weights[self.rows] = moved(self.weights[self.rows], self.x, errors(y, self.first, rate))
+        self.finals[self.last] = moved(self.finals[self.last], self.x2, errors(y, self.second, 12))
 
 
 CLASSES = [7] * 128 + [6] * 128
@@ -359,29 +395,45 @@ def read_prior(name):
 
 
 class Priors:
-    def __init__(self, kind, guided):
-        names = {0: "guided" if guided else "text", 1: "binary", 3: "code"}
-        if kind in names:
+    def __init__(self, kind, guide, model_hash):
+        names = {0: "text", 1: "binary", 2: "records", 3: "code"}
+        if guide == 2:
+            self.learned(guided_prior(model_hash))
+        elif kind in names:
             self.learned(read_prior(names[kind]))
         else:
             self.plain()
+        if guide == 1:
+            # Halves, rounding towards zero.
+            self.weights = np.sign(self.weights) * (np.abs(self.weights) // 2)
+            self.weights[:, 5], self.weights[:, 14] = 9000, 0
 
     def learned(self, data):
-        demand(len(data) == 2 * (24 * 256 + 2 * 256 + 3456 * 32 + 256 * 16), "priors of the wrong length")
+        rows = sum(FAMILIES)
+        demand(len(data) == 2 * (24 * 256 + 2 * 256 + rows * 64 + FINALS * 8), "priors of the wrong length")
         values = np.frombuffer(data, dtype="<u2")
-        maps, counters, weights, finals = np.split(values, np.cumsum((24 * 256, 2 * 256, 3456 * 32)))
+        maps, counters, weights, finals = np.split(values, np.cumsum((24 * 256, 2 * 256, rows * 64)))
         self.maps = (maps.astype(np.int64) * 64).reshape(24, 256).tolist()
         self.counters = [(int(v) * 64, 100) for v in counters]
-        self.weights = weights.astype(np.int16).astype(np.int64).reshape(-1, 32)
-        self.finals = finals.astype(np.int16).astype(np.int64).reshape(-1, 16)
+        self.weights = weights.astype(np.int16).astype(np.int64).reshape(-1, 64)
+        self.finals = finals.astype(np.int16).astype(np.int64).reshape(-1, 8)
 
     def plain(self):
         odds = [(2 * n0 + 1, 2 * n1 + 1) for n0, n1, _ in STATES]
-        self.maps = [[2**22 // (a + b) * b for a, b in odds] for _ in range(24)]
+        self.maps = [[2**21] + [2**22 // (a + b) * b for a, b in odds[1:]] for _ in range(24)]
         self.counters = [(52000 * 64, 0)] * 512
-        self.weights = np.full((3456, 32), 3000, dtype=np.int64)
-        self.finals = np.zeros((256, 16), dtype=np.int64)
-        self.finals[:, :6] = 2730
+        row = [3000 if i < 16 or i % 2 == 0 else 0 for i in range(64)]
+        self.weights = np.array([row] * sum(FAMILIES), dtype=np.int64)
+        self.finals = np.zeros((FINALS, 8), dtype=np.int64)
+        self.finals[:, :5] = 3276
+
+
+def guided_prior(model_hash):
+    for name in ("guided-tiny", "guided-base"):
+        data = read_prior(name)
+        if data[:32] == model_hash:
+            return data[32:]
+    raise Corrupt("newer: no priors for this model")
 
 
 @functools.cache
@@ -401,7 +453,7 @@ def learn_nibble(table, at, nibble):
 
 def prime(slots, count, limit):
     h = History()
-    primed = [i for i in (0, 1, 2, 3, 4, 5, 6, 7, 12, 13) if i < count]
+    primed = [i for i in (0, 1, 2, 3, 4, 5, 8, 9, 10, 16) if i < count]
     for phrase in phrases(limit):
         h.empty()
         for byte in phrase:
@@ -437,15 +489,17 @@ class Guide:
 class Predictor:
     def __init__(self, header, network_weights):
         self.kind, self.n = header.kind, header.n
-        self.guide = Guide(network_weights) if header.guided else None
+        self.guide = Guide(network_weights) if header.guide else None
         self.history = History()
-        self.count = min(header.contexts, len(contexts(self.kind, self.n, self.history)))
+        self.count = 8 * header.groups
         self.slots = Slots(header.table_bits)
         if self.kind == 0:
             prime(self.slots, self.count, header.phrase_limit)
-        priors = Priors(self.kind, header.guided)
+        priors = Priors(self.kind, header.guide, header.guide and blake3(network_weights))
         self.maps = priors.maps
-        self.matchers = [Matcher(6, priors.counters[:256]), Matcher(12, priors.counters[256:])]
+        heads = clamp(header.table_bits - 6, 16, 22)
+        self.matchers = [Matcher(6, heads, priors.counters[:256]), Matcher(12, heads, priors.counters[256:])]
+        self.direct = Direct()
         self.mixer = Mixer(priors.weights, priors.finals)
         self.stages = [FinalStage() for _ in range(3)]
 
@@ -454,7 +508,8 @@ class Predictor:
         values = contexts(self.kind, self.n, h)
         self.hashes = [final_hash(value, i) for i, value in enumerate(values[:self.count])]
         self.load_slots(self.slots.first)
-        self.order = sum(slot[1] != 0 for slot in self.nodes[:6])
+        self.direct.start(0, h.c1, self.hashes)
+        self.order = sum(slot[1] != 0 for slot in self.nodes[:5])
         self.selector = selector(self.kind, self.n, h)
         if self.guide:
             self.guide.before_byte(h.bytes)
@@ -479,40 +534,45 @@ class Predictor:
     def predict(self):
         """The probability that the next bit is a one."""
         c0, c1, node = self.c0, self.history.c1, self.node()
-        inputs = [STRETCH[m[slot[node]] >> 10] if slot[node] else 0 for m, slot in zip(self.maps, self.nodes)]
-        inputs += [0] * (CONTEXTS - self.count)
-        for matcher in self.matchers:
-            inputs += matcher.predict(c0, self.b)
         guess = self.guide.logit(c0) if self.guide else 0
-        inputs += [256, guess, 0, 0]
-        self.logit = self.mixer.mix(inputs, self.vectors(guess), c0)
+        inputs = self.matchers[0].predict(c0, self.b) + self.matchers[1].predict(c0, self.b) + [256, guess]
+        inputs += sum(self.direct.predict(node), [])
+        inputs += [(squash(guess) - 32768) >> 4 if self.guide else 0, 0]
+        for m, slot in zip(self.maps, self.nodes):
+            inputs += inputs_of(m[slot[node]] >> 10)
+        inputs += [0] * (64 - len(inputs))
+        self.logit = self.mixer.mix(inputs, *self.rows(guess))
         places = (c0, c0 + 256 * c1, c0 + 256 * self.matchers[0].expected_byte())
         q1, q2, q3 = [stage.refine(self.logit, place) for stage, place in zip(self.stages, places)]
-        return clamp((2 * squash(self.logit) + q1 + 2 * q2 + 3 * q3 + 4) >> 3, 1, 65535)
+        return clamp((squash(self.logit) + 2 * q1 + 2 * q2 + 3 * q3 + 4) >> 3, 1, 65535)
 
-    def vectors(self, guess):
+    def rows(self, guess):
+        """The rows of the first layer's families, and the second layer's."""
         short, long = self.matchers
         c0, b, h = self.c0, self.b, self.history
         k = long.length_class() if long.bit is not None else short.length_class() if short.bit is not None else 0
         g = 0 if None in (long.bit, short.bit) else 1 + (long.bit == short.bit)
+        third = (3 * k + g) * 8 + b if k > 0 else (42 + self.order) * 8 + b
         fourth = 8 * ((guess + 4096) >> 8) + b if self.guide else h.c4 >> 8 & 255
-        fifth = (self.order * 8 + b) * 4 + (k + 3) // 5
-        return [c0, h.c1, (3 * k + g) * 8 + b, fourth, fifth, self.selector * 8 + b]
+        first = [c0, h.c1, third, fourth, self.selector * 8 + b]
+        return first, [self.selector, (self.order * 8 + b) * 4 + (k + 3) // 5]
 
     def update(self, y):
         self.mixer.update(y, self.rate())
-        for part in self.stages + self.matchers:
+        for part in [*self.stages, *self.matchers, self.direct]:
             part.update(y)
         node = self.node()
         for m, slot in zip(self.maps, self.nodes):
             state = slot[node]
-            m[state] += (y * (2**22 - 1) - m[state]) >> 7
+            if state:
+                m[state] += (y * (2**22 - 1) - m[state]) >> 7
             slot[node] = NEXT[state][y]
         self.c0 = 2 * self.c0 + y
         self.b += 1
         if self.b == 4:
             self.store_slots()
             self.load_slots(lambda k: self.slots.second(k, self.c0))
+            self.direct.start(self.c0, self.history.c1, self.hashes)
         elif self.b == 8:
             self.end_byte()
 
@@ -547,7 +607,7 @@ def unfilter(data):
 def decode(payload, raw_length, network_weights=None):
     """The raw bytes of one block; the weights are those of the model that a guided block names."""
     header = Header(payload)
-    demand(header.guided == (network_weights is not None), "a block names a model if, and only if, it is guided")
+    demand((header.guide > 0) == (network_weights is not None), "a block names a model if, and only if, it is guided")
     demand(raw_length <= 46000 * (len(payload) - 8 + 4), "payload too short")
     decoder = BinaryDecoder(payload, 8)
     predictor = Predictor(header, network_weights)

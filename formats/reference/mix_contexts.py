@@ -123,30 +123,30 @@ class History:
 
 # Functions, so that priming computes only the contexts that it needs.
 TEXT = (
-    lambda h: h.c1,
     lambda h: h.c4 & 0xFFFF,
     lambda h: h.c4 & 0xFFFFFF,
     lambda h: h.c4,
-    lambda h: P(h.c4, h.c8 & 0xFF),
     lambda h: P(h.c4, h.c8 & 0xFFFF),
     lambda h: h.w,
     lambda h: P(h.w, h.words[0]),
     lambda h: P(h.shape, h.c1),
-    lambda h: 0,
     lambda h: P(h.above, h.c1),
-    lambda h: P(h.tag, h.w),
+    lambda h: P(h.c4, h.c8 & 0xFF),
     lambda h: P(h.w, h.c4 & 0xFFFF),
     lambda h: P(h.w, h.words[1]),
+    lambda h: P(h.tag, h.w),
     lambda h: h.c4 & 0xFFFF00,
     lambda h: P(h.follow2, h.c1),
-    lambda h: P(h.tag, h.c4 & 0xFFFF),
-    lambda h: P(h.w, h.words[2]),
     lambda h: T(h.above, h.field, h.w),
+    lambda h: P(h.tag, h.c4 & 0xFFFF),
+    lambda h: h.c1,
+    lambda h: P(h.w, h.words[2]),
     lambda h: P(h.c4, h.c8),
     lambda h: T(h.w, h.words[0], h.words[1]),
     lambda h: P(h.field, P(h.first, h.prefix)),
     lambda h: h.follow1,
     lambda h: P(h.c4, h.words[0]),
+    lambda h: 0,
 )
 
 
@@ -157,11 +157,11 @@ def text(h):
 def binary(h):
     c1, c4, c8, w = h.c1, h.c4, h.c8, h.w
     return [
-        c1, c4 & 0xFFFF, c4 & 0xFFFFFF, c4, P(c4, c8 & 0xFF), P(c4, c8 & 0xFFFF), 0,
-        c4 & 0xFF00, c4 & 0xFF0000, c4 & 0xFF000000, c4 & 0xFFFF0000, c4 & 0xFFFF00, c4 & 0xFF00FF, c8 & 0xFF,
-        P(c4 & 0xFF0000FF, 0), P(c4 & 0xF0F0F0F0, c8 & 0xF0F0), c4 & 0xF8F8F8, w, P(w, h.words[0]),
-        P(h.follow1, 0), P(h.follow1, c1), P(h.follow2, 0), P(h.follow2 & 0xFF, c4 & 0xFFFF),
-        P(c4 & 0xFFFF, len(h.bytes) % 4),
+        c4 & 0xFFFF, c4 & 0xFFFFFF, c1, c4, P(c4, c8 & 0xFFFF), c4 & 0xFF00, c4 & 0xFFFF00, c4 & 0xFF0000,
+        P(c4, c8 & 0xFF), c4 & 0xFF000000, c4 & 0xFFFF0000, c4 & 0xFF00FF, P(h.follow1, c1), P(h.follow2, 0),
+        P(c4 & 0xFFFF, len(h.bytes) % 4), w,
+        c8 & 0xFF, P(c4 & 0xFF0000FF, 0), P(c4 & 0xF0F0F0F0, c8 & 0xF0F0), c4 & 0xF8F8F8, P(w, h.words[0]),
+        P(h.follow1, 0), P(h.follow2 & 0xFF, c4 & 0xFFFF), 0,
     ]
 
 
@@ -170,10 +170,10 @@ def records(h, n):
     x = len(h.bytes) % n
     u, u2, v, r = h.back(n), h.back(2 * n), h.back(n + 1), h.back(n - 1)
     return [
-        c1, c4 & 0xFFFF, c4 & 0xFFFFFF, c4, P(c4, c8 & 0xFFFF), 0, c4 & 0xFF00, c4 & 0xFFFF00, c4 & 0xFFFF0000,
-        P(u, x), P(u, c1), T(u, u2, x), P(u, v), T(u, c1, v), P(x, c1), P(x, c4 & 0xFFFF), x,
-        T(x, 2 * u - u2, 0), T(x, c1 - v + u, 1), T(u | r << 8, c1, 3), T(u, u2, c4 & 0xFFFF), P(h.follow2, 0),
-        T(x, r, u), T(x, u, c1),
+        P(u, x), x, c4 & 0xFFFF, c4 & 0xFFFFFF, c4, P(u, c1), T(u, u2, x), P(c4, c8 & 0xFFFF),
+        c1, P(x, c1), T(u, c1, v), P(x, c4 & 0xFFFF), c4 & 0xFFFF00, T(x, c1 - v + u, 1), T(u | r << 8, c1, 3),
+        P(h.follow2, 0),
+        0, c4 & 0xFF00, c4 & 0xFFFF0000, P(u, v), T(x, 2 * u - u2, 0), T(u, u2, c4 & 0xFFFF), T(x, r, u), T(x, u, c1),
     ]
 
 
@@ -182,10 +182,10 @@ def code(h):
     f, o, m, i = h.code.phase, h.code.opcode, h.code.modrm, h.code.i
     p0, p1, p2 = h.code.previous
     return [
-        c1, c4 & 0xFFFF, c4 & 0xFFFFFF, c4, P(c4, c8 & 0xFF), P(c4, c8 & 0xFFFF), 0,
-        c4 & 0xFF00, c4 & 0xFF0000, c4 & 0xFFFF0000, c4 & 0xFFFF00, P(c4, c8),
-        f, P(f, o), T(f, o, c1), T(f, o, m), T(f, o, P(m, c1)), T(f, o, p0), T(f, P(o, m), P(p0, p1)),
-        T(f, P(o, p0), P(p1, p2)), T(f, i, p0), P(f, i), P(h.follow2, 0), P(h.follow1, c1),
+        P(f, o), T(f, o, c1), c4 & 0xFFFF, c4 & 0xFFFFFF, c4, T(f, o, m), T(f, i, p0), c1,
+        T(f, o, P(m, c1)), T(f, o, p0), T(f, P(o, m), P(p0, p1)), P(f, i), P(c4, c8 & 0xFF), c4 & 0xFF00, c4 & 0xFFFF00,
+        P(h.follow2, 0),
+        P(c4, c8 & 0xFFFF), 0, c4 & 0xFF0000, c4 & 0xFFFF0000, P(c4, c8), f, T(f, P(o, p0), P(p1, p2)), P(h.follow1, c1),
     ]
 
 
@@ -204,10 +204,10 @@ def byte_samples(h, n, width):
     else:
         p, q = clip(W + c1 - h.back(width + 1)), clip(N + c1 - h.back(n + 1))
     pairs = [
-        (W, N), (g, 0), (g, W), (g, N), (p, 0), (q, 0), (p, q), (W, 0), (N, 0),
-        (W >> 2 | N >> 2 << 8, NW >> 2 | NE >> 2 << 8), ((W + N) // 2, 0), ((W + NE) // 2, c1),
-        (clip(W + NE - N), g), ((W + N + NW + NE) // 4, p), (W, c1), (N, c1), (h.c4 & 0xFFFFFF, 0), (WW, W), (NN, N),
-        (clip(2 * N - NN), clip(2 * W - WW)),
+        (g, 0), ((W + N) // 2, 0), (W, N), (g, W), (p, q), (h.c4 & 0xFFFFFF, 0), ((W + N + NW + NE) // 4, p), (g, N),
+        (W | N << 8, NW | NE << 8), (q, 0), ((W + NE) // 2, c1), (W >> 2 | N >> 2 << 8, NW >> 2 | NE >> 2 << 8), (WW, W),
+        (NN, N), (clip(W + NE - N), g), (W, c1),
+        (W, 0), (N, 0), (N, c1), (clip(2 * N - NN), clip(2 * W - WW)), (p, 0), (N, NE), (W, NW), (h.c4, 0),
     ]
     return [T(a, b, ch | k << 8) for k, (a, b) in enumerate(pairs, 1)]
 
@@ -228,11 +228,13 @@ def word_samples(h, n):
     t = (abs(W - NW) + abs(N - NW) + abs(N - NE)).bit_length()
     g = W + N - NW
     pairs = [
-        (W, 0), (N, 0), (g, 0), (g, t), (divide(W + N, 2), 0), (divide(W + N, 2), t),
-        (divide(W + N + NW + NE, 4), t), (divide(3 * W + 3 * N - 2 * NW, 4), t), (divide(W + NE, 2), t),
-        (W + NE - N, 0), (2 * W - WW, 0), (2 * N - NN, 0), (W, N), (W >> 2, N >> 2 | NE >> 2 << 16),
-        (W >> 1, WW >> 1), (W >> 3 | N >> 3 << 16, NW >> 3 | NE >> 3 << 16), (N, NE), (h.c4, 0), (h.c4 >> 8, h.c8),
-        (divide(W + divide(N + NE, 2), 2), (divide(W + N, 2) - NW) >> 2), (t, 0),
+        (g, 0), (N, 0), (W, 0), (divide(W + N, 2), t), (divide(W + N + NW + NE, 4), t), (W, N),
+        (divide(3 * W + 3 * N - 2 * NW, 4), t), (W >> 2, N >> 2 | NE >> 2 << 16),
+        (g, t), (divide(W + N, 2), 0), (divide(W + NE, 2), t), (W + NE - N, 0), (W >> 1, WW >> 1), (N, NE), (h.c4, 0),
+        (W >> 3 | N >> 3 << 16, NW >> 3 | NE >> 3 << 16),
+        (2 * W - WW, 0), (2 * N - NN, 0), (h.c4 >> 8, h.c8),
+        (divide(W + divide(N + NE, 2), 2), (divide(W + N, 2) - NW) >> 2), (t, 0), (g + ((NE - N) >> 1), t), (N, NN),
+        (W, NW),
     ]
     return [T(a, b, low | k << 10) for k, (a, b) in enumerate(pairs, 1)]
 

@@ -1,5 +1,6 @@
 //! Which codec a block gets. Integer comparisons of sizes only.
 
+use super::mix::Guide;
 use super::window::{WindowCoder, WindowLimits, assemble};
 use super::{Codec, EncodedBlock, mix, store, zstd};
 use crate::error::{ErrorKind, Result};
@@ -10,11 +11,13 @@ use std::sync::Arc;
 /// The zstd level for each of nzip's levels 1..=9.
 const ZSTD_LEVELS: [i32; 9] = [3, 9, 15, 19, 19, 19, 19, 19, 22];
 /// The `mix` level for each of nzip's levels 1..=9; 0 where `mix` is not tried.
-const MIX_LEVELS: [u32; 9] = [0, 0, 0, 0, 1, 2, 2, 2, 3];
+const MIX_LEVELS: [u32; 9] = [0, 0, 0, 0, 1, 2, 3, 4, 5];
 /// Blocks of `mix` for which the floor is always computed, in raw bytes.
 const SMALL: usize = 256 << 10;
 /// A quick zstd level, whose size says whether a slow one could win.
 const QUICK_LEVEL: i32 = 9;
+/// The first level that does not ask the quick one: there the floor costs little beside the rest.
+const THOROUGH: u8 = 7;
 
 /// The zstd level that goes with a level of 1..=9.
 pub fn zstd_level(level: u8) -> i32 {
@@ -40,7 +43,7 @@ impl EncodedBlock {
 }
 
 /// Codes a chunk with a codec that the caller asked for.
-pub fn forced(raw: &[u8], codec: Codec, level: u8, guide: Option<&Model>) -> Result<EncodedBlock> {
+fn forced(raw: &[u8], codec: Codec, level: u8, guide: Guide<'_>) -> Result<EncodedBlock> {
     match codec {
         Codec::Store => Ok(store::encode(raw)),
         Codec::Zstd => zstd::encode(raw, zstd_level(level)),
@@ -50,14 +53,16 @@ pub fn forced(raw: &[u8], codec: Codec, level: u8, guide: Option<&Model>) -> Res
 }
 
 /// Codes a chunk with whatever is smallest at this level.
-fn smallest(raw: &[u8], level: u8, guide: Option<&Model>) -> Result<EncodedBlock> {
+fn smallest(raw: &[u8], level: u8, guide: Guide<'_>) -> Result<EncodedBlock> {
     let mix_level = MIX_LEVELS[usize::from(level.clamp(1, 9)) - 1];
     if mix_level == 0 {
         return plain(raw, level);
     }
     let mixed = mix::encode(raw, mix_level, guide)?;
-    // No slow zstd level takes a third off what a quick one leaves, so the floor need not be computed then.
-    if raw.len() > SMALL && mixed.cost() * 3 < zstd::compress(raw, QUICK_LEVEL)?.len() * 2 {
+    // What `mix` takes off here, a slow zstd level does not: it parses better than the quick one, which sees the same
+    // matches. Where that is open, and at thorough levels always, the floor is computed.
+    let hopeless = level < THOROUGH && raw.len() > SMALL;
+    if hopeless && mixed.cost() * 3 < zstd::far_size(raw, QUICK_LEVEL)? * 2 {
         return Ok(mixed);
     }
     let floor = plain(raw, level)?;
@@ -97,14 +102,30 @@ pub struct Plan {
     pub only: Option<Codec>,
     /// The windowed codec to use or to try.
     pub windowed: Option<Windowed>,
-    /// The language model that guides `mix`.
+    /// The language model that may guide `mix`.
     pub guide: Option<Arc<Model>>,
+    /// Whether it guides all text, even where it does not pay.
+    pub insist: bool,
 }
 
 impl Plan {
     /// Bytes of a record of the windowed codec; 1 for any bytes.
     pub fn record(&self) -> usize {
         self.windowed.as_ref().map_or(1, |w| w.coder.record())
+    }
+
+    fn guide(&self) -> Guide<'_> {
+        match &self.guide {
+            Some(model) if self.insist => Guide::All(model),
+            Some(model) => Guide::WhereItPays(model),
+            None => Guide::None,
+        }
+    }
+
+    /// Whether `mix` may be used.
+    pub fn mixes(&self) -> bool {
+        let allowed = matches!(self.only, None | Some(Codec::Mix));
+        allowed && self.windowed.is_none() && MIX_LEVELS[usize::from(self.level.clamp(1, 9)) - 1] > 0
     }
 
     /// Codes chunks, in parallel; the blocks of a chunk depend on nothing but the chunk.
@@ -121,16 +142,15 @@ impl Plan {
                 })
                 .collect()
             }
-            (None, Some(codec)) => chunks
-                .par_iter()
-                .map(|c| Ok(vec![forced(c.raw, codec, self.level, self.guide.as_deref())?]))
-                .collect(),
+            (None, Some(codec)) => {
+                chunks.par_iter().map(|c| Ok(vec![forced(c.raw, codec, self.level, self.guide())?])).collect()
+            }
             (None, None) => chunks.par_iter().map(|c| Ok(vec![self.smallest(c.raw)?])).collect(),
         }
     }
 
     fn smallest(&self, raw: &[u8]) -> Result<EncodedBlock> {
-        smallest(raw, self.level, self.guide.as_deref())
+        smallest(raw, self.level, self.guide())
     }
 
     /// The windowed codec's blocks of each chunk; none where it cannot code a chunk and need not.

@@ -70,6 +70,14 @@ fn recurrence(raw: &[u8]) -> Option<usize> {
     (seen[best] as usize * 20 > raw.len()).then_some(best)
 }
 
+/// The kind of data whose records or rows repeat at a period that stands out.
+pub fn periodic(kind: Kind, raw: &[u8]) -> Option<Kind> {
+    match kind {
+        Kind::Records { .. } => recurrence(raw).map(|period| Kind::Records { period }),
+        _ => Some(kind),
+    }
+}
+
 /// The distance in `unit`-byte samples at which a signal resembles itself most: a row's length.
 fn row(raw: &[u8], unit: usize) -> Option<usize> {
     let value = |i: usize| i32::from(raw[i]) + if unit == 2 { i32::from(raw[i + 1]) << 8 } else { 0 };

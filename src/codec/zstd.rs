@@ -17,13 +17,27 @@ const MAX_UNITS: usize = 8;
 
 /// Compresses bytes into one frame without its magic.
 pub fn compress(raw: &[u8], level: i32) -> Result<Vec<u8>> {
-    let mut ctx = CCtx::try_create().ok_or_else(out_of_memory)?;
-    for parameter in [
+    compress_as(raw, &[CParameter::CompressionLevel(level)])
+}
+
+/// The size that a level gives which also looks for long matches as far back as any level does.
+pub fn far_size(raw: &[u8], level: i32) -> Result<usize> {
+    let far = [
         CParameter::CompressionLevel(level),
+        CParameter::WindowLog(MAX_WINDOW_LOG),
+        CParameter::EnableLongDistanceMatching(true),
+    ];
+    Ok(compress_as(raw, &far)?.len())
+}
+
+fn compress_as(raw: &[u8], parameters: &[CParameter]) -> Result<Vec<u8>> {
+    let mut ctx = CCtx::try_create().ok_or_else(out_of_memory)?;
+    let alike = [
         CParameter::ContentSizeFlag(false),
         CParameter::ChecksumFlag(false),
         CParameter::Format(FrameFormat::Magicless),
-    ] {
+    ];
+    for &parameter in parameters.iter().chain(&alike) {
         ctx.set_parameter(parameter).map_err(failed)?;
     }
     let mut frame = Vec::new();

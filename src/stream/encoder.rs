@@ -1,6 +1,6 @@
 //! Writing a stream.
 
-use super::options::{CHUNK, CodecChoice, Options, Pool, WINDOW_RAW, WINDOWED_BLOCK};
+use super::options::{BEST_CHUNK, CHUNK, CodecChoice, Options, Pool, WINDOW_RAW, WINDOWED_BLOCK};
 use crate::codec::choose::{Chunk, Plan, Windowed};
 use crate::codec::layout;
 use crate::codec::window::WindowLimits;
@@ -311,7 +311,7 @@ fn plan(options: &Options) -> Result<Plan> {
     let guides = matches!(only, None | Some(Codec::Mix)) && windowed.is_none();
     let by_level = GUIDES[usize::from(options.level) - 1].filter(|_| guides);
     let guide = asked.or(by_level).map(|hash| options.models.network(&hash)).transpose()?;
-    Ok(Plan { level: options.level, only, windowed, guide })
+    Ok(Plan { level: options.level, only, windowed, guide, insist: asked.is_some() })
 }
 
 /// The language model that guides `mix` at each level of 1..=9.
@@ -322,6 +322,6 @@ const GUIDES: [Option<Hash>; 9] =
 fn chunk_len(options: &Options, plan: &Plan) -> usize {
     match &plan.windowed {
         Some(w) => (CHUNK / w.block * w.block).max(w.block),
-        None => options.block.unwrap_or(CHUNK),
+        None => options.block.unwrap_or(if options.level == 9 && plan.mixes() { BEST_CHUNK } else { CHUNK }),
     }
 }

@@ -7,6 +7,8 @@ use crate::model::registry::Hash;
 
 /// Raw bytes of a block of the codecs without windows, and of the chunks that `auto` looks at.
 pub(super) const CHUNK: usize = 16 << 20;
+/// The same at the last level, where `mix` may be used.
+pub(super) const BEST_CHUNK: usize = 64 << 20;
 /// Default raw bytes of a block of windows.
 pub(super) const WINDOWED_BLOCK: usize = 256 << 10;
 /// Default R: most raw bytes of a window.
@@ -122,7 +124,8 @@ impl Options {
         self
     }
 
-    /// Raw bytes of a block, 4 KiB to 1 GiB. By default 16 MiB, or 256 KiB for windowed codecs.
+    /// Raw bytes of a block, 4 KiB to 1 GiB. By default 16 MiB (64 MiB at level 9), or 256 KiB for windowed
+    /// codecs.
     pub fn block_size(mut self, bytes: usize) -> Self {
         self.block = Some(bytes);
         self

@@ -1,6 +1,8 @@
 //! Adaptive probability maps: direct ones (`Counter` maps) and interpolated final stages.
 
 use super::logistic::Tables;
+use super::pages::Pages;
+use crate::Result;
 
 /// Reciprocals that set how fast a counter moves: entry n is 4096 / (n + 1.5), rounded down.
 pub struct Rates([u32; 1024]);
@@ -56,15 +58,17 @@ const KNOTS: usize = 33;
 
 /// A final stage: refines a probability in a small context by interpolating between learned knots.
 pub struct Apm {
-    knots: Vec<u16>,
+    knots: Pages<u16>,
     at: usize,
     rate: u32,
 }
 
 impl Apm {
-    pub fn new(contexts: usize, tables: &Tables, rate: u32) -> Self {
+    pub fn new(contexts: usize, tables: &Tables, rate: u32) -> Result<Self> {
         let row: Vec<u16> = (0..KNOTS as i32).map(|k| tables.squash((k - 16) * 256) as u16).collect();
-        Self { knots: row.repeat(contexts), at: 0, rate }
+        let mut knots = Pages::new(KNOTS * contexts)?;
+        knots.as_chunks_mut::<KNOTS>().0.iter_mut().for_each(|to| to.copy_from_slice(&row));
+        Ok(Self { knots, at: 0, rate })
     }
 
     /// Hints which context comes next.

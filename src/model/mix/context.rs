@@ -32,171 +32,155 @@ fn triple(a: u32, b: u32, c: u32) -> u32 {
     mix_hash(pair(a, b), c)
 }
 
-/// Fills the context hashes before the next byte and returns how many there are.
+/// The contexts of text that are primed.
+pub const PRIMED: [usize; 10] = [0, 1, 2, 3, 4, 5, 8, 9, 10, 16];
+
+/// Fills the context hashes before the next byte. The first two also have direct counters.
 #[inline(always)]
-pub fn fill(kind: Kind, h: &History, out: &mut [u32; MAX_CONTEXTS]) -> usize {
-    let n = match kind {
-        Kind::Text => text(h, out),
-        Kind::Binary => binary(h, out),
-        Kind::Records { period } => records(h, period.max(1), out),
-        Kind::Code => code(h, out),
-        Kind::Bytes { width, stride } => bytes(h, width, stride, out),
-        Kind::Words { stride } => words(h, stride, out),
+pub fn fill(kind: Kind, h: &History, out: &mut [u32; MAX_CONTEXTS]) {
+    *out = match kind {
+        Kind::Text => text(h),
+        Kind::Binary => binary(h),
+        Kind::Records { period } => records(h, period.max(1)),
+        Kind::Code => code(h),
+        Kind::Bytes { width, stride } => bytes(h, width, stride),
+        Kind::Words { stride } => words(h, stride),
     };
-    for (i, hash) in out[..n].iter_mut().enumerate() {
+    for (i, hash) in out.iter_mut().enumerate() {
         *hash = mix_hash(*hash, i as u32 + 1).wrapping_mul(0x9E37_79B1);
     }
-    n
 }
 
-#[inline(always)]
-fn list<const N: usize>(out: &mut [u32; MAX_CONTEXTS], hashes: [u32; N]) -> usize {
-    out[..N].copy_from_slice(&hashes);
-    N
-}
-
-fn text(h: &History, out: &mut [u32; MAX_CONTEXTS]) -> usize {
+fn text(h: &History) -> [u32; MAX_CONTEXTS] {
     let (c4, c8) = (h.c4, h.c8);
     let c1 = c4 & 0xff;
     let w = if h.word != 0 { h.word } else { h.gap };
-    list(
-        out,
-        [
-            c1,
-            c4 & 0xffff,
-            c4 & 0xff_ffff,
-            c4,
-            pair(c4, c8 & 0xff),
-            pair(c4, c8 & 0xffff),
-            w,
-            pair(w, h.words[0]),
-            pair(h.shape, c1),
-            0,
-            pair(h.above(), c1),
-            pair(h.tag, w),
-            pair(w, c4 & 0xffff),
-            pair(w, h.words[1]),
-            c4 & 0xff_ff00,
-            pair(h.follow2(), c1),
-            pair(h.tag, c4 & 0xffff),
-            pair(w, h.words[2]),
-            triple(h.above(), h.field, w),
-            pair(c4, c8),
-            triple(w, h.words[0], h.words[1]),
-            pair(h.field, pair(h.first.into(), h.prefix)),
-            h.follow1(),
-            pair(c4, h.words[0]),
-        ],
-    )
+    [
+        c4 & 0xffff,
+        c4 & 0xff_ffff,
+        c4,
+        pair(c4, c8 & 0xffff),
+        w,
+        pair(w, h.words[0]),
+        pair(h.shape, c1),
+        pair(h.above(), c1),
+        pair(c4, c8 & 0xff),
+        pair(w, c4 & 0xffff),
+        pair(w, h.words[1]),
+        pair(h.tag, w),
+        c4 & 0xff_ff00,
+        pair(h.follow2(), c1),
+        triple(h.above(), h.field, w),
+        pair(h.tag, c4 & 0xffff),
+        c1,
+        pair(w, h.words[2]),
+        pair(c4, c8),
+        triple(w, h.words[0], h.words[1]),
+        pair(h.field, pair(h.first.into(), h.prefix)),
+        h.follow1(),
+        pair(c4, h.words[0]),
+        0,
+    ]
 }
 
-fn binary(h: &History, out: &mut [u32; MAX_CONTEXTS]) -> usize {
+fn binary(h: &History) -> [u32; MAX_CONTEXTS] {
     let (c4, c8) = (h.c4, h.c8);
     let c1 = c4 & 0xff;
     let w = if h.word != 0 { h.word } else { h.gap };
-    list(
-        out,
-        [
-            c1,
-            c4 & 0xffff,
-            c4 & 0xff_ffff,
-            c4,
-            pair(c4, c8 & 0xff),
-            pair(c4, c8 & 0xffff),
-            0,
-            c4 & 0xff00,
-            c4 & 0xff_0000,
-            c4 & 0xff00_0000,
-            c4 & 0xffff_0000,
-            c4 & 0xff_ff00,
-            c4 & 0xff_00ff,
-            c8 & 0xff,
-            pair(c4 & 0xff00_00ff, 0),
-            pair(c4 & 0xf0f0_f0f0, c8 & 0xf0f0),
-            c4 & 0xf8_f8f8,
-            w,
-            pair(w, h.words[0]),
-            pair(h.follow1(), 0),
-            pair(h.follow1(), c1),
-            pair(h.follow2(), 0),
-            pair(h.follow2() & 0xff, c4 & 0xffff),
-            pair(c4 & 0xffff, (h.len() & 3) as u32),
-        ],
-    )
+    [
+        c4 & 0xffff,
+        c4 & 0xff_ffff,
+        c1,
+        c4,
+        pair(c4, c8 & 0xffff),
+        c4 & 0xff00,
+        c4 & 0xff_ff00,
+        c4 & 0xff_0000,
+        pair(c4, c8 & 0xff),
+        c4 & 0xff00_0000,
+        c4 & 0xffff_0000,
+        c4 & 0xff_00ff,
+        pair(h.follow1(), c1),
+        pair(h.follow2(), 0),
+        pair(c4 & 0xffff, (h.len() & 3) as u32),
+        w,
+        c8 & 0xff,
+        pair(c4 & 0xff00_00ff, 0),
+        pair(c4 & 0xf0f0_f0f0, c8 & 0xf0f0),
+        c4 & 0xf8_f8f8,
+        pair(w, h.words[0]),
+        pair(h.follow1(), 0),
+        pair(h.follow2() & 0xff, c4 & 0xffff),
+        0,
+    ]
 }
 
-fn code(h: &History, out: &mut [u32; MAX_CONTEXTS]) -> usize {
+fn code(h: &History) -> [u32; MAX_CONTEXTS] {
     let (c4, c8) = (h.c4, h.c8);
     let c1 = c4 & 0xff;
     let x = &h.x86;
-    list(
-        out,
-        [
-            c1,
-            c4 & 0xffff,
-            c4 & 0xff_ffff,
-            c4,
-            pair(c4, c8 & 0xff),
-            pair(c4, c8 & 0xffff),
-            0,
-            c4 & 0xff00,
-            c4 & 0xff_0000,
-            c4 & 0xffff_0000,
-            c4 & 0xff_ff00,
-            pair(c4, c8),
-            x.phase(),
-            pair(x.phase(), x.opcode),
-            triple(x.phase(), x.opcode, c1),
-            triple(x.phase(), x.opcode, x.modrm),
-            triple(x.phase(), x.opcode, pair(x.modrm, c1)),
-            triple(x.phase(), x.opcode, x.previous[0]),
-            triple(x.phase(), pair(x.opcode, x.modrm), pair(x.previous[0], x.previous[1])),
-            triple(x.phase(), pair(x.opcode, x.previous[0]), pair(x.previous[1], x.previous[2])),
-            triple(x.phase(), x.start, x.previous[0]),
-            pair(x.phase(), x.start),
-            pair(h.follow2(), 0),
-            pair(h.follow1(), c1),
-        ],
-    )
+    [
+        pair(x.phase(), x.opcode),
+        triple(x.phase(), x.opcode, c1),
+        c4 & 0xffff,
+        c4 & 0xff_ffff,
+        c4,
+        triple(x.phase(), x.opcode, x.modrm),
+        triple(x.phase(), x.start, x.previous[0]),
+        c1,
+        triple(x.phase(), x.opcode, pair(x.modrm, c1)),
+        triple(x.phase(), x.opcode, x.previous[0]),
+        triple(x.phase(), pair(x.opcode, x.modrm), pair(x.previous[0], x.previous[1])),
+        pair(x.phase(), x.start),
+        pair(c4, c8 & 0xff),
+        c4 & 0xff00,
+        c4 & 0xff_ff00,
+        pair(h.follow2(), 0),
+        pair(c4, c8 & 0xffff),
+        0,
+        c4 & 0xff_0000,
+        c4 & 0xffff_0000,
+        pair(c4, c8),
+        x.phase(),
+        triple(x.phase(), pair(x.opcode, x.previous[0]), pair(x.previous[1], x.previous[2])),
+        pair(h.follow1(), c1),
+    ]
 }
 
-fn records(h: &History, period: usize, out: &mut [u32; MAX_CONTEXTS]) -> usize {
+fn records(h: &History, period: usize) -> [u32; MAX_CONTEXTS] {
     let (c4, c8) = (h.c4, h.c8);
     let c1 = c4 & 0xff;
     let column = (h.len() % period) as u32;
     let (up, up2, left) = (h.back(period), h.back(2 * period), h.back(period + 1));
-    list(
-        out,
-        [
-            c1,
-            c4 & 0xffff,
-            c4 & 0xff_ffff,
-            c4,
-            pair(c4, c8 & 0xffff),
-            0,
-            c4 & 0xff00,
-            c4 & 0xff_ff00,
-            c4 & 0xffff_0000,
-            pair(up, column),
-            pair(up, c1),
-            triple(up, up2, column),
-            pair(up, left),
-            triple(up, c1, left),
-            pair(column, c1),
-            pair(column, c4 & 0xffff),
-            column,
-            triple(column, (2 * up).wrapping_sub(up2), 0),
-            triple(column, c1.wrapping_sub(left).wrapping_add(up), 1),
-            triple(up | h.back(period - 1) << 8, c1, 3),
-            triple(up, up2, c4 & 0xffff),
-            pair(h.follow2(), 0),
-            triple(column, h.back(period - 1), up),
-            triple(column, up, c1),
-        ],
-    )
+    [
+        pair(up, column),
+        column,
+        c4 & 0xffff,
+        c4 & 0xff_ffff,
+        c4,
+        pair(up, c1),
+        triple(up, up2, column),
+        pair(c4, c8 & 0xffff),
+        c1,
+        pair(column, c1),
+        triple(up, c1, left),
+        pair(column, c4 & 0xffff),
+        c4 & 0xff_ff00,
+        triple(column, c1.wrapping_sub(left).wrapping_add(up), 1),
+        triple(up | h.back(period - 1) << 8, c1, 3),
+        pair(h.follow2(), 0),
+        0,
+        c4 & 0xff00,
+        c4 & 0xffff_0000,
+        pair(up, left),
+        triple(column, (2 * up).wrapping_sub(up2), 0),
+        triple(up, up2, c4 & 0xffff),
+        triple(column, h.back(period - 1), up),
+        triple(column, up, c1),
+    ]
 }
 
-fn bytes(h: &History, width: usize, stride: usize, out: &mut [u32; MAX_CONTEXTS]) -> usize {
+fn bytes(h: &History, width: usize, stride: usize) -> [u32; MAX_CONTEXTS] {
     let c1 = h.c4 & 0xff;
     let (w, ww) = (h.back(width), h.back(2 * width));
     let (n, nn) = (h.back(stride), h.back(2 * stride));
@@ -215,34 +199,35 @@ fn bytes(h: &History, width: usize, stride: usize, out: &mut [u32; MAX_CONTEXTS]
         k += 1;
         triple(a, b, channel | k << 8)
     };
-    list(
-        out,
-        [
-            c(w, n),
-            c(grad, 0),
-            c(grad, w),
-            c(grad, n),
-            c(p1, 0),
-            c(p2, 0),
-            c(p1, p2),
-            c(w, 0),
-            c(n, 0),
-            c(w >> 2 | n >> 2 << 8, nw >> 2 | ne >> 2 << 8),
-            c((w + n) / 2, 0),
-            c((w + ne) / 2, c1),
-            c(clip(i(w) + i(ne) - i(n)), grad),
-            c((w + n + nw + ne) / 4, p1),
-            c(w, c1),
-            c(n, c1),
-            c(h.c4 & 0xff_ffff, 0),
-            c(ww, w),
-            c(nn, n),
-            c(clip(i(n) * 2 - i(nn)), clip(i(w) * 2 - i(ww))),
-        ],
-    )
+    [
+        c(grad, 0),
+        c((w + n) / 2, 0),
+        c(w, n),
+        c(grad, w),
+        c(p1, p2),
+        c(h.c4 & 0xff_ffff, 0),
+        c((w + n + nw + ne) / 4, p1),
+        c(grad, n),
+        c(w | n << 8, nw | ne << 8),
+        c(p2, 0),
+        c((w + ne) / 2, c1),
+        c(w >> 2 | n >> 2 << 8, nw >> 2 | ne >> 2 << 8),
+        c(ww, w),
+        c(nn, n),
+        c(clip(i(w) + i(ne) - i(n)), grad),
+        c(w, c1),
+        c(w, 0),
+        c(n, 0),
+        c(n, c1),
+        c(clip(i(n) * 2 - i(nn)), clip(i(w) * 2 - i(ww))),
+        c(p1, 0),
+        c(n, ne),
+        c(w, nw),
+        c(h.c4, 0),
+    ]
 }
 
-fn words(h: &History, stride: usize, out: &mut [u32; MAX_CONTEXTS]) -> usize {
+fn words(h: &History, stride: usize) -> [u32; MAX_CONTEXTS] {
     let phase = h.len() & 1;
     let low = if phase == 1 { h.c4 & 0xff | 0x100 } else { 0 };
     let at = |back: usize| h.back(back + phase) | h.back(back + phase - 1) << 8;
@@ -257,32 +242,32 @@ fn words(h: &History, stride: usize, out: &mut [u32; MAX_CONTEXTS]) -> usize {
     };
     let spread = ((w - nw).abs() + (n - nw).abs() + (n - ne).abs()) as u32;
     let activity = (32 - spread.leading_zeros()) as i32;
-    list(
-        out,
-        [
-            c(w, 0),
-            c(n, 0),
-            c(grad, 0),
-            c(grad, activity),
-            c((w + n) / 2, 0),
-            c((w + n) / 2, activity),
-            c((w + n + nw + ne) / 4, activity),
-            c((3 * w + 3 * n - 2 * nw) / 4, activity),
-            c((w + ne) / 2, activity),
-            c(w + ne - n, 0),
-            c(2 * w - ww, 0),
-            c(2 * n - nn, 0),
-            c(w, n),
-            c(w >> 2, n >> 2 | ne >> 2 << 16),
-            c(w >> 1, ww >> 1),
-            c(w >> 3 | n >> 3 << 16, nw >> 3 | ne >> 3 << 16),
-            c(n, ne),
-            c(h.c4 as i32, 0),
-            c((h.c4 >> 8) as i32, h.c8 as i32),
-            c((w + (n + ne) / 2) / 2, ((w + n) / 2 - nw) >> 2),
-            c(activity, 0),
-        ],
-    )
+    [
+        c(grad, 0),
+        c(n, 0),
+        c(w, 0),
+        c((w + n) / 2, activity),
+        c((w + n + nw + ne) / 4, activity),
+        c(w, n),
+        c((3 * w + 3 * n - 2 * nw) / 4, activity),
+        c(w >> 2, n >> 2 | ne >> 2 << 16),
+        c(grad, activity),
+        c((w + n) / 2, 0),
+        c((w + ne) / 2, activity),
+        c(w + ne - n, 0),
+        c(w >> 1, ww >> 1),
+        c(n, ne),
+        c(h.c4 as i32, 0),
+        c(w >> 3 | n >> 3 << 16, nw >> 3 | ne >> 3 << 16),
+        c(2 * w - ww, 0),
+        c(2 * n - nn, 0),
+        c((h.c4 >> 8) as i32, h.c8 as i32),
+        c((w + (n + ne) / 2) / 2, ((w + n) / 2 - nw) >> 2),
+        c(activity, 0),
+        c(grad + ((ne - n) >> 1), activity),
+        c(n, nn),
+        c(w, nw),
+    ]
 }
 
 /// A class of the newest byte in text.

@@ -1,21 +1,72 @@
-//! The mixer's inner loops, in AVX2 and in plain Rust with the same integers.
+//! The mixer's inner loops and the search in a bucket, in AVX2 or SSE2 and in plain Rust with the same integers.
 #![allow(unsafe_code)] // kernels
 
-/// Products of adjacent inputs and weights are added in pairs and shifted right by this.
+/// Values of a vector.
+pub const LANES: usize = 16;
+/// Vectors of a row, at most.
+pub const VECTORS: usize = 4;
+/// Set families of the first layer.
+pub const FAMILIES: usize = 5;
+/// Width of the second layer's rows; the first [`FAMILIES`] values count.
+pub const WIDTH: usize = 8;
+/// Sums of products are shifted right by this in each pair of lanes before the pairs are added up.
 const PAIR_SHIFT: u32 = 5;
+/// Further shift from a sum to a logit: weights are Q14.
+const SUM_SHIFT: u32 = 14 - PAIR_SHIFT;
+/// Largest magnitude of an output.
+const LIMIT: i32 = 4095;
 
-/// Sum over adjacent pairs of `(w0 * x0 + w1 * x1) >> 5`. `|x| <= 4095` and at most 1024 terms keep
-/// it below 2^31. Both lengths are equal and even.
-pub fn dot_scalar(weights: &[i16], inputs: &[i16]) -> i32 {
-    let (w, _) = weights.as_chunks::<2>();
-    let (x, _) = inputs.as_chunks::<2>();
-    w.iter()
-        .zip(x)
-        .map(|(w, x)| (i32::from(w[0]) * i32::from(x[0]) + i32::from(w[1]) * i32::from(x[1])) >> PAIR_SHIFT)
-        .sum()
+/// Inputs of the first layer, or the weights that belong to them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(C, align(64))]
+pub struct Row(pub [[i16; LANES]; VECTORS]);
+
+/// A second layer's weights, or its inputs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(C, align(16))]
+pub struct Short(pub [i16; WIDTH]);
+
+impl Row {
+    /// All values equal.
+    pub const fn splat(value: i16) -> Self {
+        Self([[value; LANES]; VECTORS])
+    }
 }
 
-/// Moves each weight by `(x * error + 2^14) >> 15`, saturating at 16 bits.
+fn output(sum: i32) -> i16 {
+    (sum >> SUM_SHIFT).clamp(-LIMIT, LIMIT) as i16
+}
+
+/// The logits that rows give for the first `V` vectors of inputs; the rest is 0. Inputs are at most 4095 in
+/// magnitude, so that a lane's sum stays below 2^31 and what is added up after the shift does too.
+#[inline(always)]
+pub fn mix_scalar<const V: usize>(rows: [&Row; FAMILIES], x: &Row) -> Short {
+    let mut out = Short([0; WIDTH]);
+    for (row, out) in rows.iter().zip(&mut out.0) {
+        let mut pairs = [0i32; LANES / 2];
+        for (w, x) in row.0[..V].iter().zip(&x.0) {
+            for (pair, (w, x)) in pairs.iter_mut().zip(w.as_chunks::<2>().0.iter().zip(x.as_chunks::<2>().0))
+            {
+                *pair += i32::from(w[0]) * i32::from(x[0]) + i32::from(w[1]) * i32::from(x[1]);
+            }
+        }
+        *out = output(pairs.iter().map(|pair| pair >> PAIR_SHIFT).sum());
+    }
+    out
+}
+
+/// The logit that a row of the second layer gives.
+#[inline(always)]
+pub fn mix_short_scalar(row: &Short, x: &Short) -> i16 {
+    let (w, x) = (row.0.as_chunks::<2>().0, x.0.as_chunks::<2>().0);
+    let pair = |(w, x): (&[i16; 2], &[i16; 2])| {
+        (i32::from(w[0]) * i32::from(x[0]) + i32::from(w[1]) * i32::from(x[1])) >> PAIR_SHIFT
+    };
+    output(w.iter().zip(x).map(pair).sum())
+}
+
+/// Moves weights by `(x * error + 2^14) >> 15`, saturating at 16 bits.
+#[inline(always)]
 pub fn train_scalar(weights: &mut [i16], inputs: &[i16], error: i16) {
     for (w, &x) in weights.iter_mut().zip(inputs) {
         let step = (i32::from(x) * i32::from(error) + (1 << 14)) >> 15;
@@ -37,49 +88,133 @@ pub fn has_avx2() -> bool {
 
 #[cfg(target_arch = "x86_64")]
 pub mod avx2 {
-    //! AVX2 forms; a rest of fewer than 16 terms is left to the scalar form.
+    //! AVX2 forms.
 
     use std::arch::x86_64::*;
 
-    use super::{PAIR_SHIFT, dot_scalar, train_scalar};
+    use super::{FAMILIES, LANES, LIMIT, PAIR_SHIFT, Row, SUM_SHIFT, Short, WIDTH};
 
-    /// See [`dot_scalar`].
     #[inline]
     #[target_feature(enable = "avx2")]
-    pub fn dot<const N: usize>(weights: &[i16; N], inputs: &[i16; N]) -> i32 {
-        let (w16, w_rest) = weights.as_chunks::<16>();
-        let (x16, x_rest) = inputs.as_chunks::<16>();
-        let mut sum = _mm256_setzero_si256();
-        for (w, x) in w16.iter().zip(x16) {
-            // SAFETY: both arrays hold 16 × 16 bits; unaligned loads are used.
-            let (w, x) =
-                unsafe { (_mm256_loadu_si256(w.as_ptr().cast()), _mm256_loadu_si256(x.as_ptr().cast())) };
-            let pairs = _mm256_srai_epi32::<{ PAIR_SHIFT as i32 }>(_mm256_madd_epi16(w, x));
-            sum = _mm256_add_epi32(sum, pairs);
+    fn load(values: &[i16; LANES]) -> __m256i {
+        // SAFETY: the array holds 16 × 16 bits; an unaligned load is used.
+        unsafe { _mm256_loadu_si256(values.as_ptr().cast()) }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn pairs<const V: usize>(row: &Row, x: &[__m256i; V]) -> __m256i {
+        let mut sum = _mm256_madd_epi16(load(&row.0[0]), x[0]);
+        for (w, x) in row.0.iter().zip(x).skip(1) {
+            sum = _mm256_add_epi32(sum, _mm256_madd_epi16(load(w), *x));
         }
-        let half = _mm_add_epi32(_mm256_castsi256_si128(sum), _mm256_extracti128_si256::<1>(sum));
+        _mm256_srai_epi32::<{ PAIR_SHIFT as i32 }>(sum)
+    }
+
+    /// See [`super::mix_scalar`].
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    pub fn mix<const V: usize>(rows: [&Row; FAMILIES], x: &Row) -> Short {
+        let mut inputs = [_mm256_setzero_si256(); V];
+        for (input, values) in inputs.iter_mut().zip(&x.0) {
+            *input = load(values);
+        }
+        let [a, b, c, d, e] = rows;
+        let ab = _mm256_hadd_epi32(pairs(a, &inputs), pairs(b, &inputs));
+        let cd = _mm256_hadd_epi32(pairs(c, &inputs), pairs(d, &inputs));
+        let abcd = _mm256_hadd_epi32(ab, cd);
+        let e = pairs(e, &inputs);
+        let four = _mm_add_epi32(_mm256_castsi256_si128(abcd), _mm256_extracti128_si256::<1>(abcd));
+        let half = _mm_add_epi32(_mm256_castsi256_si128(e), _mm256_extracti128_si256::<1>(e));
         let pair = _mm_add_epi32(half, _mm_shuffle_epi32::<0b01_00_11_10>(half));
         let one = _mm_add_epi32(pair, _mm_shuffle_epi32::<0b10_11_00_01>(pair));
-        _mm_cvtsi128_si32(one) + dot_scalar(w_rest, x_rest)
+        let one = _mm_and_si128(one, _mm_set_epi32(0, 0, 0, -1));
+        // Packing saturates to 16 bits, which is outside the limit.
+        let packed = _mm_packs_epi32(
+            _mm_srai_epi32::<{ SUM_SHIFT as i32 }>(four),
+            _mm_srai_epi32::<{ SUM_SHIFT as i32 }>(one),
+        );
+        let limit = _mm_set1_epi16(LIMIT as i16);
+        let logits = _mm_max_epi16(_mm_min_epi16(packed, limit), _mm_sub_epi16(_mm_setzero_si128(), limit));
+        let mut out = Short([0; WIDTH]);
+        // SAFETY: the array holds 8 × 16 bits; an unaligned store is used.
+        unsafe { _mm_storeu_si128(out.0.as_mut_ptr().cast(), logits) };
+        out
     }
 
-    /// See [`train_scalar`].
+    /// See [`super::mix_short_scalar`].
     #[inline]
     #[target_feature(enable = "avx2")]
-    pub fn train<const N: usize>(weights: &mut [i16; N], inputs: &[i16; N], error: i16) {
-        let (w16, w_rest) = weights.as_chunks_mut::<16>();
-        let (x16, x_rest) = inputs.as_chunks::<16>();
-        let e = _mm256_set1_epi16(error);
-        for (w, x) in w16.iter_mut().zip(x16) {
-            // SAFETY: both arrays hold 16 × 16 bits; unaligned accesses are used.
-            unsafe {
-                let step = _mm256_mulhrs_epi16(_mm256_loadu_si256(x.as_ptr().cast()), e);
-                let moved = _mm256_adds_epi16(_mm256_loadu_si256(w.as_ptr().cast()), step);
-                _mm256_storeu_si256(w.as_mut_ptr().cast(), moved);
-            }
-        }
-        train_scalar(w_rest, x_rest, error);
+    pub fn mix_short(row: &Short, x: &Short) -> i16 {
+        // SAFETY: both arrays hold 8 × 16 bits; unaligned loads are used.
+        let (w, x) =
+            unsafe { (_mm_loadu_si128(row.0.as_ptr().cast()), _mm_loadu_si128(x.0.as_ptr().cast())) };
+        let sums = _mm_srai_epi32::<{ PAIR_SHIFT as i32 }>(_mm_madd_epi16(w, x));
+        let pair = _mm_add_epi32(sums, _mm_shuffle_epi32::<0b01_00_11_10>(sums));
+        let one = _mm_add_epi32(pair, _mm_shuffle_epi32::<0b10_11_00_01>(pair));
+        (_mm_cvtsi128_si32(one) >> SUM_SHIFT).clamp(-LIMIT, LIMIT) as i16
     }
+
+    /// See [`super::train_scalar`]; the first `V` vectors.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    pub fn train<const V: usize>(row: &mut Row, x: &Row, error: i16) {
+        let e = _mm256_set1_epi16(error);
+        for v in 0..V {
+            let step = _mm256_mulhrs_epi16(load(&x.0[v]), e);
+            let moved = _mm256_adds_epi16(load(&row.0[v]), step);
+            // SAFETY: the array holds 16 × 16 bits; an unaligned store is used.
+            unsafe { _mm256_storeu_si256(row.0[v].as_mut_ptr().cast(), moved) };
+        }
+    }
+
+    /// See [`super::train_scalar`].
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    pub fn train_short(row: &mut Short, x: &Short, error: i16) {
+        // SAFETY: all arrays hold 8 × 16 bits; unaligned accesses are used.
+        unsafe {
+            let step = _mm_mulhrs_epi16(_mm_loadu_si128(x.0.as_ptr().cast()), _mm_set1_epi16(error));
+            let moved = _mm_adds_epi16(_mm_loadu_si128(row.0.as_ptr().cast()), step);
+            _mm_storeu_si128(row.0.as_mut_ptr().cast(), moved);
+        }
+    }
+
+    /// Sixteen values from eight pairs, the first value of each pair in its low half.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    pub fn spread(pairs: [u32; 8], to: &mut [i16; LANES]) {
+        let [a, b, c, d, e, f, g, h] = pairs.map(|p| p as i32);
+        // Gathered in registers: a wide load of eight narrow stores would have to wait for them.
+        let all = _mm256_setr_epi32(a, b, c, d, e, f, g, h);
+        // SAFETY: the array holds 16 × 16 bits; an unaligned store is used.
+        unsafe { _mm256_storeu_si256(to.as_mut_ptr().cast(), all) };
+    }
+}
+
+/// Which of four 16-byte slots starts with `check`, as a bit mask, and the slots' second bytes.
+#[inline(always)]
+pub fn probe(bucket: &[u8; 64], check: u8) -> (u32, [u8; 4]) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: SSE2 belongs to every x86-64 processor; the loads read the bucket's 64 bytes.
+    unsafe {
+        use std::arch::x86_64::*;
+        let at = |i: usize| _mm_loadl_epi64(bucket.as_ptr().add(16 * i).cast());
+        let (low, high) = (_mm_unpacklo_epi8(at(0), at(1)), _mm_unpacklo_epi8(at(2), at(3)));
+        let both = _mm_unpacklo_epi16(low, high);
+        let equal = _mm_cmpeq_epi8(both, _mm_set1_epi8(check as i8));
+        let seconds = _mm_cvtsi128_si32(_mm_srli_epi64::<32>(both)) as u32;
+        (_mm_movemask_epi8(equal) as u32 & 15, seconds.to_le_bytes())
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    probe_scalar(bucket, check)
+}
+
+/// See [`probe`].
+#[cfg(any(test, not(target_arch = "x86_64")))]
+pub fn probe_scalar(bucket: &[u8; 64], check: u8) -> (u32, [u8; 4]) {
+    let mask = (0..4).map(|i| u32::from(bucket[16 * i] == check) << i).sum();
+    (mask, std::array::from_fn(|i| bucket[16 * i + 1]))
 }
 
 /// Hints that the item at `offset` will be read soon; out of range it does nothing.
@@ -103,20 +238,62 @@ mod tests {
 
     use super::*;
 
+    fn row(low: i16, high: i16) -> impl Strategy<Value = Row> {
+        let vector = || prop::array::uniform16(low..=high);
+        (vector(), vector(), vector(), vector()).prop_map(|(a, b, c, d)| Row([a, b, c, d]))
+    }
+
+    fn agree<const V: usize>(rows: &[Row; 5], x: &Row, short: Short, error: i16) {
+        let [a, b, c, d, e] = rows;
+        let refs = [a, b, c, d, e];
+        let expected = mix_scalar::<V>(refs, x);
+        // SAFETY: the caller has detected AVX2.
+        assert_eq!(unsafe { avx2::mix::<V>(refs, x) }, expected);
+        // SAFETY: as above.
+        assert_eq!(unsafe { avx2::mix_short(&short, &expected) }, mix_short_scalar(&short, &expected));
+        let (mut left, mut right) = (rows[0], rows[0]);
+        for v in 0..V {
+            train_scalar(&mut left.0[v], &x.0[v], error);
+        }
+        // SAFETY: as above.
+        unsafe { avx2::train::<V>(&mut right, x, error) };
+        assert_eq!(left, right);
+        let (mut left, mut right) = (short, short);
+        train_scalar(&mut left.0, &expected.0, error);
+        // SAFETY: as above.
+        unsafe { avx2::train_short(&mut right, &expected, error) };
+        assert_eq!(left, right);
+    }
+
     proptest! {
         #[test]
         fn avx2_equals_scalar(
-            (mut w, x) in (any::<[i16; 32]>(), prop::array::uniform32(-4095i16..=4095)),
+            rows in prop::array::uniform5(row(i16::MIN, i16::MAX)),
+            x in row(-4095, 4095),
+            short in prop::array::uniform8(any::<i16>()),
             error in -32767i16..=32767,
         ) {
             if has_avx2() {
+                agree::<2>(&rows, &x, Short(short), error);
+                agree::<3>(&rows, &x, Short(short), error);
+                agree::<4>(&rows, &x, Short(short), error);
+            }
+        }
+
+        #[test]
+        fn probes_agree(bytes in prop::collection::vec(0u8..4, 64), check in 0u8..4) {
+            let bucket = bytes.try_into().unwrap();
+            prop_assert_eq!(probe(&bucket, check), probe_scalar(&bucket, check));
+        }
+
+        #[test]
+        fn pairs_spread(pairs: [u32; 8]) {
+            if has_avx2() {
+                let mut to = [0; LANES];
                 // SAFETY: AVX2 was detected.
-                prop_assert_eq!(unsafe { avx2::dot(&w, &x) }, dot_scalar(&w, &x));
-                let mut expected = w;
-                train_scalar(&mut expected, &x, error);
-                // SAFETY: AVX2 was detected.
-                unsafe { avx2::train(&mut w, &x, error) };
-                prop_assert_eq!(w, expected);
+                unsafe { avx2::spread(pairs, &mut to) };
+                let expected = std::array::from_fn(|i| (pairs[i / 2] >> (16 * (i % 2))) as i16);
+                prop_assert_eq!(to, expected);
             }
         }
     }

@@ -11,11 +11,12 @@ pub const LIMIT: i32 = 4095;
 pub struct Tables {
     squash: [u16; 8192],
     stretch: [i16; 4096],
+    pairs: [u32; 4096],
 }
 
 /// The shared tables.
 pub static TABLES: LazyLock<Box<Tables>> = LazyLock::new(|| {
-    let mut tables = Box::new(Tables { squash: [0; 8192], stretch: [0; 4096] });
+    let mut tables = Box::new(Tables { squash: [0; 8192], stretch: [0; 4096], pairs: [0; 4096] });
     for (entry, bytes) in tables.squash.iter_mut().zip(SQUASH_BYTES.as_chunks::<2>().0) {
         *entry = u16::from_le_bytes(*bytes);
     }
@@ -25,9 +26,16 @@ pub static TABLES: LazyLock<Box<Tables>> = LazyLock::new(|| {
             a += 1;
         }
         tables.stretch[i] = a as i16;
+        tables.pairs[i] = pair(a, i as i32 - 2048);
     }
     tables
 });
+
+/// Two 16-bit inputs in one word, the first one low.
+#[inline(always)]
+pub fn pair(first: i32, second: i32) -> u32 {
+    first as u32 & 0xffff | (second as u32) << 16
+}
 
 impl Tables {
     /// Probability in 1..=65535 of a logit in Q8 octaves.
@@ -41,5 +49,11 @@ impl Tables {
     #[inline(always)]
     pub fn stretch(&self, p12: u32) -> i32 {
         i32::from(self.stretch[p12 as usize & 4095])
+    }
+
+    /// The two inputs that a 12-bit probability gives: its logit, and its distance from one half.
+    #[inline(always)]
+    pub fn inputs(&self, p12: u32) -> u32 {
+        self.pairs[p12 as usize & 4095]
     }
 }

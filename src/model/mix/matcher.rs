@@ -2,7 +2,9 @@
 
 use super::apm::{Counter, learn, p12};
 use super::history::History;
-use super::logistic::Tables;
+use super::logistic::{Tables, pair};
+use super::pages::Pages;
+use crate::Result;
 
 /// Lengths above this are not told apart.
 const LONGEST: u32 = 400;
@@ -13,7 +15,7 @@ const RECOVER: u32 = 8;
 
 /// Follows one candidate, found through a hash of the last `order` bytes and verified.
 pub struct Matcher {
-    heads: Vec<u32>,
+    heads: Pages<u32>,
     order: usize,
     /// Position in the history of the predicted byte, 0 if there is none.
     position: usize,
@@ -28,9 +30,9 @@ pub struct Matcher {
 
 impl Matcher {
     /// `bits` sizes the hash table; `counters` are the first [`COUNTERS`] values.
-    pub fn new(order: usize, bits: u32, counters: &[Counter]) -> Self {
-        Self {
-            heads: vec![0; 1 << bits],
+    pub fn new(order: usize, bits: u32, counters: &[Counter]) -> Result<Self> {
+        Ok(Self {
+            heads: Pages::new(1 << bits)?,
             order,
             position: 0,
             length: 0,
@@ -38,7 +40,13 @@ impl Matcher {
             expected: 0,
             counters: counters.to_vec(),
             at: 0,
-        }
+        })
+    }
+
+    /// Hints that [`Matcher::push`] comes soon.
+    #[inline(always)]
+    pub fn prefetch(&self, history: &History) {
+        super::kernel::prefetch(&self.heads, self.hash(history));
     }
 
     /// Takes up the byte just appended to the history.
@@ -137,10 +145,10 @@ impl Matcher {
 
     /// Two inputs for the next bit.
     #[inline(always)]
-    pub fn predict(&mut self, c0: u32, bit_position: u32, tables: &Tables) -> (i32, i32) {
+    pub fn predict(&mut self, c0: u32, bit_position: u32, tables: &Tables) -> u32 {
         let Some(bit) = self.expected_bit(c0, bit_position) else {
             self.at = usize::MAX;
-            return (0, 0);
+            return 0;
         };
         let class = match self.length {
             0 => self.misses.min(7),
@@ -149,9 +157,8 @@ impl Matcher {
         };
         self.at = class as usize * 4 + self.misses.min(3) as usize;
         let p = p12(self.counters[self.at]);
-        let logit = tables.stretch(p);
-        let plain = (p as i32 - 2048) * 2;
-        if bit != 0 { (logit, plain) } else { (-logit, -plain) }
+        let sign = if bit != 0 { 1 } else { -1 };
+        pair(sign * tables.stretch(p), sign * (p as i32 - 2048))
     }
 
     /// Learns whether the prediction was right.

@@ -1,70 +1,65 @@
 //! Gated logistic mixing in two layers (Mattern 2013 names the family; Mahoney's PAQ8 the practice).
 
 use super::kernel;
+pub use super::kernel::{FAMILIES, LANES, Row, Short, VECTORS, WIDTH};
 use super::logistic::Tables;
 
-/// Width of the input vector.
-pub const INPUTS: usize = 32;
-/// Set families of the first layer.
-pub const FAMILIES: usize = 6;
-/// Width of the second layer's input vector.
-pub const WIDTH: usize = 16;
-
-/// One weight vector.
-pub type Weights = [i16; INPUTS];
-
-/// The first layer's set families (each a list of weight vectors, one of which a context selects for
-/// every bit) and the second layer, which mixes their outputs.
+/// The first layer's set families (each a list of rows, one of which a context selects for every bit) and the
+/// second layer, which mixes their outputs.
 pub struct Mixer {
-    inputs: Weights,
-    families: [Vec<Weights>; FAMILIES],
+    inputs: Row,
+    /// Rows of all families, one family after the other.
+    rows: Vec<Row>,
+    starts: [usize; FAMILIES],
     selected: [usize; FAMILIES],
-    outputs: [i32; FAMILIES],
-    finals: Vec<[i16; WIDTH]>,
-    final_inputs: [i16; WIDTH],
-    final_selected: usize,
-    p: i32,
+    outputs: Short,
+    /// Rows of the second layer's two families, one family after the other.
+    finals: Vec<Short>,
+    finals_selected: [usize; 2],
+    finals_logits: [i32; 2],
     rate: i32,
 }
+
+/// Rows of the second layer, half of them of each family.
+pub const FINALS: usize = 512;
 
 /// Learning rate of the second layer.
 const FINAL_RATE: i32 = 12;
 
 impl Mixer {
-    /// Starts from `weights`, the rows of all families after one another, and the second layer's rows.
-    pub fn new(sizes: [usize; FAMILIES], weights: &[Weights], finals: &[[i16; WIDTH]]) -> Self {
-        let mut rest = weights;
-        let families = sizes.map(|n| {
-            let (head, tail) = rest.split_at(n);
-            rest = tail;
-            head.to_vec()
+    /// Starts from the rows of all families, one family after the other, and the second layer's rows.
+    pub fn new(sizes: [usize; FAMILIES], rows: &[Row], finals: &[Short]) -> Self {
+        let mut next = 0;
+        let starts = sizes.map(|n| {
+            next += n;
+            next - n
         });
         Self {
-            inputs: [0; INPUTS],
-            families,
+            inputs: Row::splat(0),
+            rows: rows.to_vec(),
+            starts,
             selected: [0; FAMILIES],
-            outputs: [0; FAMILIES],
+            outputs: Short([0; WIDTH]),
             finals: finals.to_vec(),
-            final_inputs: [0; WIDTH],
-            final_selected: 0,
-            p: 32768,
+            finals_selected: [0; 2],
+            finals_logits: [0; 2],
             rate: 20,
         }
     }
 
     /// First layer's rows of all families.
-    pub fn weights(&self) -> Vec<Weights> {
-        self.families.concat()
+    pub fn rows(&self) -> &[Row] {
+        &self.rows
     }
 
     /// Second layer's rows.
-    pub fn finals(&self) -> &[[i16; WIDTH]] {
+    pub fn finals(&self) -> &[Short] {
         &self.finals
     }
 
     /// The input vector, to be filled for the next bit.
     #[inline(always)]
-    pub fn inputs(&mut self) -> &mut Weights {
+    pub fn inputs(&mut self) -> &mut Row {
         &mut self.inputs
     }
 
@@ -73,66 +68,104 @@ impl Mixer {
         self.rate = rate;
     }
 
-    /// Chooses the weight vectors for the next bit.
+    /// Chooses the rows for the next bit, each below its family's size.
     #[inline(always)]
-    pub fn select(&mut self, select: [usize; FAMILIES], final_select: usize) {
-        self.selected = select;
-        self.final_selected = final_select;
-        for (family, &at) in self.families.iter().zip(&select) {
-            kernel::prefetch(family, at);
+    pub fn select(&mut self, select: [usize; FAMILIES], finals: [usize; 2]) {
+        for (i, at) in select.into_iter().enumerate() {
+            self.selected[i] = self.starts[i] + at;
+            kernel::prefetch(&self.rows, self.selected[i]);
+        }
+        self.finals_selected = [finals[0], FINALS / 2 + finals[1]];
+        for at in self.finals_selected {
+            kernel::prefetch(&self.finals, at);
         }
     }
 
-    /// Mixes: the logit of the next bit in Q8 octaves.
+    /// Mixes the first `V` vectors of inputs: the logit of the next bit in Q8 octaves.
     #[inline(always)]
-    pub fn mix<const A: bool>(&mut self, tables: &Tables) -> i32 {
-        for i in 0..FAMILIES {
-            let sum = dot::<A, INPUTS>(&self.families[i][self.selected[i]], &self.inputs);
-            let logit = (sum >> (14 - 5)).clamp(-4095, 4095);
-            self.outputs[i] = logit;
-            self.final_inputs[i] = logit as i16;
-        }
-        let sum = dot::<A, WIDTH>(&self.finals[self.final_selected], &self.final_inputs);
-        let logit = (sum >> (14 - 5)).clamp(-4095, 4095);
-        self.p = tables.squash(logit) as i32;
-        logit
+    pub fn mix<const A: bool, const V: usize>(&mut self) -> i32 {
+        let rows = self.selected.map(|at| &self.rows[at]);
+        self.outputs = mix::<A, V>(rows, &self.inputs);
+        self.finals_logits =
+            self.finals_selected.map(|at| i32::from(mix_short::<A>(&self.finals[at], &self.outputs)));
+        (self.finals_logits[0] + self.finals_logits[1]) >> 1
     }
 
     /// Learns from the bit that came.
     #[inline(always)]
-    pub fn update<const A: bool>(&mut self, bit: u32, tables: &Tables) {
+    pub fn update<const A: bool, const V: usize>(&mut self, bit: u32, tables: &Tables) {
         let target = (bit << 16) as i32;
-        for i in 0..FAMILIES {
-            let p = tables.squash(self.outputs[i]) as i32;
+        for (&at, &logit) in self.selected.iter().zip(&self.outputs.0) {
+            let p = tables.squash(logit.into()) as i32;
             let error = (((target - p) * self.rate) >> 8) as i16;
-            if error != 0 {
-                train::<A, INPUTS>(&mut self.families[i][self.selected[i]], &self.inputs, error);
-            }
+            train::<A, V>(&mut self.rows[at], &self.inputs, error);
         }
-        let error = (((target - self.p) * FINAL_RATE) >> 8) as i16;
-        train::<A, WIDTH>(&mut self.finals[self.final_selected], &self.final_inputs, error);
+        for (&at, &logit) in self.finals_selected.iter().zip(&self.finals_logits) {
+            let error = (((target - tables.squash(logit) as i32) * FINAL_RATE) >> 8) as i16;
+            train_short::<A>(&mut self.finals[at], &self.outputs, error);
+        }
     }
 }
 
 #[allow(unsafe_code)] // the call of a function that needs AVX2
 #[inline(always)]
-fn dot<const A: bool, const N: usize>(weights: &[i16; N], inputs: &[i16; N]) -> i32 {
+fn mix<const A: bool, const V: usize>(rows: [&Row; FAMILIES], inputs: &Row) -> Short {
     #[cfg(target_arch = "x86_64")]
     if A {
         // SAFETY: `A` is only chosen where the processor has AVX2.
-        return unsafe { kernel::avx2::dot(weights, inputs) };
+        return unsafe { kernel::avx2::mix::<V>(rows, inputs) };
     }
-    kernel::dot_scalar(weights, inputs)
+    kernel::mix_scalar::<V>(rows, inputs)
 }
 
 #[allow(unsafe_code)] // the call of a function that needs AVX2
 #[inline(always)]
-fn train<const A: bool, const N: usize>(weights: &mut [i16; N], inputs: &[i16; N], error: i16) {
+fn mix_short<const A: bool>(row: &Short, inputs: &Short) -> i16 {
     #[cfg(target_arch = "x86_64")]
     if A {
         // SAFETY: `A` is only chosen where the processor has AVX2.
-        unsafe { kernel::avx2::train(weights, inputs, error) };
+        return unsafe { kernel::avx2::mix_short(row, inputs) };
+    }
+    kernel::mix_short_scalar(row, inputs)
+}
+
+#[allow(unsafe_code)] // the call of a function that needs AVX2
+#[inline(always)]
+fn train<const A: bool, const V: usize>(row: &mut Row, inputs: &Row, error: i16) {
+    #[cfg(target_arch = "x86_64")]
+    if A {
+        // SAFETY: `A` is only chosen where the processor has AVX2.
+        unsafe { kernel::avx2::train::<V>(row, inputs, error) };
         return;
     }
-    kernel::train_scalar(weights, inputs, error);
+    for (w, x) in row.0[..V].iter_mut().zip(&inputs.0) {
+        kernel::train_scalar(w, x, error);
+    }
+}
+
+#[allow(unsafe_code)] // the call of a function that needs AVX2
+#[inline(always)]
+fn train_short<const A: bool>(row: &mut Short, inputs: &Short, error: i16) {
+    #[cfg(target_arch = "x86_64")]
+    if A {
+        // SAFETY: `A` is only chosen where the processor has AVX2.
+        unsafe { kernel::avx2::train_short(row, inputs, error) };
+        return;
+    }
+    kernel::train_scalar(&mut row.0, &inputs.0, error);
+}
+
+/// Puts eight pairs of values into a vector of inputs, the first value of each pair in its low half.
+#[allow(unsafe_code)] // the call of a function that needs AVX2
+#[inline(always)]
+pub fn spread<const A: bool>(pairs: [u32; 8], to: &mut [i16; LANES]) {
+    #[cfg(target_arch = "x86_64")]
+    if A {
+        // SAFETY: `A` is only chosen where the processor has AVX2.
+        unsafe { kernel::avx2::spread(pairs, to) };
+        return;
+    }
+    for (pair, to) in pairs.iter().zip(to.as_chunks_mut::<2>().0) {
+        *to = [*pair as i16, (*pair >> 16) as i16];
+    }
 }

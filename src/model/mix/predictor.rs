@@ -2,15 +2,17 @@
 
 use super::apm::{Apm, counter, nudge};
 use super::context::{self, Kind, MAX_CONTEXTS};
+use super::direct::Direct;
 use super::history::History;
-use super::logistic::{TABLES, Tables};
+use super::kernel::{Row, Short};
+use super::logistic::{TABLES, Tables, pair};
 use super::matcher::{COUNTERS, Matcher};
-use super::mixer::{FAMILIES, INPUTS, Mixer, WIDTH};
-use super::priors::{self, FINALS, Priors, SIZES};
+use super::mixer::{FAMILIES, FINALS, Mixer, WIDTH, spread};
+use super::priors::{self, Priors, SIZES};
 use super::slots::{SLOT, Slot, SlotTable};
 use super::state::{STATES, StateTable};
-use crate::Result;
 use crate::model::lm::{network_probability, stretch};
+use crate::{Error, ErrorKind, Result};
 
 /// What a decoder must know to build the same predictor.
 #[derive(Debug, Clone, Copy)]
@@ -18,16 +20,31 @@ pub struct Shape {
     pub kind: Kind,
     /// The slot table takes 2^`memory_bits` bytes.
     pub memory_bits: u32,
-    /// Contexts used, at most; the kind's first ones.
-    pub contexts: usize,
+    /// Contexts used in eights, 1..=3; the kind's first ones.
+    pub groups: usize,
     /// Bytes of phrases that prime text, at most.
     pub primed: usize,
-    /// Whether another model's distribution comes with every byte.
-    pub guided: bool,
+    /// Whether and how another model's distribution comes with every byte.
+    pub guide: Guide,
 }
 
-/// Place of the guess among the mixer's inputs.
-const GUESS: usize = MAX_CONTEXTS + 5;
+/// Whether text is guided by another model, and what it starts from then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Guide {
+    /// Not guided.
+    None,
+    /// Guided; starts from what unguided text has learned.
+    Derived,
+    /// Guided; starts from what was learned with the model of this hash.
+    Learned([u8; 32]),
+}
+
+/// Contexts that make up one vector of inputs.
+pub const GROUP: usize = 8;
+/// Places of the guess's two inputs in the first vector.
+const GUESS: [usize; 2] = [5, 14];
+/// A map's probability of one half; what an unseen context gets.
+const HALF: u32 = 1 << 21;
 
 /// The start without learned priors.
 pub fn untrained() -> Priors {
@@ -36,25 +53,28 @@ pub fn untrained() -> Priors {
         let (a, b) = (u32::from(zeros) * 2 + 1, u32::from(ones) * 2 + 1);
         *c = (1 << 22) / (a + b) * b;
     }
-    let mut last = [0; WIDTH];
-    last[..FAMILIES].fill((16384 / FAMILIES) as i16);
+    row[0] = HALF;
+    let mut last = Short([0; WIDTH]);
+    last.0[..FAMILIES].fill((16384 / FAMILIES) as i16);
+    let mut first = Row::splat(0);
+    for (i, w) in first.0.as_flattened_mut().iter_mut().enumerate() {
+        *w = if i < 16 || i % 2 == 0 { 3000 } else { 0 };
+    }
     Priors {
         maps: row.repeat(MAX_CONTEXTS),
         counters: vec![counter(52000); 2 * COUNTERS],
-        weights: vec![[3000; INPUTS]; SIZES.iter().sum()],
+        rows: vec![first; SIZES.iter().sum()],
         finals: vec![last; FINALS],
     }
 }
 
-/// The contexts of text that are primed.
-const PRIMED: [usize; 10] = [0, 1, 2, 3, 4, 5, 6, 7, 12, 13];
-
-/// A start for guided text before it has priors of its own: the guess leads, what text has learned follows.
+/// A start for guided text that has no priors of its own: the guess leads, what text has learned follows.
 pub fn guided(text: &Priors) -> Priors {
     let mut priors = text.clone();
-    for row in &mut priors.weights {
-        row.iter_mut().for_each(|w| *w /= 2);
-        row[GUESS] = 9000;
+    for row in &mut priors.rows {
+        row.0.as_flattened_mut().iter_mut().for_each(|w| *w /= 2);
+        row.0[0][GUESS[0]] = 9000;
+        row.0[0][GUESS[1]] = 0;
     }
     priors
 }
@@ -76,14 +96,15 @@ pub struct Predictor {
     states: &'static StateTable,
     history: History,
     slots: SlotTable,
+    /// Contexts used.
     contexts: usize,
     hashes: [u32; MAX_CONTEXTS],
     buckets: [usize; MAX_CONTEXTS],
     offsets: [usize; MAX_CONTEXTS],
     current: [Slot; MAX_CONTEXTS],
     maps: Vec<u32>,
-    seen_mask: [i16; 256],
     matchers: [Matcher; 2],
+    direct: Direct,
     mixer: Mixer,
     apms: [Apm; 3],
     guess: Box<[u32; 512]>,
@@ -101,9 +122,17 @@ pub struct Predictor {
 impl Predictor {
     /// Starts from the shipped priors of the shape's kind.
     pub fn new(shape: Shape) -> Result<Self> {
-        match priors::for_kind(shape.kind, shape.guided) {
-            Some(learned) => Self::with_priors(shape, learned),
-            None => Self::with_priors(shape, &untrained()),
+        match (shape.guide, priors::for_kind(shape.kind)) {
+            (Guide::Learned(hash), _) => match priors::for_guide(&hash) {
+                Some(learned) => Self::with_priors(shape, learned),
+                None => {
+                    let message = "priors for the model of a guided mix block: needs a newer nzip";
+                    Err(Error::new(ErrorKind::NewerVersion, message))
+                }
+            },
+            (Guide::Derived, Some(text)) => Self::with_priors(shape, &guided(text)),
+            (_, Some(learned)) => Self::with_priors(shape, learned),
+            (_, None) => Self::with_priors(shape, &untrained()),
         }
     }
 
@@ -114,26 +143,24 @@ impl Predictor {
         let states: &'static StateTable = &STATES;
         let mut hashes = [0; MAX_CONTEXTS];
         let history = History::new();
-        let contexts = context::fill(shape.kind, &history, &mut hashes).min(shape.contexts);
-        let mut seen_mask = [-1; 256];
-        seen_mask[0] = 0;
-        const { assert!(MAX_CONTEXTS + 7 <= INPUTS) };
+        let heads = shape.memory_bits.saturating_sub(6).clamp(16, 22);
+        context::fill(shape.kind, &history, &mut hashes);
         let mut predictor = Self {
             shape,
             tables,
             states,
             history,
             slots: SlotTable::new(shape.memory_bits)?,
-            contexts,
+            contexts: shape.groups.min(MAX_CONTEXTS / GROUP) * GROUP,
             hashes,
             buckets: [0; MAX_CONTEXTS],
             offsets: [0; MAX_CONTEXTS],
             current: [[0; SLOT]; MAX_CONTEXTS],
             maps: priors.maps.clone(),
-            seen_mask,
-            matchers: [Matcher::new(6, 20, first), Matcher::new(12, 20, second)],
-            mixer: Mixer::new(SIZES, &priors.weights, &priors.finals),
-            apms: [Apm::new(256, tables, 6), Apm::new(65536, tables, 6), Apm::new(65536, tables, 6)],
+            matchers: [Matcher::new(6, heads, first)?, Matcher::new(12, heads, second)?],
+            direct: Direct::new()?,
+            mixer: Mixer::new(SIZES, &priors.rows, &priors.finals),
+            apms: [Apm::new(256, tables, 6)?, Apm::new(65536, tables, 6)?, Apm::new(65536, tables, 6)?],
             guess: Box::new([0; 512]),
             c0: 1,
             bit_position: 0,
@@ -155,7 +182,7 @@ impl Predictor {
         Priors {
             maps: self.maps.clone(),
             counters: self.matchers.iter().flat_map(|m| m.counters.iter().copied()).collect(),
-            weights: self.mixer.weights(),
+            rows: self.mixer.rows().to_vec(),
             finals: self.mixer.finals().to_vec(),
         }
     }
@@ -171,6 +198,11 @@ impl Predictor {
         &self.history
     }
 
+    /// Contexts used in eights.
+    pub fn groups(&self) -> usize {
+        self.shape.groups
+    }
+
     /// Makes room for `more` bytes of history.
     pub fn reserve(&mut self, more: usize) -> Result<()> {
         self.history.reserve(more)
@@ -178,50 +210,65 @@ impl Predictor {
 
     /// Primes the bit histories with phrases, each ended by a zero byte, as if each were a block's start.
     fn absorb(&mut self, phrases: &[u8]) {
-        let states = self.states;
+        // The slots of a byte are asked for some bytes before they are changed.
+        const AHEAD: usize = 4;
+        let mut line: [([u32; MAX_CONTEXTS], u8); AHEAD] = [([0; MAX_CONTEXTS], 0); AHEAD];
+        let mut n = 0;
         for phrase in phrases.split(|&b| b == 0) {
             self.history.cut();
             for &byte in phrase {
-                context::fill(self.shape.kind, &self.history, &mut self.hashes);
-                let mut hashes = [0; MAX_CONTEXTS];
-                let mut count = 0;
-                for &i in PRIMED.iter().filter(|&&i| i < self.contexts) {
-                    hashes[count] = self.hashes[i];
-                    self.buckets[count] = self.slots.bucket(self.hashes[i]);
-                    self.slots.prefetch(self.buckets[count]);
-                    self.slots
-                        .prefetch(SlotTable::second_bucket(self.buckets[count], u32::from(byte) >> 4 | 16));
-                    count += 1;
+                let (hashes, before) = &mut line[n % AHEAD];
+                if n >= AHEAD {
+                    Self::absorb_byte(&mut self.slots, self.states, self.contexts, hashes, *before);
                 }
-                let c0 = u32::from(byte) >> 4 | 16;
-                for (&hash, &bucket) in hashes[..count].iter().zip(&self.buckets) {
-                    let offset = self.slots.find(bucket, hash as u8);
-                    let mut slot = self.slots.load(offset);
-                    learn_nibble(&mut slot, byte >> 4, states);
-                    self.slots.store(offset, &slot);
-                    let check = (hash as u8).wrapping_add((c0 as u8).wrapping_mul(0x3D));
-                    let offset = self.slots.find(SlotTable::second_bucket(bucket, c0), check);
-                    let mut slot = self.slots.load(offset);
-                    learn_nibble(&mut slot, byte & 15, states);
-                    self.slots.store(offset, &slot);
+                context::fill(self.shape.kind, &self.history, hashes);
+                *before = byte;
+                for &i in context::PRIMED.iter().filter(|&&i| i < self.contexts) {
+                    let bucket = self.slots.bucket(hashes[i]);
+                    self.slots.prefetch(bucket);
+                    self.slots.prefetch(SlotTable::second_bucket(bucket, u32::from(byte) >> 4 | 16));
                 }
                 self.history.push(byte);
+                n += 1;
             }
+        }
+        for k in n.saturating_sub(AHEAD)..n {
+            let (hashes, byte) = &line[k % AHEAD];
+            Self::absorb_byte(&mut self.slots, self.states, self.contexts, hashes, *byte);
         }
         self.history = History::new();
     }
 
+    fn absorb_byte(
+        slots: &mut SlotTable,
+        states: &StateTable,
+        contexts: usize,
+        hashes: &[u32; MAX_CONTEXTS],
+        byte: u8,
+    ) {
+        let c0 = u32::from(byte) >> 4 | 16;
+        for &i in context::PRIMED.iter().filter(|&&i| i < contexts) {
+            let bucket = slots.bucket(hashes[i]);
+            slots.learn(bucket, hashes[i] as u8, |slot| learn_nibble(slot, byte >> 4, states));
+            let check = (hashes[i] as u8).wrapping_add((c0 as u8).wrapping_mul(0x3D));
+            let bucket = SlotTable::second_bucket(bucket, c0);
+            slots.learn(bucket, check, |slot| learn_nibble(slot, byte & 15, states));
+        }
+    }
+
     /// Takes the bit that came and predicts the next one of the same byte.
     #[inline(always)]
-    pub fn update<const A: bool>(&mut self, bit: u32) {
-        self.mixer.update::<A>(bit, self.tables);
+    pub fn update<const A: bool, const V: usize>(&mut self, bit: u32) {
+        self.mixer.update::<A, V>(bit, self.tables);
         for apm in &mut self.apms {
             apm.update(bit);
         }
         for matcher in &mut self.matchers {
             matcher.update(bit, self.c0, self.bit_position);
         }
-        self.update_histories(bit);
+        let node = self.node();
+        self.direct.update(node, bit);
+        self.update_histories::<V>(node, bit);
         self.c0 = self.c0 << 1 | bit;
         self.bit_position += 1;
         self.seen += 1;
@@ -231,17 +278,17 @@ impl Predictor {
             self.end_byte();
             return;
         }
-        self.predict::<A>();
+        self.predict::<A, V>();
     }
 
     /// Predicts the first bit of the next byte. Guided, `guess` holds another model's weights of the byte's values,
     /// summed up by node: entry c belongs to the values whose bits start with those of c behind its leading one.
     #[inline(always)]
-    pub fn begin_byte<const A: bool>(&mut self, guess: Option<&[u32; 512]>) {
+    pub fn begin_byte<const A: bool, const V: usize>(&mut self, guess: Option<&[u32; 512]>) {
         if let Some(guess) = guess {
             self.guess.copy_from_slice(guess);
         }
-        self.predict::<A>();
+        self.predict::<A, V>();
     }
 
     /// The guess for the next bit in Q8 octaves.
@@ -262,13 +309,14 @@ impl Predictor {
     }
 
     #[inline(always)]
-    fn update_histories(&mut self, bit: u32) {
-        let node = self.node();
+    fn update_histories<const V: usize>(&mut self, node: usize, bit: u32) {
         let next = &self.states.next[bit as usize & 1];
-        for (slot, map) in self.current[..self.contexts].iter_mut().zip(self.maps.as_chunks_mut::<256>().0) {
-            let state = usize::from(slot[node]);
+        let maps = self.maps.as_chunks_mut::<256>().0;
+        for (slot, map) in self.current[..GROUP * (V - 1)].iter_mut().zip(maps) {
+            let state = usize::from(slot[node & 15]);
             nudge(&mut map[state], bit);
-            slot[node] = next[state];
+            map[0] = HALF;
+            slot[node & 15] = next[state];
         }
     }
 
@@ -284,6 +332,7 @@ impl Predictor {
             self.buckets[i] = SlotTable::second_bucket(self.buckets[i], self.c0);
             self.slots.prefetch(self.buckets[i]);
         }
+        self.direct.start(self.c0, self.history.c4 & 0xff, [self.hashes[0], self.hashes[1]]);
         for i in 0..self.contexts {
             let check = (self.hashes[i] as u8).wrapping_add((self.c0 as u8).wrapping_mul(0x3D));
             self.load_slot(i, check);
@@ -316,7 +365,11 @@ impl Predictor {
     }
 
     fn start_byte(&mut self) {
+        for matcher in &self.matchers {
+            matcher.prefetch(&self.history);
+        }
         context::fill(self.shape.kind, &self.history, &mut self.hashes);
+        self.direct.start(0, self.history.c4 & 0xff, [self.hashes[0], self.hashes[1]]);
         for i in 0..self.contexts {
             self.buckets[i] = self.slots.bucket(self.hashes[i]);
             self.slots.prefetch(self.buckets[i]);
@@ -330,11 +383,11 @@ impl Predictor {
             self.load_slot(i, self.hashes[i] as u8);
         }
         self.selector = context::selector(self.shape.kind, &self.history);
-        self.order = self.current[..6].iter().filter(|slot| slot[1] != 0).count();
+        self.order = self.current[..5].iter().filter(|slot| slot[1] != 0).count();
     }
 
     #[inline(always)]
-    fn predict<const A: bool>(&mut self) {
+    fn predict<const A: bool, const V: usize>(&mut self) {
         let node = self.node();
         let tables = self.tables;
         let c0 = self.c0;
@@ -354,44 +407,57 @@ impl Predictor {
             (Some(a), Some(b)) => 1 + (a == b) as usize,
             _ => 0,
         };
-        let guess = if self.shape.guided { self.guess() } else { 0 };
+        let guess = if self.shape.guide != Guide::None { self.guess() } else { 0 };
         let history_or_guess =
-            if self.shape.guided { ((guess + 4096) >> 8) << 3 | bp as i32 } else { c2 as i32 };
+            if self.shape.guide != Guide::None { ((guess + 4096) >> 8) << 3 | bp as i32 } else { c2 as i32 };
+        let match_or_order =
+            if class > 0 { (class as usize * 3 + agree) * 8 } else { (42 + self.order) * 8 } + bp as usize;
         self.mixer.select(
             [
                 c0 as usize,
                 c1 as usize,
-                (class as usize * 3 + agree) * 8 + bp as usize,
+                match_or_order,
                 history_or_guess as usize,
-                (self.order * 8 + bp as usize) * 4 + (class as usize + 3) / 5,
                 self.selector * 8 + bp as usize,
             ],
-            c0 as usize,
+            [self.selector, (self.order * 8 + bp as usize) * 4 + (class as usize + 3) / 5],
         );
         let apm_contexts =
             [c0 as usize, (c0 | c1 << 8) as usize, (self.matchers[0].expected_byte() << 8 | c0) as usize];
         for (apm, &context) in self.apms.iter().zip(&apm_contexts) {
             apm.prefetch(self.logit, context);
         }
+        let [d0, d1, d2, d3] = self.direct.predict(node, tables);
+        let [m6, m12] = &mut self.matchers;
+        let certain =
+            if self.shape.guide != Guide::None { (tables.squash(guess) as i32 - 32768) >> 4 } else { 0 };
+        let first = [
+            m6.predict(c0, bp, tables),
+            m12.predict(c0, bp, tables),
+            pair(256, guess),
+            d0,
+            d1,
+            d2,
+            d3,
+            pair(certain, 0),
+        ];
         let inputs = self.mixer.inputs();
-        for ((slot, map), input) in
-            self.current[..self.contexts].iter().zip(self.maps.as_chunks::<256>().0).zip(inputs.iter_mut())
-        {
-            let state = usize::from(slot[node]);
-            *input = tables.stretch(map[state] >> 10) as i16 & self.seen_mask[state];
+        spread::<A>(first, &mut inputs.0[0]);
+        let slots = self.current.as_chunks::<GROUP>().0;
+        let maps = self.maps.as_chunks::<256>().0.as_chunks::<GROUP>().0;
+        for ((slots, maps), to) in slots.iter().zip(maps).zip(&mut inputs.0[1..V]) {
+            let mut pairs = [0; GROUP];
+            for ((slot, map), pair) in slots.iter().zip(maps).zip(&mut pairs) {
+                *pair = tables.inputs(map[usize::from(slot[node & 15])] >> 10);
+            }
+            spread::<A>(pairs, to);
         }
-        for (matcher, input) in self.matchers.iter_mut().zip(inputs[MAX_CONTEXTS..].as_chunks_mut::<2>().0) {
-            let (a, b) = matcher.predict(c0, bp, tables);
-            *input = [a as i16, b as i16];
-        }
-        inputs[MAX_CONTEXTS + 4] = 256;
-        inputs[GUESS] = guess as i16;
-        let logit = self.mixer.mix::<A>(tables);
+        let logit = self.mixer.mix::<A, V>();
         self.logit = logit;
         let p0 = tables.squash(logit);
         let p1 = self.apms[0].refine(logit, apm_contexts[0]);
         let p2 = self.apms[1].refine(logit, apm_contexts[1]);
         let p3 = self.apms[2].refine(logit, apm_contexts[2]);
-        self.p = ((2 * p0 + p1 + 2 * p2 + 3 * p3 + 4) >> 3).clamp(1, 65535);
+        self.p = ((p0 + 2 * p1 + 2 * p2 + 3 * p3 + 4) >> 3).clamp(1, 65535);
     }
 }

@@ -1,10 +1,9 @@
 //! The hash table of bit histories: 64-byte buckets of four slots, each one check byte and the 15
 //! histories of a nibble's binary tree.
 
-use memmap2::{MmapMut, MmapOptions};
-
+use super::pages::Pages;
 use super::state::{STATES, StateTable};
-use crate::{Error, ErrorKind, Result};
+use crate::Result;
 
 /// Bytes of a slot.
 pub const SLOT: usize = 16;
@@ -15,7 +14,7 @@ pub type Slot = [u8; SLOT];
 
 /// Slots found by hash, the least used of four giving way to a new one.
 pub struct SlotTable {
-    memory: MmapMut,
+    memory: Pages<u8>,
     states: &'static StateTable,
     mask: usize,
 }
@@ -23,14 +22,9 @@ pub struct SlotTable {
 impl SlotTable {
     /// A table of 2^`bits` bytes, all empty. `bits` is 12..=30.
     pub fn new(bits: u32) -> Result<Self> {
-        let size = 1usize << bits;
-        let memory = MmapOptions::new().len(size).map_anon().map_err(|e| {
-            Error::new(ErrorKind::LimitExceeded, format!("no memory for a table of {size} bytes: {e}"))
-        })?;
-        #[cfg(target_os = "linux")]
-        // Only a hint: huge pages save most of the cost of random access.
-        let _ = memory.advise(memmap2::Advice::HugePage);
-        Ok(Self { memory, states: &STATES, mask: size / BUCKET - 1 })
+        let memory = Pages::new(1 << bits)?;
+        let mask = memory.len() / BUCKET - 1;
+        Ok(Self { memory, states: &STATES, mask })
     }
 
     /// The bucket of a byte context's first nibble, as a byte offset.
@@ -54,23 +48,26 @@ impl SlotTable {
     /// The offset of the slot with this check byte in a bucket; a new one takes the least used place.
     #[inline(always)]
     pub fn find(&mut self, bucket: usize, check: u8) -> usize {
-        let total = &self.states.total;
-        let line = &mut self.memory[bucket..bucket + BUCKET];
-        let mut victim = 0;
-        let mut least = u8::MAX;
-        for at in [0, 16, 32, 48] {
-            if line[at] == check {
-                return bucket + at;
-            }
-            let priority = total[usize::from(line[at + 1])];
-            if priority < least {
-                least = priority;
-                victim = at;
-            }
+        let Some(line) = self.memory[bucket..].first_chunk_mut::<BUCKET>() else { return 0 };
+        let (hits, firsts) = super::kernel::probe(line, check);
+        if hits != 0 {
+            return bucket + SLOT * hits.trailing_zeros() as usize;
         }
+        // The total above the place, so that the first of the least is the smallest.
+        let rank = |i: usize| u32::from(self.states.total[usize::from(firsts[i])]) << 2 | i as u32;
+        let victim = SLOT * (rank(0).min(rank(1)).min(rank(2).min(rank(3))) & 3) as usize;
         line[victim..victim + SLOT].fill(0);
         line[victim] = check;
         bucket + victim
+    }
+
+    /// Finds a slot and changes it in place.
+    #[inline(always)]
+    pub fn learn(&mut self, bucket: usize, check: u8, change: impl FnOnce(&mut Slot)) {
+        let offset = self.find(bucket, check);
+        if let Some(slot) = self.memory[offset..].first_chunk_mut::<SLOT>() {
+            change(slot);
+        }
     }
 
     /// A slot's contents.
