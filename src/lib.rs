@@ -13,11 +13,12 @@ pub mod llm;
 mod model;
 mod stream;
 pub mod tensor;
-#[cfg(feature = "train")]
+#[cfg(feature = "train-circuit")]
 pub mod train;
 
 pub use codec::Codec;
 pub use error::{Error, ErrorKind, Result};
+pub use model::circuit::Likelihood;
 pub use stream::{
     Archive, BlockInfo, CodecChoice, DecodeOptions, Decoder, Encoder, ModelInfo, Models, Options,
     StoredTensor, StreamInfo, TensorReader, WindowInfo, compress, compress_with, decompress, decompress_with,
@@ -30,6 +31,6 @@ pub mod internal {
         pub use crate::codec::{llm, lm, mix, window};
     }
     pub mod model {
-        pub use crate::model::{llm, lm};
+        pub use crate::model::{circuit, llm, lm};
     }
 }

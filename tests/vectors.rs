@@ -3,6 +3,7 @@
 //! A new one is added to [`makers`]; `NZIP_WRITE_VECTORS=1 cargo test --test vectors` writes the files that
 //! are not there yet, and never touches one that is.
 
+mod circuit_support;
 mod common;
 
 use common::*;
@@ -250,8 +251,15 @@ fn escapes() -> Vec<u8> {
     text
 }
 
+/// The frozen micro circuit and its name.
+fn micro_circuit() -> (Models, [u8; 32]) {
+    let mut models = micro_llm().0;
+    let name = models.add_file(folder().join("circuit/micro.nzpc")).unwrap();
+    (models, name)
+}
+
 fn decoding() -> DecodeOptions {
-    DecodeOptions::new().models(micro_llm().0)
+    DecodeOptions::new().models(micro_circuit().0)
 }
 
 fn makers() -> Vec<(&'static str, Vec<u8>)> {
@@ -264,6 +272,15 @@ fn makers() -> Vec<(&'static str, Vec<u8>)> {
     let llm = |window| {
         let (models, name) = micro_llm();
         with(&escapes(), only(Codec::Llm).models(models).model(name).window(window))
+    };
+    let circuit = |window| {
+        let (models, name) = micro_circuit();
+        only(Codec::Circuit).models(models).model(name).window(window)
+    };
+    // A header that tells the records' width, records, and one that is cut short.
+    let idx = || {
+        let header = [0, 0, 8, 2, 0, 0, 0, 150, 0, 0, 0, 12];
+        [&header[..], &circuit_support::records(150), b"cut"].concat()
     };
     let flushed = || {
         let mut encoder = Encoder::with_options(Vec::new(), Options::new().threads(1).level(1)).unwrap();
@@ -304,6 +321,8 @@ fn makers() -> Vec<(&'static str, Vec<u8>)> {
             with(&prose(600), only(Codec::Mix).level(5).models(models).model(name))
         }),
         ("mix-records.nz", with(&records(200), only(Codec::Mix).level(9))),
+        ("circuit-hash.nz", with(&circuit_support::records(400), circuit(512))),
+        ("circuit-embedded.nz", with(&idx(), circuit(1 << 14).embed_model(true))),
         ("mix-code.nz", with(&instructions(3000), only(Codec::Mix).level(9))),
     ]
 }
@@ -312,6 +331,11 @@ fn makers() -> Vec<(&'static str, Vec<u8>)> {
 fn golden_files_decode() {
     let manifest = folder().join("manifest.txt");
     if std::env::var_os("NZIP_WRITE_VECTORS").is_some() {
+        let circuit = folder().join("circuit/micro.nzpc");
+        if !circuit.exists() {
+            fs::create_dir_all(folder().join("circuit")).unwrap();
+            fs::write(circuit, circuit_support::micro().to_bytes()).unwrap();
+        }
         let mut lines = fs::read_to_string(&manifest).unwrap_or_default();
         for (name, bytes) in makers() {
             let path = folder().join(name);

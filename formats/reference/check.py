@@ -8,7 +8,8 @@ from checksums import blake3
 
 
 def main(folder):
-    models = [path.read_bytes() for path in sorted(folder.rglob("*.nzl*m"))]
+    patterns = ("*.nzlm", "*.nzllm", "*.nzpc")
+    models = [path.read_bytes() for pattern in patterns for path in sorted(folder.rglob(pattern))]
     failed = 0
     lines = (folder / "manifest.txt").read_text().splitlines()
     for line in lines:

@@ -5,6 +5,7 @@ import sys
 
 import zstandard
 
+import circuit
 import llm
 import lm
 import mix
@@ -150,7 +151,7 @@ class Stream:
     def block(self):
         r = self.r
         codec, flags = r.u8(), r.u8()
-        demand((codec <= 3 or codec in (5, 6)) and flags < 32, "newer: codec or flag")
+        demand(codec <= 6 and flags < 32, "newer: codec or flag")
         raw_length, payload_length = r.varint(), r.varint()
         demand(1 <= raw_length <= 1 << 30, "raw length out of range")
         demand(payload_length <= 2 * raw_length + 65536, "payload length out of range")
@@ -160,7 +161,7 @@ class Stream:
         units = read_units(r, flags & 3, raw_length, payload_length)
         r.check()
         payload = r.take(payload_length)
-        windowed = codec in (2, 5)
+        windowed = codec in (2, 4, 5)
         demand(windowed == (flags & 3 in WINDOW_TABLES), "newer: unit table of codec")
         demand((codec == 6) == (flags & 3 == 3), "newer: unit table of codec")
         if codec != 3:
@@ -176,7 +177,7 @@ class Stream:
         elif codec == 6:
             raw = self.tensor(tensor.Planes(params), units, payload)
         else:
-            kind = lm if codec == 2 else llm
+            kind = {2: lm, 4: circuit, 5: llm}[codec]
             network = kind.Model(self.weights(reference))
             raw = b"".join(kind.decode_window(network, payload[a:b], length) for length, (a, b), _ in units)
         at = 0

@@ -10,9 +10,9 @@ use nzip::{Codec, CodecChoice, DecodeOptions, Models, Options};
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-#[cfg(feature = "train")]
+#[cfg(feature = "train-circuit")]
 use super::train;
-#[cfg(not(feature = "train"))]
+#[cfg(not(feature = "train-circuit"))]
 use super::untrained as train;
 
 const STYLES: Styles = Styles::styled()
@@ -68,7 +68,7 @@ pub enum Verb {
     Tensors(tensors::TensorsArguments),
     /// Compare levels of nzip and other compressors
     Bench(bench::BenchArguments),
-    /// Learn a language model from a folder of text
+    /// Learn a language model from a folder of text, or a circuit from records
     Train(train::TrainArguments),
     /// Write the man pages or the completions of a shell
     #[command(hide = true)]

@@ -17,9 +17,9 @@ mod quantity;
 mod range;
 mod table;
 mod tensors;
-#[cfg(feature = "train")]
+#[cfg(feature = "train-circuit")]
 pub mod train;
-#[cfg(not(feature = "train"))]
+#[cfg(not(feature = "train-circuit"))]
 mod untrained;
 
 use arguments::Arguments;

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use nzip::train::circuit::{CircuitJob, CircuitOptions, train_circuit};
+#[cfg(feature = "train")]
 use nzip::train::{Size, TrainOptions, train_lm};
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -12,10 +14,10 @@ enum SizeArgument {
     Base,
 }
 
-/// Learn a language model from a folder of text.
+/// Learn a language model from a folder of text, or a circuit from a file of records.
 #[derive(Debug, Args)]
 pub struct TrainArguments {
-    /// Folder of text files, plain or .zst
+    /// Folder of text files, plain or .zst; with --circuit a file of records (IDX, .npy of bytes, or raw)
     data: PathBuf,
     /// Weight file to write; the checkpoint (.ckpt) lies beside it
     #[arg(short, long)]
@@ -32,6 +34,8 @@ pub struct TrainArguments {
     /// Go on from the checkpoint beside the output
     #[arg(long)]
     resume: bool,
+    #[command(flatten, next_help_heading = "Circuit")]
+    circuit: CircuitArguments,
     /// Total number of steps
     #[arg(long, default_value_t = 20_000)]
     steps: usize,
@@ -58,9 +62,92 @@ pub struct TrainArguments {
     validate: Option<PathBuf>,
 }
 
+/// What concerns circuits only.
+#[derive(Debug, Args)]
+struct CircuitArguments {
+    /// Learn a probabilistic circuit
+    #[arg(long)]
+    circuit: bool,
+    /// Bytes of a raw record; IDX and .npy files say it themselves
+    #[arg(long, value_name = "N")]
+    record: Option<usize>,
+    /// Bytes before the first raw record
+    #[arg(long, value_name = "N", default_value_t = 0, requires = "record")]
+    skip: usize,
+    /// Most states of a hidden variable, 2 to 256
+    #[arg(long, value_name = "K", default_value_t = 32)]
+    latents: usize,
+    /// Most classes into which symbols are put
+    #[arg(long, value_name = "N", default_value_t = 32)]
+    classes: usize,
+    /// Passes over the records in random batches, in all
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    epochs: usize,
+    /// Passes after them that learn from all records at once
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    full: usize,
+    /// Records of a batch
+    #[arg(long, value_name = "N", default_value_t = 256)]
+    batch: usize,
+    /// Step size at the start
+    #[arg(long, value_name = "X", default_value_t = 0.1)]
+    first_step: f32,
+    /// Step size at the end
+    #[arg(long, value_name = "X", default_value_t = 0.004)]
+    last_step: f32,
+    /// Pseudocounts of a state, over its edges and over its classes
+    #[arg(long, value_name = "X", default_value_t = 1.0)]
+    pseudocount: f32,
+    /// Hold every N-th record out for validation; 0 learns from all
+    #[arg(long, value_name = "N", default_value_t = 12)]
+    hold_out: usize,
+    /// Before going on, remove states with less than this share of an even one
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
+    prune: f32,
+    /// Before going on, split states, up to --latents
+    #[arg(long)]
+    grow: bool,
+    /// Fineness of the stored parameters: 2^N steps to a factor of 2
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    log2_steps: u8,
+}
+
 impl TrainArguments {
     /// Trains until the last step.
     pub fn run(self) -> anyhow::Result<()> {
+        if self.circuit.circuit { train_circuit(&self.circuit_job()) } else { self.run_lm() }
+    }
+
+    fn circuit_job(self) -> CircuitJob {
+        let (c, state) = (self.circuit, self.output.with_extension("ckpt"));
+        let options = CircuitOptions {
+            latents: c.latents,
+            classes: c.classes,
+            epochs: c.epochs,
+            full: c.full,
+            batch: c.batch,
+            step: (c.first_step, c.last_step),
+            pseudo: (c.pseudocount, c.pseudocount),
+            hold_out: c.hold_out,
+            resume: self.resume,
+            prune: c.prune,
+            grow: c.grow,
+            seed: self.seed,
+            state,
+        };
+        let (record, skip, log2_steps) = (c.record, c.skip, c.log2_steps);
+        CircuitJob { data: self.data, record, skip, output: self.output, log2_steps, options }
+    }
+
+    #[cfg(not(feature = "train"))]
+    fn run_lm(self) -> anyhow::Result<()> {
+        Err(super::usage(
+            "this nzip learns circuits only; build it with `cargo build --release --features train`",
+        ))
+    }
+
+    #[cfg(feature = "train")]
+    fn run_lm(self) -> anyhow::Result<()> {
         let size = match self.size {
             SizeArgument::Micro => Size::Micro,
             SizeArgument::Tiny => Size::Tiny,

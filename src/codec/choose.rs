@@ -4,7 +4,7 @@ use super::mix::Guide;
 use super::tensor::{self, Hint};
 use super::window::{WindowCoder, WindowLimits, assemble};
 use super::{Codec, EncodedBlock, mix, store, zstd};
-use crate::error::Result;
+use crate::error::{ErrorKind, Result};
 use crate::model::lm::Model;
 use rayon::prelude::*;
 use std::sync::Arc;
@@ -117,6 +117,15 @@ pub struct Windowed {
     pub block: usize,
 }
 
+/// Raw bytes that are coded together.
+#[derive(Debug, Clone, Copy)]
+pub struct Chunk<'a> {
+    pub raw: &'a [u8],
+    /// Whether they are whole records of the windowed codec; what is not (a header, a record that is cut) is coded
+    /// otherwise.
+    pub records: bool,
+}
+
 /// What may be used to code chunks.
 #[derive(Clone)]
 pub struct Plan {
@@ -133,6 +142,11 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// Bytes of a record of the windowed codec; 1 for any bytes.
+    pub fn record(&self) -> usize {
+        self.windowed.as_ref().map_or(1, |w| w.coder.record())
+    }
+
     fn guide(&self) -> Guide<'_> {
         match &self.guide {
             Some(model) if self.insist => Guide::All(model),
@@ -148,29 +162,35 @@ impl Plan {
     }
 
     /// Codes chunks, in parallel; the blocks of a chunk depend on nothing but the chunk.
-    pub fn encode(&self, chunks: &[&[u8]]) -> Result<Vec<Vec<EncodedBlock>>> {
+    pub fn encode(&self, chunks: &[Chunk<'_>]) -> Result<Vec<Vec<EncodedBlock>>> {
         match (&self.windowed, self.only) {
-            (Some(w), Some(_)) => w.encode(chunks),
-            (Some(w), None) if w.codec == Codec::Llm => chunks.iter().map(|c| self.split(w, c)).collect(),
-            (Some(w), None) => {
-                let windowed = w.encode(chunks)?;
+            (Some(w), None) if w.codec == Codec::Llm => chunks.iter().map(|c| self.split(w, c.raw)).collect(),
+            (Some(w), only) => {
+                let windowed = self.windowed_blocks(w, chunks)?;
                 let work = chunks.par_iter().zip(windowed);
-                work.map(|(raw, blocks)| self.combine(raw, blocks)).collect()
+                work.map(|(chunk, blocks)| match only {
+                    Some(_) if chunk.records => Ok(blocks),
+                    Some(_) => Ok(vec![plain(chunk.raw, self.level)?]),
+                    None if blocks.is_empty() => Ok(vec![self.smallest(chunk.raw)?]),
+                    None => self.combine(chunk.raw, blocks),
+                })
+                .collect()
             }
             (None, Some(codec)) => {
-                chunks.par_iter().map(|c| Ok(vec![forced(c, codec, self.level, self.guide())?])).collect()
+                chunks.par_iter().map(|c| Ok(vec![forced(c.raw, codec, self.level, self.guide())?])).collect()
             }
-            (None, None) => {
-                chunks.par_iter().map(|c| Ok(vec![smallest(c, self.level, self.guide())?])).collect()
-            }
+            (None, None) => chunks.par_iter().map(|c| Ok(vec![self.smallest(c.raw)?])).collect(),
         }
+    }
+
+    fn smallest(&self, raw: &[u8]) -> Result<EncodedBlock> {
+        smallest(raw, self.level, self.guide())
     }
 
     /// The smaller of one plain block, and a slow windowed codec for what looks like text, with plain blocks
     /// for the rest and wherever those pay.
     fn split(&self, w: &Windowed, raw: &[u8]) -> Result<Vec<EncodedBlock>> {
-        let smallest = |raw: &[u8]| smallest(raw, self.level, self.guide());
-        let whole = smallest(raw)?;
+        let whole = self.smallest(raw)?;
         let runs = text_runs(raw);
         let texts: Vec<&[u8]> =
             runs.iter().filter(|r| r.1).flat_map(|r| raw[r.0.clone()].chunks(w.block)).collect();
@@ -179,11 +199,11 @@ impl Plan {
         for (run, is_text) in runs {
             let run = &raw[run];
             if !is_text {
-                parts.push(smallest(run)?);
+                parts.push(self.smallest(run)?);
                 continue;
             }
             for (piece, block) in run.chunks(w.block).zip(coded.by_ref()) {
-                let plain = smallest(piece)?;
+                let plain = self.smallest(piece)?;
                 parts.push(if block.cost() < plain.cost() { block } else { plain });
             }
         }
@@ -202,9 +222,21 @@ impl Plan {
         chunks.par_iter().map(encode).collect()
     }
 
+    /// The windowed codec's blocks of each chunk; none where it cannot code a chunk and need not.
+    fn windowed_blocks(&self, w: &Windowed, chunks: &[Chunk<'_>]) -> Result<Vec<Vec<EncodedBlock>>> {
+        let fitting: Vec<&[u8]> = chunks.iter().filter(|c| c.records).map(|c| c.raw).collect();
+        let coded = match w.encode(&fitting) {
+            // Symbols that the model does not have.
+            Err(e) if self.only.is_none() && e.kind() == ErrorKind::BadArgument => Vec::new(),
+            coded => coded?,
+        };
+        let mut coded = coded.into_iter();
+        Ok(chunks.iter().map(|c| c.records.then(|| coded.next()).flatten().unwrap_or_default()).collect())
+    }
+
     /// The smaller of one plain block, and windowed blocks with plain runs where those pay.
     fn combine(&self, raw: &[u8], windowed: Vec<EncodedBlock>) -> Result<Vec<EncodedBlock>> {
-        let whole = smallest(raw, self.level, self.guide())?;
+        let whole = self.smallest(raw)?;
         let mut parts: Vec<EncodedBlock> = Vec::new();
         let (mut run, mut at) = (0..0, 0);
         for block in windowed {

@@ -1,8 +1,10 @@
 //! Codecs: each turns the raw bytes of a block into a payload and back.
 
 pub mod choose;
+pub mod circuit;
 pub mod decode;
 mod filter;
+pub mod layout;
 pub mod llm;
 pub mod lm;
 pub mod mix;
@@ -44,7 +46,7 @@ impl Codec {
 
     /// The codecs that this release reads and writes.
     pub const AVAILABLE: &'static [Codec] =
-        &[Codec::Store, Codec::Zstd, Codec::Lm, Codec::Mix, Codec::Llm, Codec::Tensor];
+        &[Codec::Store, Codec::Zstd, Codec::Lm, Codec::Mix, Codec::Circuit, Codec::Llm, Codec::Tensor];
 
     /// The id in a block header.
     pub fn id(self) -> u8 {

@@ -38,6 +38,11 @@ pub trait WindowCoder: Send + Sync {
 
     /// Decodes windows, all of them together. Damaged payloads may give any bytes.
     fn decode_windows(&self, jobs: &mut [WindowJob<'_>]) -> Result<()>;
+
+    /// Bytes of a record: blocks and windows hold whole ones. 1 for codecs of any bytes.
+    fn record(&self) -> usize {
+        1
+    }
 }
 
 /// Most raw bytes that a window of `payload_len` stored bytes may hold. A rule of the format that bounds

@@ -57,23 +57,32 @@ impl DecoderModel<PRECISION> for Binary {
     }
 }
 
-/// Parts of a symbol's probability are parts of `1 << PART_PRECISION`.
-pub const PART_PRECISION: usize = 24;
-
-/// A symbol that owns the parts from `start` on, `width` of them.
+/// A symbol that owns the parts from `start` on, `width` of them, of `1 << P` parts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Part {
+pub struct Part<const P: usize> {
     pub symbol: u32,
     pub start: u32,
     pub width: NonZeroU32,
 }
 
-impl EntropyModel<PART_PRECISION> for Part {
+impl<const P: usize> Part<P> {
+    /// A choice without alternatives, which costs nothing.
+    pub const WHOLE: Self = Self { symbol: 0, start: 0, width: NonZeroU32::MIN.saturating_mul(Self::PARTS) };
+    const PARTS: NonZeroU32 = NonZeroU32::new(1 << P).expect("P is below 32");
+
+    /// A symbol that owns the parts from `start` up to `end`, at least one.
+    pub fn new(symbol: usize, start: u64, end: u64) -> Self {
+        let width = NonZeroU32::new((end - start) as u32).expect("every symbol owns a part");
+        Self { symbol: symbol as u32, start: start as u32, width }
+    }
+}
+
+impl<const P: usize> EntropyModel<P> for Part<P> {
     type Symbol = u32;
     type Probability = u32;
 }
 
-impl EncoderModel<PART_PRECISION> for Part {
+impl<const P: usize> EncoderModel<P> for Part<P> {
     fn left_cumulative_and_probability(&self, _: impl Borrow<u32>) -> Option<(u32, NonZeroU32)> {
         Some((self.start, self.width))
     }
@@ -82,19 +91,19 @@ impl EncoderModel<PART_PRECISION> for Part {
 /// Finds the symbol that owns a part.
 struct Owner<F>(F);
 
-impl<F> EntropyModel<PART_PRECISION> for Owner<F> {
+impl<F, const P: usize> EntropyModel<P> for Owner<F> {
     type Symbol = u32;
     type Probability = u32;
 }
 
-impl<F: Fn(u32) -> Part> DecoderModel<PART_PRECISION> for Owner<F> {
+impl<F: Fn(u32) -> Part<P>, const P: usize> DecoderModel<P> for Owner<F> {
     fn quantile_function(&self, quantile: u32) -> (u32, u32, NonZeroU32) {
         let part = (self.0)(quantile);
         (part.symbol, part.start, part.width)
     }
 }
 
-/// Writes binary decisions into one payload.
+/// Writes binary decisions, and choices among many, into one payload.
 #[derive(Debug, Default, Clone)]
 pub struct BitEncoder(RangeEncoder<u32, u64>);
 
@@ -115,10 +124,13 @@ impl BitEncoder {
             .expect("a binary symbol with nonzero probability, into memory");
     }
 
-    /// Appends a symbol of a larger alphabet; its parts must lie within 2^24.
-    pub fn encode_part(&mut self, part: Part) {
-        debug_assert!(u64::from(part.start) + u64::from(part.width.get()) <= 1 << PART_PRECISION);
-        self.0.encode_symbol(part.symbol, part).expect("a symbol with nonzero probability, into memory");
+    /// Appends a choice among many; its parts must lie within `1 << P`. Nothing is appended for [`Part::WHOLE`].
+    #[inline]
+    pub fn encode_part<const P: usize>(&mut self, part: Part<P>) {
+        debug_assert!(u64::from(part.start) + u64::from(part.width.get()) <= 1 << P);
+        if part.width < Part::<P>::PARTS {
+            self.0.encode_symbol(part.symbol, part).expect("a symbol with nonzero probability, into memory");
+        }
     }
 
     /// Upper bound on the length in bytes of [`BitEncoder::payload`], in constant time.
@@ -223,11 +235,12 @@ impl<'a> BitDecoder<'a> {
             .map_err(|_| Error::corrupt("range coder: the payload is not one that an encoder writes"))
     }
 
-    /// The next symbol of a larger alphabet; `owner` names the one that owns a part below 2^24.
+    /// The next choice among many; `owner` names the symbol that owns a part below `1 << P`.
     ///
     /// # Errors
     /// See [`BitDecoder::decode`].
-    pub fn decode_part(&mut self, owner: impl Fn(u32) -> Part) -> Result<u32> {
+    #[inline]
+    pub fn decode_part<const P: usize>(&mut self, owner: impl Fn(u32) -> Part<P>) -> Result<u32> {
         self.0
             .decode_symbol(Owner(owner))
             .map_err(|_| Error::corrupt("range coder: the payload is not one that an encoder writes"))

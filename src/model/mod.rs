@@ -1,5 +1,6 @@
 //! Models: what they compute and where their weights are found.
 
+pub mod circuit;
 pub mod llm;
 pub mod lm;
 pub mod mix;

@@ -5,7 +5,8 @@ mod tensors;
 pub(super) use tensors::Described;
 
 use super::options::{BEST_CHUNK, CHUNK, CodecChoice, Options, Pool, WINDOW_RAW, WINDOWED_BLOCK};
-use crate::codec::choose::{Plan, Windowed};
+use crate::codec::choose::{Chunk, Plan, Windowed};
+use crate::codec::layout;
 use crate::codec::window::WindowLimits;
 use crate::codec::{Codec, EncodedBlock};
 use crate::error::{Error, Result};
@@ -43,6 +44,9 @@ pub struct Encoder<W: Write> {
     /// Records of the index.
     records: Vec<Record>,
     failed: bool,
+    /// Raw bytes coded so far, and where records start.
+    coded: u64,
+    header: u64,
 }
 
 /// The writer, and what has been written to it.
@@ -84,6 +88,8 @@ impl<W: Write> Encoder<W> {
             hasher,
             records: Vec::new(),
             failed: false,
+            coded: 0,
+            header: 0,
         })
     }
 
@@ -136,8 +142,8 @@ impl<W: Write> Encoder<W> {
     /// coded before.
     fn finish_with(mut self, mut raw: &[u8]) -> Result<W> {
         while raw.len() > self.batch {
-            self.encode(&raw[..self.batch], End::Open)?;
-            raw = &raw[self.batch..];
+            let done = self.encode(&raw[..self.batch], End::Open)?;
+            raw = &raw[done..];
         }
         self.encode(raw, End::Stream)?;
         self.out.start()?;
@@ -160,16 +166,18 @@ impl<W: Write> Encoder<W> {
         Ok(self.out.writer)
     }
 
-    /// Codes bytes and writes their blocks.
-    fn encode(&mut self, raw: &[u8], end: End) -> Result<()> {
+    /// Codes bytes and writes their blocks; returns how many, which is all of them unless more come and a record is
+    /// cut.
+    fn encode(&mut self, raw: &[u8], end: End) -> Result<usize> {
         if self.failed {
             return Err(Error::bad_argument("this encoder has failed before"));
         }
         if raw.is_empty() {
-            return Ok(());
+            return Ok(0);
         }
         self.failed = true;
-        let chunks: Vec<&[u8]> = raw.chunks(self.chunk).collect();
+        let chunks = self.chunks(raw, end);
+        let raw = &raw[..chunks.iter().map(|c| c.raw.len()).sum()];
         // A stream of one block has no place for the hash.
         let alone = end == End::Stream && chunks.len() == 1 && self.out.entries.is_empty();
         let hashed = !alone || self.options.content_hash;
@@ -190,15 +198,38 @@ impl<W: Write> Encoder<W> {
             self.out.block(block, end == End::Flush && i == last, &self.options)?;
         }
         self.failed = false;
-        Ok(())
+        self.coded += raw.len() as u64;
+        Ok(raw.len())
+    }
+
+    /// Cuts bytes into chunks. Where the codec takes records, a header and what is left of a cut record stand alone, and a
+    /// record that is not complete yet waits for the rest of it.
+    fn chunks<'r>(&mut self, raw: &'r [u8], end: End) -> Vec<Chunk<'r>> {
+        let width = self.plan.record();
+        if width <= 1 {
+            return raw.chunks(self.chunk).map(|raw| Chunk { raw, records: true }).collect();
+        }
+        if self.coded == 0 {
+            let found = layout::detect(raw).filter(|l| l.width == width);
+            self.header = found.map_or(0, |l| l.start as u64);
+        }
+        let (width64, body) = (width as u64, self.coded.saturating_sub(self.header));
+        let skip = self.header.saturating_sub(self.coded) + (width64 - body % width64) % width64;
+        let (lead, rest) = raw.split_at(raw.len().min(skip as usize));
+        let (records, tail) = rest.split_at(rest.len() / width * width);
+        let waits = end == End::Open && !(lead.is_empty() && records.is_empty());
+        let other = |raw| std::iter::once(Chunk { raw, records: false });
+        let records = records.chunks(self.chunk).map(|raw| Chunk { raw, records: true });
+        let all = other(lead).chain(records).chain(other(if waits { &[] } else { tail }));
+        all.filter(|c| !c.raw.is_empty()).collect()
     }
 
     fn encode_buffer(&mut self, end: End) -> Result<()> {
         let mut raw = std::mem::take(&mut self.raw);
         let result = self.encode(&raw, end);
-        raw.clear();
+        raw.drain(..*result.as_ref().unwrap_or(&raw.len()));
         self.raw = raw;
-        result
+        result.map(|_| ())
     }
 }
 
@@ -216,8 +247,7 @@ enum End {
 impl<W: Write> Write for Encoder<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if self.raw.is_empty() && bytes.len() >= self.batch {
-            self.encode(&bytes[..self.batch], End::Open)?;
-            return Ok(self.batch);
+            return Ok(self.encode(&bytes[..self.batch], End::Open)?);
         }
         let n = bytes.len().min(self.batch - self.raw.len());
         self.raw.extend_from_slice(&bytes[..n]);
@@ -306,14 +336,25 @@ fn plan(options: &Options) -> Result<Plan> {
         return Err(Error::bad_argument("codec llm: a model is needed (--model)"));
     }
     let default = (only == Some(Codec::Lm)).then_some(DEFAULT_LM);
+    if only == Some(Codec::Circuit) && options.model.is_none() {
+        return Err(Error::bad_argument("codec circuit needs a model, which `nzip train --circuit` learns"));
+    }
     let windowed = match options.model.or(default) {
-        Some(model) if matches!(codec, Codec::Lm | Codec::Circuit | Codec::Llm) => Some(Windowed {
-            codec,
-            model,
-            coder: options.models.coder(codec, &model)?,
-            limits: WindowLimits { payload: options.window, raw: WINDOW_RAW },
-            block: options.block.map_or(WINDOWED_BLOCK, |b| b.min(CHUNK)),
-        }),
+        Some(model) if matches!(codec, Codec::Lm | Codec::Circuit | Codec::Llm) => {
+            // A model that is given tells what it is for.
+            let codec = if only.is_none() { options.models.codec(&model)? } else { codec };
+            let coder = options.models.coder(codec, &model)?;
+            let record = coder.record();
+            let block = if record > 1 { CHUNK } else { WINDOWED_BLOCK };
+            let block = options.block.unwrap_or(block).min(CHUNK);
+            Some(Windowed {
+                codec,
+                model,
+                coder,
+                limits: WindowLimits { payload: options.window, raw: WINDOW_RAW.max(record) },
+                block: (block / record * record).max(record),
+            })
+        }
         _ => None,
     };
     let asked = options.model.filter(|_| only == Some(Codec::Mix));
@@ -330,7 +371,7 @@ const GUIDES: [Option<Hash>; 9] =
 /// The unit of work: it must not depend on threads or memory, since blocks end where it ends.
 fn chunk_len(options: &Options, plan: &Plan) -> usize {
     match &plan.windowed {
-        Some(w) => CHUNK / w.block * w.block,
+        Some(w) => (CHUNK / w.block * w.block).max(w.block),
         None => options.block.unwrap_or(if options.level == 9 && plan.mixes() { BEST_CHUNK } else { CHUNK }),
     }
 }

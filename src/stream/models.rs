@@ -5,9 +5,9 @@ use crate::codec::{Codec, newer};
 use crate::error::{Error, Result};
 use crate::format::consts::{FIRST_STREAM_MODEL, MAX_MODELS};
 use crate::format::section::ModelSection;
-use crate::model::llm;
 use crate::model::lm::{Model, weights::Weights};
 use crate::model::registry::{self, Hash, ModelInfo, Registry};
+use crate::model::{circuit, llm};
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -79,26 +79,39 @@ impl Models {
         }
         match codec {
             Codec::Lm => Ok(self.network(hash)?),
-            Codec::Llm => self.imported(hash),
-            _ => Err(newer(&format!("codec {}", codec.name()))),
+            Codec::Circuit => self.join(key, |w| circuit::Model::new(&circuit::Weights::from_bytes(w)?)),
+            Codec::Llm => self.join(key, |w| llm::Weights::from_bytes(w).and_then(llm::Model::new)),
+            other => Err(newer(&format!("codec {}", other.name()))),
         }
+    }
+
+    /// Prepares a windowed codec from its model's weights, and keeps it.
+    fn join<C: WindowCoder + 'static>(
+        &self,
+        key: (u8, Hash),
+        prepare: impl FnOnce(&[u8]) -> Result<C>,
+    ) -> Result<Arc<dyn WindowCoder>> {
+        let prepared = prepare(&self.registry.find(&key.1)?);
+        let coder = prepared.map_err(|e| e.within(format!("model {}", registry::hex(&key.1))))?;
+        let coder: Arc<dyn WindowCoder> = Arc::new(coder);
+        self.lock().insert(key, coder.clone());
+        Ok(coder)
     }
 
     /// The windowed codec that the model with this hash is for.
     pub(super) fn codec(&self, hash: &Hash) -> Result<Codec> {
-        if self.lock().contains_key(&(Codec::Llm.id(), *hash)) {
-            return Ok(Codec::Llm);
+        let kinds = [Codec::Circuit, Codec::Llm];
+        if let Some(known) = kinds.into_iter().find(|c| self.lock().contains_key(&(c.id(), *hash))) {
+            return Ok(known);
         }
-        let imported = self.registry.find(hash)?.starts_with(&llm::MAGIC);
-        Ok(if imported { Codec::Llm } else { Codec::Lm })
-    }
-
-    fn imported(&self, hash: &Hash) -> Result<Arc<dyn WindowCoder>> {
         let weights = self.registry.find(hash)?;
-        let network = llm::Weights::from_bytes(&weights).and_then(llm::Model::new);
-        let network = Arc::new(network.map_err(|e| e.within(format!("model {}", registry::hex(hash))))?);
-        self.lock().insert((Codec::Llm.id(), *hash), network.clone());
-        Ok(network)
+        Ok(if circuit::Weights::recognise(&weights) {
+            Codec::Circuit
+        } else if weights.starts_with(&llm::MAGIC) {
+            Codec::Llm
+        } else {
+            Codec::Lm
+        })
     }
 
     /// The hash of the model that was given this name in a model folder.

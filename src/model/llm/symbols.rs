@@ -1,8 +1,11 @@
 //! From the powers of a vocabulary to coded symbols, in two levels: a block of tokens, then a token in it.
 
-use crate::coder::range::{BitDecoder, BitEncoder, PART_PRECISION, Part};
+use crate::coder::range::{BitDecoder, BitEncoder, Part as CoderPart};
 use crate::error::Result;
-use std::num::NonZeroU32;
+
+/// Choices have `1 << PRECISION` parts.
+const PRECISION: usize = 24;
+type Part = CoderPart<PRECISION>;
 
 /// Tokens of a block of the vocabulary.
 const BLOCK: usize = 256;
@@ -106,26 +109,23 @@ impl<'a> Distribution<'a> {
     }
 }
 
-fn width(parts: u64) -> NonZeroU32 {
-    NonZeroU32::new(parts as u32).expect("every symbol owns a part")
-}
-
 /// A uniform byte.
 fn byte_part(quantile: u32) -> Part {
-    Part { symbol: quantile >> 16, start: quantile >> 16 << 16, width: width(1 << 16) }
+    let byte = u64::from(quantile >> 16);
+    Part::new(byte as usize, byte << 16, (byte + 1) << 16)
 }
 
 /// First part of symbol i of n, where those before it weigh `below` of `total`.
 fn first_part(n: usize, i: usize, below: u64, total: u64) -> u64 {
     // At most 2^40 times less than 2^24.
-    below * ((1 << PART_PRECISION) - n as u64) / total + i as u64
+    below * ((1 << PRECISION) - n as u64) / total + i as u64
 }
 
 fn part_of(n: usize, wanted: usize, (total, mut weights): (u64, impl Iterator<Item = u64>)) -> Part {
     let below: u64 = weights.by_ref().take(wanted).sum();
     let start = first_part(n, wanted, below, total);
     let end = first_part(n, wanted + 1, below + weights.next().unwrap_or(0), total);
-    Part { symbol: wanted as u32, start: start as u32, width: width(end - start) }
+    Part::new(wanted, start, end)
 }
 
 /// The symbol of n that owns a part.
@@ -135,7 +135,7 @@ fn search(n: usize, quantile: u32, (total, weights): (u64, impl Iterator<Item = 
         below += w;
         let end = first_part(n, i + 1, below, total);
         if u64::from(quantile) < end {
-            return Part { symbol: i as u32, start: start as u32, width: width(end - start) };
+            return Part::new(i, start, end);
         }
         start = end;
     }

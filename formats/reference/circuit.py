@@ -1,0 +1,204 @@
+"""Reference decoder of `circuit` windows, written from formats/circuit.md and formats/coder.md. Slow and clear."""
+
+import numpy as np
+
+MASK64 = 0xFFFFFFFFFFFFFFFF
+OCTAVE = [2147483648, 1969251188, 1805811301, 1655936265, 1518500250, 1392470869, 1276901417, 1170923762]
+
+
+class Corrupt(Exception):
+    """The data is not what an encoder writes."""
+
+
+def demand(condition, message):
+    if not condition:
+        raise Corrupt(message)
+
+
+class Coder:
+    """The range coder: decisions with precision 16, choices with precision 20."""
+
+    def __init__(self, payload):
+        self.payload, self.at = payload, 8
+        self.low, self.range = 0, MASK64
+        self.point = int.from_bytes(payload[:8].ljust(8, b"\0"), "big")
+
+    def part(self, precision, find):
+        """`find` gives (symbol, start, end) for a quantile."""
+        scale = self.range >> precision
+        quantile = ((self.point - self.low) & MASK64) // scale
+        demand(quantile < 1 << precision, "payload outside of every interval")
+        symbol, start, end = find(quantile)
+        self.low = (self.low + scale * start) & MASK64
+        self.range = scale * (end - start)
+        if self.range < 1 << 32:
+            word = int.from_bytes(self.payload[self.at : self.at + 4].ljust(4, b"\0"), "big")
+            self.at += 4
+            self.low = (self.low << 32) & MASK64
+            self.range = self.range << 32
+            self.point = (self.point << 32 | word) & MASK64
+        return symbol
+
+    def bit(self, one):
+        zero = 65536 - one
+        return self.part(16, lambda q: (0, 0, zero) if q < zero else (1, zero, 65536))
+
+    def choice(self, weights):
+        total, n = sum(weights), len(weights)
+        ends, before = [0], 0
+        for i, w in enumerate(weights):
+            before += w
+            ends.append(before * ((1 << 20) - n) // total + i + 1)
+
+        def find(quantile):
+            i = next(i for i in range(n) if quantile < ends[i + 1])
+            return i, ends[i], ends[i + 1]
+
+        return self.part(20, find)
+
+
+class Codes:
+    """The parameters' codes."""
+
+    def __init__(self, payload):
+        self.coder, self.fast, self.slow = Coder(payload), {}, {}
+
+    def code(self, kind, context):
+        node = 1
+        while node < 128:
+            key = (kind, context, node)
+            x, y = self.fast.get(key, 32768), self.slow.get(key, 32768)
+            bit = self.coder.bit(min(max((x + y) >> 1, 32), 65504))
+            self.fast[key] = x + ((65535 * bit - x) >> 4)
+            self.slow[key] = y + ((65535 * bit - y) >> 7)
+            node = 2 * node + bit
+        return node - 128
+
+    def matrix(self, kind, rows, columns):
+        codes, history = np.zeros((rows, columns), dtype=np.int64), [0] * columns
+        for r in range(rows):
+            for j in range(columns):
+                code = self.code(kind, 64 if r == 0 else history[j] >> 5)
+                seen = 16 * (code or 127)
+                history[j] = seen if r == 0 else history[j] + ((seen - history[j]) >> 1)
+                codes[r, j] = code
+        return codes
+
+
+def weights_of(codes, s):
+    def weight(c):
+        a = c - 1
+        return max(1, OCTAVE[(a & ((1 << s) - 1)) << (3 - s)] >> (a >> s)) if c else 0
+
+    return np.vectorize(weight, otypes=[np.int64])(codes)
+
+
+class Node:
+    def __init__(self, codes, s, above, classes, variable, parent, alphabet, states):
+        self.variable, self.parent, self.alphabet = variable, parent, alphabet
+        edge = weights_of(codes.matrix(0, above, states), s)
+        leaf = weights_of(codes.matrix(1, classes, states), s)
+        demand(edge.sum(axis=1).min() > 0 and leaf.sum(axis=0).min() > 0, "a state without probability")
+        self.edge = np.minimum(32767, (edge << 15) // edge.sum(axis=1, keepdims=True))
+        # Python integers: w · 2^31 needs 62 bits, which int64 holds.
+        p = (leaf << 31) // leaf.sum(axis=0, keepdims=True)
+        self.leaf, self.shift = np.zeros_like(p), []
+        for c in range(classes):
+            bits = int(p[c].max()).bit_length()
+            if bits > 15:
+                self.leaf[c] = np.minimum(32767, (p[c] + (1 << (bits - 16))) >> (bits - 15))
+            else:
+                self.leaf[c] = p[c] << (15 - bits)
+            self.shift.append(32 - bits)
+
+
+class Model:
+    def __init__(self, data):
+        at = 0
+
+        def read(n):
+            nonlocal at
+            demand(at + n <= len(data), "the model file is too short")
+            at += n
+            return data[at - n : at]
+
+        def number(n):
+            return int.from_bytes(read(n), "little")
+
+        demand(read(8) == b"\x93NZPC\r\n\x1a" and number(2) == 1, "not a circuit of version 1")
+        s, alphabets, d = number(1), number(2), number(2)
+        demand(s <= 3 and 1 <= alphabets <= 1024 and d >= 1, "counts out of range")
+        self.alphabets = []
+        for _ in range(alphabets):
+            n, c = number(1) + 1, number(1) + 1
+            classes = list(read(n))
+            weights = [number(2) for _ in range(n)]
+            demand(set(classes) == set(range(c)) and min(weights) > 0, "alphabet")
+            self.alphabets.append([[(i, weights[i]) for i in range(n) if classes[i] == k] for k in range(c)])
+        shapes = [(number(2), number(2), number(2), number(1)) for _ in range(d)]
+        demand(sorted(v for v, _, _, _ in shapes) == list(range(d)), "each variable once")
+        open_nodes = []
+        for i, (_, parent, alphabet, half) in enumerate(shapes):
+            demand(half <= 127 and alphabet < alphabets, "node out of range")
+            demand((parent == 65535) == (i == 0), "one root, the first node")
+            while open_nodes and i > 0 and open_nodes[-1] != parent:
+                open_nodes.pop()
+            demand(i == 0 or open_nodes, "the order is not depth first")
+            open_nodes.append(i)
+        states = [2 * (half + 1) for _, _, _, half in shapes]
+        above = [1 if p == 65535 else states[p] for _, p, _, _ in shapes]
+        classes = [len(self.alphabets[a]) for _, _, a, _ in shapes]
+        parameters = sum((a + c) * k for a, c, k in zip(above, classes, states))
+        demand(parameters <= min(1 << 25, 65536 + 64 * len(data)), "too many parameters")
+        depth, widest = [], {}
+        for i, (_, parent, _, _) in enumerate(shapes):
+            depth.append(0 if i == 0 else depth[parent] + 1)
+            widest[depth[i]] = max(widest.get(depth[i], 0), states[i])
+        demand(sum(widest.values()) <= 1 << 18, "too many states on a way down")
+        codes, self.nodes = Codes(data[at:]), []
+        for i, (v, p, a, _) in enumerate(shapes):
+            self.nodes.append(Node(codes, s, above[i], classes[i], v, p if i else None, a, states[i]))
+        self.children = [[j for j in range(d) if self.nodes[j].parent == i] for i in range(d)]
+
+
+def peak(x):
+    most = int(x.max())
+    bits = most.bit_length()
+    if most == 0:
+        return np.ones_like(x)
+    if bits > 15:
+        return np.minimum(32767, (x + (1 << (bits - 16))) >> (bits - 15))
+    return x << (15 - bits)
+
+
+def mass(x):
+    bits = int(x.sum()).bit_length()
+    return (x + (1 << (bits - 16))) >> (bits - 15) if bits > 15 else x
+
+
+def visit(model, coder, record, i, phi_above):
+    """Codes node i and all below it; returns its λ."""
+    node = model.nodes[i]
+    pi = peak(node.edge[0] if phi_above is None else node.edge.T @ mass(phi_above))
+    sums = node.leaf @ mass(pi)
+    c = coder.choice([1 + (int(x) >> s) for x, s in zip(sums, node.shift)])
+    symbols = model.alphabets[node.alphabet][c]
+    chosen = coder.choice([w for _, w in symbols]) if len(symbols) > 1 else 0
+    record[node.variable] = symbols[chosen][0]
+    lam = node.leaf[c]
+    phi = peak(pi * lam)
+    for child in model.children[i]:
+        message = peak(model.nodes[child].edge @ visit(model, coder, record, child, phi))
+        phi, lam = peak(phi * message), peak(lam * message)
+    return lam
+
+
+def decode_window(model, payload, raw_length):
+    width = len(model.nodes)
+    demand(raw_length % width == 0, "a window that is not whole records")
+    coder, raw = Coder(payload), bytearray()
+    for _ in range(raw_length // width):
+        record = bytearray(width)
+        visit(model, coder, record, 0, None)
+        raw += record
+    return bytes(raw)

@@ -1,0 +1,137 @@
+//! The inner loops of messages. A message of K entries for eight records, the *lanes*, is K/2 [`Lane`]s whose 32-bit numbers
+//! hold two neighbouring entries of one record each, so that one weight pair meets a vector of records and no
+//! sum crosses a vector.
+
+#![allow(unsafe_code)]
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+mod scalar;
+
+#[cfg(target_arch = "x86_64")]
+pub use avx2::Avx2;
+pub use scalar::Scalar;
+
+/// Records that are worked on together.
+pub const LANES: usize = 8;
+
+/// One number for each record.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[repr(C, align(32))]
+pub struct Lane(pub [u32; LANES]);
+
+/// Which implementation runs. All give the same bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kernel {
+    /// Plain Rust for any machine.
+    Scalar,
+    /// 256-bit integer vectors.
+    Avx2,
+}
+
+impl Kernel {
+    /// The fastest kernel of this machine.
+    pub fn best() -> Self {
+        #[cfg(target_arch = "x86_64")]
+        if is_x86_feature_detected!("avx2") {
+            return Self::Avx2;
+        }
+        Self::Scalar
+    }
+}
+
+/// What messages are made of. Slices have the lengths that the functions name; implementations check them.
+pub trait Ops {
+    /// `out[r] = Σ_p low·low + high·high` of `weights[r·n + p]` and `x[p]`, for n = `x.len()` and each of the rows r.
+    fn product(weights: &[u32], x: &[Lane], out: &mut [Lane]);
+    /// `peak` of the specification, from one number an entry to two: `x.len() = 2·out.len()`.
+    fn peak(x: &[Lane], out: &mut [Lane]);
+    /// `mass` of the specification.
+    fn mass(x: &[Lane], out: &mut [Lane]);
+    /// Products entry by entry: `out.len() = 2·a.len() = 2·b.len()`.
+    fn times(a: &[Lane], b: &[Lane], out: &mut [Lane]);
+    /// Lane l of `out[p]` is `table[row[l]·n + p]` for n = `out.len()`.
+    fn gather(table: &[u32], row: &[u32; LANES], out: &mut [Lane]);
+}
+
+/// How `peak` and `mass` shift a lane, from its maximum or sum: (half of the last place, right, left).
+fn shifts(most: u32) -> (u32, u32, u32) {
+    let bits = 32 - most.leading_zeros();
+    if bits > 15 { (1 << (bits - 16), bits - 15, 0) } else { (0, 0, 15 - bits) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn noise(seed: &mut u64) -> u32 {
+        *seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        (*seed >> 33) as u32
+    }
+
+    fn lanes(n: usize, seed: &mut u64, mut f: impl FnMut(u32, u32) -> u32) -> Vec<Lane> {
+        (0..n).map(|_| Lane(std::array::from_fn(|_| f(noise(seed), noise(seed))))).collect()
+    }
+
+    fn message(n: usize, seed: &mut u64) -> Vec<Lane> {
+        let small = noise(seed) % 15;
+        lanes(n, seed, |a, b| (a & 0x7fff) >> small | ((b & 0x7fff) << 16))
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[test]
+    fn vectors_give_the_same_bits() {
+        if Kernel::best() != Kernel::Avx2 {
+            return;
+        }
+        let mut seed = 1;
+        for round in 0..300 {
+            let n = 1 + round % 19;
+            let (a, b) = (message(n, &mut seed), message(n, &mut seed));
+            let rows = 1 + (round * 7) % 23;
+            // Weights whose sums stay below 2^31, as the file's bounds have it.
+            let weights: Vec<u32> = (0..rows * n).map(|_| noise(&mut seed) & 0x03ff_03ff).collect();
+            let table: Vec<u32> = (0..rows * n).map(|_| noise(&mut seed)).collect();
+            let row: [u32; LANES] = std::array::from_fn(|_| noise(&mut seed) % rows as u32);
+            let bits = noise(&mut seed) % 31;
+            let wide = lanes(2 * n, &mut seed, |a, b| if b % 5 == 0 { 0 } else { (a & 0x7fff_ffff) >> bits });
+            let run = |vector: bool| {
+                let mut out = vec![vec![Lane::default(); rows], vec![Lane::default(); n]];
+                out.extend([
+                    vec![Lane::default(); n],
+                    vec![Lane::default(); 2 * n],
+                    vec![Lane::default(); n],
+                ]);
+                if vector {
+                    Avx2::product(&weights, &a, &mut out[0]);
+                    Avx2::peak(&wide, &mut out[1]);
+                    Avx2::mass(&a, &mut out[2]);
+                    Avx2::times(&a, &b, &mut out[3]);
+                    Avx2::gather(&table, &row, &mut out[4]);
+                } else {
+                    Scalar::product(&weights, &a, &mut out[0]);
+                    Scalar::peak(&wide, &mut out[1]);
+                    Scalar::mass(&a, &mut out[2]);
+                    Scalar::times(&a, &b, &mut out[3]);
+                    Scalar::gather(&table, &row, &mut out[4]);
+                }
+                out
+            };
+            assert_eq!(run(false), run(true), "round {round}");
+        }
+    }
+
+    #[test]
+    fn nothing_peaks_as_ones() {
+        let mut out = [Lane::default()];
+        Scalar::peak(&[Lane::default(); 2], &mut out);
+        assert_eq!(out[0].0, [0x0001_0001; LANES]);
+    }
+
+    #[test]
+    fn rounding_up_stays_in_fifteen_bits() {
+        let mut out = [Lane::default()];
+        Scalar::peak(&[Lane([0xffff; LANES]), Lane([0x7fff_ffff; LANES])], &mut out);
+        assert_eq!(out[0].0, [1 | 32767 << 16; LANES]);
+    }
+}

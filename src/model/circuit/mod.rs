@@ -1,0 +1,14 @@
+//! Probabilistic circuits: hidden Chow-Liu trees over records of symbols (`formats/circuit.md`).
+
+mod codes;
+pub mod file;
+mod kernel;
+mod likelihood;
+mod tables;
+pub mod walk;
+
+pub use file::{Alphabet, Shape, Weights};
+pub use kernel::{Kernel, LANES, Lane};
+pub use likelihood::Likelihood;
+pub use tables::Model;
+pub use walk::Walk;

@@ -1,0 +1,232 @@
+//! From codes to the integers that messages are multiplied with (`formats/circuit.md`, "Probabilities").
+
+use super::file::Weights;
+use crate::error::{Error, Result};
+
+/// 2^(31 − i/8), rounded.
+const OCTAVE: [u32; 8] =
+    [2147483648, 1969251188, 1805811301, 1655936265, 1518500250, 1392470869, 1276901417, 1170923762];
+
+/// Two neighbouring entries of a row, the lower one in the low half: what one multiplication takes.
+pub type Pairs = Vec<u32>;
+
+/// A variable, ready to run.
+#[derive(Debug)]
+pub struct Node {
+    /// Which byte of a record it codes.
+    pub variable: usize,
+    /// The parent's place; the root has none.
+    pub parent: Option<usize>,
+    /// Distance from the root.
+    pub depth: usize,
+    /// States of the messages that lie before this node's, and before its parent's, in the stack.
+    pub slot: usize,
+    pub above_slot: usize,
+    /// States, even.
+    pub states: usize,
+    /// States of the parent.
+    pub above: usize,
+    pub classes: usize,
+    pub alphabet: usize,
+    /// `above × states`, for messages upwards; at the root one row, the prior.
+    pub up: Pairs,
+    /// `states × above`, for messages downwards; empty at the root.
+    pub down: Pairs,
+    /// `classes × states`.
+    pub leaf: Pairs,
+    /// For each class how far its sum is shifted right.
+    pub shift: Vec<u8>,
+    /// Whether something coded after its subtree hangs on the message to the parent.
+    pub sends: bool,
+    /// Whether it is its parent's last child.
+    pub last: bool,
+}
+
+/// Coding tables of an alphabet.
+#[derive(Debug)]
+pub struct Symbols {
+    /// Class of each symbol.
+    pub class: Vec<u8>,
+    /// Place of each symbol in its class.
+    pub place: Vec<u8>,
+    /// For each class its symbols in order.
+    pub members: Vec<Vec<u8>>,
+    /// For each class the weights of its symbols.
+    pub weights: Vec<Vec<u32>>,
+}
+
+/// A circuit, ready to run.
+#[derive(Debug)]
+pub struct Model {
+    /// The nodes, depth first.
+    pub nodes: Vec<Node>,
+    pub alphabets: Vec<Symbols>,
+    /// States of all messages that are held at a time at most.
+    pub stack: usize,
+    /// Most states, and most classes, of any node.
+    pub most_states: usize,
+    pub most_classes: usize,
+}
+
+impl Model {
+    /// Expands a circuit's parameters.
+    ///
+    /// # Errors
+    /// `Corrupt` where a row or a state has no probability at all; `LimitExceeded` where memory is missing.
+    pub fn new(weights: &Weights) -> Result<Self> {
+        let mut nodes: Vec<Node> = Vec::new();
+        let count = weights.nodes.len();
+        nodes.try_reserve_exact(count).map_err(|_| Error::limit("no memory for a circuit"))?;
+        for i in 0..count {
+            let node = expand(weights, i, &nodes).map_err(|e| e.within(format!("circuit, node {i}")))?;
+            nodes.push(node);
+        }
+        mark_last(&mut nodes);
+        let alphabets = weights.alphabets.iter().map(symbols).collect();
+        let stack = place(&mut nodes)?;
+        let most_states = nodes.iter().map(|n| n.states).max().unwrap_or(2);
+        let most_classes = nodes.iter().map(|n| n.classes).max().unwrap_or(1);
+        Ok(Self { nodes, alphabets, stack, most_states, most_classes })
+    }
+
+    /// Bytes of a record.
+    pub fn width(&self) -> usize {
+        self.nodes.len()
+    }
+}
+
+/// The weight behind a code.
+pub fn weight(code: u8, log2_steps: u8) -> u32 {
+    if code == 0 {
+        return 0;
+    }
+    let a = code - 1;
+    let octave = OCTAVE[usize::from(a & ((1 << log2_steps) - 1)) << (3 - log2_steps)];
+    octave.checked_shr(u32::from(a >> log2_steps)).unwrap_or(0).max(1)
+}
+
+fn expand(weights: &Weights, i: usize, before: &[Node]) -> Result<Node> {
+    let shape = &weights.nodes[i];
+    let (above, states, classes) = weights.sizes(i);
+    let linear = |codes: &[u8]| codes.iter().map(|&c| weight(c, weights.log2_steps)).collect::<Vec<u32>>();
+    let edge = edge(&linear(&weights.edges[i]), states)?;
+    let (leaf, shift) = leaf(&linear(&weights.leaves[i]), states, classes)?;
+    let parent = shape.parent.map(usize::from);
+    let down = parent.map_or(Vec::new(), |_| pairs(&transpose(&edge, states)));
+    Ok(Node {
+        variable: shape.variable.into(),
+        parent,
+        depth: parent.map_or(0, |p| before[p].depth + 1),
+        slot: 0,
+        above_slot: 0,
+        states,
+        above,
+        classes,
+        alphabet: shape.alphabet.into(),
+        up: pairs(&edge),
+        down,
+        leaf: pairs(&leaf),
+        shift,
+        sends: false,
+        last: false,
+    })
+}
+
+/// Rows of 15-bit probabilities.
+fn edge(weights: &[u32], states: usize) -> Result<Vec<u16>> {
+    let mut out = Vec::with_capacity(weights.len());
+    for row in weights.chunks_exact(states) {
+        let sum: u64 = row.iter().map(|&w| u64::from(w)).sum();
+        if sum == 0 {
+            return Err(Error::corrupt("a state that leads nowhere"));
+        }
+        out.extend(row.iter().map(|&w| ((u64::from(w) << 15) / sum).min(32767) as u16));
+    }
+    Ok(out)
+}
+
+/// Rows of 15-bit numbers, and for each how far its products are shifted right.
+fn leaf(weights: &[u32], states: usize, classes: usize) -> Result<(Vec<u16>, Vec<u8>)> {
+    let mut sums = vec![0u64; states];
+    for row in weights.chunks_exact(states) {
+        sums.iter_mut().zip(row).for_each(|(s, &w)| *s += u64::from(w));
+    }
+    if sums.contains(&0) {
+        return Err(Error::corrupt("a state that shows nothing"));
+    }
+    let (mut out, mut shift) = (Vec::with_capacity(weights.len()), Vec::with_capacity(classes));
+    for row in weights.chunks_exact(states) {
+        let p: Vec<u32> = row.iter().zip(&sums).map(|(&w, &s)| ((u64::from(w) << 31) / s) as u32).collect();
+        let bits = 32 - p.iter().max().map_or(32, |m| m.leading_zeros());
+        let round = if bits > 15 { 1u64 << (bits - 16) } else { 0 };
+        out.extend(p.iter().map(|&p| match bits {
+            16.. => ((u64::from(p) + round) >> (bits - 15)).min(32767) as u16,
+            _ => (p << (15 - bits)) as u16,
+        }));
+        shift.push((32 - bits) as u8);
+    }
+    Ok((out, shift))
+}
+
+fn pairs(entries: &[u16]) -> Pairs {
+    entries.chunks_exact(2).map(|p| u32::from(p[0]) | u32::from(p[1]) << 16).collect()
+}
+
+fn transpose(rows: &[u16], columns: usize) -> Vec<u16> {
+    (0..columns).flat_map(|j| rows.iter().skip(j).step_by(columns).copied()).collect()
+}
+
+/// Most states of all messages that are held at a time.
+const MAX_STACK: usize = 1 << 18;
+
+/// Gives each depth room for its widest message; returns the whole room.
+fn place(nodes: &mut [Node]) -> Result<usize> {
+    let mut widest: Vec<usize> = Vec::new();
+    for n in nodes.iter() {
+        if n.depth == widest.len() {
+            widest.push(0);
+        }
+        widest[n.depth] = widest[n.depth].max(n.states);
+    }
+    let mut whole = 0;
+    for w in &mut widest {
+        (*w, whole) = (whole, whole + *w);
+    }
+    if whole > MAX_STACK {
+        return Err(Error::corrupt(format!(
+            "circuit: {whole} states on a way down, at most {MAX_STACK} expected"
+        )));
+    }
+    for n in nodes {
+        (n.slot, n.above_slot) = (widest[n.depth], widest[n.depth.saturating_sub(1)]);
+    }
+    Ok(whole)
+}
+
+/// Finds out who is a last child, and whose messages upwards are of use.
+fn mark_last(nodes: &mut [Node]) {
+    let mut last = vec![0; nodes.len()];
+    nodes.iter().enumerate().for_each(|(i, n)| {
+        if let Some(p) = n.parent {
+            last[p] = i;
+        }
+    });
+    for i in 1..nodes.len() {
+        let parent = nodes[i].parent.unwrap_or(0);
+        nodes[i].last = last[parent] == i;
+        nodes[i].sends = !nodes[i].last || nodes[parent].sends;
+    }
+}
+
+fn symbols(alphabet: &super::file::Alphabet) -> Symbols {
+    let classes = alphabet.classes();
+    let (mut members, mut weights) = (vec![Vec::new(); classes], vec![Vec::new(); classes]);
+    let mut place = Vec::with_capacity(alphabet.class.len());
+    for (s, (&c, &w)) in alphabet.class.iter().zip(&alphabet.weight).enumerate() {
+        let c = usize::from(c);
+        place.push(members[c].len() as u8);
+        members[c].push(s as u8);
+        weights[c].push(u32::from(w));
+    }
+    Symbols { class: alphabet.class.clone(), place, members, weights }
+}

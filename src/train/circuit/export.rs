@@ -1,0 +1,75 @@
+//! From floats to the codes of the model file.
+
+use super::checkpoint::State;
+use super::data::Alphabet;
+use super::network::Network;
+use crate::model::circuit::{self, Shape, Weights};
+
+/// Edges that fewer expected records than this walk along are left out.
+const LEAST_FLOW: f32 = 0.05;
+/// Octaves below which a probability is left out.
+const OCTAVES: f32 = 30.0;
+
+/// The model file's content; `log2_steps` is the fineness of the codes.
+pub fn export(state: &State, log2_steps: u8) -> Weights {
+    let net = &state.net;
+    let order = order(net);
+    let mut place = vec![0u16; order.len()];
+    order.iter().enumerate().for_each(|(i, &v)| place[v] = i as u16);
+    let code = |p: f32| {
+        let a = -p.max(1e-30).log2();
+        let a = (a.max(0.0) * f32::from(1u16 << log2_steps)).round();
+        if a > 126.0 || a > OCTAVES * f32::from(1u16 << log2_steps) { 0 } else { a as u8 + 1 }
+    };
+    let mut weights = Weights {
+        log2_steps,
+        alphabets: state.alphabets.iter().map(alphabet).collect(),
+        nodes: Vec::new(),
+        edges: Vec::new(),
+        leaves: Vec::new(),
+    };
+    for &v in &order {
+        let n = &net.nodes[v];
+        weights.nodes.push(Shape {
+            variable: v as u16,
+            parent: n.parent.map(|p| place[p]),
+            alphabet: state.alphabet[v] as u16,
+            states: n.states as u16,
+        });
+        let mut edge = Vec::with_capacity(n.edge.len());
+        for (row, mass) in n.edge.chunks_exact(n.states).zip(&n.edge_mass) {
+            let most = row.iter().copied().fold(0.0, f32::max);
+            edge.extend(row.iter().map(|&p| if p < most && p * mass < LEAST_FLOW { 0 } else { code(p) }));
+        }
+        weights.edges.push(edge);
+        // A class that hardly any state shows costs bits in all of them: keep at least the largest.
+        weights.leaves.push(n.leaf.iter().map(|&p| code(p)).collect());
+    }
+    weights
+}
+
+fn alphabet(a: &Alphabet) -> circuit::Alphabet {
+    let most = a.weight.iter().copied().fold(0.0, f32::max);
+    let scale = |w: &f32| (w / most * 65535.0).round().clamp(1.0, 65535.0) as u16;
+    circuit::Alphabet { class: a.class.clone(), weight: a.weight.iter().map(scale).collect() }
+}
+
+/// Depth first; the child with the most below it comes last, since what it sends up is of no use then.
+fn order(net: &Network) -> Vec<usize> {
+    let mut below = vec![1usize; net.nodes.len()];
+    for level in net.levels.iter().rev() {
+        for &v in level {
+            if let Some(p) = net.nodes[v].parent {
+                below[p] += below[v];
+            }
+        }
+    }
+    let (mut order, mut stack) = (Vec::new(), net.levels[0].clone());
+    while let Some(v) = stack.pop() {
+        order.push(v);
+        let mut children = net.children[v].clone();
+        children.sort_by_key(|&c| (std::cmp::Reverse(below[c]), c));
+        stack.extend(children);
+    }
+    order
+}

@@ -1,0 +1,135 @@
+//! Expectation maximisation: batches in random order with a falling step, then whole passes.
+//!
+//! A step moves sufficient statistics, not parameters: the counts that a node's parameters stand for (parameters
+//! times mass) are kept at weight 1 − γ and those of the batch, scaled to the whole data set, enter at weight γ. Rarely
+//! used states so keep what they know where a batch says little about them.
+
+use rayon::prelude::*;
+
+use super::data::Dataset;
+use super::network::{Counts, Messages, Network, Node};
+
+/// Pseudocounts for each state, spread over its edges and over its classes.
+#[derive(Debug, Clone, Copy)]
+pub struct Pseudo {
+    pub edge: f32,
+    pub leaf: f32,
+}
+
+/// Messages and counts that are used again and again.
+pub struct Workspace {
+    messages: Vec<Messages>,
+    counts: Vec<Counts>,
+    batch: Vec<Vec<u8>>,
+}
+
+impl Workspace {
+    pub fn new(width: usize) -> Self {
+        let new = || Messages::default();
+        Self {
+            messages: (0..width).map(|_| new()).collect(),
+            counts: vec![Counts::default(); width],
+            batch: vec![Vec::new(); width],
+        }
+    }
+
+    fn gather(&mut self, data: &Dataset, rows: &[u32]) {
+        self.batch.par_iter_mut().zip(&data.columns).for_each(|(b, column)| {
+            b.clear();
+            b.extend(rows.iter().map(|&r| column[r as usize]));
+        });
+    }
+}
+
+/// Replaces the statistics of a node by a mixture of its own and `counts` times `scale`.
+fn maximise(node: &mut Node, counts: &mut Counts, step: f32, scale: f32, pseudo: Pseudo) {
+    let k = node.states;
+    // Pseudocounts of an edge go where records go anyway.
+    let all: f32 = node.leaf_mass.iter().sum();
+    let share: Vec<f32> =
+        node.leaf_mass.iter().map(|m| pseudo.edge * (0.9 * m / all + 0.1 / k as f32)).collect();
+    for (u, row) in node.edge.chunks_exact_mut(k).enumerate() {
+        let keep = (1.0 - step) * node.edge_mass[u];
+        let counts = &mut counts.edge[u * k..][..k];
+        let mut sum = 0f32;
+        for ((p, c), share) in row.iter_mut().zip(counts).zip(&share) {
+            *p = keep * *p + step * (scale * *c * *p + share);
+            *c = 0.0;
+            sum += *p;
+        }
+        let over = 1.0 / sum;
+        row.iter_mut().for_each(|p| *p *= over);
+        node.edge_mass[u] = sum;
+    }
+    let mut sums = vec![0f32; k];
+    let keep: Vec<f32> = node.leaf_mass.iter().map(|m| (1.0 - step) * m).collect();
+    for (c, row) in node.leaf.chunks_exact_mut(k).enumerate() {
+        let share = step * pseudo.leaf * node.prior[c];
+        let counts = &mut counts.leaf[c * k..][..k];
+        for j in 0..k {
+            row[j] = keep[j] * row[j] + step * scale * counts[j] + share;
+            counts[j] = 0.0;
+            sums[j] += row[j];
+        }
+    }
+    let over: Vec<f32> = sums.iter().map(|s| 1.0 / s).collect();
+    for row in node.leaf.chunks_exact_mut(k) {
+        row.iter_mut().zip(&over).for_each(|(p, o)| *p *= o);
+    }
+    node.leaf_mass = sums;
+}
+
+/// One pass over the rows, in batches in the order given, with steps of size `step(0..1)`; returns the mean bits of a record (without those
+/// inside classes), each batch measured before it is learned from.
+pub fn stochastic_pass(
+    net: &mut Network,
+    data: &Dataset,
+    rows: &[u32],
+    size: usize,
+    step: impl Fn(f32) -> f32,
+    pseudo: Pseudo,
+    work: &mut Workspace,
+) -> f64 {
+    let (mut bits, total) = (0f64, rows.len());
+    for (i, rows) in rows.chunks_exact(size).enumerate() {
+        work.gather(data, rows);
+        let found = net.forward(&work.batch, &mut work.messages);
+        bits -= found.iter().map(|&b| f64::from(b)).sum::<f64>();
+        let scale = total as f32 / size as f32;
+        let gamma = step((i * size) as f32 / total as f32);
+        let learn = |node: &mut Node, counts: &mut Counts| maximise(node, counts, gamma, scale, pseudo);
+        net.backward(&work.batch, &mut work.messages, &mut work.counts, learn);
+    }
+    bits / (total / size * size) as f64
+}
+
+/// One pass over all rows, then one step of size 1.
+pub fn full_pass(
+    net: &mut Network,
+    data: &Dataset,
+    rows: &[u32],
+    size: usize,
+    pseudo: Pseudo,
+    work: &mut Workspace,
+) -> f64 {
+    let mut bits = 0f64;
+    for rows in rows.chunks(size) {
+        work.gather(data, rows);
+        let found = net.forward(&work.batch, &mut work.messages);
+        bits -= found.iter().map(|&b| f64::from(b)).sum::<f64>();
+        net.backward(&work.batch, &mut work.messages, &mut work.counts, |_, _| {});
+    }
+    let counts = &mut work.counts;
+    net.nodes.par_iter_mut().zip(counts).for_each(|(n, c)| maximise(n, c, 1.0, 1.0, pseudo));
+    bits / rows.len() as f64
+}
+
+/// Mean bits of a record, without those inside classes.
+pub fn measure(net: &Network, data: &Dataset, rows: &[u32], size: usize, work: &mut Workspace) -> f64 {
+    let mut bits = 0f64;
+    for rows in rows.chunks(size) {
+        work.gather(data, rows);
+        bits -= net.forward(&work.batch, &mut work.messages).iter().map(|&b| f64::from(b)).sum::<f64>();
+    }
+    bits / rows.len() as f64
+}

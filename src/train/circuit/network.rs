@@ -1,0 +1,229 @@
+//! A hidden Chow-Liu tree in floats, and one pass of expectation over a batch.
+//!
+//! Each variable has a hidden one of K states; its parent's state chooses the distribution of its own state, and its
+//! state the distribution of the variable's class. Messages are matrices of batch × K; all heavy work is products
+//! of matrices. Variables of one depth are worked on in parallel, each by one thread, so results do not depend on the
+//! number of threads.
+
+use rayon::prelude::*;
+
+use super::product::product;
+use super::structure::Tree;
+
+/// Smallest entry of a message relative to the largest of its record: keeps products away from denormals.
+const FLOOR: f32 = 1e-17;
+
+/// One variable with its hidden variable.
+#[derive(Debug, Clone, Default)]
+pub struct Node {
+    pub parent: Option<usize>,
+    /// States of the hidden variable.
+    pub states: usize,
+    /// States of the parent's hidden variable; 1 at the root.
+    pub above: usize,
+    pub classes: usize,
+    /// `above × states`: probability of the state given the parent's.
+    pub edge: Vec<f32>,
+    /// `classes × states`: probability of the class given the state.
+    pub leaf: Vec<f32>,
+    /// Expected number of records in each of the parent's states, over a data set.
+    pub edge_mass: Vec<f32>,
+    /// The same for the own states.
+    pub leaf_mass: Vec<f32>,
+    /// Pseudocount shape: probabilities of the classes.
+    pub prior: Vec<f32>,
+}
+
+/// Expected counts of one node, to be multiplied with its parameters.
+#[derive(Debug, Clone, Default)]
+pub struct Counts {
+    pub edge: Vec<f32>,
+    pub leaf: Vec<f32>,
+}
+
+/// Messages of one node for a batch: `batch × states`, and `batch × above`.
+#[derive(Debug, Default)]
+pub struct Messages {
+    /// Upward belief; after the backward pass the expected states.
+    own: Vec<f32>,
+    /// What goes to the parent; after the backward pass what comes back through the edge.
+    up: Vec<f32>,
+    /// Powers of two taken out of `own` so far, below and here, for each record.
+    exponent: Vec<i32>,
+}
+
+/// The whole tree.
+#[derive(Debug, Clone)]
+pub struct Network {
+    pub nodes: Vec<Node>,
+    pub children: Vec<Vec<usize>>,
+    /// Variables by depth; the root is alone in the first.
+    pub levels: Vec<Vec<usize>>,
+}
+
+impl Network {
+    /// A tree whose nodes have no parameters yet.
+    pub fn new(tree: &Tree, states: &[usize], classes: &[usize]) -> Self {
+        let d = states.len();
+        let mut children = vec![Vec::new(); d];
+        let mut levels = vec![Vec::new()];
+        for v in 0..d {
+            match tree.parent[v] {
+                Some(p) => children[p].push(v),
+                None => levels[0].push(v),
+            }
+        }
+        while let Some(last) = levels.last() {
+            let next: Vec<usize> = last.iter().flat_map(|&v| children[v].iter().copied()).collect();
+            if next.is_empty() {
+                break;
+            }
+            levels.push(next);
+        }
+        let node = |v: usize| {
+            let parent = tree.parent[v];
+            let (k, above, c) = (states[v], parent.map_or(1, |p| states[p]), classes[v]);
+            Node {
+                parent,
+                states: k,
+                above,
+                classes: c,
+                edge: vec![0.0; above * k],
+                leaf: vec![0.0; c * k],
+                edge_mass: vec![0.0; above],
+                leaf_mass: vec![0.0; k],
+                prior: vec![1.0 / c as f32; c],
+            }
+        };
+        Self { nodes: (0..d).map(node).collect(), children, levels }
+    }
+
+    /// Upward pass: log2 likelihood of each record of the batch, whose classes are `batch[v]`.
+    pub fn forward(&self, batch: &[Vec<u8>], messages: &mut [Messages]) -> Vec<f32> {
+        for level in self.levels.iter().rev() {
+            let mut taken: Vec<(usize, Messages)> =
+                level.iter().map(|&v| (v, std::mem::take(&mut messages[v]))).collect();
+            let below = &*messages;
+            taken.par_iter_mut().for_each(|(v, m)| self.up(*v, &batch[*v], m, below));
+            taken.into_iter().for_each(|(v, m)| messages[v] = m);
+        }
+        let root = &messages[self.levels[0][0]];
+        root.up.iter().zip(&root.exponent).map(|(&p, &e)| p.log2() + e as f32).collect()
+    }
+
+    fn up(&self, v: usize, classes: &[u8], m: &mut Messages, below: &[Messages]) {
+        let node = &self.nodes[v];
+        let (n, k) = (classes.len(), node.states);
+        m.own.resize(n * k, 0.0);
+        m.up.resize(n * node.above, 0.0);
+        m.exponent.clear();
+        m.exponent.resize(n, 0);
+        for (row, &c) in m.own.chunks_exact_mut(k).zip(classes) {
+            row.copy_from_slice(&node.leaf[usize::from(c) * k..][..k]);
+        }
+        for &child in &self.children[v] {
+            multiply(&mut m.own, &below[child].up);
+            m.exponent.iter_mut().zip(&below[child].exponent).for_each(|(a, &b)| *a += b);
+            if self.children[v].len() > 1 {
+                rescale(&mut m.own, k, &mut m.exponent);
+            }
+        }
+        if self.children[v].len() <= 1 {
+            rescale(&mut m.own, k, &mut m.exponent);
+        }
+        product((n, node.above, k), &mut m.up, false, &m.own, (k, 1), &node.edge, (1, k));
+    }
+
+    /// Downward pass after `forward`: calls `learn` with the expected counts of each node as soon as its old
+    /// parameters are needed no more, so that it may replace them.
+    pub fn backward(
+        &mut self,
+        batch: &[Vec<u8>],
+        messages: &mut [Messages],
+        counts: &mut [Counts],
+        learn: impl Fn(&mut Node, &mut Counts) + Sync,
+    ) {
+        for level in &self.levels {
+            let mut taken: Vec<(usize, Messages, Node, Counts)> = level
+                .iter()
+                .map(|&v| {
+                    let (m, node) = (std::mem::take(&mut messages[v]), std::mem::take(&mut self.nodes[v]));
+                    (v, m, node, std::mem::take(&mut counts[v]))
+                })
+                .collect();
+            let above = &*messages;
+            taken.par_iter_mut().for_each(|(v, m, node, counts)| {
+                down(node, &batch[*v], m, node.parent.map(|p| &above[p].own[..]), counts);
+                learn(node, counts);
+            });
+            for (v, m, node, c) in taken {
+                messages[v] = m;
+                self.nodes[v] = node;
+                counts[v] = c;
+            }
+        }
+    }
+
+    /// Number of parameters.
+    pub fn parameters(&self) -> usize {
+        self.nodes.iter().map(|n| n.edge.len() + n.leaf.len()).sum()
+    }
+}
+
+fn down(node: &Node, classes: &[u8], m: &mut Messages, above: Option<&[f32]>, counts: &mut Counts) {
+    let (n, k, a) = (classes.len(), node.states, node.above);
+    match above {
+        Some(flow) => divide(&mut m.up, flow),
+        None => m.up.iter_mut().for_each(|p| *p = 1.0 / *p),
+    }
+    counts.edge.resize(a * k, 0.0);
+    counts.leaf.resize(node.classes * k, 0.0);
+    product((a, k, n), &mut counts.edge, true, &m.up, (1, a), &m.own, (k, 1));
+    let mut back = vec![0f32; n * k];
+    product((n, k, a), &mut back, false, &m.up, (a, 1), &node.edge, (k, 1));
+    flow(&mut m.own, &back);
+    for (row, &c) in m.own.chunks_exact(k).zip(classes) {
+        add(&mut counts.leaf[usize::from(c) * k..][..k], row);
+    }
+}
+
+fn multiply(a: &mut [f32], b: &[f32]) {
+    a.iter_mut().zip(b).for_each(|(a, &b)| *a *= b);
+}
+
+fn add(a: &mut [f32], b: &[f32]) {
+    a.iter_mut().zip(b).for_each(|(a, &b)| *a += b);
+}
+
+/// Expected states; what is too small to count becomes nothing.
+fn flow(own: &mut [f32], back: &[f32]) {
+    own.iter_mut().zip(back).for_each(|(o, &b)| {
+        let f = *o * b;
+        *o = if f > 1e-12 { f } else { 0.0 };
+    });
+}
+
+fn divide(up: &mut [f32], flow: &[f32]) {
+    up.iter_mut().zip(flow).for_each(|(u, &f)| *u = f / *u);
+}
+
+/// Takes a power of two out of each record's message, so that its largest entry is in 1..2.
+fn rescale(own: &mut [f32], k: usize, exponent: &mut [i32]) {
+    for (row, e) in own.chunks_exact_mut(k).zip(exponent) {
+        let mut top = [0f32; 8];
+        let (head, tail) = row.as_chunks::<8>();
+        for chunk in head {
+            for i in 0..8 {
+                top[i] = if chunk[i] > top[i] { chunk[i] } else { top[i] };
+            }
+        }
+        let most = top.iter().chain(tail).fold(0f32, |a, &b| if b > a { b } else { a });
+        let power = ((most.to_bits() >> 23) as i32 - 127).clamp(-120, 120);
+        *e += power;
+        let scale = f32::from_bits(((127 - power) as u32) << 23);
+        row.iter_mut().for_each(|x| {
+            let y = *x * scale;
+            *x = if y > FLOOR { y } else { FLOOR };
+        });
+    }
+}

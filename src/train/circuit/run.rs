@@ -1,0 +1,128 @@
+//! The training run of a circuit: structure, clusters, learning, pruning and growing, checkpoints.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use anyhow::{Result, ensure};
+
+use super::checkpoint::{self, State};
+use super::data::Dataset;
+use super::learn::{Pseudo, Workspace, full_pass, measure, stochastic_pass};
+use super::network::Network;
+use super::random::Random;
+use super::{start, structure};
+
+/// What `nzip train --circuit` is asked to do.
+#[derive(Debug, Clone)]
+pub struct CircuitOptions {
+    /// Most states of a hidden variable.
+    pub latents: usize,
+    /// Most classes of an alphabet.
+    pub classes: usize,
+    /// Passes in random batches, in all.
+    pub epochs: usize,
+    /// Whole passes after them.
+    pub full: usize,
+    /// Records of a batch.
+    pub batch: usize,
+    /// Step at the start and at the end.
+    pub step: (f32, f32),
+    pub pseudo: (f32, f32),
+    /// Every n-th record is held out for validation; 0 learns from all.
+    pub hold_out: usize,
+    /// Go on from the checkpoint.
+    pub resume: bool,
+    /// Before going on: remove states with less than this share of what they would have if all had the same.
+    pub prune: f32,
+    /// Before going on: split states, up to `latents`.
+    pub grow: bool,
+    pub seed: u64,
+    /// The checkpoint.
+    pub state: PathBuf,
+}
+
+/// Rows from which the tree is learned.
+const TREE_ROWS: usize = 6000;
+const NOISE: f32 = 0.3;
+
+/// Learns; calls `export` after every epoch.
+pub fn learn(
+    data: &Dataset,
+    o: &CircuitOptions,
+    mut export: impl FnMut(&State) -> Result<()>,
+) -> Result<State> {
+    ensure!(o.batch > 0 && (2..=256).contains(&o.latents), "latents must be 2 to 256, the batch positive");
+    let mut state = if o.resume { checkpoint::load(&o.state)? } else { begin(data, o) };
+    ensure!(state.net.nodes.len() == data.width(), "the checkpoint is of records of another width");
+    if o.prune > 0.0 {
+        let before = state.net.parameters();
+        start::prune(&mut state.net, o.prune, o.seed);
+        eprintln!("pruned from {before} to {} parameters", state.net.parameters());
+    }
+    if o.grow {
+        let states = start::states(data, o.latents);
+        start::grow(&mut state.net, &states, NOISE, o.seed ^ state.epoch as u64);
+        eprintln!("grown to {} parameters", state.net.parameters());
+    }
+    let held = |r: &u32| o.hold_out > 0 && (*r as usize) % o.hold_out == o.hold_out - 1;
+    let all = 0..data.records as u32;
+    let (valid, mut rows): (Vec<u32>, Vec<u32>) = all.partition(held);
+    let batch = o.batch.min(rows.len());
+    let mut work = Workspace::new(data.width());
+    let bits = |b: f64| (b + data.inside_bits / data.records as f64) / data.width() as f64;
+    let pseudo = Pseudo { edge: o.pseudo.0, leaf: o.pseudo.1 };
+    let report =
+        |kind: &str, epoch: usize, found: f64, net: &Network, clock: Instant, work: &mut Workspace| {
+            let took = clock.elapsed().as_secs_f32();
+            let valid = match valid.len() {
+                0 => String::new(),
+                _ => format!(", held out {:.4}", bits(measure(net, data, &valid, batch, work))),
+            };
+            eprintln!("{kind} {epoch}: {:.4} bits per dimension{valid}, {took:.1} s", bits(found));
+        };
+    if o.prune > 0.0 || o.grow {
+        state.epoch = 0;
+    }
+    while state.epoch < o.epochs {
+        let clock = Instant::now();
+        let epoch = state.epoch;
+        let mut random = Random(o.seed.wrapping_mul(1009).wrapping_add(epoch as u64));
+        rows.sort_unstable();
+        random.shuffle(&mut rows);
+        // From the first to the last step, falling by the same factor all the time.
+        let step = |done: f32| {
+            let way = (epoch as f32 + done) / o.epochs as f32;
+            o.step.0 * (o.step.1 / o.step.0).powf(way)
+        };
+        let found = stochastic_pass(&mut state.net, data, &rows, batch, step, pseudo, &mut work);
+        state.epoch += 1;
+        report("epoch", state.epoch, found, &state.net, clock, &mut work);
+        checkpoint::save(&o.state, &state)?;
+        export(&state)?;
+    }
+    for pass in 0..o.full {
+        let clock = Instant::now();
+        let found = full_pass(&mut state.net, data, &rows, batch, pseudo, &mut work);
+        report("whole pass", pass + 1, found, &state.net, clock, &mut work);
+        checkpoint::save(&o.state, &state)?;
+        export(&state)?;
+    }
+    Ok(state)
+}
+
+fn begin(data: &Dataset, o: &CircuitOptions) -> State {
+    let clock = Instant::now();
+    let tree = structure::learn(data, TREE_ROWS);
+    let states = start::states(data, o.latents);
+    let classes: Vec<usize> = (0..data.width()).map(|v| data.classes(v)).collect();
+    let mut net = Network::new(&tree, &states, &classes);
+    start::from_clusters(&mut net, data, &tree, o.seed);
+    eprintln!(
+        "{} records of {} variables, {} parameters, {:.1} s for the tree and the start",
+        data.records,
+        data.width(),
+        net.parameters(),
+        clock.elapsed().as_secs_f32()
+    );
+    State { epoch: 0, alphabets: data.alphabets.clone(), alphabet: data.alphabet.clone(), net }
+}

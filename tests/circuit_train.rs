@@ -1,0 +1,142 @@
+//! Learning circuits: what is learned pays, and is the same whatever the threads and the stops on the way.
+
+use nzip::internal::model::lm::seeded::SplitMix;
+use nzip::train::circuit::{CircuitJob, CircuitOptions, train_circuit};
+use nzip::{Codec, CodecChoice, DecodeOptions, Likelihood, Models, Options};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+const WIDTH: usize = 20;
+
+/// Records with three hidden kinds, each with a slope of its own, and noise.
+fn records(count: usize) -> Vec<u8> {
+    let mut rng = SplitMix(4);
+    let mut out = Vec::new();
+    for _ in 0..count {
+        let (kind, start) = (rng.below(3), 4 * rng.below(8));
+        for v in 0..WIDTH as u64 {
+            let level = 40 * kind + start + v * (kind + 1);
+            out.push(if rng.below(10) == 0 { 0 } else { (level + rng.below(3)) as u8 });
+        }
+    }
+    out
+}
+
+fn data(folder: &Path) -> PathBuf {
+    let path = folder.join("records.idx");
+    let header = [0, 0, 8, 2, 0, 0, 0x0B, 0xB8, 0, 0, 0, WIDTH as u8];
+    fs::write(&path, [&header[..], &records(3000)].concat()).unwrap();
+    path
+}
+
+fn job(folder: &Path, name: &str) -> CircuitJob {
+    let options = CircuitOptions {
+        latents: 24,
+        classes: 256,
+        epochs: 4,
+        full: 1,
+        batch: 64,
+        step: (0.1, 0.01),
+        pseudo: (0.5, 0.5),
+        hold_out: 10,
+        resume: false,
+        prune: 0.0,
+        grow: false,
+        seed: 3,
+        state: folder.join(format!("{name}.ckpt")),
+    };
+    let (data, output) = (data(folder), folder.join(format!("{name}.nzpc")));
+    CircuitJob { data, record: None, skip: 0, output, log2_steps: 2, options }
+}
+
+fn train(job: &CircuitJob, threads: usize) -> Vec<u8> {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+    pool.install(|| train_circuit(job)).unwrap();
+    fs::read(&job.output).unwrap()
+}
+
+fn mean_bits(model: &[u8]) -> f64 {
+    let circuit = Likelihood::from_bytes(model).unwrap();
+    let raw = records(3000);
+    let bits = |r: &[u8]| -circuit.log2_likelihood(&r.iter().map(|&s| Some(s)).collect::<Vec<_>>()).unwrap();
+    raw.chunks(WIDTH).map(bits).sum::<f64>() / 3000.0
+}
+
+#[test]
+fn threads_and_stops_change_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let straight = job(folder.path(), "straight");
+    let one = train(&straight, 1);
+    assert!(one == train(&straight, 3));
+
+    let mut stopped = job(folder.path(), "stopped");
+    stopped.options.full = 0;
+    train(&stopped, 2);
+    // Go back to the state after the second pass.
+    let mut half = job(folder.path(), "half");
+    half.options.full = 0;
+    half.options.epochs = 2;
+    half.options.step.1 = (half.options.step.0 * half.options.step.1).sqrt();
+    let two = train(&half, 1);
+    assert!(two != one);
+    let mut resumed = job(folder.path(), "half");
+    resumed.options.resume = true;
+    let four = mean_bits(&train(&resumed, 1));
+    assert!(four < mean_bits(&two));
+    assert!((four - mean_bits(&one)).abs() < 0.02 * four);
+}
+
+#[test]
+fn what_is_learned_pays() {
+    let folder = tempfile::tempdir().unwrap();
+    let job = job(folder.path(), "pays");
+    let model = train(&job, 2);
+    // The noise takes 0.47 + 0.9·1.58 bits of every variable, kind and start 4.6 bits of a record; a variable alone would
+    // take some 5 bits.
+    let floor = WIDTH as f64 * (0.469 + 0.9 * 1.585) + 4.58;
+    let bits = mean_bits(&model);
+    assert!(bits < floor * 1.6 && bits > floor * 0.97, "{bits} bits, {floor} at best");
+
+    let raw = fs::read(&job.data).unwrap();
+    let mut models = Models::new();
+    let name = models.add(model);
+    let options = Options::new().models(models.clone()).model(name);
+    let coded = nzip::compress_with(&raw, options.clone().codec(CodecChoice::Only(Codec::Circuit))).unwrap();
+    let auto = nzip::compress_with(&raw, options).unwrap();
+    let plain =
+        nzip::compress_with(&raw, Options::new().codec(CodecChoice::Only(Codec::Zstd)).level(9)).unwrap();
+    assert!(coded.len() < plain.len(), "{} and {} bytes", coded.len(), plain.len());
+    assert!(auto.len() <= coded.len());
+    assert!(nzip::decompress_with(&auto, DecodeOptions::new().models(models)).unwrap() == raw);
+}
+
+#[test]
+fn pruning_and_growing_keep_a_circuit() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut job = job(folder.path(), "shape");
+    job.options.latents = 12;
+    let small = mean_bits(&train(&job, 2));
+    job.options.resume = true;
+    job.options.latents = 24;
+    job.options.grow = true;
+    let grown = mean_bits(&train(&job, 2));
+    assert!(grown < small + 0.05, "{grown} after growing, {small} before");
+    job.options.grow = false;
+    job.options.prune = 0.5;
+    let pruned = mean_bits(&train(&job, 2));
+    assert!(pruned < small * 1.05, "{pruned} after pruning");
+}
+
+#[test]
+fn bad_requests_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut bad = job(folder.path(), "bad");
+    bad.options.latents = 1;
+    assert!(train_circuit(&bad).is_err());
+    let mut bad = job(folder.path(), "bad");
+    bad.record = Some(1 << 20);
+    assert!(train_circuit(&bad).is_err());
+    let mut bad = job(folder.path(), "bad");
+    bad.options.resume = true;
+    assert!(train_circuit(&bad).is_err(), "there is no checkpoint");
+}
