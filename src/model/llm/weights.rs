@@ -178,7 +178,7 @@ pub struct Layer {
     pub down: Matrix,
 }
 
-/// Bits of the activations that meet a layer's matrices; see [`Matrix::bits`].
+/// Bits of the activations that meet a layer's matrices; see `Matrix::bits`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LayerBits {
     pub attention: u32,
