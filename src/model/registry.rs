@@ -196,8 +196,8 @@ fn checked(weights: Vec<u8>, hash: &Hash) -> Result<Arc<[u8]>> {
     Err(Error::corrupt(format!("weights with hash {} expected, {} found", hex(hash), hex(&found))))
 }
 
-/// `NZIP_MODELS` if set, and the XDG data folder.
-fn user_folders() -> Vec<PathBuf> {
+/// The user's model folders, the first one first: `NZIP_MODELS` if set, and the XDG data folder.
+pub fn user_folders() -> Vec<PathBuf> {
     let set = |name| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
     let data = set("XDG_DATA_HOME").or_else(|| Some(set("HOME")?.join(".local/share")));
     set("NZIP_MODELS").into_iter().chain(data.map(|d| d.join("nzip/models"))).collect()

@@ -64,7 +64,7 @@ impl Models {
 
     /// The user's model folders, the first one first.
     pub fn folders() -> Vec<std::path::PathBuf> {
-        crate::model::names::folders()
+        registry::user_folders()
     }
 
     /// The built-in models, and those in the user's model folders.
