@@ -9,6 +9,7 @@ mod codec;
 mod coder;
 mod error;
 mod format;
+mod kernel;
 pub mod llm;
 mod model;
 mod stream;

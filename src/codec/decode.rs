@@ -2,10 +2,10 @@
 
 use super::window::{WindowCoder, WindowJob, max_window_raw};
 use super::{Codec, mix, tensor, zstd};
-use crate::coder::rans::Kernel;
 use crate::error::{Error, Result};
 use crate::format::block::{BlockHeader, Units};
 use crate::format::checksum::{Check, check32, same};
+use crate::kernel::Kernel;
 use crate::model::lm::Model;
 use ::zstd::zstd_safe::OutBuffer;
 use rayon::prelude::*;
@@ -262,7 +262,7 @@ impl BlockJob<'_> {
     }
 
     fn run_tiles(&mut self) -> Result<()> {
-        let decoder = tile_decoder(self.header)?;
+        let decoder = tile_decoder(self.header, Kernel::best())?;
         let mut raw = std::mem::take(&mut self.raw);
         let (verified, result) = tiles(&decoder, self.header, self.payload, self.units.clone(), &mut raw);
         (self.raw, self.verified) = (raw, verified);
@@ -347,9 +347,9 @@ fn push_windows<'j>(job: &'j mut BlockJob<'_>, out: &mut Vec<WindowJob<'j>>) {
 }
 
 /// What decodes the tiles of a validated `tensor` block that is no copy.
-pub fn tile_decoder(header: &BlockHeader) -> Result<tensor::TileDecoder> {
+pub fn tile_decoder(header: &BlockHeader, kernel: Kernel) -> Result<tensor::TileDecoder> {
     match tensor::Params::parse(header.params.as_deref().unwrap_or_default())? {
-        tensor::Params::Planes(planes) => Ok(tensor::TileDecoder::new(*planes, Kernel::best())),
+        tensor::Params::Planes(planes) => Ok(tensor::TileDecoder::new(*planes, kernel)),
         tensor::Params::Copy { .. } => Err(Error::corrupt("a copy of a block that is not there")),
     }
 }

@@ -7,9 +7,9 @@ use super::{Codec, EncodedBlock};
 use crate::coder::binary::{BinaryDecoder, BinaryEncoder};
 use crate::format::block::Units;
 use crate::format::checksum::check32;
+use crate::kernel::Kernel;
 use crate::model::lm::Model;
 use crate::model::mix::context::{Kind, MAX_CONTEXTS};
-use crate::model::mix::kernel::has_avx2;
 use crate::model::mix::predictor::{self, GROUP, Guide as Start, Predictor, Shape};
 use crate::model::mix::priors;
 use crate::{Error, ErrorKind, Result};
@@ -242,7 +242,7 @@ fn run(
     guide: Option<&mut Ahead<'_>>,
 ) -> Vec<u8> {
     #[cfg(target_arch = "x86_64")]
-    if has_avx2() {
+    if Kernel::Avx2.is_supported() {
         // SAFETY: AVX2 was detected.
         return unsafe { encode_avx2(bytes, predictor, encoder, guide) };
     }
@@ -388,7 +388,7 @@ impl BlockDecoder {
         let more = end.saturating_sub(self.predictor.history().len());
         self.predictor.reserve(more)?;
         #[cfg(target_arch = "x86_64")]
-        if has_avx2() {
+        if Kernel::Avx2.is_supported() {
             // SAFETY: AVX2 was detected.
             return unsafe { decode_avx2(self, payload, more) };
         }

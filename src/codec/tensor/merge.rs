@@ -3,6 +3,7 @@
 //! The loops are written once; `avx2` compiles them a second time for processors that have it.
 #![allow(unsafe_code)] // calls of functions that need AVX2
 
+use crate::kernel::Kernel;
 use crate::tensor::bits::{Packed, STEP};
 
 /// How numbers become elements of one tile.
@@ -86,13 +87,14 @@ merge!(merge32, merge32_avx2, u32);
 merge!(merge64, merge64_avx2, u64);
 
 /// Makes elements of `size` bytes. `out` has room for exactly one per symbol; `low` holds what `m` says.
-pub fn merge(m: Merge, avx2: bool, size: usize, symbols: &[u8], mut low: Low<'_>, out: &mut [u8]) {
+pub fn merge(m: Merge, kernel: Kernel, size: usize, symbols: &[u8], mut low: Low<'_>, out: &mut [u8]) {
+    let avx2 = kernel == Kernel::Avx2 && kernel.is_supported();
     macro_rules! choose {
         ($plain:ident, $avx2:ident, $($n:literal),*) => {
             match m.low_bits / 8 {
                 $(
                     #[cfg(target_arch = "x86_64")]
-                    // SAFETY: the caller has found AVX2.
+                    // SAFETY: the processor has AVX2.
                     $n if avx2 => unsafe { $avx2::<$n>(m, symbols, &mut low, out) },
                     $n => $plain::<$n>(m, symbols, &mut low, out),
                 )*

@@ -1,6 +1,7 @@
 use super::*;
 use crate::codec::decode::{tile_decoder, tiles};
 use crate::format::block::BlockHeader;
+use crate::kernel::Kernel;
 use crate::tensor::ggml::Block;
 
 fn header(block: &EncodedBlock) -> BlockHeader {
@@ -15,10 +16,10 @@ fn header(block: &EncodedBlock) -> BlockHeader {
     }
 }
 
-fn decoded(block: &EncodedBlock) -> Vec<u8> {
+fn decoded(block: &EncodedBlock, kernel: Kernel) -> Vec<u8> {
     let header = header(block);
     let mut raw = vec![0xEE; block.raw_len as usize];
-    let decoder = tile_decoder(&header).unwrap();
+    let decoder = tile_decoder(&header, kernel).unwrap();
     let (verified, result) = tiles(&decoder, &header, &block.payload, 0..header.units.len(), &mut raw);
     result.unwrap();
     assert_eq!(verified, raw.len());
@@ -45,7 +46,9 @@ fn share(raw: &[u8], dtype: Dtype, row_bytes: u64) -> usize {
     let mut best = usize::MAX;
     for level in [1, 6, 9] {
         let block = encode_block(raw, Hint { dtype, row_bytes }, level).unwrap().unwrap();
-        assert!(decoded(&block) == raw, "{dtype} {level}");
+        for kernel in [Kernel::Scalar, Kernel::best()] {
+            assert!(decoded(&block, kernel) == raw, "{dtype} {level} {kernel:?}");
+        }
         let stored =
             block.payload.len() + block.params.as_ref().map_or(0, Vec::len) + block.units.stored_len();
         best = best.min(stored * 1000 / raw.len());
@@ -171,7 +174,7 @@ fn damage_is_found() {
     let raw = bytes(&weights(40, 100, &mut rng), |v| v.to_le_bytes().to_vec());
     let block = encode_block(&raw, Hint { dtype: Dtype::F32, row_bytes: 400 }, 9).unwrap().unwrap();
     let header = header(&block);
-    let decoder = tile_decoder(&header).unwrap();
+    let decoder = tile_decoder(&header, Kernel::best()).unwrap();
     for _ in 0..2000 {
         let mut payload = block.payload.clone();
         let bit = rng.next() as usize % (8 * payload.len());

@@ -2,9 +2,10 @@
 
 use super::merge::{Low, Merge, merge};
 use super::params::{Context, Field, Planes, Transform, nibbles, sum_of};
-use crate::coder::rans::{Contexts, Decoder, Kernel, decode, lanes};
+use crate::coder::rans::{Contexts, Decoder, decode, lanes};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::cursor::{Cursor, Parsed, in_range};
+use crate::kernel::Kernel;
 use crate::tensor::bits::{Packed, packed_len};
 use crate::tensor::decimal::Decimal;
 
@@ -210,7 +211,7 @@ impl TileDecoder {
                     to.copy_from_slice(&value.to_le_bytes()[..field.element]);
                 }
             }
-            _ => merge(m, self.kernel == Kernel::Avx2, field.element, &syms, Low { bytes, packed }, out),
+            _ => merge(m, self.kernel, field.element, &syms, Low { bytes, packed }, out),
         }
         if let Some(decimal) = &tables.decimal {
             numbers(decimal, out)?;

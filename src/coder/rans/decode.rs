@@ -2,6 +2,7 @@
 
 use super::{BITS, Freqs, LOW, MANY, TOTAL, lanes};
 use crate::error::{Error, Result};
+use crate::kernel::Kernel;
 
 /// Which table each symbol uses.
 #[derive(Clone, Copy)]
@@ -10,33 +11,6 @@ pub enum Contexts<'a> {
     One,
     /// The one with this number. Numbers are below the count of tables; there are as many as symbols.
     Many(&'a [u8]),
-}
-
-/// How to decode. Both give the same bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kernel {
-    /// Plain integer arithmetic.
-    Scalar,
-    /// Eight lanes to a vector.
-    Avx2,
-}
-
-impl Kernel {
-    /// The fastest one that this processor has.
-    pub fn best() -> Self {
-        if Self::Avx2.is_available() { Self::Avx2 } else { Self::Scalar }
-    }
-
-    /// Whether this processor has what it takes.
-    pub fn is_available(self) -> bool {
-        match self {
-            Kernel::Scalar => true,
-            #[cfg(target_arch = "x86_64")]
-            Kernel::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("popcnt"),
-            #[cfg(not(target_arch = "x86_64"))]
-            Kernel::Avx2 => false,
-        }
-    }
 }
 
 /// One or more tables ready to decode with.
@@ -99,7 +73,7 @@ pub fn decode(
     let mut words = Words { rest: words };
     let mut done = 0;
     #[cfg(target_arch = "x86_64")]
-    if kernel == Kernel::Avx2 && kernel.is_available() && lanes == MANY {
+    if kernel == Kernel::Avx2 && kernel.is_supported() && lanes == MANY {
         done = super::avx2::run(&decoder.slots, states, &mut words.rest, contexts, out);
     }
     let _ = kernel;

@@ -9,7 +9,7 @@ mod decode;
 mod encode;
 mod freqs;
 
-pub use decode::{Contexts, Decoder, Kernel, decode};
+pub use decode::{Contexts, Decoder, decode};
 pub use encode::{Encoder, encode};
 pub use freqs::Freqs;
 

@@ -38,13 +38,13 @@ impl<'m> Walk<'m> {
     /// Room for the messages of a model.
     ///
     /// # Errors
-    /// `LimitExceeded` where memory is missing.
+    /// `LimitExceeded` where memory is missing; `BadArgument` for a kernel that this machine cannot run.
     pub fn new(model: &'m Model, kernel: Kernel) -> Result<Self> {
         let most = model.most_states / 2;
         let stack = model.stack / 2;
         Ok(Self {
             model,
-            kernel,
+            kernel: kernel.check()?,
             phi: lanes(stack)?,
             lambda: lanes(stack)?,
             masses: lanes(stack)?,
@@ -62,7 +62,7 @@ impl<'m> Walk<'m> {
         match self.kernel {
             Kernel::Scalar => self.walk::<Scalar>(coder),
             #[cfg(target_arch = "x86_64")]
-            // SAFETY: `Kernel::best` gives this kernel only where the processor has AVX2.
+            // SAFETY: `Walk::new` takes this kernel only where the processor has AVX2.
             #[allow(unsafe_code)]
             Kernel::Avx2 => unsafe { self.walk_avx2(coder) },
             #[cfg(not(target_arch = "x86_64"))]

@@ -1,7 +1,7 @@
 //! The integer step over columns. A column is a token of a window: in decoding one of each of many windows,
 //! in encoding also several of one window in order. The results depend on neither.
 
-use super::kernel::{self, BLOCK, Blocked, Columns, Kernel, Sums, elementwise as e, product};
+use super::kernel::{BLOCK, Blocked, Columns, Kernel, Sums, elementwise as e, product};
 use super::tables::sigmoid_table;
 use super::tokens::Tokenizer;
 use super::weights::{Layer, LayerBits, Matrix, Scale, Shape, Weights};
@@ -95,7 +95,7 @@ impl Model {
         let head = weights.head.as_ref().map(|w| Blocked::new(w, weights.shape.width)).transpose()?;
         Ok(Self {
             shape: weights.shape,
-            kernel: kernel::check(kernel)?,
+            kernel: kernel.check()?,
             epsilon: weights.epsilon,
             embedding: Linear::new(weights.embedding)?,
             layers: weights.layers.into_iter().map(ReadyLayer::new).collect::<Result<_>>()?,

@@ -74,18 +74,6 @@ pub fn train_scalar(weights: &mut [i16], inputs: &[i16], error: i16) {
     }
 }
 
-/// Whether the AVX2 kernels may be used.
-pub fn has_avx2() -> bool {
-    #[cfg(target_arch = "x86_64")]
-    {
-        is_x86_feature_detected!("avx2")
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    {
-        false
-    }
-}
-
 #[cfg(target_arch = "x86_64")]
 pub mod avx2 {
     //! AVX2 forms.
@@ -237,6 +225,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::kernel::Kernel;
 
     fn row(low: i16, high: i16) -> impl Strategy<Value = Row> {
         let vector = || prop::array::uniform16(low..=high);
@@ -273,7 +262,7 @@ mod tests {
             short in prop::array::uniform8(any::<i16>()),
             error in -32767i16..=32767,
         ) {
-            if has_avx2() {
+            if Kernel::Avx2.is_supported() {
                 agree::<2>(&rows, &x, Short(short), error);
                 agree::<3>(&rows, &x, Short(short), error);
                 agree::<4>(&rows, &x, Short(short), error);
@@ -288,7 +277,7 @@ mod tests {
 
         #[test]
         fn pairs_spread(pairs: [u32; 8]) {
-            if has_avx2() {
+            if Kernel::Avx2.is_supported() {
                 let mut to = [0; LANES];
                 // SAFETY: AVX2 was detected.
                 unsafe { avx2::spread(pairs, &mut to) };

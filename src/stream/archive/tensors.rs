@@ -5,6 +5,7 @@ use crate::codec::decode::{copied, tile_decoder, tiles, validate};
 use crate::codec::tensor::Params;
 use crate::error::{Error, Result};
 use crate::format::block::{BlockHeader, Units};
+use crate::kernel::Kernel;
 use crate::tensor::{Dtype, TensorInfo};
 use std::io::{Read, Seek};
 use std::ops::Range;
@@ -103,7 +104,7 @@ impl<S: Read + Seek> Archive<S> {
                 let within = |e: Error| e.within(place_name(stream, block, &place));
                 validate(&header).map_err(within)?;
                 let payload = self.source.read(at, header.payload_len.into()).map_err(within)?;
-                let decoder = tile_decoder(&header).map_err(within)?;
+                let decoder = tile_decoder(&header, Kernel::best()).map_err(within)?;
                 let units = 0..header.units.len();
                 self.pool.run(|| tiles(&decoder, &header, &payload, units, part))?.1.map_err(within)?;
                 self.decoded += part.len() as u64;

@@ -8,6 +8,7 @@
 mod avx2;
 mod scalar;
 
+pub use crate::kernel::Kernel;
 #[cfg(target_arch = "x86_64")]
 pub use avx2::Avx2;
 pub use scalar::Scalar;
@@ -19,26 +20,6 @@ pub const LANES: usize = 8;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[repr(C, align(32))]
 pub struct Lane(pub [u32; LANES]);
-
-/// Which implementation runs. All give the same bits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kernel {
-    /// Plain Rust for any machine.
-    Scalar,
-    /// 256-bit integer vectors.
-    Avx2,
-}
-
-impl Kernel {
-    /// The fastest kernel of this machine.
-    pub fn best() -> Self {
-        #[cfg(target_arch = "x86_64")]
-        if is_x86_feature_detected!("avx2") {
-            return Self::Avx2;
-        }
-        Self::Scalar
-    }
-}
 
 /// What messages are made of. Slices have the lengths that the functions name; implementations check them.
 pub trait Ops {

@@ -11,9 +11,9 @@ mod avx2;
 pub mod elementwise;
 mod scalar;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
+pub use crate::kernel::Kernel;
 use crate::model::lm::Aligned;
-pub use crate::model::lm::Kernel;
 
 /// Rows of a block.
 pub const BLOCK: usize = 16;
@@ -107,17 +107,6 @@ pub fn product(
         Kernel::Avx2 => unsafe { avx2::product(matrix, blocks, pairs, columns, out) },
         _ => scalar::product(matrix, blocks, pairs, columns, out),
     }
-}
-
-/// Refuses a kernel that this machine cannot run.
-///
-/// # Errors
-/// `BadArgument`.
-pub fn check(kernel: Kernel) -> Result<Kernel> {
-    if kernel.is_supported() {
-        return Ok(kernel);
-    }
-    Err(Error::bad_argument(format!("this machine cannot run the {kernel:?} kernel")))
 }
 
 #[cfg(test)]

@@ -17,49 +17,16 @@ pub mod single;
 pub use avx2::Avx2;
 pub use scalar::Scalar;
 
+pub use crate::kernel::Kernel;
+
 use super::aligned::Aligned;
 use super::weights::Matrix;
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// Columns of a group: one 256-bit register of 32-bit numbers.
 pub const GROUP: usize = 8;
 /// Rows of a matrix are held in blocks of this many, the last one padded with zeros.
 const BLOCK: usize = 8;
-
-/// Which implementation runs. All give the same bits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kernel {
-    /// Plain Rust for any machine.
-    Scalar,
-    /// 256-bit integer vectors.
-    Avx2,
-}
-
-impl Kernel {
-    /// The fastest kernel of this machine.
-    pub fn best() -> Self {
-        if Self::Avx2.is_supported() { Self::Avx2 } else { Self::Scalar }
-    }
-
-    /// Whether this machine can run the kernel.
-    pub fn is_supported(self) -> bool {
-        match self {
-            Self::Scalar => true,
-            #[cfg(target_arch = "x86_64")]
-            Self::Avx2 => is_x86_feature_detected!("avx2"),
-            #[cfg(not(target_arch = "x86_64"))]
-            Self::Avx2 => false,
-        }
-    }
-
-    /// Refuses a kernel that this machine cannot run.
-    pub(super) fn check(self) -> Result<Self> {
-        if self.is_supported() {
-            return Ok(self);
-        }
-        Err(Error::bad_argument(format!("this machine cannot run the {self:?} kernel")))
-    }
-}
 
 /// A matrix widened and laid out for the kernels.
 #[derive(Debug)]
