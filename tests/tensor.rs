@@ -43,6 +43,23 @@ fn packed(level: u8) -> (Vec<u8>, Vec<u8>) {
 }
 
 #[test]
+fn tensors_that_resemble_each_other_cost_no_more_than_zstd() {
+    let mut rng = SplitMix(9);
+    let first = numbers(20_000, &mut rng);
+    let mut second = first.clone();
+    second.iter_mut().step_by(997).for_each(|b| *b ^= 1);
+    let n = first.len();
+    let json = format!(
+        r#"{{"a":{{"dtype":"F32","shape":[20000],"data_offsets":[0,{n}]}},"b":{{"dtype":"F32","shape":[20000],"data_offsets":[{n},{}]}}}}"#,
+        2 * n
+    );
+    let raw = [&(json.len() as u64).to_le_bytes()[..], json.as_bytes(), &first, &second].concat();
+    let packed = nzip::compress_with(&raw, Options::new()).unwrap();
+    assert!(packed.len() <= zstd::bulk::compress(&raw, 19).unwrap().len() + 64);
+    assert!(nzip::decompress(&packed).unwrap() == raw);
+}
+
+#[test]
 fn files_come_back_and_tensors_are_named() {
     for level in [1, 6, 7] {
         let (raw, packed) = packed(level);

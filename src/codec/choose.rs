@@ -260,7 +260,7 @@ impl Plan {
 }
 
 /// Bytes of blocks, with what a block costs on top: its header, its place in the index.
-fn total(blocks: &[EncodedBlock]) -> usize {
+pub fn total(blocks: &[EncodedBlock]) -> usize {
     blocks.iter().map(|b| b.cost() + 24).sum()
 }
 

@@ -280,6 +280,10 @@ impl<W: Write> Out<W> {
         self.write(&bytes)
     }
 
+    fn blocks(&mut self, blocks: Vec<EncodedBlock>, options: &Options) -> Result<()> {
+        blocks.into_iter().try_for_each(|block| self.block(block, false, options))
+    }
+
     fn block(&mut self, block: EncodedBlock, flushed: bool, options: &Options) -> Result<()> {
         let model = block.model.map(|hash| self.reference(hash, options)).transpose()?;
         let header = BlockHeader {

@@ -1,6 +1,7 @@
 //! Writing a file of tensors: blocks that end where tensors end.
 
 use super::Encoder;
+use crate::codec::choose::{plain, total};
 use crate::codec::tensor::{Hint, copy};
 use crate::codec::{Codec, EncodedBlock};
 use crate::error::Result;
@@ -10,7 +11,7 @@ use crate::format::varint;
 use crate::stream::CodecChoice;
 use crate::stream::options::CHUNK;
 use crate::tensor::Layout;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::Write;
 use std::ops::Range;
 
@@ -43,11 +44,15 @@ impl<W: Write> Encoder<W> {
         Ok(Layout::read(raw).ok().filter(|l| may && !l.tensors.is_empty()))
     }
 
-    /// Codes the whole content.
+    /// Codes the whole content. A file that fits a block may become a plain one without names instead, where the blocks of
+    /// tensors are larger: tensors that resemble each other are smaller together.
     pub(super) fn encode_tensors(&mut self, raw: &[u8], layout: &Layout) -> Result<()> {
         let mut pieces = pieces(raw.len(), layout, self.chunk.min(CHUNK));
         find_copies(raw, &mut pieces);
-        let originals: Vec<usize> = pieces.iter().filter_map(|p| p.like).collect();
+        let originals: HashSet<usize> = pieces.iter().filter_map(|p| p.like).collect();
+        let names = record(layout)?;
+        let compared = self.plan.only.is_none() && raw.len() <= self.chunk.min(CHUNK);
+        let mut held = Vec::new();
         // Of blocks that have copies: their number, and what a copy repeats.
         let mut kept: HashMap<usize, (u64, EncodedBlock)> = HashMap::new();
         let (mut at, mut blocks) = (0, 0);
@@ -93,12 +98,23 @@ impl<W: Write> Encoder<W> {
                     params[0] = 2;
                     kept.insert(i, (blocks, EncodedBlock { payload: Vec::new(), ..block.clone() }));
                 }
-                self.out.block(block, false, &self.options)?;
                 blocks += 1;
+                if compared {
+                    held.push(block);
+                } else {
+                    self.out.block(block, false, &self.options)?;
+                }
             }
             at = end;
         }
-        self.records.push(record(layout)?);
+        if compared {
+            let floor = vec![plain(raw, self.plan.level)?];
+            if total(&floor) < total(&held) + names.bytes.len() {
+                return self.out.blocks(floor, &self.options);
+            }
+            self.out.blocks(held, &self.options)?;
+        }
+        self.records.push(names);
         Ok(())
     }
 }
