@@ -1,16 +1,17 @@
 //! Random numbers that are the same on every machine.
 
-/// splitmix64.
+use crate::model::lm::seeded::SplitMix;
+
+/// [`SplitMix`] in floats.
 #[derive(Debug, Clone)]
 pub struct Random(pub u64);
 
 impl Random {
     pub fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
+        let mut generator = SplitMix(self.0);
+        let number = generator.next_u64();
+        self.0 = generator.0;
+        number
     }
 
     /// Uniform in 0..1.

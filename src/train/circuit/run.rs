@@ -56,7 +56,7 @@ pub fn learn(
     ensure!(state.net.nodes.len() == data.width(), "the checkpoint is of records of another width");
     if o.prune > 0.0 {
         let before = state.net.parameters();
-        start::prune(&mut state.net, o.prune, o.seed);
+        start::prune(&mut state.net, o.prune);
         eprintln!("pruned from {before} to {} parameters", state.net.parameters());
     }
     if o.grow {

@@ -192,20 +192,11 @@ pub fn grow(net: &mut Network, states: &[usize], noise: f32, seed: u64) {
             (0..n.states).chain(order.into_iter().take(more)).collect()
         })
         .collect();
-    let one = vec![0];
-    let old = std::mem::take(&mut net.nodes);
-    net.nodes = old
-        .into_par_iter()
-        .enumerate()
-        .map(|(v, n)| {
-            let above = n.parent.map_or(&one, |p| &origin[p]);
-            rebuild(&n, &origin[v], above, noise, &mut Random(seed ^ (v as u64) << 24))
-        })
-        .collect();
+    rebuild_all(net, &origin, noise, seed);
 }
 
 /// Removes states that hold less than `share` of what each would hold if all held the same. An even number stays.
-pub fn prune(net: &mut Network, share: f32, seed: u64) {
+pub fn prune(net: &mut Network, share: f32) {
     let kept: Vec<Vec<usize>> = net
         .nodes
         .iter()
@@ -219,14 +210,19 @@ pub fn prune(net: &mut Network, share: f32, seed: u64) {
             order
         })
         .collect();
+    rebuild_all(net, &kept, 0.0, 0);
+}
+
+/// Gives every node v copies of its old states `own[v]`.
+fn rebuild_all(net: &mut Network, own: &[Vec<usize>], noise: f32, seed: u64) {
     let one = vec![0];
     let old = std::mem::take(&mut net.nodes);
     net.nodes = old
         .into_par_iter()
         .enumerate()
         .map(|(v, n)| {
-            let above = n.parent.map_or(&one, |p| &kept[p]);
-            rebuild(&n, &kept[v], above, 0.0, &mut Random(seed ^ v as u64))
+            let above = n.parent.map_or(&one, |p| &own[p]);
+            rebuild(&n, &own[v], above, noise, &mut Random(seed ^ (v as u64) << 24))
         })
         .collect();
 }
