@@ -425,12 +425,7 @@ def main(weights, windows, raw, trace=None):
             raise Corrupt(f"symbol {len(seen)} differs:\n{line}\n{steps[len(seen)]}")
         seen.append(line)
 
-    decoded = b""
-    for number, line in enumerate(open(windows).read().splitlines()):
-        length, payload = line.split(" ")
-        decoded += decode_window(model, bytes.fromhex(payload), int(length), check if number == 0 else None)
-    if decoded != expected:
-        raise Corrupt("the decoded bytes differ")
+    decoded = lm.replay(decode_window, model, windows, expected, check)
     print(f"{len(decoded)} bytes agree, {len(steps)} symbols traced")
 
 

@@ -306,6 +306,17 @@ def fnv(numbers):
     return value
 
 
+def replay(decode_window, model, windows, expected, check):
+    """Decodes the windows of a list; `check` sees every step of the first."""
+    decoded = b""
+    for number, line in enumerate(open(windows).read().splitlines()):
+        length, payload = line.split(" ")
+        decoded += decode_window(model, bytes.fromhex(payload), int(length), check if number == 0 else None)
+    if decoded != expected:
+        raise Corrupt("the decoded bytes differ")
+    return decoded
+
+
 def main(weights, windows, raw, trace=None):
     model = Model(open(weights, "rb").read())
     expected = open(raw, "rb").read()
@@ -318,12 +329,7 @@ def main(weights, windows, raw, trace=None):
             if line != steps[number]:
                 raise Corrupt(f"step {number} differs:\n{line}\n{steps[number]}")
 
-    decoded = b""
-    for number, line in enumerate(open(windows).read().splitlines()):
-        length, payload = line.split(" ")
-        decoded += decode_window(model, bytes.fromhex(payload), int(length), check if number == 0 else None)
-    if decoded != expected:
-        raise Corrupt("the decoded bytes differ")
+    decoded = replay(decode_window, model, windows, expected, check)
     print(f"{len(decoded)} bytes agree, {len(steps)} steps traced")
 
 
