@@ -57,6 +57,11 @@ fn tensors_that_resemble_each_other_cost_no_more_than_zstd() {
     let packed = nzip::compress_with(&raw, Options::new()).unwrap();
     assert!(packed.len() <= zstd::bulk::compress(&raw, 19).unwrap().len() + 64);
     assert!(nzip::decompress(&packed).unwrap() == raw);
+    // They are found and read all the same.
+    let mut archive = Archive::new(Cursor::new(&packed)).unwrap();
+    let names: Vec<_> = archive.tensors().unwrap().into_iter().map(|t| t.name).collect();
+    assert_eq!(names, ["a", "b"]);
+    assert!(archive.tensor("b").unwrap().read().unwrap() == second);
 }
 
 #[test]

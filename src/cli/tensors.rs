@@ -111,7 +111,7 @@ fn open(file: &Path, resources: &Resources) -> anyhow::Result<Archive<File>> {
 fn verify(file: &Path, mut names: Vec<String>, resources: &Resources) -> anyhow::Result<()> {
     let mut archive = open(file, resources)?;
     if names.is_empty() {
-        names = archive.tensor_infos().iter().map(|t| t.name.clone()).collect();
+        names = archive.tensors()?.into_iter().map(|t| t.name).collect();
     }
     let mut bytes = 0;
     for name in &names {

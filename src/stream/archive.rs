@@ -41,6 +41,8 @@ pub struct Archive<S> {
     /// All tensors, and where they are by name.
     tensors: Vec<TensorInfo>,
     names: HashMap<String, usize>,
+    /// Whether a content without named tensors has been looked through for them.
+    looked: bool,
 }
 
 /// A block of which some units are wanted, with its bytes.
@@ -104,8 +106,18 @@ impl<S: Read + Seek> Archive<S> {
         let mut streams = map::read(&mut source, &options)?;
         let tensors: Vec<TensorInfo> =
             streams.iter_mut().flat_map(|s| std::mem::take(&mut s.tensors)).collect();
-        let names = tensors.iter().enumerate().map(|(i, t)| (t.name.clone(), i)).collect();
-        Ok(Self { source, streams, options, pool, decoded: 0, tensors, names })
+        let mut archive = Self {
+            source,
+            streams,
+            options,
+            pool,
+            decoded: 0,
+            tensors: Vec::new(),
+            names: HashMap::new(),
+            looked: false,
+        };
+        archive.name(tensors);
+        Ok(archive)
     }
 
     /// Raw bytes of all streams together.

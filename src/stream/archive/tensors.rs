@@ -1,12 +1,14 @@
 //! Reading tensors, or some of their rows.
 
 use super::{Archive, place_name};
+use crate::codec::Codec;
 use crate::codec::decode::{copied, tile_decoder, tiles, validate};
 use crate::codec::tensor::Params;
 use crate::error::{Error, Result};
 use crate::format::block::{BlockHeader, Units};
 use crate::kernel::Kernel;
-use crate::tensor::{Dtype, TensorInfo};
+use crate::stream::options::CHUNK;
+use crate::tensor::{Dtype, Layout, TensorInfo};
 use std::io::{Read, Seek};
 use std::ops::Range;
 
@@ -37,16 +39,19 @@ pub struct TensorReader<'a, S> {
 }
 
 impl<S: Read + Seek> Archive<S> {
-    /// The tensors that the file names, in the order in which they lie.
+    /// The tensors of the file, in the order in which they lie.
+    ///
+    /// A file of one plain block is decoded to look for them: a small file of tensors may be stored so.
     ///
     /// # Errors
     ///
-    /// Those of reading block headers.
+    /// Those of reading block headers and, of a file of one plain block, of [`Archive::read_range`].
     pub fn tensors(&mut self) -> Result<Vec<StoredTensor>> {
+        self.look()?;
         (0..self.tensors.len()).map(|i| self.stored_tensor(i)).collect()
     }
 
-    /// Name, type, shape and place of all tensors, without a look at their blocks.
+    /// Name, type, shape and place of the tensors that the index names, without a look at blocks.
     pub fn tensor_infos(&self) -> &[TensorInfo] {
         &self.tensors
     }
@@ -66,11 +71,33 @@ impl<S: Read + Seek> Archive<S> {
     ///
     /// # Errors
     ///
-    /// [`crate::ErrorKind::BadArgument`] where no tensor is called so.
+    /// [`crate::ErrorKind::BadArgument`] where no tensor is called so; those of [`Archive::tensors`].
     pub fn tensor(&mut self, name: &str) -> Result<TensorReader<'_, S>> {
+        self.look()?;
         let number = self.names.get(name).copied();
         let number = number.ok_or_else(|| Error::bad_argument(format!("no tensor is called {name:?}")))?;
         Ok(TensorReader { archive: self, number })
+    }
+
+    /// Takes note of tensors.
+    pub(super) fn name(&mut self, tensors: Vec<TensorInfo>) {
+        self.names = tensors.iter().enumerate().map(|(i, t)| (t.name.clone(), i)).collect();
+        self.tensors = tensors;
+    }
+
+    /// Looks for tensors in the content of a file of one plain block that names none.
+    fn look(&mut self) -> Result<()> {
+        if self.looked || !self.tensors.is_empty() || self.block_count() != 1 || self.len() > CHUNK as u64 {
+            return Ok(());
+        }
+        let place = self.streams.iter().position(|s| !s.blocks.is_empty()).unwrap_or(0);
+        let codec = self.own_header(place, 0)?.0.codec;
+        if [Codec::Store.id(), Codec::Zstd.id()].contains(&codec) {
+            let raw = self.read_range(0..self.len())?;
+            self.name(Layout::read(&raw).map(|l| l.tensors).unwrap_or_default());
+        }
+        self.looked = true;
+        Ok(())
     }
 
     fn stored_tensor(&mut self, number: usize) -> Result<StoredTensor> {

@@ -45,13 +45,16 @@ impl<W: Write> Encoder<W> {
     }
 
     /// Codes the whole content. A file that fits a block may become a plain one without names instead, where the blocks of
-    /// tensors are larger: tensors that resemble each other are smaller together.
+    /// tensors are larger: tensors that resemble each other are smaller together. An archive finds them by the content.
     pub(super) fn encode_tensors(&mut self, raw: &[u8], layout: &Layout) -> Result<()> {
         let mut pieces = pieces(raw.len(), layout, self.chunk.min(CHUNK));
         find_copies(raw, &mut pieces);
         let originals: HashSet<usize> = pieces.iter().filter_map(|p| p.like).collect();
         let names = record(layout)?;
-        let compared = self.plan.only.is_none() && raw.len() <= self.chunk.min(CHUNK);
+        // What a caller has described no reader could find again without names.
+        let compared = self.plan.only.is_none()
+            && self.options.described.is_none()
+            && raw.len() <= self.chunk.min(CHUNK);
         let mut held = Vec::new();
         // Of blocks that have copies: their number, and what a copy repeats.
         let mut kept: HashMap<usize, (u64, EncodedBlock)> = HashMap::new();
