@@ -96,12 +96,12 @@ impl Mixer {
     pub fn update<const A: bool, const V: usize>(&mut self, bit: u32, tables: &Tables) {
         let target = (bit << 16) as i32;
         for (&at, &logit) in self.selected.iter().zip(&self.outputs.0) {
-            let p = tables.squash(logit.into()) as i32;
+            let p = tables.squash_mixed(logit.into()) as i32;
             let error = (((target - p) * self.rate) >> 8) as i16;
             train::<A, V>(&mut self.rows[at], &self.inputs, error);
         }
         for (&at, &logit) in self.finals_selected.iter().zip(&self.finals_logits) {
-            let error = (((target - tables.squash(logit) as i32) * FINAL_RATE) >> 8) as i16;
+            let error = (((target - tables.squash_mixed(logit) as i32) * FINAL_RATE) >> 8) as i16;
             train_short::<A>(&mut self.finals[at], &self.outputs, error);
         }
     }
