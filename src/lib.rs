@@ -32,6 +32,6 @@ pub mod internal {
         pub use crate::codec::{llm, lm, mix, window};
     }
     pub mod model {
-        pub use crate::model::{circuit, llm, lm};
+        pub use crate::model::{circuit, llm, lm, mix};
     }
 }

@@ -1,8 +1,9 @@
 //! The predictor: probability of the next bit from everything before it.
 
+use super::ablation::{self, Part, on};
 use super::apm::{Apm, counter, nudge};
 use super::context::{self, Kind, MAX_CONTEXTS};
-use super::direct::Direct;
+use super::direct::{DIRECTS, Direct};
 use super::history::History;
 use super::kernel::{Row, Short};
 use super::logistic::{TABLES, Tables, pair};
@@ -128,7 +129,8 @@ pub struct Predictor {
 impl Predictor {
     /// Starts from the shipped priors of the shape's kind.
     pub fn new(shape: Shape) -> Result<Self> {
-        match (shape.guide, priors::for_kind(shape.kind)) {
+        let learned = priors::for_kind(shape.kind).filter(|_| on(Part::Priors));
+        match (shape.guide, learned) {
             (Guide::Learned(hash), _) => match priors::for_guide(&hash) {
                 Some(learned) => Self::with_priors(shape, learned),
                 None => {
@@ -284,7 +286,9 @@ impl Predictor {
         for matcher in &mut self.matchers {
             matcher.update(bit);
         }
-        self.direct.update(node, bit);
+        if on(Part::Direct) {
+            self.direct.update(node, bit);
+        }
         self.update_histories::<V>(node, bit);
         match self.bit_position {
             4 => self.start_nibble(),
@@ -399,8 +403,10 @@ impl Predictor {
                 10
             });
         }
-        for matcher in &mut self.matchers {
-            matcher.push(&self.history);
+        if on(Part::Matches) {
+            for matcher in &mut self.matchers {
+                matcher.push(&self.history);
+            }
         }
         self.start_contexts();
     }
@@ -457,7 +463,8 @@ impl Predictor {
         for (apm, &context) in self.apms.iter().zip(&apm_contexts) {
             apm.prefetch(self.logit, context);
         }
-        let [d0, d1, d2, d3] = self.direct.predict(node, tables);
+        let [d0, d1, d2, d3] =
+            if on(Part::Direct) { self.direct.predict(node, tables) } else { [0; DIRECTS] };
         let certain =
             if self.shape.guide != Guide::None { (tables.squash(guess) as i32 - 32768) >> 4 } else { 0 };
         let first = [matched[0], matched[1], pair(256, guess), d0, d1, d2, d3, pair(certain, 0)];
@@ -466,15 +473,20 @@ impl Predictor {
         for group in 0..V - 1 {
             let (slots, maps) = (&self.current[group], &self.maps[group]);
             let state = |i: usize| usize::from(slots[i][node & 15]);
-            let pairs = std::array::from_fn(|i| tables.inputs(maps[i][state(i)] >> 10));
+            let pairs = std::array::from_fn(|i| {
+                let inputs = tables.inputs(maps[i][state(i)] >> 10);
+                ablation::context_inputs(self.shape.kind, group * GROUP + i, inputs)
+            });
             spread::<A>(pairs, &mut inputs.0[1 + group]);
         }
         let logit = self.mixer.mix::<A, V>();
         self.logit = logit;
         let p0 = tables.squash_mixed(logit);
-        let p1 = self.apms[0].refine(logit, apm_contexts[0]);
-        let p2 = self.apms[1].refine(logit, apm_contexts[1]);
-        let p3 = self.apms[2].refine(logit, apm_contexts[2]);
+        let mut refined = |i: usize, part| {
+            let p = self.apms[i].refine(logit, apm_contexts[i]);
+            if on(part) { p } else { p0 }
+        };
+        let (p1, p2, p3) = (refined(0, Part::Stage0), refined(1, Part::Stage1), refined(2, Part::Stage2));
         self.p = ((p0 + 2 * p1 + 2 * p2 + 3 * p3 + 4) >> 3).clamp(1, 65535);
     }
 }
