@@ -1,5 +1,7 @@
 //! `tensor`: numbers as planes, each with its own statistics, in tiles that decode alone (`formats/tensor.md`).
 
+mod contexts;
+mod cut;
 mod encode;
 mod merge;
 mod params;

@@ -1,3 +1,4 @@
+use super::encode::encode_with;
 use super::*;
 use crate::codec::decode::{tile_decoder, tiles};
 use crate::format::block::BlockHeader;
@@ -45,7 +46,10 @@ impl Rng {
 fn share(raw: &[u8], dtype: Dtype, row_bytes: u64) -> usize {
     let mut best = usize::MAX;
     for level in [1, 6, 9] {
-        let block = encode_block(raw, Hint { dtype, row_bytes }, level).unwrap().unwrap();
+        let hint = Hint { dtype, row_bytes };
+        let block = encode_block(raw, hint, level).unwrap().unwrap();
+        let plain = encode_with(raw, hint, level, Kernel::Scalar).unwrap().unwrap();
+        assert!(block.payload == plain.payload && block.params == plain.params, "{dtype} {level}");
         for kernel in [Kernel::Scalar, Kernel::best()] {
             assert!(decoded(&block, kernel) == raw, "{dtype} {level} {kernel:?}");
         }
