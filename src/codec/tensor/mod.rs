@@ -3,6 +3,7 @@
 mod contexts;
 mod cut;
 mod encode;
+mod low_bits;
 mod merge;
 mod params;
 mod plan;
