@@ -1,5 +1,7 @@
 //! Encoding blocks.
 
+use super::classes;
+use super::forms::{self, Wish};
 use super::params::{Context, Field, Params, Planes, Transform, sum_of};
 use super::plan;
 use super::split::{Split, split};
@@ -9,7 +11,7 @@ use crate::coder::rans::{Contexts, Encoder, Freqs, encode};
 use crate::error::Result;
 use crate::format::block::{Tile, Units};
 use crate::format::checksum::check32;
-use crate::format::consts::MAX_PARAMS;
+use crate::format::consts::{MAX_PARAMS, MAX_TILE_RAW};
 use crate::format::varint;
 use crate::tensor::decimal::Decimal;
 
@@ -35,8 +37,31 @@ struct Work<'a> {
 
 /// Codes a block of elements; `None` where they have nothing that this codec could use.
 pub fn encode_block(raw: &[u8], hint: Hint, level: u8) -> Result<Option<EncodedBlock>> {
-    let Some(mut planes) = plan::skeleton(raw, hint, level) else { return Ok(None) };
-    let size = (TILE / planes.group).max(1) * planes.group;
+    let typed = match plan::skeleton(raw, hint, level) {
+        Some(planes) => with_planes(raw, hint, level, planes, &[])?,
+        None => None,
+    };
+    let Some((planes, wishes)) = hint.form.and_then(|form| forms::skeleton(raw, form)) else {
+        return Ok(typed);
+    };
+    let packed = with_planes(raw, hint, level, planes, &wishes)?;
+    // The first of equal ones.
+    Ok([typed, packed].into_iter().flatten().min_by_key(EncodedBlock::cost))
+}
+
+/// Codes a block with these fields.
+fn with_planes(
+    raw: &[u8],
+    hint: Hint,
+    level: u8,
+    mut planes: Planes,
+    wishes: &[Wish],
+) -> Result<Option<EncodedBlock>> {
+    let unit = planes.unit();
+    if unit as u64 > MAX_TILE_RAW || !raw.len().is_multiple_of(unit) {
+        return Ok(None);
+    }
+    let size = (TILE / unit).max(1) * unit;
     let mut tiles: Vec<Work<'_>> = raw
         .chunks(size)
         .enumerate()
@@ -45,6 +70,12 @@ pub fn encode_block(raw: &[u8], hint: Hint, level: u8) -> Result<Option<EncodedB
     let group = planes.group;
     for number in 0..planes.fields.len() {
         learn(&mut planes.fields[number], number, &mut tiles, hint, level, group);
+        let field = &mut planes.fields[number];
+        match wishes.get(number) {
+            Some(Wish::Classes(stripes)) => classes::choose(field, &mut parts(&mut tiles, number), *stripes),
+            Some(Wish::By(earlier)) => _ = by_fields(field, number, &mut tiles, *earlier, None),
+            _ => {}
+        }
     }
     if let Some(mask) = &mut planes.mask {
         let all = tiles.iter().filter_map(|t| t.mask.as_deref());
@@ -72,12 +103,31 @@ pub fn encode_block(raw: &[u8], hint: Hint, level: u8) -> Result<Option<EncodedB
     }))
 }
 
+/// One field of all tiles.
+fn parts<'t>(tiles: &'t mut [Work<'_>], number: usize) -> Vec<&'t mut Split> {
+    tiles.iter_mut().filter(|t| !t.constant).map(|t| &mut t.fields[number]).collect()
+}
+
 fn first_pass<'a>(planes: &Planes, raw: &'a [u8], first: usize) -> Work<'a> {
     let group = planes.group;
     let mut work = Work { raw, first, constant: false, mask: None, fields: Vec::new(), rows: Vec::new() };
+    let mut gathered = Vec::new();
+    let raw = match &planes.cut {
+        Some(cut) if cut.rows > 1 => {
+            cut.gather(raw, &mut gathered);
+            &gathered[..]
+        }
+        _ => raw,
+    };
     if raw[group..] == raw[..raw.len() - group] {
         work.constant = true;
         work.fields.resize_with(planes.fields.len(), Split::default);
+        return work;
+    }
+    if let Some(cut) = &planes.cut {
+        let mut elements = vec![Vec::new(); planes.fields.len()];
+        cut.deal(group, &planes.fields, raw, &mut elements);
+        work.fields = planes.fields.iter().zip(&elements).map(|(f, e)| split(f, None, e)).collect();
         return work;
     }
     let mut dense = Vec::new();
@@ -358,7 +408,11 @@ impl Work<'_> {
         let start = out.len();
         if self.constant {
             out.push(1);
-            out.extend_from_slice(&self.raw[..planes.group]);
+            // The words of a group that lies in several rows are all alike too.
+            let (word, row) = planes.cut.as_ref().map_or((planes.group, 0), |c| (c.word, c.word * c.columns));
+            for at in (0..planes.group / word).map(|i| i * row) {
+                out.extend_from_slice(&self.raw[at..at + word]);
+            }
             return Ok(());
         }
         match (&self.mask, &encoders.mask) {
@@ -401,6 +455,9 @@ impl Work<'_> {
             Context::None => Contexts::One,
             _ => Contexts::Many(&split.contexts),
         };
+        if let Context::Classes { freqs, .. } = &field.context {
+            put_symbols(&split.classes, &Encoder::new(std::slice::from_ref(&**freqs)), Contexts::One, out)?;
+        }
         if let Context::Rows { .. } = field.context {
             out.extend(self.rows.chunks(2).map(|p| p[0] | p.get(1).unwrap_or(&0) << 4));
         }

@@ -39,14 +39,14 @@ pub fn skeleton(raw: &[u8], hint: Hint, level: u8) -> Option<Planes> {
     if group as u64 > MAX_GROUP || raw.len() < group || !raw.len().is_multiple_of(group) {
         return None;
     }
-    Some(Planes { kept: false, group, fields, mask: mask.then(|| Freqs::from_counts(&[0; 256])) })
+    Some(Planes { kept: false, group, fields, mask: mask.then(|| Freqs::from_counts(&[0; 256])), cut: None })
 }
 
-fn field(width: usize, element: usize, transform: Transform, low_bits: u32, base: u64) -> Field {
+pub fn field(width: usize, element: usize, transform: Transform, low_bits: u32, base: u64) -> Field {
     Field { width, element, transform, low_bits, base, context: Context::None, tables: Vec::new(), low: None }
 }
 
-fn coded(mut f: Field) -> Field {
+pub fn coded(mut f: Field) -> Field {
     f.low = Some((Box::new([0; 256]), Vec::new()));
     f
 }

@@ -15,6 +15,8 @@ pub struct Split {
     pub symbols: Vec<u8>,
     /// The table of each symbol, where there are several.
     pub contexts: Vec<u8>,
+    /// Those that groups store.
+    pub classes: Vec<u8>,
     /// Whole bytes of the low bits.
     pub bytes: Vec<u8>,
     /// The rest of the low bits, packed.
@@ -100,6 +102,7 @@ pub fn split(field: &Field, decimal: Option<&Decimal>, elements: &[u8]) -> Split
         }
         Transform::Decimal(_) => decimals(field, decimal, elements, &mut out),
         Transform::Plain => numbers(field, elements, &mut out),
+        Transform::Delta => numbers(field, &differences(field.element, elements), &mut out),
         Transform::Float => {
             if field.low.is_none() {
                 out.zeros = zero_bits(field.element, elements).min(field.low_bits);
@@ -148,4 +151,24 @@ fn decimals(field: &Field, decimal: Option<&Decimal>, elements: &[u8], out: &mut
         numbers.extend_from_slice(&number.to_le_bytes());
     }
     numbers32(field, 0, &numbers, out);
+}
+
+/// The difference of each element from the one before it.
+fn differences(size: usize, elements: &[u8]) -> Vec<u8> {
+    let (mut before, mut out) = (0u64, Vec::with_capacity(elements.len()));
+    for e in elements.chunks_exact(size) {
+        let value = bits_of(e);
+        out.extend_from_slice(&value.wrapping_sub(before).to_le_bytes()[..size]);
+        before = value;
+    }
+    out
+}
+
+/// Undoes [`differences`] in place.
+pub fn sums(size: usize, elements: &mut [u8]) {
+    let mut before = 0u64;
+    for e in elements.chunks_exact_mut(size) {
+        before = before.wrapping_add(bits_of(e));
+        e.copy_from_slice(&before.to_le_bytes()[..size]);
+    }
 }
