@@ -211,13 +211,15 @@ impl Plan {
         Ok(if total(&parts) < total(&whole) { parts } else { whole })
     }
 
-    /// Codes chunks of which the types are known, in parallel, as one block each.
-    pub fn encode_numbers(&self, chunks: &[(&[u8], Option<Hint>)]) -> Result<Vec<EncodedBlock>> {
+    /// Codes chunks of which the types are known, in parallel, as one block each. Where the others are `few` beside
+    /// these, they are coded so that they do not hold up those who load tensors.
+    pub fn encode_numbers(&self, chunks: &[(&[u8], Option<Hint>)], few: bool) -> Result<Vec<EncodedBlock>> {
         let guide = self.guide();
-        let encode = |(raw, hint): &(&[u8], Option<Hint>)| match (hint, self.only) {
-            (Some(hint), _) => numbers(raw, *hint, self.level),
-            (None, Some(Codec::Tensor)) => plain(raw, self.level),
-            (None, _) => smallest(raw, self.level, guide),
+        let quick = self.only == Some(Codec::Tensor) || few && self.level < THOROUGH;
+        let encode = |(raw, hint): &(&[u8], Option<Hint>)| match hint {
+            Some(hint) => numbers(raw, *hint, self.level),
+            None if quick => plain(raw, self.level),
+            None => smallest(raw, self.level, guide),
         };
         chunks.par_iter().map(encode).collect()
     }

@@ -1,7 +1,7 @@
 //! Parameters for tensors that pack fields of some bits. Not part of the format; integers only.
 
-use super::cut::Cut;
 use super::params::{Field, MAX_GROUP, Planes, Transform};
+use super::pieces::Cut;
 use super::plan::{coded, field};
 use crate::tensor::form::{Form, Packing};
 

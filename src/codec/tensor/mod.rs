@@ -1,11 +1,13 @@
 //! `tensor`: numbers as planes, each with its own statistics, in tiles that decode alone (`formats/tensor.md`).
 
 mod classes;
+mod contexts;
 mod cut;
 mod encode;
 mod forms;
 mod merge;
 mod params;
+mod pieces;
 mod plan;
 mod split;
 #[cfg(test)]

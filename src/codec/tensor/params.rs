@@ -1,6 +1,6 @@
 //! The parameters of a `tensor` block (`formats/tensor.md`).
 
-use super::cut::Cut;
+use super::pieces::Cut;
 use crate::coder::rans::Freqs;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::cursor::{Cursor, Parsed, in_range};

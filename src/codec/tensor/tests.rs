@@ -1,3 +1,4 @@
+use super::encode::encode_with;
 use super::*;
 use crate::codec::decode::{tile_decoder, tiles};
 use crate::format::block::BlockHeader;
@@ -46,7 +47,10 @@ impl Rng {
 fn share(raw: &[u8], dtype: Dtype, row_bytes: u64) -> usize {
     let mut best = usize::MAX;
     for level in [1, 6, 9] {
-        let block = encode_block(raw, Hint { dtype, row_bytes, form: None }, level).unwrap().unwrap();
+        let hint = Hint { dtype, row_bytes, form: None };
+        let block = encode_block(raw, hint, level).unwrap().unwrap();
+        let plain = encode_with(raw, hint, level, Kernel::Scalar).unwrap().unwrap();
+        assert!(block.payload == plain.payload && block.params == plain.params, "{dtype} {level}");
         for kernel in [Kernel::Scalar, Kernel::best()] {
             assert!(decoded(&block, kernel) == raw, "{dtype} {level} {kernel:?}");
         }
@@ -196,6 +200,7 @@ fn form(packing: Packing, rows: u32, word: u32, columns: u32) -> Form {
 fn with_form(raw: &[u8], form: Form) -> (EncodedBlock, bool) {
     let hint = Hint { dtype: Dtype::U8, row_bytes: 0, form: Some(form) };
     let block = encode_block(raw, hint, 6).unwrap().unwrap();
+    assert!(encode_with(raw, hint, 6, Kernel::Scalar).unwrap().unwrap() == block);
     for kernel in [Kernel::Scalar, Kernel::best()] {
         assert!(decoded(&block, kernel) == raw, "{form:?} {kernel:?}");
     }

@@ -24,6 +24,9 @@ const SHARED: u64 = 1 << 20;
 /// Bytes from which on a tensor may be a copy of an earlier one.
 const COPIED: usize = 1 << 10;
 
+/// The share of a file up to which what stands beside its tensors must be quick to decode.
+const BESIDE: usize = 16;
+
 /// Bytes that become a block.
 struct Piece {
     range: Range<usize>,
@@ -54,6 +57,8 @@ impl<W: Write> Encoder<W> {
         find_copies(raw, &mut pieces);
         let originals: HashSet<usize> = pieces.iter().filter_map(|p| p.like).collect();
         let names = record(layout)?;
+        let beside: usize = pieces.iter().filter(|p| p.hint.is_none()).map(|p| p.range.len()).sum();
+        let few = beside.saturating_mul(BESIDE) <= raw.len();
         // What a caller has described no reader could find again without names.
         let compared = self.plan.only.is_none()
             && self.options.described.is_none()
@@ -79,7 +84,7 @@ impl<W: Write> Encoder<W> {
             let hash = || {
                 hasher.update(all);
             };
-            let encode = || rayon::join(|| plan.encode_numbers(&work), hash);
+            let encode = || rayon::join(|| plan.encode_numbers(&work, few), hash);
             let coded = self.pool.run(encode)?.0?;
             let copies: Vec<bool> = batch.iter().map(is_copy).collect();
             let mut coded = coded.into_iter();
@@ -91,7 +96,7 @@ impl<W: Write> Encoder<W> {
                     // Its original turned out to be no tensor block.
                     None if is_copy => {
                         let one = [(&raw[piece.range.clone()], piece.hint)];
-                        plan.encode_numbers(&one)?.remove(0)
+                        plan.encode_numbers(&one, few)?.remove(0)
                     }
                     None => coded
                         .next()
