@@ -50,7 +50,7 @@ fn forced(raw: &[u8], codec: Codec, level: u8, guide: Guide<'_>) -> Result<Encod
         Codec::Zstd => zstd::encode(raw, zstd_level(level)),
         // Bytes of no known type: each is a number.
         Codec::Tensor => {
-            let hint = Hint { dtype: crate::tensor::Dtype::U8, row_bytes: 0 };
+            let hint = Hint { dtype: crate::tensor::Dtype::U8, row_bytes: 0, form: None };
             Ok(tensor::encode_block(raw, hint, level)?.unwrap_or_else(|| store::encode(raw)))
         }
         Codec::Mix => mix::encode(raw, MIX_LEVELS[usize::from(level.clamp(1, 9)) - 1].max(1), guide),

@@ -49,7 +49,7 @@ pub fn learn(field: &mut Field, number: usize, tiles: &mut [Work<'_>], hint: Hin
 }
 
 /// Tables by the symbols of earlier fields; false where one does as well.
-fn by_fields(
+pub fn by_fields(
     field: &mut Field,
     number: usize,
     tiles: &mut [Work<'_>],

@@ -1,6 +1,8 @@
 //! Encoding blocks.
 
-use super::contexts::learn;
+use super::classes;
+use super::contexts::{by_fields, learn};
+use super::forms::{self, Wish};
 use super::low_bits::BY_ROW;
 use super::params::{Context, Field, Params, Planes, Transform};
 use super::plan;
@@ -10,7 +12,7 @@ use crate::coder::rans::{Coded, Contexts, Encoder, Freqs, encode};
 use crate::error::Result;
 use crate::format::block::{Tile, Units};
 use crate::format::checksum::check32;
-use crate::format::consts::MAX_PARAMS;
+use crate::format::consts::{MAX_PARAMS, MAX_TILE_RAW};
 use crate::format::varint;
 use crate::kernel::Kernel;
 use crate::tensor::decimal::Decimal;
@@ -40,9 +42,33 @@ pub fn encode_block(raw: &[u8], hint: Hint, level: u8) -> Result<Option<EncodedB
 
 /// The same with a kernel of the caller's choice, which changes nothing but speed.
 pub fn encode_with(raw: &[u8], hint: Hint, level: u8, kernel: Kernel) -> Result<Option<EncodedBlock>> {
-    let Some(mut planes) = plan::skeleton(raw, hint, level) else { return Ok(None) };
+    let typed = match plan::skeleton(raw, hint, level) {
+        Some(planes) => with_planes(raw, hint, level, kernel, planes, &[])?,
+        None => None,
+    };
+    let Some((planes, wishes)) = hint.form.and_then(|form| forms::skeleton(raw, form)) else {
+        return Ok(typed);
+    };
+    let packed = with_planes(raw, hint, level, kernel, planes, &wishes)?;
+    // The first of equal ones.
+    Ok([typed, packed].into_iter().flatten().min_by_key(EncodedBlock::cost))
+}
+
+/// Codes a block with these fields.
+fn with_planes(
+    raw: &[u8],
+    hint: Hint,
+    level: u8,
+    kernel: Kernel,
+    mut planes: Planes,
+    wishes: &[Wish],
+) -> Result<Option<EncodedBlock>> {
+    let unit = planes.unit();
+    if unit as u64 > MAX_TILE_RAW || !raw.len().is_multiple_of(unit) {
+        return Ok(None);
+    }
     let tile = TILES[usize::from(level.clamp(1, 9)) - 1];
-    let size = (tile / planes.group).max(1) * planes.group;
+    let size = (tile / unit).max(1) * unit;
     let mut tiles: Vec<Work<'_>> = raw
         .chunks(size)
         .enumerate()
@@ -51,6 +77,12 @@ pub fn encode_with(raw: &[u8], hint: Hint, level: u8, kernel: Kernel) -> Result<
     let group = planes.group;
     for number in 0..planes.fields.len() {
         learn(&mut planes.fields[number], number, &mut tiles, hint, level, group);
+        let field = &mut planes.fields[number];
+        match wishes.get(number) {
+            Some(Wish::Classes(stripes)) => classes::choose(field, &mut parts(&mut tiles, number), *stripes),
+            Some(Wish::By(earlier)) => _ = by_fields(field, number, &mut tiles, *earlier, None),
+            _ => {}
+        }
     }
     if let Some(mask) = &mut planes.mask {
         let all = tiles.iter().filter_map(|t| t.mask.as_deref());
@@ -80,6 +112,11 @@ pub fn encode_with(raw: &[u8], hint: Hint, level: u8, kernel: Kernel) -> Result<
     }))
 }
 
+/// One field of all tiles.
+fn parts<'t>(tiles: &'t mut [Work<'_>], number: usize) -> Vec<&'t mut Split> {
+    tiles.iter_mut().filter(|t| !t.constant).map(|t| &mut t.fields[number]).collect()
+}
+
 fn first_pass<'a>(planes: &Planes, kernel: Kernel, raw: &'a [u8], first: usize, row_bytes: u64) -> Work<'a> {
     let groups = if planes.fields.len() == 1 && planes.fields[0].per_group() == 1 {
         row_bytes / planes.group as u64
@@ -88,9 +125,24 @@ fn first_pass<'a>(planes: &Planes, kernel: Kernel, raw: &'a [u8], first: usize, 
     };
     let group = planes.group;
     let mut work = Work { raw, first, constant: false, mask: None, fields: Vec::new(), rows: Vec::new() };
+    let mut gathered = Vec::new();
+    let raw = match &planes.cut {
+        Some(cut) if cut.rows > 1 => {
+            cut.gather(raw, &mut gathered);
+            &gathered[..]
+        }
+        _ => raw,
+    };
     if raw[group..] == raw[..raw.len() - group] {
         work.constant = true;
         work.fields.resize_with(planes.fields.len(), Split::default);
+        return work;
+    }
+    if let Some(cut) = &planes.cut {
+        let mut elements = vec![Vec::new(); planes.fields.len()];
+        cut.deal(group, &planes.fields, raw, &mut elements);
+        work.fields =
+            planes.fields.iter().zip(&elements).map(|(f, e)| split(f, None, kernel, e, None)).collect();
         return work;
     }
     let (mut dense, mut elements) = (Vec::new(), Vec::new());
@@ -175,7 +227,11 @@ impl Work<'_> {
         let start = pen.out.len();
         if self.constant {
             pen.out.push(1);
-            pen.out.extend_from_slice(&self.raw[..planes.group]);
+            // The words of a group that lies in several rows are all alike too.
+            let (word, row) = planes.cut.as_ref().map_or((planes.group, 0), |c| (c.word, c.word * c.columns));
+            for at in (0..planes.group / word).map(|i| i * row) {
+                pen.out.extend_from_slice(&self.raw[at..at + word]);
+            }
             return Ok(());
         }
         match (&self.mask, &encoders.mask) {
@@ -225,6 +281,10 @@ impl Work<'_> {
             Context::None => Contexts::One,
             _ => Contexts::Many(&split.contexts),
         };
+        if let Context::Classes { freqs, .. } = &field.context {
+            let encoder = Encoder::new(std::slice::from_ref(&**freqs));
+            pen.symbols(&split.classes, &encoder, Contexts::One)?;
+        }
         if let Context::Rows { .. } = field.context {
             pen.out.extend(self.rows.chunks(2).map(|p| p[0] | p.get(1).unwrap_or(&0) << 4));
         }

@@ -43,10 +43,10 @@ pub fn skeleton(raw: &[u8], hint: Hint, level: u8) -> Option<Planes> {
     if group as u64 > MAX_GROUP || raw.len() < group || !raw.len().is_multiple_of(group) {
         return None;
     }
-    Some(Planes { kept: false, group, fields, mask: mask.then(|| Freqs::from_counts(&[0; 256])) })
+    Some(Planes { kept: false, group, fields, mask: mask.then(|| Freqs::from_counts(&[0; 256])), cut: None })
 }
 
-fn field(width: usize, element: usize, transform: Transform, low_bits: u32, base: u64) -> Field {
+pub fn field(width: usize, element: usize, transform: Transform, low_bits: u32, base: u64) -> Field {
     Field {
         width,
         element,
@@ -64,7 +64,7 @@ fn cut_field(size: usize, transform: Transform, cut: Cut) -> Field {
     Field { fold: cut.fold, ..field(size, size, transform, cut.low_bits, cut.base) }
 }
 
-fn coded(mut f: Field) -> Field {
+pub fn coded(mut f: Field) -> Field {
     f.low = Some((Box::new([0; 256]), Vec::new()));
     f
 }
@@ -178,7 +178,8 @@ fn cut(numbers: &[u64], bits: u32, choices: &[u32], piece: u64) -> Cut {
             .collect();
         let pieces = u64::from((low_bits % 8).count_ones());
         let each = 256 * u64::from(low_bits) + piece * pieces;
-        for fold in FOLDS {
+        let folds: &[u8] = if piece > 0 { &FOLDS } else { &ALL_FOLDS };
+        for &fold in folds {
             let (counts, base, folded, outside) = window(&symbols, fold);
             let cost = Freqs::estimate(&counts)
                 + each * numbers.len() as u64
@@ -192,8 +193,9 @@ fn cut(numbers: &[u64], bits: u32, choices: &[u32], piece: u64) -> Cut {
     best.1
 }
 
-/// Numbers of symbols that may be folded.
+/// Numbers of symbols that may be folded, at quick levels and at others.
 const FOLDS: [u8; 5] = [0, 3, 6, 9, 12];
+const ALL_FOLDS: [u8; 14] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13];
 /// What a folded symbol costs in time, in 1/256 bits.
 const FOLDED_TIME: u64 = 64;
 

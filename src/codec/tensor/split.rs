@@ -23,6 +23,8 @@ pub struct Split {
     pub contexts: Vec<u8>,
     /// Which of the numbers it is that a folded symbol stands for.
     pub folded: Vec<u8>,
+    /// Those that groups store.
+    pub classes: Vec<u8>,
     /// Whole bytes of the low bits.
     pub bytes: Vec<u8>,
     /// The rest of the low bits, packed.
@@ -187,6 +189,7 @@ pub fn split(
         }
         Transform::Decimal(_) => decimals(field, decimal, kernel, elements, &mut out),
         Transform::Plain => numbers(field, kernel, elements, 0, &mut out),
+        Transform::Delta => numbers(field, kernel, &differences(field.element, elements), 0, &mut out),
         Transform::Float => {
             if field.low.is_none() {
                 out.zeros = zero_bits(field.element, elements).min(field.low_bits);
@@ -228,4 +231,24 @@ fn decimals(field: &Field, decimal: Option<&Decimal>, kernel: Kernel, elements: 
         numbers.extend_from_slice(&number.to_le_bytes());
     }
     self::numbers(field, kernel, &numbers, 0, out);
+}
+
+/// The difference of each element from the one before it.
+fn differences(size: usize, elements: &[u8]) -> Vec<u8> {
+    let (mut before, mut out) = (0u64, Vec::with_capacity(elements.len()));
+    for e in elements.chunks_exact(size) {
+        let value = bits_of(e);
+        out.extend_from_slice(&value.wrapping_sub(before).to_le_bytes()[..size]);
+        before = value;
+    }
+    out
+}
+
+/// Undoes [`differences`] in place.
+pub fn sums(size: usize, elements: &mut [u8]) {
+    let mut before = 0u64;
+    for e in elements.chunks_exact_mut(size) {
+        before = before.wrapping_add(bits_of(e));
+        e.copy_from_slice(&before.to_le_bytes()[..size]);
+    }
 }

@@ -11,6 +11,8 @@ use crate::format::varint;
 use crate::stream::CodecChoice;
 use crate::stream::options::CHUNK;
 use crate::tensor::Layout;
+use crate::tensor::form::Form;
+use crate::tensor::recognise::forms;
 use std::collections::{HashMap, HashSet};
 use std::io::Write;
 use std::ops::Range;
@@ -50,7 +52,8 @@ impl<W: Write> Encoder<W> {
     /// Codes the whole content. A file that fits a block may become a plain one without names instead, where the blocks of
     /// tensors are larger: tensors that resemble each other are smaller together. An archive finds them by the content.
     pub(super) fn encode_tensors(&mut self, raw: &[u8], layout: &Layout) -> Result<()> {
-        let mut pieces = pieces(raw.len(), layout, self.chunk.min(CHUNK));
+        let forms = forms(layout, raw);
+        let mut pieces = pieces(raw.len(), layout, &forms, self.chunk.min(CHUNK));
         find_copies(raw, &mut pieces);
         let originals: HashSet<usize> = pieces.iter().filter_map(|p| p.like).collect();
         let names = record(layout)?;
@@ -128,28 +131,36 @@ impl<W: Write> Encoder<W> {
 }
 
 /// Cuts the content where tensors start and end, and where blocks would be too long.
-fn pieces(len: usize, layout: &Layout, most: usize) -> Vec<Piece> {
+fn pieces(len: usize, layout: &Layout, forms: &[Option<Form>], most: usize) -> Vec<Piece> {
     let (mut pieces, mut at) = (Vec::new(), 0);
     let plain = |range: Range<usize>, pieces: &mut Vec<Piece>| {
         let starts = range.clone().step_by(most);
         pieces.extend(starts.map(|s| Piece { range: s..(s + most).min(range.end), hint: None, like: None }));
     };
-    let mut tensors = layout.tensors.iter().filter(|t| t.len > 0).peekable();
-    while let Some(t) = tensors.next() {
+    let mut tensors = layout.tensors.iter().zip(forms).filter(|t| t.0.len > 0).peekable();
+    while let Some((t, form)) = tensors.next() {
         plain(at..t.start as usize, &mut pieces);
         let (start, mut end) = (t.start, t.end());
         let (group, mut row) = (t.dtype.group().1, t.row_bytes());
         while t.len <= SMALL
-            && let Some(next) = tensors.next_if(|n| {
-                n.dtype == t.dtype && n.start == end && n.len <= SMALL && n.end() - start <= SHARED
+            && let Some((next, _)) = tensors.next_if(|(n, f)| {
+                n.dtype == t.dtype
+                    && *f == form
+                    && n.start == end
+                    && n.len <= SMALL
+                    && n.end() - start <= SHARED
             })
         {
             (end, row) = (next.end(), 0);
         }
-        // Whole rows, or whole groups where rows are longer than a block.
+        // Whole bands of rows, rows, or groups where rows are longer than a block.
+        let band = form.map_or(1, |f| u64::from(f.rows).max(1));
+        let band = (row > 0 && row * band <= most as u64).then_some(row * band);
+        let row = band.unwrap_or(row);
         let unit = if (1..=most as u64).contains(&row) { row } else { group };
         let step = (most as u64 / unit).max(1) * unit;
-        let hint = Some(Hint { dtype: t.dtype, row_bytes: if unit == row { row } else { 0 } });
+        let row_bytes = if unit == row && row > 0 { t.row_bytes() } else { 0 };
+        let hint = Some(Hint { dtype: t.dtype, row_bytes, form: *form });
         let starts = (start..end).step_by(step as usize);
         pieces.extend(starts.map(|s| Piece {
             range: s as usize..(s + step).min(end) as usize,
