@@ -62,7 +62,7 @@ mod tests {
             assert_eq!(detect(&file[..cut]), None);
         }
         let columns =
-            b"\x93NUMPY\x01\x00\x3b\x00{'shape': (100, 4), 'fortran_order': True, 'descr': '|i1'}   \n";
+            b"\x93NUMPY\x01\x00\x3e\x00{'shape': (100, 4), 'fortran_order': True, 'descr': '|i1'}   \n";
         assert_eq!(detect(columns), Some(Layout { start: columns.len(), width: 100 }));
         let huge = [0, 0, 8, 4, 0, 0, 0, 1, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255];
         assert_eq!(detect(&huge), None);
