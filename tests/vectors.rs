@@ -121,6 +121,26 @@ fn weights(rows: u64, columns: u64, rng: &mut SplitMix) -> Vec<u32> {
     out
 }
 
+/// A safetensors file of tensors of which some rows have fewer bits, and numbers that are much smaller than others.
+fn uneven() -> Vec<u8> {
+    let mut w = weights(90, 40, &mut SplitMix(8));
+    for (i, v) in w.iter_mut().enumerate() {
+        if i / 40 % 3 == 1 {
+            *v &= 0xFFFF_E000;
+        }
+        if i % 23 == 4 {
+            *v -= 9 << 23;
+        }
+    }
+    let f32s: Vec<u8> = w.iter().flat_map(|v| v.to_le_bytes()).collect();
+    let bf16: Vec<u8> = w.iter().flat_map(|v| ((v >> 16) as u16).to_le_bytes()).collect();
+    let (n, all) = (f32s.len(), f32s.len() + bf16.len());
+    let json = format!(
+        r#"{{"f32":{{"dtype":"F32","shape":[90,40],"data_offsets":[0,{n}]}},"bf16":{{"dtype":"BF16","shape":[90,40],"data_offsets":[{n},{all}]}}}}"#
+    );
+    [&(json.len() as u64).to_le_bytes()[..], json.as_bytes(), &f32s, &bf16].concat()
+}
+
 /// A safetensors file with a tensor for each thing that `tensor` blocks can do.
 fn tensors() -> Vec<u8> {
     let mut rng = SplitMix(6);
@@ -317,6 +337,7 @@ fn makers() -> Vec<(&'static str, Vec<u8>)> {
             "tensor-small.nz",
             with(&tensors(), Options::new().level(9).codec(CodecChoice::Only(Codec::Tensor))),
         ),
+        ("tensor-rows.nz", with(&uneven(), tensor_level(8))),
         ("tensor-gguf.nz", with(&gguf(), Options::new().level(6).codec(CodecChoice::Only(Codec::Tensor)))),
         ("tensor-gptq.nz", with(include_bytes!("layouts/gptq3.safetensors"), tensor_level(6))),
         ("tensor-awq.nz", with(include_bytes!("layouts/awq.safetensors"), tensor_level(6))),

@@ -19,9 +19,13 @@ class Field:
             self.digits = r.u8()
             demand(self.e == 4 and 1 <= self.digits <= 7, "digits")
         demand(self.transform != 4 or self.e == 1, "halves of larger elements")
-        self.k = self.base = 0
+        self.k = self.base = self.fold = 0
         if self.transform in (0, 1, 3, 5):
-            self.k, self.base = r.u8(), r.varint()
+            self.k = r.u8()
+            if self.k & 128:
+                self.fold = r.u8()
+                demand(1 <= self.fold <= 15, "folded symbols")
+            self.k, self.base = self.k & 127, r.varint()
             demand(self.k < 8 * self.e and self.base <= (2 ** (8 * self.e) - 1) >> self.k, "low bits or base")
         self.context = r.u8()
         demand(self.context <= 3, "context")
@@ -197,6 +201,16 @@ class Planes:
 
     def field(self, r, field, first, stored, m, seen):
         z = r.u8() if field.transform == 1 else 0
+        n = m * field.symbols_of_group
+        zeros = [z & 127] * n
+        if z & 128:
+            demand(field.width == field.e == self.group and all(stored) and field.low_map is None, "marked rows")
+            more, row = r.u8(), r.varint()
+            demand(z & 127 < more <= field.k and 1 <= row <= 1 << 32, "zero bits of marked rows")
+            rows = [g // row - first // row for g in range(first, first + len(stored))]
+            bits = r.take((rows[-1] + 8) // 8 if rows else 0)
+            zeros = [more if bits[i // 8] >> i % 8 & 1 else z & 127 for i in rows]
+        z &= 127
         demand(z <= field.k, "zero bits")
         exceptions, at, count = {}, 0, m * (field.width // field.e)
         for _ in range(r.varint()):
@@ -205,16 +219,21 @@ class Planes:
             exceptions[at] = r.take(field.e)
             at += 1
         tables_of = self.contexts(r, field, first, stored, m, seen)
-        n = m * field.symbols_of_group
         symbols = sequence(r, n, tables_of)
-        j = field.k - z
-        if field.low_map is not None and j == 8:
+        nibble = iter(nibbles(r, sum(y < field.fold for y in symbols)))
+        numbers = [16 * y + next(nibble) if y < field.fold else y + 15 * field.fold for y in symbols]
+        low = [0] * n
+        if field.low_map is not None and field.k - z == 8:
             low = sequence(r, n, lambda i: field.low_tables[field.low_map[symbols[i]]])
         else:
-            low = [int.from_bytes(r.take(j // 8), "little") for _ in range(n)]
-            for i, rest in enumerate(packed(r, n, j % 8)):
-                low[i] |= rest << j // 8 * 8
-        elements = [exceptions.get(i, e) for i, e in enumerate(to_elements(field, symbols, low, z))]
+            for kind in sorted(set(zeros)):
+                mine, j = [i for i in range(n) if zeros[i] == kind], field.k - kind
+                for i in mine:
+                    low[i] = int.from_bytes(r.take(j // 8), "little")
+                for i, rest in zip(mine, packed(r, len(mine), j % 8)):
+                    low[i] |= rest << j // 8 * 8
+        elements = to_elements(field, numbers, low, zeros)
+        elements = [exceptions.get(i, e) for i, e in enumerate(elements)]
         if field.transform == 5:
             total = 0
             for i, e in enumerate(elements):
@@ -288,7 +307,7 @@ def sequence(r, n, table_of):
     return symbols
 
 
-def to_elements(field, symbols, low, z):
+def to_elements(field, symbols, low, zeros):
     bits = 8 * field.e
     if field.transform == 4:
         return [bytes([a & 15 | (b & 15) << 4]) for a, b in zip(symbols[::2], symbols[1::2])]
@@ -296,7 +315,7 @@ def to_elements(field, symbols, low, z):
         demand(all(s < len(field.palette) for s in symbols), "symbol outside of the palette")
         return [field.palette[s].to_bytes(field.e, "little") for s in symbols]
     out = []
-    for s, l in zip(symbols, low):
+    for s, l, z in zip(symbols, low, zeros):
         t = ((field.base + s << field.k - z) + l) % (1 << bits - z)
         if field.transform == 1:
             t = ((t >> 1) + ((t & 1) << bits - z - 1)) << z

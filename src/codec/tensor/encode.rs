@@ -3,6 +3,7 @@
 use super::classes;
 use super::contexts::{by_fields, learn};
 use super::forms::{self, Wish};
+use super::low_bits::BY_ROW;
 use super::params::{Context, Field, Params, Planes, Transform};
 use super::plan;
 use super::split::{Split, split};
@@ -16,8 +17,8 @@ use crate::format::varint;
 use crate::kernel::Kernel;
 use crate::tensor::decimal::Decimal;
 
-/// Raw bytes of a tile, about.
-const TILE: usize = 1 << 17;
+/// Raw bytes of a tile, about, for each of the levels 1..=9.
+const TILES: [usize; 9] = [1 << 17, 1 << 17, 1 << 17, 1 << 17, 1 << 17, 1 << 17, 1 << 18, 1 << 18, 1 << 19];
 
 /// A tile between its two passes.
 pub struct Work<'a> {
@@ -66,11 +67,12 @@ fn with_planes(
     if unit as u64 > MAX_TILE_RAW || !raw.len().is_multiple_of(unit) {
         return Ok(None);
     }
-    let size = (TILE / unit).max(1) * unit;
+    let tile = TILES[usize::from(level.clamp(1, 9)) - 1];
+    let size = (tile / unit).max(1) * unit;
     let mut tiles: Vec<Work<'_>> = raw
         .chunks(size)
         .enumerate()
-        .map(|(i, raw)| first_pass(&planes, kernel, raw, i * size / planes.group))
+        .map(|(i, raw)| first_pass(&planes, kernel, raw, i * size / planes.group, hint.row_bytes))
         .collect();
     let group = planes.group;
     for number in 0..planes.fields.len() {
@@ -115,7 +117,12 @@ fn parts<'t>(tiles: &'t mut [Work<'_>], number: usize) -> Vec<&'t mut Split> {
     tiles.iter_mut().filter(|t| !t.constant).map(|t| &mut t.fields[number]).collect()
 }
 
-fn first_pass<'a>(planes: &Planes, kernel: Kernel, raw: &'a [u8], first: usize) -> Work<'a> {
+fn first_pass<'a>(planes: &Planes, kernel: Kernel, raw: &'a [u8], first: usize, row_bytes: u64) -> Work<'a> {
+    let groups = if planes.fields.len() == 1 && planes.fields[0].per_group() == 1 {
+        row_bytes / planes.group as u64
+    } else {
+        0
+    };
     let group = planes.group;
     let mut work = Work { raw, first, constant: false, mask: None, fields: Vec::new(), rows: Vec::new() };
     let mut gathered = Vec::new();
@@ -134,7 +141,8 @@ fn first_pass<'a>(planes: &Planes, kernel: Kernel, raw: &'a [u8], first: usize) 
     if let Some(cut) = &planes.cut {
         let mut elements = vec![Vec::new(); planes.fields.len()];
         cut.deal(group, &planes.fields, raw, &mut elements);
-        work.fields = planes.fields.iter().zip(&elements).map(|(f, e)| split(f, None, kernel, e)).collect();
+        work.fields =
+            planes.fields.iter().zip(&elements).map(|(f, e)| split(f, None, kernel, e, None)).collect();
         return work;
     }
     let (mut dense, mut elements) = (Vec::new(), Vec::new());
@@ -146,14 +154,17 @@ fn first_pass<'a>(planes: &Planes, kernel: Kernel, raw: &'a [u8], first: usize) 
     for field in &planes.fields {
         let decimal = if let Transform::Decimal(d) = field.transform { Some(Decimal::new(d)) } else { None };
         let split = if field.width == group {
-            split(field, decimal.as_ref(), kernel, source)
+            {
+                let rows = (work.mask.is_none() && groups > 0).then_some((first as u64, groups));
+                split(field, decimal.as_ref(), kernel, source, rows)
+            }
         } else {
             let width = field.width;
             elements.resize(source.len() / group * width, 0);
             for (to, g) in elements.chunks_exact_mut(width).zip(source.chunks_exact(group)) {
                 to.copy_from_slice(&g[at..at + width]);
             }
-            split(field, decimal.as_ref(), kernel, &elements)
+            split(field, decimal.as_ref(), kernel, &elements, None)
         };
         work.fields.push(split);
         at += field.width;
@@ -250,7 +261,14 @@ impl Work<'_> {
         pen: &mut Pen,
     ) -> Result<()> {
         if field.transform == Transform::Float {
-            pen.out.push(split.zeros as u8);
+            match &split.marked {
+                None => pen.out.push(split.zeros as u8),
+                Some(m) => {
+                    pen.out.extend_from_slice(&[split.zeros as u8 | BY_ROW, m.zeros as u8]);
+                    varint::put(&mut pen.out, m.groups);
+                    pen.out.extend_from_slice(&m.rows);
+                }
+            }
         }
         varint::put(&mut pen.out, split.exceptions.len() as u64);
         let mut next = 0;
@@ -271,6 +289,7 @@ impl Work<'_> {
             pen.out.extend(self.rows.chunks(2).map(|p| p[0] | p.get(1).unwrap_or(&0) << 4));
         }
         pen.symbols(&split.symbols, symbols, contexts)?;
+        pen.out.extend(split.folded.chunks(2).map(|p| p[0] | p.get(1).unwrap_or(&0) << 4));
         match (low, &field.low) {
             (Some(encoder), Some((map, _))) => {
                 let contexts: Vec<u8> = split.symbols.iter().map(|s| map[usize::from(*s)]).collect();
@@ -279,6 +298,7 @@ impl Work<'_> {
             _ => pen.out.extend_from_slice(&split.bytes),
         }
         pen.out.extend_from_slice(&split.packed);
+        split.marked.iter().for_each(|m| pen.out.extend_from_slice(&m.low));
         Ok(())
     }
 }

@@ -5,6 +5,7 @@ mod contexts;
 mod cut;
 mod encode;
 mod forms;
+mod low_bits;
 mod merge;
 mod params;
 mod pieces;

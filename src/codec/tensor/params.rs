@@ -15,6 +15,12 @@ const MAX_WIDTH: u64 = 4096;
 const MAX_FIELDS: u64 = 32;
 /// Most tables of a plane.
 pub const MAX_TABLES: usize = 16;
+/// Numbers that share a symbol that is folded.
+pub const FOLDED: u64 = 16;
+/// Most symbols that are folded.
+pub const MAX_FOLD: u8 = 15;
+/// Set in the byte of low bits where symbols are folded.
+const HAS_FOLD: u8 = 0x80;
 /// Most groups of a row whose columns have classes.
 pub const MAX_COLUMNS: u64 = 1 << 16;
 
@@ -55,6 +61,8 @@ pub struct Field {
     pub low_bits: u32,
     /// The number without its low bits that symbol 0 stands for.
     pub base: u64,
+    /// Symbols that stand for [`FOLDED`] numbers each: those below this one.
+    pub fold: u8,
     /// What chooses the tables of symbols.
     pub context: Context,
     /// Frequencies of symbols.
@@ -189,6 +197,11 @@ impl Planes {
 }
 
 impl Field {
+    /// The number without its low bits that a symbol stands for which is not folded, less the symbol.
+    pub fn direct(&self) -> u64 {
+        self.base.wrapping_add((FOLDED - 1) * u64::from(self.fold))
+    }
+
     /// Symbols of a group.
     pub fn per_group(&self) -> usize {
         self.width / self.element * if self.transform == Transform::Halves { 2 } else { 1 }
@@ -209,7 +222,10 @@ impl Field {
             Transform::Delta => out.push(5),
         }
         if self.transform.has_low_bits() {
-            out.push(self.low_bits as u8);
+            match self.fold {
+                0 => out.push(self.low_bits as u8),
+                fold => out.extend_from_slice(&[self.low_bits as u8 | HAS_FOLD, fold]),
+            }
             varint::put(out, self.base);
         }
         match &self.context {
@@ -246,9 +262,14 @@ impl Field {
             return Err(Error::corrupt(format!("fields of {width} bytes, elements of {element}")).into());
         }
         let transform = Transform::parse(c, element)?;
-        let (mut low_bits, mut base) = (0, 0);
+        let (mut low_bits, mut base, mut fold) = (0, 0, 0);
         if transform.has_low_bits() {
-            low_bits = u32::from(c.u8()?);
+            let byte = c.u8()?;
+            low_bits = u32::from(byte & !HAS_FOLD);
+            if byte & HAS_FOLD != 0 {
+                fold = c.u8()?;
+                in_range("symbols that are folded", fold.into(), 1..=MAX_FOLD.into())?;
+            }
             in_range("low bits", low_bits.into(), 0..=8 * element as u64 - 1)?;
             base = c.varint("base of the symbols")?;
             in_range("base of the symbols", base, 0..=u64::MAX >> (64 - 8 * element) >> low_bits)?;
@@ -296,7 +317,7 @@ impl Field {
         if most >= tables.len() || low.as_ref().is_some_and(|l| low_most >= l.1.len()) {
             return Err(Error::corrupt("a context without a table").into());
         }
-        Ok(Self { width, element, transform, low_bits, base, context, tables, low })
+        Ok(Self { width, element, transform, low_bits, base, fold, context, tables, low })
     }
 }
 

@@ -97,6 +97,43 @@ fn floats_of_all_widths() {
 }
 
 #[test]
+fn rows_of_fewer_bits() {
+    let mut rng = Rng(7);
+    // Every third row, and at the end all of them, hold half-precision numbers; one row holds zeros.
+    for (rows, columns, most) in [(900, 96, 680), (3, 100_000, 700), (2000, 7, 710)] {
+        let mut w = weights(rows, columns, &mut rng);
+        for (i, v) in w.iter_mut().enumerate() {
+            let row = i / columns;
+            if row % 3 == 1 || row > rows * 9 / 10 {
+                *v = f32::from_bits(v.to_bits() & 0xFFFF_E000);
+            }
+            if row == 4 {
+                *v = 0.0;
+            }
+        }
+        let raw = bytes(&w, |v| v.to_le_bytes().to_vec());
+        let found = share(&raw, Dtype::F32, 4 * columns as u64);
+        assert!(found < most, "{rows} {columns} {found}");
+    }
+}
+
+#[test]
+fn rare_symbols_are_folded() {
+    let mut rng = Rng(8);
+    let mut w: Vec<f32> = (0..400 * 256).map(|_| rng.normal()).collect();
+    // A few of them are much smaller.
+    w.iter_mut().step_by(40).for_each(|v| *v /= 4000.0);
+    let raw = bytes(&w, |v| ((v.to_bits() >> 16) as u16).to_le_bytes().to_vec());
+    let block =
+        encode_block(&raw, Hint { dtype: Dtype::Bf16, row_bytes: 512, form: None }, 6).unwrap().unwrap();
+    let Params::Planes(planes) = Params::parse(block.params.as_deref().unwrap()).unwrap() else { panic!() };
+    assert!(planes.fields[0].fold > 0);
+    for kernel in [Kernel::Scalar, Kernel::best()] {
+        assert!(decoded(&block, kernel) == raw);
+    }
+}
+
+#[test]
 fn bits_are_bits() {
     let mut rng = Rng(2);
     let mut raw = Vec::new();

@@ -1,13 +1,12 @@
 //! Decoding tiles.
 
-use super::merge::{Low, Merge, merge};
+use super::low_bits::{LowBits, unfold};
 use super::params::{Context, Field, Planes, Transform, nibbles, sum_of};
 use super::split::sums;
 use crate::coder::rans::{Contexts, Decoder, decode, lanes};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::cursor::{Cursor, Parsed, in_range};
 use crate::kernel::Kernel;
-use crate::tensor::bits::{Packed, packed_len};
 use crate::tensor::decimal::Decimal;
 
 /// A block's parameters, ready to decode its tiles.
@@ -41,13 +40,14 @@ pub struct Scratch {
 }
 
 /// Which groups of the block a tile holds.
-struct Place<'a> {
-    first: u64,
+pub struct Place<'a> {
+    /// Groups of the block before the tile.
+    pub first: u64,
     /// The groups that are coded, counted from the first; all of them where there is no mask.
-    some: Option<&'a [u8]>,
+    pub some: Option<&'a [u8]>,
     /// How many of them there are, and how many groups in all.
-    count: usize,
-    all: usize,
+    pub count: usize,
+    pub all: usize,
 }
 
 impl TileDecoder {
@@ -219,11 +219,7 @@ impl TileDecoder {
     ) -> Parsed<()> {
         let field = &self.planes.fields[number];
         let count = place.count * field.per_group();
-        let mut zeros = 0;
-        if field.transform == Transform::Float {
-            zeros = u32::from(c.u8()?);
-            in_range("zero bits", zeros.into(), 0..=field.low_bits.into())?;
-        }
+        let low_bits = LowBits::parse(c, field, place, self.planes.group)?;
         let exceptions = Exceptions::parse(c, field.element, out.len() / field.element)?;
         let mut contexts = std::mem::take(&mut scratch.contexts);
         let many = self.contexts(c, field, tables, place, &scratch.symbols, &mut contexts)?;
@@ -232,8 +228,9 @@ impl TileDecoder {
         syms.resize(count, 0);
         let contexts_of = if many { Contexts::Many(&contexts) } else { Contexts::One };
         symbols(c, &tables.symbols, self.kernel, contexts_of, &mut syms)?;
-        let low_bits = field.low_bits - zeros;
-        let coded = field.low.as_ref().zip(tables.low.as_ref()).filter(|_| low_bits == 8);
+        let folded = syms.iter().filter(|s| **s < field.fold).count();
+        let folded = nibbles(c, folded)?;
+        let coded = field.low.as_ref().zip(tables.low.as_ref()).filter(|_| low_bits.are_eight(field));
         if let Some(((map, _), decoder)) = coded {
             contexts.clear();
             contexts.extend(syms.iter().map(|s| map[usize::from(*s)]));
@@ -241,13 +238,6 @@ impl TileDecoder {
             scratch.low.resize(count, 0);
             symbols(c, decoder, self.kernel, Contexts::Many(&contexts), &mut scratch.low)?;
         }
-        let bytes = match coded {
-            Some(_) => &scratch.low[..],
-            None => c.take(count * (low_bits / 8) as usize)?,
-        };
-        let packed = Packed::new(c.take(packed_len(count, low_bits % 8))?, count, low_bits % 8);
-        let float = field.transform == Transform::Float;
-        let m = Merge { low_bits, base: field.base, float, zeros };
         match &field.transform {
             Transform::Halves => {
                 for (byte, pair) in out.iter_mut().zip(syms.chunks_exact(2)) {
@@ -261,7 +251,11 @@ impl TileDecoder {
                     to.copy_from_slice(&value.to_le_bytes()[..field.element]);
                 }
             }
-            _ => merge(m, self.kernel, field.element, &syms, Low { bytes, packed }, out),
+            _ => {
+                let coded = coded.map(|_| &scratch.low[..]);
+                low_bits.merge(c, field, self.kernel, &syms, coded, out)?;
+                unfold(field, &syms, &folded, out);
+            }
         }
         if let Some(decimal) = &tables.decimal {
             numbers(decimal, out)?;
