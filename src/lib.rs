@@ -5,6 +5,8 @@
 //! `formats/nzip.md`.
 #![deny(unsafe_code)]
 
+#[cfg(feature = "candle")]
+pub mod candle;
 mod codec;
 mod coder;
 mod error;

@@ -151,8 +151,8 @@ impl Options {
         self
     }
 
-    /// Says that the content is one tensor of this type and shape, behind `start` other bytes. Only for content
-    /// that is given as a whole ([`crate::compress_with`], [`crate::Encoder::finish_all`]).
+    /// Says that the content is one tensor of this type and shape, behind `start` other bytes. An encoder that gets the content in
+    /// pieces must be able to hold all of it in half of [`Options::memory`].
     pub fn tensor(mut self, dtype: crate::tensor::Dtype, shape: &[u64], start: u64) -> Self {
         self.described = Some(Described { dtype, shape: shape.to_vec(), start });
         self

@@ -1,6 +1,6 @@
 //! Writing a file of tensors: blocks that end where tensors end.
 
-use super::Encoder;
+use super::{Encoder, End};
 use crate::codec::choose::{Numbers, plain, total};
 use crate::codec::tensor::{BasePiece, Hint, copy};
 use crate::codec::{Codec, EncodedBlock};
@@ -17,6 +17,8 @@ use std::collections::{HashMap, HashSet};
 use std::io::Write;
 use std::ops::Range;
 
+/// Bytes that tell whether content may be a file of tensors.
+const START: usize = 16;
 /// Tensors of at most this many bytes may share a block ...
 const SMALL: u64 = 64 << 10;
 /// ... of at most this many.
@@ -40,15 +42,62 @@ struct Piece {
 impl<W: Write> Encoder<W> {
     /// The tensors of the content, where there are any and they may be coded as such.
     pub(super) fn layout(&self, raw: &[u8]) -> Result<Option<Layout>> {
-        let may = match self.options.codec {
-            CodecChoice::Auto => self.plan.windowed.is_none(),
-            CodecChoice::Only(codec) => codec == Codec::Tensor,
-        };
         if let Some(described) = &self.options.described {
             return described.layout(raw.len() as u64).map(Some);
         }
         // A file that breaks the rules of its kind is bytes.
-        Ok(Layout::read(raw).ok().filter(|l| may && !l.tensors.is_empty()))
+        Ok(Layout::read(raw).ok().filter(|l| self.may_have_tensors() && !l.tensors.is_empty()))
+    }
+
+    /// The encoder, which holds back what is written first where that may have tensors.
+    pub(super) fn holding(mut self) -> Self {
+        self.held = self.options.described.is_some() || self.may_have_tensors();
+        self
+    }
+
+    fn may_have_tensors(&self) -> bool {
+        match self.options.codec {
+            CodecChoice::Auto => self.plan.windowed.is_none(),
+            CodecChoice::Only(codec) => codec == Codec::Tensor,
+        }
+    }
+
+    /// Takes bytes while content is held back, and lets go of it where it starts like no file of tensors or grows too
+    /// long. Returns how many have been taken.
+    pub(super) fn hold(&mut self, bytes: &[u8]) -> Result<usize> {
+        let most = usize::try_from(self.options.memory / 2).unwrap_or(usize::MAX);
+        let described = self.options.described.is_some();
+        if described && bytes.len() > most.saturating_sub(self.raw.len()) {
+            return Err(crate::Error::limit(format!(
+                "a described tensor that comes in pieces; at most {most} bytes are held back"
+            )));
+        }
+        // As little as tells what it is, then all of it.
+        let missing = START.saturating_sub(self.raw.len());
+        let taken = if missing > 0 { bytes.len().min(missing) } else { bytes.len() };
+        let start = if self.raw.is_empty() { bytes } else { &self.raw[..] };
+        let likely = described || start.len() < START || Layout::is_likely(start);
+        if !likely || taken > most.saturating_sub(self.raw.len()) {
+            self.release()?;
+            return self.write(bytes).map_err(crate::Error::from);
+        }
+        self.raw.extend_from_slice(&bytes[..taken]);
+        Ok(taken)
+    }
+
+    /// Codes what has been held back as bytes.
+    pub(super) fn release(&mut self) -> Result<()> {
+        if !std::mem::take(&mut self.held) {
+            return Ok(());
+        }
+        let raw = std::mem::take(&mut self.raw);
+        let mut rest = &raw[..];
+        while rest.len() >= self.batch {
+            let done = self.encode(&rest[..self.batch], End::Open)?;
+            rest = &rest[done..];
+        }
+        self.raw = rest.to_vec();
+        Ok(())
     }
 
     /// Codes the whole content. A file that fits a block may become a plain one without names instead, where the blocks of
