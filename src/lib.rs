@@ -35,6 +35,10 @@ pub mod internal {
         pub use crate::codec::{llm, lm, mix, window};
     }
     pub mod model {
-        pub use crate::model::{circuit, llm, lm, mix};
+        pub use crate::model::{circuit, llm, lm};
+        #[cfg(feature = "ablation")]
+        pub mod mix {
+            pub use crate::model::mix::ablation;
+        }
     }
 }

@@ -34,6 +34,7 @@ pub enum Part {
     Sparse,
 }
 
+#[cfg(feature = "ablation")]
 impl Part {
     /// All parts with what they are called in a table.
     pub const ALL: [(Self, &str); 18] = [
@@ -56,7 +57,9 @@ impl Part {
         (Self::Tags, "text: contexts of tags"),
         (Self::Sparse, "text: sparse and indirect contexts"),
     ];
+}
 
+impl Part {
     /// What a context of text belongs to.
     fn of_text(context: usize) -> Option<Self> {
         match context {

@@ -92,9 +92,9 @@ pub mod avx2 {
     #[inline]
     #[target_feature(enable = "avx2")]
     fn pairs<const V: usize>(row: &Row, x: &[__m256i; V]) -> __m256i {
-        let mut sum = _mm256_madd_epi16(load(&row.0[0]), x[0]);
-        for v in 1..V {
-            sum = _mm256_add_epi32(sum, _mm256_madd_epi16(load(&row.0[v]), x[v]));
+        let mut sum = _mm256_setzero_si256();
+        for (w, x) in row.0.iter().zip(x) {
+            sum = _mm256_add_epi32(sum, _mm256_madd_epi16(load(w), *x));
         }
         _mm256_srai_epi32::<{ PAIR_SHIFT as i32 }>(sum)
     }
