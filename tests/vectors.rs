@@ -179,6 +179,10 @@ fn tensors() -> Vec<u8> {
     [&(json.len() as u64).to_le_bytes()[..], json.as_bytes(), &data].concat()
 }
 
+fn tensor_level(level: u8) -> Options {
+    Options::new().level(level).codec(CodecChoice::Only(Codec::Tensor))
+}
+
 /// A GGUF file with tensors of three block-quantised types.
 fn gguf() -> Vec<u8> {
     let mut rng = SplitMix(7);
@@ -315,6 +319,9 @@ fn makers() -> Vec<(&'static str, Vec<u8>)> {
             with(&tensors(), Options::new().level(9).codec(CodecChoice::Only(Codec::Tensor))),
         ),
         ("tensor-gguf.nz", with(&gguf(), Options::new().level(6).codec(CodecChoice::Only(Codec::Tensor)))),
+        ("tensor-gptq.nz", with(include_bytes!("layouts/gptq3.safetensors"), tensor_level(6))),
+        ("tensor-awq.nz", with(include_bytes!("layouts/awq.safetensors"), tensor_level(6))),
+        ("tensor-spqr.nz", with(include_bytes!("layouts/spqr.safetensors"), tensor_level(6))),
         ("lm-embedded-tensor.nz", with(&words(1000), lm(128).embed_model(true))),
         ("mix-text.nz", with(&prose(2000), only(Codec::Mix).level(5))),
         ("mix-guided.nz", {

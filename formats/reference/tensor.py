@@ -8,9 +8,9 @@ class Field:
 
     def __init__(self, r, group, before):
         self.width, self.e = r.varint(), r.u8()
-        demand(1 <= self.width <= 512 and self.e in (1, 2, 4, 8) and self.width % self.e == 0, "width of a field")
+        demand(1 <= self.width <= 4096 and self.e in (1, 2, 4, 8) and self.width % self.e == 0, "width of a field")
         self.transform = r.u8()
-        demand(self.transform <= 4, "transform")
+        demand(self.transform <= 5, "transform")
         if self.transform == 2:
             count = r.u8() + 1
             self.palette = [int.from_bytes(r.take(self.e), "little") for _ in range(count)]
@@ -20,11 +20,12 @@ class Field:
             demand(self.e == 4 and 1 <= self.digits <= 7, "digits")
         demand(self.transform != 4 or self.e == 1, "halves of larger elements")
         self.k = self.base = 0
-        if self.transform in (0, 1, 3):
+        if self.transform in (0, 1, 3, 5):
             self.k, self.base = r.u8(), r.varint()
             demand(self.k < 8 * self.e and self.base <= (2 ** (8 * self.e) - 1) >> self.k, "low bits or base")
         self.context = r.u8()
-        demand(self.context <= 2, "context")
+        demand(self.context <= 3, "context")
+        self.symbols_of_group = self.width // self.e * (2 if self.transform == 4 else 1)
         if self.context == 1:
             demand(self.width == self.e == group and self.transform != 4, "rows of several elements")
             self.row = r.varint()
@@ -38,15 +39,18 @@ class Field:
             self.first, self.minus = r.u8(), r.u8() - 1
             demand(self.first < before and self.minus < before, "context of a later field")
             self.map = nibbles(r, 256)
+        if self.context == 3:
+            self.stripes = r.varint()
+            demand(1 <= self.stripes <= self.symbols_of_group, "stripes")
+            self.classes = table(r)
         self.tables = tables(r)
-        demand(self.context == 0 or max(self.map) < len(self.tables), "context without a table")
+        demand(self.context in (0, 3) or max(self.map) < len(self.tables), "context without a table")
         self.low_map = None
         if flag(r):
             demand(self.k == 8, "coded low bits that are not eight")
             self.low_map = nibbles(r, 256)
             self.low_tables = tables(r)
             demand(max(self.low_map) < len(self.low_tables), "context without a table")
-        self.symbols_of_group = self.width // self.e * (2 if self.transform == 4 else 1)
 
 
 def flag(r):
@@ -83,6 +87,52 @@ def tables(r):
     return [table(r) for _ in range(count)]
 
 
+class Cut:
+    """How groups are gathered from rows, and their bits dealt out to the fields."""
+
+    def __init__(self, r, group, fields):
+        self.rows, self.columns = r.varint(), 1
+        demand(1 <= self.rows <= group and group % self.rows == 0, "rows of a band")
+        if self.rows > 1:
+            self.columns = r.varint()
+            demand(1 <= self.columns <= 1 << 20 and group * self.columns <= 1 << 20, "words of a row")
+        self.group, self.word = group, group // self.rows
+        count = r.u8()
+        demand(1 <= count <= 64, "pieces")
+        self.pieces = [(r.u8(), r.u8()) for _ in range(count)]
+        total = 0
+        for bits, f in self.pieces:
+            demand(f < len(fields), "field of a piece")
+            e = fields[f].e
+            demand((4 * e if e > 1 else 0) < bits <= 8 * e, "bits of a piece")
+            total += bits
+        demand(8 * group % total == 0, "pattern does not fill the group")
+        self.pieces *= 8 * group // total
+        for i, f in enumerate(fields):
+            demand(f.width == f.e * sum(p[1] == i for p in self.pieces), "pieces of a field")
+
+    def collect(self, columns):
+        """Groups from the elements of each field."""
+        elements, groups = [iter(c) for c in columns], []
+        for _ in range(len(columns[self.pieces[0][1]]) // sum(p[1] == self.pieces[0][1] for p in self.pieces)):
+            number = at = 0
+            for bits, f in self.pieces:
+                value = int.from_bytes(next(elements[f]), "little")
+                demand(value < 1 << bits, "element of more bits than its piece")
+                number |= value << at
+                at += bits
+            groups.append(number.to_bytes(self.group, "little"))
+        return groups
+
+    def scatter(self, groups):
+        """Raw bytes: word i of each row of a band is that of group i."""
+        out = []
+        for band in range(0, len(groups), self.columns):
+            for row in range(self.rows):
+                out += [g[row * self.word:(row + 1) * self.word] for g in groups[band:band + self.columns]]
+        return b"".join(out)
+
+
 class Planes:
     """The parameters of a block of method 1 or 2."""
 
@@ -98,9 +148,12 @@ class Planes:
             self.fields = []
             for number in range(count):
                 self.fields.append(Field(r, self.group, number))
-            demand(sum(f.width for f in self.fields) == self.group, "fields do not fill the group")
+            more = r.u8()
+            demand(more <= 2, "flags")
+            self.cut = Cut(r, self.group, self.fields) if more == 2 else None
+            demand(self.cut or sum(f.width for f in self.fields) == self.group, "fields do not fill the group")
             self.mask = None
-            if flag(r):
+            if more == 1:
                 demand(count == 1 and self.fields[0].symbols_of_group == 1 and self.fields[0].transform != 4, "masks")
                 self.mask = table(r)
         demand(r.at == len(params), "parameters too long")
@@ -108,12 +161,14 @@ class Planes:
     def tile(self, payload, start, length):
         """The raw bytes of the tile at raw byte `start` of the block."""
         r = Reader(payload)
-        demand(length % self.group == 0, "tile ends inside a group")
+        unit = self.group * (self.cut.columns if self.cut else 1)
+        demand(length % unit == 0, "tile ends inside a group")
         n, mode = length // self.group, r.u8()
         if mode == 0:
             raw = self.planes(r, start // self.group, [True] * n)
         elif mode == 1:
-            raw = r.take(self.group) * n
+            raw = r.take(self.group)
+            raw = self.cut.scatter([raw] * n) if self.cut else raw * n
         elif mode == 2:
             raw = r.take(length)
         else:
@@ -131,8 +186,13 @@ class Planes:
         for field in self.fields:
             symbols, elements = self.field(r, field, first, stored, m, seen)
             seen.append((symbols, field.symbols_of_group))
+            if self.cut:
+                columns.append(elements)
+                continue
             columns.append([b"".join(elements[i:i + field.width // field.e])
                             for i in range(0, len(elements), field.width // field.e)])
+        if self.cut:
+            return self.cut.scatter(self.cut.collect(columns))
         return b"".join(b"".join(parts) for parts in zip(*columns))
 
     def field(self, r, field, first, stored, m, seen):
@@ -155,6 +215,11 @@ class Planes:
             for i, rest in enumerate(packed(r, n, j % 8)):
                 low[i] |= rest << j // 8 * 8
         elements = [exceptions.get(i, e) for i, e in enumerate(to_elements(field, symbols, low, z))]
+        if field.transform == 5:
+            total = 0
+            for i, e in enumerate(elements):
+                total = (total + int.from_bytes(e, "little")) % (1 << 8 * field.e)
+                elements[i] = total.to_bytes(field.e, "little")
         return symbols, elements
 
     def contexts(self, r, field, first, stored, m, seen):
@@ -169,6 +234,10 @@ class Planes:
                     key = min(max(key - symbol(field.minus) + 128, 0), 255)
                 return field.tables[field.map[key]]
             return choose
+        if field.context == 3:
+            classes = sequence(r, m * field.stripes, lambda i: field.classes)
+            demand(all(k < len(field.tables) for k in classes), "class without a table")
+            return lambda i: field.tables[classes[i // field.symbols_of_group * field.stripes + i % field.symbols_of_group % field.stripes]]
         row = first // field.row
         rows = nibbles(r, (first + len(stored) - 1) // field.row - row + 1 if stored else 0)
         chosen = []

@@ -53,7 +53,7 @@ fn forced(raw: &[u8], codec: Codec, level: u8, guide: Guide<'_>) -> Result<Encod
         Codec::Zstd => zstd::encode(raw, zstd_level(level)),
         // Bytes of no known type: each is a number.
         Codec::Tensor => {
-            let hint = Hint { dtype: crate::tensor::Dtype::U8, row_bytes: 0 };
+            let hint = Hint { dtype: crate::tensor::Dtype::U8, row_bytes: 0, form: None };
             Ok(tensor::encode_block(raw, hint, level)?.unwrap_or_else(|| store::encode(raw)))
         }
         Codec::Mix => mix::encode(raw, MIX_LEVELS[usize::from(level.clamp(1, 9)) - 1].max(1), guide),
@@ -226,13 +226,15 @@ impl Plan {
         Ok(if total(&parts) < total(&whole) { parts } else { whole })
     }
 
-    /// Codes chunks of which the types are known, in parallel, as one block each.
-    pub fn encode_numbers(&self, chunks: &[(&[u8], Option<Hint>)]) -> Result<Vec<EncodedBlock>> {
+    /// Codes chunks of which the types are known, in parallel, as one block each. Where the others are `few` beside
+    /// these, they are coded so that they do not hold up those who load tensors.
+    pub fn encode_numbers(&self, chunks: &[(&[u8], Option<Hint>)], few: bool) -> Result<Vec<EncodedBlock>> {
         let guide = self.guide();
-        let encode = |(raw, hint): &(&[u8], Option<Hint>)| match (hint, self.only) {
-            (Some(hint), _) => numbers(raw, *hint, self.level),
-            (None, Some(Codec::Tensor)) => plain(raw, self.level),
-            (None, _) => smallest(raw, self.level, guide),
+        let quick = self.only == Some(Codec::Tensor) || few && self.level < THOROUGH;
+        let encode = |(raw, hint): &(&[u8], Option<Hint>)| match hint {
+            Some(hint) => numbers(raw, *hint, self.level),
+            None if quick => plain(raw, self.level),
+            None => smallest(raw, self.level, guide),
         };
         chunks.par_iter().map(encode).collect()
     }

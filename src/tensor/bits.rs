@@ -23,21 +23,50 @@ pub fn packed_len(n: usize, width: u32) -> usize {
     SIZES.iter().filter(|s| width & **s != 0).map(|&s| plane_len(n, s)).sum()
 }
 
-/// Appends `values`, which must be below 2^`width`.
-pub fn pack(values: &[u8], width: u32, out: &mut Vec<u8>) {
-    let mut shift = 0;
-    for size in SIZES.into_iter().filter(|s| width & s != 0) {
-        let (per, mask) = (RUN * 8 / size as usize, (1u8 << size) - 1);
-        for group in values.chunks(per) {
-            let at = out.len();
-            out.resize(at + group.len().min(RUN), 0);
-            for (r, run) in group.chunks(RUN).enumerate() {
-                for (byte, v) in out[at..].iter_mut().zip(run) {
-                    *byte |= (v >> shift & mask) << (r as u32 * size);
-                }
-            }
+/// Cuts `bytes` into the planes of `n` values of `width` bits.
+fn planes_of(n: usize, width: u32) -> impl Iterator<Item = usize> {
+    SIZES.into_iter().map(move |s| if width & s != 0 { plane_len(n, s) } else { 0 })
+}
+
+/// The planes of packed values while they are written, [`STEP`] values at a time.
+pub struct Packer<'a> {
+    planes: [&'a mut [u8]; 3],
+}
+
+impl<'a> Packer<'a> {
+    /// `bytes` must be [`packed_len`] long.
+    pub fn new(mut bytes: &'a mut [u8], n: usize, width: u32) -> Self {
+        let mut planes = [&mut [][..], &mut [], &mut []];
+        for (plane, len) in planes.iter_mut().zip(planes_of(n, width)) {
+            let (this, rest) = std::mem::take(&mut bytes).split_at_mut(len);
+            (*plane, bytes) = (this, rest);
         }
-        shift += size;
+        Self { planes }
+    }
+
+    /// Packs the next values, which must be below 2^`width`; those past the last one must be 0.
+    #[inline(always)]
+    pub fn next(&mut self, width: u32, values: &[u8; STEP]) {
+        let mut shift = 0;
+        for (plane, size) in self.planes.iter_mut().zip(SIZES) {
+            if width & size == 0 {
+                continue;
+            }
+            let mask = (1u8 << size) - 1;
+            for group in values.chunks_exact(RUN * 8 / size as usize) {
+                let mut packed = [0; RUN];
+                for (r, run) in group.chunks_exact(RUN).enumerate() {
+                    for j in 0..RUN {
+                        packed[j] |= (run[j] >> shift & mask) << (r as u32 * size);
+                    }
+                }
+                let len = plane.len().min(RUN);
+                let (bytes, rest) = std::mem::take(plane).split_at_mut(len);
+                bytes.copy_from_slice(&packed[..len]);
+                *plane = rest;
+            }
+            shift += size;
+        }
     }
 }
 
@@ -101,8 +130,13 @@ mod tests {
                 let values: Vec<u8> =
                     (0..n).map(|i| ((i * i + 3 * i) as u8) & ((1u16 << width) - 1) as u8).collect();
                 let mut packed = Vec::new();
-                pack(&values, width, &mut packed);
-                assert_eq!(packed.len(), packed_len(n, width));
+                packed.resize(packed_len(n, width), 0xEE);
+                let mut packer = Packer::new(&mut packed, n, width);
+                for part in values.chunks(STEP) {
+                    let mut step = [0; STEP];
+                    step[..part.len()].copy_from_slice(part);
+                    packer.next(width, &step);
+                }
                 assert!(packed.len() <= (n * width as usize).div_ceil(8) + 3 * RUN);
                 let (mut reader, mut back) = (Packed::new(&packed, n, width), Vec::new());
                 let mut step = [0; STEP];

@@ -8,6 +8,7 @@
 pub(crate) mod bits;
 pub(crate) mod decimal;
 pub mod dtype;
+pub(crate) mod form;
 pub mod ggml;
 pub mod gguf;
 pub(crate) mod json;
@@ -15,6 +16,7 @@ mod layout;
 pub mod npy;
 pub mod npz;
 mod nzlm;
+pub(crate) mod recognise;
 pub mod safetensors;
 
 pub use dtype::Dtype;

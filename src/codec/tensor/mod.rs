@@ -1,8 +1,13 @@
 //! `tensor`: numbers as planes, each with its own statistics, in tiles that decode alone (`formats/tensor.md`).
 
+mod classes;
+mod contexts;
+mod cut;
 mod encode;
+mod forms;
 mod merge;
 mod params;
+mod pieces;
 mod plan;
 mod split;
 #[cfg(test)]
@@ -15,6 +20,7 @@ pub use tile::{Scratch, TileDecoder};
 
 use super::{Codec, EncodedBlock};
 use crate::tensor::Dtype;
+use crate::tensor::form::Form;
 
 /// What a caller knows about the bytes of a block. They are coded without loss, whatever it says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,4 +29,6 @@ pub struct Hint {
     pub dtype: Dtype,
     /// Bytes of a row; a block starts where a row starts. 0 where there are no rows.
     pub row_bytes: u64,
+    /// How it packs fields of some bits, where that is known.
+    pub form: Option<Form>,
 }

@@ -1,5 +1,6 @@
 //! The parameters of a `tensor` block (`formats/tensor.md`).
 
+use super::pieces::Cut;
 use crate::coder::rans::Freqs;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::cursor::{Cursor, Parsed, in_range};
@@ -8,6 +9,8 @@ use crate::tensor::decimal::MAX_DIGITS;
 
 /// Most bytes of a group.
 pub const MAX_GROUP: u64 = 512;
+/// Most bytes of a field of a group, whose pieces may take less room in the group than as elements.
+const MAX_WIDTH: u64 = 4096;
 /// Most fields of a group.
 const MAX_FIELDS: u64 = 32;
 /// Most tables of a plane.
@@ -35,6 +38,8 @@ pub struct Planes {
     pub fields: Vec<Field>,
     /// Frequencies of masks, where tiles may leave out zeros.
     pub mask: Option<Freqs>,
+    /// How groups are gathered and dealt out to the fields, where these are not simply one behind the other.
+    pub cut: Option<Cut>,
 }
 
 /// One field: elements of one width.
@@ -71,6 +76,8 @@ pub enum Transform {
     Decimal(u32),
     /// A byte is two numbers: its low half, then its high half.
     Halves,
+    /// The difference from the element before it in the tile.
+    Delta,
 }
 
 /// What chooses the table of a symbol.
@@ -82,6 +89,8 @@ pub enum Context {
     Rows { groups: u64, columns: Vec<u8>, map: [u8; 16] },
     /// The symbol of the first element of an earlier field, or the difference of those of two.
     Fields { first: usize, minus: Option<usize>, map: Box<[u8; 256]> },
+    /// Each group stores the tables of its elements: of element j that with number j mod `stripes`.
+    Classes { stripes: usize, freqs: Box<Freqs> },
 }
 
 impl Params {
@@ -97,8 +106,9 @@ impl Params {
                 varint::put(out, p.group as u64);
                 out.push(p.fields.len() as u8);
                 p.fields.iter().for_each(|f| f.put(out));
-                out.push(u8::from(p.mask.is_some()));
+                out.push(u8::from(p.mask.is_some()) | u8::from(p.cut.is_some()) << 1);
                 p.mask.iter().for_each(|m| m.put(out));
+                p.cut.iter().for_each(|cut| cut.put(out));
             }
         }
     }
@@ -131,34 +141,47 @@ impl Params {
         for _ in 0..count {
             fields.push(Field::parse(c, &fields, group)?);
         }
-        let sum: usize = fields.iter().map(|f| f.width).sum();
-        in_range("sum of the fields' bytes", sum as u64, group as u64..=group as u64)?;
-        let mask = match flag(c)? {
-            false => None,
-            true if fields.len() == 1 && fields[0].per_group() == 1 => Some(Freqs::parse(c)?),
-            true => return Err(Error::corrupt("masks of groups of several elements").into()),
+        let more = c.u8()?;
+        in_range("flags", more.into(), 0..=2)?;
+        let mask = match more & 1 {
+            0 => None,
+            _ if fields.len() == 1 && fields[0].per_group() == 1 => Some(Freqs::parse(c)?),
+            _ => return Err(Error::corrupt("masks of groups of several elements").into()),
         };
-        Ok(Params::Planes(Box::new(Planes { kept: method == 2, group, fields, mask })))
+        let cut = if more & 2 != 0 { Some(Cut::parse(c, group, &fields)?) } else { None };
+        if cut.is_none() {
+            let sum: usize = fields.iter().map(|f| f.width).sum();
+            in_range("sum of the fields' bytes", sum as u64, group as u64..=group as u64)?;
+        }
+        Ok(Params::Planes(Box::new(Planes { kept: method == 2, group, fields, mask, cut })))
     }
 }
 
 impl Planes {
+    /// Raw bytes of which tiles have a whole number.
+    pub fn unit(&self) -> usize {
+        self.cut.as_ref().map_or(self.group, Cut::unit)
+    }
+
     /// In words, for reports.
     pub fn describe(&self) -> String {
-        let field = |f: &Field| {
+        let pieces = |i: usize| self.cut.as_ref().and_then(|cut| cut.bits(i));
+        let field = |(i, f): (usize, &Field)| {
             let mut text = match &f.transform {
+                Transform::Plain if pieces(i).is_some() => format!("bits{}", pieces(i).unwrap_or_default()),
                 Transform::Plain => format!("int{}", 8 * f.element),
                 Transform::Float => format!("float{}/{}", 8 * f.element, f.low_bits),
                 Transform::Palette(values) => format!("palette {}", values.len()),
                 Transform::Decimal(digits) => format!("{digits} digits"),
                 Transform::Halves => "nibbles".into(),
+                Transform::Delta => format!("delta{}", 8 * f.element),
             };
             if f.tables.len() > 1 {
                 text += &format!(" x{}", f.tables.len());
             }
             text
         };
-        let mut fields: Vec<String> = self.fields.iter().map(field).collect();
+        let mut fields: Vec<String> = self.fields.iter().enumerate().map(field).collect();
         fields.dedup();
         let mask = if self.mask.is_some() { " masked" } else { "" };
         format!("{}{mask}", fields.join(", "))
@@ -183,6 +206,7 @@ impl Field {
             }
             Transform::Decimal(digits) => out.extend_from_slice(&[3, *digits as u8]),
             Transform::Halves => out.push(4),
+            Transform::Delta => out.push(5),
         }
         if self.transform.has_low_bits() {
             out.push(self.low_bits as u8);
@@ -201,6 +225,11 @@ impl Field {
                 out.extend_from_slice(&[2, *first as u8, minus.map_or(0, |m| m as u8 + 1)]);
                 put_nibbles(&map[..], out);
             }
+            Context::Classes { stripes, freqs } => {
+                out.push(3);
+                varint::put(out, *stripes as u64);
+                freqs.put(out);
+            }
         }
         put_tables(&self.tables, out);
         out.push(u8::from(self.low.is_some()));
@@ -211,7 +240,7 @@ impl Field {
     }
 
     fn parse(c: &mut Cursor<'_>, before: &[Field], group: usize) -> Parsed<Self> {
-        let width = c.varint_in("bytes of a field", 1..=MAX_GROUP)? as usize;
+        let width = c.varint_in("bytes of a field", 1..=MAX_WIDTH)? as usize;
         let element = usize::from(c.u8()?);
         if !matches!(element, 1 | 2 | 4 | 8) || !width.is_multiple_of(element) {
             return Err(Error::corrupt(format!("fields of {width} bytes, elements of {element}")).into());
@@ -244,13 +273,19 @@ impl Field {
                 }
                 Context::Fields { first, minus, map: map(c)? }
             }
+            3 => {
+                let per = width / element * if transform == Transform::Halves { 2 } else { 1 };
+                let stripes = c.varint_in("stripes", 1..=per as u64)? as usize;
+                Context::Classes { stripes, freqs: Box::new(Freqs::parse(c)?) }
+            }
             other => return Err(Error::corrupt(format!("context {other}")).into()),
         };
         let tables = tables(c)?;
         let most = match &context {
             Context::Fields { map, .. } => map.iter().max().map_or(0, |m| usize::from(*m)),
             Context::Rows { map, .. } => map.iter().max().map_or(0, |m| usize::from(*m)),
-            Context::None => 0,
+            // Of these a decoder checks every number that it reads.
+            Context::None | Context::Classes { .. } => 0,
         };
         let low = match flag(c)? {
             true if low_bits != 8 => return Err(Error::corrupt("low bits coded that are not eight").into()),
@@ -291,6 +326,7 @@ impl Transform {
                 Ok(Transform::Decimal(digits))
             }
             4 if element == 1 => Ok(Transform::Halves),
+            5 => Ok(Transform::Delta),
             other => Err(Error::corrupt(format!("transform {other} of {element} bytes")).into()),
         }
     }

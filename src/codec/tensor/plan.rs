@@ -8,10 +8,12 @@ use crate::tensor::Dtype;
 use crate::tensor::decimal::Decimal;
 use crate::tensor::ggml::FieldKind;
 
-/// Elements that are looked at to choose.
+/// Elements that are looked at to choose: at most, at least, and the share of a block that is taken between these.
 const SAMPLE: usize = 1 << 16;
+const LEAST_SAMPLE: usize = 1 << 14;
+const SHARE: usize = 16;
 /// Elements to a run of the sample.
-const RUN: usize = 1 << 9;
+const RUN: usize = 1 << 8;
 /// What the pieces of low bits that are no whole byte cost in time, in 1/256 bits.
 const PIECE: u64 = 3;
 /// What an exception costs beside its element, in bits.
@@ -39,14 +41,14 @@ pub fn skeleton(raw: &[u8], hint: Hint, level: u8) -> Option<Planes> {
     if group as u64 > MAX_GROUP || raw.len() < group || !raw.len().is_multiple_of(group) {
         return None;
     }
-    Some(Planes { kept: false, group, fields, mask: mask.then(|| Freqs::from_counts(&[0; 256])) })
+    Some(Planes { kept: false, group, fields, mask: mask.then(|| Freqs::from_counts(&[0; 256])), cut: None })
 }
 
-fn field(width: usize, element: usize, transform: Transform, low_bits: u32, base: u64) -> Field {
+pub fn field(width: usize, element: usize, transform: Transform, low_bits: u32, base: u64) -> Field {
     Field { width, element, transform, low_bits, base, context: Context::None, tables: Vec::new(), low: None }
 }
 
-fn coded(mut f: Field) -> Field {
+pub fn coded(mut f: Field) -> Field {
     f.low = Some((Box::new([0; 256]), Vec::new()));
     f
 }
@@ -84,8 +86,12 @@ fn numbers(raw: &[u8], size: usize, float: bool) -> (usize, Vec<Field>, bool) {
 fn sample(raw: &[u8], size: usize) -> Vec<u64> {
     let run = RUN * size;
     let runs = raw.len().div_ceil(run);
-    let step = runs.div_ceil(SAMPLE / RUN).max(1);
-    let picked = raw.chunks(run).step_by(step);
+    let wanted = (raw.len() / size / SHARE).clamp(LEAST_SAMPLE, SAMPLE);
+    let step = runs.div_ceil(wanted / RUN).max(1);
+    // One run of each `step`, now here, now there: rows may differ in some regular way.
+    let runs: Vec<&[u8]> = raw.chunks(run).collect();
+    let jump = |i: usize| ((i as u32).wrapping_mul(0x9E37_79B9) >> 8) as usize;
+    let picked = runs.chunks(step).enumerate().map(|(i, some)| some[jump(i) % some.len()]);
     picked.flat_map(|r| r.chunks_exact(size).map(bits_of)).collect()
 }
 
@@ -96,7 +102,12 @@ fn palette(raw: &[u8], size: usize, sample: &[u64]) -> Option<Vec<u64>> {
         values.dedup();
         values.len() <= 256
     };
-    let mut values: Vec<u64> = sample.to_vec();
+    // A few hundred of the sample tell in most cases.
+    let mut values: Vec<u64> = sample.iter().copied().take(1 << 10).collect();
+    if !few(&mut values) {
+        return None;
+    }
+    values = sample.to_vec();
     if !few(&mut values) || values.len() * 4 > raw.len() / size {
         return None;
     }
@@ -134,19 +145,19 @@ fn digits(sample: &[u64]) -> Option<(u32, Vec<u64>)> {
 /// Where to cut numbers of `bits` bits into symbol and low bits: the choice of low bits that costs least, and the base
 /// of its symbols.
 fn cut(numbers: &[u64], bits: u32, choices: &[u32]) -> (u32, u64) {
-    let mut sorted = numbers.to_vec();
-    sorted.sort_unstable();
+    let finest = choices.iter().copied().min().unwrap_or(0);
+    let tops = tops(numbers, bits, finest);
     let mut best = (choices[0], 0, u64::MAX);
     for &low in choices {
-        let (mut counts, base) = window(&sorted, low);
+        let (mut counts, base) = window(&tops, low - finest);
         let inside: u64 = counts.iter().map(|c| u64::from(*c)).sum();
-        let outside = sorted.len() as u64 - inside;
+        let outside = numbers.len() as u64 - inside;
         counts[0] += outside as u32;
         let freqs = Freqs::from_counts(&counts);
         let pieces = u64::from((low % 8).count_ones());
         let each = 256 * u64::from(low) + PIECE * pieces;
         let cost =
-            freqs.cost(&counts) + each * sorted.len() as u64 + 256 * outside * (u64::from(bits) + EXCEPTION);
+            freqs.cost(&counts) + each * numbers.len() as u64 + 256 * outside * (u64::from(bits) + EXCEPTION);
         if cost < best.2 {
             best = (low, base, cost);
         }
@@ -154,23 +165,41 @@ fn cut(numbers: &[u64], bits: u32, choices: &[u32]) -> (u32, u64) {
     (best.0, best.1)
 }
 
-/// The 256 neighbouring symbols that most numbers have: their counts and the first of them.
-fn window(sorted: &[u64], low: u32) -> ([u32; 256], u64) {
-    let (mut best, mut base, mut end) = (0, 0, 0);
-    let mut start = 0;
-    while start < sorted.len() {
-        let first = sorted[start] >> low;
-        while end < sorted.len() && (sorted[end] >> low) - first < 256 {
+/// What is left of numbers of `bits` bits above their `low` low ones, in order, and how often.
+fn tops(numbers: &[u64], bits: u32, low: u32) -> Vec<(u64, u32)> {
+    if bits - low <= 16 {
+        let mut counts = vec![0u32; 1 << (bits - low)];
+        numbers.iter().for_each(|n| counts[(n >> low) as usize] += 1);
+        let tops = counts.iter().enumerate().filter(|c| *c.1 > 0);
+        return tops.map(|(top, count)| (top as u64, *count)).collect();
+    }
+    let mut sorted: Vec<u64> = numbers.iter().map(|n| n >> low).collect();
+    sorted.sort_unstable();
+    sorted.chunk_by(|a, b| a == b).map(|run| (run[0], run.len() as u32)).collect()
+}
+
+/// The 256 neighbouring symbols that most numbers have, when `low` more bits are taken off: their counts and the first
+/// of them.
+fn window(tops: &[(u64, u32)], low: u32) -> ([u32; 256], u64) {
+    let symbols: Vec<(u64, u32)> = tops
+        .chunk_by(|a, b| a.0 >> low == b.0 >> low)
+        .map(|run| (run[0].0 >> low, run.iter().map(|r| r.1).sum()))
+        .collect();
+    let (mut most, mut base, mut inside, mut end) = (0, 0, 0, 0);
+    for (start, (first, count)) in symbols.iter().enumerate() {
+        end = end.max(start);
+        while end < symbols.len() && symbols[end].0 - first < 256 {
+            inside += symbols[end].1;
             end += 1;
         }
-        if end - start > best {
-            (best, base) = (end - start, first);
+        if inside > most {
+            (most, base) = (inside, *first);
         }
-        start += sorted[start..].partition_point(|v| v >> low == first);
+        inside -= count;
     }
     let mut counts = [0; 256];
-    for symbol in sorted.iter().map(|v| (v >> low).wrapping_sub(base)).filter(|s| *s < 256) {
-        counts[symbol as usize] += 1;
+    for (symbol, count) in symbols.iter().filter(|s| s.0 >= base && s.0 - base < 256) {
+        counts[(symbol - base) as usize] += count;
     }
     (counts, base)
 }

@@ -1,7 +1,10 @@
 //! From elements to symbols and low bits: what `merge` and `tile` undo.
 
+use super::cut::{Parts, cut};
+use super::merge::Merge;
 use super::params::{Field, Transform};
-use crate::tensor::bits::pack;
+use crate::kernel::Kernel;
+use crate::tensor::bits::{Packer, STEP, packed_len};
 use crate::tensor::decimal::Decimal;
 
 /// The elements of one field of one tile.
@@ -15,6 +18,8 @@ pub struct Split {
     pub symbols: Vec<u8>,
     /// The table of each symbol, where there are several.
     pub contexts: Vec<u8>,
+    /// Those that groups store.
+    pub classes: Vec<u8>,
     /// Whole bytes of the low bits.
     pub bytes: Vec<u8>,
     /// The rest of the low bits, packed.
@@ -26,68 +31,44 @@ pub fn bits_of(element: &[u8]) -> u64 {
     element.iter().rev().fold(0, |v, b| v << 8 | u64::from(*b))
 }
 
-macro_rules! numbers {
-    ($name:ident, $type:ty) => {
-        fn $name(field: &Field, zeros: u32, elements: &[u8], out: &mut Split) {
-            const SIZE: usize = size_of::<$type>();
-            let (low, width) = (field.low_bits - zeros, 8 * SIZE as u32 - zeros);
-            let (float, base) = (field.transform == Transform::Float, field.base as $type);
-            let mask = <$type>::MAX >> zeros;
-            let number = |e: &[u8]| {
-                let mut bits = [0; SIZE];
-                bits.copy_from_slice(e);
-                let n = <$type>::from_le_bytes(bits) >> zeros;
-                if float { (n << 1 | n >> (width - 1)) & mask } else { n }
-            };
-            let mut bad = false;
-            out.symbols.extend(elements.chunks_exact(SIZE).map(|e| {
-                let symbol = (number(e) >> low).wrapping_sub(base);
-                #[allow(unused_comparisons, clippy::absurd_extreme_comparisons)]
-                let outside = u64::from(symbol) > 255;
-                bad |= outside;
-                symbol as u8
-            }));
-            if bad {
-                for (i, e) in elements.chunks_exact(SIZE).enumerate() {
-                    let top = number(e) >> low;
-                    if u64::from(top.wrapping_sub(base)) > 255 {
-                        out.exceptions.push((i, bits_of(e)));
-                        out.symbols[i] = if top < base { 0 } else { 255 };
-                    }
-                }
-            }
-            let (whole, rest) = ((low / 8) as usize, low % 8);
-            match whole {
-                0 => {}
-                1 => out.bytes.extend(elements.chunks_exact(SIZE).map(|e| number(e) as u8)),
-                2 => out.bytes.extend(
-                    elements.chunks_exact(SIZE).flat_map(|e| (number(e) as u64 as u16).to_le_bytes()),
-                ),
-                _ => {
-                    for e in elements.chunks_exact(SIZE) {
-                        out.bytes.extend_from_slice(&number(e).to_le_bytes()[..whole]);
-                    }
-                }
-            }
-            if rest > 0 {
-                let top = |e: &[u8]| ((number(e) as u64) >> (8 * whole)) as u8 & ((1 << rest) - 1);
-                let values: Vec<u8> = elements.chunks_exact(SIZE).map(top).collect();
-                pack(&values, rest, &mut out.packed);
-            }
+/// Cuts the numbers of a field, one after the other in `elements`.
+fn numbers(field: &Field, kernel: Kernel, elements: &[u8], out: &mut Split) {
+    let (size, zeros) = (field.element, out.zeros);
+    let count = elements.len() / size;
+    let float = field.transform == Transform::Float;
+    let m = Merge { low_bits: field.low_bits - zeros, base: field.base, float, zeros };
+    out.symbols.resize(count, 0);
+    out.bytes.resize(count * (m.low_bits / 8) as usize, 0);
+    out.packed.resize(packed_len(count, m.low_bits % 8), 0);
+    let packed = Packer::new(&mut out.packed, count, m.low_bits % 8);
+    let mut parts = Parts { symbols: &mut out.symbols, bytes: &mut out.bytes, packed, odd: Vec::new() };
+    cut(m, kernel, size, elements, &mut parts);
+    let odd = parts.odd;
+    let width = 8 * size as u32 - zeros;
+    for i in odd.iter().flat_map(|step| step * STEP..((step + 1) * STEP).min(count)) {
+        let bits = bits_of(&elements[i * size..(i + 1) * size]);
+        let mut n = bits >> zeros;
+        if float {
+            n = (n << 1 | n >> (width - 1)) & (u64::MAX >> (64 - width));
         }
-    };
+        let top = n >> m.low_bits;
+        if top.wrapping_sub(field.base) > 255 {
+            out.exceptions.push((i, bits));
+            out.symbols[i] = if top < field.base { 0 } else { 255 };
+        }
+    }
 }
 
-numbers!(numbers8, u8);
-numbers!(numbers16, u16);
-numbers!(numbers32, u32);
-numbers!(numbers64, u64);
-
 /// Splits the elements of a field, which lie one directly after the other.
-pub fn split(field: &Field, decimal: Option<&Decimal>, elements: &[u8]) -> Split {
+pub fn split(field: &Field, decimal: Option<&Decimal>, kernel: Kernel, elements: &[u8]) -> Split {
     let mut out = Split::default();
     match &field.transform {
-        Transform::Halves => out.symbols.extend(elements.iter().flat_map(|b| [b & 15, b >> 4])),
+        Transform::Halves => {
+            out.symbols.resize(2 * elements.len(), 0);
+            for (two, b) in out.symbols.chunks_exact_mut(2).zip(elements) {
+                two.copy_from_slice(&[b & 15, b >> 4]);
+            }
+        }
         Transform::Palette(values) => {
             for (i, e) in elements.chunks_exact(field.element).enumerate() {
                 let bits = bits_of(e);
@@ -98,26 +79,17 @@ pub fn split(field: &Field, decimal: Option<&Decimal>, elements: &[u8]) -> Split
                 out.symbols.push(at.min(values.len() - 1) as u8);
             }
         }
-        Transform::Decimal(_) => decimals(field, decimal, elements, &mut out),
-        Transform::Plain => numbers(field, elements, &mut out),
+        Transform::Decimal(_) => decimals(field, decimal, kernel, elements, &mut out),
+        Transform::Plain => numbers(field, kernel, elements, &mut out),
+        Transform::Delta => numbers(field, kernel, &differences(field.element, elements), &mut out),
         Transform::Float => {
             if field.low.is_none() {
                 out.zeros = zero_bits(field.element, elements).min(field.low_bits);
             }
-            numbers(field, elements, &mut out);
+            numbers(field, kernel, elements, &mut out);
         }
     }
     out
-}
-
-fn numbers(field: &Field, elements: &[u8], out: &mut Split) {
-    let zeros = out.zeros;
-    match field.element {
-        1 => numbers8(field, zeros, elements, out),
-        2 => numbers16(field, zeros, elements, out),
-        4 => numbers32(field, zeros, elements, out),
-        _ => numbers64(field, zeros, elements, out),
-    }
 }
 
 /// Zero bits below all elements.
@@ -134,7 +106,7 @@ fn zero_bits(size: usize, elements: &[u8]) -> u32 {
 }
 
 /// Ranks with the sign below; numbers without one become exceptions.
-fn decimals(field: &Field, decimal: Option<&Decimal>, elements: &[u8], out: &mut Split) {
+fn decimals(field: &Field, decimal: Option<&Decimal>, kernel: Kernel, elements: &[u8], out: &mut Split) {
     let mut numbers = Vec::with_capacity(elements.len());
     for (i, e) in elements.chunks_exact(4).enumerate() {
         let bits = bits_of(e) as u32;
@@ -147,5 +119,25 @@ fn decimals(field: &Field, decimal: Option<&Decimal>, elements: &[u8], out: &mut
         });
         numbers.extend_from_slice(&number.to_le_bytes());
     }
-    numbers32(field, 0, &numbers, out);
+    self::numbers(field, kernel, &numbers, out);
+}
+
+/// The difference of each element from the one before it.
+fn differences(size: usize, elements: &[u8]) -> Vec<u8> {
+    let (mut before, mut out) = (0u64, Vec::with_capacity(elements.len()));
+    for e in elements.chunks_exact(size) {
+        let value = bits_of(e);
+        out.extend_from_slice(&value.wrapping_sub(before).to_le_bytes()[..size]);
+        before = value;
+    }
+    out
+}
+
+/// Undoes [`differences`] in place.
+pub fn sums(size: usize, elements: &mut [u8]) {
+    let mut before = 0u64;
+    for e in elements.chunks_exact_mut(size) {
+        before = before.wrapping_add(bits_of(e));
+        e.copy_from_slice(&before.to_le_bytes()[..size]);
+    }
 }

@@ -1,7 +1,9 @@
+use super::encode::encode_with;
 use super::*;
 use crate::codec::decode::{tile_decoder, tiles};
 use crate::format::block::BlockHeader;
 use crate::kernel::Kernel;
+use crate::tensor::form::{Form, Packing};
 use crate::tensor::ggml::Block;
 
 fn header(block: &EncodedBlock) -> BlockHeader {
@@ -45,7 +47,10 @@ impl Rng {
 fn share(raw: &[u8], dtype: Dtype, row_bytes: u64) -> usize {
     let mut best = usize::MAX;
     for level in [1, 6, 9] {
-        let block = encode_block(raw, Hint { dtype, row_bytes }, level).unwrap().unwrap();
+        let hint = Hint { dtype, row_bytes, form: None };
+        let block = encode_block(raw, hint, level).unwrap().unwrap();
+        let plain = encode_with(raw, hint, level, Kernel::Scalar).unwrap().unwrap();
+        assert!(block.payload == plain.payload && block.params == plain.params, "{dtype} {level}");
         for kernel in [Kernel::Scalar, Kernel::best()] {
             assert!(decoded(&block, kernel) == raw, "{dtype} {level} {kernel:?}");
         }
@@ -172,7 +177,8 @@ fn blocks_of_ggml() {
 fn damage_is_found() {
     let mut rng = Rng(6);
     let raw = bytes(&weights(40, 100, &mut rng), |v| v.to_le_bytes().to_vec());
-    let block = encode_block(&raw, Hint { dtype: Dtype::F32, row_bytes: 400 }, 9).unwrap().unwrap();
+    let block =
+        encode_block(&raw, Hint { dtype: Dtype::F32, row_bytes: 400, form: None }, 9).unwrap().unwrap();
     let header = header(&block);
     let decoder = tile_decoder(&header, Kernel::best()).unwrap();
     for _ in 0..2000 {
@@ -183,5 +189,116 @@ fn damage_is_found() {
         let (verified, result) = tiles(&decoder, &header, &payload, 0..header.units.len(), &mut out);
         assert!(result.is_err() || out == raw);
         assert!(out[..verified] == raw[..verified]);
+    }
+}
+
+fn form(packing: Packing, rows: u32, word: u32, columns: u32) -> Form {
+    Form { packing, rows, word, columns }
+}
+
+/// Coded with a form and decoded by both kernels; the bytes of the block, and whether it was cut.
+fn with_form(raw: &[u8], form: Form) -> (EncodedBlock, bool) {
+    let hint = Hint { dtype: Dtype::U8, row_bytes: 0, form: Some(form) };
+    let block = encode_block(raw, hint, 6).unwrap().unwrap();
+    assert!(encode_with(raw, hint, 6, Kernel::Scalar).unwrap().unwrap() == block);
+    for kernel in [Kernel::Scalar, Kernel::best()] {
+        assert!(decoded(&block, kernel) == raw, "{form:?} {kernel:?}");
+    }
+    let Ok(Params::Planes(planes)) = Params::parse(block.params.as_deref().unwrap()) else { panic!() };
+    (block, planes.cut.is_some())
+}
+
+const FORMS: [(Packing, u32, u32, u32); 14] = [
+    (Packing::Bits(4), 16, 4, 24),
+    (Packing::Bits(3), 12, 4, 32),
+    (Packing::Bits(5), 1, 20, 1),
+    (Packing::Bits(1), 4, 1, 12),
+    (Packing::Bits(8), 1, 64, 1),
+    (Packing::Words(3), 1, 48, 1),
+    (Packing::Words(5), 4, 4, 8),
+    (Packing::Columns(8), 128, 4, 3),
+    (Packing::Columns(4), 64, 4, 6),
+    (Packing::Codes8(3), 1, 3, 1),
+    (Packing::Codes16(2), 1, 4, 1),
+    (Packing::Spqr, 1, 8, 1),
+    (Packing::Outliers, 1, 4, 1),
+    (Packing::Growing, 1, 4, 1),
+];
+
+#[test]
+fn any_bytes_in_any_form() {
+    let mut rng = Rng(7);
+    for (packing, rows, word, columns) in FORMS {
+        let unit = (rows * word * columns) as usize;
+        let raw: Vec<u8> =
+            (0..30_000 / unit * unit).map(|i| (rng.next() & rng.next()) as u8 | (i / 7000) as u8).collect();
+        with_form(&raw, form(packing, rows, word, columns));
+        with_form(&vec![0x5A; unit * 3], form(packing, rows, word, columns));
+        // Rows that differ, groups that do not.
+        let rows_differ: Vec<u8> =
+            (0..unit * 4).map(|i| (i / (word * columns) as usize % rows as usize) as u8).collect();
+        with_form(&rows_differ, form(packing, rows, word, columns));
+        // Not of this form: coded some other way.
+        assert!(rows == 1 || !with_form(&raw[..raw.len() - 1], form(packing, rows, word, columns)).1);
+    }
+}
+
+/// Three-bit weights whose groups of 128 have one of two spreads, from a column of 12 words.
+#[test]
+fn groups_have_classes_across_rows() {
+    let mut rng = Rng(8);
+    let (columns, bands) = (96, 10);
+    let mut words = vec![[0u8; 4]; 12 * columns * bands];
+    for band in 0..bands {
+        for column in 0..columns {
+            let wide = if rng.next().is_multiple_of(2) { 0.5 } else { 2.0 };
+            let mut bits = 0usize;
+            for _ in 0..128 {
+                let code = (4.0 + rng.normal() * wide).clamp(0.0, 7.0) as u8;
+                for b in 0..3 {
+                    let word = &mut words[(band * 12 + bits / 32) * columns + column];
+                    word[bits % 32 / 8] |= (code >> b & 1) << (bits % 8);
+                    bits += 1;
+                }
+            }
+        }
+    }
+    let raw = words.concat();
+    let (block, cut) = with_form(&raw, form(Packing::Bits(3), 12, 4, columns as u32));
+    assert!(cut && block.cost() * 100 < raw.len() * 75, "{} of {}", block.cost(), raw.len());
+    let header = header(&block);
+    let decoder = tile_decoder(&header, Kernel::best()).unwrap();
+    for _ in 0..500 {
+        let mut payload = block.payload.clone();
+        let bit = rng.next() as usize % (8 * payload.len());
+        payload[bit / 8] ^= 1 << (bit % 8);
+        let mut out = vec![0; raw.len()];
+        let (verified, result) = tiles(&decoder, &header, &payload, 0..header.units.len(), &mut out);
+        assert!(result.is_err() || out == raw);
+        assert!(out[..verified] == raw[..verified]);
+    }
+}
+
+#[test]
+fn damaged_parameters_of_cuts_are_found_or_harmless() {
+    let mut rng = Rng(9);
+    for (packing, rows, word, columns) in FORMS {
+        let unit = (rows * word * columns) as usize;
+        let raw: Vec<u8> = (0..8000 / unit * unit).map(|_| (rng.next() & rng.next() & 0x77) as u8).collect();
+        let (block, _) = with_form(&raw, form(packing, rows, word, columns));
+        let mut header = header(&block);
+        let params = block.params.clone().unwrap();
+        for _ in 0..400 {
+            let mut bad = params.clone();
+            let at = rng.next() as usize % bad.len();
+            bad[at] ^= 1 << (rng.next() % 8);
+            bad.truncate(bad.len() - usize::from(rng.next().is_multiple_of(8)));
+            header.params = Some(bad);
+            let mut out = vec![0; raw.len()];
+            if let Ok(decoder) = tile_decoder(&header, Kernel::best()) {
+                let (_, result) = tiles(&decoder, &header, &block.payload, 0..header.units.len(), &mut out);
+                assert!(result.is_err() || out == raw);
+            }
+        }
     }
 }

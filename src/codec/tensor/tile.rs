@@ -2,6 +2,7 @@
 
 use super::merge::{Low, Merge, merge};
 use super::params::{Context, Field, Planes, Transform, nibbles, sum_of};
+use super::split::sums;
 use crate::coder::rans::{Contexts, Decoder, decode, lanes};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::cursor::{Cursor, Parsed, in_range};
@@ -21,6 +22,7 @@ struct Tables {
     symbols: Decoder,
     low: Option<Decoder>,
     decimal: Option<Decimal>,
+    classes: Option<Decoder>,
 }
 
 /// Memory that tiles are decoded in, to be used again.
@@ -33,6 +35,9 @@ pub struct Scratch {
     elements: Vec<u8>,
     mask: Vec<u8>,
     dense: Vec<u8>,
+    /// Elements of each field whose pieces are yet to be collected, and the groups made of them.
+    pieces: Vec<Vec<u8>>,
+    groups: Vec<u8>,
 }
 
 /// Which groups of the block a tile holds.
@@ -52,6 +57,10 @@ impl TileDecoder {
             symbols: Decoder::new(&f.tables),
             low: f.low.as_ref().map(|l| Decoder::new(&l.1)),
             decimal: if let Transform::Decimal(d) = f.transform { Some(Decimal::new(d)) } else { None },
+            classes: match &f.context {
+                Context::Classes { freqs, .. } => Some(Decoder::new(std::slice::from_ref(&**freqs))),
+                _ => None,
+            },
         };
         let fields = planes.fields.iter().map(tables).collect();
         let mask = planes.mask.as_ref().map(|m| Decoder::new(std::slice::from_ref(m)));
@@ -78,11 +87,12 @@ impl TileDecoder {
     fn modes(&self, c: &mut Cursor<'_>, start: u64, out: &mut [u8], scratch: &mut Scratch) -> Parsed<()> {
         let group = self.planes.group;
         let count = out.len() / group;
-        if !out.len().is_multiple_of(group) {
+        if !out.len().is_multiple_of(self.planes.unit()) {
             return Err(Error::corrupt("a tile that ends inside a group").into());
         }
         let first = start / group as u64;
         match c.u8()? {
+            mode @ (0 | 1) if self.planes.cut.is_some() => self.pieces(c, mode, first, out, scratch),
             0 => self.planes(c, Place { first, some: None, count, all: count }, out, scratch),
             1 => {
                 let value = c.take(group)?;
@@ -96,6 +106,46 @@ impl TileDecoder {
             3 => self.masked(c, first, out, scratch),
             other => Err(crate::codec::newer(&format!("tile mode {other}")).into()),
         }
+    }
+
+    /// Groups that are made of pieces of fields, and whose words may lie in several rows.
+    fn pieces(
+        &self,
+        c: &mut Cursor<'_>,
+        mode: u8,
+        first: u64,
+        out: &mut [u8],
+        scratch: &mut Scratch,
+    ) -> Parsed<()> {
+        let Planes { group, fields, cut, .. } = &self.planes;
+        let Some(cut) = cut else { return Err(Error::corrupt("pieces without a cut").into()) };
+        let (count, len) = (out.len() / group, out.len());
+        let turned = cut.rows > 1;
+        let mut groups = std::mem::take(&mut scratch.groups);
+        groups.clear();
+        groups.resize(if turned { len } else { 0 }, 0);
+        let to = if turned { &mut groups[..] } else { &mut *out };
+        if mode == 1 {
+            let value = c.take(*group)?;
+            to.chunks_exact_mut(*group).for_each(|g| g.copy_from_slice(value));
+        } else {
+            let mut pieces = std::mem::take(&mut scratch.pieces);
+            pieces.resize_with(fields.len(), Vec::new);
+            scratch.symbols.resize_with(fields.len(), Vec::new);
+            let place = Place { first, some: None, count, all: count };
+            for (i, (field, tables)) in fields.iter().zip(&self.fields).enumerate() {
+                pieces[i].clear();
+                pieces[i].resize(count * field.width, 0);
+                self.field(c, i, tables, &place, &mut pieces[i], scratch)?;
+            }
+            cut.collect(*group, fields, &pieces, to)?;
+            scratch.pieces = pieces;
+        }
+        if turned {
+            cut.scatter(&groups, out);
+        }
+        scratch.groups = groups;
+        Ok(())
     }
 
     /// A mask of the groups that are not zero, then these.
@@ -176,7 +226,7 @@ impl TileDecoder {
         }
         let exceptions = Exceptions::parse(c, field.element, out.len() / field.element)?;
         let mut contexts = std::mem::take(&mut scratch.contexts);
-        let many = self.contexts(c, field, place, &scratch.symbols, &mut contexts)?;
+        let many = self.contexts(c, field, tables, place, &scratch.symbols, &mut contexts)?;
         let mut syms = std::mem::take(&mut scratch.symbols[number]);
         syms.clear();
         syms.resize(count, 0);
@@ -217,6 +267,9 @@ impl TileDecoder {
             numbers(decimal, out)?;
         }
         exceptions.put(out);
+        if field.transform == Transform::Delta {
+            sums(field.element, out);
+        }
         scratch.symbols[number] = syms;
         scratch.contexts = contexts;
         Ok(())
@@ -227,6 +280,7 @@ impl TileDecoder {
         &self,
         c: &mut Cursor<'_>,
         field: &Field,
+        tables: &Tables,
         place: &Place<'_>,
         earlier: &[Vec<u8>],
         out: &mut Vec<u8>,
@@ -259,8 +313,28 @@ impl TileDecoder {
                     out.resize(out.len() + per, map[usize::from(key)]);
                 }
             }
+            Context::Classes { stripes, .. } => {
+                let Some(decoder) = &tables.classes else { return Ok(false) };
+                let mut classes = vec![0; place.count * stripes];
+                symbols(c, decoder, self.kernel, Contexts::One, &mut classes)?;
+                if classes.iter().any(|k| usize::from(*k) >= field.tables.len()) {
+                    return Err(Error::corrupt("a class without a table").into());
+                }
+                spread(&classes, *stripes, field.per_group(), out);
+            }
         }
         Ok(true)
+    }
+}
+
+/// The class of each of the `per` symbols of each group: that with its number modulo `stripes`.
+pub fn spread(classes: &[u8], stripes: usize, per: usize, out: &mut Vec<u8>) {
+    out.reserve(classes.len() / stripes * per);
+    for of_group in classes.chunks_exact(stripes) {
+        match of_group {
+            [one] => out.resize(out.len() + per, *one),
+            some => out.extend(some.iter().cycle().take(per)),
+        }
     }
 }
 

@@ -1,105 +1,154 @@
-//! The encoder.
+//! The encoder: scalar here, AVX2 beside it.
 
-use super::{Contexts, Freqs, LOW, MANY, TOTAL, lanes};
+use super::{BITS, Contexts, Freqs, LOW, MANY, TOTAL, lanes};
 use crate::error::{Error, Result};
+use crate::kernel::Kernel;
 
-/// What coding one symbol needs.
-#[derive(Clone, Copy, Default)]
-struct Step {
-    /// floor(2^64 / f) + 1, or 2^64 − 1 where f is 1.
-    reciprocal: u64,
-    /// States from here on lose a word first.
-    limit: u64,
-    /// Added to the state ...
-    bias: u32,
-    /// ... with this many times the quotient.
-    rest: u32,
-}
+/// Words that a kernel may write below those that it keeps.
+const SLACK: usize = 8;
 
-/// One or more tables ready to encode with.
+/// One or more tables ready to encode with: for each table, what coding each of 256 symbols needs.
 pub struct Encoder {
-    steps: Vec<[Step; 256]>,
+    /// floor(2^32 / f), or 2^32 − 1 where f is 1. Times the state it is at most one too small for its quotient.
+    pub(super) reciprocals: Vec<u32>,
+    /// The frequency in bits 0..16, the start in 16..32.
+    pub(super) places: Vec<u32>,
 }
 
 impl Encoder {
     /// Prepares tables; contexts count them from 0.
     pub fn new(tables: &[Freqs]) -> Self {
-        Self { steps: tables.iter().map(steps).collect() }
-    }
-}
-
-fn steps(freqs: &Freqs) -> [Step; 256] {
-    let mut steps = [Step::default(); 256];
-    let mut start = 0u32;
-    for (step, &f) in steps.iter_mut().zip(&freqs.0) {
-        let f = u32::from(f);
-        if f == 0 {
-            continue;
+        let mut all = Self { reciprocals: Vec::new(), places: Vec::new() };
+        for freqs in tables {
+            let mut start = 0u32;
+            for &f in &freqs.0 {
+                let f = u32::from(f);
+                all.reciprocals.push(if f < 2 { u32::MAX } else { ((1u64 << 32) / u64::from(f)) as u32 });
+                all.places.push(f | start << 16);
+                start += f;
+            }
         }
-        // x/f·2^12 + x mod f + start = x + start + (x/f)·(2^12 − f). For f = 1 the reciprocal gives x − 1.
-        *step = Step {
-            reciprocal: if f == 1 { u64::MAX } else { u64::MAX / u64::from(f) + 1 },
-            limit: u64::from(f) << 20,
-            bias: if f == 1 { start + TOTAL - 1 } else { start },
-            rest: TOTAL - f,
-        };
-        start += f;
+        all
     }
-    steps
 }
 
-/// Appends the payload of a sequence: the lanes' states, then the words. Returns the number of words.
+/// A coded sequence, and memory for the next one.
+#[derive(Default)]
+pub struct Coded {
+    states: Vec<u32>,
+    words: Vec<u16>,
+    /// Words that come before the first one.
+    at: usize,
+}
+
+impl Coded {
+    /// Number of words.
+    pub fn words(&self) -> usize {
+        self.words.len() - self.at
+    }
+
+    /// Appends the payload: the lanes' states, then the words.
+    pub fn put(&self, out: &mut Vec<u8>) {
+        let words = &self.words[self.at..];
+        self.states.iter().for_each(|s| out.extend_from_slice(&s.to_le_bytes()));
+        let start = out.len();
+        out.resize(start + 2 * words.len(), 0);
+        out[start..].chunks_exact_mut(2).zip(words).for_each(|(o, w)| o.copy_from_slice(&w.to_le_bytes()));
+    }
+}
+
+/// Codes a sequence. Contexts, where there are any, are as many as symbols.
 ///
 /// # Errors
 ///
-/// [`crate::ErrorKind::BadArgument`] for a symbol without a frequency.
-pub fn encode(encoder: &Encoder, symbols: &[u8], contexts: Contexts<'_>, out: &mut Vec<u8>) -> Result<usize> {
+/// [`crate::ErrorKind::BadArgument`] for a symbol without a frequency, and for a context without a table.
+pub fn encode(
+    encoder: &Encoder,
+    kernel: Kernel,
+    symbols: &[u8],
+    contexts: Contexts<'_>,
+    coded: &mut Coded,
+) -> Result<()> {
+    let tables = encoder.places.len() >> 8;
+    let known = match contexts {
+        Contexts::One => tables > 0,
+        Contexts::Many(ids) => {
+            ids.len() == symbols.len() && usize::from(ids.iter().copied().max().unwrap_or(0)) < tables
+        }
+    };
+    if !known {
+        return Err(Error::bad_argument("a context without a table"));
+    }
     let lanes = lanes(symbols.len());
     let mut states = [LOW; MANY];
     // Words come out last one first.
-    let mut words: Vec<u16> = vec![0; symbols.len() + 1];
+    let words = &mut coded.words;
+    words.resize(words.len().max(symbols.len() + SLACK), 0);
     let mut at = words.len();
-    let good = match contexts {
-        Contexts::One => run(&mut states[..lanes], &mut words, &mut at, symbols, |_| &encoder.steps[0]),
-        Contexts::Many(ids) => {
-            run(&mut states[..lanes], &mut words, &mut at, symbols, |i| &encoder.steps[usize::from(ids[i])])
-        }
-    };
+    #[cfg(target_arch = "x86_64")]
+    let vector = kernel == Kernel::Avx2 && kernel.is_supported() && lanes == MANY;
+    #[cfg(not(target_arch = "x86_64"))]
+    let vector = false;
+    let _ = kernel;
+    let whole = if vector { symbols.len() / MANY * MANY } else { 0 };
+    let mut good = scalar(encoder, &mut states[..lanes], words, &mut at, symbols, contexts, whole);
+    #[cfg(target_arch = "x86_64")]
+    if vector {
+        let ids = match contexts {
+            Contexts::One => Contexts::One,
+            Contexts::Many(ids) => Contexts::Many(&ids[..whole]),
+        };
+        good &= super::avx2_encode::run(encoder, &mut states, words, &mut at, &symbols[..whole], ids);
+    }
     if !good {
         return Err(Error::bad_argument("a symbol without a frequency"));
     }
-    let words = &words[at..];
-    states[..lanes].iter().for_each(|s| out.extend_from_slice(&s.to_le_bytes()));
-    words.iter().for_each(|w| out.extend_from_slice(&w.to_le_bytes()));
-    Ok(words.len())
+    coded.at = at;
+    coded.states.clear();
+    coded.states.extend_from_slice(&states[..lanes]);
+    Ok(())
 }
 
-/// Codes the symbols from the last to the first; false where one has no frequency.
-#[inline(always)]
-fn run<'a>(
+/// Codes the symbols from the last to the one at `first`, which is the first lane's; false where one has no
+/// frequency. `words` has room for all of them below `at`.
+fn scalar(
+    encoder: &Encoder,
     states: &mut [u32],
     words: &mut [u16],
     at: &mut usize,
     symbols: &[u8],
-    table: impl Fn(usize) -> &'a [Step; 256],
+    contexts: Contexts<'_>,
+    first: usize,
 ) -> bool {
     let lanes = states.len();
     let mut good = true;
     let mut end = symbols.len();
-    while end > 0 {
+    while end > first {
         let start = (end - 1) / lanes * lanes;
         for i in (start..end).rev() {
-            let state = &mut states[i - start];
-            let step = &table(i)[usize::from(symbols[i])];
-            good &= step.limit != 0;
-            let mut x = *state;
-            // Branch-free: the word is always written, and kept where it counts.
-            words[*at - 1] = x as u16;
-            let full = u64::from(x) >= step.limit;
-            *at -= usize::from(full && step.limit != 0);
-            x = if full { x >> 16 } else { x };
-            let quotient = ((u128::from(x) * u128::from(step.reciprocal)) >> 64) as u32;
-            *state = x.wrapping_add(step.bias).wrapping_add(quotient.wrapping_mul(step.rest));
+            let table = match contexts {
+                Contexts::One => 0,
+                Contexts::Many(ids) => usize::from(ids[i]) << 8,
+            };
+            let entry = table | usize::from(symbols[i]);
+            let (f, c) = (encoder.places[entry] & 0xFFFF, encoder.places[entry] >> 16);
+            if f == 0 {
+                good = false;
+                continue;
+            }
+            let mut x = states[i - start];
+            if x >> (32 - BITS) >= f {
+                *at -= 1;
+                words[*at] = x as u16;
+                x >>= 16;
+            }
+            let mut quotient = ((u64::from(x) * u64::from(encoder.reciprocals[entry])) >> 32) as u32;
+            let mut rest = x - quotient * f;
+            if rest >= f {
+                (quotient, rest) = (quotient + 1, rest - f);
+            }
+            // The quotient is below 2^20.
+            states[i - start] = quotient * TOTAL + rest + c;
         }
         end = start;
     }

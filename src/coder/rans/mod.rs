@@ -5,12 +5,14 @@
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx2_encode;
 mod decode;
 mod encode;
 mod freqs;
 
 pub use decode::{Contexts, Decoder, decode};
-pub use encode::{Encoder, encode};
+pub use encode::{Coded, Encoder, encode};
 pub use freqs::Freqs;
 
 /// log2 of the sum of all frequencies.

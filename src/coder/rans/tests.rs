@@ -27,6 +27,26 @@ fn kernels() -> Vec<Kernel> {
     [Kernel::Scalar, Kernel::Avx2].into_iter().filter(|k| k.is_supported()).collect()
 }
 
+/// The payload, which all kernels make alike, even in memory that was used before.
+fn packed(tables: &[Freqs], symbols: &[u8], contexts: Contexts<'_>) -> crate::Result<Vec<u8>> {
+    let (encoder, mut memory) = (Encoder::new(tables), Coded::default());
+    let mut results = kernels().into_iter().map(|kernel| {
+        let mut out = vec![1, 2, 3];
+        encode(&encoder, kernel, symbols, contexts, &mut memory)?;
+        memory.put(&mut out);
+        assert_eq!(out.len(), 3 + 4 * lanes(symbols.len()) + 2 * memory.words());
+        Ok(out.split_off(3))
+    });
+    let first: crate::Result<Vec<u8>> = results.next().unwrap();
+    for other in results {
+        match (&first, &other) {
+            (Ok(a), Ok(b)) => assert!(a == b),
+            (a, b) => assert_eq!(a.is_ok(), b.is_ok()),
+        }
+    }
+    first
+}
+
 #[test]
 fn round_trips_in_all_lengths() {
     let mut rng = Rng(1);
@@ -35,9 +55,7 @@ fn round_trips_in_all_lengths() {
             let symbols = symbols(n, spread, &mut rng);
             let freqs = Freqs::from_counts(&counts(&symbols));
             assert_eq!(reread(&freqs).unwrap(), freqs);
-            let mut packed = Vec::new();
-            encode(&Encoder::new(std::slice::from_ref(&freqs)), &symbols, Contexts::One, &mut packed)
-                .unwrap();
+            let packed = packed(std::slice::from_ref(&freqs), &symbols, Contexts::One).unwrap();
             for kernel in kernels() {
                 let mut out = vec![0xEE; n];
                 let decoder = Decoder::new(std::slice::from_ref(&freqs));
@@ -61,8 +79,7 @@ fn contexts_choose_tables() {
             Freqs::from_counts(&counts(&of))
         })
         .collect();
-    let mut packed = Vec::new();
-    encode(&Encoder::new(&tables), &symbols, Contexts::Many(&contexts), &mut packed).unwrap();
+    let packed = packed(&tables, &symbols, Contexts::Many(&contexts)).unwrap();
     assert!(packed.len() < n * 26 / 100, "{}", packed.len());
     let decoder = Decoder::new(&tables);
     for kernel in kernels() {
@@ -90,8 +107,7 @@ fn extreme_frequencies() {
     for freqs in [skewed, flat, Freqs::from_counts(&many)] {
         let present: Vec<u8> = (0..=255).filter(|s| freqs.0[usize::from(*s)] > 0).collect();
         let symbols: Vec<u8> = (0..9000).map(|_| present[rng.next() as usize % present.len()]).collect();
-        let mut packed = Vec::new();
-        encode(&Encoder::new(std::slice::from_ref(&freqs)), &symbols, Contexts::One, &mut packed).unwrap();
+        let packed = packed(std::slice::from_ref(&freqs), &symbols, Contexts::One).unwrap();
         for kernel in kernels() {
             let mut out = vec![0; symbols.len()];
             let decoder = Decoder::new(std::slice::from_ref(&freqs));
@@ -106,8 +122,7 @@ fn kernels_agree_on_damage() {
     let mut rng = Rng(4);
     let symbols = symbols(6000, 40, &mut rng);
     let freqs = Freqs::from_counts(&counts(&symbols));
-    let mut packed = Vec::new();
-    encode(&Encoder::new(std::slice::from_ref(&freqs)), &symbols, Contexts::One, &mut packed).unwrap();
+    let packed = packed(std::slice::from_ref(&freqs), &symbols, Contexts::One).unwrap();
     let decoder = Decoder::new(&[freqs]);
     for _ in 0..300 {
         let mut bad = packed.clone();
@@ -125,18 +140,23 @@ fn kernels_agree_on_damage() {
             .collect();
         assert!(results.iter().all(|r| *r == results[0]));
     }
-    assert!(
-        encode(&Encoder::new(&[Freqs::from_counts(&[1; 256])]), &[], Contexts::One, &mut Vec::new()).is_ok()
-    );
+    assert!(super::tests::packed(&[Freqs::from_counts(&[1; 256])], &[], Contexts::One).is_ok());
 }
 
 #[test]
 fn symbols_without_frequency_are_refused() {
     let mut counts = [0; 256];
     (counts[1], counts[2]) = (5, 5);
-    let encoder = Encoder::new(&[Freqs::from_counts(&counts)]);
-    let e = encode(&encoder, &[1, 2, 3, 1], Contexts::One, &mut Vec::new()).unwrap_err();
-    assert_eq!(e.kind(), ErrorKind::BadArgument);
+    let freqs = [Freqs::from_counts(&counts)];
+    let mut many = vec![1; 5000];
+    many[77] = 3;
+    for bad in [&[1, 2, 3, 1][..], &many] {
+        assert_eq!(packed(&freqs, bad, Contexts::One).unwrap_err().kind(), ErrorKind::BadArgument);
+    }
+    for bad in [&[0, 0, 1, 0][..], &[0]] {
+        let e = packed(&freqs, &[1, 2, 2, 1], Contexts::Many(bad)).unwrap_err();
+        assert_eq!(e.kind(), ErrorKind::BadArgument);
+    }
 }
 
 #[test]

@@ -11,6 +11,8 @@ use crate::format::varint;
 use crate::stream::CodecChoice;
 use crate::stream::options::CHUNK;
 use crate::tensor::Layout;
+use crate::tensor::form::Form;
+use crate::tensor::recognise::forms;
 use std::collections::{HashMap, HashSet};
 use std::io::Write;
 use std::ops::Range;
@@ -21,6 +23,9 @@ const SMALL: u64 = 64 << 10;
 const SHARED: u64 = 1 << 20;
 /// Bytes from which on a tensor may be a copy of an earlier one.
 const COPIED: usize = 1 << 10;
+
+/// The share of a file up to which what stands beside its tensors must be quick to decode.
+const BESIDE: usize = 16;
 
 /// Bytes that become a block.
 struct Piece {
@@ -47,10 +52,13 @@ impl<W: Write> Encoder<W> {
     /// Codes the whole content. A file that fits a block may become a plain one without names instead, where the blocks of
     /// tensors are larger: tensors that resemble each other are smaller together. An archive finds them by the content.
     pub(super) fn encode_tensors(&mut self, raw: &[u8], layout: &Layout) -> Result<()> {
-        let mut pieces = pieces(raw.len(), layout, self.chunk.min(CHUNK));
+        let forms = forms(layout, raw);
+        let mut pieces = pieces(raw.len(), layout, &forms, self.chunk.min(CHUNK));
         find_copies(raw, &mut pieces);
         let originals: HashSet<usize> = pieces.iter().filter_map(|p| p.like).collect();
         let names = record(layout)?;
+        let beside: usize = pieces.iter().filter(|p| p.hint.is_none()).map(|p| p.range.len()).sum();
+        let few = beside.saturating_mul(BESIDE) <= raw.len();
         // What a caller has described no reader could find again without names.
         let compared = self.plan.only.is_none()
             && self.options.described.is_none()
@@ -76,7 +84,7 @@ impl<W: Write> Encoder<W> {
             let hash = || {
                 hasher.update(all);
             };
-            let encode = || rayon::join(|| plan.encode_numbers(&work), hash);
+            let encode = || rayon::join(|| plan.encode_numbers(&work, few), hash);
             let coded = self.pool.run(encode)?.0?;
             let copies: Vec<bool> = batch.iter().map(is_copy).collect();
             let mut coded = coded.into_iter();
@@ -88,7 +96,7 @@ impl<W: Write> Encoder<W> {
                     // Its original turned out to be no tensor block.
                     None if is_copy => {
                         let one = [(&raw[piece.range.clone()], piece.hint)];
-                        plan.encode_numbers(&one)?.remove(0)
+                        plan.encode_numbers(&one, few)?.remove(0)
                     }
                     None => coded
                         .next()
@@ -123,28 +131,36 @@ impl<W: Write> Encoder<W> {
 }
 
 /// Cuts the content where tensors start and end, and where blocks would be too long.
-fn pieces(len: usize, layout: &Layout, most: usize) -> Vec<Piece> {
+fn pieces(len: usize, layout: &Layout, forms: &[Option<Form>], most: usize) -> Vec<Piece> {
     let (mut pieces, mut at) = (Vec::new(), 0);
     let plain = |range: Range<usize>, pieces: &mut Vec<Piece>| {
         let starts = range.clone().step_by(most);
         pieces.extend(starts.map(|s| Piece { range: s..(s + most).min(range.end), hint: None, like: None }));
     };
-    let mut tensors = layout.tensors.iter().filter(|t| t.len > 0).peekable();
-    while let Some(t) = tensors.next() {
+    let mut tensors = layout.tensors.iter().zip(forms).filter(|t| t.0.len > 0).peekable();
+    while let Some((t, form)) = tensors.next() {
         plain(at..t.start as usize, &mut pieces);
         let (start, mut end) = (t.start, t.end());
         let (group, mut row) = (t.dtype.group().1, t.row_bytes());
         while t.len <= SMALL
-            && let Some(next) = tensors.next_if(|n| {
-                n.dtype == t.dtype && n.start == end && n.len <= SMALL && n.end() - start <= SHARED
+            && let Some((next, _)) = tensors.next_if(|(n, f)| {
+                n.dtype == t.dtype
+                    && *f == form
+                    && n.start == end
+                    && n.len <= SMALL
+                    && n.end() - start <= SHARED
             })
         {
             (end, row) = (next.end(), 0);
         }
-        // Whole rows, or whole groups where rows are longer than a block.
+        // Whole bands of rows, rows, or groups where rows are longer than a block.
+        let band = form.map_or(1, |f| u64::from(f.rows).max(1));
+        let band = (row > 0 && row * band <= most as u64).then_some(row * band);
+        let row = band.unwrap_or(row);
         let unit = if (1..=most as u64).contains(&row) { row } else { group };
         let step = (most as u64 / unit).max(1) * unit;
-        let hint = Some(Hint { dtype: t.dtype, row_bytes: if unit == row { row } else { 0 } });
+        let row_bytes = if unit == row && row > 0 { t.row_bytes() } else { 0 };
+        let hint = Some(Hint { dtype: t.dtype, row_bytes, form: *form });
         let starts = (start..end).step_by(step as usize);
         pieces.extend(starts.map(|s| Piece {
             range: s as usize..(s + step).min(end) as usize,

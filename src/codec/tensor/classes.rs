@@ -1,0 +1,182 @@
+//! Which of several tables the elements of each group are coded with. Not part of the format; integers only.
+
+use super::params::{Context, Field, MAX_TABLES};
+use super::split::Split;
+use super::tile::spread;
+use crate::coder::rans::Freqs;
+
+/// Cells that are looked at to find tables.
+const SAMPLE: usize = 1 << 11;
+/// Times that cells are dealt out anew.
+const ROUNDS: usize = 6;
+/// Numbers of tables that are tried.
+const CHOICES: [usize; 4] = [16, 8, 4, 2];
+/// Weight of all symbols together in each table of a sample, which has not seen all.
+const PRIOR: u32 = 32;
+
+/// What each symbol costs with each table, in 1/256 bits.
+type Costs = Vec<[u16; MAX_TABLES]>;
+
+/// Gives the field classes, where that is smaller.
+pub fn choose(field: &mut Field, tiles: &mut [&mut Split], stripes: usize) {
+    let per = field.per_group();
+    let cells: usize = tiles.iter().map(|t| t.symbols.len() / per * stripes).sum();
+    let before: u64 = {
+        let all = histogram(tiles.iter().flat_map(|t| t.symbols.iter().copied()));
+        stored(&field.tables[..1]) + if field.tables.len() == 1 { field.tables[0].cost(&all) } else { return }
+    };
+    let step = cells.div_ceil(SAMPLE).max(1);
+    let sample: Vec<Vec<u8>> = (0..stripes)
+        .flat_map(|s| tiles.iter().flat_map(move |t| t.symbols.chunks_exact(per).map(move |g| (g, s))))
+        .step_by(step)
+        .map(|(group, s)| group.iter().skip(s).step_by(stripes).copied().collect())
+        .collect();
+    let Some(tables) = CHOICES.iter().map(|n| learn(&sample, *n)).min_by_key(|f| f.1).map(|f| f.0) else {
+        return;
+    };
+    let costs = costs(&tables);
+    let mut counts = vec![[0u32; 256]; tables.len()];
+    let mut dealt: Vec<Vec<u8>> = Vec::new();
+    for t in tiles.iter() {
+        let mut classes = Vec::with_capacity(t.symbols.len() / per * stripes);
+        for group in t.symbols.chunks_exact(per) {
+            for s in 0..stripes {
+                let class = cheapest(&costs, &tables, group.iter().skip(s).step_by(stripes).copied());
+                let count = &mut counts[class];
+                group.iter().skip(s).step_by(stripes).for_each(|x| count[usize::from(*x)] += 1);
+                classes.push(class as u8);
+            }
+        }
+        dealt.push(classes);
+    }
+    let freqs = Freqs::from_counts(&histogram(dealt.iter().flatten().copied()));
+    let after_classes = freqs.cost(&histogram(dealt.iter().flatten().copied()));
+    let tables: Vec<Freqs> = counts.iter().map(Freqs::from_counts).collect();
+    let after = tables.iter().zip(&counts).map(|(t, c)| t.cost(c)).sum::<u64>()
+        + stored(&tables)
+        + stored(std::slice::from_ref(&freqs))
+        + after_classes;
+    if after >= before {
+        return;
+    }
+    for (t, classes) in tiles.iter_mut().zip(dealt) {
+        t.contexts.clear();
+        spread(&classes, stripes, per, &mut t.contexts);
+        t.classes = classes;
+    }
+    (field.context, field.tables) = (Context::Classes { stripes, freqs: Box::new(freqs) }, tables);
+}
+
+fn histogram(symbols: impl Iterator<Item = u8>) -> [u32; 256] {
+    let mut counts = [0; 256];
+    symbols.for_each(|s| counts[usize::from(s)] += 1);
+    counts
+}
+
+/// What tables take in parameters, in 1/256 bits.
+fn stored(tables: &[Freqs]) -> u64 {
+    let mut bytes = Vec::new();
+    tables.iter().for_each(|t| t.put(&mut bytes));
+    8 * 256 * bytes.len() as u64
+}
+
+/// A table with what choosing it costs, in 1/256 bits.
+struct Table {
+    freqs: Freqs,
+    chosen: u64,
+}
+
+fn costs(tables: &[Table]) -> Costs {
+    let mut costs = vec![[u16::MAX; MAX_TABLES]; 256];
+    for (k, table) in tables.iter().enumerate() {
+        for (symbol, cost) in costs.iter_mut().enumerate() {
+            let mut one = [0; 256];
+            one[symbol] = 1;
+            cost[k] = table.freqs.cost(&one) as u16;
+        }
+    }
+    costs
+}
+
+/// The table that codes these symbols best, the first of equal ones.
+fn cheapest(costs: &Costs, tables: &[Table], symbols: impl Iterator<Item = u8>) -> usize {
+    let mut sums = [0u32; MAX_TABLES];
+    for s in symbols {
+        for (sum, cost) in sums.iter_mut().zip(&costs[usize::from(s)]) {
+            *sum += u32::from(*cost);
+        }
+    }
+    let total = |k: &usize| u64::from(sums[*k]) + tables[*k].chosen;
+    (0..tables.len()).min_by_key(total).unwrap_or(0)
+}
+
+/// Up to `most` tables for cells like these, and what the cells cost with them.
+fn learn(sample: &[Vec<u8>], most: usize) -> (Vec<Table>, u64) {
+    let all = histogram(sample.iter().flatten().copied());
+    let sum: u64 = all.iter().map(|c| u64::from(*c)).sum::<u64>().max(1);
+    let prior = all.map(|c| ((u64::from(c) * u64::from(PRIOR)).div_ceil(sum)) as u32);
+    let mut classes = start(sample, most);
+    let mut best = (Vec::new(), u64::MAX);
+    for _ in 0..ROUNDS {
+        let mut counts = vec![(prior, 0u64); most];
+        for (cell, class) in sample.iter().zip(&classes) {
+            counts[*class].1 += 1;
+            cell.iter().for_each(|s| counts[*class].0[usize::from(*s)] += 1);
+        }
+        let used: Vec<_> = counts.iter().filter(|c| c.1 > 0).collect();
+        let shares = Freqs::from_counts(&histogram(
+            used.iter().enumerate().flat_map(|(k, c)| std::iter::repeat_n(k as u8, c.1 as usize)),
+        ));
+        let tables: Vec<Table> = used
+            .iter()
+            .enumerate()
+            .map(|(k, c)| {
+                let mut one = [0; 256];
+                one[k] = 1;
+                Table { freqs: Freqs::from_counts(&c.0), chosen: shares.cost(&one) }
+            })
+            .collect();
+        let mut cost: u64 = used.iter().zip(&tables).map(|(c, t)| t.freqs.cost(&c.0) + c.1 * t.chosen).sum();
+        cost += tables.iter().map(|t| stored(std::slice::from_ref(&t.freqs))).sum::<u64>();
+        if cost < best.1 {
+            let costs = costs(&tables);
+            classes = sample.iter().map(|c| cheapest(&costs, &tables, c.iter().copied())).collect();
+            best = (tables, cost);
+        } else {
+            break;
+        }
+    }
+    best
+}
+
+/// First classes: by the cells' means, and within these by how far their symbols lie from them.
+fn start(sample: &[Vec<u8>], most: usize) -> Vec<usize> {
+    let by_mean = if most > 4 { most / 4 } else { most };
+    let by_width = most / by_mean;
+    // Small signed numbers lie around 0.
+    let signed = |s: u8| i64::from(s as i8);
+    let all = sample.iter().flatten();
+    let (outer, inner) =
+        all.fold((0, 0), |(o, i), s| if (64..192).contains(s) { (o, i + 1) } else { (o + 1, i) });
+    let low = sample.iter().flatten().all(|s| *s < 64);
+    let value = |s: u8| if outer > inner && !low { signed(s) } else { i64::from(s) };
+    let features: Vec<(i64, i64)> = sample
+        .iter()
+        .map(|cell| {
+            let n = cell.len().max(1) as i64;
+            let mean = cell.iter().map(|s| 16 * value(*s)).sum::<i64>() / n;
+            (mean, cell.iter().map(|s| (16 * value(*s) - mean).abs()).sum::<i64>() / n)
+        })
+        .collect();
+    let mut order: Vec<usize> = (0..sample.len()).collect();
+    order.sort_by_key(|i| features[*i]);
+    let mut classes = vec![0; sample.len()];
+    for (m, part) in order.chunks_mut(sample.len().div_ceil(by_mean).max(1)).enumerate() {
+        part.sort_by_key(|i| features[*i].1);
+        let len = part.len().div_ceil(by_width).max(1);
+        for (w, cells) in part.chunks(len).enumerate() {
+            cells.iter().for_each(|i| classes[*i] = m * by_width + w);
+        }
+    }
+    classes
+}

@@ -1,0 +1,141 @@
+//! From elements to symbols and low bits: what `merge` undoes.
+//!
+//! The loops are written once; `avx2` compiles them a second time for processors that have it.
+#![allow(unsafe_code)] // calls of functions that need AVX2
+
+use super::merge::Merge;
+use crate::kernel::Kernel;
+use crate::tensor::bits::{Packer, STEP};
+
+/// Where the parts of numbers go: as many as there are elements.
+pub struct Parts<'a> {
+    /// The symbol of each number.
+    pub symbols: &'a mut [u8],
+    /// `low_bits / 8` bytes of each number.
+    pub bytes: &'a mut [u8],
+    /// The other bits below the symbol.
+    pub packed: Packer<'a>,
+    /// Steps of [`STEP`] numbers of which some have no symbol, by their number.
+    pub odd: Vec<usize>,
+}
+
+/// Bytes of the longest element.
+const LONGEST: usize = 8;
+
+macro_rules! cut {
+    ($name:ident, $step:ident, $avx2:ident, $type:ty) => {
+        /// Numbers of one step; whether one of them has no symbol.
+        #[inline(always)]
+        fn $step<const BYTES: usize, const FLOAT: bool>(
+            m: Merge,
+            e: &[u8; STEP * size_of::<$type>()],
+            symbols: &mut [u8; STEP],
+            bytes: &mut [u8],
+            more: &mut [u8; STEP],
+        ) -> bool {
+            const SIZE: usize = size_of::<$type>();
+            let rest = m.low_bits % 8;
+            let width = 8 * SIZE as u32 - m.zeros;
+            let (mask, base) = (<$type>::MAX >> m.zeros, m.base as $type);
+            let number = |j: usize| {
+                let mut bits = [0; SIZE];
+                bits.copy_from_slice(&e[SIZE * j..SIZE * j + SIZE]);
+                let n = <$type>::from_le_bytes(bits) >> m.zeros;
+                if FLOAT { (n << 1 | n >> (width - 1)) & mask } else { n }
+            };
+            let mut outside: $type = 0;
+            for j in 0..STEP {
+                let top = (number(j) >> m.low_bits).wrapping_sub(base);
+                outside |= top;
+                symbols[j] = top as u8;
+            }
+            if BYTES > 0 {
+                let bytes = &mut bytes[..STEP * BYTES];
+                for j in 0..STEP {
+                    let n = number(j).to_le_bytes();
+                    bytes[BYTES * j..BYTES * j + BYTES].copy_from_slice(&n[..BYTES]);
+                }
+            }
+            if rest > 0 && BYTES < SIZE {
+                for j in 0..STEP {
+                    more[j] =
+                        (number(j) >> (8 * BYTES as u32 & (8 * SIZE as u32 - 1))) as u8 & ((1 << rest) - 1);
+                }
+            }
+            u64::from(outside) > 255
+        }
+
+        #[inline(always)]
+        fn $name<const BYTES: usize, const FLOAT: bool>(m: Merge, elements: &[u8], to: &mut Parts<'_>) {
+            const SIZE: usize = size_of::<$type>();
+            let mut more = [0; STEP];
+            for (i, e) in elements.chunks(STEP * SIZE).enumerate() {
+                let (from, count) = (i * STEP, e.len() / SIZE);
+                let odd = if let (Ok(e), Ok(symbols)) =
+                    (e.try_into(), (&mut to.symbols[from..from + count]).try_into())
+                {
+                    $step::<BYTES, FLOAT>(m, e, symbols, &mut to.bytes[BYTES * from..], &mut more)
+                } else {
+                    // The last one is repeated, so that nothing else is outside.
+                    let (mut all, mut symbols, mut bytes) =
+                        ([0; STEP * SIZE], [0; STEP], [0; STEP * LONGEST]);
+                    for to in all.chunks_exact_mut(SIZE) {
+                        to.copy_from_slice(&e[SIZE * (count - 1)..]);
+                    }
+                    all[..e.len()].copy_from_slice(e);
+                    let odd = $step::<BYTES, FLOAT>(m, &all, &mut symbols, &mut bytes, &mut more);
+                    to.symbols[from..].copy_from_slice(&symbols[..count]);
+                    to.bytes[BYTES * from..].copy_from_slice(&bytes[..BYTES * count]);
+                    more[count..].fill(0);
+                    odd
+                };
+                if odd {
+                    to.odd.push(i);
+                }
+                if m.low_bits % 8 > 0 {
+                    to.packed.next(m.low_bits % 8, &more);
+                }
+            }
+        }
+
+        #[cfg(target_arch = "x86_64")]
+        #[target_feature(enable = "avx2")]
+        fn $avx2<const BYTES: usize, const FLOAT: bool>(m: Merge, elements: &[u8], to: &mut Parts<'_>) {
+            $name::<BYTES, FLOAT>(m, elements, to);
+        }
+    };
+}
+
+cut!(cut8, step8, cut8_avx2, u8);
+cut!(cut16, step16, cut16_avx2, u16);
+cut!(cut32, step32, cut32_avx2, u32);
+cut!(cut64, step64, cut64_avx2, u64);
+
+/// Cuts elements of `size` bytes. `to` has room for exactly what `m` says.
+pub fn cut(m: Merge, kernel: Kernel, size: usize, elements: &[u8], to: &mut Parts<'_>) {
+    let avx2 = kernel == Kernel::Avx2 && kernel.is_supported();
+    macro_rules! choose {
+        ($plain:ident, $avx2:ident, $($n:literal),*) => {
+            match (m.low_bits / 8, m.float) {
+                $(
+                    #[cfg(target_arch = "x86_64")]
+                    // SAFETY: the processor has AVX2.
+                    ($n, true) if avx2 => unsafe { $avx2::<$n, true>(m, elements, to) },
+                    #[cfg(target_arch = "x86_64")]
+                    // SAFETY: the processor has AVX2.
+                    ($n, false) if avx2 => unsafe { $avx2::<$n, false>(m, elements, to) },
+                    ($n, true) => $plain::<$n, true>(m, elements, to),
+                    ($n, false) => $plain::<$n, false>(m, elements, to),
+                )*
+                _ => {}
+            }
+        };
+    }
+    let _ = avx2;
+    match size {
+        1 => choose!(cut8, cut8_avx2, 0),
+        2 => choose!(cut16, cut16_avx2, 0, 1),
+        4 => choose!(cut32, cut32_avx2, 0, 1, 2, 3),
+        _ => choose!(cut64, cut64_avx2, 0, 1, 2, 3, 4, 5, 6, 7),
+    }
+}
