@@ -75,10 +75,9 @@ fn smallest(raw: &[u8], level: u8, guide: Guide<'_>) -> Result<EncodedBlock> {
         return plain(raw, level);
     }
     let mixed = mix::encode(raw, mix_level, guide)?;
-    if level >= TABLES {
-        if let Some(table) = table::encode(raw, mix_level)?.filter(|t| t.cost() < mixed.cost()) {
-            return Ok(table);
-        }
+    let table = if level >= TABLES { table::encode(raw, mix_level)? } else { None };
+    if let Some(table) = table.filter(|t| t.cost() < mixed.cost()) {
+        return Ok(table);
     }
     // What `mix` takes off here, a slow zstd level does not: it parses better than the quick one, which sees the same
     // matches. Where that is open, and at thorough levels always, the floor is computed.

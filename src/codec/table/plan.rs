@@ -189,10 +189,9 @@ fn simple(p: &Profile) -> (Column, f64) {
         }
     }
     let (Some(series), Some(style)) = (&p.series, p.style) else { return best };
-    if best.0 == Column::Text {
-        if let Some(column) = numbers(style, &series.numbers, Prediction::None) {
-            best = (column, plain);
-        }
+    let listed = best.0 != Column::Text;
+    if let Some(column) = numbers(style, &series.numbers, Prediction::None).filter(|_| !listed) {
+        best = (column, plain);
     }
     let steps = series.steps();
     // In a column that always rises by the same the list has but one symbol.
