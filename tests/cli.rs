@@ -61,6 +61,27 @@ fn empty_input() {
 }
 
 #[test]
+fn described_content_from_files_and_pipes() {
+    let folder = Folder::new();
+    let raw: Vec<u8> = (0..6000u32).flat_map(|i| ((i * i % 77) as f32).to_bits().to_le_bytes()).collect();
+    // Cut off after 16 bits: these numbers have no more.
+    let raw: Vec<u8> = raw.chunks_exact(4).flat_map(|e| [e[2], e[3]]).collect();
+    folder.write("raw", &[b"head", &raw[..]].concat());
+    let describe = ["--dtype", "bf16", "--shape", "60x100", "--skip", "4"];
+    folder.ok(&[&["raw"][..], &describe].concat());
+    let piped = folder.run_with(&[&["-c", "-"][..], &describe].concat(), &folder.read("raw"));
+    assert_eq!(piped.status.code(), Some(0), "{}", folder.stderr(&piped));
+    assert!(piped.stdout == folder.read("raw.nz"));
+    let list = stdout(&folder.ok(&["tensors", "list", "raw.nz"]));
+    assert!(list.contains("BF16") && list.contains("60x100") && list.contains("data"), "{list}");
+    assert!(folder.ok(&["tensors", "cat", "raw.nz", "data", "--rows", "2..4"]).stdout == raw[400..800]);
+    assert!(folder.ok(&["-d", "-c", "raw.nz"]).stdout == folder.read("raw"));
+    let long = folder.run_with(&["-c", "-", "--dtype", "f64", "--shape", "9999"], &raw);
+    assert_ne!(long.status.code(), Some(0));
+    assert!(folder.stderr(&long).contains("79992"), "{}", folder.stderr(&long));
+}
+
+#[test]
 fn many_files_and_what_fails_among_them() {
     let f = Folder::new();
     f.write("a", b"aaa");

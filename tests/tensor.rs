@@ -2,7 +2,7 @@
 
 use nzip::internal::model::lm::seeded::SplitMix;
 use nzip::tensor::{Dtype, Layout};
-use nzip::{Archive, Codec, CodecChoice, DecodeOptions, Decoder, Encoder, ErrorKind, Options};
+use nzip::{Archive, Bases, Codec, CodecChoice, DecodeOptions, Decoder, Encoder, ErrorKind, Options};
 use std::io::{Cursor, Read, Write};
 
 const ROWS: u64 = 2100;
@@ -197,4 +197,233 @@ fn damage_is_an_error() {
         let e = nzip::decompress(&packed[..cut]).unwrap_err();
         assert_eq!(e.kind(), ErrorKind::Truncated, "{cut}");
     }
+}
+
+/// The file with numbers changed a little in `a`, none in `b`, and all in `small`.
+fn tuned(raw: &[u8]) -> Vec<u8> {
+    let mut tuned = raw.to_vec();
+    let layout = Layout::read(raw).unwrap();
+    let mut rng = SplitMix(5);
+    for name in ["a", "small"] {
+        let t = layout.find(name).unwrap();
+        for e in tuned[t.start as usize..t.end() as usize].as_chunks_mut::<4>().0 {
+            let v = f32::from_le_bytes(*e) + (rng.below(2001) as f32 - 1000.0) * 1e-9;
+            *e = v.to_le_bytes();
+        }
+    }
+    tuned
+}
+
+#[test]
+fn deltas_need_their_base() {
+    let raw = file();
+    let tuned = tuned(&raw);
+    let mut bases = Bases::new();
+    bases.add(raw.clone()).unwrap();
+    let alone = nzip::compress_with(&tuned, Options::new()).unwrap();
+    let packed = nzip::compress_with(&tuned, Options::new().bases(bases.clone())).unwrap();
+    assert!(packed.len() < alone.len() / 3, "{} {}", packed.len(), alone.len());
+    let with = || DecodeOptions::new().threads(1).bases(bases.clone());
+    assert!(nzip::decompress_with(&packed, with().verify_hash(true)).unwrap() == tuned);
+    let mut streamed = Vec::new();
+    Decoder::with_options(&packed[..], with()).unwrap().read_to_end(&mut streamed).unwrap();
+    assert!(streamed == tuned);
+    let layout = Layout::read(&tuned).unwrap();
+    let a = layout.find("a").unwrap();
+    let mut archive = Archive::with_options(Cursor::new(&packed), with()).unwrap();
+    assert_eq!(archive.verify().unwrap(), tuned.len() as u64);
+    assert!(archive.tensors().unwrap()[0].method.starts_with("difference to "));
+    assert!(archive.tensor("a").unwrap().read().unwrap() == tuned[a.start as usize..a.end() as usize]);
+    let row = 4 * COLUMNS as usize;
+    let from = a.start as usize + 700 * row;
+    assert!(archive.tensor("a").unwrap().rows(700..710).unwrap() == tuned[from..from + 10 * row]);
+
+    // Without a base, or with another one, the error names it; what needs none can be read.
+    let hash = blake3::hash(&raw[a.start as usize..a.end() as usize]).to_hex();
+    let mut other = Bases::new();
+    other.add(tuned.clone()).unwrap();
+    for options in [DecodeOptions::new(), DecodeOptions::new().bases(other)] {
+        let e = nzip::decompress_with(&packed, options.clone()).unwrap_err();
+        assert_eq!(e.kind(), ErrorKind::MissingBase);
+        assert!(e.to_string().contains(hash.as_str()), "{e}");
+        let mut archive = Archive::with_options(Cursor::new(&packed), options).unwrap();
+        assert_eq!(archive.tensor("a").unwrap().rows(0..1).unwrap_err().kind(), ErrorKind::MissingBase);
+        let small = layout.find("small").unwrap();
+        assert!(
+            archive.tensor("small").unwrap().read().unwrap()
+                == tuned[small.start as usize..small.end() as usize]
+        );
+    }
+}
+
+#[test]
+fn damaged_deltas_are_errors() {
+    let raw = file();
+    let mut bases = Bases::new();
+    bases.add(raw.clone()).unwrap();
+    let tuned = tuned(&raw);
+    let packed = nzip::compress_with(&tuned, Options::new().bases(bases.clone())).unwrap();
+    let mut rng = SplitMix(19);
+    for i in 0..150 {
+        let mut bad = packed.clone();
+        let at = if i % 2 == 0 { rng.below(1500) as usize } else { rng.below(bad.len() as u64) as usize };
+        bad[at] ^= 1 << rng.below(8);
+        let options = DecodeOptions::new().threads(1).bases(bases.clone());
+        assert!(nzip::decompress_with(&bad, options).map_or(true, |out| out == tuned), "{at}");
+    }
+}
+
+/// What an encoder makes of content that comes in pieces.
+fn in_pieces(raw: &[u8], size: usize, options: Options) -> nzip::Result<Vec<u8>> {
+    let mut encoder = Encoder::with_options(Vec::new(), options)?;
+    for piece in raw.chunks(size) {
+        encoder.write_all(piece)?;
+    }
+    encoder.finish()
+}
+
+#[test]
+fn tensors_are_found_in_what_comes_in_pieces() {
+    let raw = file();
+    let options = || Options::new().level(2).threads(1);
+    let whole = nzip::compress_with(&raw, options()).unwrap();
+    assert_eq!(Archive::new(Cursor::new(&whole)).unwrap().tensor_infos().len(), 5);
+    for size in [13, 16, 4096, raw.len()] {
+        assert!(in_pieces(&raw, size, options()).unwrap() == whole, "{size}");
+    }
+    // Other content is coded as ever, and so is one that starts alike but is something else.
+    let text = b"plain words, ".repeat(100);
+    let zip = [b"PK\x03\x04", &text[..]].concat();
+    for other in [&text[..], &zip, b"short", b""] {
+        assert!(in_pieces(other, 5, options()).unwrap() == nzip::compress_with(other, options()).unwrap());
+    }
+    // A flush lets go.
+    let mut encoder = Encoder::with_options(Vec::new(), options()).unwrap();
+    encoder.write_all(&raw[..5000]).unwrap();
+    encoder.flush().unwrap();
+    encoder.write_all(&raw[5000..]).unwrap();
+    let flushed = encoder.finish().unwrap();
+    assert!(nzip::decompress(&flushed).unwrap() == raw);
+    // So does memory that is short.
+    let little = in_pieces(&raw, 4096, options().memory(1 << 20)).unwrap();
+    assert!(Archive::new(Cursor::new(&little)).unwrap().tensor_infos().is_empty());
+    assert!(nzip::decompress(&little).unwrap() == raw);
+}
+
+#[test]
+fn described_content_may_come_in_pieces() {
+    let raw = numbers(50 * 40, &mut SplitMix(5));
+    let options = || Options::new().level(2).threads(1).tensor(Dtype::F32, &[50, 40], 0);
+    let whole = nzip::compress_with(&raw, options()).unwrap();
+    assert!(in_pieces(&raw, 100, options()).unwrap() == whole);
+    assert_eq!(Archive::new(Cursor::new(&whole)).unwrap().tensor_infos()[0].shape, [50, 40]);
+    let short = in_pieces(&raw[1..], 100, options()).unwrap_err();
+    assert_eq!(short.kind(), ErrorKind::BadArgument);
+    let large = in_pieces(&vec![0; 3 << 20], 1 << 16, options().memory(4 << 20)).unwrap_err();
+    assert_eq!(large.kind(), ErrorKind::LimitExceeded, "{large}");
+}
+
+#[test]
+fn all_types_of_safetensors() {
+    let names = [
+        "U8",
+        "I8",
+        "U16",
+        "I16",
+        "U32",
+        "I32",
+        "U64",
+        "I64",
+        "BOOL",
+        "F16",
+        "BF16",
+        "F32",
+        "F64",
+        "F8_E4M3",
+        "F8_E5M2",
+        "F8_E8M0",
+        "F8_E4M3FNUZ",
+        "F8_E5M2FNUZ",
+        "F4",
+        "F6_E2M3",
+        "F6_E3M2",
+        "C64",
+    ];
+    let mut rng = SplitMix(3);
+    let (mut json, mut data) = (String::new(), Vec::new());
+    for name in names {
+        let dtype = Dtype::from_name(name).unwrap();
+        let len = dtype.bytes(&[36, 40]).unwrap() as usize;
+        let start = data.len();
+        // Of 4 and 6 bits: less than a byte each.
+        data.extend((0..len).map(|_| (rng.below(1 << 16) & rng.below(1 << 16)) as u8));
+        let comma = if json.is_empty() { "{" } else { "," };
+        json += &format!(
+            r#"{comma}"{name}":{{"dtype":"{name}","shape":[36,40],"data_offsets":[{start},{}]}}"#,
+            start + len
+        );
+    }
+    json += "}";
+    let raw = [&(json.len() as u64).to_le_bytes()[..], json.as_bytes(), &data].concat();
+    for level in [1, 6, 9] {
+        let options = Options::new().level(level).codec(CodecChoice::Only(Codec::Tensor));
+        let packed = nzip::compress_with(&raw, options).unwrap();
+        assert!(nzip::decompress(&packed).unwrap() == raw);
+        let mut archive = Archive::new(Cursor::new(&packed)).unwrap();
+        let found: Vec<_> = archive.tensors().unwrap().into_iter().map(|t| t.name).collect();
+        assert_eq!(found, names);
+        for t in Layout::read(&raw).unwrap().tensors {
+            assert_eq!(t.dtype.name(), t.name);
+            assert!(
+                archive.tensor(&t.name).unwrap().read().unwrap() == raw[t.start as usize..t.end() as usize]
+            );
+            // Described by hand.
+            let bytes = &raw[t.start as usize..t.end() as usize];
+            let options = Options::new().level(level).tensor(t.dtype, &[36, 40], 0);
+            let alone = nzip::compress_with(bytes, options).unwrap();
+            assert!(nzip::decompress(&alone).unwrap() == bytes, "{}", t.name);
+            let mut archive = Archive::new(Cursor::new(&alone)).unwrap();
+            let mut tensor = archive.tensor("data").unwrap();
+            assert_eq!((tensor.info().dtype, &tensor.info().shape[..]), (t.dtype, &[36, 40][..]));
+            let row = bytes.len() / 36;
+            assert!(tensor.rows(3..5).unwrap() == bytes[3 * row..5 * row], "{}", t.name);
+        }
+    }
+}
+
+/// A member of a ZIP archive: `method` 0 is stored, 8 deflated.
+fn member(name: &str, method: u16, content: &[u8]) -> Vec<u8> {
+    let mut out = b"PK\x03\x04\x14\x00\x00\x00".to_vec();
+    out.extend(method.to_le_bytes());
+    out.extend([0; 8]);
+    out.extend((content.len() as u32).to_le_bytes());
+    out.extend((content.len() as u32).to_le_bytes());
+    out.extend((name.len() as u16).to_le_bytes());
+    out.extend([0; 2]);
+    [&out[..], name.as_bytes(), content].concat()
+}
+
+#[test]
+fn npz_with_stored_and_deflated_members() {
+    let mut rng = SplitMix(11);
+    let mut array =
+        b"\x93NUMPY\x01\x00\x3b\x00{'descr': '<f4', 'fortran_order': False, 'shape': (100, 90)}\n".to_vec();
+    array[8] = (array.len() - 10) as u8;
+    array.extend(numbers(9000, &mut rng));
+    // As good as any: nothing looks into deflated members.
+    let deflated: Vec<u8> = (0..5000).map(|_| rng.below(256) as u8).collect();
+    let raw = [
+        member("packed.npy", 8, &deflated),
+        member("stored.npy", 0, &array),
+        member("more.npy", 8, &deflated),
+        b"PK\x01\x02 the directory".to_vec(),
+    ]
+    .concat();
+    let packed = nzip::compress_with(&raw, Options::new()).unwrap();
+    assert!(nzip::decompress(&packed).unwrap() == raw);
+    let mut archive = Archive::new(Cursor::new(&packed)).unwrap();
+    let found = archive.tensors().unwrap();
+    assert_eq!(found.len(), 1);
+    assert_eq!((found[0].name.as_str(), &found[0].shape[..]), ("stored", &[100, 90][..]));
+    assert!(archive.tensor("stored").unwrap().read().unwrap() == array[array.len() - 36_000..]);
 }

@@ -19,12 +19,16 @@ class Field:
             self.digits = r.u8()
             demand(self.e == 4 and 1 <= self.digits <= 7, "digits")
         demand(self.transform != 4 or self.e == 1, "halves of larger elements")
-        self.k = self.base = 0
+        self.k = self.base = self.fold = 0
         if self.transform in (0, 1, 3, 5):
-            self.k, self.base = r.u8(), r.varint()
+            self.k = r.u8()
+            if self.k & 128:
+                self.fold = r.u8()
+                demand(1 <= self.fold <= 15, "folded symbols")
+            self.k, self.base = self.k & 127, r.varint()
             demand(self.k < 8 * self.e and self.base <= (2 ** (8 * self.e) - 1) >> self.k, "low bits or base")
         self.context = r.u8()
-        demand(self.context <= 3, "context")
+        demand(self.context <= 4, "context")
         self.symbols_of_group = self.width // self.e * (2 if self.transform == 4 else 1)
         if self.context == 1:
             demand(self.width == self.e == group and self.transform != 4, "rows of several elements")
@@ -35,6 +39,8 @@ class Field:
                 demand(self.row <= 65536, "too many columns")
                 self.columns = nibbles(r, self.row)
             self.map = nibbles(r, 16)
+        if self.context == 4:
+            self.map = nibbles(r, 256)
         if self.context == 2:
             self.first, self.minus = r.u8(), r.u8() - 1
             demand(self.first < before and self.minus < before, "context of a later field")
@@ -139,7 +145,12 @@ class Planes:
     def __init__(self, params):
         r = Reader(params)
         self.method = r.u8()
-        demand(self.method <= 2, "newer: tensor method")
+        demand(self.method <= 3, "newer: tensor method")
+        self.base = None
+        if self.method == 3:
+            self.element, self.operation, self.base_hash = r.u8(), r.u8(), r.take(32)
+            demand(self.element in (1, 2, 4, 8) and self.operation <= 1, "delta")
+            self.offset = r.varint()
         if self.method == 0:
             self.block = r.varint()
         else:
@@ -152,6 +163,8 @@ class Planes:
             demand(more <= 2, "flags")
             self.cut = Cut(r, self.group, self.fields) if more == 2 else None
             demand(self.cut or sum(f.width for f in self.fields) == self.group, "fields do not fill the group")
+            demand(self.method != 3 or self.group == self.element and more == 0, "delta of other groups")
+            demand(self.method == 3 or all(f.context != 4 for f in self.fields), "context of no base")
             self.mask = None
             if more == 1:
                 demand(count == 1 and self.fields[0].symbols_of_group == 1 and self.fields[0].transform != 4, "masks")
@@ -179,7 +192,21 @@ class Planes:
             dense = Reader(self.planes(r, start // self.group, stored[:n]))
             raw = b"".join(dense.take(self.group) if s else bytes(self.group) for s in stored[:n])
         demand(r.at == len(payload), "tile too long")
-        return raw
+        return self.undo(raw, start) if self.method == 3 else raw
+
+    def base_elements(self, start, length):
+        base = self.base[self.offset + start:self.offset + start + length]
+        demand(len(base) == length, "base too short")
+        return [int.from_bytes(base[i:i + self.element], "little") for i in range(0, length, self.element)]
+
+    def undo(self, raw, start):
+        """Elements from what distinguishes them from those of the base."""
+        e, out = self.element, []
+        for i, b in enumerate(self.base_elements(start, len(raw))):
+            n = int.from_bytes(raw[i * e:i * e + e], "big")
+            a = b ^ n if self.operation else b + (n >> 1 if n % 2 == 0 else ~(n >> 1))
+            out.append((a % (1 << 8 * e)).to_bytes(e, "little"))
+        return b"".join(out)
 
     def planes(self, r, first, stored):
         columns, seen, m = [], [], sum(stored)
@@ -197,6 +224,16 @@ class Planes:
 
     def field(self, r, field, first, stored, m, seen):
         z = r.u8() if field.transform == 1 else 0
+        n = m * field.symbols_of_group
+        zeros = [z & 127] * n
+        if z & 128:
+            demand(field.width == field.e == self.group and all(stored) and field.low_map is None, "marked rows")
+            more, row = r.u8(), r.varint()
+            demand(z & 127 < more <= field.k and 1 <= row <= 1 << 32, "zero bits of marked rows")
+            rows = [g // row - first // row for g in range(first, first + len(stored))]
+            bits = r.take((rows[-1] + 8) // 8 if rows else 0)
+            zeros = [more if bits[i // 8] >> i % 8 & 1 else z & 127 for i in rows]
+        z &= 127
         demand(z <= field.k, "zero bits")
         exceptions, at, count = {}, 0, m * (field.width // field.e)
         for _ in range(r.varint()):
@@ -205,16 +242,21 @@ class Planes:
             exceptions[at] = r.take(field.e)
             at += 1
         tables_of = self.contexts(r, field, first, stored, m, seen)
-        n = m * field.symbols_of_group
         symbols = sequence(r, n, tables_of)
-        j = field.k - z
-        if field.low_map is not None and j == 8:
+        nibble = iter(nibbles(r, sum(y < field.fold for y in symbols)))
+        numbers = [16 * y + next(nibble) if y < field.fold else y + 15 * field.fold for y in symbols]
+        low = [0] * n
+        if field.low_map is not None and field.k - z == 8:
             low = sequence(r, n, lambda i: field.low_tables[field.low_map[symbols[i]]])
         else:
-            low = [int.from_bytes(r.take(j // 8), "little") for _ in range(n)]
-            for i, rest in enumerate(packed(r, n, j % 8)):
-                low[i] |= rest << j // 8 * 8
-        elements = [exceptions.get(i, e) for i, e in enumerate(to_elements(field, symbols, low, z))]
+            for kind in sorted(set(zeros)):
+                mine, j = [i for i in range(n) if zeros[i] == kind], field.k - kind
+                for i in mine:
+                    low[i] = int.from_bytes(r.take(j // 8), "little")
+                for i, rest in zip(mine, packed(r, len(mine), j % 8)):
+                    low[i] |= rest << j // 8 * 8
+        elements = to_elements(field, numbers, low, zeros)
+        elements = [exceptions.get(i, e) for i, e in enumerate(elements)]
         if field.transform == 5:
             total = 0
             for i, e in enumerate(elements):
@@ -234,6 +276,10 @@ class Planes:
                     key = min(max(key - symbol(field.minus) + 128, 0), 255)
                 return field.tables[field.map[key]]
             return choose
+        if field.context == 4:
+            e = self.element
+            keys = [(2 * b) % (1 << 8 * e) >> 8 * e - 8 for b in self.base_elements(first * e, m * e)]
+            return lambda i: field.tables[field.map[keys[i // field.symbols_of_group]]]
         if field.context == 3:
             classes = sequence(r, m * field.stripes, lambda i: field.classes)
             demand(all(k < len(field.tables) for k in classes), "class without a table")
@@ -288,7 +334,7 @@ def sequence(r, n, table_of):
     return symbols
 
 
-def to_elements(field, symbols, low, z):
+def to_elements(field, symbols, low, zeros):
     bits = 8 * field.e
     if field.transform == 4:
         return [bytes([a & 15 | (b & 15) << 4]) for a, b in zip(symbols[::2], symbols[1::2])]
@@ -296,7 +342,7 @@ def to_elements(field, symbols, low, z):
         demand(all(s < len(field.palette) for s in symbols), "symbol outside of the palette")
         return [field.palette[s].to_bytes(field.e, "little") for s in symbols]
     out = []
-    for s, l in zip(symbols, low):
+    for s, l, z in zip(symbols, low, zeros):
         t = ((field.base + s << field.k - z) + l) % (1 << bits - z)
         if field.transform == 1:
             t = ((t >> 1) + ((t & 1) << bits - z - 1)) << z

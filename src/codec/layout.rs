@@ -1,6 +1,8 @@
 //! Where the records of a file lie, from its first bytes. Never wrong in a way that matters: bytes that are no records
 //! are coded by another codec, and any bytes in front of records are a header.
 
+use crate::tensor::npy;
+
 /// Records of `width` bytes from `start` on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Layout {
@@ -33,26 +35,12 @@ fn product(sizes: impl Iterator<Item = usize>) -> Option<usize> {
     sizes.into_iter().try_fold(1usize, usize::checked_mul)
 }
 
-/// NumPy's format: magic, version, length of the header, the header as a Python dictionary.
+/// NumPy's format. Records of an array in Fortran's order are its columns.
 fn npy(head: &[u8]) -> Option<Layout> {
-    let rest = head.strip_prefix(b"\x93NUMPY")?;
-    let (wide, length) = (*rest.first()? > 1, rest.get(2..)?);
-    let (bytes, start) = if wide { (length.get(..4)?, 12usize) } else { (length.get(..2)?, 10) };
-    let length = bytes.iter().rev().fold(0usize, |n, &b| n << 8 | usize::from(b));
-    let end = start.checked_add(length)?;
-    let text = std::str::from_utf8(head.get(start..end)?).ok()?;
-    let one_byte = ["'|u1'", "'|i1'", "'|b1'"].iter().any(|t| text.contains(t));
-    if !one_byte || !text.contains("'fortran_order': False") {
-        return None;
-    }
-    let shape = text.split_once("'shape': (")?.1.split_once(')')?.0;
-    let sizes: Vec<usize> = shape
-        .split(',')
-        .map(str::trim)
-        .filter(|s| !s.is_empty())
-        .map(|s| s.parse().ok())
-        .collect::<Option<_>>()?;
-    Some(Layout { start: end, width: product(sizes.get(1..)?.iter().copied())? })
+    let array = npy::array(head, "").ok().filter(|a| a.dtype.group() == (1, 1))?;
+    let sizes = array.shape.get(1..)?.iter().map(|d| usize::try_from(*d).ok());
+    let sizes = sizes.collect::<Option<Vec<_>>>()?;
+    Some(Layout { start: usize::try_from(array.start).ok()?, width: product(sizes.into_iter())? })
 }
 
 #[cfg(test)]
@@ -73,6 +61,9 @@ mod tests {
         for cut in 0..file.len() {
             assert_eq!(detect(&file[..cut]), None);
         }
+        let columns =
+            b"\x93NUMPY\x01\x00\x3e\x00{'shape': (100, 4), 'fortran_order': True, 'descr': '|i1'}   \n";
+        assert_eq!(detect(columns), Some(Layout { start: columns.len(), width: 100 }));
         let huge = [0, 0, 8, 4, 0, 0, 0, 1, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255];
         assert_eq!(detect(&huge), None);
     }

@@ -47,6 +47,8 @@ pub struct Encoder<W: Write> {
     /// Raw bytes coded so far, and where records start.
     coded: u64,
     header: u64,
+    /// What is written is held back, as it may turn out to hold tensors.
+    held: bool,
 }
 
 /// The writer, and what has been written to it.
@@ -90,7 +92,9 @@ impl<W: Write> Encoder<W> {
             failed: false,
             coded: 0,
             header: 0,
-        })
+            held: false,
+        }
+        .holding())
     }
 
     /// Writes what is left, the index and the trailer, and gives the writer back.
@@ -100,11 +104,10 @@ impl<W: Write> Encoder<W> {
     /// Those of the writer.
     pub fn finish(mut self) -> Result<W> {
         let raw = std::mem::take(&mut self.raw);
-        self.finish_with(&raw)
+        if self.held { self.finish_all(&raw) } else { self.finish_with(&raw) }
     }
 
-    /// Writes the whole content at once, and finishes. Files of tensors are recognised, which they are not
-    /// where they are written in pieces.
+    /// Writes the whole content at once, and finishes. Files of tensors of any size are recognised.
     ///
     /// # Errors
     ///
@@ -246,6 +249,9 @@ enum End {
 
 impl<W: Write> Write for Encoder<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.held {
+            return Ok(self.hold(bytes)?);
+        }
         if self.raw.is_empty() && bytes.len() >= self.batch {
             return Ok(self.encode(&bytes[..self.batch], End::Open)?);
         }
@@ -258,6 +264,7 @@ impl<W: Write> Write for Encoder<W> {
     }
 
     fn flush(&mut self) -> io::Result<()> {
+        self.release()?;
         self.encode_buffer(End::Flush)?;
         self.out.writer.flush()
     }

@@ -2,6 +2,7 @@
 
 use std::env;
 use std::path::PathBuf;
+use std::process::Stdio;
 
 /// A compressor with its options. It works in a folder with the source `raw`, makes `packed` from it and
 /// `out` from that.
@@ -15,7 +16,12 @@ pub struct Tool {
     pub encode: Command,
     /// The command that makes `out`.
     pub decode: Command,
+    /// The Python package that the commands need.
+    pub package: Option<&'static str>,
 }
+
+/// What runs the peers that are Python packages.
+const PYTHON: &str = "python3";
 
 /// A program and its arguments.
 #[derive(Debug, Clone)]
@@ -60,7 +66,7 @@ impl Tool {
             arguments.extend(options[i..].iter().take(2).cloned());
         }
         let decode = Command { program, arguments, stdout: None };
-        Ok(Self { name: format!("nzip {}", options.join(" ")), own: true, encode, decode })
+        Ok(Self { name: format!("nzip {}", options.join(" ")), own: true, encode, decode, package: None })
     }
 
     /// Whether results may need a built-in model. Embedded ones count as bytes of the file.
@@ -71,7 +77,8 @@ impl Tool {
     /// Whether the program is found.
     pub fn is_installed(&self) -> bool {
         let path = env::var_os("PATH").unwrap_or_default();
-        env::split_paths(&path).any(|folder| folder.join(&self.encode.program).is_file())
+        let found = env::split_paths(&path).any(|folder| folder.join(&self.encode.program).is_file());
+        found && self.package.is_none_or(has_package)
     }
 }
 
@@ -83,6 +90,21 @@ pub fn peers(threads: usize) -> Vec<Tool> {
         own: false,
         encode: Command::new(&encode),
         decode: Command::new(decode),
+        package: None,
+    };
+    let python = |package: &'static str| {
+        let command = |action: &str| Command {
+            program: PYTHON.into(),
+            arguments: ["-c", include_str!("peers.py"), action, package].map(String::from).to_vec(),
+            stdout: None,
+        };
+        Tool {
+            name: package.into(),
+            own: false,
+            encode: command("encode"),
+            decode: command("decode"),
+            package: Some(package),
+        }
     };
     let unzstd = "zstd -q -d -f packed -o out";
     vec![
@@ -101,7 +123,17 @@ pub fn peers(threads: usize) -> Vec<Tool> {
             format!("zpaq a packed.zpaq raw -m5 -t{t}"),
             &format!("zpaq x packed.zpaq raw -to out -t{t}"),
         ),
+        python("zipnn"),
+        python("pcodec"),
     ]
+}
+
+/// Whether Python finds a package.
+fn has_package(name: &str) -> bool {
+    let script = format!("import importlib.util as u, sys; sys.exit(u.find_spec('{name}') is None)");
+    let mut python = std::process::Command::new(PYTHON);
+    let status = python.args(["-c", &script]).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    status.is_ok_and(|s| s.success())
 }
 
 /// What `--peers list` prints.

@@ -1,4 +1,4 @@
-//! From elements to symbols and low bits: what `merge` undoes.
+//! From elements to symbols and low bits: what `merge` undoes, but for symbols that are folded.
 //!
 //! The loops are written once; `avx2` compiles them a second time for processors that have it.
 #![allow(unsafe_code)] // calls of functions that need AVX2
@@ -15,8 +15,11 @@ pub struct Parts<'a> {
     pub bytes: &'a mut [u8],
     /// The other bits below the symbol.
     pub packed: Packer<'a>,
-    /// Steps of [`STEP`] numbers of which some have no symbol, by their number.
+    /// Steps of [`STEP`] numbers of which some have no symbol of their own, by their number; in these steps such numbers
+    /// have symbol 0.
     pub odd: Vec<usize>,
+    /// The first symbol that may be used.
+    pub fold: u8,
 }
 
 /// Bytes of the longest element.
@@ -24,10 +27,11 @@ const LONGEST: usize = 8;
 
 macro_rules! cut {
     ($name:ident, $step:ident, $avx2:ident, $type:ty) => {
-        /// Numbers of one step; whether one of them has no symbol.
+        /// Numbers of one step; whether one of them has no symbol from `fold` on.
         #[inline(always)]
         fn $step<const BYTES: usize, const FLOAT: bool>(
             m: Merge,
+            fold: u8,
             e: &[u8; STEP * size_of::<$type>()],
             symbols: &mut [u8; STEP],
             bytes: &mut [u8],
@@ -36,18 +40,19 @@ macro_rules! cut {
             const SIZE: usize = size_of::<$type>();
             let rest = m.low_bits % 8;
             let width = 8 * SIZE as u32 - m.zeros;
-            let (mask, base) = (<$type>::MAX >> m.zeros, m.base as $type);
+            let mask = <$type>::MAX >> m.zeros;
+            let (base, most) = ((m.base as $type).wrapping_add(fold.into()), <$type>::from(255 - fold));
             let number = |j: usize| {
                 let mut bits = [0; SIZE];
                 bits.copy_from_slice(&e[SIZE * j..SIZE * j + SIZE]);
                 let n = <$type>::from_le_bytes(bits) >> m.zeros;
                 if FLOAT { (n << 1 | n >> (width - 1)) & mask } else { n }
             };
-            let mut outside: $type = 0;
+            let mut inside = true;
             for j in 0..STEP {
                 let top = (number(j) >> m.low_bits).wrapping_sub(base);
-                outside |= top;
-                symbols[j] = top as u8;
+                inside &= top <= most;
+                symbols[j] = if top <= most { (top as u8).wrapping_add(fold) } else { 0 };
             }
             if BYTES > 0 {
                 let bytes = &mut bytes[..STEP * BYTES];
@@ -62,7 +67,7 @@ macro_rules! cut {
                         (number(j) >> (8 * BYTES as u32 & (8 * SIZE as u32 - 1))) as u8 & ((1 << rest) - 1);
                 }
             }
-            u64::from(outside) > 255
+            !inside
         }
 
         #[inline(always)]
@@ -74,7 +79,7 @@ macro_rules! cut {
                 let odd = if let (Ok(e), Ok(symbols)) =
                     (e.try_into(), (&mut to.symbols[from..from + count]).try_into())
                 {
-                    $step::<BYTES, FLOAT>(m, e, symbols, &mut to.bytes[BYTES * from..], &mut more)
+                    $step::<BYTES, FLOAT>(m, to.fold, e, symbols, &mut to.bytes[BYTES * from..], &mut more)
                 } else {
                     // The last one is repeated, so that nothing else is outside.
                     let (mut all, mut symbols, mut bytes) =
@@ -83,7 +88,7 @@ macro_rules! cut {
                         to.copy_from_slice(&e[SIZE * (count - 1)..]);
                     }
                     all[..e.len()].copy_from_slice(e);
-                    let odd = $step::<BYTES, FLOAT>(m, &all, &mut symbols, &mut bytes, &mut more);
+                    let odd = $step::<BYTES, FLOAT>(m, to.fold, &all, &mut symbols, &mut bytes, &mut more);
                     to.symbols[from..].copy_from_slice(&symbols[..count]);
                     to.bytes[BYTES * from..].copy_from_slice(&bytes[..BYTES * count]);
                     more[count..].fill(0);

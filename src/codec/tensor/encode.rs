@@ -1,8 +1,10 @@
 //! Encoding blocks.
 
 use super::classes;
-use super::contexts::{by_fields, learn};
+use super::contexts::{by_base, by_fields, learn};
+use super::delta::{Delta, Operation, distinguish};
 use super::forms::{self, Wish};
+use super::low_bits::BY_ROW;
 use super::params::{Context, Field, Params, Planes, Transform};
 use super::plan;
 use super::split::{Split, split};
@@ -14,10 +16,11 @@ use crate::format::checksum::check32;
 use crate::format::consts::{MAX_PARAMS, MAX_TILE_RAW};
 use crate::format::varint;
 use crate::kernel::Kernel;
+use crate::tensor::Dtype;
 use crate::tensor::decimal::Decimal;
 
-/// Raw bytes of a tile, about.
-const TILE: usize = 1 << 17;
+/// Raw bytes of a tile, about, for each of the levels 1..=9.
+const TILES: [usize; 9] = [1 << 17, 1 << 17, 1 << 17, 1 << 17, 1 << 17, 1 << 17, 1 << 18, 1 << 18, 1 << 19];
 
 /// A tile between its two passes.
 pub struct Work<'a> {
@@ -42,38 +45,90 @@ pub fn encode_block(raw: &[u8], hint: Hint, level: u8) -> Result<Option<EncodedB
 /// The same with a kernel of the caller's choice, which changes nothing but speed.
 pub fn encode_with(raw: &[u8], hint: Hint, level: u8, kernel: Kernel) -> Result<Option<EncodedBlock>> {
     let typed = match plan::skeleton(raw, hint, level) {
-        Some(planes) => with_planes(raw, hint, level, kernel, planes, &[])?,
+        Some(planes) => with_planes(raw, hint, level, kernel, planes, &[], None)?,
         None => None,
     };
     let Some((planes, wishes)) = hint.form.and_then(|form| forms::skeleton(raw, form)) else {
         return Ok(typed);
     };
-    let packed = with_planes(raw, hint, level, kernel, planes, &wishes)?;
+    let packed = with_planes(raw, hint, level, kernel, planes, &wishes, None)?;
     // The first of equal ones.
     Ok([typed, packed].into_iter().flatten().min_by_key(EncodedBlock::cost))
 }
 
-/// Codes a block with these fields.
+/// Bytes of a base that belong to those of a block.
+#[derive(Debug, Clone, Copy)]
+pub struct BasePiece<'a> {
+    /// As many as the block has.
+    pub bytes: &'a [u8],
+    /// BLAKE3 of the whole base.
+    pub hash: [u8; 32],
+    /// Bytes of the base before these.
+    pub offset: u64,
+}
+
+/// Codes a block against a base; the smaller one of difference and XOR.
+pub fn encode_delta(raw: &[u8], hint: Hint, base: BasePiece<'_>, level: u8) -> Result<Option<EncodedBlock>> {
+    let element = match hint.dtype {
+        Dtype::C64 => 4,
+        Dtype::C128 => 8,
+        dtype => match dtype.group() {
+            (1, bytes @ (1 | 2 | 4 | 8)) => bytes as usize,
+            _ => 1,
+        },
+    };
+    if raw.len() != base.bytes.len() || raw.is_empty() || !raw.len().is_multiple_of(element) {
+        return Ok(None);
+    }
+    let mut best = None;
+    for operation in [Operation::Difference, Operation::Xor] {
+        let numbers = distinguish(element, operation, raw, base.bytes);
+        let delta = Delta { element, operation, hash: base.hash, offset: base.offset };
+        let fields = vec![plan::field(1, 1, Transform::Plain, 0, 0); element];
+        let planes =
+            Planes { kept: false, delta: Some(delta), group: element, fields, mask: None, cut: None };
+        let pair = Some(Pair { raw, base: base.bytes });
+        let coded = with_planes(&numbers, hint, level, Kernel::best(), planes, &[], pair)?;
+        best = [best, coded].into_iter().flatten().min_by_key(EncodedBlock::cost);
+    }
+    Ok(best)
+}
+
+/// What numbers are the difference of.
+#[derive(Clone, Copy)]
+struct Pair<'a> {
+    raw: &'a [u8],
+    base: &'a [u8],
+}
+
+/// Codes a block with these fields. Where it is coded against a base, `numbers` are what `pair` differs by.
 fn with_planes(
-    raw: &[u8],
+    numbers: &[u8],
     hint: Hint,
     level: u8,
     kernel: Kernel,
     mut planes: Planes,
     wishes: &[Wish],
+    pair: Option<Pair<'_>>,
 ) -> Result<Option<EncodedBlock>> {
     let unit = planes.unit();
-    if unit as u64 > MAX_TILE_RAW || !raw.len().is_multiple_of(unit) {
+    if unit as u64 > MAX_TILE_RAW || !numbers.len().is_multiple_of(unit) {
         return Ok(None);
     }
-    let size = (TILE / unit).max(1) * unit;
-    let mut tiles: Vec<Work<'_>> = raw
+    let tile = TILES[usize::from(level.clamp(1, 9)) - 1];
+    let size = (tile / unit).max(1) * unit;
+    let mut tiles: Vec<Work<'_>> = numbers
         .chunks(size)
         .enumerate()
-        .map(|(i, raw)| first_pass(&planes, kernel, raw, i * size / planes.group))
+        .map(|(i, raw)| first_pass(&planes, kernel, raw, i * size / planes.group, hint.row_bytes))
         .collect();
     let group = planes.group;
     for number in 0..planes.fields.len() {
+        if let Some(pair) = pair {
+            let base = |first: usize| &pair.base[first * group..];
+            by_base(&mut planes.fields[number], number, &mut tiles, group, base);
+            continue;
+        }
         learn(&mut planes.fields[number], number, &mut tiles, hint, level, group);
         let field = &mut planes.fields[number];
         match wishes.get(number) {
@@ -87,12 +142,13 @@ fn with_planes(
         *mask = Freqs::from_counts(&counts(all));
     }
     let encoders = Encoders::new(&planes);
-    let mut pen = Pen { out: Vec::with_capacity(raw.len()), kernel, coded: Coded::default() };
+    let mut pen = Pen { out: Vec::with_capacity(numbers.len()), kernel, coded: Coded::default() };
     let mut table = Vec::with_capacity(tiles.len());
-    for tile in &tiles {
+    let original = pair.map_or(numbers, |p| p.raw);
+    for (tile, raw) in tiles.iter().zip(original.chunks(size)) {
         let start = pen.out.len();
         tile.put(&planes, &encoders, &mut pen)?;
-        table.push(Tile { payload_len: (pen.out.len() - start) as u32, check: check32(tile.raw) });
+        table.push(Tile { payload_len: (pen.out.len() - start) as u32, check: check32(raw) });
     }
     let payload = pen.out;
     let mut params = Vec::new();
@@ -102,7 +158,7 @@ fn with_planes(
     }
     Ok(Some(EncodedBlock {
         codec: Codec::Tensor,
-        raw_len: raw.len() as u32,
+        raw_len: numbers.len() as u32,
         model: None,
         params: Some(params),
         units: Units::Tiles { raw: size as u32, tiles: table },
@@ -115,7 +171,12 @@ fn parts<'t>(tiles: &'t mut [Work<'_>], number: usize) -> Vec<&'t mut Split> {
     tiles.iter_mut().filter(|t| !t.constant).map(|t| &mut t.fields[number]).collect()
 }
 
-fn first_pass<'a>(planes: &Planes, kernel: Kernel, raw: &'a [u8], first: usize) -> Work<'a> {
+fn first_pass<'a>(planes: &Planes, kernel: Kernel, raw: &'a [u8], first: usize, row_bytes: u64) -> Work<'a> {
+    let groups = if planes.fields.len() == 1 && planes.fields[0].per_group() == 1 {
+        row_bytes / planes.group as u64
+    } else {
+        0
+    };
     let group = planes.group;
     let mut work = Work { raw, first, constant: false, mask: None, fields: Vec::new(), rows: Vec::new() };
     let mut gathered = Vec::new();
@@ -134,7 +195,8 @@ fn first_pass<'a>(planes: &Planes, kernel: Kernel, raw: &'a [u8], first: usize) 
     if let Some(cut) = &planes.cut {
         let mut elements = vec![Vec::new(); planes.fields.len()];
         cut.deal(group, &planes.fields, raw, &mut elements);
-        work.fields = planes.fields.iter().zip(&elements).map(|(f, e)| split(f, None, kernel, e)).collect();
+        work.fields =
+            planes.fields.iter().zip(&elements).map(|(f, e)| split(f, None, kernel, e, None)).collect();
         return work;
     }
     let (mut dense, mut elements) = (Vec::new(), Vec::new());
@@ -146,14 +208,17 @@ fn first_pass<'a>(planes: &Planes, kernel: Kernel, raw: &'a [u8], first: usize) 
     for field in &planes.fields {
         let decimal = if let Transform::Decimal(d) = field.transform { Some(Decimal::new(d)) } else { None };
         let split = if field.width == group {
-            split(field, decimal.as_ref(), kernel, source)
+            {
+                let rows = (work.mask.is_none() && groups > 0).then_some((first as u64, groups));
+                split(field, decimal.as_ref(), kernel, source, rows)
+            }
         } else {
             let width = field.width;
             elements.resize(source.len() / group * width, 0);
             for (to, g) in elements.chunks_exact_mut(width).zip(source.chunks_exact(group)) {
                 to.copy_from_slice(&g[at..at + width]);
             }
-            split(field, decimal.as_ref(), kernel, &elements)
+            split(field, decimal.as_ref(), kernel, &elements, None)
         };
         work.fields.push(split);
         at += field.width;
@@ -250,7 +315,14 @@ impl Work<'_> {
         pen: &mut Pen,
     ) -> Result<()> {
         if field.transform == Transform::Float {
-            pen.out.push(split.zeros as u8);
+            match &split.marked {
+                None => pen.out.push(split.zeros as u8),
+                Some(m) => {
+                    pen.out.extend_from_slice(&[split.zeros as u8 | BY_ROW, m.zeros as u8]);
+                    varint::put(&mut pen.out, m.groups);
+                    pen.out.extend_from_slice(&m.rows);
+                }
+            }
         }
         varint::put(&mut pen.out, split.exceptions.len() as u64);
         let mut next = 0;
@@ -271,6 +343,7 @@ impl Work<'_> {
             pen.out.extend(self.rows.chunks(2).map(|p| p[0] | p.get(1).unwrap_or(&0) << 4));
         }
         pen.symbols(&split.symbols, symbols, contexts)?;
+        pen.out.extend(split.folded.chunks(2).map(|p| p[0] | p.get(1).unwrap_or(&0) << 4));
         match (low, &field.low) {
             (Some(encoder), Some((map, _))) => {
                 let contexts: Vec<u8> = split.symbols.iter().map(|s| map[usize::from(*s)]).collect();
@@ -279,6 +352,7 @@ impl Work<'_> {
             _ => pen.out.extend_from_slice(&split.bytes),
         }
         pen.out.extend_from_slice(&split.packed);
+        split.marked.iter().for_each(|m| pen.out.extend_from_slice(&m.low));
         Ok(())
     }
 }

@@ -1,7 +1,7 @@
 //! How the encoder chooses a block's parameters. Not part of the format; integers only.
 
 use super::Hint;
-use super::params::{Context, Field, MAX_GROUP, MAX_TABLES, Planes, Transform};
+use super::params::{Context, FOLDED, Field, MAX_GROUP, MAX_TABLES, Planes, Transform};
 use super::split::bits_of;
 use crate::coder::rans::Freqs;
 use crate::tensor::Dtype;
@@ -16,6 +16,8 @@ const SHARE: usize = 16;
 const RUN: usize = 1 << 8;
 /// What the pieces of low bits that are no whole byte cost in time, in 1/256 bits.
 const PIECE: u64 = 3;
+/// The level from which on time does not count.
+const SLOW: u8 = 7;
 /// What an exception costs beside its element, in bits.
 const EXCEPTION: u64 = 12;
 
@@ -32,20 +34,41 @@ pub fn skeleton(raw: &[u8], hint: Hint, level: u8) -> Option<Planes> {
             });
             (bytes as usize, fields.collect::<Vec<_>>(), false)
         }
-        Dtype::F16 | Dtype::Bf16 | Dtype::F32 | Dtype::F64 => numbers(raw, bytes as usize, true),
-        Dtype::C64 => numbers(raw, 4, true),
-        Dtype::C128 => numbers(raw, 8, true),
+        Dtype::F16 | Dtype::Bf16 | Dtype::F32 | Dtype::F64 => numbers(raw, bytes as usize, true, level),
+        Dtype::C64 => numbers(raw, 4, true, level),
+        Dtype::C128 => numbers(raw, 8, true, level),
         _ if bytes == 1 || bytes == 3 => (1, vec![field(1, 1, Transform::Plain, 0, 0)], false),
-        _ => numbers(raw, bytes as usize, false),
+        _ => numbers(raw, bytes as usize, false, level),
     };
     if group as u64 > MAX_GROUP || raw.len() < group || !raw.len().is_multiple_of(group) {
         return None;
     }
-    Some(Planes { kept: false, group, fields, mask: mask.then(|| Freqs::from_counts(&[0; 256])), cut: None })
+    Some(Planes {
+        kept: false,
+        delta: None,
+        group,
+        fields,
+        mask: mask.then(|| Freqs::from_counts(&[0; 256])),
+        cut: None,
+    })
 }
 
 pub fn field(width: usize, element: usize, transform: Transform, low_bits: u32, base: u64) -> Field {
-    Field { width, element, transform, low_bits, base, context: Context::None, tables: Vec::new(), low: None }
+    Field {
+        width,
+        element,
+        transform,
+        low_bits,
+        base,
+        fold: 0,
+        context: Context::None,
+        tables: Vec::new(),
+        low: None,
+    }
+}
+
+fn cut_field(size: usize, transform: Transform, cut: Cut) -> Field {
+    Field { fold: cut.fold, ..field(size, size, transform, cut.low_bits, cut.base) }
 }
 
 pub fn coded(mut f: Field) -> Field {
@@ -54,7 +77,8 @@ pub fn coded(mut f: Field) -> Field {
 }
 
 /// Plain numbers: group, fields and whether zeros are left out.
-fn numbers(raw: &[u8], size: usize, float: bool) -> (usize, Vec<Field>, bool) {
+fn numbers(raw: &[u8], size: usize, float: bool, level: u8) -> (usize, Vec<Field>, bool) {
+    let piece = if level < SLOW { PIECE } else { 0 };
     let sample = sample(raw, size);
     let zeros = sample.iter().filter(|v| **v == 0).count();
     let mask = zeros * 64 > sample.len() && zeros < sample.len();
@@ -63,8 +87,8 @@ fn numbers(raw: &[u8], size: usize, float: bool) -> (usize, Vec<Field>, bool) {
     }
     let some: Vec<u64> = sample.iter().copied().filter(|v| !mask || *v != 0).collect();
     if let Some((digits, ranks)) = digits(&some).filter(|_| size == 4 && float) {
-        let (low, base) = cut(&ranks, 32, &[8, 9, 10, 11, 12, 13, 14, 15, 16, 18, 20, 22]);
-        return (4, vec![field(4, 4, Transform::Decimal(digits), low, base)], mask);
+        let choices = [8, 9, 10, 11, 12, 13, 14, 15, 16, 18, 20, 22];
+        return (4, vec![cut_field(4, Transform::Decimal(digits), cut(&ranks, 32, &choices, piece))], mask);
     }
     if !float {
         // Whole numbers: each byte has a plane.
@@ -78,8 +102,7 @@ fn numbers(raw: &[u8], size: usize, float: bool) -> (usize, Vec<Field>, bool) {
         4 => &[24, 23, 22, 21, 20],
         _ => &[56, 55, 54, 53, 52, 51, 50],
     };
-    let (low, base) = cut(&numbers, bits, choices);
-    (size, vec![field(size, size, Transform::Float, low, base)], mask)
+    (size, vec![cut_field(size, Transform::Float, cut(&numbers, bits, choices, piece))], mask)
 }
 
 /// Bits of elements from all over the block.
@@ -142,28 +165,46 @@ fn digits(sample: &[u64]) -> Option<(u32, Vec<u64>)> {
     None
 }
 
-/// Where to cut numbers of `bits` bits into symbol and low bits: the choice of low bits that costs least, and the base
-/// of its symbols.
-fn cut(numbers: &[u64], bits: u32, choices: &[u32]) -> (u32, u64) {
+/// Where numbers are cut into symbol and low bits.
+struct Cut {
+    low_bits: u32,
+    base: u64,
+    fold: u8,
+}
+
+/// The choice of low bits, of the base of the symbols and of how many are folded that costs least for numbers of
+/// `bits` bits. `piece` is what a piece of low bits costs in time, in 1/256 bits.
+fn cut(numbers: &[u64], bits: u32, choices: &[u32], piece: u64) -> Cut {
     let finest = choices.iter().copied().min().unwrap_or(0);
     let tops = tops(numbers, bits, finest);
-    let mut best = (choices[0], 0, u64::MAX);
-    for &low in choices {
-        let (mut counts, base) = window(&tops, low - finest);
-        let inside: u64 = counts.iter().map(|c| u64::from(*c)).sum();
-        let outside = numbers.len() as u64 - inside;
-        counts[0] += outside as u32;
-        let freqs = Freqs::from_counts(&counts);
-        let pieces = u64::from((low % 8).count_ones());
-        let each = 256 * u64::from(low) + PIECE * pieces;
-        let cost =
-            freqs.cost(&counts) + each * numbers.len() as u64 + 256 * outside * (u64::from(bits) + EXCEPTION);
-        if cost < best.2 {
-            best = (low, base, cost);
+    let mut best = (u64::MAX, Cut { low_bits: choices[0], base: 0, fold: 0 });
+    for &low_bits in choices {
+        let symbols: Vec<(u64, u32)> = tops
+            .chunk_by(|a, b| a.0 >> (low_bits - finest) == b.0 >> (low_bits - finest))
+            .map(|run| (run[0].0 >> (low_bits - finest), run.iter().map(|r| r.1).sum()))
+            .collect();
+        let pieces = u64::from((low_bits % 8).count_ones());
+        let each = 256 * u64::from(low_bits) + piece * pieces;
+        let folds: &[u8] = if piece > 0 { &FOLDS } else { &ALL_FOLDS };
+        for &fold in folds {
+            let (counts, base, folded, outside) = window(&symbols, fold);
+            let cost = Freqs::estimate(&counts)
+                + each * numbers.len() as u64
+                + (4 * 256 + FOLDED_TIME) * folded
+                + 256 * outside * (u64::from(bits) + EXCEPTION);
+            if cost < best.0 {
+                best = (cost, Cut { low_bits, base, fold });
+            }
         }
     }
-    (best.0, best.1)
+    best.1
 }
+
+/// Numbers of symbols that may be folded, at quick levels and at others.
+const FOLDS: [u8; 5] = [0, 3, 6, 9, 12];
+const ALL_FOLDS: [u8; 14] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13];
+/// What a folded symbol costs in time, in 1/256 bits.
+const FOLDED_TIME: u64 = 64;
 
 /// What is left of numbers of `bits` bits above their `low` low ones, in order, and how often.
 fn tops(numbers: &[u64], bits: u32, low: u32) -> Vec<(u64, u32)> {
@@ -178,30 +219,40 @@ fn tops(numbers: &[u64], bits: u32, low: u32) -> Vec<(u64, u32)> {
     sorted.chunk_by(|a, b| a == b).map(|run| (run[0], run.len() as u32)).collect()
 }
 
-/// The 256 neighbouring symbols that most numbers have, when `low` more bits are taken off: their counts and the first
-/// of them.
-fn window(tops: &[(u64, u32)], low: u32) -> ([u32; 256], u64) {
-    let symbols: Vec<(u64, u32)> = tops
-        .chunk_by(|a, b| a.0 >> low == b.0 >> low)
-        .map(|run| (run[0].0 >> low, run.iter().map(|r| r.1).sum()))
-        .collect();
+/// The neighbouring numbers that most are of, with symbols of which `fold` are folded: counts of symbols, the first of the
+/// numbers, how many symbols are folded, and how many have none.
+fn window(numbers: &[(u64, u32)], fold: u8) -> ([u32; 256], u64, u64, u64) {
+    let fold = u64::from(fold);
+    // One less than a fold is kept free, so that folds can begin where the numbers' bits do.
+    let width = if fold > 0 { 256 + (FOLDED - 1) * (fold - 1) } else { 256 };
     let (mut most, mut base, mut inside, mut end) = (0, 0, 0, 0);
-    for (start, (first, count)) in symbols.iter().enumerate() {
-        end = end.max(start);
-        while end < symbols.len() && symbols[end].0 - first < 256 {
-            inside += symbols[end].1;
+    for (first, count) in numbers {
+        while end < numbers.len() && numbers[end].0 - first < width {
+            inside += u64::from(numbers[end].1);
             end += 1;
         }
         if inside > most {
             (most, base) = (inside, *first);
         }
-        inside -= count;
+        inside -= u64::from(*count);
     }
-    let mut counts = [0; 256];
-    for (symbol, count) in symbols.iter().filter(|s| s.0 >= base && s.0 - base < 256) {
-        counts[(symbol - base) as usize] += count;
+    if fold > 0 {
+        base = base / FOLDED * FOLDED;
     }
-    (counts, base)
+    let (mut counts, mut folded, mut outside) = ([0; 256], 0, 0);
+    for (number, count) in numbers {
+        let symbol = number.wrapping_sub(base);
+        if symbol < FOLDED * fold {
+            counts[(symbol / FOLDED) as usize] += count;
+            folded += u64::from(*count);
+        } else if symbol - (FOLDED - 1) * fold < 256 {
+            counts[(symbol - (FOLDED - 1) * fold) as usize] += count;
+        } else {
+            counts[255] += count;
+            outside += u64::from(*count);
+        }
+    }
+    (counts, base, folded, outside)
 }
 
 /// Joins neighbouring classes as long as that saves: the table of each class, and the tables.

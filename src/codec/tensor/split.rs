@@ -1,8 +1,9 @@
 //! From elements to symbols and low bits: what `merge` and `tile` undo.
 
 use super::cut::{Parts, cut};
+use super::low_bits;
 use super::merge::Merge;
-use super::params::{Field, Transform};
+use super::params::{FOLDED, Field, Transform};
 use crate::kernel::Kernel;
 use crate::tensor::bits::{Packer, STEP, packed_len};
 use crate::tensor::decimal::Decimal;
@@ -12,12 +13,16 @@ use crate::tensor::decimal::Decimal;
 pub struct Split {
     /// Zero bits below each element.
     pub zeros: u32,
+    /// Rows with more of them.
+    pub marked: Option<Marked>,
     /// Elements without a symbol: their places and bits.
     pub exceptions: Vec<(usize, u64)>,
     /// One for each number.
     pub symbols: Vec<u8>,
     /// The table of each symbol, where there are several.
     pub contexts: Vec<u8>,
+    /// Which of the numbers it is that a folded symbol stands for.
+    pub folded: Vec<u8>,
     /// Those that groups store.
     pub classes: Vec<u8>,
     /// Whole bytes of the low bits.
@@ -31,36 +36,139 @@ pub fn bits_of(element: &[u8]) -> u64 {
     element.iter().rev().fold(0, |v, b| v << 8 | u64::from(*b))
 }
 
+/// Rows that have more zero bits than the others.
+#[derive(Debug, Clone)]
+pub struct Marked {
+    /// Zero bits below their elements.
+    pub zeros: u32,
+    /// Elements of a row.
+    pub groups: u64,
+    /// A bit for each row that the tile has elements of.
+    pub rows: Vec<u8>,
+    /// Their low bits.
+    pub low: Vec<u8>,
+}
+
 /// Cuts the numbers of a field, one after the other in `elements`.
-fn numbers(field: &Field, kernel: Kernel, elements: &[u8], out: &mut Split) {
-    let (size, zeros) = (field.element, out.zeros);
-    let count = elements.len() / size;
-    let float = field.transform == Transform::Float;
-    let m = Merge { low_bits: field.low_bits - zeros, base: field.base, float, zeros };
-    out.symbols.resize(count, 0);
-    out.bytes.resize(count * (m.low_bits / 8) as usize, 0);
-    out.packed.resize(packed_len(count, m.low_bits % 8), 0);
-    let packed = Packer::new(&mut out.packed, count, m.low_bits % 8);
-    let mut parts = Parts { symbols: &mut out.symbols, bytes: &mut out.bytes, packed, odd: Vec::new() };
-    cut(m, kernel, size, elements, &mut parts);
-    let odd = parts.odd;
-    let width = 8 * size as u32 - zeros;
-    for i in odd.iter().flat_map(|step| step * STEP..((step + 1) * STEP).min(count)) {
-        let bits = bits_of(&elements[i * size..(i + 1) * size]);
-        let mut n = bits >> zeros;
-        if float {
-            n = (n << 1 | n >> (width - 1)) & (u64::MAX >> (64 - width));
-        }
-        let top = n >> m.low_bits;
-        if top.wrapping_sub(field.base) > 255 {
-            out.exceptions.push((i, bits));
-            out.symbols[i] = if top < field.base { 0 } else { 255 };
+fn numbers(field: &Field, kernel: Kernel, elements: &[u8], first: u64, out: &mut Split) {
+    let size = field.element;
+    let odd = if let Some(mut marked) = out.marked.take() {
+        let (symbols, low) = two_classes(field, kernel, elements, first, &marked, out);
+        (out.symbols, marked.low) = (symbols, low);
+        out.marked = Some(marked);
+        (0..out.symbols.len().div_ceil(STEP)).collect()
+    } else {
+        let zeros = out.zeros;
+        cut_to(field, kernel, zeros, elements, &mut out.symbols, &mut out.bytes, &mut out.packed)
+    };
+    let (float, fold) = (field.transform == Transform::Float, u64::from(field.fold));
+    for step in odd {
+        let from = step * STEP;
+        for j in 0..STEP.min(out.symbols.len() - from) {
+            let i = from + j;
+            if out.symbols[i] != 0 {
+                continue;
+            }
+            let bits = bits_of(&elements[i * size..(i + 1) * size]);
+            let top = low_bits::top(bits, size, float, field.low_bits);
+            let symbol = top.wrapping_sub(field.base);
+            if symbol < FOLDED * fold {
+                out.symbols[i] = (symbol / FOLDED) as u8;
+                out.folded.push((symbol % FOLDED) as u8);
+            } else if symbol > 0 || fold > 0 {
+                out.exceptions.push((i, bits));
+                // Any that is not folded.
+                out.symbols[i] = if top < field.base { field.fold } else { 255 };
+            }
         }
     }
 }
 
-/// Splits the elements of a field, which lie one directly after the other.
-pub fn split(field: &Field, decimal: Option<&Decimal>, kernel: Kernel, elements: &[u8]) -> Split {
+/// Cuts numbers that have as many zero bits each; the steps in which some have no symbol.
+fn cut_to(
+    field: &Field,
+    kernel: Kernel,
+    zeros: u32,
+    elements: &[u8],
+    symbols: &mut Vec<u8>,
+    bytes: &mut Vec<u8>,
+    packed: &mut Vec<u8>,
+) -> Vec<usize> {
+    let count = elements.len() / field.element;
+    let float = field.transform == Transform::Float;
+    let m = Merge { low_bits: field.low_bits - zeros, base: field.direct(), float, zeros };
+    symbols.resize(count, 0);
+    bytes.resize(count * (m.low_bits / 8) as usize, 0);
+    packed.resize(packed_len(count, m.low_bits % 8), 0);
+    let packed = Packer::new(packed, count, m.low_bits % 8);
+    let mut parts = Parts { symbols, bytes, packed, odd: Vec::new(), fold: field.fold };
+    cut(m, kernel, field.element, elements, &mut parts);
+    parts.odd
+}
+
+/// Cuts the numbers of rows that are marked and of those that are not: all symbols in order, and the low bits of the first.
+fn two_classes(
+    field: &Field,
+    kernel: Kernel,
+    elements: &[u8],
+    first: u64,
+    marked: &Marked,
+    out: &mut Split,
+) -> (Vec<u8>, Vec<u8>) {
+    let (size, count) = (field.element, elements.len() / field.element);
+    let (mut all, mut low) = (vec![0; count], Vec::new());
+    for (class, zeros) in [out.zeros, marked.zeros].into_iter().enumerate() {
+        let rows = || {
+            let rows = low_bits::rows(first % marked.groups, marked.groups, count).enumerate();
+            rows.filter(|(i, _)| usize::from(marked.rows[i / 8] >> (i % 8) & 1) == class).map(|r| r.1)
+        };
+        let mine: Vec<u8> = rows().flat_map(|r| &elements[r.start * size..r.end * size]).copied().collect();
+        let (mut symbols, mut bytes, mut packed) = (Vec::new(), Vec::new(), Vec::new());
+        cut_to(field, kernel, zeros, &mine, &mut symbols, &mut bytes, &mut packed);
+        let mut at = 0;
+        for r in rows() {
+            let len = r.len();
+            all[r].copy_from_slice(&symbols[at..at + len]);
+            at += len;
+        }
+        if class == 0 {
+            (out.bytes, out.packed) = (bytes, packed);
+        } else {
+            low = [bytes, packed].concat();
+        }
+    }
+    (all, low)
+}
+
+/// The rows that are worth a mark: of some number of zero bits, the one that saves most.
+fn mark(field: &Field, elements: &[u8], zeros: u32, first: u64, groups: u64) -> Option<Marked> {
+    let (size, most) = (field.element, field.low_bits);
+    let count = elements.len() / size;
+    let rows: Vec<(u32, u64)> = low_bits::rows(first % groups, groups, count)
+        .map(|r| (zero_bits(size, &elements[r.start * size..r.end * size]).min(most), r.len() as u64))
+        .collect();
+    let saves = |z: u32| rows.iter().filter(|r| r.0 >= z).map(|r| r.1).sum::<u64>() * u64::from(z - zeros);
+    let best = (zeros + 1..=most).filter(|z| rows.iter().any(|r| r.0 == *z)).max_by_key(|z| saves(*z))?;
+    let mut bits = vec![0u8; rows.len().div_ceil(8)];
+    for (i, _) in rows.iter().enumerate().filter(|r| r.1.0 >= best) {
+        bits[i / 8] |= 1 << (i % 8);
+    }
+    let pays = saves(best) > 8 * (bits.len() as u64 + MARKED);
+    pays.then_some(Marked { zeros: best, groups, rows: bits, low: Vec::new() })
+}
+
+/// Bytes that marks take beside a bit for each row, with something for the time that they take.
+const MARKED: u64 = 64;
+
+/// Splits the elements of a field, which lie one directly after the other. `rows` are the number of the first one in its
+/// block and the elements of a row, where rows may be marked.
+pub fn split(
+    field: &Field,
+    decimal: Option<&Decimal>,
+    kernel: Kernel,
+    elements: &[u8],
+    rows: Option<(u64, u64)>,
+) -> Split {
     let mut out = Split::default();
     match &field.transform {
         Transform::Halves => {
@@ -80,13 +188,15 @@ pub fn split(field: &Field, decimal: Option<&Decimal>, kernel: Kernel, elements:
             }
         }
         Transform::Decimal(_) => decimals(field, decimal, kernel, elements, &mut out),
-        Transform::Plain => numbers(field, kernel, elements, &mut out),
-        Transform::Delta => numbers(field, kernel, &differences(field.element, elements), &mut out),
+        Transform::Plain => numbers(field, kernel, elements, 0, &mut out),
+        Transform::Delta => numbers(field, kernel, &differences(field.element, elements), 0, &mut out),
         Transform::Float => {
             if field.low.is_none() {
                 out.zeros = zero_bits(field.element, elements).min(field.low_bits);
+                out.marked = rows.and_then(|(first, groups)| mark(field, elements, out.zeros, first, groups));
             }
-            numbers(field, kernel, elements, &mut out);
+            let first = rows.map_or(0, |r| r.0);
+            numbers(field, kernel, elements, first, &mut out);
         }
     }
     out
@@ -111,15 +221,16 @@ fn decimals(field: &Field, decimal: Option<&Decimal>, kernel: Kernel, elements: 
     for (i, e) in elements.chunks_exact(4).enumerate() {
         let bits = bits_of(e) as u32;
         let number = decimal.and_then(|d| d.rank(bits & i32::MAX as u32)).map(|rank| rank << 1 | bits >> 31);
-        let inside = |n: &u32| (u64::from(n >> field.low_bits)).wrapping_sub(field.base) <= 255;
+        let most = 255 + (FOLDED - 1) * u64::from(field.fold);
+        let inside = |n: &u32| (u64::from(n >> field.low_bits)).wrapping_sub(field.base) <= most;
         // Any number with a symbol will do where there is none.
         let number = number.filter(inside).unwrap_or_else(|| {
             out.exceptions.push((i, bits.into()));
-            (field.base << field.low_bits) as u32
+            (field.direct().wrapping_add(field.fold.into()) << field.low_bits) as u32
         });
         numbers.extend_from_slice(&number.to_le_bytes());
     }
-    self::numbers(field, kernel, &numbers, out);
+    self::numbers(field, kernel, &numbers, 0, out);
 }
 
 /// The difference of each element from the one before it.

@@ -3,6 +3,7 @@ use super::*;
 use crate::codec::decode::{tile_decoder, tiles};
 use crate::format::block::BlockHeader;
 use crate::kernel::Kernel;
+use crate::tensor::bases::Bases;
 use crate::tensor::form::{Form, Packing};
 use crate::tensor::ggml::Block;
 
@@ -21,7 +22,7 @@ fn header(block: &EncodedBlock) -> BlockHeader {
 fn decoded(block: &EncodedBlock, kernel: Kernel) -> Vec<u8> {
     let header = header(block);
     let mut raw = vec![0xEE; block.raw_len as usize];
-    let decoder = tile_decoder(&header, kernel).unwrap();
+    let decoder = tile_decoder(&header, kernel, &Bases::new()).unwrap();
     let (verified, result) = tiles(&decoder, &header, &block.payload, 0..header.units.len(), &mut raw);
     result.unwrap();
     assert_eq!(verified, raw.len());
@@ -94,6 +95,43 @@ fn floats_of_all_widths() {
     let wide = bytes(&w, |v| (v.to_bits() & 0xFFFF_0000).to_le_bytes().to_vec());
     assert!(share(&wide, Dtype::F32, 1024) < 345);
     assert!(share(&bytes(&w, |v| f64::from(v).to_le_bytes().to_vec()), Dtype::F64, 2048) < 430);
+}
+
+#[test]
+fn rows_of_fewer_bits() {
+    let mut rng = Rng(7);
+    // Every third row, and at the end all of them, hold half-precision numbers; one row holds zeros.
+    for (rows, columns, most) in [(900, 96, 680), (3, 100_000, 700), (2000, 7, 710)] {
+        let mut w = weights(rows, columns, &mut rng);
+        for (i, v) in w.iter_mut().enumerate() {
+            let row = i / columns;
+            if row % 3 == 1 || row > rows * 9 / 10 {
+                *v = f32::from_bits(v.to_bits() & 0xFFFF_E000);
+            }
+            if row == 4 {
+                *v = 0.0;
+            }
+        }
+        let raw = bytes(&w, |v| v.to_le_bytes().to_vec());
+        let found = share(&raw, Dtype::F32, 4 * columns as u64);
+        assert!(found < most, "{rows} {columns} {found}");
+    }
+}
+
+#[test]
+fn rare_symbols_are_folded() {
+    let mut rng = Rng(8);
+    let mut w: Vec<f32> = (0..400 * 256).map(|_| rng.normal()).collect();
+    // A few of them are much smaller.
+    w.iter_mut().step_by(40).for_each(|v| *v /= 4000.0);
+    let raw = bytes(&w, |v| ((v.to_bits() >> 16) as u16).to_le_bytes().to_vec());
+    let block =
+        encode_block(&raw, Hint { dtype: Dtype::Bf16, row_bytes: 512, form: None }, 6).unwrap().unwrap();
+    let Params::Planes(planes) = Params::parse(block.params.as_deref().unwrap()).unwrap() else { panic!() };
+    assert!(planes.fields[0].fold > 0);
+    for kernel in [Kernel::Scalar, Kernel::best()] {
+        assert!(decoded(&block, kernel) == raw);
+    }
 }
 
 #[test]
@@ -180,7 +218,7 @@ fn damage_is_found() {
     let block =
         encode_block(&raw, Hint { dtype: Dtype::F32, row_bytes: 400, form: None }, 9).unwrap().unwrap();
     let header = header(&block);
-    let decoder = tile_decoder(&header, Kernel::best()).unwrap();
+    let decoder = tile_decoder(&header, Kernel::best(), &Bases::new()).unwrap();
     for _ in 0..2000 {
         let mut payload = block.payload.clone();
         let bit = rng.next() as usize % (8 * payload.len());
@@ -267,7 +305,7 @@ fn groups_have_classes_across_rows() {
     let (block, cut) = with_form(&raw, form(Packing::Bits(3), 12, 4, columns as u32));
     assert!(cut && block.cost() * 100 < raw.len() * 75, "{} of {}", block.cost(), raw.len());
     let header = header(&block);
-    let decoder = tile_decoder(&header, Kernel::best()).unwrap();
+    let decoder = tile_decoder(&header, Kernel::best(), &Bases::new()).unwrap();
     for _ in 0..500 {
         let mut payload = block.payload.clone();
         let bit = rng.next() as usize % (8 * payload.len());
@@ -295,7 +333,7 @@ fn damaged_parameters_of_cuts_are_found_or_harmless() {
             bad.truncate(bad.len() - usize::from(rng.next().is_multiple_of(8)));
             header.params = Some(bad);
             let mut out = vec![0; raw.len()];
-            if let Ok(decoder) = tile_decoder(&header, Kernel::best()) {
+            if let Ok(decoder) = tile_decoder(&header, Kernel::best(), &Bases::new()) {
                 let (_, result) = tiles(&decoder, &header, &block.payload, 0..header.units.len(), &mut out);
                 assert!(result.is_err() || out == raw);
             }

@@ -1,18 +1,19 @@
 //! Decoding tiles.
 
-use super::merge::{Low, Merge, merge};
+use super::delta::{Base, key};
+use super::low_bits::{LowBits, unfold};
 use super::params::{Context, Field, Planes, Transform, nibbles, sum_of};
 use super::split::sums;
 use crate::coder::rans::{Contexts, Decoder, decode, lanes};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::cursor::{Cursor, Parsed, in_range};
 use crate::kernel::Kernel;
-use crate::tensor::bits::{Packed, packed_len};
 use crate::tensor::decimal::Decimal;
 
 /// A block's parameters, ready to decode its tiles.
 pub struct TileDecoder {
     planes: Planes,
+    base: Option<Base>,
     fields: Vec<Tables>,
     mask: Option<Decoder>,
     kernel: Kernel,
@@ -41,18 +42,19 @@ pub struct Scratch {
 }
 
 /// Which groups of the block a tile holds.
-struct Place<'a> {
-    first: u64,
+pub struct Place<'a> {
+    /// Groups of the block before the tile.
+    pub first: u64,
     /// The groups that are coded, counted from the first; all of them where there is no mask.
-    some: Option<&'a [u8]>,
+    pub some: Option<&'a [u8]>,
     /// How many of them there are, and how many groups in all.
-    count: usize,
-    all: usize,
+    pub count: usize,
+    pub all: usize,
 }
 
 impl TileDecoder {
-    /// Builds the tables.
-    pub fn new(planes: Planes, kernel: Kernel) -> Self {
+    /// Builds the tables. Where the block is coded against a base, that is needed.
+    pub fn new(planes: Planes, kernel: Kernel, base: Option<Base>) -> Self {
         let tables = |f: &Field| Tables {
             symbols: Decoder::new(&f.tables),
             low: f.low.as_ref().map(|l| Decoder::new(&l.1)),
@@ -64,7 +66,7 @@ impl TileDecoder {
         };
         let fields = planes.fields.iter().map(tables).collect();
         let mask = planes.mask.as_ref().map(|m| Decoder::new(std::slice::from_ref(m)));
-        Self { planes, fields, mask, kernel }
+        Self { planes, base, fields, mask, kernel }
     }
 
     /// Decodes the tile that starts at raw byte `start` of the block and fills `out`.
@@ -79,7 +81,10 @@ impl TileDecoder {
             // The tile's length is known to be right.
             Err(e) if e.kind() == ErrorKind::Truncated => Err(Error::corrupt(format!("{e}"))),
             Err(e) => Err(e),
-            Ok(()) if c.rest().is_empty() => Ok(()),
+            Ok(()) if c.rest().is_empty() => {
+                self.base.iter().for_each(|base| base.apply(start, out));
+                Ok(())
+            }
             Ok(()) => Err(Error::corrupt(format!("{} bytes after the tile", c.rest().len()))),
         }
     }
@@ -219,11 +224,7 @@ impl TileDecoder {
     ) -> Parsed<()> {
         let field = &self.planes.fields[number];
         let count = place.count * field.per_group();
-        let mut zeros = 0;
-        if field.transform == Transform::Float {
-            zeros = u32::from(c.u8()?);
-            in_range("zero bits", zeros.into(), 0..=field.low_bits.into())?;
-        }
+        let low_bits = LowBits::parse(c, field, place, self.planes.group)?;
         let exceptions = Exceptions::parse(c, field.element, out.len() / field.element)?;
         let mut contexts = std::mem::take(&mut scratch.contexts);
         let many = self.contexts(c, field, tables, place, &scratch.symbols, &mut contexts)?;
@@ -232,8 +233,9 @@ impl TileDecoder {
         syms.resize(count, 0);
         let contexts_of = if many { Contexts::Many(&contexts) } else { Contexts::One };
         symbols(c, &tables.symbols, self.kernel, contexts_of, &mut syms)?;
-        let low_bits = field.low_bits - zeros;
-        let coded = field.low.as_ref().zip(tables.low.as_ref()).filter(|_| low_bits == 8);
+        let folded = syms.iter().filter(|s| **s < field.fold).count();
+        let folded = nibbles(c, folded)?;
+        let coded = field.low.as_ref().zip(tables.low.as_ref()).filter(|_| low_bits.are_eight(field));
         if let Some(((map, _), decoder)) = coded {
             contexts.clear();
             contexts.extend(syms.iter().map(|s| map[usize::from(*s)]));
@@ -241,13 +243,6 @@ impl TileDecoder {
             scratch.low.resize(count, 0);
             symbols(c, decoder, self.kernel, Contexts::Many(&contexts), &mut scratch.low)?;
         }
-        let bytes = match coded {
-            Some(_) => &scratch.low[..],
-            None => c.take(count * (low_bits / 8) as usize)?,
-        };
-        let packed = Packed::new(c.take(packed_len(count, low_bits % 8))?, count, low_bits % 8);
-        let float = field.transform == Transform::Float;
-        let m = Merge { low_bits, base: field.base, float, zeros };
         match &field.transform {
             Transform::Halves => {
                 for (byte, pair) in out.iter_mut().zip(syms.chunks_exact(2)) {
@@ -261,7 +256,11 @@ impl TileDecoder {
                     to.copy_from_slice(&value.to_le_bytes()[..field.element]);
                 }
             }
-            _ => merge(m, self.kernel, field.element, &syms, Low { bytes, packed }, out),
+            _ => {
+                let coded = coded.map(|_| &scratch.low[..]);
+                low_bits.merge(c, field, self.kernel, &syms, coded, out)?;
+                unfold(field, &syms, &folded, out);
+            }
         }
         if let Some(decimal) = &tables.decimal {
             numbers(decimal, out)?;
@@ -311,6 +310,16 @@ impl TileDecoder {
                     let symbol = |f: usize| earlier[f][i * self.planes.fields[f].per_group()];
                     let key = minus.map_or(symbol(*first), |m| difference(symbol(*first), symbol(m)));
                     out.resize(out.len() + per, map[usize::from(key)]);
+                }
+            }
+            Context::Base { map } => {
+                let Some(base) = &self.base else {
+                    return Err(Error::corrupt("a context of a base that is not there").into());
+                };
+                let (size, per) = (self.planes.group, field.per_group());
+                let start = place.first * size as u64;
+                for element in base.bytes(start, place.count * size).chunks_exact(size) {
+                    out.resize(out.len() + per, map[usize::from(key(element))]);
                 }
             }
             Context::Classes { stripes, .. } => {

@@ -1,6 +1,6 @@
 //! Frequencies: from counts, to and from bytes.
 
-use super::TOTAL;
+use super::{BITS, TOTAL};
 use crate::error::Error;
 use crate::format::cursor::{Cursor, Parsed, in_range};
 use crate::format::varint;
@@ -35,6 +35,21 @@ impl Freqs {
     /// What coding symbols with these counts costs, in 1/256 bits; symbols without a frequency cost 16 bits.
     pub fn cost(&self, counts: &[u32; 256]) -> u64 {
         counts.iter().zip(&self.0).map(|(&c, &f)| u64::from(c) * u64::from(bits(f))).sum()
+    }
+
+    /// About what coding symbols with these counts costs with frequencies made from them, in 1/256 bits.
+    pub fn estimate(counts: &[u32; 256]) -> u64 {
+        let n: u64 = counts.iter().map(|&c| u64::from(c)).sum();
+        let share = |c: u32| (u64::from(c) * u64::from(TOTAL) + n / 2).checked_div(n).unwrap_or(0).max(1);
+        let (mut sum, mut cost) = (0, 0);
+        for &c in counts.iter().filter(|c| **c > 0) {
+            let f = share(c);
+            sum += f;
+            cost += u64::from(c) * u64::from((BITS << 8) - log2(f as u32));
+        }
+        // What is too much of them makes all symbols dearer.
+        let over = (u64::from(log2(sum.max(1) as u32))).saturating_sub(u64::from(BITS) << 8);
+        cost + n * over
     }
 
     /// Appends them: the first symbol that has one, how many follow it up to the last, and all of these; behind
@@ -77,12 +92,14 @@ impl Freqs {
 
 /// −log2(f / 2^12) in 1/256 bits, within 1/256.
 fn bits(f: u16) -> u32 {
-    if f == 0 {
-        return 16 << 8;
-    }
+    if f == 0 { 16 << 8 } else { (BITS << 8) - log2(f.into()) }
+}
+
+/// The logarithm of a number that is not 0 in 1/256, rounded down.
+fn log2(v: u32) -> u32 {
     // Squaring the mantissa eight times gives eight bits of the logarithm.
-    let e = 31 - u32::from(f).leading_zeros();
-    let (mut m, mut log) = ((u64::from(f) << 31) >> e, e);
+    let e = 31 - v.leading_zeros();
+    let (mut m, mut log) = ((u64::from(v) << 31) >> e, e);
     for _ in 0..8 {
         m = (m * m) >> 31;
         log <<= 1;
@@ -91,7 +108,7 @@ fn bits(f: u16) -> u32 {
             log |= 1;
         }
     }
-    (12 << 8) - log
+    log
 }
 
 /// Makes the frequencies sum to the total, each step where it is closest to the counts.

@@ -1,0 +1,169 @@
+//! The low bits of numbers: how many there are, and their way into elements.
+
+use super::merge::{Low, Merge, merge};
+use super::params::{FOLDED, Field, Transform};
+use super::split::bits_of;
+use super::tile::Place;
+use crate::error::Error;
+use crate::format::cursor::{Cursor, Parsed, in_range};
+use crate::kernel::Kernel;
+use crate::tensor::bits::{Packed, packed_len};
+
+/// Set in the byte of zero bits where some rows have more of them.
+pub const BY_ROW: u8 = 0x80;
+
+/// How many low bits of the elements of a field of a tile are zero and not stored.
+pub struct LowBits {
+    zeros: u32,
+    marked: Option<Marked>,
+}
+
+/// Rows that have more zeros.
+struct Marked {
+    zeros: u32,
+    /// Elements of a row, and of the first row those that are in tiles before.
+    groups: u64,
+    skipped: u64,
+    /// A bit for each row.
+    rows: Vec<u8>,
+}
+
+impl LowBits {
+    /// Reads what stands before a field's elements; nothing but of floats.
+    pub fn parse(c: &mut Cursor<'_>, field: &Field, place: &Place<'_>, group: usize) -> Parsed<Self> {
+        if field.transform != Transform::Float {
+            return Ok(Self { zeros: 0, marked: None });
+        }
+        let byte = c.u8()?;
+        let zeros = u32::from(byte & !BY_ROW);
+        in_range("zero bits", zeros.into(), 0..=field.low_bits.into())?;
+        if byte & BY_ROW == 0 {
+            return Ok(Self { zeros, marked: None });
+        }
+        if field.width != field.element || field.width != group || place.some.is_some() || field.low.is_some()
+        {
+            return Err(Error::corrupt("zero bits by row of what has no rows").into());
+        }
+        let more = u32::from(c.u8()?);
+        in_range("zero bits of marked rows", more.into(), u64::from(zeros) + 1..=field.low_bits.into())?;
+        let groups = c.varint_in("groups of a row", 1..=1 << 32)?;
+        let (first, all) = (place.first, place.all as u64);
+        let count = if all == 0 { 0 } else { (first + all - 1) / groups - first / groups + 1 };
+        // A row has a group of the tile at least.
+        let rows = c.take(count.div_ceil(8) as usize)?.to_vec();
+        Ok(Self { zeros, marked: Some(Marked { zeros: more, groups, skipped: first % groups, rows }) })
+    }
+
+    /// Whether a number has eight low bits, which may be coded.
+    pub fn are_eight(&self, field: &Field) -> bool {
+        self.marked.is_none() && field.low_bits - self.zeros == 8
+    }
+
+    /// Reads low bits and makes elements; of symbols that are folded, others than they are. `coded` are low bits that
+    /// have been decoded already.
+    pub fn merge(
+        &self,
+        c: &mut Cursor<'_>,
+        field: &Field,
+        kernel: Kernel,
+        symbols: &[u8],
+        coded: Option<&[u8]>,
+        out: &mut [u8],
+    ) -> Parsed<()> {
+        let Some(marked) = &self.marked else {
+            return elements(c, field, self.zeros, kernel, symbols, coded, out);
+        };
+        for (class, zeros) in [self.zeros, marked.zeros].into_iter().enumerate() {
+            let size = field.element;
+            let mine: Vec<u8> =
+                marked.ranges(class, symbols.len()).flat_map(|r| &symbols[r]).copied().collect();
+            let mut made = vec![0; mine.len() * size];
+            elements(c, field, zeros, kernel, &mine, None, &mut made)?;
+            let mut at = 0;
+            for r in marked.ranges(class, symbols.len()) {
+                let bytes = r.len() * size;
+                out[r.start * size..r.end * size].copy_from_slice(&made[at..at + bytes]);
+                at += bytes;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Marked {
+    /// The elements of the rows that are (1) or are not (0) marked, of `count` in all.
+    fn ranges(&self, class: usize, count: usize) -> impl Iterator<Item = std::ops::Range<usize>> {
+        rows(self.skipped, self.groups, count)
+            .enumerate()
+            .filter(move |(i, _)| usize::from(self.rows[i / 8] >> (i % 8) & 1) == class)
+            .map(|(_, range)| range)
+    }
+}
+
+/// The elements of each row of `count` elements, `groups` to a row; the first row lacks `skipped`.
+pub fn rows(skipped: u64, groups: u64, count: usize) -> impl Iterator<Item = std::ops::Range<usize>> {
+    let mut at = 0;
+    let mut next = usize::try_from(groups - skipped).unwrap_or(usize::MAX);
+    let groups = usize::try_from(groups).unwrap_or(usize::MAX);
+    std::iter::from_fn(move || {
+        let range = at..count.min(next);
+        (at, next) = (range.end, next.saturating_add(groups));
+        (!range.is_empty()).then_some(range)
+    })
+}
+
+/// Reads low bits of elements with as many zero bits each, and makes them.
+fn elements(
+    c: &mut Cursor<'_>,
+    field: &Field,
+    zeros: u32,
+    kernel: Kernel,
+    symbols: &[u8],
+    coded: Option<&[u8]>,
+    out: &mut [u8],
+) -> Parsed<()> {
+    let (count, low_bits) = (symbols.len(), field.low_bits - zeros);
+    let bytes = match coded {
+        Some(bytes) => bytes,
+        None => c.take(count * (low_bits / 8) as usize)?,
+    };
+    let packed = Packed::new(c.take(packed_len(count, low_bits % 8))?, count, low_bits % 8);
+    let float = field.transform == Transform::Float;
+    let m = Merge { low_bits, base: field.direct(), float, zeros };
+    merge(m, kernel, field.element, symbols, Low { bytes, packed }, out);
+    Ok(())
+}
+
+/// A number's bits above `low` low ones: of floats with the sign below.
+pub fn top(bits: u64, size: usize, float: bool, low: u32) -> u64 {
+    let width = 8 * size as u32;
+    let rotated = if float { (bits << 1 | bits >> (width - 1)) & (u64::MAX >> (64 - width)) } else { bits };
+    rotated >> low
+}
+
+/// Mends the elements whose symbols are folded, with the nibbles that belong to these in order.
+pub fn unfold(field: &Field, symbols: &[u8], mut nibbles: &[u8], out: &mut [u8]) {
+    let (size, low) = (field.element, field.low_bits);
+    let width = 8 * size as u32;
+    let mask = u64::MAX >> (64 - width);
+    let float = field.transform == Transform::Float;
+    for (i, part) in symbols.chunks(RUN).enumerate() {
+        if part.iter().all(|s| *s >= field.fold) {
+            continue;
+        }
+        for (j, symbol) in part.iter().enumerate().filter(|s| *s.1 < field.fold) {
+            let Some((nibble, rest)) = nibbles.split_first() else { return };
+            nibbles = rest;
+            let element = &mut out[(i * RUN + j) * size..(i * RUN + j + 1) * size];
+            let bits = bits_of(element);
+            let rotated = if float { (bits << 1 | bits >> (width - 1)) & mask } else { bits };
+            let number = field.base.wrapping_add(FOLDED * u64::from(*symbol) + u64::from(*nibble));
+            let number = (number << low | rotated & ((1 << low) - 1)) & mask;
+            let bits = if float { number >> 1 | number << (width - 1) } else { number };
+            element.copy_from_slice(&bits.to_le_bytes()[..size]);
+        }
+    }
+}
+
+/// Symbols that are looked at together.
+const RUN: usize = 32;
