@@ -36,5 +36,9 @@ pub mod internal {
     }
     pub mod model {
         pub use crate::model::{circuit, llm, lm};
+        #[cfg(feature = "ablation")]
+        pub mod mix {
+            pub use crate::model::mix::ablation;
+        }
     }
 }
