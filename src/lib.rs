@@ -32,7 +32,7 @@ pub use tensor::bases::Bases;
 #[doc(hidden)]
 pub mod internal {
     pub mod codec {
-        pub use crate::codec::{llm, lm, mix, window};
+        pub use crate::codec::{llm, lm, mix, table, window};
     }
     pub mod model {
         pub use crate::model::{circuit, llm, lm};

@@ -5,6 +5,7 @@
 
 mod circuit_support;
 mod common;
+mod table_support;
 
 use common::*;
 use nzip::internal::codec::lm::encode_blocks;
@@ -412,6 +413,8 @@ fn makers() -> Vec<(&'static str, Vec<u8>)> {
         ("mix-records.nz", with(&records(200), only(Codec::Mix).level(9))),
         ("circuit-hash.nz", with(&circuit_support::records(400), circuit(512))),
         ("circuit-embedded.nz", with(&idx(), circuit(1 << 14).embed_model(true))),
+        ("table-lf.nz", with(&table_support::orders(260, ',', "\n"), only(Codec::Table))),
+        ("table-crlf.nz", with(&table_support::orders(300, ';', "\r\n"), only(Codec::Table).level(9))),
         ("mix-binary.nz", mix_kind(&fields(1500), (1, 0))),
         ("mix-words.nz", mix_kind(&samples(40, 1, 2), (4, 32))),
         ("mix-bytes.nz", mix_kind(&samples(60, 1, 1), (5, 16))),
