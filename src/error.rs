@@ -16,6 +16,8 @@ pub enum ErrorKind {
     BadArgument,
     /// The data names a model that cannot be found here.
     MissingModel,
+    /// The data is coded against a tensor that was not given.
+    MissingBase,
     /// A declared size or memory need is above the caller's limit.
     LimitExceeded,
     /// The underlying reader or writer failed.
@@ -97,7 +99,7 @@ impl From<Error> for io::Error {
             ErrorKind::Corrupt => io::ErrorKind::InvalidData,
             ErrorKind::NewerVersion => io::ErrorKind::Unsupported,
             ErrorKind::BadArgument => io::ErrorKind::InvalidInput,
-            ErrorKind::MissingModel => io::ErrorKind::NotFound,
+            ErrorKind::MissingModel | ErrorKind::MissingBase => io::ErrorKind::NotFound,
             ErrorKind::LimitExceeded => io::ErrorKind::OutOfMemory,
             ErrorKind::Io => e.source.as_ref().map_or(io::ErrorKind::Other, io::Error::kind),
         };

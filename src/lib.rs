@@ -26,6 +26,7 @@ pub use stream::{
     Archive, BlockInfo, CodecChoice, DecodeOptions, Decoder, Encoder, ModelInfo, Models, Options,
     StoredTensor, StreamInfo, TensorReader, WindowInfo, compress, compress_with, decompress, decompress_with,
 };
+pub use tensor::bases::Bases;
 
 /// What tests and benchmarks need from below the public interface. No part of it: may change at any time.
 #[doc(hidden)]

@@ -2,7 +2,7 @@
 
 use nzip::internal::model::lm::seeded::SplitMix;
 use nzip::tensor::{Dtype, Layout};
-use nzip::{Archive, Codec, CodecChoice, DecodeOptions, Decoder, Encoder, ErrorKind, Options};
+use nzip::{Archive, Bases, Codec, CodecChoice, DecodeOptions, Decoder, Encoder, ErrorKind, Options};
 use std::io::{Cursor, Read, Write};
 
 const ROWS: u64 = 2100;
@@ -196,6 +196,80 @@ fn damage_is_an_error() {
     for cut in (0..packed.len()).step_by(packed.len() / 20) {
         let e = nzip::decompress(&packed[..cut]).unwrap_err();
         assert_eq!(e.kind(), ErrorKind::Truncated, "{cut}");
+    }
+}
+
+/// The file with numbers changed a little in `a`, none in `b`, and all in `small`.
+fn tuned(raw: &[u8]) -> Vec<u8> {
+    let mut tuned = raw.to_vec();
+    let layout = Layout::read(raw).unwrap();
+    let mut rng = SplitMix(5);
+    for name in ["a", "small"] {
+        let t = layout.find(name).unwrap();
+        for e in tuned[t.start as usize..t.end() as usize].as_chunks_mut::<4>().0 {
+            let v = f32::from_le_bytes(*e) + (rng.below(2001) as f32 - 1000.0) * 1e-9;
+            *e = v.to_le_bytes();
+        }
+    }
+    tuned
+}
+
+#[test]
+fn deltas_need_their_base() {
+    let raw = file();
+    let tuned = tuned(&raw);
+    let mut bases = Bases::new();
+    bases.add(raw.clone()).unwrap();
+    let alone = nzip::compress_with(&tuned, Options::new()).unwrap();
+    let packed = nzip::compress_with(&tuned, Options::new().bases(bases.clone())).unwrap();
+    assert!(packed.len() < alone.len() / 3, "{} {}", packed.len(), alone.len());
+    let with = || DecodeOptions::new().threads(1).bases(bases.clone());
+    assert!(nzip::decompress_with(&packed, with().verify_hash(true)).unwrap() == tuned);
+    let mut streamed = Vec::new();
+    Decoder::with_options(&packed[..], with()).unwrap().read_to_end(&mut streamed).unwrap();
+    assert!(streamed == tuned);
+    let layout = Layout::read(&tuned).unwrap();
+    let a = layout.find("a").unwrap();
+    let mut archive = Archive::with_options(Cursor::new(&packed), with()).unwrap();
+    assert_eq!(archive.verify().unwrap(), tuned.len() as u64);
+    assert!(archive.tensors().unwrap()[0].method.starts_with("difference to "));
+    assert!(archive.tensor("a").unwrap().read().unwrap() == tuned[a.start as usize..a.end() as usize]);
+    let row = 4 * COLUMNS as usize;
+    let from = a.start as usize + 700 * row;
+    assert!(archive.tensor("a").unwrap().rows(700..710).unwrap() == tuned[from..from + 10 * row]);
+
+    // Without a base, or with another one, the error names it; what needs none can be read.
+    let hash = blake3::hash(&raw[a.start as usize..a.end() as usize]).to_hex();
+    let mut other = Bases::new();
+    other.add(tuned.clone()).unwrap();
+    for options in [DecodeOptions::new(), DecodeOptions::new().bases(other)] {
+        let e = nzip::decompress_with(&packed, options.clone()).unwrap_err();
+        assert_eq!(e.kind(), ErrorKind::MissingBase);
+        assert!(e.to_string().contains(hash.as_str()), "{e}");
+        let mut archive = Archive::with_options(Cursor::new(&packed), options).unwrap();
+        assert_eq!(archive.tensor("a").unwrap().rows(0..1).unwrap_err().kind(), ErrorKind::MissingBase);
+        let small = layout.find("small").unwrap();
+        assert!(
+            archive.tensor("small").unwrap().read().unwrap()
+                == tuned[small.start as usize..small.end() as usize]
+        );
+    }
+}
+
+#[test]
+fn damaged_deltas_are_errors() {
+    let raw = file();
+    let mut bases = Bases::new();
+    bases.add(raw.clone()).unwrap();
+    let tuned = tuned(&raw);
+    let packed = nzip::compress_with(&tuned, Options::new().bases(bases.clone())).unwrap();
+    let mut rng = SplitMix(19);
+    for i in 0..150 {
+        let mut bad = packed.clone();
+        let at = if i % 2 == 0 { rng.below(1500) as usize } else { rng.below(bad.len() as u64) as usize };
+        bad[at] ^= 1 << rng.below(8);
+        let options = DecodeOptions::new().threads(1).bases(bases.clone());
+        assert!(nzip::decompress_with(&bad, options).map_or(true, |out| out == tuned), "{at}");
     }
 }
 

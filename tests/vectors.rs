@@ -12,7 +12,7 @@ use nzip::internal::codec::window::WindowLimits;
 use nzip::internal::model::lm::Model;
 use nzip::internal::model::lm::seeded::SplitMix;
 use nzip::internal::model::lm::weights::Weights;
-use nzip::{Archive, Codec, CodecChoice, DecodeOptions, Encoder, Models, Options};
+use nzip::{Archive, Bases, Codec, CodecChoice, DecodeOptions, Encoder, Models, Options};
 use std::fs;
 use std::io::{Cursor, Write};
 use std::path::PathBuf;
@@ -283,7 +283,28 @@ fn micro_circuit() -> (Models, [u8; 32]) {
 }
 
 fn decoding() -> DecodeOptions {
-    DecodeOptions::new().models(micro_circuit().0)
+    DecodeOptions::new().models(micro_circuit().0).bases(bases())
+}
+
+/// What tensors may be coded against: the content of another golden file.
+fn bases() -> Bases {
+    let mut bases = Bases::new();
+    bases.add(nzip::decompress(&fs::read(folder().join("tensor-rows.nz")).unwrap()).unwrap()).unwrap();
+    bases
+}
+
+/// The base with some numbers a little larger or smaller, others with a bit changed, and one tensor as it was.
+fn tuned() -> Vec<u8> {
+    let mut raw = uneven();
+    let data = raw.len() - 90 * 40 * 6;
+    let (f32s, bf16) = raw[data..].split_at_mut(90 * 40 * 4);
+    for (i, e) in f32s.as_chunks_mut::<4>().0.iter_mut().enumerate() {
+        let v = u32::from_le_bytes(*e);
+        let by = (i as u32 * 77 % 61) << (v >> 23 & 3);
+        *e = if i % 2 == 0 { v.wrapping_add(by) } else { v.wrapping_sub(by) }.to_le_bytes();
+    }
+    bf16.as_chunks_mut::<2>().0.iter_mut().step_by(7).for_each(|e| e[0] ^= 0x28);
+    raw
 }
 
 fn makers() -> Vec<(&'static str, Vec<u8>)> {
@@ -338,6 +359,7 @@ fn makers() -> Vec<(&'static str, Vec<u8>)> {
             with(&tensors(), Options::new().level(9).codec(CodecChoice::Only(Codec::Tensor))),
         ),
         ("tensor-rows.nz", with(&uneven(), tensor_level(8))),
+        ("tensor-delta.nz", with(&tuned(), tensor_level(6).bases(bases()))),
         ("tensor-gguf.nz", with(&gguf(), Options::new().level(6).codec(CodecChoice::Only(Codec::Tensor)))),
         ("tensor-gptq.nz", with(include_bytes!("layouts/gptq3.safetensors"), tensor_level(6))),
         ("tensor-awq.nz", with(include_bytes!("layouts/awq.safetensors"), tensor_level(6))),

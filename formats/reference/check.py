@@ -1,5 +1,6 @@
 """Decodes every golden file of a folder and compares it with the manifest. Usage: check.py ../vectors"""
 
+import json
 import pathlib
 import sys
 
@@ -7,9 +8,21 @@ import nzip
 from checksums import blake3
 
 
+# The golden file whose tensors others are coded against.
+BASE = "tensor-rows.nz"
+
+
+def tensors(raw):
+    """The bytes of each tensor of a safetensors file."""
+    start = 8 + int.from_bytes(raw[:8], "little")
+    ranges = [t["data_offsets"] for t in json.loads(raw[8:start]).values()]
+    return [raw[start + a:start + b] for a, b in ranges]
+
+
 def main(folder):
     patterns = ("*.nzlm", "*.nzllm", "*.nzpc")
     models = [path.read_bytes() for pattern in patterns for path in sorted(folder.rglob(pattern))]
+    models += tensors(nzip.decode((folder / BASE).read_bytes()))
     failed = 0
     lines = (folder / "manifest.txt").read_text().splitlines()
     for line in lines:

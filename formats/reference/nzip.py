@@ -193,6 +193,9 @@ class Stream:
             source, raw = self.kept[planes.block]
             demand([(u[0], u[2]) for u in source] == [(u[0], u[2]) for u in units], "copy of another block")
             return raw
+        if planes.method == 3:
+            planes.base = self.built_in.get(planes.base_hash)
+            demand(planes.base is not None, f"missing base {planes.base_hash.hex()}")
         raw = tensor.decode(planes, units, payload)
         if planes.method == 2:
             self.kept[self.blocks] = units, raw
@@ -236,7 +239,7 @@ import tensor  # noqa: E402  (it needs what stands above)
 
 
 def decode(data, models=()):
-    """The raw bytes of a whole file. `models` are weight files that a stream may name by hash."""
+    """The raw bytes of a whole file. `models` are weight files and tensors of bases, which a stream may name by hash."""
     known = {blake3(m): m for m in models}
     demand(data, "truncated")
     raw, at = b"", 0

@@ -28,7 +28,7 @@ class Field:
             self.k, self.base = self.k & 127, r.varint()
             demand(self.k < 8 * self.e and self.base <= (2 ** (8 * self.e) - 1) >> self.k, "low bits or base")
         self.context = r.u8()
-        demand(self.context <= 3, "context")
+        demand(self.context <= 4, "context")
         self.symbols_of_group = self.width // self.e * (2 if self.transform == 4 else 1)
         if self.context == 1:
             demand(self.width == self.e == group and self.transform != 4, "rows of several elements")
@@ -39,6 +39,8 @@ class Field:
                 demand(self.row <= 65536, "too many columns")
                 self.columns = nibbles(r, self.row)
             self.map = nibbles(r, 16)
+        if self.context == 4:
+            self.map = nibbles(r, 256)
         if self.context == 2:
             self.first, self.minus = r.u8(), r.u8() - 1
             demand(self.first < before and self.minus < before, "context of a later field")
@@ -143,7 +145,12 @@ class Planes:
     def __init__(self, params):
         r = Reader(params)
         self.method = r.u8()
-        demand(self.method <= 2, "newer: tensor method")
+        demand(self.method <= 3, "newer: tensor method")
+        self.base = None
+        if self.method == 3:
+            self.element, self.operation, self.base_hash = r.u8(), r.u8(), r.take(32)
+            demand(self.element in (1, 2, 4, 8) and self.operation <= 1, "delta")
+            self.offset = r.varint()
         if self.method == 0:
             self.block = r.varint()
         else:
@@ -156,6 +163,8 @@ class Planes:
             demand(more <= 2, "flags")
             self.cut = Cut(r, self.group, self.fields) if more == 2 else None
             demand(self.cut or sum(f.width for f in self.fields) == self.group, "fields do not fill the group")
+            demand(self.method != 3 or self.group == self.element and more == 0, "delta of other groups")
+            demand(self.method == 3 or all(f.context != 4 for f in self.fields), "context of no base")
             self.mask = None
             if more == 1:
                 demand(count == 1 and self.fields[0].symbols_of_group == 1 and self.fields[0].transform != 4, "masks")
@@ -183,7 +192,21 @@ class Planes:
             dense = Reader(self.planes(r, start // self.group, stored[:n]))
             raw = b"".join(dense.take(self.group) if s else bytes(self.group) for s in stored[:n])
         demand(r.at == len(payload), "tile too long")
-        return raw
+        return self.undo(raw, start) if self.method == 3 else raw
+
+    def base_elements(self, start, length):
+        base = self.base[self.offset + start:self.offset + start + length]
+        demand(len(base) == length, "base too short")
+        return [int.from_bytes(base[i:i + self.element], "little") for i in range(0, length, self.element)]
+
+    def undo(self, raw, start):
+        """Elements from what distinguishes them from those of the base."""
+        e, out = self.element, []
+        for i, b in enumerate(self.base_elements(start, len(raw))):
+            n = int.from_bytes(raw[i * e:i * e + e], "big")
+            a = b ^ n if self.operation else b + (n >> 1 if n % 2 == 0 else ~(n >> 1))
+            out.append((a % (1 << 8 * e)).to_bytes(e, "little"))
+        return b"".join(out)
 
     def planes(self, r, first, stored):
         columns, seen, m = [], [], sum(stored)
@@ -253,6 +276,10 @@ class Planes:
                     key = min(max(key - symbol(field.minus) + 128, 0), 255)
                 return field.tables[field.map[key]]
             return choose
+        if field.context == 4:
+            e = self.element
+            keys = [(2 * b) % (1 << 8 * e) >> 8 * e - 8 for b in self.base_elements(first * e, m * e)]
+            return lambda i: field.tables[field.map[keys[i // field.symbols_of_group]]]
         if field.context == 3:
             classes = sequence(r, m * field.stripes, lambda i: field.classes)
             demand(all(k < len(field.tables) for k in classes), "class without a table")

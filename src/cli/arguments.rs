@@ -3,10 +3,11 @@
 use super::level::{Level, refuse_long};
 use super::quantity::{Size, Span};
 use super::{bench, generate, inspect, models, tensors, usage};
+use anyhow::Context;
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{ArgAction, Args, Parser, Subcommand};
 use nzip::tensor::Dtype;
-use nzip::{Codec, CodecChoice, DecodeOptions, Models, Options};
+use nzip::{Bases, Codec, CodecChoice, DecodeOptions, Models, Options};
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -190,6 +191,9 @@ pub struct Resources {
     /// Most memory to use [default: 1G]
     #[arg(short = 'M', long, value_name = "SIZE", value_parser = memory)]
     pub memory: Option<Size>,
+    /// File of tensors (or .nz file of one) that those of the same names are, or were, coded against
+    #[arg(long, value_name = "FILE")]
+    pub base: Vec<PathBuf>,
     /// Name, hash or file of a model, to compress or to decompress with
     #[arg(long, value_name = "MODEL")]
     pub model: Option<String>,
@@ -261,18 +265,27 @@ impl FileArguments {
         if let Some(memory) = resources.memory {
             options = options.memory(memory.0);
         }
-        Ok(options.models(found))
+        Ok(options.models(found).bases(resources.bases()?))
     }
 }
 
 impl Resources {
+    /// The files of `--base`.
+    fn bases(&self) -> anyhow::Result<Bases> {
+        let mut bases = Bases::new();
+        for path in &self.base {
+            bases.add_file(path).with_context(|| format!("--base {}", path.display()))?;
+        }
+        Ok(bases)
+    }
+
     /// What the library needs to know to decompress.
     pub fn decode_options(&self) -> anyhow::Result<DecodeOptions> {
         let mut found = Models::new();
         if let Some(model) = &self.model {
             models::resolve(&mut found, model)?;
         }
-        let options = DecodeOptions::new().threads(self.threads).models(found);
+        let options = DecodeOptions::new().threads(self.threads).models(found).bases(self.bases()?);
         Ok(self.memory.map_or(options.clone(), |m| options.memory(m.0)))
     }
 }

@@ -1,7 +1,7 @@
 //! Which codec a block gets. Integer comparisons of sizes only.
 
 use super::mix::Guide;
-use super::tensor::{self, Hint};
+use super::tensor::{self, BasePiece, Hint};
 use super::window::{WindowCoder, WindowLimits, assemble};
 use super::{Codec, EncodedBlock, mix, store, zstd};
 use crate::error::{ErrorKind, Result};
@@ -82,8 +82,12 @@ const PIECE: usize = 32 << 10;
 const PIECES: usize = 32;
 
 /// Codes numbers of a known type. `mix` is no choice for them: loading one tensor has to be fast.
-fn numbers(raw: &[u8], hint: Hint, level: u8) -> Result<EncodedBlock> {
-    let Some(coded) = tensor::encode_block(raw, hint, level)? else { return plain(raw, level) };
+fn numbers(raw: &[u8], hint: Hint, base: Option<BasePiece<'_>>, level: u8) -> Result<EncodedBlock> {
+    let alone = tensor::encode_block(raw, hint, level)?;
+    let delta = base.map(|base| tensor::encode_delta(raw, hint, base, level)).transpose()?.flatten();
+    // The first of equal ones: that which needs no base.
+    let coded = [alone, delta].into_iter().flatten().min_by_key(EncodedBlock::cost);
+    let Some(coded) = coded else { return plain(raw, level) };
     if raw.len() > SMALL_TENSOR && !repeats(raw, coded.cost())? {
         return Ok(coded);
     }
@@ -124,6 +128,16 @@ pub struct Chunk<'a> {
     /// Whether they are whole records of the windowed codec; what is not (a header, a record that is cut) is coded
     /// otherwise.
     pub records: bool,
+}
+
+/// Raw bytes that become one block.
+#[derive(Debug, Clone, Copy)]
+pub struct Numbers<'a> {
+    pub raw: &'a [u8],
+    /// What is known of them.
+    pub hint: Option<Hint>,
+    /// What they may be coded against.
+    pub base: Option<BasePiece<'a>>,
 }
 
 /// What may be used to code chunks.
@@ -213,13 +227,13 @@ impl Plan {
 
     /// Codes chunks of which the types are known, in parallel, as one block each. Where the others are `few` beside
     /// these, they are coded so that they do not hold up those who load tensors.
-    pub fn encode_numbers(&self, chunks: &[(&[u8], Option<Hint>)], few: bool) -> Result<Vec<EncodedBlock>> {
+    pub fn encode_numbers(&self, chunks: &[Numbers<'_>], few: bool) -> Result<Vec<EncodedBlock>> {
         let guide = self.guide();
         let quick = self.only == Some(Codec::Tensor) || few && self.level < THOROUGH;
-        let encode = |(raw, hint): &(&[u8], Option<Hint>)| match hint {
-            Some(hint) => numbers(raw, *hint, self.level),
-            None if quick => plain(raw, self.level),
-            None => smallest(raw, self.level, guide),
+        let encode = |n: &Numbers<'_>| match n.hint {
+            Some(hint) => numbers(n.raw, hint, n.base, self.level),
+            None if quick => plain(n.raw, self.level),
+            None => smallest(n.raw, self.level, guide),
         };
         chunks.par_iter().map(encode).collect()
     }

@@ -7,6 +7,7 @@ use crate::format::block::{BlockHeader, Units};
 use crate::format::checksum::{Check, check32, same};
 use crate::kernel::Kernel;
 use crate::model::lm::Model;
+use crate::tensor::bases::Bases;
 use ::zstd::zstd_safe::OutBuffer;
 use rayon::prelude::*;
 use std::ops::Range;
@@ -222,6 +223,8 @@ pub struct BlockJob<'a> {
     pub coder: Option<Arc<dyn WindowCoder>>,
     /// The model that guides it, for `mix` blocks that name one.
     pub guide: Option<Arc<Model>>,
+    /// What `tensor` blocks may be coded against.
+    pub bases: Bases,
     /// The payload of the units that are wanted (windows), or the whole payload (other codecs).
     pub payload: &'a [u8],
     /// The units that are wanted; other codecs decode those in front of them too.
@@ -262,7 +265,7 @@ impl BlockJob<'_> {
     }
 
     fn run_tiles(&mut self) -> Result<()> {
-        let decoder = tile_decoder(self.header, Kernel::best())?;
+        let decoder = tile_decoder(self.header, Kernel::best(), &self.bases)?;
         let mut raw = std::mem::take(&mut self.raw);
         let (verified, result) = tiles(&decoder, self.header, self.payload, self.units.clone(), &mut raw);
         (self.raw, self.verified) = (raw, verified);
@@ -347,9 +350,12 @@ fn push_windows<'j>(job: &'j mut BlockJob<'_>, out: &mut Vec<WindowJob<'j>>) {
 }
 
 /// What decodes the tiles of a validated `tensor` block that is no copy.
-pub fn tile_decoder(header: &BlockHeader, kernel: Kernel) -> Result<tensor::TileDecoder> {
+pub fn tile_decoder(header: &BlockHeader, kernel: Kernel, bases: &Bases) -> Result<tensor::TileDecoder> {
     match tensor::Params::parse(header.params.as_deref().unwrap_or_default())? {
-        tensor::Params::Planes(planes) => Ok(tensor::TileDecoder::new(*planes, kernel)),
+        tensor::Params::Planes(planes) => {
+            let base = planes.delta.clone().map(|d| d.find(bases, header.raw_len.into())).transpose()?;
+            Ok(tensor::TileDecoder::new(*planes, kernel, base))
+        }
         tensor::Params::Copy { .. } => Err(Error::corrupt("a copy of a block that is not there")),
     }
 }

@@ -270,6 +270,7 @@ impl<S: Read + Seek> Archive<S> {
                 codec,
                 coder,
                 guide,
+                bases: self.options.bases.clone(),
                 payload: &f.payload,
                 units: f.units.clone(),
                 memory: self.options.memory,

@@ -7,6 +7,7 @@ use crate::codec::decode::{BlockJob, Sequential, decode_blocks, decode_units, re
 use crate::error::{Error, Result};
 use crate::format::block::Units;
 use crate::model::registry::hex;
+use crate::tensor::bases::Bases;
 use std::collections::VecDeque;
 use std::io::{self, Read};
 
@@ -33,6 +34,7 @@ pub struct Decoder<R: Read> {
     sections: Sections<R>,
     pool: Pool,
     memory: u64,
+    bases: Bases,
     hasher: Option<blake3::Hasher>,
     /// Verified bytes that wait to be read, and buffers to use again.
     ready: VecDeque<Vec<u8>>,
@@ -90,6 +92,7 @@ impl<R: Read> Decoder<R> {
             sections: Sections::new(reader, options.models, options.memory, skip_payloads),
             pool: Pool::new(options.threads),
             memory: options.memory,
+            bases: options.bases,
             hasher: options.verify_hash.then(blake3::Hasher::new),
             ready: VecDeque::new(),
             position: 0,
@@ -236,6 +239,7 @@ impl<R: Read> Decoder<R> {
                 codec: block.codec,
                 coder,
                 guide,
+                bases: self.bases.clone(),
                 payload: block.payload(input),
                 units: 0..block.header.units.len(),
                 memory: self.memory,

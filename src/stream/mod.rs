@@ -1,6 +1,7 @@
 //! Streams: writing, reading front to back, reading at random.
 
 mod archive;
+mod bases;
 mod decoder;
 mod encoder;
 mod models;

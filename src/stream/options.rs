@@ -5,6 +5,7 @@ use super::models::Models;
 use crate::codec::Codec;
 use crate::error::{Error, Result};
 use crate::model::registry::Hash;
+use crate::tensor::bases::Bases;
 
 /// Raw bytes of a block of the codecs without windows, and of the chunks that `auto` looks at.
 pub(super) const CHUNK: usize = 16 << 20;
@@ -46,6 +47,7 @@ pub struct Options {
     pub(super) memory: u64,
     pub(super) model: Option<Hash>,
     pub(super) models: Models,
+    pub(super) bases: Bases,
     pub(super) embed_model: bool,
     pub(super) block: Option<usize>,
     pub(super) content_hash: bool,
@@ -62,6 +64,7 @@ impl Default for Options {
             memory: MEMORY,
             model: None,
             models: Models::new(),
+            bases: Bases::new(),
             embed_model: false,
             block: None,
             content_hash: false,
@@ -121,6 +124,13 @@ impl Options {
         self
     }
 
+    /// Tensors that those of the content may be coded against: those of the same name, type and shape. Only for content
+    /// that is given as a whole. Decoding then needs the same bases.
+    pub fn bases(mut self, bases: Bases) -> Self {
+        self.bases = bases;
+        self
+    }
+
     /// Whether to put the model into the stream, so that it decodes anywhere.
     pub fn embed_model(mut self, embed: bool) -> Self {
         self.embed_model = embed;
@@ -173,12 +183,13 @@ pub struct DecodeOptions {
     pub(super) threads: usize,
     pub(super) memory: u64,
     pub(super) models: Models,
+    pub(super) bases: Bases,
     pub(super) verify_hash: bool,
 }
 
 impl Default for DecodeOptions {
     fn default() -> Self {
-        Self { threads: 0, memory: MEMORY, models: Models::new(), verify_hash: false }
+        Self { threads: 0, memory: MEMORY, models: Models::new(), bases: Bases::new(), verify_hash: false }
     }
 }
 
@@ -203,6 +214,12 @@ impl DecodeOptions {
     /// Where models are found.
     pub fn models(mut self, models: Models) -> Self {
         self.models = models;
+        self
+    }
+
+    /// The tensors that those of the file may be coded against.
+    pub fn bases(mut self, bases: Bases) -> Self {
+        self.bases = bases;
         self
     }
 

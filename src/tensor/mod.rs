@@ -5,6 +5,7 @@
 //! byte ranges lie inside the file, lengths are those of dtype and shape. Nothing is allocated by a declared
 //! count before the bytes that it stands for are there.
 
+pub(crate) mod bases;
 pub(crate) mod bits;
 pub(crate) mod decimal;
 pub mod dtype;

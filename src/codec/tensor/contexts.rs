@@ -1,6 +1,7 @@
 //! How the encoder chooses the tables of symbols. Not part of the format; integers only.
 
 use super::Hint;
+use super::delta::key;
 use super::encode::{Work, counts};
 use super::params::{Context, Field, Transform, sum_of};
 use super::plan;
@@ -84,6 +85,72 @@ pub fn by_fields(
     boxed.copy_from_slice(&map);
     (field.context, field.tables) = (Context::Fields { first, minus, map: boxed }, tables);
     true
+}
+
+/// Tables by the exponents of a base's elements or by the symbols of the field before, where one does not do as well.
+/// `base` gives the base's bytes from a group on.
+pub fn by_base<'b>(
+    field: &mut Field,
+    number: usize,
+    tiles: &mut [Work<'_>],
+    group: usize,
+    base: impl Fn(usize) -> &'b [u8],
+) {
+    let (mut before, mut exponents) = (vec![[0u32; 256]; 256], vec![[0u32; 256]; 256]);
+    for t in tiles.iter().filter(|t| !t.constant) {
+        let symbols = &t.fields[number].symbols;
+        for (element, s) in base(t.first).chunks_exact(group).zip(symbols) {
+            exponents[usize::from(key(element))][usize::from(*s)] += 1;
+        }
+        if number > 0 {
+            for (b, s) in t.fields[number - 1].symbols.iter().zip(symbols) {
+                before[usize::from(*b)][usize::from(*s)] += 1;
+            }
+        }
+    }
+    let mut all = [0; 256];
+    exponents.iter().for_each(|c| all.iter_mut().zip(c).for_each(|(a, c)| *a += c));
+    (field.context, field.tables) = (Context::None, vec![Freqs::from_counts(&all)]);
+    let mut least = cost(&vec![0; 256], &field.tables, &exponents);
+    let boxed = |map: &[u8]| {
+        let mut boxed = Box::new([0; 256]);
+        boxed.copy_from_slice(map);
+        boxed
+    };
+    for (classes, by_exponent) in [(exponents, true), (before, false)] {
+        if number == 0 && !by_exponent {
+            continue;
+        }
+        let (map, tables) = plan::join(&classes);
+        let found = cost(&map, &tables, &classes);
+        if tables.len() < 2 || found >= least {
+            continue;
+        }
+        least = found;
+        for t in tiles.iter_mut().filter(|t| !t.constant) {
+            let count = t.fields[number].symbols.len();
+            t.fields[number].contexts = if by_exponent {
+                let elements = base(t.first).chunks_exact(group).take(count);
+                elements.map(|e| map[usize::from(key(e))]).collect()
+            } else {
+                t.fields[number - 1].symbols.iter().map(|s| map[usize::from(*s)]).collect()
+            };
+        }
+        field.context = if by_exponent {
+            Context::Base { map: boxed(&map) }
+        } else {
+            Context::Fields { first: number - 1, minus: None, map: boxed(&map) }
+        };
+        field.tables = tables;
+    }
+}
+
+/// What symbols counted by class cost with tables chosen by a map, tables included, in 1/256 bits.
+fn cost(map: &[u8], tables: &[Freqs], classes: &[[u32; 256]]) -> u64 {
+    let mut stored = Vec::new();
+    tables.iter().for_each(|t| t.put(&mut stored));
+    let symbols = map.iter().zip(classes).map(|(m, c)| tables[usize::from(*m)].cost(c)).sum::<u64>();
+    symbols + 8 * 256 * stored.len() as u64
 }
 
 /// Whether rows differ so much that classes pay at any level: the means of some of them, from all over the block,

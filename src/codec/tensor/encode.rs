@@ -1,7 +1,8 @@
 //! Encoding blocks.
 
 use super::classes;
-use super::contexts::{by_fields, learn};
+use super::contexts::{by_base, by_fields, learn};
+use super::delta::{Delta, Operation, distinguish};
 use super::forms::{self, Wish};
 use super::low_bits::BY_ROW;
 use super::params::{Context, Field, Params, Planes, Transform};
@@ -15,6 +16,7 @@ use crate::format::checksum::check32;
 use crate::format::consts::{MAX_PARAMS, MAX_TILE_RAW};
 use crate::format::varint;
 use crate::kernel::Kernel;
+use crate::tensor::Dtype;
 use crate::tensor::decimal::Decimal;
 
 /// Raw bytes of a tile, about, for each of the levels 1..=9.
@@ -43,39 +45,90 @@ pub fn encode_block(raw: &[u8], hint: Hint, level: u8) -> Result<Option<EncodedB
 /// The same with a kernel of the caller's choice, which changes nothing but speed.
 pub fn encode_with(raw: &[u8], hint: Hint, level: u8, kernel: Kernel) -> Result<Option<EncodedBlock>> {
     let typed = match plan::skeleton(raw, hint, level) {
-        Some(planes) => with_planes(raw, hint, level, kernel, planes, &[])?,
+        Some(planes) => with_planes(raw, hint, level, kernel, planes, &[], None)?,
         None => None,
     };
     let Some((planes, wishes)) = hint.form.and_then(|form| forms::skeleton(raw, form)) else {
         return Ok(typed);
     };
-    let packed = with_planes(raw, hint, level, kernel, planes, &wishes)?;
+    let packed = with_planes(raw, hint, level, kernel, planes, &wishes, None)?;
     // The first of equal ones.
     Ok([typed, packed].into_iter().flatten().min_by_key(EncodedBlock::cost))
 }
 
-/// Codes a block with these fields.
+/// Bytes of a base that belong to those of a block.
+#[derive(Debug, Clone, Copy)]
+pub struct BasePiece<'a> {
+    /// As many as the block has.
+    pub bytes: &'a [u8],
+    /// BLAKE3 of the whole base.
+    pub hash: [u8; 32],
+    /// Bytes of the base before these.
+    pub offset: u64,
+}
+
+/// Codes a block against a base; the smaller one of difference and XOR.
+pub fn encode_delta(raw: &[u8], hint: Hint, base: BasePiece<'_>, level: u8) -> Result<Option<EncodedBlock>> {
+    let element = match hint.dtype {
+        Dtype::C64 => 4,
+        Dtype::C128 => 8,
+        dtype => match dtype.group() {
+            (1, bytes @ (1 | 2 | 4 | 8)) => bytes as usize,
+            _ => 1,
+        },
+    };
+    if raw.len() != base.bytes.len() || raw.is_empty() || !raw.len().is_multiple_of(element) {
+        return Ok(None);
+    }
+    let mut best = None;
+    for operation in [Operation::Difference, Operation::Xor] {
+        let numbers = distinguish(element, operation, raw, base.bytes);
+        let delta = Delta { element, operation, hash: base.hash, offset: base.offset };
+        let fields = vec![plan::field(1, 1, Transform::Plain, 0, 0); element];
+        let planes =
+            Planes { kept: false, delta: Some(delta), group: element, fields, mask: None, cut: None };
+        let pair = Some(Pair { raw, base: base.bytes });
+        let coded = with_planes(&numbers, hint, level, Kernel::best(), planes, &[], pair)?;
+        best = [best, coded].into_iter().flatten().min_by_key(EncodedBlock::cost);
+    }
+    Ok(best)
+}
+
+/// What numbers are the difference of.
+#[derive(Clone, Copy)]
+struct Pair<'a> {
+    raw: &'a [u8],
+    base: &'a [u8],
+}
+
+/// Codes a block with these fields. Where it is coded against a base, `numbers` are what `pair` differs by.
 fn with_planes(
-    raw: &[u8],
+    numbers: &[u8],
     hint: Hint,
     level: u8,
     kernel: Kernel,
     mut planes: Planes,
     wishes: &[Wish],
+    pair: Option<Pair<'_>>,
 ) -> Result<Option<EncodedBlock>> {
     let unit = planes.unit();
-    if unit as u64 > MAX_TILE_RAW || !raw.len().is_multiple_of(unit) {
+    if unit as u64 > MAX_TILE_RAW || !numbers.len().is_multiple_of(unit) {
         return Ok(None);
     }
     let tile = TILES[usize::from(level.clamp(1, 9)) - 1];
     let size = (tile / unit).max(1) * unit;
-    let mut tiles: Vec<Work<'_>> = raw
+    let mut tiles: Vec<Work<'_>> = numbers
         .chunks(size)
         .enumerate()
         .map(|(i, raw)| first_pass(&planes, kernel, raw, i * size / planes.group, hint.row_bytes))
         .collect();
     let group = planes.group;
     for number in 0..planes.fields.len() {
+        if let Some(pair) = pair {
+            let base = |first: usize| &pair.base[first * group..];
+            by_base(&mut planes.fields[number], number, &mut tiles, group, base);
+            continue;
+        }
         learn(&mut planes.fields[number], number, &mut tiles, hint, level, group);
         let field = &mut planes.fields[number];
         match wishes.get(number) {
@@ -89,12 +142,13 @@ fn with_planes(
         *mask = Freqs::from_counts(&counts(all));
     }
     let encoders = Encoders::new(&planes);
-    let mut pen = Pen { out: Vec::with_capacity(raw.len()), kernel, coded: Coded::default() };
+    let mut pen = Pen { out: Vec::with_capacity(numbers.len()), kernel, coded: Coded::default() };
     let mut table = Vec::with_capacity(tiles.len());
-    for tile in &tiles {
+    let original = pair.map_or(numbers, |p| p.raw);
+    for (tile, raw) in tiles.iter().zip(original.chunks(size)) {
         let start = pen.out.len();
         tile.put(&planes, &encoders, &mut pen)?;
-        table.push(Tile { payload_len: (pen.out.len() - start) as u32, check: check32(tile.raw) });
+        table.push(Tile { payload_len: (pen.out.len() - start) as u32, check: check32(raw) });
     }
     let payload = pen.out;
     let mut params = Vec::new();
@@ -104,7 +158,7 @@ fn with_planes(
     }
     Ok(Some(EncodedBlock {
         codec: Codec::Tensor,
-        raw_len: raw.len() as u32,
+        raw_len: numbers.len() as u32,
         model: None,
         params: Some(params),
         units: Units::Tiles { raw: size as u32, tiles: table },

@@ -40,7 +40,7 @@ pub fn skeleton(raw: &[u8], form: Form) -> Option<(Planes, Vec<Wish>)> {
         })
         .collect();
     let wishes = fields.iter().enumerate().map(|(i, f)| wish(form.packing, i, f)).collect();
-    Some((Planes { kept: false, group, fields, mask: None, cut: Some(cut) }, wishes))
+    Some((Planes { kept: false, delta: None, group, fields, mask: None, cut: Some(cut) }, wishes))
 }
 
 /// Elements of a stripe from which on classes may pay.

@@ -3,6 +3,7 @@
 mod classes;
 mod contexts;
 mod cut;
+mod delta;
 mod encode;
 mod forms;
 mod low_bits;
@@ -15,7 +16,7 @@ mod split;
 mod tests;
 mod tile;
 
-pub use encode::{copy, encode_block};
+pub use encode::{BasePiece, copy, encode_block, encode_delta};
 pub use params::Params;
 pub use tile::{Scratch, TileDecoder};
 

@@ -1,10 +1,12 @@
 //! The parameters of a `tensor` block (`formats/tensor.md`).
 
+use super::delta::{Delta, Operation};
 use super::pieces::Cut;
 use crate::coder::rans::Freqs;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::cursor::{Cursor, Parsed, in_range};
 use crate::format::varint;
+use crate::model::registry::hex;
 use crate::tensor::decimal::MAX_DIGITS;
 
 /// Most bytes of a group.
@@ -38,6 +40,8 @@ pub enum Params {
 pub struct Planes {
     /// Later blocks may be copies of this one.
     pub kept: bool,
+    /// What the block is coded against.
+    pub delta: Option<Delta>,
     /// Bytes of a group.
     pub group: usize,
     /// The fields of a group, in order.
@@ -97,6 +101,8 @@ pub enum Context {
     Rows { groups: u64, columns: Vec<u8>, map: [u8; 16] },
     /// The symbol of the first element of an earlier field, or the difference of those of two.
     Fields { first: usize, minus: Option<usize>, map: Box<[u8; 256]> },
+    /// The exponent of the base's element.
+    Base { map: Box<[u8; 256]> },
     /// Each group stores the tables of its elements: of element j that with number j mod `stripes`.
     Classes { stripes: usize, freqs: Box<Freqs> },
 }
@@ -110,7 +116,13 @@ impl Params {
                 varint::put(out, *block);
             }
             Params::Planes(p) => {
-                out.push(if p.kept { 2 } else { 1 });
+                match &p.delta {
+                    Some(delta) => {
+                        out.push(3);
+                        delta.put(out);
+                    }
+                    None => out.push(if p.kept { 2 } else { 1 }),
+                }
                 varint::put(out, p.group as u64);
                 out.push(p.fields.len() as u8);
                 p.fields.iter().for_each(|f| f.put(out));
@@ -139,9 +151,10 @@ impl Params {
         let method = c.u8()?;
         match method {
             0 => return Ok(Params::Copy { block: c.varint("block")? }),
-            1 | 2 => {}
+            1..=3 => {}
             other => return Err(crate::codec::newer(&format!("tensor method {other}")).into()),
         }
+        let delta = if method == 3 { Some(Delta::parse(c)?) } else { None };
         let group = c.varint_in("bytes of a group", 1..=MAX_GROUP)? as usize;
         let count = u64::from(c.u8()?);
         in_range("number of fields", count, 1..=MAX_FIELDS)?;
@@ -161,7 +174,13 @@ impl Params {
             let sum: usize = fields.iter().map(|f| f.width).sum();
             in_range("sum of the fields' bytes", sum as u64, group as u64..=group as u64)?;
         }
-        Ok(Params::Planes(Box::new(Planes { kept: method == 2, group, fields, mask, cut })))
+        if delta.as_ref().is_some_and(|d| d.element != group || more != 0) {
+            return Err(Error::corrupt("deltas of other groups than elements").into());
+        }
+        if delta.is_none() && fields.iter().any(|f| matches!(f.context, Context::Base { .. })) {
+            return Err(Error::corrupt("a context of a base that is not there").into());
+        }
+        Ok(Params::Planes(Box::new(Planes { kept: method == 2, delta, group, fields, mask, cut })))
     }
 }
 
@@ -192,7 +211,11 @@ impl Planes {
         let mut fields: Vec<String> = self.fields.iter().enumerate().map(field).collect();
         fields.dedup();
         let mask = if self.mask.is_some() { " masked" } else { "" };
-        format!("{}{mask}", fields.join(", "))
+        let against = self.delta.as_ref().map_or(String::new(), |d| {
+            let operation = if d.operation == Operation::Xor { "xor" } else { "difference" };
+            format!("{operation} to {}: ", &hex(&d.hash)[..8])
+        });
+        format!("{against}{}{mask}", fields.join(", "))
     }
 }
 
@@ -236,6 +259,10 @@ impl Field {
                 out.push(u8::from(!columns.is_empty()));
                 put_nibbles(columns, out);
                 put_nibbles(map, out);
+            }
+            Context::Base { map } => {
+                out.push(4);
+                put_nibbles(&map[..], out);
             }
             Context::Fields { first, minus, map } => {
                 out.extend_from_slice(&[2, *first as u8, minus.map_or(0, |m| m as u8 + 1)]);
@@ -299,11 +326,14 @@ impl Field {
                 let stripes = c.varint_in("stripes", 1..=per as u64)? as usize;
                 Context::Classes { stripes, freqs: Box::new(Freqs::parse(c)?) }
             }
+            4 => Context::Base { map: map(c)? },
             other => return Err(Error::corrupt(format!("context {other}")).into()),
         };
         let tables = tables(c)?;
         let most = match &context {
-            Context::Fields { map, .. } => map.iter().max().map_or(0, |m| usize::from(*m)),
+            Context::Fields { map, .. } | Context::Base { map } => {
+                map.iter().max().map_or(0, |m| usize::from(*m))
+            }
             Context::Rows { map, .. } => map.iter().max().map_or(0, |m| usize::from(*m)),
             // Of these a decoder checks every number that it reads.
             Context::None | Context::Classes { .. } => 0,

@@ -43,7 +43,14 @@ pub fn skeleton(raw: &[u8], hint: Hint, level: u8) -> Option<Planes> {
     if group as u64 > MAX_GROUP || raw.len() < group || !raw.len().is_multiple_of(group) {
         return None;
     }
-    Some(Planes { kept: false, group, fields, mask: mask.then(|| Freqs::from_counts(&[0; 256])), cut: None })
+    Some(Planes {
+        kept: false,
+        delta: None,
+        group,
+        fields,
+        mask: mask.then(|| Freqs::from_counts(&[0; 256])),
+        cut: None,
+    })
 }
 
 pub fn field(width: usize, element: usize, transform: Transform, low_bits: u32, base: u64) -> Field {

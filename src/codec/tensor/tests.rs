@@ -3,6 +3,7 @@ use super::*;
 use crate::codec::decode::{tile_decoder, tiles};
 use crate::format::block::BlockHeader;
 use crate::kernel::Kernel;
+use crate::tensor::bases::Bases;
 use crate::tensor::form::{Form, Packing};
 use crate::tensor::ggml::Block;
 
@@ -21,7 +22,7 @@ fn header(block: &EncodedBlock) -> BlockHeader {
 fn decoded(block: &EncodedBlock, kernel: Kernel) -> Vec<u8> {
     let header = header(block);
     let mut raw = vec![0xEE; block.raw_len as usize];
-    let decoder = tile_decoder(&header, kernel).unwrap();
+    let decoder = tile_decoder(&header, kernel, &Bases::new()).unwrap();
     let (verified, result) = tiles(&decoder, &header, &block.payload, 0..header.units.len(), &mut raw);
     result.unwrap();
     assert_eq!(verified, raw.len());
@@ -217,7 +218,7 @@ fn damage_is_found() {
     let block =
         encode_block(&raw, Hint { dtype: Dtype::F32, row_bytes: 400, form: None }, 9).unwrap().unwrap();
     let header = header(&block);
-    let decoder = tile_decoder(&header, Kernel::best()).unwrap();
+    let decoder = tile_decoder(&header, Kernel::best(), &Bases::new()).unwrap();
     for _ in 0..2000 {
         let mut payload = block.payload.clone();
         let bit = rng.next() as usize % (8 * payload.len());
@@ -304,7 +305,7 @@ fn groups_have_classes_across_rows() {
     let (block, cut) = with_form(&raw, form(Packing::Bits(3), 12, 4, columns as u32));
     assert!(cut && block.cost() * 100 < raw.len() * 75, "{} of {}", block.cost(), raw.len());
     let header = header(&block);
-    let decoder = tile_decoder(&header, Kernel::best()).unwrap();
+    let decoder = tile_decoder(&header, Kernel::best(), &Bases::new()).unwrap();
     for _ in 0..500 {
         let mut payload = block.payload.clone();
         let bit = rng.next() as usize % (8 * payload.len());
@@ -332,7 +333,7 @@ fn damaged_parameters_of_cuts_are_found_or_harmless() {
             bad.truncate(bad.len() - usize::from(rng.next().is_multiple_of(8)));
             header.params = Some(bad);
             let mut out = vec![0; raw.len()];
-            if let Ok(decoder) = tile_decoder(&header, Kernel::best()) {
+            if let Ok(decoder) = tile_decoder(&header, Kernel::best(), &Bases::new()) {
                 let (_, result) = tiles(&decoder, &header, &block.payload, 0..header.units.len(), &mut out);
                 assert!(result.is_err() || out == raw);
             }

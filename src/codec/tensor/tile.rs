@@ -1,5 +1,6 @@
 //! Decoding tiles.
 
+use super::delta::{Base, key};
 use super::low_bits::{LowBits, unfold};
 use super::params::{Context, Field, Planes, Transform, nibbles, sum_of};
 use super::split::sums;
@@ -12,6 +13,7 @@ use crate::tensor::decimal::Decimal;
 /// A block's parameters, ready to decode its tiles.
 pub struct TileDecoder {
     planes: Planes,
+    base: Option<Base>,
     fields: Vec<Tables>,
     mask: Option<Decoder>,
     kernel: Kernel,
@@ -51,8 +53,8 @@ pub struct Place<'a> {
 }
 
 impl TileDecoder {
-    /// Builds the tables.
-    pub fn new(planes: Planes, kernel: Kernel) -> Self {
+    /// Builds the tables. Where the block is coded against a base, that is needed.
+    pub fn new(planes: Planes, kernel: Kernel, base: Option<Base>) -> Self {
         let tables = |f: &Field| Tables {
             symbols: Decoder::new(&f.tables),
             low: f.low.as_ref().map(|l| Decoder::new(&l.1)),
@@ -64,7 +66,7 @@ impl TileDecoder {
         };
         let fields = planes.fields.iter().map(tables).collect();
         let mask = planes.mask.as_ref().map(|m| Decoder::new(std::slice::from_ref(m)));
-        Self { planes, fields, mask, kernel }
+        Self { planes, base, fields, mask, kernel }
     }
 
     /// Decodes the tile that starts at raw byte `start` of the block and fills `out`.
@@ -79,7 +81,10 @@ impl TileDecoder {
             // The tile's length is known to be right.
             Err(e) if e.kind() == ErrorKind::Truncated => Err(Error::corrupt(format!("{e}"))),
             Err(e) => Err(e),
-            Ok(()) if c.rest().is_empty() => Ok(()),
+            Ok(()) if c.rest().is_empty() => {
+                self.base.iter().for_each(|base| base.apply(start, out));
+                Ok(())
+            }
             Ok(()) => Err(Error::corrupt(format!("{} bytes after the tile", c.rest().len()))),
         }
     }
@@ -305,6 +310,16 @@ impl TileDecoder {
                     let symbol = |f: usize| earlier[f][i * self.planes.fields[f].per_group()];
                     let key = minus.map_or(symbol(*first), |m| difference(symbol(*first), symbol(m)));
                     out.resize(out.len() + per, map[usize::from(key)]);
+                }
+            }
+            Context::Base { map } => {
+                let Some(base) = &self.base else {
+                    return Err(Error::corrupt("a context of a base that is not there").into());
+                };
+                let (size, per) = (self.planes.group, field.per_group());
+                let start = place.first * size as u64;
+                for element in base.bytes(start, place.count * size).chunks_exact(size) {
+                    out.resize(out.len() + per, map[usize::from(key(element))]);
                 }
             }
             Context::Classes { stripes, .. } => {

@@ -131,7 +131,7 @@ impl<S: Read + Seek> Archive<S> {
                 let within = |e: Error| e.within(place_name(stream, block, &place));
                 validate(&header).map_err(within)?;
                 let payload = self.source.read(at, header.payload_len.into()).map_err(within)?;
-                let decoder = tile_decoder(&header, Kernel::best()).map_err(within)?;
+                let decoder = tile_decoder(&header, Kernel::best(), &self.options.bases).map_err(within)?;
                 let units = 0..header.units.len();
                 self.pool.run(|| tiles(&decoder, &header, &payload, units, part))?.1.map_err(within)?;
                 self.decoded += part.len() as u64;

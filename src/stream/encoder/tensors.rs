@@ -1,8 +1,8 @@
 //! Writing a file of tensors: blocks that end where tensors end.
 
 use super::{Encoder, End};
-use crate::codec::choose::{plain, total};
-use crate::codec::tensor::{Hint, copy};
+use crate::codec::choose::{Numbers, plain, total};
+use crate::codec::tensor::{BasePiece, Hint, copy};
 use crate::codec::{Codec, EncodedBlock};
 use crate::error::Result;
 use crate::format::index::Record;
@@ -35,6 +35,8 @@ struct Piece {
     hint: Option<Hint>,
     /// The earlier piece with the same bytes.
     like: Option<usize>,
+    /// The number of the one tensor that they are of, and its bytes before them.
+    of: Option<(usize, u64)>,
 }
 
 impl<W: Write> Encoder<W> {
@@ -112,6 +114,16 @@ impl<W: Write> Encoder<W> {
         let compared = self.plan.only.is_none()
             && self.options.described.is_none()
             && raw.len() <= self.chunk.min(CHUNK);
+        let bases = self.options.bases.names();
+        let numbers = |p: &Piece| {
+            let base = p.of.and_then(|(number, offset)| {
+                let t = &layout.tensors[number];
+                let base = bases.get(t.name.as_str()).filter(|b| b.is_like(t.dtype, &t.shape))?;
+                let bytes = base.bytes().get(offset as usize..)?.get(..p.range.len())?;
+                Some(BasePiece { bytes, hash: base.hash, offset })
+            });
+            Numbers { raw: &raw[p.range.clone()], hint: p.hint, base }
+        };
         let mut held = Vec::new();
         // Of blocks that have copies: their number, and what a copy repeats.
         let mut kept: HashMap<usize, (u64, EncodedBlock)> = HashMap::new();
@@ -126,8 +138,7 @@ impl<W: Write> Encoder<W> {
             }
             let batch = &pieces[at..end];
             let is_copy = |p: &Piece| p.like.is_some_and(|l| l >= at || kept.contains_key(&l));
-            let work: Vec<_> =
-                batch.iter().filter(|p| !is_copy(p)).map(|p| (&raw[p.range.clone()], p.hint)).collect();
+            let work: Vec<_> = batch.iter().filter(|p| !is_copy(p)).map(numbers).collect();
             let all = &raw[batch[0].range.start..batch[batch.len() - 1].range.end];
             let (plan, hasher) = (&self.plan, &mut self.hasher);
             let hash = || {
@@ -143,18 +154,16 @@ impl<W: Write> Encoder<W> {
                 let mut block = match source.and_then(|(number, block)| copy(block, *number)) {
                     Some(block) => block,
                     // Its original turned out to be no tensor block.
-                    None if is_copy => {
-                        let one = [(&raw[piece.range.clone()], piece.hint)];
-                        plan.encode_numbers(&one, few)?.remove(0)
-                    }
+                    None if is_copy => plan.encode_numbers(&[numbers(piece)], few)?.remove(0),
                     None => coded
                         .next()
                         .ok_or_else(|| crate::Error::bad_argument("a piece that was not coded"))?,
                 };
                 if originals.contains(&i)
-                    && let (Codec::Tensor, Some(params)) = (block.codec, &mut block.params)
+                    && let (Codec::Tensor, Some(params @ [1, ..])) =
+                        (block.codec, block.params.as_deref_mut())
                 {
-                    // The method of blocks that have copies.
+                    // The method of blocks that have copies; what is coded against a base has none.
                     params[0] = 2;
                     kept.insert(i, (blocks, EncodedBlock { payload: Vec::new(), ..block.clone() }));
                 }
@@ -184,15 +193,21 @@ fn pieces(len: usize, layout: &Layout, forms: &[Option<Form>], most: usize) -> V
     let (mut pieces, mut at) = (Vec::new(), 0);
     let plain = |range: Range<usize>, pieces: &mut Vec<Piece>| {
         let starts = range.clone().step_by(most);
-        pieces.extend(starts.map(|s| Piece { range: s..(s + most).min(range.end), hint: None, like: None }));
+        pieces.extend(starts.map(|s| Piece {
+            range: s..(s + most).min(range.end),
+            hint: None,
+            like: None,
+            of: None,
+        }));
     };
-    let mut tensors = layout.tensors.iter().zip(forms).filter(|t| t.0.len > 0).peekable();
-    while let Some((t, form)) = tensors.next() {
+    let tensors = layout.tensors.iter().zip(forms).enumerate().map(|(i, (t, form))| (i, t, form));
+    let mut tensors = tensors.filter(|t| t.1.len > 0).peekable();
+    while let Some((number, t, form)) = tensors.next() {
         plain(at..t.start as usize, &mut pieces);
         let (start, mut end) = (t.start, t.end());
         let (group, mut row) = (t.dtype.group().1, t.row_bytes());
         while t.len <= SMALL
-            && let Some((next, _)) = tensors.next_if(|(n, f)| {
+            && let Some((_, next, _)) = tensors.next_if(|(_, n, f)| {
                 n.dtype == t.dtype
                     && *f == form
                     && n.start == end
@@ -215,6 +230,7 @@ fn pieces(len: usize, layout: &Layout, forms: &[Option<Form>], most: usize) -> V
             range: s as usize..(s + step).min(end) as usize,
             hint,
             like: None,
+            of: (end == t.end()).then_some((number, s - start)),
         }));
         at = end as usize;
     }

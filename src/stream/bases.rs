@@ -1,0 +1,43 @@
+//! Files of bases.
+
+use super::{Archive, Decoder};
+use crate::error::{Error, Result};
+use crate::format::consts::MAGIC;
+use crate::tensor::bases::Bases;
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+use std::sync::Arc;
+
+impl Bases {
+    /// Adds the tensors of a file, which is mapped into memory; or of a `.nz` file of one, which is decompressed. Such a
+    /// one may itself need the bases that were added before.
+    ///
+    /// The file must not be cut short while the bases are in use: the system ends programs that read mapped pages
+    /// which are gone.
+    ///
+    /// # Errors
+    ///
+    /// Those of opening, decompressing and parsing the file.
+    #[allow(unsafe_code)]
+    pub fn add_file(&mut self, path: impl AsRef<Path>) -> Result<()> {
+        let mut file = File::open(path.as_ref())?;
+        let mut start = Vec::new();
+        (&mut file).take(MAGIC.len() as u64).read_to_end(&mut start)?;
+        if start != MAGIC {
+            // SAFETY: what is read from the map may change where somebody writes to the file meanwhile; no code relies on
+            // it being the same, and check values are those of what was coded.
+            let map = unsafe { memmap2::Mmap::map(&file)? };
+            return self.add_content(Arc::new(map));
+        }
+        let len = Archive::open(path.as_ref())?.len();
+        let mut raw = Vec::new();
+        let room = usize::try_from(len).ok().map(|len| raw.try_reserve_exact(len));
+        if room.is_none_or(|r| r.is_err()) {
+            return Err(Error::limit(format!("no memory for a base of {len} bytes")));
+        }
+        let options = super::DecodeOptions::new().bases(self.clone()).memory(len.max(1 << 30));
+        Decoder::with_options(File::open(path)?, options)?.read_to_end(&mut raw)?;
+        self.add(raw)
+    }
+}

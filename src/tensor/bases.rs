@@ -1,0 +1,108 @@
+//! Tensors that others are coded against.
+
+use super::{Dtype, Layout};
+use crate::error::Result;
+use rayon::prelude::*;
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// The bytes of a whole file.
+pub(crate) type Content = Arc<dyn AsRef<[u8]> + Send + Sync>;
+
+/// Files of tensors that others were, or are to be, coded against: a fine-tuned model against the one that it was made
+/// from. A stream names the tensors that it needs by their BLAKE3. Clones share what has been loaded.
+///
+/// ```
+/// use nzip::{Bases, DecodeOptions, Options};
+/// # let file = |scale: f32| {
+/// #     let json = r#"{"w":{"dtype":"F32","shape":[40,100],"data_offsets":[0,16000]}}"#;
+/// #     let data = (0..4000u32).flat_map(|i| (i as f32 * scale).to_le_bytes());
+/// #     (json.len() as u64).to_le_bytes().into_iter().chain(json.bytes()).chain(data).collect::<Vec<u8>>()
+/// # };
+/// let (model, tuned) = (file(0.5), file(0.50001));
+/// let mut bases = Bases::new();
+/// bases.add(model)?;
+/// let packed = nzip::compress_with(&tuned, Options::new().bases(bases.clone()))?;
+/// assert!(nzip::decompress(&packed).is_err());
+/// assert_eq!(nzip::decompress_with(&packed, DecodeOptions::new().bases(bases))?, tuned);
+/// # Ok::<(), nzip::Error>(())
+/// ```
+#[derive(Clone, Default)]
+pub struct Bases {
+    tensors: Arc<Vec<Arc<BaseTensor>>>,
+    by_hash: Arc<HashMap<[u8; 32], usize>>,
+}
+
+/// A tensor of a base.
+pub(crate) struct BaseTensor {
+    name: String,
+    dtype: Dtype,
+    shape: Vec<u64>,
+    /// BLAKE3 of its bytes.
+    pub hash: [u8; 32],
+    content: Content,
+    range: Range<usize>,
+}
+
+impl BaseTensor {
+    /// Its bytes.
+    pub fn bytes(&self) -> &[u8] {
+        (*self.content).as_ref().get(self.range.clone()).unwrap_or_default()
+    }
+}
+
+impl Bases {
+    /// None yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds the tensors of a file of any kind that [`Layout::read`] knows.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Layout::read`].
+    pub fn add(&mut self, file: Vec<u8>) -> Result<()> {
+        self.add_content(Arc::new(file))
+    }
+
+    pub(crate) fn add_content(&mut self, content: Content) -> Result<()> {
+        let layout = Layout::read((*content).as_ref())?;
+        let tensors = layout.tensors.into_par_iter().map(|t| {
+            let range = t.start as usize..t.end() as usize;
+            let hash = *blake3::hash(&(*content).as_ref()[range.clone()]).as_bytes();
+            let content = content.clone();
+            Arc::new(BaseTensor { name: t.name, dtype: t.dtype, shape: t.shape, hash, content, range })
+        });
+        let found: Vec<_> = tensors.collect();
+        let (all, by_hash) = (Arc::make_mut(&mut self.tensors), Arc::make_mut(&mut self.by_hash));
+        for tensor in found {
+            by_hash.entry(tensor.hash).or_insert(all.len());
+            all.push(tensor);
+        }
+        Ok(())
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.tensors.is_empty()
+    }
+
+    /// The tensor with this hash.
+    pub(crate) fn find(&self, hash: &[u8; 32]) -> Option<&Arc<BaseTensor>> {
+        self.tensors.get(*self.by_hash.get(hash)?)
+    }
+
+    /// The tensors by their names.
+    pub(crate) fn names(&self) -> HashMap<&str, &Arc<BaseTensor>> {
+        self.tensors.iter().rev().map(|t| (t.name.as_str(), t)).collect()
+    }
+}
+
+impl BaseTensor {
+    /// Whether it has this type and shape.
+    pub fn is_like(&self, dtype: Dtype, shape: &[u64]) -> bool {
+        self.dtype == dtype && self.shape == shape
+    }
+}
