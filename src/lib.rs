@@ -32,9 +32,13 @@ pub use tensor::bases::Bases;
 #[doc(hidden)]
 pub mod internal {
     pub mod codec {
-        pub use crate::codec::{llm, lm, mix, window};
+        pub use crate::codec::{llm, lm, mix, table, window};
     }
     pub mod model {
         pub use crate::model::{circuit, llm, lm};
+        #[cfg(feature = "ablation")]
+        pub mod mix {
+            pub use crate::model::mix::ablation;
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! Learning circuits: what is learned pays, and is the same whatever the threads and the stops on the way.
 
 use nzip::internal::model::lm::seeded::SplitMix;
-use nzip::train::circuit::{CircuitJob, CircuitOptions, train_circuit};
+use nzip::train::circuit::{CircuitJob, CircuitOptions, Pseudo, train_circuit};
 use nzip::{Codec, CodecChoice, DecodeOptions, Likelihood, Models, Options};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -37,10 +37,11 @@ fn job(folder: &Path, name: &str) -> CircuitJob {
         full: 1,
         batch: 64,
         step: (0.1, 0.01),
-        pseudo: (0.5, 0.5),
+        pseudo: Pseudo { edge: 0.5, leaf: 0.5, ..Pseudo::default() },
         hold_out: 10,
         resume: false,
         prune: 0.0,
+        prune_edges: 0.0,
         grow: false,
         seed: 3,
         state: folder.join(format!("{name}.ckpt")),

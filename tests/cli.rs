@@ -197,15 +197,17 @@ fn levels_codecs_and_resources() {
     assert!(len(&["--codec", "store"]) > f.text().len());
     assert!(len(&["--codec=zstd"]) < f.text().len());
     assert_eq!(len(&["--codec=auto", "--window", "4KiB"]), len(&[]));
-    // Circuits are learned from records: there is none for text.
+    // Circuits are learned from records: there is none for text. Text is no table either, and coded otherwise.
     f.usage_error(&["--codec", "circuit", "-c", "short"], "needs a model");
     let transformer = concat!(env!("CARGO_MANIFEST_DIR"), "/formats/vectors/llm/micro.nzllm");
-    for name in nzip::Codec::AVAILABLE.iter().map(|c| c.name()).filter(|n| *n != "circuit") {
+    for name in nzip::Codec::AVAILABLE.iter().map(|c| c.name()).filter(|n| !["circuit", "table"].contains(n))
+    {
         let model: &[&str] = if name == "llm" { &["--model", transformer] } else { &[] };
         f.write("p.nz", &f.ok(&[model, &["--codec", name, "-c", "short"]].concat()).stdout);
         assert!(stdout(&f.ok(&["-l", "p.nz"])).contains(name));
         assert_eq!(f.ok(&[model, &["-dc", "-T2", "p.nz"]].concat()).stdout, f.read("short"));
     }
+    assert!(len(&["--codec", "table"]) < f.text().len());
     f.usage_error(&["--codec", "llm", "-c", "short"], "a model is needed");
 }
 

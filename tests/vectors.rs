@@ -5,9 +5,11 @@
 
 mod circuit_support;
 mod common;
+mod table_support;
 
 use common::*;
 use nzip::internal::codec::lm::encode_blocks;
+use nzip::internal::codec::mix::{Guide, MixOptions, encode_block};
 use nzip::internal::codec::window::WindowLimits;
 use nzip::internal::model::lm::Model;
 use nzip::internal::model::lm::seeded::SplitMix;
@@ -104,6 +106,44 @@ fn instructions(n: usize) -> Vec<u8> {
     }
     code.truncate(n);
     code
+}
+
+/// Rows of 16 samples of `channels` times `width` bytes, each near those beside it.
+fn samples(rows: usize, channels: usize, width: usize) -> Vec<u8> {
+    let mut rng = SplitMix(16);
+    let stride = 16 * channels;
+    let mut values: Vec<u64> = vec![90; stride + channels];
+    let mut bytes = Vec::new();
+    for _ in 0..rows * stride {
+        let n = values.len();
+        let value = (values[n - channels] + values[n - stride]) / 2 + rng.below(9) - 4;
+        bytes.extend(&(value * if width == 2 { 37 } else { 1 }).to_le_bytes()[..width]);
+        values.push(value.clamp(20, 230));
+    }
+    bytes
+}
+
+/// Small fields of numbers without a fixed length.
+fn fields(n: usize) -> Vec<u8> {
+    let mut rng = SplitMix(1);
+    let mut bytes = Vec::new();
+    while bytes.len() < n {
+        bytes.push(rng.below(4) as u8);
+        bytes.extend(vec![0x80 + rng.below(3) as u8; rng.below(5) as usize]);
+        bytes.extend((rng.below(20) as u16 * 50).to_be_bytes());
+    }
+    bytes.truncate(n);
+    bytes
+}
+
+/// One `mix` block of a kind, by its number and parameter in the codec header.
+fn mix_kind(raw: &[u8], kind: (u8, u16)) -> Vec<u8> {
+    let options = MixOptions { forced: Some(kind), table_bits: 22, ..MixOptions::level(1) };
+    let payload = encode_block(raw, &options, Guide::None).unwrap().0;
+    let mut rest = vec![20];
+    rest.extend(check(raw));
+    let block = block(3, 0, raw.len() as u64, payload.len() as u64, &rest);
+    stream(&[[block, payload].concat()])
 }
 
 /// Numbers of a few scales, nearly normal, without floating-point arithmetic.
@@ -373,6 +413,12 @@ fn makers() -> Vec<(&'static str, Vec<u8>)> {
         ("mix-records.nz", with(&records(200), only(Codec::Mix).level(9))),
         ("circuit-hash.nz", with(&circuit_support::records(400), circuit(512))),
         ("circuit-embedded.nz", with(&idx(), circuit(1 << 14).embed_model(true))),
+        ("table-lf.nz", with(&table_support::orders(260, ',', "\n"), only(Codec::Table))),
+        ("table-crlf.nz", with(&table_support::orders(300, ';', "\r\n"), only(Codec::Table).level(9))),
+        ("mix-binary.nz", mix_kind(&fields(1500), (1, 0))),
+        ("mix-words.nz", mix_kind(&samples(40, 1, 2), (4, 32))),
+        ("mix-bytes.nz", mix_kind(&samples(60, 1, 1), (5, 16))),
+        ("mix-rgb.nz", mix_kind(&samples(24, 3, 1), (7, 48))),
         ("mix-code.nz", with(&instructions(3000), only(Codec::Mix).level(9))),
     ]
 }

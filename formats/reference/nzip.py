@@ -151,7 +151,7 @@ class Stream:
     def block(self):
         r = self.r
         codec, flags = r.u8(), r.u8()
-        demand(codec <= 6 and flags < 32, "newer: codec or flag")
+        demand(codec <= 7 and flags < 32, "newer: codec or flag")
         raw_length, payload_length = r.varint(), r.varint()
         demand(1 <= raw_length <= 1 << 30, "raw length out of range")
         demand(payload_length <= 2 * raw_length + 65536, "payload length out of range")
@@ -174,6 +174,8 @@ class Stream:
             raw = unzstd(payload, raw_length)
         elif codec == 3:
             raw = mix.decode(payload, raw_length, None if reference is None else self.weights(reference))
+        elif codec == 7:
+            raw = table.decode(payload, raw_length)
         elif codec == 6:
             raw = self.tensor(tensor.Planes(params), units, payload)
         else:
@@ -235,7 +237,8 @@ class Stream:
         demand(r.at == len(body), "index too long")
 
 
-import tensor  # noqa: E402  (it needs what stands above)
+import table  # noqa: E402  (they need what stands above)
+import tensor  # noqa: E402
 
 
 def decode(data, models=()):

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use nzip::train::circuit::{CircuitJob, CircuitOptions, train_circuit};
+use nzip::train::circuit::{CircuitJob, CircuitOptions, Pseudo, train_circuit};
 #[cfg(feature = "train")]
 use nzip::train::{Size, TrainOptions, train_lm};
 
@@ -95,15 +95,27 @@ struct CircuitArguments {
     /// Step size at the end
     #[arg(long, value_name = "X", default_value_t = 0.004)]
     last_step: f32,
-    /// Pseudocounts of a state, over its edges and over its classes
+    /// Pseudocounts of a state over its edges, by how often each is taken at all
     #[arg(long, value_name = "X", default_value_t = 1.0)]
-    pseudocount: f32,
+    edge_pseudocount: f32,
+    /// Pseudocounts of a state over its edges, by where states go that resemble it
+    #[arg(long, value_name = "X", default_value_t = 0.0)]
+    edge_borrow: f32,
+    /// Pseudocounts of a state over its classes, by how often each is seen at all
+    #[arg(long, value_name = "X", default_value_t = 1.0)]
+    leaf_pseudocount: f32,
+    /// Pseudocounts of a state over its classes, by how often their neighbours are seen
+    #[arg(long, value_name = "X", default_value_t = 0.0)]
+    leaf_smooth: f32,
     /// Hold every N-th record out for validation; 0 learns from all
     #[arg(long, value_name = "N", default_value_t = 12)]
     hold_out: usize,
     /// Before going on, remove states with less than this share of an even one
     #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
     prune: f32,
+    /// Before going on, remove edges along which fewer records than this are expected to go
+    #[arg(long, value_name = "RECORDS", default_value_t = 0.0)]
+    prune_edges: f32,
     /// Before going on, split states, up to --latents
     #[arg(long)]
     grow: bool,
@@ -127,10 +139,16 @@ impl TrainArguments {
             full: c.full,
             batch: c.batch,
             step: (c.first_step, c.last_step),
-            pseudo: (c.pseudocount, c.pseudocount),
+            pseudo: Pseudo {
+                edge: c.edge_pseudocount,
+                borrow: c.edge_borrow,
+                leaf: c.leaf_pseudocount,
+                smooth: c.leaf_smooth,
+            },
             hold_out: c.hold_out,
             resume: self.resume,
             prune: c.prune,
+            prune_edges: c.prune_edges,
             grow: c.grow,
             seed: self.seed,
             state,

@@ -3,7 +3,7 @@
 use super::mix::Guide;
 use super::tensor::{self, BasePiece, Hint};
 use super::window::{WindowCoder, WindowLimits, assemble};
-use super::{Codec, EncodedBlock, mix, store, zstd};
+use super::{Codec, EncodedBlock, mix, store, table, zstd};
 use crate::error::{ErrorKind, Result};
 use crate::model::lm::Model;
 use rayon::prelude::*;
@@ -19,6 +19,9 @@ const SMALL: usize = 256 << 10;
 const QUICK_LEVEL: i32 = 9;
 /// The first level that does not ask the quick one: there the floor costs little beside the rest.
 const THOROUGH: u8 = 7;
+
+/// The first level at which tables are looked for.
+const TABLES: u8 = 6;
 
 /// The zstd level that goes with a level of 1..=9.
 pub fn zstd_level(level: u8) -> i32 {
@@ -54,6 +57,13 @@ fn forced(raw: &[u8], codec: Codec, level: u8, guide: Guide<'_>) -> Result<Encod
             Ok(tensor::encode_block(raw, hint, level)?.unwrap_or_else(|| store::encode(raw)))
         }
         Codec::Mix => mix::encode(raw, MIX_LEVELS[usize::from(level.clamp(1, 9)) - 1].max(1), guide),
+        Codec::Table => {
+            let mix_level = MIX_LEVELS[usize::from(level.clamp(1, 9)) - 1].max(1);
+            match table::encode(raw, mix_level)? {
+                Some(table) => Ok(table),
+                None => plain(raw, level),
+            }
+        }
         other => Err(super::newer(&format!("codec {}", other.name()))),
     }
 }
@@ -65,6 +75,10 @@ fn smallest(raw: &[u8], level: u8, guide: Guide<'_>) -> Result<EncodedBlock> {
         return plain(raw, level);
     }
     let mixed = mix::encode(raw, mix_level, guide)?;
+    let table = if level >= TABLES { table::encode(raw, mix_level)? } else { None };
+    if let Some(table) = table.filter(|t| t.cost() < mixed.cost()) {
+        return Ok(table);
+    }
     // What `mix` takes off here, a slow zstd level does not: it parses better than the quick one, which sees the same
     // matches. Where that is open, and at thorough levels always, the floor is computed.
     let hopeless = level < THOROUGH && raw.len() > SMALL;

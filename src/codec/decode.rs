@@ -1,7 +1,7 @@
 //! From payloads to verified raw bytes.
 
 use super::window::{WindowCoder, WindowJob, max_window_raw};
-use super::{Codec, mix, tensor, zstd};
+use super::{Codec, mix, table, tensor, zstd};
 use crate::error::{Error, Result};
 use crate::format::block::{BlockHeader, Units};
 use crate::format::checksum::{Check, check32, same};
@@ -38,11 +38,11 @@ pub fn validate(header: &BlockHeader) -> Result<Codec> {
         }
         Units::Fixed { .. } | Units::Tiles { .. } => {}
     }
-    if matches!(codec, Codec::Store | Codec::Zstd | Codec::Tensor) && header.model.is_some() {
+    if matches!(codec, Codec::Store | Codec::Zstd | Codec::Tensor | Codec::Table) && header.model.is_some() {
         return Err(Error::corrupt(format!("a {} block with a model", codec.name())));
     }
     let expected = match header.units {
-        Units::Fixed { .. } => matches!(codec, Codec::Store | Codec::Zstd | Codec::Mix),
+        Units::Fixed { .. } => matches!(codec, Codec::Store | Codec::Zstd | Codec::Mix | Codec::Table),
         Units::Windows { .. } => matches!(codec, Codec::Lm | Codec::Circuit | Codec::Llm),
         Units::Tiles { .. } => codec == Codec::Tensor,
     };
@@ -76,6 +76,8 @@ enum Plain {
     Store(usize),
     Zstd(Box<zstd::Decoder<'static>>),
     Mix(Box<mix::BlockDecoder>),
+    /// The whole block, and the offset of the next byte.
+    Table(Vec<u8>, usize),
 }
 
 impl Sequential {
@@ -92,7 +94,7 @@ impl Sequential {
     ) -> Result<Self> {
         let (len, payload_len) = (u64::from(header.raw_len), u64::from(header.payload_len));
         let modest = len <= memory / 4 && len <= (MODEST * payload_len).max(PIECE as u64);
-        let in_place = modest && codec != Codec::Mix;
+        let in_place = modest && !matches!(codec, Codec::Mix | Codec::Table);
         let plain = match codec {
             Codec::Store => Plain::Store(0),
             Codec::Zstd => {
@@ -102,6 +104,7 @@ impl Sequential {
                 Plain::Zstd(Box::new(zstd::Decoder::new(in_place)?))
             }
             Codec::Mix => Plain::Mix(Box::new(mix::BlockDecoder::new(payload, len as usize, memory, guide)?)),
+            Codec::Table => Plain::Table(table::decode(payload, len as usize, memory)?, 0),
             other => return Err(super::newer(&format!("codec {}", other.name()))),
         };
         Ok(Self { plain, in_place, whole: raw.len() + header.raw_len as usize })
@@ -155,6 +158,13 @@ impl Sequential {
                 raw.resize(end, 0);
                 decoder.decode_into(payload, &mut raw[start..])
             }
+            Plain::Table(whole, pos) => {
+                let more = end.saturating_sub(raw.len());
+                reserve(raw, more)?;
+                raw.extend_from_slice(&whole[*pos..*pos + more]);
+                *pos += more;
+                Ok(())
+            }
             Plain::Zstd(decoder) => {
                 while raw.len() < end {
                     let start = raw.len();
@@ -173,7 +183,7 @@ impl Sequential {
     /// Fails unless the payload ends here.
     pub fn finish(&mut self, payload: &[u8], raw: &mut Vec<u8>) -> Result<()> {
         match &mut self.plain {
-            Plain::Store(_) | Plain::Mix(_) => Ok(()),
+            Plain::Store(_) | Plain::Mix(_) | Plain::Table(..) => Ok(()),
             Plain::Zstd(_) if self.in_place && raw.len() > self.whole => {
                 Err(Error::corrupt("the zstd frame goes on after the block's raw length"))
             }

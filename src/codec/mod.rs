@@ -11,6 +11,7 @@ pub mod mix;
 mod mix_guide;
 mod mix_kind;
 pub mod store;
+pub mod table;
 pub mod tensor;
 pub mod window;
 pub mod zstd;
@@ -37,16 +38,34 @@ pub enum Codec {
     Llm = 5,
     /// Tensor planes.
     Tensor = 6,
+    /// Columns of delimited text through a circuit learned from them.
+    Table = 7,
 }
 
 impl Codec {
     /// All codecs that have an id.
-    pub const ALL: [Codec; 7] =
-        [Codec::Store, Codec::Zstd, Codec::Lm, Codec::Mix, Codec::Circuit, Codec::Llm, Codec::Tensor];
+    pub const ALL: [Codec; 8] = [
+        Codec::Store,
+        Codec::Zstd,
+        Codec::Lm,
+        Codec::Mix,
+        Codec::Circuit,
+        Codec::Llm,
+        Codec::Tensor,
+        Codec::Table,
+    ];
 
     /// The codecs that this release reads and writes.
-    pub const AVAILABLE: &'static [Codec] =
-        &[Codec::Store, Codec::Zstd, Codec::Lm, Codec::Mix, Codec::Circuit, Codec::Llm, Codec::Tensor];
+    pub const AVAILABLE: &'static [Codec] = &[
+        Codec::Store,
+        Codec::Zstd,
+        Codec::Lm,
+        Codec::Mix,
+        Codec::Circuit,
+        Codec::Llm,
+        Codec::Tensor,
+        Codec::Table,
+    ];
 
     /// The id in a block header.
     pub fn id(self) -> u8 {
@@ -72,6 +91,7 @@ impl Codec {
             Codec::Circuit => "circuit",
             Codec::Llm => "llm",
             Codec::Tensor => "tensor",
+            Codec::Table => "table",
         }
     }
 
@@ -84,7 +104,7 @@ impl Codec {
     pub(crate) fn max_raw(self, payload_len: u64) -> u64 {
         match self {
             Codec::Store => payload_len,
-            Codec::Zstd => payload_len << 15,
+            Codec::Zstd | Codec::Table => payload_len << 15,
             _ => u64::MAX,
         }
     }

@@ -4,7 +4,23 @@ use super::tables::weight;
 use super::{Model, Weights};
 use crate::error::{Error, Result};
 
-/// A circuit that answers questions about probabilities.
+/// A circuit that answers questions about probabilities. Fields of a record may be missing: they are summed over.
+///
+/// ```
+/// # let path = concat!(env!("CARGO_MANIFEST_DIR"), "/formats/vectors/circuit/micro.nzpc");
+/// let circuit = nzip::Likelihood::from_bytes(&std::fs::read(path)?)?;
+/// let mut record: Vec<Option<u8>> = vec![None; circuit.width()];
+/// record[0] = Some(3);
+/// let bits = -circuit.log2_likelihood(&record)?;
+/// // What the first field says about the second.
+/// let chances = circuit.conditional(&record, 1)?;
+/// assert!((chances.iter().sum::<f64>() - 1.0).abs() < 1e-9);
+/// // A field more costs what its chance says.
+/// record[1] = Some(2);
+/// let more = -circuit.log2_likelihood(&record)?;
+/// assert!((more - bits + chances[2].log2()).abs() < 1e-9);
+/// # Ok::<(), nzip::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Likelihood {
     nodes: Vec<FloatNode>,

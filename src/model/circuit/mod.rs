@@ -3,6 +3,7 @@
 mod codes;
 pub mod file;
 mod kernel;
+pub mod learn;
 mod likelihood;
 mod tables;
 pub mod walk;

@@ -22,29 +22,40 @@ const EVEN: Counter = 1 << 31;
 pub struct Direct {
     lines: Pages<[Counter; 16]>,
     at: [usize; DIRECTS],
+    next: [usize; DIRECTS],
 }
 
 impl Direct {
     /// All probabilities even.
     pub fn new() -> Result<Self> {
-        Ok(Self { lines: Pages::new(32 + BYTE_LINES + (2 << HASH_BITS))?, at: [0; DIRECTS] })
+        Ok(Self {
+            lines: Pages::new(32 + BYTE_LINES + (2 << HASH_BITS))?,
+            at: [0; DIRECTS],
+            next: [0; DIRECTS],
+        })
     }
 
-    /// Goes to the lines of a nibble: `nibble` is 0 for a byte's first one, else 16 plus that one; `c1` is the last
+    /// Finds the lines of the nibble to come and asks for them: `nibble` is 0 for a byte's first one, else 16 plus that one; `c1` is the last
     /// byte.
     #[inline(always)]
-    pub fn start(&mut self, nibble: u32, c1: u32, hashes: [u32; 2]) {
+    pub fn seek(&mut self, nibble: u32, c1: u32, hashes: [u32; 2]) {
         let line = |hash| (mix_hash(hash, nibble) >> (32 - HASH_BITS)) as usize;
         let hashed = 32 + BYTE_LINES;
-        self.at = [
+        self.next = [
             nibble as usize,
             32 + (c1 << 5 | nibble) as usize,
             hashed + line(hashes[0]),
             hashed + (1 << HASH_BITS) + line(hashes[1]),
         ];
-        for at in self.at {
+        for at in self.next {
             prefetch(&self.lines, at);
         }
+    }
+
+    /// Goes to the lines that were found.
+    #[inline(always)]
+    pub fn start(&mut self) {
+        self.at = self.next;
     }
 
     /// Inputs for the bit at a node.

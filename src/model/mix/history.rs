@@ -42,17 +42,18 @@ pub struct History {
     pub prefix: u32,
     /// Two last bytes that followed each byte, and each hashed pair of bytes.
     followers: Vec<u16>,
-    /// Instruction boundaries, for code.
+    /// Instruction boundaries, if the bytes are code.
     pub x86: Instructions,
+    code: bool,
 }
 
 /// Entries of the follower table: 256 for single bytes, then those for pairs.
 const FOLLOWERS: usize = 256 + 65536;
 
 impl History {
-    /// An empty history.
-    pub fn new() -> Self {
-        Self { followers: vec![0; FOLLOWERS], ..Self::empty() }
+    /// An empty history; of `code`, instructions are followed.
+    pub fn new(code: bool) -> Self {
+        Self { followers: vec![0; FOLLOWERS], code, ..Self::empty() }
     }
 
     fn empty() -> Self {
@@ -74,6 +75,7 @@ impl History {
             prefix: 0,
             followers: Vec::new(),
             x86: Instructions::default(),
+            code: false,
         }
     }
 
@@ -134,7 +136,7 @@ impl History {
         let followers = std::mem::take(&mut self.followers);
         let mut bytes = std::mem::take(&mut self.bytes);
         bytes.clear();
-        *self = Self { bytes, followers, ..Self::empty() };
+        *self = Self { bytes, followers, code: self.code, ..Self::empty() };
     }
 
     /// Appends a byte.
@@ -144,7 +146,9 @@ impl History {
         for at in [(self.c4 & 0xff) as usize, 256 + (self.c4 & 0xffff) as usize] {
             self.followers[at] = self.followers[at] << 8 | u16::from(byte);
         }
-        self.x86.push(byte);
+        if self.code {
+            self.x86.push(byte);
+        }
         self.c12 = self.c12 << 8 | self.c8 >> 24;
         self.c8 = self.c8 << 8 | self.c4 >> 24;
         self.c4 = self.c4 << 8 | u32::from(byte);

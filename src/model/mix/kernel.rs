@@ -92,8 +92,8 @@ pub mod avx2 {
     #[inline]
     #[target_feature(enable = "avx2")]
     fn pairs<const V: usize>(row: &Row, x: &[__m256i; V]) -> __m256i {
-        let mut sum = _mm256_madd_epi16(load(&row.0[0]), x[0]);
-        for (w, x) in row.0.iter().zip(x).skip(1) {
+        let mut sum = _mm256_setzero_si256();
+        for (w, x) in row.0.iter().zip(x) {
             sum = _mm256_add_epi32(sum, _mm256_madd_epi16(load(w), *x));
         }
         _mm256_srai_epi32::<{ PAIR_SHIFT as i32 }>(sum)
@@ -182,12 +182,12 @@ pub mod avx2 {
 
 /// Which of four 16-byte slots starts with `check`, as a bit mask, and the slots' second bytes.
 #[inline(always)]
-pub fn probe(bucket: &[u8; 64], check: u8) -> (u32, [u8; 4]) {
+pub fn probe(bucket: &[[u8; 16]; 4], check: u8) -> (u32, [u8; 4]) {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: SSE2 belongs to every x86-64 processor; the loads read the bucket's 64 bytes.
     unsafe {
         use std::arch::x86_64::*;
-        let at = |i: usize| _mm_loadl_epi64(bucket.as_ptr().add(16 * i).cast());
+        let at = |i: usize| _mm_loadl_epi64(bucket[i].as_ptr().cast());
         let (low, high) = (_mm_unpacklo_epi8(at(0), at(1)), _mm_unpacklo_epi8(at(2), at(3)));
         let both = _mm_unpacklo_epi16(low, high);
         let equal = _mm_cmpeq_epi8(both, _mm_set1_epi8(check as i8));
@@ -200,9 +200,9 @@ pub fn probe(bucket: &[u8; 64], check: u8) -> (u32, [u8; 4]) {
 
 /// See [`probe`].
 #[cfg(any(test, not(target_arch = "x86_64")))]
-pub fn probe_scalar(bucket: &[u8; 64], check: u8) -> (u32, [u8; 4]) {
-    let mask = (0..4).map(|i| u32::from(bucket[16 * i] == check) << i).sum();
-    (mask, std::array::from_fn(|i| bucket[16 * i + 1]))
+pub fn probe_scalar(bucket: &[[u8; 16]; 4], check: u8) -> (u32, [u8; 4]) {
+    let mask = (0..4).map(|i| u32::from(bucket[i][0] == check) << i).sum();
+    (mask, bucket.map(|slot| slot[1]))
 }
 
 /// Hints that the item at `offset` will be read soon; out of range it does nothing.
@@ -270,8 +270,7 @@ mod tests {
         }
 
         #[test]
-        fn probes_agree(bytes in prop::collection::vec(0u8..4, 64), check in 0u8..4) {
-            let bucket = bytes.try_into().unwrap();
+        fn probes_agree(bucket in prop::array::uniform4(prop::array::uniform16(0u8..4)), check in 0u8..4) {
             prop_assert_eq!(probe(&bucket, check), probe_scalar(&bucket, check));
         }
 

@@ -45,6 +45,13 @@ impl Tables {
         u32::from(self.squash[index & 8191])
     }
 
+    /// Probability in 1..=65535 of a logit of the mixer, which is within the limit.
+    #[inline(always)]
+    pub fn squash_mixed(&self, logit: i32) -> u32 {
+        debug_assert!((-4096..=LIMIT).contains(&logit));
+        u32::from(self.squash[(logit + 4096) as usize & 8191])
+    }
+
     /// Logit in Q8 octaves of a 12-bit probability.
     #[inline(always)]
     pub fn stretch(&self, p12: u32) -> i32 {

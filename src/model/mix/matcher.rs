@@ -22,10 +22,15 @@ pub struct Matcher {
     /// Verified length in bytes; 0 while recovering from a miss.
     length: u32,
     misses: u32,
-    /// The predicted byte with a leading one, shifted as bits come; 0 without prediction.
+    /// The predicted byte with a leading one; 0 without prediction.
     expected: u32,
+    /// Length class 0..=15 (0: no prediction).
+    class: u32,
+    /// The place of the counters that belong to length and misses.
+    place: usize,
     pub counters: Vec<Counter>,
-    at: usize,
+    /// The predicted bit.
+    bit: Option<u32>,
 }
 
 impl Matcher {
@@ -38,15 +43,26 @@ impl Matcher {
             length: 0,
             misses: 0,
             expected: 0,
+            class: 0,
+            place: 0,
             counters: counters.to_vec(),
-            at: 0,
+            bit: None,
         })
     }
 
-    /// Hints that [`Matcher::push`] comes soon.
+    /// Hints that [`Matcher::push`] comes, with other work before it.
     #[inline(always)]
     pub fn prefetch(&self, history: &History) {
         super::kernel::prefetch(&self.heads, self.hash(history));
+    }
+
+    /// Hints that [`Matcher::push`] comes soon; with other work before it too.
+    #[inline(always)]
+    pub fn prefetch_candidate(&self, history: &History) {
+        if self.length < self.order as u32 {
+            let candidate = self.heads[self.hash(history)] as usize;
+            super::kernel::prefetch(history.bytes(), candidate.wrapping_sub(8));
+        }
     }
 
     /// Takes up the byte just appended to the history.
@@ -78,15 +94,18 @@ impl Matcher {
             self.heads[slot] = n as u32;
         }
         self.expected = if self.position > 0 { u32::from(bytes[self.position]) | 256 } else { 0 };
+        self.class = self.length_class();
+        let counters = match self.length {
+            0 => self.misses.min(7),
+            1..=31 => 8 + self.length,
+            _ => 39 + self.length / 32,
+        };
+        self.place = counters as usize * 4 + self.misses.min(3) as usize;
     }
 
     /// Adopts the candidate if it really matches for longer than the current one.
     fn search(&mut self, bytes: &[u8], candidate: usize) {
-        if candidate == 0 {
-            return;
-        }
-        let (now, then) = (bytes.iter().rev(), bytes[..candidate].iter().rev());
-        let length = now.zip(then).take(LONGEST as usize).take_while(|(a, b)| a == b).count() as u32;
+        let length = common_suffix(bytes, &bytes[..candidate]).min(LONGEST as usize) as u32;
         if length >= self.order as u32 && length > self.length {
             self.position = candidate;
             self.length = length;
@@ -109,6 +128,10 @@ impl Matcher {
     /// Length class 0..=15 (0: no prediction).
     #[inline(always)]
     pub fn class(&self) -> u32 {
+        self.class
+    }
+
+    fn length_class(&self) -> u32 {
         if self.expected == 0 {
             return 0;
         }
@@ -127,46 +150,67 @@ impl Matcher {
     /// The predicted byte, 0 without prediction.
     #[inline(always)]
     pub fn expected_byte(&self) -> u32 {
-        self.expected_full() & 255
+        self.expected & 255
     }
 
-    /// The predicted byte plus 256, 0 without prediction.
+    /// The bit that [`Matcher::predict`] has predicted, if it did.
     #[inline(always)]
-    pub fn expected_full(&self) -> u32 {
-        self.expected
+    pub fn expected_bit(&self) -> Option<u32> {
+        self.bit
     }
 
-    /// The predicted bit if the bits so far agree with the prediction. `c0` has a leading one.
-    #[inline(always)]
-    pub fn expected_bit(&self, c0: u32, bit_position: u32) -> Option<u32> {
-        let agrees = self.expected != 0 && self.expected >> (8 - bit_position) == c0;
-        agrees.then(|| self.expected >> (7 - bit_position) & 1)
-    }
-
-    /// Two inputs for the next bit.
+    /// Two inputs for the next bit; 0 if the bits so far disagree with the predicted byte. `c0` has a leading one.
     #[inline(always)]
     pub fn predict(&mut self, c0: u32, bit_position: u32, tables: &Tables) -> u32 {
-        let Some(bit) = self.expected_bit(c0, bit_position) else {
-            self.at = usize::MAX;
+        if self.expected == 0 || self.expected >> (8 - bit_position) != c0 {
+            self.bit = None;
             return 0;
-        };
-        let class = match self.length {
-            0 => self.misses.min(7),
-            1..=31 => 8 + self.length,
-            _ => 39 + self.length / 32,
-        };
-        self.at = class as usize * 4 + self.misses.min(3) as usize;
-        let p = p12(self.counters[self.at]);
+        }
+        let bit = self.expected >> (7 - bit_position) & 1;
+        self.bit = Some(bit);
+        let p = p12(self.counters[self.place]);
         let sign = if bit != 0 { 1 } else { -1 };
         pair(sign * tables.stretch(p), sign * (p as i32 - 2048))
     }
 
     /// Learns whether the prediction was right.
     #[inline(always)]
-    pub fn update(&mut self, bit: u32, c0: u32, bit_position: u32) {
-        let expected = self.expected_bit(c0, bit_position);
-        if let (Some(counter), Some(expected)) = (self.counters.get_mut(self.at), expected) {
+    pub fn update(&mut self, bit: u32) {
+        if let (Some(expected), Some(counter)) = (self.bit, self.counters.get_mut(self.place)) {
             learn(counter, u32::from(bit == expected), 1000);
         }
+    }
+}
+
+/// How many of the last bytes are equal; counting may end above [`LONGEST`].
+fn common_suffix(a: &[u8], b: &[u8]) -> usize {
+    let words = |bytes| <[u8]>::as_rchunks::<8>(bytes).1.iter().rev().take(LONGEST as usize / 8 + 1);
+    let mut length = 0;
+    for (a, b) in words(a).zip(words(b)) {
+        let differ = u64::from_le_bytes(*a) ^ u64::from_le_bytes(*b);
+        if differ != 0 {
+            return length + differ.leading_zeros() as usize / 8;
+        }
+        length += 8;
+    }
+    let rest = a[..a.len() - length].iter().rev().zip(b[..b.len() - length].iter().rev());
+    length + rest.take(7).take_while(|(a, b)| a == b).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn suffixes_are_counted_in_bytes() {
+        let text: Vec<u8> = (0..=255).cycle().take(2000).collect();
+        for n in 0..40 {
+            let mut other = text[500..].to_vec();
+            other[1499 - n] ^= 1;
+            assert_eq!(common_suffix(&text, &other), n);
+            assert_eq!(common_suffix(&text, &other[1500 - n..]), n);
+        }
+        assert!(common_suffix(&text, &text) >= LONGEST as usize);
+        assert_eq!(common_suffix(&text, &[]), 0);
     }
 }

@@ -1,5 +1,6 @@
 //! Gated logistic mixing in two layers (Mattern 2013 names the family; Mahoney's PAQ8 the practice).
 
+use super::ablation::{Part, on};
 use super::kernel;
 pub use super::kernel::{FAMILIES, LANES, Row, Short, VECTORS, WIDTH};
 use super::logistic::Tables;
@@ -22,6 +23,9 @@ pub struct Mixer {
 
 /// Rows of the second layer, half of them of each family.
 pub const FINALS: usize = 512;
+
+/// Set families as parts that can be measured.
+const SETS: [Part; FAMILIES] = [Part::Set0, Part::Set1, Part::Set2, Part::Set3, Part::Set4];
 
 /// Learning rate of the second layer.
 const FINAL_RATE: i32 = 12;
@@ -75,7 +79,9 @@ impl Mixer {
             self.selected[i] = self.starts[i] + at;
             kernel::prefetch(&self.rows, self.selected[i]);
         }
-        self.finals_selected = [finals[0], FINALS / 2 + finals[1]];
+        let choose = |part, row| if on(part) { row } else { 0 };
+        self.finals_selected =
+            [choose(Part::Final0, finals[0]), FINALS / 2 + choose(Part::Final1, finals[1])];
         for at in self.finals_selected {
             kernel::prefetch(&self.finals, at);
         }
@@ -86,6 +92,11 @@ impl Mixer {
     pub fn mix<const A: bool, const V: usize>(&mut self) -> i32 {
         let rows = self.selected.map(|at| &self.rows[at]);
         self.outputs = mix::<A, V>(rows, &self.inputs);
+        for (output, part) in self.outputs.0.iter_mut().zip(SETS) {
+            if !on(part) {
+                *output = 0;
+            }
+        }
         self.finals_logits =
             self.finals_selected.map(|at| i32::from(mix_short::<A>(&self.finals[at], &self.outputs)));
         (self.finals_logits[0] + self.finals_logits[1]) >> 1
@@ -95,13 +106,16 @@ impl Mixer {
     #[inline(always)]
     pub fn update<const A: bool, const V: usize>(&mut self, bit: u32, tables: &Tables) {
         let target = (bit << 16) as i32;
-        for (&at, &logit) in self.selected.iter().zip(&self.outputs.0) {
-            let p = tables.squash(logit.into()) as i32;
+        for ((&at, &logit), part) in self.selected.iter().zip(&self.outputs.0).zip(SETS) {
+            if !on(part) {
+                continue;
+            }
+            let p = tables.squash_mixed(logit.into()) as i32;
             let error = (((target - p) * self.rate) >> 8) as i16;
             train::<A, V>(&mut self.rows[at], &self.inputs, error);
         }
         for (&at, &logit) in self.finals_selected.iter().zip(&self.finals_logits) {
-            let error = (((target - tables.squash(logit) as i32) * FINAL_RATE) >> 8) as i16;
+            let error = (((target - tables.squash_mixed(logit) as i32) * FINAL_RATE) >> 8) as i16;
             train_short::<A>(&mut self.finals[at], &self.outputs, error);
         }
     }

@@ -1,5 +1,6 @@
 //! Bitwise context mixing, specified in `formats/mix.md`.
 
+pub mod ablation;
 pub mod apm;
 pub mod context;
 pub mod direct;

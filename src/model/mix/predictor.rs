@@ -1,8 +1,9 @@
 //! The predictor: probability of the next bit from everything before it.
 
+use super::ablation::{self, Part, on};
 use super::apm::{Apm, counter, nudge};
 use super::context::{self, Kind, MAX_CONTEXTS};
-use super::direct::Direct;
+use super::direct::{DIRECTS, Direct};
 use super::history::History;
 use super::kernel::{Row, Short};
 use super::logistic::{TABLES, Tables, pair};
@@ -41,6 +42,10 @@ pub enum Guide {
 
 /// Contexts that make up one vector of inputs.
 pub const GROUP: usize = 8;
+/// Most vectors of contexts.
+const GROUPS: usize = MAX_CONTEXTS / GROUP;
+/// One context's probabilities by state.
+type Map = [u32; 256];
 /// Places of the guess's two inputs in the first vector.
 const GUESS: [usize; 2] = [5, 14];
 /// A map's probability of one half; what an unseen context gets.
@@ -100,9 +105,11 @@ pub struct Predictor {
     contexts: usize,
     hashes: [u32; MAX_CONTEXTS],
     buckets: [usize; MAX_CONTEXTS],
-    offsets: [usize; MAX_CONTEXTS],
-    current: [Slot; MAX_CONTEXTS],
-    maps: Vec<u32>,
+    /// Where the slots in use came from.
+    places: [usize; MAX_CONTEXTS],
+    current: [[Slot; GROUP]; GROUPS],
+    /// 22-bit probabilities by context and state.
+    maps: Box<[[Map; GROUP]; GROUPS]>,
     matchers: [Matcher; 2],
     direct: Direct,
     mixer: Mixer,
@@ -122,7 +129,8 @@ pub struct Predictor {
 impl Predictor {
     /// Starts from the shipped priors of the shape's kind.
     pub fn new(shape: Shape) -> Result<Self> {
-        match (shape.guide, priors::for_kind(shape.kind)) {
+        let learned = priors::for_kind(shape.kind).filter(|_| on(Part::Priors));
+        match (shape.guide, learned) {
             (Guide::Learned(hash), _) => match priors::for_guide(&hash) {
                 Some(learned) => Self::with_priors(shape, learned),
                 None => {
@@ -139,12 +147,13 @@ impl Predictor {
     /// Starts from given priors.
     pub fn with_priors(shape: Shape, priors: &Priors) -> Result<Self> {
         let (first, second) = priors.counters.split_at(COUNTERS);
+        let mut maps = Box::new([[[0; 256]; GROUP]; GROUPS]);
+        maps.as_flattened_mut().as_flattened_mut().copy_from_slice(&priors.maps);
         let tables: &'static Tables = &TABLES;
         let states: &'static StateTable = &STATES;
-        let mut hashes = [0; MAX_CONTEXTS];
-        let history = History::new();
+        let hashes = [0; MAX_CONTEXTS];
+        let history = History::new(shape.kind == Kind::Code);
         let heads = shape.memory_bits.saturating_sub(6).clamp(16, 22);
-        context::fill(shape.kind, &history, &mut hashes);
         let mut predictor = Self {
             shape,
             tables,
@@ -154,9 +163,9 @@ impl Predictor {
             contexts: shape.groups.min(MAX_CONTEXTS / GROUP) * GROUP,
             hashes,
             buckets: [0; MAX_CONTEXTS],
-            offsets: [0; MAX_CONTEXTS],
-            current: [[0; SLOT]; MAX_CONTEXTS],
-            maps: priors.maps.clone(),
+            places: [0; MAX_CONTEXTS],
+            current: [[[0; SLOT]; GROUP]; GROUPS],
+            maps,
             matchers: [Matcher::new(6, heads, first)?, Matcher::new(12, heads, second)?],
             direct: Direct::new()?,
             mixer: Mixer::new(SIZES, &priors.rows, &priors.finals),
@@ -173,14 +182,15 @@ impl Predictor {
         if shape.kind == Kind::Text {
             predictor.absorb(priors::phrases(shape.primed));
         }
-        predictor.start_byte();
+        predictor.seek_contexts();
+        predictor.start_contexts();
         Ok(predictor)
     }
 
     /// What this predictor has learned, as a start for others.
     pub fn priors(&self) -> Priors {
         Priors {
-            maps: self.maps.clone(),
+            maps: self.maps.as_flattened().as_flattened().to_vec(),
             counters: self.matchers.iter().flat_map(|m| m.counters.iter().copied()).collect(),
             rows: self.mixer.rows().to_vec(),
             finals: self.mixer.finals().to_vec(),
@@ -236,7 +246,7 @@ impl Predictor {
             let (hashes, byte) = &line[k % AHEAD];
             Self::absorb_byte(&mut self.slots, self.states, self.contexts, hashes, *byte);
         }
-        self.history = History::new();
+        self.history = History::new(self.shape.kind == Kind::Code);
     }
 
     fn absorb_byte(
@@ -259,24 +269,31 @@ impl Predictor {
     /// Takes the bit that came and predicts the next one of the same byte.
     #[inline(always)]
     pub fn update<const A: bool, const V: usize>(&mut self, bit: u32) {
+        let node = self.node();
+        self.c0 = self.c0 << 1 | bit;
+        self.bit_position += 1;
+        self.seen += 1;
+        // Memory is asked for what comes next before this bit is learned.
+        match self.bit_position {
+            4 => self.seek_nibble(),
+            8 => self.seek_byte(),
+            _ => {}
+        }
         self.mixer.update::<A, V>(bit, self.tables);
         for apm in &mut self.apms {
             apm.update(bit);
         }
         for matcher in &mut self.matchers {
-            matcher.update(bit, self.c0, self.bit_position);
+            matcher.update(bit);
         }
-        let node = self.node();
-        self.direct.update(node, bit);
+        if on(Part::Direct) {
+            self.direct.update(node, bit);
+        }
         self.update_histories::<V>(node, bit);
-        self.c0 = self.c0 << 1 | bit;
-        self.bit_position += 1;
-        self.seen += 1;
-        if self.bit_position == 4 {
-            self.second_nibble();
-        } else if self.bit_position == 8 {
-            self.end_byte();
-            return;
+        match self.bit_position {
+            4 => self.start_nibble(),
+            8 => return self.start_byte(),
+            _ => {}
         }
         self.predict::<A, V>();
     }
@@ -311,28 +328,35 @@ impl Predictor {
     #[inline(always)]
     fn update_histories<const V: usize>(&mut self, node: usize, bit: u32) {
         let next = &self.states.next[bit as usize & 1];
-        let maps = self.maps.as_chunks_mut::<256>().0;
-        for (slot, map) in self.current[..GROUP * (V - 1)].iter_mut().zip(maps) {
-            let state = usize::from(slot[node & 15]);
-            nudge(&mut map[state], bit);
-            map[0] = HALF;
-            slot[node & 15] = next[state];
+        for group in 0..V - 1 {
+            let (slots, maps) = (&mut self.current[group], &mut self.maps[group]);
+            for i in 0..GROUP {
+                let state = usize::from(slots[i][node & 15]);
+                nudge(&mut maps[i][state], bit);
+                maps[i][0] = HALF;
+                slots[i][node & 15] = next[state];
+            }
         }
     }
 
     fn store_slots(&mut self) {
-        for i in 0..self.contexts {
-            self.slots.store(self.offsets[i], &self.current[i]);
+        for (&place, slot) in self.places[..self.contexts].iter().zip(self.current.as_flattened()) {
+            *self.slots.slot(place) = *slot;
         }
     }
 
-    fn second_nibble(&mut self) {
-        self.store_slots();
-        for i in 0..self.contexts {
-            self.buckets[i] = SlotTable::second_bucket(self.buckets[i], self.c0);
-            self.slots.prefetch(self.buckets[i]);
+    /// Asks for what the second nibble needs.
+    fn seek_nibble(&mut self) {
+        self.direct.seek(self.c0, self.history.c4 & 0xff, [self.hashes[0], self.hashes[1]]);
+        for bucket in &mut self.buckets[..self.contexts] {
+            *bucket = SlotTable::second_bucket(*bucket, self.c0);
+            self.slots.prefetch(*bucket);
         }
-        self.direct.start(self.c0, self.history.c4 & 0xff, [self.hashes[0], self.hashes[1]]);
+    }
+
+    fn start_nibble(&mut self) {
+        self.store_slots();
+        self.direct.start();
         for i in 0..self.contexts {
             let check = (self.hashes[i] as u8).wrapping_add((self.c0 as u8).wrapping_mul(0x3D));
             self.load_slot(i, check);
@@ -341,16 +365,34 @@ impl Predictor {
 
     #[inline(always)]
     fn load_slot(&mut self, i: usize, check: u8) {
-        let offset = self.slots.find(self.buckets[i], check);
-        self.offsets[i] = offset;
-        self.current[i] = self.slots.load(offset);
+        let place = self.slots.find(self.buckets[i], check);
+        self.places[i] = place;
+        self.current[i / GROUP][i % GROUP] = *self.slots.slot(place);
     }
 
-    fn end_byte(&mut self) {
-        self.store_slots();
+    /// Takes up the byte that is complete and asks for what the next one needs.
+    fn seek_byte(&mut self) {
         self.history.push(self.c0 as u8);
-        self.c0 = 1;
-        self.bit_position = 0;
+        for matcher in &self.matchers {
+            matcher.prefetch(&self.history);
+        }
+        self.seek_contexts();
+        for matcher in &self.matchers {
+            matcher.prefetch_candidate(&self.history);
+        }
+    }
+
+    fn seek_contexts(&mut self) {
+        context::fill(self.shape.kind, &self.history, &mut self.hashes);
+        self.direct.seek(0, self.history.c4 & 0xff, [self.hashes[0], self.hashes[1]]);
+        for (bucket, &hash) in self.buckets.iter_mut().zip(&self.hashes[..self.contexts]) {
+            *bucket = self.slots.bucket(hash);
+            self.slots.prefetch(*bucket);
+        }
+    }
+
+    fn start_byte(&mut self) {
+        self.store_slots();
         if self.seen & 0xfff == 0 {
             let kib = self.seen >> 13;
             self.mixer.set_rate(if kib < 8 {
@@ -361,29 +403,23 @@ impl Predictor {
                 10
             });
         }
-        self.start_byte();
-    }
-
-    fn start_byte(&mut self) {
-        for matcher in &self.matchers {
-            matcher.prefetch(&self.history);
-        }
-        context::fill(self.shape.kind, &self.history, &mut self.hashes);
-        self.direct.start(0, self.history.c4 & 0xff, [self.hashes[0], self.hashes[1]]);
-        for i in 0..self.contexts {
-            self.buckets[i] = self.slots.bucket(self.hashes[i]);
-            self.slots.prefetch(self.buckets[i]);
-        }
-        if self.history.len() > 0 {
+        if on(Part::Matches) {
             for matcher in &mut self.matchers {
                 matcher.push(&self.history);
             }
         }
+        self.start_contexts();
+    }
+
+    fn start_contexts(&mut self) {
+        self.c0 = 1;
+        self.bit_position = 0;
+        self.direct.start();
         for i in 0..self.contexts {
             self.load_slot(i, self.hashes[i] as u8);
         }
         self.selector = context::selector(self.shape.kind, &self.history);
-        self.order = self.current[..5].iter().filter(|slot| slot[1] != 0).count();
+        self.order = self.current[0][..5].iter().filter(|slot| slot[1] != 0).count();
     }
 
     #[inline(always)]
@@ -394,8 +430,8 @@ impl Predictor {
         let bp = self.bit_position;
         let c1 = self.history.c4 & 0xff;
         let c2 = self.history.c4 >> 8 & 0xff;
-        let m0 = self.matchers[0].expected_bit(c0, bp);
-        let m1 = self.matchers[1].expected_bit(c0, bp);
+        let matched = self.matchers.each_mut().map(|m| m.predict(c0, bp, tables));
+        let [m0, m1] = self.matchers.each_ref().map(Matcher::expected_bit);
         let class = if m1.is_some() {
             self.matchers[1].class()
         } else if m0.is_some() {
@@ -427,37 +463,30 @@ impl Predictor {
         for (apm, &context) in self.apms.iter().zip(&apm_contexts) {
             apm.prefetch(self.logit, context);
         }
-        let [d0, d1, d2, d3] = self.direct.predict(node, tables);
-        let [m6, m12] = &mut self.matchers;
+        let [d0, d1, d2, d3] =
+            if on(Part::Direct) { self.direct.predict(node, tables) } else { [0; DIRECTS] };
         let certain =
             if self.shape.guide != Guide::None { (tables.squash(guess) as i32 - 32768) >> 4 } else { 0 };
-        let first = [
-            m6.predict(c0, bp, tables),
-            m12.predict(c0, bp, tables),
-            pair(256, guess),
-            d0,
-            d1,
-            d2,
-            d3,
-            pair(certain, 0),
-        ];
+        let first = [matched[0], matched[1], pair(256, guess), d0, d1, d2, d3, pair(certain, 0)];
         let inputs = self.mixer.inputs();
         spread::<A>(first, &mut inputs.0[0]);
-        let slots = self.current.as_chunks::<GROUP>().0;
-        let maps = self.maps.as_chunks::<256>().0.as_chunks::<GROUP>().0;
-        for ((slots, maps), to) in slots.iter().zip(maps).zip(&mut inputs.0[1..V]) {
-            let mut pairs = [0; GROUP];
-            for ((slot, map), pair) in slots.iter().zip(maps).zip(&mut pairs) {
-                *pair = tables.inputs(map[usize::from(slot[node & 15])] >> 10);
-            }
-            spread::<A>(pairs, to);
+        for group in 0..V - 1 {
+            let (slots, maps) = (&self.current[group], &self.maps[group]);
+            let state = |i: usize| usize::from(slots[i][node & 15]);
+            let pairs = std::array::from_fn(|i| {
+                let inputs = tables.inputs(maps[i][state(i)] >> 10);
+                ablation::context_inputs(self.shape.kind, group * GROUP + i, inputs)
+            });
+            spread::<A>(pairs, &mut inputs.0[1 + group]);
         }
         let logit = self.mixer.mix::<A, V>();
         self.logit = logit;
-        let p0 = tables.squash(logit);
-        let p1 = self.apms[0].refine(logit, apm_contexts[0]);
-        let p2 = self.apms[1].refine(logit, apm_contexts[1]);
-        let p3 = self.apms[2].refine(logit, apm_contexts[2]);
+        let p0 = tables.squash_mixed(logit);
+        let mut refined = |i: usize, part| {
+            let p = self.apms[i].refine(logit, apm_contexts[i]);
+            if on(part) { p } else { p0 }
+        };
+        let (p1, p2, p3) = (refined(0, Part::Stage0), refined(1, Part::Stage1), refined(2, Part::Stage2));
         self.p = ((p0 + 2 * p1 + 2 * p2 + 3 * p3 + 4) >> 3).clamp(1, 65535);
     }
 }

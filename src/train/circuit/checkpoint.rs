@@ -5,18 +5,27 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 
-use super::data::Alphabet;
-use super::network::{Network, Node};
-use super::structure::Tree;
+use crate::model::circuit::Weights;
+use crate::model::circuit::learn::export::export;
+use crate::model::circuit::learn::network::{Network, Node};
+use crate::model::circuit::learn::structure::Tree;
+use crate::model::circuit::learn::{Partition, Products};
 
 const MAGIC: &[u8; 8] = b"NZPCCKP1";
 
 /// All that learning goes on from.
 pub struct State {
     pub epoch: usize,
-    pub alphabets: Vec<Alphabet>,
+    pub alphabets: Vec<Partition>,
     pub alphabet: Vec<usize>,
     pub net: Network,
+}
+
+impl State {
+    /// The model file's content.
+    pub fn export(&self, log2_steps: u8) -> Weights {
+        export(&self.net, &self.alphabets, &self.alphabet, log2_steps)
+    }
 }
 
 struct Out(Vec<u8>);
@@ -85,7 +94,7 @@ pub fn load(path: &Path) -> Result<State> {
         let symbols = input.number()?;
         let class = input.bytes(symbols)?.to_vec();
         let weight = input.floats()?;
-        alphabets.push(Alphabet { class, weight, classes: input.number()?, ordinal: input.number()? != 0 });
+        alphabets.push(Partition { class, weight, classes: input.number()?, ordinal: input.number()? != 0 });
     }
     let (mut nodes, mut alphabet, mut parent) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..input.number()? {
@@ -108,5 +117,6 @@ pub fn load(path: &Path) -> Result<State> {
     let classes: Vec<usize> = nodes.iter().map(|n| n.classes).collect();
     let mut net = Network::new(&tree, &states, &classes);
     net.nodes = nodes;
+    net.products = Products::Fast;
     Ok(State { epoch, alphabets, alphabet, net })
 }

@@ -5,10 +5,9 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
 
-use super::data::Dataset;
-use super::export::export;
 use super::run::{CircuitOptions, learn};
 use crate::codec::layout::{Layout, detect};
+use crate::model::circuit::learn::Dataset;
 use crate::model::circuit::{Model, Weights};
 
 /// Where the records come from and the model goes to.
@@ -40,10 +39,10 @@ pub fn train_circuit(job: &CircuitJob) -> Result<()> {
     let records = &records[..records.len() / layout.width * layout.width];
     let data = Dataset::from_bytes(records, layout.width, job.options.classes)?;
     let state = learn(&data, &job.options, |state| {
-        let file = export(state, job.log2_steps).to_bytes();
+        let file = state.export(job.log2_steps).to_bytes();
         fs::write(&job.output, file).with_context(|| format!("writing {}", job.output.display()))
     })?;
-    let file = export(&state, job.log2_steps).to_bytes();
+    let file = state.export(job.log2_steps).to_bytes();
     // What was written must be readable before anything is coded with it.
     Model::new(&Weights::from_bytes(&file)?)?;
     eprintln!("{}: {} bytes", job.output.display(), file.len());

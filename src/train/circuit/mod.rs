@@ -1,16 +1,9 @@
-//! Learning probabilistic circuits: hidden Chow-Liu trees by expectation maximisation.
+//! Learning probabilistic circuits from files of records.
 
 mod checkpoint;
-mod data;
-mod export;
 mod job;
-mod learn;
-mod network;
-mod product;
-mod random;
 mod run;
-mod start;
-mod structure;
 
+pub use crate::model::circuit::learn::Pseudo;
 pub use job::{CircuitJob, train_circuit};
 pub use run::CircuitOptions;

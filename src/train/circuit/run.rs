@@ -6,11 +6,9 @@ use std::time::Instant;
 use anyhow::{Result, ensure};
 
 use super::checkpoint::{self, State};
-use super::data::Dataset;
-use super::learn::{Pseudo, Workspace, full_pass, measure, stochastic_pass};
-use super::network::Network;
-use super::random::Random;
-use super::{start, structure};
+use crate::model::circuit::learn::em::{full_pass, measure, stochastic_pass};
+use crate::model::circuit::learn::random::Random;
+use crate::model::circuit::learn::{Dataset, Network, Products, Pseudo, Workspace, start, structure};
 
 /// What `nzip train --circuit` is asked to do.
 #[derive(Debug, Clone)]
@@ -27,13 +25,15 @@ pub struct CircuitOptions {
     pub batch: usize,
     /// Step at the start and at the end.
     pub step: (f32, f32),
-    pub pseudo: (f32, f32),
+    pub pseudo: Pseudo,
     /// Every n-th record is held out for validation; 0 learns from all.
     pub hold_out: usize,
     /// Go on from the checkpoint.
     pub resume: bool,
     /// Before going on: remove states with less than this share of what they would have if all had the same.
     pub prune: f32,
+    /// Before going on: remove edges along which fewer records than this are expected to go.
+    pub prune_edges: f32,
     /// Before going on: split states, up to `latents`.
     pub grow: bool,
     pub seed: u64,
@@ -54,10 +54,17 @@ pub fn learn(
     ensure!(o.batch > 0 && (2..=256).contains(&o.latents), "latents must be 2 to 256, the batch positive");
     let mut state = if o.resume { checkpoint::load(&o.state)? } else { begin(data, o) };
     ensure!(state.net.nodes.len() == data.width(), "the checkpoint is of records of another width");
+    for (v, n) in state.net.nodes.iter_mut().enumerate() {
+        n.ordinal = data.alphabets[data.alphabet[v]].ordinal;
+    }
     if o.prune > 0.0 {
         let before = state.net.parameters();
         start::prune(&mut state.net, o.prune);
         eprintln!("pruned from {before} to {} parameters", state.net.parameters());
+    }
+    if o.prune_edges > 0.0 {
+        start::prune_edges(&mut state.net, o.prune_edges);
+        eprintln!("{} parameters are left", state.net.positive());
     }
     if o.grow {
         let states = start::states(data, o.latents);
@@ -70,7 +77,7 @@ pub fn learn(
     let batch = o.batch.min(rows.len());
     let mut work = Workspace::new(data.width());
     let bits = |b: f64| (b + data.inside_bits / data.records as f64) / data.width() as f64;
-    let pseudo = Pseudo { edge: o.pseudo.0, leaf: o.pseudo.1 };
+    let pseudo = o.pseudo;
     let report =
         |kind: &str, epoch: usize, found: f64, net: &Network, clock: Instant, work: &mut Workspace| {
             let took = clock.elapsed().as_secs_f32();
@@ -80,7 +87,7 @@ pub fn learn(
             };
             eprintln!("{kind} {epoch}: {:.4} bits per dimension{valid}, {took:.1} s", bits(found));
         };
-    if o.prune > 0.0 || o.grow {
+    if o.prune > 0.0 || o.prune_edges > 0.0 || o.grow {
         state.epoch = 0;
     }
     while state.epoch < o.epochs {
@@ -116,6 +123,7 @@ fn begin(data: &Dataset, o: &CircuitOptions) -> State {
     let states = start::states(data, o.latents);
     let classes: Vec<usize> = (0..data.width()).map(|v| data.classes(v)).collect();
     let mut net = Network::new(&tree, &states, &classes);
+    net.products = Products::Fast;
     start::from_clusters(&mut net, data, &tree, o.seed);
     eprintln!(
         "{} records of {} variables, {} parameters, {:.1} s for the tree and the start",

@@ -1,7 +1,7 @@
 //! From floats to the codes of the model file.
 
-use super::checkpoint::State;
-use super::data::Alphabet;
+use super::data::Partition;
+use super::logarithm::log2;
 use super::network::Network;
 use crate::model::circuit::{self, Shape, Weights};
 
@@ -11,19 +11,18 @@ const LEAST_FLOW: f32 = 0.05;
 const OCTAVES: f32 = 30.0;
 
 /// The model file's content; `log2_steps` is the fineness of the codes.
-pub fn export(state: &State, log2_steps: u8) -> Weights {
-    let net = &state.net;
+pub fn export(net: &Network, alphabets: &[Partition], alphabet: &[usize], log2_steps: u8) -> Weights {
     let order = order(net);
     let mut place = vec![0u16; order.len()];
     order.iter().enumerate().for_each(|(i, &v)| place[v] = i as u16);
     let code = |p: f32| {
-        let a = -p.max(1e-30).log2();
+        let a = -log2(f64::from(p.max(1e-30))) as f32;
         let a = (a.max(0.0) * f32::from(1u16 << log2_steps)).round();
         if a > 126.0 || a > OCTAVES * f32::from(1u16 << log2_steps) { 0 } else { a as u8 + 1 }
     };
     let mut weights = Weights {
         log2_steps,
-        alphabets: state.alphabets.iter().map(alphabet).collect(),
+        alphabets: alphabets.iter().map(stored).collect(),
         nodes: Vec::new(),
         edges: Vec::new(),
         leaves: Vec::new(),
@@ -33,7 +32,7 @@ pub fn export(state: &State, log2_steps: u8) -> Weights {
         weights.nodes.push(Shape {
             variable: v as u16,
             parent: n.parent.map(|p| place[p]),
-            alphabet: state.alphabet[v] as u16,
+            alphabet: alphabet[v] as u16,
             states: n.states as u16,
         });
         let mut edge = Vec::with_capacity(n.edge.len());
@@ -48,7 +47,7 @@ pub fn export(state: &State, log2_steps: u8) -> Weights {
     weights
 }
 
-fn alphabet(a: &Alphabet) -> circuit::Alphabet {
+fn stored(a: &Partition) -> circuit::Alphabet {
     let most = a.weight.iter().copied().fold(0.0, f32::max);
     let scale = |w: &f32| (w / most * 65535.0).round().clamp(1.0, 65535.0) as u16;
     circuit::Alphabet { class: a.class.clone(), weight: a.weight.iter().map(scale).collect() }

@@ -7,7 +7,7 @@ use crate::model::lm::seeded::SplitMix;
 pub struct Random(pub u64);
 
 impl Random {
-    pub fn next(&mut self) -> u64 {
+    fn bits(&mut self) -> u64 {
         let mut generator = SplitMix(self.0);
         let number = generator.next_u64();
         self.0 = generator.0;
@@ -16,12 +16,12 @@ impl Random {
 
     /// Uniform in 0..1.
     pub fn unit(&mut self) -> f32 {
-        (self.next() >> 40) as f32 / (1u64 << 24) as f32
+        (self.bits() >> 40) as f32 / (1u64 << 24) as f32
     }
 
     /// Uniform in 0..n.
     pub fn below(&mut self, n: usize) -> usize {
-        ((u128::from(self.next()) * n as u128) >> 64) as usize
+        ((u128::from(self.bits()) * n as u128) >> 64) as usize
     }
 
     /// Close to a standard normal: the sum of twelve uniform numbers.

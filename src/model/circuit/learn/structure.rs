@@ -3,6 +3,7 @@
 use rayon::prelude::*;
 
 use super::data::Dataset;
+use super::logarithm::log2;
 
 /// Coarsest view of a variable that still tells neighbours apart.
 const BINS: usize = 16;
@@ -28,13 +29,13 @@ fn mutual_information(data: &Dataset, rows: usize) -> Vec<f32> {
         .collect();
     let n = columns[0].len() as f64;
     let plogp: Vec<f64> =
-        (0..=columns[0].len()).map(|c| if c == 0 { 0.0 } else { c as f64 * (c as f64).log2() }).collect();
+        (0..=columns[0].len()).map(|c| if c == 0 { 0.0 } else { c as f64 * log2(c as f64) }).collect();
     let entropy: Vec<f64> = columns
         .iter()
         .map(|c| {
             let mut h = [0u32; BINS];
             c.iter().for_each(|&x| h[usize::from(x)] += 1);
-            n.log2() - h.iter().map(|&x| plogp[x as usize]).sum::<f64>() / n
+            log2(n) - h.iter().map(|&x| plogp[x as usize]).sum::<f64>() / n
         })
         .collect();
     let mut all = vec![0f32; d * d];
@@ -48,7 +49,7 @@ fn mutual_information(data: &Dataset, rows: usize) -> Vec<f32> {
                 .iter()
                 .zip(&columns[b])
                 .for_each(|(&x, &y)| h[usize::from(x) * BINS + usize::from(y)] += 1);
-            let joint = n.log2() - h.iter().map(|&x| plogp[x as usize]).sum::<f64>() / n;
+            let joint = log2(n) - h.iter().map(|&x| plogp[x as usize]).sum::<f64>() / n;
             row[b] = (entropy[a] + entropy[b] - joint).max(0.0) as f32;
         }
     });

@@ -3,6 +3,7 @@
 use rayon::prelude::*;
 
 use super::data::Dataset;
+use super::logarithm::log2;
 use super::network::{Network, Node};
 use super::random::Random;
 use super::structure::Tree;
@@ -20,7 +21,7 @@ pub fn entropies(data: &Dataset) -> Vec<f64> {
         let mut counts = vec![0usize; data.classes(v)];
         data.columns[v].iter().for_each(|&c| counts[usize::from(c)] += 1);
         let n = data.records as f64;
-        counts.iter().filter(|&&c| c > 0).map(|&c| -(c as f64 / n) * (c as f64 / n).log2()).sum()
+        counts.iter().filter(|&&c| c > 0).map(|&c| -(c as f64 / n) * log2(c as f64 / n)).sum()
     };
     (0..data.width()).into_par_iter().map(of).collect()
 }
@@ -124,7 +125,7 @@ fn entropies_of(data: &Dataset, v: usize) -> f64 {
     let mut counts = vec![0usize; data.classes(v)];
     data.columns[v].iter().for_each(|&c| counts[usize::from(c)] += 1);
     let n = data.records as f64;
-    counts.iter().filter(|&&c| c > 0).map(|&c| -(c as f64 / n) * (c as f64 / n).log2()).sum()
+    counts.iter().filter(|&&c| c > 0).map(|&c| -(c as f64 / n) * log2(c as f64 / n)).sum()
 }
 
 /// Sets every parameter from clusters of the records.
@@ -138,6 +139,7 @@ pub fn from_clusters(net: &mut Network, data: &Dataset, tree: &Tree, seed: u64) 
         let k = node.states;
         let mut random = Random(seed ^ (v as u64) << 32);
         node.prior = prior(data, v);
+        node.ordinal = data.alphabets[data.alphabet[v]].ordinal;
         // A little of everything keeps any way open to what follows.
         for u in 0..node.above {
             (0..k).for_each(|j| node.edge[u * k + j] = (1.0 + random.unit()) * 0.5);
@@ -213,6 +215,27 @@ pub fn prune(net: &mut Network, share: f32) {
     rebuild_all(net, &kept, 0.0, 0);
 }
 
+/// Removes edges along which fewer than `flow` records are expected to go; the strongest of each row and column stays.
+pub fn prune_edges(net: &mut Network, flow: f32) {
+    net.nodes.par_iter_mut().for_each(|n| {
+        let k = n.states;
+        let mut column = vec![0f32; k];
+        for (row, m) in n.edge.chunks_exact(k).zip(&n.edge_mass) {
+            column.iter_mut().zip(row).for_each(|(c, p)| *c = c.max(p * m));
+        }
+        for (row, m) in n.edge.chunks_exact_mut(k).zip(&n.edge_mass) {
+            let most = row.iter().copied().fold(0.0, f32::max);
+            for (p, c) in row.iter_mut().zip(&column) {
+                if *p * m < flow && *p < most && *p * m < *c {
+                    *p = 0.0;
+                }
+            }
+            let sum: f32 = row.iter().sum();
+            row.iter_mut().for_each(|p| *p /= sum);
+        }
+    });
+}
+
 /// Gives every node v copies of its old states `own[v]`.
 fn rebuild_all(net: &mut Network, own: &[Vec<usize>], noise: f32, seed: u64) {
     let one = vec![0];
@@ -241,7 +264,9 @@ pub fn rebuild(n: &Node, own: &[usize], above: &[usize], noise: f32, random: &mu
     for (u, &from) in above.iter().enumerate() {
         for (j, &to) in own.iter().enumerate() {
             let mass = n.edge_mass[from] * n.edge[from * n.states + to];
-            edge[u * k + j] = mass / above_copies[from] / own_copies[to] * factor() + 1e-6;
+            if mass > 0.0 {
+                edge[u * k + j] = mass / above_copies[from] / own_copies[to] * factor() + 1e-6;
+            }
         }
     }
     let mut leaf = vec![0f32; n.classes * k];
@@ -258,6 +283,7 @@ pub fn rebuild(n: &Node, own: &[usize], above: &[usize], noise: f32, random: &mu
         edge,
         leaf,
         prior: n.prior.clone(),
+        ordinal: n.ordinal,
         ..Node::default()
     };
     normalise(&mut node);

@@ -8,12 +8,47 @@ use rayon::prelude::*;
 
 use super::data::Dataset;
 use super::network::{Counts, Messages, Network, Node};
+use super::product::Products;
 
-/// Pseudocounts for each state, spread over its edges and over its classes.
-#[derive(Debug, Clone, Copy)]
+/// Pseudocounts for each state.
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Pseudo {
+    /// Over a row of edges, where records go anyway.
     pub edge: f32,
+    /// Over a row of edges, where rows go that lead to the same states.
+    pub borrow: f32,
+    /// Over its classes, as the variable shows them in all states.
     pub leaf: f32,
+    /// Over its classes, where their neighbours are, in alphabets with an order.
+    pub smooth: f32,
+}
+
+/// Steps between two looks at which rows resemble each other.
+const LOOK_EVERY: usize = 8;
+
+/// What rows that lead to the same states say of each row: two more steps, back along the edges and down again.
+fn look_around(products: Products, node: &mut Node) {
+    let (k, a) = (node.states, node.above);
+    if a < 2 {
+        node.base.clear();
+        return;
+    }
+    let mut flow = node.edge.clone();
+    flow.chunks_exact_mut(k).zip(&node.edge_mass).for_each(|(row, m)| row.iter_mut().for_each(|p| *p *= m));
+    let mut sums = vec![1e-20f32; k];
+    flow.chunks_exact(k).for_each(|row| sums.iter_mut().zip(row).for_each(|(s, p)| *s += p));
+    flow.chunks_exact_mut(k).for_each(|row| row.iter_mut().zip(&sums).for_each(|(p, s)| *p /= s));
+    let mut around = vec![0f32; k * k];
+    products.product((k, k, a), &mut around, false, &flow, (1, k), &node.edge, (k, 1));
+    node.base.resize(a * k, 0.0);
+    products.product((a, k, k), &mut node.base, false, &node.edge, (k, 1), &around, (k, 1));
+}
+
+/// Pseudocounts of classes that follow their neighbours' probabilities; `leaf` is `classes × k`.
+fn neighbours(leaf: &[f32], k: usize, c: usize, j: usize) -> f32 {
+    let at = |c: usize| leaf[c * k + j];
+    let last = leaf.len() / k - 1;
+    0.5 * (at(c.saturating_sub(1)) + at((c + 1).min(last)))
 }
 
 /// Messages and counts that are used again and again.
@@ -51,9 +86,14 @@ fn maximise(node: &mut Node, counts: &mut Counts, step: f32, scale: f32, pseudo:
     for (u, row) in node.edge.chunks_exact_mut(k).enumerate() {
         let keep = (1.0 - step) * node.edge_mass[u];
         let counts = &mut counts.edge[u * k..][..k];
+        let base = node.base.get(u * k..(u + 1) * k).unwrap_or(&share);
+        let borrow = if node.base.is_empty() { 0.0 } else { pseudo.borrow };
         let mut sum = 0f32;
-        for ((p, c), share) in row.iter_mut().zip(counts).zip(&share) {
-            *p = keep * *p + step * (scale * *c * *p + share);
+        for (((p, c), share), base) in row.iter_mut().zip(counts).zip(&share).zip(base) {
+            // What was pruned stays away.
+            if *p > 0.0 {
+                *p = keep * *p + step * (scale * *c * *p + share + borrow * base);
+            }
             *c = 0.0;
             sum += *p;
         }
@@ -63,6 +103,13 @@ fn maximise(node: &mut Node, counts: &mut Counts, step: f32, scale: f32, pseudo:
     }
     let mut sums = vec![0f32; k];
     let keep: Vec<f32> = node.leaf_mass.iter().map(|m| (1.0 - step) * m).collect();
+    if node.ordinal && pseudo.smooth > 0.0 {
+        // Counts are scaled in the pass below.
+        let more = pseudo.smooth / scale;
+        for c in 0..node.classes {
+            (0..k).for_each(|j| counts.leaf[c * k + j] += more * neighbours(&node.leaf, k, c, j));
+        }
+    }
     for (c, row) in node.leaf.chunks_exact_mut(k).enumerate() {
         let share = step * pseudo.leaf * node.prior[c];
         let counts = &mut counts.leaf[c * k..][..k];
@@ -97,7 +144,14 @@ pub fn stochastic_pass(
         bits -= found.iter().map(|&b| f64::from(b)).sum::<f64>();
         let scale = total as f32 / size as f32;
         let gamma = step((i * size) as f32 / total as f32);
-        let learn = |node: &mut Node, counts: &mut Counts| maximise(node, counts, gamma, scale, pseudo);
+        let products = net.products;
+        let look = pseudo.borrow > 0.0 && i % LOOK_EVERY == 0;
+        let learn = |node: &mut Node, counts: &mut Counts| {
+            if look {
+                look_around(products, node);
+            }
+            maximise(node, counts, gamma, scale, pseudo);
+        };
         net.backward(&work.batch, &mut work.messages, &mut work.counts, learn);
     }
     bits / (total / size * size) as f64
@@ -119,8 +173,13 @@ pub fn full_pass(
         bits -= found.iter().map(|&b| f64::from(b)).sum::<f64>();
         net.backward(&work.batch, &mut work.messages, &mut work.counts, |_, _| {});
     }
-    let counts = &mut work.counts;
-    net.nodes.par_iter_mut().zip(counts).for_each(|(n, c)| maximise(n, c, 1.0, 1.0, pseudo));
+    let (counts, products) = (&mut work.counts, net.products);
+    net.nodes.par_iter_mut().zip(counts).for_each(|(n, c)| {
+        if pseudo.borrow > 0.0 {
+            look_around(products, n);
+        }
+        maximise(n, c, 1.0, 1.0, pseudo);
+    });
     bits / rows.len() as f64
 }
 

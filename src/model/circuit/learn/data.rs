@@ -1,11 +1,12 @@
 //! The records that a circuit is learned from, variable by variable, as classes of symbols.
 
-use anyhow::{Result, ensure};
+use super::logarithm::log2;
+use crate::error::{Error, Result};
 
 /// A partition of the 256 symbols into classes. Leaves give probabilities to classes; inside a class a
 /// symbol has a fixed share, the same for all variables with this alphabet.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Alphabet {
+pub struct Partition {
     /// Class of each symbol.
     pub class: Vec<u8>,
     /// How often each symbol was seen, smoothed; its share inside its class is proportional to it.
@@ -19,7 +20,7 @@ pub struct Alphabet {
 /// Records as columns.
 #[derive(Debug)]
 pub struct Dataset {
-    pub alphabets: Vec<Alphabet>,
+    pub alphabets: Vec<Partition>,
     /// Alphabet of each variable.
     pub alphabet: Vec<usize>,
     /// `columns[v][n]`: class of variable v in record n.
@@ -29,7 +30,7 @@ pub struct Dataset {
     pub inside_bits: f64,
 }
 
-impl Alphabet {
+impl Partition {
     /// Classes from how often each symbol was seen: symbols that make up over `1 / classes` of the records stand
     /// alone, runs of rarer ones of about equal mass share a class.
     pub fn from_counts(counts: &[u64], classes: usize, ordinal: bool) -> Self {
@@ -103,7 +104,7 @@ impl Alphabet {
             sums[usize::from(c)] += f64::from(self.weight[s]);
         }
         let share = |s: usize| f64::from(self.weight[s]) / sums[usize::from(self.class[s])];
-        (0..self.class.len()).map(|s| -share(s).log2()).collect()
+        (0..self.class.len()).map(|s| -log2(share(s))).collect()
     }
 
     /// A number between 0 and 1 for each class, for ordinal alphabets: the mean symbol.
@@ -122,10 +123,12 @@ impl Alphabet {
 impl Dataset {
     /// Records of bytes, `width` each, whose variables share one alphabet.
     pub fn from_bytes(bytes: &[u8], width: usize, classes: usize) -> Result<Self> {
-        ensure!(width > 0 && bytes.len() >= width, "no whole record");
+        if width == 0 || bytes.len() < width {
+            return Err(Error::bad_argument("no whole record"));
+        }
         let mut counts = vec![0u64; 256];
         bytes.iter().for_each(|&b| counts[usize::from(b)] += 1);
-        let alphabet = Alphabet::from_counts(&counts, classes, true);
+        let alphabet = Partition::from_counts(&counts, classes, true);
         Self::with_alphabets(bytes, width, vec![alphabet], vec![0; width])
     }
 
@@ -133,20 +136,25 @@ impl Dataset {
     pub fn with_alphabets(
         bytes: &[u8],
         width: usize,
-        alphabets: Vec<Alphabet>,
+        alphabets: Vec<Partition>,
         alphabet: Vec<usize>,
     ) -> Result<Self> {
-        ensure!(alphabet.len() == width && bytes.len().is_multiple_of(width), "records of another width");
+        if alphabet.len() != width || !bytes.len().is_multiple_of(width) {
+            return Err(Error::bad_argument("records of another width"));
+        }
         let records = bytes.len() / width;
         let mut columns = Vec::with_capacity(width);
         let mut inside_bits = 0f64;
-        let inside: Vec<Vec<f64>> = alphabets.iter().map(Alphabet::inside_bits).collect();
+        let inside: Vec<Vec<f64>> = alphabets.iter().map(Partition::inside_bits).collect();
         for v in 0..width {
             let a = &alphabets[alphabet[v]];
             let mut column = Vec::with_capacity(records);
             for record in bytes.chunks_exact(width) {
                 let s = usize::from(record[v]);
-                ensure!(s < a.class.len(), "symbol {s} of variable {v} is outside its alphabet");
+                if s >= a.class.len() {
+                    let message = format!("symbol {s} of variable {v} is outside its alphabet");
+                    return Err(Error::bad_argument(message));
+                }
                 column.push(a.class[s]);
                 inside_bits += inside[alphabet[v]][s];
             }

@@ -7,7 +7,8 @@
 
 use rayon::prelude::*;
 
-use super::product::product;
+use super::logarithm::log2;
+use super::product::Products;
 use super::structure::Tree;
 
 /// Smallest entry of a message relative to the largest of its record: keeps products away from denormals.
@@ -32,6 +33,10 @@ pub struct Node {
     pub leaf_mass: Vec<f32>,
     /// Pseudocount shape: probabilities of the classes.
     pub prior: Vec<f32>,
+    /// Whether neighbouring classes resemble each other.
+    pub ordinal: bool,
+    /// Pseudocount shape of the edges, `above × states`; empty where there is none.
+    pub base: Vec<f32>,
 }
 
 /// Expected counts of one node, to be multiplied with its parameters.
@@ -59,6 +64,8 @@ pub struct Network {
     pub children: Vec<Vec<usize>>,
     /// Variables by depth; the root is alone in the first.
     pub levels: Vec<Vec<usize>>,
+    /// How products are computed.
+    pub products: Products,
 }
 
 impl Network {
@@ -93,9 +100,11 @@ impl Network {
                 edge_mass: vec![0.0; above],
                 leaf_mass: vec![0.0; k],
                 prior: vec![1.0 / c as f32; c],
+                ordinal: false,
+                base: Vec::new(),
             }
         };
-        Self { nodes: (0..d).map(node).collect(), children, levels }
+        Self { nodes: (0..d).map(node).collect(), children, levels, products: Products::default() }
     }
 
     /// Upward pass: log2 likelihood of each record of the batch, whose classes are `batch[v]`.
@@ -108,7 +117,11 @@ impl Network {
             taken.into_iter().for_each(|(v, m)| messages[v] = m);
         }
         let root = &messages[self.levels[0][0]];
-        root.up.iter().zip(&root.exponent).map(|(&p, &e)| p.log2() + e as f32).collect()
+        root.up
+            .iter()
+            .zip(&root.exponent)
+            .map(|(&p, &e)| log2(f64::from(p).max(1e-300)) as f32 + e as f32)
+            .collect()
     }
 
     fn up(&self, v: usize, classes: &[u8], m: &mut Messages, below: &[Messages]) {
@@ -131,7 +144,7 @@ impl Network {
         if self.children[v].len() <= 1 {
             rescale(&mut m.own, k, &mut m.exponent);
         }
-        product((n, node.above, k), &mut m.up, false, &m.own, (k, 1), &node.edge, (1, k));
+        self.products.product((n, node.above, k), &mut m.up, false, &m.own, (k, 1), &node.edge, (1, k));
     }
 
     /// Downward pass after `forward`: calls `learn` with the expected counts of each node as soon as its old
@@ -151,9 +164,9 @@ impl Network {
                     (v, m, node, std::mem::take(&mut counts[v]))
                 })
                 .collect();
-            let above = &*messages;
+            let (above, products) = (&*messages, self.products);
             taken.par_iter_mut().for_each(|(v, m, node, counts)| {
-                down(node, &batch[*v], m, node.parent.map(|p| &above[p].own[..]), counts);
+                down(products, node, &batch[*v], m, node.parent.map(|p| &above[p].own[..]), counts);
                 learn(node, counts);
             });
             for (v, m, node, c) in taken {
@@ -164,13 +177,26 @@ impl Network {
         }
     }
 
+    /// Number of parameters that are not 0.
+    pub fn positive(&self) -> usize {
+        let of = |v: &[f32]| v.iter().filter(|&&p| p > 0.0).count();
+        self.nodes.iter().map(|n| of(&n.edge) + of(&n.leaf)).sum()
+    }
+
     /// Number of parameters.
     pub fn parameters(&self) -> usize {
         self.nodes.iter().map(|n| n.edge.len() + n.leaf.len()).sum()
     }
 }
 
-fn down(node: &Node, classes: &[u8], m: &mut Messages, above: Option<&[f32]>, counts: &mut Counts) {
+fn down(
+    products: Products,
+    node: &Node,
+    classes: &[u8],
+    m: &mut Messages,
+    above: Option<&[f32]>,
+    counts: &mut Counts,
+) {
     let (n, k, a) = (classes.len(), node.states, node.above);
     match above {
         Some(flow) => divide(&mut m.up, flow),
@@ -178,9 +204,9 @@ fn down(node: &Node, classes: &[u8], m: &mut Messages, above: Option<&[f32]>, co
     }
     counts.edge.resize(a * k, 0.0);
     counts.leaf.resize(node.classes * k, 0.0);
-    product((a, k, n), &mut counts.edge, true, &m.up, (1, a), &m.own, (k, 1));
+    products.product((a, k, n), &mut counts.edge, true, &m.up, (1, a), &m.own, (k, 1));
     let mut back = vec![0f32; n * k];
-    product((n, k, a), &mut back, false, &m.up, (a, 1), &node.edge, (k, 1));
+    products.product((n, k, a), &mut back, false, &m.up, (a, 1), &node.edge, (k, 1));
     flow(&mut m.own, &back);
     for (row, &c) in m.own.chunks_exact(k).zip(classes) {
         add(&mut counts.leaf[usize::from(c) * k..][..k], row);

@@ -1,0 +1,67 @@
+//! Learning the circuit of a table from its own records, the same on every machine (`model/circuit/learn`).
+
+use crate::error::Result;
+use crate::model::circuit::Weights;
+use crate::model::circuit::learn::em::stochastic_pass;
+use crate::model::circuit::learn::export::export;
+use crate::model::circuit::learn::random::Random;
+use crate::model::circuit::learn::{Dataset, Network, Partition, Pseudo, Workspace, start, structure};
+
+/// Variables, by kind.
+pub struct Variable {
+    pub symbols: usize,
+    /// Whether neighbouring symbols resemble each other.
+    pub ordinal: bool,
+}
+
+/// How much is learned.
+#[derive(Debug, Clone, Copy)]
+pub struct Effort {
+    /// Most states of a hidden variable.
+    pub latents: usize,
+    /// Passes over the records.
+    pub passes: usize,
+    /// Records of a pass at most.
+    pub rows: usize,
+}
+
+/// Most classes of an alphabet.
+const CLASSES: usize = 64;
+/// Rows from which the tree is learned.
+const TREE_ROWS: usize = 8000;
+const BATCH: usize = 128;
+/// log2 of the steps of an octave that parameters are stored in.
+const LOG2_STEPS: u8 = 1;
+const PSEUDO: Pseudo = Pseudo { edge: 0.5, borrow: 0.0, leaf: 0.5, smooth: 0.5 };
+
+/// Learns a circuit of these records.
+pub fn learn(records: &[u8], variables: &[Variable], effort: Effort) -> Result<Weights> {
+    let width = variables.len();
+    let alphabets = (0..width)
+        .map(|v| {
+            let mut counts = vec![0u64; variables[v].symbols];
+            records.iter().skip(v).step_by(width).for_each(|&s| counts[usize::from(s)] += 1);
+            Partition::from_counts(&counts, CLASSES, variables[v].ordinal)
+        })
+        .collect();
+    let data = Dataset::with_alphabets(records, width, alphabets, (0..width).collect())?;
+    let tree = structure::learn(&data, TREE_ROWS);
+    let states = start::states(&data, effort.latents);
+    let classes: Vec<usize> = (0..width).map(|v| data.classes(v)).collect();
+    let mut net = Network::new(&tree, &states, &classes);
+    start::from_clusters(&mut net, &data, &tree, 1);
+    let mut rows: Vec<u32> = (0..data.records as u32).collect();
+    let batch = BATCH.min(rows.len());
+    let count = effort.rows.clamp(batch, rows.len());
+    let mut work = Workspace::new(width);
+    for pass in 0..effort.passes {
+        Random(pass as u64 + 7).shuffle(&mut rows);
+        // From 1/4 down to 1/64 in the end.
+        let step = |done: f32| {
+            let way = (pass as f32 + done) / effort.passes as f32;
+            0.25 / (1.0 + 15.0 * way * way)
+        };
+        stochastic_pass(&mut net, &data, &rows[..count], batch, step, PSEUDO, &mut work);
+    }
+    Ok(export(&net, &data.alphabets, &data.alphabet, LOG2_STEPS))
+}

@@ -1,0 +1,422 @@
+//! The `table` codec: columns of delimited text become the variables of a circuit that is learned from the block itself;
+//! what does not suit a circuit is coded by `mix`. Specified in `formats/table.md`.
+
+mod cells;
+mod learn;
+mod plan;
+mod predict;
+mod rows;
+mod schema;
+
+use super::mix::{self, BlockDecoder, Guide, MixOptions};
+use super::window::{EncodedWindow, WindowCoder, WindowJob, WindowLimits, max_window_raw};
+use super::{Codec, EncodedBlock};
+use crate::error::{Error, Result};
+use crate::format::block::Units;
+use crate::format::checksum::check32;
+use crate::format::cursor::{Cursor, Parsed};
+use crate::format::varint;
+use crate::model::circuit::{Model, Weights};
+use learn::{Effort, Variable};
+use plan::Profile;
+use schema::{Column, Schema};
+
+/// Check units are 2^20 raw bytes.
+const UNIT_LOG2: u8 = 20;
+/// Most bytes of schema and model together, uncompressed.
+const MAX_HEAD: u64 = 1 << 26;
+/// Payload bytes at which a window of records ends.
+const WINDOW: usize = 8 << 10;
+/// Raw bytes of the windows' records: as many as the container lets a window have.
+const WINDOW_RAW: usize = 1 << 24;
+/// Fewest rows and columns that are worth a circuit.
+const LEAST_ROWS: usize = 256;
+const LEAST_COLUMNS: usize = 3;
+/// Rows from which more states pay.
+const MANY_ROWS: usize = 16_000;
+
+/// Sizes of a payload's parts, for reports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Parts {
+    /// Schema and model.
+    pub head: usize,
+    /// Records, coded by the circuit.
+    pub records: usize,
+    /// Text, coded by `mix`.
+    pub text: usize,
+    /// Columns that the circuit codes, and all of them.
+    pub columns: (usize, usize),
+}
+
+/// The payloads of all plans for a block, if it is a table; the first leaves everything that varies to `mix`.
+#[doc(hidden)]
+pub fn payloads(raw: &[u8], mix_level: u32) -> Result<Vec<Vec<u8>>> {
+    let Some(table) = Table::find(raw) else { return Ok(Vec::new()) };
+    let plans = plan::plans(&table.profiles());
+    let schemas: Vec<Schema> = plans.into_iter().map(|columns| tighten(&table, columns)).collect();
+    let mut free = schemas[0].clone();
+    let varies = |c: &Column| c.variables() > 0 || c.turn() > 0;
+    free.columns.iter_mut().filter(|c| varies(c)).for_each(|c| *c = Column::Text);
+    std::iter::once(&free).chain(&schemas).map(|schema| encode_as(&table, schema, mix_level)).collect()
+}
+
+/// Codes a block, if it is a table of which a circuit may make something.
+pub(crate) fn encode(raw: &[u8], mix_level: u32) -> Result<Option<EncodedBlock>> {
+    let best = payloads(raw, mix_level)?.into_iter().min_by_key(Vec::len);
+    let too_long = |p: &Vec<u8>| raw.len() as u64 > Codec::Table.max_raw(p.len() as u64);
+    Ok(best.filter(|p| !too_long(p)).map(|payload| EncodedBlock {
+        codec: Codec::Table,
+        raw_len: raw.len() as u32,
+        model: None,
+        params: None,
+        units: Units::Fixed { log2: UNIT_LOG2, checks: raw.chunks(1 << UNIT_LOG2).map(check32).collect() },
+        payload,
+    }))
+}
+
+/// A block cut into lines and cells.
+struct Table<'a> {
+    head: &'a [u8],
+    tail: &'a [u8],
+    /// Lines without LF, those with as many cells as there are columns without CR too.
+    lines: Vec<&'a [u8]>,
+    /// Rows of cells; none for a line with another number of them.
+    cells: Vec<Option<Vec<&'a [u8]>>>,
+    delimiter: u8,
+    separator: u8,
+    carriage_return: bool,
+    columns: usize,
+}
+
+impl<'a> Table<'a> {
+    fn find(raw: &'a [u8]) -> Option<Self> {
+        let separator = [b'\t', b';', b'|', 0x1F, 0].into_iter().find(|b| !raw.contains(b))?;
+        let first = raw.iter().position(|&b| b == b'\n')? + 1;
+        let last = raw.iter().rposition(|&b| b == b'\n')? + 1;
+        let (head, body, tail) = (&raw[..first], raw.get(first..last)?, &raw[last..]);
+        let lines: Vec<&[u8]> = body.split_inclusive(|&b| b == b'\n').map(|l| &l[..l.len() - 1]).collect();
+        if lines.len() < LEAST_ROWS {
+            return None;
+        }
+        let with = lines.iter().filter(|l| l.ends_with(b"\r")).count();
+        let carriage_return = with * 2 > lines.len();
+        let (delimiter, columns) = shape(&lines)?;
+        let mut scratch = Vec::new();
+        let cells: Vec<Option<Vec<&[u8]>>> = lines
+            .iter()
+            .map(|line| {
+                let line = if carriage_return { line.strip_suffix(b"\r")? } else { line };
+                cells::split(line, delimiter, &mut scratch);
+                (scratch.len() == columns).then(|| scratch.clone())
+            })
+            .collect();
+        let fitting = cells.iter().flatten().count();
+        (fitting * 20 >= lines.len() * 19).then_some(Self {
+            head,
+            tail,
+            lines,
+            cells,
+            delimiter,
+            separator,
+            carriage_return,
+            columns,
+        })
+    }
+
+    fn profiles(&self) -> Vec<Profile> {
+        let column = |c: usize| -> Vec<&[u8]> { self.cells.iter().flatten().map(|r| r[c]).collect() };
+        (0..self.columns).map(|c| Profile::new(&column(c))).collect()
+    }
+
+    fn schema(&self, columns: Vec<Column>) -> Schema {
+        let whole = self.cells.iter().enumerate().filter(|(_, c)| c.is_none()).map(|(i, _)| i).collect();
+        Schema {
+            delimiter: self.delimiter,
+            separator: self.separator,
+            carriage_return: self.carriage_return,
+            head: self.head.len(),
+            tail: self.tail.len(),
+            rows: self.lines.len(),
+            whole,
+            columns,
+        }
+    }
+
+    fn write<'s>(&self, schema: &'s Schema) -> rows::Writer<'s> {
+        let mut writer = rows::Writer::new(schema);
+        writer.text.extend_from_slice(self.head);
+        for (cells, line) in self.cells.iter().zip(&self.lines) {
+            match cells {
+                Some(cells) => writer.row(cells),
+                None => writer.whole(line),
+            }
+        }
+        writer.text.extend_from_slice(self.tail);
+        writer
+    }
+}
+
+/// The delimiter that cuts most lines into the same number of cells, and that number.
+fn shape(lines: &[&[u8]]) -> Option<(u8, usize)> {
+    let sample = &lines[..lines.len().min(512)];
+    let count = |delimiter: u8| {
+        let mut cells = Vec::new();
+        let mut widths = Vec::with_capacity(sample.len());
+        for line in sample {
+            cells::split(line, delimiter, &mut cells);
+            widths.push(cells.len());
+        }
+        let mut sorted = widths.clone();
+        sorted.sort_unstable();
+        let usual = sorted[sorted.len() / 2];
+        (widths.iter().filter(|&&w| w == usual).count(), usual)
+    };
+    let candidates = [b',', b';', b'\t', b'|'].map(|d| (d, count(d)));
+    let fits = |rows: usize, columns: usize| {
+        (LEAST_COLUMNS..=schema::MAX_COLUMNS).contains(&columns) && rows * 20 >= sample.len() * 19
+    };
+    let fitting = candidates.into_iter().filter(|&(_, (rows, columns))| fits(rows, columns));
+    fitting.max_by_key(|&(_, (rows, columns))| (rows, columns)).map(|(d, (_, columns))| (d, columns))
+}
+
+/// The variables of a record.
+fn variables(schema: &Schema) -> Vec<Variable> {
+    let mut all = Vec::new();
+    for column in &schema.columns {
+        let ordinal = match column {
+            Column::Text => continue,
+            Column::Values(v) => cells::style_of(v.values.iter().map(|v| &v[..])).is_some(),
+            Column::Numbers(_) => true,
+        };
+        if column.symbols() > 1 {
+            all.push(Variable { symbols: column.symbols(), ordinal });
+        }
+        if let Column::Numbers(schema::Numbers { low: low @ 1.., .. }) = column {
+            all.push(Variable { symbols: 1 << low, ordinal: true });
+        }
+    }
+    all
+}
+
+/// Forgets escapes that no cell takes.
+fn tighten(table: &Table<'_>, columns: Vec<Column>) -> Schema {
+    let mut schema = table.schema(columns);
+    let taken = table.write(&schema).taken;
+    for (column, taken) in schema.columns.iter_mut().zip(taken) {
+        match column {
+            Column::Values(v) => v.escape = taken,
+            Column::Numbers(n) => n.escape = taken,
+            Column::Text => {}
+        }
+    }
+    schema
+}
+
+/// The payload with these columns.
+fn encode_as(table: &Table<'_>, schema: &Schema, mix_level: u32) -> Result<Vec<u8>> {
+    let rows::Writer { records, text, .. } = table.write(schema);
+    let variables = variables(schema);
+    let coded = mixed(&text, mix_level)?;
+    if variables.is_empty() {
+        return assemble(schema, None, &records, (&text, &coded), mix_level);
+    }
+    let rows = schema.records();
+    let most = if rows < MANY_ROWS { 16 } else { 32 };
+    let mut best = Vec::new();
+    for latents in [most / 2, most] {
+        let effort = Effort { latents, passes: if rows < MANY_ROWS { 24 } else { 8 }, rows };
+        let weights = learn::learn(&records, &variables, effort)?;
+        let payload = assemble(schema, Some(&weights), &records, (&text, &coded), mix_level)?;
+        if best.is_empty() || payload.len() < best.len() {
+            best = payload;
+        }
+    }
+    Ok(best)
+}
+
+fn mixed(raw: &[u8], level: u32) -> Result<Vec<u8>> {
+    if raw.is_empty() {
+        return Ok(Vec::new());
+    }
+    Ok(mix::encode_block(raw, &MixOptions::level(level), Guide::None)?.0)
+}
+
+/// Codes records.
+fn windows(weights: &Weights, records: &[u8], width: usize) -> Result<Vec<EncodedWindow>> {
+    let limits = WindowLimits { payload: WINDOW, raw: WINDOW_RAW / width * width };
+    let mut windows = Model::new(weights)?.encode_blocks(&[records], limits)?.remove(0);
+    for w in &mut windows {
+        // The container's bound on what a window may hold; zeros at its end change nothing.
+        let least = w.raw_len.div_ceil(2048).saturating_sub(32);
+        w.payload.resize(w.payload.len().max(least), 0);
+    }
+    Ok(windows)
+}
+
+fn assemble(
+    schema: &Schema,
+    weights: Option<&Weights>,
+    records: &[u8],
+    (text, coded): (&[u8], &[u8]),
+    mix_level: u32,
+) -> Result<Vec<u8>> {
+    let width = schema.width();
+    let windows = weights.map_or(Ok(Vec::new()), |w| windows(w, records, width))?;
+    let mut head = Vec::new();
+    schema.put(&mut head);
+    let schema_len = head.len();
+    head.extend(weights.map_or(Vec::new(), Weights::to_bytes));
+    let head_coded = mixed(&head, mix_level)?;
+    let mut out = Vec::new();
+    for n in [schema_len, head.len(), head_coded.len(), text.len(), coded.len(), windows.len()] {
+        varint::put(&mut out, n as u64);
+    }
+    for EncodedWindow { raw_len, payload } in &windows {
+        varint::put(&mut out, (raw_len / width) as u64);
+        varint::put(&mut out, payload.len() as u64);
+    }
+    out.extend_from_slice(&head_coded);
+    out.extend_from_slice(coded);
+    windows.iter().for_each(|w| out.extend_from_slice(&w.payload));
+    Ok(out)
+}
+
+/// The lengths in front of a payload's parts.
+struct Lengths {
+    schema: usize,
+    head: (usize, usize),
+    text: (usize, usize),
+    /// Records and payload bytes of each window.
+    windows: Vec<(usize, usize)>,
+}
+
+/// Reads the lengths, and cuts the rest into head, text and windows.
+fn parts(payload: &[u8], raw_len: usize) -> Result<(Lengths, [&[u8]; 3])> {
+    let mut cursor = Cursor::new(payload);
+    let lengths = read_lengths(&mut cursor, raw_len).map_err(|e| e.at_end("a table's payload"))?;
+    let rest = cursor.rest();
+    let (head, text) = (lengths.head.1, lengths.text.1);
+    let records: usize = lengths.windows.iter().map(|w| w.1).fold(0, usize::saturating_add);
+    let Some((head, rest)) = rest.split_at_checked(head) else {
+        return Err(Error::truncated("a table's payload ends inside its schema"));
+    };
+    let Some((text, rest)) = rest.split_at_checked(text) else {
+        return Err(Error::truncated("a table's payload ends inside its text"));
+    };
+    if rest.len() != records {
+        let found = rest.len();
+        return Err(Error::corrupt(format!("table: windows of {records} bytes expected, {found} found")));
+    }
+    Ok((lengths, [head, text, rest]))
+}
+
+fn read_lengths(c: &mut Cursor<'_>, raw_len: usize) -> Parsed<Lengths> {
+    let most = raw_len as u64;
+    let schema = c.varint_in("schema of a table", 1..=MAX_HEAD)?;
+    let head = c.varint_in("schema and model of a table", schema..=MAX_HEAD)?;
+    let head_len = c.varint_in("their payload", 0..=2 * MAX_HEAD)?;
+    // Every byte of text stands for one of the table: separators stand where delimiters or line ends do.
+    let text = c.varint_in("text of a table", 0..=most)?;
+    let text_len = c.varint_in("payload of a table's text", 0..=2 * most + 65536)?;
+    let count = c.varint_in("windows of a table", 0..=most)? as usize;
+    c.expect(count.saturating_mul(2))?;
+    let mut windows = Vec::with_capacity(count);
+    for _ in 0..count {
+        let records = c.varint_in("records of a window", 1..=most)? as usize;
+        windows.push((records, c.varint_in("payload of a window", 0..=1 << 20)? as usize));
+    }
+    let cast = |n: u64| n as usize;
+    Ok(Lengths {
+        schema: cast(schema),
+        head: (cast(head), cast(head_len)),
+        text: (cast(text), cast(text_len)),
+        windows,
+    })
+}
+
+/// Restores a block's raw bytes.
+///
+/// # Errors
+/// `Corrupt`, `Truncated` or `NewerVersion`; `LimitExceeded` where it would take more than `memory` bytes.
+pub fn decode(payload: &[u8], raw_len: usize, memory: u64) -> Result<Vec<u8>> {
+    let (lengths, [head, text, windows]) = parts(payload, raw_len)?;
+    let head = unmixed(head, lengths.head.0, memory)?;
+    let schema = Schema::parse(&head[..lengths.schema])?;
+    let (width, records) = (schema.width(), schema.records());
+    // A row that has a record has a byte at least for each of its columns, and a column at most two variables.
+    if (records as u64).saturating_mul(schema.columns.len() as u64) > raw_len as u64 {
+        return Err(Error::corrupt(format!("table: {records} rows do not fit {raw_len} raw bytes")));
+    }
+    let need = 4 * raw_len as u64 + (records as u64) * width as u64;
+    if need > memory {
+        return Err(Error::limit(format!("a table needs {need} bytes of memory, the limit is {memory}")));
+    }
+    let symbols = symbols(&head[lengths.schema..], (records, width), &lengths.windows, windows)?;
+    let text = unmixed(text, lengths.text.0, memory)?;
+    rows::restore(&schema, &symbols, &text, raw_len)
+}
+
+/// The records of all rows.
+fn symbols(
+    model: &[u8],
+    (records, width): (usize, usize),
+    lengths: &[(usize, usize)],
+    mut windows: &[u8],
+) -> Result<Vec<u8>> {
+    let mut symbols = Vec::new();
+    if width == 0 {
+        let clean = model.is_empty() && lengths.is_empty();
+        return if clean { Ok(symbols) } else { Err(Error::corrupt("table: a circuit that codes nothing")) };
+    }
+    let model = Model::new(&Weights::from_bytes(model)?)?;
+    let sum = lengths.iter().map(|w| w.0).fold(0, usize::saturating_add);
+    if model.width() != width || sum != records {
+        let found = model.width();
+        return Err(Error::corrupt(format!(
+            "table: {records} records of {width} expected, {sum} of {found} found"
+        )));
+    }
+    super::decode::resize(&mut symbols, records * width)?;
+    let (mut jobs, mut rest) = (Vec::with_capacity(lengths.len()), &mut symbols[..]);
+    for &(records, len) in lengths {
+        if records * width > max_window_raw(len) {
+            return Err(Error::corrupt(format!("table: {len} bytes cannot hold {records} records")));
+        }
+        let (raw, after) = std::mem::take(&mut rest).split_at_mut(records * width);
+        let (payload, later) = windows.split_at(len);
+        jobs.push(WindowJob { payload, raw });
+        (rest, windows) = (after, later);
+    }
+    model.decode_windows(&mut jobs)?;
+    Ok(symbols)
+}
+
+fn unmixed(payload: &[u8], raw_len: usize, memory: u64) -> Result<Vec<u8>> {
+    let mut raw = Vec::new();
+    if raw_len == 0 {
+        return if payload.is_empty() { Ok(raw) } else { Err(Error::corrupt("table: a payload of nothing")) };
+    }
+    let mut decoder = BlockDecoder::new(payload, raw_len, memory, None)?;
+    super::decode::resize(&mut raw, raw_len)?;
+    decoder.decode_into(payload, &mut raw)?;
+    Ok(raw)
+}
+
+/// Puts a table together from a stored schema, records and text, as decoding does.
+///
+/// # Errors
+/// `Corrupt`, `Truncated` or `LimitExceeded`.
+#[doc(hidden)]
+pub fn restore(schema: &[u8], records: &[u8], text: &[u8], raw_len: usize) -> Result<Vec<u8>> {
+    rows::restore(&Schema::parse(schema)?, records, text, raw_len)
+}
+
+/// What a payload's parts take; `None` where it is damaged.
+pub fn inspect(payload: &[u8], raw_len: usize) -> Option<Parts> {
+    let (lengths, [head, text, windows]) = parts(payload, raw_len).ok()?;
+    let schema = unmixed(head, lengths.head.0, u64::MAX).ok()?;
+    let schema = Schema::parse(schema.get(..lengths.schema)?).ok()?;
+    let coded = schema.columns.iter().filter(|c| c.variables() > 0).count();
+    let columns = (coded, schema.columns.len());
+    Some(Parts { head: head.len(), records: windows.len(), text: text.len(), columns })
+}

@@ -1,0 +1,349 @@
+//! How the encoder stores each column. Nothing of this is part of the format.
+//!
+//! Every choice rests on counts of the rows; where logarithms are needed they are those of
+//! [`crate::model::circuit::learn::logarithm`], the same on every machine.
+
+use super::cells::{self, Style};
+use super::predict::{self, Series};
+use super::schema::{Column, MAX_LOW, MAX_SYMBOLS, Numbers, Prediction, Values};
+use crate::model::circuit::learn::logarithm::log2;
+use std::collections::HashMap;
+
+/// One row in this many may have a cell that is not in its column's list.
+const RARE: usize = 50;
+/// Bits a row by which a choice must be better than a simpler one.
+const PREVIOUS_GAIN: f64 = 0.25;
+const TERMS_GAIN: f64 = 0.5;
+/// Most symbols of a list, one being left for cells that are in none.
+const LISTED: usize = MAX_SYMBOLS - 1;
+
+/// What is known of a column.
+pub struct Profile {
+    /// Number of each row's cell in the list of different ones; the column is given up beyond [`MAX_DIFFERENT`].
+    ids: Vec<u32>,
+    /// How often each different cell occurs, in the order of first occurrence.
+    counts: Vec<u32>,
+    cells: Vec<Vec<u8>>,
+    /// The numbers, where nearly all cells are some.
+    pub series: Option<Series>,
+    style: Option<Style>,
+    /// Rows whose cell differs from the one before.
+    changes: usize,
+}
+
+const MAX_DIFFERENT: usize = 1 << 20;
+
+impl Profile {
+    /// Looks at one column.
+    pub fn new(column: &[&[u8]]) -> Self {
+        let mut index: HashMap<&[u8], u32> = HashMap::new();
+        let (mut ids, mut counts, mut cells) = (Vec::with_capacity(column.len()), Vec::new(), Vec::new());
+        for &cell in column {
+            let id = *index.entry(cell).or_insert_with(|| {
+                counts.push(0);
+                cells.push(cell.to_vec());
+                counts.len() as u32 - 1
+            });
+            counts[id as usize] += 1;
+            ids.push(id);
+            if counts.len() > MAX_DIFFERENT {
+                break;
+            }
+        }
+        let changes = ids.windows(2).filter(|w| w[0] != w[1]).count();
+        let mut profile = Self { ids, counts, cells, series: None, style: None, changes };
+        if profile.ids.len() == column.len() {
+            profile.find_numbers();
+        }
+        profile
+    }
+
+    fn find_numbers(&mut self) {
+        // One cell that is written otherwise must not spoil the style of all.
+        let common = self.counts.iter().copied().max().unwrap_or(0).min(2);
+        let number = |cell: &[u8]| cells::style_of(std::iter::once(cell)).is_some();
+        let usual = self.cells.iter().zip(&self.counts).filter(|(cell, c)| **c >= common && number(cell));
+        let usual = usual.map(|(cell, _)| &cell[..]);
+        let Some(style) = cells::style_of(usual) else { return };
+        let numbers: Vec<Option<i64>> = self.cells.iter().map(|c| cells::parse(c, style)).collect();
+        let missing: u64 =
+            numbers.iter().zip(&self.counts).filter(|(n, _)| n.is_none()).map(|(_, &c)| u64::from(c)).sum();
+        if missing * RARE as u64 <= self.ids.len() as u64 {
+            self.style = Some(style);
+            self.series = Some(Series::new(self.ids.iter().map(|&i| numbers[i as usize])));
+        }
+    }
+
+    /// Whether the column has the same cell in all rows.
+    fn constant(&self) -> bool {
+        self.counts.len() == 1
+    }
+
+    /// Rows of the commonest cells that a list has room for.
+    fn listed(&self) -> (Vec<u32>, u64) {
+        let mut order: Vec<u32> = (0..self.counts.len() as u32).collect();
+        order.sort_by_key(|&i| (std::cmp::Reverse(self.counts[i as usize]), i));
+        order.truncate(LISTED - 1);
+        let rows = order.iter().map(|&i| u64::from(self.counts[i as usize])).sum();
+        (order, rows)
+    }
+
+    fn as_values(&self, previous: bool) -> Option<Column> {
+        let (mut order, rows) = self.listed();
+        if (self.ids.len() as u64 - rows) * RARE as u64 > self.ids.len() as u64 {
+            return None;
+        }
+        // Rising where they are numbers: then neighbours resemble each other.
+        let number = |i: u32| self.style.and_then(|s| cells::parse(&self.cells[i as usize], s));
+        order.sort_by_key(|&i| (number(i), i));
+        let values = order.iter().map(|&i| self.cells[i as usize].clone()).collect();
+        Some(Column::Values(Values { values, previous, escape: true }))
+    }
+
+    /// Bits a row that cells take for themselves, and after "as before or another one".
+    fn bits(&self) -> (f64, f64) {
+        let plain = entropy(self.counts.iter().copied());
+        let mut changed = vec![0u32; self.counts.len()];
+        self.ids.windows(2).filter(|w| w[0] != w[1]).for_each(|w| changed[w[1] as usize] += 1);
+        let same = (self.ids.len() - self.changes) as u32;
+        let after = entropy(changed.into_iter().chain([same]));
+        (plain, after)
+    }
+}
+
+/// Bits a symbol, with the usual correction for what few samples hide.
+pub fn entropy(counts: impl Iterator<Item = u32>) -> f64 {
+    let (mut total, mut sum, mut different) = (0f64, 0f64, 0f64);
+    for c in counts.filter(|&c| c > 0) {
+        let c = f64::from(c);
+        (total, different) = (total + c, different + 1.0);
+        sum += c * log2(c);
+    }
+    if total == 0.0 {
+        0.0
+    } else {
+        log2(total) - sum / total + (different - 1.0) * 0.721_347_520_444_481_7 / total
+    }
+}
+
+/// Counts of numbers.
+fn tally(numbers: impl Iterator<Item = i64>) -> HashMap<i64, u32> {
+    let mut counts = HashMap::new();
+    numbers.for_each(|n| *counts.entry(n).or_insert(0) += 1);
+    counts
+}
+
+/// The list and low bits that hold nearly all of these numbers; `None` where it would take too many.
+fn digits(above: &[i64]) -> Option<(u8, Vec<i64>)> {
+    let mut low = 0;
+    while low <= MAX_LOW {
+        let counts = tally(above.iter().map(|a| a >> low));
+        let mut order: Vec<(i64, u32)> = counts.into_iter().collect();
+        order.sort_by_key(|&(h, c)| (std::cmp::Reverse(c), h));
+        order.truncate(LISTED);
+        let rows: u64 = order.iter().map(|&(_, c)| u64::from(c)).sum();
+        if (above.len() as u64 - rows) * RARE as u64 <= above.len() as u64 {
+            let mut high: Vec<i64> = order.into_iter().map(|(h, _)| h).collect();
+            high.sort_unstable();
+            return Some((low, high));
+        }
+        low += 1;
+    }
+    None
+}
+
+fn numbers(style: Style, above: &[i64], prediction: Prediction) -> Option<Column> {
+    let (low, high) = digits(above)?;
+    Some(Column::Numbers(Numbers { style, prediction, low, high, escape: true }))
+}
+
+fn number_bits(above: &[i64]) -> f64 {
+    let mut counts: Vec<(i64, u32)> = tally(above.iter().copied()).into_iter().collect();
+    counts.sort_unstable();
+    entropy(counts.into_iter().map(|(_, c)| c))
+}
+
+/// The ways to store the columns that are worth trying.
+pub fn plans(profiles: &[Profile]) -> Vec<Vec<Column>> {
+    let mut columns: Vec<(Column, f64)> = profiles.iter().map(simple).collect();
+    predict_numbers(profiles, &mut columns);
+    let all: Vec<Column> = columns.into_iter().map(|(c, _)| c).collect();
+    let less = without_governed(profiles, &all);
+    let mut plans = vec![all];
+    plans.extend(less);
+    plans
+}
+
+/// The best way that looks at this column alone, and the bits a row that it takes.
+fn simple(p: &Profile) -> (Column, f64) {
+    let text = (Column::Text, f64::INFINITY);
+    if p.ids.is_empty() || p.counts.len() > MAX_DIFFERENT {
+        return text;
+    }
+    let (plain, after) = p.bits();
+    let mut best = text;
+    if let Some(column) = p.as_values(false) {
+        best = (column, plain);
+        if after < plain - PREVIOUS_GAIN {
+            best = (p.as_values(true).unwrap_or(Column::Text), after);
+        }
+    }
+    let (Some(series), Some(style)) = (&p.series, p.style) else { return best };
+    let listed = best.0 != Column::Text;
+    if let Some(column) = numbers(style, &series.numbers, Prediction::None).filter(|_| !listed) {
+        best = (column, plain);
+    }
+    let steps = series.steps();
+    // In a column that always rises by the same the list has but one symbol.
+    let bits = number_bits(&steps);
+    if bits < best.1 - PREVIOUS_GAIN {
+        let first = series.numbers[0].wrapping_sub(steps[0]);
+        if let Some(column) = numbers(style, &steps, Prediction::Previous { first }) {
+            best = (column, bits);
+        }
+    }
+    best
+}
+
+/// A prediction that was looked for.
+#[derive(Default)]
+struct Tried {
+    allowed: Vec<usize>,
+    fit: Option<predict::Fit>,
+    gain: f64,
+}
+
+/// Predicts numbers from others of the same row, the ones that gain most first.
+fn predict_numbers(profiles: &[Profile], columns: &mut [(Column, f64)]) {
+    // A column of text is not predicted from, nor are those that the row before tells.
+    let usable =
+        |c: &Column| matches!(c, Column::Values(v) if !v.previous) || matches!(c, Column::Numbers(_));
+    let candidates: Vec<usize> = (0..columns.len())
+        .filter(|&c| {
+            profiles[c].series.is_some() && usable(&columns[c].0) && columns[c].1 > 1.0
+                || is_delta(&columns[c].0)
+        })
+        .take(predict::MOST_COLUMNS)
+        .collect();
+    if candidates.len() < 2 {
+        return;
+    }
+    let series: Vec<&Series> = candidates.iter().filter_map(|&c| profiles[c].series.as_ref()).collect();
+    // What each candidate is predicted from, by place in the list of candidates.
+    let mut uses: Vec<Vec<usize>> = vec![Vec::new(); candidates.len()];
+    let mut found: Vec<Option<(Vec<i64>, Prediction)>> = vec![None; candidates.len()];
+    let mut open: Vec<usize> = (0..candidates.len()).collect();
+    let mut tried: Vec<Tried> = (0..candidates.len()).map(|_| Tried::default()).collect();
+    loop {
+        for &i in &open {
+            let allowed: Vec<usize> =
+                (0..candidates.len()).filter(|&j| j != i && !reaches(&uses, j, i)).collect();
+            if tried[i].allowed != allowed {
+                let fit = predict::fit(&series, i, &allowed);
+                let bits = fit.as_ref().map_or(f64::INFINITY, |f| number_bits(&f.above));
+                tried[i] = Tried { gain: columns[candidates[i]].1 - bits, allowed, fit };
+            }
+        }
+        let best = open.iter().copied().max_by(|&a, &b| tried[a].gain.total_cmp(&tried[b].gain));
+        let Some(i) = best.filter(|&i| tried[i].gain > TERMS_GAIN) else { break };
+        let Some(fit) = tried[i].fit.take() else { break };
+        open.retain(|&o| o != i);
+        uses[i] = fit.uses();
+        found[i] = Some((fit.above.clone(), fit.prediction(&candidates)));
+    }
+    let turns = turns(&uses);
+    for (i, f) in found.into_iter().enumerate() {
+        let c = candidates[i];
+        let (Some((above, mut prediction)), Some(style)) = (f, profiles[c].style) else { continue };
+        if let Prediction::Terms { turn, .. } = &mut prediction {
+            *turn = turns[i];
+        }
+        if let Some(column) = numbers(style, &above, prediction) {
+            let bits = number_bits(&above);
+            columns[c] = (column, bits);
+        }
+    }
+    make_numbers(profiles, columns);
+}
+
+fn is_delta(c: &Column) -> bool {
+    matches!(c, Column::Numbers(Numbers { prediction: Prediction::Previous { .. }, .. }))
+}
+
+/// What is predicted from must be a column of numbers.
+fn make_numbers(profiles: &[Profile], columns: &mut [(Column, f64)]) {
+    let used: Vec<usize> = columns
+        .iter()
+        .filter_map(|(c, _)| match c {
+            Column::Numbers(Numbers { prediction: Prediction::Terms { terms, .. }, .. }) => Some(terms),
+            _ => None,
+        })
+        .flatten()
+        .flat_map(|t| t.factors.iter().copied())
+        .collect();
+    let mut lost = false;
+    for c in used {
+        if matches!(columns[c].0, Column::Numbers(_)) {
+            continue;
+        }
+        let p = &profiles[c];
+        let made = p
+            .series
+            .as_ref()
+            .zip(p.style)
+            .and_then(|(s, style)| numbers(style, &s.numbers, Prediction::None));
+        lost |= made.is_none();
+        columns[c].0 = made.unwrap_or(Column::Text);
+    }
+    if lost {
+        // Rare: a list of cells fits where one of numbers does not. Nothing is predicted then.
+        for (c, column) in columns.iter_mut().enumerate() {
+            if column.0.turn() > 0 {
+                *column = simple(&profiles[c]);
+            }
+        }
+    }
+}
+
+/// Whether `from` is predicted from `to`, at whatever remove.
+fn reaches(uses: &[Vec<usize>], from: usize, to: usize) -> bool {
+    uses[from].iter().any(|&u| u == to || reaches(uses, u, to))
+}
+
+fn turns(uses: &[Vec<usize>]) -> Vec<u8> {
+    fn turn(uses: &[Vec<usize>], i: usize) -> u8 {
+        uses[i].iter().map(|&u| turn(uses, u) + 1).max().unwrap_or(0)
+    }
+    (0..uses.len()).map(|i| turn(uses, i)).collect()
+}
+
+/// Leaves to the text what changes only where a column of the text does: there it costs nothing.
+fn without_governed(profiles: &[Profile], all: &[Column]) -> Option<Vec<Column>> {
+    let rows = profiles.first()?.ids.len();
+    let mut moves = vec![false; rows];
+    for (p, c) in profiles.iter().zip(all) {
+        if *c == Column::Text && p.ids.len() == rows && p.changes * 2 < rows {
+            p.ids.windows(2).enumerate().filter(|(_, w)| w[0] != w[1]).for_each(|(i, _)| moves[i + 1] = true);
+        }
+    }
+    let governed = |p: &Profile| {
+        let with = p.ids.windows(2).enumerate().filter(|(i, w)| w[0] != w[1] && moves[i + 1]).count();
+        !p.constant() && p.ids.len() == rows && with * 10 >= p.changes * 9
+    };
+    let used: Vec<usize> = all
+        .iter()
+        .filter_map(|c| match c {
+            Column::Numbers(Numbers { prediction: Prediction::Terms { terms, .. }, .. }) => Some(terms),
+            _ => None,
+        })
+        .flatten()
+        .flat_map(|t| t.factors.iter().copied())
+        .collect();
+    let mut less = all.to_vec();
+    for (i, (p, c)) in profiles.iter().zip(&mut less).enumerate() {
+        if c.turn() == 0 && !used.contains(&i) && c.variables() > 0 && governed(p) {
+            *c = Column::Text;
+        }
+    }
+    (less != all).then_some(less)
+}

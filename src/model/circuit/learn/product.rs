@@ -1,0 +1,155 @@
+//! Products of matrices: in a fixed order, or through `gemm`.
+
+use crate::kernel::Kernel;
+
+/// How products are computed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Products {
+    /// Each sum from its first to its last term, rounded after every operation: the same on every machine.
+    #[default]
+    Ordered,
+    /// As fast as may be; the order of additions depends on the machine.
+    #[cfg(feature = "train-circuit")]
+    Fast,
+}
+
+impl Products {
+    /// `dst (m × n) = [dst +] lhs (m × k) · rhs (k × n)`; strides are (row, column).
+    #[allow(clippy::too_many_arguments)]
+    pub fn product(
+        self,
+        (m, n, k): (usize, usize, usize),
+        dst: &mut [f32],
+        add: bool,
+        lhs: &[f32],
+        ls: (usize, usize),
+        rhs: &[f32],
+        rs: (usize, usize),
+    ) {
+        let last = |rows: usize, cols: usize, s: (usize, usize)| (rows - 1) * s.0 + (cols - 1) * s.1;
+        assert!(
+            m * n * k > 0 && dst.len() >= m * n && lhs.len() > last(m, k, ls) && rhs.len() > last(k, n, rs)
+        );
+        if !add {
+            dst[..m * n].fill(0.0);
+        }
+        match self {
+            Products::Ordered => {
+                let turned: Vec<f32>;
+                let rows = if rs == (n, 1) {
+                    rhs
+                } else {
+                    turned = (0..k * n).map(|i| rhs[i / n * rs.0 + i % n * rs.1]).collect();
+                    &turned
+                };
+                ordered((m, n, k), dst, lhs, ls, rows);
+            }
+            #[cfg(feature = "train-circuit")]
+            Products::Fast => fast((m, n, k), dst, lhs, ls, rhs, rs),
+        }
+    }
+}
+
+#[allow(unsafe_code)] // the call of a function that needs AVX2
+fn ordered(sizes: (usize, usize, usize), dst: &mut [f32], lhs: &[f32], ls: (usize, usize), rows: &[f32]) {
+    #[cfg(target_arch = "x86_64")]
+    if Kernel::Avx2.is_supported() {
+        // SAFETY: AVX2 was detected.
+        return unsafe { ordered_avx2(sizes, dst, lhs, ls, rows) };
+    }
+    let _ = Kernel::Scalar;
+    add_rows(sizes, dst, lhs, ls, rows);
+}
+
+/// The same with wider registers; AVX2 alone has no fused operations.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+fn ordered_avx2(
+    sizes: (usize, usize, usize),
+    dst: &mut [f32],
+    lhs: &[f32],
+    ls: (usize, usize),
+    rows: &[f32],
+) {
+    add_rows(sizes, dst, lhs, ls, rows);
+}
+
+/// `dst += lhs · rows`, row by row.
+#[inline(always)]
+fn add_rows(
+    (m, n, k): (usize, usize, usize),
+    dst: &mut [f32],
+    lhs: &[f32],
+    ls: (usize, usize),
+    rows: &[f32],
+) {
+    for (i, dst) in dst.chunks_exact_mut(n).take(m).enumerate() {
+        for (j, row) in rows.chunks_exact(n).take(k).enumerate() {
+            let x = lhs[i * ls.0 + j * ls.1];
+            dst.iter_mut().zip(row).for_each(|(d, &r)| *d += x * r);
+        }
+    }
+}
+
+#[cfg(feature = "train-circuit")]
+#[allow(unsafe_code)]
+fn fast(
+    (m, n, k): (usize, usize, usize),
+    dst: &mut [f32],
+    lhs: &[f32],
+    ls: (usize, usize),
+    rhs: &[f32],
+    rs: (usize, usize),
+) {
+    // SAFETY: the caller has checked that every access is inside the slices; dst does not overlap the others.
+    unsafe {
+        gemm::gemm(
+            m,
+            n,
+            k,
+            dst.as_mut_ptr(),
+            1,
+            n as isize,
+            true,
+            lhs.as_ptr(),
+            ls.1 as isize,
+            ls.0 as isize,
+            rhs.as_ptr(),
+            rs.1 as isize,
+            rs.0 as isize,
+            1.0,
+            1.0,
+            false,
+            false,
+            false,
+            gemm::Parallelism::None,
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_sums_whatever_the_registers() {
+        let (m, n, k) = (5, 19, 7);
+        let number = |i: usize| ((i * 7919 % 1000) as f32 - 500.0) / 37.0;
+        let lhs: Vec<f32> = (0..m * k).map(number).collect();
+        let rhs: Vec<f32> = (0..k * n).map(|i| number(i + 5)).collect();
+        let mut plain = vec![0.5; m * n];
+        add_rows((m, n, k), &mut plain, &lhs, (k, 1), &rhs);
+        let turned: Vec<f32> = (0..n * k).map(|i| rhs[i % k * n + i / k]).collect();
+        for (rhs, rs) in [(&rhs, (n, 1)), (&turned, (1, k))] {
+            let mut dst = vec![0.5; m * n];
+            Products::Ordered.product((m, n, k), &mut dst, true, &lhs, (k, 1), rhs, rs);
+            assert_eq!(dst, plain);
+        }
+        #[cfg(feature = "train-circuit")]
+        {
+            let mut dst = vec![9.0; m * n];
+            Products::Fast.product((m, n, k), &mut dst, false, &lhs, (k, 1), &rhs, (n, 1));
+            assert!(dst.iter().zip(&plain).all(|(d, p)| (d + 0.5 - p).abs() < 1e-2));
+        }
+    }
+}
