@@ -99,6 +99,27 @@ fn files_come_back_and_tensors_are_named() {
 }
 
 #[test]
+fn many_tensors_at_once() {
+    let (raw, packed) = packed(6);
+    let layout = Layout::read(&raw).unwrap();
+    let mut names: Vec<&str> = layout.tensors.iter().map(|t| t.name.as_str()).collect();
+    names.extend(["a", "small"]);
+    for (threads, memory) in [(1, 1 << 30), (2, 4 << 20)] {
+        let options = DecodeOptions::new().threads(threads).memory(memory);
+        let mut archive = Archive::with_options(Cursor::new(&packed), options).unwrap();
+        let read = archive.read_tensors(&names).unwrap();
+        for (name, bytes) in names.iter().zip(read) {
+            let t = layout.find(name).unwrap();
+            assert!(bytes == raw[t.start as usize..t.end() as usize], "{name}");
+        }
+        assert_eq!(archive.read_tensors(&["a", "c"]).unwrap_err().kind(), ErrorKind::BadArgument);
+    }
+    let mut archive =
+        Archive::with_options(Cursor::new(&packed), DecodeOptions::new().memory(1 << 20)).unwrap();
+    assert_eq!(archive.read_tensors(&["a", "b"]).unwrap_err().kind(), ErrorKind::LimitExceeded);
+}
+
+#[test]
 fn rows_cost_their_tiles() {
     let (raw, packed) = packed(6);
     let mut archive = Archive::new(Cursor::new(&packed)).unwrap();

@@ -1,6 +1,7 @@
 //! Reading any part of a file.
 
 mod info;
+mod load;
 mod map;
 mod source;
 mod tensors;

@@ -37,7 +37,9 @@ pub fn skeleton(raw: &[u8], hint: Hint, level: u8) -> Option<Planes> {
         Dtype::F16 | Dtype::Bf16 | Dtype::F32 | Dtype::F64 => numbers(raw, bytes as usize, true, level),
         Dtype::C64 => numbers(raw, 4, true, level),
         Dtype::C128 => numbers(raw, 8, true, level),
-        _ if bytes == 1 || bytes == 3 => (1, vec![field(1, 1, Transform::Plain, 0, 0)], false),
+        _ if bytes == 1 || bytes == 3 => {
+            (1, vec![field(1, 1, Transform::Plain, 0, 0)], bytes == 1 && is_patterned(raw, 1))
+        }
         _ => numbers(raw, bytes as usize, false, level),
     };
     if group as u64 > MAX_GROUP || raw.len() < group || !raw.len().is_multiple_of(group) {
@@ -67,6 +69,19 @@ pub fn field(width: usize, element: usize, transform: Transform, low_bits: u32, 
     }
 }
 
+/// Whether zeros stand in patterns (two of every four, say), so that a mask of eight elements together is smaller than
+/// a symbol's share for zero in each of them.
+fn is_patterned(raw: &[u8], size: usize) -> bool {
+    let (mut masks, mut zeros) = ([0u32; 256], [0u32; 256]);
+    for eight in raw.chunks_exact(8 * size).take(SAMPLE / 8) {
+        let mask = eight.chunks_exact(size).fold(0, |m, e| m << 1 | usize::from(e.iter().any(|b| *b != 0)));
+        masks[mask] += 1;
+        zeros[1] += mask.count_ones();
+        zeros[0] += 8 - mask.count_ones();
+    }
+    Freqs::estimate(&masks) * 10 < Freqs::estimate(&zeros) * 9
+}
+
 fn cut_field(size: usize, transform: Transform, cut: Cut) -> Field {
     Field { fold: cut.fold, ..field(size, size, transform, cut.low_bits, cut.base) }
 }
@@ -83,7 +98,8 @@ fn numbers(raw: &[u8], size: usize, float: bool, level: u8) -> (usize, Vec<Field
     let zeros = sample.iter().filter(|v| **v == 0).count();
     let mask = zeros * 64 > sample.len() && zeros < sample.len();
     if let Some(values) = palette(raw, size, &sample) {
-        return (size, vec![field(size, size, Transform::Palette(values), 0, 0)], false);
+        let mask = mask && is_patterned(raw, size);
+        return (size, vec![field(size, size, Transform::Palette(values), 0, 0)], mask);
     }
     let some: Vec<u64> = sample.iter().copied().filter(|v| !mask || *v != 0).collect();
     if let Some((digits, ranks)) = digits(&some).filter(|_| size == 4 && float) {

@@ -98,6 +98,25 @@ fn floats_of_all_widths() {
 }
 
 #[test]
+fn masks_of_two_in_four_cost_their_entropy() {
+    let mut rng = Rng(11);
+    // Which two of four are not zero, and values that are all alike but for their signs: log2(6)/4 and 1/2 bit.
+    let pairs = [0b0011, 0b0101, 0b0110, 0b1001, 0b1010, 0b1100];
+    let mut signs = Vec::new();
+    for _ in 0..100_000 {
+        let pair = pairs[rng.next() as usize % 6];
+        for k in 0..4 {
+            signs.push(if pair >> k & 1 == 0 { 0i8 } else { 1 - 2 * (rng.next() >> 9 & 1) as i8 });
+        }
+    }
+    let ideal = (6f64.log2() / 4.0 + 0.5) / 8.0 * 1000.0;
+    let int8: Vec<u8> = signs.iter().map(|s| *s as u8).collect();
+    assert!(share(&int8, Dtype::I8, 0) as f64 <= ideal * 1.02, "{}", share(&int8, Dtype::I8, 0));
+    let half: Vec<u8> = signs.iter().flat_map(|s| [0, [0xBC, 0, 0x3C][(*s + 1) as usize]]).collect();
+    assert!(share(&half, Dtype::F16, 0) as f64 <= ideal / 2.0 * 1.02, "{}", share(&half, Dtype::F16, 0));
+}
+
+#[test]
 fn rows_of_fewer_bits() {
     let mut rng = Rng(7);
     // Every third row, and at the end all of them, hold half-precision numbers; one row holds zeros.
