@@ -51,8 +51,10 @@ impl Names<'_> {
             ("codes", _, [.., books]) if self.sibling(t, "codebooks").is_some() => codes(t.dtype, *books),
             ("dense_weights", Dtype::I64 | Dtype::U64, _) => Some(words(Packing::Spqr, 8)),
             ("col_vals", Dtype::I32 | Dtype::U32, _) => Some(words(Packing::Outliers, 4)),
-            // Small ones are better off with their neighbours.
-            (_, d, [.., _, columns]) if d.group() == (1, 1) && d != Dtype::Bool && t.len > ALONE => {
+            // Small ones are better off with their neighbours, but for scales, whose rows differ.
+            (_, d, [.., _, columns])
+                if d.group() == (1, 1) && d != Dtype::Bool && (t.len > ALONE || is_float8(d)) =>
+            {
                 Some(along(Packing::Bits(8), 8, *columns, GROUP))
             }
             _ => None,
@@ -94,6 +96,11 @@ impl Names<'_> {
             Some(along(Packing::Words(bits), 32, 4 * columns, SHARED * u64::from(bits) / 8))
         }
     }
+}
+
+fn is_float8(dtype: Dtype) -> bool {
+    use Dtype::{F8E4m3, F8E4m3fnuz, F8E5m2, F8E5m2fnuz, F8E8m0};
+    matches!(dtype, F8E4m3 | F8E4m3fnuz | F8E5m2 | F8E5m2fnuz | F8E8m0)
 }
 
 /// Bits of each of `count` numbers that take `bits` bits together.

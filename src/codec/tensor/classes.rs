@@ -89,10 +89,8 @@ struct Table {
 fn costs(tables: &[Table]) -> Costs {
     let mut costs = vec![[u16::MAX; MAX_TABLES]; 256];
     for (k, table) in tables.iter().enumerate() {
-        for (symbol, cost) in costs.iter_mut().enumerate() {
-            let mut one = [0; 256];
-            one[symbol] = 1;
-            cost[k] = table.freqs.cost(&one) as u16;
+        for (symbol, cost) in (0..=255).zip(costs.iter_mut()) {
+            cost[k] = table.freqs.cost_of(symbol) as u16;
         }
     }
     costs
@@ -130,11 +128,7 @@ fn learn(sample: &[Vec<u8>], most: usize) -> (Vec<Table>, u64) {
         let tables: Vec<Table> = used
             .iter()
             .enumerate()
-            .map(|(k, c)| {
-                let mut one = [0; 256];
-                one[k] = 1;
-                Table { freqs: Freqs::from_counts(&c.0), chosen: shares.cost(&one) }
-            })
+            .map(|(k, c)| Table { freqs: Freqs::from_counts(&c.0), chosen: shares.cost_of(k as u8).into() })
             .collect();
         let mut cost: u64 = used.iter().zip(&tables).map(|(c, t)| t.freqs.cost(&c.0) + c.1 * t.chosen).sum();
         cost += tables.iter().map(|t| stored(std::slice::from_ref(&t.freqs))).sum::<u64>();

@@ -148,7 +148,7 @@ pub fn unfold(field: &Field, symbols: &[u8], mut nibbles: &[u8], out: &mut [u8])
     let mask = u64::MAX >> (64 - width);
     let float = field.transform == Transform::Float;
     for (i, part) in symbols.chunks(RUN).enumerate() {
-        if part.iter().all(|s| *s >= field.fold) {
+        if least(part) >= field.fold {
             continue;
         }
         for (j, symbol) in part.iter().enumerate().filter(|s| *s.1 < field.fold) {
@@ -165,5 +165,19 @@ pub fn unfold(field: &Field, symbols: &[u8], mut nibbles: &[u8], out: &mut [u8])
     }
 }
 
+/// How many symbols are below `fold`.
+pub fn folded(symbols: &[u8], fold: u8) -> usize {
+    let some = symbols.chunks(RUN).filter(|part| least(part) < fold);
+    some.map(|part| part.iter().filter(|s| **s < fold).count()).sum()
+}
+
+/// The least of some symbols; without branches, so that vectors find it.
+pub fn least(symbols: &[u8]) -> u8 {
+    match <&[u8; RUN]>::try_from(symbols) {
+        Ok(symbols) => symbols.iter().fold(255, |least, s| least.min(*s)),
+        Err(_) => symbols.iter().fold(255, |least, s| least.min(*s)),
+    }
+}
+
 /// Symbols that are looked at together.
-const RUN: usize = 32;
+pub const RUN: usize = 32;

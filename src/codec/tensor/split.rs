@@ -64,9 +64,18 @@ fn numbers(field: &Field, kernel: Kernel, elements: &[u8], first: u64, out: &mut
     let (float, fold) = (field.transform == Transform::Float, u64::from(field.fold));
     for step in odd {
         let from = step * STEP;
-        for j in 0..STEP.min(out.symbols.len() - from) {
-            let i = from + j;
+        let end = out.symbols.len().min(from + STEP);
+        let mut i = from;
+        while i < end {
+            // Most runs have none of them.
+            if (i - from).is_multiple_of(low_bits::RUN)
+                && low_bits::least(&out.symbols[i..end.min(i + low_bits::RUN)]) > 0
+            {
+                i += low_bits::RUN;
+                continue;
+            }
             if out.symbols[i] != 0 {
+                i += 1;
                 continue;
             }
             let bits = bits_of(&elements[i * size..(i + 1) * size]);
@@ -80,6 +89,7 @@ fn numbers(field: &Field, kernel: Kernel, elements: &[u8], first: u64, out: &mut
                 // Any that is not folded.
                 out.symbols[i] = if top < field.base { field.fold } else { 255 };
             }
+            i += 1;
         }
     }
 }
@@ -204,7 +214,10 @@ pub fn split(
 
 /// Zero bits below all elements.
 fn zero_bits(size: usize, elements: &[u8]) -> u32 {
-    // Most tiles show a one in the lowest place soon.
+    // Most show a one in the lowest place soon.
+    if elements.chunks_exact(size).take(8).any(|e| e[0] & 1 == 1) {
+        return 0;
+    }
     let mut any = 0u64;
     for part in elements.chunks(size << 9) {
         any |= part.chunks_exact(size).fold(0, |a, e| a | bits_of(e));

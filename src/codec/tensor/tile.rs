@@ -1,7 +1,7 @@
 //! Decoding tiles.
 
 use super::delta::{Base, key};
-use super::low_bits::{LowBits, unfold};
+use super::low_bits::{LowBits, folded, unfold};
 use super::params::{Context, Field, Planes, Transform, nibbles, sum_of};
 use super::split::sums;
 use crate::coder::rans::{Contexts, Decoder, decode, lanes};
@@ -233,8 +233,7 @@ impl TileDecoder {
         syms.resize(count, 0);
         let contexts_of = if many { Contexts::Many(&contexts) } else { Contexts::One };
         symbols(c, &tables.symbols, self.kernel, contexts_of, &mut syms)?;
-        let folded = syms.iter().filter(|s| **s < field.fold).count();
-        let folded = nibbles(c, folded)?;
+        let folded = if field.fold > 0 { nibbles(c, folded(&syms, field.fold))? } else { Vec::new() };
         let coded = field.low.as_ref().zip(tables.low.as_ref()).filter(|_| low_bits.are_eight(field));
         if let Some(((map, _), decoder)) = coded {
             contexts.clear();
@@ -259,7 +258,9 @@ impl TileDecoder {
             _ => {
                 let coded = coded.map(|_| &scratch.low[..]);
                 low_bits.merge(c, field, self.kernel, &syms, coded, out)?;
-                unfold(field, &syms, &folded, out);
+                if field.fold > 0 {
+                    unfold(field, &syms, &folded, out);
+                }
             }
         }
         if let Some(decimal) = &tables.decimal {

@@ -52,6 +52,11 @@ impl Freqs {
         cost + n * over
     }
 
+    /// What one symbol costs, in 1/256 bits; see [`Self::cost`].
+    pub fn cost_of(&self, symbol: u8) -> u32 {
+        bits(self.0[usize::from(symbol)])
+    }
+
     /// Appends them: the first symbol that has one, how many follow it up to the last, and all of these; behind
     /// a zero stands how many zeros follow it.
     pub fn put(&self, out: &mut Vec<u8>) {
