@@ -4,7 +4,7 @@
 //! stream beside it. Since the latter must give the same bytes on every machine, everything here is IEEE arithmetic in
 //! a fixed order: additions, multiplications, divisions and square roots, no fused ones and no mathematical
 //! library (logarithms are computed in [`logarithm`]). Threads work on different variables, so that their number
-//! changes nothing. The one exception is [`Products::Fast`], which the trainer uses and the encoder does not.
+//! changes nothing. The one exception is `Products::Fast`, which the trainer uses and the encoder does not.
 
 pub mod data;
 pub mod em;
