@@ -28,6 +28,11 @@ pub fn zstd_level(level: u8) -> i32 {
     ZSTD_LEVELS[usize::from(level.clamp(1, 9)) - 1]
 }
 
+/// The `mix` level that goes with a level of 1..=9; 0 where `mix` is not tried.
+fn mix_level(level: u8) -> u32 {
+    MIX_LEVELS[usize::from(level.clamp(1, 9)) - 1]
+}
+
 /// Codes a chunk with the codecs that need no model.
 pub fn plain(raw: &[u8], level: u8) -> Result<EncodedBlock> {
     let coded = zstd::encode(raw, zstd_level(level))?;
@@ -56,30 +61,27 @@ fn forced(raw: &[u8], codec: Codec, level: u8, guide: Guide<'_>) -> Result<Encod
             let hint = Hint { dtype: crate::tensor::Dtype::U8, row_bytes: 0, form: None };
             Ok(tensor::encode_block(raw, hint, level)?.unwrap_or_else(|| store::encode(raw)))
         }
-        Codec::Mix => mix::encode(raw, MIX_LEVELS[usize::from(level.clamp(1, 9)) - 1].max(1), guide),
-        Codec::Table => {
-            let mix_level = MIX_LEVELS[usize::from(level.clamp(1, 9)) - 1].max(1);
-            match table::encode(raw, mix_level)? {
-                Some(table) => Ok(table),
-                None => plain(raw, level),
-            }
-        }
+        Codec::Mix => mix::encode(raw, mix_level(level).max(1), guide),
+        Codec::Table => match table::encode(raw, mix_level(level).max(1))? {
+            Some(table) => Ok(table),
+            None => plain(raw, level),
+        },
         other => Err(super::newer(&format!("codec {}", other.name()))),
     }
 }
 
 /// Codes a chunk with whatever is smallest at this level.
 fn smallest(raw: &[u8], level: u8, guide: Guide<'_>) -> Result<EncodedBlock> {
-    let mix_level = MIX_LEVELS[usize::from(level.clamp(1, 9)) - 1];
+    let mix_level = mix_level(level);
     if mix_level == 0 {
         return plain(raw, level);
     }
-    let mixed = mix::encode(raw, mix_level, guide)?;
+    let mut mixed = mix::encode(raw, mix_level, guide)?;
     let table = if level >= TABLES { table::encode(raw, mix_level)? } else { None };
     if let Some(table) = table.filter(|t| t.cost() < mixed.cost()) {
-        return Ok(table);
+        mixed = table;
     }
-    // What `mix` takes off here, a slow zstd level does not: it parses better than the quick one, which sees the same
+    // What `mix` takes off here, alone or in a table, a slow zstd level does not: it parses better than the quick one, which sees the same
     // matches. Where that is open, and at thorough levels always, the floor is computed.
     let hopeless = level < THOROUGH && raw.len() > SMALL;
     if hopeless && mixed.cost() * 3 < zstd::far_size(raw, QUICK_LEVEL)? * 2 {
