@@ -37,10 +37,9 @@ impl<S: Read + Seek> Weights<S> {
     ///
     /// # Errors
     ///
-    /// Those of [`Archive::tensors`], wrapped.
+    /// Those of [`Archive::read_range`], wrapped, where the file is one plain block, which is decoded to look for tensors.
     pub fn new(mut archive: Archive<S>) -> Result<Self> {
-        // Also looks for the tensors of a file that became one plain block.
-        archive.tensors().map_err(Error::wrap)?;
+        archive.look().map_err(Error::wrap)?;
         let infos = archive.tensor_infos().to_vec();
         Ok(Self { archive: Mutex::new(archive), infos })
     }

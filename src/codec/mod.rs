@@ -56,16 +56,7 @@ impl Codec {
     ];
 
     /// The codecs that this release reads and writes.
-    pub const AVAILABLE: &'static [Codec] = &[
-        Codec::Store,
-        Codec::Zstd,
-        Codec::Lm,
-        Codec::Mix,
-        Codec::Circuit,
-        Codec::Llm,
-        Codec::Tensor,
-        Codec::Table,
-    ];
+    pub const AVAILABLE: &'static [Codec] = &Self::ALL;
 
     /// The id in a block header.
     pub fn id(self) -> u8 {

@@ -94,7 +94,7 @@ fn push_digits(mut number: u64, least: usize, out: &mut Vec<u8>) {
 
 /// The style that all these cells could be written in, if they are numbers; to be confirmed by [`parse`].
 pub fn style_of<'a>(cells: impl Iterator<Item = &'a [u8]>) -> Option<Style> {
-    let (mut decimals, mut digits, mut trim) = (0, usize::MAX, false);
+    let (mut decimals, mut digits) = (0, usize::MAX);
     let mut fractions = usize::MAX;
     for cell in cells {
         let body = cell.strip_prefix(b"-").unwrap_or(cell);
@@ -114,8 +114,7 @@ pub fn style_of<'a>(cells: impl Iterator<Item = &'a [u8]>) -> Option<Style> {
     if digits == usize::MAX || decimals > 9 || digits > 15 {
         return None;
     }
-    trim |= fractions < decimals;
-    Some(Style { decimals: decimals as u8, digits: digits as u8, trim })
+    Some(Style { decimals: decimals as u8, digits: digits as u8, trim: fractions < decimals })
 }
 
 #[cfg(test)]

@@ -270,17 +270,19 @@ fn is_delta(c: &Column) -> bool {
     matches!(c, Column::Numbers(Numbers { prediction: Prediction::Previous { .. }, .. }))
 }
 
+/// The columns that a column is predicted from, some perhaps more than once.
+fn factors(c: &Column) -> Vec<usize> {
+    match c {
+        Column::Numbers(Numbers { prediction: Prediction::Terms { terms, .. }, .. }) => {
+            terms.iter().flat_map(|t| t.factors.iter().copied()).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
 /// What is predicted from must be a column of numbers.
 fn make_numbers(profiles: &[Profile], columns: &mut [(Column, f64)]) {
-    let used: Vec<usize> = columns
-        .iter()
-        .filter_map(|(c, _)| match c {
-            Column::Numbers(Numbers { prediction: Prediction::Terms { terms, .. }, .. }) => Some(terms),
-            _ => None,
-        })
-        .flatten()
-        .flat_map(|t| t.factors.iter().copied())
-        .collect();
+    let used: Vec<usize> = columns.iter().flat_map(|(c, _)| factors(c)).collect();
     let mut lost = false;
     for c in used {
         if matches!(columns[c].0, Column::Numbers(_)) {
@@ -330,15 +332,7 @@ fn without_governed(profiles: &[Profile], all: &[Column]) -> Option<Vec<Column>>
         let with = p.ids.windows(2).enumerate().filter(|(i, w)| w[0] != w[1] && moves[i + 1]).count();
         !p.constant() && p.ids.len() == rows && with * 10 >= p.changes * 9
     };
-    let used: Vec<usize> = all
-        .iter()
-        .filter_map(|c| match c {
-            Column::Numbers(Numbers { prediction: Prediction::Terms { terms, .. }, .. }) => Some(terms),
-            _ => None,
-        })
-        .flatten()
-        .flat_map(|t| t.factors.iter().copied())
-        .collect();
+    let used: Vec<usize> = all.iter().flat_map(factors).collect();
     let mut less = all.to_vec();
     for (i, (p, c)) in profiles.iter().zip(&mut less).enumerate() {
         if c.turn() == 0 && !used.contains(&i) && c.variables() > 0 && governed(p) {

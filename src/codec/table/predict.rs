@@ -100,7 +100,7 @@ pub fn fit(series: &[&Series], target: usize, allowed: &[usize]) -> Option<Fit> 
     if series[target].most() >= 1 << 46 || sample.len() < 32 {
         return None;
     }
-    let mut vectors: Vec<Vec<f64>> =
+    let vectors: Vec<Vec<f64>> =
         products.iter().map(|p| sample.iter().map(|&r| of(p, r)).collect()).collect();
     // Rows far off (a slip of the pen) must not pull at the fit: first those far off the middle, then off the fit.
     let middle = median(wanted.clone());
@@ -116,7 +116,6 @@ pub fn fit(series: &[&Series], target: usize, allowed: &[usize]) -> Option<Fit> 
         }
     }
     let solved = solve(&vectors, &wanted, &chosen, &used)?;
-    vectors.clear();
     let terms: Vec<(f64, Vec<usize>)> =
         solved[1..].iter().zip(&chosen).map(|(&c, &i)| (c, products[i].clone())).collect();
     quantise(series, target, solved[0], &terms)

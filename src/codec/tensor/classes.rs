@@ -1,5 +1,6 @@
 //! Which of several tables the elements of each group are coded with. Not part of the format; integers only.
 
+use super::encode::counts;
 use super::params::{Context, Field, MAX_TABLES};
 use super::split::Split;
 use super::tile::spread;
@@ -21,10 +22,8 @@ type Costs = Vec<[u16; MAX_TABLES]>;
 pub fn choose(field: &mut Field, tiles: &mut [&mut Split], stripes: usize) {
     let per = field.per_group();
     let cells: usize = tiles.iter().map(|t| t.symbols.len() / per * stripes).sum();
-    let before: u64 = {
-        let all = histogram(tiles.iter().flat_map(|t| t.symbols.iter().copied()));
-        stored(&field.tables[..1]) + if field.tables.len() == 1 { field.tables[0].cost(&all) } else { return }
-    };
+    let [alone] = &field.tables[..] else { return };
+    let before = alone.stored_cost() + alone.cost(&counts(tiles.iter().map(|t| &t.symbols[..])));
     let step = cells.div_ceil(SAMPLE).max(1);
     let sample: Vec<Vec<u8>> = (0..stripes)
         .flat_map(|s| tiles.iter().flat_map(move |t| t.symbols.chunks_exact(per).map(move |g| (g, s))))
@@ -35,27 +34,25 @@ pub fn choose(field: &mut Field, tiles: &mut [&mut Split], stripes: usize) {
         return;
     };
     let costs = costs(&tables);
-    let mut counts = vec![[0u32; 256]; tables.len()];
+    let mut by_class = vec![[0u32; 256]; tables.len()];
     let mut dealt: Vec<Vec<u8>> = Vec::new();
     for t in tiles.iter() {
         let mut classes = Vec::with_capacity(t.symbols.len() / per * stripes);
         for group in t.symbols.chunks_exact(per) {
             for s in 0..stripes {
                 let class = cheapest(&costs, &tables, group.iter().skip(s).step_by(stripes).copied());
-                let count = &mut counts[class];
+                let count = &mut by_class[class];
                 group.iter().skip(s).step_by(stripes).for_each(|x| count[usize::from(*x)] += 1);
                 classes.push(class as u8);
             }
         }
         dealt.push(classes);
     }
-    let freqs = Freqs::from_counts(&histogram(dealt.iter().flatten().copied()));
-    let after_classes = freqs.cost(&histogram(dealt.iter().flatten().copied()));
-    let tables: Vec<Freqs> = counts.iter().map(Freqs::from_counts).collect();
-    let after = tables.iter().zip(&counts).map(|(t, c)| t.cost(c)).sum::<u64>()
-        + stored(&tables)
-        + stored(std::slice::from_ref(&freqs))
-        + after_classes;
+    let classes = counts(dealt.iter().map(|c| &c[..]));
+    let freqs = Freqs::from_counts(&classes);
+    let tables: Vec<Freqs> = by_class.iter().map(Freqs::from_counts).collect();
+    let with = |t: &Freqs, c: &[u32; 256]| t.cost(c) + t.stored_cost();
+    let after = tables.iter().zip(&by_class).map(|(t, c)| with(t, c)).sum::<u64>() + with(&freqs, &classes);
     if after >= before {
         return;
     }
@@ -65,19 +62,6 @@ pub fn choose(field: &mut Field, tiles: &mut [&mut Split], stripes: usize) {
         t.classes = classes;
     }
     (field.context, field.tables) = (Context::Classes { stripes, freqs: Box::new(freqs) }, tables);
-}
-
-fn histogram(symbols: impl Iterator<Item = u8>) -> [u32; 256] {
-    let mut counts = [0; 256];
-    symbols.for_each(|s| counts[usize::from(s)] += 1);
-    counts
-}
-
-/// What tables take in parameters, in 1/256 bits.
-fn stored(tables: &[Freqs]) -> u64 {
-    let mut bytes = Vec::new();
-    tables.iter().for_each(|t| t.put(&mut bytes));
-    8 * 256 * bytes.len() as u64
 }
 
 /// A table with what choosing it costs, in 1/256 bits.
@@ -110,7 +94,7 @@ fn cheapest(costs: &Costs, tables: &[Table], symbols: impl Iterator<Item = u8>) 
 
 /// Up to `most` tables for cells like these, and what the cells cost with them.
 fn learn(sample: &[Vec<u8>], most: usize) -> (Vec<Table>, u64) {
-    let all = histogram(sample.iter().flatten().copied());
+    let all = counts(sample.iter().map(|c| &c[..]));
     let sum: u64 = all.iter().map(|c| u64::from(*c)).sum::<u64>().max(1);
     let prior = all.map(|c| ((u64::from(c) * u64::from(PRIOR)).div_ceil(sum)) as u32);
     let mut classes = start(sample, most);
@@ -122,16 +106,16 @@ fn learn(sample: &[Vec<u8>], most: usize) -> (Vec<Table>, u64) {
             cell.iter().for_each(|s| counts[*class].0[usize::from(*s)] += 1);
         }
         let used: Vec<_> = counts.iter().filter(|c| c.1 > 0).collect();
-        let shares = Freqs::from_counts(&histogram(
-            used.iter().enumerate().flat_map(|(k, c)| std::iter::repeat_n(k as u8, c.1 as usize)),
-        ));
+        let mut shares = [0; 256];
+        shares.iter_mut().zip(&used).for_each(|(s, c)| *s = c.1 as u32);
+        let shares = Freqs::from_counts(&shares);
         let tables: Vec<Table> = used
             .iter()
             .enumerate()
             .map(|(k, c)| Table { freqs: Freqs::from_counts(&c.0), chosen: shares.cost_of(k as u8).into() })
             .collect();
         let mut cost: u64 = used.iter().zip(&tables).map(|(c, t)| t.freqs.cost(&c.0) + c.1 * t.chosen).sum();
-        cost += tables.iter().map(|t| stored(std::slice::from_ref(&t.freqs))).sum::<u64>();
+        cost += tables.iter().map(|t| t.freqs.stored_cost()).sum::<u64>();
         if cost < best.1 {
             let costs = costs(&tables);
             classes = sample.iter().map(|c| cheapest(&costs, &tables, c.iter().copied())).collect();

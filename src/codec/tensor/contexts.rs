@@ -81,10 +81,15 @@ pub fn by_fields(
         }
         t.fields[number].contexts = contexts;
     }
-    let mut boxed = Box::new([0; 256]);
-    boxed.copy_from_slice(&map);
-    (field.context, field.tables) = (Context::Fields { first, minus, map: boxed }, tables);
+    (field.context, field.tables) = (Context::Fields { first, minus, map: boxed(&map) }, tables);
     true
+}
+
+/// The tables of 256 classes.
+fn boxed(map: &[u8]) -> Box<[u8; 256]> {
+    let mut boxed = Box::new([0; 256]);
+    boxed.copy_from_slice(map);
+    boxed
 }
 
 /// Tables by the exponents of a base's elements or by the symbols of the field before, where one does not do as well.
@@ -112,11 +117,6 @@ pub fn by_base<'b>(
     exponents.iter().for_each(|c| all.iter_mut().zip(c).for_each(|(a, c)| *a += c));
     (field.context, field.tables) = (Context::None, vec![Freqs::from_counts(&all)]);
     let mut least = cost(&vec![0; 256], &field.tables, &exponents);
-    let boxed = |map: &[u8]| {
-        let mut boxed = Box::new([0; 256]);
-        boxed.copy_from_slice(map);
-        boxed
-    };
     for (classes, by_exponent) in [(exponents, true), (before, false)] {
         if number == 0 && !by_exponent {
             continue;
@@ -147,10 +147,8 @@ pub fn by_base<'b>(
 
 /// What symbols counted by class cost with tables chosen by a map, tables included, in 1/256 bits.
 fn cost(map: &[u8], tables: &[Freqs], classes: &[[u32; 256]]) -> u64 {
-    let mut stored = Vec::new();
-    tables.iter().for_each(|t| t.put(&mut stored));
     let symbols = map.iter().zip(classes).map(|(m, c)| tables[usize::from(*m)].cost(c)).sum::<u64>();
-    symbols + 8 * 256 * stored.len() as u64
+    symbols + tables.iter().map(Freqs::stored_cost).sum::<u64>()
 }
 
 /// Whether rows differ so much that classes pay at any level: the means of some of them, from all over the block,

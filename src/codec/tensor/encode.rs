@@ -208,10 +208,8 @@ fn first_pass<'a>(planes: &Planes, kernel: Kernel, raw: &'a [u8], first: usize, 
     for field in &planes.fields {
         let decimal = if let Transform::Decimal(d) = field.transform { Some(Decimal::new(d)) } else { None };
         let split = if field.width == group {
-            {
-                let rows = (work.mask.is_none() && groups > 0).then_some((first as u64, groups));
-                split(field, decimal.as_ref(), kernel, source, rows)
-            }
+            let rows = (work.mask.is_none() && groups > 0).then_some((first as u64, groups));
+            split(field, decimal.as_ref(), kernel, source, rows)
         } else {
             let width = field.width;
             elements.resize(source.len() / group * width, 0);

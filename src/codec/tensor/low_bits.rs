@@ -8,6 +8,7 @@ use crate::error::Error;
 use crate::format::cursor::{Cursor, Parsed, in_range};
 use crate::kernel::Kernel;
 use crate::tensor::bits::{Packed, packed_len};
+use std::ops::Range;
 
 /// Set in the byte of zero bits where some rows have more of them.
 pub const BY_ROW: u8 = 0x80;
@@ -47,11 +48,9 @@ impl LowBits {
         let more = u32::from(c.u8()?);
         in_range("zero bits of marked rows", more.into(), u64::from(zeros) + 1..=field.low_bits.into())?;
         let groups = c.varint_in("groups of a row", 1..=1 << 32)?;
-        let (first, all) = (place.first, place.all as u64);
-        let count = if all == 0 { 0 } else { (first + all - 1) / groups - first / groups + 1 };
         // A row has a group of the tile at least.
-        let rows = c.take(count.div_ceil(8) as usize)?.to_vec();
-        Ok(Self { zeros, marked: Some(Marked { zeros: more, groups, skipped: first % groups, rows }) })
+        let rows = c.take(place.rows(groups).div_ceil(8) as usize)?.to_vec();
+        Ok(Self { zeros, marked: Some(Marked { zeros: more, groups, skipped: place.first % groups, rows }) })
     }
 
     /// Whether a number has eight low bits, which may be coded.
@@ -75,12 +74,12 @@ impl LowBits {
         };
         for (class, zeros) in [self.zeros, marked.zeros].into_iter().enumerate() {
             let size = field.element;
-            let mine: Vec<u8> =
-                marked.ranges(class, symbols.len()).flat_map(|r| &symbols[r]).copied().collect();
+            let ranges = || rows_of(&marked.rows, class, marked.skipped, marked.groups, symbols.len());
+            let mine: Vec<u8> = ranges().flat_map(|r| &symbols[r]).copied().collect();
             let mut made = vec![0; mine.len() * size];
             elements(c, field, zeros, kernel, &mine, None, &mut made)?;
             let mut at = 0;
-            for r in marked.ranges(class, symbols.len()) {
+            for r in ranges() {
                 let bytes = r.len() * size;
                 out[r.start * size..r.end * size].copy_from_slice(&made[at..at + bytes]);
                 at += bytes;
@@ -90,18 +89,20 @@ impl LowBits {
     }
 }
 
-impl Marked {
-    /// The elements of the rows that are (1) or are not (0) marked, of `count` in all.
-    fn ranges(&self, class: usize, count: usize) -> impl Iterator<Item = std::ops::Range<usize>> {
-        rows(self.skipped, self.groups, count)
-            .enumerate()
-            .filter(move |(i, _)| usize::from(self.rows[i / 8] >> (i % 8) & 1) == class)
-            .map(|(_, range)| range)
-    }
+/// The elements of the rows that are (1) or are not (0) in a set of bits; the rest as for [`rows`].
+pub fn rows_of(
+    bits: &[u8],
+    class: usize,
+    skipped: u64,
+    groups: u64,
+    count: usize,
+) -> impl Iterator<Item = Range<usize>> {
+    let all = rows(skipped, groups, count).enumerate();
+    all.filter(move |(i, _)| usize::from(bits[i / 8] >> (i % 8) & 1) == class).map(|(_, range)| range)
 }
 
 /// The elements of each row of `count` elements, `groups` to a row; the first row lacks `skipped`.
-pub fn rows(skipped: u64, groups: u64, count: usize) -> impl Iterator<Item = std::ops::Range<usize>> {
+pub fn rows(skipped: u64, groups: u64, count: usize) -> impl Iterator<Item = Range<usize>> {
     let mut at = 0;
     let mut next = usize::try_from(groups - skipped).unwrap_or(usize::MAX);
     let groups = usize::try_from(groups).unwrap_or(usize::MAX);
@@ -156,7 +157,7 @@ pub fn unfold(field: &Field, symbols: &[u8], mut nibbles: &[u8], out: &mut [u8])
             nibbles = rest;
             let element = &mut out[(i * RUN + j) * size..(i * RUN + j + 1) * size];
             let bits = bits_of(element);
-            let rotated = if float { (bits << 1 | bits >> (width - 1)) & mask } else { bits };
+            let rotated = top(bits, size, float, 0);
             let number = field.base.wrapping_add(FOLDED * u64::from(*symbol) + u64::from(*nibble));
             let number = (number << low | rotated & ((1 << low) - 1)) & mask;
             let bits = if float { number >> 1 | number << (width - 1) } else { number };

@@ -281,9 +281,7 @@ pub fn join(classes: &[[u32; 256]]) -> (Vec<u8>, Vec<Freqs>) {
     }
     let run = |classes: usize, counts: [u32; 256]| {
         let freqs = Freqs::from_counts(&counts);
-        let mut stored = Vec::new();
-        freqs.put(&mut stored);
-        let cost = freqs.cost(&counts) + 8 * 256 * stored.len() as u64;
+        let cost = freqs.cost(&counts) + freqs.stored_cost();
         Run { classes, counts, freqs, cost }
     };
     let both = |a: &Run, b: &Run| {

@@ -128,10 +128,8 @@ fn two_classes(
     let (size, count) = (field.element, elements.len() / field.element);
     let (mut all, mut low) = (vec![0; count], Vec::new());
     for (class, zeros) in [out.zeros, marked.zeros].into_iter().enumerate() {
-        let rows = || {
-            let rows = low_bits::rows(first % marked.groups, marked.groups, count).enumerate();
-            rows.filter(|(i, _)| usize::from(marked.rows[i / 8] >> (i % 8) & 1) == class).map(|r| r.1)
-        };
+        let groups = marked.groups;
+        let rows = || low_bits::rows_of(&marked.rows, class, first % groups, groups, count);
         let mine: Vec<u8> = rows().flat_map(|r| &elements[r.start * size..r.end * size]).copied().collect();
         let (mut symbols, mut bytes, mut packed) = (Vec::new(), Vec::new(), Vec::new());
         cut_to(field, kernel, zeros, &mine, &mut symbols, &mut bytes, &mut packed);

@@ -52,6 +52,14 @@ pub struct Place<'a> {
     pub all: usize,
 }
 
+impl Place<'_> {
+    /// Rows of `groups` groups each that the tile has groups of.
+    pub fn rows(&self, groups: u64) -> u64 {
+        let all = self.all as u64;
+        if all == 0 { 0 } else { (self.first + all - 1) / groups - self.first / groups + 1 }
+    }
+}
+
 impl TileDecoder {
     /// Builds the tables. Where the block is coded against a base, that is needed.
     pub fn new(planes: Planes, kernel: Kernel, base: Option<Base>) -> Self {
@@ -289,10 +297,8 @@ impl TileDecoder {
         match &field.context {
             Context::None => return Ok(false),
             Context::Rows { groups, columns, map } => {
-                let all = place.all as u64;
-                let rows =
-                    if all == 0 { 0 } else { (place.first + all - 1) / groups - place.first / groups + 1 };
-                let rows = nibbles(c, usize::try_from(rows).map_err(|_| Error::corrupt("too many rows"))?)?;
+                let rows = usize::try_from(place.rows(*groups));
+                let rows = nibbles(c, rows.map_err(|_| Error::corrupt("too many rows"))?)?;
                 let (mut row, mut column) = (0, place.first % groups);
                 for i in 0..place.all {
                     if place.some.is_none_or(|mask| mask[i / 8] >> (i % 8) & 1 != 0) {

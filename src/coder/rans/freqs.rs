@@ -52,6 +52,13 @@ impl Freqs {
         cost + n * over
     }
 
+    /// What storing them costs, in 1/256 bits.
+    pub fn stored_cost(&self) -> u64 {
+        let mut bytes = Vec::new();
+        self.put(&mut bytes);
+        8 * 256 * bytes.len() as u64
+    }
+
     /// What one symbol costs, in 1/256 bits; see [`Self::cost`].
     pub fn cost_of(&self, symbol: u8) -> u32 {
         bits(self.0[usize::from(symbol)])

@@ -17,6 +17,8 @@ const RECOVER: u32 = 8;
 pub struct Matcher {
     heads: Pages<u32>,
     order: usize,
+    /// The place of the newest bytes in the table.
+    slot: usize,
     /// Position in the history of the predicted byte, 0 if there is none.
     position: usize,
     /// Verified length in bytes; 0 while recovering from a miss.
@@ -39,6 +41,7 @@ impl Matcher {
         Ok(Self {
             heads: Pages::new(1 << bits)?,
             order,
+            slot: 0,
             position: 0,
             length: 0,
             misses: 0,
@@ -50,22 +53,23 @@ impl Matcher {
         })
     }
 
-    /// Hints that [`Matcher::push`] comes, with other work before it.
+    /// Finds the place of the newest bytes in the table and asks for it; other work comes before the next call.
     #[inline(always)]
-    pub fn prefetch(&self, history: &History) {
-        super::kernel::prefetch(&self.heads, self.hash(history));
+    pub fn seek(&mut self, history: &History) {
+        self.slot = self.hash(history);
+        super::kernel::prefetch(&self.heads, self.slot);
     }
 
-    /// Hints that [`Matcher::push`] comes soon; with other work before it too.
+    /// Asks for the bytes that [`Matcher::push`] will compare; other work comes before that too.
     #[inline(always)]
-    pub fn prefetch_candidate(&self, history: &History) {
+    pub fn seek_candidate(&self, history: &History) {
         if self.length < self.order as u32 {
-            let candidate = self.heads[self.hash(history)] as usize;
+            let candidate = self.heads[self.slot] as usize;
             super::kernel::prefetch(history.bytes(), candidate.wrapping_sub(8));
         }
     }
 
-    /// Takes up the byte just appended to the history.
+    /// Takes up the byte just appended to the history, after [`Matcher::seek`].
     pub fn push(&mut self, history: &History) {
         let bytes = history.bytes();
         let n = bytes.len();
@@ -87,11 +91,10 @@ impl Matcher {
             }
         }
         if n >= self.order {
-            let slot = self.hash(history);
             if self.length < self.order as u32 {
-                self.search(bytes, self.heads[slot] as usize);
+                self.search(bytes, self.heads[self.slot] as usize);
             }
-            self.heads[slot] = n as u32;
+            self.heads[self.slot] = n as u32;
         }
         self.expected = if self.position > 0 { u32::from(bytes[self.position]) | 256 } else { 0 };
         self.class = self.length_class();

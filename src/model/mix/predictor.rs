@@ -373,12 +373,12 @@ impl Predictor {
     /// Takes up the byte that is complete and asks for what the next one needs.
     fn seek_byte(&mut self) {
         self.history.push(self.c0 as u8);
-        for matcher in &self.matchers {
-            matcher.prefetch(&self.history);
+        for matcher in &mut self.matchers {
+            matcher.seek(&self.history);
         }
         self.seek_contexts();
         for matcher in &self.matchers {
-            matcher.prefetch_candidate(&self.history);
+            matcher.seek_candidate(&self.history);
         }
     }
 

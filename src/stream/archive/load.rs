@@ -64,35 +64,61 @@ impl<S: Read + Seek> Archive<S> {
         for ((start, len), out) in places.iter().zip(&mut outs) {
             let (mut rest, mut at) = (&mut out[..], *start);
             for (stream, block) in self.blocks_of(&(*start..start + len)) {
-                let place = self.streams[stream].blocks[block];
-                let to = (start + len).min(place.raw_end());
+                let to = (start + len).min(self.streams[stream].blocks[block].raw_end());
                 let (part, after) = rest.split_at_mut((to - at) as usize);
-                rest = after;
-                let (header, payload_at) = self.header(stream, block)?;
-                let whole = at == place.raw_start && to == place.raw_end();
-                if whole && matches!(header.units, Units::Tiles { .. }) {
-                    let name = place_name(stream, block, &place);
-                    validate(&header).map_err(|e| e.within(&name))?;
-                    let payload = self.source.read(payload_at, header.payload_len.into())?;
-                    raw += part.len() as u64;
-                    batch.push(Whole { header, payload, out: part, place: name });
-                } else {
-                    part.copy_from_slice(&self.read_range(at..to)?);
+                if let Some(whole) = self.whole((stream, block), at, part)? {
+                    raw += whole.out.len() as u64;
+                    batch.push(whole);
                 }
-                at = to;
+                (rest, at) = (after, to);
                 if raw >= self.batch_bytes() {
-                    self.decode_whole(std::mem::take(&mut batch), std::mem::take(&mut raw))?;
+                    self.decode_whole(std::mem::take(&mut batch))?;
+                    raw = 0;
                 }
             }
         }
-        self.decode_whole(batch, raw)?;
+        self.decode_whole(batch)?;
         Ok(outs)
     }
 
-    fn decode_whole(&mut self, mut batch: Vec<Whole<'_>>, raw: u64) -> Result<()> {
+    /// Decodes the raw bytes from `start` on into `out`, block by block and where possible without a copy in between.
+    pub(super) fn read_into(&mut self, start: u64, out: &mut [u8]) -> Result<()> {
+        let range = start..start + out.len() as u64;
+        for (stream, block) in self.blocks_of(&range) {
+            let place = self.streams[stream].blocks[block];
+            let (from, to) = (range.start.max(place.raw_start), range.end.min(place.raw_end()));
+            let part = &mut out[(from - start) as usize..(to - start) as usize];
+            let whole = self.whole((stream, block), from, part)?;
+            self.decode_whole(whole.into_iter().collect())?;
+        }
+        Ok(())
+    }
+
+    /// Reads a block of which `out` wants the raw bytes from `from` on. Where that is all of it and it has tiles, they are
+    /// yet to be decoded; anything else is.
+    fn whole<'a>(
+        &mut self,
+        (stream, block): (usize, usize),
+        from: u64,
+        out: &'a mut [u8],
+    ) -> Result<Option<Whole<'a>>> {
+        let place = self.streams[stream].blocks[block];
+        let to = from + out.len() as u64;
+        let (header, at) = self.header(stream, block)?;
+        if (from, to) != (place.raw_start, place.raw_end()) || !matches!(header.units, Units::Tiles { .. }) {
+            out.copy_from_slice(&self.read_range(from..to)?);
+            return Ok(None);
+        }
+        let name = place_name(stream, block, &place);
+        validate(&header).map_err(|e| e.within(&name))?;
+        let payload = self.source.read(at, header.payload_len.into()).map_err(|e| e.within(&name))?;
+        Ok(Some(Whole { header, payload, out, place: name }))
+    }
+
+    fn decode_whole(&mut self, mut batch: Vec<Whole<'_>>) -> Result<()> {
         let bases = &self.options.bases;
         self.pool.run(|| batch.par_iter_mut().try_for_each(|w| w.decode(bases)))??;
-        self.decoded += raw;
+        self.decoded += batch.iter().map(|w| w.out.len() as u64).sum::<u64>();
         Ok(())
     }
 }

@@ -1,12 +1,11 @@
 //! Reading tensors, or some of their rows.
 
-use super::{Archive, place_name};
+use super::Archive;
 use crate::codec::Codec;
-use crate::codec::decode::{copied, tile_decoder, tiles, validate};
+use crate::codec::decode::copied;
 use crate::codec::tensor::Params;
 use crate::error::{Error, Result};
 use crate::format::block::{BlockHeader, Units};
-use crate::kernel::Kernel;
 use crate::stream::options::CHUNK;
 use crate::tensor::{Dtype, Layout, TensorInfo};
 use std::io::{Read, Seek};
@@ -86,7 +85,7 @@ impl<S: Read + Seek> Archive<S> {
     }
 
     /// Looks for tensors in the content of a file of one plain block that names none.
-    fn look(&mut self) -> Result<()> {
+    pub(crate) fn look(&mut self) -> Result<()> {
         if self.looked || !self.tensors.is_empty() || self.block_count() != 1 || self.len() > CHUNK as u64 {
             return Ok(());
         }
@@ -116,31 +115,6 @@ impl<S: Read + Seek> Archive<S> {
         let TensorInfo { name, dtype, shape, start, len } = t;
         let method = methods.join("; ");
         Ok(StoredTensor { name, dtype, shape, raw_start: start, raw_len: len, stored_len, method })
-    }
-
-    /// Decodes the raw bytes from `start` on into `out`, where possible without a copy in between.
-    fn read_into(&mut self, start: u64, out: &mut [u8]) -> Result<()> {
-        let range = start..start + out.len() as u64;
-        for (stream, block) in self.blocks_of(&range) {
-            let place = self.streams[stream].blocks[block];
-            let (from, to) = (range.start.max(place.raw_start), range.end.min(place.raw_end()));
-            let part = &mut out[(from - start) as usize..(to - start) as usize];
-            let (header, at) = self.header(stream, block)?;
-            let whole = from == place.raw_start && to == place.raw_end();
-            if whole && matches!(header.units, Units::Tiles { .. }) {
-                let within = |e: Error| e.within(place_name(stream, block, &place));
-                validate(&header).map_err(within)?;
-                let payload = self.source.read(at, header.payload_len.into()).map_err(within)?;
-                let decoder = tile_decoder(&header, Kernel::best(), &self.options.bases).map_err(within)?;
-                let units = 0..header.units.len();
-                self.pool.run(|| tiles(&decoder, &header, &payload, units, part))?.1.map_err(within)?;
-                self.decoded += part.len() as u64;
-            } else {
-                let read = self.read_range(from..to)?;
-                part.copy_from_slice(&read);
-            }
-        }
-        Ok(())
     }
 }
 
