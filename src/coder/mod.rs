@@ -1,5 +1,6 @@
 //! Entropy coders: symbols and integer frequencies to payload bits and back. They know no model.
 
 pub mod binary;
+pub mod log2;
 pub mod range;
 pub mod rans;

@@ -1,19 +1,23 @@
 //! How the encoder stores each column. Nothing of this is part of the format.
 //!
-//! Every choice rests on counts of the rows; where logarithms are needed they are those of
-//! [`crate::model::circuit::learn::logarithm`], the same on every machine.
+//! Every choice rests on counts of the rows, in integers.
 
 use super::cells::{self, Style};
 use super::predict::{self, Series};
 use super::schema::{Column, MAX_LOW, MAX_SYMBOLS, Numbers, Prediction, Values};
-use crate::model::circuit::learn::logarithm::log2;
+use crate::coder::log2::log2;
 use std::collections::HashMap;
 
 /// One row in this many may have a cell that is not in its column's list.
 const RARE: usize = 50;
-/// Bits a row by which a choice must be better than a simpler one.
-const PREVIOUS_GAIN: f64 = 0.25;
-const TERMS_GAIN: f64 = 0.5;
+/// A bit a row, in the units that columns are compared in.
+const ONE: u64 = 1 << FRACTION;
+const FRACTION: u32 = 16;
+/// By how much a choice must be better than a simpler one.
+const PREVIOUS_GAIN: u64 = ONE / 4;
+const TERMS_GAIN: u64 = ONE / 2;
+/// What one more symbol costs in all, for what few samples hide: log2(e) / 2 bits (Miller and Madow).
+const UNSEEN: u64 = 47_274;
 /// Most symbols of a list, one being left for cells that are in none.
 const LISTED: usize = MAX_SYMBOLS - 1;
 
@@ -100,8 +104,8 @@ impl Profile {
         Some(Column::Values(Values { values, previous, escape: true }))
     }
 
-    /// Bits a row that cells take for themselves, and after "as before or another one".
-    fn bits(&self) -> (f64, f64) {
+    /// What a row's cell takes for itself, and after "as before or another one".
+    fn bits(&self) -> (u64, u64) {
         let plain = entropy(self.counts.iter().copied());
         let mut changed = vec![0u32; self.counts.len()];
         self.ids.windows(2).filter(|w| w[0] != w[1]).for_each(|w| changed[w[1] as usize] += 1);
@@ -111,19 +115,18 @@ impl Profile {
     }
 }
 
-/// Bits a symbol, with the usual correction for what few samples hide.
-pub fn entropy(counts: impl Iterator<Item = u32>) -> f64 {
-    let (mut total, mut sum, mut different) = (0f64, 0f64, 0f64);
+/// Bits a symbol in units of 2^−[`FRACTION`].
+fn entropy(counts: impl Iterator<Item = u32>) -> u64 {
+    let (mut total, mut sum, mut different) = (0u32, 0u64, 0u64);
     for c in counts.filter(|&c| c > 0) {
-        let c = f64::from(c);
-        (total, different) = (total + c, different + 1.0);
-        sum += c * log2(c);
+        (total, different) = (total + c, different + 1);
+        sum += u64::from(c) * u64::from(log2(c, FRACTION));
     }
-    if total == 0.0 {
-        0.0
-    } else {
-        log2(total) - sum / total + (different - 1.0) * 0.721_347_520_444_481_7 / total
+    if total == 0 {
+        return 0;
     }
+    let n = u64::from(total);
+    (n * u64::from(log2(total, FRACTION)) - sum + (different - 1) * UNSEEN) / n
 }
 
 /// Counts of numbers.
@@ -157,7 +160,7 @@ fn numbers(style: Style, above: &[i64], prediction: Prediction) -> Option<Column
     Some(Column::Numbers(Numbers { style, prediction, low, high, escape: true }))
 }
 
-fn number_bits(above: &[i64]) -> f64 {
+fn number_bits(above: &[i64]) -> u64 {
     let mut counts: Vec<(i64, u32)> = tally(above.iter().copied()).into_iter().collect();
     counts.sort_unstable();
     entropy(counts.into_iter().map(|(_, c)| c))
@@ -165,7 +168,7 @@ fn number_bits(above: &[i64]) -> f64 {
 
 /// The ways to store the columns that are worth trying.
 pub fn plans(profiles: &[Profile]) -> Vec<Vec<Column>> {
-    let mut columns: Vec<(Column, f64)> = profiles.iter().map(simple).collect();
+    let mut columns: Vec<(Column, u64)> = profiles.iter().map(simple).collect();
     predict_numbers(profiles, &mut columns);
     let all: Vec<Column> = columns.into_iter().map(|(c, _)| c).collect();
     let less = without_governed(profiles, &all);
@@ -174,9 +177,9 @@ pub fn plans(profiles: &[Profile]) -> Vec<Vec<Column>> {
     plans
 }
 
-/// The best way that looks at this column alone, and the bits a row that it takes.
-fn simple(p: &Profile) -> (Column, f64) {
-    let text = (Column::Text, f64::INFINITY);
+/// The best way that looks at this column alone, and what a row takes.
+fn simple(p: &Profile) -> (Column, u64) {
+    let text = (Column::Text, u64::MAX);
     if p.ids.is_empty() || p.counts.len() > MAX_DIFFERENT {
         return text;
     }
@@ -184,7 +187,7 @@ fn simple(p: &Profile) -> (Column, f64) {
     let mut best = text;
     if let Some(column) = p.as_values(false) {
         best = (column, plain);
-        if after < plain - PREVIOUS_GAIN {
+        if after + PREVIOUS_GAIN < plain {
             best = (p.as_values(true).unwrap_or(Column::Text), after);
         }
     }
@@ -196,7 +199,7 @@ fn simple(p: &Profile) -> (Column, f64) {
     let steps = series.steps();
     // In a column that always rises by the same the list has but one symbol.
     let bits = number_bits(&steps);
-    if bits < best.1 - PREVIOUS_GAIN {
+    if bits + PREVIOUS_GAIN < best.1 {
         let first = series.numbers[0].wrapping_sub(steps[0]);
         if let Some(column) = numbers(style, &steps, Prediction::Previous { first }) {
             best = (column, bits);
@@ -210,17 +213,17 @@ fn simple(p: &Profile) -> (Column, f64) {
 struct Tried {
     allowed: Vec<usize>,
     fit: Option<predict::Fit>,
-    gain: f64,
+    gain: u64,
 }
 
 /// Predicts numbers from others of the same row, the ones that gain most first.
-fn predict_numbers(profiles: &[Profile], columns: &mut [(Column, f64)]) {
+fn predict_numbers(profiles: &[Profile], columns: &mut [(Column, u64)]) {
     // A column of text is not predicted from, nor are those that the row before tells.
     let usable =
         |c: &Column| matches!(c, Column::Values(v) if !v.previous) || matches!(c, Column::Numbers(_));
     let candidates: Vec<usize> = (0..columns.len())
         .filter(|&c| {
-            profiles[c].series.is_some() && usable(&columns[c].0) && columns[c].1 > 1.0
+            profiles[c].series.is_some() && usable(&columns[c].0) && columns[c].1 > ONE
                 || is_delta(&columns[c].0)
         })
         .take(predict::MOST_COLUMNS)
@@ -240,11 +243,11 @@ fn predict_numbers(profiles: &[Profile], columns: &mut [(Column, f64)]) {
                 (0..candidates.len()).filter(|&j| j != i && !reaches(&uses, j, i)).collect();
             if tried[i].allowed != allowed {
                 let fit = predict::fit(&series, i, &allowed);
-                let bits = fit.as_ref().map_or(f64::INFINITY, |f| number_bits(&f.above));
-                tried[i] = Tried { gain: columns[candidates[i]].1 - bits, allowed, fit };
+                let bits = fit.as_ref().map_or(u64::MAX, |f| number_bits(&f.above));
+                tried[i] = Tried { gain: columns[candidates[i]].1.saturating_sub(bits), allowed, fit };
             }
         }
-        let best = open.iter().copied().max_by(|&a, &b| tried[a].gain.total_cmp(&tried[b].gain));
+        let best = open.iter().copied().max_by_key(|&i| tried[i].gain);
         let Some(i) = best.filter(|&i| tried[i].gain > TERMS_GAIN) else { break };
         let Some(fit) = tried[i].fit.take() else { break };
         open.retain(|&o| o != i);
@@ -281,7 +284,7 @@ fn factors(c: &Column) -> Vec<usize> {
 }
 
 /// What is predicted from must be a column of numbers.
-fn make_numbers(profiles: &[Profile], columns: &mut [(Column, f64)]) {
+fn make_numbers(profiles: &[Profile], columns: &mut [(Column, u64)]) {
     let used: Vec<usize> = columns.iter().flat_map(|(c, _)| factors(c)).collect();
     let mut lost = false;
     for c in used {

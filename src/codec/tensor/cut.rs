@@ -1,6 +1,7 @@
 //! From elements to symbols and low bits: what `merge` undoes, but for symbols that are folded.
 //!
-//! The loops are written once; `avx2` compiles them a second time for processors that have it.
+//! The loops are written once; `avx2` compiles them again for processors that have it, for each way to cut the elements
+//! that weights consist of.
 #![allow(unsafe_code)] // calls of functions that need AVX2
 
 use super::merge::Merge;
@@ -26,10 +27,11 @@ pub struct Parts<'a> {
 const LONGEST: usize = 8;
 
 macro_rules! cut {
-    ($name:ident, $step:ident, $avx2:ident, $type:ty) => {
+    ($name:ident, $step:ident, $type:ty) => {
         /// Numbers of one step; whether one of them has no symbol from `fold` on.
         #[inline(always)]
-        fn $step<const BYTES: usize, const FLOAT: bool>(
+        fn $step(
+            parts: (usize, bool),
             m: Merge,
             fold: u8,
             e: &[u8; STEP * size_of::<$type>()],
@@ -38,6 +40,7 @@ macro_rules! cut {
             more: &mut [u8; STEP],
         ) -> bool {
             const SIZE: usize = size_of::<$type>();
+            let (whole, float) = parts;
             let rest = m.low_bits % 8;
             let width = 8 * SIZE as u32 - m.zeros;
             let mask = <$type>::MAX >> m.zeros;
@@ -46,7 +49,7 @@ macro_rules! cut {
                 let mut bits = [0; SIZE];
                 bits.copy_from_slice(&e[SIZE * j..SIZE * j + SIZE]);
                 let n = <$type>::from_le_bytes(bits) >> m.zeros;
-                if FLOAT { (n << 1 | n >> (width - 1)) & mask } else { n }
+                if float { (n << 1 | n >> (width - 1)) & mask } else { n }
             };
             let mut inside = true;
             for j in 0..STEP {
@@ -54,32 +57,31 @@ macro_rules! cut {
                 inside &= top <= most;
                 symbols[j] = if top <= most { (top as u8).wrapping_add(fold) } else { 0 };
             }
-            if BYTES > 0 {
-                let bytes = &mut bytes[..STEP * BYTES];
-                for j in 0..STEP {
-                    let n = number(j).to_le_bytes();
-                    bytes[BYTES * j..BYTES * j + BYTES].copy_from_slice(&n[..BYTES]);
+            if whole > 0 {
+                for (j, bytes) in bytes[..STEP * whole].chunks_exact_mut(whole).enumerate() {
+                    bytes.iter_mut().zip(number(j).to_le_bytes()).for_each(|(to, byte)| *to = byte);
                 }
             }
-            if rest > 0 && BYTES < SIZE {
+            if rest > 0 && whole < SIZE {
                 for j in 0..STEP {
                     more[j] =
-                        (number(j) >> (8 * BYTES as u32 & (8 * SIZE as u32 - 1))) as u8 & ((1 << rest) - 1);
+                        (number(j) >> (8 * whole as u32 & (8 * SIZE as u32 - 1))) as u8 & ((1 << rest) - 1);
                 }
             }
             !inside
         }
 
         #[inline(always)]
-        fn $name<const BYTES: usize, const FLOAT: bool>(m: Merge, elements: &[u8], to: &mut Parts<'_>) {
+        fn $name(parts: (usize, bool), m: Merge, elements: &[u8], to: &mut Parts<'_>) {
             const SIZE: usize = size_of::<$type>();
+            let whole = parts.0;
             let mut more = [0; STEP];
             for (i, e) in elements.chunks(STEP * SIZE).enumerate() {
                 let (from, count) = (i * STEP, e.len() / SIZE);
                 let odd = if let (Ok(e), Ok(symbols)) =
                     (e.try_into(), (&mut to.symbols[from..from + count]).try_into())
                 {
-                    $step::<BYTES, FLOAT>(m, to.fold, e, symbols, &mut to.bytes[BYTES * from..], &mut more)
+                    $step(parts, m, to.fold, e, symbols, &mut to.bytes[whole * from..], &mut more)
                 } else {
                     // The last one is repeated, so that nothing else is outside.
                     let (mut all, mut symbols, mut bytes) =
@@ -88,9 +90,9 @@ macro_rules! cut {
                         to.copy_from_slice(&e[SIZE * (count - 1)..]);
                     }
                     all[..e.len()].copy_from_slice(e);
-                    let odd = $step::<BYTES, FLOAT>(m, to.fold, &all, &mut symbols, &mut bytes, &mut more);
+                    let odd = $step(parts, m, to.fold, &all, &mut symbols, &mut bytes, &mut more);
                     to.symbols[from..].copy_from_slice(&symbols[..count]);
-                    to.bytes[BYTES * from..].copy_from_slice(&bytes[..BYTES * count]);
+                    to.bytes[whole * from..].copy_from_slice(&bytes[..whole * count]);
                     more[count..].fill(0);
                     odd
                 };
@@ -102,45 +104,57 @@ macro_rules! cut {
                 }
             }
         }
-
-        #[cfg(target_arch = "x86_64")]
-        #[target_feature(enable = "avx2")]
-        fn $avx2<const BYTES: usize, const FLOAT: bool>(m: Merge, elements: &[u8], to: &mut Parts<'_>) {
-            $name::<BYTES, FLOAT>(m, elements, to);
-        }
     };
 }
 
-cut!(cut8, step8, cut8_avx2, u8);
-cut!(cut16, step16, cut16_avx2, u16);
-cut!(cut32, step32, cut32_avx2, u32);
-cut!(cut64, step64, cut64_avx2, u64);
+cut!(cut8, step8, u8);
+cut!(cut16, step16, u16);
+cut!(cut32, step32, u32);
+cut!(cut64, step64, u64);
+
+macro_rules! avx2 {
+    ($($name:ident $plain:ident)*) => {
+        $(
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx2")]
+            fn $name<const WHOLE: usize, const FLOAT: bool>(m: Merge, elements: &[u8], to: &mut Parts<'_>) {
+                $plain((WHOLE, FLOAT), m, elements, to);
+            }
+        )*
+    };
+}
+
+avx2!(cut8_avx2 cut8 cut16_avx2 cut16 cut32_avx2 cut32);
 
 /// Cuts elements of `size` bytes. `to` has room for exactly what `m` says.
 pub fn cut(m: Merge, kernel: Kernel, size: usize, elements: &[u8], to: &mut Parts<'_>) {
-    let avx2 = kernel == Kernel::Avx2 && kernel.is_supported();
-    macro_rules! choose {
-        ($plain:ident, $avx2:ident, $($n:literal),*) => {
-            match (m.low_bits / 8, m.float) {
-                $(
-                    #[cfg(target_arch = "x86_64")]
-                    // SAFETY: the processor has AVX2.
-                    ($n, true) if avx2 => unsafe { $avx2::<$n, true>(m, elements, to) },
-                    #[cfg(target_arch = "x86_64")]
-                    // SAFETY: the processor has AVX2.
-                    ($n, false) if avx2 => unsafe { $avx2::<$n, false>(m, elements, to) },
-                    ($n, true) => $plain::<$n, true>(m, elements, to),
-                    ($n, false) => $plain::<$n, false>(m, elements, to),
-                )*
-                _ => {}
-            }
-        };
+    let parts = (m.low_bits as usize / 8, m.float);
+    #[cfg(target_arch = "x86_64")]
+    if kernel == Kernel::Avx2 && kernel.is_supported() {
+        macro_rules! choose {
+            ($($size:literal $name:ident $whole:literal;)*) => {
+                match (size, parts) {
+                    $(
+                        // SAFETY: the processor has AVX2.
+                        ($size, ($whole, true)) => return unsafe { $name::<$whole, true>(m, elements, to) },
+                        // SAFETY: the processor has AVX2.
+                        ($size, ($whole, false)) => return unsafe { $name::<$whole, false>(m, elements, to) },
+                    )*
+                    _ => {}
+                }
+            };
+        }
+        choose! {
+            1 cut8_avx2 0;
+            2 cut16_avx2 0; 2 cut16_avx2 1;
+            4 cut32_avx2 0; 4 cut32_avx2 1; 4 cut32_avx2 2; 4 cut32_avx2 3;
+        }
     }
-    let _ = avx2;
+    let _ = kernel;
     match size {
-        1 => choose!(cut8, cut8_avx2, 0),
-        2 => choose!(cut16, cut16_avx2, 0, 1),
-        4 => choose!(cut32, cut32_avx2, 0, 1, 2, 3),
-        _ => choose!(cut64, cut64_avx2, 0, 1, 2, 3, 4, 5, 6, 7),
+        1 => cut8(parts, m, elements, to),
+        2 => cut16(parts, m, elements, to),
+        4 => cut32(parts, m, elements, to),
+        _ => cut64(parts, m, elements, to),
     }
 }

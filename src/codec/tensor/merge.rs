@@ -1,6 +1,7 @@
 //! From symbols and low bits to elements.
 //!
-//! The loops are written once; `avx2` compiles them a second time for processors that have it.
+//! The loops are written once; `avx2` compiles them again for processors that have it, for each way to cut the elements
+//! that weights consist of.
 #![allow(unsafe_code)] // calls of functions that need AVX2
 
 use crate::kernel::Kernel;
@@ -28,9 +29,9 @@ pub struct Low<'a> {
 }
 
 macro_rules! merge {
-    ($name:ident, $avx2:ident, $type:ty) => {
+    ($name:ident, $type:ty) => {
         #[inline(always)]
-        fn $name<const BYTES: usize>(m: Merge, symbols: &[u8], low: &mut Low<'_>, out: &mut [u8]) {
+        fn $name(whole: usize, m: Merge, symbols: &[u8], low: &mut Low<'_>, out: &mut [u8]) {
             const SIZE: usize = size_of::<$type>();
             let rest = m.low_bits % 8;
             let width = 8 * SIZE as u32 - m.zeros;
@@ -42,8 +43,8 @@ macro_rules! merge {
                 for (k, byte) in bytes.iter().enumerate() {
                     number |= <$type>::from(*byte) << (8 * k);
                 }
-                if BYTES < SIZE {
-                    number |= <$type>::from(more) << (8 * BYTES as u32 & (8 * SIZE as u32 - 1));
+                if whole < SIZE {
+                    number |= <$type>::from(more) << (8 * whole as u32 & (8 * SIZE as u32 - 1));
                 }
                 if m.float {
                     number = (number & mask) >> 1 | number << (width - 1);
@@ -55,58 +56,72 @@ macro_rules! merge {
                 if rest > 0 {
                     low.packed.next(rest, &mut more);
                 }
-                let bytes = &low.bytes[i * STEP * BYTES..];
+                let bytes = &low.bytes[i * STEP * whole..];
                 if let (Ok(symbols), Ok(out)) =
                     (<&[u8; STEP]>::try_from(symbols), <&mut [u8; STEP * SIZE]>::try_from(&mut *out))
                 {
-                    let bytes = &bytes[..STEP * BYTES];
+                    let bytes = &bytes[..STEP * whole];
                     for j in 0..STEP {
-                        let element = one(symbols[j], &bytes[BYTES * j..BYTES * j + BYTES], more[j]);
+                        let element = one(symbols[j], &bytes[whole * j..whole * j + whole], more[j]);
                         out[SIZE * j..SIZE * j + SIZE].copy_from_slice(&element.to_le_bytes());
                     }
                 } else {
                     for (j, (symbol, out)) in symbols.iter().zip(out.chunks_exact_mut(SIZE)).enumerate() {
-                        let element = one(*symbol, &bytes[BYTES * j..BYTES * j + BYTES], more[j]);
+                        let element = one(*symbol, &bytes[whole * j..whole * j + whole], more[j]);
                         out.copy_from_slice(&element.to_le_bytes());
                     }
                 }
             }
         }
-
-        #[cfg(target_arch = "x86_64")]
-        #[target_feature(enable = "avx2")]
-        fn $avx2<const BYTES: usize>(m: Merge, symbols: &[u8], low: &mut Low<'_>, out: &mut [u8]) {
-            $name::<BYTES>(m, symbols, low, out);
-        }
     };
 }
 
-merge!(merge8, merge8_avx2, u8);
-merge!(merge16, merge16_avx2, u16);
-merge!(merge32, merge32_avx2, u32);
-merge!(merge64, merge64_avx2, u64);
+merge!(merge8, u8);
+merge!(merge16, u16);
+merge!(merge32, u32);
+merge!(merge64, u64);
+
+macro_rules! avx2 {
+    ($($name:ident $plain:ident)*) => {
+        $(
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx2")]
+            fn $name<const WHOLE: usize>(m: Merge, symbols: &[u8], low: &mut Low<'_>, out: &mut [u8]) {
+                $plain(WHOLE, m, symbols, low, out);
+            }
+        )*
+    };
+}
+
+avx2!(merge8_avx2 merge8 merge16_avx2 merge16 merge32_avx2 merge32);
 
 /// Makes elements of `size` bytes. `out` has room for exactly one per symbol; `low` holds what `m` says.
 pub fn merge(m: Merge, kernel: Kernel, size: usize, symbols: &[u8], mut low: Low<'_>, out: &mut [u8]) {
-    let avx2 = kernel == Kernel::Avx2 && kernel.is_supported();
-    macro_rules! choose {
-        ($plain:ident, $avx2:ident, $($n:literal),*) => {
-            match m.low_bits / 8 {
-                $(
-                    #[cfg(target_arch = "x86_64")]
-                    // SAFETY: the processor has AVX2.
-                    $n if avx2 => unsafe { $avx2::<$n>(m, symbols, &mut low, out) },
-                    $n => $plain::<$n>(m, symbols, &mut low, out),
-                )*
-                _ => {}
-            }
-        };
+    let whole = m.low_bits as usize / 8;
+    #[cfg(target_arch = "x86_64")]
+    if kernel == Kernel::Avx2 && kernel.is_supported() {
+        macro_rules! choose {
+            ($($size:literal $name:ident $whole:literal;)*) => {
+                match (size, whole) {
+                    $(
+                        // SAFETY: the processor has AVX2.
+                        ($size, $whole) => return unsafe { $name::<$whole>(m, symbols, &mut low, out) },
+                    )*
+                    _ => {}
+                }
+            };
+        }
+        choose! {
+            1 merge8_avx2 0;
+            2 merge16_avx2 0; 2 merge16_avx2 1;
+            4 merge32_avx2 0; 4 merge32_avx2 1; 4 merge32_avx2 2; 4 merge32_avx2 3;
+        }
     }
+    let _ = kernel;
     match size {
-        1 => choose!(merge8, merge8_avx2, 0),
-        2 => choose!(merge16, merge16_avx2, 0, 1),
-        4 => choose!(merge32, merge32_avx2, 0, 1, 2, 3),
-        _ => choose!(merge64, merge64_avx2, 0, 1, 2, 3, 4, 5, 6, 7),
+        1 => merge8(whole, m, symbols, &mut low, out),
+        2 => merge16(whole, m, symbols, &mut low, out),
+        4 => merge32(whole, m, symbols, &mut low, out),
+        _ => merge64(whole, m, symbols, &mut low, out),
     }
-    let _ = avx2;
 }

@@ -1,6 +1,7 @@
 //! Frequencies: from counts, to and from bytes.
 
 use super::{BITS, TOTAL};
+use crate::coder::log2::log2;
 use crate::error::Error;
 use crate::format::cursor::{Cursor, Parsed, in_range};
 use crate::format::varint;
@@ -45,10 +46,10 @@ impl Freqs {
         for &c in counts.iter().filter(|c| **c > 0) {
             let f = share(c);
             sum += f;
-            cost += u64::from(c) * u64::from((BITS << 8) - log2(f as u32));
+            cost += u64::from(c) * u64::from((BITS << 8) - log2(f as u32, 8));
         }
         // What is too much of them makes all symbols dearer.
-        let over = (u64::from(log2(sum.max(1) as u32))).saturating_sub(u64::from(BITS) << 8);
+        let over = (u64::from(log2(sum.max(1) as u32, 8))).saturating_sub(u64::from(BITS) << 8);
         cost + n * over
     }
 
@@ -104,23 +105,7 @@ impl Freqs {
 
 /// −log2(f / 2^12) in 1/256 bits, within 1/256.
 fn bits(f: u16) -> u32 {
-    if f == 0 { 16 << 8 } else { (BITS << 8) - log2(f.into()) }
-}
-
-/// The logarithm of a number that is not 0 in 1/256, rounded down.
-fn log2(v: u32) -> u32 {
-    // Squaring the mantissa eight times gives eight bits of the logarithm.
-    let e = 31 - v.leading_zeros();
-    let (mut m, mut log) = ((u64::from(v) << 31) >> e, e);
-    for _ in 0..8 {
-        m = (m * m) >> 31;
-        log <<= 1;
-        if m >= 1 << 32 {
-            m >>= 1;
-            log |= 1;
-        }
-    }
-    log
+    if f == 0 { 16 << 8 } else { (BITS << 8) - log2(f.into(), 8) }
 }
 
 /// Makes the frequencies sum to the total, each step where it is closest to the counts.

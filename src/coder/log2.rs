@@ -1,0 +1,35 @@
+//! Binary logarithms in integers, for what an encoder compares.
+
+/// log2 of a number that is not 0, in units of 2^−`fraction`, rounded down; `fraction` is 16 at most, and there the
+/// last unit may be missing.
+pub fn log2(v: u32, fraction: u32) -> u32 {
+    debug_assert!(v > 0 && fraction <= 16);
+    // Each squaring of the mantissa gives one bit of the logarithm.
+    let e = 31 - v.leading_zeros();
+    let (mut m, mut log) = ((u64::from(v) << 31) >> e, e);
+    for _ in 0..fraction {
+        m = (m * m) >> 31;
+        log <<= 1;
+        if m >= 1 << 32 {
+            m >>= 1;
+            log |= 1;
+        }
+    }
+    log
+}
+
+#[cfg(test)]
+mod tests {
+    use super::log2;
+
+    #[test]
+    fn like_the_library() {
+        for v in (1..100_000).chain([u32::MAX - 1, u32::MAX]) {
+            let exact = f64::from(v).log2();
+            for fraction in [0, 8, 16] {
+                let off = exact - f64::from(log2(v, fraction)) / f64::from(1u32 << fraction);
+                assert!((0.0..2.0 / f64::from(1u32 << fraction)).contains(&off), "{v} {fraction} {off}");
+            }
+        }
+    }
+}
