@@ -11,6 +11,8 @@ mod codec;
 mod coder;
 mod error;
 mod format;
+#[cfg(feature = "gpu")]
+mod gpu;
 mod kernel;
 pub mod llm;
 mod model;

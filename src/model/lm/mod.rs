@@ -6,7 +6,7 @@ mod kernel;
 pub mod seeded;
 mod single;
 mod step;
-mod tables;
+pub(crate) mod tables;
 pub mod weights;
 
 pub use adaptive::{Adaptive, network_probability};

@@ -1,0 +1,90 @@
+//! Finding GPUs and opening one.
+
+use super::fault::{Fault, Outcome};
+use pollster::block_on;
+
+/// A GPU, or a program that plays one, as its driver describes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AdapterInfo {
+    /// Name that the driver gives.
+    pub name: String,
+    /// Interface through which it is reached: `vulkan`, `metal`, `dx12`.
+    pub backend: String,
+    /// Whether the driver computes on the CPU: bit for bit right, but slow.
+    pub software: bool,
+}
+
+impl AdapterInfo {
+    fn new(info: &wgpu::AdapterInfo) -> Self {
+        Self {
+            name: info.name.clone(),
+            backend: info.backend.to_string(),
+            software: info.device_type == wgpu::DeviceType::Cpu,
+        }
+    }
+}
+
+fn adapters() -> Vec<wgpu::Adapter> {
+    // A release of nzip may be built without any interface to GPUs; `Instance::new` would panic.
+    if wgpu::Instance::enabled_backend_features().is_empty() {
+        return Vec::new();
+    }
+    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle().with_env());
+    let mut adapters = block_on(instance.enumerate_adapters(wgpu::Backends::all()));
+    adapters.retain(|a| a.get_downlevel_capabilities().flags.contains(wgpu::DownlevelFlags::COMPUTE_SHADERS));
+    // Stable: the order of the drivers among equals.
+    adapters.sort_by_key(|a| match a.get_info().device_type {
+        wgpu::DeviceType::DiscreteGpu => 0,
+        wgpu::DeviceType::IntegratedGpu => 1,
+        wgpu::DeviceType::Cpu => 3,
+        _ => 2,
+    });
+    adapters
+}
+
+/// All adapters that can run nzip's kernels, hardware first.
+pub fn list() -> Vec<AdapterInfo> {
+    adapters().iter().map(|a| AdapterInfo::new(&a.get_info())).collect()
+}
+
+/// Which adapter is wanted.
+#[derive(Debug, Clone, Copy)]
+pub enum Wanted<'a> {
+    /// The first one that is no software driver.
+    Hardware,
+    /// The first one of any kind.
+    Any,
+    /// The first one whose name contains this, in any case of letters.
+    Named(&'a str),
+}
+
+/// Opens an adapter with the limits that every GPU has, but buffers as large as it allows.
+pub fn open(wanted: Wanted<'_>) -> Outcome<(wgpu::Device, wgpu::Queue, AdapterInfo)> {
+    let fits = |a: &wgpu::Adapter| {
+        let info = AdapterInfo::new(&a.get_info());
+        match wanted {
+            Wanted::Hardware => !info.software,
+            Wanted::Any => true,
+            Wanted::Named(name) => info.name.to_lowercase().contains(&name.to_lowercase()),
+        }
+    };
+    let adapter = adapters().into_iter().find(fits).ok_or_else(|| match wanted {
+        Wanted::Named(name) => Fault::new(format!("no GPU named {name}")),
+        _ => Fault::new("no GPU found"),
+    })?;
+    let offered = adapter.limits();
+    let required_limits = wgpu::Limits {
+        max_buffer_size: offered.max_buffer_size,
+        max_storage_buffer_binding_size: offered.max_storage_buffer_binding_size,
+        ..wgpu::Limits::default()
+    };
+    let descriptor = wgpu::DeviceDescriptor {
+        label: Some("nzip"),
+        required_features: adapter.features() & wgpu::Features::TIMESTAMP_QUERY,
+        required_limits,
+        ..Default::default()
+    };
+    let opened = block_on(adapter.request_device(&descriptor));
+    let (device, queue) = opened.map_err(|e| Fault::new(format!("the GPU cannot be opened: {e}")))?;
+    Ok((device, queue, AdapterInfo::new(&adapter.get_info())))
+}

@@ -1,0 +1,227 @@
+//! A language model as its kernels want it: the shader's constants, and one buffer of words.
+
+use crate::model::lm::tables::{EXP2, LOG2, SQUASH};
+use crate::model::lm::weights::{Config, Matrix, Weights};
+use std::fmt::Write;
+
+/// Threads of a workgroup: what every GPU allows.
+pub const THREADS: usize = 256;
+
+/// Constants and weights of a model.
+pub struct Packed {
+    config: Config,
+    words: Vec<u32>,
+    /// Constants of the shader: offsets into `words`.
+    constants: String,
+}
+
+/// Offsets into a lane's state, in words.
+const STATE_PARTS: [(&str, usize); 10] = [
+    ("BY_NODE", 1024),
+    ("BY_LAST", 1024),
+    ("BY_MATCH", 64),
+    ("ORDER0", 128),
+    ("GUESSES", 1792),
+    ("CONFIDENCE", 24),
+    ("MATCHES", 2048),
+    ("SCALARS", 4),
+    ("CODER", 16),
+    ("RECENT", 2),
+];
+
+impl Packed {
+    /// Lays out weights that have passed [`Weights::check`].
+    pub fn new(weights: &Weights) -> Self {
+        let mut packed = Self { config: weights.config.clone(), words: Vec::new(), constants: String::new() };
+        let pack = packed.words.len();
+        debug_assert_eq!(pack, 0);
+        packed.part("SQUASH", SQUASH.chunks(2).map(|p| p[0] as u32 | (p[1] as u32) << 16));
+        packed.part("EXP2", EXP2.iter().map(|&e| e as u32));
+        packed.part("LOG2", bytes_to_words(LOG2));
+        packed.tables(weights);
+        let input = packed.words.len();
+        packed.constant("INPUT", input);
+        packed.matrix(&weights.input, false);
+        packed.layers(weights);
+        let head = packed.words.len();
+        packed.constant("HEAD", head);
+        packed.matrix(&weights.head, true);
+        packed.shape();
+        packed
+    }
+
+    /// What goes into the buffer `model`.
+    pub fn words(&self) -> &[u32] {
+        &self.words
+    }
+
+    fn constant(&mut self, name: &str, value: usize) {
+        writeln!(self.constants, "const {name}: u32 = {value}u;").expect("into memory");
+    }
+
+    fn part(&mut self, name: &str, words: impl Iterator<Item = u32>) {
+        self.constant(name, self.words.len());
+        self.words.extend(words);
+    }
+
+    /// For each table its order, log2 of its rows and where it starts; then the tables.
+    fn tables(&mut self, weights: &Weights) {
+        let info = self.words.len();
+        self.constant("TABLE_INFO", info);
+        let mut start = info + 3 * weights.tables.len();
+        for (config, table) in weights.config.tables.iter().zip(&weights.tables) {
+            self.words.extend([u32::from(config.order), u32::from(config.log2_rows), start as u32]);
+            start += table.len().div_ceil(4);
+        }
+        for table in &weights.tables {
+            let bytes: Vec<u8> = table.iter().map(|&w| w as u8).collect();
+            self.words.extend(bytes_to_words(&bytes));
+        }
+    }
+
+    fn layers(&mut self, weights: &Weights) {
+        let first = self.words.len();
+        self.constant("LAYER", first);
+        for (l, layer) in weights.layers.iter().enumerate() {
+            let parts =
+                [("GATES", &layer.gates), ("OUT", &layer.out), ("UP", &layer.up), ("DOWN", &layer.down)];
+            for (name, matrix) in parts {
+                if l == 0 {
+                    self.constant(name, self.words.len() - first);
+                }
+                self.matrix(matrix, true);
+            }
+            if l == 0 {
+                self.constant("LAYER_WORDS", self.words.len() - first);
+            }
+        }
+    }
+
+    /// Four columns to a word, [four columns][row]; then offset and shift of each row. The low digit of two-digit activations is
+    /// 128 less than what it stands for, which the offset makes up for.
+    fn matrix(&mut self, matrix: &Matrix, two_digits: bool) {
+        for k in (0..matrix.cols).step_by(4) {
+            for row in matrix.weights.chunks_exact(matrix.cols) {
+                let mut word = [0; 4];
+                for (to, &w) in word.iter_mut().zip(&row[k..matrix.cols.min(k + 4)]) {
+                    *to = w as u8;
+                }
+                self.words.push(u32::from_le_bytes(word));
+            }
+        }
+        for (r, row) in matrix.weights.chunks_exact(matrix.cols).enumerate() {
+            let round = if matrix.shift[r] == 0 { 0 } else { 1 << (matrix.shift[r] - 1) };
+            let sum: i32 = row.iter().map(|&w| i32::from(w)).sum();
+            let digits = if two_digits { 128 * sum } else { 0 };
+            self.words.push(matrix.bias[r].wrapping_add(round).wrapping_add(digits) as u32);
+        }
+        self.words.extend(matrix.shift.iter().map(|&s| u32::from(s)));
+    }
+
+    fn shape(&mut self) {
+        let config = self.config.clone();
+        let shape = [
+            ("WIDTH", config.width),
+            ("STATE", config.state),
+            ("HIDDEN", config.hidden),
+            ("LAYERS", config.layers),
+            ("TABLES", config.tables.len()),
+            ("TABLE_WIDTH", config.table_width),
+            ("THREADS", THREADS),
+        ];
+        for (name, value) in shape {
+            self.constant(name, value);
+        }
+        let mut at = config.layers * config.state;
+        for (name, words) in STATE_PARTS {
+            self.constant(name, at);
+            at += words;
+        }
+        self.constant("STATE_WORDS", at);
+    }
+
+    /// Words of the state of a lane.
+    pub fn state_words(&self) -> usize {
+        self.config.layers * self.config.state + STATE_PARTS.iter().map(|p| p.1).sum::<usize>()
+    }
+
+    /// Most columns of a matrix.
+    fn columns(&self) -> usize {
+        let c = &self.config;
+        [c.tables.len() * c.table_width, c.width, c.state, c.hidden].into_iter().max().unwrap_or(0)
+    }
+
+    /// Words of activations of a workgroup, four u32 each.
+    pub fn act_words(&self, lanes: usize) -> usize {
+        self.columns().div_ceil(4) * (lanes / 4) * 2
+    }
+
+    fn product_words(&self, lanes: usize) -> usize {
+        let c = &self.config;
+        [3 * c.state, c.width, c.hidden, 256].into_iter().max().unwrap_or(0) * lanes
+    }
+
+    /// Words of scratch memory of a workgroup: residual stream, last product, tree of weights.
+    pub fn scratch_words(&self, lanes: usize) -> usize {
+        self.config.width * lanes + self.product_words(lanes) + 512 * lanes
+    }
+
+    /// The shader's constants for workgroups of `lanes` lanes.
+    pub fn constants(&self, lanes: usize) -> String {
+        let product = self.config.width * lanes;
+        let tree = product + self.product_words(lanes);
+        let mut text = self.constants.clone();
+        let own = [
+            ("LANES", lanes),
+            ("PRODUCT", product),
+            ("TREE", tree),
+            ("SCRATCH_WORDS", self.scratch_words(lanes)),
+            ("ACT_WORDS", self.act_words(lanes)),
+        ];
+        for (name, value) in own {
+            writeln!(text, "const {name}: u32 = {value}u;").expect("into memory");
+        }
+        text
+    }
+
+    /// Rows and columns of every matrix.
+    fn shapes(&self) -> Vec<(usize, usize)> {
+        let c = &self.config;
+        let layer = [(3 * c.state, c.width), (c.width, c.state), (c.hidden, c.width), (c.width, c.hidden)];
+        let mut shapes = vec![(c.width, c.tables.len() * c.table_width)];
+        shapes.extend(std::iter::repeat_n(layer, c.layers).flatten());
+        shapes.push((256, c.width));
+        shapes
+    }
+
+    /// Bytes of weights, offsets and shifts that a workgroup reads in a step.
+    pub fn step_bytes(&self) -> u64 {
+        self.shapes().iter().map(|&(r, c)| 4 * (r * c.div_ceil(4) + 2 * r) as u64).sum()
+    }
+
+    /// Upper bound of the loop iterations of one thread in a step of `lanes` lanes.
+    pub fn step_iterations(&self, lanes: usize) -> usize {
+        let c = &self.config;
+        let products = self.shapes().into_iter().map(|(rows, columns)| {
+            let tiles = (rows * lanes / 8).div_ceil(THREADS);
+            tiles * (1 + columns.div_ceil(4))
+        });
+        // Element-wise parts: quads of rows and lanes with four rows of four lanes each, and sums over rows.
+        let quads = |rows: usize| (rows.div_ceil(4) * lanes / 4).div_ceil(THREADS) * 21;
+        let rows = |rows: usize| (rows * lanes).div_ceil(THREADS) + THREADS / lanes;
+        let norm = rows(c.width) + 27 + quads(c.width);
+        let layer = 2 * norm + quads(c.state) + quads(c.hidden) + 2 * rows(c.width);
+        let embed = (c.tables.len() * lanes).div_ceil(THREADS) * 9 + quads(c.tables.len() * c.table_width);
+        let tree = 3 * rows(256) + 8 * (1 + rows(128));
+        let adaptive = 8 * (5 + 4 + 4 + 5 + 1) + 64;
+        products.sum::<usize>() + c.layers * layer + norm + rows(c.width) + embed + tree + adaptive
+    }
+}
+
+fn bytes_to_words(bytes: &[u8]) -> impl Iterator<Item = u32> {
+    bytes.chunks(4).map(|c| {
+        let mut word = [0; 4];
+        word[..c.len()].copy_from_slice(c);
+        u32::from_le_bytes(word)
+    })
+}
