@@ -20,6 +20,8 @@ pub enum ErrorKind {
     MissingBase,
     /// A declared size or memory need is above the caller's limit.
     LimitExceeded,
+    /// A GPU is missing or failed, and the CPU may not take over.
+    Device,
     /// The underlying reader or writer failed.
     Io,
 }
@@ -101,6 +103,7 @@ impl From<Error> for io::Error {
             ErrorKind::BadArgument => io::ErrorKind::InvalidInput,
             ErrorKind::MissingModel | ErrorKind::MissingBase => io::ErrorKind::NotFound,
             ErrorKind::LimitExceeded => io::ErrorKind::OutOfMemory,
+            ErrorKind::Device => io::ErrorKind::Other,
             ErrorKind::Io => e.source.as_ref().map_or(io::ErrorKind::Other, io::Error::kind),
         };
         io::Error::new(kind, e)

@@ -9,6 +9,7 @@
 pub mod candle;
 mod codec;
 mod coder;
+mod device;
 mod error;
 mod format;
 #[cfg(feature = "gpu")]
@@ -22,6 +23,7 @@ pub mod tensor;
 pub mod train;
 
 pub use codec::Codec;
+pub use device::{Device, GpuCounters, GpuInfo};
 pub use error::{Error, ErrorKind, Result};
 pub use model::circuit::Likelihood;
 pub use stream::{

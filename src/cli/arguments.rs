@@ -1,13 +1,14 @@
 //! The command line. The doc comments are the help text.
 
+use super::console::Console;
 use super::level::{Level, refuse_long};
 use super::quantity::{Size, Span};
-use super::{bench, generate, inspect, models, tensors, usage};
+use super::{bench, device, generate, inspect, models, tensors, usage};
 use anyhow::Context;
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{ArgAction, Args, Parser, Subcommand};
 use nzip::tensor::Dtype;
-use nzip::{Bases, Codec, CodecChoice, DecodeOptions, Models, Options};
+use nzip::{Bases, Codec, CodecChoice, DecodeOptions, Device, Models, Options};
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -197,6 +198,9 @@ pub struct Resources {
     /// Name, hash or file of a model, to compress or to decompress with
     #[arg(long, value_name = "MODEL")]
     pub model: Option<String>,
+    /// Where models run: cpu, gpu, auto (a GPU if it is hardware), part of a GPU's name, or list [default: cpu]
+    #[arg(long, value_name = "NAME", env = "NZIP_DEVICE", hide_env_values = true)]
+    pub device: Option<String>,
 }
 
 impl Arguments {
@@ -270,6 +274,11 @@ impl FileArguments {
 }
 
 impl Resources {
+    /// The device of `--device`, or the CPU and a warning.
+    pub fn device(&self, console: Console) -> Device {
+        device::choose(self.device.as_deref(), console)
+    }
+
     /// The files of `--base`.
     fn bases(&self) -> anyhow::Result<Bases> {
         let mut bases = Bases::new();

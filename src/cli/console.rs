@@ -25,6 +25,13 @@ impl Console {
         }
     }
 
+    /// What is not as wanted, though nothing is wrong with the result.
+    pub fn warning(self, text: &str) {
+        if self.quiet == 0 {
+            self.say(&format!("nzip: warning: {text}"));
+        }
+    }
+
     /// The summary of a file: for people who look on, or ask for it.
     pub fn summary(self, text: &str) {
         if self.quiet == 0 && (self.verbose > 0 || io::stderr().is_terminal()) {

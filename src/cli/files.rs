@@ -3,8 +3,9 @@
 use super::arguments::{FileArguments, Target};
 use super::console::{Console, Counted};
 use super::output::Output;
-use super::{compress, decompress, is_broken_pipe, list, range, usage};
+use super::{compress, decompress, device, is_broken_pipe, list, print, range, usage};
 use anyhow::{Context, bail};
+use nzip::Device;
 use std::fs::{self, File, Metadata};
 use std::io::{self, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
@@ -15,14 +16,29 @@ pub const PIECE: usize = 256 << 10;
 /// Runs the operation on all files; false where some failed.
 pub fn run(arguments: &FileArguments) -> anyhow::Result<bool> {
     let console = Console::new(arguments.quiet, arguments.verbose);
+    if arguments.resources.device.as_deref() == Some("list") {
+        return print(&device::list()).map(|()| true);
+    }
     let files = inputs(arguments)?;
+    let device = arguments.resources.device(console);
+    let good = all(arguments, &files, &device, console);
+    device::report(&device, console);
+    good
+}
+
+fn all(
+    arguments: &FileArguments,
+    files: &[PathBuf],
+    device: &Device,
+    console: Console,
+) -> anyhow::Result<bool> {
     let operation = &arguments.operation;
     if operation.list {
-        return list::run(&files, arguments, console);
+        return list::run(files, arguments, console);
     }
     if operation.decompress || operation.test || operation.range.is_some() {
-        let options = arguments.resources.decode_options()?;
-        return each(&files, console, |file| {
+        let options = arguments.resources.decode_options()?.device(device.clone());
+        return each(files, console, |file| {
             if let Some(span) = operation.range {
                 range::run(file, span, &options, &arguments.target, console)
             } else if operation.test {
@@ -32,10 +48,10 @@ pub fn run(arguments: &FileArguments) -> anyhow::Result<bool> {
             }
         });
     }
-    let options = arguments.encode_options()?;
+    let options = arguments.encode_options()?.device(device.clone());
     compress::check(&options)?;
     let described = arguments.compression.dtype.is_some();
-    each(&files, console, |file| compress::run(file, &options, described, &arguments.target, console))
+    each(files, console, |file| compress::run(file, &options, described, &arguments.target, console))
 }
 
 /// The files that are named, or standard input; refuses what would lose data.

@@ -5,6 +5,7 @@ mod bench;
 mod compress;
 mod console;
 mod decompress;
+mod device;
 mod files;
 mod generate;
 mod import;

@@ -282,6 +282,17 @@ impl BlockJob<'_> {
         result
     }
 
+    /// Decodes the windows once more with what the coder can fall back on, where that is something.
+    fn windows_again(&mut self, e: Error) -> Result<()> {
+        let Some(coder) = self.coder.clone() else { return Err(e) };
+        let Some(fallback) = coder.fallback() else { return Err(e) };
+        let mut windows = Vec::new();
+        push_windows(self, &mut windows);
+        fallback.decode_windows(&mut windows)?;
+        self.verified = 0;
+        self.verify_windows()
+    }
+
     fn verify_windows(&mut self) -> Result<()> {
         for i in self.decoded_units() {
             let (len, check) = self.unit(i);
@@ -317,7 +328,10 @@ pub fn decode_blocks(jobs: &mut [BlockJob<'_>]) {
     decode_windowed(jobs);
     jobs.par_iter_mut().for_each(|job| {
         let result = match &job.header.units {
-            Units::Windows { .. } => job.verify_windows(),
+            Units::Windows { .. } => match job.verify_windows() {
+                Err(e) if job.error.is_none() => job.windows_again(e),
+                other => other,
+            },
             Units::Tiles { .. } => job.run_tiles(),
             Units::Fixed { .. } => job.run_sequential(),
         };

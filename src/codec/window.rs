@@ -39,6 +39,11 @@ pub trait WindowCoder: Send + Sync {
     /// Decodes windows, all of them together. Damaged payloads may give any bytes.
     fn decode_windows(&self, jobs: &mut [WindowJob<'_>]) -> Result<()>;
 
+    /// What decodes the same windows in another way, should this one go wrong without noticing.
+    fn fallback(&self) -> Option<&dyn WindowCoder> {
+        None
+    }
+
     /// Bytes of a record: blocks and windows hold whole ones. 1 for codecs of any bytes.
     fn record(&self) -> usize {
         1

@@ -1,26 +1,14 @@
 //! Finding GPUs and opening one.
 
 use super::fault::{Fault, Outcome};
+use crate::device::GpuInfo;
 use pollster::block_on;
 
-/// A GPU, or a program that plays one, as its driver describes it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AdapterInfo {
-    /// Name that the driver gives.
-    pub name: String,
-    /// Interface through which it is reached: `vulkan`, `metal`, `dx12`.
-    pub backend: String,
-    /// Whether the driver computes on the CPU: bit for bit right, but slow.
-    pub software: bool,
-}
-
-impl AdapterInfo {
-    fn new(info: &wgpu::AdapterInfo) -> Self {
-        Self {
-            name: info.name.clone(),
-            backend: info.backend.to_string(),
-            software: info.device_type == wgpu::DeviceType::Cpu,
-        }
+fn describe(info: &wgpu::AdapterInfo) -> GpuInfo {
+    GpuInfo {
+        name: info.name.clone(),
+        backend: info.backend.to_string(),
+        software: info.device_type == wgpu::DeviceType::Cpu,
     }
 }
 
@@ -43,8 +31,8 @@ fn adapters() -> Vec<wgpu::Adapter> {
 }
 
 /// All adapters that can run nzip's kernels, hardware first.
-pub fn list() -> Vec<AdapterInfo> {
-    adapters().iter().map(|a| AdapterInfo::new(&a.get_info())).collect()
+pub fn list() -> Vec<GpuInfo> {
+    adapters().iter().map(|a| describe(&a.get_info())).collect()
 }
 
 /// Which adapter is wanted.
@@ -59,9 +47,9 @@ pub enum Wanted<'a> {
 }
 
 /// Opens an adapter with the limits that every GPU has, but buffers as large as it allows.
-pub fn open(wanted: Wanted<'_>) -> Outcome<(wgpu::Device, wgpu::Queue, AdapterInfo)> {
+pub fn open(wanted: Wanted<'_>) -> Outcome<(wgpu::Device, wgpu::Queue, GpuInfo)> {
     let fits = |a: &wgpu::Adapter| {
-        let info = AdapterInfo::new(&a.get_info());
+        let info = describe(&a.get_info());
         match wanted {
             Wanted::Hardware => !info.software,
             Wanted::Any => true,
@@ -86,5 +74,5 @@ pub fn open(wanted: Wanted<'_>) -> Outcome<(wgpu::Device, wgpu::Queue, AdapterIn
     };
     let opened = block_on(adapter.request_device(&descriptor));
     let (device, queue) = opened.map_err(|e| Fault::new(format!("the GPU cannot be opened: {e}")))?;
-    Ok((device, queue, AdapterInfo::new(&adapter.get_info())))
+    Ok((device, queue, describe(&adapter.get_info())))
 }

@@ -1,7 +1,8 @@
 //! An opened GPU: buffers, kernels, dispatches and read-backs, with every failure noticed.
 
-use super::adapter::{self, AdapterInfo, Wanted};
+use super::adapter::{self, Wanted};
 use super::fault::{Fault, Outcome};
+use crate::device::{GpuCounters, GpuInfo};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
@@ -11,7 +12,7 @@ use wgpu::BufferUsages as Usage;
 pub struct Gpu {
     device: wgpu::Device,
     queue: wgpu::Queue,
-    info: AdapterInfo,
+    info: GpuInfo,
     /// The first thing that went wrong; nothing is trusted after it.
     fault: Arc<Mutex<Option<Fault>>>,
     kernels: Mutex<HashMap<String, Kernel>>,
@@ -29,21 +30,7 @@ struct Counts {
     dispatches: AtomicU64,
     readbacks: AtomicU64,
     weight_bytes: AtomicU64,
-}
-
-/// What a GPU has done since it was opened.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// Raw bytes that it decoded.
-    pub decoded_bytes: u64,
-    /// Raw bytes that it encoded.
-    pub encoded_bytes: u64,
-    /// Kernels started.
-    pub dispatches: u64,
-    /// Copies from its memory.
-    pub readbacks: u64,
-    /// Bytes of model weights that its workgroups asked for.
-    pub weight_bytes: u64,
+    kernel_nanoseconds: AtomicU64,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -66,7 +53,7 @@ impl Gpu {
     }
 
     /// The adapter behind it.
-    pub fn info(&self) -> &AdapterInfo {
+    pub fn info(&self) -> &GpuInfo {
         &self.info
     }
 
@@ -137,7 +124,8 @@ impl Gpu {
 
     /// A small buffer of constants of a dispatch.
     pub fn uniform(&self, words: &[u32]) -> Outcome<wgpu::Buffer> {
-        let buffer = self.buffer(4 * words.len().next_multiple_of(4) as u64, Usage::UNIFORM | Usage::COPY_DST)?;
+        let buffer =
+            self.buffer(4 * words.len().next_multiple_of(4) as u64, Usage::UNIFORM | Usage::COPY_DST)?;
         self.write(&buffer, words);
         Ok(buffer)
     }
@@ -224,14 +212,15 @@ impl Gpu {
     }
 
     /// What has been done so far.
-    pub fn counters(&self) -> Counters {
+    pub fn counters(&self) -> GpuCounters {
         let get = |n: &AtomicU64| n.load(Ordering::Relaxed);
-        Counters {
+        GpuCounters {
             decoded_bytes: get(&self.counts.decoded),
             encoded_bytes: get(&self.counts.encoded),
             dispatches: get(&self.counts.dispatches),
             readbacks: get(&self.counts.readbacks),
             weight_bytes: get(&self.counts.weight_bytes),
+            kernel_nanoseconds: get(&self.counts.kernel_nanoseconds),
         }
     }
 

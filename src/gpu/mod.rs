@@ -7,5 +7,8 @@ pub mod adapter;
 pub mod context;
 pub mod fault;
 pub mod lm;
+mod shared;
 #[cfg(test)]
 mod tests;
+
+pub use shared::Shared;

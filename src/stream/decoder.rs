@@ -15,6 +15,8 @@ use std::io::{self, Read};
 const BATCH_RAW: u64 = 16 << 20;
 /// Windows per thread that are decoded together.
 const BATCH_WINDOWS: usize = 64;
+/// Raw bytes of a batch for each lane of a GPU.
+const LANE_RAW: u64 = 64 << 10;
 
 /// Decompresses the streams that it reads from `R`, front to back, in bounded memory.
 ///
@@ -34,6 +36,8 @@ pub struct Decoder<R: Read> {
     sections: Sections<R>,
     pool: Pool,
     memory: u64,
+    /// Windows that the device steps together, if those are many.
+    lanes: usize,
     bases: Bases,
     hasher: Option<blake3::Hasher>,
     /// Verified bytes that wait to be read, and buffers to use again.
@@ -89,7 +93,8 @@ impl<R: Read> Decoder<R> {
 
     fn build(reader: R, options: DecodeOptions, skip_payloads: bool) -> Self {
         Self {
-            sections: Sections::new(reader, options.models, options.memory, skip_payloads),
+            lanes: options.device.lanes(),
+            sections: Sections::new(reader, options.models.on(options.device), options.memory, skip_payloads),
             pool: Pool::new(options.threads),
             memory: options.memory,
             bases: options.bases,
@@ -193,8 +198,8 @@ impl<R: Read> Decoder<R> {
     /// nobody waits for bytes that the writer has flushed.
     fn gather(&mut self, first: RawBlock) -> Vec<RawBlock> {
         let threads = self.pool.threads();
-        let (most_raw, most_windows) =
-            ((threads as u64 * BATCH_RAW).min(self.memory / 4), threads * BATCH_WINDOWS);
+        let most_windows = (threads * BATCH_WINDOWS).max(self.lanes);
+        let most_raw = (threads as u64 * BATCH_RAW).max(self.lanes as u64 * LANE_RAW).min(self.memory / 4);
         let (mut raw, mut windows, mut batch) = (0, 0, vec![first]);
         while let Some(last) = batch.last() {
             raw += u64::from(last.header.raw_len);

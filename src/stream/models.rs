@@ -2,6 +2,7 @@
 
 use crate::codec::window::WindowCoder;
 use crate::codec::{Codec, newer};
+use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::format::consts::{FIRST_STREAM_MODEL, MAX_MODELS};
 use crate::format::section::ModelSection;
@@ -21,6 +22,7 @@ pub struct Models {
     registry: Registry,
     joined: Arc<Mutex<Joined>>,
     networks: Arc<Mutex<HashMap<Hash, Arc<Model>>>>,
+    device: Device,
 }
 
 impl Default for Models {
@@ -29,6 +31,7 @@ impl Default for Models {
             registry: Registry::new(super::oneshot::unpack),
             joined: Arc::default(),
             networks: Arc::default(),
+            device: Device::cpu(),
         }
     }
 }
@@ -72,10 +75,22 @@ impl Models {
         self.registry.list()
     }
 
+    /// The same models, run by a device. What has been joined to another device is not shared.
+    pub(super) fn on(self, device: Device) -> Self {
+        let joined = if device.is_gpu() { Arc::default() } else { self.joined };
+        Self { joined, device, ..self }
+    }
+
     pub(super) fn coder(&self, codec: Codec, hash: &Hash) -> Result<Arc<dyn WindowCoder>> {
         let key = (codec.id(), *hash);
         if let Some(coder) = self.lock().get(&key) {
             return Ok(coder.clone());
+        }
+        #[cfg(feature = "gpu")]
+        if let (Codec::Lm, Some(gpu)) = (codec, self.device.shared()) {
+            let weights = |w: &[u8]| Ok((Weights::from_bytes(w)?, self.network(hash)?));
+            return self
+                .join(key, |w| weights(w).map(|(w, cpu)| crate::gpu::lm::Coder::new(gpu.clone(), &w, cpu)));
         }
         match codec {
             Codec::Lm => Ok(self.network(hash)?),

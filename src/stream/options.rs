@@ -3,6 +3,7 @@
 use super::encoder::Described;
 use super::models::Models;
 use crate::codec::Codec;
+use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::model::registry::Hash;
 use crate::tensor::bases::Bases;
@@ -52,6 +53,7 @@ pub struct Options {
     pub(super) block: Option<usize>,
     pub(super) content_hash: bool,
     pub(super) described: Option<Described>,
+    pub(super) device: Device,
 }
 
 impl Default for Options {
@@ -69,6 +71,7 @@ impl Default for Options {
             block: None,
             content_hash: false,
             described: None,
+            device: Device::cpu(),
         }
     }
 }
@@ -151,6 +154,12 @@ impl Options {
         self
     }
 
+    /// Where models run. The output does not depend on it.
+    pub fn device(mut self, device: Device) -> Self {
+        self.device = device;
+        self
+    }
+
     /// Says that the content is one tensor of this type and shape, behind `start` other bytes. An encoder that gets the content in
     /// pieces must be able to hold all of it in half of [`Options::memory`].
     pub fn tensor(mut self, dtype: crate::tensor::Dtype, shape: &[u64], start: u64) -> Self {
@@ -185,11 +194,19 @@ pub struct DecodeOptions {
     pub(super) models: Models,
     pub(super) bases: Bases,
     pub(super) verify_hash: bool,
+    pub(super) device: Device,
 }
 
 impl Default for DecodeOptions {
     fn default() -> Self {
-        Self { threads: 0, memory: MEMORY, models: Models::new(), bases: Bases::new(), verify_hash: false }
+        Self {
+            threads: 0,
+            memory: MEMORY,
+            models: Models::new(),
+            bases: Bases::new(),
+            verify_hash: false,
+            device: Device::cpu(),
+        }
     }
 }
 
@@ -220,6 +237,12 @@ impl DecodeOptions {
     /// The tensors that those of the file may be coded against.
     pub fn bases(mut self, bases: Bases) -> Self {
         self.bases = bases;
+        self
+    }
+
+    /// Where models run.
+    pub fn device(mut self, device: Device) -> Self {
+        self.device = device;
         self
     }
 

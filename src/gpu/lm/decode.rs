@@ -12,7 +12,7 @@ const MAX_ITERATIONS: usize = 60_000;
 /// Dispatches handed over at a time.
 const SUBMITTED: usize = 64;
 /// Most lanes that step together, and how many of them share a workgroup and its reads of weights.
-const MAX_LANES: usize = 4096;
+pub const MAX_LANES: usize = 4096;
 const GROUP_LANES: [usize; 2] = [32, 8];
 /// Raw bytes that are decoded before they are read back.
 const MAX_RAW: usize = 64 << 20;

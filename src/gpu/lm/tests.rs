@@ -56,11 +56,8 @@ fn check(weights: Weights, lens: &[usize], limits: WindowLimits) {
     let model = Model::with_kernel(weights, Kernel::Scalar).unwrap();
     let windows = windows(&model, lens, limits);
     let mut raw: Vec<Vec<u8>> = windows.iter().map(|(raw, _)| vec![0xAA; raw.len()]).collect();
-    let mut jobs: Vec<WindowJob<'_>> = windows
-        .iter()
-        .zip(&mut raw)
-        .map(|((_, w), raw)| WindowJob { payload: &w.payload, raw })
-        .collect();
+    let mut jobs: Vec<WindowJob<'_>> =
+        windows.iter().zip(&mut raw).map(|((_, w), raw)| WindowJob { payload: &w.payload, raw }).collect();
     let before = gpu.counters();
     let corrupt = decode(&gpu, &packed, &mut jobs.iter_mut().collect::<Vec<_>>()).unwrap();
     assert!(corrupt.is_empty());
