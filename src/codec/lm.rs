@@ -33,14 +33,22 @@ pub fn encode_blocks(
     blocks: &[&[u8]],
     limits: WindowLimits,
 ) -> Result<Vec<Vec<EncodedWindow>>> {
+    let limits = check_limits(limits)?;
+    blocks.par_iter().map(|block| encode_block(model, block, &limits)).collect()
+}
+
+/// The limits within which the format keeps windows, from those that are wanted.
+///
+/// # Errors
+/// `BadArgument` where they cannot hold one byte.
+pub fn check_limits(limits: WindowLimits) -> Result<WindowLimits> {
     if limits.payload < MIN_PAYLOAD || limits.raw == 0 {
         return Err(Error::bad_argument(format!(
             "lm: windows of {} payload bytes and {} raw bytes, expected at least {MIN_PAYLOAD} and 1",
             limits.payload, limits.raw
         )));
     }
-    let limits = WindowLimits { raw: limits.raw.min(max_window_raw(limits.payload)), ..limits };
-    blocks.par_iter().map(|block| encode_block(model, block, &limits)).collect()
+    Ok(WindowLimits { raw: limits.raw.min(max_window_raw(limits.payload)), ..limits })
 }
 
 fn encode_block(model: &Model, mut block: &[u8], limits: &WindowLimits) -> Result<Vec<EncodedWindow>> {

@@ -163,21 +163,37 @@ impl BitEncoder {
         if state.range().get() == u64::MAX {
             return Vec::new(); // nothing was encoded
         }
-        let (carry, tail) = roundest(state.lower(), state.range().get());
-        let mut bytes = Vec::with_capacity(4 * words.len() + 16);
-        let mut put = |word: u32| bytes.extend_from_slice(&word.to_be_bytes());
-        words.into_iter().for_each(&mut put);
-        if let EncoderSituation::Inverted(held, first) = situation {
-            put(first + u32::from(carry));
-            for _ in 1..held.get() {
-                put(if carry { 0 } else { u32::MAX });
-            }
-        }
-        bytes.extend_from_slice(&tail.to_be_bytes());
-        let len = bytes.iter().rposition(|&b| b != 0).map_or(0, |last| last + 1);
-        bytes.truncate(len);
-        bytes
+        let held = match situation {
+            EncoderSituation::Inverted(held, first) => (held.get(), first),
+            EncoderSituation::Normal => (0, 0),
+        };
+        shortest_payload(words.into_iter(), held, state.lower(), state.range().get())
     }
+}
+
+/// The shortest byte string that stands for a number in an encoder's interval: `words`, then `held.0` words that a
+/// carry may still reach, of which the first is `held.1` and the others are all ones, then 64 bits in
+/// `lower..lower + range`.
+pub fn shortest_payload(
+    words: impl Iterator<Item = u32>,
+    held: (usize, u32),
+    lower: u64,
+    range: u64,
+) -> Vec<u8> {
+    let (carry, tail) = roundest(lower, range);
+    let mut bytes = Vec::with_capacity(4 * words.size_hint().0 + 16);
+    let mut put = |word: u32| bytes.extend_from_slice(&word.to_be_bytes());
+    words.for_each(&mut put);
+    if held.0 > 0 {
+        put(held.1.wrapping_add(u32::from(carry)));
+        for _ in 1..held.0 {
+            put(if carry { 0 } else { u32::MAX });
+        }
+    }
+    bytes.extend_from_slice(&tail.to_be_bytes());
+    let len = bytes.iter().rposition(|&b| b != 0).map_or(0, |last| last + 1);
+    bytes.truncate(len);
+    bytes
 }
 
 /// The number with the most trailing zero bits in `lower..lower + range`, as the carry out of 64

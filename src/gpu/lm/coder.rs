@@ -1,7 +1,9 @@
 //! The `lm` codec on a GPU.
 
-use super::{Packed, decode};
-use crate::codec::lm::decode_windows;
+use super::decode::decode;
+use super::encode::encode;
+use super::pack::Packed;
+use crate::codec::lm::{check_limits, decode_windows};
 use crate::codec::window::{EncodedWindow, WindowCoder, WindowJob, WindowLimits};
 use crate::error::Result;
 use crate::gpu::Shared;
@@ -24,7 +26,11 @@ impl Coder {
 
 impl WindowCoder for Coder {
     fn encode_blocks(&self, blocks: &[&[u8]], limits: WindowLimits) -> Result<Vec<Vec<EncodedWindow>>> {
-        self.cpu.encode_blocks(blocks, limits)
+        let checked = check_limits(limits)?;
+        self.device.or_cpu(
+            |gpu| encode(gpu, &self.packed, blocks, checked),
+            || self.cpu.encode_blocks(blocks, limits),
+        )
     }
 
     fn decode_windows(&self, jobs: &mut [WindowJob<'_>]) -> Result<()> {

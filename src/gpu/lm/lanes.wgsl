@@ -1,4 +1,34 @@
-// State of the lanes at the start of a window.
+// Windows in lanes, LANES of them to a workgroup: each dispatch codes up to `steps` bytes of every lane.
+//
+// The coder (decode.wgsl or encode.wgsl) defines `payload` and the functions start_coder, load_coder, save_coder, begin_byte, decide,
+// end_byte (which says how many bytes are
+// done after it) and is_stopped.
+
+struct Job {
+    // Where the raw bytes of the window lie, in bytes, a multiple of 4; and how many there are.
+    raw_start: u32,
+    raw_len: u32,
+    // The payload in words whose first byte is the highest.
+    payload_start: u32,
+    payload_words: u32,
+}
+
+struct Run {
+    steps: u32,
+    first: u32,
+}
+
+@group(0) @binding(4) var<storage, read> jobs: array<Job>;
+@group(0) @binding(6) var<storage, read_write> raw: array<u32>;
+@group(0) @binding(7) var<storage, read_write> results: array<array<u32, 8>>;
+@group(0) @binding(8) var<uniform> run: Run;
+
+// Bytes of the window that have been coded, and the last eight of them; the coder's words lie at CODER.
+const DONE: u32 = RECENT + 2u;
+
+var<private> job: Job;
+var<workgroup> running: atomic<u32>;
+var<workgroup> any_running: u32;
 
 // Where the state of a lane of this workgroup starts.
 fn state_of(lane: u32) -> u32 {
@@ -17,7 +47,7 @@ fn initial(i: u32) -> u32 {
         return 0x80008000u;
     }
     if i >= CONFIDENCE && i < MATCHES {
-        // Both entries of a word are of the same half class.
+        // Both entries of a word start alike.
         let entry = 2u * (i - CONFIDENCE);
         let step = select(entry & 7u, entry, entry < 16u);
         let confidence = 65536u - (65536u >> (step / 2u + 2u));
@@ -32,4 +62,78 @@ fn clear_lanes() {
         state[lane_base * STATE_WORDS + i] = initial(i % STATE_WORDS);
     }
     sync();
+}
+
+// Whether a lane of the workgroup still runs.
+fn some_lane_runs(lane_runs: bool) -> bool {
+    if thread == 0u {
+        atomicStore(&running, 0u);
+    }
+    workgroupBarrier();
+    if lane_runs {
+        atomicStore(&running, 1u);
+    }
+    workgroupBarrier();
+    if thread == 0u {
+        any_running = atomicLoad(&running);
+    }
+    return workgroupUniformLoad(&any_running) != 0u;
+}
+
+// Codes a byte of this thread's lane.
+fn code_byte(lane: u32) {
+    let n = state[own + DONE];
+    begin_byte(n);
+    before_byte(n, recent[lane]);
+    var node = 1u;
+    for (var depth = 0u; depth < 8u; depth++) {
+        let child = scratch_base + TREE + 2u * node * LANES + lane;
+        let p = predict(node, scratch[child], scratch[child + LANES]);
+        let bit = decide(depth, u32(p));
+        update(node, bit, p);
+        node = 2u * node + bit;
+    }
+    let byte = node & 255u;
+    learn_guesses(byte);
+    state[own + DONE] = end_byte(n, byte);
+    recent[lane] = vec2(recent[lane].x << 8u | byte, recent[lane].y << 8u | recent[lane].x >> 24u);
+}
+
+@compute @workgroup_size(THREADS)
+fn code(@builtin(local_invocation_index) index: u32, @builtin(workgroup_id) group: vec3<u32>) {
+    thread = index;
+    act_base = group.x * ACT_WORDS;
+    scratch_base = group.x * SCRATCH_WORDS;
+    lane_base = group.x * LANES;
+    if run.first != 0u {
+        clear_lanes();
+    }
+    let is_lane = thread < LANES;
+    if is_lane {
+        own = state_of(thread);
+        job = jobs[lane_base + thread];
+        window = job.raw_start;
+        recent[thread] = vec2(state[own + RECENT], state[own + RECENT + 1u]);
+        if run.first != 0u {
+            start_coder();
+        } else {
+            load_coder();
+        }
+    }
+    for (var i = 0u; i < run.steps; i++) {
+        let lane_runs = is_lane && state[own + DONE] < job.raw_len && !is_stopped();
+        if !some_lane_runs(lane_runs) {
+            break;
+        }
+        forward();
+        if lane_runs {
+            code_byte(thread);
+        }
+        sync();
+    }
+    if is_lane {
+        state[own + RECENT] = recent[thread].x;
+        state[own + RECENT + 1u] = recent[thread].y;
+        save_coder();
+    }
 }

@@ -2,10 +2,11 @@
 
 mod coder;
 mod decode;
+mod encode;
 mod pack;
+mod run;
 #[cfg(test)]
 mod tests;
 
 pub use coder::Coder;
-pub use decode::{MAX_LANES, decode};
-pub use pack::Packed;
+pub use run::MAX_LANES;

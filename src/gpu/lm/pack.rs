@@ -2,7 +2,10 @@
 
 use crate::model::lm::tables::{EXP2, LOG2, SQUASH};
 use crate::model::lm::weights::{Config, Matrix, Weights};
+use crate::gpu::context::Gpu;
+use crate::gpu::fault::Outcome;
 use std::fmt::Write;
+use std::sync::OnceLock;
 
 /// Threads of a workgroup: what every GPU allows.
 pub const THREADS: usize = 256;
@@ -13,6 +16,8 @@ pub struct Packed {
     words: Vec<u32>,
     /// Constants of the shader: offsets into `words`.
     constants: String,
+    /// `words` on the GPU.
+    buffer: OnceLock<Outcome<wgpu::Buffer>>,
 }
 
 /// Offsets into a lane's state, in words.
@@ -26,15 +31,18 @@ const STATE_PARTS: [(&str, usize); 10] = [
     ("MATCHES", 2048),
     ("SCALARS", 4),
     ("CODER", 16),
-    ("RECENT", 2),
+    ("RECENT", 3),
 ];
 
 impl Packed {
     /// Lays out weights that have passed [`Weights::check`].
     pub fn new(weights: &Weights) -> Self {
-        let mut packed = Self { config: weights.config.clone(), words: Vec::new(), constants: String::new() };
-        let pack = packed.words.len();
-        debug_assert_eq!(pack, 0);
+        let mut packed = Self {
+            config: weights.config.clone(),
+            words: Vec::new(),
+            constants: String::new(),
+            buffer: OnceLock::new(),
+        };
         packed.part("SQUASH", SQUASH.chunks(2).map(|p| p[0] as u32 | (p[1] as u32) << 16));
         packed.part("EXP2", EXP2.iter().map(|&e| e as u32));
         packed.part("LOG2", bytes_to_words(LOG2));
@@ -50,9 +58,9 @@ impl Packed {
         packed
     }
 
-    /// What goes into the buffer `model`.
-    pub fn words(&self) -> &[u32] {
-        &self.words
+    /// The buffer `model` of the shader, on the one GPU that this model is used with.
+    pub fn buffer(&self, gpu: &Gpu) -> Outcome<&wgpu::Buffer> {
+        self.buffer.get_or_init(|| gpu.upload(&self.words)).as_ref().map_err(Clone::clone)
     }
 
     fn constant(&mut self, name: &str, value: usize) {

@@ -1,7 +1,9 @@
 //! The kernels against the CPU, bit for bit.
 
-use super::{Packed, decode};
-use crate::codec::lm::{decode_windows, encode_blocks};
+use super::decode::decode;
+use super::encode::encode;
+use super::pack::Packed;
+use crate::codec::lm::{check_limits, encode_blocks};
 use crate::codec::window::{EncodedWindow, WindowJob, WindowLimits};
 use crate::gpu::tests::gpu;
 use crate::model::lm::weights::{Config, TableConfig, Weights};
@@ -84,5 +86,33 @@ fn odd_shapes_and_lane_counts() {
             let weights = Weights::seeded(config(width, state, hidden, layers, tables), seed as u64);
             check(weights, &lens, LIMITS);
         }
+    }
+}
+
+/// Encodes blocks on the GPU and compares the windows with the CPU's.
+fn check_encoding(weights: Weights, lens: &[usize], limits: WindowLimits) {
+    let Some(gpu) = gpu() else { return };
+    let packed = Packed::new(&weights);
+    let model = Model::with_kernel(weights, Kernel::Scalar).unwrap();
+    let blocks: Vec<Vec<u8>> = lens.iter().enumerate().map(|(i, &len)| text(len, i as u32 + 3)).collect();
+    let slices: Vec<&[u8]> = blocks.iter().map(Vec::as_slice).collect();
+    let expected = encode_blocks(&model, &slices, limits).unwrap();
+    let before = gpu.counters();
+    let found = encode(&gpu, &packed, &slices, check_limits(limits).unwrap()).unwrap();
+    let bytes: usize = lens.iter().sum();
+    assert_eq!(gpu.counters().encoded_bytes - before.encoded_bytes, bytes as u64);
+    for (i, (expected, found)) in expected.iter().zip(&found).enumerate() {
+        for (w, (expected, found)) in expected.iter().zip(found).enumerate() {
+            assert_eq!(expected, found, "block {i} window {w}");
+        }
+        assert_eq!(expected.len(), found.len(), "block {i}");
+    }
+}
+
+#[test]
+fn encoding_is_the_same() {
+    let weights = || Weights::seeded(config(8, 6, 10, 2, &[(1, 8), (3, 5)]), 1);
+    for payload in [16, 64, 256] {
+        check_encoding(weights(), &[300, 1, 77, 512, 40], WindowLimits { payload, raw: 200 });
     }
 }

@@ -1,0 +1,59 @@
+//! Encoding `lm` blocks on a GPU, a lane each: one window of every block at a time.
+
+use super::pack::Packed;
+use super::run::{Direction, Finished, Lane, Raw, Runner};
+use crate::codec::window::{EncodedWindow, WindowLimits};
+use crate::coder::range::shortest_payload;
+use crate::gpu::context::Gpu;
+use crate::gpu::fault::{Fault, Outcome};
+
+/// Cuts every block into windows and codes them; the limits have been checked.
+pub fn encode(
+    gpu: &Gpu,
+    packed: &Packed,
+    blocks: &[&[u8]],
+    limits: WindowLimits,
+) -> Outcome<Vec<Vec<EncodedWindow>>> {
+    let mut windows: Vec<Vec<EncodedWindow>> = blocks.iter().map(|_| Vec::new()).collect();
+    let mut rest = blocks.to_vec();
+    let runner = Runner::new(gpu, packed, Direction::Encode, blocks.len())?;
+    loop {
+        // Blocks that have most left are the last to end: theirs are the windows to go on with.
+        let mut order: Vec<usize> = (0..rest.len()).filter(|&i| !rest[i].is_empty()).collect();
+        if order.is_empty() {
+            return Ok(windows);
+        }
+        order.sort_by_key(|&i| std::cmp::Reverse(rest[i].len()));
+        let lanes: Vec<_> = order.iter().map(|&i| lane(rest[i], limits)).collect();
+        let lanes = &lanes[..runner.batch(lanes.iter().copied())];
+        let mut found = Vec::with_capacity(lanes.len());
+        runner.finish(runner.launch(lanes)?, |lane, finished| {
+            found.push(window(&finished, lanes[lane].payload_words));
+        })?;
+        runner.count(&found.iter().map(|w| w.raw_len).collect::<Vec<_>>());
+        for (&i, window) in order.iter().zip(found) {
+            if window.raw_len == 0 || window.raw_len > rest[i].len() {
+                return Err(Fault::new("GPU: a window that holds nothing"));
+            }
+            rest[i] = &rest[i][window.raw_len..];
+            windows[i].push(window);
+        }
+    }
+}
+
+fn lane(rest: &[u8], limits: WindowLimits) -> Lane<'_> {
+    let raw = Raw::Known(&rest[..rest.len().min(limits.raw)]);
+    Lane { raw, payload: &[], payload_words: limits.payload / 4 }
+}
+
+/// The payload from the state in which the kernel left a window (`encode.wgsl`).
+fn window(finished: &Finished<'_>, payload_words: usize) -> EncodedWindow {
+    let [raw_len, written, held, first, low0, low1, range0, range1] = finished.result;
+    let wide = |low: u32, high: u32| u64::from(high) << 32 | u64::from(low);
+    // Words that are not there are zeros at the end, which no payload has.
+    let words = &finished.data[..payload_words.min(written as usize)];
+    let zeros = (written as usize - words.len()).min(payload_words);
+    let words = words.iter().copied().chain(std::iter::repeat_n(0, zeros));
+    let payload = shortest_payload(words, (held as usize, first), wide(low0, low1), wide(range0, range1));
+    EncodedWindow { raw_len: raw_len as usize, payload }
+}
