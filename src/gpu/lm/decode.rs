@@ -10,7 +10,7 @@ use crate::gpu::fault::Outcome;
 pub fn decode(gpu: &Gpu, packed: &Packed, jobs: &mut [&mut WindowJob<'_>]) -> Outcome<Vec<usize>> {
     let mut order: Vec<usize> = (0..jobs.len()).collect();
     order.sort_by_key(|&i| std::cmp::Reverse(jobs[i].raw.len()));
-    let runner = Runner::new(gpu, packed, Direction::Decode, jobs.len())?;
+    let runner = Runner::new(gpu, packed, Direction::Decode)?;
     let mut corrupt = Vec::new();
     let mut pending: Option<(&[usize], Batch)> = None;
     let mut rest = &order[..];
@@ -43,17 +43,15 @@ fn collect(
     windows: &[usize],
     corrupt: &mut Vec<usize>,
 ) -> Outcome<()> {
-    let mut lens = vec![0; windows.len()];
     runner.finish(batch, |lane, finished| {
         if finished.result[0] != 0 {
-            return corrupt.push(windows[lane]);
+            corrupt.push(windows[lane]);
+            return 0;
         }
         let out = &mut *jobs[windows[lane]].raw;
         for (to, word) in out.chunks_mut(4).zip(finished.data) {
             to.copy_from_slice(&word.to_le_bytes()[..to.len()]);
         }
-        lens[lane] = out.len();
-    })?;
-    runner.count(&lens);
-    Ok(())
+        out.len()
+    })
 }

@@ -40,7 +40,7 @@ fn save_coder() {
     state[own + CODER + 3u] = range.y;
     state[own + CODER + 4u] = next;
     state[own + CODER + 5u] = u32(corrupt);
-    results[lane_base + thread] = array(u32(corrupt), 0u, 0u, 0u, 0u, 0u, 0u, 0u);
+    results[lane_base + thread][2] = u32(corrupt);
 }
 
 fn is_stopped() -> bool {

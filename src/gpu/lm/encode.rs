@@ -16,7 +16,7 @@ pub fn encode(
 ) -> Outcome<Vec<Vec<EncodedWindow>>> {
     let mut windows: Vec<Vec<EncodedWindow>> = blocks.iter().map(|_| Vec::new()).collect();
     let mut rest = blocks.to_vec();
-    let runner = Runner::new(gpu, packed, Direction::Encode, blocks.len())?;
+    let runner = Runner::new(gpu, packed, Direction::Encode)?;
     loop {
         // Blocks that have most left are the last to end: theirs are the windows to go on with.
         let mut order: Vec<usize> = (0..rest.len()).filter(|&i| !rest[i].is_empty()).collect();
@@ -29,8 +29,8 @@ pub fn encode(
         let mut found = Vec::with_capacity(lanes.len());
         runner.finish(runner.launch(lanes)?, |lane, finished| {
             found.push(window(&finished, lanes[lane].payload_words));
+            finished.result[0] as usize
         })?;
-        runner.count(&found.iter().map(|w| w.raw_len).collect::<Vec<_>>());
         for (&i, window) in order.iter().zip(found) {
             if window.raw_len == 0 || window.raw_len > rest[i].len() {
                 return Err(Fault::new("GPU: a window that holds nothing"));

@@ -57,7 +57,7 @@ fn save_coder() {
     state[at + 8u] = coder.significant;
     state[at + 9u] = u32(stopped);
     let held_words = select(0u, 1u + coder.ones, coder.holds != 0u);
-    results[lane_base + thread] = array(
+    let result = array(
         state[own + DONE],
         coder.written,
         held_words,
@@ -67,6 +67,9 @@ fn save_coder() {
         coder.range.x,
         coder.range.y,
     );
+    for (var i = 0u; i < 8u; i++) {
+        results[lane_base + thread][2u + i] = result[i];
+    }
 }
 
 fn is_stopped() -> bool {

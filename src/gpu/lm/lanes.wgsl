@@ -20,7 +20,7 @@ struct Run {
 
 @group(0) @binding(4) var<storage, read> jobs: array<Job>;
 @group(0) @binding(6) var<storage, read_write> raw: array<u32>;
-@group(0) @binding(7) var<storage, read_write> results: array<array<u32, 8>>;
+@group(0) @binding(7) var<storage, read_write> results: array<array<u32, 10>>;
 @group(0) @binding(8) var<uniform> run: Run;
 
 // Bytes of the window that have been coded, and the last eight of them; the coder's words lie at CODER.
@@ -28,6 +28,7 @@ const DONE: u32 = RECENT + 2u;
 
 var<private> job: Job;
 var<workgroup> running: atomic<u32>;
+var<workgroup> words_read: atomic<u32>;
 var<workgroup> any_running: u32;
 
 // Where the state of a lane of this workgroup starts.
@@ -99,6 +100,22 @@ fn code_byte(lane: u32) {
     recent[lane] = vec2(recent[lane].x << 8u | byte, recent[lane].y << 8u | recent[lane].x >> 24u);
 }
 
+// Adds the words of weights that the workgroup has read to the first two words of its first lane's result.
+fn count_words() {
+    if thread == 0u {
+        atomicStore(&words_read, 0u);
+    }
+    workgroupBarrier();
+    atomicAdd(&words_read, weight_words);
+    workgroupBarrier();
+    if thread == 0u {
+        let before = vec2(results[lane_base][0], results[lane_base][1]);
+        let sum = wide_add(before, vec2(atomicLoad(&words_read), 0u));
+        results[lane_base][0] = sum.x;
+        results[lane_base][1] = sum.y;
+    }
+}
+
 @compute @workgroup_size(THREADS)
 fn code(@builtin(local_invocation_index) index: u32, @builtin(workgroup_id) group: vec3<u32>) {
     thread = index;
@@ -136,4 +153,5 @@ fn code(@builtin(local_invocation_index) index: u32, @builtin(workgroup_id) grou
         state[own + RECENT + 1u] = recent[thread].y;
         save_coder();
     }
+    count_words();
 }

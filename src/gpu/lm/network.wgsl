@@ -1,7 +1,7 @@
 // The step of the network (formats/lm.md, "Step") for the LANES windows of a workgroup.
 //
 // The host puts constants in front of this text: the shape (WIDTH, STATE, HIDDEN, LAYERS, TABLES, TABLE_WIDTH), LANES (a
-// multiple of 8), THREADS, and offsets in 32-bit words: into `model` (SQUASH, EXP2, LOG2, TABLE_INFO, INPUT, LAYER, HEAD,
+// sixteen), THREADS, and offsets in 32-bit words: into `model` (SQUASH, EXP2, LOG2, TABLE_INFO, INPUT, LAYER, HEAD,
 // and inside a layer GATES, OUT, UP, DOWN, LAYER_WORDS), into a workgroup's `scratch` (PRODUCT, TREE, SCRATCH_WORDS), and into a lane's
 // `state`. The residual stream lies at scratch 0. Numbers of all lanes lie side by side: [row][lane].
 
@@ -16,6 +16,8 @@ const RESIDUAL_MAX: i32 = 4194303;
 const ACTIVATION_MAX: i32 = 32767;
 
 var<private> thread: u32;
+// Words of matrices, offsets and shifts that this thread has read in this dispatch.
+var<private> weight_words: u32;
 // Where this workgroup's part of each buffer starts.
 var<private> act_base: u32;
 var<private> scratch_base: u32;
@@ -63,57 +65,67 @@ fn put_act(quad_of_rows: u32, quad: u32, rows: array<vec4<i32>, 4>) {
     act[at + 1u] = low ^ vec4(0x80808080u);
 }
 
-// P(matrix, activations): `rows` rows to scratch[PRODUCT..]. A word of weights is read once for eight lanes.
+// P(matrix, activations): `rows` rows to scratch[PRODUCT..]. A thread has a row: each word of weights is read once for all lanes.
 fn product(matrix: u32, rows: u32, quads_of_columns: u32) {
     let offsets = matrix + rows * quads_of_columns;
-    for (var tile = thread; tile < rows * (LANES / 8u); tile += THREADS) {
-        let row = tile % rows;
-        let quad = tile / rows * 2u;
+    for (var row = thread; row < rows; row += THREADS) {
         var sum0 = vec4<i32>(0);
         var sum1 = vec4<i32>(0);
+        var sum2 = vec4<i32>(0);
+        var sum3 = vec4<i32>(0);
         for (var k = 0u; k < quads_of_columns; k++) {
             let w = model[matrix + k * rows + row];
-            let x = act_base + (k * QUADS + quad) * 2u;
+            let x = act_base + k * QUADS * 2u;
             sum0 += dot4(w, act[x]) * 256 + dot4(w, act[x + 1u]);
             sum1 += dot4(w, act[x + 2u]) * 256 + dot4(w, act[x + 3u]);
+            sum2 += dot4(w, act[x + 4u]) * 256 + dot4(w, act[x + 5u]);
+            sum3 += dot4(w, act[x + 6u]) * 256 + dot4(w, act[x + 7u]);
         }
-        finish(offsets, rows, row, quad, sum0, sum1);
+        finish(offsets, rows, row, array(sum0, sum1, sum2, sum3));
+        weight_words += quads_of_columns;
     }
+    sync();
 }
 
 // The same for activations of one digit.
 fn product_of_bytes(matrix: u32, rows: u32, quads_of_columns: u32) {
     let offsets = matrix + rows * quads_of_columns;
-    for (var tile = thread; tile < rows * (LANES / 8u); tile += THREADS) {
-        let row = tile % rows;
-        let quad = tile / rows * 2u;
+    for (var row = thread; row < rows; row += THREADS) {
         var sum0 = vec4<i32>(0);
         var sum1 = vec4<i32>(0);
+        var sum2 = vec4<i32>(0);
+        var sum3 = vec4<i32>(0);
         for (var k = 0u; k < quads_of_columns; k++) {
             let w = model[matrix + k * rows + row];
-            let x = act_base + (k * QUADS + quad) * 2u;
+            let x = act_base + k * QUADS * 2u;
             sum0 += dot4(w, act[x]);
             sum1 += dot4(w, act[x + 2u]);
+            sum2 += dot4(w, act[x + 4u]);
+            sum3 += dot4(w, act[x + 6u]);
         }
-        finish(offsets, rows, row, quad, sum0, sum1);
+        finish(offsets, rows, row, array(sum0, sum1, sum2, sum3));
+        weight_words += quads_of_columns;
     }
+    sync();
 }
 
-// Adds a row's offset, shifts, and stores the results of eight lanes.
-fn finish(offsets: u32, rows: u32, row: u32, quad: u32, sum0: vec4<i32>, sum1: vec4<i32>) {
+// Adds a row's offset, shifts, and stores the results of all lanes.
+fn finish(offsets: u32, rows: u32, row: u32, sums: array<vec4<i32>, QUADS>) {
     let offset = vec4(bitcast<i32>(model[offsets + row]));
     let shift = vec4(model[offsets + rows + row]);
-    let p0 = vec4<u32>((sum0 + offset) >> shift);
-    let p1 = vec4<u32>((sum1 + offset) >> shift);
-    let at = scratch_base + PRODUCT + row * LANES + quad * 4u;
-    scratch[at] = p0.x;
-    scratch[at + 1u] = p0.y;
-    scratch[at + 2u] = p0.z;
-    scratch[at + 3u] = p0.w;
-    scratch[at + 4u] = p1.x;
-    scratch[at + 5u] = p1.y;
-    scratch[at + 6u] = p1.z;
-    scratch[at + 7u] = p1.w;
+    let at = scratch_base + PRODUCT + row * LANES;
+    store4(at, (sums[0] + offset) >> shift);
+    store4(at + 4u, (sums[1] + offset) >> shift);
+    store4(at + 8u, (sums[2] + offset) >> shift);
+    store4(at + 12u, (sums[3] + offset) >> shift);
+    weight_words += 2u;
+}
+
+fn store4(at: u32, values: vec4<i32>) {
+    scratch[at] = bitcast<u32>(values.x);
+    scratch[at + 1u] = bitcast<u32>(values.y);
+    scratch[at + 2u] = bitcast<u32>(values.z);
+    scratch[at + 3u] = bitcast<u32>(values.w);
 }
 
 fn load4(at: u32) -> vec4<i32> {
@@ -323,14 +335,12 @@ fn weight_tree() {
 
 fn multiply(matrix: u32, rows: u32, columns: u32) {
     product(matrix, rows, (columns + 3u) / 4u);
-    sync();
 }
 
 // Predicts the next byte of all lanes: their weights go to scratch[TREE..].
 fn forward() {
     embed();
     product_of_bytes(INPUT, WIDTH, (TABLES * TABLE_WIDTH + 3u) / 4u);
-    sync();
     add_product(0);
     for (var layer = 0u; layer < LAYERS; layer++) {
         let at = LAYER + layer * LAYER_WORDS;

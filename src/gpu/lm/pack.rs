@@ -9,6 +9,8 @@ use std::sync::OnceLock;
 
 /// Threads of a workgroup: what every GPU allows.
 pub const THREADS: usize = 256;
+/// Windows of a workgroup: its kernels are written for this many.
+pub const LANES: usize = 16;
 
 /// Constants and weights of a model.
 pub struct Packed {
@@ -160,31 +162,31 @@ impl Packed {
     }
 
     /// Words of activations of a workgroup, four u32 each.
-    pub fn act_words(&self, lanes: usize) -> usize {
-        self.columns().div_ceil(4) * (lanes / 4) * 2
+    pub fn act_words(&self) -> usize {
+        self.columns().div_ceil(4) * (LANES / 4) * 2
     }
 
-    fn product_words(&self, lanes: usize) -> usize {
+    fn product_words(&self) -> usize {
         let c = &self.config;
-        [3 * c.state, c.width, c.hidden, 256].into_iter().max().unwrap_or(0) * lanes
+        [3 * c.state, c.width, c.hidden, 256].into_iter().max().unwrap_or(0) * LANES
     }
 
     /// Words of scratch memory of a workgroup: residual stream, last product, tree of weights.
-    pub fn scratch_words(&self, lanes: usize) -> usize {
-        self.config.width * lanes + self.product_words(lanes) + 512 * lanes
+    pub fn scratch_words(&self) -> usize {
+        self.config.width * LANES + self.product_words() + 512 * LANES
     }
 
-    /// The shader's constants for workgroups of `lanes` lanes.
-    pub fn constants(&self, lanes: usize) -> String {
-        let product = self.config.width * lanes;
-        let tree = product + self.product_words(lanes);
+    /// The shader's constants for workgroups.
+    pub fn constants(&self) -> String {
+        let product = self.config.width * LANES;
+        let tree = product + self.product_words();
         let mut text = self.constants.clone();
         let own = [
-            ("LANES", lanes),
+            ("LANES", LANES),
             ("PRODUCT", product),
             ("TREE", tree),
-            ("SCRATCH_WORDS", self.scratch_words(lanes)),
-            ("ACT_WORDS", self.act_words(lanes)),
+            ("SCRATCH_WORDS", self.scratch_words()),
+            ("ACT_WORDS", self.act_words()),
         ];
         for (name, value) in own {
             writeln!(text, "const {name}: u32 = {value}u;").expect("into memory");
@@ -207,19 +209,19 @@ impl Packed {
         self.shapes().iter().map(|&(r, c)| 4 * (r * c.div_ceil(4) + 2 * r) as u64).sum()
     }
 
-    /// Upper bound of the loop iterations of one thread in a step of `lanes` lanes.
-    pub fn step_iterations(&self, lanes: usize) -> usize {
+    /// Upper bound of the loop iterations of one thread in a step.
+    pub fn step_iterations(&self) -> usize {
         let c = &self.config;
         let products = self.shapes().into_iter().map(|(rows, columns)| {
-            let tiles = (rows * lanes / 8).div_ceil(THREADS);
+            let tiles = (rows * LANES / 8).div_ceil(THREADS);
             tiles * (1 + columns.div_ceil(4))
         });
         // Element-wise parts: quads of rows and lanes with four rows of four lanes each, and sums over rows.
-        let quads = |rows: usize| (rows.div_ceil(4) * lanes / 4).div_ceil(THREADS) * 21;
-        let rows = |rows: usize| (rows * lanes).div_ceil(THREADS) + THREADS / lanes;
+        let quads = |rows: usize| (rows.div_ceil(4) * LANES / 4).div_ceil(THREADS) * 21;
+        let rows = |rows: usize| (rows * LANES).div_ceil(THREADS) + THREADS / LANES;
         let norm = rows(c.width) + 27 + quads(c.width);
         let layer = 2 * norm + quads(c.state) + quads(c.hidden) + 2 * rows(c.width);
-        let embed = (c.tables.len() * lanes).div_ceil(THREADS) * 9 + quads(c.tables.len() * c.table_width);
+        let embed = (c.tables.len() * LANES).div_ceil(THREADS) * 9 + quads(c.tables.len() * c.table_width);
         let tree = 3 * rows(256) + 8 * (1 + rows(128));
         let adaptive = 8 * (5 + 4 + 4 + 5 + 1) + 64;
         products.sum::<usize>() + c.layers * layer + norm + rows(c.width) + embed + tree + adaptive

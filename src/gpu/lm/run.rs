@@ -1,22 +1,21 @@
 //! Windows in the lanes of a GPU: what decoding and encoding have in common.
 
-use super::pack::Packed;
+use super::pack::{LANES, Packed};
 use crate::gpu::context::{Gpu, Kernel, Reading};
 use crate::gpu::fault::{Fault, Outcome};
 
 /// Loop iterations of a thread in one dispatch. A software driver (llvmpipe) silently ends loops after 65,535 in
 /// all, and drivers of hardware end dispatches that take seconds.
-const MAX_ITERATIONS: usize = 60_000;
+pub const MAX_ITERATIONS: usize = 60_000;
 /// Dispatches handed over at a time.
 const SUBMITTED: usize = 64;
 /// Most lanes that step together.
 pub const MAX_LANES: usize = 4096;
-/// Lanes that share a workgroup and its reads of weights, and from how many windows on.
-const GROUP_LANES: [(usize, usize); 2] = [(32, 1024), (8, 0)];
 /// Raw bytes that are coded before they are read back.
 const MAX_RAW: usize = 64 << 20;
-/// Words of a lane's result.
-const RESULT_WORDS: usize = 8;
+/// Words of a lane's result: words of weights that its workgroup has read (the low and the high half; only in
+/// a workgroup's first lane), and what the coder says.
+const RESULT_WORDS: usize = 10;
 
 /// What a kernel does with its windows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,8 +73,6 @@ pub struct Runner<'a> {
     packed: &'a Packed,
     kernel: Kernel,
     model: &'a wgpu::Buffer,
-    /// Lanes of a workgroup.
-    lanes: usize,
     /// Bytes of each lane in a dispatch.
     steps: usize,
     direction: Direction,
@@ -92,36 +89,28 @@ pub struct Batch {
 
 /// What became of a window.
 pub struct Finished<'a> {
-    /// What the kernel says of it.
-    pub result: [u32; RESULT_WORDS],
+    /// What the kernel's coder says of it.
+    pub result: [u32; 8],
     /// The raw bytes four to a word, or the payload; and what lies behind them.
     pub data: &'a [u32],
 }
 
 impl<'a> Runner<'a> {
-    /// Prepares to code some `windows` windows at a time.
-    pub fn new(gpu: &'a Gpu, packed: &'a Packed, direction: Direction, windows: usize) -> Outcome<Self> {
-        let fits = |&&(lanes, least): &&(usize, usize)| {
-            windows >= least && packed.step_iterations(lanes) <= MAX_ITERATIONS
-        };
-        let found = GROUP_LANES.iter().find(fits);
-        let &(lanes, _) = found.ok_or_else(|| Fault::new("the model is too large for a GPU's time limit"))?;
-        let source = packed.constants(lanes) + &SOURCE.concat() + direction.coder();
-        Ok(Self {
-            gpu,
-            packed,
-            kernel: gpu.kernel(&source, "code")?,
-            model: packed.buffer(gpu)?,
-            lanes,
-            steps: MAX_ITERATIONS / packed.step_iterations(lanes),
-            direction,
-        })
+    /// Prepares to code windows.
+    pub fn new(gpu: &'a Gpu, packed: &'a Packed, direction: Direction) -> Outcome<Self> {
+        let steps = MAX_ITERATIONS / packed.step_iterations();
+        if steps == 0 {
+            return Err(Fault::new("the model is too large for a GPU's time limit"));
+        }
+        let source = packed.constants() + &SOURCE.concat() + direction.coder();
+        let (kernel, model) = (gpu.kernel(&source, "code")?, packed.buffer(gpu)?);
+        Ok(Self { gpu, packed, kernel, model, steps, direction })
     }
 
     /// How many of the windows, longest first, fit the memory of a batch: at least one.
     pub fn batch(&self, windows: impl Iterator<Item = Lane<'a>>) -> usize {
         let most = self.gpu.max_buffer() as usize;
-        let lanes = (most / (4 * self.packed.state_words())).min(MAX_LANES) / self.lanes * self.lanes;
+        let lanes = (most / (4 * self.packed.state_words())).min(MAX_LANES) / LANES * LANES;
         let (mut raw, mut payload) = (0, 0);
         let fits = |lane: &Lane<'_>| {
             raw += lane.raw.len().next_multiple_of(4);
@@ -134,8 +123,8 @@ impl<'a> Runner<'a> {
     /// Starts to code windows, and to read back what comes of them.
     pub fn launch(&self, windows: &[Lane<'_>]) -> Outcome<Batch> {
         let gpu = self.gpu;
-        let groups = windows.len().div_ceil(self.lanes);
-        let lanes = groups * self.lanes;
+        let groups = windows.len().div_ceil(LANES);
+        let lanes = groups * LANES;
         let (mut jobs, mut payload, mut raw) = (Vec::new(), Vec::new(), Vec::new());
         let mut starts = Vec::new();
         for lane in windows {
@@ -151,8 +140,8 @@ impl<'a> Runner<'a> {
             raw.resize(end, 0);
         }
         jobs.resize(4 * lanes, 0);
-        let act = gpu.zeroed(4 * groups * self.packed.act_words(self.lanes))?;
-        let scratch = gpu.zeroed(groups * self.packed.scratch_words(self.lanes))?;
+        let act = gpu.zeroed(4 * groups * self.packed.act_words())?;
+        let scratch = gpu.zeroed(groups * self.packed.scratch_words())?;
         let state = gpu.zeroed(lanes * self.packed.state_words())?;
         let results = gpu.zeroed(lanes * RESULT_WORDS)?;
         let jobs = gpu.upload(&jobs)?;
@@ -181,26 +170,22 @@ impl<'a> Runner<'a> {
         })
     }
 
-    /// Waits for windows and hands each to `take`.
-    pub fn finish(&self, batch: Batch, mut take: impl FnMut(usize, Finished<'_>)) -> Outcome<()> {
+    /// Waits for windows and hands each to `take`, which tells how many raw bytes it holds.
+    pub fn finish(&self, batch: Batch, mut take: impl FnMut(usize, Finished<'_>) -> usize) -> Outcome<()> {
         let data = self.gpu.finish_read(batch.data)?;
         let results = self.gpu.finish_read(batch.results)?;
-        for (i, (&start, &result)) in batch.starts.iter().zip(results.as_chunks().0).enumerate() {
-            take(i, Finished { result, data: &data[start..] });
+        let (mut bytes, mut words) = (0, 0);
+        for (i, &[low, high, result @ ..]) in results.as_chunks::<RESULT_WORDS>().0.iter().enumerate() {
+            words += if i % LANES == 0 { u64::from(high) << 32 | u64::from(low) } else { 0 };
+            if let Some(&start) = batch.starts.get(i) {
+                bytes += take(i, Finished { result, data: &data[start..] }) as u64;
+            }
+        }
+        match self.direction {
+            Direction::Decode => self.gpu.count(bytes, 0, 4 * words),
+            Direction::Encode => self.gpu.count(0, bytes, 4 * words),
         }
         Ok(())
-    }
-
-    /// Notes the work of windows of these raw lengths, in the order of their lanes: a workgroup reads the weights once for each
-    /// step, and runs as long as its longest window.
-    pub fn count(&self, lens: &[usize]) {
-        let steps: usize = lens.chunks(self.lanes).map(|group| group.iter().max().copied().unwrap_or(0)).sum();
-        let weights = steps as u64 * self.packed.step_bytes();
-        let bytes = lens.iter().sum::<usize>() as u64;
-        match self.direction {
-            Direction::Decode => self.gpu.count(bytes, 0, weights),
-            Direction::Encode => self.gpu.count(0, bytes, weights),
-        }
     }
 }
 

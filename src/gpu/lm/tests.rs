@@ -3,9 +3,9 @@
 use super::decode::decode;
 use super::encode::encode;
 use super::pack::Packed;
-use crate::codec::lm::{check_limits, encode_blocks};
+use crate::codec::lm::{check_limits, decode_windows, encode_blocks};
 use crate::codec::window::{EncodedWindow, WindowJob, WindowLimits};
-use crate::gpu::tests::gpu;
+use crate::gpu::tests::{gpu, open};
 use crate::model::lm::weights::{Config, TableConfig, Weights};
 use crate::model::lm::{Kernel, Model};
 
@@ -89,17 +89,22 @@ fn odd_shapes_and_lane_counts() {
     }
 }
 
-/// Encodes blocks on the GPU and compares the windows with the CPU's.
+/// Encodes blocks of text of these lengths, see [`check_encoding_of`].
 fn check_encoding(weights: Weights, lens: &[usize], limits: WindowLimits) {
+    let blocks = lens.iter().enumerate().map(|(i, &len)| text(len, i as u32 + 3)).collect();
+    check_encoding_of(weights, blocks, limits);
+}
+
+/// Encodes blocks on the GPU and compares the windows with the CPU's.
+fn check_encoding_of(weights: Weights, blocks: Vec<Vec<u8>>, limits: WindowLimits) {
     let Some(gpu) = gpu() else { return };
     let packed = Packed::new(&weights);
     let model = Model::with_kernel(weights, Kernel::Scalar).unwrap();
-    let blocks: Vec<Vec<u8>> = lens.iter().enumerate().map(|(i, &len)| text(len, i as u32 + 3)).collect();
     let slices: Vec<&[u8]> = blocks.iter().map(Vec::as_slice).collect();
     let expected = encode_blocks(&model, &slices, limits).unwrap();
     let before = gpu.counters();
     let found = encode(&gpu, &packed, &slices, check_limits(limits).unwrap()).unwrap();
-    let bytes: usize = lens.iter().sum();
+    let bytes: usize = slices.iter().map(|b| b.len()).sum();
     assert_eq!(gpu.counters().encoded_bytes - before.encoded_bytes, bytes as u64);
     for (i, (expected, found)) in expected.iter().zip(&found).enumerate() {
         for (w, (expected, found)) in expected.iter().zip(found).enumerate() {
@@ -110,9 +115,81 @@ fn check_encoding(weights: Weights, lens: &[usize], limits: WindowLimits) {
 }
 
 #[test]
+fn counters_follow_their_formulas() {
+    let Some(gpu) = gpu() else { return };
+    let weights = Weights::seeded(config(8, 6, 10, 2, &[(1, 8), (3, 5)]), 1);
+    let packed = Packed::new(&weights);
+    let lens = [700, 20, 300];
+    let payload = [7; 90];
+    let mut raw: Vec<Vec<u8>> = (0..40).map(|i| vec![0; lens[i / 16]]).collect();
+    let mut jobs: Vec<_> = raw.iter_mut().map(|raw| WindowJob { payload: &payload, raw }).collect();
+    let before = gpu.counters();
+    let corrupt = decode(&gpu, &packed, &mut jobs.iter_mut().collect::<Vec<_>>()).unwrap();
+    assert!(corrupt.is_empty());
+    let counted = gpu.counters();
+    // Three workgroups, the longest windows first: 16 of 700 bytes, 8 of 300 with 8 of 20, 8 of 20.
+    let steps = 700 + 300 + 20;
+    assert_eq!(counted.weight_bytes - before.weight_bytes, steps * packed.step_bytes());
+    let dispatches = 700usize.div_ceil(super::run::MAX_ITERATIONS / packed.step_iterations()) as u64;
+    assert_eq!(counted.dispatches - before.dispatches, dispatches);
+    assert_eq!(counted.readbacks - before.readbacks, 2);
+}
+
+#[test]
 fn encoding_is_the_same() {
     let weights = || Weights::seeded(config(8, 6, 10, 2, &[(1, 8), (3, 5)]), 1);
     for payload in [16, 64, 256] {
         check_encoding(weights(), &[300, 1, 77, 512, 40], WindowLimits { payload, raw: 200 });
     }
+}
+
+#[test]
+fn more_steps_than_a_driver_has_loop_iterations() {
+    let limits = WindowLimits { payload: 1 << 16, raw: 1 << 18 };
+    check(Weights::seeded(config(2, 2, 2, 1, &[(1, 8)]), 5), &[66_000, 300], limits);
+}
+
+#[test]
+fn damaged_payloads_give_what_the_cpu_gives() {
+    let Some(gpu) = gpu() else { return };
+    let weights = || Weights::seeded(config(8, 6, 10, 2, &[(1, 8), (3, 5)]), 1);
+    let (packed, model) = (Packed::new(&weights()), Model::with_kernel(weights(), Kernel::Scalar).unwrap());
+    // All ones lie outside of every interval once the range is no multiple of 2^16.
+    let mut payloads: Vec<Vec<u8>> = (0..7).map(|i| text(30 + i, 100 + i as u32)).collect();
+    payloads.extend([vec![0xFF; 40], Vec::new()]);
+    let mut found: Vec<Vec<u8>> = payloads.iter().map(|_| vec![0; 60]).collect();
+    let mut jobs: Vec<_> =
+        payloads.iter().zip(&mut found).map(|(payload, raw)| WindowJob { payload, raw }).collect();
+    let corrupt = decode(&gpu, &packed, &mut jobs.iter_mut().collect::<Vec<_>>()).unwrap();
+    for (i, payload) in payloads.iter().enumerate() {
+        let mut expected = vec![0; 60];
+        let result = decode_windows(&model, &mut [WindowJob { payload, raw: &mut expected }]);
+        assert_eq!(corrupt.contains(&i), result.is_err(), "payload {i}");
+        assert!(result.is_err() || found[i] == expected, "payload {i}");
+    }
+    assert!(!corrupt.is_empty() && corrupt.len() < payloads.len());
+}
+
+#[test]
+fn carries_reach_held_words_in_encoding() {
+    // Windows of few bytes start at many places, so that every way to end a payload is met.
+    let weights = || Weights::seeded(config(2, 2, 2, 1, &[(1, 8)]), 5);
+    for raw in [1, 2, 3] {
+        check_encoding(weights(), &[120; 8], WindowLimits { payload: 16, raw });
+    }
+    check_encoding(weights(), &[4000, 900], WindowLimits { payload: 32, raw: 1 << 18 });
+    // Bytes that become near-certain leave the payload at its length while words of zeros follow.
+    let runs = (0..16).map(|i| vec![i * 17; 3000]).collect();
+    check_encoding_of(weights(), runs, WindowLimits { payload: 16, raw: 1 << 18 });
+}
+
+#[test]
+fn a_lost_gpu_is_a_fault() {
+    let Some(gpu) = open() else { return };
+    let packed = Packed::new(&Weights::seeded(config(2, 2, 2, 1, &[(1, 8)]), 5));
+    gpu.lose();
+    let mut raw = vec![0; 10];
+    let mut job = WindowJob { payload: &[1, 2, 3], raw: &mut raw };
+    assert!(decode(&gpu, &packed, &mut [&mut job]).is_err());
+    assert!(encode(&gpu, &packed, &[b"bytes"], WindowLimits { payload: 64, raw: 64 }).is_err());
 }
