@@ -3,6 +3,7 @@
 use super::fault::{Fault, Outcome};
 use crate::device::GpuInfo;
 use pollster::block_on;
+use std::sync::LazyLock;
 
 fn describe(info: &wgpu::AdapterInfo) -> GpuInfo {
     GpuInfo {
@@ -12,12 +13,16 @@ fn describe(info: &wgpu::AdapterInfo) -> GpuInfo {
     }
 }
 
+/// The one door to all drivers; loading them twice would cost time, and some talk about it.
+static INSTANCE: LazyLock<Option<wgpu::Instance>> = LazyLock::new(|| {
+    // On a system without an interface to GPUs `Instance::new` would panic.
+    let possible = !wgpu::Instance::enabled_backend_features().is_empty();
+    let descriptor = || wgpu::InstanceDescriptor::new_without_display_handle().with_env();
+    possible.then(|| wgpu::Instance::new(descriptor()))
+});
+
 fn adapters() -> Vec<wgpu::Adapter> {
-    // A release of nzip may be built without any interface to GPUs; `Instance::new` would panic.
-    if wgpu::Instance::enabled_backend_features().is_empty() {
-        return Vec::new();
-    }
-    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle().with_env());
+    let Some(instance) = &*INSTANCE else { return Vec::new() };
     let mut adapters = block_on(instance.enumerate_adapters(wgpu::Backends::all()));
     adapters.retain(|a| a.get_downlevel_capabilities().flags.contains(wgpu::DownlevelFlags::COMPUTE_SHADERS));
     // Stable: the order of the drivers among equals.

@@ -17,6 +17,7 @@ pub struct Gpu {
     fault: Arc<Mutex<Option<Fault>>>,
     kernels: Mutex<HashMap<String, Kernel>>,
     counts: Counts,
+    timer: Option<Mutex<Timer>>,
 }
 
 /// A compiled compute shader with one bind group.
@@ -49,7 +50,8 @@ impl Gpu {
         device.on_uncaptured_error(Arc::new(move |e: wgpu::Error| note(&noted, format!("GPU: {e}"))));
         let noted = fault.clone();
         device.set_device_lost_callback(move |_, why| note(&noted, format!("GPU lost: {why}")));
-        Ok(Self { device, queue, info, fault, kernels: Mutex::default(), counts: Counts::default() })
+        let timer = Timer::new(&device, &queue).map(Mutex::new);
+        Ok(Self { device, queue, info, fault, kernels: Mutex::default(), counts: Counts::default(), timer })
     }
 
     /// The adapter behind it.
@@ -154,7 +156,10 @@ impl Gpu {
     pub fn dispatch(&self, kernel: &Kernel, bound: &wgpu::BindGroup, workgroups: u32, times: usize) {
         let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         {
-            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+            let mut timer = self.timer.as_ref().map(lock);
+            let timestamp_writes = timer.as_mut().and_then(|timer| timer.next_pass());
+            let descriptor = wgpu::ComputePassDescriptor { label: None, timestamp_writes };
+            let mut pass = encoder.begin_compute_pass(&descriptor);
             pass.set_pipeline(&kernel.0);
             pass.set_bind_group(0, bound, &[]);
             for _ in 0..times {
@@ -165,16 +170,13 @@ impl Gpu {
         self.counts.dispatches.fetch_add(times as u64, Ordering::Relaxed);
     }
 
-    /// Waits for all work so far.
-    pub fn wait(&self) -> Outcome<()> {
-        let waited = self.device.poll(wgpu::PollType::wait_indefinitely());
-        waited.map_err(|e| Fault::new(format!("GPU: {e}")))?;
-        self.check()
-    }
-
     /// Starts to copy the first `words` words of a buffer to the host, behind the work so far.
     pub fn start_read(&self, buffer: &wgpu::Buffer, words: usize) -> Outcome<Reading> {
-        let size = 4 * words as u64;
+        self.counts.readbacks.fetch_add(1, Ordering::Relaxed);
+        self.copy_out(buffer, 4 * words as u64)
+    }
+
+    fn copy_out(&self, buffer: &wgpu::Buffer, size: u64) -> Outcome<Reading> {
         let staging = self.buffer(size, Usage::MAP_READ | Usage::COPY_DST)?;
         let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         encoder.copy_buffer_to_buffer(buffer, 0, &staging, 0, size);
@@ -183,7 +185,6 @@ impl Gpu {
         staging.map_async(wgpu::MapMode::Read, .., move |result| {
             let _ = done.send(result);
         });
-        self.counts.readbacks.fetch_add(1, Ordering::Relaxed);
         Ok(Reading { staging, submission, mapped })
     }
 
@@ -211,8 +212,11 @@ impl Gpu {
         self.counts.weight_bytes.fetch_add(weight_bytes, Ordering::Relaxed);
     }
 
-    /// What has been done so far.
+    /// What has been done so far; waits for kernels that are timed.
     pub fn counters(&self) -> GpuCounters {
+        if let Some(nanoseconds) = self.timer.as_ref().and_then(|t| self.read_timer(&mut lock(t)).ok()) {
+            self.counts.kernel_nanoseconds.fetch_add(nanoseconds, Ordering::Relaxed);
+        }
         let get = |n: &AtomicU64| n.load(Ordering::Relaxed);
         GpuCounters {
             decoded_bytes: get(&self.counts.decoded),
@@ -224,10 +228,65 @@ impl Gpu {
         }
     }
 
+    /// Nanoseconds that the timed kernels ran which have not been asked for yet.
+    fn read_timer(&self, timer: &mut Timer) -> Outcome<u64> {
+        let count = std::mem::take(&mut timer.used);
+        if count == 0 {
+            return Ok(0);
+        }
+        let bytes = 8 * u64::from(count);
+        let resolved = self.buffer(bytes, Usage::QUERY_RESOLVE | Usage::COPY_SRC)?;
+        let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        encoder.resolve_query_set(&timer.set, 0..count, &resolved, 0);
+        self.queue.submit([encoder.finish()]);
+        let words = self.finish_read(self.copy_out(&resolved, bytes)?)?;
+        let times: Vec<u64> =
+            words.as_chunks().0.iter().map(|&[l, h]| u64::from(h) << 32 | u64::from(l)).collect();
+        let ticks: u64 = times.as_chunks().0.iter().map(|&[start, end]| end.saturating_sub(start)).sum();
+        Ok((ticks as f64 * f64::from(timer.period)) as u64)
+    }
+
     /// Gives the GPU up, as if it had been lost.
     #[cfg(test)]
     pub fn lose(&self) {
         self.device.destroy();
+    }
+}
+
+/// Times of passes, where the driver offers them.
+struct Timer {
+    set: wgpu::QuerySet,
+    /// Nanoseconds of a tick.
+    period: f32,
+    /// Queries written so far, two a pass; passes that find no room are not timed.
+    used: u32,
+}
+
+impl Timer {
+    fn new(device: &wgpu::Device, queue: &wgpu::Queue) -> Option<Self> {
+        let offered = device.features().contains(wgpu::Features::TIMESTAMP_QUERY);
+        offered.then(|| Self {
+            set: device.create_query_set(&wgpu::QuerySetDescriptor {
+                label: None,
+                ty: wgpu::QueryType::Timestamp,
+                count: wgpu::QUERY_SET_MAX_QUERIES,
+            }),
+            period: queue.get_timestamp_period(),
+            used: 0,
+        })
+    }
+
+    fn next_pass(&mut self) -> Option<wgpu::ComputePassTimestampWrites<'_>> {
+        let first = self.used;
+        if first + 2 > wgpu::QUERY_SET_MAX_QUERIES {
+            return None;
+        }
+        self.used += 2;
+        Some(wgpu::ComputePassTimestampWrites {
+            query_set: &self.set,
+            beginning_of_pass_write_index: Some(first),
+            end_of_pass_write_index: Some(first + 1),
+        })
     }
 }
 

@@ -1,9 +1,9 @@
 //! A language model as its kernels want it: the shader's constants, and one buffer of words.
 
-use crate::model::lm::tables::{EXP2, LOG2, SQUASH};
-use crate::model::lm::weights::{Config, Matrix, Weights};
 use crate::gpu::context::Gpu;
 use crate::gpu::fault::Outcome;
+use crate::model::lm::tables::{EXP2, LOG2, SQUASH};
+use crate::model::lm::weights::{Config, Matrix, Weights};
 use std::fmt::Write;
 use std::sync::OnceLock;
 
@@ -204,7 +204,8 @@ impl Packed {
         shapes
     }
 
-    /// Bytes of weights, offsets and shifts that a workgroup reads in a step.
+    /// Bytes of weights, offsets and shifts that a workgroup reads in a step, by the formula of `formats/gpu.md`.
+    #[cfg(test)]
     pub fn step_bytes(&self) -> u64 {
         self.shapes().iter().map(|&(r, c)| 4 * (r * c.div_ceil(4) + 2 * r) as u64).sum()
     }

@@ -1,13 +1,17 @@
 //! The kernels against the CPU, bit for bit.
 
+use super::coder::Coder;
 use super::decode::decode;
 use super::encode::encode;
 use super::pack::Packed;
 use crate::codec::lm::{check_limits, decode_windows, encode_blocks};
-use crate::codec::window::{EncodedWindow, WindowJob, WindowLimits};
+use crate::codec::window::{EncodedWindow, WindowCoder, WindowJob, WindowLimits};
+use crate::gpu::Shared;
+use crate::gpu::adapter::Wanted;
 use crate::gpu::tests::{gpu, open};
 use crate::model::lm::weights::{Config, TableConfig, Weights};
 use crate::model::lm::{Kernel, Model};
+use std::sync::Arc;
 
 fn config(width: usize, state: usize, hidden: usize, layers: usize, tables: &[(u8, u8)]) -> Config {
     let tables = tables.iter().map(|&(order, log2_rows)| TableConfig { order, log2_rows }).collect();
@@ -192,4 +196,25 @@ fn a_lost_gpu_is_a_fault() {
     let mut job = WindowJob { payload: &[1, 2, 3], raw: &mut raw };
     assert!(decode(&gpu, &packed, &mut [&mut job]).is_err());
     assert!(encode(&gpu, &packed, &[b"bytes"], WindowLimits { payload: 64, raw: 64 }).is_err());
+}
+
+#[test]
+fn the_cpu_takes_over_from_a_lost_gpu() {
+    let Ok(shared) = Shared::open(Wanted::Any) else { return };
+    let weights = Weights::seeded(config(2, 2, 2, 1, &[(1, 8)]), 5);
+    let cpu = Arc::new(Model::new(weights.clone()).unwrap());
+    let shared = Arc::new(shared);
+    let coder = Coder::new(shared.clone(), &weights, cpu.clone());
+    let block = text(500, 1);
+    let windows = coder.encode_blocks(&[&block], LIMITS).unwrap();
+    assert_eq!(shared.warning(), None);
+    shared.gpu().lose();
+    assert_eq!(coder.encode_blocks(&[&block], LIMITS).unwrap(), windows);
+    let mut raw = vec![0; windows[0][0].raw_len];
+    coder.decode_windows(&mut [WindowJob { payload: &windows[0][0].payload, raw: &mut raw }]).unwrap();
+    assert_eq!(raw, block[..raw.len()]);
+    assert!(shared.warning().is_some());
+    let strict = Coder::new(Arc::new(shared.without_fallback()), &weights, cpu);
+    let e = strict.encode_blocks(&[&block], LIMITS).unwrap_err();
+    assert_eq!(e.kind(), crate::error::ErrorKind::Device);
 }
