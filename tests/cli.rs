@@ -212,6 +212,21 @@ fn levels_codecs_and_resources() {
 }
 
 #[test]
+fn a_missing_gpu_is_one_warning() {
+    let f = Folder::new();
+    f.write("a", &f.text());
+    f.ok(&["--codec", "lm", "--model", "tiny", "a"]);
+    let out = f.ok(&["-dc", "--device", "no GPU has this name", "a.nz"]);
+    assert_eq!(out.stdout, f.text());
+    // Drivers that are there may say something, too.
+    let own =
+        |out| f.stderr(out).lines().filter(|l| l.starts_with("nzip:")).map(String::from).collect::<Vec<_>>();
+    assert!(matches!(&own(&out)[..], [line] if line.starts_with("nzip: warning: no GPU named")));
+    assert!(own(&f.ok(&["-qdc", "--device", "no GPU has this name", "a.nz"])).is_empty());
+    assert!(f.ok(&["--device", "list"]).stdout.starts_with(b"cpu\n"));
+}
+
+#[test]
 fn usage_errors() {
     let f = Folder::new();
     f.write("a", b"aaa");

@@ -39,6 +39,13 @@ impl Console {
         }
     }
 
+    /// What only those want to know who ask for it.
+    pub fn detail(self, text: &str) {
+        if self.quiet == 0 && self.verbose > 0 {
+            self.say(text);
+        }
+    }
+
     fn say(self, text: &str) {
         // There is nobody left to tell that standard error is gone.
         let _ = writeln!(io::stderr(), "{text}");

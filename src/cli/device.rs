@@ -1,6 +1,7 @@
 //! `--device`: where models run.
 
 use super::console::Console;
+use super::quantity::human;
 use nzip::Device;
 use std::fmt::Write;
 
@@ -18,11 +19,23 @@ pub fn choose(name: Option<&str>, console: Console) -> Device {
     })
 }
 
-/// Says so if the CPU had to take over.
+/// Says so if the CPU had to take over; and, to those who ask for it, what a GPU did.
 pub fn report(device: &Device, console: Console) {
     if let Some(why) = device.warning() {
         console.warning(&format!("{why}; the CPU did the work"));
     }
+    let Some(info) = device.info() else { return };
+    let c = device.counters();
+    console.detail(&format!(
+        "{}: {} bytes decoded and {} encoded in {} dispatches and {} read-backs, {} of weights read, {:.3} s in kernels",
+        info.name,
+        c.decoded_bytes,
+        c.encoded_bytes,
+        c.dispatches,
+        c.readbacks,
+        human(c.weight_bytes),
+        c.kernel_nanoseconds as f64 * 1e-9
+    ));
 }
 
 /// The devices that there are, a line each.

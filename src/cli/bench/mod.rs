@@ -37,6 +37,9 @@ pub struct BenchArguments {
     /// Threads of each run
     #[arg(short = 'T', long, value_name = "N", default_value_t = 1)]
     threads: usize,
+    /// Where the models of our runs run (as --device of nzip)
+    #[arg(long, value_name = "NAME")]
+    device: Option<String>,
     /// Runs of each kind; the fastest counts
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     repeat: u32,
@@ -129,11 +132,14 @@ impl BenchArguments {
 
     fn tools(&self) -> anyhow::Result<Vec<Tool>> {
         let threads = self.threads;
-        let mut tools: Vec<Tool> =
-            self.levels.iter().map(|n| Tool::own(&[format!("-{n}")], threads)).collect::<Result<_, _>>()?;
+        let mut tools: Vec<Tool> = self
+            .levels
+            .iter()
+            .map(|n| Tool::own(&[format!("-{n}")], threads, self.device.as_deref()))
+            .collect::<Result<_, _>>()?;
         for options in &self.own {
             let options: Vec<String> = options.split_whitespace().map(String::from).collect();
-            tools.push(Tool::own(&options, threads)?);
+            tools.push(Tool::own(&options, threads, self.device.as_deref())?);
         }
         let peers = tools::peers(threads);
         match &self.peers[..] {

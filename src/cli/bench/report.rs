@@ -153,7 +153,7 @@ mod tests {
 
     #[test]
     fn models_are_counted_once() {
-        let tools = [Tool::own(&["-1".into()], 1).unwrap()];
+        let tools = [Tool::own(&["-1".into()], 1, None).unwrap()];
         let runs = [run("a", 100, 1), run("b", 200, 1), run("c", 300, 2)];
         let totals = totals(&runs, &tools);
         assert_eq!((totals[0].raw, totals[0].stored, totals[0].with_models()), (3000, 600, 700));

@@ -49,13 +49,14 @@ impl Command {
 }
 
 impl Tool {
-    /// nzip itself, with these options.
-    pub fn own(options: &[String], threads: usize) -> anyhow::Result<Self> {
+    /// nzip itself, with these options, its models on this device.
+    pub fn own(options: &[String], threads: usize, device: Option<&str>) -> anyhow::Result<Self> {
         let program = env::current_exe()?;
         let with = |last: &[&str]| {
             let threads = format!("-T{threads}");
             let words = ["-q", "-f", &threads].into_iter().chain(last.iter().copied());
-            words.map(String::from).collect::<Vec<_>>()
+            let device = device.map(|name| format!("--device={name}"));
+            words.map(String::from).chain(device).collect::<Vec<_>>()
         };
         let mut arguments = with(&["-o", "packed", "raw"]);
         arguments.extend_from_slice(options);
@@ -66,7 +67,8 @@ impl Tool {
             arguments.extend(options[i..].iter().take(2).cloned());
         }
         let decode = Command { program, arguments, stdout: None };
-        Ok(Self { name: format!("nzip {}", options.join(" ")), own: true, encode, decode, package: None })
+        let on = device.map_or(String::new(), |name| format!(" on {name}"));
+        Ok(Self { name: format!("nzip {}{on}", options.join(" ")), own: true, encode, decode, package: None })
     }
 
     /// Whether results may need a built-in model. Embedded ones count as bytes of the file.
