@@ -11,6 +11,7 @@ mod merge;
 mod params;
 mod pieces;
 mod plan;
+mod sections;
 mod split;
 #[cfg(test)]
 mod tests;
