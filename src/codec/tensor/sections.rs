@@ -1,10 +1,10 @@
 //! What stands in a tile, found without decoding it.
 
 use super::low_bits::LowBits;
-use super::params::{Context, Field, nibbles};
+use super::params::{Context, Field};
 use super::tile::Place;
 use crate::coder::rans::{Contexts, Decoder, decode, lanes};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::format::cursor::{Cursor, Parsed, in_range};
 use crate::kernel::Kernel;
 
@@ -19,8 +19,8 @@ pub struct Sections<'a> {
 /// What a tile stores of contexts.
 pub enum Stored<'a> {
     Nothing,
-    /// The class of each row.
-    Rows(Vec<u8>),
+    /// The classes of rows, two to a byte.
+    Rows(&'a [u8]),
     /// Classes of groups.
     Classes(Sequence<'a>),
 }
@@ -32,8 +32,8 @@ impl<'a> Sections<'a> {
         let exceptions = Exceptions::parse(c, field.element, place.count * (field.width / field.element))?;
         let contexts = match &field.context {
             Context::Rows { groups, .. } => {
-                let rows = usize::try_from(place.rows(*groups));
-                Stored::Rows(nibbles(c, rows.map_err(|_| Error::corrupt("too many rows"))?)?)
+                // A row has a group of the tile at least.
+                Stored::Rows(c.take(place.rows(*groups).div_ceil(2) as usize)?)
             }
             Context::Classes { stripes, .. } => Stored::Classes(Sequence::parse(c, place.count * stripes)?),
             Context::None | Context::Fields { .. } | Context::Base { .. } => Stored::Nothing,

@@ -354,3 +354,22 @@ fn damaged_parameters_of_cuts_are_found_or_harmless() {
         }
     }
 }
+
+#[test]
+fn folded_symbols_above_nothing_but_zeros() {
+    let mut rng = Rng(8);
+    // Some are much smaller, and one tile has nothing but powers of two.
+    let value = |i: usize| rng.normal() / if i.is_multiple_of(40) { 4000.0 } else { 1.0 };
+    let mut bits: Vec<u32> = (0..400 * 512).map(value).map(f32::to_bits).collect();
+    for (i, b) in bits[65536..131072].iter_mut().enumerate() {
+        let few = [0x3600_0000, 0xB600_0000, 0x3780_0000, 0xB720_0000];
+        let many = [0x3F00_0000, 0xBE00_0000, 0x3F80_0000, 0xC000_0000];
+        *b = if i % 40 == 0 { few } else { many }[i / 40 % 4];
+    }
+    let raw: Vec<u8> = bits.iter().flat_map(|b| ((b >> 16) as u16).to_le_bytes()).collect();
+    let hint = Hint { dtype: Dtype::Bf16, row_bytes: 512, form: None };
+    let block = encode_block(&raw, hint, 6).unwrap().unwrap();
+    let Params::Planes(planes) = Params::parse(block.params.as_deref().unwrap()).unwrap() else { panic!() };
+    assert!(planes.fields[0].fold > 0 && planes.fields[0].low_bits > 0);
+    assert!(decoded(&block, Kernel::Scalar) == raw);
+}

@@ -279,7 +279,7 @@ impl TileDecoder {
                 let coded = coded.map(|_| &scratch.low[..]);
                 low_bits.merge(c, field, self.kernel, &syms, coded, out)?;
                 if field.fold > 0 {
-                    unfold(field, &syms, &folded, out);
+                    unfold(field, &low_bits, &syms, &folded, out);
                 }
             }
         }
@@ -312,7 +312,7 @@ impl TileDecoder {
                 for i in 0..place.all {
                     if place.some.is_none_or(|mask| mask[i / 8] >> (i % 8) & 1 != 0) {
                         let class = columns.get(column as usize).copied().unwrap_or(8);
-                        out.push(map[sum_of(rows[row], class)]);
+                        out.push(map[sum_of(rows[row / 2] >> (4 * (row % 2)) & 15, class)]);
                     }
                     column += 1;
                     if column == *groups {
