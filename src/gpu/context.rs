@@ -137,23 +137,34 @@ impl Gpu {
 
     /// A small buffer of constants of a dispatch.
     pub fn uniform(&self, words: &[u32]) -> Outcome<wgpu::Buffer> {
-        let buffer = self.buffer(4 * words.len().next_multiple_of(4) as u64, Usage::UNIFORM | Usage::COPY_DST)?;
+        let buffer =
+            self.buffer(4 * words.len().next_multiple_of(4) as u64, Usage::UNIFORM | Usage::COPY_DST)?;
         self.write(&buffer, words);
         Ok(buffer)
     }
 
     /// Overwrites the start of a buffer before the next dispatch.
     pub fn write(&self, buffer: &wgpu::Buffer, words: &[u32]) {
+        self.write_at(buffer, 0, words);
+    }
+
+    /// The same from a word on.
+    pub fn write_at(&self, buffer: &wgpu::Buffer, start: usize, words: &[u32]) {
         let bytes: Vec<u8> = words.iter().flat_map(|w| w.to_le_bytes()).collect();
-        self.queue.write_buffer(buffer, 0, &bytes);
+        self.queue.write_buffer(buffer, 4 * start as u64, &bytes);
     }
 
     /// Binds buffers to a kernel in the order of their numbers.
     pub fn bind(&self, kernel: &Kernel, buffers: &[&wgpu::Buffer]) -> wgpu::BindGroup {
+        let numbered: Vec<_> = (0..).zip(buffers.iter().copied()).collect();
+        self.bind_numbered(kernel, &numbered)
+    }
+
+    /// Binds buffers to the numbers that a kernel uses.
+    pub fn bind_numbered(&self, kernel: &Kernel, buffers: &[(u32, &wgpu::Buffer)]) -> wgpu::BindGroup {
         let entries: Vec<_> = buffers
             .iter()
-            .enumerate()
-            .map(|(i, b)| wgpu::BindGroupEntry { binding: i as u32, resource: b.as_entire_binding() })
+            .map(|&(binding, b)| wgpu::BindGroupEntry { binding, resource: b.as_entire_binding() })
             .collect();
         self.device.create_bind_group(&wgpu::BindGroupDescriptor {
             label: None,
@@ -186,10 +197,15 @@ impl Gpu {
 
     /// Starts to copy the first `words` words of a buffer to the host, behind the work so far.
     pub fn start_read(&self, buffer: &wgpu::Buffer, words: usize) -> Outcome<Reading> {
+        self.start_read_from(buffer, 0, words)
+    }
+
+    /// The same for words from `start` on.
+    pub fn start_read_from(&self, buffer: &wgpu::Buffer, start: usize, words: usize) -> Outcome<Reading> {
         let size = 4 * words as u64;
         let staging = self.buffer(size, Usage::MAP_READ | Usage::COPY_DST)?;
         let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-        encoder.copy_buffer_to_buffer(buffer, 0, &staging, 0, size);
+        encoder.copy_buffer_to_buffer(buffer, 4 * start as u64, &staging, 0, size);
         let submission = self.queue.submit([encoder.finish()]);
         let (done, mapped) = mpsc::channel();
         staging.map_async(wgpu::MapMode::Read, .., move |result| {

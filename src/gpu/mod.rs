@@ -7,5 +7,6 @@ pub mod adapter;
 pub mod context;
 pub mod fault;
 pub mod lm;
+pub mod tensor;
 #[cfg(test)]
 mod tests;
