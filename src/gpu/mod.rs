@@ -4,6 +4,7 @@
 //! [`fault::Fault`], upon which the CPU does the work.
 
 pub mod adapter;
+pub mod circuit;
 pub mod context;
 pub mod fault;
 pub mod lm;
