@@ -188,6 +188,23 @@ impl Gpu {
         self.counts.dispatches.fetch_add(times as u64, Ordering::Relaxed);
     }
 
+    /// Runs kernels one after the other, each on so many workgroups.
+    pub fn dispatch_sequence<'k>(&self, steps: impl Iterator<Item = (&'k Kernel, &'k wgpu::BindGroup, u32)>) {
+        let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        let mut count = 0;
+        {
+            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+            for (kernel, bound, workgroups) in steps {
+                pass.set_pipeline(&kernel.0);
+                pass.set_bind_group(0, bound, &[]);
+                pass.dispatch_workgroups(workgroups, 1, 1);
+                count += 1;
+            }
+        }
+        self.queue.submit([encoder.finish()]);
+        self.counts.dispatches.fetch_add(count, Ordering::Relaxed);
+    }
+
     /// Waits for all work so far.
     pub fn wait(&self) -> Outcome<()> {
         let waited = self.device.poll(wgpu::PollType::wait_indefinitely());

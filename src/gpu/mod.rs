@@ -7,6 +7,7 @@ pub mod adapter;
 pub mod circuit;
 pub mod context;
 pub mod fault;
+pub mod llm;
 pub mod lm;
 pub mod tensor;
 #[cfg(test)]

@@ -142,9 +142,7 @@ impl<'a> Decoder<'a> {
         let (coders_len, coders) = (coders.len(), gpu.upload(&coders)?);
         let state = gpu.zeroed(groups * self.state_bytes() / 4)?;
         let (table, payload, raw) = (gpu.upload(&table)?, gpu.upload(&payload)?, gpu.zeroed(words)?);
-        let bind = |run| {
-            gpu.bind(&self.kernel, &[&self.model, &state, &coders, &table, &payload, &raw, run])
-        };
+        let bind = |run| gpu.bind(&self.kernel, &[&self.model, &state, &coders, &table, &payload, &raw, run]);
         let bound: Vec<_> = self.runs.iter().map(bind).collect();
         let records = windows.iter().map(|&i| jobs[i].raw.len()).max().unwrap_or(0) / self.packed.width();
         for _ in 0..records.div_ceil(self.records) {

@@ -15,7 +15,8 @@ fn circuit(seed: u64, width: usize, states: u64, symbols: u64) -> Weights {
         let count = 1 + rng.below(symbols);
         let classes = 1 + rng.below(count);
         // Every class has a symbol.
-        let class = (0..count).map(|s| if s < classes { s as u8 } else { rng.below(classes) as u8 }).collect();
+        let class =
+            (0..count).map(|s| if s < classes { s as u8 } else { rng.below(classes) as u8 }).collect();
         Alphabet { class, weight: (0..count).map(|_| 1 + rng.below(65535) as u16).collect() }
     };
     let alphabets: Vec<Alphabet> = (0..1 + rng.below(3)).map(|_| alphabet(&mut rng)).collect();
@@ -36,10 +37,13 @@ fn circuit(seed: u64, width: usize, states: u64, symbols: u64) -> Weights {
             states: 2 + 2 * rng.below(states / 2) as u16,
         });
     }
-    let mut weights = Weights { log2_steps: rng.below(4) as u8, alphabets, nodes, edges: vec![], leaves: vec![] };
+    let mut weights =
+        Weights { log2_steps: rng.below(4) as u8, alphabets, nodes, edges: vec![], leaves: vec![] };
     for i in 0..width {
         let (above, states, classes) = weights.sizes(i);
-        let mut codes = |n: usize| -> Vec<u8> { (0..n).map(|_| if rng.below(5) == 0 { 0 } else { rng.below(120) as u8 }).collect() };
+        let mut codes = |n: usize| -> Vec<u8> {
+            (0..n).map(|_| if rng.below(5) == 0 { 0 } else { rng.below(120) as u8 }).collect()
+        };
         let (mut edge, mut leaf) = (codes(above * states), codes(classes * states));
         (0..above).for_each(|u| edge[u * states + u % states] = 3);
         (0..states).for_each(|k| leaf[k % classes * states + k] = 2);
@@ -59,7 +63,12 @@ fn records(weights: &Weights, count: usize, seed: u64) -> Vec<u8> {
 }
 
 /// Windows of records, in `blocks` blocks of so many records each, with the raw bytes of each.
-fn windows(weights: &Weights, model: &Model, blocks: &[usize], payload: usize) -> Vec<(Vec<u8>, EncodedWindow)> {
+fn windows(
+    weights: &Weights,
+    model: &Model,
+    blocks: &[usize],
+    payload: usize,
+) -> Vec<(Vec<u8>, EncodedWindow)> {
     let raw: Vec<Vec<u8>> =
         blocks.iter().enumerate().map(|(i, &count)| records(weights, count, i as u64)).collect();
     let slices: Vec<&[u8]> = raw.iter().map(Vec::as_slice).collect();
@@ -107,7 +116,8 @@ fn check(weights: &Weights, blocks: &[usize], payload: usize, most: usize) {
 #[test]
 fn any_circuit_any_lanes() {
     for seed in 0..12 {
-        let weights = circuit(seed, [1, 2, 3, 7, 12][seed as usize % 5], [2, 4, 10, 30][seed as usize % 4], 9);
+        let weights =
+            circuit(seed, [1, 2, 3, 7, 12][seed as usize % 5], [2, 4, 10, 30][seed as usize % 4], 9);
         let lanes = [1, 2, 15, 16, 17, 33][seed as usize % 6];
         let blocks: Vec<usize> = (0..lanes).map(|i| 1 + i * 7 % 9).collect();
         check(&weights, &blocks, 256, 60_000);
