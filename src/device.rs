@@ -128,7 +128,7 @@ impl Device {
     /// Windows that it can step together, where that is more than a few.
     pub(crate) fn lanes(&self) -> usize {
         #[cfg(feature = "gpu")]
-        return if self.gpu.is_some() { crate::gpu::lm::MAX_LANES } else { 0 };
+        return if self.gpu.is_some() { crate::gpu::MAX_LANES } else { 0 };
         #[cfg(not(feature = "gpu"))]
         0
     }

@@ -117,7 +117,15 @@ fn encode_block(model: &Model, block: &[u8], limits: WindowLimits) -> Result<Vec
             batch.par_chunks(LANES * width).map(|records| plan(model, records)).collect::<Result<_>>()?;
         for record in planned.iter().flat_map(|p| p.chunks_exact(width)) {
             let mark = coder.mark();
-            let put = |coder: &mut BitEncoder| record.iter().flatten().for_each(|&p| coder.encode_part(p));
+            let put = |coder: &mut BitEncoder| {
+                for &[class, symbol] in record {
+                    coder.encode_part(class);
+                    // Left out where the class has but one.
+                    if symbol != Part::WHOLE {
+                        coder.encode_part(symbol);
+                    }
+                }
+            };
             put(&mut coder);
             let full = coder.payload_bound() > limits.payload && coder.payload().len() > limits.payload;
             if full || raw_len + width > most_raw {

@@ -66,7 +66,7 @@ pub struct Part<const P: usize> {
 }
 
 impl<const P: usize> Part<P> {
-    /// A choice without alternatives, which costs nothing.
+    /// A choice without alternatives. It costs nothing, but takes its step: the range loses its last P bits.
     pub const WHOLE: Self = Self { symbol: 0, start: 0, width: NonZeroU32::MIN.saturating_mul(Self::PARTS) };
     const PARTS: NonZeroU32 = NonZeroU32::new(1 << P).expect("P is below 32");
 
@@ -124,13 +124,11 @@ impl BitEncoder {
             .expect("a binary symbol with nonzero probability, into memory");
     }
 
-    /// Appends a choice among many; its parts must lie within `1 << P`. Nothing is appended for [`Part::WHOLE`].
+    /// Appends a choice among many; its parts must lie within `1 << P`.
     #[inline]
     pub fn encode_part<const P: usize>(&mut self, part: Part<P>) {
         debug_assert!(u64::from(part.start) + u64::from(part.width.get()) <= 1 << P);
-        if part.width < Part::<P>::PARTS {
-            self.0.encode_symbol(part.symbol, part).expect("a symbol with nonzero probability, into memory");
-        }
+        self.0.encode_symbol(part.symbol, part).expect("a symbol with nonzero probability, into memory");
     }
 
     /// Upper bound on the length in bytes of [`BitEncoder::payload`], in constant time.
@@ -326,6 +324,25 @@ mod tests {
         #[test]
         fn garbage_never_panics(payload in prop::collection::vec(any::<u8>(), 0..40), decisions in decisions(400)) {
             decodes(&payload, &decisions);
+        }
+    }
+
+    #[test]
+    fn choices_without_alternatives_are_steps() {
+        let (mut encoder, mut rng) = (BitEncoder::default(), 1u32);
+        let mut decisions = Vec::new();
+        for _ in 0..500 {
+            rng = rng.wrapping_mul(1664525).wrapping_add(1013904223);
+            decisions.push(rng >> 31 == 1);
+            encoder.encode(rng >> 31 == 1, 1 + (rng >> 8) % 65535);
+            encoder.encode_part(Part::<24>::WHOLE);
+        }
+        let payload = encoder.payload();
+        let (mut decoder, mut rng) = (BitDecoder::new(&payload), 1u32);
+        for decision in decisions {
+            rng = rng.wrapping_mul(1664525).wrapping_add(1013904223);
+            assert_eq!(decoder.decode(1 + (rng >> 8) % 65535).unwrap(), decision);
+            assert_eq!(decoder.decode_part(|_| Part::<24>::WHOLE).unwrap(), 0);
         }
     }
 

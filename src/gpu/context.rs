@@ -134,16 +134,26 @@ impl Gpu {
 
     /// Overwrites the start of a buffer before the next dispatch.
     pub fn write(&self, buffer: &wgpu::Buffer, words: &[u32]) {
+        self.write_at(buffer, 0, words);
+    }
+
+    /// The same from a word on.
+    pub fn write_at(&self, buffer: &wgpu::Buffer, start: usize, words: &[u32]) {
         let bytes: Vec<u8> = words.iter().flat_map(|w| w.to_le_bytes()).collect();
-        self.queue.write_buffer(buffer, 0, &bytes);
+        self.queue.write_buffer(buffer, 4 * start as u64, &bytes);
     }
 
     /// Binds buffers to a kernel in the order of their numbers.
     pub fn bind(&self, kernel: &Kernel, buffers: &[&wgpu::Buffer]) -> wgpu::BindGroup {
+        let numbered: Vec<_> = (0..).zip(buffers.iter().copied()).collect();
+        self.bind_numbered(kernel, &numbered)
+    }
+
+    /// Binds buffers to the numbers that a kernel uses.
+    pub fn bind_numbered(&self, kernel: &Kernel, buffers: &[(u32, &wgpu::Buffer)]) -> wgpu::BindGroup {
         let entries: Vec<_> = buffers
             .iter()
-            .enumerate()
-            .map(|(i, b)| wgpu::BindGroupEntry { binding: i as u32, resource: b.as_entire_binding() })
+            .map(|&(binding, b)| wgpu::BindGroupEntry { binding, resource: b.as_entire_binding() })
             .collect();
         self.device.create_bind_group(&wgpu::BindGroupDescriptor {
             label: None,
@@ -154,32 +164,44 @@ impl Gpu {
 
     /// Runs a kernel `times` times, one after the other, on `workgroups` workgroups each.
     pub fn dispatch(&self, kernel: &Kernel, bound: &wgpu::BindGroup, workgroups: u32, times: usize) {
+        self.dispatch_sequence(std::iter::repeat_n((kernel, bound, workgroups), times));
+    }
+
+    /// Runs kernels one after the other, each on so many workgroups.
+    pub fn dispatch_sequence<'k>(&self, steps: impl Iterator<Item = (&'k Kernel, &'k wgpu::BindGroup, u32)>) {
         let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        let mut count = 0;
         {
             let mut timer = self.timer.as_ref().map(lock);
             let timestamp_writes = timer.as_mut().and_then(|timer| timer.next_pass());
             let descriptor = wgpu::ComputePassDescriptor { label: None, timestamp_writes };
             let mut pass = encoder.begin_compute_pass(&descriptor);
-            pass.set_pipeline(&kernel.0);
-            pass.set_bind_group(0, bound, &[]);
-            for _ in 0..times {
+            for (kernel, bound, workgroups) in steps {
+                pass.set_pipeline(&kernel.0);
+                pass.set_bind_group(0, bound, &[]);
                 pass.dispatch_workgroups(workgroups, 1, 1);
+                count += 1;
             }
         }
         self.queue.submit([encoder.finish()]);
-        self.counts.dispatches.fetch_add(times as u64, Ordering::Relaxed);
+        self.counts.dispatches.fetch_add(count, Ordering::Relaxed);
     }
 
     /// Starts to copy the first `words` words of a buffer to the host, behind the work so far.
     pub fn start_read(&self, buffer: &wgpu::Buffer, words: usize) -> Outcome<Reading> {
-        self.counts.readbacks.fetch_add(1, Ordering::Relaxed);
-        self.copy_out(buffer, 4 * words as u64)
+        self.start_read_from(buffer, 0, words)
     }
 
-    fn copy_out(&self, buffer: &wgpu::Buffer, size: u64) -> Outcome<Reading> {
+    /// The same for words from `start` on.
+    pub fn start_read_from(&self, buffer: &wgpu::Buffer, start: usize, words: usize) -> Outcome<Reading> {
+        self.counts.readbacks.fetch_add(1, Ordering::Relaxed);
+        self.copy_out(buffer, 4 * start as u64, 4 * words as u64)
+    }
+
+    fn copy_out(&self, buffer: &wgpu::Buffer, start: u64, size: u64) -> Outcome<Reading> {
         let staging = self.buffer(size, Usage::MAP_READ | Usage::COPY_DST)?;
         let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-        encoder.copy_buffer_to_buffer(buffer, 0, &staging, 0, size);
+        encoder.copy_buffer_to_buffer(buffer, start, &staging, 0, size);
         let submission = self.queue.submit([encoder.finish()]);
         let (done, mapped) = mpsc::channel();
         staging.map_async(wgpu::MapMode::Read, .., move |result| {
@@ -239,7 +261,7 @@ impl Gpu {
         let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         encoder.resolve_query_set(&timer.set, 0..count, &resolved, 0);
         self.queue.submit([encoder.finish()]);
-        let words = self.finish_read(self.copy_out(&resolved, bytes)?)?;
+        let words = self.finish_read(self.copy_out(&resolved, 0, bytes)?)?;
         let times: Vec<u64> =
             words.as_chunks().0.iter().map(|&[l, h]| u64::from(h) << 32 | u64::from(l)).collect();
         let ticks: u64 = times.as_chunks().0.iter().map(|&[start, end]| end.saturating_sub(start)).sum();

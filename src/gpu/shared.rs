@@ -40,17 +40,13 @@ impl Shared {
         self.warning.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Does work on the GPU, or, where that fails, on the CPU.
-    pub fn or_cpu<T>(
-        &self,
-        on_gpu: impl FnOnce(&Gpu) -> Outcome<T>,
-        on_cpu: impl FnOnce() -> Result<T>,
-    ) -> Result<T> {
-        match self.gpu.check().and_then(|()| on_gpu(&self.gpu)) {
-            Ok(done) => Ok(done),
+    /// Does work on the GPU; `None` where that fails and the CPU is to do it.
+    pub fn attempt<T>(&self, work: impl FnOnce(&Gpu) -> Outcome<T>) -> Result<Option<T>> {
+        match self.gpu.check().and_then(|()| work(&self.gpu)) {
+            Ok(done) => Ok(Some(done)),
             Err(Fault(why)) if self.fall_back => {
                 self.warning.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(why);
-                on_cpu()
+                Ok(None)
             }
             Err(Fault(why)) => Err(Error::new(ErrorKind::Device, why)),
         }

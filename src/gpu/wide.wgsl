@@ -22,7 +22,7 @@ fn wide_less(a: vec2<u32>, b: vec2<u32>) -> bool {
     return a.y < b.y || (a.y == b.y && a.x < b.x);
 }
 
-// A number below 2^48 times one below 2^16.
+// a·b, which must be below 2^64.
 fn wide_scale(a: vec2<u32>, b: u32) -> vec2<u32> {
     let low = wide_mul(a.x, b);
     return vec2(low.x, low.y + a.y * b);

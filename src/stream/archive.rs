@@ -272,6 +272,7 @@ impl<S: Read + Seek> Archive<S> {
                 coder,
                 guide,
                 bases: self.options.bases.clone(),
+                device: &self.options.device,
                 payload: &f.payload,
                 units: f.units.clone(),
                 memory: self.options.memory,

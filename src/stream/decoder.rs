@@ -4,6 +4,7 @@ use super::options::{DecodeOptions, Pool};
 use super::sections::{Event, RawBlock, Sections};
 use crate::codec::Codec;
 use crate::codec::decode::{BlockJob, Sequential, decode_blocks, decode_units, reserve};
+use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::format::block::Units;
 use crate::model::registry::hex;
@@ -36,8 +37,7 @@ pub struct Decoder<R: Read> {
     sections: Sections<R>,
     pool: Pool,
     memory: u64,
-    /// Windows that the device steps together, if those are many.
-    lanes: usize,
+    device: Device,
     bases: Bases,
     hasher: Option<blake3::Hasher>,
     /// Verified bytes that wait to be read, and buffers to use again.
@@ -93,11 +93,16 @@ impl<R: Read> Decoder<R> {
 
     fn build(reader: R, options: DecodeOptions, skip_payloads: bool) -> Self {
         Self {
-            lanes: options.device.lanes(),
-            sections: Sections::new(reader, options.models.on(options.device), options.memory, skip_payloads),
+            sections: Sections::new(
+                reader,
+                options.models.on(options.device.clone()),
+                options.memory,
+                skip_payloads,
+            ),
             pool: Pool::new(options.threads),
             memory: options.memory,
             bases: options.bases,
+            device: options.device,
             hasher: options.verify_hash.then(blake3::Hasher::new),
             ready: VecDeque::new(),
             position: 0,
@@ -198,8 +203,9 @@ impl<R: Read> Decoder<R> {
     /// nobody waits for bytes that the writer has flushed.
     fn gather(&mut self, first: RawBlock) -> Vec<RawBlock> {
         let threads = self.pool.threads();
-        let most_windows = (threads * BATCH_WINDOWS).max(self.lanes);
-        let most_raw = (threads as u64 * BATCH_RAW).max(self.lanes as u64 * LANE_RAW).min(self.memory / 4);
+        let lanes = self.device.lanes();
+        let most_windows = (threads * BATCH_WINDOWS).max(lanes);
+        let most_raw = (threads as u64 * BATCH_RAW).max(lanes as u64 * LANE_RAW).min(self.memory / 4);
         let (mut raw, mut windows, mut batch) = (0, 0, vec![first]);
         while let Some(last) = batch.last() {
             raw += u64::from(last.header.raw_len);
@@ -245,6 +251,7 @@ impl<R: Read> Decoder<R> {
                 coder,
                 guide,
                 bases: self.bases.clone(),
+                device: &self.device,
                 payload: block.payload(input),
                 units: 0..block.header.units.len(),
                 memory: self.memory,

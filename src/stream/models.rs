@@ -87,10 +87,8 @@ impl Models {
             return Ok(coder.clone());
         }
         #[cfg(feature = "gpu")]
-        if let (Codec::Lm, Some(gpu)) = (codec, self.device.shared()) {
-            let weights = |w: &[u8]| Ok((Weights::from_bytes(w)?, self.network(hash)?));
-            return self
-                .join(key, |w| weights(w).map(|(w, cpu)| crate::gpu::lm::Coder::new(gpu.clone(), &w, cpu)));
+        if let Some(coder) = self.on_gpu(codec, key)? {
+            return Ok(coder);
         }
         match codec {
             Codec::Lm => Ok(self.network(hash)?),
@@ -98,6 +96,27 @@ impl Models {
             Codec::Llm => self.join(key, |w| llm::Weights::from_bytes(w).and_then(llm::Model::new)),
             other => Err(newer(&format!("codec {}", other.name()))),
         }
+    }
+
+    /// The same on the GPU, for codecs that have kernels.
+    #[cfg(feature = "gpu")]
+    fn on_gpu(&self, codec: Codec, key: (u8, Hash)) -> Result<Option<Arc<dyn WindowCoder>>> {
+        use crate::gpu::{Coder, circuit as circuits, lm};
+        let Some(gpu) = self.device.shared() else { return Ok(None) };
+        let coder = match codec {
+            Codec::Lm => {
+                let cpu = self.network(&key.1)?;
+                self.join(key, |w| {
+                    Ok(Coder::new(gpu.clone(), lm::Packed::new(&Weights::from_bytes(w)?), cpu))
+                })
+            }
+            Codec::Circuit => self.join(key, |w| {
+                let cpu = circuit::Model::new(&circuit::Weights::from_bytes(w)?)?;
+                Ok(Coder::new(gpu.clone(), circuits::Packed::new(&cpu), Arc::new(cpu)))
+            }),
+            _ => return Ok(None),
+        };
+        coder.map(Some)
     }
 
     /// Prepares a windowed codec from its model's weights, and keeps it.

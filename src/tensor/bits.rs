@@ -10,10 +10,10 @@ const RUN: usize = 32;
 /// Values that are packed or unpacked together: a multiple of those in 32 bytes of any plane.
 pub const STEP: usize = 8 * RUN;
 /// Sizes of pieces in the order in which they lie, from the lowest bit on.
-const SIZES: [u32; 3] = [4, 2, 1];
+pub const SIZES: [u32; 3] = [4, 2, 1];
 
 /// Bytes of the plane of pieces of `size` bits of `n` values.
-fn plane_len(n: usize, size: u32) -> usize {
+pub fn plane_len(n: usize, size: u32) -> usize {
     let values = RUN * 8 / size as usize;
     n / values * RUN + (n % values).min(RUN)
 }

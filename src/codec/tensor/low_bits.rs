@@ -53,6 +53,18 @@ impl LowBits {
         Ok(Self { zeros, marked: Some(Marked { zeros: more, groups, skipped: place.first % groups, rows }) })
     }
 
+    /// The zero bits of all elements; `None` where rows differ.
+    pub fn same_zeros(&self) -> Option<u32> {
+        self.marked.is_none().then_some(self.zeros)
+    }
+
+    /// The zero bits of an element of the tile.
+    fn zeros_of(&self, element: usize) -> u32 {
+        self.marked.as_ref().map_or(self.zeros, |m| {
+            if is_marked(&m.rows, m.skipped, m.groups, element) { m.zeros } else { self.zeros }
+        })
+    }
+
     /// Whether a number has eight low bits, which may be coded.
     pub fn are_eight(&self, field: &Field) -> bool {
         self.marked.is_none() && field.low_bits - self.zeros == 8
@@ -101,6 +113,12 @@ pub fn rows_of(
     all.filter(move |(i, _)| usize::from(bits[i / 8] >> (i % 8) & 1) == class).map(|(_, range)| range)
 }
 
+/// Whether an element is in a marked row; the rest as for [`rows`].
+pub fn is_marked(bits: &[u8], skipped: u64, groups: u64, element: usize) -> bool {
+    let row = ((element as u64 + skipped) / groups) as usize;
+    bits[row / 8] >> (row % 8) & 1 != 0
+}
+
 /// The elements of each row of `count` elements, `groups` to a row; the first row lacks `skipped`.
 pub fn rows(skipped: u64, groups: u64, count: usize) -> impl Iterator<Item = Range<usize>> {
     let mut at = 0;
@@ -135,19 +153,45 @@ fn elements(
     Ok(())
 }
 
-/// A number's bits above `low` low ones: of floats with the sign below.
-pub fn top(bits: u64, size: usize, float: bool, low: u32) -> u64 {
-    let width = 8 * size as u32;
-    let rotated = if float { (bits << 1 | bits >> (width - 1)) & (u64::MAX >> (64 - width)) } else { bits };
-    rotated >> low
+/// How an element's bits are its number: where the sign is, and how many zeros stand below.
+#[derive(Clone, Copy)]
+pub struct Form {
+    /// Bits of the element.
+    width: u32,
+    /// The sign is the number's lowest bit.
+    float: bool,
+    zeros: u32,
+}
+
+impl Form {
+    pub fn new(field: &Field, zeros: u32) -> Self {
+        Self { width: 8 * field.element as u32, float: field.transform == Transform::Float, zeros }
+    }
+
+    /// Bits of the number, and a mask for them.
+    fn number_width(self) -> (u32, u64) {
+        let width = self.width - self.zeros;
+        (width, u64::MAX >> (64 - width))
+    }
+
+    /// The number of an element with these bits.
+    pub fn number(self, bits: u64) -> u64 {
+        let ((width, mask), bits) = (self.number_width(), bits >> self.zeros);
+        if self.float { (bits << 1 | bits >> (width - 1)) & mask } else { bits }
+    }
+
+    /// The bits of an element from its number.
+    fn bits(self, number: u64) -> u64 {
+        let (width, mask) = self.number_width();
+        let number = number & mask;
+        let bits = if self.float { (number >> 1 | number << (width - 1)) & mask } else { number };
+        bits << self.zeros
+    }
 }
 
 /// Mends the elements whose symbols are folded, with the nibbles that belong to these in order.
-pub fn unfold(field: &Field, symbols: &[u8], mut nibbles: &[u8], out: &mut [u8]) {
-    let (size, low) = (field.element, field.low_bits);
-    let width = 8 * size as u32;
-    let mask = u64::MAX >> (64 - width);
-    let float = field.transform == Transform::Float;
+pub fn unfold(field: &Field, low_bits: &LowBits, symbols: &[u8], mut nibbles: &[u8], out: &mut [u8]) {
+    let size = field.element;
     for (i, part) in symbols.chunks(RUN).enumerate() {
         if least(part) >= field.fold {
             continue;
@@ -155,12 +199,13 @@ pub fn unfold(field: &Field, symbols: &[u8], mut nibbles: &[u8], out: &mut [u8])
         for (j, symbol) in part.iter().enumerate().filter(|s| *s.1 < field.fold) {
             let Some((nibble, rest)) = nibbles.split_first() else { return };
             nibbles = rest;
-            let element = &mut out[(i * RUN + j) * size..(i * RUN + j + 1) * size];
-            let bits = bits_of(element);
-            let rotated = top(bits, size, float, 0);
+            let at = i * RUN + j;
+            let zeros = low_bits.zeros_of(at);
+            let (form, low) = (Form::new(field, zeros), field.low_bits - zeros);
+            let element = &mut out[at * size..(at + 1) * size];
+            let stored = form.number(bits_of(element)) & ((1 << low) - 1);
             let number = field.base.wrapping_add(FOLDED * u64::from(*symbol) + u64::from(*nibble));
-            let number = (number << low | rotated & ((1 << low) - 1)) & mask;
-            let bits = if float { number >> 1 | number << (width - 1) } else { number };
+            let bits = form.bits(number << low | stored);
             element.copy_from_slice(&bits.to_le_bytes()[..size]);
         }
     }

@@ -8,13 +8,14 @@ mod encode;
 mod forms;
 mod low_bits;
 mod merge;
-mod params;
+pub mod params;
 mod pieces;
 mod plan;
+pub mod sections;
 mod split;
 #[cfg(test)]
 mod tests;
-mod tile;
+pub mod tile;
 
 pub use encode::{BasePiece, copy, encode_block, encode_delta};
 pub use params::Params;

@@ -1,7 +1,7 @@
 //! From elements to symbols and low bits: what `merge` and `tile` undo.
 
 use super::cut::{Parts, cut};
-use super::low_bits;
+use super::low_bits::{self, Form};
 use super::merge::Merge;
 use super::params::{FOLDED, Field, Transform};
 use crate::kernel::Kernel;
@@ -61,7 +61,11 @@ fn numbers(field: &Field, kernel: Kernel, elements: &[u8], first: u64, out: &mut
         let zeros = out.zeros;
         cut_to(field, kernel, zeros, elements, &mut out.symbols, &mut out.bytes, &mut out.packed)
     };
-    let (float, fold) = (field.transform == Transform::Float, u64::from(field.fold));
+    let fold = u64::from(field.fold);
+    let zeros_of = |out: &Split, i| match &out.marked {
+        Some(m) if low_bits::is_marked(&m.rows, first % m.groups, m.groups, i) => m.zeros,
+        _ => out.zeros,
+    };
     for step in odd {
         let from = step * STEP;
         let end = out.symbols.len().min(from + STEP);
@@ -79,7 +83,8 @@ fn numbers(field: &Field, kernel: Kernel, elements: &[u8], first: u64, out: &mut
                 continue;
             }
             let bits = bits_of(&elements[i * size..(i + 1) * size]);
-            let top = low_bits::top(bits, size, float, field.low_bits);
+            let zeros = zeros_of(&out, i);
+            let top = Form::new(field, zeros).number(bits) >> (field.low_bits - zeros);
             let symbol = top.wrapping_sub(field.base);
             if symbol < FOLDED * fold {
                 out.symbols[i] = (symbol / FOLDED) as u8;

@@ -1,6 +1,7 @@
 use super::encode::encode_with;
 use super::*;
 use crate::codec::decode::{tile_decoder, tiles};
+use crate::device::Device;
 use crate::format::block::BlockHeader;
 use crate::kernel::Kernel;
 use crate::tensor::bases::Bases;
@@ -23,7 +24,8 @@ fn decoded(block: &EncodedBlock, kernel: Kernel) -> Vec<u8> {
     let header = header(block);
     let mut raw = vec![0xEE; block.raw_len as usize];
     let decoder = tile_decoder(&header, kernel, &Bases::new()).unwrap();
-    let (verified, result) = tiles(&decoder, &header, &block.payload, 0..header.units.len(), &mut raw);
+    let (verified, result) =
+        tiles(&Device::cpu(), &decoder, &header, &block.payload, 0..header.units.len(), &mut raw);
     result.unwrap();
     assert_eq!(verified, raw.len());
     raw
@@ -239,7 +241,8 @@ fn flip_bits(block: &EncodedBlock, raw: &[u8], rng: &mut Rng, times: usize) {
         let bit = rng.next() as usize % (8 * payload.len());
         payload[bit / 8] ^= 1 << (bit % 8);
         let mut out = vec![0; raw.len()];
-        let (verified, result) = tiles(&decoder, &header, &payload, 0..header.units.len(), &mut out);
+        let (verified, result) =
+            tiles(&Device::cpu(), &decoder, &header, &payload, 0..header.units.len(), &mut out);
         assert!(result.is_err() || out == raw);
         assert!(out[..verified] == raw[..verified]);
     }
@@ -348,9 +351,29 @@ fn damaged_parameters_of_cuts_are_found_or_harmless() {
             header.params = Some(bad);
             let mut out = vec![0; raw.len()];
             if let Ok(decoder) = tile_decoder(&header, Kernel::best(), &Bases::new()) {
-                let (_, result) = tiles(&decoder, &header, &block.payload, 0..header.units.len(), &mut out);
+                let (_, result) =
+                    tiles(&Device::cpu(), &decoder, &header, &block.payload, 0..header.units.len(), &mut out);
                 assert!(result.is_err() || out == raw);
             }
         }
     }
+}
+
+#[test]
+fn folded_symbols_above_nothing_but_zeros() {
+    let mut rng = Rng(8);
+    // Some are much smaller, and one tile has nothing but powers of two.
+    let value = |i: usize| rng.normal() / if i.is_multiple_of(40) { 4000.0 } else { 1.0 };
+    let mut bits: Vec<u32> = (0..400 * 512).map(value).map(f32::to_bits).collect();
+    for (i, b) in bits[65536..131072].iter_mut().enumerate() {
+        let few = [0x3600_0000, 0xB600_0000, 0x3780_0000, 0xB720_0000];
+        let many = [0x3F00_0000, 0xBE00_0000, 0x3F80_0000, 0xC000_0000];
+        *b = if i % 40 == 0 { few } else { many }[i / 40 % 4];
+    }
+    let raw: Vec<u8> = bits.iter().flat_map(|b| ((b >> 16) as u16).to_le_bytes()).collect();
+    let hint = Hint { dtype: Dtype::Bf16, row_bytes: 512, form: None };
+    let block = encode_block(&raw, hint, 6).unwrap().unwrap();
+    let Params::Planes(planes) = Params::parse(block.params.as_deref().unwrap()).unwrap() else { panic!() };
+    assert!(planes.fields[0].fold > 0 && planes.fields[0].low_bits > 0);
+    assert!(decoded(&block, Kernel::Scalar) == raw);
 }

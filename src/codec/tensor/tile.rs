@@ -1,12 +1,13 @@
 //! Decoding tiles.
 
 use super::delta::{Base, key};
-use super::low_bits::{LowBits, folded, unfold};
+use super::low_bits::{folded, unfold};
 use super::params::{Context, Field, Planes, Transform, nibbles, sum_of};
+use super::sections::{Sections, Sequence, Stored};
 use super::split::sums;
-use crate::coder::rans::{Contexts, Decoder, decode, lanes};
+use crate::coder::rans::{Contexts, Decoder};
 use crate::error::{Error, ErrorKind, Result};
-use crate::format::cursor::{Cursor, Parsed, in_range};
+use crate::format::cursor::{Cursor, Parsed};
 use crate::kernel::Kernel;
 use crate::tensor::decimal::Decimal;
 
@@ -75,6 +76,16 @@ impl TileDecoder {
         let fields = planes.fields.iter().map(tables).collect();
         let mask = planes.mask.as_ref().map(|m| Decoder::new(std::slice::from_ref(m)));
         Self { planes, base, fields, mask, kernel }
+    }
+
+    /// The parameters.
+    pub fn params(&self) -> &Planes {
+        &self.planes
+    }
+
+    /// The tables of a field's symbols, and those of its low bits where these are coded.
+    pub fn tables(&self, field: usize) -> (&Decoder, Option<&Decoder>) {
+        (&self.fields[field].symbols, self.fields[field].low.as_ref())
     }
 
     /// Decodes the tile that starts at raw byte `start` of the block and fills `out`.
@@ -170,7 +181,7 @@ impl TileDecoder {
         let mut mask = std::mem::take(&mut scratch.mask);
         mask.clear();
         mask.resize((out.len() / group).div_ceil(8), 0);
-        symbols(c, tables, self.kernel, Contexts::One, &mut mask)?;
+        Sequence::parse(c, mask.len())?.decode(tables, self.kernel, Contexts::One, &mut mask)?;
         let count: u32 = mask.iter().map(|m| m.count_ones()).sum();
         let mut dense = std::mem::take(&mut scratch.dense);
         dense.clear();
@@ -232,15 +243,15 @@ impl TileDecoder {
     ) -> Parsed<()> {
         let field = &self.planes.fields[number];
         let count = place.count * field.per_group();
-        let low_bits = LowBits::parse(c, field, place, self.planes.group)?;
-        let exceptions = Exceptions::parse(c, field.element, out.len() / field.element)?;
+        let Sections { low_bits, exceptions, contexts: stored, symbols } =
+            Sections::parse(c, field, place, self.planes.group)?;
         let mut contexts = std::mem::take(&mut scratch.contexts);
-        let many = self.contexts(c, field, tables, place, &scratch.symbols, &mut contexts)?;
+        let many = self.contexts(&stored, field, tables, place, &scratch.symbols, &mut contexts)?;
         let mut syms = std::mem::take(&mut scratch.symbols[number]);
         syms.clear();
         syms.resize(count, 0);
         let contexts_of = if many { Contexts::Many(&contexts) } else { Contexts::One };
-        symbols(c, &tables.symbols, self.kernel, contexts_of, &mut syms)?;
+        symbols.decode(&tables.symbols, self.kernel, contexts_of, &mut syms)?;
         let folded = if field.fold > 0 { nibbles(c, folded(&syms, field.fold))? } else { Vec::new() };
         let coded = field.low.as_ref().zip(tables.low.as_ref()).filter(|_| low_bits.are_eight(field));
         if let Some(((map, _), decoder)) = coded {
@@ -248,7 +259,8 @@ impl TileDecoder {
             contexts.extend(syms.iter().map(|s| map[usize::from(*s)]));
             scratch.low.clear();
             scratch.low.resize(count, 0);
-            symbols(c, decoder, self.kernel, Contexts::Many(&contexts), &mut scratch.low)?;
+            let low = Sequence::parse(c, count)?;
+            low.decode(decoder, self.kernel, Contexts::Many(&contexts), &mut scratch.low)?;
         }
         match &field.transform {
             Transform::Halves => {
@@ -267,7 +279,7 @@ impl TileDecoder {
                 let coded = coded.map(|_| &scratch.low[..]);
                 low_bits.merge(c, field, self.kernel, &syms, coded, out)?;
                 if field.fold > 0 {
-                    unfold(field, &syms, &folded, out);
+                    unfold(field, &low_bits, &syms, &folded, out);
                 }
             }
         }
@@ -286,24 +298,21 @@ impl TileDecoder {
     /// Finds the table of each symbol; false where there is one table.
     fn contexts(
         &self,
-        c: &mut Cursor<'_>,
+        stored: &Stored<'_>,
         field: &Field,
         tables: &Tables,
         place: &Place<'_>,
         earlier: &[Vec<u8>],
         out: &mut Vec<u8>,
-    ) -> Parsed<bool> {
+    ) -> Result<bool> {
         out.clear();
-        match &field.context {
-            Context::None => return Ok(false),
-            Context::Rows { groups, columns, map } => {
-                let rows = usize::try_from(place.rows(*groups));
-                let rows = nibbles(c, rows.map_err(|_| Error::corrupt("too many rows"))?)?;
+        match (&field.context, stored) {
+            (Context::Rows { groups, columns, map }, Stored::Rows(rows)) => {
                 let (mut row, mut column) = (0, place.first % groups);
                 for i in 0..place.all {
                     if place.some.is_none_or(|mask| mask[i / 8] >> (i % 8) & 1 != 0) {
                         let class = columns.get(column as usize).copied().unwrap_or(8);
-                        out.push(map[sum_of(rows[row], class)]);
+                        out.push(map[sum_of(rows[row / 2] >> (4 * (row % 2)) & 15, class)]);
                     }
                     column += 1;
                     if column == *groups {
@@ -311,7 +320,7 @@ impl TileDecoder {
                     }
                 }
             }
-            Context::Fields { first, minus, map } => {
+            (Context::Fields { first, minus, map }, _) => {
                 let per = field.per_group();
                 for i in 0..place.count {
                     let symbol = |f: usize| earlier[f][i * self.planes.fields[f].per_group()];
@@ -319,9 +328,9 @@ impl TileDecoder {
                     out.resize(out.len() + per, map[usize::from(key)]);
                 }
             }
-            Context::Base { map } => {
+            (Context::Base { map }, _) => {
                 let Some(base) = &self.base else {
-                    return Err(Error::corrupt("a context of a base that is not there").into());
+                    return Err(Error::corrupt("a context of a base that is not there"));
                 };
                 let (size, per) = (self.planes.group, field.per_group());
                 let start = place.first * size as u64;
@@ -329,15 +338,16 @@ impl TileDecoder {
                     out.resize(out.len() + per, map[usize::from(key(element))]);
                 }
             }
-            Context::Classes { stripes, .. } => {
+            (Context::Classes { stripes, .. }, Stored::Classes(sequence)) => {
                 let Some(decoder) = &tables.classes else { return Ok(false) };
                 let mut classes = vec![0; place.count * stripes];
-                symbols(c, decoder, self.kernel, Contexts::One, &mut classes)?;
+                sequence.decode(decoder, self.kernel, Contexts::One, &mut classes)?;
                 if classes.iter().any(|k| usize::from(*k) >= field.tables.len()) {
-                    return Err(Error::corrupt("a class without a table").into());
+                    return Err(Error::corrupt("a class without a table"));
                 }
                 spread(&classes, *stripes, field.per_group(), out);
             }
+            _ => return Ok(false),
         }
         Ok(true)
     }
@@ -359,32 +369,6 @@ pub fn difference(a: u8, b: u8) -> u8 {
     (i32::from(a) - i32::from(b) + 128).clamp(0, 255) as u8
 }
 
-/// Reads a sequence of symbols in one of its modes.
-fn symbols(
-    c: &mut Cursor<'_>,
-    decoder: &Decoder,
-    kernel: Kernel,
-    contexts: Contexts<'_>,
-    out: &mut [u8],
-) -> Parsed<()> {
-    match c.u8()? {
-        0 => {
-            let words = c.varint_in("number of words", 0..=out.len() as u64)? as usize;
-            let payload = c.take(4 * lanes(out.len()) + 2 * words)?;
-            Ok(decode(decoder, kernel, payload, contexts, out)?)
-        }
-        1 => {
-            out.fill(c.u8()?);
-            Ok(())
-        }
-        2 => {
-            out.copy_from_slice(c.take(out.len())?);
-            Ok(())
-        }
-        other => Err(crate::codec::newer(&format!("plane mode {other}")).into()),
-    }
-}
-
 /// Turns ranks with a sign below into the numbers that they stand for.
 fn numbers(decimal: &Decimal, out: &mut [u8]) -> Result<()> {
     for element in out.chunks_exact_mut(4) {
@@ -395,34 +379,4 @@ fn numbers(decimal: &Decimal, out: &mut [u8]) -> Result<()> {
         element.copy_from_slice(&(decimal.number(t >> 1) | t << 31).to_le_bytes());
     }
     Ok(())
-}
-
-/// Elements that have no symbol.
-struct Exceptions<'a> {
-    places: Vec<usize>,
-    values: Vec<&'a [u8]>,
-    element: usize,
-}
-
-impl<'a> Exceptions<'a> {
-    fn parse(c: &mut Cursor<'a>, element: usize, all: usize) -> Parsed<Self> {
-        let count = c.varint_in("number of exceptions", 0..=all as u64)? as usize;
-        c.expect(count * (1 + element))?;
-        let (mut places, mut values) = (Vec::with_capacity(count), Vec::with_capacity(count));
-        let mut next = 0u64;
-        for _ in 0..count {
-            let at = c.varint_in("place of an exception", 0..=all as u64)? + next;
-            in_range("place of an exception", at, 0..=all as u64 - 1)?;
-            next = at + 1;
-            places.push(at as usize);
-            values.push(c.take(element)?);
-        }
-        Ok(Self { places, values, element })
-    }
-
-    fn put(&self, out: &mut [u8]) {
-        for (at, value) in self.places.iter().zip(&self.values) {
-            out[at * self.element..(at + 1) * self.element].copy_from_slice(value);
-        }
-    }
 }

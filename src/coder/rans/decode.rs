@@ -15,7 +15,7 @@ pub enum Contexts<'a> {
 
 /// One or more tables ready to decode with.
 pub struct Decoder {
-    /// For each table and each of 2^12 slots: symbol in bits 0..8, frequency in 8..20, slot less start in 20..32.
+    /// See [`Self::slots`].
     pub(super) slots: Vec<u32>,
 }
 
@@ -30,6 +30,11 @@ impl Decoder {
             }
         }
         Self { slots }
+    }
+
+    /// For each table and each of 2^12 slots: symbol in bits 0..8, frequency in 8..20, slot less start in 20..32.
+    pub fn slots(&self) -> &[u32] {
+        &self.slots
     }
 
     /// Number of tables.

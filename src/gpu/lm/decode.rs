@@ -5,6 +5,7 @@ use super::run::{Batch, Direction, Lane, Raw, Runner};
 use crate::codec::window::WindowJob;
 use crate::gpu::context::Gpu;
 use crate::gpu::fault::Outcome;
+use crate::gpu::words::to_bytes;
 
 /// Decodes the windows of all jobs; returns the numbers of those whose payload no encoder writes.
 pub fn decode(gpu: &Gpu, packed: &Packed, jobs: &mut [&mut WindowJob<'_>]) -> Outcome<Vec<usize>> {
@@ -49,9 +50,7 @@ fn collect(
             return 0;
         }
         let out = &mut *jobs[windows[lane]].raw;
-        for (to, word) in out.chunks_mut(4).zip(finished.data) {
-            to.copy_from_slice(&word.to_le_bytes()[..to.len()]);
-        }
+        to_bytes(finished.data, out);
         out.len()
     })
 }

@@ -2,6 +2,7 @@
 
 use crate::gpu::context::Gpu;
 use crate::gpu::fault::Outcome;
+use crate::gpu::words::to_words;
 use crate::model::lm::tables::{EXP2, LOG2, SQUASH};
 use crate::model::lm::weights::{Config, Matrix, Weights};
 use std::fmt::Write;
@@ -47,7 +48,7 @@ impl Packed {
         };
         packed.part("SQUASH", SQUASH.chunks(2).map(|p| p[0] as u32 | (p[1] as u32) << 16));
         packed.part("EXP2", EXP2.iter().map(|&e| e as u32));
-        packed.part("LOG2", bytes_to_words(LOG2));
+        packed.part("LOG2", to_words(LOG2));
         packed.tables(weights);
         let input = packed.words.len();
         packed.constant("INPUT", input);
@@ -85,7 +86,7 @@ impl Packed {
         }
         for table in &weights.tables {
             let bytes: Vec<u8> = table.iter().map(|&w| w as u8).collect();
-            self.words.extend(bytes_to_words(&bytes));
+            self.words.extend(to_words(&bytes));
         }
     }
 
@@ -227,12 +228,4 @@ impl Packed {
         let adaptive = 8 * (5 + 4 + 4 + 5 + 1) + 64;
         products.sum::<usize>() + c.layers * layer + norm + rows(c.width) + embed + tree + adaptive
     }
-}
-
-fn bytes_to_words(bytes: &[u8]) -> impl Iterator<Item = u32> {
-    bytes.chunks(4).map(|c| {
-        let mut word = [0; 4];
-        word[..c.len()].copy_from_slice(c);
-        u32::from_le_bytes(word)
-    })
 }

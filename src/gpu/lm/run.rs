@@ -3,16 +3,11 @@
 use super::pack::{LANES, Packed};
 use crate::gpu::context::{Gpu, Kernel, Reading};
 use crate::gpu::fault::{Fault, Outcome};
+use crate::gpu::words::{big_endian, to_words};
+use crate::gpu::{MAX_ITERATIONS, MAX_LANES, MAX_RAW};
 
-/// Loop iterations of a thread in one dispatch. A software driver (llvmpipe) silently ends loops after 65,535 in
-/// all, and drivers of hardware end dispatches that take seconds.
-pub const MAX_ITERATIONS: usize = 60_000;
 /// Dispatches handed over at a time.
 const SUBMITTED: usize = 64;
-/// Most lanes that step together.
-pub const MAX_LANES: usize = 4096;
-/// Raw bytes that are coded before they are read back.
-const MAX_RAW: usize = 64 << 20;
 /// Words of a lane's result: words of weights that its workgroup has read (the low and the high half; only in
 /// a workgroup's first lane), and what the coder says.
 const RESULT_WORDS: usize = 10;
@@ -131,11 +126,11 @@ impl<'a> Runner<'a> {
             jobs.extend([4 * raw.len(), lane.raw.len(), payload.len(), lane.payload_words].map(|n| n as u32));
             let start = if self.direction == Direction::Decode { raw.len() } else { payload.len() };
             starts.push(start);
-            payload.extend(lane.payload.chunks(4).map(|c| padded(c, u32::from_be_bytes)));
+            payload.extend(lane.payload.chunks(4).map(big_endian));
             payload.resize(jobs[jobs.len() - 2] as usize + lane.payload_words, 0);
             let end = raw.len() + lane.raw.len().div_ceil(4);
             if let Raw::Known(bytes) = lane.raw {
-                raw.extend(bytes.chunks(4).map(|c| padded(c, u32::from_le_bytes)));
+                raw.extend(to_words(bytes));
             }
             raw.resize(end, 0);
         }
@@ -187,10 +182,4 @@ impl<'a> Runner<'a> {
         }
         Ok(())
     }
-}
-
-fn padded(bytes: &[u8], word: fn([u8; 4]) -> u32) -> u32 {
-    let mut four = [0; 4];
-    four[..bytes.len()].copy_from_slice(bytes);
-    word(four)
 }

@@ -11,5 +11,5 @@ pub mod walk;
 pub use file::{Alphabet, Shape, Weights};
 pub use kernel::{Kernel, LANES, Lane};
 pub use likelihood::Likelihood;
-pub use tables::Model;
+pub use tables::{Model, Node, Symbols};
 pub use walk::Walk;

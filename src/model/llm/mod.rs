@@ -16,5 +16,6 @@ pub use adaptive::{Adaptive, Coder, Encode};
 pub use kernel::Kernel;
 pub use step::{Column, MAX_COLUMNS, Model, Session, powers};
 pub use symbols::{Distribution, Symbol};
+pub use tables::sigmoid_table;
 pub use tokens::{Cut, MAX_TOKEN, Merge, Tokenizer};
 pub use weights::{Layer, MAGIC, Matrix, Scale, Shape, Weights};

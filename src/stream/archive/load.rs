@@ -2,6 +2,7 @@
 
 use super::{Archive, place_name};
 use crate::codec::decode::{resize, tile_decoder, tiles, validate};
+use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::format::block::{BlockHeader, Units};
 use crate::kernel::Kernel;
@@ -18,10 +19,10 @@ struct Whole<'a> {
 }
 
 impl Whole<'_> {
-    fn decode(&mut self, bases: &Bases) -> Result<()> {
+    fn decode(&mut self, device: &Device, bases: &Bases) -> Result<()> {
         let units = 0..self.header.units.len();
         let decoder = tile_decoder(&self.header, Kernel::best(), bases);
-        let result = decoder.and_then(|d| tiles(&d, &self.header, &self.payload, units, self.out).1);
+        let result = decoder.and_then(|d| tiles(device, &d, &self.header, &self.payload, units, self.out).1);
         result.map_err(|e| e.within(&self.place))
     }
 }
@@ -116,8 +117,8 @@ impl<S: Read + Seek> Archive<S> {
     }
 
     fn decode_whole(&mut self, mut batch: Vec<Whole<'_>>) -> Result<()> {
-        let bases = &self.options.bases;
-        self.pool.run(|| batch.par_iter_mut().try_for_each(|w| w.decode(bases)))??;
+        let (device, bases) = (&self.options.device, &self.options.bases);
+        self.pool.run(|| batch.par_iter_mut().try_for_each(|w| w.decode(device, bases)))??;
         self.decoded += batch.iter().map(|w| w.out.len() as u64).sum::<u64>();
         Ok(())
     }

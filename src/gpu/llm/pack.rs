@@ -1,0 +1,136 @@
+//! An imported language model as its kernels want it: a buffer of words for the vocabulary, one for each layer, one of tables.
+
+use crate::error::Result;
+use crate::model::llm::sigmoid_table;
+use crate::model::llm::weights::{LayerBits, Matrix, Scale, Shape, Weights};
+use crate::model::lm::tables::EXP2;
+
+/// A matrix in a buffer: four columns to a word, [four columns][row]; elsewhere the multiplier of each row, then its offset.
+#[derive(Debug, Clone, Copy)]
+pub struct Place {
+    pub at: usize,
+    pub scale_at: usize,
+    pub rows: usize,
+    pub cols: usize,
+    pub exponent: u32,
+}
+
+impl Place {
+    /// Bytes of weights, multipliers and offsets.
+    pub fn bytes(&self) -> u64 {
+        4 * (self.rows * self.cols.div_ceil(4) + 2 * self.rows) as u64
+    }
+}
+
+/// A layer's buffer.
+pub struct Layer {
+    pub words: Vec<u32>,
+    pub bits: LayerBits,
+    pub attention_norm: usize,
+    pub hidden_norm: usize,
+    /// Query, key, value.
+    pub attention: [Place; 3],
+    pub output: Place,
+    /// Gate, up.
+    pub hidden: [Place; 2],
+    pub down: Place,
+}
+
+/// A model's buffers.
+pub struct Packed {
+    pub shape: Shape,
+    pub epsilon: u32,
+    pub layers: Vec<Layer>,
+    /// Embedding, last gains, head.
+    pub vocabulary: Vec<u32>,
+    pub embedding: Place,
+    pub final_norm: usize,
+    pub head: Place,
+    pub head_bits: u32,
+    /// Powers of two, sigmoids, angles.
+    pub tables: Vec<u32>,
+}
+
+impl Packed {
+    /// Lays weights out.
+    ///
+    /// # Errors
+    /// `Corrupt` where a sum could overflow.
+    pub fn new(weights: &Weights) -> Result<Self> {
+        let mut vocabulary = Vec::new();
+        let embedding = matrix(&mut vocabulary, &weights.embedding);
+        let final_norm = gains(&mut vocabulary, &weights.final_norm);
+        let (rows, cols) = (weights.shape.vocab, weights.shape.width);
+        let at = match &weights.head {
+            Some(own) => entries(&mut vocabulary, own, cols),
+            None => embedding.at,
+        };
+        let scale_at = scale(&mut vocabulary, &weights.head_scale, weights.head_weights(), cols);
+        let head = Place { at, scale_at, rows, cols, exponent: weights.head_scale.exponent.into() };
+        let mut tables: Vec<u32> = EXP2.iter().chain(sigmoid_table()).map(|&v| v as u32).collect();
+        tables.extend(weights.rope.iter().map(|[c, s]| u32::from(*c as u16) | u32::from(*s as u16) << 16));
+        Ok(Self {
+            shape: weights.shape,
+            epsilon: weights.epsilon,
+            layers: weights.layers.iter().map(layer).collect::<Result<_>>()?,
+            vocabulary,
+            embedding,
+            final_norm,
+            head,
+            head_bits: weights.head_bits()?,
+            tables,
+        })
+    }
+
+    /// Where the sigmoids and the angles start in the tables.
+    pub fn tables_at() -> (usize, usize) {
+        (EXP2.len(), EXP2.len() + sigmoid_table().len())
+    }
+}
+
+fn layer(layer: &crate::model::llm::Layer) -> Result<Layer> {
+    let mut words = Vec::new();
+    Ok(Layer {
+        bits: layer.bits()?,
+        attention_norm: gains(&mut words, &layer.attention_norm),
+        hidden_norm: gains(&mut words, &layer.hidden_norm),
+        attention: [&layer.query, &layer.key, &layer.value].map(|m| matrix(&mut words, m)),
+        output: matrix(&mut words, &layer.output),
+        hidden: [&layer.gate, &layer.up].map(|m| matrix(&mut words, m)),
+        down: matrix(&mut words, &layer.down),
+        words,
+    })
+}
+
+fn gains(words: &mut Vec<u32>, gains: &[i32]) -> usize {
+    let at = words.len();
+    words.extend(gains.iter().map(|&g| g as u32));
+    at
+}
+
+fn matrix(words: &mut Vec<u32>, m: &Matrix) -> Place {
+    let at = entries(words, &m.weights, m.cols);
+    let scale_at = scale(words, &m.scale, &m.weights, m.cols);
+    Place { at, scale_at, rows: m.rows, cols: m.cols, exponent: m.scale.exponent.into() }
+}
+
+fn entries(words: &mut Vec<u32>, weights: &[i8], cols: usize) -> usize {
+    let at = words.len();
+    for k in (0..cols).step_by(4) {
+        words.extend(weights.chunks_exact(cols).map(|row| {
+            let mut word = [0; 4];
+            word.iter_mut().zip(&row[k..cols.min(k + 4)]).for_each(|(to, &w)| *to = w as u8);
+            u32::from_le_bytes(word)
+        }));
+    }
+    at
+}
+
+/// Multipliers, and what makes up for low digits that are 128 less than what they stand for.
+fn scale(words: &mut Vec<u32>, scale: &Scale, weights: &[i8], cols: usize) -> usize {
+    let at = words.len();
+    words.extend(&scale.multipliers);
+    let sum = |row: &[i8]| row.iter().map(|&w| i32::from(w)).sum::<i32>();
+    words.extend(weights.chunks_exact(cols).map(|row| (128 * sum(row)) as u32));
+    at
+}

@@ -1,0 +1,148 @@
+//! Steps on the GPU against the CPU, bit for bit.
+
+use super::{Packed, Session};
+use crate::gpu::tests::gpu;
+use crate::model::llm::weights::{Layer, Matrix, Scale};
+use crate::model::llm::{self, Column, Cut, Kernel, Model, Shape, Tokenizer, Weights};
+use crate::model::lm::seeded::SplitMix;
+use std::collections::BTreeSet;
+
+/// Any int8 weights whose sums stay in range, with multipliers around 2^23.
+fn matrix(rng: &mut SplitMix, rows: usize, cols: usize, exponent: u8) -> Matrix {
+    let most = (1 + rng.below(127)) as i64;
+    let weights = (0..rows * cols).map(|_| (rng.below(2 * most as u64 + 1) as i64 - most) as i8).collect();
+    let multipliers = (0..rows).map(|_| rng.below(1 << 24) as u32).collect();
+    Matrix { rows, cols, scale: Scale { exponent, multipliers }, weights }
+}
+
+fn gains(rng: &mut SplitMix, n: usize) -> Vec<i32> {
+    (0..n).map(|_| rng.below(1 << 22) as i32 - (1 << 20)).collect()
+}
+
+/// A model of random weights. Exponents keep the activations within their usual magnitudes, or are any.
+fn model(seed: u64, shape: Shape, own_head: bool, any: bool) -> Weights {
+    let mut rng = SplitMix(seed);
+    let matrix = |rng: &mut SplitMix, rows, cols, exponent| {
+        let exponent = if any { 24 + rng.below(37) as u8 } else { exponent };
+        self::matrix(rng, rows, cols, exponent)
+    };
+    let (q, kv) = (shape.heads * shape.head, shape.kv_heads * shape.head);
+    let (d, m) = (shape.width, shape.hidden);
+    let layer = |rng: &mut SplitMix| Layer {
+        attention_norm: gains(rng, d),
+        query: matrix(rng, q, d, 30),
+        key: matrix(rng, kv, d, 36),
+        value: matrix(rng, kv, d, 36),
+        output: matrix(rng, d, q, 33),
+        hidden_norm: gains(rng, d),
+        gate: matrix(rng, m, d, 35),
+        up: matrix(rng, m, d, 35),
+        down: matrix(rng, d, m, 35),
+    };
+    let embedding = matrix(&mut rng, shape.vocab, d, 30);
+    let layers = (0..shape.layers).map(|_| layer(&mut rng)).collect();
+    // What the head sees is normed; with this exponent its weights differ.
+    let head = self::matrix(&mut rng, shape.vocab, d, 38);
+    let angle = |rng: &mut SplitMix| (rng.below(1 << 15) as i32 - (1 << 14)) as i16;
+    let rope = (0..shape.context * shape.head / 2).map(|_| [angle(&mut rng), angle(&mut rng)]).collect();
+    Weights {
+        shape,
+        epsilon: rng.below(1 << 20) as u32,
+        embedding,
+        layers,
+        final_norm: gains(&mut rng, d),
+        head_scale: head.scale,
+        head: own_head.then_some(head.weights),
+        rope,
+        tokenizer: Tokenizer::new(Cut::Nowhere, &vec![vec![b'a']; shape.vocab], &[], vec![]).unwrap(),
+    }
+}
+
+/// Steps windows of some lengths, `together` columns of each at a time.
+fn check(weights: &Weights, lens: &[usize], together: usize) {
+    let Some(gpu) = gpu() else { return };
+    let shape = weights.shape;
+    let packed = Packed::new(weights).unwrap();
+    let model = Model::with_kernel(weights.clone(), Kernel::Scalar).unwrap();
+    let tokens = *lens.iter().max().unwrap();
+    let mut on_cpu = llm::Session::new(&model, lens.len(), tokens).unwrap();
+    let mut on_gpu = Session::new(&gpu, &packed, lens.len(), tokens, lens.len() * together).unwrap();
+    let mut rng = SplitMix(9);
+    let mut distinct: BTreeSet<u32> = BTreeSet::new();
+    for start in (0..tokens).step_by(together) {
+        let mut columns = Vec::new();
+        for (lane, &len) in lens.iter().enumerate() {
+            let count = len.saturating_sub(start).min(together);
+            columns.extend((0..count).map(|_| Column { lane, token: rng.below(shape.vocab as u64) as u32 }));
+        }
+        on_cpu.step(&columns);
+        let found = on_gpu.step(&columns).unwrap();
+        for (c, found) in found.chunks_exact(shape.vocab).enumerate() {
+            llm::powers(&mut on_cpu, c);
+            let expected: Vec<u32> = on_cpu.logits(c).iter().map(|&w| w as u32).collect();
+            distinct.extend(&expected);
+            assert!(found == expected, "{shape:?}, column {c} from token {start}");
+        }
+    }
+    assert!(distinct.len() > 20 || shape.vocab == 1, "{} weights", distinct.len());
+}
+
+fn shape(vocab: usize, width: usize, layers: usize, heads: [usize; 3], hidden: usize) -> Shape {
+    let [heads, kv_heads, head] = heads;
+    Shape { vocab, width, layers, heads, kv_heads, head, hidden, context: 300, start: 0 }
+}
+
+#[test]
+fn any_shape_any_columns() {
+    let shapes = [
+        (shape(1, 2, 1, [1, 1, 2], 2), &[1][..], 1),
+        (shape(300, 16, 2, [2, 1, 8], 24), &[5, 9, 1], 1),
+        (shape(70, 18, 1, [6, 3, 10], 34), &[7, 3, 4, 8, 2], 2),
+        (shape(33, 64, 3, [4, 4, 16], 10), &[12], 5),
+        (shape(40, 30, 1, [3, 1, 128], 300), &[4, 3], 3),
+    ];
+    for (seed, (shape, lens, together)) in shapes.into_iter().enumerate() {
+        check(&model(seed as u64, shape, seed % 2 == 0, false), lens, together);
+    }
+}
+
+#[test]
+fn positions_beyond_a_workgroup() {
+    check(&model(20, shape(9, 10, 2, [2, 2, 6], 8), true, false), &[290, 3], 16);
+}
+
+#[test]
+fn numbers_at_their_limits() {
+    for seed in 30..42 {
+        check(&model(seed, shape(20, 12, 2, [2, 1, 8], 16), true, true), &[4, 4, 4], 1);
+    }
+}
+
+/// FNV-1a with 64 bits over little-endian 32-bit numbers.
+fn fnv(numbers: &[u32]) -> u64 {
+    numbers.iter().flat_map(|n| n.to_le_bytes()).fold(0xCBF2_9CE4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01B3)
+    })
+}
+
+#[test]
+fn the_micro_model_leaves_its_trace() {
+    let Some(gpu) = gpu() else { return };
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/formats/vectors/llm/");
+    let weights = Weights::from_bytes(&std::fs::read(folder.to_string() + "micro.nzllm").unwrap()).unwrap();
+    let trace = std::fs::read_to_string(folder.to_string() + "trace.txt").unwrap();
+    let packed = Packed::new(&weights).unwrap();
+    let mut session = Session::new(&gpu, &packed, 1, weights.shape.context, 1).unwrap();
+    let mut found = session.step(&[Column { lane: 0, token: weights.shape.start }]).unwrap();
+    for line in trace.lines() {
+        let mut words = line.split(' ').skip(1);
+        let symbol: u32 = words.next().unwrap().parse().unwrap();
+        assert_eq!(format!("{:016x}", fnv(&found)), words.next().unwrap(), "{line}");
+        // Escaped bytes are no tokens.
+        if (symbol as usize) < weights.shape.vocab && session.len(0) < weights.shape.context {
+            found = session.step(&[Column { lane: 0, token: symbol }]).unwrap();
+        }
+    }
+    session.reset(0);
+    assert_eq!(session.len(0), 0);
+}

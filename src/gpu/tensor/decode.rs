@@ -1,0 +1,224 @@
+//! Decoding tiles of `tensor` blocks on a GPU.
+
+use super::layout::{Block, Exception, LEFT, TILE_WORDS, entry, fits};
+use crate::codec::decode::tiles_but;
+use crate::codec::tensor::TileDecoder;
+use crate::error::Result;
+use crate::format::block::{BlockHeader, Units};
+use crate::gpu::context::{Gpu, Kernel, Reading};
+use crate::gpu::fault::{Fault, Outcome};
+use crate::gpu::words::{to_bytes, to_words};
+use std::ops::Range;
+
+/// Raw bytes that are decoded before they are read back.
+const BATCH_RAW: usize = 16 << 20;
+/// Batches have a multiple of so many tiles and so start with a word.
+const ALIGNED: usize = 4;
+/// Threads of a workgroup of `merge` and `except`.
+const THREADS: usize = 256;
+
+/// Most tiles of a batch: workgroups of a dispatch.
+const MAX_TILES: usize = 65535 / ALIGNED * ALIGNED;
+
+/// The kernels, in order, and the bindings that each of them uses.
+const KERNELS: [&str; 3] = ["symbols", "except", "merge"];
+const USES: [&[u32]; 3] = [&[0, 1, 2, 3, 4, 7], &[3, 5, 7], &[0, 1, 3, 5, 6, 7]];
+const SOURCE: [&str; 3] =
+    [include_str!("tiles.wgsl"), include_str!("symbols.wgsl"), include_str!("merge.wgsl")];
+
+/// Raw bytes that lie in the memory of a GPU. All of them have been read back once and compared with their check values before a
+/// caller gets them.
+#[derive(Debug)]
+pub struct TensorBuffer {
+    /// Usable as storage and as source of copies; after the last byte up to three zeros.
+    pub buffer: wgpu::Buffer,
+    /// Bytes.
+    pub len: u64,
+}
+
+/// Decodes some tiles of a block whose parameters fit; like [`crate::codec::decode::tiles`], which gives the same results.
+pub fn tiles(
+    gpu: &Gpu,
+    decoder: &TileDecoder,
+    header: &BlockHeader,
+    payload: &[u8],
+    units: Range<usize>,
+    raw: &mut [u8],
+) -> Outcome<(usize, Result<()>)> {
+    let run = Run::new(gpu, decoder, header, payload, units.clone(), raw.len())?;
+    let decoded = run.decode(raw)?;
+    Ok(tiles_but(decoder, header, payload, units.clone(), raw, |i| decoded[i - units.start]))
+}
+
+/// The same, with the result on the GPU.
+pub fn resident(
+    gpu: &Gpu,
+    decoder: &TileDecoder,
+    header: &BlockHeader,
+    payload: &[u8],
+    units: Range<usize>,
+) -> Outcome<Result<TensorBuffer>> {
+    let len: usize = units.clone().map(|i| header.units.unit(i, header.raw_len).0).sum();
+    let mut raw = Vec::new();
+    if let Err(e) = crate::codec::decode::resize(&mut raw, len) {
+        return Ok(Err(e));
+    }
+    let run = Run::new(gpu, decoder, header, payload, units.clone(), len)?;
+    let decoded = run.decode(&mut raw)?;
+    let (_, result) =
+        tiles_but(decoder, header, payload, units.clone(), &mut raw, |i| decoded[i - units.start]);
+    if let Err(e) = result {
+        return Ok(Err(e));
+    }
+    for (i, _) in decoded.iter().enumerate().filter(|d| !d.1) {
+        let tile = run.range(i);
+        let words = tile.start / 4..tile.end.div_ceil(4);
+        let bytes = &raw[4 * words.start..len.min(4 * words.end)];
+        gpu.write_at(&run.raw, words.start, &to_words(bytes).collect::<Vec<_>>());
+    }
+    gpu.check()?;
+    Ok(Ok(TensorBuffer { buffer: run.raw, len: len as u64 }))
+}
+
+/// The tiles of one call.
+struct Run<'a> {
+    gpu: &'a Gpu,
+    decoder: &'a TileDecoder,
+    header: &'a BlockHeader,
+    payload: &'a [u8],
+    units: Range<usize>,
+    /// Raw bytes of a tile, and of all of them.
+    tile: usize,
+    len: usize,
+    block: Block,
+    model: wgpu::Buffer,
+    raw: wgpu::Buffer,
+    kernels: Vec<Kernel>,
+}
+
+/// Tiles on their way.
+struct Batch {
+    tiles: Range<usize>,
+    raw: Reading,
+    corrupt: Reading,
+    /// Those that were given to the GPU.
+    taken: Vec<bool>,
+}
+
+impl<'a> Run<'a> {
+    fn new(
+        gpu: &'a Gpu,
+        decoder: &'a TileDecoder,
+        header: &'a BlockHeader,
+        payload: &'a [u8],
+        units: Range<usize>,
+        len: usize,
+    ) -> Outcome<Self> {
+        let Units::Tiles { raw: tile, .. } = &header.units else {
+            return Err(Fault::new("a block without tiles is not for the GPU"));
+        };
+        let tile = *tile as usize;
+        if !fits(decoder.params()) || !tile.is_multiple_of(decoder.params().group) {
+            return Err(Fault::new("tensors of this kind are not for the GPU"));
+        }
+        let source = SOURCE.concat();
+        let kernels: Vec<Kernel> =
+            KERNELS.iter().map(|name| gpu.kernel(&source, name)).collect::<Outcome<_>>()?;
+        let block = Block::new(decoder);
+        let model = gpu.upload(&block.model)?;
+        let raw = gpu.zeroed(len.div_ceil(4))?;
+        Ok(Self { gpu, decoder, header, payload, units, tile, len, block, model, raw, kernels })
+    }
+
+    /// Raw bytes of tile i of this call.
+    fn range(&self, i: usize) -> Range<usize> {
+        i * self.tile..self.len.min((i + 1) * self.tile)
+    }
+
+    /// Decodes all tiles; says which of them have been decoded.
+    fn decode(&self, raw: &mut [u8]) -> Outcome<Vec<bool>> {
+        let step = (BATCH_RAW / self.tile).next_multiple_of(ALIGNED).clamp(ALIGNED, MAX_TILES);
+        let mut batches = Vec::new();
+        let mut payload = self.payload;
+        for start in (0..self.units.len()).step_by(step) {
+            let tiles = start..self.units.len().min(start + step);
+            batches.push(self.launch(tiles, &mut payload)?);
+        }
+        let (mut decoded, mut bytes) = (Vec::new(), 0);
+        for batch in batches {
+            let range = self.range(batch.tiles.start).start..self.range(batch.tiles.end - 1).end;
+            let words = self.gpu.finish_read(batch.raw)?;
+            to_bytes(&words, &mut raw[range]);
+            let corrupt = self.gpu.finish_read(batch.corrupt)?;
+            for ((i, taken), corrupt) in batch.tiles.zip(batch.taken).zip(corrupt) {
+                let done = taken && corrupt == 0;
+                bytes += if done { self.range(i).len() as u64 } else { 0 };
+                decoded.push(done);
+            }
+        }
+        self.gpu.count(bytes, 0, 0);
+        Ok(decoded)
+    }
+
+    /// Starts the work on some tiles, whose payloads are taken from the start of `rest`.
+    fn launch(&self, tiles: Range<usize>, rest: &mut &[u8]) -> Outcome<Batch> {
+        let element = self.decoder.params().group;
+        let (mut entries, mut taken) = (Vec::new(), Vec::new());
+        let (mut payload, mut exceptions) = (Vec::new(), Vec::new());
+        let mut numbers = 0;
+        for i in tiles.clone() {
+            let unit = self.units.start + i;
+            let (bytes, after) = rest.split_at(self.header.units.payload_len(unit).unwrap_or(0) as usize);
+            *rest = after;
+            let (first, len) = ((unit * self.tile / element) as u64, self.range(i).len());
+            let found = entry(self.decoder, bytes, first, len, payload.len(), numbers, &mut exceptions);
+            taken.push(found.is_some());
+            entries.extend(found.unwrap_or(LEFT));
+            if found.is_some() {
+                payload.extend_from_slice(bytes);
+                numbers += len / element;
+            }
+        }
+        let raw = self.range(tiles.start).start..self.range(tiles.end - 1).end;
+        let corrupt = self.dispatch(
+            &entries,
+            &to_words(&payload).collect::<Vec<_>>(),
+            &exceptions,
+            numbers,
+            raw.clone(),
+        )?;
+        Ok(Batch {
+            raw: self.gpu.start_read_from(&self.raw, raw.start / 4, raw.len().div_ceil(4))?,
+            corrupt: self.gpu.start_read(&corrupt, tiles.len())?,
+            tiles,
+            taken,
+        })
+    }
+
+    fn dispatch(
+        &self,
+        entries: &[u32],
+        payload: &[u32],
+        exceptions: &[Exception],
+        numbers: usize,
+        raw: Range<usize>,
+    ) -> Outcome<wgpu::Buffer> {
+        let (gpu, element) = (self.gpu, self.decoder.params().group);
+        let tiles = entries.len() / TILE_WORDS;
+        let mut uniform = self.block.uniform.clone();
+        let elements = raw.len() / element;
+        uniform.extend([self.tile / element, elements, raw.start / 4, exceptions.len()].map(|n| n as u32));
+        let pairs: Vec<u32> = exceptions.iter().flat_map(|e| [e.0, e.1]).chain([0, 0]).collect();
+        let (payload, entries) = (gpu.upload(payload)?, gpu.upload(entries)?);
+        let (numbers, corrupt) = (gpu.zeroed(numbers)?, gpu.zeroed(tiles)?);
+        let (pairs, uniform) = (gpu.upload(&pairs)?, gpu.uniform(&uniform)?);
+        let buffers = [&payload, &entries, &self.model, &numbers, &corrupt, &pairs, &self.raw, &uniform];
+        let groups = |threads: usize| threads.div_ceil(THREADS);
+        let workgroups = [tiles, groups(exceptions.len()), groups(raw.len().div_ceil(4))];
+        for (i, (kernel, count)) in self.kernels.iter().zip(workgroups).enumerate().filter(|k| k.1.1 > 0) {
+            let used: Vec<_> = USES[i].iter().map(|&b| (b, buffers[b as usize])).collect();
+            gpu.dispatch(kernel, &gpu.bind_numbered(kernel, &used), count as u32, 1);
+        }
+        Ok(corrupt)
+    }
+}
