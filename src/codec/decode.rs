@@ -294,8 +294,13 @@ impl BlockJob<'_> {
 
 /// Makes `raw` exactly `len` bytes long, or says that memory is short.
 pub fn resize(raw: &mut Vec<u8>, len: usize) -> Result<()> {
-    raw.try_reserve_exact(len.saturating_sub(raw.len()))
-        .map_err(|_| Error::limit(format!("not enough memory for {len} bytes")))?;
+    let short = || Error::limit(format!("not enough memory for {len} bytes"));
+    if raw.capacity() == 0 {
+        // Memory that the system hands out as zeros is first touched by the threads that fill it.
+        *raw = bytemuck::allocation::try_zeroed_vec(len).map_err(|()| short())?;
+        return Ok(());
+    }
+    raw.try_reserve_exact(len.saturating_sub(raw.len())).map_err(|_| short())?;
     raw.resize(len, 0);
     Ok(())
 }
