@@ -11,7 +11,7 @@ fn main() {
         }
         let raw = std::fs::read(&arg).expect("a readable file");
         for payload in table::payloads(&raw, level).expect("encodes") {
-            println!("{arg}: {} bytes, {:?}", payload.len(), table::inspect(&payload, raw.len()));
+            println!("{arg}: {} bytes, {:?}", payload.len(), table::inspect(&payload, raw.len(), 1 << 30));
         }
     }
 }

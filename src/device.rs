@@ -104,6 +104,12 @@ impl Device {
         None
     }
 
+    /// What a program needs to work with a [`crate::TensorBuffer`] on the same GPU.
+    #[cfg(feature = "gpu")]
+    pub fn wgpu(&self) -> Option<(&wgpu::Device, &wgpu::Queue)> {
+        self.gpu.as_ref().map(|gpu| gpu.gpu().handles())
+    }
+
     /// What the GPU has done so far; all zero for the CPU.
     pub fn counters(&self) -> GpuCounters {
         #[cfg(feature = "gpu")]

@@ -51,7 +51,7 @@ fn odd_tables_come_back() {
 fn a_circuit_pays_for_what_hangs_together() {
     let raw = orders(3000, ',', "\n");
     let payloads = table::payloads(&raw, 2).unwrap();
-    let parts: Vec<_> = payloads.iter().map(|p| table::inspect(p, raw.len()).unwrap()).collect();
+    let parts: Vec<_> = payloads.iter().map(|p| table::inspect(p, raw.len(), 1 << 28).unwrap()).collect();
     assert_eq!(parts[0].records, 0, "the first plan is the one without a circuit");
     assert!(parts[1].columns.0 >= 3, "{parts:?}");
     let mix = nzip::compress_with(&raw, only(Codec::Mix)).unwrap();
@@ -60,9 +60,24 @@ fn a_circuit_pays_for_what_hangs_together() {
     // It is found without being asked for, and nothing larger is.
     let auto = nzip::compress_with(&raw, Options::new().threads(1)).unwrap();
     assert_eq!((codecs(&auto), auto.len()), (vec![Codec::Table], table.len()));
+    let own = Archive::new(Cursor::new(&auto)).unwrap().block(0).unwrap().unwrap().own_model_len;
+    assert!(own > 100 && own < auto.len() as u64);
     // The first level at which tables are looked for is the default one.
     let quick = nzip::compress_with(&raw, Options::new().level(5)).unwrap();
     assert_ne!(codecs(&quick), [Codec::Table]);
+}
+
+/// A table of lines that repeat from far back: zstd finds them, and the table is not chosen.
+#[test]
+fn a_table_that_loses_to_zstd_is_not_chosen() {
+    let once = orders(1500, ',', "\n");
+    let body = &once[once.iter().position(|b| *b == b'\n').unwrap() + 1..];
+    let raw = [&once[..], &body.repeat(8)].concat();
+    let table = table::payloads(&raw, 2).unwrap().into_iter().map(|p| p.len()).min().unwrap();
+    let zstd = nzip::compress_with(&raw, only(Codec::Zstd).level(9)).unwrap();
+    let auto = nzip::compress_with(&raw, Options::new().threads(1)).unwrap();
+    assert!(zstd.len() < table, "{} and {table} bytes: no such case", zstd.len());
+    assert!(auto.len() <= zstd.len() + 64 && codecs(&auto) != [Codec::Table]);
 }
 
 #[test]
@@ -79,7 +94,7 @@ fn ranges_and_threads() {
 fn output_is_the_same_everywhere() {
     let raw = orders(500, ',', "\n");
     let payload = table::payloads(&raw, 1).unwrap().remove(1);
-    let records = table::inspect(&payload, raw.len()).unwrap().records;
+    let records = table::inspect(&payload, raw.len(), 1 << 28).unwrap().records;
     let records = &payload[payload.len() - records..];
     assert_eq!((records.len(), twox_hash::XxHash3_64::oneshot(records)), (992, 8_801_685_487_893_322_683));
 }

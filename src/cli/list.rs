@@ -94,6 +94,8 @@ struct Summary {
     codecs: Vec<(String, u64)>,
     models: Vec<[u8; 32]>,
     embedded: u64,
+    /// Bytes of models that blocks have of their own.
+    own: u64,
 }
 
 impl Summary {
@@ -113,6 +115,7 @@ impl Summary {
                 s.note_window(window);
             }
             block.model.iter().for_each(|m| s.note_model(*m));
+            s.own += block.own_model_len;
         }
         Ok(s)
     }
@@ -124,6 +127,7 @@ impl Summary {
         self.blocks += other.blocks;
         self.windows += other.windows;
         self.embedded += other.embedded;
+        self.own += other.own;
         other.codecs.iter().for_each(|(name, raw)| self.note_codec(name.clone(), *raw));
         other.sizes.iter().for_each(|w| self.note_window(*w));
         other.models.iter().for_each(|m| self.note_model(*m));
@@ -185,7 +189,10 @@ impl Summary {
 
     fn models_cell(&self, list: &[ModelInfo]) -> String {
         let cell = |m| format!("{} ({})", models::label(m, list), models::cost(m, self.embedded, list));
-        let cells: Vec<_> = self.models.iter().map(cell).collect();
+        let mut cells: Vec<_> = self.models.iter().map(cell).collect();
+        if self.own > 0 {
+            cells.push(format!("its own ({})", human(self.own)));
+        }
         if cells.is_empty() { "-".into() } else { cells.join(", ") }
     }
 }

@@ -309,8 +309,13 @@ impl BlockJob<'_> {
 
 /// Makes `raw` exactly `len` bytes long, or says that memory is short.
 pub fn resize(raw: &mut Vec<u8>, len: usize) -> Result<()> {
-    raw.try_reserve_exact(len.saturating_sub(raw.len()))
-        .map_err(|_| Error::limit(format!("not enough memory for {len} bytes")))?;
+    let short = || Error::limit(format!("not enough memory for {len} bytes"));
+    if raw.capacity() == 0 {
+        // Memory that the system hands out as zeros is first touched by the threads that fill it.
+        *raw = bytemuck::allocation::try_zeroed_vec(len).map_err(|()| short())?;
+        return Ok(());
+    }
+    raw.try_reserve_exact(len.saturating_sub(raw.len())).map_err(|_| short())?;
     raw.resize(len, 0);
     Ok(())
 }
@@ -402,8 +407,9 @@ pub fn tiles(
     if let Some(gpu) = device.shared().filter(|_| crate::gpu::tensor::fits(decoder.params())) {
         let decode = |gpu: &_| crate::gpu::tensor::tiles(gpu, decoder, header, payload, units.clone(), raw);
         match gpu.attempt(decode) {
-            Ok(Some(done)) => return done,
-            Ok(None) => {}
+            // What is wrong on the GPU may be the GPU: the CPU has the last word.
+            Ok(Some(done)) if done.1.is_ok() || !gpu.falls_back() => return done,
+            Ok(_) => {}
             Err(e) => return (0, Err(e)),
         }
     }

@@ -59,6 +59,11 @@ impl Gpu {
         &self.info
     }
 
+    /// The library's own handles.
+    pub fn handles(&self) -> (&wgpu::Device, &wgpu::Queue) {
+        (&self.device, &self.queue)
+    }
+
     /// Fails if anything has gone wrong since it was opened.
     pub fn check(&self) -> Outcome<()> {
         lock(&self.fault).clone().map_or(Ok(()), Err)

@@ -12,6 +12,11 @@ pub const STEP: usize = 8 * RUN;
 /// Sizes of pieces in the order in which they lie, from the lowest bit on.
 pub const SIZES: [u32; 3] = [4, 2, 1];
 
+/// The lowest `size` bits of each of eight bytes. Pieces are moved eight bytes at a time: they do not leave their byte.
+fn mask(size: u32) -> u64 {
+    0x0101_0101_0101_0101 * ((1 << size) - 1)
+}
+
 /// Bytes of the plane of pieces of `size` bits of `n` values.
 pub fn plane_len(n: usize, size: u32) -> usize {
     let values = RUN * 8 / size as usize;
@@ -52,12 +57,13 @@ impl<'a> Packer<'a> {
             if width & size == 0 {
                 continue;
             }
-            let mask = (1u8 << size) - 1;
+            let mask = mask(size);
             for group in values.chunks_exact(RUN * 8 / size as usize) {
                 let mut packed = [0; RUN];
-                for (r, run) in group.chunks_exact(RUN).enumerate() {
-                    for j in 0..RUN {
-                        packed[j] |= (run[j] >> shift & mask) << (r as u32 * size);
+                for (r, run) in group.as_chunks::<RUN>().0.iter().enumerate() {
+                    for (to, eight) in packed.as_chunks_mut().0.iter_mut().zip(run.as_chunks().0) {
+                        let pieces = (u64::from_le_bytes(*eight) >> shift & mask) << (r as u32 * size);
+                        *to = (u64::from_le_bytes(*to) | pieces).to_le_bytes();
                     }
                 }
                 let len = plane.len().min(RUN);
@@ -96,21 +102,16 @@ impl<'a> Packed<'a> {
             if width & size == 0 {
                 continue;
             }
-            let mask = (1u8 << size) - 1;
+            let mask = mask(size);
             for group in out.chunks_exact_mut(RUN * 8 / size as usize) {
                 let (bytes, rest) = plane.split_at(plane.len().min(RUN));
                 *plane = rest;
-                if let Ok(bytes) = <&[u8; RUN]>::try_from(bytes) {
-                    for (r, run) in group.chunks_exact_mut(RUN).enumerate() {
-                        for j in 0..RUN {
-                            run[j] |= (bytes[j] >> (r as u32 * size) & mask) << shift;
-                        }
-                    }
-                } else {
-                    for (j, byte) in bytes.iter().enumerate() {
-                        for r in 0..group.len() / RUN {
-                            group[r * RUN + j] |= (byte >> (r as u32 * size) & mask) << shift;
-                        }
+                let mut packed = [0; RUN];
+                packed[..bytes.len()].copy_from_slice(bytes);
+                for (r, run) in group.as_chunks_mut::<RUN>().0.iter_mut().enumerate() {
+                    for (to, eight) in run.as_chunks_mut().0.iter_mut().zip(packed.as_chunks().0) {
+                        let pieces = (u64::from_le_bytes(*eight) >> (r as u32 * size) & mask) << shift;
+                        *to = (u64::from_le_bytes(*to) | pieces).to_le_bytes();
                     }
                 }
             }

@@ -411,10 +411,21 @@ pub fn restore(schema: &[u8], records: &[u8], text: &[u8], raw_len: usize) -> Re
     rows::restore(&Schema::parse(schema)?, records, text, raw_len)
 }
 
-/// What a payload's parts take; `None` where it is damaged.
-pub fn inspect(payload: &[u8], raw_len: usize) -> Option<Parts> {
+/// Most bytes in front of [`own_model_len`]'s number and of the number itself: three varints.
+pub const LENGTHS: usize = 3 * 10;
+
+/// Bytes of a payload that hold its schema and its circuit, from its first [`LENGTHS`] bytes; 0 where it has no circuit.
+pub fn own_model_len(start: &[u8]) -> Option<u64> {
+    let mut c = Cursor::new(start);
+    let [schema, head, stored] =
+        [c.varint("schema").ok()?, c.varint("head").ok()?, c.varint("payload").ok()?];
+    Some(if head > schema { stored } else { 0 })
+}
+
+/// What a payload's parts take; `None` where it is damaged or its schema would take more than `memory` bytes.
+pub fn inspect(payload: &[u8], raw_len: usize, memory: u64) -> Option<Parts> {
     let (lengths, [head, text, windows]) = parts(payload, raw_len).ok()?;
-    let schema = unmixed(head, lengths.head.0, u64::MAX).ok()?;
+    let schema = unmixed(head, lengths.head.0, memory).ok()?;
     let schema = Schema::parse(schema.get(..lengths.schema)?).ok()?;
     let coded = schema.columns.iter().filter(|c| c.variables() > 0).count();
     let columns = (coded, schema.columns.len());

@@ -3,10 +3,11 @@
 use super::Hint;
 use super::delta::key;
 use super::encode::{Work, counts};
-use super::params::{Context, Field, Transform, sum_of};
+use super::params::{Context, Field, Transform};
 use super::plan;
-use super::tile::difference;
+use super::tile::{difference, tables_of_row};
 use crate::coder::rans::Freqs;
+use crate::kernel::Kernel;
 
 /// The level from which on rows and columns have classes.
 const ROWS_LEVEL: u8 = 7;
@@ -193,8 +194,9 @@ fn by_rows(field: &mut Field, number: usize, tiles: &mut [Work<'_>], groups: usi
     let small = field.element == 1;
     let weight = |s: u8| weight(field, s);
     let columns_too = groups <= 1 << 14;
-    let (mut rows, mut columns) =
-        (Vec::<(i64, i64)>::new(), vec![(0i64, 0i64); if columns_too { groups } else { 0 }]);
+    let width = if columns_too { groups } else { 0 };
+    let (mut rows, mut columns, mut counts) =
+        (Vec::<(i64, i64)>::new(), vec![0i64; width], vec![0i64; width]);
     for t in tiles.iter() {
         for (row, column, symbols) in by_row(t.first, groups, &t.fields[number].symbols) {
             if rows.len() <= row {
@@ -203,9 +205,8 @@ fn by_rows(field: &mut Field, number: usize, tiles: &mut [Work<'_>], groups: usi
             let sum = symbols.iter().map(|s| weight(*s)).sum::<i64>();
             rows[row] = (rows[row].0 + sum, rows[row].1 + symbols.len() as i64);
             if columns_too {
-                for (mean, s) in columns[column..].iter_mut().zip(symbols) {
-                    *mean = (mean.0 + weight(*s), mean.1 + 1);
-                }
+                columns[column..].iter_mut().zip(symbols).for_each(|(sum, s)| *sum += weight(*s));
+                counts[column..column + symbols.len()].iter_mut().for_each(|count| *count += 1);
             }
         }
     }
@@ -215,26 +216,23 @@ fn by_rows(field: &mut Field, number: usize, tiles: &mut [Work<'_>], groups: usi
         n => 16 * m.0 / n,
     };
     let (rows, columns): (Vec<i64>, Vec<i64>) =
-        (rows.iter().map(mean).collect(), columns.iter().map(mean).collect());
+        (rows.iter().map(mean).collect(), columns.into_iter().zip(counts).map(|m| mean(&m)).collect());
     let step = (spread(&rows).max(spread(&columns)) / 14).max(1);
     let (row_classes, column_classes) = (classes_of(&rows, step), classes_of(&columns, step));
     let mut classes = vec![[0u32; 256]; 16];
-    let sums = |t: &Work<'_>| {
-        let mut sums: Vec<u8> = Vec::with_capacity(t.fields[number].symbols.len());
+    // The map's values at the sums of the classes of row and column.
+    let looked_up = |t: &Work<'_>, map: &[u8; 16], out: &mut Vec<u8>| {
+        out.clear();
         for (row, column, symbols) in by_row(t.first, groups, &t.fields[number].symbols) {
-            let row = row_classes[row];
-            match column_classes.get(column..) {
-                Some(classes) if columns_too => {
-                    sums.extend(classes[..symbols.len()].iter().map(|c| sum_of(row, *c) as u8));
-                }
-                _ => sums.resize(sums.len() + symbols.len(), sum_of(row, 8) as u8),
-            }
+            let columns = column_classes.get(column..column + symbols.len());
+            tables_of_row(map, row_classes[row], columns, symbols.len(), Kernel::best(), out);
         }
-        sums
     };
+    let (itself, mut sums) = (std::array::from_fn(|sum| sum as u8), Vec::new());
     for t in tiles.iter() {
-        let symbols = &t.fields[number].symbols;
-        sums(t).into_iter().zip(symbols).for_each(|(sum, s)| classes[usize::from(sum)][usize::from(*s)] += 1);
+        looked_up(t, &itself, &mut sums);
+        let pairs = sums.iter().zip(&t.fields[number].symbols);
+        pairs.for_each(|(sum, s)| classes[usize::from(*sum)][usize::from(*s)] += 1);
     }
     let (found, tables) = plan::join(&classes);
     if tables.len() < 2 {
@@ -243,7 +241,9 @@ fn by_rows(field: &mut Field, number: usize, tiles: &mut [Work<'_>], groups: usi
     let mut map = [0; 16];
     map.copy_from_slice(&found);
     for t in tiles.iter_mut().filter(|t| !t.constant) {
-        t.fields[number].contexts = sums(t).into_iter().map(|sum| map[usize::from(sum)]).collect();
+        let mut contexts = Vec::new();
+        looked_up(t, &map, &mut contexts);
+        t.fields[number].contexts = contexts;
         let last = (t.first + t.fields[number].symbols.len() - 1) / groups;
         t.rows = row_classes[t.first / groups..=last].to_vec();
     }

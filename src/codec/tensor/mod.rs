@@ -6,6 +6,7 @@ mod cut;
 mod delta;
 mod encode;
 mod forms;
+mod look_up;
 mod low_bits;
 mod merge;
 pub mod params;

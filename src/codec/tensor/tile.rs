@@ -1,7 +1,8 @@
 //! Decoding tiles.
 
 use super::delta::{Base, key};
-use super::low_bits::{folded, unfold};
+use super::look_up::look_up;
+use super::low_bits::{folded, rows as rows_from, unfold};
 use super::params::{Context, Field, Planes, Transform, nibbles, sum_of};
 use super::sections::{Sections, Sequence, Stored};
 use super::split::sums;
@@ -308,16 +309,16 @@ impl TileDecoder {
         out.clear();
         match (&field.context, stored) {
             (Context::Rows { groups, columns, map }, Stored::Rows(rows)) => {
-                let (mut row, mut column) = (0, place.first % groups);
-                for i in 0..place.all {
-                    if place.some.is_none_or(|mask| mask[i / 8] >> (i % 8) & 1 != 0) {
-                        let class = columns.get(column as usize).copied().unwrap_or(8);
-                        out.push(map[sum_of(rows[row / 2] >> (4 * (row % 2)) & 15, class)]);
-                    }
-                    column += 1;
-                    if column == *groups {
-                        (row, column) = (row + 1, 0);
-                    }
+                let skipped = place.first % groups;
+                for (row, range) in rows_from(skipped, *groups, place.all).enumerate() {
+                    let class = rows[row / 2] >> (4 * (row % 2)) & 15;
+                    let start = if row == 0 { skipped as usize } else { 0 };
+                    let columns = columns.get(start..start + range.len());
+                    tables_of_row(map, class, columns, range.len(), self.kernel, out);
+                }
+                if let Some(mask) = place.some {
+                    let mut i = 0..;
+                    out.retain(|_| i.next().is_some_and(|i| mask[i / 8] >> (i % 8) & 1 != 0));
                 }
             }
             (Context::Fields { first, minus, map }, _) => {
@@ -350,6 +351,22 @@ impl TileDecoder {
             _ => return Ok(false),
         }
         Ok(true)
+    }
+}
+
+/// Appends the tables of `count` symbols of a row of class `row`, from the classes of their columns, or of class 8.
+pub fn tables_of_row(
+    map: &[u8; 16],
+    row: u8,
+    columns: Option<&[u8]>,
+    count: usize,
+    kernel: Kernel,
+    out: &mut Vec<u8>,
+) {
+    let tables: [u8; 16] = std::array::from_fn(|column| map[sum_of(row, column as u8)]);
+    match columns {
+        Some(classes) => look_up(&tables, classes, kernel, out),
+        None => out.resize(out.len() + count, tables[8]),
     }
 }
 

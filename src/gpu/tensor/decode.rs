@@ -36,6 +36,15 @@ pub struct TensorBuffer {
     pub len: u64,
 }
 
+impl TensorBuffer {
+    /// Verified raw bytes that are copied to the GPU.
+    pub(crate) fn upload(gpu: &Gpu, raw: &[u8]) -> Outcome<Self> {
+        let buffer = gpu.upload(&to_words(raw).collect::<Vec<_>>())?;
+        gpu.check()?;
+        Ok(Self { buffer, len: raw.len() as u64 })
+    }
+}
+
 /// Decodes some tiles of a block whose parameters fit; like [`crate::codec::decode::tiles`], which gives the same results.
 pub fn tiles(
     gpu: &Gpu,

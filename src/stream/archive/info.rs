@@ -1,7 +1,7 @@
 //! What a file consists of.
 
 use super::Archive;
-use crate::codec::Codec;
+use crate::codec::{Codec, table};
 use crate::error::Result;
 use crate::format::block::Units;
 use std::io::{Read, Seek};
@@ -50,6 +50,8 @@ pub struct BlockInfo {
     pub codec: Option<Codec>,
     /// Hash of the model, where the block names one that this release can resolve.
     pub model: Option<[u8; 32]>,
+    /// Bytes of the payload that are a model of the block's own, and what describes it: the circuit of a `table`.
+    pub own_model_len: u64,
     /// The writer flushed after this block.
     pub flushed: bool,
     /// W, for windowed codecs.
@@ -114,7 +116,13 @@ impl<S: Read + Seek> Archive<S> {
 
     fn block_info(&mut self, stream: usize, number: usize) -> Result<BlockInfo> {
         let place = self.streams[stream].blocks[number];
-        let (header, _) = self.own_header(stream, number)?;
+        let (header, payload_at) = self.own_header(stream, number)?;
+        let mut own_model_len = 0;
+        if header.codec == Codec::Table.id() {
+            let start =
+                self.source.read(payload_at, u64::from(header.payload_len).min(table::LENGTHS as u64))?;
+            own_model_len = table::own_model_len(&start).unwrap_or(0);
+        }
         let (window, sized) = match &header.units {
             Units::Windows { payload, sized, .. } => (Some(*payload), *sized),
             Units::Fixed { .. } | Units::Tiles { .. } => (None, false),
@@ -137,6 +145,7 @@ impl<S: Read + Seek> Archive<S> {
             codec_id: header.codec,
             codec: Codec::from_id(header.codec).ok(),
             model: header.model.and_then(|m| self.streams[stream].models.hash(m).ok()),
+            own_model_len,
             flushed: header.flushed,
             window,
             sized,

@@ -6,9 +6,13 @@ use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::format::block::{BlockHeader, Units};
 use crate::kernel::Kernel;
+use crate::stream::options::Pool;
 use crate::tensor::bases::Bases;
 use rayon::prelude::*;
 use std::io::{Read, Seek};
+use std::ops::Range;
+use std::panic::resume_unwind;
+use std::thread;
 
 /// A block of tiles that belongs to one tensor, and where its bytes go.
 struct Whole<'a> {
@@ -17,6 +21,24 @@ struct Whole<'a> {
     out: &'a mut [u8],
     place: String,
 }
+
+/// The raw bytes of a block from `start` on that `out` wants.
+struct Part<'a> {
+    /// Numbers of stream and block.
+    block: (usize, usize),
+    start: u64,
+    out: &'a mut [u8],
+}
+
+/// A validated block of tiles, where its payload starts, and its name in messages.
+struct Tiled {
+    header: BlockHeader,
+    payload_at: u64,
+    place: String,
+}
+
+/// Raw bytes of tiles for each thread that are decoded at a time where memory counts.
+const STEP: usize = 2 << 20;
 
 impl Whole<'_> {
     fn decode(&mut self, device: &Device, bases: &Bases) -> Result<()> {
@@ -61,25 +83,70 @@ impl<S: Read + Seek> Archive<S> {
             resize(&mut out, *len as usize)?;
             outs.push(out);
         }
-        let (mut batch, mut raw) = (Vec::new(), 0);
+        let mut parts = Vec::new();
         for ((start, len), out) in places.iter().zip(&mut outs) {
             let (mut rest, mut at) = (&mut out[..], *start);
-            for (stream, block) in self.blocks_of(&(*start..start + len)) {
-                let to = (start + len).min(self.streams[stream].blocks[block].raw_end());
-                let (part, after) = rest.split_at_mut((to - at) as usize);
-                if let Some(whole) = self.whole((stream, block), at, part)? {
-                    raw += whole.out.len() as u64;
-                    batch.push(whole);
-                }
+            for block in self.blocks_of(&(*start..start + len)) {
+                let to = (start + len).min(self.streams[block.0].blocks[block.1].raw_end());
+                let (out, after) = rest.split_at_mut((to - at) as usize);
+                parts.push(Part { block, start: at, out });
                 (rest, at) = (after, to);
-                if raw >= self.batch_bytes() {
-                    self.decode_whole(std::mem::take(&mut batch))?;
-                    raw = 0;
-                }
             }
         }
-        self.decode_whole(batch)?;
-        Ok(outs)
+        // What has no tiles is decoded by another pool, while the batch before it is decoded by this one.
+        let other = Pool::new(self.pool.threads());
+        let mut pool = std::mem::replace(&mut self.pool, other);
+        let result = self.decode_parts(&mut pool, parts.into_iter());
+        self.pool = pool;
+        result.map(|()| outs)
+    }
+
+    /// Reads and decodes parts of blocks; what comes next is read while a batch is decoded.
+    fn decode_parts<'a>(&mut self, pool: &mut Pool, mut parts: impl Iterator<Item = Part<'a>>) -> Result<()> {
+        let (device, bases) = (self.options.device.clone(), self.options.bases.clone());
+        let batch_bytes = self.batch_bytes();
+        let mut batch = self.read_batch(&mut parts, batch_bytes)?;
+        while !batch.is_empty() {
+            let threads = pool.threads();
+            let mut decode =
+                || pool.run(|| batch.par_iter_mut().try_for_each(|w| w.decode(&device, &bases)))?;
+            let (decoded, next) = if threads == 1 {
+                (decode(), self.read_batch(&mut parts, batch_bytes))
+            } else {
+                thread::scope(|scope| {
+                    let decoding = scope.spawn(decode);
+                    let next = self.read_batch(&mut parts, batch_bytes);
+                    (decoding.join().unwrap_or_else(|panic| resume_unwind(panic)), next)
+                })
+            };
+            decoded?;
+            self.decoded += batch.iter().map(|w| w.out.len() as u64).sum::<u64>();
+            batch = next?;
+        }
+        Ok(())
+    }
+
+    /// Reads the payloads of some `bytes` raw bytes; parts of blocks that have no tiles are decoded at once.
+    fn read_batch<'a>(
+        &mut self,
+        parts: &mut impl Iterator<Item = Part<'a>>,
+        bytes: u64,
+    ) -> Result<Vec<Whole<'a>>> {
+        let (mut batch, mut raw) = (Vec::new(), 0);
+        while raw < bytes
+            && let Some(Part { block, start, out }) = parts.next()
+        {
+            let range = start..start + out.len() as u64;
+            let Some(Tiled { header, payload_at, place }) = self.tiled(block, range.clone())? else {
+                out.copy_from_slice(&self.read_range(range)?);
+                continue;
+            };
+            let payload = self.source.read(payload_at, header.payload_len.into());
+            let payload = payload.map_err(|e| e.within(&place))?;
+            raw += out.len() as u64;
+            batch.push(Whole { header, payload, out, place });
+        }
+        Ok(batch)
     }
 
     /// Decodes the raw bytes from `start` on into `out`, block by block and where possible without a copy in between.
@@ -89,37 +156,72 @@ impl<S: Read + Seek> Archive<S> {
             let place = self.streams[stream].blocks[block];
             let (from, to) = (range.start.max(place.raw_start), range.end.min(place.raw_end()));
             let part = &mut out[(from - start) as usize..(to - start) as usize];
-            let whole = self.whole((stream, block), from, part)?;
-            self.decode_whole(whole.into_iter().collect())?;
+            match self.tiled((stream, block), from..to)? {
+                Some(tiled) => self.decode_in_parts(tiled, part)?,
+                None => part.copy_from_slice(&self.read_range(from..to)?),
+            }
         }
         Ok(())
     }
 
-    /// Reads a block of which `out` wants the raw bytes from `from` on. Where that is all of it and it has tiles, they are
-    /// yet to be decoded; anything else is.
-    fn whole<'a>(
+    /// Decodes a block some tiles at a time, so that no more than their payload is held beside `out`.
+    fn decode_in_parts(&mut self, tiled: Tiled, mut out: &mut [u8]) -> Result<()> {
+        let Tiled { header, mut payload_at, place } = tiled;
+        let within = |e: Error| e.within(&place);
+        let decoder = tile_decoder(&header, Kernel::best(), &self.options.bases).map_err(within)?;
+        let device = &self.options.device;
+        let wanted = STEP * self.pool.threads().max(device.lanes() / 256);
+        let mut units = 0..0;
+        while units.end < header.units.len() {
+            units.start = units.end;
+            let (mut raw, mut stored) = (0, 0);
+            while units.end < header.units.len() && raw < wanted {
+                raw += header.units.unit(units.end, header.raw_len).0;
+                stored += u64::from(header.units.payload_len(units.end).unwrap_or(0));
+                units.end += 1;
+            }
+            let payload = self.source.read(payload_at, stored).map_err(within)?;
+            let (part, rest) = out.split_at_mut(raw);
+            let decode = || tiles(device, &decoder, &header, &payload, units.clone(), part).1;
+            self.pool.run(decode)?.map_err(within)?;
+            self.decoded += raw as u64;
+            (out, payload_at) = (rest, payload_at + stored);
+        }
+        Ok(())
+    }
+
+    /// Decodes a range on a GPU and leaves it there, where it is one block of tiles for which there are kernels.
+    #[cfg(feature = "gpu")]
+    pub(super) fn resident(
         &mut self,
-        (stream, block): (usize, usize),
-        from: u64,
-        out: &'a mut [u8],
-    ) -> Result<Option<Whole<'a>>> {
-        let place = self.streams[stream].blocks[block];
-        let to = from + out.len() as u64;
-        let (header, at) = self.header(stream, block)?;
-        if (from, to) != (place.raw_start, place.raw_end()) || !matches!(header.units, Units::Tiles { .. }) {
-            out.copy_from_slice(&self.read_range(from..to)?);
+        gpu: &crate::gpu::Shared,
+        range: Range<u64>,
+    ) -> Result<Option<crate::TensorBuffer>> {
+        use crate::gpu::tensor::{fits, resident};
+        let [block] = self.blocks_of(&range)[..] else { return Ok(None) };
+        let Some(Tiled { header, payload_at, place }) = self.tiled(block, range)? else { return Ok(None) };
+        let within = |e: Error| e.within(&place);
+        let decoder = tile_decoder(&header, Kernel::best(), &self.options.bases).map_err(within)?;
+        if !fits(decoder.params()) {
             return Ok(None);
         }
-        let name = place_name(stream, block, &place);
-        validate(&header).map_err(|e| e.within(&name))?;
-        let payload = self.source.read(at, header.payload_len.into()).map_err(|e| e.within(&name))?;
-        Ok(Some(Whole { header, payload, out, place: name }))
+        let payload = self.source.read(payload_at, header.payload_len.into()).map_err(within)?;
+        let units = 0..header.units.len();
+        let buffer = gpu.attempt(|gpu| resident(gpu, &decoder, &header, &payload, units))?;
+        let buffer = buffer.transpose().map_err(within)?;
+        self.decoded += buffer.as_ref().map_or(0, |b| b.len);
+        Ok(buffer)
     }
 
-    fn decode_whole(&mut self, mut batch: Vec<Whole<'_>>) -> Result<()> {
-        let (device, bases) = (&self.options.device, &self.options.bases);
-        self.pool.run(|| batch.par_iter_mut().try_for_each(|w| w.decode(device, bases)))??;
-        self.decoded += batch.iter().map(|w| w.out.len() as u64).sum::<u64>();
-        Ok(())
+    /// A block of tiles whose raw bytes are exactly these.
+    fn tiled(&mut self, (stream, block): (usize, usize), range: Range<u64>) -> Result<Option<Tiled>> {
+        let place = self.streams[stream].blocks[block];
+        let (header, payload_at) = self.header(stream, block)?;
+        if range != (place.raw_start..place.raw_end()) || !matches!(header.units, Units::Tiles { .. }) {
+            return Ok(None);
+        }
+        let place = place_name(stream, block, &place);
+        validate(&header).map_err(|e| e.within(&place))?;
+        Ok(Some(Tiled { header, payload_at, place }))
     }
 }

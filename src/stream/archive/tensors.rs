@@ -157,6 +157,26 @@ impl<S: Read + Seek> TensorReader<'_, S> {
         self.archive.read_into(start, out)
     }
 
+    /// Decodes all elements into a buffer of the GPU of [`crate::DecodeOptions::device`]. A tensor that is one block of tiles for which
+    /// there are kernels is decoded there; any other is decoded as by [`Self::read`] and copied.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::ErrorKind::BadArgument`] where the archive has no GPU, [`crate::ErrorKind::Device`] where that fails, and those of
+    /// [`Self::read`].
+    #[cfg(feature = "gpu")]
+    pub fn read_to_gpu(&mut self) -> Result<crate::TensorBuffer> {
+        let gpu = self.archive.options.device.shared().cloned();
+        let gpu = gpu.ok_or_else(|| Error::bad_argument("no GPU was given to the archive"))?;
+        let range = self.info().start..self.info().end();
+        if let Some(buffer) = self.archive.resident(&gpu, range)? {
+            return Ok(buffer);
+        }
+        let raw = self.read()?;
+        let copied = crate::TensorBuffer::upload(gpu.gpu(), &raw);
+        copied.map_err(|fault| Error::new(crate::ErrorKind::Device, fault.0))
+    }
+
     /// Number of rows: of indices of the first dimension; 1 for tensors of fewer than two.
     pub fn row_count(&self) -> u64 {
         let t = self.info();
