@@ -1,6 +1,7 @@
 //! Steps on the GPU against the CPU, bit for bit.
 
 use super::{Packed, Session};
+use crate::gpu::context::Gpu;
 use crate::gpu::tests::gpu;
 use crate::model::llm::weights::{Layer, Matrix, Scale};
 use crate::model::llm::{self, Column, Cut, Kernel, Model, Shape, Tokenizer, Weights};
@@ -23,7 +24,7 @@ fn gains(rng: &mut SplitMix, n: usize) -> Vec<i32> {
 fn model(seed: u64, shape: Shape, own_head: bool, any: bool) -> Weights {
     let mut rng = SplitMix(seed);
     let matrix = |rng: &mut SplitMix, rows, cols, exponent| {
-        let exponent = if any { 24 + rng.below(37) as u8 } else { exponent };
+        let exponent = if any { 24 + rng.below(16) as u8 } else { exponent };
         self::matrix(rng, rows, cols, exponent)
     };
     let (q, kv) = (shape.heads * shape.head, shape.kv_heads * shape.head);
@@ -58,15 +59,14 @@ fn model(seed: u64, shape: Shape, own_head: bool, any: bool) -> Weights {
     }
 }
 
-/// Steps windows of some lengths, `together` columns of each at a time.
-fn check(weights: &Weights, lens: &[usize], together: usize) {
-    let Some(gpu) = gpu() else { return };
+/// Steps windows of some lengths, `together` columns of each at a time. Returns how many different weights came out.
+fn check(gpu: &Gpu, weights: &Weights, lens: &[usize], together: usize) -> usize {
     let shape = weights.shape;
     let packed = Packed::new(weights).unwrap();
     let model = Model::with_kernel(weights.clone(), Kernel::Scalar).unwrap();
     let tokens = *lens.iter().max().unwrap();
     let mut on_cpu = llm::Session::new(&model, lens.len(), tokens).unwrap();
-    let mut on_gpu = Session::new(&gpu, &packed, lens.len(), tokens, lens.len() * together).unwrap();
+    let mut on_gpu = Session::new(gpu, &packed, lens.len(), tokens, lens.len() * together).unwrap();
     let mut rng = SplitMix(9);
     let mut distinct: BTreeSet<u32> = BTreeSet::new();
     for start in (0..tokens).step_by(together) {
@@ -84,7 +84,7 @@ fn check(weights: &Weights, lens: &[usize], together: usize) {
             assert!(found == expected, "{shape:?}, column {c} from token {start}");
         }
     }
-    assert!(distinct.len() > 20 || shape.vocab == 1, "{} weights", distinct.len());
+    distinct.len()
 }
 
 fn shape(vocab: usize, width: usize, layers: usize, heads: [usize; 3], hidden: usize) -> Shape {
@@ -94,6 +94,7 @@ fn shape(vocab: usize, width: usize, layers: usize, heads: [usize; 3], hidden: u
 
 #[test]
 fn any_shape_any_columns() {
+    let Some(gpu) = gpu() else { return };
     let shapes = [
         (shape(1, 2, 1, [1, 1, 2], 2), &[1][..], 1),
         (shape(300, 16, 2, [2, 1, 8], 24), &[5, 9, 1], 1),
@@ -102,20 +103,23 @@ fn any_shape_any_columns() {
         (shape(40, 30, 1, [3, 1, 128], 300), &[4, 3], 3),
     ];
     for (seed, (shape, lens, together)) in shapes.into_iter().enumerate() {
-        check(&model(seed as u64, shape, seed % 2 == 0, false), lens, together);
+        let distinct = check(&gpu, &model(seed as u64, shape, seed % 2 == 0, false), lens, together);
+        assert!(distinct > 100 || shape.vocab == 1, "{distinct}");
     }
 }
 
 #[test]
 fn positions_beyond_a_workgroup() {
-    check(&model(20, shape(9, 10, 2, [2, 2, 6], 8), true, false), &[290, 3], 16);
+    let Some(gpu) = gpu() else { return };
+    check(&gpu, &model(20, shape(9, 10, 2, [2, 2, 6], 8), true, false), &[290, 3], 16);
 }
 
 #[test]
 fn numbers_at_their_limits() {
-    for seed in 30..42 {
-        check(&model(seed, shape(20, 12, 2, [2, 1, 8], 16), true, true), &[4, 4, 4], 1);
-    }
+    let Some(gpu) = gpu() else { return };
+    let one = |seed| check(&gpu, &model(seed, shape(20, 12, 2, [2, 1, 8], 16), true, true), &[4, 4, 4], 1);
+    // In some all numbers become zero.
+    assert!((30..42).filter(|&seed| one(seed) > 20).count() > 8);
 }
 
 /// FNV-1a with 64 bits over little-endian 32-bit numbers.
