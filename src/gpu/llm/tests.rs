@@ -1,6 +1,9 @@
 //! Steps on the GPU against the CPU, bit for bit.
 
-use super::{Packed, Session};
+use super::step::Session;
+use super::{Packed, decode};
+use crate::codec::llm::{decode_windows, encode_blocks};
+use crate::codec::window::{WindowJob, WindowLimits};
 use crate::gpu::context::Gpu;
 use crate::gpu::tests::gpu;
 use crate::model::llm::weights::{Layer, Matrix, Scale};
@@ -129,12 +132,19 @@ fn fnv(numbers: &[u32]) -> u64 {
     })
 }
 
+fn vector(name: &str) -> Vec<u8> {
+    std::fs::read(format!("{}/formats/vectors/llm/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap()
+}
+
+fn micro() -> Weights {
+    Weights::from_bytes(&vector("micro.nzllm")).unwrap()
+}
+
 #[test]
 fn the_micro_model_leaves_its_trace() {
     let Some(gpu) = gpu() else { return };
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/formats/vectors/llm/");
-    let weights = Weights::from_bytes(&std::fs::read(folder.to_string() + "micro.nzllm").unwrap()).unwrap();
-    let trace = std::fs::read_to_string(folder.to_string() + "trace.txt").unwrap();
+    let weights = micro();
+    let trace = String::from_utf8(vector("trace.txt")).unwrap();
     let packed = Packed::new(&weights).unwrap();
     let mut session = Session::new(&gpu, &packed, 1, weights.shape.context, 1).unwrap();
     let mut found = session.step(&[Column { lane: 0, token: weights.shape.start }]).unwrap();
@@ -149,4 +159,37 @@ fn the_micro_model_leaves_its_trace() {
     }
     session.reset(0);
     assert_eq!(session.len(0), 0);
+}
+
+/// Windows of the micro model, damaged or not, end as on the CPU.
+#[test]
+fn windows_decode() {
+    let Some(gpu) = gpu() else { return };
+    let weights = micro();
+    let packed = Packed::new(&weights).unwrap();
+    let model = Model::new(weights).unwrap();
+    let raw = vector("sample.raw");
+    let windows = encode_blocks(&model, &[&raw], WindowLimits { payload: 64, raw: 2000 }).unwrap().remove(0);
+    let mut payloads: Vec<(usize, Vec<u8>)> = windows.into_iter().map(|w| (w.raw_len, w.payload)).collect();
+    let whole = payloads.len();
+    let mut rng = SplitMix(1);
+    for i in 0..8 {
+        let (len, mut payload) = payloads[i % whole].clone();
+        payload[rng.below(8) as usize] ^= 1 << rng.below(8);
+        payloads.push((len, payload));
+    }
+    let mut found: Vec<Vec<u8>> = payloads.iter().map(|(len, _)| vec![0; *len]).collect();
+    let jobs = payloads.iter().zip(&mut found).map(|((_, payload), raw)| WindowJob { payload, raw });
+    let mut jobs: Vec<WindowJob<'_>> = jobs.collect();
+    let corrupt = decode(&gpu, &packed, &model, &mut jobs.iter_mut().collect::<Vec<_>>()).unwrap();
+    assert!(corrupt.iter().all(|i| *i >= whole) && found[..whole].concat() == raw);
+    for (i, ((len, payload), found)) in payloads.iter().zip(&found).enumerate() {
+        let mut expected = vec![0; *len];
+        let failed = decode_windows(&model, &mut [WindowJob { payload, raw: &mut expected }]).is_err();
+        assert_eq!(failed, corrupt.contains(&i), "window {i}");
+        assert!(failed || expected == *found, "window {i}");
+    }
+    let bytes = |i: &usize| payloads[*i].0 as u64;
+    let decoded: u64 = (0..payloads.len()).filter(|i| !corrupt.contains(i)).map(|i| bytes(&i)).sum();
+    assert_eq!(gpu.counters().decoded_bytes, decoded);
 }
