@@ -185,11 +185,45 @@ pub fn decode_with_lanes(model: &Model, jobs: &mut [WindowJob<'_>], lanes: usize
 }
 
 /// A window on its way.
-struct Lane<'a, 'b> {
+pub struct Lane<'a, 'b> {
     raw: &'a mut [u8],
     done: usize,
     coder: BitDecoder<'b>,
     adaptive: Adaptive,
+}
+
+impl<'a, 'b> Lane<'a, 'b> {
+    /// At the window's start.
+    pub fn new(payload: &'b [u8], raw: &'a mut [u8]) -> Self {
+        Self { raw, done: 0, coder: BitDecoder::new(payload), adaptive: Adaptive::default() }
+    }
+
+    /// Decodes escaped bytes and one token, whose weights are `d`; `None` where the window is complete.
+    ///
+    /// # Errors
+    /// `Corrupt` where the payload is not one that an encoder writes.
+    pub fn token(&mut self, model: &Model, mut d: Distribution<'_>) -> Result<Option<u32>> {
+        loop {
+            let symbol = self.adaptive.code(&mut d, &mut self.coder)?;
+            let byte = [symbol.wrapping_sub(d.vocab()) as u8];
+            let token = symbol < d.vocab();
+            let bytes = if token { model.tokenizer().bytes_of(symbol) } else { &byte };
+            let room = &mut self.raw[self.done..];
+            if bytes.is_empty() || bytes.len() > room.len() {
+                let (found, most) = (bytes.len(), room.len());
+                let what = format!("llm: a token of {found} bytes where 1..={most} are left");
+                return Err(Error::corrupt(what));
+            }
+            room[..bytes.len()].copy_from_slice(bytes);
+            self.done += bytes.len();
+            if self.done == self.raw.len() {
+                return Ok(None);
+            }
+            if token {
+                return Ok(Some(symbol));
+            }
+        }
+    }
 }
 
 /// Steps windows from the queue together; one that ends makes room for the next.
@@ -201,13 +235,7 @@ fn decode_lanes<'a, 'b>(
 ) -> Result<()> {
     let next = || -> Option<Lane<'a, 'b>> {
         let job = queue.lock().unwrap_or_else(|e| e.into_inner()).pop()?;
-        let payload = job.payload;
-        Some(Lane {
-            raw: &mut *job.raw,
-            done: 0,
-            coder: BitDecoder::new(payload),
-            adaptive: Adaptive::default(),
-        })
+        Some(Lane::new(job.payload, &mut *job.raw))
     };
     let mut lanes: Vec<Lane<'_, '_>> = (0..count).map_while(|_| next()).collect();
     // Exactly as many windows as lanes: where one is removed, the last takes its place in both.
@@ -221,7 +249,7 @@ fn decode_lanes<'a, 'b>(
         for i in (0..lanes.len()).rev() {
             powers(&mut session, i);
             let d = Distribution::new(session.logits(i), &mut blocks);
-            match decode_token(model, &mut lanes[i], d)? {
+            match lanes[i].token(model, d)? {
                 Some(_) if session.len(i) >= model.shape().context => return Err(too_long(model)),
                 Some(token) => columns[i].token = token,
                 None => match next() {
@@ -244,27 +272,4 @@ fn decode_lanes<'a, 'b>(
 
 fn too_long(model: &Model) -> Error {
     Error::corrupt(format!("llm: a window of more than {} tokens", model.shape().context))
-}
-
-/// Decodes escaped bytes and one token; `None` where the window is complete.
-fn decode_token(model: &Model, lane: &mut Lane<'_, '_>, mut d: Distribution<'_>) -> Result<Option<u32>> {
-    loop {
-        let symbol = lane.adaptive.code(&mut d, &mut lane.coder)?;
-        let byte = [symbol.wrapping_sub(d.vocab()) as u8];
-        let token = symbol < d.vocab();
-        let bytes = if token { model.tokenizer().bytes_of(symbol) } else { &byte };
-        let room = &mut lane.raw[lane.done..];
-        if bytes.is_empty() || bytes.len() > room.len() {
-            let (found, most) = (bytes.len(), room.len());
-            return Err(Error::corrupt(format!("llm: a token of {found} bytes where 1..={most} are left")));
-        }
-        room[..bytes.len()].copy_from_slice(bytes);
-        lane.done += bytes.len();
-        if lane.done == lane.raw.len() {
-            return Ok(None);
-        }
-        if token {
-            return Ok(Some(symbol));
-        }
-    }
 }

@@ -80,11 +80,13 @@ impl TileDecoder {
     }
 
     /// The parameters.
+    #[cfg(feature = "gpu")]
     pub fn params(&self) -> &Planes {
         &self.planes
     }
 
     /// The tables of a field's symbols, and those of its low bits where these are coded.
+    #[cfg(feature = "gpu")]
     pub fn tables(&self, field: usize) -> (&Decoder, Option<&Decoder>) {
         (&self.fields[field].symbols, self.fields[field].low.as_ref())
     }

@@ -33,6 +33,7 @@ impl Decoder {
     }
 
     /// For each table and each of 2^12 slots: symbol in bits 0..8, frequency in 8..20, slot less start in 20..32.
+    #[cfg(feature = "gpu")]
     pub fn slots(&self) -> &[u32] {
         &self.slots
     }

@@ -1,9 +1,10 @@
-//! Steps of imported language models on a GPU.
+//! Imported language models on a GPU.
 
+mod decode;
 mod pack;
 mod step;
 #[cfg(test)]
 mod tests;
 
+pub use decode::decode;
 pub use pack::Packed;
-pub use step::Session;

@@ -82,6 +82,16 @@ impl Packed {
         })
     }
 
+    /// Lists of keys and of values of some windows.
+    pub fn lists(&self, lanes: usize) -> usize {
+        2 * lanes * self.shape.layers * self.shape.kv_heads
+    }
+
+    /// Bytes of keys and values, and of their scales, of windows of so many tokens.
+    pub fn cache_bytes(&self, lanes: usize, tokens: usize) -> u64 {
+        4 * self.lists(lanes) as u64 * tokens as u64 * (self.shape.head.div_ceil(4) as u64 + 1)
+    }
+
     /// Where the sigmoids and the angles start in the tables.
     pub fn tables_at() -> (usize, usize) {
         (EXP2.len(), EXP2.len() + sigmoid_table().len())

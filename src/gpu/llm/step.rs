@@ -161,7 +161,7 @@ impl Layout {
             ("KV_HEADS", s.kv_heads),
             ("HEAD", s.head),
             ("HEAD_WORDS", words),
-            ("SCALES", lists(packed, lanes) * self.tokens * words),
+            ("SCALES", packed.lists(lanes) * self.tokens * words),
             ("EXP2", 0),
             ("SIGMOID", sigmoid),
             ("ROPE", rope),
@@ -172,11 +172,6 @@ impl Layout {
         }
         text
     }
-}
-
-/// Lists of keys and of values of all windows.
-fn lists(packed: &Packed, lanes: usize) -> usize {
-    2 * lanes * packed.shape.layers * packed.shape.kv_heads
 }
 
 /// An operation, ready to be dispatched.
@@ -215,7 +210,7 @@ impl<'a> Session<'a> {
         let most = [packed.shape.vocab, packed.shape.hidden, packed.shape.width]
             .map(|rows| Groups::Rows(rows).count(layout.columns));
         // A shader's numbers of words have 32 bits.
-        let cache = lists(packed, lanes) as u64 * tokens as u64 * (packed.shape.head.div_ceil(4) as u64 + 1);
+        let cache = packed.cache_bytes(lanes, tokens) / 4;
         if most.iter().any(|m| *m > MAX_GROUPS) || cache >= 1 << 30 || layout.words >= 1 << 30 {
             return Err(Fault::new("a language model too large for a GPU's limits"));
         }

@@ -1,6 +1,10 @@
 //! Steps on the GPU against the CPU, bit for bit.
 
-use super::{Packed, Session};
+use super::step::Session;
+use super::{Packed, decode};
+use crate::codec::llm::{decode_windows, encode_blocks};
+use crate::codec::window::{WindowJob, WindowLimits};
+use crate::gpu::context::Gpu;
 use crate::gpu::tests::gpu;
 use crate::model::llm::weights::{Layer, Matrix, Scale};
 use crate::model::llm::{self, Column, Cut, Kernel, Model, Shape, Tokenizer, Weights};
@@ -23,7 +27,7 @@ fn gains(rng: &mut SplitMix, n: usize) -> Vec<i32> {
 fn model(seed: u64, shape: Shape, own_head: bool, any: bool) -> Weights {
     let mut rng = SplitMix(seed);
     let matrix = |rng: &mut SplitMix, rows, cols, exponent| {
-        let exponent = if any { 24 + rng.below(37) as u8 } else { exponent };
+        let exponent = if any { 24 + rng.below(16) as u8 } else { exponent };
         self::matrix(rng, rows, cols, exponent)
     };
     let (q, kv) = (shape.heads * shape.head, shape.kv_heads * shape.head);
@@ -58,15 +62,14 @@ fn model(seed: u64, shape: Shape, own_head: bool, any: bool) -> Weights {
     }
 }
 
-/// Steps windows of some lengths, `together` columns of each at a time.
-fn check(weights: &Weights, lens: &[usize], together: usize) {
-    let Some(gpu) = gpu() else { return };
+/// Steps windows of some lengths, `together` columns of each at a time. Returns how many different weights came out.
+fn check(gpu: &Gpu, weights: &Weights, lens: &[usize], together: usize) -> usize {
     let shape = weights.shape;
     let packed = Packed::new(weights).unwrap();
     let model = Model::with_kernel(weights.clone(), Kernel::Scalar).unwrap();
     let tokens = *lens.iter().max().unwrap();
     let mut on_cpu = llm::Session::new(&model, lens.len(), tokens).unwrap();
-    let mut on_gpu = Session::new(&gpu, &packed, lens.len(), tokens, lens.len() * together).unwrap();
+    let mut on_gpu = Session::new(gpu, &packed, lens.len(), tokens, lens.len() * together).unwrap();
     let mut rng = SplitMix(9);
     let mut distinct: BTreeSet<u32> = BTreeSet::new();
     for start in (0..tokens).step_by(together) {
@@ -84,7 +87,7 @@ fn check(weights: &Weights, lens: &[usize], together: usize) {
             assert!(found == expected, "{shape:?}, column {c} from token {start}");
         }
     }
-    assert!(distinct.len() > 20 || shape.vocab == 1, "{} weights", distinct.len());
+    distinct.len()
 }
 
 fn shape(vocab: usize, width: usize, layers: usize, heads: [usize; 3], hidden: usize) -> Shape {
@@ -94,6 +97,7 @@ fn shape(vocab: usize, width: usize, layers: usize, heads: [usize; 3], hidden: u
 
 #[test]
 fn any_shape_any_columns() {
+    let Some(gpu) = gpu() else { return };
     let shapes = [
         (shape(1, 2, 1, [1, 1, 2], 2), &[1][..], 1),
         (shape(300, 16, 2, [2, 1, 8], 24), &[5, 9, 1], 1),
@@ -102,20 +106,23 @@ fn any_shape_any_columns() {
         (shape(40, 30, 1, [3, 1, 128], 300), &[4, 3], 3),
     ];
     for (seed, (shape, lens, together)) in shapes.into_iter().enumerate() {
-        check(&model(seed as u64, shape, seed % 2 == 0, false), lens, together);
+        let distinct = check(&gpu, &model(seed as u64, shape, seed % 2 == 0, false), lens, together);
+        assert!(distinct > 100 || shape.vocab == 1, "{distinct}");
     }
 }
 
 #[test]
 fn positions_beyond_a_workgroup() {
-    check(&model(20, shape(9, 10, 2, [2, 2, 6], 8), true, false), &[290, 3], 16);
+    let Some(gpu) = gpu() else { return };
+    check(&gpu, &model(20, shape(9, 10, 2, [2, 2, 6], 8), true, false), &[290, 3], 16);
 }
 
 #[test]
 fn numbers_at_their_limits() {
-    for seed in 30..42 {
-        check(&model(seed, shape(20, 12, 2, [2, 1, 8], 16), true, true), &[4, 4, 4], 1);
-    }
+    let Some(gpu) = gpu() else { return };
+    let one = |seed| check(&gpu, &model(seed, shape(20, 12, 2, [2, 1, 8], 16), true, true), &[4, 4, 4], 1);
+    // In some all numbers become zero.
+    assert!((30..42).filter(|&seed| one(seed) > 20).count() > 8);
 }
 
 /// FNV-1a with 64 bits over little-endian 32-bit numbers.
@@ -125,12 +132,19 @@ fn fnv(numbers: &[u32]) -> u64 {
     })
 }
 
+fn vector(name: &str) -> Vec<u8> {
+    std::fs::read(format!("{}/formats/vectors/llm/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap()
+}
+
+fn micro() -> Weights {
+    Weights::from_bytes(&vector("micro.nzllm")).unwrap()
+}
+
 #[test]
 fn the_micro_model_leaves_its_trace() {
     let Some(gpu) = gpu() else { return };
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/formats/vectors/llm/");
-    let weights = Weights::from_bytes(&std::fs::read(folder.to_string() + "micro.nzllm").unwrap()).unwrap();
-    let trace = std::fs::read_to_string(folder.to_string() + "trace.txt").unwrap();
+    let weights = micro();
+    let trace = String::from_utf8(vector("trace.txt")).unwrap();
     let packed = Packed::new(&weights).unwrap();
     let mut session = Session::new(&gpu, &packed, 1, weights.shape.context, 1).unwrap();
     let mut found = session.step(&[Column { lane: 0, token: weights.shape.start }]).unwrap();
@@ -145,4 +159,37 @@ fn the_micro_model_leaves_its_trace() {
     }
     session.reset(0);
     assert_eq!(session.len(0), 0);
+}
+
+/// Windows of the micro model, damaged or not, end as on the CPU.
+#[test]
+fn windows_decode() {
+    let Some(gpu) = gpu() else { return };
+    let weights = micro();
+    let packed = Packed::new(&weights).unwrap();
+    let model = Model::new(weights).unwrap();
+    let raw = vector("sample.raw");
+    let windows = encode_blocks(&model, &[&raw], WindowLimits { payload: 64, raw: 2000 }).unwrap().remove(0);
+    let mut payloads: Vec<(usize, Vec<u8>)> = windows.into_iter().map(|w| (w.raw_len, w.payload)).collect();
+    let whole = payloads.len();
+    let mut rng = SplitMix(1);
+    for i in 0..8 {
+        let (len, mut payload) = payloads[i % whole].clone();
+        payload[rng.below(8) as usize] ^= 1 << rng.below(8);
+        payloads.push((len, payload));
+    }
+    let mut found: Vec<Vec<u8>> = payloads.iter().map(|(len, _)| vec![0; *len]).collect();
+    let jobs = payloads.iter().zip(&mut found).map(|((_, payload), raw)| WindowJob { payload, raw });
+    let mut jobs: Vec<WindowJob<'_>> = jobs.collect();
+    let corrupt = decode(&gpu, &packed, &model, &mut jobs.iter_mut().collect::<Vec<_>>()).unwrap();
+    assert!(corrupt.iter().all(|i| *i >= whole) && found[..whole].concat() == raw);
+    for (i, ((len, payload), found)) in payloads.iter().zip(&found).enumerate() {
+        let mut expected = vec![0; *len];
+        let failed = decode_windows(&model, &mut [WindowJob { payload, raw: &mut expected }]).is_err();
+        assert_eq!(failed, corrupt.contains(&i), "window {i}");
+        assert!(failed || expected == *found, "window {i}");
+    }
+    let bytes = |i: &usize| payloads[*i].0 as u64;
+    let decoded: u64 = (0..payloads.len()).filter(|i| !corrupt.contains(i)).map(|i| bytes(&i)).sum();
+    assert_eq!(gpu.counters().decoded_bytes, decoded);
 }

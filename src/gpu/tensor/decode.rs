@@ -54,8 +54,21 @@ pub fn tiles(
     units: Range<usize>,
     raw: &mut [u8],
 ) -> Outcome<(usize, Result<()>)> {
+    tiles_in_batches(gpu, decoder, header, payload, units, raw, BATCH_RAW)
+}
+
+/// The same in batches of about so many raw bytes.
+pub fn tiles_in_batches(
+    gpu: &Gpu,
+    decoder: &TileDecoder,
+    header: &BlockHeader,
+    payload: &[u8],
+    units: Range<usize>,
+    raw: &mut [u8],
+    batch: usize,
+) -> Outcome<(usize, Result<()>)> {
     let run = Run::new(gpu, decoder, header, payload, units.clone(), raw.len())?;
-    let decoded = run.decode(raw)?;
+    let decoded = run.decode(raw, batch)?;
     Ok(tiles_but(decoder, header, payload, units.clone(), raw, |i| decoded[i - units.start]))
 }
 
@@ -73,7 +86,7 @@ pub fn resident(
         return Ok(Err(e));
     }
     let run = Run::new(gpu, decoder, header, payload, units.clone(), len)?;
-    let decoded = run.decode(&mut raw)?;
+    let decoded = run.decode(&mut raw, BATCH_RAW)?;
     let (_, result) =
         tiles_but(decoder, header, payload, units.clone(), &mut raw, |i| decoded[i - units.start]);
     if let Err(e) = result {
@@ -144,9 +157,9 @@ impl<'a> Run<'a> {
         i * self.tile..self.len.min((i + 1) * self.tile)
     }
 
-    /// Decodes all tiles; says which of them have been decoded.
-    fn decode(&self, raw: &mut [u8]) -> Outcome<Vec<bool>> {
-        let step = (BATCH_RAW / self.tile).next_multiple_of(ALIGNED).clamp(ALIGNED, MAX_TILES);
+    /// Decodes all tiles in batches of about so many raw bytes; says which of them have been decoded.
+    fn decode(&self, raw: &mut [u8], batch: usize) -> Outcome<Vec<bool>> {
+        let step = (batch / self.tile).next_multiple_of(ALIGNED).clamp(ALIGNED, MAX_TILES);
         let mut batches = Vec::new();
         let mut payload = self.payload;
         for start in (0..self.units.len()).step_by(step) {

@@ -1,6 +1,7 @@
 //! Tiles on the GPU against the CPU: encoded tensors, then payloads made by hand and damaged.
 
-use super::{fits, resident, tiles};
+use super::decode::tiles_in_batches;
+use super::{fits, resident};
 use crate::codec::decode::{self, tile_decoder};
 use crate::codec::tensor::params::{Context, Field, Planes, Transform};
 use crate::codec::tensor::{Hint, Params, TileDecoder, encode_block};
@@ -46,7 +47,7 @@ fn check(gpu: &Gpu, header: &BlockHeader, payload: &[u8]) -> u64 {
     let (verified, result) =
         decode::tiles(&Device::cpu(), &decoder, header, payload, units.clone(), &mut expected);
     let before = gpu.counters().decoded_bytes;
-    let found = tiles(gpu, &decoder, header, payload, units.clone(), &mut raw).unwrap();
+    let found = tiles_in_batches(gpu, &decoder, header, payload, units.clone(), &mut raw, 1).unwrap();
     let decoded = gpu.counters().decoded_bytes - before;
     assert_eq!(found.0, verified);
     assert_eq!(found.1.map_err(|e| e.to_string()), result.map_err(|e| e.to_string()));
@@ -234,12 +235,32 @@ fn tile(rng: &mut SplitMix, field: &Field, first: u64, count: usize) -> Vec<u8> 
     out
 }
 
+fn block_header(
+    planes: Planes,
+    raw_len: usize,
+    size: usize,
+    payload: &[u8],
+    tiles: Vec<Tile>,
+) -> BlockHeader {
+    let mut params = Vec::new();
+    Params::Planes(Box::new(planes)).put(&mut params);
+    BlockHeader {
+        codec: crate::Codec::Tensor.id(),
+        flushed: false,
+        raw_len: raw_len as u32,
+        payload_len: payload.len() as u32,
+        model: None,
+        params: Some(params),
+        units: Units::Tiles { raw: size as u32, tiles },
+    }
+}
+
 /// A block of random tiles: planes, one element, raw bytes.
 fn block(rng: &mut SplitMix) -> (BlockHeader, Vec<u8>) {
     let planes = params(rng);
     let element = planes.group;
     let size = element * [1, 3, 40, 700, 2048, 2500, 9001][rng.below(7) as usize];
-    let count = 1 + rng.below(5) as usize;
+    let count = 1 + rng.below(10) as usize;
     let last = element * (1 + rng.below((size / element) as u64) as usize);
     let raw_len = (count - 1) * size + last;
     let decoder = TileDecoder::new(planes.clone(), Kernel::Scalar, None);
@@ -256,17 +277,7 @@ fn block(rng: &mut SplitMix) -> (BlockHeader, Vec<u8>) {
         tiles.push(Tile { payload_len: bytes.len() as u32, check: check32(&raw) });
         payload.extend(bytes);
     }
-    let mut stored = Vec::new();
-    Params::Planes(Box::new(planes)).put(&mut stored);
-    let header = BlockHeader {
-        codec: crate::Codec::Tensor.id(),
-        flushed: false,
-        raw_len: raw_len as u32,
-        payload_len: payload.len() as u32,
-        model: None,
-        params: Some(stored),
-        units: Units::Tiles { raw: size as u32, tiles },
-    };
+    let header = block_header(planes, raw_len, size, &payload, tiles);
     (header, payload)
 }
 
@@ -298,5 +309,51 @@ fn damage_ends_as_on_the_cpu() {
             }
             check(&gpu, &header, &damaged);
         }
+    }
+}
+
+/// Tiles as large as they may be, of as many symbols as possible.
+#[test]
+fn largest_tiles() {
+    let Some(gpu) = gpu() else { return };
+    let mut rng = SplitMix(3);
+    let plain = |element, low_bits, low| Field {
+        width: element,
+        element,
+        transform: Transform::Plain,
+        low_bits,
+        base: 0,
+        fold: 0,
+        context: Context::None,
+        tables: tables(&mut SplitMix(4), 1),
+        low,
+    };
+    let bytes = plain(1, 0, None);
+    let words = plain(2, 8, Some((Box::new([0; 256]), tables(&mut SplitMix(5), 1))));
+    for field in [bytes, words] {
+        let planes = Planes {
+            kept: false,
+            delta: None,
+            group: field.element,
+            fields: vec![field],
+            mask: None,
+            cut: None,
+        };
+        let payload = loop {
+            let payload = tile(&mut rng, &planes.fields[0], 0, (1 << 20) / planes.group);
+            // Sequences in other modes than rANS are short work.
+            if payload.len() > 1000 && payload.len() < 1 << 20 {
+                break payload;
+            }
+        };
+        let raw = {
+            let decoder = TileDecoder::new(planes.clone(), Kernel::Scalar, None);
+            let mut raw = vec![0; 1 << 20];
+            decoder.tile(&payload, 0, &mut raw, &mut Default::default()).unwrap();
+            raw
+        };
+        let tiles = vec![Tile { payload_len: payload.len() as u32, check: check32(&raw) }];
+        let header = block_header(planes, 1 << 20, 1 << 20, &payload, tiles);
+        assert_eq!(check(&gpu, &header, &payload), 1 << 20);
     }
 }

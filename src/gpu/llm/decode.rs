@@ -1,0 +1,72 @@
+//! Decoding windows of `llm` blocks: steps on a GPU, symbols on the CPU.
+
+use super::pack::Packed;
+use super::step::Session;
+use crate::codec::llm::Lane;
+use crate::codec::window::WindowJob;
+use crate::gpu::context::Gpu;
+use crate::gpu::fault::Outcome;
+use crate::model::llm::{Column, Distribution, MAX_COLUMNS, Model};
+
+/// A window on its way.
+struct Window<'a, 'b> {
+    /// Its place among the jobs, and its raw bytes.
+    number: usize,
+    len: usize,
+    /// What it steps next.
+    token: u32,
+    lane: Lane<'a, 'b>,
+}
+
+/// Decodes the windows of all jobs, some together; returns the numbers of those whose payload no encoder writes. `packed` and
+/// `model` are of the same weights.
+pub fn decode(
+    gpu: &Gpu,
+    packed: &Packed,
+    model: &Model,
+    jobs: &mut [&mut WindowJob<'_>],
+) -> Outcome<Vec<usize>> {
+    let (shape, start) = (&packed.shape, packed.shape.start);
+    let mut queue: Vec<_> = jobs.iter_mut().enumerate().filter(|(_, job)| !job.raw.is_empty()).collect();
+    // The longest come first off the end.
+    queue.sort_by_key(|(_, job)| job.raw.len());
+    let Some(longest) = queue.last().map(|(_, job)| job.raw.len()) else { return Ok(Vec::new()) };
+    let tokens = longest.min(shape.context);
+    let count = lanes(gpu, packed, tokens).min(queue.len());
+    let mut session = Session::new(gpu, packed, count, tokens, count)?;
+    let mut next = || -> Option<Window<'_, '_>> {
+        let (number, job) = queue.pop()?;
+        let len = job.raw.len();
+        Some(Window { number, len, token: start, lane: Lane::new(job.payload, &mut *job.raw) })
+    };
+    let mut windows: Vec<Option<Window<'_, '_>>> = (0..count).map(|_| next()).collect();
+    let (mut corrupt, mut decoded, mut blocks) = (Vec::new(), 0, Vec::new());
+    while windows.iter().any(Option::is_some) {
+        let column =
+            |(lane, w): (usize, &Option<Window<'_, '_>>)| w.as_ref().map(|w| Column { lane, token: w.token });
+        let columns: Vec<Column> = windows.iter().enumerate().filter_map(column).collect();
+        let mut weights: Vec<i32> = session.step(&columns)?.into_iter().map(|w| w as i32).collect();
+        for (column, weights) in columns.iter().zip(weights.chunks_exact_mut(shape.vocab)) {
+            let Some(window) = &mut windows[column.lane] else { continue };
+            match window.lane.token(model, Distribution::new(weights, &mut blocks)) {
+                Ok(Some(token)) if session.len(column.lane) < shape.context => {
+                    window.token = token;
+                    continue;
+                }
+                Ok(None) => decoded += window.len as u64,
+                // Damaged, or of more tokens than a window may have.
+                Ok(Some(_)) | Err(_) => corrupt.push(window.number),
+            }
+            session.reset(column.lane);
+            windows[column.lane] = next();
+        }
+    }
+    gpu.count(decoded, 0, 0);
+    Ok(corrupt)
+}
+
+/// How many windows of so many tokens step together.
+fn lanes(gpu: &Gpu, packed: &Packed, tokens: usize) -> usize {
+    let most = gpu.max_buffer() / packed.cache_bytes(1, tokens).max(1);
+    usize::try_from(most).unwrap_or(MAX_COLUMNS).clamp(1, MAX_COLUMNS)
+}
