@@ -1,5 +1,5 @@
-//! The steps between products, one column at a time. Written once and compiled twice: for any machine, and for
-//! 256-bit vectors. Names of quantities and formats ("Qn") are those of `formats/llm.md`.
+//! The steps between products, one column at a time. Written once and compiled for any machine, for
+//! 256-bit and for 512-bit vectors. Names of quantities and formats ("Qn") are those of `formats/llm.md`.
 
 use super::Kernel;
 use crate::model::llm::tables::EXP2;
@@ -23,12 +23,21 @@ macro_rules! kernels {
             $(#[target_feature(enable = "avx2")]
             pub fn $name($($arg: $type),*) $(-> $ret)? { plain::$name($($arg),*) })*
         }
+        #[cfg(target_arch = "x86_64")]
+        mod avx512 {
+            use super::*;
+            $(#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+            pub fn $name($($arg: $type),*) $(-> $ret)? { plain::$name($($arg),*) })*
+        }
         $($(#[$doc])*
         pub fn $name(kernel: Kernel, $($arg: $type),*) $(-> $ret)? {
             match kernel {
                 #[cfg(target_arch = "x86_64")]
                 // SAFETY: the kernel is checked when a model is made.
                 Kernel::Avx2 => unsafe { avx2::$name($($arg),*) },
+                #[cfg(target_arch = "x86_64")]
+                // SAFETY: as above.
+                Kernel::Avx512 => unsafe { avx512::$name($($arg),*) },
                 _ => plain::$name($($arg),*),
             }
         })*
@@ -184,7 +193,7 @@ mod tests {
 
     #[test]
     fn extremes_stay_in_range() {
-        for kernel in [Kernel::Scalar, Kernel::best()] {
+        for kernel in Kernel::supported() {
             for x in [[0; 6], [RESIDUAL; 6], [1, -1, 0, 0, 0, 0], [-RESIDUAL, 0, 0, 0, 0, 7]] {
                 let mut out = [0; 6];
                 norm(kernel, &x, &[i32::MAX; 6], 0, &mut out);
