@@ -1,9 +1,11 @@
 //! Imported language models of the Llama family in integers. Specified in `formats/llm.md`.
 
 mod adaptive;
+mod chain;
 
 pub mod import;
 mod kernel;
+mod online;
 
 mod step;
 mod symbols;
@@ -13,7 +15,9 @@ pub mod weights;
 
 pub use crate::coder::range::BitEncoder;
 pub use adaptive::{Adaptive, Coder, Encode};
+pub use chain::Chain;
 pub use kernel::Kernel;
+pub use online::Online;
 pub use step::{Column, MAX_COLUMNS, Model, Session, powers};
 pub use symbols::{Distribution, Symbol};
 pub use tokens::{Cut, MAX_TOKEN, Merge, Tokenizer};

@@ -240,6 +240,12 @@ impl<'m> Session<'m> {
         &mut self.logits[c * vocab.next_multiple_of(BLOCK)..][..vocab]
     }
 
+    /// What the head read in column `c` of the last step: D numbers, and by how many bits they were narrowed from Q16.
+    pub fn hidden(&self, c: usize) -> (&[i16], u32) {
+        let width = self.model.shape.width;
+        (&self.narrow[c * width..][..width], self.shifts[c])
+    }
+
     /// The kernel that runs.
     pub fn kernel(&self) -> Kernel {
         self.model.kernel

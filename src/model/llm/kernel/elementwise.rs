@@ -176,6 +176,40 @@ kernels! {
         }
     }
 
+    /// What the head reads (`hidden` times 2^shift, Q16), less its running mean and in units of its spread, Q8; the
+    /// averages then move by 2^-rate of their distance.
+    pub fn features(
+        hidden: &[i16], shift: u32, rate: u32, limit: i64, means: &mut [i32], spreads: &mut [i32], out: &mut [i16],
+    ) {
+        let round = half(rate);
+        for (((out, &h), mean), spread) in out.iter_mut().zip(hidden).zip(means).zip(spreads) {
+            let t = (i64::from(h) << shift) - i64::from(*mean);
+            let unit = i64::from((1u32 << 31) / (*spread).max(1) as u32);
+            *out = ((t * unit + (1 << 22)) >> 23).clamp(-limit, limit) as i16;
+            *mean += ((t + round) >> rate) as i32;
+            let moved = i64::from(*spread) + ((t.abs() - i64::from(*spread) + round) >> rate);
+            *spread = moved.min(i32::MAX.into()) as i32;
+        }
+    }
+
+    /// Sum of the products of a learned row with features, whose length is a multiple of 32.
+    pub fn dot(row: &[i16], features: &[i16]) -> i64 {
+        let groups = row.as_chunks::<32>().0.iter().zip(features.as_chunks::<32>().0);
+        groups.map(|(a, b)| {
+            // At most 32 times 2^15 times 2^10.
+            let sum: i32 = a.iter().zip(b).map(|(&a, &b)| i32::from(a) * i32::from(b)).sum();
+            i64::from(sum)
+        }).sum()
+    }
+
+    /// Moves a learned row by features times `step` over 2^14.
+    pub fn learn_row(row: &mut [i16], features: &[i16], step: i32) {
+        for (r, &f) in row.iter_mut().zip(features) {
+            let moved = i32::from(*r) + ((step * i32::from(f) + (1 << 13)) >> 14);
+            *r = moved.clamp(-32767, 32767) as i16;
+        }
+    }
+
     /// Gate and input of the feed-forward part (Q12), Q14.
     pub fn gate(gate: &[i32], up: &[i32], sigmoid: &[i32], out: &mut [i32]) {
         let sigmoid: &[i32; 1 << 16] = sigmoid.try_into().expect("the table has this length");
