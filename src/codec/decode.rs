@@ -1,7 +1,7 @@
 //! From payloads to verified raw bytes.
 
-use super::window::{WindowCoder, WindowJob, max_window_raw};
-use super::{Codec, mix, table, tensor, zstd};
+use super::window::{ChainJob, WindowCoder, WindowJob, max_window_raw};
+use super::{Codec, llm, mix, table, tensor, zstd};
 use crate::error::{Error, Result};
 use crate::format::block::{BlockHeader, Units};
 use crate::format::checksum::{Check, check32, same};
@@ -46,11 +46,15 @@ pub fn validate(header: &BlockHeader) -> Result<Codec> {
         Units::Windows { .. } => matches!(codec, Codec::Lm | Codec::Circuit | Codec::Llm),
         Units::Tiles { .. } => codec == Codec::Tensor,
     };
-    if !expected || header.params.is_some() != (codec == Codec::Tensor) {
+    let chained = matches!(header.units, Units::Windows { chained: true, .. });
+    let known = !chained || codec == Codec::Llm;
+    if !expected || !known || header.params.is_some() != (chained || codec == Codec::Tensor) {
         return Err(super::newer(&format!("another kind of {} block", codec.name())));
     }
-    if let Some(params) = &header.params {
-        tensor::Params::parse(params)?;
+    match &header.params {
+        Some(params) if chained => drop(llm::kept_of(params)?),
+        Some(params) => drop(tensor::Params::parse(params)?),
+        None => {}
     }
     Ok(codec)
 }
@@ -235,9 +239,9 @@ pub struct BlockJob<'a> {
     pub guide: Option<Arc<Model>>,
     /// What `tensor` blocks may be coded against.
     pub bases: Bases,
-    /// The payload of the units that are wanted (windows), or the whole payload (other codecs).
+    /// The payload of the units that are decoded (windows), or the whole payload (other codecs).
     pub payload: &'a [u8],
-    /// The units that are wanted; other codecs decode those in front of them too.
+    /// The units that are wanted; other codecs and chained windows decode those in front of them too.
     pub units: Range<usize>,
     /// Most memory that decoding may take, in bytes (approximate).
     pub memory: u64,
@@ -261,8 +265,8 @@ impl BlockJob<'_> {
 
     /// Makes room for windows and tiles, whose payload and table bound what they can declare.
     fn allocate(&mut self) -> Result<()> {
-        let known = self.header.units.independent();
-        let len = if known { self.units.clone().map(|i| self.unit(i).0).sum() } else { 0 };
+        let known = !matches!(self.header.units, Units::Fixed { .. });
+        let len = if known { self.decoded_units().map(|i| self.unit(i).0).sum() } else { 0 };
         resize(&mut self.raw, len)
     }
 
@@ -338,25 +342,35 @@ fn decode_windowed(jobs: &mut [BlockJob<'_>]) {
         let uses = |job: &BlockJob<'_>| {
             job.error.is_none() && job.coder.as_ref().is_some_and(|c| Arc::ptr_eq(c, &coder))
         };
-        let mut windows = Vec::new();
+        let (mut windows, mut chains) = (Vec::new(), Vec::new());
         for job in jobs.iter_mut().filter(|j| uses(j)) {
-            push_windows(job, &mut windows);
+            let params = job.header.params.as_deref().unwrap_or_default();
+            match job.header.units {
+                Units::Windows { chained: true, .. } => {
+                    chains.push(ChainJob { params, windows: windows_of(job) })
+                }
+                _ => windows.extend(windows_of(job)),
+            }
         }
-        if let Err(e) = coder.decode_windows(&mut windows) {
+        let chains = if chains.is_empty() { Ok(()) } else { coder.decode_chains(&mut chains) };
+        if let Err(e) = chains.and_then(|()| coder.decode_windows(&mut windows)) {
             jobs.iter_mut().filter(|j| uses(j)).for_each(|j| j.error = Some(e.again()));
         }
     }
 }
 
-fn push_windows<'j>(job: &'j mut BlockJob<'_>, out: &mut Vec<WindowJob<'j>>) {
-    let Units::Windows { windows, .. } = &job.header.units else { return };
-    let (mut raw, mut payload) = (&mut job.raw[..], job.payload);
-    for w in &windows[job.units.clone()] {
+/// The windows that a job decodes.
+fn windows_of<'j>(job: &'j mut BlockJob<'_>) -> Vec<WindowJob<'j>> {
+    let Units::Windows { windows, .. } = &job.header.units else { return Vec::new() };
+    let units = job.decoded_units();
+    let (mut raw, mut payload, mut out) = (&mut job.raw[..], job.payload, Vec::with_capacity(units.len()));
+    for w in &windows[units] {
         let (this, rest) = raw.split_at_mut(w.raw_len as usize);
         let (bytes, after) = payload.split_at(w.payload_len as usize);
         out.push(WindowJob { payload: bytes, raw: this });
         (raw, payload) = (rest, after);
     }
+    out
 }
 
 /// What decodes the tiles of a validated `tensor` block that is no copy.

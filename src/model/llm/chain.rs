@@ -250,8 +250,7 @@ impl Chain {
         let (followed, agrees) = (opinions[0].is_some(), records[0] != usize::MAX);
         let of_match = if agrees { 1 + records[0] } else { 65 * usize::from(followed) };
         let highest = |known: &dyn Fn(usize) -> bool| (1..EXPERTS).rev().find(|&i| known(i)).unwrap_or(0);
-        let (knows, expects) =
-            (highest(&|i| opinions[i].is_some()), highest(&|i| records[i] != usize::MAX));
+        let (knows, expects) = (highest(&|i| opinions[i].is_some()), highest(&|i| records[i] != usize::MAX));
         let sets = [
             64 * rank.min(3) + 32 * usize::from(followed) + 16 * usize::from(agrees) + confidence,
             66 * rank.min(1) + of_match,

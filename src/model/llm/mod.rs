@@ -5,6 +5,7 @@ mod chain;
 
 pub mod import;
 mod kernel;
+mod learner;
 mod online;
 
 mod step;
@@ -15,9 +16,8 @@ pub mod weights;
 
 pub use crate::coder::range::BitEncoder;
 pub use adaptive::{Adaptive, Coder, Encode};
-pub use chain::Chain;
 pub use kernel::Kernel;
-pub use online::Online;
+pub use learner::Learner;
 pub use step::{Column, MAX_COLUMNS, Model, Session, powers};
 pub use symbols::{Distribution, Symbol};
 pub use tokens::{Cut, MAX_TOKEN, Merge, Tokenizer};

@@ -3,7 +3,7 @@
 //! probability. Integer arithmetic only. Specified in `formats/llm.md`, "Learned rows".
 
 use super::kernel::{Kernel, elementwise as e};
-use super::symbols::Symbol;
+use super::symbols::{Distribution, Symbol};
 use crate::error::{Error, Result};
 
 /// Most rows; tokens that come up later have none.
@@ -29,8 +29,7 @@ pub struct Online {
     kernel: Kernel,
     width: usize,
     /// Running averages of what the head reads, Q16, and of the distances from them.
-    means: Vec<i32>,
-    spreads: Vec<i32>,
+    averages: Vec<[i32; 2]>,
     steps: u32,
     /// The head's input, less its mean, in units of its spread (Q8); then a constant, then zeros.
     features: Vec<i16>,
@@ -55,8 +54,7 @@ impl Online {
         Ok(Self {
             kernel,
             width,
-            means: vec![0; width],
-            spreads: vec![0; width],
+            averages: vec![[0; 2]; width],
             steps: 0,
             features: vec![0; padded],
             row_of: vec![NONE; vocab],
@@ -72,7 +70,7 @@ impl Online {
         let rate = self.steps.ilog2().min(AVERAGE);
         let limit = if self.steps > WARM { FEATURE } else { 0 };
         let features = &mut self.features[..self.width];
-        e::features(self.kernel, hidden, shift, rate, limit, &mut self.means, &mut self.spreads, features);
+        e::features(self.kernel, hidden, shift, rate, limit, &mut self.averages, features);
         self.features[self.width] = FEATURE as i16;
     }
 
@@ -86,15 +84,16 @@ impl Online {
         }
     }
 
-    /// Learns that `token` came, where the tokens weighed `weights`, `total` in all, and `likeliest` most.
-    pub fn learn(&mut self, weights: &[i32], total: u64, likeliest: Option<Symbol>, token: Symbol) {
+    /// Learns that `token` came, where the tokens weighed as in `d`.
+    pub fn learn(&mut self, d: &Distribution<'_>, token: Symbol) {
         self.add(token);
-        likeliest.into_iter().for_each(|token| self.add(token));
-        let reciprocal = (1u64 << 56) / total.max(1 << 16);
+        d.likeliest().into_iter().for_each(|token| self.add(token));
+        // The largest weight is 2^22.
+        let reciprocal = (1u64 << 56) / d.total().max(1 << 22);
         let (kernel, size) = (self.kernel, self.features.len());
         let rows = self.tokens.iter().zip(&mut self.counts).zip(self.rows.chunks_exact_mut(size));
         for ((&row_token, count), row) in rows {
-            let mut error = -((weights[row_token as usize] as u64 * reciprocal >> 40) as i32);
+            let mut error = -(((d.weight(row_token) as u64 * reciprocal) >> 40) as i32);
             if row_token == token {
                 error += 1 << 16;
                 *count = count.saturating_add(1);

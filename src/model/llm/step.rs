@@ -118,6 +118,11 @@ impl Model {
         &self.tokenizer
     }
 
+    /// The kernel that runs.
+    pub fn kernel(&self) -> Kernel {
+        self.kernel
+    }
+
     /// Bytes that a window's keys and values take for `tokens` tokens.
     pub fn cache_bytes(&self, tokens: usize) -> usize {
         let s = &self.shape;
@@ -256,13 +261,21 @@ impl<'m> Session<'m> {
     /// # Panics
     /// Where there are more columns, or a window would have more tokens than there is room for.
     pub fn step(&mut self, columns: &[Column]) {
+        self.feed(columns);
+        self.head(columns.len());
+    }
+
+    /// Steps columns of which nobody wants the logits.
+    ///
+    /// # Panics
+    /// See [`Self::step`].
+    pub fn feed(&mut self, columns: &[Column]) {
         assert!(columns.len() <= MAX_COLUMNS);
         self.embed(columns);
         for layer in 0..self.model.layers.len() {
             self.attention(layer, columns);
             self.feed_forward(layer, columns.len());
         }
-        self.head(columns.len());
     }
 
     fn embed(&mut self, columns: &[Column]) {

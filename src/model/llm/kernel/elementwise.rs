@@ -176,13 +176,18 @@ kernels! {
         }
     }
 
-    /// What the head reads (`hidden` times 2^shift, Q16), less its running mean and in units of its spread, Q8; the
-    /// averages then move by 2^-rate of their distance.
+    /// What the head reads (`hidden` times 2^shift, Q16), less its running mean and in units of its spread, Q8; mean
+    /// and spread then move by 2^-rate of their distance.
     pub fn features(
-        hidden: &[i16], shift: u32, rate: u32, limit: i64, means: &mut [i32], spreads: &mut [i32], out: &mut [i16],
+        hidden: &[i16],
+        shift: u32,
+        rate: u32,
+        limit: i64,
+        averages: &mut [[i32; 2]],
+        out: &mut [i16],
     ) {
         let round = half(rate);
-        for (((out, &h), mean), spread) in out.iter_mut().zip(hidden).zip(means).zip(spreads) {
+        for ((out, &h), [mean, spread]) in out.iter_mut().zip(hidden).zip(averages) {
             let t = (i64::from(h) << shift) - i64::from(*mean);
             let unit = i64::from((1u32 << 31) / (*spread).max(1) as u32);
             *out = ((t * unit + (1 << 22)) >> 23).clamp(-limit, limit) as i16;

@@ -174,9 +174,16 @@ mod tests {
     #[test]
     fn kernels_agree_with_the_definition() {
         let mut state = 7;
-        for (rows, cols, count) in
-            [(1, 2, 1), (16, 64, 1), (33, 10, 2), (48, 18, 7), (20, 6, 13), (17, 576, 6), (130, 34, 3), (80, 20, 32)]
-        {
+        for (rows, cols, count) in [
+            (1, 2, 1),
+            (16, 64, 1),
+            (33, 10, 2),
+            (48, 18, 7),
+            (20, 6, 13),
+            (17, 576, 6),
+            (130, 34, 3),
+            (80, 20, 32),
+        ] {
             let weights: Vec<i8> = (0..rows * cols).map(|_| random(&mut state) as i8).collect();
             let matrix = Blocked::new(&weights, cols).unwrap();
             let x: Vec<i16> = (0..count * cols).map(|_| (random(&mut state) % 4096) as i16).collect();

@@ -1,35 +1,18 @@
-//! The `llm` codec: an imported language model over tokens and a range coder, in windows.
+//! Blocks whose windows start anew: each decodes alone.
 
-use super::window::{EncodedWindow, WindowCoder, WindowJob, WindowLimits, max_window_raw};
+use super::{CACHE_BYTES, TOKENS, check_limits, symbol_len};
+use crate::codec::window::{EncodedWindow, WindowJob, WindowLimits, max_window_raw};
 use crate::coder::range::{BitDecoder, BitEncoder};
 use crate::error::{Error, Result};
 use crate::model::llm::{Adaptive, Column, Distribution, Encode, MAX_COLUMNS, Model, Session, powers};
 use rayon::prelude::*;
 use std::ops::Range;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
 /// Most bytes that one more symbol can add to a payload: three decisions of 14 bits, two symbols of 24, and the
 /// rounding to whole words.
 const SYMBOL_MAX: usize = 24;
-/// Smallest payload size of a window.
-pub const MIN_PAYLOAD: usize = 32;
-/// Memory for the keys and values of all lanes together.
-const CACHE_BYTES: usize = 800 << 20;
-
-/// Tokens that have been coded by this process, for reports.
-pub static TOKENS: AtomicU64 = AtomicU64::new(0);
-
-impl WindowCoder for Model {
-    fn encode_blocks(&self, blocks: &[&[u8]], limits: WindowLimits) -> Result<Vec<Vec<EncodedWindow>>> {
-        encode_blocks(self, blocks, limits)
-    }
-
-    fn decode_windows(&self, jobs: &mut [WindowJob<'_>]) -> Result<()> {
-        decode_windows(self, jobs)
-    }
-}
-
 /// A block while it is encoded.
 struct Progress {
     symbols: Vec<u32>,
@@ -48,13 +31,7 @@ pub fn encode_blocks(
     blocks: &[&[u8]],
     limits: WindowLimits,
 ) -> Result<Vec<Vec<EncodedWindow>>> {
-    let longest = crate::model::llm::MAX_TOKEN;
-    if limits.payload < MIN_PAYLOAD || limits.raw < longest {
-        return Err(Error::bad_argument(format!(
-            "llm: windows of {} payload bytes and {} raw bytes, expected at least {MIN_PAYLOAD} and {longest}",
-            limits.payload, limits.raw
-        )));
-    }
+    check_limits(limits)?;
     let limits = WindowLimits { raw: limits.raw.min(max_window_raw(limits.payload)), ..limits };
     let encode =
         |block: &&[u8]| Progress { symbols: model.tokenizer().encode(block), done: 0, windows: Vec::new() };
@@ -109,10 +86,6 @@ fn plan(model: &Model, symbols: &[u32], mut start: usize, most_raw: usize) -> Ve
         start = end;
     }
     windows
-}
-
-fn symbol_len(model: &Model, symbol: u32) -> usize {
-    if (symbol as usize) < model.shape().vocab { model.tokenizer().bytes_of(symbol).len() } else { 1 }
 }
 
 /// Codes as many of the symbols as fit `capacity` bytes of payload; returns how many.
