@@ -1,6 +1,6 @@
 //! Blocks whose windows follow one another: what has been learned lives as long as the block, which is a lane.
 
-use super::{CACHE_BYTES, TOKENS, check_limits, symbol_len};
+use super::{CACHE_BYTES, check_limits, coded, given, symbol_len};
 use crate::codec::window::{ChainJob, EncodedWindow, WindowJob, WindowLimits, max_window_raw};
 use crate::coder::range::{BitDecoder, BitEncoder};
 use crate::error::{Error, Result};
@@ -9,7 +9,6 @@ use crate::format::varint;
 use crate::model::llm::{Column, Encode, Learner, MAX_COLUMNS, Model, Session};
 use rayon::prelude::*;
 use std::sync::Mutex;
-use std::sync::atomic::Ordering;
 
 /// Most bytes that one more symbol can add to a payload: six decisions of 14 bits, two symbols of 24, and the
 /// rounding to whole words.
@@ -54,6 +53,7 @@ pub fn encode_chains(
     check_limits(limits)?;
     check_kept(model, kept)?;
     let limits = WindowLimits { raw: limits.raw.min(max_window_raw(limits.payload)), ..limits };
+    given(blocks.iter().map(|b| b.len()).sum());
     blocks.par_iter().map(|block| encode_block(model, block, limits, kept)).collect()
 }
 
@@ -92,10 +92,10 @@ fn encode_block(
         }
         learner.code(&mut timeline.session, column, &mut Encode { symbol, coder: &mut coder })?;
         raw_len += len;
+        coded(len, symbol < vocab);
         if symbol < vocab {
             fresh = true;
             timeline.at += 1;
-            TOKENS.fetch_add(1, Ordering::Relaxed);
         }
     }
     windows.push(EncodedWindow { raw_len, payload: coder.payload() });
@@ -156,6 +156,7 @@ pub fn decode_chains_with_lanes(model: &Model, jobs: &mut [ChainJob<'_>], lanes:
     let raw_len = |job: &ChainJob<'_>| job.windows.iter().map(|w| w.raw.len()).sum::<usize>();
     let mut queue: Vec<_> = jobs.iter_mut().filter(|job| raw_len(job) > 0).collect();
     for job in &queue {
+        given(raw_len(job));
         check_kept(model, kept_of(job.params)?)?;
     }
     // The longest come first off the end.
@@ -213,6 +214,7 @@ impl<'a, 'b> Lane<'a, 'b> {
             }
             room[..bytes.len()].copy_from_slice(bytes);
             self.done += bytes.len();
+            coded(bytes.len(), symbol < vocab);
             if self.done == self.raw.len() && !self.open() {
                 return Ok(None);
             }
@@ -245,7 +247,6 @@ fn decode_lanes<'a, 'b>(
     let mut columns: Vec<Column> = (0..lanes.len()).map(|lane| Column { lane, token: start }).collect();
     while !lanes.is_empty() {
         session.step(&columns);
-        TOKENS.fetch_add(columns.len() as u64, Ordering::Relaxed);
         // Lanes that end are replaced or removed only when all columns have been used.
         let mut ended = Vec::new();
         for (i, lane) in lanes.iter_mut().enumerate() {

@@ -10,7 +10,7 @@ pub use windows::{decode_windows, decode_with_lanes, encode_blocks};
 use super::window::{ChainJob, EncodedWindow, WindowCoder, WindowJob, WindowLimits};
 use crate::error::{Error, Result};
 use crate::model::llm::{MAX_COLUMNS, MAX_TOKEN, Model};
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Smallest payload size of a window.
 pub const MIN_PAYLOAD: usize = 32;
@@ -19,6 +19,20 @@ const CACHE_BYTES: usize = 800 << 20;
 
 /// Tokens that have been coded by this process, for reports.
 pub static TOKENS: AtomicU64 = AtomicU64::new(0);
+/// Raw bytes that have been coded by this process, and those that it has been given to code.
+pub static RAW_DONE: AtomicU64 = AtomicU64::new(0);
+pub static RAW_GIVEN: AtomicU64 = AtomicU64::new(0);
+
+/// Takes note of raw bytes that will be coded.
+fn given(bytes: usize) {
+    RAW_GIVEN.fetch_add(bytes as u64, Ordering::Relaxed);
+}
+
+/// Takes note of a coded symbol of `bytes` raw bytes.
+fn coded(bytes: usize, is_token: bool) {
+    RAW_DONE.fetch_add(bytes as u64, Ordering::Relaxed);
+    TOKENS.fetch_add(is_token.into(), Ordering::Relaxed);
+}
 
 impl WindowCoder for Model {
     fn encode_blocks(&self, blocks: &[&[u8]], limits: WindowLimits) -> Result<Vec<Vec<EncodedWindow>>> {

@@ -1,6 +1,6 @@
 //! Blocks whose windows start anew: each decodes alone.
 
-use super::{CACHE_BYTES, TOKENS, check_limits, symbol_len};
+use super::{CACHE_BYTES, check_limits, coded, given, symbol_len};
 use crate::codec::window::{EncodedWindow, WindowJob, WindowLimits, max_window_raw};
 use crate::coder::range::{BitDecoder, BitEncoder};
 use crate::error::{Error, Result};
@@ -8,7 +8,6 @@ use crate::model::llm::{Adaptive, Column, Distribution, Encode, MAX_COLUMNS, Mod
 use rayon::prelude::*;
 use std::ops::Range;
 use std::sync::Mutex;
-use std::sync::atomic::Ordering;
 
 /// Most bytes that one more symbol can add to a payload: three decisions of 14 bits, two symbols of 24, and the
 /// rounding to whole words.
@@ -37,6 +36,7 @@ pub fn encode_blocks(
         |block: &&[u8]| Progress { symbols: model.tokenizer().encode(block), done: 0, windows: Vec::new() };
     let mut blocks: Vec<Progress> = blocks.par_iter().map(encode).collect();
     let sessions = Mutex::new(Vec::new());
+    given(blocks.iter().map(|p| p.symbols.iter().map(|&s| symbol_len(model, s)).sum::<usize>()).sum());
     loop {
         let cut = |(b, p): (usize, &Progress)| {
             plan(model, &p.symbols, p.done, limits.raw).into_iter().map(move |w| (b, w))
@@ -112,7 +112,6 @@ fn encode_window(
             columns.clear();
             columns.extend(inputs[start..end].iter().map(|&token| Column { lane: 0, token }));
             session.step(&columns);
-            TOKENS.fetch_add((end - start) as u64, Ordering::Relaxed);
             (0..end - start).for_each(|c| powers(session, c));
         }
         let mark = (coder.payload_bound() + SYMBOL_MAX > capacity).then(|| coder.mark());
@@ -124,7 +123,9 @@ fn encode_window(
             coder.rewind(&mark);
             return Ok((i, EncodedWindow { raw_len, payload: coder.payload() }));
         }
-        raw_len += symbol_len(model, symbol);
+        let len = symbol_len(model, symbol);
+        coded(len, symbol < vocab);
+        raw_len += len;
         at += usize::from(symbol < vocab);
     }
     Ok((symbols.len(), EncodedWindow { raw_len, payload: coder.payload() }))
@@ -146,6 +147,7 @@ pub fn decode_windows(model: &Model, jobs: &mut [WindowJob<'_>]) -> Result<()> {
 /// See [`decode_windows`].
 pub fn decode_with_lanes(model: &Model, jobs: &mut [WindowJob<'_>], lanes: usize) -> Result<()> {
     let mut queue: Vec<_> = jobs.iter_mut().filter(|job| !job.raw.is_empty()).collect();
+    given(queue.iter().map(|job| job.raw.len()).sum());
     // The longest come first off the end.
     queue.sort_by_key(|job| job.raw.len());
     let Some(longest) = queue.last().map(|job| job.raw.len()) else { return Ok(()) };
@@ -190,7 +192,6 @@ fn decode_lanes<'a, 'b>(
     let mut blocks = Vec::new();
     while !lanes.is_empty() {
         session.step(&columns);
-        TOKENS.fetch_add(columns.len() as u64, Ordering::Relaxed);
         for i in (0..lanes.len()).rev() {
             powers(&mut session, i);
             let d = Distribution::new(session.logits(i), &mut blocks);
@@ -233,6 +234,7 @@ fn decode_token(model: &Model, lane: &mut Lane<'_, '_>, mut d: Distribution<'_>)
         }
         room[..bytes.len()].copy_from_slice(bytes);
         lane.done += bytes.len();
+        coded(bytes.len(), token);
         if lane.done == lane.raw.len() {
             return Ok(None);
         }
