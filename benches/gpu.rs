@@ -18,7 +18,7 @@ fn main() {
     };
     let info = device.info().expect("a GPU was opened");
     let model = arguments.first().map_or("tiny", String::as_str);
-    let found = Models::new().list().into_iter().find(|m| m.name == model);
+    let found = Models::new().list().into_iter().find(|m| m.name == Some(model));
     let hash = found.unwrap_or_else(|| panic!("no model {model}")).hash;
     let given = arguments.iter().skip(1).map(|n| n.parse().expect("a number of lanes"));
     let mut lanes: Vec<usize> = given.collect();

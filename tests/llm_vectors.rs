@@ -22,7 +22,7 @@ fn text(name: &str) -> String {
 
 fn models() -> Vec<Model> {
     let weights = Weights::from_bytes(&std::fs::read(path("micro.nzllm")).unwrap()).unwrap();
-    let kernels = [Kernel::Scalar, Kernel::Avx2].into_iter().filter(|kernel| kernel.is_supported());
+    let kernels = Kernel::supported();
     kernels.map(|kernel| Model::with_kernel(weights.clone(), kernel).unwrap()).collect()
 }
 

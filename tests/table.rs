@@ -67,19 +67,6 @@ fn a_circuit_pays_for_what_hangs_together() {
     assert_ne!(codecs(&quick), [Codec::Table]);
 }
 
-/// A table of lines that repeat from far back: zstd finds them, and the table is not chosen.
-#[test]
-fn a_table_that_loses_to_zstd_is_not_chosen() {
-    let once = orders(1500, ',', "\n");
-    let body = &once[once.iter().position(|b| *b == b'\n').unwrap() + 1..];
-    let raw = [&once[..], &body.repeat(8)].concat();
-    let table = table::payloads(&raw, 2).unwrap().into_iter().map(|p| p.len()).min().unwrap();
-    let zstd = nzip::compress_with(&raw, only(Codec::Zstd).level(9)).unwrap();
-    let auto = nzip::compress_with(&raw, Options::new().threads(1)).unwrap();
-    assert!(zstd.len() < table, "{} and {table} bytes: no such case", zstd.len());
-    assert!(auto.len() <= zstd.len() + 64 && codecs(&auto) != [Codec::Table]);
-}
-
 #[test]
 fn ranges_and_threads() {
     let raw = orders(1000, ',', "\n");

@@ -354,9 +354,9 @@ fn makers() -> Vec<(&'static str, Vec<u8>)> {
         let (models, name) = micro();
         only(Codec::Lm).models(models).model(name).window(window)
     };
-    let llm = |window| {
+    let llm = |window, chained| {
         let (models, name) = micro_llm();
-        with(&escapes(), only(Codec::Llm).models(models).model(name).window(window))
+        with(&escapes(), only(Codec::Llm).models(models).model(name).window(window).chained(chained))
     };
     let circuit = |window| {
         let (models, name) = micro_circuit();
@@ -391,8 +391,10 @@ fn makers() -> Vec<(&'static str, Vec<u8>)> {
         ("lm-hash.nz", with(&words(12_000), lm(1 << 14))),
         ("lm-embedded.nz", with(&words(3000), lm(128).embed_model(true))),
         ("lm-sized.nz", sized(&words(1500))),
-        ("llm-windows.nz", llm(1 << 14)),
-        ("llm-short.nz", llm(64)),
+        ("llm-windows.nz", llm(1 << 14, false)),
+        ("llm-short.nz", llm(64, false)),
+        ("llm-chained.nz", llm(1 << 14, true)),
+        ("llm-chained-short.nz", llm(64, true)),
         ("tensor-fast.nz", with(&tensors(), Options::new().level(1).codec(CodecChoice::Only(Codec::Tensor)))),
         (
             "tensor-small.nz",

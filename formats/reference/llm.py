@@ -10,6 +10,7 @@ import sys
 
 import numpy as np
 
+import llm_chain
 import lm
 from lm import EXP2, MASK32, MASK64, Corrupt, clamp, mix, squash, stretch
 
@@ -202,6 +203,12 @@ class Window:
 
     def step(self, token):
         """The weights of the token that follows."""
+        a = self.logits(token)
+        d = np.minimum(a.max() - a, 8191)
+        return EXP2[d & 255] >> (d >> 8)
+
+    def logits(self, token):
+        """The logits of the token that follows; `hidden` is then what the head read."""
         m = self.model
         e = m.embedding
         x = e.weights[token] * e.scale.multipliers[token] << 12
@@ -225,10 +232,8 @@ class Window:
             y, k = narrow(limit(round_shift(s * up, 10), 1 << 30), l.down_bits)
             x = limit(x + product(l.down.weights, l.down.scale, y, k), 1 << 27)
         self.t += 1
-        y, k = narrow(m.norm(x, m.last), m.head_bits)
-        a = product(m.head_weights, m.head_scale, y, k)
-        d = np.minimum(a.max() - a, 8191)
-        return EXP2[d & 255] >> (d >> 8)
+        y, k = self.hidden = narrow(m.norm(x, m.last), m.head_bits)
+        return product(m.head_weights, m.head_scale, y, k)
 
 
 class Coder(lm.BinaryDecoder):
@@ -411,6 +416,15 @@ def decode_window(model, payload, raw_length, on_symbol=None):
             if symbol < model.vocab:
                 break
         token, tokens = symbol, tokens + 1
+
+
+def decode_chain(model, params, windows, on_symbol=None):
+    """The raw bytes of a chained block whose windows are (raw length, payload)."""
+    r = Reader(params)
+    kept = r.varint(1 << 14)
+    if r.at != len(params):
+        raise Corrupt("parameters that are no number of tokens")
+    return llm_chain.decode_block(model, Window, Coder, Adaptive.choose, kept, windows, on_symbol)
 
 
 def main(weights, windows, raw, trace=None):

@@ -151,12 +151,14 @@ class Stream:
     def block(self):
         r = self.r
         codec, flags = r.u8(), r.u8()
-        demand(codec <= 7 and flags < 32, "newer: codec or flag")
+        demand(codec <= 7 and flags < 64, "newer: codec or flag")
+        chained = bool(flags & 32)
+        demand(not chained or codec == 5, "newer: chained block")
         raw_length, payload_length = r.varint(), r.varint()
         demand(1 <= raw_length <= 1 << 30, "raw length out of range")
         demand(payload_length <= 2 * raw_length + 65536, "payload length out of range")
         reference = r.varint() if flags & 8 else None
-        demand(bool(flags & 16) == (codec == 6), "newer: parameters")
+        demand(bool(flags & 16) == (chained or codec == 6), "newer: parameters")
         params = r.take(r.varint()) if flags & 16 else b""
         units = read_units(r, flags & 3, raw_length, payload_length)
         r.check()
@@ -181,7 +183,10 @@ class Stream:
         else:
             kind = {2: lm, 4: circuit, 5: llm}[codec]
             network = kind.Model(self.weights(reference))
-            raw = b"".join(kind.decode_window(network, payload[a:b], length) for length, (a, b), _ in units)
+            if chained:
+                raw = llm.decode_chain(network, params, [(length, payload[a:b]) for length, (a, b), _ in units])
+            else:
+                raw = b"".join(kind.decode_window(network, payload[a:b], length) for length, (a, b), _ in units)
         at = 0
         for k, (length, _, wanted) in enumerate(units):
             demand(check(raw[at:at + length]) == wanted, f"check value of unit {k} differs")

@@ -169,6 +169,9 @@ pub struct Compression {
     /// Payload bytes of a window, for codecs that have windows
     #[arg(long, value_name = "SIZE")]
     pub window: Option<Size>,
+    /// Imported language models: let every window decode alone, for ranges; files are larger
+    #[arg(long)]
+    pub unchained: bool,
     /// Put the model into the file, so that it decodes anywhere
     #[arg(long)]
     pub embed_model: bool,
@@ -251,6 +254,7 @@ impl FileArguments {
         let (compression, resources) = (&self.compression, &self.resources);
         let mut found = Models::new();
         let mut options = Options::new().threads(resources.threads).embed_model(compression.embed_model);
+        options = options.chained(!compression.unchained);
         if let Some(model) = &resources.model {
             options = options.model(models::resolve(&mut found, model)?);
         }

@@ -1,16 +1,15 @@
 //! `nzip FILE`.
 
 use super::arguments::Target;
-use super::console::Console;
+use super::console::{Console, Stopwatch};
 use super::files::{Input, label, pump};
-use super::quantity::{bits_per_byte, human, ratio};
+use super::quantity::{bits_per_byte, ratio};
 use super::usage;
 use nzip::tensor::Layout;
 use nzip::{Encoder, ErrorKind, Options};
 use std::fs::{File, Metadata};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
 /// Finds out before any file is touched whether the options make sense.
 pub fn check(options: &Options) -> anyhow::Result<()> {
@@ -28,7 +27,7 @@ pub fn run(
     target: &Target,
     console: Console,
 ) -> anyhow::Result<()> {
-    let (start, tokens) = (Instant::now(), nzip::llm::tokens_coded());
+    let watch = Stopwatch::start();
     let mut input = Input::open(source, target.follows(), console)?;
     let output = target.open(source, true, || Ok(packed_name(source)))?;
     let mut encoder = Encoder::with_options(Tally { inner: output, bytes: 0 }, options.clone())?;
@@ -39,18 +38,12 @@ pub fn run(
     let Tally { inner: output, bytes: stored } = tally;
     target.finish(output, source, input.metadata.as_ref())?;
     drop(input);
-    let seconds = start.elapsed().as_secs_f64().max(1e-9);
-    let speed = raw as f64 / seconds;
-    let tokens = match nzip::llm::tokens_coded() - tokens {
-        0 => String::new(),
-        n => format!(", {:.0} tokens/s", n as f64 / seconds),
-    };
     console.summary(&format!(
-        "{}: {raw} -> {stored} bytes, ratio {:.3}, {:.3} bits per byte, {}/s{tokens}",
+        "{}: {raw} -> {stored} bytes, ratio {:.3}, {:.3} bits per byte, {}",
         label(source),
         ratio(raw, stored),
         bits_per_byte(raw, stored),
-        human(speed as u64)
+        watch.speed(raw)
     ));
     Ok(())
 }

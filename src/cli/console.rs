@@ -1,9 +1,10 @@
 //! What is said to the person at the terminal.
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use std::fmt::Display;
+use super::quantity::human;
+use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+use std::fmt::{self, Display};
 use std::io::{self, IsTerminal, Read, Write};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How much to say on standard error.
 #[derive(Debug, Clone, Copy)]
@@ -57,15 +58,53 @@ impl Console {
             return ProgressBar::hidden();
         }
         let template = match len {
-            Some(_) => "{prefix} {wide_bar} {bytes}/{total_bytes} {binary_bytes_per_sec} {eta}",
-            None => "{prefix} {spinner} {bytes} {binary_bytes_per_sec}",
+            Some(_) => "{prefix} {wide_bar} {bytes}/{total_bytes} {binary_bytes_per_sec} {left}",
+            None => "{prefix} {spinner} {bytes} {binary_bytes_per_sec} {left}",
         };
         let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+        let before = nzip::llm::progress();
+        let style = style.with_key("left", move |state: &ProgressState, out: &mut dyn fmt::Write| {
+            let _ = time_left(state, before, out);
+        });
         let bar = ProgressBar::with_draw_target(len, ProgressDrawTarget::stderr());
         bar.set_style(style);
         bar.set_prefix(name.to_string());
         bar.enable_steady_tick(Duration::from_millis(250));
         bar
+    }
+}
+
+/// How long it will take. A language model works long on what has been read at once, so it says itself how far it is.
+fn time_left(state: &ProgressState, before: (u64, u64), out: &mut dyn fmt::Write) -> fmt::Result {
+    let (done, given) = nzip::llm::progress();
+    let (done, given) = (done - before.0, given - before.1);
+    if done == 0 {
+        return write!(out, "{}", HumanDuration(state.eta()));
+    }
+    let left = state.elapsed().mul_f64(given.saturating_sub(done) as f64 / done as f64);
+    write!(out, "llm {}/{} {}", human(done), human(given), HumanDuration(left))
+}
+
+/// Measures how fast a file is coded.
+pub struct Stopwatch {
+    start: Instant,
+    tokens: u64,
+}
+
+impl Stopwatch {
+    /// Starts now.
+    pub fn start() -> Self {
+        Self { start: Instant::now(), tokens: nzip::llm::tokens_coded() }
+    }
+
+    /// Raw bytes a second and, where a language model was at work, tokens a second.
+    pub fn speed(&self, raw: u64) -> String {
+        let seconds = self.start.elapsed().as_secs_f64().max(1e-9);
+        let bytes = format!("{}/s", human((raw as f64 / seconds) as u64));
+        match nzip::llm::tokens_coded() - self.tokens {
+            0 => bytes,
+            tokens => format!("{bytes}, {:.0} tokens/s", tokens as f64 / seconds),
+        }
     }
 }
 

@@ -1,18 +1,16 @@
 //! `nzip -d` and `nzip -t`.
 
 use super::arguments::Target;
-use super::console::Console;
+use super::console::{Console, Stopwatch};
 use super::files::{Input, label, pump};
-use super::quantity::human;
 use anyhow::Context;
 use nzip::{DecodeOptions, Decoder};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
 /// Restores one file.
 pub fn run(source: &Path, options: &DecodeOptions, target: &Target, console: Console) -> anyhow::Result<()> {
-    let start = Instant::now();
+    let watch = Stopwatch::start();
     let mut input = Input::open(source, target.follows(), console)?;
     let mut output = target.open(source, false, || raw_name(source))?;
     let mut decoder = Decoder::with_options(&mut input.reader, options.clone())?;
@@ -20,24 +18,20 @@ pub fn run(source: &Path, options: &DecodeOptions, target: &Target, console: Con
     drop(decoder);
     target.finish(output, source, input.metadata.as_ref())?;
     drop(input);
-    console.summary(&format!("{}: {raw} bytes restored, {}", label(source), speed(raw, start)));
+    console.summary(&format!("{}: {raw} bytes restored, {}", label(source), watch.speed(raw)));
     Ok(())
 }
 
 /// Decodes one file to nowhere and verifies check values and stream hashes.
 pub fn test(source: &Path, options: &DecodeOptions, console: Console) -> anyhow::Result<()> {
-    let start = Instant::now();
+    let watch = Stopwatch::start();
     let mut input = Input::open(source, true, console)?;
     let mut decoder = Decoder::with_options(&mut input.reader, options.clone().verify_hash(true))?;
     let raw = pump(&mut decoder, &mut io::sink()).map_err(nzip::Error::from)?;
     drop(decoder);
     drop(input);
-    console.summary(&format!("{}: ok, {raw} bytes, {}", label(source), speed(raw, start)));
+    console.summary(&format!("{}: ok, {raw} bytes, {}", label(source), watch.speed(raw)));
     Ok(())
-}
-
-fn speed(raw: u64, start: Instant) -> String {
-    format!("{}/s", human((raw as f64 / start.elapsed().as_secs_f64().max(1e-9)) as u64))
 }
 
 fn raw_name(source: &Path) -> anyhow::Result<PathBuf> {

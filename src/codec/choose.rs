@@ -135,6 +135,8 @@ pub struct Windowed {
     pub limits: WindowLimits,
     /// Raw bytes of a block.
     pub block: usize,
+    /// Whether windows follow one another.
+    pub chained: bool,
 }
 
 /// Raw bytes that are coded together.
@@ -322,11 +324,16 @@ fn looks_like_text(piece: &[u8]) -> bool {
 
 impl Windowed {
     fn encode_pieces(&self, pieces: &[&[u8]]) -> Result<Vec<EncodedBlock>> {
-        let coded = self.coder.encode_blocks(pieces, self.limits)?;
+        let (params, coded) = if self.chained {
+            let (params, coded) = self.coder.encode_chains(pieces, self.limits)?;
+            (Some(params), coded)
+        } else {
+            (None, self.coder.encode_blocks(pieces, self.limits)?)
+        };
         let blocks = pieces.iter().zip(coded).map(|(raw, windows)| {
-            let (units, payload) = assemble(raw, windows, self.limits);
-            let (codec, model) = (self.codec, Some(self.model));
-            EncodedBlock { codec, raw_len: raw.len() as u32, model, params: None, units, payload }
+            let (units, payload) = assemble(raw, windows, self.limits, self.chained);
+            let (codec, model, params) = (self.codec, Some(self.model), params.clone());
+            EncodedBlock { codec, raw_len: raw.len() as u32, model, params, units, payload }
         });
         Ok(blocks.collect())
     }

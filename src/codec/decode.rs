@@ -1,7 +1,7 @@
 //! From payloads to verified raw bytes.
 
-use super::window::{WindowCoder, WindowJob, max_window_raw};
-use super::{Codec, mix, table, tensor, zstd};
+use super::window::{ChainJob, WindowCoder, WindowJob, max_window_raw};
+use super::{Codec, llm, mix, table, tensor, zstd};
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::format::block::{BlockHeader, Units};
@@ -47,11 +47,15 @@ pub fn validate(header: &BlockHeader) -> Result<Codec> {
         Units::Windows { .. } => matches!(codec, Codec::Lm | Codec::Circuit | Codec::Llm),
         Units::Tiles { .. } => codec == Codec::Tensor,
     };
-    if !expected || header.params.is_some() != (codec == Codec::Tensor) {
+    let chained = matches!(header.units, Units::Windows { chained: true, .. });
+    let known = !chained || codec == Codec::Llm;
+    if !expected || !known || header.params.is_some() != (chained || codec == Codec::Tensor) {
         return Err(super::newer(&format!("another kind of {} block", codec.name())));
     }
-    if let Some(params) = &header.params {
-        tensor::Params::parse(params)?;
+    match &header.params {
+        Some(params) if chained => drop(llm::kept_of(params)?),
+        Some(params) => drop(tensor::Params::parse(params)?),
+        None => {}
     }
     Ok(codec)
 }
@@ -238,9 +242,9 @@ pub struct BlockJob<'a> {
     pub bases: Bases,
     /// Where tiles are decoded.
     pub device: &'a Device,
-    /// The payload of the units that are wanted (windows), or the whole payload (other codecs).
+    /// The payload of the units that are decoded (windows), or the whole payload (other codecs).
     pub payload: &'a [u8],
-    /// The units that are wanted; other codecs decode those in front of them too.
+    /// The units that are wanted; other codecs and chained windows decode those in front of them too.
     pub units: Range<usize>,
     /// Most memory that decoding may take, in bytes (approximate).
     pub memory: u64,
@@ -264,8 +268,8 @@ impl BlockJob<'_> {
 
     /// Makes room for windows and tiles, whose payload and table bound what they can declare.
     fn allocate(&mut self) -> Result<()> {
-        let known = self.header.units.independent();
-        let len = if known { self.units.clone().map(|i| self.unit(i).0).sum() } else { 0 };
+        let known = !matches!(self.header.units, Units::Fixed { .. });
+        let len = if known { self.decoded_units().map(|i| self.unit(i).0).sum() } else { 0 };
         resize(&mut self.raw, len)
     }
 
@@ -290,9 +294,7 @@ impl BlockJob<'_> {
     fn windows_again(&mut self, e: Error) -> Result<()> {
         let Some(coder) = self.coder.clone() else { return Err(e) };
         let Some(fallback) = coder.fallback() else { return Err(e) };
-        let mut windows = Vec::new();
-        push_windows(self, &mut windows);
-        fallback.decode_windows(&mut windows)?;
+        run_windows(fallback, std::iter::once(&mut *self))?;
         self.verified = 0;
         self.verify_windows()
     }
@@ -361,25 +363,45 @@ fn decode_windowed(jobs: &mut [BlockJob<'_>]) {
         let uses = |job: &BlockJob<'_>| {
             job.error.is_none() && job.coder.as_ref().is_some_and(|c| Arc::ptr_eq(c, &coder))
         };
-        let mut windows = Vec::new();
-        for job in jobs.iter_mut().filter(|j| uses(j)) {
-            push_windows(job, &mut windows);
-        }
-        if let Err(e) = coder.decode_windows(&mut windows) {
+        if let Err(e) = run_windows(&*coder, jobs.iter_mut().filter(|j| uses(j))) {
             jobs.iter_mut().filter(|j| uses(j)).for_each(|j| j.error = Some(e.again()));
         }
     }
 }
 
-fn push_windows<'j>(job: &'j mut BlockJob<'_>, out: &mut Vec<WindowJob<'j>>) {
-    let Units::Windows { windows, .. } = &job.header.units else { return };
-    let (mut raw, mut payload) = (&mut job.raw[..], job.payload);
-    for w in &windows[job.units.clone()] {
+/// Decodes the windows of jobs that belong to one coder, all of them together.
+fn run_windows<'j, 'a: 'j>(
+    coder: &dyn WindowCoder,
+    jobs: impl Iterator<Item = &'j mut BlockJob<'a>>,
+) -> Result<()> {
+    let (mut windows, mut chains) = (Vec::new(), Vec::new());
+    for job in jobs {
+        let params = job.header.params.as_deref().unwrap_or_default();
+        match job.header.units {
+            Units::Windows { chained: true, .. } => {
+                chains.push(ChainJob { params, windows: windows_of(job) })
+            }
+            _ => windows.extend(windows_of(job)),
+        }
+    }
+    if !chains.is_empty() {
+        coder.decode_chains(&mut chains)?;
+    }
+    coder.decode_windows(&mut windows)
+}
+
+/// The windows that a job decodes.
+fn windows_of<'j>(job: &'j mut BlockJob<'_>) -> Vec<WindowJob<'j>> {
+    let Units::Windows { windows, .. } = &job.header.units else { return Vec::new() };
+    let units = job.decoded_units();
+    let (mut raw, mut payload, mut out) = (&mut job.raw[..], job.payload, Vec::with_capacity(units.len()));
+    for w in &windows[units] {
         let (this, rest) = raw.split_at_mut(w.raw_len as usize);
         let (bytes, after) = payload.split_at(w.payload_len as usize);
         out.push(WindowJob { payload: bytes, raw: this });
         (raw, payload) = (rest, after);
     }
+    out
 }
 
 /// What decodes the tiles of a validated `tensor` block that is no copy.

@@ -31,6 +31,15 @@ pub struct WindowJob<'a> {
     pub raw: &'a mut [u8],
 }
 
+/// A block to decode whose windows follow one another.
+#[derive(Debug)]
+pub struct ChainJob<'a> {
+    /// The block's parameters.
+    pub params: &'a [u8],
+    /// Its windows from the first one on.
+    pub windows: Vec<WindowJob<'a>>,
+}
+
 /// A codec whose blocks are made of windows, joined to its model.
 pub trait WindowCoder: Send + Sync {
     /// Codes blocks; one window of each steps together.
@@ -42,6 +51,21 @@ pub trait WindowCoder: Send + Sync {
     /// What decodes the same windows in another way, should this one go wrong without noticing.
     fn fallback(&self) -> Option<&dyn WindowCoder> {
         None
+    }
+
+    /// Codes blocks whose windows follow one another, which are smaller where the codec has such; also gives their
+    /// parameters.
+    fn encode_chains(
+        &self,
+        _blocks: &[&[u8]],
+        _limits: WindowLimits,
+    ) -> Result<(Vec<u8>, Vec<Vec<EncodedWindow>>)> {
+        Err(super::newer("chained windows"))
+    }
+
+    /// Decodes blocks whose windows follow one another, all of them together.
+    fn decode_chains(&self, _jobs: &mut [ChainJob<'_>]) -> Result<()> {
+        Err(super::newer("chained windows"))
     }
 
     /// Bytes of a record: blocks and windows hold whole ones. 1 for codecs of any bytes.
@@ -57,7 +81,12 @@ pub fn max_window_raw(payload_len: usize) -> usize {
 }
 
 /// Lays windows out as a payload and its table: equal-info, or `sized` where padding costs over 0.5 %.
-pub fn assemble(raw: &[u8], mut windows: Vec<EncodedWindow>, limits: WindowLimits) -> (Units, Vec<u8>) {
+pub fn assemble(
+    raw: &[u8],
+    mut windows: Vec<EncodedWindow>,
+    limits: WindowLimits,
+    chained: bool,
+) -> (Units, Vec<u8>) {
     for w in &mut windows {
         // Zeros past the end decode the same; they keep a run of near-certain bytes inside the bound.
         let least = w.raw_len.div_ceil(2048).saturating_sub(32);
@@ -84,7 +113,7 @@ pub fn assemble(raw: &[u8], mut windows: Vec<EncodedWindow>, limits: WindowLimit
         });
         start += w.raw_len;
     }
-    (Units::Windows { payload: limits.payload as u32, sized, windows: table }, payload)
+    (Units::Windows { payload: limits.payload as u32, sized, chained, windows: table }, payload)
 }
 
 #[cfg(test)]
@@ -100,11 +129,11 @@ mod tests {
         let raw = vec![0; 3000];
         let limits = WindowLimits { payload: 1000, raw: 4096 };
         let (units, payload) =
-            assemble(&raw, vec![window(1000, 999), window(1000, 1000), window(1000, 3)], limits);
+            assemble(&raw, vec![window(1000, 999), window(1000, 1000), window(1000, 3)], limits, false);
         assert!(matches!(units, Units::Windows { sized: false, .. }));
         assert_eq!(payload.len(), 2003);
         assert_eq!(payload[999], 0);
-        let (units, payload) = assemble(&raw, vec![window(1000, 900), window(2000, 1000)], limits);
+        let (units, payload) = assemble(&raw, vec![window(1000, 900), window(2000, 1000)], limits, true);
         assert!(matches!(units, Units::Windows { sized: true, .. }));
         assert_eq!(payload.len(), 1900);
     }
@@ -113,7 +142,7 @@ mod tests {
     fn certain_bytes_stay_inside_the_bound() {
         let raw = vec![0; 1 << 20];
         let limits = WindowLimits { payload: 4096, raw: 1 << 20 };
-        let (units, payload) = assemble(&raw, vec![window(1 << 20, 0)], limits);
+        let (units, payload) = assemble(&raw, vec![window(1 << 20, 0)], limits, false);
         assert!(units.unit(0, 1 << 20).0 <= max_window_raw(payload.len()));
     }
 }

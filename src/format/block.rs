@@ -35,12 +35,14 @@ pub enum Units {
         /// One check value per unit.
         checks: Vec<u32>,
     },
-    /// Windows, each decodable alone.
+    /// Windows, each decodable alone unless they are chained.
     Windows {
         /// W, the payload bytes of every window but the last (of the largest, where `sized`).
         payload: u32,
         /// Whether payload lengths are stored.
         sized: bool,
+        /// Whether each window needs all in front of it.
+        chained: bool,
         /// The windows in order.
         windows: Vec<Window>,
     },
@@ -91,14 +93,15 @@ impl BlockHeader {
     }
 
     fn flags(&self) -> u8 {
-        let table = match &self.units {
-            Units::Fixed { .. } => TABLE_FIXED,
-            Units::Windows { sized: false, .. } => TABLE_WINDOWS,
-            Units::Windows { sized: true, .. } => TABLE_SIZED,
-            Units::Tiles { .. } => TABLE_TILES,
+        let (table, chained) = match &self.units {
+            Units::Fixed { .. } => (TABLE_FIXED, false),
+            Units::Windows { sized: false, chained, .. } => (TABLE_WINDOWS, *chained),
+            Units::Windows { sized: true, chained, .. } => (TABLE_SIZED, *chained),
+            Units::Tiles { .. } => (TABLE_TILES, false),
         };
         let flag = |on: bool, bit: u8| if on { bit } else { 0 };
         table
+            | flag(chained, FLAG_CHAINED)
             | flag(self.flushed, FLAG_FLUSHED)
             | flag(self.model.is_some(), FLAG_MODEL)
             | flag(self.params.is_some(), FLAG_PARAMS)
@@ -112,7 +115,8 @@ impl BlockHeader {
         let kind = c.u8()?;
         debug_assert_eq!(kind, KIND_BLOCK);
         let (codec, flags) = (c.u8()?, c.u8()?);
-        if flags & !KNOWN_FLAGS != 0 {
+        let (table, chained) = (flags & TABLE_MASK, flags & FLAG_CHAINED != 0);
+        if flags & !KNOWN_FLAGS != 0 || chained && !matches!(table, TABLE_WINDOWS | TABLE_SIZED) {
             let found = format!("needs a newer nzip (block flags {flags:#010b})");
             return Err(Error::new(ErrorKind::NewerVersion, found).into());
         }
@@ -129,10 +133,10 @@ impl BlockHeader {
         } else {
             None
         };
-        let units = match flags & TABLE_MASK {
+        let units = match table {
             TABLE_FIXED => Units::parse_fixed(&mut c, raw_len)?,
             TABLE_TILES => Units::parse_tiles(&mut c, raw_len, payload_len)?,
-            table => Units::parse_windows(&mut c, table == TABLE_SIZED, raw_len, payload_len)?,
+            table => Units::parse_windows(&mut c, table == TABLE_SIZED, chained, raw_len, payload_len)?,
         };
         checksum::open(&mut c, "block header")?;
         units.check_totals(raw_len, payload_len)?;
@@ -159,9 +163,9 @@ impl Units {
         }
     }
 
-    /// Whether each unit decodes alone, from payload bytes of its own.
+    /// Whether each unit decodes alone.
     pub fn independent(&self) -> bool {
-        !matches!(self, Units::Fixed { .. })
+        !matches!(self, Units::Fixed { .. } | Units::Windows { chained: true, .. })
     }
 
     /// Payload bytes of unit `i`, where units have their own.
@@ -201,7 +205,7 @@ impl Units {
                 out.push(*log2);
                 checks.iter().for_each(|c| out.extend_from_slice(&c.to_le_bytes()));
             }
-            Units::Windows { payload, sized, windows } => {
+            Units::Windows { payload, sized, windows, .. } => {
                 varint::put(out, u64::from(payload / 4));
                 varint::put(out, windows.len() as u64);
                 for w in windows {
@@ -243,7 +247,13 @@ impl Units {
         Ok(Units::Fixed { log2, checks })
     }
 
-    fn parse_windows(c: &mut Cursor<'_>, sized: bool, raw_len: u64, payload_len: u64) -> Parsed<Self> {
+    fn parse_windows(
+        c: &mut Cursor<'_>,
+        sized: bool,
+        chained: bool,
+        raw_len: u64,
+        payload_len: u64,
+    ) -> Parsed<Self> {
         let payload = 4 * c.varint_in("window size / 4", 1..=MAX_WINDOW_PAYLOAD / 4)?;
         let count = c.varint_in("number of windows", 1..=raw_len)?;
         // At least a length and a check value each, so the table cannot be larger than the bytes at hand.
@@ -260,7 +270,7 @@ impl Units {
             };
             windows.push(Window { raw_len, payload_len: len as u32, check: c.u32()? });
         }
-        Ok(Units::Windows { payload: payload as u32, sized, windows })
+        Ok(Units::Windows { payload: payload as u32, sized, chained, windows })
     }
 
     fn check_totals(&self, raw_len: u64, payload_len: u64) -> Result<()> {
@@ -304,13 +314,13 @@ mod tests {
             },
             BlockHeader {
                 model: Some(3),
-                units: Units::Windows { payload: 1000, sized: false, windows: equal },
+                units: Units::Windows { payload: 1000, sized: false, chained: true, windows: equal },
                 ..base.clone()
             },
             BlockHeader {
                 model: Some(200),
                 params: Some(vec![1, 2, 3]),
-                units: Units::Windows { payload: 2000, sized: true, windows: sized },
+                units: Units::Windows { payload: 2000, sized: true, chained: false, windows: sized },
                 ..base.clone()
             },
             base,

@@ -35,8 +35,10 @@ pub const FLAG_FLUSHED: u8 = 1 << 2;
 pub const FLAG_MODEL: u8 = 1 << 3;
 /// Block flag: codec parameters are stored.
 pub const FLAG_PARAMS: u8 = 1 << 4;
+/// Block flag: the windows follow one another.
+pub const FLAG_CHAINED: u8 = 1 << 5;
 /// All flags of version 1.
-pub const KNOWN_FLAGS: u8 = TABLE_MASK | FLAG_FLUSHED | FLAG_MODEL | FLAG_PARAMS;
+pub const KNOWN_FLAGS: u8 = TABLE_MASK | FLAG_FLUSHED | FLAG_MODEL | FLAG_PARAMS | FLAG_CHAINED;
 
 /// Model references below this are built-in ids; from here on they count the stream's model sections.
 pub const FIRST_STREAM_MODEL: u64 = 128;
@@ -75,7 +77,7 @@ mod tests {
 
     #[test]
     fn widths() {
-        assert!(KNOWN_FLAGS.count_ones() == 5 && KNOWN_FLAGS < 1 << 5);
+        assert!(KNOWN_FLAGS.count_ones() == 6 && KNOWN_FLAGS < 1 << 6);
         const { assert!(MAX_BLOCK_RAW <= 1 << MAX_UNIT_LOG2, "a unit must be able to hold a block") };
         assert!(max_payload(MAX_BLOCK_RAW) < 1 << 32, "block lengths fit in u32");
         assert!(MAX_WINDOW_PAYLOAD.is_multiple_of(4) && MAX_WINDOW_PAYLOAD / 4 <= u32::MAX as u64);

@@ -3,7 +3,7 @@
 use super::context::Gpu;
 use super::fault::Outcome;
 use super::shared::Shared;
-use crate::codec::window::{EncodedWindow, WindowCoder, WindowJob, WindowLimits};
+use crate::codec::window::{ChainJob, EncodedWindow, WindowCoder, WindowJob, WindowLimits};
 use crate::error::Result;
 use std::sync::Arc;
 
@@ -53,6 +53,18 @@ impl<K: Kernels> WindowCoder for Coder<K> {
                 self.cpu.decode_windows(&mut [WindowJob { payload: job.payload, raw: &mut *job.raw }])
             }),
         }
+    }
+
+    fn encode_chains(
+        &self,
+        blocks: &[&[u8]],
+        limits: WindowLimits,
+    ) -> Result<(Vec<u8>, Vec<Vec<EncodedWindow>>)> {
+        self.cpu.encode_chains(blocks, limits)
+    }
+
+    fn decode_chains(&self, jobs: &mut [ChainJob<'_>]) -> Result<()> {
+        self.cpu.decode_chains(jobs)
     }
 
     fn fallback(&self) -> Option<&dyn WindowCoder> {

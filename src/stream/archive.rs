@@ -143,8 +143,8 @@ impl<S: Read + Seek> Archive<S> {
 
     /// The raw bytes of a range.
     ///
-    /// Only the windows that it touches are decoded, or its blocks up to the range's end for codecs
-    /// without windows.
+    /// Only the windows that it touches are decoded, or its blocks up to the range's end for chained windows and
+    /// codecs without windows.
     ///
     /// # Errors
     ///
@@ -307,7 +307,7 @@ fn unit_len(header: &BlockHeader, i: usize) -> u64 {
 
 /// The units that hold the raw range of a block, and the part of the payload that they need.
 fn parts(header: &BlockHeader, range: Range<u64>) -> (Range<usize>, Range<u64>) {
-    if !header.units.independent() {
+    if matches!(header.units, Units::Fixed { .. }) {
         let unit = unit_len(header, 0);
         let units = (range.start / unit) as usize..range.end.div_ceil(unit) as usize;
         return (units, 0..header.payload_len.into());
@@ -317,7 +317,7 @@ fn parts(header: &BlockHeader, range: Range<u64>) -> (Range<usize>, Range<u64>) 
     for i in 0..header.units.len() {
         let len = u64::from(header.units.payload_len(i).unwrap_or(0));
         let next = raw + unit_len(header, i);
-        if next <= range.start {
+        if next <= range.start && header.units.independent() {
             (units.start, bytes.start) = (i + 1, payload + len);
         }
         payload += len;

@@ -154,7 +154,7 @@ impl<R: Read> Decoder<R> {
 
     /// A block that is decoded unit by unit, or blocks that are decoded together.
     fn batch(&mut self, block: RawBlock) -> Result<Batch> {
-        let windowed = block.header.units.independent();
+        let windowed = !matches!(block.header.units, Units::Fixed { .. });
         if !windowed && (self.pool.threads() == 1 || !self.fits_batch(&block)) {
             return Ok(Batch::Alone(block));
         }

@@ -364,6 +364,7 @@ fn plan(options: &Options) -> Result<Plan> {
                 coder,
                 limits: WindowLimits { payload: options.window, raw: WINDOW_RAW.max(record) },
                 block: (block / record * record).max(record),
+                chained: codec == Codec::Llm && options.chained,
             })
         }
         _ => None,

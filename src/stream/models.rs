@@ -101,7 +101,7 @@ impl Models {
     /// The same on the GPU, for codecs that have kernels.
     #[cfg(feature = "gpu")]
     fn on_gpu(&self, codec: Codec, key: (u8, Hash)) -> Result<Option<Arc<dyn WindowCoder>>> {
-        use crate::gpu::{Coder, circuit as circuits, lm};
+        use crate::gpu::{Coder, circuit as circuits, llm::Steps, lm};
         let Some(gpu) = self.device.shared() else { return Ok(None) };
         let coder = match codec {
             Codec::Lm => {
@@ -113,6 +113,11 @@ impl Models {
             Codec::Circuit => self.join(key, |w| {
                 let cpu = circuit::Model::new(&circuit::Weights::from_bytes(w)?)?;
                 Ok(Coder::new(gpu.clone(), circuits::Packed::new(&cpu), Arc::new(cpu)))
+            }),
+            Codec::Llm => self.join(key, |w| {
+                let steps = Steps::new(llm::Weights::from_bytes(w)?)?;
+                let cpu = steps.model();
+                Ok(Coder::new(gpu.clone(), steps, cpu))
             }),
             _ => return Ok(None),
         };

@@ -44,6 +44,7 @@ pub struct Options {
     pub(super) level: u8,
     pub(super) codec: CodecChoice,
     pub(super) window: usize,
+    pub(super) chained: bool,
     pub(super) threads: usize,
     pub(super) memory: u64,
     pub(super) model: Option<Hash>,
@@ -62,6 +63,7 @@ impl Default for Options {
             level: Self::DEFAULT_LEVEL,
             codec: CodecChoice::Auto,
             window: WINDOW_PAYLOAD,
+            chained: true,
             threads: 0,
             memory: MEMORY,
             model: None,
@@ -100,6 +102,13 @@ impl Options {
     /// W, the payload bytes of a window: a multiple of 4 in 64..=2^20.
     pub fn window(mut self, bytes: usize) -> Self {
         self.window = bytes;
+        self
+    }
+
+    /// Whether the windows of imported language models follow one another, which is the default: what a block teaches
+    /// serves all of it, and it is decoded from its start. Otherwise each window decodes alone, and files are larger.
+    pub fn chained(mut self, chained: bool) -> Self {
+        self.chained = chained;
         self
     }
 

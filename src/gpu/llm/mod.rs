@@ -6,5 +6,38 @@ mod step;
 #[cfg(test)]
 mod tests;
 
-pub use decode::decode;
-pub use pack::Packed;
+use super::Kernels;
+use super::context::Gpu;
+use super::fault::Outcome;
+use crate::codec::window::WindowJob;
+use crate::error::Result;
+use crate::model::llm::{Model, Weights};
+use pack::Packed;
+use std::sync::Arc;
+
+/// A model whose steps a GPU makes; its tokenizer and what it learns stay on the CPU.
+pub struct Steps {
+    packed: Packed,
+    model: Arc<Model>,
+}
+
+impl Steps {
+    /// Lays out weights.
+    ///
+    /// # Errors
+    /// Those of [`Model::new`].
+    pub fn new(weights: Weights) -> Result<Self> {
+        Ok(Self { packed: Packed::new(&weights)?, model: Arc::new(Model::new(weights)?) })
+    }
+
+    /// The same model on the CPU.
+    pub fn model(&self) -> Arc<Model> {
+        self.model.clone()
+    }
+}
+
+impl Kernels for Steps {
+    fn decode(&self, gpu: &Gpu, jobs: &mut [&mut WindowJob<'_>]) -> Outcome<Vec<usize>> {
+        decode::decode(gpu, &self.packed, &self.model, jobs)
+    }
+}

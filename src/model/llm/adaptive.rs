@@ -86,8 +86,7 @@ pub struct Adaptive {
     by_match: [[i32; INPUTS]; 16],
     /// Decisions so far.
     decisions: u32,
-    /// Share of escapes, Q16.
-    escapes: u32,
+    escapes: Escapes,
 }
 
 impl Default for Adaptive {
@@ -105,12 +104,38 @@ impl Default for Adaptive {
             by_agreement: [mixer; 16 * GUESSES],
             by_match: [[0; INPUTS]; 16],
             decisions: 0,
-            escapes: 4,
+            escapes: Escapes::default(),
         }
     }
 }
 
-fn mix(k: u32) -> u32 {
+/// The share of escapes, Q16.
+#[derive(Debug)]
+pub(super) struct Escapes(u32);
+
+impl Default for Escapes {
+    fn default() -> Self {
+        Self(4)
+    }
+}
+
+impl Escapes {
+    /// What an escape weighs beside tokens that weigh `total`.
+    pub fn weight(&self, total: u64) -> u64 {
+        ((total * u64::from(self.0)) >> 16) + 1
+    }
+
+    /// Learns whether a symbol that nobody guessed was one.
+    pub fn learn(&mut self, escaped: bool) {
+        self.0 = if escaped {
+            self.0 + ((65536 - self.0) >> 3)
+        } else {
+            (self.0 - (self.0 >> 5)).saturating_sub(1).max(4)
+        };
+    }
+}
+
+pub(super) fn mix(k: u32) -> u32 {
     let k = k.wrapping_mul(0x9E37_79B1);
     (k ^ k >> 15).wrapping_mul(0x85EB_CA6B)
 }
@@ -129,7 +154,7 @@ impl Adaptive {
         let keys = self.keys();
         let mut guesses = self.guesses(keys);
         guesses[3] = d.likeliest().map(|symbol| Guess { symbol, record: 48 });
-        let escape = ((d.total() * u64::from(self.escapes)) >> 16) + 1;
+        let escape = self.escapes.weight(d.total());
         let mut refused: Vec<(Symbol, i32)> = Vec::new();
         let mut found = None;
         for i in 0..GUESSES {
@@ -156,7 +181,7 @@ impl Adaptive {
         refused.iter().for_each(|&(symbol, weight)| d.set(symbol, weight));
         let symbol = symbol?;
         if found.is_none() {
-            self.learn_escape(symbol >= d.vocab());
+            self.escapes.learn(symbol >= d.vocab());
         }
         self.learn(symbol, keys);
         Ok(symbol)
@@ -239,14 +264,6 @@ impl Adaptive {
             self.records[guess.record] = (record + ((goal - record) >> 5)).clamp(64, 65471) as u16;
         }
         Ok(hit)
-    }
-
-    fn learn_escape(&mut self, escaped: bool) {
-        self.escapes = if escaped {
-            self.escapes + ((65536 - self.escapes) >> 3)
-        } else {
-            (self.escapes - (self.escapes >> 5)).saturating_sub(1).max(4)
-        };
     }
 
     fn learn(&mut self, symbol: Symbol, keys: [u32; 2]) {

@@ -1,9 +1,12 @@
 //! Imported language models of the Llama family in integers. Specified in `formats/llm.md`.
 
 mod adaptive;
+mod chain;
 
 pub mod import;
 mod kernel;
+mod learner;
+mod online;
 
 mod step;
 mod symbols;
@@ -14,6 +17,7 @@ pub mod weights;
 pub use crate::coder::range::BitEncoder;
 pub use adaptive::{Adaptive, Coder, Encode};
 pub use kernel::Kernel;
+pub use learner::Learner;
 pub use step::{Column, MAX_COLUMNS, Model, Session, powers};
 pub use symbols::{Distribution, Symbol};
 pub use tables::sigmoid_table;

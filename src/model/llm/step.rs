@@ -118,6 +118,11 @@ impl Model {
         &self.tokenizer
     }
 
+    /// The kernel that runs.
+    pub fn kernel(&self) -> Kernel {
+        self.kernel
+    }
+
     /// Bytes that a window's keys and values take for `tokens` tokens.
     pub fn cache_bytes(&self, tokens: usize) -> usize {
         let s = &self.shape;
@@ -240,6 +245,12 @@ impl<'m> Session<'m> {
         &mut self.logits[c * vocab.next_multiple_of(BLOCK)..][..vocab]
     }
 
+    /// What the head read in column `c` of the last step: D numbers, and by how many bits they were narrowed from Q16.
+    pub fn hidden(&self, c: usize) -> (&[i16], u32) {
+        let width = self.model.shape.width;
+        (&self.narrow[c * width..][..width], self.shifts[c])
+    }
+
     /// The kernel that runs.
     pub fn kernel(&self) -> Kernel {
         self.model.kernel
@@ -250,13 +261,21 @@ impl<'m> Session<'m> {
     /// # Panics
     /// Where there are more columns, or a window would have more tokens than there is room for.
     pub fn step(&mut self, columns: &[Column]) {
+        self.feed(columns);
+        self.head(columns.len());
+    }
+
+    /// Steps columns of which nobody wants the logits.
+    ///
+    /// # Panics
+    /// See [`Self::step`].
+    pub fn feed(&mut self, columns: &[Column]) {
         assert!(columns.len() <= MAX_COLUMNS);
         self.embed(columns);
         for layer in 0..self.model.layers.len() {
             self.attention(layer, columns);
             self.feed_forward(layer, columns.len());
         }
-        self.head(columns.len());
     }
 
     fn embed(&mut self, columns: &[Column]) {

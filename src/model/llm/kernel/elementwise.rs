@@ -1,5 +1,5 @@
-//! The steps between products, one column at a time. Written once and compiled twice: for any machine, and for
-//! 256-bit vectors. Names of quantities and formats ("Qn") are those of `formats/llm.md`.
+//! The steps between products, one column at a time. Written once and compiled for any machine, for
+//! 256-bit and for 512-bit vectors. Names of quantities and formats ("Qn") are those of `formats/llm.md`.
 
 use super::Kernel;
 use crate::model::llm::tables::EXP2;
@@ -23,12 +23,21 @@ macro_rules! kernels {
             $(#[target_feature(enable = "avx2")]
             pub fn $name($($arg: $type),*) $(-> $ret)? { plain::$name($($arg),*) })*
         }
+        #[cfg(target_arch = "x86_64")]
+        mod avx512 {
+            use super::*;
+            $(#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+            pub fn $name($($arg: $type),*) $(-> $ret)? { plain::$name($($arg),*) })*
+        }
         $($(#[$doc])*
         pub fn $name(kernel: Kernel, $($arg: $type),*) $(-> $ret)? {
             match kernel {
                 #[cfg(target_arch = "x86_64")]
                 // SAFETY: the kernel is checked when a model is made.
                 Kernel::Avx2 => unsafe { avx2::$name($($arg),*) },
+                #[cfg(target_arch = "x86_64")]
+                // SAFETY: as above.
+                Kernel::Avx512 => unsafe { avx512::$name($($arg),*) },
                 _ => plain::$name($($arg),*),
             }
         })*
@@ -167,6 +176,45 @@ kernels! {
         }
     }
 
+    /// What the head reads (`hidden` times 2^shift, Q16), less its running mean and in units of its spread, Q8; mean
+    /// and spread then move by 2^-rate of their distance.
+    pub fn features(
+        hidden: &[i16],
+        shift: u32,
+        rate: u32,
+        limit: i64,
+        averages: &mut [[i32; 2]],
+        out: &mut [i16],
+    ) {
+        let round = half(rate);
+        for ((out, &h), [mean, spread]) in out.iter_mut().zip(hidden).zip(averages) {
+            let t = (i64::from(h) << shift) - i64::from(*mean);
+            let unit = i64::from((1u32 << 31) / (*spread).max(1) as u32);
+            *out = ((t * unit + (1 << 22)) >> 23).clamp(-limit, limit) as i16;
+            *mean += ((t + round) >> rate) as i32;
+            let moved = i64::from(*spread) + ((t.abs() - i64::from(*spread) + round) >> rate);
+            *spread = moved.min(i32::MAX.into()) as i32;
+        }
+    }
+
+    /// Sum of the products of a learned row with features, whose length is a multiple of 32.
+    pub fn dot(row: &[i16], features: &[i16]) -> i64 {
+        let groups = row.as_chunks::<32>().0.iter().zip(features.as_chunks::<32>().0);
+        groups.map(|(a, b)| {
+            // At most 32 times 2^15 times 2^10.
+            let sum: i32 = a.iter().zip(b).map(|(&a, &b)| i32::from(a) * i32::from(b)).sum();
+            i64::from(sum)
+        }).sum()
+    }
+
+    /// Moves a learned row by features times `step` over 2^14.
+    pub fn learn_row(row: &mut [i16], features: &[i16], step: i32) {
+        for (r, &f) in row.iter_mut().zip(features) {
+            let moved = i32::from(*r) + ((step * i32::from(f) + (1 << 13)) >> 14);
+            *r = moved.clamp(-32767, 32767) as i16;
+        }
+    }
+
     /// Gate and input of the feed-forward part (Q12), Q14.
     pub fn gate(gate: &[i32], up: &[i32], sigmoid: &[i32], out: &mut [i32]) {
         let sigmoid: &[i32; 1 << 16] = sigmoid.try_into().expect("the table has this length");
@@ -184,7 +232,7 @@ mod tests {
 
     #[test]
     fn extremes_stay_in_range() {
-        for kernel in [Kernel::Scalar, Kernel::best()] {
+        for kernel in Kernel::supported() {
             for x in [[0; 6], [RESIDUAL; 6], [1, -1, 0, 0, 0, 0], [-RESIDUAL, 0, 0, 0, 0, 7]] {
                 let mut out = [0; 6];
                 norm(kernel, &x, &[i32::MAX; 6], 0, &mut out);

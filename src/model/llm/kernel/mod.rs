@@ -8,12 +8,62 @@
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
 pub mod elementwise;
 mod scalar;
 
-use crate::error::Result;
-pub use crate::kernel::Kernel;
+use crate::error::{Error, Result};
 use crate::model::lm::Aligned;
+
+/// Which implementation of the inner loops runs. All give the same bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kernel {
+    /// Plain Rust for any machine.
+    Scalar,
+    /// 256-bit integer vectors.
+    Avx2,
+    /// 512-bit integer vectors with dot products of pairs.
+    Avx512,
+}
+
+impl Kernel {
+    /// The kernels that this machine can run, the fastest last.
+    pub fn supported() -> impl Iterator<Item = Self> {
+        [Self::Scalar, Self::Avx2, Self::Avx512].into_iter().filter(|kernel| kernel.is_supported())
+    }
+
+    /// The fastest kernel of this machine.
+    pub fn best() -> Self {
+        Self::supported().last().unwrap_or(Self::Scalar)
+    }
+
+    /// Whether this machine can run the kernel.
+    pub fn is_supported(self) -> bool {
+        match self {
+            Self::Scalar => true,
+            Self::Avx2 => crate::kernel::Kernel::Avx2.is_supported(),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => {
+                is_x86_feature_detected!("avx512f")
+                    && is_x86_feature_detected!("avx512bw")
+                    && is_x86_feature_detected!("avx512dq")
+                    && is_x86_feature_detected!("avx512vl")
+                    && is_x86_feature_detected!("avx512vnni")
+            }
+            #[cfg(not(target_arch = "x86_64"))]
+            Self::Avx512 => false,
+        }
+    }
+
+    /// Refuses a kernel that this machine cannot run.
+    pub(crate) fn check(self) -> Result<Self> {
+        if self.is_supported() {
+            return Ok(self);
+        }
+        Err(Error::bad_argument(format!("this machine cannot run the {self:?} kernel")))
+    }
+}
 
 /// Rows of a block.
 pub const BLOCK: usize = 16;
@@ -105,6 +155,9 @@ pub fn product(
         #[cfg(target_arch = "x86_64")]
         // SAFETY: the kernel is checked when a model is made; the sizes have been checked here.
         Kernel::Avx2 => unsafe { avx2::product(matrix, blocks, pairs, columns, out) },
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: as above.
+        Kernel::Avx512 => unsafe { avx512::product(matrix, blocks, pairs, columns, out) },
         _ => scalar::product(matrix, blocks, pairs, columns, out),
     }
 }
@@ -121,14 +174,21 @@ mod tests {
     #[test]
     fn kernels_agree_with_the_definition() {
         let mut state = 7;
-        for (rows, cols, count) in
-            [(1, 2, 1), (16, 64, 1), (33, 10, 2), (48, 18, 7), (20, 6, 13), (17, 576, 6)]
-        {
+        for (rows, cols, count) in [
+            (1, 2, 1),
+            (16, 64, 1),
+            (33, 10, 2),
+            (48, 18, 7),
+            (20, 6, 13),
+            (17, 576, 6),
+            (130, 34, 3),
+            (80, 20, 32),
+        ] {
             let weights: Vec<i8> = (0..rows * cols).map(|_| random(&mut state) as i8).collect();
             let matrix = Blocked::new(&weights, cols).unwrap();
             let x: Vec<i16> = (0..count * cols).map(|_| (random(&mut state) % 4096) as i16).collect();
             let padded = rows.next_multiple_of(BLOCK);
-            for kernel in [Kernel::Scalar, Kernel::best()] {
+            for kernel in Kernel::supported() {
                 let mut sums = vec![-1; count * padded];
                 let columns = Columns { x: &x, stride: cols, count };
                 let mut out = Sums { sums: &mut sums, stride: padded };

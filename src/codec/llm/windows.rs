@@ -1,35 +1,17 @@
-//! The `llm` codec: an imported language model over tokens and a range coder, in windows.
+//! Blocks whose windows start anew: each decodes alone.
 
-use super::window::{EncodedWindow, WindowCoder, WindowJob, WindowLimits, max_window_raw};
+use super::{CACHE_BYTES, check_limits, coded, given, symbol_len};
+use crate::codec::window::{EncodedWindow, WindowJob, WindowLimits, max_window_raw};
 use crate::coder::range::{BitDecoder, BitEncoder};
 use crate::error::{Error, Result};
 use crate::model::llm::{Adaptive, Column, Distribution, Encode, MAX_COLUMNS, Model, Session, powers};
 use rayon::prelude::*;
 use std::ops::Range;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Most bytes that one more symbol can add to a payload: three decisions of 14 bits, two symbols of 24, and the
 /// rounding to whole words.
 const SYMBOL_MAX: usize = 24;
-/// Smallest payload size of a window.
-pub const MIN_PAYLOAD: usize = 32;
-/// Memory for the keys and values of all lanes together.
-const CACHE_BYTES: usize = 800 << 20;
-
-/// Tokens that have been coded by this process, for reports.
-pub static TOKENS: AtomicU64 = AtomicU64::new(0);
-
-impl WindowCoder for Model {
-    fn encode_blocks(&self, blocks: &[&[u8]], limits: WindowLimits) -> Result<Vec<Vec<EncodedWindow>>> {
-        encode_blocks(self, blocks, limits)
-    }
-
-    fn decode_windows(&self, jobs: &mut [WindowJob<'_>]) -> Result<()> {
-        decode_windows(self, jobs)
-    }
-}
-
 /// A block while it is encoded.
 struct Progress {
     symbols: Vec<u32>,
@@ -48,18 +30,13 @@ pub fn encode_blocks(
     blocks: &[&[u8]],
     limits: WindowLimits,
 ) -> Result<Vec<Vec<EncodedWindow>>> {
-    let longest = crate::model::llm::MAX_TOKEN;
-    if limits.payload < MIN_PAYLOAD || limits.raw < longest {
-        return Err(Error::bad_argument(format!(
-            "llm: windows of {} payload bytes and {} raw bytes, expected at least {MIN_PAYLOAD} and {longest}",
-            limits.payload, limits.raw
-        )));
-    }
+    check_limits(limits)?;
     let limits = WindowLimits { raw: limits.raw.min(max_window_raw(limits.payload)), ..limits };
     let encode =
         |block: &&[u8]| Progress { symbols: model.tokenizer().encode(block), done: 0, windows: Vec::new() };
     let mut blocks: Vec<Progress> = blocks.par_iter().map(encode).collect();
     let sessions = Mutex::new(Vec::new());
+    given(blocks.iter().map(|p| p.symbols.iter().map(|&s| symbol_len(model, s)).sum::<usize>()).sum());
     loop {
         let cut = |(b, p): (usize, &Progress)| {
             plan(model, &p.symbols, p.done, limits.raw).into_iter().map(move |w| (b, w))
@@ -111,10 +88,6 @@ fn plan(model: &Model, symbols: &[u32], mut start: usize, most_raw: usize) -> Ve
     windows
 }
 
-fn symbol_len(model: &Model, symbol: u32) -> usize {
-    if (symbol as usize) < model.shape().vocab { model.tokenizer().bytes_of(symbol).len() } else { 1 }
-}
-
 /// Codes as many of the symbols as fit `capacity` bytes of payload; returns how many.
 fn encode_window(
     model: &Model,
@@ -139,7 +112,6 @@ fn encode_window(
             columns.clear();
             columns.extend(inputs[start..end].iter().map(|&token| Column { lane: 0, token }));
             session.step(&columns);
-            TOKENS.fetch_add((end - start) as u64, Ordering::Relaxed);
             (0..end - start).for_each(|c| powers(session, c));
         }
         let mark = (coder.payload_bound() + SYMBOL_MAX > capacity).then(|| coder.mark());
@@ -151,7 +123,9 @@ fn encode_window(
             coder.rewind(&mark);
             return Ok((i, EncodedWindow { raw_len, payload: coder.payload() }));
         }
-        raw_len += symbol_len(model, symbol);
+        let len = symbol_len(model, symbol);
+        coded(len, symbol < vocab);
+        raw_len += len;
         at += usize::from(symbol < vocab);
     }
     Ok((symbols.len(), EncodedWindow { raw_len, payload: coder.payload() }))
@@ -173,6 +147,7 @@ pub fn decode_windows(model: &Model, jobs: &mut [WindowJob<'_>]) -> Result<()> {
 /// See [`decode_windows`].
 pub fn decode_with_lanes(model: &Model, jobs: &mut [WindowJob<'_>], lanes: usize) -> Result<()> {
     let mut queue: Vec<_> = jobs.iter_mut().filter(|job| !job.raw.is_empty()).collect();
+    given(queue.iter().map(|job| job.raw.len()).sum());
     // The longest come first off the end.
     queue.sort_by_key(|job| job.raw.len());
     let Some(longest) = queue.last().map(|job| job.raw.len()) else { return Ok(()) };
@@ -216,6 +191,7 @@ impl<'a, 'b> Lane<'a, 'b> {
             }
             room[..bytes.len()].copy_from_slice(bytes);
             self.done += bytes.len();
+            coded(bytes.len(), token);
             if self.done == self.raw.len() {
                 return Ok(None);
             }
@@ -245,7 +221,6 @@ fn decode_lanes<'a, 'b>(
     let mut blocks = Vec::new();
     while !lanes.is_empty() {
         session.step(&columns);
-        TOKENS.fetch_add(columns.len() as u64, Ordering::Relaxed);
         for i in (0..lanes.len()).rev() {
             powers(&mut session, i);
             let d = Distribution::new(session.logits(i), &mut blocks);

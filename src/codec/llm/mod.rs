@@ -1,0 +1,74 @@
+//! The `llm` codec: an imported language model over tokens and a range coder, in windows that start anew or in
+//! chains of windows that follow one another.
+
+mod chain;
+mod windows;
+
+pub use chain::{decode_chains_with_lanes, encode_chains, kept_of};
+pub use windows::{Lane, decode_windows, decode_with_lanes, encode_blocks};
+
+use super::window::{ChainJob, EncodedWindow, WindowCoder, WindowJob, WindowLimits};
+use crate::error::{Error, Result};
+use crate::model::llm::{MAX_COLUMNS, MAX_TOKEN, Model};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Smallest payload size of a window.
+pub const MIN_PAYLOAD: usize = 32;
+/// Memory for the keys and values of all lanes together.
+const CACHE_BYTES: usize = 800 << 20;
+
+/// Tokens that have been coded by this process, for reports.
+pub static TOKENS: AtomicU64 = AtomicU64::new(0);
+/// Raw bytes that have been coded by this process, and those that it has been given to code.
+pub static RAW_DONE: AtomicU64 = AtomicU64::new(0);
+pub static RAW_GIVEN: AtomicU64 = AtomicU64::new(0);
+
+/// Takes note of raw bytes that will be coded.
+fn given(bytes: usize) {
+    RAW_GIVEN.fetch_add(bytes as u64, Ordering::Relaxed);
+}
+
+/// Takes note of a coded symbol of `bytes` raw bytes.
+fn coded(bytes: usize, is_token: bool) {
+    RAW_DONE.fetch_add(bytes as u64, Ordering::Relaxed);
+    TOKENS.fetch_add(is_token.into(), Ordering::Relaxed);
+}
+
+impl WindowCoder for Model {
+    fn encode_blocks(&self, blocks: &[&[u8]], limits: WindowLimits) -> Result<Vec<Vec<EncodedWindow>>> {
+        encode_blocks(self, blocks, limits)
+    }
+
+    fn decode_windows(&self, jobs: &mut [WindowJob<'_>]) -> Result<()> {
+        decode_windows(self, jobs)
+    }
+
+    fn encode_chains(
+        &self,
+        blocks: &[&[u8]],
+        limits: WindowLimits,
+    ) -> Result<(Vec<u8>, Vec<Vec<EncodedWindow>>)> {
+        let kept = chain::default_kept(self);
+        Ok((chain::params(kept), encode_chains(self, blocks, limits, kept)?))
+    }
+
+    fn decode_chains(&self, jobs: &mut [ChainJob<'_>]) -> Result<()> {
+        decode_chains_with_lanes(self, jobs, MAX_COLUMNS)
+    }
+}
+
+/// Fails where windows are too small for the longest symbol.
+fn check_limits(limits: WindowLimits) -> Result<()> {
+    if limits.payload < MIN_PAYLOAD || limits.raw < MAX_TOKEN {
+        return Err(Error::bad_argument(format!(
+            "llm: windows of {} payload bytes and {} raw bytes, expected at least {MIN_PAYLOAD} and {MAX_TOKEN}",
+            limits.payload, limits.raw
+        )));
+    }
+    Ok(())
+}
+
+/// Raw bytes of a symbol.
+fn symbol_len(model: &Model, symbol: u32) -> usize {
+    if (symbol as usize) < model.shape().vocab { model.tokenizer().bytes_of(symbol).len() } else { 1 }
+}

@@ -1,0 +1,343 @@
+//! What a chained block learns about its own tokens: guesses from what followed before, tried one after the other,
+//! the likeliest first, each as a binary decision that mixes the network's opinion with the records of those who
+//! guess. Integer arithmetic only. Specified in `formats/llm.md`, "Guesses of a chained block".
+
+use super::adaptive::{Coder, Escapes, mix};
+use super::symbols::{Distribution, Symbol};
+use crate::error::{Error, Result};
+use crate::model::lm::{squash, stretch};
+
+/// Symbols of the contexts whose followers are remembered.
+const ORDERS: [usize; 4] = [1, 2, 3, 6];
+/// Symbols by which places are found again.
+const PLACES: [usize; 2] = [12, 6];
+/// Symbols that a match has in common at least, and at most those that are counted when one is found.
+const MATCH_MIN: usize = 6;
+const MATCH_FOUND: usize = 48;
+/// A match at least this long is kept where another could be found.
+const MATCH_GOOD: usize = 12;
+/// Longest match that is told apart, and the length from which misses are forgotten.
+const MATCH_MAX: usize = 64;
+const MATCH_SURE: usize = 16;
+/// Misses after which a match is given up.
+const MISSES: usize = 8;
+/// Bits of a hash that choose an entry.
+const HASH_BITS: u32 = 16;
+/// Who guesses beside the network: the match, and the followers of each order.
+const EXPERTS: usize = 1 + ORDERS.len();
+/// Records of an expert.
+const RECORDS: usize = 64;
+/// The network, the experts, and a constant.
+const INPUTS: usize = EXPERTS + 2;
+/// Most guesses for a symbol, and the least probability (Q16) of one that is tried.
+const TRIES: usize = 6;
+const LEAST: i32 = 64;
+/// Limit of the mixer's weights, Q14.
+const MIXER_LIMIT: i32 = 1 << 16;
+/// Stands for no symbol.
+const NONE: Symbol = u32::MAX;
+
+type Weights = [i32; INPUTS];
+
+/// What followed a context: two symbols, the first of them last or oftener.
+#[derive(Debug, Clone, Copy, Default)]
+struct Slot {
+    symbols: [Symbol; 2],
+    counts: [u8; 2],
+    check: u16,
+}
+
+/// What an expert expects: up to two symbols, each with the record of such guesses.
+#[derive(Debug, Clone, Copy)]
+struct Opinion {
+    symbols: [Symbol; 2],
+    records: [usize; 2],
+}
+
+/// The match that is followed.
+#[derive(Debug, Clone, Copy, Default)]
+struct Match {
+    /// Where the next symbol is expected to stand; 0 for no match.
+    position: usize,
+    length: usize,
+    misses: usize,
+}
+
+impl Match {
+    /// 0..64, by length and recent misses.
+    fn state(self) -> usize {
+        let log = self.length.checked_ilog2().unwrap_or(0) as usize;
+        let bucket = if self.length < 2 { self.length } else { 2 * log + (self.length >> (log - 1) & 1) };
+        bucket + 16 * self.misses.min(3)
+    }
+}
+
+/// How a guess was judged.
+struct Judged {
+    /// Probability that it is right, Q16.
+    one: i32,
+    inputs: Weights,
+    /// Chosen set of weights of each of the three kinds.
+    sets: [usize; 3],
+    /// Records of the experts that guessed this; `usize::MAX` for others.
+    records: [usize; EXPERTS],
+}
+
+/// The state of a block.
+#[derive(Debug)]
+pub struct Chain {
+    history: Vec<Symbol>,
+    found: Match,
+    /// Symbols before the place that last had the same hash, by [`PLACES`].
+    places: [Vec<u32>; PLACES.len()],
+    followers: [Vec<Slot>; ORDERS.len()],
+    /// How often guesses were right, Q16.
+    records: Vec<u16>,
+    /// Sets of mixer weights, Q14, that add up: by the network's confidence, the match, the orders that know.
+    sets: [Vec<Weights>; 3],
+    decisions: u32,
+    escapes: Escapes,
+}
+
+impl Chain {
+    /// The state at a block's start.
+    ///
+    /// # Errors
+    /// `LimitExceeded` where memory is missing.
+    pub fn new() -> Result<Self> {
+        let mut network = [0; INPUTS];
+        network[0] = 1 << 14;
+        Ok(Self {
+            history: Vec::new(),
+            found: Match::default(),
+            places: [table()?, table()?],
+            followers: [table()?, table()?, table()?, table()?],
+            records: (0..EXPERTS * RECORDS).map(first_record).collect(),
+            sets: [vec![network; 256], vec![[0; INPUTS]; 132], vec![[0; INPUTS]; 256]],
+            decisions: 0,
+            escapes: Escapes::default(),
+        })
+    }
+
+    /// The block's symbols so far.
+    pub fn history(&self) -> &[Symbol] {
+        &self.history
+    }
+
+    /// Codes the next symbol and learns it. The weights of `d` are the same afterwards.
+    ///
+    /// # Errors
+    /// Those of the coder.
+    pub fn code(&mut self, d: &mut Distribution<'_>, coder: &mut impl Coder) -> Result<Symbol> {
+        let (keys, places) = (ORDERS.map(|n| self.key(n)), PLACES.map(|n| self.key(n)));
+        self.find_match(places);
+        let opinions = self.opinions(keys);
+        let escape = self.escapes.weight(d.total());
+        let mut refused = Vec::new();
+        let guessed = self.guess(d, coder, &opinions, escape, &mut refused);
+        let symbol = match guessed {
+            Ok(None) => coder.symbol(d, escape),
+            Ok(Some(symbol)) => Ok(symbol),
+            Err(ref e) => Err(e.again()),
+        };
+        refused.iter().for_each(|&(symbol, weight)| d.set(symbol, weight));
+        let symbol = symbol?;
+        if let Ok(None) = guessed {
+            self.escapes.learn(symbol >= d.vocab());
+        }
+        self.learn(symbol, keys, places);
+        Ok(symbol)
+    }
+
+    /// Hash of the last `n` symbols.
+    fn key(&self, n: usize) -> u32 {
+        let last = |i: usize| self.history.len().checked_sub(i).map_or(NONE, |at| self.history[at]);
+        (1..=n).fold(n as u32, |key, i| mix(key.wrapping_add(last(i)).wrapping_add(1)))
+    }
+
+    fn find_match(&mut self, places: [u32; PLACES.len()]) {
+        for (table, key) in self.places.iter().zip(places) {
+            let at = table[entry(key)] as usize;
+            if self.found.length >= MATCH_GOOD || at == 0 || at == self.found.position {
+                continue;
+            }
+            // Equal symbols before the remembered place and before this one.
+            let pairs = self.history[..at].iter().rev().zip(self.history.iter().rev());
+            let length = pairs.take(MATCH_FOUND).take_while(|(a, b)| a == b).count();
+            if length >= MATCH_MIN && length > self.found.length {
+                self.found = Match { position: at, length, misses: 0 };
+            }
+        }
+    }
+
+    fn opinions(&self, keys: [u32; ORDERS.len()]) -> [Option<Opinion>; EXPERTS] {
+        let mut opinions = [None; EXPERTS];
+        if self.found.position > 0 {
+            let symbols = [self.history[self.found.position], NONE];
+            opinions[0] = Some(Opinion { symbols, records: [self.found.state(), 0] });
+        }
+        for (i, (table, key)) in self.followers.iter().zip(keys).enumerate() {
+            let slot = table[entry(key)];
+            if slot.counts[0] > 0 && slot.check == key as u16 {
+                let [first, second] = slot.counts.map(usize::from);
+                let symbols = [slot.symbols[0], if second > 0 { slot.symbols[1] } else { NONE }];
+                let records = [3 * first + second.min(2), 48 + second.min(3) + 4 * first.min(3)];
+                let start = (i + 1) * RECORDS;
+                opinions[i + 1] = Some(Opinion { symbols, records: records.map(|r| start + r) });
+            }
+        }
+        opinions
+    }
+
+    /// Tries guesses; `None` where all were wrong, with their weights taken out of `d`.
+    fn guess(
+        &mut self,
+        d: &mut Distribution<'_>,
+        coder: &mut impl Coder,
+        opinions: &[Option<Opinion>; EXPERTS],
+        escape: u64,
+        refused: &mut Vec<(Symbol, i32)>,
+    ) -> Result<Option<Symbol>> {
+        let mut guesses: Vec<Symbol> = Vec::with_capacity(2 * EXPERTS);
+        let expected = opinions.iter().flatten().flat_map(|o| o.symbols).filter(|&s| s != NONE);
+        for symbol in expected.chain(d.likeliest()) {
+            if !guesses.contains(&symbol) {
+                guesses.push(symbol);
+            }
+        }
+        for rank in 0..TRIES {
+            let judged = guesses.iter().map(|&symbol| {
+                let weight = if symbol < d.vocab() { d.weight(symbol) as u64 } else { escape >> 8 };
+                let chance = ((weight << 16) / (d.total() + escape)).clamp(1, 65535) as i32;
+                self.judge(symbol, chance, rank, opinions)
+            });
+            // The first of the likeliest.
+            let best = judged.enumerate().reduce(|a, b| if b.1.one > a.1.one { b } else { a });
+            let Some((at, judged)) = best.filter(|(_, judged)| judged.one >= LEAST) else { break };
+            let symbol = guesses.remove(at);
+            let hit = coder.is(symbol, judged.one as u32)?;
+            self.learn_guess(&judged, hit);
+            if hit {
+                return Ok(Some(symbol));
+            }
+            if symbol < d.vocab() {
+                refused.push((symbol, d.weight(symbol)));
+                d.set(symbol, 0);
+            }
+        }
+        Ok(None)
+    }
+
+    fn judge(
+        &self,
+        symbol: Symbol,
+        chance: i32,
+        rank: usize,
+        opinions: &[Option<Opinion>; EXPERTS],
+    ) -> Judged {
+        let mut inputs = [0; INPUTS];
+        inputs[0] = stretch(chance);
+        inputs[INPUTS - 1] = 256;
+        let mut records = [usize::MAX; EXPERTS];
+        for (i, opinion) in opinions.iter().enumerate() {
+            let of = opinion.and_then(|o| o.symbols.iter().position(|&s| s == symbol).map(|n| o.records[n]));
+            if let Some(record) = of {
+                records[i] = record;
+                inputs[1 + i] = stretch(i32::from(self.records[record]));
+            }
+        }
+        let confidence = ((inputs[0] + 2048) >> 8).clamp(0, 15) as usize;
+        let (followed, agrees) = (opinions[0].is_some(), records[0] != usize::MAX);
+        let of_match = if agrees { 1 + records[0] } else { 65 * usize::from(followed) };
+        let highest = |known: &dyn Fn(usize) -> bool| (1..EXPERTS).rev().find(|&i| known(i)).unwrap_or(0);
+        let (knows, expects) = (highest(&|i| opinions[i].is_some()), highest(&|i| records[i] != usize::MAX));
+        let sets = [
+            64 * rank.min(3) + 32 * usize::from(followed) + 16 * usize::from(agrees) + confidence,
+            66 * rank.min(1) + of_match,
+            64 * rank.min(3) + 8 * knows + expects,
+        ];
+        let weights = self.sets.iter().zip(sets).flat_map(|(kind, set)| kind[set].iter().zip(&inputs));
+        let sum: i64 = weights.map(|(&w, &i)| i64::from(w) * i64::from(i)).sum();
+        let one = squash(((sum + (1 << 13)) >> 14).clamp(-4096, 4095) as i32).clamp(4, 65532);
+        Judged { one, inputs, sets, records }
+    }
+
+    fn learn_guess(&mut self, judged: &Judged, hit: bool) {
+        let error = (i32::from(hit) << 16) - judged.one;
+        let rate = if self.decisions < 256 { 16 } else { 17 };
+        for (kind, set) in self.sets.iter_mut().zip(judged.sets) {
+            for (w, i) in kind[set].iter_mut().zip(&judged.inputs) {
+                *w = (*w + ((i * error + (1 << (rate - 1))) >> rate)).clamp(-MIXER_LIMIT, MIXER_LIMIT);
+            }
+        }
+        self.decisions = self.decisions.saturating_add(1);
+        let goal = if hit { 65535 } else { 0 };
+        for &record in judged.records.iter().filter(|&&r| r != usize::MAX) {
+            let value = i32::from(self.records[record]);
+            self.records[record] = (value + ((goal - value) >> 6)).clamp(64, 65471) as u16;
+        }
+    }
+
+    fn learn(&mut self, symbol: Symbol, keys: [u32; ORDERS.len()], places: [u32; PLACES.len()]) {
+        let found = &mut self.found;
+        if found.position > 0 {
+            if self.history[found.position] == symbol {
+                found.length = (found.length + 1).min(MATCH_MAX);
+                found.misses = if found.length > MATCH_SURE { 0 } else { found.misses };
+            } else {
+                (found.length, found.misses) = (0, found.misses + 1);
+            }
+            found.position += 1;
+            if found.misses == MISSES {
+                *found = Match::default();
+            }
+        }
+        for (table, key) in self.places.iter_mut().zip(places) {
+            table[entry(key)] = self.history.len() as u32;
+        }
+        for (table, key) in self.followers.iter_mut().zip(keys) {
+            table[entry(key)].learn(symbol, key as u16);
+        }
+        self.history.push(symbol);
+    }
+}
+
+impl Slot {
+    fn learn(&mut self, symbol: Symbol, check: u16) {
+        let [first, second] = self.counts;
+        if first == 0 || self.check != check {
+            *self = Self { symbols: [symbol, NONE], counts: [1, 0], check };
+        } else if self.symbols[0] == symbol {
+            self.counts[0] = (first + 1).min(15);
+        } else if second > 0 && self.symbols[1] == symbol {
+            self.symbols.swap(0, 1);
+            self.counts = [(second + 1).min(15), (first / 2).max(1)];
+        } else {
+            self.symbols[1] = symbol;
+            self.counts = [(first - first / 4).max(1), 1];
+        }
+    }
+}
+
+/// What an expert's record starts with.
+fn first_record(i: usize) -> u16 {
+    let (expert, record) = (i / RECORDS, i % RECORDS);
+    let sure = |halves: usize| 65536 - (65536u32 >> (1 + halves));
+    let start = match (expert, record) {
+        (0, state) => sure((state & 15) / 2),
+        (_, 48..) => 2048,
+        (_, counts) => sure(counts / 6) >> (counts % 3),
+    };
+    start.min(65471) as u16
+}
+
+fn entry(key: u32) -> usize {
+    (key >> (32 - HASH_BITS)) as usize
+}
+
+fn table<T: Clone + Default>() -> Result<Vec<T>> {
+    let mut table = Vec::new();
+    table.try_reserve_exact(1 << HASH_BITS).map_err(|_| Error::limit("no memory for an llm's guesses"))?;
+    table.resize(1 << HASH_BITS, T::default());
+    Ok(table)
+}

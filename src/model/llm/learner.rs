@@ -1,0 +1,64 @@
+//! All that a chained block teaches, on top of the network.
+
+use super::Coder;
+use super::chain::Chain;
+use super::online::Online;
+use super::step::{Model, Session, powers};
+use super::symbols::{Distribution, Symbol};
+use crate::error::Result;
+
+/// The state of a block beside that of the network.
+#[derive(Debug)]
+pub struct Learner {
+    online: Online,
+    chain: Chain,
+    /// Room for the sums of a distribution.
+    blocks: Vec<u64>,
+}
+
+impl Learner {
+    /// The state at a block's start.
+    ///
+    /// # Errors
+    /// `LimitExceeded` where memory is missing.
+    pub fn new(model: &Model) -> Result<Self> {
+        let (kernel, shape) = (model.kernel(), model.shape());
+        let online = Online::new(kernel, shape.width, shape.vocab)?;
+        Ok(Self { online, chain: Chain::new()?, blocks: Vec::new() })
+    }
+
+    /// Turns the logits of a column of the last step into weights, with what has been learned. Once for each column.
+    pub fn look(&mut self, session: &mut Session<'_>, column: usize) {
+        let (hidden, shift) = session.hidden(column);
+        self.online.look(hidden, shift);
+        self.online.adjust(session.logits(column));
+        powers(session, column);
+    }
+
+    /// Codes a symbol by the weights of a column, and learns it.
+    ///
+    /// # Errors
+    /// Those of the coder.
+    pub fn code(
+        &mut self,
+        session: &mut Session<'_>,
+        column: usize,
+        coder: &mut impl Coder,
+    ) -> Result<Symbol> {
+        let mut d = Distribution::new(session.logits(column), &mut self.blocks);
+        let symbol = self.chain.code(&mut d, coder)?;
+        if symbol < d.vocab() {
+            self.online.learn(&d, symbol);
+        }
+        Ok(symbol)
+    }
+
+    /// The last `count` tokens of the block, which has so many.
+    pub fn last_tokens(&self, count: usize, model: &Model) -> Vec<Symbol> {
+        let vocab = model.shape().vocab as Symbol;
+        let mut tokens: Vec<Symbol> =
+            self.chain.history().iter().rev().copied().filter(|&s| s < vocab).take(count).collect();
+        tokens.reverse();
+        tokens
+    }
+}
