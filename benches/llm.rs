@@ -1,14 +1,17 @@
 //! What codec `llm` costs and gains with a model of the user's.
 //!
 //! `NZIP_BENCH_MODEL=weights.nz cargo bench --bench llm -- FILE[:BYTES]...` prints for each file: tokens, bytes by
-//! the network alone, by the whole codec, speed of both directions in processor time. `NZIP_BENCH_TOKENS=PATH`
-//! writes the windows' tokens there, one window a line, for comparison with other programs;
-//! `NZIP_BENCH_DECODE=1` decodes too; `NZIP_BENCH_WINDOW` is the payload limit of a window.
+//! the network alone, by windows that decode alone and by chained ones, speed in processor time.
+//! `NZIP_BENCH_TOKENS=PATH` writes the windows' tokens there, one window a line, for comparison with other programs;
+//! `NZIP_BENCH_NETWORK=0` leaves the network alone out, `NZIP_BENCH_ALONE=0` the windows that decode alone;
+//! `NZIP_BENCH_DECODE=1` decodes too; `NZIP_BENCH_WINDOW` is the payload limit of a window, `NZIP_BENCH_BLOCK` the raw
+//! size of a block, `NZIP_BENCH_KEPT` how many tokens enter again (by default a quarter of the context),
+//! `NZIP_BENCH_KERNEL` one of scalar, avx2, avx512.
 
-use nzip::internal::codec::llm::{decode_windows, encode_blocks};
-use nzip::internal::codec::window::{WindowJob, WindowLimits};
+use nzip::internal::codec::llm::{decode_chains_with_lanes, decode_windows, encode_blocks, encode_chains};
+use nzip::internal::codec::window::{ChainJob, EncodedWindow, WindowJob, WindowLimits};
 use nzip::internal::model::llm::{
-    Adaptive, BitEncoder, Column, Distribution, Encode, MAX_COLUMNS, Model, Session, Weights, powers,
+    BitEncoder, Column, Distribution, Kernel, MAX_COLUMNS, Model, Session, Weights, powers,
 };
 use std::fmt::Write;
 
@@ -17,11 +20,10 @@ fn cpu_seconds() -> f64 {
     t.tv_sec as f64 + t.tv_nsec as f64 / 1e9
 }
 
-/// Bits that the network alone gives the tokens of a text, as real numbers; bytes of a payload without the adaptive
-/// stage; bytes of one whose adaptive stage goes on from window to window.
-fn network_bits(model: &Model, tokens: &[u32], log: &mut String) -> (f64, usize, usize) {
-    let (mut plain, mut across, mut adaptive) =
-        (BitEncoder::default(), BitEncoder::default(), Adaptive::default());
+/// Bits that the network alone gives the tokens of a text, as real numbers, and bytes of a payload without the adaptive
+/// stage.
+fn network_bits(model: &Model, tokens: &[u32], log: &mut String) -> (f64, usize) {
+    let mut plain = BitEncoder::default();
     let context = model.shape().context;
     let mut session = Session::new(model, 1, context).unwrap();
     let (mut bits, mut blocks) = (0.0, Vec::new());
@@ -39,23 +41,75 @@ fn network_bits(model: &Model, tokens: &[u32], log: &mut String) -> (f64, usize,
             session.step(&columns);
             for (c, &token) in part.iter().enumerate() {
                 powers(&mut session, c);
-                let mut d = Distribution::new(session.logits(c), &mut blocks);
+                let d = Distribution::new(session.logits(c), &mut blocks);
                 bits -= (f64::from(d.weight(token).max(1)) / d.total() as f64).log2();
                 d.encode(token, 1, &mut plain);
-                adaptive.code(&mut d, &mut Encode { symbol: token, coder: &mut across }).unwrap();
             }
         }
     }
-    (bits, plain.payload().len(), across.payload().len())
+    (bits, plain.payload().len())
+}
+
+fn set(name: &str) -> Option<usize> {
+    std::env::var(name).ok().and_then(|v| v.parse().ok())
+}
+
+fn kernel() -> Kernel {
+    match std::env::var("NZIP_BENCH_KERNEL").as_deref() {
+        Ok("scalar") => Kernel::Scalar,
+        Ok("avx2") => Kernel::Avx2,
+        _ => Kernel::best(),
+    }
+}
+
+/// Decodes blocks by `run`, which gets their windows.
+fn decode(coded: &[Vec<EncodedWindow>], raw: &[u8], run: impl FnOnce(Vec<Vec<WindowJob<'_>>>)) -> f64 {
+    let mut out: Vec<Vec<Vec<u8>>> =
+        coded.iter().map(|b| b.iter().map(|w| vec![0; w.raw_len]).collect()).collect();
+    let jobs = coded.iter().zip(&mut out).map(|(block, raw)| {
+        block.iter().zip(raw).map(|(w, raw)| WindowJob { payload: &w.payload, raw }).collect()
+    });
+    let jobs = jobs.collect();
+    let start = cpu_seconds();
+    run(jobs);
+    let seconds = cpu_seconds() - start;
+    assert!(out.concat().concat() == raw);
+    seconds
+}
+
+/// Codes a text one way and says what came out.
+fn report(
+    what: &str,
+    raw: &[u8],
+    encode: impl FnOnce() -> Vec<Vec<EncodedWindow>>,
+    run: impl FnOnce(Vec<Vec<WindowJob<'_>>>),
+) {
+    let (start, before) = (cpu_seconds(), nzip::llm::tokens_coded());
+    let coded = encode();
+    let (seconds, tokens) = (cpu_seconds() - start, (nzip::llm::tokens_coded() - before) as f64);
+    let payload: usize = coded.iter().flatten().map(|w| w.payload.len()).sum();
+    let (n, windows) = (raw.len() as f64, coded.iter().flatten().count());
+    print!(
+        "; {what} {payload} in {windows} windows ({:.4} bpb), encode {:.0} B/s, {:.0} tokens/s",
+        payload as f64 * 8.0 / n,
+        n / seconds,
+        tokens / seconds
+    );
+    if set("NZIP_BENCH_DECODE").is_some() {
+        let seconds = decode(&coded, raw, run);
+        print!(", decode {:.0} B/s, {:.0} tokens/s", n / seconds, tokens / seconds);
+    }
 }
 
 fn main() {
     let Ok(path) = std::env::var("NZIP_BENCH_MODEL") else { return println!("NZIP_BENCH_MODEL is not set") };
     let mut models = nzip::Models::new();
     let hash = models.add_file(path).unwrap();
-    let model = Model::new(Weights::from_bytes(&models.find(&hash).unwrap()).unwrap()).unwrap();
+    let weights = Weights::from_bytes(&models.find(&hash).unwrap()).unwrap();
+    let model = Model::with_kernel(weights, kernel()).unwrap();
     drop(models);
-    let set = |name: &str| std::env::var(name).ok().and_then(|v| v.parse::<usize>().ok());
+    let kept = set("NZIP_BENCH_KEPT").unwrap_or(model.shape().context / 4);
+    let block = set("NZIP_BENCH_BLOCK").unwrap_or(256 << 10);
     let limits = WindowLimits { payload: set("NZIP_BENCH_WINDOW").unwrap_or(32 << 10), raw: 256 << 10 };
     let mut log = String::new();
     for file in std::env::args().skip(1).filter(|a| !a.starts_with("--")) {
@@ -64,33 +118,25 @@ fn main() {
         let mut raw = std::fs::read(name).unwrap();
         raw.truncate(bytes.unwrap_or(raw.len()));
         let tokens = model.tokenizer().encode(&raw);
-        let alone = set("NZIP_BENCH_NETWORK") != Some(0);
-        let (network, plain, across) =
-            if alone { network_bits(&model, &tokens, &mut log) } else { (0.0, 0, 0) };
-        let start = cpu_seconds();
-        let windows = encode_blocks(&model, &[&raw], limits).unwrap().remove(0);
-        let encode = cpu_seconds() - start;
-        let payload: usize = windows.iter().map(|w| w.payload.len()).sum();
-        let n = raw.len() as f64;
-        print!(
-            "{name}: {} bytes, {} tokens, {} windows; network {:.1} bytes ({:.4} bpb), {plain} coded without adapting, {across} adapting across windows, coded {payload} ({:.4} bpb); encode {:.0} B/s, {:.0} tokens/s",
-            raw.len(),
-            tokens.len(),
-            windows.len(),
-            network / 8.0,
-            network / n,
-            payload as f64 * 8.0 / n,
-            n / encode,
-            tokens.len() as f64 / encode,
-        );
-        if set("NZIP_BENCH_DECODE").is_some() {
-            let mut out: Vec<Vec<u8>> = windows.iter().map(|w| vec![0; w.raw_len]).collect();
-            let jobs = windows.iter().zip(&mut out).map(|(w, raw)| WindowJob { payload: &w.payload, raw });
-            let start = cpu_seconds();
-            decode_windows(&model, &mut jobs.collect::<Vec<_>>()).unwrap();
-            print!("; decode {:.0} B/s", n / (cpu_seconds() - start));
-            assert!(out.concat() == raw);
+        print!("{name}: {} bytes, {} tokens", raw.len(), tokens.len());
+        if set("NZIP_BENCH_NETWORK") != Some(0) {
+            let (bits, plain) = network_bits(&model, &tokens, &mut log);
+            print!("; network {:.1} ({:.4} bpb), {plain} coded", bits / 8.0, bits / raw.len() as f64);
         }
+        let blocks: Vec<&[u8]> = raw.chunks(block).collect();
+        if set("NZIP_BENCH_ALONE") != Some(0) {
+            let run = |jobs: Vec<Vec<WindowJob<'_>>>| {
+                decode_windows(&model, &mut jobs.into_iter().flatten().collect::<Vec<_>>()).unwrap();
+            };
+            report("alone", &raw, || encode_blocks(&model, &blocks, limits).unwrap(), run);
+        }
+        let params: Vec<u8> =
+            if kept < 128 { vec![kept as u8] } else { vec![kept as u8 | 128, (kept >> 7) as u8] };
+        let run = |jobs: Vec<Vec<WindowJob<'_>>>| {
+            let chains = jobs.into_iter().map(|windows| ChainJob { params: &params, windows });
+            decode_chains_with_lanes(&model, &mut chains.collect::<Vec<_>>(), MAX_COLUMNS).unwrap();
+        };
+        report("chained", &raw, || encode_chains(&model, &blocks, limits, kept).unwrap(), run);
         println!();
     }
     if let Ok(path) = std::env::var("NZIP_BENCH_TOKENS") {
