@@ -127,6 +127,7 @@ impl Device {
     }
 
     /// Whether it is not the CPU.
+    #[cfg(feature = "gpu")]
     pub(crate) fn is_gpu(&self) -> bool {
         self.info().is_some()
     }

@@ -149,7 +149,7 @@ fn weights(rows: usize, row: usize) -> Vec<u8> {
         x = x.wrapping_mul(1664525).wrapping_add(1013904223);
         (x >> 8) as f32 / (1 << 24) as f32 - 0.5
     };
-    let value = |i: usize, v: f32| (v * if i / row % 3 == 0 { 8.0 } else { 0.1 }).to_bits() >> 16;
+    let value = |i: usize, v: f32| (v * if (i / row).is_multiple_of(3) { 8.0 } else { 0.1 }).to_bits() >> 16;
     (0..rows * row).flat_map(|i| (value(i, next() * next()) as u16).to_le_bytes()).collect()
 }
 

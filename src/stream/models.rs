@@ -22,6 +22,7 @@ pub struct Models {
     registry: Registry,
     joined: Arc<Mutex<Joined>>,
     networks: Arc<Mutex<HashMap<Hash, Arc<Model>>>>,
+    #[cfg(feature = "gpu")]
     device: Device,
 }
 
@@ -31,6 +32,7 @@ impl Default for Models {
             registry: Registry::new(super::oneshot::unpack),
             joined: Arc::default(),
             networks: Arc::default(),
+            #[cfg(feature = "gpu")]
             device: Device::cpu(),
         }
     }
@@ -77,8 +79,12 @@ impl Models {
 
     /// The same models, run by a device. What has been joined to another device is not shared.
     pub(super) fn on(self, device: Device) -> Self {
-        let joined = if device.is_gpu() { Arc::default() } else { self.joined };
-        Self { joined, device, ..self }
+        #[cfg(feature = "gpu")]
+        if device.is_gpu() {
+            return Self { joined: Arc::default(), device, ..self };
+        }
+        let _ = device;
+        self
     }
 
     pub(super) fn coder(&self, codec: Codec, hash: &Hash) -> Result<Arc<dyn WindowCoder>> {

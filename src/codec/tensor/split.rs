@@ -83,7 +83,7 @@ fn numbers(field: &Field, kernel: Kernel, elements: &[u8], first: u64, out: &mut
                 continue;
             }
             let bits = bits_of(&elements[i * size..(i + 1) * size]);
-            let zeros = zeros_of(&out, i);
+            let zeros = zeros_of(out, i);
             let top = Form::new(field, zeros).number(bits) >> (field.low_bits - zeros);
             let symbol = top.wrapping_sub(field.base);
             if symbol < FOLDED * fold {
