@@ -193,3 +193,21 @@ fn read_back(device: &Device, buffer: &nzip::TensorBuffer) -> Vec<u8> {
     gpu.poll(wgpu::PollType::wait_indefinitely()).unwrap();
     staging.get_mapped_range(..).unwrap()[..buffer.len as usize].to_vec()
 }
+
+#[test]
+fn a_trained_imported_model() {
+    let Some(device) = gpu() else { return };
+    let file = |name: &str| {
+        fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/tiny-llama").join(name)).unwrap()
+    };
+    let (tensors, config, tokenizer) =
+        (file("model.safetensors"), file("config.json"), file("tokenizer.json"));
+    let mut models = Models::new();
+    let hash = models.add(nzip::llm::import_safetensors(&tensors, &config, &tokenizer, None).unwrap());
+    let raw = text(900);
+    let options = Options::new().models(models.clone()).model(hash).codec(CodecChoice::Only(Codec::Llm));
+    let packed = nzip::compress_with(&raw, options.chained(false).window(128)).unwrap();
+    let before = device.counters().decoded_bytes;
+    assert!(decode(&packed, &device, &models).unwrap() == raw);
+    assert_eq!(device.counters().decoded_bytes - before, raw.len() as u64);
+}
