@@ -1,11 +1,11 @@
 //! `nzip model import`.
 
-use super::models::hex;
+use super::models::{hex, pack};
 use super::output::Output;
 use super::{print, usage};
 use anyhow::Context;
 use clap::Args;
-use nzip::{Codec, CodecChoice, Models, Options};
+use nzip::Models;
 use std::fs;
 use std::io::Write;
 use std::path::PathBuf;
@@ -48,9 +48,8 @@ impl ImportArguments {
         let hash = Models::new().add(weights.clone());
         let path = folder.join(format!("{}.nz", hex(&hash)));
         if !path.exists() {
-            let options = Options::new().level(1).codec(CodecChoice::Only(Codec::Zstd)).content_hash(true);
             let mut out = Output::file(&path, true, false)?;
-            out.write_all(&nzip::compress_with(&weights, options)?)?;
+            out.write_all(&pack(&weights, 1)?)?;
             out.finish(None, true)?;
         }
         let mut name_file = Output::file(&named, self.force, false)?;

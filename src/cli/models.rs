@@ -111,18 +111,23 @@ fn export(model: &str, output: Option<PathBuf>, raw: bool, force: bool) -> anyho
     if raw {
         out.write_all(&weights)?;
     } else {
-        // The two that open fast. A small model has too many small tensors for blocks of their own to pay.
-        let pack = |codec| {
-            let options = Options::new().level(9).codec(CodecChoice::Only(codec)).content_hash(true);
-            nzip::compress_with(&weights, options)
-        };
-        let mut packed = pack(Codec::Zstd)?;
-        if nzip::tensor::Layout::read(&weights).is_ok() {
-            packed = std::cmp::min_by_key(packed, pack(Codec::Tensor)?, Vec::len);
-        }
-        out.write_all(&packed)?;
+        out.write_all(&pack(&weights, 9)?)?;
     }
     out.finish(None, false)
+}
+
+/// Weights as a model file: the smaller of the two codecs that open fast. A small model has too many small tensors for blocks of
+/// their own to pay.
+pub fn pack(weights: &[u8], level: u8) -> anyhow::Result<Vec<u8>> {
+    let pack = |codec| {
+        let options = Options::new().level(level).codec(CodecChoice::Only(codec)).content_hash(true);
+        nzip::compress_with(weights, options)
+    };
+    let packed = pack(Codec::Zstd)?;
+    if nzip::tensor::Layout::read(weights).is_err() {
+        return Ok(packed);
+    }
+    Ok(std::cmp::min_by_key(packed, pack(Codec::Tensor)?, Vec::len))
 }
 
 /// Finds the model that is meant by a name, a file, or a hash or its first eight digits or more.

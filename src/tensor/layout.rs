@@ -1,6 +1,6 @@
 //! Where the tensors of a file lie.
 
-use super::{Dtype, gguf, npy, npz, nzlm, safetensors};
+use super::{Dtype, gguf, npy, npz, nzll, nzlm, safetensors};
 use crate::error::{Error, Result};
 
 /// What kind of file tensors were found in.
@@ -17,6 +17,8 @@ pub enum FileKind {
     Npz,
     /// The weights of nzip's own language models.
     Nzlm,
+    /// The weights of imported language models.
+    Nzll,
     /// Bytes whose type and shape the caller gave.
     Described,
 }
@@ -109,6 +111,8 @@ impl Layout {
             Ok(npz::parse(file)?)
         } else if file.starts_with(&nzlm::MAGIC) {
             Ok(nzlm::parse(file)?)
+        } else if file.starts_with(&nzll::MAGIC) {
+            Ok(nzll::parse(file)?)
         } else if file.get(8) == Some(&b'{') {
             safetensors::parse(file, len)
         } else {
@@ -123,6 +127,7 @@ impl Layout {
         magics.iter().any(|m| start.starts_with(m))
             || start.get(8) == Some(&b'{') && start[4..8] == [0; 4]
             || start.starts_with(&nzlm::MAGIC)
+            || start.starts_with(&nzll::MAGIC)
     }
 
     /// The layout of bytes that the caller describes: elements of `dtype`, one tensor of this shape behind

@@ -16,6 +16,7 @@ pub(crate) mod json;
 mod layout;
 pub mod npy;
 pub mod npz;
+mod nzll;
 mod nzlm;
 pub(crate) mod recognise;
 pub mod safetensors;

@@ -217,3 +217,18 @@ fn the_cpu_takes_over_from_a_lost_gpu() {
     let e = strict.encode_blocks(&[&block], LIMITS).unwrap_err();
     assert_eq!(e.kind(), crate::error::ErrorKind::Device);
 }
+
+#[test]
+fn some_windows_on_the_gpu_and_others_on_the_cpu() {
+    let Some(gpu) = gpu() else { return };
+    let weights = Weights::seeded(config(8, 6, 10, 2, &[(1, 8), (3, 5)]), 1);
+    let (packed, model) = (Packed::new(&weights), Model::new(weights).unwrap());
+    let windows = windows(&model, &[900, 700], WindowLimits { payload: 64, raw: 1 << 18 });
+    let mut raw: Vec<Vec<u8>> = windows.iter().map(|(raw, _)| vec![0; raw.len()]).collect();
+    let jobs = windows.iter().zip(&mut raw).map(|((_, w), raw)| WindowJob { payload: &w.payload, raw });
+    let (mut even, mut odd) = (Vec::new(), Vec::new());
+    jobs.enumerate().for_each(|(i, job)| if i % 2 == 0 { even.push(job) } else { odd.push(job) });
+    assert!(decode(&gpu, &packed, &mut even.iter_mut().collect::<Vec<_>>()).unwrap().is_empty());
+    decode_windows(&model, &mut odd).unwrap();
+    assert!(odd.len() > 2 && windows.iter().map(|w| &w.0).eq(&raw));
+}

@@ -1,0 +1,107 @@
+//! The weight files of imported language models (`formats/llm.md`): where their matrices lie.
+
+use super::{Dtype, FileKind, Layout, TensorInfo};
+use crate::error::{Error, Result};
+use crate::format::cursor::{Cursor, Parsed, in_range};
+
+/// The first bytes of a file.
+pub const MAGIC: [u8; 8] = *b"\x93NZLL\r\n\x1a";
+
+/// Most layers of a model.
+const MAX_LAYERS: u64 = 256;
+
+/// Finds the matrices of a whole file; its tokenizer lies behind them. Whether its weights are good ones is no question here.
+///
+/// # Errors
+///
+/// [`crate::ErrorKind::Corrupt`] where the matrices that its header tells of do not fit the file.
+pub(crate) fn parse(file: &[u8]) -> Result<Layout> {
+    let tensors = fields(file).map_err(|e| e.at_end("the header of a weight file"))?;
+    Layout::new(FileKind::Nzll, tensors, file.len() as u64)
+}
+
+/// Tensors, one behind the other.
+struct List {
+    tensors: Vec<TensorInfo>,
+    at: u64,
+    len: u64,
+}
+
+impl List {
+    fn push(&mut self, name: String, dtype: Dtype, shape: Vec<u64>) -> Result<()> {
+        let t = TensorInfo::new(name, dtype, shape, self.at)?;
+        if t.end() > self.len {
+            return Err(Error::corrupt(format!("{} ends at {}, the file at {}", t.name, t.end(), self.len)));
+        }
+        self.at = t.end();
+        self.tensors.push(t);
+        Ok(())
+    }
+
+    /// An exponent, which stays between the tensors, and multipliers.
+    fn scale(&mut self, name: &str, rows: u64) -> Result<()> {
+        self.at += 1;
+        self.push(format!("{name}.multipliers"), Dtype::U32, vec![rows])
+    }
+
+    fn matrix(&mut self, name: &str, rows: u64, columns: u64) -> Result<()> {
+        self.scale(name, rows)?;
+        self.push(format!("{name}.weight"), Dtype::I8, vec![rows, columns])
+    }
+}
+
+fn fields(file: &[u8]) -> Parsed<Vec<TensorInfo>> {
+    let mut c = Cursor::new(file);
+    if c.take(8)? != MAGIC || c.u16()? != 1 {
+        return Err(Error::corrupt("no weight file of version 1").into());
+    }
+    let mut sizes = [0; 9];
+    for size in &mut sizes {
+        *size = u64::from(c.u32()?);
+    }
+    let [v, d, layers, a, b, h, m, t, _start] = sizes;
+    in_range("layers", layers, 1..=MAX_LAYERS)?;
+    let own_head = c.u8()? & 1 != 0;
+    c.u32()?;
+    let (queries, keys) = (a.saturating_mul(h), b.saturating_mul(h));
+    let mut list = List { tensors: Vec::new(), at: c.pos() as u64, len: file.len() as u64 };
+    list.matrix("embedding", v, d)?;
+    for l in 0..layers {
+        let name = |part: &str| format!("layer.{l}.{part}");
+        list.push(name("attention_norm"), Dtype::I32, vec![d])?;
+        for (part, rows, columns) in
+            [("query", queries, d), ("key", keys, d), ("value", keys, d), ("output", d, queries)]
+        {
+            list.matrix(&name(part), rows, columns)?;
+        }
+        list.push(name("hidden_norm"), Dtype::I32, vec![d])?;
+        for (part, rows, columns) in [("gate", m, d), ("up", m, d), ("down", d, m)] {
+            list.matrix(&name(part), rows, columns)?;
+        }
+    }
+    list.push("final_norm".into(), Dtype::I32, vec![d])?;
+    list.scale("head", v)?;
+    if own_head {
+        list.push("head.weight".into(), Dtype::I8, vec![v, d])?;
+    }
+    list.push("rope".into(), Dtype::I16, vec![t, h])?;
+    Ok(list.tensors)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_micro_model() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/formats/vectors/llm/micro.nzllm");
+        let file = std::fs::read(path).unwrap();
+        let layout = parse(&file).unwrap();
+        let end = layout.tensors.last().unwrap().end() as usize;
+        // The tokenizer follows: a rule below 5.
+        assert!(layout.find("embedding.weight").is_some() && end < file.len() && file[end] < 5);
+        for cut in 0..end {
+            assert!(parse(&file[..cut]).is_err());
+        }
+    }
+}
