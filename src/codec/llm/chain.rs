@@ -1,6 +1,6 @@
 //! Blocks whose windows follow one another: what has been learned lives as long as the block, which is a lane.
 
-use super::{CACHE_BYTES, check_limits, coded, given, symbol_len};
+use super::{check_limits, coded, given, symbol_len};
 use crate::codec::window::{ChainJob, EncodedWindow, WindowJob, WindowLimits, max_window_raw};
 use crate::coder::range::{BitDecoder, BitEncoder};
 use crate::error::{Error, Result};
@@ -13,6 +13,8 @@ use std::sync::Mutex;
 /// Most bytes that one more symbol can add to a payload: six decisions of 14 bits, two symbols of 24, and the
 /// rounding to whole words.
 const SYMBOL_MAX: usize = 32;
+/// Memory for what the network and the learners of all lanes remember together.
+const LANE_BYTES: usize = 1100 << 20;
 
 /// Tokens that enter again where the network starts anew, for a model of `context` tokens.
 pub(super) fn default_kept(model: &Model) -> usize {
@@ -164,7 +166,7 @@ pub fn decode_chains_with_lanes(model: &Model, jobs: &mut [ChainJob<'_>], lanes:
     let Some(longest) = queue.last().map(|job| raw_len(job)) else { return Ok(()) };
     let tokens = (longest + 1).min(model.shape().context);
     let threads = rayon::current_num_threads().min(queue.len());
-    let by_memory = CACHE_BYTES / threads / model.cache_bytes(tokens).max(1);
+    let by_memory = LANE_BYTES / threads / (model.cache_bytes(tokens) + Learner::bytes(model));
     let lanes = queue.len().div_ceil(threads).min(lanes).min(by_memory).clamp(1, MAX_COLUMNS);
     let queue = Mutex::new(queue);
     (0..threads).into_par_iter().try_for_each(|_| decode_lanes(model, &queue, lanes, tokens))

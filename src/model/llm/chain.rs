@@ -100,6 +100,10 @@ pub struct Chain {
 }
 
 impl Chain {
+    /// Bytes of the tables.
+    pub const BYTES: usize =
+        (PLACES.len() * size_of::<u32>() + ORDERS.len() * size_of::<Slot>()) << HASH_BITS;
+
     /// The state at a block's start.
     ///
     /// # Errors

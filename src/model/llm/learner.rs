@@ -27,6 +27,11 @@ impl Learner {
         Ok(Self { online, chain: Chain::new()?, blocks: Vec::new() })
     }
 
+    /// Most bytes that a state takes, beside the block's symbols.
+    pub fn bytes(model: &Model) -> usize {
+        Online::bytes(model.shape().width, model.shape().vocab) + Chain::BYTES
+    }
+
     /// Turns the logits of a column of the last step into weights, with what has been learned. Once for each column.
     pub fn look(&mut self, session: &mut Session<'_>, column: usize) {
         let (hidden, shift) = session.hidden(column);

@@ -64,6 +64,11 @@ impl Online {
         })
     }
 
+    /// Most bytes that the rows of a block take.
+    pub fn bytes(width: usize, vocab: usize) -> usize {
+        2 * (ROWS.min(vocab) * (width + 1).next_multiple_of(GROUP) + vocab)
+    }
+
     /// Takes what the head reads: `hidden` times 2^`shift`, Q16.
     pub fn look(&mut self, hidden: &[i16], shift: u32) {
         self.steps += 1;
