@@ -47,10 +47,10 @@ fn wide_divide(a: vec2<u32>, b: u32) -> vec2<u32> {
     return quotient;
 }
 
-// Integer square root of a number below 2^54.
-fn wide_root(a: vec2<u32>) -> u32 {
+// Integer square root of a number whose root is below twice the power of two `highest`.
+fn wide_root(a: vec2<u32>, highest: u32) -> u32 {
     var root = 0u;
-    for (var bit = 1u << 26u; bit > 0u; bit >>= 1u) {
+    for (var bit = highest; bit > 0u; bit >>= 1u) {
         let candidate = root | bit;
         if !wide_less(a, wide_mul(candidate, candidate)) {
             root = candidate;

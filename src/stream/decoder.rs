@@ -93,12 +93,7 @@ impl<R: Read> Decoder<R> {
 
     fn build(reader: R, options: DecodeOptions, skip_payloads: bool) -> Self {
         Self {
-            sections: Sections::new(
-                reader,
-                options.models.on(options.device.clone()),
-                options.memory,
-                skip_payloads,
-            ),
+            sections: Sections::new(reader, options.models, options.memory, skip_payloads),
             pool: Pool::new(options.threads),
             memory: options.memory,
             bases: options.bases,

@@ -354,7 +354,7 @@ fn plan(options: &Options) -> Result<Plan> {
         Some(model) if matches!(codec, Codec::Lm | Codec::Circuit | Codec::Llm) => {
             // A model that is given tells what it is for.
             let codec = if only.is_none() { options.models.codec(&model)? } else { codec };
-            let coder = options.models.clone().on(options.device.clone()).coder(codec, &model)?;
+            let coder = options.models.coder(codec, &model)?;
             let record = coder.record();
             let block = if record > 1 { CHUNK } else { WINDOWED_BLOCK };
             let block = options.block.unwrap_or(block).min(CHUNK);

@@ -80,7 +80,7 @@ impl Models {
     /// The same models, run by a device. What has been joined to another device is not shared.
     pub(super) fn on(self, device: Device) -> Self {
         #[cfg(feature = "gpu")]
-        if device.is_gpu() {
+        if device.is_gpu() || self.device.is_gpu() {
             return Self { joined: Arc::default(), device, ..self };
         }
         let _ = device;

@@ -132,7 +132,7 @@ impl Options {
 
     /// Where models are found.
     pub fn models(mut self, models: Models) -> Self {
-        self.models = models;
+        self.models = models.on(self.device.clone());
         self
     }
 
@@ -165,6 +165,7 @@ impl Options {
 
     /// Where models run. The output does not depend on it.
     pub fn device(mut self, device: Device) -> Self {
+        self.models = self.models.on(device.clone());
         self.device = device;
         self
     }
@@ -239,7 +240,7 @@ impl DecodeOptions {
 
     /// Where models are found.
     pub fn models(mut self, models: Models) -> Self {
-        self.models = models;
+        self.models = models.on(self.device.clone());
         self
     }
 
@@ -251,6 +252,7 @@ impl DecodeOptions {
 
     /// Where models run.
     pub fn device(mut self, device: Device) -> Self {
+        self.models = self.models.on(device.clone());
         self.device = device;
         self
     }

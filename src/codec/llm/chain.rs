@@ -1,6 +1,6 @@
 //! Blocks whose windows follow one another: what has been learned lives as long as the block, which is a lane.
 
-use super::{check_limits, coded, given, symbol_len};
+use super::{check_limits, coded, given, put, symbol_len};
 use crate::codec::window::{ChainJob, EncodedWindow, WindowJob, WindowLimits, max_window_raw};
 use crate::coder::range::{BitDecoder, BitEncoder};
 use crate::error::{Error, Result};
@@ -205,18 +205,7 @@ impl<'a, 'b> Lane<'a, 'b> {
         self.learner.look(session, column);
         loop {
             let symbol = self.learner.code(session, column, &mut self.coder)?;
-            let byte = [symbol.wrapping_sub(vocab) as u8];
-            let bytes = if symbol < vocab { model.tokenizer().bytes_of(symbol) } else { &byte };
-            let room = &mut self.raw[self.done..];
-            if bytes.is_empty() || bytes.len() > room.len() {
-                let (found, most) = (bytes.len(), room.len());
-                return Err(Error::corrupt(format!(
-                    "llm: a token of {found} bytes where 1..={most} are left"
-                )));
-            }
-            room[..bytes.len()].copy_from_slice(bytes);
-            self.done += bytes.len();
-            coded(bytes.len(), symbol < vocab);
+            self.done += put(model, symbol, &mut self.raw[self.done..])?;
             if self.done == self.raw.len() && !self.open() {
                 return Ok(None);
             }

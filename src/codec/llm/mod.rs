@@ -57,6 +57,23 @@ impl WindowCoder for Model {
     }
 }
 
+/// Puts the bytes of a decoded symbol at the start of `room` and returns how many there are.
+///
+/// # Errors
+/// `Corrupt` where there is no room for them, or none of them.
+fn put(model: &Model, symbol: u32, room: &mut [u8]) -> Result<usize> {
+    let vocab = model.shape().vocab as u32;
+    let byte = [symbol.wrapping_sub(vocab) as u8];
+    let bytes = if symbol < vocab { model.tokenizer().bytes_of(symbol) } else { &byte };
+    if bytes.is_empty() || bytes.len() > room.len() {
+        let (found, most) = (bytes.len(), room.len());
+        return Err(Error::corrupt(format!("llm: a token of {found} bytes where 1..={most} are left")));
+    }
+    room[..bytes.len()].copy_from_slice(bytes);
+    coded(bytes.len(), symbol < vocab);
+    Ok(bytes.len())
+}
+
 /// Fails where windows are too small for the longest symbol.
 fn check_limits(limits: WindowLimits) -> Result<()> {
     if limits.payload < MIN_PAYLOAD || limits.raw < MAX_TOKEN {

@@ -1,6 +1,6 @@
 //! Blocks whose windows start anew: each decodes alone.
 
-use super::{CACHE_BYTES, check_limits, coded, given, symbol_len};
+use super::{CACHE_BYTES, check_limits, coded, given, put, symbol_len};
 use crate::codec::window::{EncodedWindow, WindowJob, WindowLimits, max_window_raw};
 use crate::coder::range::{BitDecoder, BitEncoder};
 use crate::error::{Error, Result};
@@ -180,22 +180,11 @@ impl<'a, 'b> Lane<'a, 'b> {
     pub fn token(&mut self, model: &Model, mut d: Distribution<'_>) -> Result<Option<u32>> {
         loop {
             let symbol = self.adaptive.code(&mut d, &mut self.coder)?;
-            let byte = [symbol.wrapping_sub(d.vocab()) as u8];
-            let token = symbol < d.vocab();
-            let bytes = if token { model.tokenizer().bytes_of(symbol) } else { &byte };
-            let room = &mut self.raw[self.done..];
-            if bytes.is_empty() || bytes.len() > room.len() {
-                let (found, most) = (bytes.len(), room.len());
-                let what = format!("llm: a token of {found} bytes where 1..={most} are left");
-                return Err(Error::corrupt(what));
-            }
-            room[..bytes.len()].copy_from_slice(bytes);
-            self.done += bytes.len();
-            coded(bytes.len(), token);
+            self.done += put(model, symbol, &mut self.raw[self.done..])?;
             if self.done == self.raw.len() {
                 return Ok(None);
             }
-            if token {
+            if symbol < d.vocab() {
                 return Ok(Some(symbol));
             }
         }

@@ -91,15 +91,3 @@ fn inverse(v: vec2<u32>, n: u32, more: u32) -> u32 {
     }
     return quotient;
 }
-
-// Integer square root of any 64-bit number.
-fn root(a: vec2<u32>) -> u32 {
-    var found = 0u;
-    for (var bit = 1u << 31u; bit > 0u; bit >>= 1u) {
-        let candidate = found | bit;
-        if !wide_less(a, wide_mul(candidate, candidate)) {
-            found = candidate;
-        }
-    }
-    return found;
-}

@@ -179,7 +179,7 @@ fn norm(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) gro
     let rest = sum.x - whole.x * op.size;
     var mean = vec2(whole.x << 12u, whole.y << 12u | whole.x >> 20u);
     mean = wide_add(mean, vec2((rest << 12u) / op.size, 0u));
-    let v = max(root(wide_add(mean, vec2(op.epsilon, 0u))), 1u);
+    let v = max(wide_root(wide_add(mean, vec2(op.epsilon, 0u)), 1u << 31u), 1u);
     let n = bit_length(v);
     let u = i32(inverse(vec2(v, 0u), n, 29u));
     for (var i = thread; i < op.size; i += THREADS) {

@@ -28,13 +28,11 @@ pub fn encode(
         let lanes = &lanes[..runner.batch(lanes.iter().copied())];
         let mut found = Vec::with_capacity(lanes.len());
         runner.finish(runner.launch(lanes)?, |lane, finished| {
-            found.push(window(&finished, lanes[lane].payload_words));
+            found.push(window(&finished, &lanes[lane]));
             finished.result[0] as usize
         })?;
         for (&i, window) in order.iter().zip(found) {
-            if window.raw_len == 0 || window.raw_len > rest[i].len() {
-                return Err(Fault::new("GPU: a window that holds nothing"));
-            }
+            let window = window?;
             rest[i] = &rest[i][window.raw_len..];
             windows[i].push(window);
         }
@@ -46,14 +44,19 @@ fn lane(rest: &[u8], limits: WindowLimits) -> Lane<'_> {
     Lane { raw, payload: &[], payload_words: limits.payload / 4 }
 }
 
-/// The payload from the state in which the kernel left a window (`encode.wgsl`).
-fn window(finished: &Finished<'_>, payload_words: usize) -> EncodedWindow {
+/// The window of a lane, its payload made from the state in which the kernel left it (`encode.wgsl`).
+fn window(finished: &Finished<'_>, lane: &Lane<'_>) -> Outcome<EncodedWindow> {
     let [raw_len, written, held, first, low0, low1, range0, range1] = finished.result;
     let wide = |low: u32, high: u32| u64::from(high) << 32 | u64::from(low);
+    let (raw_len, held, payload_words) = (raw_len as usize, held as usize, lane.payload_words);
+    // A byte costs at most eight decisions of 14 bits.
+    if !(1..=lane.raw.len()).contains(&raw_len) || held > 4 * raw_len + 2 {
+        return Err(Fault::new("GPU: a window of a length that cannot be"));
+    }
     // Words that are not there are zeros at the end, which no payload has.
     let words = &finished.data[..payload_words.min(written as usize)];
     let zeros = (written as usize - words.len()).min(payload_words);
     let words = words.iter().copied().chain(std::iter::repeat_n(0, zeros));
-    let payload = shortest_payload(words, (held as usize, first), wide(low0, low1), wide(range0, range1));
-    EncodedWindow { raw_len: raw_len as usize, payload }
+    let payload = shortest_payload(words, (held, first), wide(low0, low1), wide(range0, range1));
+    Ok(EncodedWindow { raw_len, payload })
 }

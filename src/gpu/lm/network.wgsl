@@ -195,7 +195,7 @@ fn embed() {
 // 2^36 over the root mean square (Q16), from the sum of the squares.
 fn norm_scale(sum: vec2<u32>) -> u32 {
     let mean = wide_divide(vec2(sum.x << 8u, sum.y << 8u | sum.x >> 24u), WIDTH);
-    let v = max(wide_root(mean), 64u);
+    let v = max(wide_root(mean, 1u << 26u), 64u);
     var quotient = 0xffffffffu / v;
     var rest = 0xffffffffu - quotient * v + 1u;
     if rest == v {

@@ -170,7 +170,8 @@ impl<S: Read + Seek> Archive<S> {
         let within = |e: Error| e.within(&place);
         let decoder = tile_decoder(&header, Kernel::best(), &self.options.bases).map_err(within)?;
         let device = &self.options.device;
-        let wanted = STEP * self.pool.threads().max(device.lanes() / 256);
+        // A GPU is given as much at a time as sixteen threads.
+        let wanted = STEP * if device.lanes() > 0 { 16 } else { self.pool.threads() };
         let mut units = 0..0;
         while units.end < header.units.len() {
             units.start = units.end;

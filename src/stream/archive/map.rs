@@ -150,7 +150,7 @@ impl<'a> Walk<'a> {
             entries: Vec::new(),
             index: None,
             blocks: Vec::new(),
-            models: StreamModels::new(options.models.clone().on(options.device.clone())),
+            models: StreamModels::new(options.models.clone()),
             embedded: 0,
         })
     }
