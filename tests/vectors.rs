@@ -238,6 +238,49 @@ fn tensors() -> Vec<u8> {
     [&(json.len() as u64).to_le_bytes()[..], json.as_bytes(), &data].concat()
 }
 
+/// A safetensors file of tensors whose columns tell of each other: floats, of which some rows have fewer bits, decimals, and bytes in
+/// wide rows of different size.
+fn related() -> Vec<u8> {
+    let mut rng = SplitMix(43);
+    let mut related = |rows: usize, columns: usize| -> Vec<(usize, f32)> {
+        let mut numbers = Vec::new();
+        for row in 0..rows {
+            let mut one = || rng.below(2001) as f32 / 1000.0 - 1.0;
+            let first = one();
+            let size = if columns > 12 && row % 3 == 0 { 0.004 } else { 0.02 };
+            let number = |column: usize, own: f32| if column % 3 == 0 { own } else { first + own / 24.0 };
+            numbers.extend((0..columns).map(|column| (row, size * number(column, one()))));
+        }
+        numbers
+    };
+    let bytes = |numbers: &[(usize, f32)], f: &dyn Fn(usize, f32) -> Vec<u8>| -> Vec<u8> {
+        numbers.iter().flat_map(|(row, n)| f(*row, *n)).collect()
+    };
+    let fewer = |row: usize, n: f32| n.to_bits() & if row % 4 > 0 { 0xFFFF_E000 } else { u32::MAX };
+    let (narrow, wide) = (related(1000, 12), related(450, 64));
+    let parts: Vec<(&str, &str, [usize; 2], Vec<u8>)> = vec![
+        ("floats", "F32", [1000, 12], bytes(&narrow, &|row, n| fewer(row, n).to_le_bytes().to_vec())),
+        ("wide", "I8", [450, 64], bytes(&wide, &|_, n| vec![(n * 4000.0) as i8 as u8])),
+        (
+            "decimals",
+            "F32",
+            [1000, 12],
+            bytes(&narrow, &|_, n| ((n * 1e5).round() / 1e5).to_le_bytes().to_vec()),
+        ),
+    ];
+    let (mut json, mut data) = (String::from("{"), Vec::new());
+    for (name, dtype, [rows, columns], bytes) in parts {
+        let (start, end) = (data.len(), data.len() + bytes.len());
+        let comma = if start == 0 { "" } else { "," };
+        json += &format!(
+            r#"{comma}"{name}":{{"dtype":"{dtype}","shape":[{rows},{columns}],"data_offsets":[{start},{end}]}}"#
+        );
+        data.extend(bytes);
+    }
+    json += "}";
+    [&(json.len() as u64).to_le_bytes()[..], json.as_bytes(), &data].concat()
+}
+
 fn tensor_level(level: u8) -> Options {
     Options::new().level(level).codec(CodecChoice::Only(Codec::Tensor))
 }
@@ -401,6 +444,7 @@ fn makers() -> Vec<(&'static str, Vec<u8>)> {
             with(&tensors(), Options::new().level(9).codec(CodecChoice::Only(Codec::Tensor))),
         ),
         ("tensor-rows.nz", with(&uneven(), tensor_level(8))),
+        ("tensor-predicted.nz", with(&related(), tensor_level(9))),
         ("tensor-delta.nz", with(&tuned(), tensor_level(6).bases(bases()))),
         ("tensor-gguf.nz", with(&gguf(), Options::new().level(6).codec(CodecChoice::Only(Codec::Tensor)))),
         ("tensor-gptq.nz", with(include_bytes!("layouts/gptq3.safetensors"), tensor_level(6))),

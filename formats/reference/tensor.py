@@ -20,15 +20,18 @@ class Field:
             demand(self.e == 4 and 1 <= self.digits <= 7, "digits")
         demand(self.transform != 4 or self.e == 1, "halves of larger elements")
         self.k = self.base = self.fold = 0
+        self.signed = False
         if self.transform in (0, 1, 3, 5):
             self.k = r.u8()
             if self.k & 128:
                 self.fold = r.u8()
                 demand(1 <= self.fold <= 15, "folded symbols")
-            self.k, self.base = self.k & 127, r.varint()
+            self.signed = bool(self.k & 64)
+            demand(not self.signed or self.transform in (1, 3), "signs of numbers that have none")
+            self.k, self.base = self.k & 63, r.varint()
             demand(self.k < 8 * self.e and self.base <= (2 ** (8 * self.e) - 1) >> self.k, "low bits or base")
         self.context = r.u8()
-        demand(self.context <= 4, "context")
+        demand(self.context <= 5, "context")
         self.symbols_of_group = self.width // self.e * (2 if self.transform == 4 else 1)
         if self.context == 1:
             demand(self.width == self.e == group and self.transform != 4, "rows of several elements")
@@ -49,7 +52,11 @@ class Field:
             self.stripes = r.varint()
             demand(1 <= self.stripes <= self.symbols_of_group, "stripes")
             self.classes = table(r)
-        self.tables = tables(r)
+        if self.context == 5:
+            demand(self.width == self.e == group and self.transform != 4, "predictions of several elements")
+            self.prediction = Prediction(r)
+            self.row, self.map = self.prediction.row, self.prediction.map
+        self.tables = tables(r, 255 if self.context == 5 else 16)
         demand(self.context in (0, 3) or max(self.map) < len(self.tables), "context without a table")
         self.low_map = None
         if flag(r):
@@ -87,10 +94,51 @@ def table(r):
     return slots
 
 
-def tables(r):
+def tables(r, most=16):
     count = r.u8()
-    demand(1 <= count <= 16, "number of tables")
+    demand(1 <= count <= most, "number of tables")
     return [table(r) for _ in range(count)]
+
+
+class Prediction:
+    """How likely numbers are by those before them in their row."""
+
+    def __init__(self, r):
+        self.row, looked_at = r.varint(), r.varint()
+        demand(2 <= self.row <= 4096 and 1 <= looked_at < self.row, "columns of a prediction")
+        u16 = lambda: r.u8() | r.u8() << 8
+        self.values = [(u16() ^ 0x8000) - 0x8000 for _ in range(256)]
+        self.multipliers = [u16() for _ in range(looked_at)]
+        self.scales = [u16() for _ in range(16)]
+        demand(max(self.scales) <= 32767, "scale of a row")
+        self.columns = nibbles(r, self.row)
+        one = table(r)
+        counts = [min(j, looked_at) for j in range(self.row)]
+        coefficients = iter(sequence(r, sum(counts), lambda i: one))
+        self.coefficients = [[next(coefficients) - 128 for _ in range(count)] for count in counts]
+        demand(all(sum(map(abs, c)) <= 65536 for c in self.coefficients), "sum of coefficients")
+        self.map = list(r.take(256))
+
+    def number(self, column, symbol):
+        return min(max(self.values[symbol] * self.multipliers[column] >> 8, -32767), 32767)
+
+    def place(self, before, column, row_class):
+        """Where the map has the table of a symbol; `before` are the row's symbols before it."""
+        p = sum(a * self.number(k, before[k]) for k, a in enumerate(self.coefficients[column]))
+        scaled = min(max(p >> 8, -32768), 32767) * self.scales[row_class] >> 16
+        total = min(max(row_class + self.columns[column], 8), 23) - 8
+        return 16 * total + min(max(scaled + 8, 0), 15)
+
+    def symbols(self, r, field, classes):
+        """The symbols of rows with these classes."""
+        rows, done = len(classes), [[] for _ in classes]
+
+        def table_of(i):
+            row = i % rows
+            return field.tables[self.map[self.place(done[row], i // rows, classes[row])]]
+
+        sequence(r, rows * self.row, table_of, rows, lambda i, symbol: done[i % rows].append(symbol))
+        return [symbol for row in done for symbol in row]
 
 
 class Cut:
@@ -165,6 +213,7 @@ class Planes:
             demand(self.cut or sum(f.width for f in self.fields) == self.group, "fields do not fill the group")
             demand(self.method != 3 or self.group == self.element and more == 0, "delta of other groups")
             demand(self.method == 3 or all(f.context != 4 for f in self.fields), "context of no base")
+            demand(self.method != 3 and more == 0 or all(f.context != 5 for f in self.fields), "predictions with more")
             self.mask = None
             if more == 1:
                 demand(count == 1 and self.fields[0].symbols_of_group == 1 and self.fields[0].transform != 4, "masks")
@@ -241,8 +290,11 @@ class Planes:
             demand(at < count, "place of an exception")
             exceptions[at] = r.take(field.e)
             at += 1
-        tables_of = self.contexts(r, field, first, stored, m, seen)
-        symbols = sequence(r, n, tables_of)
+        if field.context == 5:
+            demand(first % field.row == 0 and n % field.row == 0, "parts of rows")
+            symbols = field.prediction.symbols(r, field, nibbles(r, n // field.row))
+        else:
+            symbols = sequence(r, n, self.contexts(r, field, first, stored, m, seen))
         nibble = iter(nibbles(r, sum(y < field.fold for y in symbols)))
         numbers = [16 * y + next(nibble) if y < field.fold else y + 15 * field.fold for y in symbols]
         low = [0] * n
@@ -308,12 +360,14 @@ def packed(r, n, width):
     return values
 
 
-def sequence(r, n, table_of):
+def sequence(r, n, table_of, run=None, note=lambda i, symbol: None):
+    """Symbols, in runs that begin with the first lane; `note` is told each of them."""
     mode = r.u8()
-    if mode == 1:
-        return [r.u8()] * n
-    if mode == 2:
-        return list(r.take(n))
+    if mode in (1, 2):
+        symbols = [r.u8()] * n if mode == 1 else list(r.take(n))
+        for i, symbol in enumerate(symbols):
+            note(i, symbol)
+        return symbols
     demand(mode == 0, "newer: plane mode")
     lanes = 4 if n < 2048 else 32
     words_left = r.varint()
@@ -323,13 +377,15 @@ def sequence(r, n, table_of):
     demand(all(x >= 65536 for x in states), "state below 2^16")
     symbols = []
     for i in range(n):
-        x = states[i % lanes]
+        lane = i % (run or n) % lanes
+        x = states[lane]
         symbol, f, start = table_of(i)[x & 4095]
         x = f * (x >> 12) + (x & 4095) - start
         if x < 65536:
             x = x << 16 | words.u8() | words.u8() << 8
-        states[i % lanes] = x
+        states[lane] = x
         symbols.append(symbol)
+        note(i, symbol)
     demand(words.at == len(words.data) and all(x == 65536 for x in states), "lanes do not end where they should")
     return symbols
 
@@ -344,6 +400,10 @@ def to_elements(field, symbols, low, zeros):
     out = []
     for s, l, z in zip(symbols, low, zeros):
         t = ((field.base + s << field.k - z) + l) % (1 << bits - z)
+        if field.signed:
+            j = field.k - z
+            p = t % (2 << j)
+            t += 2 * (p % (1 << j)) + (p >> j) - p
         if field.transform == 1:
             t = ((t >> 1) + ((t & 1) << bits - z - 1)) << z
         elif field.transform == 3:

@@ -46,7 +46,7 @@ pub const FIRST_STREAM_MODEL: u64 = 128;
 /// Largest raw length of a block, in bytes.
 pub const MAX_BLOCK_RAW: u64 = 1 << 30;
 /// Largest length of a block's codec parameters, in bytes.
-pub const MAX_PARAMS: u64 = 1 << 16;
+pub const MAX_PARAMS: u64 = 1 << 18;
 /// Smallest and largest log2 of a fixed check unit.
 pub const MIN_UNIT_LOG2: u8 = 12;
 /// See [`MIN_UNIT_LOG2`].

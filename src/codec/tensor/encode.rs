@@ -7,9 +7,11 @@ use super::forms::{self, Wish};
 use super::low_bits::BY_ROW;
 use super::params::{Context, Field, Params, Planes, Transform};
 use super::plan;
+use super::predict::turn;
+use super::prediction::by_prediction;
 use super::split::{Split, split};
 use super::{Codec, EncodedBlock, Hint};
-use crate::coder::rans::{Coded, Contexts, Encoder, Freqs, encode};
+use crate::coder::rans::{Coded, Contexts, Encoder, Freqs, encode_runs};
 use crate::error::Result;
 use crate::format::block::{Tile, Units};
 use crate::format::checksum::check32;
@@ -18,9 +20,15 @@ use crate::format::varint;
 use crate::kernel::Kernel;
 use crate::tensor::Dtype;
 use crate::tensor::decimal::Decimal;
+use rayon::prelude::*;
 
 /// Raw bytes of a tile, about, for each of the levels 1..=9.
 const TILES: [usize; 9] = [1 << 17, 1 << 17, 1 << 17, 1 << 17, 1 << 17, 1 << 17, 1 << 18, 1 << 18, 1 << 19];
+
+/// The level from which on numbers are predicted from others of their row.
+const PREDICTED: u8 = 9;
+/// Rows of which tiles with predictions have a multiple, so that all lanes are busy.
+const ROWS: usize = 32;
 
 /// A tile between its two passes.
 pub struct Work<'a> {
@@ -44,10 +52,17 @@ pub fn encode_block(raw: &[u8], hint: Hint, level: u8) -> Result<Option<EncodedB
 
 /// The same with a kernel of the caller's choice, which changes nothing but speed.
 pub fn encode_with(raw: &[u8], hint: Hint, level: u8, kernel: Kernel) -> Result<Option<EncodedBlock>> {
-    let typed = match plan::skeleton(raw, hint, level) {
+    let mut typed = match plan::skeleton(raw, hint, level) {
         Some(planes) => with_planes(raw, hint, level, kernel, planes, &[], None)?,
         None => None,
     };
+    if level >= PREDICTED
+        && hint.row_bytes > 0
+        && let Some(planes) = plan::predicted(raw, hint, level)
+    {
+        let predicted = with_planes(raw, hint, level, kernel, planes, &[Wish::Predicted], None)?;
+        typed = [typed, predicted].into_iter().flatten().min_by_key(EncodedBlock::cost);
+    }
     let Some((planes, wishes)) = hint.form.and_then(|form| forms::skeleton(raw, form)) else {
         return Ok(typed);
     };
@@ -111,14 +126,19 @@ fn with_planes(
     wishes: &[Wish],
     pair: Option<Pair<'_>>,
 ) -> Result<Option<EncodedBlock>> {
-    let unit = planes.unit();
+    let predicted = wishes.first() == Some(&Wish::Predicted);
+    let unit = if predicted { hint.row_bytes as usize } else { planes.unit() };
     if unit as u64 > MAX_TILE_RAW || !numbers.len().is_multiple_of(unit) {
         return Ok(None);
     }
     let tile = TILES[usize::from(level.clamp(1, 9)) - 1];
-    let size = (tile / unit).max(1) * unit;
+    let units = match (tile / unit).max(1) {
+        rows if predicted && rows > ROWS => rows / ROWS * ROWS,
+        units => units,
+    };
+    let size = units * unit;
     let mut tiles: Vec<Work<'_>> = numbers
-        .chunks(size)
+        .par_chunks(size)
         .enumerate()
         .map(|(i, raw)| first_pass(&planes, kernel, raw, i * size / planes.group, hint.row_bytes))
         .collect();
@@ -127,6 +147,12 @@ fn with_planes(
         if let Some(pair) = pair {
             let base = |first: usize| &pair.base[first * group..];
             by_base(&mut planes.fields[number], number, &mut tiles, group, base);
+            continue;
+        }
+        if predicted {
+            if !by_prediction(&mut planes.fields[number], &mut tiles, hint, kernel) {
+                return Ok(None);
+            }
             continue;
         }
         learn(&mut planes.fields[number], number, &mut tiles, hint, level, group);
@@ -337,10 +363,16 @@ impl Work<'_> {
             let encoder = Encoder::new(std::slice::from_ref(&**freqs));
             pen.symbols(&split.classes, &encoder, Contexts::One)?;
         }
-        if let Context::Rows { .. } = field.context {
+        if let Context::Rows { .. } | Context::Predicted(_) = field.context {
             pen.out.extend(self.rows.chunks(2).map(|p| p[0] | p.get(1).unwrap_or(&0) << 4));
         }
-        pen.symbols(&split.symbols, symbols, contexts)?;
+        if let Context::Predicted(prediction) = &field.context {
+            let mut columns = vec![0; split.symbols.len()];
+            turn(&split.symbols, prediction.row(), &mut columns);
+            pen.runs(&columns, symbols, contexts, self.rows.len())?;
+        } else {
+            pen.symbols(&split.symbols, symbols, contexts)?;
+        }
         pen.out.extend(split.folded.chunks(2).map(|p| p[0] | p.get(1).unwrap_or(&0) << 4));
         match (low, &field.low) {
             (Some(encoder), Some((map, _))) => {
@@ -365,6 +397,11 @@ struct Pen {
 impl Pen {
     /// Appends a sequence in the mode that is smallest.
     fn symbols(&mut self, symbols: &[u8], encoder: &Encoder, contexts: Contexts<'_>) -> Result<()> {
+        self.runs(symbols, encoder, contexts, symbols.len())
+    }
+
+    /// Appends a sequence of runs of `run` symbols in the mode that is smallest.
+    fn runs(&mut self, symbols: &[u8], encoder: &Encoder, contexts: Contexts<'_>, run: usize) -> Result<()> {
         let out = &mut self.out;
         if let Some((first, rest)) = symbols.split_first()
             && rest.iter().all(|s| s == first)
@@ -373,7 +410,7 @@ impl Pen {
             return Ok(());
         }
         let start = out.len();
-        encode(encoder, self.kernel, symbols, contexts, &mut self.coded)?;
+        encode_runs(encoder, self.kernel, symbols, contexts, run, &mut self.coded)?;
         out.push(0);
         varint::put(out, self.coded.words() as u64);
         self.coded.put(out);

@@ -14,6 +14,8 @@ pub enum Wish {
     Classes(usize),
     /// The symbol of an earlier field.
     By(usize),
+    /// What the numbers before it in its row predict; of a field that is all there is.
+    Predicted,
 }
 
 /// Parameters without frequencies and contexts, and a wish for each field. `None` where the block does not have this form.

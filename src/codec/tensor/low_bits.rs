@@ -148,10 +148,26 @@ fn elements(
         None => c.take(count * (low_bits / 8) as usize)?,
     };
     let packed = Packed::new(c.take(packed_len(count, low_bits % 8))?, count, low_bits % 8);
+    let low = Low { bytes, packed };
+    if field.signed {
+        // Numbers first, then what they are the numbers of.
+        let m = Merge { low_bits, base: field.direct(), float: false, zeros: 0 };
+        merge(m, kernel, field.element, symbols, low, out);
+        let form = Form::new(field, zeros);
+        each(field.element, out, |number| form.bits(number));
+        return Ok(());
+    }
     let float = field.transform == Transform::Float;
     let m = Merge { low_bits, base: field.direct(), float, zeros };
-    merge(m, kernel, field.element, symbols, Low { bytes, packed }, out);
+    merge(m, kernel, field.element, symbols, low, out);
     Ok(())
+}
+
+/// Changes the bits of each element of `size` bytes.
+pub fn each(size: usize, elements: &mut [u8], change: impl Fn(u64) -> u64) {
+    for element in elements.chunks_exact_mut(size) {
+        element.copy_from_slice(&change(bits_of(element)).to_le_bytes()[..size]);
+    }
 }
 
 /// How an element's bits are its number: where the sign is, and how many zeros stand below.
@@ -162,11 +178,18 @@ pub struct Form {
     /// The sign is the number's lowest bit.
     float: bool,
     zeros: u32,
+    /// The number's low bits, above which the sign stands then.
+    signed: Option<u32>,
 }
 
 impl Form {
     pub fn new(field: &Field, zeros: u32) -> Self {
-        Self { width: 8 * field.element as u32, float: field.transform == Transform::Float, zeros }
+        Self {
+            width: 8 * field.element as u32,
+            float: field.transform == Transform::Float,
+            zeros,
+            signed: field.signed.then(|| field.low_bits - zeros),
+        }
     }
 
     /// Bits of the number, and a mask for them.
@@ -178,13 +201,21 @@ impl Form {
     /// The number of an element with these bits.
     pub fn number(self, bits: u64) -> u64 {
         let ((width, mask), bits) = (self.number_width(), bits >> self.zeros);
-        if self.float { (bits << 1 | bits >> (width - 1)) & mask } else { bits }
+        let number = if self.float { (bits << 1 | bits >> (width - 1)) & mask } else { bits };
+        let Some(low) = self.signed else { return number };
+        let part = number & (u64::MAX >> (63 - low));
+        number - part | part >> 1 | (part & 1) << low
     }
 
     /// The bits of an element from its number.
-    fn bits(self, number: u64) -> u64 {
+    pub fn bits(self, number: u64) -> u64 {
         let (width, mask) = self.number_width();
-        let number = number & mask;
+        let mut number = number & mask;
+        if let Some(low) = self.signed {
+            let part = number & (u64::MAX >> (63 - low));
+            let sign = part >> low;
+            number = number - part | (part - (sign << low)) << 1 | sign;
+        }
         let bits = if self.float { (number >> 1 | number << (width - 1)) & mask } else { number };
         bits << self.zeros
     }

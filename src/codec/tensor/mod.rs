@@ -12,6 +12,9 @@ mod merge;
 pub mod params;
 mod pieces;
 mod plan;
+mod predict;
+mod prediction;
+mod products;
 pub mod sections;
 mod split;
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use super::delta::{Delta, Operation};
 use super::pieces::Cut;
+use super::predict::Prediction;
 use crate::coder::rans::Freqs;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::cursor::{Cursor, Parsed, in_range};
@@ -17,12 +18,16 @@ const MAX_WIDTH: u64 = 4096;
 const MAX_FIELDS: u64 = 32;
 /// Most tables of a plane.
 pub const MAX_TABLES: usize = 16;
+/// Most tables of a plane whose numbers are predicted.
+pub const MAX_PREDICTED_TABLES: usize = 255;
 /// Numbers that share a symbol that is folded.
 pub const FOLDED: u64 = 16;
 /// Most symbols that are folded.
 pub const MAX_FOLD: u8 = 15;
 /// Set in the byte of low bits where symbols are folded.
 const HAS_FOLD: u8 = 0x80;
+/// Set there where signs belong to symbols.
+const SIGNED: u8 = 0x40;
 /// Most groups of a row whose columns have classes.
 pub const MAX_COLUMNS: u64 = 1 << 16;
 
@@ -67,6 +72,8 @@ pub struct Field {
     pub base: u64,
     /// Symbols that stand for [`FOLDED`] numbers each: those below this one.
     pub fold: u8,
+    /// The sign of a float or decimal belongs to its symbol instead of the low bits.
+    pub signed: bool,
     /// What chooses the tables of symbols.
     pub context: Context,
     /// Frequencies of symbols.
@@ -105,6 +112,8 @@ pub enum Context {
     Base { map: Box<[u8; 256]> },
     /// Each group stores the tables of its elements: of element j that with number j mod `stripes`.
     Classes { stripes: usize, freqs: Box<Freqs> },
+    /// What the numbers before it in its row predict, with the classes of row and column.
+    Predicted(Box<Prediction>),
 }
 
 impl Params {
@@ -177,6 +186,10 @@ impl Params {
         if delta.as_ref().is_some_and(|d| d.element != group || more != 0) {
             return Err(Error::corrupt("deltas of other groups than elements").into());
         }
+        let predicted = fields.iter().any(|f| matches!(f.context, Context::Predicted(_)));
+        if predicted && (delta.is_some() || more != 0) {
+            return Err(Error::corrupt("predictions with masks, a cut or a base").into());
+        }
         if delta.is_none() && fields.iter().any(|f| matches!(f.context, Context::Base { .. })) {
             return Err(Error::corrupt("a context of a base that is not there").into());
         }
@@ -203,6 +216,9 @@ impl Planes {
                 Transform::Halves => "nibbles".into(),
                 Transform::Delta => format!("delta{}", 8 * f.element),
             };
+            if matches!(f.context, Context::Predicted(_)) {
+                text += " predicted";
+            }
             if f.tables.len() > 1 {
                 text += &format!(" x{}", f.tables.len());
             }
@@ -245,9 +261,10 @@ impl Field {
             Transform::Delta => out.push(5),
         }
         if self.transform.has_low_bits() {
+            let signed = if self.signed { SIGNED } else { 0 };
             match self.fold {
-                0 => out.push(self.low_bits as u8),
-                fold => out.extend_from_slice(&[self.low_bits as u8 | HAS_FOLD, fold]),
+                0 => out.push(self.low_bits as u8 | signed),
+                fold => out.extend_from_slice(&[self.low_bits as u8 | signed | HAS_FOLD, fold]),
             }
             varint::put(out, self.base);
         }
@@ -273,6 +290,10 @@ impl Field {
                 varint::put(out, *stripes as u64);
                 freqs.put(out);
             }
+            Context::Predicted(prediction) => {
+                out.push(5);
+                prediction.put(out);
+            }
         }
         put_tables(&self.tables, out);
         out.push(u8::from(self.low.is_some()));
@@ -289,10 +310,14 @@ impl Field {
             return Err(Error::corrupt(format!("fields of {width} bytes, elements of {element}")).into());
         }
         let transform = Transform::parse(c, element)?;
-        let (mut low_bits, mut base, mut fold) = (0, 0, 0);
+        let (mut low_bits, mut base, mut fold, mut signed) = (0, 0, 0, false);
         if transform.has_low_bits() {
             let byte = c.u8()?;
-            low_bits = u32::from(byte & !HAS_FOLD);
+            low_bits = u32::from(byte & !(HAS_FOLD | SIGNED));
+            signed = byte & SIGNED != 0;
+            if signed && !matches!(transform, Transform::Float | Transform::Decimal(_)) {
+                return Err(Error::corrupt("signs of numbers that have none").into());
+            }
             if byte & HAS_FOLD != 0 {
                 fold = c.u8()?;
                 in_range("symbols that are folded", fold.into(), 1..=MAX_FOLD.into())?;
@@ -327,14 +352,21 @@ impl Field {
                 Context::Classes { stripes, freqs: Box::new(Freqs::parse(c)?) }
             }
             4 => Context::Base { map: map(c)? },
+            5 if width == element && width == group && transform != Transform::Halves => {
+                Context::Predicted(Box::new(Prediction::parse(c)?))
+            }
             other => return Err(Error::corrupt(format!("context {other}")).into()),
         };
-        let tables = tables(c)?;
+        let tables = match &context {
+            Context::Predicted(_) => some_tables(c, MAX_PREDICTED_TABLES)?,
+            _ => tables(c)?,
+        };
         let most = match &context {
             Context::Fields { map, .. } | Context::Base { map } => {
                 map.iter().max().map_or(0, |m| usize::from(*m))
             }
             Context::Rows { map, .. } => map.iter().max().map_or(0, |m| usize::from(*m)),
+            Context::Predicted(p) => p.map.iter().max().map_or(0, |m| usize::from(*m)),
             // Of these a decoder checks every number that it reads.
             Context::None | Context::Classes { .. } => 0,
         };
@@ -347,7 +379,7 @@ impl Field {
         if most >= tables.len() || low.as_ref().is_some_and(|l| low_most >= l.1.len()) {
             return Err(Error::corrupt("a context without a table").into());
         }
-        Ok(Self { width, element, transform, low_bits, base, fold, context, tables, low })
+        Ok(Self { width, element, transform, low_bits, base, fold, signed, context, tables, low })
     }
 }
 
@@ -389,7 +421,7 @@ fn flag(c: &mut Cursor<'_>) -> Parsed<bool> {
     Ok(value == 1)
 }
 
-fn put_nibbles(values: &[u8], out: &mut Vec<u8>) {
+pub fn put_nibbles(values: &[u8], out: &mut Vec<u8>) {
     out.extend(values.chunks(2).map(|p| p[0] | p.get(1).unwrap_or(&0) << 4));
 }
 
@@ -411,8 +443,12 @@ fn put_tables(tables: &[Freqs], out: &mut Vec<u8>) {
 }
 
 fn tables(c: &mut Cursor<'_>) -> Parsed<Vec<Freqs>> {
+    some_tables(c, MAX_TABLES)
+}
+
+fn some_tables(c: &mut Cursor<'_>, most: usize) -> Parsed<Vec<Freqs>> {
     let count = c.u8()?;
-    in_range("number of tables", count.into(), 1..=MAX_TABLES as u64)?;
+    in_range("number of tables", count.into(), 1..=most as u64)?;
     (0..count).map(|_| Freqs::parse(c)).collect()
 }
 

@@ -23,6 +23,18 @@ const EXCEPTION: u64 = 12;
 
 /// Parameters without frequencies and contexts; `None` where this codec has nothing to offer.
 pub fn skeleton(raw: &[u8], hint: Hint, level: u8) -> Option<Planes> {
+    planes(raw, hint, level, false)
+}
+
+/// The same for numbers that are predicted: of one field, with signs in the symbols and without masks; `None` where there are
+/// several fields.
+pub fn predicted(raw: &[u8], hint: Hint, level: u8) -> Option<Planes> {
+    let planes = planes(raw, hint, level, true)?;
+    let [field] = &planes.fields[..] else { return None };
+    (field.width == planes.group && field.per_group() == 1).then_some(planes)
+}
+
+fn planes(raw: &[u8], hint: Hint, level: u8, predicted: bool) -> Option<Planes> {
     let (_, bytes) = hint.dtype.group();
     let (group, fields, mask) = match hint.dtype {
         Dtype::Ggml(block) => {
@@ -34,13 +46,15 @@ pub fn skeleton(raw: &[u8], hint: Hint, level: u8) -> Option<Planes> {
             });
             (bytes as usize, fields.collect::<Vec<_>>(), false)
         }
-        Dtype::F16 | Dtype::Bf16 | Dtype::F32 | Dtype::F64 => numbers(raw, bytes as usize, true, level),
-        Dtype::C64 => numbers(raw, 4, true, level),
-        Dtype::C128 => numbers(raw, 8, true, level),
-        _ if bytes == 1 || bytes == 3 => {
-            (1, vec![field(1, 1, Transform::Plain, 0, 0)], bytes == 1 && is_patterned(raw, 1))
+        Dtype::F16 | Dtype::Bf16 | Dtype::F32 | Dtype::F64 => {
+            numbers(raw, bytes as usize, Some(predicted), level)
         }
-        _ => numbers(raw, bytes as usize, false, level),
+        Dtype::C64 => numbers(raw, 4, Some(predicted), level),
+        Dtype::C128 => numbers(raw, 8, Some(predicted), level),
+        _ if bytes == 1 || bytes == 3 => {
+            (1, vec![field(1, 1, Transform::Plain, 0, 0)], !predicted && bytes == 1 && is_patterned(raw, 1))
+        }
+        _ => numbers(raw, bytes as usize, None, level),
     };
     if group as u64 > MAX_GROUP || raw.len() < group || !raw.len().is_multiple_of(group) {
         return None;
@@ -63,6 +77,7 @@ pub fn field(width: usize, element: usize, transform: Transform, low_bits: u32, 
         low_bits,
         base,
         fold: 0,
+        signed: false,
         context: Context::None,
         tables: Vec::new(),
         low: None,
@@ -82,8 +97,8 @@ fn is_patterned(raw: &[u8], size: usize) -> bool {
     Freqs::estimate(&masks) * 10 < Freqs::estimate(&zeros) * 9
 }
 
-fn cut_field(size: usize, transform: Transform, cut: Cut) -> Field {
-    Field { fold: cut.fold, ..field(size, size, transform, cut.low_bits, cut.base) }
+fn cut_field(size: usize, transform: Transform, cut: Cut, signed: bool) -> Field {
+    Field { fold: cut.fold, signed, ..field(size, size, transform, cut.low_bits, cut.base) }
 }
 
 pub fn coded(mut f: Field) -> Field {
@@ -91,24 +106,25 @@ pub fn coded(mut f: Field) -> Field {
     f
 }
 
-/// Plain numbers: group, fields and whether zeros are left out.
-fn numbers(raw: &[u8], size: usize, float: bool, level: u8) -> (usize, Vec<Field>, bool) {
+/// Plain numbers: group, fields and whether zeros are left out. Of floats it is given whether signs belong to the symbols.
+fn numbers(raw: &[u8], size: usize, float: Option<bool>, level: u8) -> (usize, Vec<Field>, bool) {
     let piece = if level < SLOW { PIECE } else { 0 };
     let sample = sample(raw, size);
     let zeros = sample.iter().filter(|v| **v == 0).count();
-    let mask = zeros * 64 > sample.len() && zeros < sample.len();
+    let mask = float != Some(true) && zeros * 64 > sample.len() && zeros < sample.len();
     if let Some(values) = palette(raw, size, &sample) {
         let mask = mask && is_patterned(raw, size);
         return (size, vec![field(size, size, Transform::Palette(values), 0, 0)], mask);
     }
     let some: Vec<u64> = sample.iter().copied().filter(|v| !mask || *v != 0).collect();
-    if let Some((digits, ranks)) = digits(&some).filter(|_| size == 4 && float) {
-        let choices = [8, 9, 10, 11, 12, 13, 14, 15, 16, 18, 20, 22];
-        return (4, vec![cut_field(4, Transform::Decimal(digits), cut(&ranks, 32, &choices, piece))], mask);
-    }
-    if !float {
+    let Some(signed) = float else {
         // Whole numbers: each byte has a plane.
         return (size, (0..size).map(|_| field(1, 1, Transform::Plain, 0, 0)).collect(), false);
+    };
+    if let Some((digits, ranks)) = digits(&some).filter(|_| size == 4) {
+        let choices = [8, 9, 10, 11, 12, 13, 14, 15, 16, 18, 20, 22];
+        let cut = cut(&ranks, 32, &choices, piece, signed);
+        return (4, vec![cut_field(4, Transform::Decimal(digits), cut, signed)], mask);
     }
     let bits = 8 * size as u32;
     let numbers: Vec<u64> =
@@ -118,7 +134,8 @@ fn numbers(raw: &[u8], size: usize, float: bool, level: u8) -> (usize, Vec<Field
         4 => &[24, 23, 22, 21, 20],
         _ => &[56, 55, 54, 53, 52, 51, 50],
     };
-    (size, vec![cut_field(size, Transform::Float, cut(&numbers, bits, choices, piece))], mask)
+    let cut = cut(&numbers, bits, choices, piece, signed);
+    (size, vec![cut_field(size, Transform::Float, cut, signed)], mask)
 }
 
 /// Bits of elements from all over the block.
@@ -189,16 +206,20 @@ struct Cut {
 }
 
 /// The choice of low bits, of the base of the symbols and of how many are folded that costs least for numbers of
-/// `bits` bits. `piece` is what a piece of low bits costs in time, in 1/256 bits.
-fn cut(numbers: &[u64], bits: u32, choices: &[u32], piece: u64) -> Cut {
+/// `bits` bits, whose lowest one may belong to the symbol. `piece` is what a piece of low bits costs in time, in 1/256 bits.
+fn cut(numbers: &[u64], bits: u32, choices: &[u32], piece: u64, signed: bool) -> Cut {
     let finest = choices.iter().copied().min().unwrap_or(0);
     let tops = tops(numbers, bits, finest);
     let mut best = (u64::MAX, Cut { low_bits: choices[0], base: 0, fold: 0 });
     for &low_bits in choices {
-        let symbols: Vec<(u64, u32)> = tops
-            .chunk_by(|a, b| a.0 >> (low_bits - finest) == b.0 >> (low_bits - finest))
-            .map(|run| (run[0].0 >> (low_bits - finest), run.iter().map(|r| r.1).sum()))
-            .collect();
+        let symbols: Vec<(u64, u32)> = if signed {
+            let raised = |n: &u64| n >> (low_bits + 1) << 1 | n & 1;
+            self::tops(&numbers.iter().map(raised).collect::<Vec<_>>(), bits - low_bits, 0)
+        } else {
+            tops.chunk_by(|a, b| a.0 >> (low_bits - finest) == b.0 >> (low_bits - finest))
+                .map(|run| (run[0].0 >> (low_bits - finest), run.iter().map(|r| r.1).sum()))
+                .collect()
+        };
         let pieces = u64::from((low_bits % 8).count_ones());
         let each = 256 * u64::from(low_bits) + piece * pieces;
         let folds: &[u8] = if piece > 0 { &FOLDS } else { &ALL_FOLDS };
@@ -273,28 +294,39 @@ fn window(numbers: &[(u64, u32)], fold: u8) -> ([u32; 256], u64, u64, u64) {
 
 /// Joins neighbouring classes as long as that saves: the table of each class, and the tables.
 pub fn join(classes: &[[u32; 256]]) -> (Vec<u8>, Vec<Freqs>) {
-    struct Run {
-        classes: usize,
-        counts: [u32; 256],
-        freqs: Freqs,
-        cost: u64,
-    }
-    let run = |classes: usize, counts: [u32; 256]| {
-        let freqs = Freqs::from_counts(&counts);
-        let cost = freqs.cost(&counts) + freqs.stored_cost();
+    let runs = join_rows(classes, 1, MAX_TABLES);
+    let map = runs.iter().enumerate().flat_map(|(t, r)| std::iter::repeat_n(t as u8, r.classes)).collect();
+    (map, runs.into_iter().flat_map(|r| r.freqs).collect())
+}
+
+/// Neighbouring classes that share tables.
+pub struct Run {
+    /// How many.
+    pub classes: usize,
+    /// How often each symbol occurs, and frequencies, by the place in the class.
+    pub counts: Vec<[u32; 256]>,
+    freqs: Vec<Freqs>,
+    cost: u64,
+}
+
+/// Joins neighbouring classes as long as that saves or they are too many. Each has a table for each of `places` places.
+pub fn join_rows(classes: &[[u32; 256]], places: usize, most: usize) -> Vec<Run> {
+    let run = |classes: usize, counts: Vec<[u32; 256]>| {
+        let freqs: Vec<Freqs> = counts.iter().map(Freqs::from_counts).collect();
+        let cost = freqs.iter().zip(&counts).map(|(f, c)| f.cost(c) + f.stored_cost()).sum();
         Run { classes, counts, freqs, cost }
     };
     let both = |a: &Run, b: &Run| {
-        let mut counts = a.counts;
-        counts.iter_mut().zip(&b.counts).for_each(|(x, y)| *x += y);
+        let mut counts = a.counts.clone();
+        counts.iter_mut().flatten().zip(b.counts.iter().flatten()).for_each(|(x, y)| *x += y);
         run(a.classes + b.classes, counts)
     };
-    let mut runs: Vec<Run> = classes.iter().map(|c| run(1, *c)).collect();
+    let mut runs: Vec<Run> = classes.chunks(places).map(|c| run(1, c.to_vec())).collect();
     let mut joined: Vec<Run> = runs.windows(2).map(|w| both(&w[0], &w[1])).collect();
     while runs.len() > 1 {
         let gain = |i: &usize| runs[*i].cost as i64 + runs[i + 1].cost as i64 - joined[*i].cost as i64;
         let Some(i) = (0..joined.len()).max_by_key(|i| (gain(i), usize::MAX - i)) else { break };
-        if gain(&i) <= 0 && runs.len() <= MAX_TABLES {
+        if gain(&i) <= 0 && runs.len() <= most {
             break;
         }
         runs[i] = joined.remove(i);
@@ -306,8 +338,7 @@ pub fn join(classes: &[[u32; 256]]) -> (Vec<u8>, Vec<Freqs>) {
             joined[i] = both(&runs[i], &runs[i + 1]);
         }
     }
-    let map = runs.iter().enumerate().flat_map(|(t, r)| std::iter::repeat_n(t as u8, r.classes)).collect();
-    (map, runs.into_iter().map(|r| r.freqs).collect())
+    runs
 }
 
 /// Contexts for the quants of GGUF's blocks: the earlier fields that scale them.

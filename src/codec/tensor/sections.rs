@@ -3,8 +3,8 @@
 use super::low_bits::LowBits;
 use super::params::{Context, Field};
 use super::tile::Place;
-use crate::coder::rans::{Contexts, Decoder, decode, lanes};
-use crate::error::Result;
+use crate::coder::rans::{Contexts, Decoder, Runs, decode, lanes};
+use crate::error::{Error, Result};
 use crate::format::cursor::{Cursor, Parsed, in_range};
 use crate::kernel::Kernel;
 
@@ -36,6 +36,13 @@ impl<'a> Sections<'a> {
                 Stored::Rows(c.take(place.rows(*groups).div_ceil(2) as usize)?)
             }
             Context::Classes { stripes, .. } => Stored::Classes(Sequence::parse(c, place.count * stripes)?),
+            Context::Predicted(prediction) => {
+                let row = prediction.row() as u64;
+                if !place.first.is_multiple_of(row) || !(place.all as u64).is_multiple_of(row) {
+                    return Err(Error::corrupt("predictions in a tile of parts of rows").into());
+                }
+                Stored::Rows(c.take(place.rows(row).div_ceil(2) as usize)?)
+            }
             Context::None | Context::Fields { .. } | Context::Base { .. } => Stored::Nothing,
         };
         let symbols = Sequence::parse(c, place.count * field.per_group())?;
@@ -86,6 +93,57 @@ impl<'a> Sequence<'a> {
             Self::Plain(symbols) => out.copy_from_slice(symbols),
         }
         Ok(())
+    }
+}
+
+/// A sequence that is decoded in runs.
+pub enum Run<'a> {
+    Rans(Runs<'a>),
+    Same(u8),
+    Plain(&'a [u8]),
+}
+
+impl<'a> Sequence<'a> {
+    /// Begins to decode its `count` symbols in runs.
+    pub fn runs(&self, count: usize) -> Result<Run<'a>> {
+        Ok(match self {
+            Self::Rans(payload) => Run::Rans(Runs::new(payload, count)?),
+            Self::Same(symbol) => Run::Same(*symbol),
+            Self::Plain(symbols) => Run::Plain(symbols),
+        })
+    }
+}
+
+impl Run<'_> {
+    /// Decodes the next run, as long as `out`.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`decode`].
+    pub fn decode(
+        &mut self,
+        decoder: &Decoder,
+        kernel: Kernel,
+        contexts: Contexts<'_>,
+        out: &mut [u8],
+    ) -> Result<()> {
+        match self {
+            Self::Rans(runs) => runs.decode(decoder, kernel, contexts, out)?,
+            Self::Same(symbol) => out.fill(*symbol),
+            Self::Plain(symbols) => {
+                let (some, rest) = symbols
+                    .split_at_checked(out.len())
+                    .ok_or_else(|| Error::corrupt("a sequence of fewer symbols than its runs"))?;
+                out.copy_from_slice(some);
+                *symbols = rest;
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks that nothing is left.
+    pub fn finish(self) -> Result<()> {
+        if let Self::Rans(runs) = self { runs.finish() } else { Ok(()) }
     }
 }
 

@@ -110,8 +110,17 @@ fn cut_to(
     packed: &mut Vec<u8>,
 ) -> Vec<usize> {
     let count = elements.len() / field.element;
-    let float = field.transform == Transform::Float;
-    let m = Merge { low_bits: field.low_bits - zeros, base: field.direct(), float, zeros };
+    let low_bits = field.low_bits - zeros;
+    let mut numbers = Vec::new();
+    let (m, elements) = if field.signed {
+        let form = Form::new(field, zeros);
+        numbers.extend_from_slice(elements);
+        low_bits::each(field.element, &mut numbers, |bits| form.number(bits));
+        (Merge { low_bits, base: field.direct(), float: false, zeros: 0 }, &numbers[..])
+    } else {
+        let float = field.transform == Transform::Float;
+        (Merge { low_bits, base: field.direct(), float, zeros }, elements)
+    };
     symbols.resize(count, 0);
     bytes.resize(count * (m.low_bits / 8) as usize, 0);
     packed.resize(packed_len(count, m.low_bits % 8), 0);
@@ -233,16 +242,16 @@ fn zero_bits(size: usize, elements: &[u8]) -> u32 {
 
 /// Ranks with the sign below; numbers without one become exceptions.
 fn decimals(field: &Field, decimal: Option<&Decimal>, kernel: Kernel, elements: &[u8], out: &mut Split) {
-    let mut numbers = Vec::with_capacity(elements.len());
+    let (form, mut numbers) = (Form::new(field, 0), Vec::with_capacity(elements.len()));
     for (i, e) in elements.chunks_exact(4).enumerate() {
         let bits = bits_of(e) as u32;
         let number = decimal.and_then(|d| d.rank(bits & i32::MAX as u32)).map(|rank| rank << 1 | bits >> 31);
         let most = 255 + (FOLDED - 1) * u64::from(field.fold);
-        let inside = |n: &u32| (u64::from(n >> field.low_bits)).wrapping_sub(field.base) <= most;
+        let inside = |n: &u32| (form.number((*n).into()) >> field.low_bits).wrapping_sub(field.base) <= most;
         // Any number with a symbol will do where there is none.
         let number = number.filter(inside).unwrap_or_else(|| {
             out.exceptions.push((i, bits.into()));
-            (field.direct().wrapping_add(field.fold.into()) << field.low_bits) as u32
+            form.bits(field.direct().wrapping_add(field.fold.into()) << field.low_bits) as u32
         });
         numbers.extend_from_slice(&number.to_le_bytes());
     }

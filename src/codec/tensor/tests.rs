@@ -377,3 +377,90 @@ fn folded_symbols_above_nothing_but_zeros() {
     assert!(planes.fields[0].fold > 0 && planes.fields[0].low_bits > 0);
     assert!(decoded(&block, Kernel::Scalar) == raw);
 }
+
+/// Rows of numbers that resemble each other but for every third.
+fn related(rows: usize, columns: usize, rng: &mut Rng) -> Vec<f32> {
+    let mut numbers = Vec::new();
+    for row in 0..rows {
+        let (first, size) = (rng.normal(), 0.01 * (1 + row % 3) as f32);
+        numbers.extend((0..columns).map(|column| {
+            let own = rng.normal();
+            size * if column % 3 == 0 { own } else { first + own / 16.0 }
+        }));
+    }
+    numbers
+}
+
+#[test]
+fn rows_predict_their_numbers() {
+    let mut rng = Rng(12);
+    for (rows, columns) in [(3000, 12), (400, 100), (997, 65), (8001, 2)] {
+        let w = related(rows, columns, &mut rng);
+        let decimals: Vec<f32> = w.iter().map(|v| (v * 1e5).round() / 1e5).collect();
+        let some =
+            |v: &f32, i: usize| v.to_bits() & if i / columns % 2 == 0 { 0xFFFF_E000 } else { u32::MAX };
+        let f32s = w.iter().enumerate().flat_map(|(i, v)| some(v, i).to_le_bytes()).collect();
+        let cases: [(Dtype, Vec<u8>); 6] = [
+            (Dtype::F32, f32s),
+            (Dtype::F32, bytes(&decimals, |v| v.to_le_bytes().to_vec())),
+            (Dtype::F16, bytes(&w, |v| half(v).to_le_bytes().to_vec())),
+            (Dtype::Bf16, bytes(&w, |v| ((v.to_bits() >> 16) as u16).to_le_bytes().to_vec())),
+            (Dtype::F64, bytes(&w, |v| (f64::from(v) * 1.000_000_1).to_le_bytes().to_vec())),
+            (Dtype::I8, bytes(&w, |v| vec![(v * 2000.0 + 0.5) as i8 as u8])),
+        ];
+        for (dtype, raw) in cases {
+            let hint = Hint { dtype, row_bytes: (raw.len() / rows) as u64, form: None };
+            let [before, after] = [8, 9].map(|level| encode_block(&raw, hint, level).unwrap().unwrap());
+            let Params::Planes(planes) = Params::parse(after.params.as_deref().unwrap()).unwrap() else {
+                panic!()
+            };
+            let predicted = matches!(planes.fields[0].context, params::Context::Predicted(_));
+            // Few rows, or those of two, may not pay for what they would have to store.
+            let pays = columns == 12 || columns == 65;
+            assert!(predicted && after.cost() < before.cost() || !pays, "{rows} {columns} {dtype}");
+            share(&raw, dtype, hint.row_bytes);
+        }
+        let raw = bytes(&w, |v| v.to_le_bytes().to_vec());
+        let hint = Hint { dtype: Dtype::F32, row_bytes: 4 * columns as u64, form: None };
+        flip_bits(&encode_block(&raw, hint, 9).unwrap().unwrap(), &raw, &mut rng, 100);
+    }
+}
+
+#[test]
+fn absurd_predictions_are_refused() {
+    let mut rng = Rng(13);
+    let raw = bytes(&related(3000, 12, &mut rng), |v| vec![(v * 2000.0 + 0.5) as i8 as u8]);
+    let hint = Hint { dtype: Dtype::I8, row_bytes: 12, form: None };
+    let block = encode_block(&raw, hint, 9).unwrap().unwrap();
+    let good = block.params.clone().unwrap();
+    let change = |change: &dyn Fn(&mut predict::Prediction)| {
+        let Params::Planes(mut planes) = Params::parse(&good).unwrap() else { panic!() };
+        let params::Context::Predicted(prediction) = &mut planes.fields[0].context else { panic!() };
+        change(prediction);
+        let mut bytes = Vec::new();
+        Params::Planes(planes).put(&mut bytes);
+        Params::parse(&bytes).map_err(|e| e.to_string())
+    };
+    assert!(change(&|_| {}).is_ok());
+    assert!(change(&|p| p.scales[3] = 0x8000).unwrap_err().contains("scale"));
+    assert!(change(&|p| p.map[77] = 255).unwrap_err().contains("without a table"));
+    assert!(change(&|p| p.columns.truncate(1)).is_err());
+    assert!(change(&|p| p.multipliers.clear()).is_err());
+    let decoder = tile_decoder(&header(&block), Kernel::best(), &Bases::new()).unwrap();
+    for (start, len) in [(0, 11), (1, 12)] {
+        let error = decoder.tile(&block.payload, start, &mut vec![0; len], &mut Scratch::default());
+        let error = error.unwrap_err().to_string();
+        assert!(error.contains("parts of rows"), "{error}");
+    }
+    // Any bit of the parameters.
+    for _ in 0..2000 {
+        let mut params = good.clone();
+        let bit = rng.next() as usize % (8 * params.len());
+        params[bit / 8] ^= 1 << (bit % 8);
+        if let Ok(Params::Planes(planes)) = Params::parse(&params) {
+            let decoder = TileDecoder::new(*planes, Kernel::best(), None);
+            let mut out = vec![0; 12 * 32];
+            let _ = decoder.tile(&block.payload, 0, &mut out, &mut Scratch::default());
+        }
+    }
+}

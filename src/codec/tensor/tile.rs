@@ -4,6 +4,7 @@ use super::delta::{Base, key};
 use super::look_up::look_up;
 use super::low_bits::{folded, rows as rows_from, unfold};
 use super::params::{Context, Field, Planes, Transform, nibbles, sum_of};
+use super::predict;
 use super::sections::{Sections, Sequence, Stored};
 use super::split::sums;
 use crate::coder::rans::{Contexts, Decoder};
@@ -41,6 +42,7 @@ pub struct Scratch {
     /// Elements of each field whose pieces are yet to be collected, and the groups made of them.
     pieces: Vec<Vec<u8>>,
     groups: Vec<u8>,
+    columns: predict::Columns,
 }
 
 /// Which groups of the block a tile holds.
@@ -253,8 +255,22 @@ impl TileDecoder {
         let mut syms = std::mem::take(&mut scratch.symbols[number]);
         syms.clear();
         syms.resize(count, 0);
-        let contexts_of = if many { Contexts::Many(&contexts) } else { Contexts::One };
-        symbols.decode(&tables.symbols, self.kernel, contexts_of, &mut syms)?;
+        if let (Context::Predicted(prediction), Stored::Rows(rows)) = (&field.context, &stored) {
+            contexts.extend((0..count / prediction.row()).map(|i| rows[i / 2] >> (4 * (i % 2)) & 15));
+            let memory = &mut scratch.columns;
+            predict::decode(
+                prediction,
+                &symbols,
+                &tables.symbols,
+                self.kernel,
+                &contexts,
+                memory,
+                &mut syms,
+            )?;
+        } else {
+            let contexts_of = if many { Contexts::Many(&contexts) } else { Contexts::One };
+            symbols.decode(&tables.symbols, self.kernel, contexts_of, &mut syms)?;
+        }
         let folded = if field.fold > 0 { nibbles(c, folded(&syms, field.fold))? } else { Vec::new() };
         let coded = field.low.as_ref().zip(tables.low.as_ref()).filter(|_| low_bits.are_eight(field));
         if let Some(((map, _), decoder)) = coded {

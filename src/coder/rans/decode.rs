@@ -13,6 +13,16 @@ pub enum Contexts<'a> {
     Many(&'a [u8]),
 }
 
+impl<'a> Contexts<'a> {
+    /// Those of `count` symbols from `start` on.
+    pub(super) fn part(self, start: usize, count: usize) -> Self {
+        match self {
+            Contexts::One => Contexts::One,
+            Contexts::Many(ids) => Contexts::Many(&ids[start..start + count]),
+        }
+    }
+}
+
 /// One or more tables ready to decode with.
 pub struct Decoder {
     /// See [`Self::slots`].
@@ -57,37 +67,70 @@ pub fn decode(
     contexts: Contexts<'_>,
     out: &mut [u8],
 ) -> Result<()> {
-    let lanes = lanes(out.len());
-    if let Contexts::Many(ids) = contexts {
-        let tables = decoder.tables();
-        if ids.len() != out.len() || ids.iter().any(|&id| usize::from(id) >= tables) {
-            return Err(Error::corrupt("a context without a table"));
+    let mut runs = Runs::new(payload, out.len())?;
+    runs.decode(decoder, kernel, contexts, out)?;
+    runs.finish()
+}
+
+/// A sequence that is decoded in runs, each of which begins with the first lane.
+pub struct Runs<'a> {
+    states: [u32; MANY],
+    lanes: usize,
+    words: Words<'a>,
+}
+
+impl<'a> Runs<'a> {
+    /// Of `count` symbols in all; the rest as for [`decode`].
+    pub fn new(payload: &'a [u8], count: usize) -> Result<Self> {
+        let lanes = lanes(count);
+        if payload.len() < 4 * lanes {
+            return Err(Error::corrupt("rANS: fewer bytes than the states take"));
         }
+        let (head, words) = payload.split_at(4 * lanes);
+        let mut states = [LOW; MANY];
+        for (state, bytes) in states.iter_mut().zip(head.chunks_exact(4)) {
+            *state = u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
+        }
+        if states.iter().any(|x| *x < LOW) {
+            return Err(Error::corrupt("rANS: a state below 2^16"));
+        }
+        Ok(Self { states, lanes, words: Words { rest: words } })
     }
-    if payload.len() < 4 * lanes || decoder.slots.is_empty() {
-        return Err(Error::corrupt("rANS: fewer bytes than the states take"));
+
+    /// Decodes the next run, as long as `out`; errors as for [`decode`].
+    pub fn decode(
+        &mut self,
+        decoder: &Decoder,
+        kernel: Kernel,
+        contexts: Contexts<'_>,
+        out: &mut [u8],
+    ) -> Result<()> {
+        if let Contexts::Many(ids) = contexts {
+            let tables = decoder.tables();
+            if ids.len() != out.len() || ids.iter().any(|&id| usize::from(id) >= tables) {
+                return Err(Error::corrupt("a context without a table"));
+            }
+        }
+        if decoder.slots.is_empty() {
+            return Err(Error::corrupt("rANS: no table"));
+        }
+        let states = &mut self.states[..self.lanes];
+        let mut done = 0;
+        #[cfg(target_arch = "x86_64")]
+        if kernel == Kernel::Avx2 && kernel.is_supported() && self.lanes == MANY {
+            done = super::avx2::run(&decoder.slots, states, &mut self.words.rest, contexts, out);
+        }
+        let _ = kernel;
+        scalar(decoder, states, &mut self.words, contexts, out, done)
     }
-    let (head, words) = payload.split_at(4 * lanes);
-    let mut states = [0; MANY];
-    for (state, bytes) in states.iter_mut().zip(head.chunks_exact(4)) {
-        *state = u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
+
+    /// Checks that nothing is left.
+    pub fn finish(self) -> Result<()> {
+        if !self.words.rest.is_empty() || self.states.iter().any(|x| *x != LOW) {
+            return Err(Error::corrupt("rANS: the lanes do not end in their first state"));
+        }
+        Ok(())
     }
-    let states = &mut states[..lanes];
-    if states.iter().any(|x| *x < LOW) {
-        return Err(Error::corrupt("rANS: a state below 2^16"));
-    }
-    let mut words = Words { rest: words };
-    let mut done = 0;
-    #[cfg(target_arch = "x86_64")]
-    if kernel == Kernel::Avx2 && kernel.is_supported() && lanes == MANY {
-        done = super::avx2::run(&decoder.slots, states, &mut words.rest, contexts, out);
-    }
-    let _ = kernel;
-    scalar(decoder, states, &mut words, contexts, out, done)?;
-    if !words.rest.is_empty() || states.iter().any(|x| *x != LOW) {
-        return Err(Error::corrupt("rANS: the lanes do not end in their first state"));
-    }
-    Ok(())
 }
 
 struct Words<'a> {

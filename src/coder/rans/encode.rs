@@ -47,6 +47,11 @@ impl Coded {
         self.words.len() - self.at
     }
 
+    /// Bytes of the payload.
+    pub fn len(&self) -> usize {
+        4 * self.states.len() + 2 * self.words()
+    }
+
     /// Appends the payload: the lanes' states, then the words.
     pub fn put(&self, out: &mut Vec<u8>) {
         let words = &self.words[self.at..];
@@ -67,6 +72,18 @@ pub fn encode(
     kernel: Kernel,
     symbols: &[u8],
     contexts: Contexts<'_>,
+    coded: &mut Coded,
+) -> Result<()> {
+    encode_runs(encoder, kernel, symbols, contexts, symbols.len(), coded)
+}
+
+/// Codes a sequence in runs of `run` symbols, each of which begins with the first lane; the rest as for [`encode`].
+pub fn encode_runs(
+    encoder: &Encoder,
+    kernel: Kernel,
+    symbols: &[u8],
+    contexts: Contexts<'_>,
+    run: usize,
     coded: &mut Coded,
 ) -> Result<()> {
     let tables = encoder.places.len() >> 8;
@@ -90,15 +107,17 @@ pub fn encode(
     #[cfg(not(target_arch = "x86_64"))]
     let vector = false;
     let _ = kernel;
-    let whole = if vector { symbols.len() / MANY * MANY } else { 0 };
-    let mut good = scalar(encoder, &mut states[..lanes], words, &mut at, symbols, contexts, whole);
-    #[cfg(target_arch = "x86_64")]
-    if vector {
-        let ids = match contexts {
-            Contexts::One => Contexts::One,
-            Contexts::Many(ids) => Contexts::Many(&ids[..whole]),
-        };
-        good &= super::avx2_encode::run(encoder, &mut states, words, &mut at, &symbols[..whole], ids);
+    let mut good = true;
+    for (i, symbols) in symbols.chunks(run.max(1)).enumerate().rev() {
+        let contexts = contexts.part(i * run, symbols.len());
+        let whole = if vector { symbols.len() / MANY * MANY } else { 0 };
+        good &= scalar(encoder, &mut states[..lanes], words, &mut at, symbols, contexts, whole);
+        #[cfg(target_arch = "x86_64")]
+        if vector {
+            let contexts = contexts.part(0, whole);
+            let symbols = &symbols[..whole];
+            good &= super::avx2_encode::run(encoder, &mut states, words, &mut at, symbols, contexts);
+        }
     }
     if !good {
         return Err(Error::bad_argument("a symbol without a frequency"));

@@ -11,8 +11,8 @@ mod decode;
 mod encode;
 mod freqs;
 
-pub use decode::{Contexts, Decoder, decode};
-pub use encode::{Coded, Encoder, encode};
+pub use decode::{Contexts, Decoder, Runs, decode};
+pub use encode::{Coded, Encoder, encode, encode_runs};
 pub use freqs::Freqs;
 
 /// log2 of the sum of all frequencies.

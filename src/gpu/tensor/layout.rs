@@ -30,6 +30,7 @@ pub fn fits(planes: &Planes) -> bool {
         && field.element <= 4
         && matches!(field.transform, Transform::Plain | Transform::Float)
         && matches!(field.context, Context::None | Context::Rows { .. })
+        && !field.signed
         && planes.delta.is_none()
         && planes.cut.is_none()
 }

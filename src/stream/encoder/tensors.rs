@@ -9,7 +9,7 @@ use crate::format::index::Record;
 use crate::format::tensors::{self, TensorRecord};
 use crate::format::varint;
 use crate::stream::CodecChoice;
-use crate::stream::options::CHUNK;
+use crate::stream::options::{BEST_CHUNK, CHUNK};
 use crate::tensor::Layout;
 use crate::tensor::form::Form;
 use crate::tensor::recognise::forms;
@@ -104,7 +104,9 @@ impl<W: Write> Encoder<W> {
     /// tensors are larger: tensors that resemble each other are smaller together. An archive finds them by the content.
     pub(super) fn encode_tensors(&mut self, raw: &[u8], layout: &Layout) -> Result<()> {
         let forms = forms(layout, raw);
-        let mut pieces = pieces(raw.len(), layout, &forms, self.chunk.min(CHUNK));
+        // What a long tensor teaches about itself is stored once in a block.
+        let most = if self.plan.level < 9 { CHUNK } else { BEST_CHUNK };
+        let mut pieces = pieces(raw.len(), layout, &forms, self.chunk.min(most));
         find_copies(raw, &mut pieces);
         let originals: HashSet<usize> = pieces.iter().filter_map(|p| p.like).collect();
         let names = record(layout)?;
