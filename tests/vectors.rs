@@ -247,8 +247,9 @@ fn related() -> Vec<u8> {
         for row in 0..rows {
             let mut one = || rng.below(2001) as f32 / 1000.0 - 1.0;
             let first = one();
-            let size = if columns > 12 && row % 3 == 0 { 0.004 } else { 0.02 };
-            let number = |column: usize, own: f32| if column % 3 == 0 { own } else { first + own / 24.0 };
+            let size = if columns > 12 && row.is_multiple_of(3) { 0.004 } else { 0.02 };
+            let number =
+                |column: usize, own: f32| if column.is_multiple_of(3) { own } else { first + own / 24.0 };
             numbers.extend((0..columns).map(|column| (row, size * number(column, one()))));
         }
         numbers
@@ -256,7 +257,7 @@ fn related() -> Vec<u8> {
     let bytes = |numbers: &[(usize, f32)], f: &dyn Fn(usize, f32) -> Vec<u8>| -> Vec<u8> {
         numbers.iter().flat_map(|(row, n)| f(*row, *n)).collect()
     };
-    let fewer = |row: usize, n: f32| n.to_bits() & if row % 4 > 0 { 0xFFFF_E000 } else { u32::MAX };
+    let fewer = |row: usize, n: f32| n.to_bits() & if row.is_multiple_of(4) { u32::MAX } else { 0xFFFF_E000 };
     let (narrow, wide) = (related(1000, 12), related(450, 64));
     let parts: Vec<(&str, &str, [usize; 2], Vec<u8>)> = vec![
         ("floats", "F32", [1000, 12], bytes(&narrow, &|row, n| fewer(row, n).to_le_bytes().to_vec())),

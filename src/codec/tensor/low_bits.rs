@@ -204,7 +204,7 @@ impl Form {
         let number = if self.float { (bits << 1 | bits >> (width - 1)) & mask } else { bits };
         let Some(low) = self.signed else { return number };
         let part = number & (u64::MAX >> (63 - low));
-        number - part | part >> 1 | (part & 1) << low
+        (number - part) | part >> 1 | (part & 1) << low
     }
 
     /// The bits of an element from its number.
@@ -214,7 +214,7 @@ impl Form {
         if let Some(low) = self.signed {
             let part = number & (u64::MAX >> (63 - low));
             let sign = part >> low;
-            number = number - part | (part - (sign << low)) << 1 | sign;
+            number = (number - part) | (part - (sign << low)) << 1 | sign;
         }
         let bits = if self.float { (number >> 1 | number << (width - 1)) & mask } else { number };
         bits << self.zeros

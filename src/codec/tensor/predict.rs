@@ -172,7 +172,7 @@ impl Predictor {
         let multiplier = i32::from(*multiplier);
         let numbers: [i16; 256] = prediction
             .values
-            .map(|v| (i32::from(v) * multiplier >> 8).clamp(-i32::from(i16::MAX), i16::MAX.into()) as i16);
+            .map(|v| ((i32::from(v) * multiplier) >> 8).clamp(-i32::from(i16::MAX), i16::MAX.into()) as i16);
         let start = column / 2 * 2 * self.rows;
         let pairs = self.numbers[start..start + 2 * self.rows].chunks_exact_mut(2);
         pairs.zip(symbols).for_each(|(pair, s)| pair[column % 2] = numbers[usize::from(*s)]);

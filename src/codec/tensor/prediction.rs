@@ -14,6 +14,7 @@ use crate::kernel::Kernel;
 use crate::tensor::Dtype;
 use crate::tensor::decimal::Decimal;
 use rayon::prelude::*;
+use std::f64::consts::SQRT_2;
 
 /// Deviation of the numbers that symbols stand for, in units of these.
 const UNIT: f64 = 4096.0;
@@ -302,7 +303,7 @@ fn classify(mut prediction: Prediction, tiles: &mut [Tile], sizes: &[f64]) -> Pr
     // How far apart intervals are in rows of class 8, in units of what sums are divided by.
     let step = 2.0 * SPAN / INTERVALS as f64 * deviation * row_middle / 256.0;
     // A quarter of an octave.
-    const QUARTERS: [f64; 4] = [1.0, 1.189_207_115_002_721, 1.414_213_562_373_095, 1.681_792_830_507_429];
+    const QUARTERS: [f64; 4] = [1.0, 1.189_207_115_002_721, SQRT_2, 1.681_792_830_507_429];
     for (class, scale) in prediction.scales.iter_mut().enumerate() {
         let (octave, quarter) = ((class as i32 - 8).div_euclid(4), (class as i32 - 8).rem_euclid(4));
         let power = f64::from_bits(((1023 + octave) as u64) << 52);

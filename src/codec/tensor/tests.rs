@@ -397,8 +397,9 @@ fn rows_predict_their_numbers() {
     for (rows, columns) in [(3000, 12), (400, 100), (997, 65), (8001, 2)] {
         let w = related(rows, columns, &mut rng);
         let decimals: Vec<f32> = w.iter().map(|v| (v * 1e5).round() / 1e5).collect();
-        let some =
-            |v: &f32, i: usize| v.to_bits() & if i / columns % 2 == 0 { 0xFFFF_E000 } else { u32::MAX };
+        let some = |v: &f32, i: usize| {
+            v.to_bits() & if (i / columns).is_multiple_of(2) { 0xFFFF_E000 } else { u32::MAX }
+        };
         let f32s = w.iter().enumerate().flat_map(|(i, v)| some(v, i).to_le_bytes()).collect();
         let cases: [(Dtype, Vec<u8>); 6] = [
             (Dtype::F32, f32s),
