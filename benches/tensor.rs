@@ -1,5 +1,5 @@
 //! Tensors in memory: sizes, and speeds of encoding and of decoding with verified check values. One thread, warm
-//! buffers, processor time of the best of several runs.
+//! buffers, processor time of the best of several runs; and how many times faster two threads decode, by wall time.
 //!
 //! `cargo bench --bench tensor -- [-9] [FILES]`; without a file, made-up weights.
 
@@ -8,6 +8,7 @@ use nzip::{Archive, DecodeOptions, Options};
 use rustix::time::{ClockId, clock_gettime};
 use std::hint::black_box;
 use std::io::Cursor;
+use std::time::Instant;
 
 /// Bytes of a file that are measured.
 const MOST: usize = 24 << 20;
@@ -50,13 +51,26 @@ fn measure(name: &str, raw: &[u8], dtype: Dtype, row: u64, level: u8) {
     let mut out = vec![0; len];
     let decode = best(|| archive.tensor("data").unwrap().read_into(&mut out).unwrap());
     assert!(out == raw);
+    // Wall time of one thread and of two, by turns.
+    let [mut one, mut two] = [1, 2].map(|threads| {
+        Archive::with_options(Cursor::new(&packed), DecodeOptions::new().threads(threads)).unwrap()
+    });
+    let mut walls = [f64::MAX; 2];
+    for _ in 0..RUNS {
+        for (wall, archive) in walls.iter_mut().zip([&mut one, &mut two]) {
+            let start = Instant::now();
+            archive.tensor("data").unwrap().read_into(&mut out).unwrap();
+            *wall = wall.min(start.elapsed().as_secs_f64());
+        }
+    }
     let speed = |seconds: f64| len as f64 / 1e6 / seconds;
     println!(
-        "{name:40} {dtype:5} level {level}: {len:9} -> {:9} {:6.2} %  encode {:7.0} MB/s  decode {:7.0} MB/s",
+        "{name:40} {dtype:5} level {level}: {len:9} -> {:9} {:6.2} %  encode {:7.0} MB/s  decode {:7.0} MB/s  on two threads {:.2} times",
         packed.len(),
         100.0 * packed.len() as f64 / len as f64,
         speed(encode),
-        speed(decode)
+        speed(decode),
+        walls[0] / walls[1]
     );
 }
 

@@ -10,7 +10,7 @@ use crate::format::tensors::{self, TensorRecord};
 use crate::format::varint;
 use crate::stream::CodecChoice;
 use crate::stream::options::{BEST_CHUNK, CHUNK};
-use crate::tensor::Layout;
+use crate::tensor::{Layout, TensorInfo};
 use crate::tensor::form::Form;
 use crate::tensor::recognise::forms;
 use std::collections::{HashMap, HashSet};
@@ -21,6 +21,8 @@ use std::ops::Range;
 const START: usize = 16;
 /// Tensors of at most this many bytes may share a block ...
 const SMALL: u64 = 64 << 10;
+/// The same of tensors that have a base, against which they are only coded alone.
+const SMALL_DELTA: u64 = 1 << 10;
 /// ... of at most this many.
 const SHARED: u64 = 1 << 20;
 /// Bytes from which on a tensor may be a copy of an earlier one.
@@ -106,7 +108,10 @@ impl<W: Write> Encoder<W> {
         let forms = forms(layout, raw);
         // What a long tensor teaches about itself is stored once in a block.
         let most = if self.plan.level < 9 { CHUNK } else { BEST_CHUNK };
-        let mut pieces = pieces(raw.len(), layout, &forms, self.chunk.min(most));
+        let bases = self.options.bases.names();
+        let base = |t: &TensorInfo| bases.get(t.name.as_str()).filter(|b| b.is_like(t.dtype, &t.shape));
+        let may_share = |t: &TensorInfo| t.len <= if base(t).is_some() { SMALL_DELTA } else { SMALL };
+        let mut pieces = pieces(raw.len(), layout, &forms, self.chunk.min(most), may_share);
         find_copies(raw, &mut pieces);
         let originals: HashSet<usize> = pieces.iter().filter_map(|p| p.like).collect();
         let names = record(layout)?;
@@ -116,11 +121,9 @@ impl<W: Write> Encoder<W> {
         let compared = self.plan.only.is_none()
             && self.options.described.is_none()
             && raw.len() <= self.chunk.min(CHUNK);
-        let bases = self.options.bases.names();
         let numbers = |p: &Piece| {
             let base = p.of.and_then(|(number, offset)| {
-                let t = &layout.tensors[number];
-                let base = bases.get(t.name.as_str()).filter(|b| b.is_like(t.dtype, &t.shape))?;
+                let base = base(&layout.tensors[number])?;
                 let bytes = base.bytes().get(offset as usize..)?.get(..p.range.len())?;
                 Some(BasePiece { bytes, hash: base.hash, offset })
             });
@@ -191,7 +194,13 @@ impl<W: Write> Encoder<W> {
 }
 
 /// Cuts the content where tensors start and end, and where blocks would be too long.
-fn pieces(len: usize, layout: &Layout, forms: &[Option<Form>], most: usize) -> Vec<Piece> {
+fn pieces(
+    len: usize,
+    layout: &Layout,
+    forms: &[Option<Form>],
+    most: usize,
+    may_share: impl Fn(&TensorInfo) -> bool,
+) -> Vec<Piece> {
     let (mut pieces, mut at) = (Vec::new(), 0);
     let plain = |range: Range<usize>, pieces: &mut Vec<Piece>| {
         let starts = range.clone().step_by(most);
@@ -208,12 +217,12 @@ fn pieces(len: usize, layout: &Layout, forms: &[Option<Form>], most: usize) -> V
         plain(at..t.start as usize, &mut pieces);
         let (start, mut end) = (t.start, t.end());
         let (group, mut row) = (t.dtype.group().1, t.row_bytes());
-        while t.len <= SMALL
+        while may_share(t)
             && let Some((_, next, _)) = tensors.next_if(|(_, n, f)| {
                 n.dtype == t.dtype
                     && *f == form
                     && n.start == end
-                    && n.len <= SMALL
+                    && may_share(n)
                     && n.end() - start <= SHARED
             })
         {
