@@ -47,7 +47,7 @@ fn job(folder: &Path, name: &str) -> CircuitJob {
         state: folder.join(format!("{name}.ckpt")),
     };
     let (data, output) = (data(folder), folder.join(format!("{name}.nzpc")));
-    CircuitJob { data, record: None, skip: 0, output, log2_steps: 2, options }
+    CircuitJob { data, record: None, skip: 0, patch: None, output, log2_steps: 2, options }
 }
 
 fn train(job: &CircuitJob, threads: usize) -> Vec<u8> {

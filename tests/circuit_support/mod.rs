@@ -37,8 +37,14 @@ pub fn micro() -> Weights {
             states: states[i],
         })
         .collect();
-    let mut weights =
-        Weights { log2_steps: 2, alphabets: vec![bytes, few], nodes, edges: Vec::new(), leaves: Vec::new() };
+    let mut weights = Weights {
+        log2_steps: 2,
+        patch: None,
+        alphabets: vec![bytes, few],
+        nodes,
+        edges: Vec::new(),
+        leaves: Vec::new(),
+    };
     for i in 0..12 {
         let (above, states, classes) = weights.sizes(i);
         let mut codes = |n: usize, favourite: usize| -> Vec<u8> {
