@@ -273,7 +273,6 @@ impl Plan {
 
     /// The smaller of one plain block, and windowed blocks with plain runs where those pay.
     fn combine(&self, raw: &[u8], windowed: Vec<EncodedBlock>) -> Result<Vec<EncodedBlock>> {
-        let whole = self.smallest(raw)?;
         let mut parts: Vec<EncodedBlock> = Vec::new();
         let (mut run, mut at) = (0..0, 0);
         for block in windowed {
@@ -291,7 +290,12 @@ impl Plan {
         if !run.is_empty() {
             parts.push(plain(&raw[run], self.level)?);
         }
-        let whole = vec![whole];
+        self.or_whole(raw, parts)
+    }
+
+    /// The smaller of blocks and one plain block of the same bytes.
+    pub fn or_whole(&self, raw: &[u8], parts: Vec<EncodedBlock>) -> Result<Vec<EncodedBlock>> {
+        let whole = vec![self.smallest(raw)?];
         Ok(if total(&parts) < total(&whole) { parts } else { whole })
     }
 }

@@ -190,8 +190,15 @@ impl<W: Write> Encoder<W> {
                 hasher.update(raw);
             }
         };
-        let (blocks, ()) = self.pool.run(|| rayon::join(|| plan.encode(&chunks), hash))?;
-        let blocks: Vec<EncodedBlock> = blocks?.into_iter().flatten().collect();
+        // A small file may be better off in one piece, its header beside what the header is about.
+        let small = end == End::Stream && self.coded == 0 && chunks.len() > 1 && raw.len() <= self.chunk;
+        let whole = small && plan.only.is_none() && plan.records().is_some();
+        let encode = || {
+            let blocks: Vec<EncodedBlock> = plan.encode(&chunks)?.into_iter().flatten().collect();
+            if whole { plan.or_whole(raw, blocks) } else { Ok(blocks) }
+        };
+        let (blocks, ()) = self.pool.run(|| rayon::join(encode, hash))?;
+        let blocks: Vec<EncodedBlock> = blocks?;
         if !hashed && blocks.len() > 1 {
             self.hasher.update(raw);
         }
