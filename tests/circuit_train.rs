@@ -47,7 +47,7 @@ fn job(folder: &Path, name: &str) -> CircuitJob {
         state: folder.join(format!("{name}.ckpt")),
     };
     let (data, output) = (data(folder), folder.join(format!("{name}.nzpc")));
-    CircuitJob { data, record: None, skip: 0, output, log2_steps: 2, options }
+    CircuitJob { data, record: None, skip: 0, patch: None, output, log2_steps: 2, options }
 }
 
 fn train(job: &CircuitJob, threads: usize) -> Vec<u8> {
@@ -140,4 +140,39 @@ fn bad_requests_are_refused() {
     let mut bad = job(folder.path(), "bad");
     bad.options.resume = true;
     assert!(train_circuit(&bad).is_err(), "there is no checkpoint");
+}
+
+/// A folder of pictures, and a wide array: what is learned codes such files.
+#[test]
+fn pictures_and_wide_arrays() {
+    let folder = tempfile::tempdir().unwrap();
+    let picture = |seed: u64| {
+        let mut rng = SplitMix(seed);
+        let pixel = |i: u64, noise: u64| [i % 53 + noise, i % 53 + 9, i % 53 + 20].map(|b| b as u8);
+        let pixels = (0..53 * 40).flat_map(|i| pixel(i, rng.below(4)));
+        [&b"P6 53 40 255\n"[..], &pixels.collect::<Vec<_>>()].concat()
+    };
+    (0..3).for_each(|i| fs::write(folder.path().join(format!("{i}.ppm")), picture(i)).unwrap());
+    let mut job = job(folder.path(), "pictures");
+    (job.data, job.patch) = (folder.path().into(), Some((4, 2)));
+    let mut models = Models::new();
+    let name = models.add(train(&job, 2));
+    let options = Options::new().models(models.clone()).model(name).codec(CodecChoice::Only(Codec::Circuit));
+    let raw = picture(9);
+    let coded = nzip::compress_with(&raw, options).unwrap();
+    assert!(coded.len() < raw.len() / 5, "{} bytes", coded.len());
+    assert!(nzip::decompress_with(&coded, DecodeOptions::new().models(models)).unwrap() == raw);
+
+    job.patch = None;
+    assert!(train_circuit(&job).is_err(), "a folder without patches");
+    job.data = folder.path().join("wide.npy");
+    let text = "{'descr': '<i2', 'fortran_order': False, 'shape': (3000, 20), }\n";
+    let numbers: Vec<u8> = records(3000).iter().flat_map(|&b| i16::from(b as i8).to_le_bytes()).collect();
+    let head = [&b"\x93NUMPY\x01\x00"[..], &(text.len() as u16).to_le_bytes(), text.as_bytes()].concat();
+    fs::write(&job.data, [&head[..], &numbers].concat()).unwrap();
+    assert!(Likelihood::from_bytes(&train(&job, 2)).unwrap().width() == WIDTH);
+    fs::write(&job.data, [&head[..], &numbers, &[0, 1]].concat()).unwrap();
+    train(&job, 2);
+    fs::write(&job.data, [&head[..], &[0, 1], &numbers].concat()).unwrap();
+    assert!(train_circuit(&job).is_err(), "a number that is no byte");
 }

@@ -102,9 +102,19 @@ fn golden_files() {
     let manifest = fs::read_to_string(vectors().join("manifest.txt")).unwrap();
     let mut models = models;
     models.add_file(vectors().join("circuit/micro.nzpc")).unwrap();
+    models.add_file(vectors().join("circuit/patch.nzpc")).unwrap();
     models.add_file(vectors().join("llm/micro.nzllm")).unwrap();
-    // What a GPU decodes of each kind: headers, some kinds of tensors and chained windows are the CPU's.
-    let kinds = [("lm-", 10), ("circuit-", 9), ("llm-windows", 10), ("llm-short", 10), ("tensor-", 0)];
+    // What a GPU decodes of each kind: headers, records that do not lie byte after byte,
+    // some kinds of tensors and chained windows are the CPU's.
+    let kinds = [
+        ("lm-", 10),
+        ("circuit-patches", 0),
+        ("circuit-wide", 0),
+        ("circuit-", 9),
+        ("llm-windows", 10),
+        ("llm-short", 10),
+        ("tensor-", 0),
+    ];
     for line in manifest.lines() {
         let Some((_, tenths)) = kinds.iter().find(|kind| line.starts_with(kind.0)) else { continue };
         if line.starts_with("tensor-delta") {

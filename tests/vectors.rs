@@ -366,8 +366,15 @@ fn micro_circuit() -> (Models, [u8; 32]) {
     (models, name)
 }
 
+/// The frozen circuit of patches and its name, beside the other models.
+fn patch_circuit() -> (Models, [u8; 32]) {
+    let mut models = micro_circuit().0;
+    let name = models.add_file(folder().join("circuit/patch.nzpc")).unwrap();
+    (models, name)
+}
+
 fn decoding() -> DecodeOptions {
-    DecodeOptions::new().models(micro_circuit().0).bases(bases())
+    DecodeOptions::new().models(patch_circuit().0).bases(bases())
 }
 
 /// What tensors may be coded against: the content of another golden file.
@@ -410,6 +417,22 @@ fn makers() -> Vec<(&'static str, Vec<u8>)> {
     let idx = || {
         let header = [0, 0, 8, 2, 0, 0, 0, 150, 0, 0, 0, 12];
         [&header[..], &circuit_support::records(150), b"cut"].concat()
+    };
+    // Patches that the right edge, the bottom and both cut; something behind the pixels.
+    let colour = || {
+        let (models, name) = patch_circuit();
+        let raw = [&circuit_support::pnm(31, 23, 3)[..], b"behind the pixels"].concat();
+        with(&raw, only(Codec::Circuit).models(models).model(name).window(512))
+    };
+    let grey = || {
+        let mut models = Models::new();
+        let name = models.add(circuit_support::of_patches(circuit_support::GREY).to_bytes());
+        let options = only(Codec::Circuit).models(models).model(name).embed_model(true);
+        with(&circuit_support::pnm(2, 41, 1), options.window(64))
+    };
+    let wide = |descr, size, sign: fn(u8) -> u8| {
+        let raw = circuit_support::npy(descr, size, &circuit_support::records(120), sign);
+        with(&raw, circuit(256))
     };
     let flushed = || {
         let mut encoder = Encoder::with_options(Vec::new(), Options::new().threads(1).level(1)).unwrap();
@@ -460,6 +483,10 @@ fn makers() -> Vec<(&'static str, Vec<u8>)> {
         ("mix-records.nz", with(&records(200), only(Codec::Mix).level(9))),
         ("circuit-hash.nz", with(&circuit_support::records(400), circuit(512))),
         ("circuit-embedded.nz", with(&idx(), circuit(1 << 14).embed_model(true))),
+        ("circuit-patches.nz", colour()),
+        ("circuit-patches-grey.nz", grey()),
+        ("circuit-wide-u64.nz", wide("<u8", 8, |_| 0)),
+        ("circuit-wide-i16.nz", wide("<i2", 2, |b| if b > 127 { 255 } else { 0 })),
         ("table-lf.nz", with(&table_support::orders(260, ',', "\n"), only(Codec::Table))),
         ("table-crlf.nz", with(&table_support::orders(300, ';', "\r\n"), only(Codec::Table).level(9))),
         ("mix-binary.nz", mix_kind(&fields(1500), (1, 0))),
@@ -480,6 +507,10 @@ fn golden_files_decode() {
             fs::write(circuit, circuit_support::micro().to_bytes()).unwrap();
         }
         let mut lines = fs::read_to_string(&manifest).unwrap_or_default();
+        let patch = folder().join("circuit/patch.nzpc");
+        if !patch.exists() {
+            fs::write(patch, circuit_support::of_patches(circuit_support::COLOUR).to_bytes()).unwrap();
+        }
         for (name, bytes) in makers() {
             let path = folder().join(name);
             if path.exists() {

@@ -125,9 +125,13 @@ class Model:
         def number(n):
             return int.from_bytes(read(n), "little")
 
-        demand(read(8) == b"\x93NZPC\r\n\x1a" and number(2) == 1, "not a circuit of version 1")
+        demand(read(8) == b"\x93NZPC\r\n\x1a", "not a circuit")
+        version = number(2)
+        demand(version in (1, 2), "not a circuit of version 1 or 2")
         s, alphabets, d = number(1), number(2), number(2)
         demand(s <= 3 and 1 <= alphabets <= 1024 and d >= 1, "counts out of range")
+        if version == 2:
+            demand(Patch(read(4)).variables == d, "a patch of other variables")
         self.alphabets = []
         for _ in range(alphabets):
             n, c = number(1) + 1, number(1) + 1
@@ -160,6 +164,13 @@ class Model:
             self.nodes.append(Node(codes, s, above[i], classes[i], v, p if i else None, a, states[i]))
         self.children = [[j for j in range(d) if self.nodes[j].parent == i] for i in range(d)]
 
+    def reached(self, known):
+        """The nodes with a known variable at or below them."""
+        reached = [known(node.variable) for node in self.nodes]
+        for i in range(len(self.nodes) - 1, 0, -1):
+            reached[self.nodes[i].parent] |= reached[i]
+        return reached
+
 
 def peak(x):
     most = int(x.max())
@@ -176,29 +187,132 @@ def mass(x):
     return (x + (1 << (bits - 16))) >> (bits - 15) if bits > 15 else x
 
 
-def visit(model, coder, record, i, phi_above):
+def visit(model, coder, record, known, reached, i, phi_above):
     """Codes node i and all below it; returns its λ."""
     node = model.nodes[i]
     pi = peak(node.edge[0] if phi_above is None else node.edge.T @ mass(phi_above))
-    sums = node.leaf @ mass(pi)
-    c = coder.choice([1 + (int(x) >> s) for x, s in zip(sums, node.shift)])
-    symbols = model.alphabets[node.alphabet][c]
-    chosen = coder.choice([w for _, w in symbols]) if len(symbols) > 1 else 0
-    record[node.variable] = symbols[chosen][0]
-    lam = node.leaf[c]
+    if known(node.variable):
+        sums = node.leaf @ mass(pi)
+        c = coder.choice([1 + (int(x) >> s) for x, s in zip(sums, node.shift)])
+        symbols = model.alphabets[node.alphabet][c]
+        chosen = coder.choice([w for _, w in symbols]) if len(symbols) > 1 else 0
+        record[node.variable] = symbols[chosen][0]
+        lam = node.leaf[c]
+    else:
+        lam = np.full_like(pi, 16384)
     phi = peak(pi * lam)
     for child in model.children[i]:
-        message = peak(model.nodes[child].edge @ visit(model, coder, record, child, phi))
-        phi, lam = peak(phi * message), peak(lam * message)
+        if reached[child]:
+            below = visit(model, coder, record, known, reached, child, phi)
+            message = peak(model.nodes[child].edge @ below)
+            phi, lam = peak(phi * message), peak(lam * message)
     return lam
 
 
-def decode_window(model, payload, raw_length):
-    width = len(model.nodes)
-    demand(raw_length % width == 0, "a window that is not whole records")
-    coder, raw = Coder(payload), bytearray()
-    for _ in range(raw_length // width):
-        record = bytearray(width)
-        visit(model, coder, record, 0, None)
-        raw += record
+class Patch:
+    """The piece of a picture that a record is."""
+
+    def __init__(self, stored):
+        self.width, self.height, self.channels, self.colour = stored
+        demand(self.width > 0 and self.height > 0, "a patch without pixels")
+        demand((self.channels, self.colour) in ((1, 0), (3, 0), (3, 1)), "channels and colour of a patch")
+        self.variables = self.width * self.height * self.channels
+
+
+class Bytes:
+    """A byte a variable."""
+
+    def __init__(self, model):
+        self.variables = len(model.nodes)
+
+    def records(self, raw_length):
+        demand(raw_length % self.variables == 0, "a window that is not whole records")
+        return raw_length // self.variables
+
+    def known(self, record):
+        return lambda variable: True
+
+    def put(self, raw, index, record):
+        raw[index * self.variables : (index + 1) * self.variables] = record
+
+
+class Wide(Bytes):
+    """A number of several bytes a variable."""
+
+    def __init__(self, model, stored):
+        super().__init__(model)
+        demand(len(stored) == 2, "parameters of wide records")
+        self.size, self.signed = stored
+        demand(self.size in (2, 4, 8) and self.signed <= 1, "parameters of wide records")
+
+    def records(self, raw_length):
+        demand(raw_length % self.size == 0, "a window that is not whole records")
+        return super().records(raw_length // self.size)
+
+    def put(self, raw, index, record):
+        wide = [bytes([x]) + (b"\xff" if self.signed and x > 127 else b"\0") * (self.size - 1) for x in record]
+        start = index * self.variables * self.size
+        raw[start : start + len(record) * self.size] = b"".join(wide)
+
+
+class Patches:
+    """Patches of a picture."""
+
+    def __init__(self, model, stored):
+        demand(len(stored) > 4, "parameters of patches")
+        self.patch, self.columns = Patch(stored[:4]), 0
+        demand(self.patch.variables == len(model.nodes), "patches of another size than the circuit's records")
+        for shift, byte in enumerate(stored[4:]):
+            last = shift == len(stored) - 5
+            demand((byte < 128) == last and (byte > 0 or shift == 0) and shift < 10, "varint")
+            self.columns |= (byte & 127) << (7 * shift)
+        demand(1 <= self.columns <= 1 << 24, "pixels of a row out of range")
+        self.across = -(-self.columns // self.patch.width)
+
+    def records(self, raw_length):
+        step = self.columns * self.patch.channels
+        demand(raw_length % step == 0, "a window that is not whole rows")
+        self.rows = raw_length // step
+        count = -(-self.rows // self.patch.height) * self.across
+        demand(count * self.patch.variables <= 4 * raw_length + (1 << 20), "too many variables for so few bytes")
+        return count
+
+    def known(self, record):
+        x, y = record % self.across * self.patch.width, record // self.across * self.patch.height
+
+        def is_known(variable):
+            pixel = variable // self.patch.channels
+            return x + pixel % self.patch.width < self.columns and y + pixel // self.patch.width < self.rows
+
+        return is_known
+
+    def put(self, raw, index, record):
+        known, patch = self.known(index), self.patch
+        x, y = index % self.across * patch.width, index // self.across * patch.height
+        for variable in range(0, patch.variables, patch.channels):
+            if not known(variable):
+                continue
+            pixel = record[variable : variable + patch.channels]
+            if patch.colour == 1:
+                g, r, b = pixel
+                pixel = bytes([(r + g - 128) % 256, g, (b + g - 128) % 256])
+            column, row = variable // patch.channels % patch.width, variable // patch.channels // patch.width
+            start = ((y + row) * self.columns + x + column) * patch.channels
+            raw[start : start + patch.channels] = pixel
+
+
+def arrangement(model, params):
+    if params is None:
+        return Bytes(model)
+    demand(len(params) > 0 and params[0] in (1, 2), "newer: arrangement of records")
+    return (Wide if params[0] == 1 else Patches)(model, params[1:])
+
+
+def decode_window(model, payload, raw_length, params=None):
+    records = arrangement(model, params)
+    coder, raw = Coder(payload), bytearray(raw_length)
+    for index in range(records.records(raw_length)):
+        known, record = records.known(index), bytearray(len(model.nodes))
+        visit(model, coder, record, known, model.reached(known), 0, None)
+        records.put(raw, index, record)
     return bytes(raw)

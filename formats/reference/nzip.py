@@ -158,8 +158,8 @@ class Stream:
         demand(1 <= raw_length <= 1 << 30, "raw length out of range")
         demand(payload_length <= 2 * raw_length + 65536, "payload length out of range")
         reference = r.varint() if flags & 8 else None
-        demand(bool(flags & 16) == (chained or codec == 6), "newer: parameters")
-        params = r.take(r.varint()) if flags & 16 else b""
+        demand(codec == 4 or bool(flags & 16) == (chained or codec == 6), "newer: parameters")
+        params = r.take(r.varint()) if flags & 16 else None
         units = read_units(r, flags & 3, raw_length, payload_length)
         r.check()
         payload = r.take(payload_length)
@@ -186,7 +186,9 @@ class Stream:
             if chained:
                 raw = llm.decode_chain(network, params, [(length, payload[a:b]) for length, (a, b), _ in units])
             else:
-                raw = b"".join(kind.decode_window(network, payload[a:b], length) for length, (a, b), _ in units)
+                given = () if params is None else (params,)
+                windows = (kind.decode_window(network, payload[a:b], length, *given) for length, (a, b), _ in units)
+                raw = b"".join(windows)
         at = 0
         for k, (length, _, wanted) in enumerate(units):
             demand(check(raw[at:at + length]) == wanted, f"check value of unit {k} differs")

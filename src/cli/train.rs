@@ -17,7 +17,8 @@ enum SizeArgument {
 /// Learn a language model from a folder of text, or a circuit from a file of records.
 #[derive(Debug, Args)]
 pub struct TrainArguments {
-    /// Folder of text files, plain or .zst; with --circuit a file of records (IDX, .npy of bytes, or raw)
+    /// Folder of text files, plain or .zst; with --circuit a file of records (IDX, .npy of integers, or raw), or with
+    /// --patch a PGM or PPM picture or a folder of them
     data: PathBuf,
     /// Weight file to write; the checkpoint (.ckpt) lies beside it
     #[arg(short, long)]
@@ -74,6 +75,9 @@ struct CircuitArguments {
     /// Bytes before the first raw record
     #[arg(long, value_name = "N", default_value_t = 0, requires = "record")]
     skip: usize,
+    /// Pixels of the patches that pictures are cut into, across and down
+    #[arg(long, value_name = "WxH", value_parser = patch, conflicts_with_all = ["record", "skip"])]
+    patch: Option<(u8, u8)>,
     /// Most states of a hidden variable, 2 to 256
     #[arg(long, value_name = "K", default_value_t = 32)]
     latents: usize,
@@ -124,6 +128,11 @@ struct CircuitArguments {
     log2_steps: u8,
 }
 
+fn patch(text: &str) -> Result<(u8, u8), String> {
+    let sides = text.split_once('x').and_then(|(w, h)| Some((w.parse().ok()?, h.parse().ok()?)));
+    sides.filter(|&(w, h)| w > 0 && h > 0).ok_or_else(|| "two numbers of 1 to 255 expected, as in 8x8".into())
+}
+
 impl TrainArguments {
     /// Trains until the last step.
     pub fn run(self) -> anyhow::Result<()> {
@@ -153,8 +162,8 @@ impl TrainArguments {
             seed: self.seed,
             state,
         };
-        let (record, skip, log2_steps) = (c.record, c.skip, c.log2_steps);
-        CircuitJob { data: self.data, record, skip, output: self.output, log2_steps, options }
+        let (record, skip, patch, log2_steps) = (c.record, c.skip, c.patch, c.log2_steps);
+        CircuitJob { data: self.data, record, skip, patch, output: self.output, log2_steps, options }
     }
 
     #[cfg(not(feature = "train"))]

@@ -1,5 +1,6 @@
 //! Which codec a block gets. Integer comparisons of sizes only.
 
+use super::layout::Arrangement;
 use super::mix::Guide;
 use super::tensor::{self, BasePiece, Hint};
 use super::window::{WindowCoder, WindowLimits, assemble};
@@ -143,9 +144,9 @@ pub struct Windowed {
 #[derive(Debug, Clone, Copy)]
 pub struct Chunk<'a> {
     pub raw: &'a [u8],
-    /// Whether they are whole records of the windowed codec; what is not (a header, a record that is cut) is coded
+    /// How they lie in whole records of the windowed codec; what does not (a header, a record that is cut) is coded
     /// otherwise.
-    pub records: bool,
+    pub records: Option<Arrangement>,
 }
 
 /// Raw bytes that become one block.
@@ -174,9 +175,9 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Bytes of a record of the windowed codec; 1 for any bytes.
-    pub fn record(&self) -> usize {
-        self.windowed.as_ref().map_or(1, |w| w.coder.record())
+    /// The windowed codec, where it takes records.
+    pub fn records(&self) -> Option<&Windowed> {
+        self.windowed.as_ref().filter(|w| w.coder.record() > 1)
     }
 
     fn guide(&self) -> Guide<'_> {
@@ -201,7 +202,7 @@ impl Plan {
                 let windowed = self.windowed_blocks(w, chunks)?;
                 let work = chunks.par_iter().zip(windowed);
                 work.map(|(chunk, blocks)| match only {
-                    Some(_) if chunk.records => Ok(blocks),
+                    Some(_) if chunk.records.is_some() => Ok(blocks),
                     Some(_) => Ok(vec![plain(chunk.raw, self.level)?]),
                     None if blocks.is_empty() => Ok(vec![self.smallest(chunk.raw)?]),
                     None => self.combine(chunk.raw, blocks),
@@ -226,7 +227,7 @@ impl Plan {
         let runs = text_runs(raw);
         let texts: Vec<&[u8]> =
             runs.iter().filter(|r| r.1).flat_map(|r| raw[r.0.clone()].chunks(w.block)).collect();
-        let mut coded = w.encode_pieces(&texts)?.into_iter();
+        let mut coded = w.encode_pieces(&texts, &Arrangement::Bytes)?.into_iter();
         let mut parts = Vec::new();
         for (run, is_text) in runs {
             let run = &raw[run];
@@ -258,19 +259,20 @@ impl Plan {
 
     /// The windowed codec's blocks of each chunk; none where it cannot code a chunk and need not.
     fn windowed_blocks(&self, w: &Windowed, chunks: &[Chunk<'_>]) -> Result<Vec<Vec<EncodedBlock>>> {
-        let fitting: Vec<&[u8]> = chunks.iter().filter(|c| c.records).map(|c| c.raw).collect();
-        let coded = match w.encode(&fitting) {
+        let fitting: Vec<&[u8]> = chunks.iter().filter(|c| c.records.is_some()).map(|c| c.raw).collect();
+        // A file has one arrangement.
+        let arrangement = chunks.iter().find_map(|c| c.records).unwrap_or(Arrangement::Bytes);
+        let coded = match w.encode(&fitting, &arrangement) {
             // Symbols that the model does not have.
             Err(e) if self.only.is_none() && e.kind() == ErrorKind::BadArgument => Vec::new(),
             coded => coded?,
         };
         let mut coded = coded.into_iter();
-        Ok(chunks.iter().map(|c| c.records.then(|| coded.next()).flatten().unwrap_or_default()).collect())
+        Ok(chunks.iter().map(|c| c.records.and_then(|_| coded.next()).unwrap_or_default()).collect())
     }
 
     /// The smaller of one plain block, and windowed blocks with plain runs where those pay.
     fn combine(&self, raw: &[u8], windowed: Vec<EncodedBlock>) -> Result<Vec<EncodedBlock>> {
-        let whole = self.smallest(raw)?;
         let mut parts: Vec<EncodedBlock> = Vec::new();
         let (mut run, mut at) = (0..0, 0);
         for block in windowed {
@@ -288,7 +290,12 @@ impl Plan {
         if !run.is_empty() {
             parts.push(plain(&raw[run], self.level)?);
         }
-        let whole = vec![whole];
+        self.or_whole(raw, parts)
+    }
+
+    /// The smaller of blocks and one plain block of the same bytes.
+    pub fn or_whole(&self, raw: &[u8], parts: Vec<EncodedBlock>) -> Result<Vec<EncodedBlock>> {
+        let whole = vec![self.smallest(raw)?];
         Ok(if total(&parts) < total(&whole) { parts } else { whole })
     }
 }
@@ -323,12 +330,18 @@ fn looks_like_text(piece: &[u8]) -> bool {
 }
 
 impl Windowed {
-    fn encode_pieces(&self, pieces: &[&[u8]]) -> Result<Vec<EncodedBlock>> {
-        let (params, coded) = if self.chained {
-            let (params, coded) = self.coder.encode_chains(pieces, self.limits)?;
-            (Some(params), coded)
-        } else {
-            (None, self.coder.encode_blocks(pieces, self.limits)?)
+    fn encode_pieces(&self, pieces: &[&[u8]], arrangement: &Arrangement) -> Result<Vec<EncodedBlock>> {
+        let (params, coded) = match arrangement.params() {
+            Some(params) => {
+                let raw = self.limits.raw.max(arrangement.unit(self.coder.record()));
+                let limits = WindowLimits { raw, ..self.limits };
+                (Some(params), self.coder.encode_records(arrangement, pieces, limits)?)
+            }
+            None if self.chained => {
+                let (params, coded) = self.coder.encode_chains(pieces, self.limits)?;
+                (Some(params), coded)
+            }
+            None => (None, self.coder.encode_blocks(pieces, self.limits)?),
         };
         let blocks = pieces.iter().zip(coded).map(|(raw, windows)| {
             let (units, payload) = assemble(raw, windows, self.limits, self.chained);
@@ -338,9 +351,11 @@ impl Windowed {
         Ok(blocks.collect())
     }
 
-    fn encode(&self, chunks: &[&[u8]]) -> Result<Vec<Vec<EncodedBlock>>> {
-        let pieces: Vec<&[u8]> = chunks.iter().flat_map(|c| c.chunks(self.block)).collect();
-        let mut blocks = self.encode_pieces(&pieces)?.into_iter();
-        Ok(chunks.iter().map(|c| blocks.by_ref().take(c.len().div_ceil(self.block)).collect()).collect())
+    fn encode(&self, chunks: &[&[u8]], arrangement: &Arrangement) -> Result<Vec<Vec<EncodedBlock>>> {
+        let unit = arrangement.unit(self.coder.record());
+        let block = (self.block / unit * unit).max(unit);
+        let pieces: Vec<&[u8]> = chunks.iter().flat_map(|c| c.chunks(block)).collect();
+        let mut blocks = self.encode_pieces(&pieces, arrangement)?.into_iter();
+        Ok(chunks.iter().map(|c| blocks.by_ref().take(c.len().div_ceil(block)).collect()).collect())
     }
 }

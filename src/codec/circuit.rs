@@ -1,11 +1,15 @@
 //! The `circuit` codec: records, a hidden Chow-Liu tree and a range coder in equal-info windows.
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 
+use super::layout::{Arrangement, Known, Layout, detect};
 use super::window::{EncodedWindow, WindowCoder, WindowJob, WindowLimits, max_window_raw};
 use crate::coder::range::{BitDecoder, BitEncoder, Part as CoderPart};
 use crate::error::{Error, Result};
-use crate::model::circuit::{Kernel, LANES, Lane, Model, Walk, walk};
+use crate::format::consts::MAX_WINDOW_PAYLOAD;
+use crate::model::circuit::{Kernel, LANES, Lane, Model, Visits, Walk, walk};
 
 /// Choices have `1 << PRECISION` parts.
 const PRECISION: usize = 20;
@@ -16,22 +20,33 @@ const GROUPS: usize = 32;
 
 impl WindowCoder for Model {
     fn encode_blocks(&self, blocks: &[&[u8]], limits: WindowLimits) -> Result<Vec<Vec<EncodedWindow>>> {
-        blocks.par_iter().map(|block| encode_block(self, block, limits)).collect()
+        self.encode_records(&Arrangement::Bytes, blocks, limits)
     }
 
     fn decode_windows(&self, jobs: &mut [WindowJob<'_>]) -> Result<()> {
-        let width = self.width();
-        let mut jobs: Vec<_> = jobs.iter_mut().filter(|job| !job.raw.is_empty()).collect();
-        if let Some(job) = jobs.iter().find(|job| !job.raw.len().is_multiple_of(width)) {
-            let found = job.raw.len();
-            return Err(Error::corrupt(format!("a window of {found} bytes; records take {width}")));
-        }
-        jobs.sort_by_key(|job| std::cmp::Reverse(job.raw.len()));
-        jobs.par_chunks_mut(LANES).try_for_each(|jobs| decode_group(self, jobs))
+        decode(self, &Arrangement::Bytes, jobs, Kernel::best())
     }
 
     fn record(&self) -> usize {
         self.width()
+    }
+
+    fn layout(&self, head: &[u8]) -> Option<Layout> {
+        detect(head, self.patch).filter(|l| l.width == self.width())
+    }
+
+    fn encode_records(
+        &self,
+        arrangement: &Arrangement,
+        blocks: &[&[u8]],
+        limits: WindowLimits,
+    ) -> Result<Vec<Vec<EncodedWindow>>> {
+        let encode = |block: &&[u8]| encode_block(Source { model: self, arrangement, raw: block }, limits);
+        blocks.par_iter().map(encode).collect()
+    }
+
+    fn decode_records(&self, params: &[u8], jobs: &mut [WindowJob<'_>]) -> Result<()> {
+        decode(self, &Arrangement::parse(Some(params))?, jobs, Kernel::best())
     }
 }
 
@@ -64,12 +79,16 @@ fn find(weights: impl Iterator<Item = u32> + Clone, n: usize, quantile: u32) -> 
     unreachable!("the last symbol was returned")
 }
 
+/// Class, then symbol inside it, of each variable that is coded.
+type Choices = Vec<[Part; 2]>;
+
 /// Works out the choices of up to eight records.
 struct Planner<'a> {
     model: &'a Model,
-    records: &'a [u8],
-    /// By record, then node: class, then symbol inside it.
-    parts: Vec<[Part; 2]>,
+    /// One after the other.
+    records: Vec<u8>,
+    /// For each record.
+    choices: Vec<Choices>,
 }
 
 impl walk::Coder for Planner<'_> {
@@ -77,7 +96,8 @@ impl walk::Coder for Planner<'_> {
         let (width, n) = (self.model.width(), &self.model.nodes[node]);
         let symbols = &self.model.alphabets[n.alphabet];
         let mut classes = [0; LANES];
-        for (lane, record) in self.records.chunks_exact(width).enumerate() {
+        let records = self.records.chunks_exact(width).zip(&mut self.choices);
+        for (lane, (record, choices)) in records.enumerate() {
             let symbol = usize::from(record[n.variable]);
             let Some(&class) = symbols.class.get(symbol) else {
                 let variable = n.variable;
@@ -90,86 +110,129 @@ impl walk::Coder for Planner<'_> {
             let first = part(weights.iter().map(|w| w.0[lane]), weights.len(), class);
             let inside = &symbols.weights[class];
             let second = part(inside.iter().copied(), inside.len(), symbols.place[symbol].into());
-            self.parts[lane * width + node] = [first, second];
+            choices.push([first, second]);
         }
         Ok(classes)
     }
 }
 
-fn plan(model: &Model, records: &[u8]) -> Result<Vec<[Part; 2]>> {
-    let count = records.len() / model.width();
-    let parts = vec![[Part::WHOLE; 2]; count * model.width()];
-    let mut planner = Planner { model, records, parts };
-    Walk::new(model, Kernel::best())?.run(&mut planner)?;
-    Ok(planner.parts)
+/// A block to encode.
+#[derive(Clone, Copy)]
+struct Source<'a> {
+    model: &'a Model,
+    arrangement: &'a Arrangement,
+    raw: &'a [u8],
 }
 
-fn encode_block(model: &Model, block: &[u8], limits: WindowLimits) -> Result<Vec<EncodedWindow>> {
-    let width = model.width();
-    if !block.len().is_multiple_of(width) {
-        let len = block.len();
-        return Err(Error::bad_argument(format!("circuit: {len} bytes are not whole records of {width}")));
+impl Source<'_> {
+    /// The choices of some records, those of which the same is known side by side.
+    fn plan(self, records: Range<usize>) -> Result<Vec<Choices>> {
+        let mut kinds: Vec<(Known, Vec<usize>)> = Vec::new();
+        for record in records.clone() {
+            let known = self.arrangement.known(self.raw.len(), record);
+            match kinds.iter_mut().find(|k| k.0 == known) {
+                Some(kind) => kind.1.push(record),
+                None => kinds.push((known, vec![record])),
+            }
+        }
+        let visits: Vec<Visits> =
+            kinds.iter().map(|(known, _)| Visits::new(self.model, |v| known.has(v))).collect();
+        let groups: Vec<(&Visits, &[usize])> =
+            visits.iter().zip(&kinds).flat_map(|(v, k)| k.1.chunks(LANES).map(move |r| (v, r))).collect();
+        let coded: Vec<Vec<Choices>> = groups
+            .par_iter()
+            .map(|(visits, records)| self.plan_group(visits, records))
+            .collect::<Result<_>>()?;
+        let mut planned = vec![Vec::new(); records.len()];
+        for ((_, group), choices) in groups.into_iter().zip(coded) {
+            group.iter().zip(choices).for_each(|(record, c)| planned[record - records.start] = c);
+        }
+        Ok(planned)
     }
+
+    fn plan_group(self, visits: &Visits, records: &[usize]) -> Result<Vec<Choices>> {
+        let mut bytes = vec![0; records.len() * self.model.width()];
+        for (out, &record) in bytes.chunks_exact_mut(self.model.width()).zip(records) {
+            self.arrangement.gather(self.raw, record, out);
+        }
+        let choices = records.iter().map(|_| Vec::with_capacity(visits.known())).collect();
+        let mut planner = Planner { model: self.model, records: bytes, choices };
+        Walk::new(self.model, Kernel::best())?.run(visits, &mut planner)?;
+        Ok(planner.choices)
+    }
+}
+
+fn put(coder: &mut BitEncoder, unit: &[Choices]) {
+    for &[class, symbol] in unit.iter().flatten() {
+        coder.encode_part(class);
+        // Left out where the class has but one.
+        if symbol != Part::WHOLE {
+            coder.encode_part(symbol);
+        }
+    }
+}
+
+/// Windows hold whole units. One that is too long for W gets a window of its own.
+fn encode_block(source: Source<'_>, limits: WindowLimits) -> Result<Vec<EncodedWindow>> {
+    let Source { model, arrangement, raw } = source;
+    let bad = |e: Error| Error::bad_argument(format!("circuit: {e}"));
+    let records = arrangement.records(raw.len(), model.width()).map_err(bad)?;
+    let (unit_len, per_unit) = (arrangement.unit(model.width()), arrangement.records_of_unit());
     let most_raw = limits.raw.min(max_window_raw(limits.payload));
+    let batch = (GROUPS * LANES / per_unit).max(1) * per_unit;
+    let mut lens = raw.chunks(unit_len).map(<[u8]>::len);
     let (mut windows, mut coder, mut raw_len) = (Vec::new(), BitEncoder::default(), 0);
-    for batch in block.chunks(GROUPS * LANES * width) {
-        let planned: Vec<Vec<[Part; 2]>> =
-            batch.par_chunks(LANES * width).map(|records| plan(model, records)).collect::<Result<_>>()?;
-        for record in planned.iter().flat_map(|p| p.chunks_exact(width)) {
+    for first in (0..records).step_by(batch) {
+        let planned = source.plan(first..(first + batch).min(records))?;
+        for (unit, len) in planned.chunks(per_unit).zip(lens.by_ref()) {
             let mark = coder.mark();
-            let put = |coder: &mut BitEncoder| {
-                for &[class, symbol] in record {
-                    coder.encode_part(class);
-                    // Left out where the class has but one.
-                    if symbol != Part::WHOLE {
-                        coder.encode_part(symbol);
-                    }
-                }
-            };
-            put(&mut coder);
+            put(&mut coder, unit);
             let full = coder.payload_bound() > limits.payload && coder.payload().len() > limits.payload;
-            if full || raw_len + width > most_raw {
-                if raw_len == 0 {
-                    let (limit, raw) = (limits.payload, most_raw);
-                    return Err(Error::bad_argument(format!(
-                        "circuit: a record does not fit a window of {limit} payload and {raw} raw bytes"
-                    )));
-                }
+            if (full || raw_len + len > most_raw) && raw_len > 0 {
                 coder.rewind(&mark);
                 windows.push(EncodedWindow { raw_len, payload: coder.payload() });
                 (coder, raw_len) = (BitEncoder::default(), 0);
-                put(&mut coder);
+                put(&mut coder, unit);
             }
-            raw_len += width;
+            raw_len += len;
         }
     }
     if raw_len > 0 {
         windows.push(EncodedWindow { raw_len, payload: coder.payload() });
     }
-    if let Some(w) = windows.iter().find(|w| w.payload.len() > limits.payload) {
-        let (found, limit) = (w.payload.len(), limits.payload);
-        return Err(Error::bad_argument(format!("circuit: a record of {found} bytes; windows hold {limit}")));
+    let most = MAX_WINDOW_PAYLOAD as usize;
+    if let Some(w) = windows.iter().find(|w| w.payload.len() > most) {
+        let found = w.payload.len();
+        return Err(Error::bad_argument(format!("circuit: a record of {found} bytes; windows hold {most}")));
     }
     Ok(windows)
+}
+
+/// A window that is decoded.
+struct Open<'j, 'p> {
+    raw: &'j mut [u8],
+    records: usize,
+    coder: BitDecoder<'p>,
+    /// The record that is decoded; of no meaning where the walk is not its own.
+    record: Vec<u8>,
+    /// What of the next record is there, until its walk begins.
+    waits: Option<Known>,
+    walks: bool,
 }
 
 /// Reads the choices of up to eight windows.
 struct Reader<'a, 'j, 'p> {
     model: &'a Model,
-    jobs: &'a mut [&'j mut WindowJob<'p>],
-    coders: Vec<BitDecoder<'p>>,
-    record: usize,
+    windows: Vec<Open<'j, 'p>>,
 }
 
 impl walk::Coder for Reader<'_, '_, '_> {
     fn code(&mut self, node: usize, weights: &[Lane]) -> Result<[u32; LANES]> {
-        let (width, n) = (self.model.width(), &self.model.nodes[node]);
+        let n = &self.model.nodes[node];
         let symbols = &self.model.alphabets[n.alphabet];
         let mut classes = [0; LANES];
-        for (lane, (job, coder)) in self.jobs.iter_mut().zip(&mut self.coders).enumerate() {
-            let Some(record) = job.raw.get_mut(self.record * width..).filter(|r| !r.is_empty()) else {
-                continue;
-            };
+        for (lane, window) in self.windows.iter_mut().enumerate().filter(|(_, w)| w.walks) {
+            let coder = &mut window.coder;
             let class =
                 coder.decode_part(|q| find(weights.iter().map(|w| w.0[lane]), weights.len(), q))? as usize;
             let inside = &symbols.weights[class];
@@ -177,22 +240,65 @@ impl walk::Coder for Reader<'_, '_, '_> {
                 1 => 0,
                 len => coder.decode_part(|q| find(inside.iter().copied(), len, q))? as usize,
             };
-            record[n.variable] = symbols.members[class][place];
+            window.record[n.variable] = symbols.members[class][place];
             classes[lane] = class as u32;
         }
         Ok(classes)
     }
 }
 
-/// Steps up to eight windows together, the longest first.
-fn decode_group(model: &Model, jobs: &mut [&mut WindowJob<'_>]) -> Result<()> {
-    let records = jobs[0].raw.len() / model.width();
-    let coders = jobs.iter().map(|job| BitDecoder::new(job.payload)).collect();
-    let mut walk = Walk::new(model, Kernel::best())?;
-    let mut reader = Reader { model, jobs, coders, record: 0 };
-    for record in 0..records {
-        reader.record = record;
-        walk.run(&mut reader)?;
+/// Decodes windows, all of them together.
+pub fn decode(
+    model: &Model,
+    arrangement: &Arrangement,
+    jobs: &mut [WindowJob<'_>],
+    kernel: Kernel,
+) -> Result<()> {
+    let mut windows = Vec::with_capacity(jobs.len());
+    for job in jobs.iter_mut().filter(|job| !job.raw.is_empty()) {
+        windows.push((arrangement.records(job.raw.len(), model.width())?, job));
+    }
+    windows.sort_by_key(|(records, _)| std::cmp::Reverse(*records));
+    windows.par_chunks_mut(LANES).try_for_each(|group| decode_group(model, arrangement, group, kernel))
+}
+
+/// Steps up to eight windows together, the longest first. Those whose records have different parts missing walk in turn.
+fn decode_group(
+    model: &Model,
+    arrangement: &Arrangement,
+    jobs: &mut [(usize, &mut WindowJob<'_>)],
+    kernel: Kernel,
+) -> Result<()> {
+    let most = jobs.iter().map(|j| j.0).max().unwrap_or(0);
+    let open = jobs.iter_mut().map(|(records, job)| Open {
+        raw: &mut *job.raw,
+        records: *records,
+        coder: BitDecoder::new(job.payload),
+        record: vec![0; model.width()],
+        waits: None,
+        walks: false,
+    });
+    let mut reader = Reader { model, windows: open.collect() };
+    let mut walk = Walk::new(model, kernel)?;
+    let mut kinds: Vec<(Known, Visits)> = Vec::new();
+    for record in 0..most {
+        for w in reader.windows.iter_mut() {
+            w.waits = (record < w.records).then(|| arrangement.known(w.raw.len(), record));
+        }
+        while let Some(known) = reader.windows.iter().find_map(|w| w.waits) {
+            let kind = kinds.iter().position(|k| k.0 == known).unwrap_or_else(|| {
+                kinds.push((known, Visits::new(model, |v| known.has(v))));
+                kinds.len() - 1
+            });
+            for w in reader.windows.iter_mut() {
+                w.walks = w.waits == Some(known);
+                w.waits = w.waits.filter(|_| !w.walks);
+            }
+            walk.run(&kinds[kind].1, &mut reader)?;
+            for w in reader.windows.iter_mut().filter(|w| w.walks) {
+                arrangement.scatter(&w.record, record, w.raw);
+            }
+        }
     }
     Ok(())
 }

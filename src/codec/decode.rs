@@ -1,5 +1,6 @@
 //! From payloads to verified raw bytes.
 
+use super::layout::Arrangement;
 use super::window::{ChainJob, WindowCoder, WindowJob, max_window_raw};
 use super::{Codec, llm, mix, table, tensor, zstd};
 use crate::device::Device;
@@ -11,6 +12,7 @@ use crate::model::lm::Model;
 use crate::tensor::bases::Bases;
 use ::zstd::zstd_safe::OutBuffer;
 use rayon::prelude::*;
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -49,11 +51,14 @@ pub fn validate(header: &BlockHeader) -> Result<Codec> {
     };
     let chained = matches!(header.units, Units::Windows { chained: true, .. });
     let known = !chained || codec == Codec::Llm;
-    if !expected || !known || header.params.is_some() != (chained || codec == Codec::Tensor) {
+    let needs_params = chained || codec == Codec::Tensor;
+    let odd_params = header.params.is_some() != needs_params && codec != Codec::Circuit;
+    if !expected || !known || odd_params {
         return Err(super::newer(&format!("another kind of {} block", codec.name())));
     }
     match &header.params {
         Some(params) if chained => drop(llm::kept_of(params)?),
+        Some(params) if codec == Codec::Circuit => drop(Arrangement::parse(Some(params))?),
         Some(params) => drop(tensor::Params::parse(params)?),
         None => {}
     }
@@ -375,17 +380,21 @@ fn run_windows<'j, 'a: 'j>(
     jobs: impl Iterator<Item = &'j mut BlockJob<'a>>,
 ) -> Result<()> {
     let (mut windows, mut chains) = (Vec::new(), Vec::new());
+    let mut arranged: BTreeMap<&[u8], Vec<WindowJob<'_>>> = BTreeMap::new();
     for job in jobs {
-        let params = job.header.params.as_deref().unwrap_or_default();
-        match job.header.units {
-            Units::Windows { chained: true, .. } => {
-                chains.push(ChainJob { params, windows: windows_of(job) })
+        match (&job.header.units, job.header.params.as_deref()) {
+            (Units::Windows { chained: true, .. }, params) => {
+                chains.push(ChainJob { params: params.unwrap_or_default(), windows: windows_of(job) })
             }
+            (_, Some(params)) => arranged.entry(params).or_default().extend(windows_of(job)),
             _ => windows.extend(windows_of(job)),
         }
     }
     if !chains.is_empty() {
         coder.decode_chains(&mut chains)?;
+    }
+    for (params, mut windows) in arranged {
+        coder.decode_records(params, &mut windows)?;
     }
     coder.decode_windows(&mut windows)
 }

@@ -1,5 +1,6 @@
 //! What windowed codecs have in common.
 
+use super::layout::{Arrangement, Layout};
 use crate::error::Result;
 use crate::format::block::{Units, Window};
 use crate::format::checksum::check32;
@@ -68,9 +69,29 @@ pub trait WindowCoder: Send + Sync {
         Err(super::newer("chained windows"))
     }
 
-    /// Bytes of a record: blocks and windows hold whole ones. 1 for codecs of any bytes.
+    /// Variables of a record. 1 for codecs of any bytes.
     fn record(&self) -> usize {
         1
+    }
+
+    /// Where records lie in a file that starts so, if that is told.
+    fn layout(&self, _head: &[u8]) -> Option<Layout> {
+        None
+    }
+
+    /// Codes blocks whose records do not lie byte after byte.
+    fn encode_records(
+        &self,
+        _arrangement: &Arrangement,
+        _blocks: &[&[u8]],
+        _limits: WindowLimits,
+    ) -> Result<Vec<Vec<EncodedWindow>>> {
+        Err(super::newer("arrangements of records"))
+    }
+
+    /// Decodes windows of blocks whose parameters say how records lie.
+    fn decode_records(&self, _params: &[u8], _jobs: &mut [WindowJob<'_>]) -> Result<()> {
+        Err(super::newer("arrangements of records"))
     }
 }
 
@@ -80,11 +101,12 @@ pub fn max_window_raw(payload_len: usize) -> usize {
     2048 * (payload_len + 32)
 }
 
-/// Lays windows out as a payload and its table: equal-info, or `sized` where padding costs over 0.5 %.
+/// Lays windows out as a payload and its table: equal-info, or `sized` where padding costs over 0.5 %. W is what the
+/// longest one needs, if that is more than it should be.
 pub fn assemble(
     raw: &[u8],
     mut windows: Vec<EncodedWindow>,
-    limits: WindowLimits,
+    mut limits: WindowLimits,
     chained: bool,
 ) -> (Units, Vec<u8>) {
     for w in &mut windows {
@@ -94,6 +116,8 @@ pub fn assemble(
             w.payload.resize(least, 0);
         }
     }
+    let longest = windows.iter().map(|w| w.payload.len()).max().unwrap_or(0);
+    limits.payload = limits.payload.max(longest.next_multiple_of(4));
     let used: usize = windows.iter().map(|w| w.payload.len()).sum();
     let last = windows.last().map_or(0, |w| w.payload.len());
     let equal = windows.len().saturating_sub(1) * limits.payload + last;
@@ -136,6 +160,15 @@ mod tests {
         let (units, payload) = assemble(&raw, vec![window(1000, 900), window(2000, 1000)], limits, true);
         assert!(matches!(units, Units::Windows { sized: true, .. }));
         assert_eq!(payload.len(), 1900);
+    }
+
+    #[test]
+    fn a_long_window_has_room() {
+        let limits = WindowLimits { payload: 1000, raw: 4096 };
+        let (units, payload) =
+            assemble(&[0; 2000], vec![window(1000, 1998), window(1000, 2000)], limits, false);
+        assert!(matches!(units, Units::Windows { payload: 2000, sized: false, .. }));
+        assert_eq!(payload.len(), 4000);
     }
 
     #[test]

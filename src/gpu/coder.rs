@@ -3,6 +3,7 @@
 use super::context::Gpu;
 use super::fault::Outcome;
 use super::shared::Shared;
+use crate::codec::layout::{Arrangement, Layout};
 use crate::codec::window::{ChainJob, EncodedWindow, WindowCoder, WindowJob, WindowLimits};
 use crate::error::Result;
 use std::sync::Arc;
@@ -73,5 +74,22 @@ impl<K: Kernels> WindowCoder for Coder<K> {
 
     fn record(&self) -> usize {
         self.cpu.record()
+    }
+
+    fn layout(&self, head: &[u8]) -> Option<Layout> {
+        self.cpu.layout(head)
+    }
+
+    fn encode_records(
+        &self,
+        arrangement: &Arrangement,
+        blocks: &[&[u8]],
+        limits: WindowLimits,
+    ) -> Result<Vec<Vec<EncodedWindow>>> {
+        self.cpu.encode_records(arrangement, blocks, limits)
+    }
+
+    fn decode_records(&self, params: &[u8], jobs: &mut [WindowJob<'_>]) -> Result<()> {
+        self.cpu.decode_records(params, jobs)
     }
 }

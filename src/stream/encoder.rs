@@ -6,7 +6,7 @@ pub(super) use tensors::Described;
 
 use super::options::{BEST_CHUNK, CHUNK, CodecChoice, Options, Pool, WINDOW_RAW, WINDOWED_BLOCK};
 use crate::codec::choose::{Chunk, Plan, Windowed};
-use crate::codec::layout;
+use crate::codec::layout::{Arrangement, Layout};
 use crate::codec::window::WindowLimits;
 use crate::codec::{Codec, EncodedBlock};
 use crate::error::{Error, Result};
@@ -44,9 +44,9 @@ pub struct Encoder<W: Write> {
     /// Records of the index.
     records: Vec<Record>,
     failed: bool,
-    /// Raw bytes coded so far, and where records start.
+    /// Raw bytes coded so far, and where the records of the windowed codec lie, once that is known.
     coded: u64,
-    header: u64,
+    layout: Option<Layout>,
     /// What is written is held back, as it may turn out to hold tensors.
     held: bool,
 }
@@ -91,7 +91,7 @@ impl<W: Write> Encoder<W> {
             records: Vec::new(),
             failed: false,
             coded: 0,
-            header: 0,
+            layout: None,
             held: false,
         }
         .holding())
@@ -190,8 +190,15 @@ impl<W: Write> Encoder<W> {
                 hasher.update(raw);
             }
         };
-        let (blocks, ()) = self.pool.run(|| rayon::join(|| plan.encode(&chunks), hash))?;
-        let blocks: Vec<EncodedBlock> = blocks?.into_iter().flatten().collect();
+        // A small file may be better off in one piece, its header beside what the header is about.
+        let small = end == End::Stream && self.coded == 0 && chunks.len() > 1 && raw.len() <= self.chunk;
+        let whole = small && plan.only.is_none() && plan.records().is_some();
+        let encode = || {
+            let blocks: Vec<EncodedBlock> = plan.encode(&chunks)?.into_iter().flatten().collect();
+            if whole { plan.or_whole(raw, blocks) } else { Ok(blocks) }
+        };
+        let (blocks, ()) = self.pool.run(|| rayon::join(encode, hash))?;
+        let blocks: Vec<EncodedBlock> = blocks?;
         if !hashed && blocks.len() > 1 {
             self.hasher.update(raw);
         }
@@ -205,26 +212,39 @@ impl<W: Write> Encoder<W> {
         Ok(raw.len())
     }
 
-    /// Cuts bytes into chunks. Where the codec takes records, a header and what is left of a cut record stand alone, and a
-    /// record that is not complete yet waits for the rest of it.
+    /// Cuts bytes into chunks. Where the codec takes records, what stands in front of them, behind them or is left of a cut
+    /// one stands alone. Where more bytes come, what would not fill a chunk waits: chunks must not depend on how many bytes
+    /// come at a time.
     fn chunks<'r>(&mut self, raw: &'r [u8], end: End) -> Vec<Chunk<'r>> {
-        let width = self.plan.record();
-        if width <= 1 {
-            return raw.chunks(self.chunk).map(|raw| Chunk { raw, records: true }).collect();
+        let Some(windowed) = self.plan.records() else {
+            let records = Some(Arrangement::Bytes);
+            return raw.chunks(self.chunk).map(|raw| Chunk { raw, records }).collect();
+        };
+        let find = || windowed.coder.layout(raw).unwrap_or_else(|| Layout::records(windowed.coder.record()));
+        let layout = *self.layout.get_or_insert_with(find);
+        let [lead, body, tail] = layout.split(raw, self.coded);
+        let arrangement = layout.arrangement;
+        let (unit, step) = (arrangement.unit(layout.width), arrangement.step(layout.width));
+        let ends = end == End::Stream || layout.ends_at(self.coded + (lead.len() + body.len()) as u64);
+        // What is left of a unit that a flush has cut.
+        let left = layout.left_of_unit(self.coded).min(body.len());
+        let (left, records) = body.split_at(left);
+        let chunk = (self.chunk / unit * unit).max(unit);
+        let whole = match end {
+            _ if ends => step,
+            End::Open => chunk,
+            _ => unit,
+        };
+        let (records, mut cut) = records.split_at(records.len() / whole * whole);
+        let mut rest = tail;
+        if end == End::Open {
+            rest = &tail[..tail.len() / self.chunk * self.chunk];
+            cut = if ends { cut } else { &[] };
         }
-        if self.coded == 0 {
-            let found = layout::detect(raw).filter(|l| l.width == width);
-            self.header = found.map_or(0, |l| l.start as u64);
-        }
-        let (width64, body) = (width as u64, self.coded.saturating_sub(self.header));
-        let skip = self.header.saturating_sub(self.coded) + (width64 - body % width64) % width64;
-        let (lead, rest) = raw.split_at(raw.len().min(skip as usize));
-        let (records, tail) = rest.split_at(rest.len() / width * width);
-        let waits = end == End::Open && !(lead.is_empty() && records.is_empty());
-        let other = |raw| std::iter::once(Chunk { raw, records: false });
-        let records = records.chunks(self.chunk).map(|raw| Chunk { raw, records: true });
-        let all = other(lead).chain(records).chain(other(if waits { &[] } else { tail }));
-        all.filter(|c| !c.raw.is_empty()).collect()
+        let other = |raw: &'r [u8]| raw.chunks(self.chunk).map(|raw| Chunk { raw, records: None });
+        let fitting = |raw| Chunk { raw, records: Some(arrangement).filter(|a| a.fits(raw)) };
+        let records = records.chunks(chunk).map(fitting);
+        other(lead).chain(other(left)).chain(records).chain(other(cut)).chain(other(rest)).collect()
     }
 
     fn encode_buffer(&mut self, end: End) -> Result<()> {

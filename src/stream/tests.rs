@@ -2,6 +2,7 @@
 
 use super::{Archive, CodecChoice, DecodeOptions, Encoder, Models, Options};
 use crate::codec::Codec;
+use crate::codec::layout::Layout;
 use crate::codec::window::{EncodedWindow, WindowCoder, WindowJob, WindowLimits};
 use crate::error::{Error, ErrorKind, Result};
 use std::io::{Cursor, Write};
@@ -56,6 +57,33 @@ impl WindowCoder for Nibbles {
             }
         }
         Ok(())
+    }
+}
+
+/// Stores records of three bytes, behind a header of ten.
+struct Triples;
+
+impl WindowCoder for Triples {
+    fn encode_blocks(&self, blocks: &[&[u8]], limits: WindowLimits) -> Result<Vec<Vec<EncodedWindow>>> {
+        let window = |raw: &[u8]| EncodedWindow { raw_len: raw.len(), payload: raw.to_vec() };
+        let most = limits.raw.min(limits.payload) / 3 * 3;
+        Ok(blocks.iter().map(|b| b.chunks(most).map(window).collect()).collect())
+    }
+
+    fn decode_windows(&self, jobs: &mut [WindowJob<'_>]) -> Result<()> {
+        for job in jobs {
+            assert!(job.raw.len().is_multiple_of(3));
+            job.raw.copy_from_slice(job.payload);
+        }
+        Ok(())
+    }
+
+    fn record(&self) -> usize {
+        3
+    }
+
+    fn layout(&self, head: &[u8]) -> Option<Layout> {
+        head.starts_with(b"header").then(|| Layout { start: 10, ..Layout::records(3) })
     }
 }
 
@@ -139,6 +167,25 @@ fn output_depends_on_neither_threads_nor_memory_nor_pieces() {
             raw.chunks(1 + threads * 1000).for_each(|p| encoder.write_all(p).unwrap());
             assert!(encoder.finish().unwrap() == one, "{codec:?} {threads}");
         }
+    }
+}
+
+#[test]
+fn records_behind_a_header_are_cut_alike() {
+    let mut raw = b"header 10 ".to_vec();
+    raw.resize((33 << 20) + 77, 7);
+    let mut models = Models::new();
+    let hash = models.add(&b"triples"[..]);
+    models.insert_coder(Codec::Lm, hash, Arc::new(Triples));
+    let options = Options::new().models(models.clone()).model(hash).codec(CodecChoice::Only(Codec::Lm));
+    let options = options.window(1 << 20);
+    let one = super::compress_with(&raw, options.clone().threads(1)).unwrap();
+    let decoding = DecodeOptions::new().models(models);
+    assert!(super::decompress_with(&one, decoding).unwrap() == raw);
+    for threads in [2, 3] {
+        let mut encoder = Encoder::with_options(Vec::new(), options.clone().threads(threads)).unwrap();
+        raw.chunks(threads * 1_000_001).for_each(|p| encoder.write_all(p).unwrap());
+        assert!(encoder.finish().unwrap() == one, "{threads}");
     }
 }
 

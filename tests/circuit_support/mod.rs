@@ -1,11 +1,56 @@
 //! A small circuit from seeded noise, and records for it.
 #![allow(dead_code)]
 
-use nzip::internal::model::circuit::{Alphabet, Shape, Weights};
+use nzip::internal::model::circuit::{Alphabet, Patch, Shape, Weights};
 use nzip::internal::model::lm::seeded::SplitMix;
 
 /// Twelve variables of two alphabets: bytes in eight classes, and five symbols.
 pub fn micro() -> Weights {
+    tree(|i| u16::from(i % 3 == 2), None)
+}
+
+/// The same tree over bytes that are a patch of a picture.
+pub fn of_patches(patch: Patch) -> Weights {
+    tree(|_| 0, Some(patch))
+}
+
+/// Two rows of two pixels in colour.
+pub const COLOUR: Patch = Patch { width: 2, height: 2, channels: 3, green: true };
+/// Four rows of three grey pixels.
+pub const GREY: Patch = Patch { width: 3, height: 4, channels: 1, green: false };
+
+/// A picture with a header of its own.
+pub fn picture(header: &str, width: usize, height: usize, channels: usize) -> Vec<u8> {
+    let mut rng = SplitMix(width as u64 * 31 + height as u64);
+    let mut raw = header.as_bytes().to_vec();
+    for i in 0..width * height {
+        let (x, y, grain) = (i % width, i / width, rng.below(8) as usize);
+        raw.extend((0..channels).map(|c| (60 + 3 * x + 2 * y + 5 * c + grain) as u8));
+    }
+    raw
+}
+
+/// A PGM or PPM picture.
+pub fn pnm(width: usize, height: usize, channels: usize) -> Vec<u8> {
+    let kind = if channels == 3 { 6 } else { 5 };
+    picture(&format!("P{kind}\n# a comment\n{width} {height}\n255\n"), width, height, channels)
+}
+
+/// An `.npy` file of numbers of some bytes, whose lowest are those of records; `sign` says what fills them up.
+pub fn npy(descr: &str, size: usize, records: &[u8], sign: impl Fn(u8) -> u8) -> Vec<u8> {
+    let count = records.len() / 12;
+    let text = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({count}, 3, 4), }}\n");
+    let mut out = b"\x93NUMPY\x01\x00".to_vec();
+    out.extend((text.len() as u16).to_le_bytes());
+    out.extend(text.as_bytes());
+    for &low in records {
+        out.push(low);
+        out.extend(vec![sign(low); size - 1]);
+    }
+    out
+}
+
+fn tree(alphabet: impl Fn(usize) -> u16, patch: Option<Patch>) -> Weights {
     let mut rng = SplitMix(26);
     let bytes = Alphabet {
         class: (0..=255u8).map(|s| if s == 0 { 0 } else { 1 + (s - 1) / 37 }).collect(),
@@ -33,12 +78,18 @@ pub fn micro() -> Weights {
         .map(|i| Shape {
             variable: variables[i],
             parent: parents[i],
-            alphabet: u16::from(i % 3 == 2),
+            alphabet: alphabet(i),
             states: states[i],
         })
         .collect();
-    let mut weights =
-        Weights { log2_steps: 2, alphabets: vec![bytes, few], nodes, edges: Vec::new(), leaves: Vec::new() };
+    let mut weights = Weights {
+        log2_steps: 2,
+        patch,
+        alphabets: vec![bytes, few],
+        nodes,
+        edges: Vec::new(),
+        leaves: Vec::new(),
+    };
     for i in 0..12 {
         let (above, states, classes) = weights.sizes(i);
         let mut codes = |n: usize, favourite: usize| -> Vec<u8> {

@@ -37,8 +37,14 @@ fn circuit(seed: u64, width: usize, states: u64, symbols: u64) -> Weights {
             states: 2 + 2 * rng.below(states / 2) as u16,
         });
     }
-    let mut weights =
-        Weights { log2_steps: rng.below(4) as u8, alphabets, nodes, edges: vec![], leaves: vec![] };
+    let mut weights = Weights {
+        log2_steps: rng.below(4) as u8,
+        patch: None,
+        alphabets,
+        nodes,
+        edges: vec![],
+        leaves: vec![],
+    };
     for i in 0..width {
         let (above, states, classes) = weights.sizes(i);
         let mut codes = |n: usize| -> Vec<u8> {

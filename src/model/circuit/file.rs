@@ -6,8 +6,10 @@ use crate::format::cursor::{Cursor, Parsed};
 
 /// The first bytes of every circuit's file.
 pub const MAGIC: [u8; 8] = *b"\x93NZPC\r\n\x1a";
-/// The version of the file and of the messages that it drives.
-pub const VERSION: u16 = 1;
+/// The version of the file, of circuits that say nothing of pictures.
+const VERSION: u16 = 1;
+/// The version of the file of circuits that code patches of pictures; all but [`Patch`] is as in version 1.
+const VERSION_PATCH: u16 = 2;
 /// Most states of a hidden variable.
 pub const MAX_STATES: usize = 256;
 /// Most parameters of a circuit.
@@ -46,11 +48,55 @@ pub struct Shape {
     pub states: u16,
 }
 
+/// The piece of a picture that a record is: pixels row by row, the channels of a pixel side by side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Patch {
+    /// Pixels of a row, at least 1.
+    pub width: u8,
+    /// Rows, at least 1.
+    pub height: u8,
+    /// 1, or 3: red, green and blue.
+    pub channels: u8,
+    /// Whether green is taken off the other two, which needs three channels.
+    pub green: bool,
+}
+
+impl Patch {
+    /// Bytes of the stored form.
+    pub const STORED: usize = 4;
+
+    /// Variables of a record.
+    pub fn variables(&self) -> usize {
+        usize::from(self.width) * usize::from(self.height) * usize::from(self.channels)
+    }
+
+    /// The stored form.
+    pub fn to_bytes(self) -> [u8; Self::STORED] {
+        [self.width, self.height, self.channels, self.green.into()]
+    }
+
+    /// Reads the stored form.
+    ///
+    /// # Errors
+    /// `Corrupt` for what is no patch.
+    pub fn from_bytes(bytes: [u8; Self::STORED]) -> Result<Self> {
+        let [width, height, channels, green] = bytes;
+        let colours = matches!((channels, green), (1, 0) | (3, 0 | 1));
+        if width == 0 || height == 0 || !colours {
+            let found = format!("a patch of {width} × {height} pixels, {channels} channels, colour {green}");
+            return Err(corrupt(found));
+        }
+        Ok(Self { width, height, channels, green: green != 0 })
+    }
+}
+
 /// All that a circuit's file holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Weights {
     /// log2 of the steps of an octave, 0..=3.
     pub log2_steps: u8,
+    /// What of a picture a record is, where records come from pictures.
+    pub patch: Option<Patch>,
     /// The alphabets.
     pub alphabets: Vec<Alphabet>,
     /// The nodes, depth first.
@@ -72,9 +118,7 @@ impl Weights {
     /// `Truncated`, `Corrupt` or `NewerVersion`; `LimitExceeded` where memory is missing.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
         let mut cursor = Cursor::new(bytes);
-        let (log2_steps, alphabets, nodes) =
-            read_header(&mut cursor).map_err(|e| e.at_end("the header of a circuit's file"))?;
-        let mut weights = Self { log2_steps, alphabets, nodes, edges: Vec::new(), leaves: Vec::new() };
+        let mut weights = read_header(&mut cursor).map_err(|e| e.at_end("the header of a circuit's file"))?;
         let most = MAX_PARAMETERS.min(65536 + MAX_PER_BYTE * bytes.len() as u64);
         let parameters = weights.parameters();
         if parameters > most {
@@ -95,10 +139,12 @@ impl Weights {
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut out = Vec::new();
         out.extend_from_slice(&MAGIC);
-        out.extend_from_slice(&VERSION.to_le_bytes());
+        let version = if self.patch.is_some() { VERSION_PATCH } else { VERSION };
+        out.extend_from_slice(&version.to_le_bytes());
         out.push(self.log2_steps);
         out.extend_from_slice(&(self.alphabets.len() as u16).to_le_bytes());
         out.extend_from_slice(&(self.nodes.len() as u16).to_le_bytes());
+        self.patch.iter().for_each(|p| out.extend_from_slice(&p.to_bytes()));
         for a in &self.alphabets {
             out.push((a.class.len() - 1) as u8);
             out.push((a.classes() - 1) as u8);
@@ -145,14 +191,13 @@ impl Weights {
     }
 }
 
-type Header = (u8, Vec<Alphabet>, Vec<Shape>);
-
-fn read_header(cursor: &mut Cursor<'_>) -> Parsed<Header> {
+/// All but the parameters.
+fn read_header(cursor: &mut Cursor<'_>) -> Parsed<Weights> {
     if cursor.take(8)? != MAGIC {
         return Err(corrupt("not a circuit's file").into());
     }
     let version = u16(cursor)?;
-    if version != VERSION {
+    if !matches!(version, VERSION | VERSION_PATCH) {
         let message = format!("needs a newer nzip (version {version} of circuit files)");
         return Err(Error::new(ErrorKind::NewerVersion, message).into());
     }
@@ -162,13 +207,24 @@ fn read_header(cursor: &mut Cursor<'_>) -> Parsed<Header> {
         let found = format!("{log2_steps} bits of step, {alphabets} alphabets, {variables} variables");
         return Err(corrupt(found).into());
     }
+    let patch = if version == VERSION_PATCH { Some(read_patch(cursor, variables)?) } else { None };
     // An alphabet takes 5 bytes at least, a node 7: nothing is read for counts that cannot be there.
     cursor.expect(5 * alphabets + 7 * variables)?;
     let alphabets = (0..alphabets).map(|_| read_alphabet(cursor)).collect::<Parsed<Vec<_>>>()?;
     cursor.expect(7 * variables)?;
     let nodes = (0..variables).map(|_| read_shape(cursor)).collect::<Parsed<Vec<_>>>()?;
     check_tree(&nodes, alphabets.len())?;
-    Ok((log2_steps, alphabets, nodes))
+    Ok(Weights { log2_steps, patch, alphabets, nodes, edges: Vec::new(), leaves: Vec::new() })
+}
+
+fn read_patch(cursor: &mut Cursor<'_>, variables: usize) -> Parsed<Patch> {
+    let bytes = cursor.take(Patch::STORED)?;
+    let patch = Patch::from_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])?;
+    if patch.variables() != variables {
+        let found = patch.variables();
+        return Err(corrupt(format!("a patch of {found} bytes, {variables} variables")).into());
+    }
+    Ok(patch)
 }
 
 fn u16(cursor: &mut Cursor<'_>) -> Parsed<u16> {

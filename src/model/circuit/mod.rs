@@ -8,8 +8,8 @@ mod likelihood;
 mod tables;
 pub mod walk;
 
-pub use file::{Alphabet, Shape, Weights};
+pub use file::{Alphabet, Patch, Shape, Weights};
 pub use kernel::{Kernel, LANES, Lane};
 pub use likelihood::Likelihood;
 pub use tables::{Model, Node, Symbols};
-pub use walk::Walk;
+pub use walk::{Visits, Walk};

@@ -1,6 +1,6 @@
 //! From codes to the integers that messages are multiplied with (`formats/circuit.md`, "Probabilities").
 
-use super::file::Weights;
+use super::file::{Patch, Weights};
 use crate::error::{Error, Result};
 
 /// 2^(31 − i/8), rounded.
@@ -61,6 +61,8 @@ pub struct Model {
     /// The nodes, depth first.
     pub nodes: Vec<Node>,
     pub alphabets: Vec<Symbols>,
+    /// What of a picture a record is, where records come from pictures.
+    pub patch: Option<Patch>,
     /// States of all messages that are held at a time at most.
     pub stack: usize,
     /// Most states, and most classes, of any node.
@@ -86,7 +88,7 @@ impl Model {
         let stack = place(&mut nodes)?;
         let most_states = nodes.iter().map(|n| n.states).max().unwrap_or(2);
         let most_classes = nodes.iter().map(|n| n.classes).max().unwrap_or(1);
-        Ok(Self { nodes, alphabets, stack, most_states, most_classes })
+        Ok(Self { nodes, alphabets, patch: weights.patch, stack, most_states, most_classes })
     }
 
     /// Bytes of a record.

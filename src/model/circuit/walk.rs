@@ -18,6 +18,34 @@ pub struct Walk<'m> {
     weights: Vec<Lane>,
 }
 
+/// The nodes that a walk visits, in order, and whether each one's variable is coded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Visits(Vec<(usize, bool)>);
+
+impl Visits {
+    /// Those of records of which the variables are known that `is_known` names: nodes with nothing known below them are
+    /// not visited.
+    pub fn new(model: &Model, is_known: impl Fn(usize) -> bool) -> Self {
+        let nodes = &model.nodes;
+        let known: Vec<bool> = nodes.iter().map(|n| is_known(n.variable)).collect();
+        let mut reached = known.clone();
+        for (i, n) in nodes.iter().enumerate().rev() {
+            if let Some(parent) = n.parent.filter(|_| reached[i]) {
+                reached[parent] = true;
+            }
+        }
+        Self((0..nodes.len()).filter(|&i| reached[i]).map(|i| (i, known[i])).collect())
+    }
+
+    /// How many variables are coded.
+    pub fn known(&self) -> usize {
+        self.0.iter().filter(|v| v.1).count()
+    }
+}
+
+/// Two entries of λ where nothing is known: `peak` of ones.
+const NOTHING: u32 = 1 << 14 | 1 << 30;
+
 fn lanes(len: usize) -> Result<Vec<Lane>> {
     let mut v = Vec::new();
     v.try_reserve_exact(len).map_err(|_| Error::limit("no memory for the messages of a circuit"))?;
@@ -54,19 +82,19 @@ impl<'m> Walk<'m> {
         })
     }
 
-    /// Walks once: eight records, all nodes.
+    /// Walks once: eight records of which the same variables are known. The visits are this model's.
     ///
     /// # Errors
     /// Those of the coder.
-    pub fn run(&mut self, coder: &mut impl Coder) -> Result<()> {
+    pub fn run(&mut self, visits: &Visits, coder: &mut impl Coder) -> Result<()> {
         match self.kernel {
-            Kernel::Scalar => self.walk::<Scalar>(coder),
+            Kernel::Scalar => self.walk::<Scalar>(visits, coder),
             #[cfg(target_arch = "x86_64")]
             // SAFETY: `Walk::new` takes this kernel only where the processor has AVX2.
             #[allow(unsafe_code)]
-            Kernel::Avx2 => unsafe { self.walk_avx2(coder) },
+            Kernel::Avx2 => unsafe { self.walk_avx2(visits, coder) },
             #[cfg(not(target_arch = "x86_64"))]
-            Kernel::Avx2 => self.walk::<Scalar>(coder),
+            Kernel::Avx2 => self.walk::<Scalar>(visits, coder),
         }
     }
 
@@ -75,19 +103,25 @@ impl<'m> Walk<'m> {
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avx2")]
     #[allow(unsafe_code)]
-    unsafe fn walk_avx2(&mut self, coder: &mut impl Coder) -> Result<()> {
-        self.walk::<super::kernel::Avx2>(coder)
+    unsafe fn walk_avx2(&mut self, visits: &Visits, coder: &mut impl Coder) -> Result<()> {
+        self.walk::<super::kernel::Avx2>(visits, coder)
     }
 
     #[inline(always)]
-    fn walk<O: Ops>(&mut self, coder: &mut impl Coder) -> Result<()> {
+    fn walk<O: Ops>(&mut self, Visits(visits): &Visits, coder: &mut impl Coder) -> Result<()> {
         let nodes = &self.model.nodes;
-        for (i, node) in nodes.iter().enumerate() {
+        for (at, &(i, known)) in visits.iter().enumerate() {
+            let node = &nodes[i];
             self.enter::<O>(node);
-            let classes = coder.code(i, &self.weights[..node.classes])?;
-            self.observe::<O>(node, &classes);
+            if known {
+                self.weigh::<O>(node);
+                let classes = coder.code(i, &self.weights[..node.classes])?;
+                self.observe::<O>(node, &classes);
+            } else {
+                self.pass::<O>(node);
+            }
             // Nodes whose subtrees end here, deepest first.
-            let next = nodes.get(i + 1).map_or(0, |n| n.depth);
+            let next = visits.get(at + 1).map_or(0, |v| nodes[v.0].depth);
             let mut ended = Some(i);
             while let Some(node) = ended.map(|e| &nodes[e]).filter(|n| n.depth >= next) {
                 self.leave::<O>(node);
@@ -97,7 +131,7 @@ impl<'m> Walk<'m> {
         Ok(())
     }
 
-    /// Down the edge, and the weights of the classes.
+    /// Down the edge.
     #[inline(always)]
     fn enter<O: Ops>(&mut self, node: &Node) {
         let (k, at) = (node.states, node.slot / 2);
@@ -115,8 +149,14 @@ impl<'m> Walk<'m> {
             }
         }
         O::peak(&self.wide[..k], phi);
+    }
+
+    /// The weights of the classes.
+    #[inline(always)]
+    fn weigh<O: Ops>(&mut self, node: &Node) {
+        let (k, at) = (node.states, node.slot / 2);
         let mass = &mut self.message[..k / 2];
-        O::mass(phi, mass);
+        O::mass(&self.phi[at..at + k / 2], mass);
         let weights = &mut self.weights[..node.classes];
         O::product(&node.leaf, mass, weights);
         for (w, &shift) in weights.iter_mut().zip(&node.shift) {
@@ -130,6 +170,22 @@ impl<'m> Walk<'m> {
         let (k, at) = (node.states, node.slot / 2);
         let lambda = &mut self.lambda[at..at + k / 2];
         O::gather(&node.leaf, classes, lambda);
+        self.begin::<O>(node);
+    }
+
+    /// Goes on without a symbol.
+    #[inline(always)]
+    fn pass<O: Ops>(&mut self, node: &Node) {
+        let at = node.slot / 2;
+        self.lambda[at..at + node.states / 2].fill(Lane([NOTHING; LANES]));
+        self.begin::<O>(node);
+    }
+
+    /// What the children get, from λ.
+    #[inline(always)]
+    fn begin<O: Ops>(&mut self, node: &Node) {
+        let (k, at) = (node.states, node.slot / 2);
+        let lambda = &self.lambda[at..at + k / 2];
         let phi = &mut self.phi[at..at + k / 2];
         O::times(phi, lambda, &mut self.wide[..k]);
         O::peak(&self.wide[..k], phi);

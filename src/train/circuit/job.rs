@@ -1,23 +1,25 @@
 //! From a file of records to a model file.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 
 use super::run::{CircuitOptions, learn};
-use crate::codec::layout::{Layout, detect};
+use crate::codec::layout::{Arrangement, Layout, detect};
 use crate::model::circuit::learn::Dataset;
-use crate::model::circuit::{Model, Weights};
+use crate::model::circuit::{Model, Patch, Weights};
 
 /// Where the records come from and the model goes to.
 #[derive(Debug, Clone)]
 pub struct CircuitJob {
-    /// IDX, `.npy` of bytes, or raw records.
+    /// IDX, `.npy` of integers, raw records, or a PGM or PPM picture or a folder of such.
     pub data: PathBuf,
     /// Bytes of a raw record, and of what stands before the first; found out from IDX and `.npy` headers.
     pub record: Option<usize>,
     pub skip: usize,
+    /// Columns and rows of the patches into which pictures are cut.
+    pub patch: Option<(u8, u8)>,
     /// The model file.
     pub output: PathBuf,
     /// log2 of the steps of an octave in the model file.
@@ -25,24 +27,101 @@ pub struct CircuitJob {
     pub options: CircuitOptions,
 }
 
+/// What is learned from.
+struct Records {
+    bytes: Vec<u8>,
+    width: usize,
+    patch: Option<Patch>,
+}
+
+impl Records {
+    fn read(job: &CircuitJob) -> Result<Self> {
+        match job.patch {
+            Some(size) => Self::of_pictures(&job.data, size),
+            None => Self::of_file(job),
+        }
+    }
+
+    fn of_file(job: &CircuitJob) -> Result<Self> {
+        ensure!(!job.data.is_dir(), "a folder of pictures needs --patch");
+        let file = read(&job.data)?;
+        let found = match job.record {
+            Some(width) => Some(Layout { start: job.skip, ..Layout::records(width) }),
+            None => detect(&file, None),
+        };
+        let layout =
+            found.context("neither IDX nor .npy of integers: --record says how long a record is, --patch how pictures are cut")?;
+        ensure!(layout.width > 0 && layout.start < file.len(), "no whole record");
+        let bytes = layout.gather(&file).context("the array holds numbers that do not fit a byte")?;
+        Ok(Self { bytes, width: layout.width, patch: None })
+    }
+
+    /// All whole patches of a picture, or of all pictures of a folder, which must have the same channels.
+    fn of_pictures(path: &Path, size: (u8, u8)) -> Result<Self> {
+        let (mut bytes, mut patch) = (Vec::new(), None);
+        for path in pictures(path)? {
+            let file = read(&path)?;
+            let cut = |patch: Patch| {
+                let few = (1..=usize::from(u16::MAX)).contains(&patch.variables());
+                let found = detect(&file, Some(patch).filter(|_| few));
+                found.filter(|l| matches!(l.arrangement, Arrangement::Patches { .. })).map(|l| (patch, l))
+            };
+            let found = match patch {
+                None => [3, 1].into_iter().find_map(|channels| cut(new_patch(size, channels))),
+                Some(patch) => cut(patch),
+            };
+            let (same, layout) = found.with_context(|| {
+                format!("{} is no PGM or PPM picture like the others, or one of odd size", path.display())
+            })?;
+            patch = Some(same);
+            bytes.extend(layout.gather(&file).unwrap_or_default());
+        }
+        let width = patch.as_ref().map_or(0, Patch::variables);
+        Ok(Self { bytes, width, patch })
+    }
+}
+
+fn new_patch((width, height): (u8, u8), channels: u8) -> Patch {
+    Patch { width, height, channels, green: channels == 3 }
+}
+
+/// The file, or those of a folder that are called pictures, by name.
+fn pictures(path: &Path) -> Result<Vec<PathBuf>> {
+    if !path.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let is_picture = |p: &PathBuf| {
+        p.extension().is_some_and(|e| ["pgm", "ppm", "pnm"].iter().any(|kind| e.eq_ignore_ascii_case(kind)))
+    };
+    let entries = fs::read_dir(path).with_context(|| format!("reading {}", path.display()))?;
+    let mut found = entries.map(|e| Ok(e?.path())).collect::<std::io::Result<Vec<_>>>()?;
+    found.retain(is_picture);
+    found.sort();
+    ensure!(!found.is_empty(), "{} has no .pgm, .ppm or .pnm files", path.display());
+    Ok(found)
+}
+
+fn read(path: &Path) -> Result<Vec<u8>> {
+    fs::read(path).with_context(|| format!("reading {}", path.display()))
+}
+
 /// Learns, with a line of progress for every pass on standard error; the model file is written after each.
 pub fn train_circuit(job: &CircuitJob) -> Result<()> {
     ensure!(job.log2_steps <= 3, "an octave has at most 8 steps");
-    let bytes = fs::read(&job.data).with_context(|| format!("reading {}", job.data.display()))?;
-    let found = match job.record {
-        Some(width) => Some(Layout { start: job.skip, width }),
-        None => detect(&bytes),
+    ensure!(job.record.is_none() || job.patch.is_none(), "--record and --patch are about different files");
+    let Records { bytes, width, patch } = Records::read(job)?;
+    let channels = patch.map_or(1, |p| p.channels.into());
+    let data = Dataset::from_bytes(&bytes, width, channels, job.options.classes)?;
+    drop(bytes);
+    let export = |state: &super::checkpoint::State| {
+        let mut weights = state.export(job.log2_steps);
+        weights.patch = patch;
+        weights.to_bytes()
     };
-    let layout = found.context("neither IDX nor .npy of bytes: --record says how long a record is")?;
-    ensure!(layout.width > 0 && layout.start < bytes.len(), "no whole record");
-    let records = &bytes[layout.start..];
-    let records = &records[..records.len() / layout.width * layout.width];
-    let data = Dataset::from_bytes(records, layout.width, job.options.classes)?;
     let state = learn(&data, &job.options, |state| {
-        let file = state.export(job.log2_steps).to_bytes();
-        fs::write(&job.output, file).with_context(|| format!("writing {}", job.output.display()))
+        fs::write(&job.output, export(state)).with_context(|| format!("writing {}", job.output.display()))
     })?;
-    let file = state.export(job.log2_steps).to_bytes();
+    let file = export(&state);
     // What was written must be readable before anything is coded with it.
     Model::new(&Weights::from_bytes(&file)?)?;
     eprintln!("{}: {} bytes", job.output.display(), file.len());

@@ -121,15 +121,15 @@ impl Partition {
 }
 
 impl Dataset {
-    /// Records of bytes, `width` each, whose variables share one alphabet.
-    pub fn from_bytes(bytes: &[u8], width: usize, classes: usize) -> Result<Self> {
-        if width == 0 || bytes.len() < width {
+    /// Records of bytes, `width` each, whose variables share one alphabet for each of the channels that they take turns in.
+    pub fn from_bytes(bytes: &[u8], width: usize, channels: usize, classes: usize) -> Result<Self> {
+        if width == 0 || bytes.len() < width || channels == 0 || !width.is_multiple_of(channels) {
             return Err(Error::bad_argument("no whole record"));
         }
-        let mut counts = vec![0u64; 256];
-        bytes.iter().for_each(|&b| counts[usize::from(b)] += 1);
-        let alphabet = Partition::from_counts(&counts, classes, true);
-        Self::with_alphabets(bytes, width, vec![alphabet], vec![0; width])
+        let mut counts = vec![vec![0u64; 256]; channels];
+        bytes.iter().enumerate().for_each(|(i, &b)| counts[i % channels][usize::from(b)] += 1);
+        let alphabets = counts.iter().map(|c| Partition::from_counts(c, classes, true)).collect();
+        Self::with_alphabets(bytes, width, alphabets, (0..width).map(|v| v % channels).collect())
     }
 
     /// Records of bytes under alphabets that are given.

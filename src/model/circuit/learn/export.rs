@@ -22,6 +22,7 @@ pub fn export(net: &Network, alphabets: &[Partition], alphabet: &[usize], log2_s
     };
     let mut weights = Weights {
         log2_steps,
+        patch: None,
         alphabets: alphabets.iter().map(stored).collect(),
         nodes: Vec::new(),
         edges: Vec::new(),

@@ -1,0 +1,159 @@
+//! Where the records of a file lie, from its first bytes. Never wrong in a way that matters: bytes that are no records
+//! are coded by another codec, and any bytes in front of records are a header.
+
+mod arrangement;
+mod pnm;
+
+pub use arrangement::{Arrangement, Known};
+
+use crate::model::circuit::Patch;
+use crate::tensor::{Dtype, npy};
+
+/// Most bytes of the patches side by side in a picture: an encoder has all of their choices in memory at once.
+const MAX_BAND: usize = 1 << 19;
+
+/// Where records lie, and how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Layout {
+    /// Bytes of the header.
+    pub start: usize,
+    /// Bytes of the records, where the header tells them; otherwise records go on to the end of the file.
+    pub len: Option<u64>,
+    /// Variables of a record.
+    pub width: usize,
+    pub arrangement: Arrangement,
+}
+
+impl Layout {
+    /// Records of bytes and nothing else.
+    pub fn records(width: usize) -> Self {
+        Self { start: 0, len: None, width, arrangement: Arrangement::Bytes }
+    }
+
+    /// Cuts bytes that stand `at` a place of the file into header, records, and what is behind them.
+    pub fn split<'r>(&self, raw: &'r [u8], at: u64) -> [&'r [u8]; 3] {
+        let to = |place: u64| usize::try_from(place.saturating_sub(at)).unwrap_or(usize::MAX).min(raw.len());
+        let (start, end) = (to(self.start as u64), to(self.end()));
+        [&raw[..start], &raw[start..end], &raw[end..]]
+    }
+
+    /// Where what is behind the records starts, as far as that is told.
+    fn end(&self) -> u64 {
+        self.len.map_or(u64::MAX, |len| (self.start as u64).saturating_add(len))
+    }
+
+    /// Whether the records end at or before a place.
+    pub fn ends_at(&self, place: u64) -> bool {
+        place >= self.end()
+    }
+
+    /// Bytes from a place to the next unit of records.
+    pub fn left_of_unit(&self, at: u64) -> usize {
+        let unit = self.arrangement.unit(self.width) as u64;
+        let over = at.saturating_sub(self.start as u64) % unit;
+        if over > 0 { (unit - over) as usize } else { 0 }
+    }
+
+    /// The records of a whole file, without those that are not complete: byte by byte, one after the other. `None` for
+    /// numbers that are no bytes.
+    pub fn gather(&self, file: &[u8]) -> Option<Vec<u8>> {
+        let [_, raw, _] = self.split(file, 0);
+        let unit = self.arrangement.unit(self.width);
+        let raw = &raw[..raw.len() / unit * unit];
+        if !self.arrangement.fits(raw) {
+            return None;
+        }
+        let count = raw.len() / unit * self.arrangement.records_of_unit();
+        let (mut out, mut record) = (Vec::new(), vec![0; self.width]);
+        let whole = (0..count).filter(|&i| self.arrangement.known(raw.len(), i) == Known::All);
+        whole.for_each(|i| {
+            self.arrangement.gather(raw, i, &mut record);
+            out.extend_from_slice(&record);
+        });
+        Some(out)
+    }
+}
+
+/// The layout of an IDX file of bytes, an `.npy` file of integers, or, for circuits of patches, a PGM or PPM picture.
+pub fn detect(head: &[u8], patch: Option<Patch>) -> Option<Layout> {
+    let found = patch.and_then(|patch| picture(head, patch));
+    found.or_else(|| idx(head)).or_else(|| npy(head)).filter(|l| l.width > 0)
+}
+
+/// A picture with the channels of the patch. One that is too narrow for it, or too wide, is left to other codecs.
+fn picture(head: &[u8], patch: Patch) -> Option<Layout> {
+    let found = pnm::picture(head).filter(|p| p.channels == patch.channels)?;
+    let columns = u32::try_from(found.width).ok().filter(|c| u64::from(*c) <= arrangement::MAX_COLUMNS)?;
+    let (arrangement, width) = (Arrangement::Patches { patch, columns }, patch.variables());
+    let len = found.width.checked_mul(found.height)?.checked_mul(patch.channels.into())?;
+    // What windows may hold, however the picture is cut into them.
+    let patches = found.height.div_ceil(patch.height.into());
+    let narrow = 4 * columns < patch.width.into();
+    let few = patches.checked_mul(width as u64).is_some_and(|v| v <= arrangement::SPARE / 2);
+    let good = (few || !narrow) && arrangement.unit(width) <= MAX_BAND;
+    good.then_some(Layout { start: found.start, len: Some(len), width, arrangement })
+}
+
+/// IDX, as MNIST has it: 0, 0, type, number of sizes, sizes as big-endian u32.
+fn idx(head: &[u8]) -> Option<Layout> {
+    let (magic, sizes) = head.split_first_chunk::<4>()?;
+    if magic[..3] != [0, 0, 8] || !(2..=4).contains(&magic[3]) {
+        return None;
+    }
+    let sizes = sizes.get(4..4 * usize::from(magic[3]))?;
+    let width = product(sizes.chunks_exact(4).map(be))?;
+    Some(Layout { start: 4 + 4 * usize::from(magic[3]), ..Layout::records(width) })
+}
+
+fn be(bytes: &[u8]) -> usize {
+    bytes.iter().fold(0, |n, &b| n << 8 | usize::from(b))
+}
+
+fn product(sizes: impl Iterator<Item = usize>) -> Option<usize> {
+    sizes.into_iter().try_fold(1usize, usize::checked_mul)
+}
+
+/// NumPy's format. Records of an array in Fortran's order are its columns.
+fn npy(head: &[u8]) -> Option<Layout> {
+    let array = npy::array(head, "").ok()?;
+    let wide = |bytes, signed| Some(Arrangement::Wide { bytes, signed });
+    let arrangement = match array.dtype {
+        Dtype::U16 => wide(2, false),
+        Dtype::I16 => wide(2, true),
+        Dtype::U32 => wide(4, false),
+        Dtype::I32 => wide(4, true),
+        Dtype::U64 => wide(8, false),
+        Dtype::I64 => wide(8, true),
+        other => (other.group() == (1, 1)).then_some(Arrangement::Bytes),
+    }?;
+    let sizes = array.shape.get(1..)?.iter().map(|d| usize::try_from(*d).ok());
+    let width = product(sizes.collect::<Option<Vec<_>>>()?.into_iter())?;
+    let len = (arrangement != Arrangement::Bytes).then_some(array.len);
+    Some(Layout { start: usize::try_from(array.start).ok()?, len, width, arrangement })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers() {
+        let mnist = [0, 0, 8, 3, 0, 0, 0x27, 0x10, 0, 0, 0, 28, 0, 0, 0, 28, 7];
+        assert_eq!(detect(&mnist, None), Some(Layout { start: 16, ..Layout::records(784) }));
+        assert_eq!(detect(&mnist[..15], None), None);
+        assert_eq!(detect(&[0, 0, 8, 1, 0, 0, 0, 9], None), None);
+        let text = "{'descr': '|u1', 'fortran_order': False, 'shape': (100, 4, 5), }\n";
+        let mut file = b"\x93NUMPY\x01\x00".to_vec();
+        file.extend((text.len() as u16).to_le_bytes());
+        file.extend(text.as_bytes());
+        assert_eq!(detect(&file, None), Some(Layout { start: file.len(), ..Layout::records(20) }));
+        for cut in 0..file.len() {
+            assert_eq!(detect(&file[..cut], None), None);
+        }
+        let columns =
+            b"\x93NUMPY\x01\x00\x3e\x00{'shape': (100, 4), 'fortran_order': True, 'descr': '|i1'}   \n";
+        assert_eq!(detect(columns, None), Some(Layout { start: columns.len(), ..Layout::records(100) }));
+        let huge = [0, 0, 8, 4, 0, 0, 0, 1, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255];
+        assert_eq!(detect(&huge, None), None);
+    }
+}
