@@ -6,12 +6,14 @@ use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::format::block::{BlockHeader, Units};
 use crate::kernel::Kernel;
-use crate::stream::options::Pool;
+use crate::stream::options::{CHUNK, Pool};
 use crate::tensor::bases::Bases;
 use rayon::prelude::*;
 use std::io::{Read, Seek};
 use std::ops::Range;
 use std::panic::resume_unwind;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
 use std::thread;
 
 /// A block of tiles that belongs to one tensor, and where its bytes go.
@@ -37,8 +39,73 @@ struct Tiled {
     place: String,
 }
 
-/// Raw bytes of tiles for each thread that are decoded at a time where memory counts.
-const STEP: usize = 2 << 20;
+/// Raw bytes of tiles that a thread decodes at a time where memory counts.
+const STEP: usize = 1 << 19;
+/// How many of these are read ahead for each thread.
+const AHEAD: usize = 2;
+
+/// Tiles that are decoded at a time, their raw length and that of their payload.
+struct Step {
+    units: Range<usize>,
+    raw: usize,
+    stored: u64,
+}
+
+/// Cuts the tiles of a block into steps of about so many raw bytes.
+fn steps(header: &BlockHeader, wanted: usize) -> Vec<Step> {
+    let mut steps: Vec<Step> = Vec::new();
+    for unit in 0..header.units.len() {
+        if steps.last().is_none_or(|s| s.raw >= wanted) {
+            steps.push(Step { units: unit..unit, raw: 0, stored: 0 });
+        }
+        if let Some(step) = steps.last_mut() {
+            step.units.end = unit + 1;
+            step.raw += header.units.unit(unit, header.raw_len).0;
+            step.stored += u64::from(header.units.payload_len(unit).unwrap_or(0));
+        }
+    }
+    steps
+}
+
+/// Decodes on all threads of a pool what this one reads, up to so many pieces ahead. Of several errors it is that of what was read first.
+///
+/// Threads that had to wait for each other now and then would sleep longer than a step takes.
+fn decode_ahead<T: Send>(
+    pool: &mut Pool,
+    ahead: usize,
+    mut read: impl FnMut() -> Result<Option<T>>,
+    decode: impl Fn(T) -> Result<()> + Send + Sync,
+) -> Result<()> {
+    if pool.threads() == 1 {
+        while let Some(work) = read()? {
+            pool.run(|| decode(work))??;
+        }
+        return Ok(());
+    }
+    let (send, receive) = mpsc::sync_channel(ahead);
+    let failed = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let one = |(number, work): (usize, T)| {
+            let error = decode(work).err()?;
+            failed.store(true, Ordering::Relaxed);
+            Some((number, error))
+        };
+        let all = move || receive.into_iter().par_bridge().filter_map(one).min_by_key(|e| e.0);
+        let decoding = scope.spawn(move || pool.run(all));
+        let mut next = || if failed.load(Ordering::Relaxed) { Ok(None) } else { read() };
+        let mut number = 0..;
+        let sent = loop {
+            match (next(), number.next()) {
+                // Nobody takes it where there is no pool.
+                (Ok(Some(work)), Some(number)) => _ = send.send((number, work)),
+                (result, _) => break result.map(|_| ()),
+            }
+        };
+        drop(send);
+        let error = decoding.join().unwrap_or_else(|panic| resume_unwind(panic))?;
+        error.map_or(sent, |e| Err(e.1))
+    })
+}
 
 impl Whole<'_> {
     fn decode(&mut self, device: &Device, bases: &Bases) -> Result<()> {
@@ -101,52 +168,26 @@ impl<S: Read + Seek> Archive<S> {
         result.map(|()| outs)
     }
 
-    /// Reads and decodes parts of blocks; what comes next is read while a batch is decoded.
+    /// Reads and decodes parts of blocks; those of blocks that have no tiles at once.
     fn decode_parts<'a>(&mut self, pool: &mut Pool, mut parts: impl Iterator<Item = Part<'a>>) -> Result<()> {
         let (device, bases) = (self.options.device.clone(), self.options.bases.clone());
-        let batch_bytes = self.batch_bytes();
-        let mut batch = self.read_batch(&mut parts, batch_bytes)?;
-        while !batch.is_empty() {
-            let threads = pool.threads();
-            let mut decode =
-                || pool.run(|| batch.par_iter_mut().try_for_each(|w| w.decode(&device, &bases)))?;
-            let (decoded, next) = if threads == 1 {
-                (decode(), self.read_batch(&mut parts, batch_bytes))
-            } else {
-                thread::scope(|scope| {
-                    let decoding = scope.spawn(decode);
-                    let next = self.read_batch(&mut parts, batch_bytes);
-                    (decoding.join().unwrap_or_else(|panic| resume_unwind(panic)), next)
-                })
-            };
-            decoded?;
-            self.decoded += batch.iter().map(|w| w.out.len() as u64).sum::<u64>();
-            batch = next?;
-        }
-        Ok(())
-    }
-
-    /// Reads the payloads of some `bytes` raw bytes; parts of blocks that have no tiles are decoded at once.
-    fn read_batch<'a>(
-        &mut self,
-        parts: &mut impl Iterator<Item = Part<'a>>,
-        bytes: u64,
-    ) -> Result<Vec<Whole<'a>>> {
-        let (mut batch, mut raw) = (Vec::new(), 0);
-        while raw < bytes
-            && let Some(Part { block, start, out }) = parts.next()
-        {
-            let range = start..start + out.len() as u64;
-            let Some(Tiled { header, payload_at, place }) = self.tiled(block, range.clone())? else {
-                out.copy_from_slice(&self.read_range(range)?);
-                continue;
-            };
-            let payload = self.source.read(payload_at, header.payload_len.into());
-            let payload = payload.map_err(|e| e.within(&place))?;
-            raw += out.len() as u64;
-            batch.push(Whole { header, payload, out, place });
-        }
-        Ok(batch)
+        // Blocks are as large as this, or smaller.
+        let ahead = (self.batch_bytes() / CHUNK as u64) as usize;
+        let read = || {
+            for Part { block, start, out } in parts.by_ref() {
+                let range = start..start + out.len() as u64;
+                let Some(Tiled { header, payload_at, place }) = self.tiled(block, range.clone())? else {
+                    out.copy_from_slice(&self.read_range(range)?);
+                    continue;
+                };
+                let payload = self.source.read(payload_at, header.payload_len.into());
+                let payload = payload.map_err(|e| e.within(&place))?;
+                self.decoded += out.len() as u64;
+                return Ok(Some(Whole { header, payload, out, place }));
+            }
+            Ok(None)
+        };
+        decode_ahead(pool, ahead, read, |mut whole: Whole<'_>| whole.decode(&device, &bases))
     }
 
     /// Decodes the raw bytes from `start` on into `out`, block by block and where possible without a copy in between.
@@ -164,30 +205,31 @@ impl<S: Read + Seek> Archive<S> {
         Ok(())
     }
 
-    /// Decodes a block some tiles at a time, so that no more than their payload is held beside `out`.
-    fn decode_in_parts(&mut self, tiled: Tiled, mut out: &mut [u8]) -> Result<()> {
+    /// Decodes a block some tiles at a time, so that no more than the payload of these and of the next ones is held beside
+    /// `out`.
+    fn decode_in_parts(&mut self, tiled: Tiled, out: &mut [u8]) -> Result<()> {
         let Tiled { header, mut payload_at, place } = tiled;
         let within = |e: Error| e.within(&place);
-        let decoder = tile_decoder(&header, Kernel::best(), &self.options.bases).map_err(within)?;
-        let device = &self.options.device;
-        // A GPU is given as much at a time as sixteen threads.
-        let wanted = STEP * if device.lanes() > 0 { 16 } else { self.pool.threads() };
-        let mut units = 0..0;
-        while units.end < header.units.len() {
-            units.start = units.end;
-            let (mut raw, mut stored) = (0, 0);
-            while units.end < header.units.len() && raw < wanted {
-                raw += header.units.unit(units.end, header.raw_len).0;
-                stored += u64::from(header.units.payload_len(units.end).unwrap_or(0));
-                units.end += 1;
-            }
-            let payload = self.source.read(payload_at, stored).map_err(within)?;
-            let (part, rest) = out.split_at_mut(raw);
-            let decode = || tiles(device, &decoder, &header, &payload, units.clone(), part).1;
-            self.pool.run(decode)?.map_err(within)?;
-            self.decoded += raw as u64;
-            (out, payload_at) = (rest, payload_at + stored);
-        }
+        let Self { pool, source, options, decoded, .. } = self;
+        let decoder = tile_decoder(&header, Kernel::best(), &options.bases).map_err(within)?;
+        let device = &options.device;
+        // A GPU is given more at a time than a thread.
+        let steps = steps(&header, STEP * if device.lanes() > 0 { 32 } else { 1 });
+        let (mut left, mut rest) = (steps.iter(), &mut *out);
+        let read = || {
+            let Some(step) = left.next() else { return Ok(None) };
+            let payload = source.read(payload_at, step.stored)?;
+            payload_at += step.stored;
+            let (part, others) = std::mem::take(&mut rest).split_at_mut(step.raw);
+            rest = others;
+            Ok(Some((step.units.clone(), payload, part)))
+        };
+        let ahead = AHEAD * pool.threads();
+        let result = decode_ahead(pool, ahead, read, |(units, payload, part)| {
+            tiles(device, &decoder, &header, &payload, units, part).1
+        });
+        result.map_err(within)?;
+        *decoded += out.len() as u64;
         Ok(())
     }
 
