@@ -3,6 +3,7 @@
 use nzip::internal::model::lm::seeded::SplitMix;
 use nzip::tensor::{Dtype, Layout};
 use nzip::{Archive, Bases, Codec, CodecChoice, DecodeOptions, Decoder, Encoder, ErrorKind, Options};
+use rayon::prelude::*;
 use std::io::{Cursor, Read, Write};
 
 const ROWS: u64 = 2100;
@@ -447,4 +448,26 @@ fn npz_with_stored_and_deflated_members() {
     assert_eq!(found.len(), 1);
     assert_eq!((found[0].name.as_str(), &found[0].shape[..]), ("stored", &[100, 90][..]));
     assert!(archive.tensor("stored").unwrap().read().unwrap() == array[array.len() - 36_000..]);
+}
+
+/// Threads of a pool that all read at the same time wait for nobody of their own.
+#[test]
+fn all_threads_of_a_pool_may_read() {
+    let raw: Vec<u8> = (0..1_000_000u32).flat_map(|i| (i as f32 * 0.37).sin().to_le_bytes()).collect();
+    let packed = nzip::compress_with(&raw, Options::new().tensor(Dtype::F32, &[1000, 1000], 0)).unwrap();
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
+    let reads = || {
+        (0..12u32).into_par_iter().for_each(|i| {
+            let options = DecodeOptions::new().threads(if i % 2 == 0 { 0 } else { 2 });
+            let mut archive = Archive::with_options(Cursor::new(&packed), options).unwrap();
+            if i % 3 == 0 {
+                assert!(archive.read_tensors(&["data"]).unwrap()[0] == raw);
+            } else {
+                assert!(archive.tensor("data").unwrap().read().unwrap() == raw);
+            }
+        })
+    };
+    pool.install(reads);
+    // And of the one that all share.
+    reads();
 }

@@ -15,6 +15,7 @@ use crate::tensor::Dtype;
 use crate::tensor::decimal::Decimal;
 use rayon::prelude::*;
 use std::f64::consts::SQRT_2;
+use std::ops::Range;
 
 /// Deviation of the numbers that symbols stand for, in units of these.
 const UNIT: f64 = 4096.0;
@@ -102,7 +103,7 @@ pub fn by_prediction(field: &mut Field, tiles: &mut [Work<'_>], hint: Hint, kern
     let Some(values) = values(field, hint.dtype).and_then(|v| scaled(&v, tiles)) else { return false };
     let mut turned: Vec<Tile> = tiles.iter().map(|t| Tile::new(&t.fields[0].symbols, row, &values)).collect();
     let most = (1..row).rev().find(|n| coefficients(row, *n) <= COEFFICIENTS).unwrap_or(1);
-    let Some((prediction, sizes)) = fit(&mut turned, &values, row, most) else { return false };
+    let Some((prediction, sizes)) = fit(&turned, &values, row, most) else { return false };
     let prediction = classify(prediction, &mut turned, &sizes);
     let places: Vec<Vec<u8>> = turned.par_iter().map(|tile| places(&prediction, tile, kernel)).collect();
     let mut counts = vec![[0u32; 256]; 256];
@@ -157,28 +158,33 @@ impl Tile {
     fn column(&self, column: usize) -> &[u8] {
         &self.symbols[column * self.rows..(column + 1) * self.rows]
     }
+
+    /// The numbers of some rows of a column, in units of the sizes of row and column.
+    fn numbers(&self, column: usize, rows: Range<usize>, values: &[i16; 256], size: f64) -> Vec<i16> {
+        let pairs = self.column(column)[rows.clone()].iter().zip(&self.sizes[rows]);
+        let number = |(s, row_size): (&u8, &f64)| match row_size * size {
+            all if all > 0.0 => {
+                let x = f64::from(values[usize::from(*s)]) / all * SMALL_UNIT;
+                (x.round_ties_even() as i32).clamp(-LARGEST, LARGEST) as i16
+            }
+            _ => 0,
+        };
+        pairs.map(number).collect()
+    }
 }
 
-/// Least squares for each column, from those before it. Also the size of what each column leaves, in units of the values and of
-/// the row's size, and last the deviation of all predictions.
-fn fit(tiles: &mut [Tile], values: &[i16; 256], row: usize, most: usize) -> Option<(Prediction, Vec<f64>)> {
+/// Least squares for each column, from those of the first `most` that are before it. Also the size of what each column leaves,
+/// in units of the values and of the row's size, and last the deviation of all predictions.
+fn fit(tiles: &[Tile], values: &[i16; 256], row: usize, most: usize) -> Option<(Prediction, Vec<f64>)> {
     let rows: usize = tiles.iter().map(|t| t.rows).sum();
     let sizes = column_sizes(tiles, values, row);
-    let gram = gram(tiles, values, row, &sizes);
-    let factor = cholesky(gram, row, 2.0 * row as f64 / rows as f64)?;
-    let mut coefficients = Vec::new();
-    let (mut squares, mut left) = (0.0, Vec::with_capacity(row));
-    for column in 0..row {
-        let looked_at = column.min(most);
-        let own = &factor[column * row..];
-        let explained: f64 = own[..looked_at].iter().map(|x| x * x).sum();
-        squares += explained;
-        let rest: f64 = own[looked_at..=column].iter().map(|x| x * x).sum();
-        left.push(sizes[column] * rest.sqrt());
-        coefficients.push(back(&factor, row, &own[..looked_at]));
-    }
+    let mut products = Products::new(tiles, values, row, most, &sizes);
+    products.factor(2.0 * row as f64 / rows as f64)?;
+    let coefficients: Vec<Vec<f64>> = (0..row).map(|column| products.coefficients(column)).collect();
+    let explained: f64 = products.lines.iter().flatten().map(|x| x * x).sum();
+    let mut left: Vec<f64> = products.left.iter().zip(&sizes).map(|(l, size)| size * l.sqrt()).collect();
     // Finer steps than the rows can tell apart cost more than they bring; the less is left, the finer they are.
-    let certain: f64 = (0..row).map(|i| -octaves(factor[i * row + i])).sum::<f64>() / row as f64;
+    let certain: f64 = products.left.iter().map(|l| -octaves(l.sqrt())).sum::<f64>() / row as f64;
     let wanted =
         (usize::BITS - (rows / 8).leading_zeros()) / 2 + certain.clamp(0.0, 7.0).round_ties_even() as u32;
     let largest = coefficients.iter().flatten().fold(0.0f64, |m, c| m.max(c.abs()));
@@ -194,7 +200,7 @@ fn fit(tiles: &mut [Tile], values: &[i16; 256], row: usize, most: usize) -> Opti
         coefficients: coefficients.iter().flatten().map(quantised).collect(),
         map: Box::new([0; 256]),
     };
-    left.push((squares / row as f64).sqrt() * unit);
+    left.push((explained / row as f64).sqrt() * unit);
     Some((prediction, left))
 }
 
@@ -215,73 +221,71 @@ fn column_sizes(tiles: &[Tile], values: &[i16; 256], row: usize) -> Vec<f64> {
     (0..row).into_par_iter().map(size).collect()
 }
 
-/// Mean products of each two columns, rows and columns brought to the same size; the lower half.
-fn gram(tiles: &[Tile], values: &[i16; 256], row: usize, sizes: &[f64]) -> Vec<f64> {
-    let mut sums = vec![0i64; row * row];
-    let mut rows = 0;
-    for tile in tiles {
-        for first in (0..tile.rows).step_by(BATCH) {
-            let range = first..tile.rows.min(first + BATCH);
-            rows += range.len();
-            let numbers: Vec<Vec<i16>> = (0..row)
-                .map(|c| {
-                    let pairs = tile.column(c)[range.clone()].iter().zip(&tile.sizes[range.clone()]);
-                    let one = |(s, size): (&u8, &f64)| match size * sizes[c] {
-                        all if all > 0.0 => {
-                            let x = f64::from(values[usize::from(*s)]) / all * SMALL_UNIT;
-                            (x.round_ties_even() as i32).clamp(-LARGEST, LARGEST) as i16
-                        }
-                        _ => 0,
-                    };
-                    pairs.map(one).collect()
-                })
-                .collect();
-            sums.par_chunks_mut(row).enumerate().for_each(|(i, sums)| {
-                for (sum, b) in sums[..=i].iter_mut().zip(&numbers) {
-                    let product = |(a, b): (&i16, &i16)| i32::from(*a) * i32::from(*b);
-                    *sum += i64::from(numbers[i].iter().zip(b).map(product).sum::<i32>());
-                }
-            });
-        }
-    }
-    let unit = rows as f64 * SMALL_UNIT * SMALL_UNIT;
-    sums.iter().map(|s| *s as f64 / unit).collect()
+/// Mean products of columns, rows and columns brought to the same size.
+struct Products {
+    /// For each column its products with those before it, of which no more than the first are looked at. Then the lower triangle
+    /// whose product with itself has these products, without its diagonal.
+    lines: Vec<Vec<f64>>,
+    /// Products of each column with itself. Then what of them the others do not explain: squares of the diagonal.
+    left: Vec<f64>,
 }
 
-/// The lower triangle whose product with itself is the matrix, to whose diagonal `more` has been added.
-fn cholesky(mut a: Vec<f64>, n: usize, more: f64) -> Option<Vec<f64>> {
-    for i in 0..n {
-        a[i * n + i] += more;
-        for j in 0..=i {
-            let (before, own) = a.split_at_mut(i * n);
-            let other = if j < i { &before[j * n..j * n + j] } else { &[] };
-            let product: f64 = if j < i {
-                own[..j].iter().zip(other).map(|(x, y)| x * y).sum()
-            } else {
-                own[..i].iter().map(|x| x * x).sum()
-            };
-            let rest = own[j] - product;
-            if j < i {
-                own[j] = rest / before[j * n + j];
-            } else if rest > 0.0 {
-                own[i] = rest.sqrt();
-            } else {
+impl Products {
+    fn new(tiles: &[Tile], values: &[i16; 256], row: usize, most: usize, sizes: &[f64]) -> Self {
+        let mut sums: Vec<Vec<i64>> = (0..row).map(|i| vec![0; i.min(most) + 1]).collect();
+        let mut rows = 0;
+        for tile in tiles {
+            for first in (0..tile.rows).step_by(BATCH) {
+                let range = first..tile.rows.min(first + BATCH);
+                rows += range.len();
+                let columns = 0..row;
+                let numbers: Vec<Vec<i16>> =
+                    columns.map(|c| tile.numbers(c, range.clone(), values, sizes[c])).collect();
+                sums.par_iter_mut().enumerate().for_each(|(i, sums)| {
+                    let others = numbers[..i.min(most)].iter().chain([&numbers[i]]);
+                    sums.iter_mut().zip(others).for_each(|(sum, b)| *sum += product(&numbers[i], b));
+                });
+            }
+        }
+        let unit = rows as f64 * SMALL_UNIT * SMALL_UNIT;
+        let mut lines: Vec<Vec<f64>> =
+            sums.iter().map(|s| s.iter().map(|s| *s as f64 / unit).collect()).collect();
+        let left = lines.iter_mut().filter_map(Vec::pop).collect();
+        Self { lines, left }
+    }
+
+    /// Makes them a triangle; `more` is added to the products of columns with themselves. `None` where something else than
+    /// rounding leaves nothing of a column.
+    fn factor(&mut self, more: f64) -> Option<()> {
+        for i in 0..self.lines.len() {
+            let (before, rest) = self.lines.split_at_mut(i);
+            let own = &mut rest[0];
+            for j in 0..own.len() {
+                let known: f64 = own[..j].iter().zip(&before[j]).map(|(x, y)| x * y).sum();
+                own[j] = (own[j] - known) / self.left[j].sqrt();
+            }
+            self.left[i] += more - own.iter().map(|x| x * x).sum::<f64>();
+            if self.left[i] <= 0.0 {
                 return None;
             }
         }
+        Some(())
     }
-    Some(a)
+
+    /// What the columns before this one are multiplied by to predict it.
+    fn coefficients(&self, column: usize) -> Vec<f64> {
+        let mut found = self.lines[column].clone();
+        for i in (0..found.len()).rev() {
+            found[i] /= self.left[i].sqrt();
+            let x = found[i];
+            found.iter_mut().zip(&self.lines[i]).for_each(|(f, l)| *f -= l * x);
+        }
+        found
+    }
 }
 
-/// What the numbers are multiplied by whose products with the triangle are `wanted`: the triangle turned over, undone.
-fn back(factor: &[f64], n: usize, wanted: &[f64]) -> Vec<f64> {
-    let mut found = wanted.to_vec();
-    for i in (0..found.len()).rev() {
-        found[i] /= factor[i * n + i];
-        let x = found[i];
-        found[..i].iter_mut().zip(&factor[i * n..]).for_each(|(f, l)| *f -= l * x);
-    }
-    found
+fn product(a: &[i16], b: &[i16]) -> i64 {
+    a.iter().zip(b).map(|(a, b)| i32::from(*a) * i32::from(*b)).sum::<i32>().into()
 }
 
 /// Classes of rows and columns by their sizes, and what predictions of rows of each class are multiplied by.

@@ -67,7 +67,8 @@ fn steps(header: &BlockHeader, wanted: usize) -> Vec<Step> {
     steps
 }
 
-/// Decodes on all threads of a pool what this one reads, up to so many pieces ahead. Of several errors it is that of what was read first.
+/// Decodes on all threads of a pool what this one reads, up to so many pieces ahead. Of several errors it is that of what was
+/// read first.
 ///
 /// Threads that had to wait for each other now and then would sleep longer than a step takes.
 fn decode_ahead<T: Send>(
@@ -76,7 +77,8 @@ fn decode_ahead<T: Send>(
     mut read: impl FnMut() -> Result<Option<T>>,
     decode: impl Fn(T) -> Result<()> + Send + Sync,
 ) -> Result<()> {
-    if pool.threads() == 1 {
+    // A thread of a pool must not wait for others of it, which may wait for it.
+    if pool.threads() == 1 || rayon::current_thread_index().is_some() {
         while let Some(work) = read()? {
             pool.run(|| decode(work))??;
         }
