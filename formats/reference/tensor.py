@@ -114,6 +114,7 @@ class Prediction:
         self.columns = nibbles(r, self.row)
         one = table(r)
         counts = [min(j, looked_at) for j in range(self.row)]
+        demand(sum(counts) <= 1 << 18, "number of coefficients")
         coefficients = iter(sequence(r, sum(counts), lambda i: one))
         self.coefficients = [[next(coefficients) - 128 for _ in range(count)] for count in counts]
         demand(all(sum(map(abs, c)) <= 65536 for c in self.coefficients), "sum of coefficients")

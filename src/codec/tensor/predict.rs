@@ -12,6 +12,8 @@ use crate::kernel::Kernel;
 
 /// Most symbols of a row.
 pub const MAX_ROW: u64 = 4096;
+/// Most coefficients.
+const MAX_COEFFICIENTS: u64 = 1 << 18;
 /// Most that the coefficients of a column add up to, in size.
 const MAX_SUM: u32 = 1 << 16;
 /// Intervals that predictions are sorted into.
@@ -67,6 +69,8 @@ impl Prediction {
     pub fn parse(c: &mut Cursor<'_>) -> Parsed<Self> {
         let row = c.varint_in("symbols of a row", 2..=MAX_ROW)? as usize;
         let looked_at = c.varint_in("columns that are looked at", 1..=row as u64 - 1)? as usize;
+        let count = coefficients(row, looked_at);
+        in_range("number of coefficients", count as u64, 1..=MAX_COEFFICIENTS)?;
         let pairs = |bytes: &[u8]| -> Vec<u16> {
             bytes.chunks_exact(2).map(|p| u16::from_le_bytes([p[0], p[1]])).collect()
         };
@@ -80,7 +84,7 @@ impl Prediction {
         }
         let columns = nibbles(c, row)?;
         let freqs = Freqs::parse(c)?;
-        let mut symbols = vec![0; coefficients(row, looked_at)];
+        let mut symbols = vec![0; count];
         let decoder = Decoder::new(std::slice::from_ref(&freqs));
         Sequence::parse(c, symbols.len())?.decode(&decoder, Kernel::Scalar, Contexts::One, &mut symbols)?;
         let coefficients = symbols.into_iter().map(|s| (s ^ 0x80) as i8).collect();
