@@ -227,6 +227,23 @@ fn a_missing_gpu_is_one_warning() {
 }
 
 #[test]
+fn results_are_verified_where_that_is_wanted() {
+    let f = Folder::new();
+    f.write("a", &f.text());
+    f.write("empty", b"");
+    f.ok(&["--verify", "--rm", "a", "empty"]);
+    assert!(!f.exists("a"));
+    f.ok(&["-d", "a.nz", "empty.nz"]);
+    assert!(f.read("a") == f.text() && f.read("empty").is_empty());
+    let refused = f.run(&["--verify", "-f", "-o", "/dev/null", "a"]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert_eq!(f.run(&["--verify", "-c", "a"]).status.code(), Some(2));
+    assert_eq!(f.run(&["--verify", "-d", "a.nz"]).status.code(), Some(2));
+    let piped = f.run_with(&["--verify", "-o", "b"], &f.text());
+    assert!(!piped.status.success() && !f.exists("b"));
+}
+
+#[test]
 fn usage_errors() {
     let f = Folder::new();
     f.write("a", b"aaa");

@@ -169,9 +169,12 @@ pub struct Compression {
     /// Payload bytes of a window, for codecs that have windows
     #[arg(long, value_name = "SIZE")]
     pub window: Option<Size>,
-    /// Imported language models: let every window decode alone, for ranges; files are larger
+    /// Imported language models: windows decode alone, for ranges; larger files
     #[arg(long)]
     pub unchained: bool,
+    /// Decode each result on the CPU and compare it with its source
+    #[arg(long, conflicts_with_all = ["decompress", "test", "list", "range", "stdout"])]
+    pub verify: bool,
     /// Put the model into the file, so that it decodes anywhere
     #[arg(long)]
     pub embed_model: bool,

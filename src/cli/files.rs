@@ -1,9 +1,10 @@
 //! `nzip [FILE]...`: what is done with each file.
 
 use super::arguments::{FileArguments, Target};
+use super::compress::{self, Compressor};
 use super::console::{Console, Counted};
 use super::output::Output;
-use super::{compress, decompress, device, is_broken_pipe, list, print, range, usage};
+use super::{decompress, device, is_broken_pipe, list, print, range, usage};
 use anyhow::{Context, bail};
 use nzip::Device;
 use std::fs::{self, File, Metadata};
@@ -50,8 +51,15 @@ fn all(
     }
     let options = arguments.encode_options()?.device(device.clone());
     compress::check(&options)?;
-    let described = arguments.compression.dtype.is_some();
-    each(files, console, |file| compress::run(file, &options, described, &arguments.target, console))
+    let compressor = Compressor {
+        options,
+        // On the CPU, whatever has encoded.
+        verify: arguments.compression.verify.then(|| arguments.resources.decode_options()).transpose()?,
+        described: arguments.compression.dtype.is_some(),
+        target: &arguments.target,
+        console,
+    };
+    each(files, console, |file| compressor.run(file))
 }
 
 /// The files that are named, or standard input; refuses what would lose data.

@@ -53,6 +53,14 @@ impl Output {
         Ok(Self::Renamed(Pending { file, target, force }))
     }
 
+    /// What has been written, to be read once more.
+    pub fn reopen(&self) -> anyhow::Result<File> {
+        match self {
+            Self::Renamed(pending) => Ok(pending.file.reopen()?),
+            Self::Stdout(_) | Self::Direct(_) => bail!("what went to a device cannot be read again"),
+        }
+    }
+
     /// Ends the result, which takes over mode and time of modification; `sync` waits for the disk.
     pub fn finish(self, like: Option<&Metadata>, sync: bool) -> anyhow::Result<()> {
         match self {

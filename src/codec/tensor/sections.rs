@@ -3,7 +3,7 @@
 use super::low_bits::LowBits;
 use super::params::{Context, Field};
 use super::tile::Place;
-use crate::coder::rans::{Contexts, Decoder, Runs, decode, lanes};
+use crate::coder::rans::{Contexts, Decoder, Runs, lanes};
 use crate::error::{Error, Result};
 use crate::format::cursor::{Cursor, Parsed, in_range};
 use crate::kernel::Kernel;
@@ -79,7 +79,7 @@ impl<'a> Sequence<'a> {
     ///
     /// # Errors
     ///
-    /// Those of [`decode`].
+    /// Those of [`Runs::new`], [`Run::decode`] and [`Run::finish`].
     pub fn decode(
         &self,
         decoder: &Decoder,
@@ -87,23 +87,11 @@ impl<'a> Sequence<'a> {
         contexts: Contexts<'_>,
         out: &mut [u8],
     ) -> Result<()> {
-        match self {
-            Self::Rans(payload) => decode(decoder, kernel, payload, contexts, out)?,
-            Self::Same(symbol) => out.fill(*symbol),
-            Self::Plain(symbols) => out.copy_from_slice(symbols),
-        }
-        Ok(())
+        let mut runs = self.runs(out.len())?;
+        runs.decode(decoder, kernel, contexts, out)?;
+        runs.finish()
     }
-}
 
-/// A sequence that is decoded in runs.
-pub enum Run<'a> {
-    Rans(Runs<'a>),
-    Same(u8),
-    Plain(&'a [u8]),
-}
-
-impl<'a> Sequence<'a> {
     /// Begins to decode its `count` symbols in runs.
     pub fn runs(&self, count: usize) -> Result<Run<'a>> {
         Ok(match self {
@@ -114,12 +102,19 @@ impl<'a> Sequence<'a> {
     }
 }
 
+/// A sequence that is decoded in runs.
+pub enum Run<'a> {
+    Rans(Runs<'a>),
+    Same(u8),
+    Plain(&'a [u8]),
+}
+
 impl Run<'_> {
     /// Decodes the next run, as long as `out`.
     ///
     /// # Errors
     ///
-    /// Those of [`decode`].
+    /// Those of [`Runs::decode`], and `Corrupt` where so many symbols are not there.
     pub fn decode(
         &mut self,
         decoder: &Decoder,
@@ -142,8 +137,16 @@ impl Run<'_> {
     }
 
     /// Checks that nothing is left.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Runs::finish`], and `Corrupt` for symbols that belong to no run.
     pub fn finish(self) -> Result<()> {
-        if let Self::Rans(runs) = self { runs.finish() } else { Ok(()) }
+        match self {
+            Self::Rans(runs) => runs.finish(),
+            Self::Same(_) | Self::Plain([]) => Ok(()),
+            Self::Plain(_) => Err(Error::corrupt("a sequence of more symbols than its runs")),
+        }
     }
 }
 

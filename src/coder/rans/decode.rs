@@ -54,24 +54,6 @@ impl Decoder {
     }
 }
 
-/// Decodes a sequence as long as `out`. `payload` holds the states and exactly its words.
-///
-/// # Errors
-///
-/// [`crate::ErrorKind::Corrupt`] where the words do not fit the symbols or the lanes do not end where an
-/// encoder starts; `out` may hold anything then.
-pub fn decode(
-    decoder: &Decoder,
-    kernel: Kernel,
-    payload: &[u8],
-    contexts: Contexts<'_>,
-    out: &mut [u8],
-) -> Result<()> {
-    let mut runs = Runs::new(payload, out.len())?;
-    runs.decode(decoder, kernel, contexts, out)?;
-    runs.finish()
-}
-
 /// A sequence that is decoded in runs, each of which begins with the first lane.
 pub struct Runs<'a> {
     states: [u32; MANY],
@@ -80,7 +62,11 @@ pub struct Runs<'a> {
 }
 
 impl<'a> Runs<'a> {
-    /// Of `count` symbols in all; the rest as for [`decode`].
+    /// Of `count` symbols in all; `payload` holds the states and exactly its words.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::ErrorKind::Corrupt`] for states that no encoder leaves.
     pub fn new(payload: &'a [u8], count: usize) -> Result<Self> {
         let lanes = lanes(count);
         if payload.len() < 4 * lanes {
@@ -97,7 +83,11 @@ impl<'a> Runs<'a> {
         Ok(Self { states, lanes, words: Words { rest: words } })
     }
 
-    /// Decodes the next run, as long as `out`; errors as for [`decode`].
+    /// Decodes the next run, as long as `out`.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::ErrorKind::Corrupt`] where the words do not fit the symbols; `out` may hold anything then.
     pub fn decode(
         &mut self,
         decoder: &Decoder,
@@ -125,6 +115,10 @@ impl<'a> Runs<'a> {
     }
 
     /// Checks that nothing is left.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::ErrorKind::Corrupt`] where the lanes do not end where an encoder starts.
     pub fn finish(self) -> Result<()> {
         if !self.words.rest.is_empty() || self.states.iter().any(|x| *x != LOW) {
             return Err(Error::corrupt("rANS: the lanes do not end in their first state"));

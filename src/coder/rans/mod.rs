@@ -11,7 +11,7 @@ mod decode;
 mod encode;
 mod freqs;
 
-pub use decode::{Contexts, Decoder, Runs, decode};
+pub use decode::{Contexts, Decoder, Runs};
 pub use encode::{Coded, Encoder, encode, encode_runs};
 pub use freqs::Freqs;
 

@@ -47,6 +47,18 @@ fn packed(tables: &[Freqs], symbols: &[u8], contexts: Contexts<'_>) -> crate::Re
     first
 }
 
+fn decode(
+    decoder: &Decoder,
+    kernel: Kernel,
+    payload: &[u8],
+    contexts: Contexts<'_>,
+    out: &mut [u8],
+) -> crate::Result<()> {
+    let mut runs = Runs::new(payload, out.len())?;
+    runs.decode(decoder, kernel, contexts, out)?;
+    runs.finish()
+}
+
 #[test]
 fn round_trips_in_all_lengths() {
     let mut rng = Rng(1);
