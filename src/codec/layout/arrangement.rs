@@ -5,6 +5,7 @@ use crate::error::{Error, Result};
 use crate::format::cursor::{Cursor, Parse, Parsed};
 use crate::format::varint;
 use crate::model::circuit::Patch;
+use std::ops::Range;
 
 /// Kinds of arrangements, as blocks store them.
 const KIND_WIDE: u8 = 1;
@@ -191,16 +192,11 @@ impl Arrangement {
             }
             Arrangement::Patches { patch, .. } => {
                 out.fill(0);
-                let step = self.step(0);
-                let (start, columns, rows) = self.corner(raw.len(), record);
-                let (row, part) = (
-                    usize::from(patch.width) * usize::from(patch.channels),
-                    columns * usize::from(patch.channels),
-                );
-                for (out, raw) in out.chunks_exact_mut(row).take(rows).zip(raw[start..].chunks(step)) {
-                    out[..part].copy_from_slice(&raw[..part]);
+                for (inside, outside) in self.rows(&patch, raw.len(), record) {
+                    let row = &mut out[inside];
+                    row.copy_from_slice(&raw[outside]);
                     if patch.green {
-                        out[..part].as_chunks_mut::<3>().0.iter_mut().for_each(|p| *p = less_green(*p));
+                        row.as_chunks_mut::<3>().0.iter_mut().for_each(|p| *p = less_green(*p));
                     }
                 }
             }
@@ -219,20 +215,28 @@ impl Arrangement {
                 }
             }
             Arrangement::Patches { patch, .. } => {
-                let step = self.step(0);
-                let (start, columns, rows) = self.corner(raw.len(), number);
-                let (row, part) = (
-                    usize::from(patch.width) * usize::from(patch.channels),
-                    columns * usize::from(patch.channels),
-                );
-                for (record, raw) in record.chunks_exact(row).take(rows).zip(raw[start..].chunks_mut(step)) {
-                    raw[..part].copy_from_slice(&record[..part]);
+                for (inside, outside) in self.rows(&patch, raw.len(), number) {
+                    let row = &mut raw[outside];
+                    row.copy_from_slice(&record[inside]);
                     if patch.green {
-                        raw[..part].as_chunks_mut::<3>().0.iter_mut().for_each(|p| *p = with_green(*p));
+                        row.as_chunks_mut::<3>().0.iter_mut().for_each(|p| *p = with_green(*p));
                     }
                 }
             }
         }
+    }
+
+    /// Where the rows of a patch lie in its record and in the raw bytes, as far as they are there.
+    fn rows(
+        &self,
+        patch: &Patch,
+        raw_len: usize,
+        record: usize,
+    ) -> impl Iterator<Item = (Range<usize>, Range<usize>)> + use<> {
+        let (start, columns, rows) = self.corner(raw_len, record);
+        let (step, channels) = (self.step(0), usize::from(patch.channels));
+        let (row, len) = (usize::from(patch.width) * channels, columns * channels);
+        (0..rows).map(move |y| (y * row..y * row + len, start + y * step..start + y * step + len))
     }
 }
 
