@@ -215,3 +215,54 @@ fn damaged_payloads_are_noticed() {
         assert!(result.is_err(), "byte {at}");
     }
 }
+
+/// Records as the circuit itself would make them up.
+fn sampled(count: usize) -> Vec<u8> {
+    let circuit = Likelihood::from_bytes(&micro().to_bytes()).unwrap();
+    let mut rng = SplitMix(7);
+    let mut out = Vec::new();
+    for _ in 0..count {
+        let mut known = vec![None; WIDTH];
+        for v in 0..WIDTH {
+            let mut left = rng.below(1 << 24) as f64 / f64::from(1 << 24);
+            let probabilities = circuit.conditional(&known, v).unwrap();
+            let reached = |p: &f64| {
+                left -= p;
+                left < 0.0
+            };
+            known[v] = Some(probabilities.iter().position(reached).unwrap_or(0) as u8);
+        }
+        out.extend(known.into_iter().flatten());
+    }
+    out
+}
+
+#[test]
+fn models_are_embedded_where_they_pay() {
+    let (options, decode) = options();
+    let auto = options.codec(CodecChoice::Auto).embed_model(true);
+    let all = sampled(5000);
+    let embedded = |packed: &[u8]| Archive::new(Cursor::new(packed)).unwrap().streams()[0].embedded_len > 0;
+    for count in [20, 2000] {
+        let raw = &all[..count * WIDTH];
+        let packed = nzip::compress_with(raw, auto.clone()).unwrap();
+        assert!(!embedded(&packed) && packed == nzip::compress_with(raw, Options::new()).unwrap());
+        // It would be worth it if it cost nothing.
+        assert!(nzip::compress_with(raw, auto.clone().embed_model(false)).unwrap().len() < packed.len());
+    }
+    for header in [&b""[..], &[0, 0, 8, 2, 0, 0, 1, 0, 0, 0, 0, WIDTH as u8]] {
+        let raw = [header, &all].concat();
+        let packed = nzip::compress_with(&raw, auto.clone().threads(1)).unwrap();
+        assert!(embedded(&packed) && packed.len() < nzip::compress(&raw, 6).unwrap().len());
+        assert!(nzip::decompress(&packed).unwrap() == raw);
+        assert!(nzip::compress_with(&raw, auto.clone().threads(2)).unwrap() == packed);
+        // A flush behind the header, and one in the middle of a record: what comes first decides.
+        let mut encoder = Encoder::with_options(Vec::new(), auto.clone()).unwrap();
+        for part in [&raw[..header.len()], &raw[header.len()..20_007], &raw[20_007..]] {
+            encoder.write_all(part).unwrap();
+            encoder.flush().unwrap();
+        }
+        let flushed = encoder.finish().unwrap();
+        assert!(!embedded(&flushed) && nzip::decompress_with(&flushed, decode.clone()).unwrap() == raw);
+    }
+}

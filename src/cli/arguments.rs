@@ -176,6 +176,8 @@ pub struct Compression {
     #[arg(long, conflicts_with_all = ["decompress", "test", "list", "range", "stdout"])]
     pub verify: bool,
     /// Put the model into the file, so that it decodes anywhere
+    ///
+    /// Without --codec the model is left out, and not used, where the file would not become smaller by it.
     #[arg(long)]
     pub embed_model: bool,
     /// The file holds one tensor of this type (f32, bf16, i8, ...)

@@ -194,8 +194,22 @@ impl Plan {
         allowed && self.windowed.is_none() && MIX_LEVELS[usize::from(self.level.clamp(1, 9)) - 1] > 0
     }
 
+    /// The same without any models.
+    pub fn without_models(&self) -> Self {
+        Self { windowed: None, guide: None, ..*self }
+    }
+
+    /// Codes chunks, in parallel. Where they make up all of a small `whole`, that may become one plain block.
+    pub fn blocks(&self, chunks: &[Chunk<'_>], whole: Option<&[u8]>) -> Result<Vec<EncodedBlock>> {
+        let blocks: Vec<EncodedBlock> = self.encode(chunks)?.into_iter().flatten().collect();
+        match whole {
+            Some(raw) => self.or_whole(raw, blocks),
+            None => Ok(blocks),
+        }
+    }
+
     /// Codes chunks, in parallel; the blocks of a chunk depend on nothing but the chunk.
-    pub fn encode(&self, chunks: &[Chunk<'_>]) -> Result<Vec<Vec<EncodedBlock>>> {
+    fn encode(&self, chunks: &[Chunk<'_>]) -> Result<Vec<Vec<EncodedBlock>>> {
         match (&self.windowed, self.only) {
             (Some(w), None) if w.codec == Codec::Llm => chunks.iter().map(|c| self.split(w, c.raw)).collect(),
             (Some(w), only) => {
@@ -294,7 +308,7 @@ impl Plan {
     }
 
     /// The smaller of blocks and one plain block of the same bytes.
-    pub fn or_whole(&self, raw: &[u8], parts: Vec<EncodedBlock>) -> Result<Vec<EncodedBlock>> {
+    fn or_whole(&self, raw: &[u8], parts: Vec<EncodedBlock>) -> Result<Vec<EncodedBlock>> {
         let whole = vec![self.smallest(raw)?];
         Ok(if total(&parts) < total(&whole) { parts } else { whole })
     }

@@ -1,5 +1,6 @@
 //! Writing a stream.
 
+mod embedding;
 mod tensors;
 
 pub(super) use tensors::Described;
@@ -17,6 +18,8 @@ use crate::format::index::{Entry, Index, Record};
 use crate::format::section::ModelSection;
 use crate::format::trailer::Trailer;
 use crate::model::registry::{DEFAULT_LM, Hash, TINY_LM, built_in_id};
+use embedding::{Packed, Weighed, weigh};
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 /// Compresses what is written to it and writes one stream to `W`, never seeking.
@@ -49,6 +52,8 @@ pub struct Encoder<W: Write> {
     layout: Option<Layout>,
     /// What is written is held back, as it may turn out to hold tensors.
     held: bool,
+    /// Models are to be embedded if they pay, which the first records will tell.
+    weighs: bool,
 }
 
 /// The writer, and what has been written to it.
@@ -57,6 +62,8 @@ struct Out<W> {
     written: u64,
     entries: Vec<Entry>,
     models: Vec<Hash>,
+    /// Models that have been packed to be embedded.
+    packed: BTreeMap<Hash, Packed>,
 }
 
 impl<W: Write> Encoder<W> {
@@ -77,7 +84,9 @@ impl<W: Write> Encoder<W> {
         let chunk = chunk_len(&options, &plan);
         let by_memory = usize::try_from(options.memory / 8 / chunk as u64).unwrap_or(usize::MAX);
         let batch = chunk * pool.threads().min(by_memory).max(1);
-        let out = Out { writer, written: 0, entries: Vec::new(), models: Vec::new() };
+        let out =
+            Out { writer, written: 0, entries: Vec::new(), models: Vec::new(), packed: BTreeMap::new() };
+        let weighs = options.embed_model && plan.only.is_none();
         let hasher = blake3::Hasher::new();
         Ok(Self {
             out,
@@ -93,6 +102,7 @@ impl<W: Write> Encoder<W> {
             coded: 0,
             layout: None,
             held: false,
+            weighs,
         }
         .holding())
     }
@@ -192,13 +202,23 @@ impl<W: Write> Encoder<W> {
         };
         // A small file may be better off in one piece, its header beside what the header is about.
         let small = end == End::Stream && self.coded == 0 && chunks.len() > 1 && raw.len() <= self.chunk;
-        let whole = small && plan.only.is_none() && plan.records().is_some();
-        let encode = || {
-            let blocks: Vec<EncodedBlock> = plan.encode(&chunks)?.into_iter().flatten().collect();
-            if whole { plan.or_whole(raw, blocks) } else { Ok(blocks) }
+        let whole = (small && plan.only.is_none() && plan.records().is_some()).then_some(raw);
+        let first = chunks.iter().position(|c| c.records.is_some()).filter(|_| self.weighs);
+        let options = &self.options;
+        let encode = || match first {
+            Some(i) => {
+                let (first, rest) = chunks.split_at(if whole.is_some() { chunks.len() } else { i + 1 });
+                weigh(plan, options, [first, rest], whole)
+            }
+            None => Ok(Weighed { blocks: plan.blocks(&chunks, whole)?, models: Some(BTreeMap::new()) }),
         };
-        let (blocks, ()) = self.pool.run(|| rayon::join(encode, hash))?;
-        let blocks: Vec<EncodedBlock> = blocks?;
+        let (coded, ()) = self.pool.run(|| rayon::join(encode, hash))?;
+        let Weighed { blocks, models } = coded?;
+        self.weighs &= first.is_none();
+        match models {
+            Some(models) => self.out.packed.extend(models),
+            None => self.plan = self.plan.without_models(),
+        }
         if !hashed && blocks.len() > 1 {
             self.hasher.update(raw);
         }
@@ -341,8 +361,8 @@ impl<W: Write> Out<W> {
         }
         let mut embedded = None;
         if options.embed_model {
-            let weights = options.models.find(&hash)?;
-            embedded = Some((weights.len() as u64, super::models::pack(&weights)?));
+            let packed = self.packed.remove(&hash).map_or_else(|| Packed::new(&hash, options), Ok)?;
+            embedded = Some((packed.raw_len, packed.bytes));
         }
         let mut bytes = Vec::new();
         ModelSection { hash, embedded }.put(&mut bytes);

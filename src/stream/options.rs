@@ -143,7 +143,8 @@ impl Options {
         self
     }
 
-    /// Whether to put the model into the stream, so that it decodes anywhere.
+    /// Whether to put the model into the stream, so that it decodes anywhere. With [`CodecChoice::Auto`] there is none if the
+    /// first records (up to 16 MiB of the content) are smaller without it, its own bytes counted.
     pub fn embed_model(mut self, embed: bool) -> Self {
         self.embed_model = embed;
         self

@@ -105,6 +105,10 @@ impl<W: Write> Encoder<W> {
     /// Codes the whole content. A file that fits a block may become a plain one without names instead, where the blocks of
     /// tensors are larger: tensors that resemble each other are smaller together. An archive finds them by the content.
     pub(super) fn encode_tensors(&mut self, raw: &[u8], layout: &Layout) -> Result<()> {
+        if self.weighs {
+            // What is beside tensors is too little for a model.
+            self.plan = self.plan.without_models();
+        }
         let forms = forms(layout, raw);
         // What a long tensor teaches about itself is stored once in a block.
         let most = if self.plan.level < 9 { CHUNK } else { BEST_CHUNK };

@@ -1,0 +1,50 @@
+//! Whether a stream brings its models along.
+
+use crate::codec::EncodedBlock;
+use crate::codec::choose::{Chunk, Plan, total};
+use crate::error::Result;
+use crate::model::registry::Hash;
+use crate::stream::{Options, models};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A model as a model section embeds it.
+pub(super) struct Packed {
+    /// Bytes of its weights.
+    pub raw_len: u64,
+    pub bytes: Vec<u8>,
+}
+
+impl Packed {
+    /// Packs a model.
+    pub fn new(hash: &Hash, options: &Options) -> Result<Self> {
+        let weights = options.models.find(hash)?;
+        Ok(Self { raw_len: weights.len() as u64, bytes: models::pack(&weights)? })
+    }
+}
+
+/// What was found out about models that a stream would have to bring along.
+pub(super) struct Weighed {
+    pub blocks: Vec<EncodedBlock>,
+    /// The models of the blocks; `None` where they do not pay, so that the stream gets none.
+    pub models: Option<BTreeMap<Hash, Packed>>,
+}
+
+/// Codes chunks of which the first ones end with the first records: with models, if those chunks and the models together
+/// become smaller than the chunks without any.
+pub(super) fn weigh(
+    plan: &Plan,
+    options: &Options,
+    [first, rest]: [&[Chunk<'_>]; 2],
+    whole: Option<&[u8]>,
+) -> Result<Weighed> {
+    let bare = plan.without_models();
+    let (with, without) = (plan.blocks(first, whole)?, bare.blocks(first, whole)?);
+    let hashes: BTreeSet<Hash> = with.iter().filter_map(|b| b.model).collect();
+    let models: BTreeMap<Hash, Packed> =
+        hashes.into_iter().map(|hash| Ok((hash, Packed::new(&hash, options)?))).collect::<Result<_>>()?;
+    let stored: usize = models.values().map(|m| m.bytes.len()).sum();
+    let pays = total(&with) + stored < total(&without);
+    let (mut blocks, plan) = if pays { (with, plan) } else { (without, &bare) };
+    blocks.extend(plan.blocks(rest, None)?);
+    Ok(Weighed { blocks, models: pays.then_some(models) })
+}
