@@ -50,7 +50,7 @@ pub const BUILT_IN: &[BuiltIn] = &[
 pub const TINY_LM: Hash = hash(b"10038fc4bfdc68c3a195f40470569f4692df515f0a0ab2470fd46ee5174df92d");
 
 /// The model that codec `lm` uses, and that guides `mix`, when none is asked for: `base`.
-pub const DEFAULT_LM: Hash = hash(b"0d4ac16551e1356fd330200250b746be26a03acf6c26471e0944ce64459c98ae");
+pub const DEFAULT_LM: Hash = hash(b"9c820b91b2aa17c0346a53b98095ed305d23dc09a2841297b479c5b9a5df8240");
 
 /// The hash with these lower-case hexadecimal digits.
 const fn hash(digits: &[u8; 64]) -> Hash {
