@@ -6,7 +6,7 @@ use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::format::block::{BlockHeader, Units};
 use crate::kernel::Kernel;
-use crate::stream::options::{CHUNK, Pool};
+use crate::stream::options::Pool;
 use crate::tensor::bases::Bases;
 use rayon::prelude::*;
 use std::io::{Read, Seek};
@@ -165,16 +165,17 @@ impl<S: Read + Seek> Archive<S> {
         // What has no tiles is decoded by another pool, while the batch before it is decoded by this one.
         let other = Pool::new(self.pool.threads());
         let mut pool = std::mem::replace(&mut self.pool, other);
-        let result = self.decode_parts(&mut pool, parts.into_iter());
+        let result = self.decode_parts(&mut pool, parts);
         self.pool = pool;
         result.map(|()| outs)
     }
 
     /// Reads and decodes parts of blocks; those of blocks that have no tiles at once.
-    fn decode_parts<'a>(&mut self, pool: &mut Pool, mut parts: impl Iterator<Item = Part<'a>>) -> Result<()> {
+    fn decode_parts(&mut self, pool: &mut Pool, parts: Vec<Part<'_>>) -> Result<()> {
         let (device, bases) = (self.options.device.clone(), self.options.bases.clone());
-        // Blocks are as large as this, or smaller.
-        let ahead = (self.batch_bytes() / CHUNK as u64) as usize;
+        let largest = parts.iter().map(|p| p.out.len()).max().unwrap_or(0);
+        let ahead = (self.batch_bytes() / largest.max(1) as u64).min(parts.len() as u64) as usize;
+        let mut parts = parts.into_iter();
         let read = || {
             for Part { block, start, out } in parts.by_ref() {
                 let range = start..start + out.len() as u64;
