@@ -14,6 +14,8 @@ use std::io::{self, Read};
 
 /// Raw bytes per thread that are decoded together.
 const BATCH_RAW: u64 = 16 << 20;
+/// The same of tiles, of which a block has many: what was decoded is still in the caches when it is read.
+const TILES_RAW: u64 = 1 << 20;
 /// Windows per thread that are decoded together.
 const BATCH_WINDOWS: usize = 64;
 /// Raw bytes of a batch for each lane of a GPU.
@@ -200,13 +202,15 @@ impl<R: Read> Decoder<R> {
         let threads = self.pool.threads();
         let lanes = self.device.lanes();
         let most_windows = (threads * BATCH_WINDOWS).max(lanes);
-        let most_raw = (threads as u64 * BATCH_RAW).max(lanes as u64 * LANE_RAW).min(self.memory / 4);
         let (mut raw, mut windows, mut batch) = (0, 0, vec![first]);
         while let Some(last) = batch.last() {
             raw += u64::from(last.header.raw_len);
             if let Units::Windows { windows: w, .. } = &last.header.units {
                 windows += w.len();
             }
+            let tiled = matches!(last.header.units, Units::Tiles { .. });
+            let wanted = threads as u64 * if tiled { TILES_RAW } else { BATCH_RAW };
+            let most_raw = wanted.max(lanes as u64 * LANE_RAW).min(self.memory / 4);
             if last.header.flushed || raw >= most_raw || windows >= most_windows {
                 break;
             }
