@@ -211,6 +211,15 @@ pub struct Resources {
     pub device: Option<String>,
 }
 
+/// What the files hold that the options name.
+#[derive(Clone)]
+pub struct Loaded {
+    models: Models,
+    /// The hash of `--model`.
+    model: Option<[u8; 32]>,
+    bases: Bases,
+}
+
 impl Arguments {
     /// Reads the command line; ends the program for `--help`, `--version` and errors.
     pub fn read() -> anyhow::Result<Self> {
@@ -255,13 +264,12 @@ fn memory(text: &str) -> Result<Size, String> {
 
 impl FileArguments {
     /// What the library needs to know to compress.
-    pub fn encode_options(&self) -> anyhow::Result<Options> {
+    pub fn encode_options(&self, loaded: Loaded) -> anyhow::Result<Options> {
         let (compression, resources) = (&self.compression, &self.resources);
-        let mut found = Models::new();
         let mut options = Options::new().threads(resources.threads).embed_model(compression.embed_model);
         options = options.chained(!compression.unchained);
-        if let Some(model) = &resources.model {
-            options = options.model(models::resolve(&mut found, model)?);
+        if let Some(model) = loaded.model {
+            options = options.model(model);
         }
         if let (Some(dtype), Some(text)) = (compression.dtype, &compression.shape) {
             options = options.tensor(dtype, &shape(text)?, compression.skip.map_or(0, |s| s.0));
@@ -278,7 +286,7 @@ impl FileArguments {
         if let Some(memory) = resources.memory {
             options = options.memory(memory.0);
         }
-        Ok(options.models(found).bases(resources.bases()?))
+        Ok(options.models(loaded.models).bases(loaded.bases))
     }
 }
 
@@ -288,22 +296,24 @@ impl Resources {
         device::choose(self.device.as_deref(), console)
     }
 
-    /// The files of `--base`.
-    fn bases(&self) -> anyhow::Result<Bases> {
-        let mut bases = Bases::new();
+    /// Loads what `--model` and `--base` name.
+    pub fn load(&self) -> anyhow::Result<Loaded> {
+        let (mut models, mut bases) = (Models::new(), Bases::new());
+        let model = self.model.as_ref().map(|name| models::resolve(&mut models, name)).transpose()?;
         for path in &self.base {
             bases.add_file(path).with_context(|| format!("--base {}", path.display()))?;
         }
-        Ok(bases)
+        Ok(Loaded { models, model, bases })
     }
 
     /// What the library needs to know to decompress.
     pub fn decode_options(&self) -> anyhow::Result<DecodeOptions> {
-        let mut found = Models::new();
-        if let Some(model) = &self.model {
-            models::resolve(&mut found, model)?;
-        }
-        let options = DecodeOptions::new().threads(self.threads).models(found).bases(self.bases()?);
-        Ok(self.memory.map_or(options.clone(), |m| options.memory(m.0)))
+        Ok(self.decode_with(self.load()?))
+    }
+
+    /// The same with what has been loaded.
+    pub fn decode_with(&self, loaded: Loaded) -> DecodeOptions {
+        let options = DecodeOptions::new().threads(self.threads).models(loaded.models).bases(loaded.bases);
+        self.memory.map_or(options.clone(), |m| options.memory(m.0))
     }
 }

@@ -8,7 +8,7 @@ use super::{decompress, device, is_broken_pipe, list, print, range, usage};
 use anyhow::{Context, bail};
 use nzip::Device;
 use std::fs::{self, File, Metadata};
-use std::io::{self, IsTerminal, Read, Write};
+use std::io::{self, BufRead, BufReader, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 
 /// Bytes that are read or written at a time.
@@ -49,12 +49,13 @@ fn all(
             }
         });
     }
-    let options = arguments.encode_options()?.device(device.clone());
+    let loaded = arguments.resources.load()?;
+    let options = arguments.encode_options(loaded.clone())?.device(device.clone());
     compress::check(&options)?;
     let compressor = Compressor {
         options,
         // On the CPU, whatever has encoded.
-        verify: arguments.compression.verify.then(|| arguments.resources.decode_options()).transpose()?,
+        verify: arguments.compression.verify.then(|| arguments.resources.decode_with(loaded)),
         described: arguments.compression.dtype.is_some(),
         target: &arguments.target,
         console,
@@ -192,5 +193,43 @@ pub fn pump(from: &mut impl Read, to: &mut impl Write) -> io::Result<u64> {
             Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
             Err(e) => return Err(e),
         }
+    }
+}
+
+/// Where two streams differ first; a stream also differs where only it has ended.
+pub fn first_difference(a: impl Read, b: impl Read) -> io::Result<Option<u64>> {
+    let (mut a, mut b) = (BufReader::with_capacity(PIECE, a), BufReader::with_capacity(PIECE, b));
+    let mut at = 0;
+    loop {
+        let (x, y) = (a.fill_buf()?, b.fill_buf()?);
+        let some = x.len().min(y.len());
+        if let Some(i) = x.iter().zip(y).position(|(x, y)| x != y) {
+            return Ok(Some(at + i as u64));
+        }
+        if some == 0 {
+            return Ok((x.len() != y.len()).then_some(at));
+        }
+        at += some as u64;
+        a.consume(some);
+        b.consume(some);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn differences_are_found_wherever_they_are() {
+        let long = vec![7; PIECE + 100];
+        let mut other = long.clone();
+        other[PIECE + 3] = 8;
+        let find = |a: &[u8], b: &[u8]| first_difference(a, b.chain(io::empty())).unwrap();
+        assert_eq!(find(b"", b""), None);
+        assert_eq!(find(&long, &long), None);
+        assert_eq!(find(&long, &other), Some(PIECE as u64 + 3));
+        assert_eq!(find(&long[..PIECE], &long), Some(PIECE as u64));
+        assert_eq!(find(b"abc", b"ab"), Some(2));
+        assert_eq!(find(b"", b"a"), Some(0));
     }
 }

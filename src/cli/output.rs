@@ -53,11 +53,11 @@ impl Output {
         Ok(Self::Renamed(Pending { file, target, force }))
     }
 
-    /// What has been written, to be read once more.
-    pub fn reopen(&self) -> anyhow::Result<File> {
+    /// What has been written, to be read once more; `None` where that is gone.
+    pub fn reopen(&self) -> Option<io::Result<File>> {
         match self {
-            Self::Renamed(pending) => Ok(pending.file.reopen()?),
-            Self::Stdout(_) | Self::Direct(_) => bail!("what went to a device cannot be read again"),
+            Self::Renamed(pending) => Some(pending.file.reopen()),
+            Self::Stdout(_) | Self::Direct(_) => None,
         }
     }
 

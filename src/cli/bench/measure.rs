@@ -2,11 +2,10 @@
 
 use super::tools::{Command, Tool};
 use super::{Cost, Run};
-use crate::cli::files::PIECE;
+use crate::cli::files::first_difference;
 use anyhow::{Context, bail};
 use nzip::{Archive, Models};
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Instant;
@@ -92,17 +91,8 @@ fn models(packed: &Path) -> anyhow::Result<Vec<([u8; 32], u64)>> {
 }
 
 fn same(a: &Path, b: &Path) -> anyhow::Result<bool> {
-    let reader = |path: &Path| File::open(path).map(|f| BufReader::with_capacity(PIECE, f));
-    let (Ok(mut a), Ok(mut b)) = (reader(a), reader(b)) else { return Ok(false) };
-    loop {
-        let (x, y) = (a.fill_buf()?, b.fill_buf()?);
-        let n = x.len().min(y.len());
-        if n == 0 || x[..n] != y[..n] {
-            return Ok(x.is_empty() && y.is_empty());
-        }
-        a.consume(n);
-        b.consume(n);
-    }
+    let (Ok(a), Ok(b)) = (File::open(a), File::open(b)) else { return Ok(false) };
+    Ok(first_difference(a, b)?.is_none())
 }
 
 #[cfg(test)]
