@@ -194,6 +194,11 @@ impl Plan {
         allowed && self.windowed.is_none() && MIX_LEVELS[usize::from(self.level.clamp(1, 9)) - 1] > 0
     }
 
+    /// Whether blocks may need a model.
+    pub fn has_models(&self) -> bool {
+        self.windowed.is_some() || self.guide.is_some()
+    }
+
     /// The same without any models.
     pub fn without_models(&self) -> Self {
         Self { windowed: None, guide: None, ..*self }

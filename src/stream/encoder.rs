@@ -86,7 +86,7 @@ impl<W: Write> Encoder<W> {
         let batch = chunk * pool.threads().min(by_memory).max(1);
         let out =
             Out { writer, written: 0, entries: Vec::new(), models: Vec::new(), packed: BTreeMap::new() };
-        let weighs = options.embed_model && plan.only.is_none();
+        let weighs = options.embed_model && plan.only.is_none() && plan.has_models();
         let hasher = blake3::Hasher::new();
         Ok(Self {
             out,
