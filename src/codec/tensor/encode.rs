@@ -5,13 +5,13 @@ use super::contexts::{by_base, by_fields, learn};
 use super::delta::{Delta, Operation, distinguish};
 use super::forms::{self, Wish};
 use super::low_bits::BY_ROW;
-use super::params::{Context, Field, Params, Planes, Transform};
+use super::params::{Context, Field, Params, Planes, Transform, put_nibbles};
 use super::plan;
 use super::predict::turn;
 use super::prediction::by_prediction;
 use super::split::{Split, split};
 use super::{Codec, EncodedBlock, Hint};
-use crate::coder::rans::{Coded, Contexts, Encoder, Freqs, encode_runs};
+use crate::coder::rans::{Coded, Contexts, Encoder, Freqs, encode};
 use crate::error::Result;
 use crate::format::block::{Tile, Units};
 use crate::format::checksum::check32;
@@ -168,7 +168,7 @@ fn with_planes(
         *mask = Freqs::from_counts(&counts(all));
     }
     let encoders = Encoders::new(&planes);
-    let mut pen = Pen { out: Vec::with_capacity(numbers.len()), kernel, coded: Coded::default() };
+    let mut pen = Pen::new(Vec::with_capacity(numbers.len()), kernel);
     let mut table = Vec::with_capacity(tiles.len());
     let original = pair.map_or(numbers, |p| p.raw);
     for (tile, raw) in tiles.iter().zip(original.chunks(size)) {
@@ -364,7 +364,7 @@ impl Work<'_> {
             pen.symbols(&split.classes, &encoder, Contexts::One)?;
         }
         if let Context::Rows { .. } | Context::Predicted(_) = field.context {
-            pen.out.extend(self.rows.chunks(2).map(|p| p[0] | p.get(1).unwrap_or(&0) << 4));
+            put_nibbles(&self.rows, &mut pen.out);
         }
         if let Context::Predicted(prediction) = &field.context {
             let mut columns = vec![0; split.symbols.len()];
@@ -373,7 +373,7 @@ impl Work<'_> {
         } else {
             pen.symbols(&split.symbols, symbols, contexts)?;
         }
-        pen.out.extend(split.folded.chunks(2).map(|p| p[0] | p.get(1).unwrap_or(&0) << 4));
+        put_nibbles(&split.folded, &mut pen.out);
         match (low, &field.low) {
             (Some(encoder), Some((map, _))) => {
                 let contexts: Vec<u8> = split.symbols.iter().map(|s| map[usize::from(*s)]).collect();
@@ -387,16 +387,24 @@ impl Work<'_> {
     }
 }
 
-/// Writes a block's payload.
-struct Pen {
-    out: Vec<u8>,
+/// Writes sequences and what stands between them.
+pub struct Pen {
+    pub out: Vec<u8>,
     kernel: Kernel,
     coded: Coded,
 }
 
 impl Pen {
+    pub fn new(out: Vec<u8>, kernel: Kernel) -> Self {
+        Self { out, kernel, coded: Coded::default() }
+    }
+
     /// Appends a sequence in the mode that is smallest.
-    fn symbols(&mut self, symbols: &[u8], encoder: &Encoder, contexts: Contexts<'_>) -> Result<()> {
+    ///
+    /// # Errors
+    ///
+    /// `BadArgument` for a symbol that has no frequency.
+    pub fn symbols(&mut self, symbols: &[u8], encoder: &Encoder, contexts: Contexts<'_>) -> Result<()> {
         self.runs(symbols, encoder, contexts, symbols.len())
     }
 
@@ -410,7 +418,7 @@ impl Pen {
             return Ok(());
         }
         let start = out.len();
-        encode_runs(encoder, self.kernel, symbols, contexts, run, &mut self.coded)?;
+        encode(encoder, self.kernel, symbols, contexts, run, &mut self.coded)?;
         out.push(0);
         varint::put(out, self.coded.words() as u64);
         self.coded.put(out);

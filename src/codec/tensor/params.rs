@@ -428,7 +428,12 @@ pub fn put_nibbles(values: &[u8], out: &mut Vec<u8>) {
 /// Two values of four bits to a byte.
 pub fn nibbles(c: &mut Cursor<'_>, count: usize) -> Parsed<Vec<u8>> {
     let bytes = c.take(count.div_ceil(2))?;
-    Ok((0..count).map(|i| bytes[i / 2] >> (4 * (i % 2)) & 15).collect())
+    Ok((0..count).map(|i| nibble(bytes, i)).collect())
+}
+
+/// Number i of those that [`put_nibbles`] wrote.
+pub fn nibble(bytes: &[u8], i: usize) -> u8 {
+    bytes[i / 2] >> (4 * (i % 2)) & 15
 }
 
 fn map(c: &mut Cursor<'_>) -> Parsed<Box<[u8; 256]>> {

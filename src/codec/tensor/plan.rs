@@ -209,16 +209,18 @@ struct Cut {
 /// `bits` bits, whose lowest one may belong to the symbol. `piece` is what a piece of low bits costs in time, in 1/256 bits.
 fn cut(numbers: &[u64], bits: u32, choices: &[u32], piece: u64, signed: bool) -> Cut {
     let finest = choices.iter().copied().min().unwrap_or(0);
-    let tops = tops(numbers, bits, finest);
+    let finest_tops = (!signed).then(|| tops(numbers, bits, finest));
     let mut best = (u64::MAX, Cut { low_bits: choices[0], base: 0, fold: 0 });
     for &low_bits in choices {
-        let symbols: Vec<(u64, u32)> = if signed {
-            let raised = |n: &u64| n >> (low_bits + 1) << 1 | n & 1;
-            self::tops(&numbers.iter().map(raised).collect::<Vec<_>>(), bits - low_bits, 0)
-        } else {
-            tops.chunk_by(|a, b| a.0 >> (low_bits - finest) == b.0 >> (low_bits - finest))
+        let symbols: Vec<(u64, u32)> = match &finest_tops {
+            Some(tops) => tops
+                .chunk_by(|a, b| a.0 >> (low_bits - finest) == b.0 >> (low_bits - finest))
                 .map(|run| (run[0].0 >> (low_bits - finest), run.iter().map(|r| r.1).sum()))
-                .collect()
+                .collect(),
+            None => {
+                let raised = |n: &u64| n >> (low_bits + 1) << 1 | n & 1;
+                tops(&numbers.iter().map(raised).collect::<Vec<_>>(), bits - low_bits, 0)
+            }
         };
         let pieces = u64::from((low_bits % 8).count_ones());
         let each = 256 * u64::from(low_bits) + piece * pieces;

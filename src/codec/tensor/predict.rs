@@ -1,10 +1,10 @@
 //! Contexts that predict each number of a row from the numbers before it (`formats/tensor.md`, "Prediction").
 
-use super::params::sum_of;
-use super::params::{MAX_PREDICTED_TABLES, nibbles, put_nibbles};
+use super::encode::{Pen, counts};
+use super::params::{MAX_PREDICTED_TABLES, nibbles, put_nibbles, sum_of};
 use super::products::products;
 use super::sections::Sequence;
-use crate::coder::rans::{Coded, Contexts, Decoder, Encoder, Freqs, encode};
+use crate::coder::rans::{Contexts, Decoder, Encoder, Freqs};
 use crate::error::{Error, Result};
 use crate::format::cursor::{Cursor, Parsed, in_range};
 use crate::format::varint;
@@ -48,10 +48,6 @@ impl Prediction {
     }
 
     /// Appends it.
-    ///
-    /// # Errors
-    ///
-    /// None for coefficients as [`Self::parse`] gives them.
     pub fn put(&self, out: &mut Vec<u8>) {
         varint::put(out, self.columns.len() as u64);
         varint::put(out, self.multipliers.len() as u64);
@@ -59,9 +55,12 @@ impl Prediction {
         self.multipliers.iter().chain(&self.scales).for_each(|m| out.extend_from_slice(&m.to_le_bytes()));
         put_nibbles(&self.columns, out);
         let symbols: Vec<u8> = self.coefficients.iter().map(|c| (*c as u8) ^ 0x80).collect();
-        let freqs = Freqs::from_counts(&super::encode::counts(std::iter::once(&symbols[..])));
+        let freqs = Freqs::from_counts(&counts(std::iter::once(&symbols[..])));
         freqs.put(out);
-        put_symbols(&symbols, &Encoder::new(std::slice::from_ref(&freqs)), out);
+        let mut pen = Pen::new(std::mem::take(out), Kernel::Scalar);
+        let encoder = Encoder::new(std::slice::from_ref(&freqs));
+        pen.symbols(&symbols, &encoder, Contexts::One).expect("every symbol has been counted");
+        *out = pen.out;
         out.extend_from_slice(&self.map[..]);
     }
 
@@ -108,25 +107,6 @@ impl Prediction {
 pub fn coefficients(column: usize, most: usize) -> usize {
     let some = column.min(most);
     some * some.saturating_sub(1) / 2 + (column - some) * most
-}
-
-/// Appends a sequence with one table in the mode that is smallest.
-fn put_symbols(symbols: &[u8], encoder: &Encoder, out: &mut Vec<u8>) {
-    let mut coded = Coded::default();
-    // Every symbol has a frequency: they have been counted.
-    let good = encode(encoder, Kernel::Scalar, symbols, Contexts::One, &mut coded).is_ok();
-    match symbols.split_first() {
-        Some((first, rest)) if rest.iter().all(|s| s == first) => out.extend_from_slice(&[1, *first]),
-        _ if !good || coded.len() > symbols.len() => {
-            out.push(2);
-            out.extend_from_slice(symbols);
-        }
-        _ => {
-            out.push(0);
-            varint::put(out, coded.words() as u64);
-            coded.put(out);
-        }
-    }
 }
 
 /// The numbers of a tile, column by column as they become known, and what they say of the next column.

@@ -25,7 +25,7 @@ pub fn products(kernel: Kernel, numbers: &[i16], coefficients: &[i8], sums: &mut
     }
 }
 
-/// Two coefficients, the second 0 where there is one.
+/// Two coefficients, the second 0 where there is but one.
 fn pair_of(coefficients: &[i8]) -> [i16; 2] {
     [coefficients[0].into(), coefficients.get(1).copied().unwrap_or(0).into()]
 }

@@ -3,7 +3,7 @@
 use super::delta::{Base, key};
 use super::look_up::look_up;
 use super::low_bits::{folded, rows as rows_from, unfold};
-use super::params::{Context, Field, Planes, Transform, nibbles, sum_of};
+use super::params::{Context, Field, Planes, Transform, nibble, nibbles, sum_of};
 use super::predict;
 use super::sections::{Sections, Sequence, Stored};
 use super::split::sums;
@@ -256,7 +256,7 @@ impl TileDecoder {
         syms.clear();
         syms.resize(count, 0);
         if let (Context::Predicted(prediction), Stored::Rows(rows)) = (&field.context, &stored) {
-            contexts.extend((0..count / prediction.row()).map(|i| rows[i / 2] >> (4 * (i % 2)) & 15));
+            contexts.extend((0..count / prediction.row()).map(|i| nibble(rows, i)));
             let memory = &mut scratch.columns;
             predict::decode(
                 prediction,
@@ -329,7 +329,7 @@ impl TileDecoder {
             (Context::Rows { groups, columns, map }, Stored::Rows(rows)) => {
                 let skipped = place.first % groups;
                 for (row, range) in rows_from(skipped, *groups, place.all).enumerate() {
-                    let class = rows[row / 2] >> (4 * (row % 2)) & 15;
+                    let class = nibble(rows, row);
                     let start = if row == 0 { skipped as usize } else { 0 };
                     let columns = columns.get(start..start + range.len());
                     tables_of_row(map, class, columns, range.len(), self.kernel, out);

@@ -47,11 +47,6 @@ impl Coded {
         self.words.len() - self.at
     }
 
-    /// Bytes of the payload.
-    pub fn len(&self) -> usize {
-        4 * self.states.len() + 2 * self.words()
-    }
-
     /// Appends the payload: the lanes' states, then the words.
     pub fn put(&self, out: &mut Vec<u8>) {
         let words = &self.words[self.at..];
@@ -62,23 +57,13 @@ impl Coded {
     }
 }
 
-/// Codes a sequence. Contexts, where there are any, are as many as symbols.
+/// Codes a sequence in runs of `run` symbols, each of which begins with the first lane. Contexts, where there are any, are as
+/// many as symbols.
 ///
 /// # Errors
 ///
 /// [`crate::ErrorKind::BadArgument`] for a symbol without a frequency, and for a context without a table.
 pub fn encode(
-    encoder: &Encoder,
-    kernel: Kernel,
-    symbols: &[u8],
-    contexts: Contexts<'_>,
-    coded: &mut Coded,
-) -> Result<()> {
-    encode_runs(encoder, kernel, symbols, contexts, symbols.len(), coded)
-}
-
-/// Codes a sequence in runs of `run` symbols, each of which begins with the first lane; the rest as for [`encode`].
-pub fn encode_runs(
     encoder: &Encoder,
     kernel: Kernel,
     symbols: &[u8],

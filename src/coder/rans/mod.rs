@@ -12,7 +12,7 @@ mod encode;
 mod freqs;
 
 pub use decode::{Contexts, Decoder, Runs};
-pub use encode::{Coded, Encoder, encode, encode_runs};
+pub use encode::{Coded, Encoder, encode};
 pub use freqs::Freqs;
 
 /// log2 of the sum of all frequencies.

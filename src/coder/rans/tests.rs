@@ -32,7 +32,7 @@ fn packed(tables: &[Freqs], symbols: &[u8], contexts: Contexts<'_>) -> crate::Re
     let (encoder, mut memory) = (Encoder::new(tables), Coded::default());
     let mut results = kernels().into_iter().map(|kernel| {
         let mut out = vec![1, 2, 3];
-        encode(&encoder, kernel, symbols, contexts, &mut memory)?;
+        encode(&encoder, kernel, symbols, contexts, symbols.len(), &mut memory)?;
         memory.put(&mut out);
         assert_eq!(out.len(), 3 + 4 * lanes(symbols.len()) + 2 * memory.words());
         Ok(out.split_off(3))

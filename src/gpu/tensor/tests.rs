@@ -181,8 +181,15 @@ fn sequence(rng: &mut SplitMix, tables: &[Freqs], contexts: &[u8], out: &mut Vec
         }
         _ => {
             let mut coded = Coded::default();
-            encode(&Encoder::new(tables), Kernel::Scalar, &symbols, Contexts::Many(contexts), &mut coded)
-                .unwrap();
+            encode(
+                &Encoder::new(tables),
+                Kernel::Scalar,
+                &symbols,
+                Contexts::Many(contexts),
+                symbols.len(),
+                &mut coded,
+            )
+            .unwrap();
             out.push(0);
             varint::put(out, coded.words() as u64);
             coded.put(out);
