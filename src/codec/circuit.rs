@@ -1,15 +1,22 @@
 //! The `circuit` codec: records, a hidden Chow-Liu tree and a range coder in equal-info windows.
 
+use std::any::Any;
 use std::ops::Range;
+use std::sync::Arc;
 
 use rayon::prelude::*;
 
+use super::Codec;
+use super::block::{BlockCodec, BlockJob, BlockParams, LoadedModel, ModelUse, UnitKind};
 use super::layout::{Arrangement, Known, Layout, detect};
-use super::window::{EncodedWindow, WindowCoder, WindowJob, WindowLimits, max_window_raw};
+use super::window::{
+    self, Cutting, EncodedWindow, WindowCoder, WindowJob, WindowLimits, WindowedBlock, max_window_raw,
+};
 use crate::coder::range::{BitDecoder, BitEncoder, Part as CoderPart};
 use crate::error::{Error, Result};
+use crate::format::block::BlockHeader;
 use crate::format::consts::MAX_WINDOW_PAYLOAD;
-use crate::model::circuit::{Kernel, LANES, Lane, Model, Visits, Walk, walk};
+use crate::model::circuit::{Kernel, LANES, Lane, Model, Visits, Walk, Weights, walk};
 
 /// Choices have `1 << PRECISION` parts.
 const PRECISION: usize = 20;
@@ -18,36 +25,96 @@ type Part = CoderPart<PRECISION>;
 /// Groups of records whose choices are worked out before they are coded.
 const GROUPS: usize = 32;
 
+/// The codec `circuit`.
+pub struct Circuit;
+
+impl BlockCodec for Circuit {
+    fn id(&self) -> Codec {
+        Codec::Circuit
+    }
+
+    fn name(&self) -> &'static str {
+        "circuit"
+    }
+
+    fn units(&self) -> UnitKind {
+        UnitKind::Windows
+    }
+
+    fn model_use(&self) -> ModelUse {
+        ModelUse::Required(Codec::Circuit)
+    }
+
+    fn params(&self, header: &BlockHeader) -> Result<Option<Arc<dyn BlockParams>>> {
+        if header.units.chained() {
+            return Err(self.unknown());
+        }
+        let Some(params) = header.params.as_deref() else { return Ok(None) };
+        Ok(Some(Arc::new(Arrangement::parse(Some(params))?)))
+    }
+
+    fn recognises(&self, weights: &[u8]) -> bool {
+        Weights::recognise(weights)
+    }
+
+    fn load(&self, weights: &[u8]) -> Result<LoadedModel> {
+        let model = Model::new(&Weights::from_bytes(weights)?)?;
+        Ok(LoadedModel { windows: Arc::new(model), network: None })
+    }
+
+    fn decode(&self, jobs: &mut [&mut BlockJob<'_>]) {
+        window::decode(jobs);
+    }
+}
+
+impl BlockParams for Arrangement {}
+
 impl WindowCoder for Model {
-    fn encode_blocks(&self, blocks: &[&[u8]], limits: WindowLimits) -> Result<Vec<Vec<EncodedWindow>>> {
-        self.encode_records(&Arrangement::Bytes, blocks, limits)
+    fn cutting(&self, head: &[u8], _chained: bool) -> Cutting {
+        let width = self.width();
+        let found = detect(head, self.patch).filter(|l| l.width == width);
+        found.unwrap_or_else(|| Layout::records(width)).cutting()
     }
 
-    fn decode_windows(&self, jobs: &mut [WindowJob<'_>]) -> Result<()> {
-        decode(self, &Arrangement::Bytes, jobs, Kernel::best())
+    fn fits(&self, cutting: &Cutting, raw: &[u8]) -> bool {
+        Arrangement::parse(cutting.params.as_deref()).is_ok_and(|a| a.fits(raw))
     }
 
-    fn record(&self) -> usize {
-        self.width()
-    }
-
-    fn layout(&self, head: &[u8]) -> Option<Layout> {
-        detect(head, self.patch).filter(|l| l.width == self.width())
-    }
-
-    fn encode_records(
+    fn encode(
         &self,
-        arrangement: &Arrangement,
         blocks: &[&[u8]],
+        cutting: &Cutting,
         limits: WindowLimits,
     ) -> Result<Vec<Vec<EncodedWindow>>> {
-        let encode = |block: &&[u8]| encode_block(Source { model: self, arrangement, raw: block }, limits);
-        blocks.par_iter().map(encode).collect()
+        encode(self, &Arrangement::parse(cutting.params.as_deref())?, blocks, limits)
     }
 
-    fn decode_records(&self, params: &[u8], jobs: &mut [WindowJob<'_>]) -> Result<()> {
-        decode(self, &Arrangement::parse(Some(params))?, jobs, Kernel::best())
+    fn decode(&self, blocks: Vec<WindowedBlock<'_>>) -> Result<()> {
+        let mut arranged: Vec<(Arrangement, Vec<WindowJob<'_>>)> = Vec::new();
+        for block in blocks {
+            let params: Option<&dyn Any> = block.params.map(|p| p as &dyn Any);
+            let arrangement = params.and_then(|p| p.downcast_ref()).copied().unwrap_or(Arrangement::Bytes);
+            match arranged.iter_mut().find(|a| a.0 == arrangement) {
+                Some(known) => known.1.extend(block.windows),
+                None => arranged.push((arrangement, block.windows)),
+            }
+        }
+        arranged.iter_mut().try_for_each(|(a, windows)| decode(self, a, windows, Kernel::best()))
     }
+}
+
+/// Codes blocks of records into windows, in parallel.
+///
+/// # Errors
+/// `BadArgument` where a block is not whole records, or a record is too long for a window.
+pub fn encode(
+    model: &Model,
+    arrangement: &Arrangement,
+    blocks: &[&[u8]],
+    limits: WindowLimits,
+) -> Result<Vec<Vec<EncodedWindow>>> {
+    let encode = |block: &&[u8]| encode_block(Source { model, arrangement, raw: block }, limits);
+    blocks.par_iter().map(encode).collect()
 }
 
 /// Cumulative parts of a choice: where symbol i of `weight` starts, as the specification has it.

@@ -2,10 +2,17 @@
 
 use rayon::prelude::*;
 
-use super::window::{EncodedWindow, WindowCoder, WindowJob, WindowLimits, max_window_raw};
+use super::Codec;
+use super::block::{BlockCodec, BlockJob, LoadedModel, ModelUse, UnitKind};
+use super::window::{
+    self, Cutting, EncodedWindow, WindowCoder, WindowJob, WindowLimits, WindowedBlock, all_windows,
+    max_window_raw,
+};
 use crate::coder::range::{BitDecoder, BitEncoder};
 use crate::error::{Error, Result};
+use crate::model::lm::weights::Weights;
 use crate::model::lm::{Adaptive, Lanes, MAX_COLUMNS, Model, Single, Timeline};
+use std::sync::Arc;
 
 /// Most bytes that coding one more raw byte can add to a payload: eight decisions of 14 bits, and
 /// the rounding to whole words of [`BitEncoder::payload_bound`].
@@ -13,13 +20,48 @@ const BYTE_MAX: usize = 24;
 /// Smallest payload size of a window: one raw byte in any state and its termination.
 pub const MIN_PAYLOAD: usize = 16;
 
+/// The codec `lm`.
+pub struct Lm;
+
+impl BlockCodec for Lm {
+    fn id(&self) -> Codec {
+        Codec::Lm
+    }
+
+    fn name(&self) -> &'static str {
+        "lm"
+    }
+
+    fn units(&self) -> UnitKind {
+        UnitKind::Windows
+    }
+
+    fn model_use(&self) -> ModelUse {
+        ModelUse::Required(Codec::Lm)
+    }
+
+    fn load(&self, weights: &[u8]) -> Result<LoadedModel> {
+        let network = Arc::new(Weights::from_bytes(weights).and_then(Model::new)?);
+        Ok(LoadedModel { windows: network.clone(), network: Some(network) })
+    }
+
+    fn decode(&self, jobs: &mut [&mut BlockJob<'_>]) {
+        window::decode(jobs);
+    }
+}
+
 impl WindowCoder for Model {
-    fn encode_blocks(&self, blocks: &[&[u8]], limits: WindowLimits) -> Result<Vec<Vec<EncodedWindow>>> {
+    fn encode(
+        &self,
+        blocks: &[&[u8]],
+        _cutting: &Cutting,
+        limits: WindowLimits,
+    ) -> Result<Vec<Vec<EncodedWindow>>> {
         encode_blocks(self, blocks, limits)
     }
 
-    fn decode_windows(&self, jobs: &mut [WindowJob<'_>]) -> Result<()> {
-        decode_windows(self, jobs)
+    fn decode(&self, blocks: Vec<WindowedBlock<'_>>) -> Result<()> {
+        decode_windows(self, &mut all_windows(blocks.into_iter()))
     }
 }
 

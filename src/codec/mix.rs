@@ -1,9 +1,12 @@
 //! The `mix` codec: context mixing and a binary arithmetic coder. Specified in `formats/mix.md`.
 
+use super::Codec;
+use super::block::{BlockCodec, BlockJob, Content, Effort, EncodedBlock, ModelUse, OrderedBlock, UnitKind};
+use super::buffer::reserve;
 use super::filter::x86;
 use super::mix_guide::{Ahead, Behind};
 use super::mix_kind::{self, kind_from, kind_to};
-use super::{Codec, EncodedBlock};
+use super::ordered::{self, Reader};
 use crate::coder::binary::{BinaryDecoder, BinaryEncoder};
 use crate::format::block::Units;
 use crate::format::checksum::check32;
@@ -27,6 +30,53 @@ const FIXED_MEMORY: u64 = 64 << 20;
 const MAX_EXPANSION: u64 = 46_000;
 /// Bits decoded past an intact payload's end need no more than this many bytes of zeros.
 const OVERRUN: usize = 4;
+
+/// The `mix` level for each of nzip's levels 1..=9; 0 where `mix` is not tried.
+const LEVELS: [u32; 9] = [0, 0, 0, 0, 1, 2, 3, 4, 5];
+
+/// The codec `mix`.
+pub struct Mix;
+
+impl BlockCodec for Mix {
+    fn id(&self) -> Codec {
+        Codec::Mix
+    }
+
+    fn name(&self) -> &'static str {
+        "mix"
+    }
+
+    fn units(&self) -> UnitKind {
+        UnitKind::Fixed
+    }
+
+    fn model_use(&self) -> ModelUse {
+        ModelUse::Optional(Codec::Lm)
+    }
+
+    fn is_tried(&self, at: u8) -> bool {
+        level(at) > 0
+    }
+
+    fn encode(&self, content: &Content<'_>, effort: &Effort<'_>) -> Result<Option<EncodedBlock>> {
+        encode(content.raw, level(effort.level).max(1), effort.guide).map(Some)
+    }
+
+    fn decode(&self, jobs: &mut [&mut BlockJob<'_>]) {
+        ordered::decode(jobs);
+    }
+
+    fn open(&self, block: &OrderedBlock<'_>, _raw: &mut Vec<u8>) -> Result<Box<dyn Reader>> {
+        let network = block.model.and_then(|m| m.network.clone());
+        let raw_len = block.block.header.raw_len as usize;
+        Ok(Box::new(BlockDecoder::new(block.payload, raw_len, block.memory, network)?))
+    }
+}
+
+/// The `mix` level that goes with a level of 1..=9; 0 where `mix` is not tried.
+pub fn level(level: u8) -> u32 {
+    LEVELS[usize::from(level.clamp(1, 9)) - 1]
+}
 
 /// How a block is modelled.
 #[derive(Debug, Clone, Copy)]
@@ -422,6 +472,15 @@ impl BlockDecoder {
             }
         }
         Ok(())
+    }
+}
+
+impl Reader for BlockDecoder {
+    fn fill(&mut self, payload: &[u8], end: usize, raw: &mut Vec<u8>) -> Result<()> {
+        let start = raw.len();
+        reserve(raw, end - start)?;
+        raw.resize(end, 0);
+        self.decode_into(payload, &mut raw[start..])
     }
 }
 

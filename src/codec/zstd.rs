@@ -1,6 +1,9 @@
 //! `zstd`: the payload is one Zstandard frame without its magic number.
 
-use super::{Codec, EncodedBlock};
+use super::Codec;
+use super::block::{BlockCodec, BlockJob, Content, Effort, EncodedBlock, OrderedBlock, UnitKind};
+use super::buffer::reserve;
+use super::ordered::{self, Reader};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::block::Units;
 use crate::format::checksum::check32;
@@ -14,6 +17,94 @@ pub const MAX_WINDOW_LOG: u32 = 27;
 const UNIT_LOG2: u32 = 20;
 /// ... and so large that a block has at most this many of them.
 const MAX_UNITS: usize = 8;
+
+/// The zstd level for each of nzip's levels 1..=9.
+const LEVELS: [i32; 9] = [3, 9, 15, 19, 19, 19, 19, 19, 22];
+/// Most bytes that are decoded at a time where the block is long for its payload.
+const PIECE: usize = 1 << 20;
+
+/// The codec `zstd`.
+pub struct Zstd;
+
+impl BlockCodec for Zstd {
+    fn id(&self) -> Codec {
+        Codec::Zstd
+    }
+
+    fn name(&self) -> &'static str {
+        "zstd"
+    }
+
+    fn units(&self) -> UnitKind {
+        UnitKind::Fixed
+    }
+
+    fn max_raw(&self, payload_len: u64) -> u64 {
+        payload_len << 15
+    }
+
+    fn encode(&self, content: &Content<'_>, effort: &Effort<'_>) -> Result<Option<EncodedBlock>> {
+        encode(content.raw, level(effort.level)).map(Some)
+    }
+
+    fn decode(&self, jobs: &mut [&mut BlockJob<'_>]) {
+        ordered::decode(jobs);
+    }
+
+    fn open(&self, block: &OrderedBlock<'_>, raw: &mut Vec<u8>) -> Result<Box<dyn Reader>> {
+        let whole = raw.len() + block.block.header.raw_len as usize;
+        if block.modest {
+            reserve(raw, block.block.header.raw_len as usize)?;
+        }
+        Ok(Box::new(BlockReader { frame: Decoder::new(block.modest)?, whole }))
+    }
+}
+
+/// Decodes the frame of a block: in place where there is room for the whole block.
+struct BlockReader {
+    frame: Decoder<'static>,
+    /// Length of the buffer when the whole block is in it.
+    whole: usize,
+}
+
+impl Reader for BlockReader {
+    fn fill(&mut self, payload: &[u8], end: usize, raw: &mut Vec<u8>) -> Result<()> {
+        if self.in_place() {
+            let at = raw.len();
+            return self.frame.fill(payload, &mut OutBuffer::around_pos(raw, at), end);
+        }
+        while raw.len() < end {
+            let start = raw.len();
+            let step = (end - start).min(PIECE);
+            if raw.capacity() < start + step {
+                reserve(raw, step.max(start).min(end - start))?;
+            }
+            raw.resize(start + step, 0);
+            self.frame.fill(payload, &mut OutBuffer::around(&mut raw[start..]), step)?;
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, payload: &[u8], raw: &mut Vec<u8>) -> Result<()> {
+        if !self.in_place() {
+            return self.frame.finish(payload, &mut OutBuffer::around(&mut [0; 0][..]));
+        }
+        if raw.len() > self.whole {
+            return Err(Error::corrupt("the zstd frame goes on after the block's raw length"));
+        }
+        let at = raw.len();
+        self.frame.finish(payload, &mut OutBuffer::around_pos(raw, at))
+    }
+
+    fn in_place(&self) -> bool {
+        self.frame.in_place
+    }
+}
+
+/// The zstd level that goes with a level of 1..=9.
+pub fn level(level: u8) -> i32 {
+    LEVELS[usize::from(level.clamp(1, 9)) - 1]
+}
 
 /// Compresses bytes into one frame without its magic.
 pub fn compress(raw: &[u8], level: i32) -> Result<Vec<u8>> {

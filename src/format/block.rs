@@ -165,7 +165,12 @@ impl Units {
 
     /// Whether each unit decodes alone.
     pub fn independent(&self) -> bool {
-        !matches!(self, Units::Fixed { .. } | Units::Windows { chained: true, .. })
+        !self.chained() && !matches!(self, Units::Fixed { .. })
+    }
+
+    /// Whether they are windows that need those in front of them.
+    pub fn chained(&self) -> bool {
+        matches!(self, Units::Windows { chained: true, .. })
     }
 
     /// Payload bytes of unit `i`, where units have their own.

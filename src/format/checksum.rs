@@ -49,3 +49,8 @@ pub fn same(what: &str, stored: u32, computed: u32) -> Result<()> {
     }
     Err(Error::corrupt(format!("{what}: check value {stored:08x} expected, {computed:08x} found")))
 }
+
+/// The lower-case hexadecimal digits of a BLAKE3 hash.
+pub fn hex(hash: &[u8; 32]) -> String {
+    blake3::Hash::from(*hash).to_hex().to_string()
+}

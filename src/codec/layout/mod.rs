@@ -6,6 +6,7 @@ mod pnm;
 
 pub use arrangement::{Arrangement, Known};
 
+use crate::codec::window::Cutting;
 use crate::model::circuit::Patch;
 use crate::tensor::{Dtype, npy};
 
@@ -30,34 +31,23 @@ impl Layout {
         Self { start: 0, len: None, width, arrangement: Arrangement::Bytes }
     }
 
-    /// Cuts bytes that stand `at` a place of the file into header, records, and what is behind them.
-    pub fn split<'r>(&self, raw: &'r [u8], at: u64) -> [&'r [u8]; 3] {
-        let to = |place: u64| usize::try_from(place.saturating_sub(at)).unwrap_or(usize::MAX).min(raw.len());
-        let (start, end) = (to(self.start as u64), to(self.end()));
-        [&raw[..start], &raw[start..end], &raw[end..]]
-    }
-
-    /// Where what is behind the records starts, as far as that is told.
-    fn end(&self) -> u64 {
-        self.len.map_or(u64::MAX, |len| (self.start as u64).saturating_add(len))
-    }
-
-    /// Whether the records end at or before a place.
-    pub fn ends_at(&self, place: u64) -> bool {
-        place >= self.end()
-    }
-
-    /// Bytes from a place to the next unit of records.
-    pub fn left_of_unit(&self, at: u64) -> usize {
-        let unit = self.arrangement.unit(self.width) as u64;
-        let over = at.saturating_sub(self.start as u64) % unit;
-        if over > 0 { (unit - over) as usize } else { 0 }
+    /// How content that lies so is cut into blocks.
+    pub fn cutting(&self) -> Cutting {
+        let start = self.start as u64;
+        Cutting {
+            start,
+            end: self.len.map_or(u64::MAX, |len| start.saturating_add(len)),
+            unit: self.arrangement.unit(self.width),
+            step: self.arrangement.step(self.width),
+            params: self.arrangement.params(),
+            chained: false,
+        }
     }
 
     /// The records of a whole file, without those that are not complete: byte by byte, one after the other. `None` for
     /// numbers that are no bytes.
     pub fn gather(&self, file: &[u8]) -> Option<Vec<u8>> {
-        let [_, raw, _] = self.split(file, 0);
+        let [_, raw, _] = self.cutting().split(file, 0);
         let unit = self.arrangement.unit(self.width);
         let raw = &raw[..raw.len() / unit * unit];
         if !self.arrangement.fits(raw) {

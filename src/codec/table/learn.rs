@@ -16,7 +16,7 @@ pub struct Variable {
 
 /// How much is learned.
 #[derive(Debug, Clone, Copy)]
-pub struct Effort {
+pub struct Learning {
     /// Most states of a hidden variable.
     pub latents: usize,
     /// Passes over the records.
@@ -35,7 +35,7 @@ const LOG2_STEPS: u8 = 1;
 const PSEUDO: Pseudo = Pseudo { edge: 0.5, borrow: 0.0, leaf: 0.5, smooth: 0.5 };
 
 /// Learns a circuit of these records.
-pub fn learn(records: &[u8], variables: &[Variable], effort: Effort) -> Result<Weights> {
+pub fn learn(records: &[u8], variables: &[Variable], effort: Learning) -> Result<Weights> {
     let width = variables.len();
     let alphabets = (0..width)
         .map(|v| {

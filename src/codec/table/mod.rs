@@ -8,16 +8,21 @@ mod predict;
 mod rows;
 mod schema;
 
+use super::Codec;
+use super::block::{BlockCodec, BlockJob, Content, Effort, EncodedBlock, OrderedBlock, UnitKind};
+use super::buffer::{reserve, resize};
+use super::circuit;
+use super::layout::Arrangement;
 use super::mix::{self, BlockDecoder, Guide, MixOptions};
-use super::window::{EncodedWindow, WindowCoder, WindowJob, WindowLimits, max_window_raw};
-use super::{Codec, EncodedBlock};
+use super::ordered::{self, Reader};
+use super::window::{EncodedWindow, WindowJob, WindowLimits, lengthen, max_window_raw};
 use crate::error::{Error, Result};
 use crate::format::block::Units;
 use crate::format::checksum::check32;
 use crate::format::cursor::{Cursor, Parsed};
 use crate::format::varint;
-use crate::model::circuit::{Model, Weights};
-use learn::{Effort, Variable};
+use crate::model::circuit::{Kernel, Model, Weights};
+use learn::{Learning, Variable};
 use plan::Profile;
 use schema::{Column, Schema};
 
@@ -34,6 +39,73 @@ const LEAST_ROWS: usize = 256;
 const LEAST_COLUMNS: usize = 3;
 /// Rows from which more states pay.
 const MANY_ROWS: usize = 16_000;
+
+/// The first level at which the automatic choice looks for tables.
+const FIRST_LEVEL: u8 = 6;
+
+/// The codec `table`.
+pub struct TableCodec;
+
+impl BlockCodec for TableCodec {
+    fn id(&self) -> Codec {
+        Codec::Table
+    }
+
+    fn name(&self) -> &'static str {
+        "table"
+    }
+
+    fn units(&self) -> UnitKind {
+        UnitKind::Fixed
+    }
+
+    fn max_raw(&self, payload_len: u64) -> u64 {
+        max_raw(payload_len)
+    }
+
+    fn is_tried(&self, level: u8) -> bool {
+        level >= FIRST_LEVEL
+    }
+
+    fn encode(&self, content: &Content<'_>, effort: &Effort<'_>) -> Result<Option<EncodedBlock>> {
+        encode(content.raw, mix::level(effort.level).max(1))
+    }
+
+    fn decode(&self, jobs: &mut [&mut BlockJob<'_>]) {
+        ordered::decode(jobs);
+    }
+
+    fn open(&self, block: &OrderedBlock<'_>, _raw: &mut Vec<u8>) -> Result<Box<dyn Reader>> {
+        let raw_len = block.block.header.raw_len as usize;
+        Ok(Box::new(Restored { whole: decode(block.payload, raw_len, block.memory)?, at: 0 }))
+    }
+
+    fn own_model_len(&self, read: &mut dyn FnMut(u64) -> Result<Vec<u8>>) -> Result<u64> {
+        Ok(own_model_len(&read(LENGTHS as u64)?).unwrap_or(0))
+    }
+}
+
+/// The largest raw length that `payload_len` bytes of payload may stand for.
+fn max_raw(payload_len: u64) -> u64 {
+    payload_len << 15
+}
+
+/// A restored block whose bytes are handed out in order: its columns are only known as a whole.
+struct Restored {
+    whole: Vec<u8>,
+    /// Offset of the next byte.
+    at: usize,
+}
+
+impl Reader for Restored {
+    fn fill(&mut self, _payload: &[u8], end: usize, raw: &mut Vec<u8>) -> Result<()> {
+        let more = end.saturating_sub(raw.len());
+        reserve(raw, more)?;
+        raw.extend_from_slice(&self.whole[self.at..self.at + more]);
+        self.at += more;
+        Ok(())
+    }
+}
 
 /// Sizes of a payload's parts, for reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,7 +135,7 @@ pub fn payloads(raw: &[u8], mix_level: u32) -> Result<Vec<Vec<u8>>> {
 /// Codes a block, if it is a table of which a circuit may make something.
 pub(crate) fn encode(raw: &[u8], mix_level: u32) -> Result<Option<EncodedBlock>> {
     let best = payloads(raw, mix_level)?.into_iter().min_by_key(Vec::len);
-    let too_long = |p: &Vec<u8>| raw.len() as u64 > Codec::Table.max_raw(p.len() as u64);
+    let too_long = |p: &Vec<u8>| raw.len() as u64 > max_raw(p.len() as u64);
     Ok(best.filter(|p| !too_long(p)).map(|payload| EncodedBlock {
         codec: Codec::Table,
         raw_len: raw.len() as u32,
@@ -224,8 +296,8 @@ fn encode_as(table: &Table<'_>, schema: &Schema, mix_level: u32) -> Result<Vec<u
     let most = if rows < MANY_ROWS { 16 } else { 32 };
     let mut best = Vec::new();
     for latents in [most / 2, most] {
-        let effort = Effort { latents, passes: if rows < MANY_ROWS { 24 } else { 8 }, rows };
-        let weights = learn::learn(&records, &variables, effort)?;
+        let learning = Learning { latents, passes: if rows < MANY_ROWS { 24 } else { 8 }, rows };
+        let weights = learn::learn(&records, &variables, learning)?;
         let payload = assemble(schema, Some(&weights), &records, (&text, &coded), mix_level)?;
         if best.is_empty() || payload.len() < best.len() {
             best = payload;
@@ -244,12 +316,9 @@ fn mixed(raw: &[u8], level: u32) -> Result<Vec<u8>> {
 /// Codes records.
 fn windows(weights: &Weights, records: &[u8], width: usize) -> Result<Vec<EncodedWindow>> {
     let limits = WindowLimits { payload: WINDOW, raw: WINDOW_RAW / width * width };
-    let mut windows = Model::new(weights)?.encode_blocks(&[records], limits)?.remove(0);
-    for w in &mut windows {
-        // The container's bound on what a window may hold; zeros at its end change nothing.
-        let least = w.raw_len.div_ceil(2048).saturating_sub(32);
-        w.payload.resize(w.payload.len().max(least), 0);
-    }
+    let mut windows =
+        circuit::encode(&Model::new(weights)?, &Arrangement::Bytes, &[records], limits)?.remove(0);
+    windows.iter_mut().for_each(lengthen);
     Ok(windows)
 }
 
@@ -376,7 +445,7 @@ fn symbols(
             "table: {records} records of {width} expected, {sum} of {found} found"
         )));
     }
-    super::decode::resize(&mut symbols, records * width)?;
+    resize(&mut symbols, records * width)?;
     let (mut jobs, mut rest) = (Vec::with_capacity(lengths.len()), &mut symbols[..]);
     for &(records, len) in lengths {
         if records * width > max_window_raw(len) {
@@ -387,7 +456,7 @@ fn symbols(
         jobs.push(WindowJob { payload, raw });
         (rest, windows) = (after, later);
     }
-    model.decode_windows(&mut jobs)?;
+    circuit::decode(&model, &Arrangement::Bytes, &mut jobs, Kernel::best())?;
     Ok(symbols)
 }
 
@@ -397,7 +466,7 @@ fn unmixed(payload: &[u8], raw_len: usize, memory: u64) -> Result<Vec<u8>> {
         return if payload.is_empty() { Ok(raw) } else { Err(Error::corrupt("table: a payload of nothing")) };
     }
     let mut decoder = BlockDecoder::new(payload, raw_len, memory, None)?;
-    super::decode::resize(&mut raw, raw_len)?;
+    resize(&mut raw, raw_len)?;
     decoder.decode_into(payload, &mut raw)?;
     Ok(raw)
 }
