@@ -1,9 +1,10 @@
 //! Windowed codecs through encoder, decoder and archive, with a codec of a few lines in a model's place.
 
-use super::{Archive, CodecChoice, DecodeOptions, Encoder, Models, Options};
+use super::{Archive, CodecChoice, DecodeOptions, Encoder, Options};
 use crate::codec::Codec;
 use crate::codec::window::{Cutting, EncodedWindow, WindowCoder, WindowLimits, WindowedBlock, all_windows};
 use crate::error::{Error, ErrorKind, Result};
+use crate::models::Models;
 use std::io::{Cursor, Write};
 use std::sync::Arc;
 
