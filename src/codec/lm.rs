@@ -14,10 +14,10 @@ use crate::model::lm::weights::Weights;
 use crate::model::lm::{Adaptive, Lanes, MAX_COLUMNS, Model, Single, Timeline};
 use std::sync::Arc;
 
-/// Most bytes that coding one more raw byte can add to a payload: eight decisions of 14 bits, and
-/// the rounding to whole words of [`BitEncoder::payload_bound`].
+/// The most bytes that coding one more raw byte can add to a payload: eight decisions of 14 bits, and the
+/// rounding to whole words of [`BitEncoder::payload_bound`].
 const BYTE_MAX: usize = 24;
-/// Smallest payload size of a window: one raw byte in any state and its termination.
+/// Smallest payload size of a window in bytes: room for one raw byte in any state and the termination.
 pub const MIN_PAYLOAD: usize = 16;
 
 /// The codec `lm`.
@@ -65,11 +65,11 @@ impl WindowCoder for Model {
     }
 }
 
-/// Cuts every block into windows and codes them. Blocks run in parallel; the bytes do not depend on
-/// how many threads there are.
+/// Cuts every block into windows and codes them. Blocks run in parallel; the output does not depend on the
+/// number of threads.
 ///
 /// # Errors
-/// `BadArgument` for limits that cannot hold one byte; `LimitExceeded` where memory is missing.
+/// `BadArgument` for limits within which not even one raw byte fits; `LimitExceeded` where memory is missing.
 pub fn encode_blocks(
     model: &Model,
     blocks: &[&[u8]],
@@ -79,10 +79,10 @@ pub fn encode_blocks(
     blocks.par_iter().map(|block| encode_block(model, block, &limits)).collect()
 }
 
-/// The limits within which the format keeps windows, from those that are wanted.
+/// Lowers the raw length of the wanted limits to what the format allows for their payload length.
 ///
 /// # Errors
-/// `BadArgument` where they cannot hold one byte.
+/// `BadArgument` for limits within which not even one raw byte fits.
 pub fn check_limits(limits: WindowLimits) -> Result<WindowLimits> {
     if limits.payload < MIN_PAYLOAD || limits.raw == 0 {
         return Err(Error::bad_argument(format!(
@@ -94,7 +94,7 @@ pub fn check_limits(limits: WindowLimits) -> Result<WindowLimits> {
 }
 
 fn encode_block(model: &Model, mut block: &[u8], limits: &WindowLimits) -> Result<Vec<EncodedWindow>> {
-    // A pass that runs over a window's end is wasted, so short windows get short passes.
+    // The network's work past the end of a window is wasted, so short windows get short passes.
     let mut timeline = Timeline::new(model, limits.payload.min(MAX_COLUMNS))?;
     let mut windows = Vec::new();
     while !block.is_empty() {
@@ -105,7 +105,10 @@ fn encode_block(model: &Model, mut block: &[u8], limits: &WindowLimits) -> Resul
     Ok(windows)
 }
 
-/// Codes as much of `raw` as fits `capacity` bytes of payload.
+/// Codes one window: as much of `raw` as fits `capacity` bytes of payload.
+///
+/// The network runs ahead over many bytes; the coder follows byte by byte. Where the next byte might not fit,
+/// the coder's state is marked before it and restored if the payload became too long.
 fn encode_window(timeline: &mut Timeline<'_>, raw: &[u8], capacity: usize) -> Result<EncodedWindow> {
     timeline.reset();
     let mut adaptive = Box::new(Adaptive::default());
@@ -140,12 +143,12 @@ fn encode_window(timeline: &mut Timeline<'_>, raw: &[u8], capacity: usize) -> Re
     Ok(EncodedWindow { raw_len: raw.len(), payload: coder.payload() })
 }
 
-/// Decodes windows into their `raw` slices. Windows step together in groups of similar length, and
-/// groups run in parallel; the result depends on neither.
+/// Decodes windows into their `raw` slices. Windows of similar length step together in groups, so that one
+/// pass over the weights serves a whole group, and groups run in parallel. The result depends on neither.
 ///
 /// # Errors
-/// `Corrupt` where a payload is not one that an encoder writes; `LimitExceeded` where memory is
-/// missing. What the slices hold after an error is unspecified.
+/// `Corrupt` where a payload is not one that an encoder writes; `LimitExceeded` where memory is missing.
+/// After an error the contents of the slices are unspecified.
 pub fn decode_windows(model: &Model, jobs: &mut [WindowJob<'_>]) -> Result<()> {
     let mut jobs: Vec<_> = jobs.iter_mut().filter(|job| !job.raw.is_empty()).collect();
     jobs.sort_by_key(|job| std::cmp::Reverse(job.raw.len()));
@@ -170,15 +173,16 @@ fn decode_alone(model: &Model, job: &mut WindowJob<'_>) -> Result<()> {
     Ok(())
 }
 
-/// A window on its way.
+/// A window that is being decoded.
 struct Lane<'a, 'b> {
     raw: &'a mut [u8],
+    /// The number of bytes of `raw` decoded so far.
     done: usize,
     coder: BitDecoder<'b>,
     adaptive: Box<Adaptive>,
 }
 
-/// Steps up to [`MAX_COLUMNS`] windows together; those that end make room.
+/// Decodes up to [`MAX_COLUMNS`] windows, one byte of each per step. A window that ends leaves the group.
 fn decode_group(model: &Model, jobs: &mut [&mut WindowJob<'_>]) -> Result<()> {
     let mut network = Lanes::new(model, jobs.len())?;
     let mut lanes: Vec<_> = jobs

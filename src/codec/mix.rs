@@ -1,4 +1,8 @@
-//! The `mix` codec: context mixing and a binary arithmetic coder. Specified in `formats/mix.md`.
+//! The `mix` codec: context mixing and a binary arithmetic coder, specified in `formats/mix.md`.
+//!
+//! For each bit, a predictor gives a probability, the coder codes the bit with it, and the predictor learns
+//! the bit. A decoder makes the same predictions from the bits that it has decoded, so both directions share
+//! the predictor.
 
 use super::Codec;
 use super::block::{BlockCodec, BlockJob, Content, Effort, EncodedBlock, ModelUse, OrderedBlock, UnitKind};
@@ -18,17 +22,19 @@ use crate::model::mix::priors;
 use crate::{Error, ErrorKind, Result};
 use std::sync::Arc;
 
-/// Version of the shipped priors; a payload names the one it was coded with.
+/// Version of the shipped priors. A payload names the version that it was coded with.
 const PRIORS: u8 = 1;
-/// Bytes of the codec header at the start of a payload.
+/// Length in bytes of the codec header at the start of a payload.
 const HEADER: usize = 8;
-/// Smallest and largest slot table, as powers of two of bytes.
+/// log2 of the sizes in bytes that the slot table may have.
 const TABLE_BITS: std::ops::RangeInclusive<u32> = 16..=30;
-/// Memory beside slot table and raw bytes: weights, final stages, match heads, phrases, in bytes.
+/// Memory in bytes that coding needs beside slot table and raw bytes: weights, final stages, match heads,
+/// phrases.
 const FIXED_MEMORY: u64 = 64 << 20;
-/// Raw bytes that one payload byte can stand for at most: a bit costs at least log2(65536/65535) bits.
+/// The most raw bytes that one payload byte can stand for: coding a bit costs at least log2(65536/65535)
+/// bits.
 const MAX_EXPANSION: u64 = 46_000;
-/// Bits decoded past an intact payload's end need no more than this many bytes of zeros.
+/// The most zero bytes past its end that decoding an intact payload reads.
 const OVERRUN: usize = 4;
 
 /// The `mix` level for each of nzip's levels 1..=9; 0 where `mix` is not tried.
@@ -78,22 +84,23 @@ pub fn level(level: u8) -> u32 {
     LEVELS[usize::from(level.clamp(1, 9)) - 1]
 }
 
-/// How a block is modelled.
+/// The options of the encoder.
 #[derive(Debug, Clone, Copy)]
 pub struct MixOptions {
-    /// The slot table takes at most 2^`table_bits` bytes (16..=30); less for small blocks.
+    /// log2 of the largest slot table in bytes, 16..=30; small blocks get a smaller one.
     pub table_bits: u32,
-    /// Contexts per byte in eights (1..=3).
+    /// The number of contexts per byte, in eights, 1..=3.
     pub groups: usize,
-    /// KiB of phrases that prime text, at most (0..=255 × 4).
+    /// The most KiB of phrases that prime text, 0..=255 × 4.
     pub primed: usize,
-    /// Codes a block of a given kind, instead of finding the kind by trial.
+    /// Number and parameter of the kind to use, instead of finding the kind by trial.
     #[doc(hidden)]
     pub forced: Option<(u8, u16)>,
 }
 
 impl MixOptions {
-    /// Options for a level of 1 (fast) to 5 (small); 2 is the default, 3 and 4 are meant for guided text.
+    /// The options of a level from 1 (fast) to 5 (small). 2 is the default; 3 and 4 are meant for guided
+    /// text.
     pub fn level(level: u32) -> Self {
         let (table_bits, groups, primed) = match level {
             0 | 1 => (24, 1, 128),
@@ -112,7 +119,7 @@ impl Default for MixOptions {
     }
 }
 
-/// The codec header: everything a decoder needs to build the predictor.
+/// The codec header, which has everything that a decoder needs to build the predictor.
 fn header(shape: &Shape) -> [u8; HEADER] {
     let (kind, parameter) = kind_to(shape.kind);
     let [low, high] = parameter.to_le_bytes();
@@ -125,7 +132,9 @@ fn header(shape: &Shape) -> [u8; HEADER] {
     [PRIORS, shape.memory_bits as u8, groups, (shape.primed >> 12) as u8, kind, low, high, guide]
 }
 
-/// Reads the codec header; what it declares is checked before any memory is taken.
+/// Reads the codec header and returns the shape of the predictor with the rest of the payload. Everything
+/// that the header declares is checked before any memory is taken. `network` is the model that the block
+/// names.
 fn read_header<'a>(payload: &'a [u8], network: Option<&Model>) -> Result<(Shape, &'a [u8])> {
     let Some((&[priors, bits, groups, primed, kind, low, high, guide], rest)) =
         payload.split_first_chunk::<HEADER>()
@@ -169,12 +178,13 @@ fn read_header<'a>(payload: &'a [u8], network: Option<&Model>) -> Result<(Shape,
     Ok((shape, rest))
 }
 
-/// Memory in bytes that coding a block takes.
+/// The memory in bytes that coding a block takes.
 fn memory_need(shape: &Shape, raw_len: usize) -> u64 {
     (1u64 << shape.memory_bits) + FIXED_MEMORY + 2 * raw_len as u64
 }
 
-/// The table size for a block: enough for its contexts, no more than the options allow.
+/// log2 of the slot table's size in bytes for a block: enough for its contexts, at most what the options
+/// allow.
 fn table_bits(raw_len: usize, options: &MixOptions) -> u32 {
     let wanted = (raw_len.max(1) as u64 * 128).ilog2() + 1;
     wanted.clamp(22, options.table_bits.clamp(22, *TABLE_BITS.end()))
@@ -190,17 +200,17 @@ fn shape_for(kind: Kind, raw_len: usize, options: &MixOptions) -> Shape {
     }
 }
 
-/// Check units are 2^20 raw bytes.
+/// log2 of the raw bytes of a check unit.
 const UNIT_LOG2: u8 = 20;
 
-/// Whether a language model joins in where a block is text.
+/// Whether a language model guides blocks of text.
 #[derive(Debug, Clone, Copy)]
 pub enum Guide<'a> {
-    /// No.
+    /// No model guides.
     None,
-    /// Where the block gets smaller with it.
+    /// The model guides where that makes the block smaller; text is coded both ways.
     WhereItPays(&'a Model),
-    /// Yes.
+    /// The model guides all text.
     All(&'a Model),
 }
 
@@ -217,7 +227,11 @@ pub(crate) fn encode(raw: &[u8], level: u32, guide: Guide<'_>) -> Result<Encoded
     })
 }
 
-/// Codes a block, and says which model guides it. Fails on memory only, or on options out of range.
+/// Codes a block to a payload, and returns it with the model that guides it, if any.
+///
+/// # Errors
+/// `LimitExceeded` where memory is missing; `Corrupt` or `NewerVersion` for a forced kind that does not
+/// exist.
 pub fn encode_block<'a>(
     raw: &[u8],
     options: &MixOptions,
@@ -228,7 +242,8 @@ pub fn encode_block<'a>(
         None => mix_kind::choose(raw, |sample, kind| {
             let trial = MixOptions { primed: 0, groups: 1, ..*options };
             let shape = shape_for(kind, sample.len(), &trial);
-            // What a kind has learned elsewhere says much about a short block and little about a long one.
+            // Priors say much about a short block and little about a long one, so a trial on a sample of a
+            // long block starts without them.
             let start = if sample.len() < raw.len() {
                 Predictor::with_priors(shape, &predictor::untrained())?
             } else {
@@ -241,7 +256,8 @@ pub fn encode_block<'a>(
     let guided = |model| encode_as(raw, &Shape { guide: start_for(model), ..shape }, Some(model));
     match guide {
         Guide::All(model) if kind == Kind::Text => Ok((guided(model)?, Some(model))),
-        // Where a guide only gets in the way, as in some logs, the block does without: so it is never worse for one.
+        // Some text, such as some logs, is coded better without a guide. Both are tried, so a guide never
+        // makes a block larger.
         Guide::WhereItPays(model) if kind == Kind::Text => {
             let (alone, guided) = (encode_as(raw, &shape, None)?, guided(model)?);
             Ok(if guided.len() < alone.len() { (guided, Some(model)) } else { (alone, None) })
@@ -250,7 +266,8 @@ pub fn encode_block<'a>(
     }
 }
 
-/// What text guided by a model starts from: what was learned with it, if that is there.
+/// The start of text that a model guides: the priors learned with this model, or else priors derived from
+/// those of unguided text.
 fn start_for(model: &Model) -> Start {
     match priors::for_guide(model.name()) {
         Some(_) => Start::Learned(*model.name()),
@@ -342,21 +359,22 @@ fn encode_bits<const A: bool, const V: usize>(
     encoder.finish()
 }
 
-/// Decodes a block front to back; the payload is the same in every call.
+/// Decodes a block front to back. Every call must be given the same payload.
 pub struct BlockDecoder {
     predictor: Predictor,
     guide: Option<Behind>,
     decoder: BinaryDecoder,
     raw_len: usize,
-    /// Raw bytes handed out.
+    /// The number of raw bytes handed out so far.
     released: usize,
-    /// Undoing the branch filter; it may run up to three bytes ahead of what was handed out.
+    /// Undoes the branch filter, in blocks of code.
     walk: Option<x86::Walk>,
+    /// Unfiltered bytes that have not been handed out yet, the next one last; at most three between calls.
     ahead: Vec<u8>,
 }
 
 impl BlockDecoder {
-    /// Opens a payload of a block of `raw_len` bytes.
+    /// Opens the payload of a block of `raw_len` raw bytes. `network` is the model that the block names.
     ///
     /// # Errors
     /// `Truncated`, `Corrupt` or `NewerVersion` for a bad header; `LimitExceeded` if decoding would take
@@ -415,7 +433,7 @@ impl BlockDecoder {
         Ok(())
     }
 
-    /// Undoes the branch filter up to the end of `out`.
+    /// Fills `out` with the next raw bytes of a filtered block.
     fn unfilter(&mut self, out: &mut [u8]) {
         let bytes = self.predictor.history().bytes();
         let Some(walk) = &mut self.walk else { return };
@@ -432,7 +450,7 @@ impl BlockDecoder {
         self.released -= out.len();
     }
 
-    /// Decodes until the history holds `end` bytes.
+    /// Decodes until the predictor's history holds `end` bytes.
     #[allow(unsafe_code)] // the call of a function that needs AVX2
     fn decode_to(&mut self, payload: &[u8], end: usize) -> Result<()> {
         let more = end.saturating_sub(self.predictor.history().len());
@@ -490,8 +508,9 @@ fn decode_avx2(decoder: &mut BlockDecoder, payload: &[u8], count: usize) -> Resu
     decoder.decode_groups::<true>(payload, count)
 }
 
-/// Learns priors for a kind (its number in the codec header) from pieces of data, each coded as a block; text with
-/// a network learns what it needs when guided by it, and the result names the network.
+/// Learns priors for a kind, given by its number and parameter in the codec header, by coding each piece of
+/// data as a block. With a network, the priors are those of text that it guides, and start with the network's
+/// name (its hash).
 #[doc(hidden)]
 pub fn learn_priors(
     kind: u8,
@@ -503,7 +522,7 @@ pub fn learn_priors(
     let unguided = network.and_then(|_| priors::for_kind(kind));
     let mut priors = unguided.map_or_else(predictor::untrained, predictor::guided);
     let guide = network.map_or(Start::None, |_| Start::Derived);
-    // With fewer contexts and with all of them, so that the first ones' weights serve both.
+    // Some pieces are coded with fewer contexts, so that the weights of the first contexts suit both numbers.
     for (i, piece) in pieces.iter().enumerate() {
         let mut piece = piece.clone();
         let options = MixOptions { groups: if i % 3 == 2 { 3 } else { 2 }, ..MixOptions::default() };

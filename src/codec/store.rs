@@ -1,4 +1,4 @@
-//! `store`: the payload is the raw bytes. The whole block is one check unit.
+//! The `store` codec: the payload is the raw bytes. The encoder makes the whole block one check unit.
 
 use super::Codec;
 use super::block::{

@@ -1,3 +1,3 @@
-//! Reversible transforms applied to a block before modelling.
+//! Reversible transforms that are applied to a block before it is modelled.
 
 pub mod x86;
