@@ -3,8 +3,8 @@
 mod circuit_support;
 
 use circuit_support::{COLOUR, GREY, micro, npy, of_patches, picture, pnm, records};
+use nzip::internal::codec::circuit::layout::{Arrangement, Known, Layout, detect};
 use nzip::internal::codec::circuit::{decode, encode};
-use nzip::internal::codec::layout::{Arrangement, Known, Layout, detect};
 use nzip::internal::codec::window::{WindowJob, WindowLimits};
 use nzip::internal::model::circuit::{Kernel, Likelihood, Model, Patch, Weights};
 use nzip::internal::model::lm::seeded::SplitMix;

@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use nzip::internal::codec::layout::Arrangement;
+use nzip::internal::codec::circuit::layout::Arrangement;
 use nzip::internal::codec::{circuit, window::WindowJob};
 use nzip::internal::model::circuit::{Kernel, Model, Weights};
 use std::sync::LazyLock;

@@ -3,7 +3,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use nzip::internal::codec::circuit::{decode, encode};
-use nzip::internal::codec::layout::Arrangement;
+use nzip::internal::codec::circuit::layout::Arrangement;
 use nzip::internal::codec::window::{WindowJob, WindowLimits};
 use nzip::internal::model::circuit::{Kernel, Likelihood, Model, Weights};
 

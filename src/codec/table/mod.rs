@@ -12,7 +12,7 @@ use super::Codec;
 use super::block::{BlockCodec, BlockJob, Content, Effort, EncodedBlock, OrderedBlock, UnitKind};
 use super::buffer::{reserve, resize};
 use super::circuit;
-use super::layout::Arrangement;
+use super::circuit::layout::Arrangement;
 use super::mix::{self, BlockDecoder, Guide, MixOptions};
 use super::ordered::{self, Reader};
 use super::window::{EncodedWindow, WindowJob, WindowLimits, lengthen, max_window_raw};

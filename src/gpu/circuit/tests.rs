@@ -2,8 +2,8 @@
 
 use super::Packed;
 use super::decode::decode_within;
+use crate::codec::circuit::layout::Arrangement;
 use crate::codec::circuit::{decode, encode};
-use crate::codec::layout::Arrangement;
 use crate::codec::window::{EncodedWindow, WindowJob, WindowLimits};
 use crate::gpu::context::Gpu;
 use crate::gpu::tests::gpu;

@@ -1,5 +1,7 @@
 //! The `circuit` codec: records, a hidden Chow-Liu tree and a range coder in equal-info windows.
 
+pub mod layout;
+
 use std::any::Any;
 use std::ops::Range;
 use std::sync::Arc;
@@ -8,7 +10,6 @@ use rayon::prelude::*;
 
 use super::Codec;
 use super::block::{BlockCodec, BlockJob, BlockParams, LoadedModel, ModelUse, UnitKind};
-use super::layout::{Arrangement, Known, Layout, detect};
 use super::window::{
     self, Cutting, EncodedWindow, WindowCoder, WindowJob, WindowLimits, WindowedBlock, max_window_raw,
 };
@@ -17,6 +18,7 @@ use crate::error::{Error, Result};
 use crate::format::block::BlockHeader;
 use crate::format::consts::MAX_WINDOW_PAYLOAD;
 use crate::model::circuit::{Kernel, LANES, Lane, Model, Visits, Walk, Weights, walk};
+use layout::{Arrangement, Known, Layout, detect};
 
 /// log2 of the number of parts that the symbols of a choice share.
 const PRECISION: usize = 20;
