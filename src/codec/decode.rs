@@ -1,9 +1,9 @@
 //! From payloads to verified raw bytes.
 
+use super::acceleration::Accelerator;
 use super::layout::Arrangement;
 use super::window::{ChainJob, WindowCoder, WindowJob, max_window_raw};
 use super::{Codec, llm, mix, table, tensor, zstd};
-use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::format::block::{BlockHeader, Units};
 use crate::format::checksum::{Check, check32, same};
@@ -245,8 +245,8 @@ pub struct BlockJob<'a> {
     pub guide: Option<Arc<Model>>,
     /// What `tensor` blocks may be coded against.
     pub bases: Bases,
-    /// Where tiles are decoded.
-    pub device: &'a Device,
+    /// The device that decodes tiles; `None` for the CPU.
+    pub accelerator: Option<&'a dyn Accelerator>,
     /// The payload of the units that are decoded (windows), or the whole payload (other codecs).
     pub payload: &'a [u8],
     /// The units that are wanted; other codecs and chained windows decode those in front of them too.
@@ -290,7 +290,8 @@ impl BlockJob<'_> {
         let decoder = tile_decoder(self.header, Kernel::best(), &self.bases)?;
         let mut raw = std::mem::take(&mut self.raw);
         let units = self.units.clone();
-        let (verified, result) = tiles(self.device, &decoder, self.header, self.payload, units, &mut raw);
+        let (verified, result) =
+            tiles(self.accelerator, &decoder, self.header, self.payload, units, &mut raw);
         (self.raw, self.verified) = (raw, verified);
         result
     }
@@ -424,28 +425,18 @@ pub fn tile_decoder(header: &BlockHeader, kernel: Kernel, bases: &Bases) -> Resu
     }
 }
 
-/// Decodes some tiles of a block, in parallel, and compares their check values. `payload` and `raw` are exactly
-/// theirs. Returns how many bytes from the start of `raw` have been verified, and what went wrong after them.
+/// Decodes some tiles of a block, on the accelerator or in parallel on the CPU, and compares their check values. `payload`
+/// and `raw` are exactly theirs. Returns how many bytes from the start of `raw` have been verified, and what went wrong after them.
 pub fn tiles(
-    device: &Device,
+    accelerator: Option<&dyn Accelerator>,
     decoder: &tensor::TileDecoder,
     header: &BlockHeader,
     payload: &[u8],
     units: Range<usize>,
     raw: &mut [u8],
 ) -> (usize, Result<()>) {
-    #[cfg(feature = "gpu")]
-    if let Some(gpu) = device.shared().filter(|_| crate::gpu::tensor::fits(decoder.params())) {
-        let decode = |gpu: &_| crate::gpu::tensor::tiles(gpu, decoder, header, payload, units.clone(), raw);
-        match gpu.attempt(decode) {
-            // What is wrong on the GPU may be the GPU: the CPU has the last word.
-            Ok(Some(done)) if done.1.is_ok() || !gpu.falls_back() => return done,
-            Ok(_) => {}
-            Err(e) => return (0, Err(e)),
-        }
-    }
-    let _ = device;
-    tiles_but(decoder, header, payload, units, raw, |_| false)
+    let done = accelerator.and_then(|a| a.tiles(decoder, header, payload, units.clone(), raw));
+    done.unwrap_or_else(|| tiles_but(decoder, header, payload, units, raw, |_| false))
 }
 
 /// The same where some tiles, counted from the first of the block, need no more than a check: their bytes are there.

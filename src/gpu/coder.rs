@@ -1,12 +1,20 @@
 //! Windowed codecs on a GPU.
 
+use super::accelerator::GpuAccelerator;
 use super::context::Gpu;
 use super::fault::Outcome;
-use super::shared::Shared;
 use crate::codec::layout::{Arrangement, Layout};
 use crate::codec::window::{ChainJob, EncodedWindow, WindowCoder, WindowJob, WindowLimits};
 use crate::error::Result;
 use std::sync::Arc;
+
+/// Loop iterations of a thread in one dispatch. A software driver (llvmpipe) silently ends loops after 65,535 in
+/// all, and drivers of hardware end dispatches that take seconds.
+pub const MAX_ITERATIONS: usize = 60_000;
+/// Most windows that are coded together.
+pub const MAX_LANES: usize = 4096;
+/// Raw bytes of windows that are coded before they are read back.
+pub const MAX_RAW: usize = 64 << 20;
 
 /// A model as a GPU's kernels want it.
 pub trait Kernels: Send + Sync {
@@ -26,14 +34,14 @@ pub trait Kernels: Send + Sync {
 
 /// A model on a GPU, and on the CPU for what the GPU does not do or fails at.
 pub struct Coder<K> {
-    device: Arc<Shared>,
+    device: GpuAccelerator,
     kernels: K,
     cpu: Arc<dyn WindowCoder>,
 }
 
 impl<K: Kernels> Coder<K> {
     /// Joins the same model on both.
-    pub fn new(device: Arc<Shared>, kernels: K, cpu: Arc<dyn WindowCoder>) -> Self {
+    pub fn new(device: GpuAccelerator, kernels: K, cpu: Arc<dyn WindowCoder>) -> Self {
         Self { device, kernels, cpu }
     }
 }

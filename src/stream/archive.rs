@@ -272,7 +272,7 @@ impl<S: Read + Seek> Archive<S> {
                 coder,
                 guide,
                 bases: self.options.bases.clone(),
-                device: &self.options.device,
+                accelerator: self.options.device.accelerator(),
                 payload: &f.payload,
                 units: f.units.clone(),
                 memory: self.options.memory,

@@ -4,9 +4,9 @@ use super::options::{DecodeOptions, Pool};
 use super::sections::{Event, RawBlock, Sections};
 use crate::codec::Codec;
 use crate::codec::decode::{BlockJob, Sequential, decode_blocks, decode_units, reserve};
-use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::format::block::Units;
+use crate::gpu::Device;
 use crate::model::registry::hex;
 use crate::tensor::bases::Bases;
 use std::collections::VecDeque;
@@ -250,7 +250,7 @@ impl<R: Read> Decoder<R> {
                 coder,
                 guide,
                 bases: self.bases.clone(),
-                device: &self.device,
+                accelerator: self.device.accelerator(),
                 payload: block.payload(input),
                 units: 0..block.header.units.len(),
                 memory: self.memory,

@@ -1,11 +1,12 @@
 //! Models by hash, joined to the codecs that use them.
 
+use crate::codec::acceleration::WindowModel;
 use crate::codec::window::WindowCoder;
 use crate::codec::{Codec, newer};
-use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::format::consts::{FIRST_STREAM_MODEL, MAX_MODELS};
 use crate::format::section::ModelSection;
+use crate::gpu::Device;
 use crate::model::lm::{Model, weights::Weights};
 use crate::model::registry::{self, Hash, ModelInfo, Registry};
 use crate::model::{circuit, llm};
@@ -22,7 +23,6 @@ pub struct Models {
     registry: Registry,
     joined: Arc<Mutex<Joined>>,
     networks: Arc<Mutex<HashMap<Hash, Arc<Model>>>>,
-    #[cfg(feature = "gpu")]
     device: Device,
 }
 
@@ -32,7 +32,6 @@ impl Default for Models {
             registry: Registry::new(super::oneshot::unpack),
             joined: Arc::default(),
             networks: Arc::default(),
-            #[cfg(feature = "gpu")]
             device: Device::cpu(),
         }
     }
@@ -79,12 +78,10 @@ impl Models {
 
     /// The same models, run by a device. What has been joined to another device is not shared.
     pub(super) fn on(self, device: Device) -> Self {
-        #[cfg(feature = "gpu")]
-        if device.is_gpu() || self.device.is_gpu() {
-            return Self { joined: Arc::default(), device, ..self };
+        if device.accelerator().is_none() && self.device.accelerator().is_none() {
+            return self;
         }
-        let _ = device;
-        self
+        Self { joined: Arc::default(), device, ..self }
     }
 
     pub(super) fn coder(&self, codec: Codec, hash: &Hash) -> Result<Arc<dyn WindowCoder>> {
@@ -92,53 +89,32 @@ impl Models {
         if let Some(coder) = self.lock().get(&key) {
             return Ok(coder.clone());
         }
-        #[cfg(feature = "gpu")]
-        if let Some(coder) = self.on_gpu(codec, key)? {
-            return Ok(coder);
-        }
         match codec {
-            Codec::Lm => Ok(self.network(hash)?),
-            Codec::Circuit => self.join(key, |w| circuit::Model::new(&circuit::Weights::from_bytes(w)?)),
-            Codec::Llm => self.join(key, |w| llm::Weights::from_bytes(w).and_then(llm::Model::new)),
+            Codec::Lm => {
+                let cpu = self.network(hash)?;
+                if self.device.accelerator().is_none() {
+                    return Ok(cpu);
+                }
+                self.join(key, |w| Ok(WindowModel::Lm(Weights::from_bytes(w)?, cpu)))
+            }
+            Codec::Circuit => self.join(key, |w| {
+                let weights = circuit::Weights::from_bytes(w)?;
+                circuit::Model::new(&weights).map(WindowModel::Circuit)
+            }),
+            Codec::Llm => self.join(key, |w| llm::Weights::from_bytes(w).map(WindowModel::Llm)),
             other => Err(newer(&format!("codec {}", other.name()))),
         }
     }
 
-    /// The same on the GPU, for codecs that have kernels.
-    #[cfg(feature = "gpu")]
-    fn on_gpu(&self, codec: Codec, key: (u8, Hash)) -> Result<Option<Arc<dyn WindowCoder>>> {
-        use crate::gpu::{Coder, circuit as circuits, llm::Steps, lm};
-        let Some(gpu) = self.device.shared() else { return Ok(None) };
-        let coder = match codec {
-            Codec::Lm => {
-                let cpu = self.network(&key.1)?;
-                self.join(key, |w| {
-                    Ok(Coder::new(gpu.clone(), lm::Packed::new(&Weights::from_bytes(w)?), cpu))
-                })
-            }
-            Codec::Circuit => self.join(key, |w| {
-                let cpu = circuit::Model::new(&circuit::Weights::from_bytes(w)?)?;
-                Ok(Coder::new(gpu.clone(), circuits::Packed::new(&cpu), Arc::new(cpu)))
-            }),
-            Codec::Llm => self.join(key, |w| {
-                let steps = Steps::new(llm::Weights::from_bytes(w)?)?;
-                let cpu = steps.model();
-                Ok(Coder::new(gpu.clone(), steps, cpu))
-            }),
-            _ => return Ok(None),
-        };
-        coder.map(Some)
-    }
-
     /// Prepares a windowed codec from its model's weights, and keeps it.
-    fn join<C: WindowCoder + 'static>(
+    fn join(
         &self,
         key: (u8, Hash),
-        prepare: impl FnOnce(&[u8]) -> Result<C>,
+        prepare: impl FnOnce(&[u8]) -> Result<WindowModel>,
     ) -> Result<Arc<dyn WindowCoder>> {
-        let prepared = prepare(&self.registry.find(&key.1)?);
-        let coder = prepared.map_err(|e| e.within(format!("model {}", registry::hex(&key.1))))?;
-        let coder: Arc<dyn WindowCoder> = Arc::new(coder);
+        let weights = self.registry.find(&key.1)?;
+        let coder = prepare(&weights).and_then(|model| model.coder(self.device.accelerator()));
+        let coder = coder.map_err(|e| e.within(format!("model {}", registry::hex(&key.1))))?;
         self.lock().insert(key, coder.clone());
         Ok(coder)
     }

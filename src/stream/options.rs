@@ -3,8 +3,8 @@
 use super::encoder::Described;
 use super::models::Models;
 use crate::codec::Codec;
-use crate::device::Device;
 use crate::error::{Error, Result};
+use crate::gpu::Device;
 use crate::model::registry::Hash;
 use crate::tensor::bases::Bases;
 

@@ -1,7 +1,6 @@
 use super::encode::encode_with;
 use super::*;
 use crate::codec::decode::{tile_decoder, tiles};
-use crate::device::Device;
 use crate::format::block::BlockHeader;
 use crate::kernel::Kernel;
 use crate::tensor::bases::Bases;
@@ -24,8 +23,7 @@ fn decoded(block: &EncodedBlock, kernel: Kernel) -> Vec<u8> {
     let header = header(block);
     let mut raw = vec![0xEE; block.raw_len as usize];
     let decoder = tile_decoder(&header, kernel, &Bases::new()).unwrap();
-    let (verified, result) =
-        tiles(&Device::cpu(), &decoder, &header, &block.payload, 0..header.units.len(), &mut raw);
+    let (verified, result) = tiles(None, &decoder, &header, &block.payload, 0..header.units.len(), &mut raw);
     result.unwrap();
     assert_eq!(verified, raw.len());
     raw
@@ -241,8 +239,7 @@ fn flip_bits(block: &EncodedBlock, raw: &[u8], rng: &mut Rng, times: usize) {
         let bit = rng.next() as usize % (8 * payload.len());
         payload[bit / 8] ^= 1 << (bit % 8);
         let mut out = vec![0; raw.len()];
-        let (verified, result) =
-            tiles(&Device::cpu(), &decoder, &header, &payload, 0..header.units.len(), &mut out);
+        let (verified, result) = tiles(None, &decoder, &header, &payload, 0..header.units.len(), &mut out);
         assert!(result.is_err() || out == raw);
         assert!(out[..verified] == raw[..verified]);
     }
@@ -352,7 +349,7 @@ fn damaged_parameters_of_cuts_are_found_or_harmless() {
             let mut out = vec![0; raw.len()];
             if let Ok(decoder) = tile_decoder(&header, Kernel::best(), &Bases::new()) {
                 let (_, result) =
-                    tiles(&Device::cpu(), &decoder, &header, &block.payload, 0..header.units.len(), &mut out);
+                    tiles(None, &decoder, &header, &block.payload, 0..header.units.len(), &mut out);
                 assert!(result.is_err() || out == raw);
             }
         }
