@@ -40,7 +40,8 @@ pub struct Error {
 pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
-    pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+    /// An error of this class; `message` says where, what was expected and what was found.
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self { kind, message: message.into(), source: None }
     }
 
@@ -64,8 +65,8 @@ impl Error {
         Self::new(ErrorKind::LimitExceeded, message)
     }
 
-    /// Says where it happened.
-    pub(crate) fn within(mut self, place: impl std::fmt::Display) -> Self {
+    /// The same error with `place` in front of its message, which says where it happened.
+    pub fn within(mut self, place: impl std::fmt::Display) -> Self {
         self.message = format!("{place}: {}", self.message);
         self
     }

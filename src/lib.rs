@@ -14,13 +14,13 @@ mod error;
 mod format;
 #[cfg(feature = "gpu")]
 mod gpu;
+#[doc(hidden)]
+pub mod internal;
 mod kernel;
 pub mod llm;
 mod model;
 mod stream;
 pub mod tensor;
-#[cfg(feature = "train-circuit")]
-pub mod train;
 
 pub use codec::Codec;
 pub use device::{Device, GpuCounters, GpuInfo};
@@ -36,18 +36,3 @@ pub use tensor::bases::Bases;
 /// The library through which GPUs are reached, for [`TensorBuffer`].
 #[cfg(feature = "gpu")]
 pub use wgpu;
-
-/// What tests and benchmarks need from below the public interface. No part of it: may change at any time.
-#[doc(hidden)]
-pub mod internal {
-    pub mod codec {
-        pub use crate::codec::{circuit, layout, llm, lm, mix, table, window};
-    }
-    pub mod model {
-        pub use crate::model::{circuit, llm, lm};
-        #[cfg(feature = "ablation")]
-        pub mod mix {
-            pub use crate::model::mix::ablation;
-        }
-    }
-}
