@@ -2,7 +2,7 @@
 //! release.
 
 pub mod codec {
-    pub use crate::codec::{circuit, layout, llm, lm, mix, table, window};
+    pub use crate::codec::{circuit, llm, lm, mix, table, window};
 }
 pub mod model {
     pub use crate::model::{circuit, llm, lm};

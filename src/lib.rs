@@ -9,6 +9,7 @@
 pub mod candle;
 mod codec;
 mod coder;
+mod container;
 mod device;
 mod error;
 mod format;
@@ -19,6 +20,7 @@ pub mod internal;
 mod kernel;
 pub mod llm;
 mod model;
+mod models;
 mod stream;
 pub mod tensor;
 
@@ -28,9 +30,10 @@ pub use error::{Error, ErrorKind, Result};
 #[cfg(feature = "gpu")]
 pub use gpu::tensor::TensorBuffer;
 pub use model::circuit::Likelihood;
+pub use models::{Models, registry::ModelInfo};
 pub use stream::{
-    Archive, BlockInfo, CodecChoice, DecodeOptions, Decoder, Encoder, ModelInfo, Models, Options,
-    StoredTensor, StreamInfo, TensorReader, WindowInfo, compress, compress_with, decompress, decompress_with,
+    Archive, BlockInfo, CodecChoice, DecodeOptions, Decoder, Encoder, Options, StoredTensor, StreamInfo,
+    TensorReader, WindowInfo, compress, compress_with, decompress, decompress_with,
 };
 pub use tensor::bases::Bases;
 /// The library through which GPUs are reached, for [`TensorBuffer`].

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use nzip::Result;
-use nzip::internal::codec::layout::{Arrangement, Layout, detect};
+use nzip::internal::codec::circuit::layout::{Arrangement, Layout, detect};
 use nzip::internal::model::circuit::learn::Dataset;
 use nzip::internal::model::circuit::{Model, Patch, Weights};
 
