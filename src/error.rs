@@ -40,7 +40,8 @@ pub struct Error {
 pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
-    pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+    /// An error of this class; `message` says where, what was expected and what was found.
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self { kind, message: message.into(), source: None }
     }
 
@@ -65,7 +66,7 @@ impl Error {
     }
 
     /// Prefixes the message with the place where the error occurred.
-    pub(crate) fn within(mut self, place: impl std::fmt::Display) -> Self {
+    pub fn within(mut self, place: impl std::fmt::Display) -> Self {
         self.message = format!("{place}: {}", self.message);
         self
     }

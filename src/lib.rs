@@ -13,14 +13,14 @@ mod container;
 mod error;
 mod format;
 mod gpu;
+#[doc(hidden)]
+pub mod internal;
 mod kernel;
 pub mod llm;
 mod model;
 mod models;
 mod stream;
 pub mod tensor;
-#[cfg(feature = "train-circuit")]
-pub mod train;
 
 pub use codec::Codec;
 pub use error::{Error, ErrorKind, Result};
@@ -34,18 +34,3 @@ pub use stream::{
     TensorReader, WindowInfo, compress, compress_with, decompress, decompress_with,
 };
 pub use tensor::bases::Bases;
-
-/// What tests and benchmarks need from below the public interface. No part of it: may change at any time.
-#[doc(hidden)]
-pub mod internal {
-    pub mod codec {
-        pub use crate::codec::{circuit, llm, lm, mix, table, window};
-    }
-    pub mod model {
-        pub use crate::model::{circuit, llm, lm};
-        #[cfg(feature = "ablation")]
-        pub mod mix {
-            pub use crate::model::mix::ablation;
-        }
-    }
-}

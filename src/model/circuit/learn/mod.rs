@@ -19,4 +19,4 @@ pub mod structure;
 pub use data::{Dataset, Partition};
 pub use em::{Pseudo, Workspace};
 pub use network::Network;
-pub use product::Products;
+pub use product::{Product, Products};

@@ -1,0 +1,103 @@
+//! The command line. The doc comments are the help text.
+
+use crate::level::refuse_long;
+use crate::work::FileArguments;
+use crate::{bench, generate, inspect, model, tensors};
+use clap::builder::styling::{AnsiColor, Styles};
+use clap::{CommandFactory, Parser, Subcommand};
+use std::ffi::OsString;
+
+#[cfg(feature = "train")]
+use crate::train;
+#[cfg(not(feature = "train"))]
+use crate::untrained as train;
+
+const STYLES: Styles = Styles::styled()
+    .header(AnsiColor::Green.on_default().bold())
+    .usage(AnsiColor::Green.on_default().bold())
+    .literal(AnsiColor::Cyan.on_default())
+    .placeholder(AnsiColor::Cyan.on_default().dimmed());
+
+const TEMPLATE: &str = "\
+{about}
+
+{usage-heading} {usage}
+
+{all-args}{after-help}";
+
+const AFTER: &str = "\
+SIZE takes K, M or G (powers of 1024). Without FILE, or with -, nzip reads standard input.
+A verb comes first; a file that is called like one is given as ./NAME.
+Exit codes: 0 all is well, 1 a file failed, 2 the command line makes no sense.";
+
+/// Compress files without loss, with learned models
+///
+/// "nzip FILE" writes FILE.nz and keeps FILE, its mode and its time. "nzip -d FILE.nz" restores it, checked
+/// against check values of the original bytes. Options and files may come in any order.
+#[derive(Debug, Parser)]
+#[command(
+    name = "nzip",
+    version,
+    styles = STYLES,
+    help_template = TEMPLATE,
+    after_help = AFTER,
+    override_usage = "nzip [OPTIONS] [FILE]...\n       nzip VERB ...",
+    subcommand_value_name = "VERB",
+    subcommand_help_heading = "Verbs",
+    disable_help_subcommand = true,
+    args_conflicts_with_subcommands = true,
+    max_term_width = 100
+)]
+pub struct Arguments {
+    #[command(subcommand)]
+    verb: Option<Verb>,
+    #[command(flatten)]
+    files: FileArguments,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Show the blocks and windows of .nz files
+    Inspect(inspect::InspectArguments),
+    /// List, show or export models
+    Model(model::ModelArguments),
+    /// List, extract or verify tensors of .nz files
+    Tensors(tensors::TensorsArguments),
+    /// Compare levels of nzip and other compressors
+    Bench(bench::BenchArguments),
+    /// Learn a language model from a folder of text, or a circuit from records
+    Train(train::TrainArguments),
+    /// Write the man pages or the completions of a shell
+    #[command(hide = true)]
+    Generate(generate::GenerateArguments),
+}
+
+impl Verb {
+    /// Runs the verb; false where something failed that has been reported.
+    fn run(self) -> anyhow::Result<bool> {
+        match self {
+            Verb::Inspect(a) => a.run(),
+            Verb::Model(a) => a.run().map(|()| true),
+            Verb::Tensors(a) => a.run().map(|()| true),
+            Verb::Bench(a) => a.run(),
+            Verb::Train(a) => a.run().map(|()| true),
+            Verb::Generate(a) => a.run(Arguments::command()).map(|()| true),
+        }
+    }
+}
+
+impl Arguments {
+    /// Reads the command line; ends the program for `--help`, `--version` and errors.
+    pub fn read() -> anyhow::Result<Self> {
+        let arguments: Vec<OsString> = std::env::args_os().collect();
+        refuse_long(&arguments)?;
+        Ok(Self::parse_from(arguments))
+    }
+    /// Runs the verb, or the operation on files; false where something failed that has been reported.
+    pub fn run(self) -> anyhow::Result<bool> {
+        match self.verb {
+            Some(verb) => verb.run(),
+            None => self.files.run(),
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! What is measured: bytes, time and memory of a program on a file.
+
+/// The figures of one program on one file.
+#[derive(Debug, Clone)]
+pub struct Run {
+    /// The file, without its folders.
+    pub file: String,
+    /// The program with its level.
+    pub tool: String,
+    /// Whether it is nzip.
+    pub own: bool,
+    /// Raw bytes.
+    pub raw: u64,
+    /// Bytes of the result.
+    pub stored: u64,
+    /// Stored bytes of the built-in models that the result needs, by hash.
+    pub models: Vec<([u8; 32], u64)>,
+    /// Compression.
+    pub encode: Cost,
+    /// Restoring.
+    pub decode: Cost,
+    /// Whether the restored bytes are the source.
+    pub good: bool,
+}
+
+impl Run {
+    /// Stored bytes and those of the models.
+    pub fn with_models(&self) -> u64 {
+        self.stored + self.models.iter().map(|m| m.1).sum::<u64>()
+    }
+
+    /// Raw bytes per second of a cost.
+    pub fn speed(&self, cost: Cost) -> f64 {
+        self.raw as f64 / cost.seconds.max(1e-9)
+    }
+}
+
+/// Time and memory that a process used.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Cost {
+    /// Seconds from start to end.
+    pub seconds: f64,
+    /// Most bytes of memory at a time; `None` where the system does not tell.
+    pub memory: Option<u64>,
+}
+
+impl Cost {
+    /// The one that took less time.
+    pub fn best(self, other: Self) -> Self {
+        if other.seconds < self.seconds { other } else { self }
+    }
+}

@@ -1,0 +1,110 @@
+//! Running a program and taking its time and memory.
+
+use super::figures::{Cost, Run};
+use super::tools::{Command, Tool};
+use crate::files::first_difference;
+use anyhow::{Context, bail};
+use nzip::{Archive, Models};
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Instant;
+use wait4::Wait4;
+
+/// Compresses and restores `raw` in `folder`. This process must stay small: the system counts the memory
+/// of the parent that a child starts with as the child's.
+pub fn run(tool: &Tool, folder: &Path, file: &str, repeat: u32) -> anyhow::Result<Run> {
+    let (raw, out) = (folder.join("raw"), folder.join("out"));
+    let packed = || {
+        let names = ["packed", "packed.zpaq", "packed.7z"].map(|n| folder.join(n));
+        names.into_iter().find(|p| p.is_file())
+    };
+    let mut encode = Cost { seconds: f64::INFINITY, memory: None };
+    let mut decode = encode;
+    for _ in 0..repeat {
+        while let Some(path) = packed() {
+            fs::remove_file(path)?;
+        }
+        encode = encode.best(time(&tool.encode, folder)?);
+    }
+    let packed = packed().context("it wrote no file")?;
+    for _ in 0..repeat {
+        remove_if_there(&out)?;
+        decode = decode.best(time(&tool.decode, folder)?);
+    }
+    Ok(Run {
+        file: file.into(),
+        tool: tool.name.clone(),
+        own: tool.own,
+        raw: fs::metadata(&raw)?.len(),
+        stored: fs::metadata(&packed)?.len(),
+        models: if tool.needs_models() { models(&packed)? } else { Vec::new() },
+        encode,
+        decode,
+        good: same(&raw, &out)?,
+    })
+}
+
+fn time(command: &Command, folder: &Path) -> anyhow::Result<Cost> {
+    let mut process = std::process::Command::new(&command.program);
+    process.args(&command.arguments).current_dir(folder).stdin(Stdio::null());
+    let to_file = |name: &str| File::create(folder.join(name)).map(Stdio::from);
+    process.stdout(command.stdout.map_or_else(|| Ok(Stdio::null()), to_file)?);
+    process.stderr(to_file("messages")?);
+    let start = Instant::now();
+    let mut child = process.spawn().with_context(|| command.program.display().to_string())?;
+    let ended = child.wait4()?;
+    let seconds = start.elapsed().as_secs_f64();
+    if !ended.status.success() {
+        let said = fs::read(folder.join("messages")).unwrap_or_default();
+        let said = String::from_utf8_lossy(&said);
+        bail!("{}: {}", ended.status, said.lines().last().unwrap_or("no message"));
+    }
+    Ok(Cost { seconds, memory: Some(ended.rusage.maxrss) })
+}
+
+fn remove_if_there(path: &PathBuf) -> anyhow::Result<()> {
+    if path.exists() {
+        fs::remove_file(path)?;
+    }
+    Ok(())
+}
+
+/// The built-in models that a file needs, with their stored sizes.
+fn models(packed: &Path) -> anyhow::Result<Vec<([u8; 32], u64)>> {
+    let built_in: Vec<_> = Models::new().list().into_iter().filter(|m| m.id.is_some()).collect();
+    let mut archive = Archive::new(File::open(packed)?)?;
+    let (mut found, mut number) = (Vec::new(), 0);
+    while let Some(block) = archive.block(number)? {
+        number += 1;
+        let model = built_in.iter().find(|m| Some(m.hash) == block.model);
+        let cost = model.and_then(|m| Some((m.hash, m.stored_len?)));
+        found.extend(cost.filter(|c| !found.contains(c)));
+    }
+    Ok(found)
+}
+
+fn same(a: &Path, b: &Path) -> anyhow::Result<bool> {
+    let (Ok(a), Ok(b)) = (File::open(a), File::open(b)) else { return Ok(false) };
+    Ok(first_difference(a, b)?.is_none())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_compared_to_their_ends() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str, bytes: &[u8]| {
+            let path = folder.path().join(name);
+            fs::write(&path, bytes).unwrap();
+            path
+        };
+        let (a, b) = (file("a", &[1; 600_000]), file("b", &[1; 600_000]));
+        let (short, other) = (file("short", &[1; 599_999]), file("other", &[2; 600_000]));
+        assert!(same(&a, &b).unwrap());
+        assert!(!same(&a, &short).unwrap() && !same(&short, &a).unwrap() && !same(&a, &other).unwrap());
+        assert!(!same(&a, &folder.path().join("missing")).unwrap());
+    }
+}

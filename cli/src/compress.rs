@@ -1,0 +1,199 @@
+//! `nzip FILE`.
+
+use crate::console::{Console, Stopwatch};
+use crate::failure::usage;
+use crate::files::{Input, first_difference, label, pump};
+use crate::level::Level;
+use crate::output::Output;
+use crate::quantity::{Size, bits_per_byte, ratio};
+use crate::resources::{Loaded, Resources};
+use crate::target::Target;
+use anyhow::{Context, bail};
+use clap::Args;
+use nzip::tensor::{Dtype, Layout};
+use nzip::{Codec, CodecChoice, DecodeOptions, Decoder, Encoder, ErrorKind, Options};
+use std::fs::{File, Metadata};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+/// How to compress.
+#[derive(Debug, Args)]
+pub struct Compression {
+    #[command(flatten)]
+    pub level: Level,
+    /// Use only this codec [default: auto]
+    #[arg(long, value_name = "NAME", value_parser = codec_choice)]
+    pub codec: Option<CodecChoice>,
+    /// Payload bytes of a window, for codecs that have windows
+    #[arg(long, value_name = "SIZE")]
+    pub window: Option<Size>,
+    /// Imported language models: windows decode alone, for ranges; larger files
+    #[arg(long)]
+    pub unchained: bool,
+    /// Decode each result on the CPU and compare it with its source
+    #[arg(long, conflicts_with_all = ["decompress", "test", "list", "range", "stdout"])]
+    pub verify: bool,
+    /// Put the model into the file, so that it decodes anywhere
+    ///
+    /// Without --codec the model is left out, and not used, where the file would not become smaller by it.
+    #[arg(long)]
+    pub embed_model: bool,
+    /// The file holds one tensor of this type (f32, bf16, i8, ...)
+    #[arg(long, value_name = "TYPE", value_parser = dtype, requires = "shape")]
+    pub dtype: Option<Dtype>,
+    /// The tensor's dimensions, such as 1000x256
+    #[arg(long, value_name = "N[xN]...", requires = "dtype")]
+    pub shape: Option<String>,
+    /// Bytes in front of the tensor
+    #[arg(long, value_name = "SIZE", requires = "dtype")]
+    pub skip: Option<Size>,
+}
+
+fn dtype(name: &str) -> Result<Dtype, String> {
+    Dtype::from_name(name)
+        .ok_or_else(|| "a type of safetensors expected: f32, f16, bf16, f64, i8, u8, i32 ...".into())
+}
+
+fn shape(text: &str) -> anyhow::Result<Vec<u64>> {
+    let dims = text.split(['x', ',']).map(|d| d.trim().parse());
+    dims.collect::<Result<_, _>>()
+        .map_err(|_| usage(format!("--shape {text}: whole numbers expected, as in 1000x256")))
+}
+
+fn codec_choice(name: &str) -> Result<CodecChoice, String> {
+    if name == "auto" {
+        return Ok(CodecChoice::Auto);
+    }
+    let available = Codec::AVAILABLE.iter();
+    available.clone().find(|c| c.name() == name).map(|c| CodecChoice::Only(*c)).ok_or_else(|| {
+        let names: Vec<_> = available.map(|c| c.name()).collect();
+        format!("auto, {} expected", names.join(", "))
+    })
+}
+
+impl Compression {
+    /// How the library is to compress.
+    pub fn options(&self, resources: &Resources, loaded: Loaded) -> anyhow::Result<Options> {
+        let mut options = Options::new().threads(resources.threads).embed_model(self.embed_model);
+        options = options.chained(!self.unchained);
+        if let Some(model) = loaded.model {
+            options = options.model(model);
+        }
+        if let (Some(dtype), Some(text)) = (self.dtype, &self.shape) {
+            options = options.tensor(dtype, &shape(text)?, self.skip.map_or(0, |s| s.0));
+        }
+        if let Some(level) = self.level.0 {
+            options = options.level(level);
+        }
+        if let Some(codec) = self.codec {
+            options = options.codec(codec);
+        }
+        if let Some(window) = self.window {
+            options = options.window(usize::try_from(window.0).map_err(|_| usage("--window is too large"))?);
+        }
+        if let Some(memory) = resources.memory {
+            options = options.memory(memory.0);
+        }
+        Ok(options.models(loaded.models).bases(loaded.bases))
+    }
+}
+
+/// Finds out before any file is touched whether the options make sense.
+pub fn check(options: &Options) -> anyhow::Result<()> {
+    match Encoder::with_options(io::sink(), options.clone()) {
+        Err(e) if e.kind() == ErrorKind::BadArgument => Err(usage(e.to_string())),
+        other => Ok(other.map(drop)?),
+    }
+}
+
+/// How files are compressed.
+pub struct Compressor<'a> {
+    /// How the library is to compress.
+    pub options: Options,
+    /// How results are decoded before they get their names, where they are to be verified.
+    pub verify: Option<DecodeOptions>,
+    /// Whether the options say what the content is.
+    pub described: bool,
+    /// Where results go.
+    pub target: &'a Target,
+    /// Where reports go.
+    pub console: Console,
+}
+
+impl Compressor<'_> {
+    /// Compresses one file.
+    pub fn run(&self, source: &Path) -> anyhow::Result<()> {
+        let Self { target, console, .. } = *self;
+        let watch = Stopwatch::start();
+        let mut input = Input::open(source, target.follows(), console)?;
+        let output = target.open(source, true, || Ok(packed_name(source)))?;
+        if self.verify.is_some() && (input.metadata.is_none() || output.reopen().is_none()) {
+            bail!("--verify reads again what it has read and written: both must be files");
+        }
+        let mut encoder = Encoder::with_options(Tally { inner: output, bytes: 0 }, self.options.clone())?;
+        let (raw, tally) = match whole(source, input.metadata.as_ref(), self.described)? {
+            Some(file) => (file.metadata()?.len(), encoder.finish_file(&file)?),
+            None => (pump(&mut input.reader, &mut encoder).map_err(nzip::Error::from)?, encoder.finish()?),
+        };
+        let Tally { inner: mut output, bytes: stored } = tally;
+        drop(input.reader);
+        if let Some(options) = &self.verify {
+            verify(&mut output, source, options).context("nothing was written: --verify")?;
+        }
+        target.finish(output, source, input.metadata.as_ref())?;
+        console.summary(&format!(
+            "{}: {raw} -> {stored} bytes, ratio {:.3}, {:.3} bits per byte, {}",
+            label(source),
+            ratio(raw, stored),
+            bits_per_byte(raw, stored),
+            watch.speed(raw)
+        ));
+        Ok(())
+    }
+}
+
+/// Decodes a result that has no name yet, and compares it with its source.
+fn verify(output: &mut Output, source: &Path, options: &DecodeOptions) -> anyhow::Result<()> {
+    output.flush()?;
+    let result = output.reopen().context("it cannot be read again")??;
+    let decoder = Decoder::with_options(result, options.clone().verify_hash(true))?;
+    match first_difference(decoder, File::open(source)?).map_err(nzip::Error::from)? {
+        None => Ok(()),
+        Some(at) => bail!("the result differs from its source at byte {at}, or the source has changed"),
+    }
+}
+
+/// The file, where it has to be seen as a whole: one that may hold tensors, or whose content is described.
+fn whole(source: &Path, metadata: Option<&Metadata>, described: bool) -> anyhow::Result<Option<File>> {
+    if metadata.is_none_or(|m| m.len() == 0) {
+        return Ok(None);
+    }
+    let mut start = Vec::new();
+    File::open(source)?.take(16).read_to_end(&mut start)?;
+    let wanted = described || Layout::is_likely(&start);
+    Ok(wanted.then(|| File::open(source)).transpose()?)
+}
+
+fn packed_name(source: &Path) -> PathBuf {
+    let mut name = source.as_os_str().to_os_string();
+    name.push(".nz");
+    name.into()
+}
+
+/// Counts what is written.
+struct Tally<W> {
+    inner: W,
+    bytes: u64,
+}
+
+impl<W: Write> Write for Tally<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let n = self.inner.write(bytes)?;
+        self.bytes += n as u64;
+        Ok(n)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}

@@ -1,0 +1,29 @@
+//! Errors of the command and what they mean for its exit code.
+
+use std::fmt;
+use std::io;
+
+/// A request that makes no sense, whatever the files hold: exit code 2.
+#[derive(Debug)]
+pub struct Usage(String);
+
+impl fmt::Display for Usage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Usage {}
+
+/// An error of kind [`Usage`].
+pub fn usage(message: impl Into<String>) -> anyhow::Error {
+    Usage(message.into()).into()
+}
+
+/// Whether whoever reads our output has gone away.
+pub fn is_broken_pipe(e: &anyhow::Error) -> bool {
+    let io_error = |cause: &(dyn std::error::Error + 'static)| {
+        cause.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe)
+    };
+    e.chain().any(io_error)
+}

@@ -1,0 +1,132 @@
+//! Files to read from.
+
+use crate::console::{Console, Counted};
+use crate::failure::is_broken_pipe;
+use anyhow::bail;
+use std::fs::{self, File, Metadata};
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::path::{Path, PathBuf};
+
+/// Bytes that are read or written at a time.
+const PIECE: usize = 256 << 10;
+
+/// Goes on after errors, which it reports.
+pub fn each(
+    files: &[PathBuf],
+    console: Console,
+    mut work: impl FnMut(&Path) -> anyhow::Result<()>,
+) -> anyhow::Result<bool> {
+    let mut good = true;
+    for file in files {
+        match work(file) {
+            Err(e) if is_broken_pipe(&e) => return Err(e),
+            Err(e) => {
+                console.error(label(file), &e);
+                good = false;
+            }
+            Ok(()) => {}
+        }
+    }
+    Ok(good)
+}
+
+/// Whether a file is standard input or output.
+pub fn is_dash(path: &Path) -> bool {
+    path.as_os_str() == "-"
+}
+
+/// The name in messages.
+pub fn label(path: &Path) -> String {
+    if is_dash(path) { "standard input".into() } else { path.display().to_string() }
+}
+
+/// Something to read from.
+pub struct Input {
+    /// The bytes.
+    pub reader: Counted<Box<dyn Read>>,
+    /// Of a file.
+    pub metadata: Option<Metadata>,
+}
+
+impl Input {
+    /// Opens a file, or standard input for `-`. Links are followed with `force` or where nothing is made
+    /// beside them.
+    pub fn open(path: &Path, follow: bool, console: Console) -> anyhow::Result<Self> {
+        if is_dash(path) {
+            let reader: Box<dyn Read> = Box::new(io::stdin().lock());
+            let bar = console.progress("standard input", None);
+            return Ok(Self { reader: Counted { inner: reader, bytes: 0, bar }, metadata: None });
+        }
+        let file = open_file(path, follow)?;
+        let metadata = file.metadata()?;
+        let len = metadata.is_file().then_some(metadata.len());
+        let bar = console.progress(&label(path), len);
+        let reader = Counted { inner: Box::new(file) as Box<dyn Read>, bytes: 0, bar };
+        Ok(Self { reader, metadata: Some(metadata).filter(Metadata::is_file) })
+    }
+}
+
+/// Opens a file that is no folder, nor a link unless `follow`.
+pub fn open_file(path: &Path, follow: bool) -> anyhow::Result<File> {
+    if !follow && fs::symlink_metadata(path)?.is_symlink() {
+        bail!("is a link (-f follows it)");
+    }
+    if fs::metadata(path)?.is_dir() {
+        bail!("is a folder");
+    }
+    Ok(File::open(path)?)
+}
+
+/// Copies everything and returns the number of bytes.
+pub fn pump(from: &mut impl Read, to: &mut impl Write) -> io::Result<u64> {
+    let (mut piece, mut total) = (vec![0; PIECE], 0);
+    loop {
+        match from.read(&mut piece) {
+            Ok(0) => return Ok(total),
+            Ok(n) => {
+                to.write_all(&piece[..n])?;
+                total += n as u64;
+            }
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+}
+
+/// Where two streams differ first; a stream also differs where only it has ended.
+pub fn first_difference(a: impl Read, b: impl Read) -> io::Result<Option<u64>> {
+    let (mut a, mut b) = (BufReader::with_capacity(PIECE, a), BufReader::with_capacity(PIECE, b));
+    let mut at = 0;
+    loop {
+        let (x, y) = (a.fill_buf()?, b.fill_buf()?);
+        let some = x.len().min(y.len());
+        if let Some(i) = x.iter().zip(y).position(|(x, y)| x != y) {
+            return Ok(Some(at + i as u64));
+        }
+        if some == 0 {
+            return Ok((x.len() != y.len()).then_some(at));
+        }
+        at += some as u64;
+        a.consume(some);
+        b.consume(some);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn differences_are_found_wherever_they_are() {
+        let long = vec![7; PIECE + 100];
+        let mut other = long.clone();
+        other[PIECE + 3] = 8;
+        let find = |a: &[u8], b: &[u8]| first_difference(a, b.chain(io::empty())).unwrap();
+        assert_eq!(find(b"", b""), None);
+        assert_eq!(find(&long, &long), None);
+        assert_eq!(find(&long, &other), Some(PIECE as u64 + 3));
+        assert_eq!(find(&long[..PIECE], &long), Some(PIECE as u64));
+        assert_eq!(find(b"abc", b"ab"), Some(2));
+        assert_eq!(find(b"", b"a"), Some(0));
+    }
+}

@@ -1,0 +1,74 @@
+//! `nzip model import`.
+
+use crate::console::print;
+use crate::failure::usage;
+use crate::names::{hex, pack};
+use crate::output::Output;
+use anyhow::Context;
+use clap::Args;
+use nzip::Models;
+use std::fs;
+use std::io::Write;
+use std::path::PathBuf;
+
+/// Where a model comes from and what it will be called.
+#[derive(Debug, Args)]
+pub struct ImportArguments {
+    /// A GGUF file, or a safetensors file with config.json and tokenizer.json beside it
+    file: PathBuf,
+    /// What the model will be called
+    #[arg(long, value_parser = name)]
+    name: String,
+    /// Most tokens of a window: more are better for the ratio and need more memory [default: 2048]
+    #[arg(long)]
+    context: Option<usize>,
+    /// Overwrite a model of this name
+    #[arg(short, long)]
+    force: bool,
+}
+
+fn name(text: &str) -> Result<String, String> {
+    let fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if text.is_empty() || text.starts_with('.') || !text.chars().all(fine) {
+        return Err("letters, digits, -, _ and . expected".into());
+    }
+    Ok(text.into())
+}
+
+impl ImportArguments {
+    /// Converts the model and writes it.
+    pub fn run(self) -> anyhow::Result<()> {
+        let folder = Models::folders().into_iter().next();
+        let folder = folder.ok_or_else(|| usage("no model folder: set NZIP_MODELS or HOME"))?;
+        let weights = self.convert().with_context(|| self.file.display().to_string())?;
+        fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
+        let named = folder.join(format!("{}.name", self.name));
+        if named.exists() && !self.force {
+            anyhow::bail!("a model called {} exists already (-f overwrites it)", self.name);
+        }
+        let hash = Models::new().add(weights.clone());
+        let path = folder.join(format!("{}.nz", hex(&hash)));
+        if !path.exists() {
+            let mut out = Output::file(&path, true, false)?;
+            out.write_all(&pack(&weights, 1)?)?;
+            out.finish(None, true)?;
+        }
+        let mut name_file = Output::file(&named, self.force, false)?;
+        name_file.write_all(format!("{}\n", hex(&hash)).as_bytes())?;
+        name_file.finish(None, true)?;
+        print(&format!("{}  {}\n", hex(&hash), self.name))
+    }
+
+    fn convert(&self) -> anyhow::Result<Vec<u8>> {
+        let file = fs::read(&self.file)?;
+        if file.starts_with(b"GGUF") {
+            return Ok(nzip::llm::import_gguf(&file, self.context)?);
+        }
+        let beside = |name: &str| {
+            let path = self.file.with_file_name(name);
+            fs::read(&path).with_context(|| path.display().to_string())
+        };
+        let (config, tokenizer) = (beside("config.json")?, beside("tokenizer.json")?);
+        Ok(nzip::llm::import_safetensors(&file, &config, &tokenizer, self.context)?)
+    }
+}

@@ -1,0 +1,118 @@
+//! `nzip inspect`.
+
+use crate::console::{Console, print};
+use crate::files::{each, label, open_file};
+use crate::names::{self, hex};
+use crate::quantity::bits_per_byte;
+use crate::table::{Align, Table};
+use clap::Args;
+use nzip::{Archive, BlockInfo, ModelInfo, Models, StreamInfo};
+use std::path::{Path, PathBuf};
+
+/// Show the blocks and windows of .nz files
+///
+/// Units are windows, or the check units of codecs without windows. Offsets count from the start of the
+/// file (offset) and of its content (raw offset).
+#[derive(Debug, Args)]
+pub struct InspectArguments {
+    /// .nz files
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
+    /// Show blocks only
+    #[arg(short, long)]
+    blocks: bool,
+}
+
+impl InspectArguments {
+    /// Prints the tables; false where some file could not be read.
+    pub fn run(self) -> anyhow::Result<bool> {
+        let list = Models::new().list();
+        each(&self.files, Console::new(0, 0), |file| self.show(file, &list))
+    }
+
+    fn show(&self, file: &Path, list: &[ModelInfo]) -> anyhow::Result<()> {
+        let mut archive = Archive::new(open_file(file, true)?)?;
+        print(&format!("{}: {} bytes stored, {} raw\n", label(file), archive.stored_len(), archive.len()))?;
+        for (i, stream) in archive.streams().iter().enumerate() {
+            print(&stream_line(i, stream))?;
+        }
+        let mut table = Table::new([
+            ("block", Align::Right),
+            ("unit", Align::Right),
+            ("offset", Align::Right),
+            ("stored", Align::Right),
+            ("raw offset", Align::Right),
+            ("raw", Align::Right),
+            ("bpb", Align::Right),
+            ("what", Align::Left),
+        ]);
+        let mut number = 0;
+        while let Some(block) = archive.block(number)? {
+            table.row(block_row(number, &block, list));
+            if !self.blocks {
+                (0..block.units.len()).for_each(|i| table.row(unit_row(i, &block)));
+            }
+            number += 1;
+        }
+        if number > 0 {
+            print(&table.render())?;
+        }
+        Ok(())
+    }
+}
+
+fn stream_line(i: usize, s: &StreamInfo) -> String {
+    let hash = s.hash.map_or("no hash".into(), |h| format!("hash {}", hex(&h)));
+    let (index, embedded) = (s.index_len, s.embedded_len);
+    let mut parts = vec![format!("offset {}", s.offset), format!("{} stored", s.stored_len)];
+    parts.extend([format!("{} raw", s.raw_len), format!("{} blocks", s.blocks)]);
+    if index > 0 {
+        parts.push(format!("index {index}"));
+    }
+    if embedded > 0 {
+        parts.push(format!("models {embedded}"));
+    }
+    format!("stream {i}: {}, {hash}\n", parts.join(", "))
+}
+
+fn block_row(number: usize, b: &BlockInfo, list: &[ModelInfo]) -> Vec<String> {
+    let mut what = b.codec.map_or(format!("codec {}", b.codec_id), |c| c.name().into());
+    if let Some(model) = &b.model {
+        what += &format!(", model {}", names::label(model, list));
+    }
+    if let Some(window) = b.window {
+        what += &format!(", {} windows of {window}", b.units.len());
+    }
+    if b.sized {
+        what += ", sized";
+    }
+    if b.flushed {
+        what += ", flushed";
+    }
+    vec![
+        number.to_string(),
+        String::new(),
+        b.offset.to_string(),
+        b.stored_len.to_string(),
+        b.raw_start.to_string(),
+        b.raw_len.to_string(),
+        format!("{:.3}", bits_per_byte(b.raw_len, b.stored_len)),
+        what,
+    ]
+}
+
+fn unit_row(i: usize, b: &BlockInfo) -> Vec<String> {
+    let u = &b.units[i];
+    let stored = u.payload_len.map_or(String::new(), |n| n.to_string());
+    let bpb = u.payload_len.map_or(String::new(), |n| format!("{:.3}", bits_per_byte(u.raw_len, n)));
+    vec![
+        String::new(),
+        i.to_string(),
+        String::new(),
+        stored,
+        u.raw_start.to_string(),
+        u.raw_len.to_string(),
+        bpb,
+        format!("check {:08x}", u.check),
+    ]
+}

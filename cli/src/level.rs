@@ -1,0 +1,101 @@
+//! `-1` … `-9`.
+
+use crate::failure::usage;
+use clap::{Arg, ArgAction, ArgMatches, Args, Command, Error, FromArgMatches, value_parser};
+use std::ffi::OsString;
+
+/// The level, where one is given; the last one counts.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Level(pub Option<u8>);
+
+/// The ids of `-1` … `-9`.
+const SHORT: [&str; 9] = ["-1", "-2", "-3", "-4", "-5", "-6", "-7", "-8", "-9"];
+
+const HELP: &str = "How hard to try, from -1 (fast) to -9 (small)";
+
+impl Args for Level {
+    fn augment_args(command: Command) -> Command {
+        let level = Arg::new("level")
+            .long("level")
+            .value_name("N")
+            .value_parser(value_parser!(u8).range(1..=9))
+            .overrides_with("level")
+            .help(format!("{HELP} [default: {}]", nzip::Options::DEFAULT_LEVEL));
+        ('1'..='9').zip(SHORT).fold(command.arg(level), |command, (digit, id)| {
+            command.arg(Arg::new(id).short(digit).action(ArgAction::Count).hide(true))
+        })
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for Level {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, Error> {
+        let short = (1..=9).zip(SHORT).map(|(n, id)| (last_index(matches, id), n)).max();
+        let long = matches.get_one::<u8>("level").map(|n| (last_index(matches, "level"), *n));
+        Ok(Self(short.max(long).filter(|(index, _)| index.is_some()).map(|(_, n)| n)))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+fn last_index(matches: &ArgMatches, id: &str) -> Option<usize> {
+    let given = matches.value_source(id) == Some(clap::parser::ValueSource::CommandLine);
+    matches.indices_of(id).filter(|_| given)?.next_back()
+}
+
+/// Refuses `-19` and the like, which would read as `-1 -9`.
+pub fn refuse_long(arguments: &[OsString]) -> anyhow::Result<()> {
+    for argument in arguments.iter().skip(1).filter_map(|a| a.to_str()).take_while(|a| *a != "--") {
+        let Some(cluster) = argument.strip_prefix('-').filter(|c| !c.starts_with('-')) else { continue };
+        // What follows these letters is their value.
+        let flags = cluster.split(['o', 'T', 'M']).next().unwrap_or_default();
+        let digits: String = flags.chars().skip_while(|c| !c.is_ascii_digit()).collect();
+        if digits.starts_with('0') || digits.chars().nth(1).is_some_and(|c| c.is_ascii_digit()) {
+            return Err(usage(format!("{argument}: levels go from -1 to -9")));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Only {
+        #[command(flatten)]
+        level: Level,
+        #[arg(short)]
+        keep: bool,
+    }
+
+    #[test]
+    fn the_last_level_counts() {
+        let level = |line: &str| {
+            let given = Only::parse_from(line.split(' '));
+            (given.level.0, given.keep)
+        };
+        assert_eq!(level("x"), (None, false));
+        assert_eq!(level("x -k9"), (Some(9), true));
+        assert_eq!(level("x -9 -k -1"), (Some(1), true));
+        assert_eq!(level("x -9 --level 4"), (Some(4), false));
+        assert_eq!(level("x --level=4 -3"), (Some(3), false));
+    }
+
+    #[test]
+    fn long_levels_are_refused() {
+        let refused = |line: &str| {
+            let arguments: Vec<_> = line.split(' ').map(OsString::from).collect();
+            refuse_long(&arguments).is_err()
+        };
+        assert!(refused("nzip -19 f") && refused("nzip -k22") && refused("nzip -0"));
+        assert!(!refused("nzip -9k -T16 -M100M -o19 --level=4 -- -19"));
+    }
+}

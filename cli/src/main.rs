@@ -1,0 +1,52 @@
+//! The command `nzip`: arguments, verbs (one file each), reports and exit codes.
+//!
+//! `arguments` knows the verbs, the verbs know what they share: arguments of several verbs (`resources`, `target`, `level`),
+//! files and their results (`files`, `output`), names of models (`names`), and what is printed (`console`, `table`, `quantity`).
+
+mod arguments;
+mod bench;
+mod compress;
+mod console;
+mod decompress;
+mod device;
+mod failure;
+mod files;
+mod generate;
+mod import;
+mod inspect;
+mod level;
+mod list;
+mod model;
+mod names;
+mod output;
+mod quantity;
+mod range;
+mod resources;
+mod table;
+mod target;
+mod tensors;
+mod test;
+#[cfg(feature = "train")]
+mod train;
+#[cfg(not(feature = "train"))]
+mod untrained;
+mod work;
+
+use arguments::Arguments;
+use failure::{Usage, is_broken_pipe};
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+/// Runs the command. Exit codes: 0 all is well, 1 something failed, 2 the command line makes no sense.
+fn main() -> ExitCode {
+    match Arguments::read().and_then(Arguments::run) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(1),
+        // Whoever reads our output has seen enough.
+        Err(e) if is_broken_pipe(&e) => ExitCode::SUCCESS,
+        Err(e) => {
+            let _ = writeln!(io::stderr(), "nzip: {e:#}");
+            ExitCode::from(if e.is::<Usage>() { 2 } else { 1 })
+        }
+    }
+}

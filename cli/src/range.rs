@@ -1,0 +1,46 @@
+//! `nzip --range A..B`.
+
+use crate::console::Console;
+use crate::files::{is_dash, label, open_file};
+use crate::output::Output;
+use crate::quantity::Span;
+use crate::target::Target;
+use anyhow::bail;
+use nzip::{Archive, DecodeOptions};
+use std::io::Write;
+use std::path::Path;
+
+/// Raw bytes that are decoded together: whole blocks of the usual sizes.
+const PIECE: u64 = 64 << 20;
+
+/// Decodes a part of one file.
+pub fn run(
+    source: &Path,
+    span: Span,
+    options: &DecodeOptions,
+    target: &Target,
+    console: Console,
+) -> anyhow::Result<()> {
+    if is_dash(source) {
+        bail!("--range needs a file: standard input cannot be read at random");
+    }
+    let mut archive = Archive::with_options(open_file(source, true)?, options.clone())?;
+    let range = span.within(archive.len());
+    if range.start > range.end || range.end > archive.len() {
+        bail!("bytes {}..{} of {}", range.start, range.end, archive.len());
+    }
+    let mut output = match &target.output {
+        Some(path) if !is_dash(path) => Output::file(path, target.force, false)?,
+        _ => Output::stdout(false)?,
+    };
+    let mut at = range.start;
+    while at < range.end {
+        let end = ((at / PIECE + 1) * PIECE).min(range.end);
+        output.write_all(&archive.read_range(at..end)?)?;
+        at = end;
+    }
+    output.finish(None, false)?;
+    let decoded = archive.decoded_bytes();
+    console.summary(&format!("{}: {} bytes, {decoded} decoded", label(source), range.end - range.start));
+    Ok(())
+}

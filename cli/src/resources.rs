@@ -1,0 +1,79 @@
+//! Arguments that several verbs share: what they may use.
+
+use crate::console::Console;
+use crate::quantity::Size;
+use crate::{device, names};
+use anyhow::Context;
+use clap::Args;
+use nzip::{Bases, DecodeOptions, Device, Models};
+use std::path::PathBuf;
+
+/// Threads, memory, models, bases and the device.
+#[derive(Debug, Args)]
+pub struct Resources {
+    /// Threads; 0 is one per core [default: 0]
+    #[arg(short = 'T', long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    pub threads: usize,
+    /// Most memory to use [default: 1G]
+    #[arg(short = 'M', long, value_name = "SIZE", value_parser = memory)]
+    pub memory: Option<Size>,
+    /// File of tensors (or .nz file of one) that those of the same names are, or were, coded against
+    #[arg(long, value_name = "FILE")]
+    pub base: Vec<PathBuf>,
+    /// Name, hash or file of a model, to compress or to decompress with
+    #[arg(long, value_name = "MODEL")]
+    pub model: Option<String>,
+    /// Where models run: cpu, gpu, auto (a GPU if it is hardware), part of a GPU's name, or list [default: cpu]
+    #[arg(long, value_name = "NAME", env = "NZIP_DEVICE", hide_env_values = true)]
+    pub device: Option<String>,
+}
+
+/// The models and bases that the options name, in memory.
+#[derive(Clone)]
+pub struct Loaded {
+    /// Where models are found.
+    pub models: Models,
+    /// The hash of `--model`.
+    pub model: Option<[u8; 32]>,
+    /// The tensors of `--base`.
+    pub bases: Bases,
+}
+
+/// Below this no block can be coded.
+const LEAST_MEMORY: u64 = 1 << 20;
+
+fn memory(text: &str) -> Result<Size, String> {
+    let size: Size = text.parse()?;
+    if size.0 < LEAST_MEMORY {
+        return Err(format!("{} bytes are too few; did you mean {text}M?", size.0));
+    }
+    Ok(size)
+}
+
+impl Resources {
+    /// The device of `--device`, or the CPU and a warning.
+    pub fn device(&self, console: Console) -> Device {
+        device::choose(self.device.as_deref(), console)
+    }
+
+    /// Loads what `--model` and `--base` name.
+    pub fn load(&self) -> anyhow::Result<Loaded> {
+        let (mut models, mut bases) = (Models::new(), Bases::new());
+        let model = self.model.as_ref().map(|name| names::resolve(&mut models, name)).transpose()?;
+        for path in &self.base {
+            bases.add_file(path).with_context(|| format!("--base {}", path.display()))?;
+        }
+        Ok(Loaded { models, model, bases })
+    }
+
+    /// How the library is to decompress.
+    pub fn decode_options(&self) -> anyhow::Result<DecodeOptions> {
+        Ok(self.decode_with(self.load()?))
+    }
+
+    /// The same with what has been loaded.
+    pub fn decode_with(&self, loaded: Loaded) -> DecodeOptions {
+        let options = DecodeOptions::new().threads(self.threads).models(loaded.models).bases(loaded.bases);
+        self.memory.map_or(options.clone(), |m| options.memory(m.0))
+    }
+}

@@ -1,0 +1,19 @@
+//! `nzip -t`.
+
+use crate::console::{Console, Stopwatch};
+use crate::files::{Input, label, pump};
+use nzip::{DecodeOptions, Decoder};
+use std::io;
+use std::path::Path;
+
+/// Decodes one file to nowhere and verifies check values and stream hashes.
+pub fn run(source: &Path, options: &DecodeOptions, console: Console) -> anyhow::Result<()> {
+    let watch = Stopwatch::start();
+    let mut input = Input::open(source, true, console)?;
+    let mut decoder = Decoder::with_options(&mut input.reader, options.clone().verify_hash(true))?;
+    let raw = pump(&mut decoder, &mut io::sink()).map_err(nzip::Error::from)?;
+    drop(decoder);
+    drop(input);
+    console.summary(&format!("{}: ok, {raw} bytes, {}", label(source), watch.speed(raw)));
+    Ok(())
+}

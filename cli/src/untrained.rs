@@ -1,0 +1,20 @@
+//! `nzip train` where the command was built without it.
+
+use crate::failure::usage;
+use clap::Args;
+
+/// Learn a language model from a folder of text.
+#[derive(Debug, Args)]
+pub struct TrainArguments {
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
+    _ignored: Vec<String>,
+}
+
+impl TrainArguments {
+    /// Says what is missing.
+    pub fn run(self) -> anyhow::Result<()> {
+        Err(usage(
+            "this nzip was built without training; build it with `cargo build --release -p nzip-cli --features train`",
+        ))
+    }
+}
