@@ -9,16 +9,8 @@ use crate::codec::window::{
 use crate::error::Result;
 use std::sync::Arc;
 
-/// Loop iterations of a thread in one dispatch. A software driver (llvmpipe) silently ends loops after 65,535 in
-/// all, and drivers of hardware end dispatches that take seconds.
-pub const MAX_ITERATIONS: usize = 60_000;
-/// Most windows that are coded together.
-pub const MAX_LANES: usize = 4096;
-/// Raw bytes of windows that are coded before they are read back.
-pub const MAX_RAW: usize = 64 << 20;
-
 /// A model as a GPU's kernels want it.
-pub trait Kernels: Send + Sync {
+pub trait WindowKernels: Send + Sync {
     /// Decodes windows; returns the numbers of those whose payload no encoder writes.
     fn decode(&self, gpu: &Gpu, jobs: &mut [&mut WindowJob<'_>]) -> Outcome<Vec<usize>>;
 
@@ -34,20 +26,20 @@ pub trait Kernels: Send + Sync {
 }
 
 /// A model on a GPU, and on the CPU for what the GPU does not do or fails at.
-pub struct Coder<K> {
+pub struct GpuCoder<K> {
     device: GpuAccelerator,
     kernels: K,
     cpu: Arc<dyn WindowCoder>,
 }
 
-impl<K: Kernels> Coder<K> {
+impl<K: WindowKernels> GpuCoder<K> {
     /// Joins the same model on both.
     pub fn new(device: GpuAccelerator, kernels: K, cpu: Arc<dyn WindowCoder>) -> Self {
         Self { device, kernels, cpu }
     }
 }
 
-impl<K: Kernels> WindowCoder for Coder<K> {
+impl<K: WindowKernels> WindowCoder for GpuCoder<K> {
     fn cutting(&self, head: &[u8], chained: bool) -> Cutting {
         self.cpu.cutting(head, chained)
     }
@@ -71,7 +63,7 @@ impl<K: Kernels> WindowCoder for Coder<K> {
         self.cpu.encode(blocks, cutting, limits)
     }
 
-    /// Kernels decode windows of blocks without parameters.
+    /// WindowKernels decode windows of blocks without parameters.
     fn decode(&self, blocks: Vec<WindowedBlock<'_>>) -> Result<()> {
         let (simple, other): (Vec<_>, Vec<_>) = blocks.into_iter().partition(|b| b.params.is_none());
         if !other.is_empty() {
@@ -93,7 +85,7 @@ impl<K: Kernels> WindowCoder for Coder<K> {
     }
 }
 
-impl<K> Coder<K> {
+impl<K> GpuCoder<K> {
     fn decode_on_cpu(&self, windows: Vec<WindowJob<'_>>) -> Result<()> {
         self.cpu.decode(vec![WindowedBlock { params: None, windows }])
     }

@@ -15,14 +15,14 @@ pub struct Gpu {
     info: GpuInfo,
     /// The first thing that went wrong; nothing is trusted after it.
     fault: Arc<Mutex<Option<Fault>>>,
-    kernels: Mutex<HashMap<String, Kernel>>,
+    shaders: Mutex<HashMap<String, Shader>>,
     counts: Counts,
     timer: Option<Mutex<Timer>>,
 }
 
 /// A compiled compute shader with one bind group.
 #[derive(Clone)]
-pub struct Kernel(wgpu::ComputePipeline);
+pub struct Shader(wgpu::ComputePipeline);
 
 #[derive(Default)]
 struct Counts {
@@ -51,7 +51,7 @@ impl Gpu {
         let noted = fault.clone();
         device.set_device_lost_callback(move |_, why| note(&noted, format!("GPU lost: {why}")));
         let timer = Timer::new(&device, &queue).map(Mutex::new);
-        Ok(Self { device, queue, info, fault, kernels: Mutex::default(), counts: Counts::default(), timer })
+        Ok(Self { device, queue, info, fault, shaders: Mutex::default(), counts: Counts::default(), timer })
     }
 
     /// The adapter behind it.
@@ -76,11 +76,11 @@ impl Gpu {
     }
 
     /// Compiles a shader once; `source` holds its constants.
-    pub fn kernel(&self, source: &str, entry: &str) -> Outcome<Kernel> {
+    pub fn shader(&self, source: &str, entry: &str) -> Outcome<Shader> {
         let key = format!("{entry}\n{source}");
-        let mut kernels = lock(&self.kernels);
-        if let Some(kernel) = kernels.get(&key) {
-            return Ok(kernel.clone());
+        let mut shaders = lock(&self.shaders);
+        if let Some(shader) = shaders.get(&key) {
+            return Ok(shader.clone());
         }
         let module = self.device.create_shader_module(wgpu::ShaderModuleDescriptor {
             label: Some(entry),
@@ -98,8 +98,8 @@ impl Gpu {
             cache: None,
         });
         self.check()?;
-        kernels.insert(key, Kernel(pipeline.clone()));
-        Ok(Kernel(pipeline))
+        shaders.insert(key, Shader(pipeline.clone()));
+        Ok(Shader(pipeline))
     }
 
     fn buffer(&self, bytes: u64, usage: Usage) -> Outcome<wgpu::Buffer> {
@@ -149,31 +149,31 @@ impl Gpu {
     }
 
     /// Binds buffers to a kernel in the order of their numbers.
-    pub fn bind(&self, kernel: &Kernel, buffers: &[&wgpu::Buffer]) -> wgpu::BindGroup {
+    pub fn bind(&self, shader: &Shader, buffers: &[&wgpu::Buffer]) -> wgpu::BindGroup {
         let numbered: Vec<_> = (0..).zip(buffers.iter().copied()).collect();
-        self.bind_numbered(kernel, &numbered)
+        self.bind_numbered(shader, &numbered)
     }
 
     /// Binds buffers to the numbers that a kernel uses.
-    pub fn bind_numbered(&self, kernel: &Kernel, buffers: &[(u32, &wgpu::Buffer)]) -> wgpu::BindGroup {
+    pub fn bind_numbered(&self, shader: &Shader, buffers: &[(u32, &wgpu::Buffer)]) -> wgpu::BindGroup {
         let entries: Vec<_> = buffers
             .iter()
             .map(|&(binding, b)| wgpu::BindGroupEntry { binding, resource: b.as_entire_binding() })
             .collect();
         self.device.create_bind_group(&wgpu::BindGroupDescriptor {
             label: None,
-            layout: &kernel.0.get_bind_group_layout(0),
+            layout: &shader.0.get_bind_group_layout(0),
             entries: &entries,
         })
     }
 
     /// Runs a kernel `times` times, one after the other, on `workgroups` workgroups each.
-    pub fn dispatch(&self, kernel: &Kernel, bound: &wgpu::BindGroup, workgroups: u32, times: usize) {
-        self.dispatch_sequence(std::iter::repeat_n((kernel, bound, workgroups), times));
+    pub fn dispatch(&self, shader: &Shader, bound: &wgpu::BindGroup, workgroups: u32, times: usize) {
+        self.dispatch_sequence(std::iter::repeat_n((shader, bound, workgroups), times));
     }
 
     /// Runs kernels one after the other, each on so many workgroups.
-    pub fn dispatch_sequence<'k>(&self, steps: impl Iterator<Item = (&'k Kernel, &'k wgpu::BindGroup, u32)>) {
+    pub fn dispatch_sequence<'k>(&self, steps: impl Iterator<Item = (&'k Shader, &'k wgpu::BindGroup, u32)>) {
         let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         let mut count = 0;
         {
@@ -181,8 +181,8 @@ impl Gpu {
             let timestamp_writes = timer.as_mut().and_then(|timer| timer.next_pass());
             let descriptor = wgpu::ComputePassDescriptor { label: None, timestamp_writes };
             let mut pass = encoder.begin_compute_pass(&descriptor);
-            for (kernel, bound, workgroups) in steps {
-                pass.set_pipeline(&kernel.0);
+            for (shader, bound, workgroups) in steps {
+                pass.set_pipeline(&shader.0);
                 pass.set_bind_group(0, bound, &[]);
                 pass.dispatch_workgroups(workgroups, 1, 1);
                 count += 1;

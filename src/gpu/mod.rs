@@ -23,6 +23,8 @@ mod context;
 #[cfg(feature = "gpu")]
 mod fault;
 #[cfg(feature = "gpu")]
+mod lanes;
+#[cfg(feature = "gpu")]
 mod llm;
 #[cfg(feature = "gpu")]
 mod lm;

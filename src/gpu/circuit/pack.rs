@@ -1,10 +1,9 @@
 //! A circuit as its kernel wants it: one buffer of words that holds instructions, nodes and tables.
 
+use crate::gpu::lanes::LANES;
 use crate::model::circuit::{Model, Node, Symbols};
 use std::ops::Range;
 
-/// Windows of a workgroup: a multiple of 4.
-pub const LANES: usize = 16;
 /// Threads of a workgroup.
 const THREADS: usize = 256;
 const QUADS: usize = LANES / 4;
@@ -14,13 +13,13 @@ const NODE_WORDS: usize = 12;
 const BLOCK: usize = 16;
 
 /// Instructions and tables of a circuit.
-pub struct Packed {
+pub struct PackedCircuit {
     words: Vec<u32>,
     /// Upper bounds of the loop iterations of a thread for each instruction.
     iterations: Vec<usize>,
     /// Bytes of a record.
     width: usize,
-    /// Sizes of a workgroup's state, see [`Self::layout`].
+    /// Sizes of a workgroup's state, see [`Self::state_parts`].
     stack: usize,
     most_states: usize,
     most_classes: usize,
@@ -28,7 +27,7 @@ pub struct Packed {
     weight_bytes: u64,
 }
 
-impl Packed {
+impl PackedCircuit {
     /// Lays out a model.
     pub fn new(model: &Model) -> Self {
         let program = program(&model.nodes);
@@ -115,7 +114,7 @@ impl Packed {
     }
 
     /// Vectors of a workgroup's state, and where λ, masses, message, wide entries (twice) and weights start in it.
-    pub fn layout(&self) -> [usize; 7] {
+    pub fn state_parts(&self) -> [usize; 7] {
         let stack = self.stack / 2 * QUADS;
         let (message, wide) = (self.most_states / 2 * QUADS, self.most_states * QUADS);
         let parts = [stack, stack, stack, message, wide, wide, self.most_classes * QUADS];

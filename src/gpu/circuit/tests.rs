@@ -1,11 +1,12 @@
 //! Records on the GPU against the CPU.
 
-use super::Packed;
-use super::decode::decode_within;
+use super::PackedCircuit;
+use super::run::CircuitKernel;
 use crate::codec::circuit::layout::Arrangement;
 use crate::codec::circuit::{decode, encode};
 use crate::codec::window::{EncodedWindow, WindowJob, WindowLimits};
 use crate::gpu::context::Gpu;
+use crate::gpu::lanes;
 use crate::gpu::tests::gpu;
 use crate::model::circuit::{Alphabet, Kernel, Model, Shape, Weights};
 use crate::model::lm::seeded::SplitMix;
@@ -100,11 +101,12 @@ fn decoded(
     windows: &[(Vec<u8>, EncodedWindow)],
     most: usize,
 ) -> (Vec<usize>, Vec<Vec<u8>>) {
-    let packed = Packed::new(model);
+    let packed = PackedCircuit::new(model);
     let mut raw: Vec<Vec<u8>> = windows.iter().map(|(raw, _)| vec![0xAA; raw.len()]).collect();
     let jobs = windows.iter().zip(&mut raw).map(|((_, w), raw)| WindowJob { payload: &w.payload, raw });
     let mut jobs: Vec<WindowJob<'_>> = jobs.collect();
-    let corrupt = decode_within(gpu, &packed, &mut jobs.iter_mut().collect::<Vec<_>>(), most).unwrap();
+    let kernel = CircuitKernel::new(gpu, &packed, most).unwrap();
+    let corrupt = lanes::decode(&kernel, &mut jobs.iter_mut().collect::<Vec<_>>()).unwrap();
     (corrupt, raw)
 }
 
@@ -146,7 +148,7 @@ fn records_in_several_dispatches() {
     for most in [2500, 700, 330] {
         check(&weights, &[9, 4, 1], 256, most);
     }
-    let packed = Packed::new(&Model::new(&weights).unwrap());
+    let packed = PackedCircuit::new(&Model::new(&weights).unwrap());
     assert!(packed.schedule(200).is_none());
 }
 

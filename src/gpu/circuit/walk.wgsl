@@ -97,7 +97,7 @@ fn decode_class(classes: u32, lane: u32) -> u32 {
     }
     let q = quantile();
     if q == PARTS {
-        coder.corrupt = 1u;
+        corrupt = true;
         return 0u;
     }
     var before = 0u;
@@ -128,7 +128,7 @@ fn decode_symbol(alphabet: u32, class_: u32) -> u32 {
         let sum = model[members + n] >> 8u;
         let q = quantile();
         if q == PARTS {
-            coder.corrupt = 1u;
+            corrupt = true;
             return 0u;
         }
         // The first member that passes lies in i..=last.
@@ -150,12 +150,10 @@ fn decode_symbol(alphabet: u32, class_: u32) -> u32 {
 fn code(node: u32, runs: bool) {
     if thread < LANES {
         var class_ = 0u;
-        if runs && coder.corrupt == 0u {
+        if runs && !corrupt {
             class_ = decode_class(model[node + CLASSES], thread);
             let symbol = decode_symbol(model[node + ALPHABET], class_);
-            let at = job.raw_start + coder.done * run.width + model[node + VARIABLE];
-            let shift = 8u * (at & 3u);
-            raw[at >> 2u] = (raw[at >> 2u] & ~(255u << shift)) | symbol << shift;
+            put_raw_byte(done * run.width + model[node + VARIABLE], symbol);
         }
         chosen[thread] = class_;
     }
@@ -231,16 +229,15 @@ fn walk(@builtin(local_invocation_index) index: u32, @builtin(workgroup_id) grou
     place_state(group.x);
     let lane = group.x * LANES + thread;
     if thread < LANES {
-        job = jobs[lane];
-        coder = coders[lane];
+        load_lane(lane);
     }
     if thread == 0u {
         // The first window of a workgroup is its longest.
-        records_left = job.raw_len / run.width - coder.done;
+        records_left = job.raw_len / run.width - done;
     }
     let count = min(run.times, workgroupUniformLoad(&records_left));
     for (var record = 0u; record < count; record++) {
-        let runs = thread < LANES && coder.done * run.width < job.raw_len;
+        let runs = thread < LANES && done * run.width < job.raw_len;
         for (var i = run.first; i < run.end; i++) {
             if thread == 0u {
                 instruction = model[i];
@@ -257,10 +254,10 @@ fn walk(@builtin(local_invocation_index) index: u32, @builtin(workgroup_id) grou
             }
         }
         if runs {
-            coder.done += run.completes;
+            done += run.completes;
         }
     }
     if thread < LANES {
-        coders[lane] = coder;
+        save_lane(lane);
     }
 }

@@ -1,7 +1,7 @@
 //! Decoding windows of `llm` blocks: steps on a GPU, symbols on the CPU.
 
-use super::pack::Packed;
-use super::step::Session;
+use super::pack::PackedLlm;
+use super::step::GpuSession;
 use crate::codec::llm::Lane;
 use crate::codec::window::WindowJob;
 use crate::gpu::context::Gpu;
@@ -22,7 +22,7 @@ struct Window<'a, 'b> {
 /// `model` are of the same weights.
 pub fn decode(
     gpu: &Gpu,
-    packed: &Packed,
+    packed: &PackedLlm,
     model: &Model,
     jobs: &mut [&mut WindowJob<'_>],
 ) -> Outcome<Vec<usize>> {
@@ -33,7 +33,7 @@ pub fn decode(
     let Some(longest) = queue.last().map(|(_, job)| job.raw.len()) else { return Ok(Vec::new()) };
     let tokens = longest.min(shape.context);
     let count = lanes(gpu, packed, tokens).min(queue.len());
-    let mut session = Session::new(gpu, packed, count, tokens, count)?;
+    let mut session = GpuSession::new(gpu, packed, count, tokens, count)?;
     let mut next = || -> Option<Window<'_, '_>> {
         let (number, job) = queue.pop()?;
         let len = job.raw.len();
@@ -66,7 +66,7 @@ pub fn decode(
 }
 
 /// How many windows of so many tokens step together.
-fn lanes(gpu: &Gpu, packed: &Packed, tokens: usize) -> usize {
+fn lanes(gpu: &Gpu, packed: &PackedLlm, tokens: usize) -> usize {
     let most = gpu.max_buffer() / packed.cache_bytes(1, tokens).max(1);
     usize::try_from(most).unwrap_or(MAX_COLUMNS).clamp(1, MAX_COLUMNS)
 }

@@ -7,7 +7,7 @@ use crate::model::lm::tables::EXP2;
 
 /// A matrix in a buffer: four columns to a word, [four columns][row]; elsewhere the multiplier of each row, then its offset.
 #[derive(Debug, Clone, Copy)]
-pub struct Place {
+pub struct PlacedMatrix {
     pub at: usize,
     pub scale_at: usize,
     pub rows: usize,
@@ -15,7 +15,7 @@ pub struct Place {
     pub exponent: u32,
 }
 
-impl Place {
+impl PlacedMatrix {
     /// Bytes of weights, multipliers and offsets.
     pub fn bytes(&self) -> u64 {
         4 * (self.rows * self.cols.div_ceil(4) + 2 * self.rows) as u64
@@ -23,35 +23,35 @@ impl Place {
 }
 
 /// A layer's buffer.
-pub struct Layer {
+pub struct PackedLayer {
     pub words: Vec<u32>,
     pub bits: LayerBits,
     pub attention_norm: usize,
     pub hidden_norm: usize,
     /// Query, key, value.
-    pub attention: [Place; 3],
-    pub output: Place,
+    pub attention: [PlacedMatrix; 3],
+    pub output: PlacedMatrix,
     /// Gate, up.
-    pub hidden: [Place; 2],
-    pub down: Place,
+    pub hidden: [PlacedMatrix; 2],
+    pub down: PlacedMatrix,
 }
 
 /// A model's buffers.
-pub struct Packed {
+pub struct PackedLlm {
     pub shape: Shape,
     pub epsilon: u32,
-    pub layers: Vec<Layer>,
+    pub layers: Vec<PackedLayer>,
     /// Embedding, last gains, head.
     pub vocabulary: Vec<u32>,
-    pub embedding: Place,
+    pub embedding: PlacedMatrix,
     pub final_norm: usize,
-    pub head: Place,
+    pub head: PlacedMatrix,
     pub head_bits: u32,
     /// Powers of two, sigmoids, angles.
     pub tables: Vec<u32>,
 }
 
-impl Packed {
+impl PackedLlm {
     /// Lays weights out.
     ///
     /// # Errors
@@ -66,7 +66,7 @@ impl Packed {
             None => embedding.at,
         };
         let scale_at = scale(&mut vocabulary, &weights.head_scale, weights.head_weights(), cols);
-        let head = Place { at, scale_at, rows, cols, exponent: weights.head_scale.exponent.into() };
+        let head = PlacedMatrix { at, scale_at, rows, cols, exponent: weights.head_scale.exponent.into() };
         let mut tables: Vec<u32> = EXP2.iter().chain(sigmoid_table()).map(|&v| v as u32).collect();
         tables.extend(weights.rope.iter().map(|[c, s]| u32::from(*c as u16) | u32::from(*s as u16) << 16));
         Ok(Self {
@@ -98,9 +98,9 @@ impl Packed {
     }
 }
 
-fn layer(layer: &crate::model::llm::Layer) -> Result<Layer> {
+fn layer(layer: &crate::model::llm::Layer) -> Result<PackedLayer> {
     let mut words = Vec::new();
-    Ok(Layer {
+    Ok(PackedLayer {
         bits: layer.bits()?,
         attention_norm: gains(&mut words, &layer.attention_norm),
         hidden_norm: gains(&mut words, &layer.hidden_norm),
@@ -118,10 +118,10 @@ fn gains(words: &mut Vec<u32>, gains: &[i32]) -> usize {
     at
 }
 
-fn matrix(words: &mut Vec<u32>, m: &Matrix) -> Place {
+fn matrix(words: &mut Vec<u32>, m: &Matrix) -> PlacedMatrix {
     let at = entries(words, &m.weights, m.cols);
     let scale_at = scale(words, &m.scale, &m.weights, m.cols);
-    Place { at, scale_at, rows: m.rows, cols: m.cols, exponent: m.scale.exponent.into() }
+    PlacedMatrix { at, scale_at, rows: m.rows, cols: m.cols, exponent: m.scale.exponent.into() }
 }
 
 fn entries(words: &mut Vec<u32>, weights: &[i8], cols: usize) -> usize {

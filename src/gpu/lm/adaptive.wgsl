@@ -12,9 +12,8 @@ const MATCH_LENGTH: u32 = SCALARS + 1u;
 const MATCH_EXPECTED: u32 = SCALARS + 2u;
 const WORD: u32 = SCALARS + 3u;
 
-// The lane of this thread: its state, and where the raw bytes of its window start, in bytes.
+// The start of this thread's lane in `state`.
 var<private> own: u32;
-var<private> window: u32;
 
 // What stays the same through one byte.
 var<private> last: u32;
@@ -56,12 +55,6 @@ fn mix(key: u32) -> u32 {
     return (k ^ (k >> 15u)) * 0x85EBCA6Bu;
 }
 
-// Byte i of the window.
-fn window_byte(i: u32) -> u32 {
-    let at = window + i;
-    return raw[at >> 2u] >> (8u * (at & 3u)) & 255u;
-}
-
 // How many bytes before `position` equal those at the window's end `n`, at most 32; 0 for fewer than 5.
 fn common_suffix(position: u32, n: u32) -> u32 {
     if position == 0u || position >= n {
@@ -69,7 +62,7 @@ fn common_suffix(position: u32, n: u32) -> u32 {
     }
     let most = min(position, 32u);
     var length = 0u;
-    while length < most && window_byte(position - 1u - length) == window_byte(n - 1u - length) {
+    while length < most && raw_byte(position - 1u - length) == raw_byte(n - 1u - length) {
         length++;
     }
     return select(length, 0u, length < 5u);
@@ -102,7 +95,7 @@ fn advance_match(n: u32, bytes: vec2<u32>) {
         set_half_word(MATCHES, i, n & 0xffffu);
     }
     if length > 0u {
-        state[own + MATCH_EXPECTED] = window_byte(position);
+        state[own + MATCH_EXPECTED] = raw_byte(position);
     }
     state[own + MATCH_POSITION] = position;
     state[own + MATCH_LENGTH] = length;

@@ -6,7 +6,7 @@
 
 @group(0) @binding(5) var<storage, read_write> payload: array<u32>;
 
-struct Coder {
+struct Encoder {
     low: vec2<u32>,
     range: vec2<u32>,
     written: u32,
@@ -18,13 +18,13 @@ struct Coder {
     significant: u32,
 }
 
-var<private> coder: Coder;
-var<private> before: Coder;
+var<private> coder: Encoder;
+var<private> before: Encoder;
 var<private> stopped: bool;
 var<private> symbol: u32;
 
 fn start_coder() {
-    coder = Coder(vec2(0u), vec2(0xffffffffu), 0u, 0u, 0u, 0u, 0u);
+    coder = Encoder(vec2(0u), vec2(0xffffffffu), 0u, 0u, 0u, 0u, 0u);
     stopped = false;
     // A window of no bytes, which an encoder never asks for, ends like this too.
     before = coder;
@@ -32,7 +32,7 @@ fn start_coder() {
 
 fn load_coder() {
     let at = own + CODER;
-    coder = Coder(
+    coder = Encoder(
         vec2(state[at], state[at + 1u]),
         vec2(state[at + 2u], state[at + 3u]),
         state[at + 4u],
@@ -78,7 +78,7 @@ fn is_stopped() -> bool {
 
 fn begin_byte(n: u32) {
     before = coder;
-    symbol = window_byte(n);
+    symbol = raw_byte(n);
 }
 
 // Bytes of a word up to the last that is not zero.

@@ -4,15 +4,6 @@
 // end_byte (which says how many bytes are
 // done after it) and is_stopped.
 
-struct Job {
-    // Where the raw bytes of the window lie, in bytes, a multiple of 4; and how many there are.
-    raw_start: u32,
-    raw_len: u32,
-    // The payload in words whose first byte is the highest.
-    payload_start: u32,
-    payload_words: u32,
-}
-
 struct Run {
     steps: u32,
     first: u32,
@@ -26,7 +17,6 @@ struct Run {
 // Bytes of the window that have been coded, and the last eight of them; the coder's words lie at CODER.
 const DONE: u32 = RECENT + 2u;
 
-var<private> job: Job;
 var<workgroup> running: atomic<u32>;
 var<workgroup> words_read: atomic<u32>;
 var<workgroup> any_running: u32;
@@ -129,7 +119,6 @@ fn code(@builtin(local_invocation_index) index: u32, @builtin(workgroup_id) grou
     if is_lane {
         own = state_of(thread);
         job = jobs[lane_base + thread];
-        window = job.raw_start;
         recent[thread] = vec2(state[own + RECENT], state[own + RECENT + 1u]);
         if run.first != 0u {
             start_coder();

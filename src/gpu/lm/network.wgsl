@@ -65,30 +65,19 @@ fn put_act(quad_of_rows: u32, quad: u32, rows: array<vec4<i32>, 4>) {
     act[at + 1u] = low ^ vec4(0x80808080u);
 }
 
-// P(matrix, activations): `rows` rows to scratch[PRODUCT..]. A thread has a row: each word of weights is read once for all lanes.
-fn product(matrix: u32, rows: u32, quads_of_columns: u32) {
-    let offsets = matrix + rows * quads_of_columns;
-    for (var row = thread; row < rows; row += THREADS) {
-        var sum0 = vec4<i32>(0);
-        var sum1 = vec4<i32>(0);
-        var sum2 = vec4<i32>(0);
-        var sum3 = vec4<i32>(0);
-        for (var k = 0u; k < quads_of_columns; k++) {
-            let w = model[matrix + k * rows + row];
-            let x = act_base + k * QUADS * 2u;
-            sum0 += dot4(w, act[x]) * 256 + dot4(w, act[x + 1u]);
-            sum1 += dot4(w, act[x + 2u]) * 256 + dot4(w, act[x + 3u]);
-            sum2 += dot4(w, act[x + 4u]) * 256 + dot4(w, act[x + 5u]);
-            sum3 += dot4(w, act[x + 6u]) * 256 + dot4(w, act[x + 7u]);
-        }
-        finish(offsets, rows, row, array(sum0, sum1, sum2, sum3));
-        weight_words += quads_of_columns;
+// The products of a word of weights and the activations of four lanes, which are of two digits or of one.
+fn dot_activations(w: u32, at: u32, two_digits: bool) -> vec4<i32> {
+    let high = dot4(w, act[at]);
+    if two_digits {
+        return high * 256 + dot4(w, act[at + 1u]);
     }
-    sync();
+    return high;
 }
 
-// The same for activations of one digit.
-fn product_of_bytes(matrix: u32, rows: u32, quads_of_columns: u32) {
+// P(matrix, activations): `rows` rows to scratch[PRODUCT..]. A thread has a row: each word of weights is read once for all lanes.
+// `two_digits` is a constant wherever this is called, so that compilers leave no branch.
+fn product(matrix: u32, rows: u32, columns: u32, two_digits: bool) {
+    let quads_of_columns = (columns + 3u) / 4u;
     let offsets = matrix + rows * quads_of_columns;
     for (var row = thread; row < rows; row += THREADS) {
         var sum0 = vec4<i32>(0);
@@ -98,10 +87,10 @@ fn product_of_bytes(matrix: u32, rows: u32, quads_of_columns: u32) {
         for (var k = 0u; k < quads_of_columns; k++) {
             let w = model[matrix + k * rows + row];
             let x = act_base + k * QUADS * 2u;
-            sum0 += dot4(w, act[x]);
-            sum1 += dot4(w, act[x + 2u]);
-            sum2 += dot4(w, act[x + 4u]);
-            sum3 += dot4(w, act[x + 6u]);
+            sum0 += dot_activations(w, x, two_digits);
+            sum1 += dot_activations(w, x + 2u, two_digits);
+            sum2 += dot_activations(w, x + 4u, two_digits);
+            sum3 += dot_activations(w, x + 6u, two_digits);
         }
         finish(offsets, rows, row, array(sum0, sum1, sum2, sum3));
         weight_words += quads_of_columns;
@@ -333,29 +322,25 @@ fn weight_tree() {
     }
 }
 
-fn multiply(matrix: u32, rows: u32, columns: u32) {
-    product(matrix, rows, (columns + 3u) / 4u);
-}
-
 // Predicts the next byte of all lanes: their weights go to scratch[TREE..].
 fn forward() {
     embed();
-    product_of_bytes(INPUT, WIDTH, (TABLES * TABLE_WIDTH + 3u) / 4u);
+    product(INPUT, WIDTH, TABLES * TABLE_WIDTH, false);
     add_product(0);
     for (var layer = 0u; layer < LAYERS; layer++) {
         let at = LAYER + layer * LAYER_WORDS;
         norm();
-        multiply(at + GATES, 3u * STATE, WIDTH);
+        product(at + GATES, 3u * STATE, WIDTH, true);
         recurrence(layer);
-        multiply(at + OUT, WIDTH, STATE);
+        product(at + OUT, WIDTH, STATE, true);
         add_product(1);
         norm();
-        multiply(at + UP, HIDDEN, WIDTH);
+        product(at + UP, HIDDEN, WIDTH, true);
         squared_relu();
-        multiply(at + DOWN, WIDTH, HIDDEN);
+        product(at + DOWN, WIDTH, HIDDEN, true);
         add_product(1);
     }
     norm();
-    multiply(HEAD, 256u, WIDTH);
+    product(HEAD, 256u, WIDTH, true);
     weight_tree();
 }

@@ -2,6 +2,7 @@
 
 use crate::gpu::context::Gpu;
 use crate::gpu::fault::Outcome;
+use crate::gpu::lanes::LANES;
 use crate::gpu::words::to_words;
 use crate::model::lm::tables::{EXP2, LOG2, SQUASH};
 use crate::model::lm::weights::{Config, Matrix, Weights};
@@ -10,11 +11,9 @@ use std::sync::OnceLock;
 
 /// Threads of a workgroup: what every GPU allows.
 pub const THREADS: usize = 256;
-/// Windows of a workgroup: its kernels are written for this many.
-pub const LANES: usize = 16;
 
 /// Constants and weights of a model.
-pub struct Packed {
+pub struct PackedLm {
     config: Config,
     words: Vec<u32>,
     /// Constants of the shader: offsets into `words`.
@@ -37,7 +36,7 @@ const STATE_PARTS: [(&str, usize); 10] = [
     ("RECENT", 3),
 ];
 
-impl Packed {
+impl PackedLm {
     /// Lays out weights that have passed [`Weights::check`].
     pub fn new(weights: &Weights) -> Self {
         let mut packed = Self {

@@ -36,14 +36,14 @@ pub fn fits(planes: &Planes) -> bool {
 }
 
 /// Parameters of a block.
-pub struct Block {
+pub struct PackedBlock {
     /// Tables, then maps: offsets are in `uniform`.
     pub model: Vec<u32>,
     /// `Params` in `tiles.wgsl`, but for what changes from batch to batch.
     pub uniform: Vec<u32>,
 }
 
-impl Block {
+impl PackedBlock {
     /// Lays out the parameters of a block that [`fits`].
     pub fn new(decoder: &TileDecoder) -> Self {
         let field = &decoder.params().fields[0];
