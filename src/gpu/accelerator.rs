@@ -17,7 +17,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub use super::adapter::list;
 pub use wgpu::Buffer;
 
-/// An opened GPU, and the rule for its failures: the CPU takes over, or they are errors. Clones are the same GPU.
+/// An opened GPU, and the rule for its failures: the CPU takes over, or they are errors. Clones are the same
+/// GPU.
 #[derive(Clone)]
 pub struct GpuAccelerator {
     gpu: Arc<Gpu>,
@@ -86,8 +87,8 @@ impl GpuAccelerator {
         tensor::fits(decoder.params())
     }
 
-    /// Decodes tiles of a block that it [takes](Self::takes) and leaves them in its memory; `None` where the GPU fails and the CPU is
-    /// to decode them. See [`Accelerator::tiles`].
+    /// Decodes tiles of a block that it [takes](Self::takes) and leaves them in its memory; `None` where the
+    /// GPU fails and the CPU is to decode them. See [`Accelerator::tiles`].
     ///
     /// # Errors
     /// All that decoding can give; `Device` for failures without the CPU to fall back on.

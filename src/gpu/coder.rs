@@ -9,12 +9,12 @@ use crate::codec::window::{
 use crate::error::Result;
 use std::sync::Arc;
 
-/// A model as a GPU's kernels want it.
+/// A model packed for a GPU's kernels.
 pub trait WindowKernels: Send + Sync {
     /// Decodes windows; returns the numbers of those whose payload no encoder writes.
     fn decode(&self, gpu: &Gpu, jobs: &mut [&mut WindowJob<'_>]) -> Outcome<Vec<usize>>;
 
-    /// Encodes blocks; `None` where that is the CPU's.
+    /// Encodes blocks; `None` where the CPU has to.
     fn encode(
         &self,
         _gpu: &Gpu,
@@ -25,7 +25,8 @@ pub trait WindowKernels: Send + Sync {
     }
 }
 
-/// A model on a GPU, and on the CPU for what the GPU does not do or fails at.
+/// Codes windows with a model on a GPU, and with the same model on the CPU where the GPU has no kernel or
+/// fails.
 pub struct GpuCoder<K> {
     device: GpuAccelerator,
     kernels: K,
@@ -73,7 +74,7 @@ impl<K: WindowKernels> WindowCoder for GpuCoder<K> {
         let mut open: Vec<_> = windows.iter_mut().filter(|job| !job.raw.is_empty()).collect();
         let corrupt = self.device.attempt(|gpu| self.kernels.decode(gpu, &mut open))?;
         let Some(corrupt) = corrupt else { return self.decode_on_cpu(windows) };
-        // The CPU says what is wrong with them.
+        // The CPU decodes them once more to find the error.
         corrupt.into_iter().try_for_each(|i| {
             let job = &mut *open[i];
             self.decode_on_cpu(vec![WindowJob { payload: job.payload, raw: &mut *job.raw }])

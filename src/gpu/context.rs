@@ -13,7 +13,7 @@ pub struct Gpu {
     device: wgpu::Device,
     queue: wgpu::Queue,
     info: GpuInfo,
-    /// The first thing that went wrong; nothing is trusted after it.
+    /// The first failure. No result is trusted after it.
     fault: Arc<Mutex<Option<Fault>>>,
     shaders: Mutex<HashMap<String, Shader>>,
     counts: Counts,
@@ -39,7 +39,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Gpu {
-    /// Opens an adapter.
+    /// Opens a GPU.
     pub fn open(wanted: Wanted<'_>) -> Outcome<Self> {
         let (device, queue, info) = adapter::open(wanted)?;
         let fault = Arc::new(Mutex::new(None));
@@ -54,12 +54,12 @@ impl Gpu {
         Ok(Self { device, queue, info, fault, shaders: Mutex::default(), counts: Counts::default(), timer })
     }
 
-    /// The adapter behind it.
+    /// The description of the GPU.
     pub fn info(&self) -> &GpuInfo {
         &self.info
     }
 
-    /// The library's own handles.
+    /// The handles of wgpu.
     pub fn handles(&self) -> (&wgpu::Device, &wgpu::Queue) {
         (&self.device, &self.queue)
     }
@@ -75,7 +75,8 @@ impl Gpu {
         limits.max_buffer_size.min(limits.max_storage_buffer_binding_size)
     }
 
-    /// Compiles a shader once; `source` holds its constants.
+    /// Compiles a shader, or returns the one that was compiled from the same text. `source` includes its
+    /// constants.
     pub fn shader(&self, source: &str, entry: &str) -> Outcome<Shader> {
         let key = format!("{entry}\n{source}");
         let mut shaders = lock(&self.shaders);
@@ -142,7 +143,7 @@ impl Gpu {
         self.write_at(buffer, 0, words);
     }
 
-    /// The same from a word on.
+    /// Overwrites a part of a buffer, from word `start` on, before the next dispatch.
     pub fn write_at(&self, buffer: &wgpu::Buffer, start: usize, words: &[u32]) {
         let bytes: Vec<u8> = words.iter().flat_map(|w| w.to_le_bytes()).collect();
         self.queue.write_buffer(buffer, 4 * start as u64, &bytes);
@@ -172,7 +173,7 @@ impl Gpu {
         self.dispatch_sequence(std::iter::repeat_n((shader, bound, workgroups), times));
     }
 
-    /// Runs kernels one after the other, each on so many workgroups.
+    /// Runs kernels one after the other, each on its number of workgroups.
     pub fn dispatch_sequence<'k>(&self, steps: impl Iterator<Item = (&'k Shader, &'k wgpu::BindGroup, u32)>) {
         let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         let mut count = 0;
@@ -197,7 +198,7 @@ impl Gpu {
         self.start_read_from(buffer, 0, words)
     }
 
-    /// The same for words from `start` on.
+    /// Starts to copy `words` words of a buffer, from word `start` on, to the host.
     pub fn start_read_from(&self, buffer: &wgpu::Buffer, start: usize, words: usize) -> Outcome<Reading> {
         self.counts.readbacks.fetch_add(1, Ordering::Relaxed);
         self.copy_out(buffer, 4 * start as u64, 4 * words as u64)
@@ -215,7 +216,7 @@ impl Gpu {
         Ok(Reading { staging, submission, mapped })
     }
 
-    /// Waits for a copy.
+    /// Waits for a copy and returns its words.
     pub fn finish_read(&self, reading: Reading) -> Outcome<Vec<u32>> {
         let poll = wgpu::PollType::Wait { submission_index: Some(reading.submission), timeout: None };
         self.device.poll(poll).map_err(|e| Fault::new(format!("GPU: {e}")))?;
@@ -239,7 +240,7 @@ impl Gpu {
         self.counts.weight_bytes.fetch_add(weight_bytes, Ordering::Relaxed);
     }
 
-    /// What has been done so far; waits for kernels that are timed.
+    /// The work so far. Waits for the kernels that are timed.
     pub fn counters(&self) -> GpuCounters {
         if let Some(nanoseconds) = self.timer.as_ref().and_then(|t| self.read_timer(&mut lock(t)).ok()) {
             self.counts.kernel_nanoseconds.fetch_add(nanoseconds, Ordering::Relaxed);
@@ -255,7 +256,7 @@ impl Gpu {
         }
     }
 
-    /// Nanoseconds that the timed kernels ran which have not been asked for yet.
+    /// The nanoseconds that kernels ran since the last call, as far as they were timed.
     fn read_timer(&self, timer: &mut Timer) -> Outcome<u64> {
         let count = std::mem::take(&mut timer.used);
         if count == 0 {
@@ -280,7 +281,7 @@ impl Gpu {
     }
 }
 
-/// Times of passes, where the driver offers them.
+/// Measures the time of passes, where the driver offers that.
 struct Timer {
     set: wgpu::QuerySet,
     /// Nanoseconds of a tick.

@@ -1,4 +1,5 @@
-// The range decoder (formats/coder.md, "Decoding") of the window of each thread. The text behind this one declares the buffer `payload`.
+// The range decoder (formats/coder.md, "Decoding") of the window of each thread. The text behind this one
+// declares the buffer `payload` and PRECISION: choices have 2^PRECISION equal parts.
 
 // The payload's number less `low`.
 var<private> point: vec2<u32>;
@@ -26,14 +27,14 @@ fn start_decoder() {
     corrupt = false;
 }
 
-// The width of one of 2^precision equal parts of the range.
-fn part_of_range(precision: u32) -> vec2<u32> {
-    return wide_shift_right(range, precision);
+// The width of one of the equal parts of the range.
+fn part_of_range() -> vec2<u32> {
+    return wide_shift_right(range, PRECISION);
 }
 
 // Whether the point lies in one of these parts, and not in the rest of the range, where no encoder leads to.
-fn is_in_a_part(precision: u32) -> bool {
-    return wide_less(point, vec2(range.x & ~((1u << precision) - 1u), range.y));
+fn is_in_a_part() -> bool {
+    return wide_less(point, vec2(range.x & ~((1u << PRECISION) - 1u), range.y));
 }
 
 // Takes a word of the payload in where the range has become small.

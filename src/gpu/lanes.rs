@@ -6,12 +6,13 @@ use super::words::{big_endian, to_bytes, to_words};
 use crate::codec::window::WindowJob;
 use std::cmp::Reverse;
 
-/// Windows of a workgroup. The kernels of `lm` are written for this many, that of `circuit` for a multiple of 4.
+/// Windows of a workgroup. The kernels of `lm` are written for this many, that of `circuit` for a multiple of
+/// 4.
 pub const LANES: usize = 16;
 /// Most windows that are coded together.
 pub const MAX_LANES: usize = 4096;
-/// Most loop iterations of a thread in one dispatch. A software driver (llvmpipe) silently ends loops after 65,535 in
-/// all, and drivers of hardware end dispatches that take seconds.
+/// Most loop iterations of a thread in one dispatch. A software driver (llvmpipe) silently ends loops after
+/// 65,535 in all, and drivers of hardware end dispatches that take seconds.
 pub const MAX_ITERATIONS: usize = 60_000;
 /// Most raw bytes of a batch of windows.
 const MAX_RAW: usize = 64 << 20;
@@ -53,8 +54,8 @@ pub trait LaneKernel<const WORDS: usize> {
     /// Whether a window's payload is one that no encoder writes, by its result.
     fn is_corrupt(&self, result: &[u32; WORDS]) -> bool;
 
-    /// The bytes of model weights that were read for windows of these raw lengths with these results; of the last workgroup's
-    /// lanes without a window, too.
+    /// The bytes of model weights that were read for windows of these raw lengths with these results; of the
+    /// last workgroup's lanes without a window, too.
     fn weight_bytes(&self, raw_lens: &[usize], results: &[[u32; WORDS]]) -> u64;
 }
 
@@ -141,7 +142,8 @@ pub fn launch<const W: usize>(kernel: &impl LaneKernel<W>, jobs: &[LaneJob<'_>])
     })
 }
 
-/// Waits for a batch and hands each of its windows to `take`, which returns how many raw bytes the window holds.
+/// Waits for a batch and hands each of its windows to `take`, which returns how many raw bytes the window
+/// holds.
 pub fn finish<const W: usize>(
     kernel: &impl LaneKernel<W>,
     batch: LaneBatch,

@@ -1,4 +1,5 @@
-// Windows in lanes, one in each of the first threads of a workgroup. The text behind this one declares the buffers `jobs` and `raw`.
+// Windows in lanes, one in each of the first threads of a workgroup. The text behind this one declares the
+// buffers `jobs` and `raw`.
 
 struct Job {
     // The place of the window's raw bytes, in bytes, a multiple of 4; and their number.

@@ -43,10 +43,10 @@ fn save_lane(lane: u32) {
 
 // The number of the part of the range that the payload points at; PARTS where no encoder leads to.
 fn quantile() -> u32 {
-    if !is_in_a_part(PRECISION) {
+    if !is_in_a_part() {
         return PARTS;
     }
-    let part = part_of_range(PRECISION);
+    let part = part_of_range();
     var rest = point;
     var quotient = 0u;
     for (var bit = PRECISION; bit > 0u; bit--) {
@@ -90,7 +90,7 @@ fn passes(before: u32, end: u32, n: u32, sum: u32, q: u32) -> bool {
 fn narrow(before: u32, after: u32, i: u32, n: u32, sum: u32) {
     let start = start_of(before, i, n, sum);
     let width = start_of(after, i + 1u, n, sum) - start;
-    let part = part_of_range(PRECISION);
+    let part = part_of_range();
     point = wide_sub(point, wide_scale(part, start));
     range = wide_scale(part, width);
     renormalise();

@@ -11,7 +11,8 @@ use crate::gpu::tests::gpu;
 use crate::model::circuit::{Alphabet, Kernel, Model, Shape, Weights};
 use crate::model::lm::seeded::SplitMix;
 
-/// Any small circuit: a tree in depth-first order whose nodes have up to `states` states, alphabets of up to `symbols` symbols.
+/// Any small circuit: a tree in depth-first order whose nodes have up to `states` states, alphabets of up to
+/// `symbols` symbols.
 fn circuit(seed: u64, width: usize, states: u64, symbols: u64) -> Weights {
     let mut rng = SplitMix(seed);
     let alphabet = |rng: &mut SplitMix| {

@@ -1,7 +1,8 @@
-// Decodes windows of records, LANES to a workgroup, by a list of instructions: visits of the nodes, depth first, and messages back to the parents.
+// Decodes windows of records, LANES to a workgroup, by a list of instructions: visits of the nodes, depth
+// first, and messages back to the parents.
 
 struct Run {
-    // Instructions of this dispatch, and how often they are gone through.
+    // The instructions of this dispatch, and how often they are carried out.
     first: u32,
     end: u32,
     times: u32,
@@ -9,7 +10,7 @@ struct Run {
     completes: u32,
     // Bytes of a record.
     width: u32,
-    // Vectors of a workgroup's state, and where its parts start.
+    // The number of vectors of a workgroup's state, and the starts of its parts.
     state_size: u32,
     lambda: u32,
     masses: u32,
@@ -35,7 +36,7 @@ const LEAF: u32 = 9u;
 const SHIFT: u32 = 10u;
 const IS_LAST: u32 = 11u;
 
-// What an instruction does, in its lowest bits; above them, where the node's words start.
+// The kind of an instruction, in its lowest two bits. The bits above are the start of the node's words.
 const VISIT_ROOT: u32 = 0u;
 const VISIT: u32 = 1u;
 
@@ -46,7 +47,7 @@ var<workgroup> block_sums: array<u32, BLOCKS * LANES>;
 var<workgroup> instruction: u32;
 var<workgroup> records_left: u32;
 
-// Down the edge: φ, and the weights of the classes.
+// Goes down the edge to a node: makes its φ and the weights of its classes.
 fn enter(node: u32, is_root: bool) {
     let pairs = model[node + PAIRS];
     let own_phi = phi + model[node + SLOT] * QUADS;
@@ -118,8 +119,9 @@ fn decode_class(classes: u32, lane: u32) -> u32 {
     return class_;
 }
 
-// An alphabet is for each class where its members start, and one end more; a member is its symbol and the weights of its class up to it. In
-// front of the first member of each class stands one without weight.
+// Reads the symbol within a class. An alphabet holds the start of each class's members, and one end more. A
+// member is its symbol, and above it the sum of its class's weights up to it. In front of the first member of
+// each class stands a word of 0.
 fn decode_symbol(alphabet: u32, class_: u32) -> u32 {
     let members = alphabet + model[alphabet + class_];
     let n = alphabet + model[alphabet + class_ + 1u] - members - 1u;
@@ -160,7 +162,7 @@ fn code(node: u32, runs: bool) {
     workgroupBarrier();
 }
 
-// Takes in the classes.
+// Takes the chosen classes into the messages.
 fn observe(node: u32) {
     let pairs = model[node + PAIRS];
     let slot = model[node + SLOT] * QUADS;
@@ -183,7 +185,8 @@ fn observe(node: u32) {
     put_mass(phi + slot, pairs, masses + slot, SUM_SEEN);
 }
 
-// Up the edge, to a parent that goes on or sends on.
+// Goes up the edge: takes the message of a node into those of its parent, which has another child to visit or
+// sends its own message next.
 fn leave(node: u32) {
     let pairs = model[node + ABOVE_PAIRS];
     let slot = model[node + ABOVE_SLOT] * QUADS;

@@ -8,18 +8,18 @@ use crate::gpu::context::Gpu;
 use crate::gpu::fault::Outcome;
 use crate::model::llm::{Column, Distribution, MAX_COLUMNS, Model};
 
-/// A window on its way.
+/// A window that is being decoded.
 struct Window<'a, 'b> {
-    /// Its place among the jobs, and its raw bytes.
+    /// The number of its job, and of its raw bytes.
     number: usize,
     len: usize,
-    /// What it steps next.
+    /// The token that it steps next.
     token: u32,
     lane: Lane<'a, 'b>,
 }
 
-/// Decodes the windows of all jobs, some together; returns the numbers of those whose payload no encoder writes. `packed` and
-/// `model` are of the same weights.
+/// Decodes the windows of all jobs, some together; returns the numbers of those whose payload no encoder
+/// writes. `packed` and `model` are of the same weights.
 pub fn decode(
     gpu: &Gpu,
     packed: &PackedLlm,
@@ -28,7 +28,7 @@ pub fn decode(
 ) -> Outcome<Vec<usize>> {
     let (shape, start) = (&packed.shape, packed.shape.start);
     let mut queue: Vec<_> = jobs.iter_mut().enumerate().filter(|(_, job)| !job.raw.is_empty()).collect();
-    // The longest come first off the end.
+    // Windows are taken off the end: the longest first.
     queue.sort_by_key(|(_, job)| job.raw.len());
     let Some(longest) = queue.last().map(|(_, job)| job.raw.len()) else { return Ok(Vec::new()) };
     let tokens = longest.min(shape.context);
@@ -54,7 +54,7 @@ pub fn decode(
                     continue;
                 }
                 Ok(None) => decoded += window.len as u64,
-                // Damaged, or of more tokens than a window may have.
+                // The payload is damaged, or has more tokens than a window may have.
                 Ok(Some(_)) | Err(_) => corrupt.push(window.number),
             }
             session.reset(column.lane);
@@ -65,7 +65,7 @@ pub fn decode(
     Ok(corrupt)
 }
 
-/// How many windows of so many tokens step together.
+/// The number of windows of `tokens` tokens that step together.
 fn lanes(gpu: &Gpu, packed: &PackedLlm, tokens: usize) -> usize {
     let most = gpu.max_buffer() / packed.cache_bytes(1, tokens).max(1);
     usize::try_from(most).unwrap_or(MAX_COLUMNS).clamp(1, MAX_COLUMNS)

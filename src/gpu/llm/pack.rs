@@ -1,11 +1,13 @@
-//! An imported language model as its kernels want it: a buffer of words for the vocabulary, one for each layer, one of tables.
+//! Packs an imported language model for its kernels: a buffer of words for the vocabulary, one for each
+//! layer, one of tables.
 
 use crate::error::Result;
 use crate::model::llm::sigmoid_table;
 use crate::model::llm::weights::{LayerBits, Matrix, Scale, Shape, Weights};
 use crate::model::lm::tables::EXP2;
 
-/// A matrix in a buffer: four columns to a word, [four columns][row]; elsewhere the multiplier of each row, then its offset.
+/// The place of a matrix in a buffer: its weights, four columns to a word, as [four columns][row]; and at
+/// `scale_at` the multipliers of all rows, then their offsets.
 #[derive(Debug, Clone, Copy)]
 pub struct PlacedMatrix {
     pub at: usize,
@@ -16,7 +18,7 @@ pub struct PlacedMatrix {
 }
 
 impl PlacedMatrix {
-    /// Bytes of weights, multipliers and offsets.
+    /// The number of bytes of weights, multipliers and offsets.
     pub fn bytes(&self) -> u64 {
         4 * (self.rows * self.cols.div_ceil(4) + 2 * self.rows) as u64
     }
@@ -82,17 +84,18 @@ impl PackedLlm {
         })
     }
 
-    /// Lists of keys and of values of some windows.
+    /// The number of lists of keys and of values of `lanes` windows.
     pub fn lists(&self, lanes: usize) -> usize {
         2 * lanes * self.shape.layers * self.shape.kv_heads
     }
 
-    /// Bytes of keys and values, and of their scales, of windows of so many tokens.
+    /// The number of bytes of keys and values, and of their scales, of `lanes` windows of `tokens` tokens
+    /// each.
     pub fn cache_bytes(&self, lanes: usize, tokens: usize) -> u64 {
         4 * self.lists(lanes) as u64 * tokens as u64 * (self.shape.head.div_ceil(4) as u64 + 1)
     }
 
-    /// Where the sigmoids and the angles start in the tables.
+    /// The starts of the sigmoids and of the angles in the tables.
     pub fn tables_at() -> (usize, usize) {
         (EXP2.len(), EXP2.len() + sigmoid_table().len())
     }
@@ -136,7 +139,8 @@ fn entries(words: &mut Vec<u32>, weights: &[i8], cols: usize) -> usize {
     at
 }
 
-/// Multipliers, and what makes up for low digits that are 128 less than what they stand for.
+/// Appends the multipliers, then offsets that make up for the stored low digits, which are 128 less than
+/// their values.
 fn scale(words: &mut Vec<u32>, scale: &Scale, weights: &[i8], cols: usize) -> usize {
     let at = words.len();
     words.extend(&scale.multipliers);

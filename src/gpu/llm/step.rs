@@ -1,4 +1,4 @@
-//! The step over columns, an operation to a dispatch; see `model::llm::Session`, which gives the same weights.
+//! Steps columns on the GPU, one operation in a dispatch. `model::llm::Session` gives the same weights.
 
 use super::pack::{PackedLayer, PackedLlm, PlacedMatrix};
 use crate::gpu::context::{Gpu, Shader};
@@ -6,8 +6,8 @@ use crate::gpu::fault::{Fault, Outcome};
 use crate::model::llm::{Column, MAX_COLUMNS};
 use std::fmt::Write;
 
-// No kernel needs a bound of its iterations: by the limits of shapes a thread makes at most some 9,000 in a dispatch, those of a product
-// of 32,768 columns.
+// No kernel needs a bound of its iterations: by the limits of shapes a thread makes at most some 9,000 in a
+// dispatch, those of a product of 32,768 columns.
 
 const SOURCE: [&str; 4] = [
     include_str!("../wide.wgsl"),
@@ -40,7 +40,7 @@ const POWERS: usize = 5;
 const REMEMBER: usize = 6;
 const ATTEND: usize = 7;
 
-/// `Op` in `step.wgsl`.
+/// The constants of an operation: `Op` in `step.wgsl`.
 #[derive(Debug, Clone, Copy, Default)]
 struct Op {
     size: usize,
@@ -82,12 +82,12 @@ impl Op {
     }
 }
 
-/// Workgroups of an operation.
+/// The number of workgroups of an operation.
 #[derive(Debug, Clone, Copy)]
 enum Groups {
-    /// So many for each column.
+    /// This many for each column.
     Columns(usize),
-    /// A thread for each of so many rows and four columns.
+    /// As many as hold a thread for each of this many rows and each four columns.
     Rows(usize),
 }
 
@@ -100,7 +100,7 @@ impl Groups {
     }
 }
 
-/// Where the parts of the working memory start, in words.
+/// The layout of the working memory: the starts of its parts and the distances between columns, in words.
 struct WorkMemory {
     columns: usize,
     tokens: usize,
@@ -190,7 +190,7 @@ pub struct GpuSession<'a> {
     program: Vec<PreparedOp>,
     columns: wgpu::Buffer,
     work: wgpu::Buffer,
-    /// Tokens of each window so far.
+    /// The number of tokens of each window so far.
     lens: Vec<usize>,
 }
 
@@ -235,16 +235,17 @@ impl<'a> GpuSession<'a> {
         self.lens[lane] = 0;
     }
 
-    /// Tokens of a window so far.
+    /// The number of tokens of a window so far.
     pub fn len(&self, lane: usize) -> usize {
         self.lens[lane]
     }
 
-    /// Steps columns, those of one window in the order of its text. Returns, for each of them, the weights of the vocabulary for
-    /// the token that follows.
+    /// Steps columns, those of one window in the order of its text. Returns, for each of them, the weights of
+    /// the vocabulary for the token that follows.
     ///
     /// # Panics
-    /// Where there are more columns or longer windows than there is room for, or a token is not in the vocabulary.
+    /// Where there are more columns or longer windows than there is room for, or a token is not in the
+    /// vocabulary.
     pub fn step(&mut self, columns: &[Column]) -> Outcome<Vec<u32>> {
         assert!(columns.len() <= self.work_memory.columns);
         let mut words = vec![columns.len() as u32];
@@ -265,7 +266,7 @@ impl<'a> GpuSession<'a> {
         self.gpu.finish_read(self.gpu.start_read_from(&self.work, start, len)?)
     }
 
-    /// Bytes of matrices that four columns read in a step.
+    /// The number of bytes of matrices that four columns read in a step.
     fn weight_bytes(&self) -> u64 {
         let layer = |l: &PackedLayer| {
             let all = l.attention.iter().chain(&l.hidden).chain([&l.output, &l.down]);
@@ -298,7 +299,7 @@ impl Builder<'_> {
         Ok(())
     }
 
-    /// A product of what has been narrowed.
+    /// Adds the product of a matrix and the narrowed numbers.
     fn product(
         &mut self,
         weights: &wgpu::Buffer,

@@ -63,7 +63,8 @@ fn model(seed: u64, shape: Shape, own_head: bool, any: bool) -> Weights {
     }
 }
 
-/// Steps windows of some lengths, `together` columns of each at a time. Returns how many different weights came out.
+/// Steps windows of some lengths, `together` columns of each at a time. Returns how many different weights
+/// came out.
 fn check(gpu: &Gpu, weights: &Weights, lens: &[usize], together: usize) -> usize {
     let shape = weights.shape;
     let packed = PackedLlm::new(weights).unwrap();

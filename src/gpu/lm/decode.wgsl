@@ -1,5 +1,6 @@
-// The coder of windows that are decoded, one binary decision after the other. Its words of a lane's state: 0, 1 point; 2, 3 range; 4 next
-// payload word; 5 whether the payload is one that no encoder writes, which is also the first word of the result.
+// The coder of windows that are decoded, one binary decision after the other. Its words of a lane's state: 0,
+// 1 point; 2, 3 range; 4 next payload word; 5 whether the payload is one that no encoder writes, which is
+// also the first word of the result.
 
 @group(0) @binding(5) var<storage, read> payload: array<u32>;
 
@@ -34,11 +35,11 @@ fn begin_byte(n: u32) {}
 
 // The next decision. p is the probability of a 1 in 1/65536.
 fn decide(depth: u32, p: u32) -> u32 {
-    if !is_in_a_part(PRECISION) {
+    if !is_in_a_part() {
         corrupt = true;
         return 0u;
     }
-    let part = part_of_range(PRECISION);
+    let part = part_of_range();
     let split = wide_scale(part, 65536u - p);
     var bit = 0u;
     if wide_less(point, split) {

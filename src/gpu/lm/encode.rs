@@ -41,7 +41,8 @@ fn job(rest: &[u8], limits: WindowLimits) -> LaneJob<'_> {
     LaneJob { input: &rest[..raw_len], raw_len, payload_words: limits.payload / 4 }
 }
 
-/// The window of a lane. Its payload is made from the state in which the kernel left the encoder (`encode.wgsl`).
+/// The window of a lane. Its payload is made from the state in which the kernel left the encoder
+/// (`encode.wgsl`).
 fn window(finished: &Finished<'_, RESULT_WORDS>, job: &LaneJob<'_>) -> Outcome<EncodedWindow> {
     let [_, _, raw_len, written, held, first, low0, low1, range0, range1] = *finished.result;
     let wide = |low: u32, high: u32| u64::from(high) << 32 | u64::from(low);

@@ -1,8 +1,10 @@
-// The range encoder (formats/coder.md, "Encoding"), which ends a window where one more byte would not fit its payload.
+// The range encoder (formats/coder.md, "Encoding"), which ends a window where one more byte would not fit its
+// payload.
 //
-// Digits of the payload are words of 32 bits. Those that have left `low` are, in this order: `written` words in the payload, which nothing
-// changes any more; `held`, which a carry may still reach, and is never all ones; `ones` words of all ones. The state before the last byte is
-// kept, so that a byte which does not fit can be taken back. The result: raw length, then this state.
+// Digits of the payload are words of 32 bits. Those that have left `low` are, in this order: `written` words
+// in the payload, which nothing changes any more; `held`, which a carry may still reach, and is never all
+// ones; `ones` words of all ones. The state before the last byte is kept, so that a byte which does not fit
+// can be taken back. The result: raw length, then this state.
 
 @group(0) @binding(5) var<storage, read_write> payload: array<u32>;
 
@@ -87,7 +89,7 @@ fn bytes_of(word: u32) -> u32 {
 }
 
 fn write_word(word: u32) {
-    // What does not fit is zeros, or is taken back with its byte.
+    // A word that does not fit is zero, or is taken back with its byte.
     if coder.written < job.payload_words {
         payload[job.payload_start + coder.written] = word;
     }
@@ -97,7 +99,7 @@ fn write_word(word: u32) {
     coder.written++;
 }
 
-// Writes what is held, and makes `word` what is held.
+// Writes the held word and the words of ones behind it, as `digit`; then holds `word`.
 fn hold(word: u32, digit: u32) {
     if coder.holds != 0u {
         write_word(coder.held);

@@ -1,12 +1,14 @@
 // The step of the network (formats/lm.md, "Step") for the LANES windows of a workgroup.
 //
-// The host puts constants in front of this text: the shape (WIDTH, STATE, HIDDEN, LAYERS, TABLES, TABLE_WIDTH), LANES (a
-// sixteen), THREADS, and offsets in 32-bit words: into `model` (SQUASH, EXP2, LOG2, TABLE_INFO, INPUT, LAYER, HEAD,
-// and inside a layer GATES, OUT, UP, DOWN, LAYER_WORDS), into a workgroup's `scratch` (PRODUCT, TREE, SCRATCH_WORDS), and into a lane's
-// `state`. The residual stream lies at scratch 0. Numbers of all lanes lie side by side: [row][lane].
+// The host puts constants in front of this text: the shape (WIDTH, STATE, HIDDEN, LAYERS, TABLES,
+// TABLE_WIDTH), LANES (16), THREADS, and offsets in 32-bit words: into `model` (SQUASH, EXP2, LOG2,
+// TABLE_INFO, INPUT, LAYER, HEAD, and inside a layer GATES, OUT, UP, DOWN, LAYER_WORDS), into a workgroup's
+// `scratch` (PRODUCT, TREE, SCRATCH_WORDS), and into a lane's `state`. The residual stream lies at scratch 0.
+// Numbers of all lanes lie side by side: [row][lane].
 
 @group(0) @binding(0) var<storage, read> model: array<u32>;
-// Activations of a workgroup: [four rows][four lanes][digit], a word with one byte for each of the rows, for each of the lanes.
+// Activations of a workgroup: [four rows][four lanes][digit], a word with one byte for each of the rows, for
+// each of the lanes.
 @group(0) @binding(1) var<storage, read_write> act: array<vec4<u32>>;
 @group(0) @binding(2) var<storage, read_write> scratch: array<u32>;
 @group(0) @binding(3) var<storage, read_write> state: array<u32>;
@@ -18,7 +20,7 @@ const ACTIVATION_MAX: i32 = 32767;
 var<private> thread: u32;
 // Words of matrices, offsets and shifts that this thread has read in this dispatch.
 var<private> weight_words: u32;
-// Where this workgroup's part of each buffer starts.
+// The start of this workgroup's part of each buffer.
 var<private> act_base: u32;
 var<private> scratch_base: u32;
 var<private> lane_base: u32;
@@ -48,7 +50,8 @@ fn dot4(w: u32, x: vec4<u32>) -> vec4<i32> {
     );
 }
 
-// Puts four rows of int16 numbers of four lanes (rows[k][lane]) into the activations as two digits: x = 256·high + low + 128.
+// Puts four rows of int16 numbers of four lanes (rows[k][lane]) into the activations as two digits:
+// x = 256·high + low + 128.
 fn put_act(quad_of_rows: u32, quad: u32, rows: array<vec4<i32>, 4>) {
     let a = vec4<u32>(rows[0]);
     let b = vec4<u32>(rows[1]);
@@ -59,7 +62,8 @@ fn put_act(quad_of_rows: u32, quad: u32, rows: array<vec4<i32>, 4>) {
     let s16 = vec4(16u);
     let s24 = vec4(24u);
     let low = (a & byte) | ((b & byte) << s8) | ((c & byte) << s16) | (d << s24);
-    let high = ((a >> s8) & byte) | (((b >> s8) & byte) << s8) | (((c >> s8) & byte) << s16) | ((d >> s8) << s24);
+    let high = ((a >> s8) & byte) | (((b >> s8) & byte) << s8)
+        | (((c >> s8) & byte) << s16) | ((d >> s8) << s24);
     let at = act_base + (quad_of_rows * QUADS + quad) * 2u;
     act[at] = high;
     act[at + 1u] = low ^ vec4(0x80808080u);
@@ -74,8 +78,8 @@ fn dot_activations(w: u32, at: u32, two_digits: bool) -> vec4<i32> {
     return high;
 }
 
-// P(matrix, activations): `rows` rows to scratch[PRODUCT..]. A thread has a row: each word of weights is read once for all lanes.
-// `two_digits` is a constant wherever this is called, so that compilers leave no branch.
+// P(matrix, activations): `rows` rows to scratch[PRODUCT..]. A thread has a row: each word of weights is read
+// once for all lanes. `two_digits` is a constant wherever this is called, so that compilers leave no branch.
 fn product(matrix: u32, rows: u32, columns: u32, two_digits: bool) {
     let quads_of_columns = (columns + 3u) / 4u;
     let offsets = matrix + rows * quads_of_columns;
@@ -129,7 +133,7 @@ fn product4(row: u32, rows: u32, quad: u32) -> vec4<i32> {
     return load4(scratch_base + PRODUCT + row * LANES + quad * 4u);
 }
 
-// The residual stream plus the last product, or only that.
+// Adds the last product to the residual stream (keep = 1), or replaces the stream with it (keep = 0).
 fn add_product(keep: i32) {
     for (var i = thread; i < WIDTH * LANES; i += THREADS) {
         let p = clamp(bitcast<i32>(scratch[scratch_base + PRODUCT + i]), -8388608, 8388608);
@@ -139,7 +143,7 @@ fn add_product(keep: i32) {
     sync();
 }
 
-// Table rows of all lanes, then their entries as activations.
+// Finds the table rows of all lanes and puts their entries into the activations.
 fn embed() {
     for (var i = thread; i < TABLES * LANES; i += THREADS) {
         let table = i / LANES;
@@ -203,7 +207,7 @@ fn normed(x: i32, scale: u32) -> i32 {
     return clamp(select(n, -n, x < 0), -ACTIVATION_MAX, ACTIVATION_MAX);
 }
 
-// The norm of the residual stream as activations.
+// Puts the norm of the residual stream into the activations.
 fn norm() {
     const parts = THREADS / LANES;
     let lane = thread % LANES;
@@ -290,7 +294,8 @@ fn squared_relu() {
     sync();
 }
 
-// The weights of the 256 symbols as sums over common prefixes: node n has the children 2n and 2n + 1, leaf 256 + s is symbol s.
+// Makes a tree of the weights of the 256 symbols: node n is the sum of its children 2n and 2n + 1,
+// leaf 256 + s is symbol s.
 fn weight_tree() {
     const parts = THREADS / LANES;
     let lane = thread % LANES;

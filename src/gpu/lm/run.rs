@@ -7,8 +7,8 @@ use crate::gpu::lanes::{Direction, LANES, LaneBuffers, LaneJob, LaneKernel, MAX_
 
 /// Dispatches handed over at a time.
 const SUBMITTED: usize = 64;
-/// Words of a lane's result: the number of words of weights that its workgroup has read (the low and the high half; only in
-/// a workgroup's first lane), and eight words of the coder (`decode.wgsl`, `encode.wgsl`).
+/// Words of a lane's result: the number of words of weights that its workgroup has read (the low and the high
+/// half; only in a workgroup's first lane), and eight words of the coder (`decode.wgsl`, `encode.wgsl`).
 pub const RESULT_WORDS: usize = 10;
 
 const SOURCE: [&str; 5] = [

@@ -11,9 +11,9 @@ use crate::gpu::fault::{Fault, Outcome};
 use crate::gpu::words::{to_bytes, to_words};
 use std::ops::Range;
 
-/// Raw bytes that are decoded before they are read back.
+/// Raw bytes of a batch, which is read back as a whole.
 const BATCH_RAW: usize = 16 << 20;
-/// Batches have a multiple of so many tiles and so start with a word.
+/// Batches have a multiple of this many tiles, so that each starts with a word of the result.
 const ALIGNED: usize = 4;
 /// Threads of a workgroup of `merge` and `except`.
 const THREADS: usize = 256;
@@ -34,7 +34,8 @@ pub fn upload(gpu: &Gpu, raw: &[u8]) -> Outcome<TensorBuffer> {
     Ok(TensorBuffer { buffer, len: raw.len() as u64 })
 }
 
-/// Decodes some tiles of a block whose parameters fit; like [`crate::codec::tensor::tiles::decode`], which gives the same results.
+/// Decodes some tiles of a block whose parameters fit; like [`crate::codec::tensor::tiles::decode`], which
+/// gives the same results.
 pub fn tiles(
     gpu: &Gpu,
     decoder: &TileDecoder,
@@ -46,7 +47,7 @@ pub fn tiles(
     tiles_in_batches(gpu, decoder, header, payload, units, raw, BATCH_RAW)
 }
 
-/// The same in batches of about so many raw bytes.
+/// The same in batches of about `batch` raw bytes.
 pub fn tiles_in_batches(
     gpu: &Gpu,
     decoder: &TileDecoder,
@@ -61,7 +62,7 @@ pub fn tiles_in_batches(
     Ok(decode_on_cpu(decoder, header, payload, units.clone(), raw, |i| decoded[i - units.start]))
 }
 
-/// The same, with the result on the GPU.
+/// Decodes the same tiles and leaves their raw bytes on the GPU.
 pub fn resident(
     gpu: &Gpu,
     decoder: &TileDecoder,
@@ -107,12 +108,12 @@ struct TileRun<'a> {
     shaders: Vec<Shader>,
 }
 
-/// Tiles on their way.
+/// Tiles whose work has been handed over.
 struct TileBatch {
     tiles: Range<usize>,
     raw: Reading,
     corrupt: Reading,
-    /// Those that were given to the GPU.
+    /// For each of them, whether the GPU decodes it.
     taken: Vec<bool>,
 }
 
@@ -146,7 +147,8 @@ impl<'a> TileRun<'a> {
         i * self.tile..self.len.min((i + 1) * self.tile)
     }
 
-    /// Decodes all tiles in batches of about so many raw bytes; says which of them have been decoded.
+    /// Decodes all tiles in batches of about `batch` raw bytes. Returns, for each of them, whether it has
+    /// been decoded.
     fn decode(&self, raw: &mut [u8], batch: usize) -> Outcome<Vec<bool>> {
         let step = (batch / self.tile).next_multiple_of(ALIGNED).clamp(ALIGNED, MAX_TILES);
         let mut batches = Vec::new();
