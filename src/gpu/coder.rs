@@ -64,7 +64,7 @@ impl<K: WindowKernels> WindowCoder for GpuCoder<K> {
         self.cpu.encode(blocks, cutting, limits)
     }
 
-    /// WindowKernels decode windows of blocks without parameters.
+    /// The GPU decodes windows of blocks without parameters, the CPU those of other blocks.
     fn decode(&self, blocks: Vec<WindowedBlock<'_>>) -> Result<()> {
         let (simple, other): (Vec<_>, Vec<_>) = blocks.into_iter().partition(|b| b.params.is_none());
         if !other.is_empty() {

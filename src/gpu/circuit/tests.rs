@@ -84,7 +84,7 @@ fn windows(
     let slices: Vec<&[u8]> = raw.iter().map(Vec::as_slice).collect();
     let limits = WindowLimits { payload, raw: 1 << 18 };
     let mut out = Vec::new();
-    for (raw, windows) in raw.iter().zip(encode(&model, &Arrangement::Bytes, &slices, limits).unwrap()) {
+    for (raw, windows) in raw.iter().zip(encode(model, &Arrangement::Bytes, &slices, limits).unwrap()) {
         let mut rest = &raw[..];
         for window in windows {
             let (own, after) = rest.split_at(window.raw_len);
