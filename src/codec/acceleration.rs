@@ -1,6 +1,7 @@
 //! The interface through which codecs hand work to an accelerator, such as a GPU.
 //!
-//! Codecs know this trait only; who implements it stands above them. An accelerator gives the same bits as the CPU, or declines.
+//! Codecs know this trait only; who implements it stands above them. An accelerator gives the same bits as
+//! the CPU, or declines.
 
 use super::tensor::TileDecoder;
 use super::window::WindowCoder;
@@ -12,21 +13,22 @@ use std::sync::Arc;
 
 /// A device that takes over work of codecs. Its results are bit for bit those of the CPU.
 pub trait Accelerator: Send + Sync {
-    /// The number of windows that it can step together. Callers gather work for so many before they ask for it.
+    /// The number of windows that it can step together. Callers gather work for so many before they ask for
+    /// it.
     fn lanes(&self) -> usize;
 
-    /// Joins a model to the device. What the device does not do for this model, or fails at, the coder leaves to the CPU; a device
-    /// that does nothing for it returns [`WindowModel::on_cpu`].
+    /// Joins a model to the device. What the device does not do for this model, or fails at, the coder leaves
+    /// to the CPU; a device that does nothing for it returns [`WindowModel::on_cpu`].
     ///
     /// # Errors
     /// Those of [`WindowModel::on_cpu`].
     fn windows(&self, model: WindowModel) -> Result<Arc<dyn WindowCoder>>;
 
-    /// Decodes the tiles `units` of a validated block and compares their check values. `payload` and `raw` are exactly those of these
-    /// tiles.
+    /// Decodes the tiles `units` of a validated block and compares their check values. `payload` and `raw`
+    /// are exactly those of these tiles.
     ///
-    /// Returns how many bytes from the start of `raw` have been verified, and what went wrong after them; `None` where the CPU
-    /// is to decode all of them, whatever `raw` holds then.
+    /// Returns how many bytes from the start of `raw` have been verified, and what went wrong after them;
+    /// `None` where the CPU is to decode all of them, whatever `raw` holds then.
     fn tiles(
         &self,
         decoder: &TileDecoder,

@@ -1,9 +1,10 @@
 //! An opened GPU as codecs use it: with or without the CPU to fall back on.
 
-use super::coder::{Coder, MAX_LANES};
+use super::coder::GpuCoder;
 use super::context::Gpu;
 use super::device::{GpuCounters, GpuInfo, TensorBuffer, Wanted};
 use super::fault::{Fault, Outcome};
+use super::lanes::MAX_LANES;
 use super::{circuit, llm, lm, tensor};
 use crate::codec::acceleration::{Accelerator, WindowModel};
 use crate::codec::tensor::TileDecoder;
@@ -16,7 +17,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub use super::adapter::list;
 pub use wgpu::Buffer;
 
-/// An opened GPU, and the rule for its failures: the CPU takes over, or they are errors. Clones are the same GPU.
+/// An opened GPU, and the rule for its failures: the CPU takes over, or they are errors. Clones are the same
+/// GPU.
 #[derive(Clone)]
 pub struct GpuAccelerator {
     gpu: Arc<Gpu>,
@@ -85,8 +87,8 @@ impl GpuAccelerator {
         tensor::fits(decoder.params())
     }
 
-    /// Decodes tiles of a block that it [takes](Self::takes) and leaves them in its memory; `None` where the GPU fails and the CPU is
-    /// to decode them. See [`Accelerator::tiles`].
+    /// Decodes tiles of a block that it [takes](Self::takes) and leaves them in its memory; `None` where the
+    /// GPU fails and the CPU is to decode them. See [`Accelerator::tiles`].
     ///
     /// # Errors
     /// All that decoding can give; `Device` for failures without the CPU to fall back on.
@@ -125,14 +127,14 @@ impl Accelerator for GpuAccelerator {
     fn windows(&self, model: WindowModel) -> Result<Arc<dyn WindowCoder>> {
         let gpu = self.clone();
         Ok(match model {
-            WindowModel::Lm(weights, cpu) => Arc::new(Coder::new(gpu, lm::Packed::new(&weights), cpu)),
+            WindowModel::Lm(weights, cpu) => Arc::new(GpuCoder::new(gpu, lm::PackedLm::new(&weights), cpu)),
             WindowModel::Circuit(model) => {
-                Arc::new(Coder::new(gpu, circuit::Packed::new(&model), Arc::new(model)))
+                Arc::new(GpuCoder::new(gpu, circuit::PackedCircuit::new(&model), Arc::new(model)))
             }
             WindowModel::Llm(weights) => {
                 let steps = llm::Steps::new(weights)?;
                 let cpu = steps.model();
-                Arc::new(Coder::new(gpu, steps, cpu))
+                Arc::new(GpuCoder::new(gpu, steps, cpu))
             }
         })
     }

@@ -13,7 +13,8 @@ fn describe(info: &wgpu::AdapterInfo) -> GpuInfo {
     }
 }
 
-/// The one door to all drivers; loading them twice would cost time, and some talk about it.
+/// The connection to all drivers. It is made once, since loading drivers takes time and some of them print
+/// messages.
 static INSTANCE: LazyLock<Option<wgpu::Instance>> = LazyLock::new(|| {
     // On a system without an interface to GPUs `Instance::new` would panic.
     let possible = !wgpu::Instance::enabled_backend_features().is_empty();
@@ -25,7 +26,7 @@ fn adapters() -> Vec<wgpu::Adapter> {
     let Some(instance) = &*INSTANCE else { return Vec::new() };
     let mut adapters = block_on(instance.enumerate_adapters(wgpu::Backends::all()));
     adapters.retain(|a| a.get_downlevel_capabilities().flags.contains(wgpu::DownlevelFlags::COMPUTE_SHADERS));
-    // Stable: the order of the drivers among equals.
+    // The sort is stable: GPUs of one kind stay in the order of the drivers.
     adapters.sort_by_key(|a| match a.get_info().device_type {
         wgpu::DeviceType::DiscreteGpu => 0,
         wgpu::DeviceType::IntegratedGpu => 1,

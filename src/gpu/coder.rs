@@ -9,20 +9,12 @@ use crate::codec::window::{
 use crate::error::Result;
 use std::sync::Arc;
 
-/// Loop iterations of a thread in one dispatch. A software driver (llvmpipe) silently ends loops after 65,535 in
-/// all, and drivers of hardware end dispatches that take seconds.
-pub const MAX_ITERATIONS: usize = 60_000;
-/// Most windows that are coded together.
-pub const MAX_LANES: usize = 4096;
-/// Raw bytes of windows that are coded before they are read back.
-pub const MAX_RAW: usize = 64 << 20;
-
-/// A model as a GPU's kernels want it.
-pub trait Kernels: Send + Sync {
+/// A model packed for a GPU's kernels.
+pub trait WindowKernels: Send + Sync {
     /// Decodes windows; returns the numbers of those whose payload no encoder writes.
     fn decode(&self, gpu: &Gpu, jobs: &mut [&mut WindowJob<'_>]) -> Outcome<Vec<usize>>;
 
-    /// Encodes blocks; `None` where that is the CPU's.
+    /// Encodes blocks; `None` where the CPU has to.
     fn encode(
         &self,
         _gpu: &Gpu,
@@ -33,21 +25,22 @@ pub trait Kernels: Send + Sync {
     }
 }
 
-/// A model on a GPU, and on the CPU for what the GPU does not do or fails at.
-pub struct Coder<K> {
+/// Codes windows with a model on a GPU, and with the same model on the CPU where the GPU has no kernel or
+/// fails.
+pub struct GpuCoder<K> {
     device: GpuAccelerator,
     kernels: K,
     cpu: Arc<dyn WindowCoder>,
 }
 
-impl<K: Kernels> Coder<K> {
+impl<K: WindowKernels> GpuCoder<K> {
     /// Joins the same model on both.
     pub fn new(device: GpuAccelerator, kernels: K, cpu: Arc<dyn WindowCoder>) -> Self {
         Self { device, kernels, cpu }
     }
 }
 
-impl<K: Kernels> WindowCoder for Coder<K> {
+impl<K: WindowKernels> WindowCoder for GpuCoder<K> {
     fn cutting(&self, head: &[u8], chained: bool) -> Cutting {
         self.cpu.cutting(head, chained)
     }
@@ -71,7 +64,7 @@ impl<K: Kernels> WindowCoder for Coder<K> {
         self.cpu.encode(blocks, cutting, limits)
     }
 
-    /// Kernels decode windows of blocks without parameters.
+    /// The GPU decodes windows of blocks without parameters, the CPU those of other blocks.
     fn decode(&self, blocks: Vec<WindowedBlock<'_>>) -> Result<()> {
         let (simple, other): (Vec<_>, Vec<_>) = blocks.into_iter().partition(|b| b.params.is_none());
         if !other.is_empty() {
@@ -81,7 +74,7 @@ impl<K: Kernels> WindowCoder for Coder<K> {
         let mut open: Vec<_> = windows.iter_mut().filter(|job| !job.raw.is_empty()).collect();
         let corrupt = self.device.attempt(|gpu| self.kernels.decode(gpu, &mut open))?;
         let Some(corrupt) = corrupt else { return self.decode_on_cpu(windows) };
-        // The CPU says what is wrong with them.
+        // The CPU decodes them once more to find the error.
         corrupt.into_iter().try_for_each(|i| {
             let job = &mut *open[i];
             self.decode_on_cpu(vec![WindowJob { payload: job.payload, raw: &mut *job.raw }])
@@ -93,7 +86,7 @@ impl<K: Kernels> WindowCoder for Coder<K> {
     }
 }
 
-impl<K> Coder<K> {
+impl<K> GpuCoder<K> {
     fn decode_on_cpu(&self, windows: Vec<WindowJob<'_>>) -> Result<()> {
         self.cpu.decode(vec![WindowedBlock { params: None, windows }])
     }

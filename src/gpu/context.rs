@@ -13,16 +13,16 @@ pub struct Gpu {
     device: wgpu::Device,
     queue: wgpu::Queue,
     info: GpuInfo,
-    /// The first thing that went wrong; nothing is trusted after it.
+    /// The first failure. No result is trusted after it.
     fault: Arc<Mutex<Option<Fault>>>,
-    kernels: Mutex<HashMap<String, Kernel>>,
+    shaders: Mutex<HashMap<String, Shader>>,
     counts: Counts,
     timer: Option<Mutex<Timer>>,
 }
 
 /// A compiled compute shader with one bind group.
 #[derive(Clone)]
-pub struct Kernel(wgpu::ComputePipeline);
+pub struct Shader(wgpu::ComputePipeline);
 
 #[derive(Default)]
 struct Counts {
@@ -39,7 +39,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Gpu {
-    /// Opens an adapter.
+    /// Opens a GPU.
     pub fn open(wanted: Wanted<'_>) -> Outcome<Self> {
         let (device, queue, info) = adapter::open(wanted)?;
         let fault = Arc::new(Mutex::new(None));
@@ -51,15 +51,15 @@ impl Gpu {
         let noted = fault.clone();
         device.set_device_lost_callback(move |_, why| note(&noted, format!("GPU lost: {why}")));
         let timer = Timer::new(&device, &queue).map(Mutex::new);
-        Ok(Self { device, queue, info, fault, kernels: Mutex::default(), counts: Counts::default(), timer })
+        Ok(Self { device, queue, info, fault, shaders: Mutex::default(), counts: Counts::default(), timer })
     }
 
-    /// The adapter behind it.
+    /// The description of the GPU.
     pub fn info(&self) -> &GpuInfo {
         &self.info
     }
 
-    /// The library's own handles.
+    /// The handles of wgpu.
     pub fn handles(&self) -> (&wgpu::Device, &wgpu::Queue) {
         (&self.device, &self.queue)
     }
@@ -75,12 +75,13 @@ impl Gpu {
         limits.max_buffer_size.min(limits.max_storage_buffer_binding_size)
     }
 
-    /// Compiles a shader once; `source` holds its constants.
-    pub fn kernel(&self, source: &str, entry: &str) -> Outcome<Kernel> {
+    /// Compiles a shader, or returns the one that was compiled from the same text. `source` includes its
+    /// constants.
+    pub fn shader(&self, source: &str, entry: &str) -> Outcome<Shader> {
         let key = format!("{entry}\n{source}");
-        let mut kernels = lock(&self.kernels);
-        if let Some(kernel) = kernels.get(&key) {
-            return Ok(kernel.clone());
+        let mut shaders = lock(&self.shaders);
+        if let Some(shader) = shaders.get(&key) {
+            return Ok(shader.clone());
         }
         let module = self.device.create_shader_module(wgpu::ShaderModuleDescriptor {
             label: Some(entry),
@@ -98,8 +99,8 @@ impl Gpu {
             cache: None,
         });
         self.check()?;
-        kernels.insert(key, Kernel(pipeline.clone()));
-        Ok(Kernel(pipeline))
+        shaders.insert(key, Shader(pipeline.clone()));
+        Ok(Shader(pipeline))
     }
 
     fn buffer(&self, bytes: u64, usage: Usage) -> Outcome<wgpu::Buffer> {
@@ -142,38 +143,38 @@ impl Gpu {
         self.write_at(buffer, 0, words);
     }
 
-    /// The same from a word on.
+    /// Overwrites a part of a buffer, from word `start` on, before the next dispatch.
     pub fn write_at(&self, buffer: &wgpu::Buffer, start: usize, words: &[u32]) {
         let bytes: Vec<u8> = words.iter().flat_map(|w| w.to_le_bytes()).collect();
         self.queue.write_buffer(buffer, 4 * start as u64, &bytes);
     }
 
     /// Binds buffers to a kernel in the order of their numbers.
-    pub fn bind(&self, kernel: &Kernel, buffers: &[&wgpu::Buffer]) -> wgpu::BindGroup {
+    pub fn bind(&self, shader: &Shader, buffers: &[&wgpu::Buffer]) -> wgpu::BindGroup {
         let numbered: Vec<_> = (0..).zip(buffers.iter().copied()).collect();
-        self.bind_numbered(kernel, &numbered)
+        self.bind_numbered(shader, &numbered)
     }
 
     /// Binds buffers to the numbers that a kernel uses.
-    pub fn bind_numbered(&self, kernel: &Kernel, buffers: &[(u32, &wgpu::Buffer)]) -> wgpu::BindGroup {
+    pub fn bind_numbered(&self, shader: &Shader, buffers: &[(u32, &wgpu::Buffer)]) -> wgpu::BindGroup {
         let entries: Vec<_> = buffers
             .iter()
             .map(|&(binding, b)| wgpu::BindGroupEntry { binding, resource: b.as_entire_binding() })
             .collect();
         self.device.create_bind_group(&wgpu::BindGroupDescriptor {
             label: None,
-            layout: &kernel.0.get_bind_group_layout(0),
+            layout: &shader.0.get_bind_group_layout(0),
             entries: &entries,
         })
     }
 
     /// Runs a kernel `times` times, one after the other, on `workgroups` workgroups each.
-    pub fn dispatch(&self, kernel: &Kernel, bound: &wgpu::BindGroup, workgroups: u32, times: usize) {
-        self.dispatch_sequence(std::iter::repeat_n((kernel, bound, workgroups), times));
+    pub fn dispatch(&self, shader: &Shader, bound: &wgpu::BindGroup, workgroups: u32, times: usize) {
+        self.dispatch_sequence(std::iter::repeat_n((shader, bound, workgroups), times));
     }
 
-    /// Runs kernels one after the other, each on so many workgroups.
-    pub fn dispatch_sequence<'k>(&self, steps: impl Iterator<Item = (&'k Kernel, &'k wgpu::BindGroup, u32)>) {
+    /// Runs kernels one after the other, each on its number of workgroups.
+    pub fn dispatch_sequence<'k>(&self, steps: impl Iterator<Item = (&'k Shader, &'k wgpu::BindGroup, u32)>) {
         let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         let mut count = 0;
         {
@@ -181,8 +182,8 @@ impl Gpu {
             let timestamp_writes = timer.as_mut().and_then(|timer| timer.next_pass());
             let descriptor = wgpu::ComputePassDescriptor { label: None, timestamp_writes };
             let mut pass = encoder.begin_compute_pass(&descriptor);
-            for (kernel, bound, workgroups) in steps {
-                pass.set_pipeline(&kernel.0);
+            for (shader, bound, workgroups) in steps {
+                pass.set_pipeline(&shader.0);
                 pass.set_bind_group(0, bound, &[]);
                 pass.dispatch_workgroups(workgroups, 1, 1);
                 count += 1;
@@ -197,7 +198,7 @@ impl Gpu {
         self.start_read_from(buffer, 0, words)
     }
 
-    /// The same for words from `start` on.
+    /// Starts to copy `words` words of a buffer, from word `start` on, to the host.
     pub fn start_read_from(&self, buffer: &wgpu::Buffer, start: usize, words: usize) -> Outcome<Reading> {
         self.counts.readbacks.fetch_add(1, Ordering::Relaxed);
         self.copy_out(buffer, 4 * start as u64, 4 * words as u64)
@@ -215,7 +216,7 @@ impl Gpu {
         Ok(Reading { staging, submission, mapped })
     }
 
-    /// Waits for a copy.
+    /// Waits for a copy and returns its words.
     pub fn finish_read(&self, reading: Reading) -> Outcome<Vec<u32>> {
         let poll = wgpu::PollType::Wait { submission_index: Some(reading.submission), timeout: None };
         self.device.poll(poll).map_err(|e| Fault::new(format!("GPU: {e}")))?;
@@ -239,7 +240,7 @@ impl Gpu {
         self.counts.weight_bytes.fetch_add(weight_bytes, Ordering::Relaxed);
     }
 
-    /// What has been done so far; waits for kernels that are timed.
+    /// The work so far. Waits for the kernels that are timed.
     pub fn counters(&self) -> GpuCounters {
         if let Some(nanoseconds) = self.timer.as_ref().and_then(|t| self.read_timer(&mut lock(t)).ok()) {
             self.counts.kernel_nanoseconds.fetch_add(nanoseconds, Ordering::Relaxed);
@@ -255,7 +256,7 @@ impl Gpu {
         }
     }
 
-    /// Nanoseconds that the timed kernels ran which have not been asked for yet.
+    /// The nanoseconds that kernels ran since the last call, as far as they were timed.
     fn read_timer(&self, timer: &mut Timer) -> Outcome<u64> {
         let count = std::mem::take(&mut timer.used);
         if count == 0 {
@@ -280,7 +281,7 @@ impl Gpu {
     }
 }
 
-/// Times of passes, where the driver offers them.
+/// Measures the time of passes, where the driver offers that.
 struct Timer {
     set: wgpu::QuerySet,
     /// Nanoseconds of a tick.

@@ -1,4 +1,4 @@
-//! Where models run: on the CPU, or on a GPU that gives the same bits.
+//! The device that runs models: the CPU, or a GPU that gives the same bits.
 
 use super::backend::{self, Buffer, GpuAccelerator};
 use crate::codec::acceleration::Accelerator;
@@ -45,8 +45,9 @@ pub enum Wanted<'a> {
     Named(&'a str),
 }
 
-/// The device that runs models: the CPU, which is the default, or a GPU. A GPU does the work for which there are kernels; everything
-/// else, and whatever a GPU fails at, is done by the CPU, with the same result. Clones are the same device.
+/// The device that runs models: the CPU, which is the default, or a GPU. A GPU does the work for which there
+/// are kernels; everything else, and whatever a GPU fails at, is done by the CPU, with the same result.
+/// Clones are the same device.
 ///
 /// There is no GPU where nzip was built without its feature `gpu`.
 #[derive(Clone, Default)]
@@ -60,8 +61,8 @@ impl Device {
         Self::default()
     }
 
-    /// Opens a GPU: the first one whose name contains `name` in any case of letters, or the first one, hardware
-    /// before software drivers. That may take half a second.
+    /// Opens a GPU: the first one whose name contains `name` in any case of letters, or the first one,
+    /// hardware before software drivers. That may take half a second.
     ///
     /// # Errors
     ///
@@ -81,8 +82,8 @@ impl Device {
         backend::list()
     }
 
-    /// The same GPU without the CPU to fall back on: a failure of the GPU is an error of kind [`crate::ErrorKind::Device`].
-    /// For tests.
+    /// The same GPU without the CPU to fall back on: a failure of the GPU is an error of kind
+    /// [`crate::ErrorKind::Device`]. For tests.
     pub fn without_fallback(self) -> Self {
         Self { gpu: self.gpu.map(GpuAccelerator::without_fallback) }
     }
@@ -118,8 +119,8 @@ impl Device {
     }
 }
 
-/// Raw bytes in the memory of a GPU. All of them have been read back once and compared with their check values before a
-/// caller gets them. `nzip::wgpu30` gives access to the memory.
+/// Raw bytes in the memory of a GPU. All of them have been read back once and compared with their check
+/// values before a caller gets them. `nzip::wgpu30` gives access to the memory.
 #[derive(Debug)]
 pub struct TensorBuffer {
     /// The number of raw bytes.

@@ -1,10 +1,11 @@
-//! What goes wrong on a GPU and not on a CPU.
+//! Failures of a GPU.
 
-/// Why a GPU could not finish some work: missing, lost, out of memory, or beyond its limits. The work is then
-/// done by the CPU.
+/// The reason why a GPU could not finish some work: it is missing, lost, out of memory, or the work is beyond
+/// its limits. The CPU then does the work.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault(pub String);
 
+/// The result of work on a GPU.
 pub type Outcome<T> = std::result::Result<T, Fault>;
 
 impl Fault {

@@ -1,7 +1,9 @@
-//! The device that runs models, and its kernels: windows, records and tiles on a GPU, bit for bit as on the CPU.
+//! The device that runs models, and its kernels: windows, records and tiles on a GPU, bit for bit as on the
+//! CPU.
 //!
-//! Kernels are written in WGSL and run through wgpu (Vulkan, Metal, DX12). Whatever goes wrong on a GPU is a `Fault`, upon which the
-//! CPU does the work. Without the feature `gpu` the only device is the CPU; no file but this one asks for the feature.
+//! Kernels are written in WGSL and run through wgpu (Vulkan, Metal, DX12). Whatever goes wrong on a GPU is a
+//! `Fault`, upon which the CPU does the work. This file chooses by the feature `gpu`: without it the only device
+//! is the CPU, and `absent` stands in for the GPU.
 
 mod device;
 
@@ -22,6 +24,8 @@ mod coder;
 mod context;
 #[cfg(feature = "gpu")]
 mod fault;
+#[cfg(feature = "gpu")]
+mod lanes;
 #[cfg(feature = "gpu")]
 mod llm;
 #[cfg(feature = "gpu")]

@@ -1,11 +1,11 @@
-//! What the tests of all kernels share.
+//! The GPU that the tests of all kernels share.
 
 use super::context::Gpu;
 use super::device::Wanted;
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
-/// One for all tests: compiling kernels is what takes most of their time. They take turns, so that its counters are
-/// theirs alone.
+/// One GPU for all tests, since compiling kernels takes most of their time. They take turns, so that its
+/// counters are theirs alone.
 static GPU: LazyLock<Option<Mutex<Gpu>>> = LazyLock::new(|| open().map(Mutex::new));
 
 /// A GPU. Where there is none the test says so and does nothing, unless `NZIP_TEST_GPU=required`.

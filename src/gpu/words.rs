@@ -1,4 +1,4 @@
-//! Bytes of the host as the words that kernels work on.
+//! Conversion between bytes of the host and the 32-bit words that kernels work on.
 
 fn padded(bytes: &[u8]) -> [u8; 4] {
     let mut four = [0; 4];
@@ -6,22 +6,22 @@ fn padded(bytes: &[u8]) -> [u8; 4] {
     four
 }
 
-/// Up to four bytes, the first one highest, and zeros: a word of a range coder's payload.
+/// A word of a range coder's payload: up to four bytes, the first one highest, and zeros.
 pub fn big_endian(bytes: &[u8]) -> u32 {
     u32::from_be_bytes(padded(bytes))
 }
 
-/// Up to four bytes, the first one lowest, and zeros.
+/// A word of raw bytes: up to four bytes, the first one lowest, and zeros.
 pub fn little_endian(bytes: &[u8]) -> u32 {
     u32::from_le_bytes(padded(bytes))
 }
 
-/// Four bytes to a word, the first one lowest, and zeros at the end.
+/// Packs four bytes to a word, the first one lowest, and zeros at the end.
 pub fn to_words(bytes: &[u8]) -> impl Iterator<Item = u32> {
     bytes.chunks(4).map(little_endian)
 }
 
-/// Fills `bytes` from words, as [`to_words`] makes them; further words are left.
+/// Fills `bytes` from words as [`to_words`] makes them. Words behind them are ignored.
 pub fn to_bytes(words: &[u32], bytes: &mut [u8]) {
     for (to, word) in bytes.chunks_mut(4).zip(words) {
         to.copy_from_slice(&word.to_le_bytes()[..to.len()]);

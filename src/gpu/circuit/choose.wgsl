@@ -1,16 +1,7 @@
-// Choices through the range coder (formats/circuit.md, "Symbols"; formats/coder.md, "Decoding"), one thread for each window.
+// Choices through the range decoder (formats/circuit.md, "Symbols"), one thread for each window.
 
-struct Job {
-    // Where the raw bytes go and how many there are; in bytes, a multiple of 4.
-    raw_start: u32,
-    raw_len: u32,
-    // Payload in words whose first byte is the highest; zeros are read past its end.
-    payload_start: u32,
-    payload_words: u32,
-}
-
-// A window's coder between dispatches.
-struct Coder {
+// A lane between two dispatches. It is all zeros before the first one.
+struct LaneState {
     point: vec2<u32>,
     range: vec2<u32>,
     next: u32,
@@ -20,7 +11,7 @@ struct Coder {
     spare: u32,
 }
 
-@group(0) @binding(2) var<storage, read_write> coders: array<Coder>;
+@group(0) @binding(2) var<storage, read_write> lanes: array<LaneState>;
 @group(0) @binding(3) var<storage, read> jobs: array<Job>;
 @group(0) @binding(4) var<storage, read> payload: array<u32>;
 @group(0) @binding(5) var<storage, read_write> raw: array<u32>;
@@ -28,35 +19,41 @@ struct Coder {
 const PRECISION: u32 = 20u;
 const PARTS: u32 = 1u << PRECISION;
 
-var<private> job: Job;
-var<private> coder: Coder;
+// Records of this thread's window that are complete.
+var<private> done: u32;
 
-fn next_word() -> u32 {
-    let i = coder.next;
-    coder.next++;
-    if i >= job.payload_words {
-        return 0u;
+fn load_lane(lane: u32) {
+    job = jobs[lane];
+    let saved = lanes[lane];
+    done = saved.done;
+    // The decoder reads two words of the payload as it starts.
+    if saved.next == 0u {
+        start_decoder();
+    } else {
+        point = saved.point;
+        range = saved.range;
+        next = saved.next;
+        corrupt = saved.corrupt != 0u;
     }
-    return payload[job.payload_start + i];
 }
 
-fn scale() -> vec2<u32> {
-    return wide_shift_right(coder.range, PRECISION);
+fn save_lane(lane: u32) {
+    lanes[lane] = LaneState(point, range, next, done, u32(corrupt), 0u);
 }
 
-// Which part the payload points at; PARTS where no encoder leads to.
+// The number of the part of the range that the payload points at; PARTS where no encoder leads to.
 fn quantile() -> u32 {
-    let unit = scale();
-    var rest = coder.point;
-    if !wide_less(rest, vec2(coder.range.x & ~(PARTS - 1u), coder.range.y)) {
+    if !is_in_a_part() {
         return PARTS;
     }
+    let part = part_of_range();
+    var rest = point;
     var quotient = 0u;
     for (var bit = PRECISION; bit > 0u; bit--) {
         let shift = bit - 1u;
-        var shifted = unit;
+        var shifted = part;
         if shift > 0u {
-            shifted = vec2(unit.x << shift, unit.y << shift | unit.x >> (32u - shift));
+            shifted = vec2(part.x << shift, part.y << shift | part.x >> (32u - shift));
         }
         if !wide_less(rest, shifted) {
             rest = wide_sub(rest, shifted);
@@ -93,11 +90,8 @@ fn passes(before: u32, end: u32, n: u32, sum: u32, q: u32) -> bool {
 fn narrow(before: u32, after: u32, i: u32, n: u32, sum: u32) {
     let start = start_of(before, i, n, sum);
     let width = start_of(after, i + 1u, n, sum) - start;
-    let unit = scale();
-    coder.point = wide_sub(coder.point, wide_scale(unit, start));
-    coder.range = wide_scale(unit, width);
-    if coder.range.y == 0u {
-        coder.point = vec2(next_word(), coder.point.x);
-        coder.range = vec2(0u, coder.range.x);
-    }
+    let part = part_of_range();
+    point = wide_sub(point, wide_scale(part, start));
+    range = wide_scale(part, width);
+    renormalise();
 }

@@ -1,5 +1,6 @@
-// Messages of the LANES windows of a workgroup (formats/circuit.md, "Messages"). Two neighbouring entries of one window share a word, and the words
-// of four windows a vector: entry pair p of four windows lies at `state[part + p * QUADS + quad]`. Single entries lie the same way.
+// Messages of the LANES windows of a workgroup (formats/circuit.md, "Messages"). Two neighbouring entries of
+// one window share a word, and the words of four windows a vector: entry pair p of four windows lies at
+// `state[part + p * QUADS + quad]`. Single entries lie the same way.
 
 @group(0) @binding(0) var<storage, read> model: array<u32>;
 @group(0) @binding(1) var<storage, read_write> state: array<vec4<u32>>;
@@ -20,7 +21,7 @@ var<workgroup> folds: array<atomic<u32>, FOLDS * LANES>;
 var<workgroup> chosen: array<u32, LANES>;
 
 var<private> thread: u32;
-// Where the parts of this workgroup's state start.
+// The starts of the parts of this workgroup's state.
 var<private> phi: u32;
 var<private> lambda: u32;
 var<private> masses: u32;

@@ -1,19 +1,21 @@
 //! `circuit` windows on a GPU.
 
-mod decode;
 mod pack;
+mod run;
 #[cfg(test)]
 mod tests;
 
-use super::coder::Kernels;
+use super::coder::WindowKernels;
 use super::context::Gpu;
 use super::fault::Outcome;
+use super::lanes::{self, MAX_ITERATIONS};
 use crate::codec::window::WindowJob;
+use run::CircuitKernel;
 
-pub use pack::Packed;
+pub use pack::PackedCircuit;
 
-impl Kernels for Packed {
+impl WindowKernels for PackedCircuit {
     fn decode(&self, gpu: &Gpu, jobs: &mut [&mut WindowJob<'_>]) -> Outcome<Vec<usize>> {
-        decode::decode(gpu, self, jobs)
+        lanes::decode(&CircuitKernel::new(gpu, self, MAX_ITERATIONS)?, jobs)
     }
 }

@@ -1,26 +1,25 @@
-//! A circuit as its kernel wants it: one buffer of words that holds instructions, nodes and tables.
+//! Packs a circuit for its kernel: one buffer of words that holds instructions, nodes and tables.
 
+use crate::gpu::lanes::LANES;
 use crate::model::circuit::{Model, Node, Symbols};
 use std::ops::Range;
 
-/// Windows of a workgroup: a multiple of 4.
-pub const LANES: usize = 16;
 /// Threads of a workgroup.
 const THREADS: usize = 256;
 const QUADS: usize = LANES / 4;
 /// Words of a node: the constants from `VARIABLE` on in `walk.wgsl`.
 const NODE_WORDS: usize = 12;
-/// Classes that share a sum, and how many such sums there are.
+/// The number of classes that share a sum, and of such sums.
 const BLOCK: usize = 16;
 
 /// Instructions and tables of a circuit.
-pub struct Packed {
+pub struct PackedCircuit {
     words: Vec<u32>,
     /// Upper bounds of the loop iterations of a thread for each instruction.
     iterations: Vec<usize>,
     /// Bytes of a record.
     width: usize,
-    /// Sizes of a workgroup's state, see [`Self::layout`].
+    /// Sizes of a workgroup's state, see [`Self::state_parts`].
     stack: usize,
     most_states: usize,
     most_classes: usize,
@@ -28,7 +27,7 @@ pub struct Packed {
     weight_bytes: u64,
 }
 
-impl Packed {
+impl PackedCircuit {
     /// Lays out a model.
     pub fn new(model: &Model) -> Self {
         let program = program(&model.nodes);
@@ -54,7 +53,7 @@ impl Packed {
         packed
     }
 
-    /// What goes into the buffer `model`.
+    /// The content of the buffer `model`.
     pub fn words(&self) -> &[u32] {
         &self.words
     }
@@ -93,12 +92,14 @@ impl Packed {
         at
     }
 
-    /// A matrix of rows of pairs as [pair][row], so that neighbouring threads read neighbouring words.
+    /// Appends a matrix of rows of pairs as [pair][row], so that neighbouring threads read neighbouring
+    /// words.
     fn matrix(&mut self, rows: &[u32], pairs: usize) -> usize {
         self.append((0..pairs).flat_map(|p| rows.iter().skip(p).step_by(pairs).copied()))
     }
 
-    /// Where the members of each class start; then for each class 0, and for each member the weights up to it and its symbol.
+    /// Appends an alphabet: the start of each class's members and one end more; then, for each class, a word
+    /// of 0 and for each member the sum of the weights up to it, and its symbol.
     fn alphabet(&mut self, symbols: &Symbols) -> usize {
         let classes = symbols.members.len();
         let (mut starts, mut members) = (vec![classes as u32 + 1], Vec::new());
@@ -114,8 +115,9 @@ impl Packed {
         self.append(starts.into_iter().chain(members))
     }
 
-    /// Vectors of a workgroup's state, and where λ, masses, message, wide entries (twice) and weights start in it.
-    pub fn layout(&self) -> [usize; 7] {
+    /// The number of vectors of a workgroup's state, then the starts of λ, masses, message, wide entries
+    /// (twice) and weights in it.
+    pub fn state_parts(&self) -> [usize; 7] {
         let stack = self.stack / 2 * QUADS;
         let (message, wide) = (self.most_states / 2 * QUADS, self.most_states * QUADS);
         let parts = [stack, stack, stack, message, wide, wide, self.most_classes * QUADS];
@@ -129,8 +131,8 @@ impl Packed {
         ends
     }
 
-    /// Cuts the instructions into runs of at most so many iterations, if each of them has that few; or, where more than
-    /// one record fits, says how many.
+    /// Plans dispatches of at most `most` loop iterations of a thread: several records in a dispatch, or one
+    /// record in several dispatches. `None` where a single instruction takes more.
     pub fn schedule(&self, most: usize) -> Option<Schedule> {
         let whole: usize = self.iterations.iter().map(|i| i + 1).sum();
         if whole < most {
@@ -157,20 +159,23 @@ impl Packed {
     }
 }
 
-/// What a dispatch does.
+/// The work of a dispatch.
 pub enum Schedule {
-    /// So many records.
+    /// This many records.
     Records(usize),
-    /// One of these parts of a record after the other.
+    /// One of these parts of a record's instructions, in turn.
     Parts(Vec<Range<usize>>),
 }
 
+/// A step of the walk over a record, at the node with this number.
 enum Instruction {
+    /// Goes down the edge to the node and codes its symbol.
     Visit(usize),
+    /// Sends the node's message to its parent.
     Leave(usize),
 }
 
-/// Visits in order, and after each what its parents are told.
+/// Lists the visits of all nodes, depth first, and behind each visit the messages to parents that follow it.
 fn program(nodes: &[Node]) -> Vec<Instruction> {
     let mut program = Vec::new();
     for i in 0..nodes.len() {
@@ -202,7 +207,7 @@ impl Instruction {
         }
     }
 
-    /// Bytes of matrices that it reads.
+    /// The number of bytes of matrices that it reads.
     fn weight_bytes(&self, nodes: &[Node]) -> u64 {
         let n = &nodes[self.node()];
         let words = match self {
@@ -212,7 +217,7 @@ impl Instruction {
         4 * words as u64
     }
 
-    /// Upper bound of the loop iterations of a thread.
+    /// An upper bound of the loop iterations of a thread.
     fn iterations(&self, nodes: &[Node]) -> usize {
         let n = &nodes[self.node()];
         let passes = |entries: usize| (entries * QUADS).div_ceil(THREADS);

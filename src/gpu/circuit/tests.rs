@@ -1,16 +1,18 @@
 //! Records on the GPU against the CPU.
 
-use super::Packed;
-use super::decode::decode_within;
+use super::PackedCircuit;
+use super::run::CircuitKernel;
 use crate::codec::circuit::layout::Arrangement;
 use crate::codec::circuit::{decode, encode};
 use crate::codec::window::{EncodedWindow, WindowJob, WindowLimits};
 use crate::gpu::context::Gpu;
+use crate::gpu::lanes;
 use crate::gpu::tests::gpu;
 use crate::model::circuit::{Alphabet, Kernel, Model, Shape, Weights};
 use crate::model::lm::seeded::SplitMix;
 
-/// Any small circuit: a tree in depth-first order whose nodes have up to `states` states, alphabets of up to `symbols` symbols.
+/// Any small circuit: a tree in depth-first order whose nodes have up to `states` states, alphabets of up to
+/// `symbols` symbols.
 fn circuit(seed: u64, width: usize, states: u64, symbols: u64) -> Weights {
     let mut rng = SplitMix(seed);
     let alphabet = |rng: &mut SplitMix| {
@@ -82,7 +84,7 @@ fn windows(
     let slices: Vec<&[u8]> = raw.iter().map(Vec::as_slice).collect();
     let limits = WindowLimits { payload, raw: 1 << 18 };
     let mut out = Vec::new();
-    for (raw, windows) in raw.iter().zip(encode(&model, &Arrangement::Bytes, &slices, limits).unwrap()) {
+    for (raw, windows) in raw.iter().zip(encode(model, &Arrangement::Bytes, &slices, limits).unwrap()) {
         let mut rest = &raw[..];
         for window in windows {
             let (own, after) = rest.split_at(window.raw_len);
@@ -100,11 +102,12 @@ fn decoded(
     windows: &[(Vec<u8>, EncodedWindow)],
     most: usize,
 ) -> (Vec<usize>, Vec<Vec<u8>>) {
-    let packed = Packed::new(model);
+    let packed = PackedCircuit::new(model);
     let mut raw: Vec<Vec<u8>> = windows.iter().map(|(raw, _)| vec![0xAA; raw.len()]).collect();
     let jobs = windows.iter().zip(&mut raw).map(|((_, w), raw)| WindowJob { payload: &w.payload, raw });
     let mut jobs: Vec<WindowJob<'_>> = jobs.collect();
-    let corrupt = decode_within(gpu, &packed, &mut jobs.iter_mut().collect::<Vec<_>>(), most).unwrap();
+    let kernel = CircuitKernel::new(gpu, &packed, most).unwrap();
+    let corrupt = lanes::decode(&kernel, &mut jobs.iter_mut().collect::<Vec<_>>()).unwrap();
     (corrupt, raw)
 }
 
@@ -146,7 +149,7 @@ fn records_in_several_dispatches() {
     for most in [2500, 700, 330] {
         check(&weights, &[9, 4, 1], 256, most);
     }
-    let packed = Packed::new(&Model::new(&weights).unwrap());
+    let packed = PackedCircuit::new(&Model::new(&weights).unwrap());
     assert!(packed.schedule(200).is_none());
 }
 

@@ -1,7 +1,8 @@
-// Decodes windows of records, LANES to a workgroup, by a list of instructions: visits of the nodes, depth first, and messages back to the parents.
+// Decodes windows of records, LANES to a workgroup, by a list of instructions: visits of the nodes, depth
+// first, and messages back to the parents.
 
 struct Run {
-    // Instructions of this dispatch, and how often they are gone through.
+    // The instructions of this dispatch, and how often they are carried out.
     first: u32,
     end: u32,
     times: u32,
@@ -9,7 +10,7 @@ struct Run {
     completes: u32,
     // Bytes of a record.
     width: u32,
-    // Vectors of a workgroup's state, and where its parts start.
+    // The number of vectors of a workgroup's state, and the starts of its parts.
     state_size: u32,
     lambda: u32,
     masses: u32,
@@ -35,7 +36,7 @@ const LEAF: u32 = 9u;
 const SHIFT: u32 = 10u;
 const IS_LAST: u32 = 11u;
 
-// What an instruction does, in its lowest bits; above them, where the node's words start.
+// The kind of an instruction, in its lowest two bits. The bits above are the start of the node's words.
 const VISIT_ROOT: u32 = 0u;
 const VISIT: u32 = 1u;
 
@@ -46,7 +47,7 @@ var<workgroup> block_sums: array<u32, BLOCKS * LANES>;
 var<workgroup> instruction: u32;
 var<workgroup> records_left: u32;
 
-// Down the edge: φ, and the weights of the classes.
+// Goes down the edge to a node: makes its φ and the weights of its classes.
 fn enter(node: u32, is_root: bool) {
     let pairs = model[node + PAIRS];
     let own_phi = phi + model[node + SLOT] * QUADS;
@@ -97,7 +98,7 @@ fn decode_class(classes: u32, lane: u32) -> u32 {
     }
     let q = quantile();
     if q == PARTS {
-        coder.corrupt = 1u;
+        corrupt = true;
         return 0u;
     }
     var before = 0u;
@@ -118,8 +119,9 @@ fn decode_class(classes: u32, lane: u32) -> u32 {
     return class_;
 }
 
-// An alphabet is for each class where its members start, and one end more; a member is its symbol and the weights of its class up to it. In
-// front of the first member of each class stands one without weight.
+// Reads the symbol within a class. An alphabet holds the start of each class's members, and one end more. A
+// member is its symbol, and above it the sum of its class's weights up to it. In front of the first member of
+// each class stands a word of 0.
 fn decode_symbol(alphabet: u32, class_: u32) -> u32 {
     let members = alphabet + model[alphabet + class_];
     let n = alphabet + model[alphabet + class_ + 1u] - members - 1u;
@@ -128,7 +130,7 @@ fn decode_symbol(alphabet: u32, class_: u32) -> u32 {
         let sum = model[members + n] >> 8u;
         let q = quantile();
         if q == PARTS {
-            coder.corrupt = 1u;
+            corrupt = true;
             return 0u;
         }
         // The first member that passes lies in i..=last.
@@ -150,19 +152,17 @@ fn decode_symbol(alphabet: u32, class_: u32) -> u32 {
 fn code(node: u32, runs: bool) {
     if thread < LANES {
         var class_ = 0u;
-        if runs && coder.corrupt == 0u {
+        if runs && !corrupt {
             class_ = decode_class(model[node + CLASSES], thread);
             let symbol = decode_symbol(model[node + ALPHABET], class_);
-            let at = job.raw_start + coder.done * run.width + model[node + VARIABLE];
-            let shift = 8u * (at & 3u);
-            raw[at >> 2u] = (raw[at >> 2u] & ~(255u << shift)) | symbol << shift;
+            put_raw_byte(done * run.width + model[node + VARIABLE], symbol);
         }
         chosen[thread] = class_;
     }
     workgroupBarrier();
 }
 
-// Takes in the classes.
+// Takes the chosen classes into the messages.
 fn observe(node: u32) {
     let pairs = model[node + PAIRS];
     let slot = model[node + SLOT] * QUADS;
@@ -185,7 +185,8 @@ fn observe(node: u32) {
     put_mass(phi + slot, pairs, masses + slot, SUM_SEEN);
 }
 
-// Up the edge, to a parent that goes on or sends on.
+// Goes up the edge: takes the message of a node into those of its parent, which has another child to visit or
+// sends its own message next.
 fn leave(node: u32) {
     let pairs = model[node + ABOVE_PAIRS];
     let slot = model[node + ABOVE_SLOT] * QUADS;
@@ -231,16 +232,15 @@ fn walk(@builtin(local_invocation_index) index: u32, @builtin(workgroup_id) grou
     place_state(group.x);
     let lane = group.x * LANES + thread;
     if thread < LANES {
-        job = jobs[lane];
-        coder = coders[lane];
+        load_lane(lane);
     }
     if thread == 0u {
         // The first window of a workgroup is its longest.
-        records_left = job.raw_len / run.width - coder.done;
+        records_left = job.raw_len / run.width - done;
     }
     let count = min(run.times, workgroupUniformLoad(&records_left));
     for (var record = 0u; record < count; record++) {
-        let runs = thread < LANES && coder.done * run.width < job.raw_len;
+        let runs = thread < LANES && done * run.width < job.raw_len;
         for (var i = run.first; i < run.end; i++) {
             if thread == 0u {
                 instruction = model[i];
@@ -257,10 +257,10 @@ fn walk(@builtin(local_invocation_index) index: u32, @builtin(workgroup_id) grou
             }
         }
         if runs {
-            coder.done += run.completes;
+            done += run.completes;
         }
     }
     if thread < LANES {
-        coders[lane] = coder;
+        save_lane(lane);
     }
 }

@@ -1,22 +1,23 @@
-// Turning, storing and attention.
+// Rotation, the cache of keys and values, and attention.
 
 const QUERY: i32 = 8388607;
 const KEY: i32 = 4194303;
 const VALUE: i32 = 134217727;
 
-// Where keys (0) or values (1) of a head start in `cache`, and their scales.
+// The start of the keys (which = 0) or values (1) of a head in `cache`.
 fn cached(lane: u32, head: u32, which: u32) -> u32 {
     let list = ((lane * LAYERS + op.layer) * KV_HEADS + head) * 2u + which;
     return list * TOKENS * HEAD_WORDS;
 }
 
+// The start of their scales.
 fn scales(lane: u32, head: u32, which: u32) -> u32 {
     let list = ((lane * LAYERS + op.layer) * KV_HEADS + head) * 2u + which;
     return SCALES + list * TOKENS;
 }
 
-// Turns pair i of a head, which lies from `at` on.
-fn turn(at: u32, i: u32, position: u32, limit: i32) {
+// Rotates pair i of a head, which lies from `at` on.
+fn rotate(at: u32, i: u32, position: u32, limit: i32) {
     let angle = tables[ROPE + position * (HEAD / 2u) + i];
     let c = bitcast<i32>(angle << 16u) >> 16u;
     let s = bitcast<i32>(angle) >> 16u;
@@ -50,7 +51,8 @@ fn store_head(at: u32, to: u32, limit: i32) -> u32 {
     return most;
 }
 
-// Queries, keys and values of a column lie side by side.
+// Rotates queries and keys, and puts keys and values into the cache. Queries, keys and values of a column lie
+// side by side.
 @compute @workgroup_size(256)
 fn remember(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) group: vec3<u32>) {
     let column = group.x;
@@ -58,13 +60,13 @@ fn remember(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id)
     let lane = lane_of(column);
     let queries = op.source + column * op.source_stride;
     for (var i = thread; i < HEADS * (HEAD / 2u); i += THREADS) {
-        turn(queries + i / (HEAD / 2u) * HEAD, i % (HEAD / 2u), position, QUERY);
+        rotate(queries + i / (HEAD / 2u) * HEAD, i % (HEAD / 2u), position, QUERY);
     }
     let keys = queries + HEADS * HEAD;
     for (var head = thread; head < KV_HEADS; head += THREADS) {
         let at = keys + head * HEAD;
         for (var i = 0u; i < HEAD / 2u; i++) {
-            turn(at, i, position, KEY);
+            rotate(at, i, position, KEY);
         }
         let to = cached(lane, head, 0u) + position * HEAD_WORDS;
         cache[scales(lane, head, 0u) + position] = store_head(at, to, KEY);
@@ -77,7 +79,7 @@ fn remember(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id)
 var<workgroup> query: array<vec2<u32>, 32>;
 var<workgroup> value_parts: array<vec4<i32>, THREADS>;
 
-// Narrows a query of up to 128 entries to 15 bits; returns by how many it was shifted.
+// Narrows a query of up to 128 entries to 15 bits; returns the shift.
 fn narrow_query(thread: u32, at: u32) -> u32 {
     var own = 0u;
     if thread < HEAD {
@@ -97,7 +99,7 @@ fn narrow_query(thread: u32, at: u32) -> u32 {
     return shift;
 }
 
-// Sums over weighted values: threads share out the positions, each with four entries.
+// Sums the weighted values. Each thread has four entries, and the positions are shared out among threads.
 fn weighted(thread: u32, values: u32, weights_at: u32, positions: u32) {
     let slices = THREADS / HEAD_WORDS;
     let word = thread % HEAD_WORDS;
@@ -105,7 +107,8 @@ fn weighted(thread: u32, values: u32, weights_at: u32, positions: u32) {
     if thread < slices * HEAD_WORDS {
         for (var j = thread / HEAD_WORDS; j < positions; j += slices) {
             let v = cache[values + j * HEAD_WORDS + word];
-            sums += vec4(byte_of(v, 0u), byte_of(v, 1u), byte_of(v, 2u), byte_of(v, 3u)) * number(weights_at + j);
+            let entries = vec4(byte_of(v, 0u), byte_of(v, 1u), byte_of(v, 2u), byte_of(v, 3u));
+            sums += entries * number(weights_at + j);
         }
     }
     value_parts[thread] = sums;
@@ -119,7 +122,7 @@ fn weighted(thread: u32, values: u32, weights_at: u32, positions: u32) {
     workgroupBarrier();
 }
 
-// One query head of a column in each workgroup.
+// Attention: one query head of a column in each workgroup.
 @compute @workgroup_size(256)
 fn attend(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) group: vec3<u32>) {
     let column = group.x / HEADS;
@@ -162,7 +165,9 @@ fn attend(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) g
     total = sum_over(thread, total);
     weights_total = sum_over(thread, weights_total);
     weights_most = most_over(thread, weights_most);
-    let c = max(max(wide_bit_length(weights_most), 15u) - 15u, max(wide_bit_length(weights_total), 24u) - 24u);
+    let excess_of_most = max(wide_bit_length(weights_most), 15u) - 15u;
+    let excess_of_total = max(wide_bit_length(weights_total), 24u) - 24u;
+    let c = max(excess_of_most, excess_of_total);
     for (var j = thread; j < positions; j += THREADS) {
         let u = wide_mul(work[list + j], cache[value_scales + j]);
         work[list + j] = min(wide_shift(wide_add(u, wide_half(c)), c).x, 32767u);

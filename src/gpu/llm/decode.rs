@@ -1,39 +1,39 @@
 //! Decoding windows of `llm` blocks: steps on a GPU, symbols on the CPU.
 
-use super::pack::Packed;
-use super::step::Session;
+use super::pack::PackedLlm;
+use super::step::GpuSession;
 use crate::codec::llm::Lane;
 use crate::codec::window::WindowJob;
 use crate::gpu::context::Gpu;
 use crate::gpu::fault::Outcome;
 use crate::model::llm::{Column, Distribution, MAX_COLUMNS, Model};
 
-/// A window on its way.
+/// A window that is being decoded.
 struct Window<'a, 'b> {
-    /// Its place among the jobs, and its raw bytes.
+    /// The number of its job, and of its raw bytes.
     number: usize,
     len: usize,
-    /// What it steps next.
+    /// The token that it steps next.
     token: u32,
     lane: Lane<'a, 'b>,
 }
 
-/// Decodes the windows of all jobs, some together; returns the numbers of those whose payload no encoder writes. `packed` and
-/// `model` are of the same weights.
+/// Decodes the windows of all jobs, some together; returns the numbers of those whose payload no encoder
+/// writes. `packed` and `model` are of the same weights.
 pub fn decode(
     gpu: &Gpu,
-    packed: &Packed,
+    packed: &PackedLlm,
     model: &Model,
     jobs: &mut [&mut WindowJob<'_>],
 ) -> Outcome<Vec<usize>> {
     let (shape, start) = (&packed.shape, packed.shape.start);
     let mut queue: Vec<_> = jobs.iter_mut().enumerate().filter(|(_, job)| !job.raw.is_empty()).collect();
-    // The longest come first off the end.
+    // Windows are taken off the end: the longest first.
     queue.sort_by_key(|(_, job)| job.raw.len());
     let Some(longest) = queue.last().map(|(_, job)| job.raw.len()) else { return Ok(Vec::new()) };
     let tokens = longest.min(shape.context);
     let count = lanes(gpu, packed, tokens).min(queue.len());
-    let mut session = Session::new(gpu, packed, count, tokens, count)?;
+    let mut session = GpuSession::new(gpu, packed, count, tokens, count)?;
     let mut next = || -> Option<Window<'_, '_>> {
         let (number, job) = queue.pop()?;
         let len = job.raw.len();
@@ -54,7 +54,7 @@ pub fn decode(
                     continue;
                 }
                 Ok(None) => decoded += window.len as u64,
-                // Damaged, or of more tokens than a window may have.
+                // The payload is damaged, or has more tokens than a window may have.
                 Ok(Some(_)) | Err(_) => corrupt.push(window.number),
             }
             session.reset(column.lane);
@@ -65,8 +65,8 @@ pub fn decode(
     Ok(corrupt)
 }
 
-/// How many windows of so many tokens step together.
-fn lanes(gpu: &Gpu, packed: &Packed, tokens: usize) -> usize {
+/// The number of windows of `tokens` tokens that step together.
+fn lanes(gpu: &Gpu, packed: &PackedLlm, tokens: usize) -> usize {
     let most = gpu.max_buffer() / packed.cache_bytes(1, tokens).max(1);
     usize::try_from(most).unwrap_or(MAX_COLUMNS).clamp(1, MAX_COLUMNS)
 }

@@ -6,18 +6,18 @@ mod step;
 #[cfg(test)]
 mod tests;
 
-use super::coder::Kernels;
+use super::coder::WindowKernels;
 use super::context::Gpu;
 use super::fault::Outcome;
 use crate::codec::window::WindowJob;
 use crate::error::Result;
 use crate::model::llm::{Model, Weights};
-use pack::Packed;
+use pack::PackedLlm;
 use std::sync::Arc;
 
-/// A model whose steps a GPU makes; its tokenizer and what it learns stay on the CPU.
+/// A model that a GPU steps. Its tokenizer and its adaptive stage stay on the CPU.
 pub struct Steps {
-    packed: Packed,
+    packed: PackedLlm,
     model: Arc<Model>,
 }
 
@@ -27,7 +27,7 @@ impl Steps {
     /// # Errors
     /// Those of [`Model::new`].
     pub fn new(weights: Weights) -> Result<Self> {
-        Ok(Self { packed: Packed::new(&weights)?, model: Arc::new(Model::new(weights)?) })
+        Ok(Self { packed: PackedLlm::new(&weights)?, model: Arc::new(Model::new(weights)?) })
     }
 
     /// The same model on the CPU.
@@ -36,7 +36,7 @@ impl Steps {
     }
 }
 
-impl Kernels for Steps {
+impl WindowKernels for Steps {
     fn decode(&self, gpu: &Gpu, jobs: &mut [&mut WindowJob<'_>]) -> Outcome<Vec<usize>> {
         decode::decode(gpu, &self.packed, &self.model, jobs)
     }

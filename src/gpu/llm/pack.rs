@@ -1,13 +1,15 @@
-//! An imported language model as its kernels want it: a buffer of words for the vocabulary, one for each layer, one of tables.
+//! Packs an imported language model for its kernels: a buffer of words for the vocabulary, one for each
+//! layer, one of tables.
 
 use crate::error::Result;
 use crate::model::llm::sigmoid_table;
 use crate::model::llm::weights::{LayerBits, Matrix, Scale, Shape, Weights};
 use crate::model::lm::tables::EXP2;
 
-/// A matrix in a buffer: four columns to a word, [four columns][row]; elsewhere the multiplier of each row, then its offset.
+/// The place of a matrix in a buffer: its weights, four columns to a word, as [four columns][row]; and at
+/// `scale_at` the multipliers of all rows, then their offsets.
 #[derive(Debug, Clone, Copy)]
-pub struct Place {
+pub struct PlacedMatrix {
     pub at: usize,
     pub scale_at: usize,
     pub rows: usize,
@@ -15,43 +17,43 @@ pub struct Place {
     pub exponent: u32,
 }
 
-impl Place {
-    /// Bytes of weights, multipliers and offsets.
+impl PlacedMatrix {
+    /// The number of bytes of weights, multipliers and offsets.
     pub fn bytes(&self) -> u64 {
         4 * (self.rows * self.cols.div_ceil(4) + 2 * self.rows) as u64
     }
 }
 
 /// A layer's buffer.
-pub struct Layer {
+pub struct PackedLayer {
     pub words: Vec<u32>,
     pub bits: LayerBits,
     pub attention_norm: usize,
     pub hidden_norm: usize,
     /// Query, key, value.
-    pub attention: [Place; 3],
-    pub output: Place,
+    pub attention: [PlacedMatrix; 3],
+    pub output: PlacedMatrix,
     /// Gate, up.
-    pub hidden: [Place; 2],
-    pub down: Place,
+    pub hidden: [PlacedMatrix; 2],
+    pub down: PlacedMatrix,
 }
 
 /// A model's buffers.
-pub struct Packed {
+pub struct PackedLlm {
     pub shape: Shape,
     pub epsilon: u32,
-    pub layers: Vec<Layer>,
+    pub layers: Vec<PackedLayer>,
     /// Embedding, last gains, head.
     pub vocabulary: Vec<u32>,
-    pub embedding: Place,
+    pub embedding: PlacedMatrix,
     pub final_norm: usize,
-    pub head: Place,
+    pub head: PlacedMatrix,
     pub head_bits: u32,
     /// Powers of two, sigmoids, angles.
     pub tables: Vec<u32>,
 }
 
-impl Packed {
+impl PackedLlm {
     /// Lays weights out.
     ///
     /// # Errors
@@ -66,7 +68,7 @@ impl Packed {
             None => embedding.at,
         };
         let scale_at = scale(&mut vocabulary, &weights.head_scale, weights.head_weights(), cols);
-        let head = Place { at, scale_at, rows, cols, exponent: weights.head_scale.exponent.into() };
+        let head = PlacedMatrix { at, scale_at, rows, cols, exponent: weights.head_scale.exponent.into() };
         let mut tables: Vec<u32> = EXP2.iter().chain(sigmoid_table()).map(|&v| v as u32).collect();
         tables.extend(weights.rope.iter().map(|[c, s]| u32::from(*c as u16) | u32::from(*s as u16) << 16));
         Ok(Self {
@@ -82,25 +84,26 @@ impl Packed {
         })
     }
 
-    /// Lists of keys and of values of some windows.
+    /// The number of lists of keys and of values of `lanes` windows.
     pub fn lists(&self, lanes: usize) -> usize {
         2 * lanes * self.shape.layers * self.shape.kv_heads
     }
 
-    /// Bytes of keys and values, and of their scales, of windows of so many tokens.
+    /// The number of bytes of keys and values, and of their scales, of `lanes` windows of `tokens` tokens
+    /// each.
     pub fn cache_bytes(&self, lanes: usize, tokens: usize) -> u64 {
         4 * self.lists(lanes) as u64 * tokens as u64 * (self.shape.head.div_ceil(4) as u64 + 1)
     }
 
-    /// Where the sigmoids and the angles start in the tables.
+    /// The starts of the sigmoids and of the angles in the tables.
     pub fn tables_at() -> (usize, usize) {
         (EXP2.len(), EXP2.len() + sigmoid_table().len())
     }
 }
 
-fn layer(layer: &crate::model::llm::Layer) -> Result<Layer> {
+fn layer(layer: &crate::model::llm::Layer) -> Result<PackedLayer> {
     let mut words = Vec::new();
-    Ok(Layer {
+    Ok(PackedLayer {
         bits: layer.bits()?,
         attention_norm: gains(&mut words, &layer.attention_norm),
         hidden_norm: gains(&mut words, &layer.hidden_norm),
@@ -118,10 +121,10 @@ fn gains(words: &mut Vec<u32>, gains: &[i32]) -> usize {
     at
 }
 
-fn matrix(words: &mut Vec<u32>, m: &Matrix) -> Place {
+fn matrix(words: &mut Vec<u32>, m: &Matrix) -> PlacedMatrix {
     let at = entries(words, &m.weights, m.cols);
     let scale_at = scale(words, &m.scale, &m.weights, m.cols);
-    Place { at, scale_at, rows: m.rows, cols: m.cols, exponent: m.scale.exponent.into() }
+    PlacedMatrix { at, scale_at, rows: m.rows, cols: m.cols, exponent: m.scale.exponent.into() }
 }
 
 fn entries(words: &mut Vec<u32>, weights: &[i8], cols: usize) -> usize {
@@ -136,7 +139,8 @@ fn entries(words: &mut Vec<u32>, weights: &[i8], cols: usize) -> usize {
     at
 }
 
-/// Multipliers, and what makes up for low digits that are 128 less than what they stand for.
+/// Appends the multipliers, then offsets that make up for the stored low digits, which are 128 less than
+/// their values.
 fn scale(words: &mut Vec<u32>, scale: &Scale, weights: &[i8], cols: usize) -> usize {
     let at = words.len();
     words.extend(&scale.multipliers);

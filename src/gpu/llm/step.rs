@@ -1,13 +1,13 @@
-//! The step over columns, an operation to a dispatch; see `model::llm::Session`, which gives the same weights.
+//! Steps columns on the GPU, one operation in a dispatch. `model::llm::Session` gives the same weights.
 
-use super::pack::{Packed, Place};
-use crate::gpu::context::{Gpu, Kernel};
+use super::pack::{PackedLayer, PackedLlm, PlacedMatrix};
+use crate::gpu::context::{Gpu, Shader};
 use crate::gpu::fault::{Fault, Outcome};
 use crate::model::llm::{Column, MAX_COLUMNS};
 use std::fmt::Write;
 
-// No kernel needs a bound of its iterations: by the limits of shapes a thread makes at most some 9,000 in a dispatch, those of a product
-// of 32,768 columns.
+// No kernel needs a bound of its iterations: by the limits of shapes a thread makes at most some 9,000 in a
+// dispatch, those of a product of 32,768 columns.
 
 const SOURCE: [&str; 4] = [
     include_str!("../wide.wgsl"),
@@ -40,7 +40,7 @@ const POWERS: usize = 5;
 const REMEMBER: usize = 6;
 const ATTEND: usize = 7;
 
-/// `Op` in `step.wgsl`.
+/// The constants of an operation: `Op` in `step.wgsl`.
 #[derive(Debug, Clone, Copy, Default)]
 struct Op {
     size: usize,
@@ -82,12 +82,12 @@ impl Op {
     }
 }
 
-/// Workgroups of an operation.
+/// The number of workgroups of an operation.
 #[derive(Debug, Clone, Copy)]
 enum Groups {
-    /// So many for each column.
+    /// This many for each column.
     Columns(usize),
-    /// A thread for each of so many rows and four columns.
+    /// As many as hold a thread for each of this many rows and each four columns.
     Rows(usize),
 }
 
@@ -100,8 +100,8 @@ impl Groups {
     }
 }
 
-/// Where the parts of the working memory start, in words.
-struct Layout {
+/// The layout of the working memory: the starts of its parts and the distances between columns, in words.
+struct WorkMemory {
     columns: usize,
     tokens: usize,
     x: usize,
@@ -117,8 +117,8 @@ struct Layout {
     words: usize,
 }
 
-impl Layout {
-    fn new(packed: &Packed, columns: usize, tokens: usize) -> Self {
+impl WorkMemory {
+    fn new(packed: &PackedLlm, columns: usize, tokens: usize) -> Self {
         let s = &packed.shape;
         let columns = columns.next_multiple_of(4);
         let (queries, keys) = (s.heads * s.head, s.kv_heads * s.head);
@@ -147,9 +147,9 @@ impl Layout {
     }
 
     /// Constants of the shader.
-    fn constants(&self, packed: &Packed, lanes: usize) -> String {
+    fn constants(&self, packed: &PackedLlm, lanes: usize) -> String {
         let s = &packed.shape;
-        let (sigmoid, rope) = Packed::tables_at();
+        let (sigmoid, rope) = PackedLlm::tables_at();
         let words = s.head.div_ceil(4);
         let constants = [
             ("COLUMNS", self.columns),
@@ -175,59 +175,59 @@ impl Layout {
 }
 
 /// An operation, ready to be dispatched.
-struct Prepared {
+struct PreparedOp {
     kernel: usize,
     bound: wgpu::BindGroup,
     groups: Groups,
 }
 
 /// Windows that step together on a GPU.
-pub struct Session<'a> {
+pub struct GpuSession<'a> {
     gpu: &'a Gpu,
-    packed: &'a Packed,
-    layout: Layout,
-    kernels: Vec<Kernel>,
-    program: Vec<Prepared>,
+    packed: &'a PackedLlm,
+    work_memory: WorkMemory,
+    shaders: Vec<Shader>,
+    program: Vec<PreparedOp>,
     columns: wgpu::Buffer,
     work: wgpu::Buffer,
-    /// Tokens of each window so far.
+    /// The number of tokens of each window so far.
     lens: Vec<usize>,
 }
 
-impl<'a> Session<'a> {
+impl<'a> GpuSession<'a> {
     /// Room for `lanes` windows of at most `tokens` tokens and for `columns` columns, up to [`MAX_COLUMNS`].
     pub fn new(
         gpu: &'a Gpu,
-        packed: &'a Packed,
+        packed: &'a PackedLlm,
         lanes: usize,
         tokens: usize,
         columns: usize,
     ) -> Outcome<Self> {
         let tokens = tokens.clamp(1, packed.shape.context);
-        let layout = Layout::new(packed, columns.min(MAX_COLUMNS), tokens);
-        let source = layout.constants(packed, lanes) + &SOURCE.concat();
-        let kernels = KERNELS.iter().map(|k| gpu.kernel(&source, k.0)).collect::<Outcome<Vec<_>>>()?;
+        let work_memory = WorkMemory::new(packed, columns.min(MAX_COLUMNS), tokens);
+        let source = work_memory.constants(packed, lanes) + &SOURCE.concat();
+        let shaders = KERNELS.iter().map(|k| gpu.shader(&source, k.0)).collect::<Outcome<Vec<_>>>()?;
         let most = [packed.shape.vocab, packed.shape.hidden, packed.shape.width]
-            .map(|rows| Groups::Rows(rows).count(layout.columns));
+            .map(|rows| Groups::Rows(rows).count(work_memory.columns));
         // A shader's numbers of words have 32 bits.
         let cache = packed.cache_bytes(lanes, tokens) / 4;
-        if most.iter().any(|m| *m > MAX_GROUPS) || cache >= 1 << 30 || layout.words >= 1 << 30 {
+        if most.iter().any(|m| *m > MAX_GROUPS) || cache >= 1 << 30 || work_memory.words >= 1 << 30 {
             return Err(Fault::new("a language model too large for a GPU's limits"));
         }
         let mut builder = Builder {
             gpu,
             packed,
-            layout: &layout,
-            kernels: &kernels,
-            columns: gpu.zeroed(1 + 3 * layout.columns)?,
-            work: gpu.zeroed(layout.words)?,
+            work_memory: &work_memory,
+            shaders: &shaders,
+            columns: gpu.zeroed(1 + 3 * work_memory.columns)?,
+            work: gpu.zeroed(work_memory.words)?,
             cache: gpu.zeroed(cache as usize)?,
             tables: gpu.upload(&packed.tables)?,
             program: Vec::new(),
         };
         builder.step()?;
         let Builder { columns, work, program, .. } = builder;
-        Ok(Self { gpu, packed, layout, kernels, program, columns, work, lens: vec![0; lanes] })
+        Ok(Self { gpu, packed, work_memory, shaders, program, columns, work, lens: vec![0; lanes] })
     }
 
     /// Forgets a window's tokens.
@@ -235,22 +235,23 @@ impl<'a> Session<'a> {
         self.lens[lane] = 0;
     }
 
-    /// Tokens of a window so far.
+    /// The number of tokens of a window so far.
     pub fn len(&self, lane: usize) -> usize {
         self.lens[lane]
     }
 
-    /// Steps columns, those of one window in the order of its text. Returns, for each of them, the weights of the vocabulary for
-    /// the token that follows.
+    /// Steps columns, those of one window in the order of its text. Returns, for each of them, the weights of
+    /// the vocabulary for the token that follows.
     ///
     /// # Panics
-    /// Where there are more columns or longer windows than there is room for, or a token is not in the vocabulary.
+    /// Where there are more columns or longer windows than there is room for, or a token is not in the
+    /// vocabulary.
     pub fn step(&mut self, columns: &[Column]) -> Outcome<Vec<u32>> {
-        assert!(columns.len() <= self.layout.columns);
+        assert!(columns.len() <= self.work_memory.columns);
         let mut words = vec![columns.len() as u32];
         for column in columns {
             let len = &mut self.lens[column.lane];
-            assert!(*len < self.layout.tokens && (column.token as usize) < self.packed.shape.vocab);
+            assert!(*len < self.work_memory.tokens && (column.token as usize) < self.packed.shape.vocab);
             words.extend([column.lane as u32, column.token, *len as u32]);
             *len += 1;
         }
@@ -258,18 +259,18 @@ impl<'a> Session<'a> {
         let steps = self
             .program
             .iter()
-            .map(|p| (&self.kernels[p.kernel], &p.bound, p.groups.count(columns.len()) as u32));
+            .map(|p| (&self.shaders[p.kernel], &p.bound, p.groups.count(columns.len()) as u32));
         self.gpu.dispatch_sequence(steps);
         self.gpu.count(0, 0, self.weight_bytes() * columns.len().div_ceil(4) as u64);
-        let (start, len) = (self.layout.logits, columns.len() * self.packed.shape.vocab);
+        let (start, len) = (self.work_memory.logits, columns.len() * self.packed.shape.vocab);
         self.gpu.finish_read(self.gpu.start_read_from(&self.work, start, len)?)
     }
 
-    /// Bytes of matrices that four columns read in a step.
+    /// The number of bytes of matrices that four columns read in a step.
     fn weight_bytes(&self) -> u64 {
-        let layer = |l: &super::pack::Layer| {
+        let layer = |l: &PackedLayer| {
             let all = l.attention.iter().chain(&l.hidden).chain([&l.output, &l.down]);
-            all.map(Place::bytes).sum::<u64>()
+            all.map(PlacedMatrix::bytes).sum::<u64>()
         };
         self.packed.layers.iter().map(layer).sum::<u64>() + self.packed.head.bytes()
     }
@@ -278,14 +279,14 @@ impl<'a> Session<'a> {
 /// Prepares the operations of a step.
 struct Builder<'b> {
     gpu: &'b Gpu,
-    packed: &'b Packed,
-    layout: &'b Layout,
-    kernels: &'b [Kernel],
+    packed: &'b PackedLlm,
+    work_memory: &'b WorkMemory,
+    shaders: &'b [Shader],
     columns: wgpu::Buffer,
     work: wgpu::Buffer,
     cache: wgpu::Buffer,
     tables: wgpu::Buffer,
-    program: Vec<Prepared>,
+    program: Vec<PreparedOp>,
 }
 
 impl Builder<'_> {
@@ -293,16 +294,16 @@ impl Builder<'_> {
         let uniform = self.gpu.uniform(&op.words())?;
         let buffers = [weights, &self.work, &self.cache, &self.columns, &self.tables, &uniform];
         let used: Vec<_> = KERNELS[kernel].1.iter().map(|&b| (b, buffers[b as usize])).collect();
-        let bound = self.gpu.bind_numbered(&self.kernels[kernel], &used);
-        self.program.push(Prepared { kernel, bound, groups });
+        let bound = self.gpu.bind_numbered(&self.shaders[kernel], &used);
+        self.program.push(PreparedOp { kernel, bound, groups });
         Ok(())
     }
 
-    /// A product of what has been narrowed.
+    /// Adds the product of a matrix and the narrowed numbers.
     fn product(
         &mut self,
         weights: &wgpu::Buffer,
-        m: Place,
+        m: PlacedMatrix,
         target: usize,
         target_stride: usize,
         adds: bool,
@@ -322,7 +323,7 @@ impl Builder<'_> {
     }
 
     fn norm(&mut self, weights: &wgpu::Buffer, gains: usize, bits: u32) -> Outcome<()> {
-        let (l, size) = (self.layout, self.packed.shape.width);
+        let (l, size) = (self.work_memory, self.packed.shape.width);
         let op = Op {
             size,
             source: l.x,
@@ -338,7 +339,7 @@ impl Builder<'_> {
     }
 
     fn step(&mut self) -> Outcome<()> {
-        let (p, l, s) = (self.packed, self.layout, self.packed.shape);
+        let (p, l, s) = (self.packed, self.work_memory, self.packed.shape);
         let vocabulary = self.gpu.upload(&p.vocabulary)?;
         let embed = Op {
             size: s.width,
@@ -362,13 +363,8 @@ impl Builder<'_> {
         self.add(POWERS, &vocabulary, powers, Groups::Columns(1))
     }
 
-    fn attention(
-        &mut self,
-        number: usize,
-        layer: &super::pack::Layer,
-        weights: &wgpu::Buffer,
-    ) -> Outcome<()> {
-        let (l, s) = (self.layout, self.packed.shape);
+    fn attention(&mut self, number: usize, layer: &PackedLayer, weights: &wgpu::Buffer) -> Outcome<()> {
+        let (l, s) = (self.work_memory, self.packed.shape);
         let queries = s.heads * s.head;
         self.norm(weights, layer.attention_norm, layer.bits.attention)?;
         let mut at = l.sums;
@@ -393,8 +389,8 @@ impl Builder<'_> {
         self.product(weights, layer.output, l.x, s.width, true)
     }
 
-    fn feed_forward(&mut self, layer: &super::pack::Layer, weights: &wgpu::Buffer) -> Outcome<()> {
-        let (l, s) = (self.layout, self.packed.shape);
+    fn feed_forward(&mut self, layer: &PackedLayer, weights: &wgpu::Buffer) -> Outcome<()> {
+        let (l, s) = (self.work_memory, self.packed.shape);
         self.norm(weights, layer.hidden_norm, layer.bits.hidden)?;
         let [gate, up] = layer.hidden;
         self.product(weights, gate, l.sums, l.sums_stride, false)?;

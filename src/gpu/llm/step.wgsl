@@ -1,10 +1,12 @@
-// The step of an imported language model (formats/llm.md, "Step"), one operation to a kernel. A column is a token of a window.
+// The step of an imported language model (formats/llm.md, "Step"), one operation to a kernel. A column is a
+// token of a window.
 //
-// Columns lie one after the other in the parts of `work`. Narrowed numbers lie as two digits, x = 256·high + low + 128, four to
-// a word: [four entries][column][digit].
+// Columns lie one after the other in the parts of `work`. Narrowed numbers lie as two digits,
+// x = 256·high + low + 128, four to a word: [four entries][column][digit].
 
 struct Op {
-    // Entries of a column, and where its numbers start in `work`, with what lies between two columns.
+    // The number of entries of a column; the start of its numbers in `work`, and the distance between two
+    // columns.
     size: u32,
     source: u32,
     source_stride: u32,
@@ -92,7 +94,7 @@ fn most_over(thread: u32, own: vec2<u32>) -> vec2<u32> {
     return most;
 }
 
-// Of signed numbers.
+// The largest signed number of all threads of the workgroup.
 fn largest_over(thread: u32, own: i32) -> i32 {
     return i32(most_over(thread, vec2(u32(own) ^ 0x80000000u, 0u)).x ^ 0x80000000u);
 }
@@ -107,7 +109,7 @@ fn byte_of(word: u32, i: u32) -> i32 {
     return bitcast<i32>(word << (24u - 8u * (i & 3u))) >> 24u;
 }
 
-// By how many bits numbers of this size are narrowed.
+// The number of bits by which numbers up to `most` are narrowed.
 fn narrowing(most: u32, bits: u32) -> u32 {
     return max(bit_length(most), bits) - bits;
 }
@@ -117,7 +119,7 @@ fn narrowed(x: i32, shift: u32, bits: u32) -> i32 {
     return clamp((x + ((1 << shift) >> 1u)) >> shift, -most, most);
 }
 
-// Four narrowed numbers as digits.
+// Four narrowed numbers as two words of digits, the high ones first.
 fn digits(x: vec4<i32>) -> vec2<u32> {
     let byte = vec4<u32>(x) & vec4(255u);
     let above = (vec4<u32>(x) >> vec4(8u)) & vec4(255u);
@@ -162,7 +164,7 @@ fn embed(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) gr
     }
 }
 
-// A norm with its gains, narrowed.
+// Makes a norm with its gains, and narrows it.
 @compute @workgroup_size(256)
 fn norm(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) group: vec3<u32>) {
     let column = group.x;
@@ -175,7 +177,7 @@ fn norm(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) gro
     }
     let sum = sum_over(thread, own);
     let whole = wide_divide(sum, op.size);
-    // What is left is below 2^13.
+    // The rest is below 2^13.
     let rest = sum.x - whole.x * op.size;
     var mean = vec2(whole.x << 12u, whole.y << 12u | whole.x >> 20u);
     mean = wide_add(mean, vec2((rest << 12u) / op.size, 0u));
@@ -195,7 +197,7 @@ fn narrow(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) g
     narrow_column(thread, group.x, op.source + group.x * op.source_stride);
 }
 
-// Gate and input of the feed-forward part, narrowed.
+// Multiplies the gate with the input of the feed-forward part, and narrows the products.
 @compute @workgroup_size(256)
 fn gate(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) group: vec3<u32>) {
     let column = group.x;
@@ -211,7 +213,7 @@ fn gate(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) gro
     narrow_column(thread, column, wide);
 }
 
-// A product of a matrix with four columns in each thread.
+// Multiplies a matrix: a row and four columns in each thread.
 @compute @workgroup_size(256)
 fn product(@builtin(global_invocation_id) id: vec3<u32>) {
     let row = id.x % op.rows;
@@ -247,7 +249,7 @@ fn product(@builtin(global_invocation_id) id: vec3<u32>) {
             let p = rounded(signed_mul(sums[k] + offset, multiplier), shift, LARGEST);
             let to = op.target_at + column * op.target_stride + row;
             if op.adds != 0u {
-                // More would be too much in any case.
+                // A larger sum would be clamped in any case.
                 let x = number(to) + clamp(p, -2 * RESIDUAL, 2 * RESIDUAL);
                 work[to] = u32(clamp(x, -RESIDUAL, RESIDUAL));
             } else {
@@ -257,7 +259,7 @@ fn product(@builtin(global_invocation_id) id: vec3<u32>) {
     }
 }
 
-// The weights of the vocabulary in place of its logits.
+// Puts the weights of the vocabulary in the place of its logits.
 @compute @workgroup_size(256)
 fn powers(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) group: vec3<u32>) {
     let at = op.target_at + group.x * op.target_stride;

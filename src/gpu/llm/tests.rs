@@ -1,8 +1,8 @@
 //! Steps on the GPU against the CPU, bit for bit.
 
 use super::decode::decode;
-use super::pack::Packed;
-use super::step::Session;
+use super::pack::PackedLlm;
+use super::step::GpuSession;
 use crate::codec::llm::{decode_windows, encode_blocks};
 use crate::codec::window::{WindowJob, WindowLimits};
 use crate::gpu::context::Gpu;
@@ -63,14 +63,15 @@ fn model(seed: u64, shape: Shape, own_head: bool, any: bool) -> Weights {
     }
 }
 
-/// Steps windows of some lengths, `together` columns of each at a time. Returns how many different weights came out.
+/// Steps windows of some lengths, `together` columns of each at a time. Returns how many different weights
+/// came out.
 fn check(gpu: &Gpu, weights: &Weights, lens: &[usize], together: usize) -> usize {
     let shape = weights.shape;
-    let packed = Packed::new(weights).unwrap();
+    let packed = PackedLlm::new(weights).unwrap();
     let model = Model::with_kernel(weights.clone(), Kernel::Scalar).unwrap();
     let tokens = *lens.iter().max().unwrap();
     let mut on_cpu = llm::Session::new(&model, lens.len(), tokens).unwrap();
-    let mut on_gpu = Session::new(gpu, &packed, lens.len(), tokens, lens.len() * together).unwrap();
+    let mut on_gpu = GpuSession::new(gpu, &packed, lens.len(), tokens, lens.len() * together).unwrap();
     let mut rng = SplitMix(9);
     let mut distinct: BTreeSet<u32> = BTreeSet::new();
     for start in (0..tokens).step_by(together) {
@@ -146,8 +147,8 @@ fn the_micro_model_leaves_its_trace() {
     let Some(gpu) = gpu() else { return };
     let weights = micro();
     let trace = String::from_utf8(vector("trace.txt")).unwrap();
-    let packed = Packed::new(&weights).unwrap();
-    let mut session = Session::new(&gpu, &packed, 1, weights.shape.context, 1).unwrap();
+    let packed = PackedLlm::new(&weights).unwrap();
+    let mut session = GpuSession::new(&gpu, &packed, 1, weights.shape.context, 1).unwrap();
     let mut found = session.step(&[Column { lane: 0, token: weights.shape.start }]).unwrap();
     for line in trace.lines() {
         let mut words = line.split(' ').skip(1);
@@ -167,7 +168,7 @@ fn the_micro_model_leaves_its_trace() {
 fn windows_decode() {
     let Some(gpu) = gpu() else { return };
     let weights = micro();
-    let packed = Packed::new(&weights).unwrap();
+    let packed = PackedLlm::new(&weights).unwrap();
     let model = Model::new(weights).unwrap();
     let raw = vector("sample.raw");
     let windows = encode_blocks(&model, &[&raw], WindowLimits { payload: 64, raw: 2000 }).unwrap().remove(0);

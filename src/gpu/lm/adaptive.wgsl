@@ -1,6 +1,8 @@
-// The adaptive stage (formats/lm.md, "Adaptive stage"), one thread for each lane. Arrays of int16 and uint16 hold two entries a word.
+// The adaptive stage (formats/lm.md, "Adaptive stage"), one thread for each lane. Arrays of int16 and uint16
+// hold two entries a word.
 //
-// Offsets into a lane's state, in words: BY_NODE, BY_LAST, BY_MATCH, ORDER0, GUESSES, CONFIDENCE, MATCHES, SCALARS.
+// Offsets into a lane's state, in words: BY_NODE, BY_LAST, BY_MATCH, ORDER0, GUESSES, CONFIDENCE, MATCHES,
+// SCALARS.
 
 const INPUTS: u32 = 8u;
 const EXPERTS: u32 = 5u;
@@ -12,14 +14,14 @@ const MATCH_LENGTH: u32 = SCALARS + 1u;
 const MATCH_EXPECTED: u32 = SCALARS + 2u;
 const WORD: u32 = SCALARS + 3u;
 
-// The lane of this thread: its state, and where the raw bytes of its window start, in bytes.
+// The start of this thread's lane in `state`.
 var<private> own: u32;
-var<private> window: u32;
 
-// What stays the same through one byte.
+// Kept through one byte.
 var<private> last: u32;
 var<private> rate_shift: u32;
-// Expected bytes plus 256, 0 where nothing is expected; their confidences, and the log-odds.
+// Of each expert: the byte that it expects plus 256, or 0; the entry of its confidence; and the log-odds of
+// that.
 var<private> expected: array<u32, EXPERTS>;
 var<private> cell: array<u32, EXPERTS>;
 var<private> strength: array<i32, EXPERTS>;
@@ -27,7 +29,7 @@ var<private> strength: array<i32, EXPERTS>;
 var<private> guess: array<u32, 4>;
 var<private> check: array<u32, 4>;
 
-// What stays the same from a prediction to its update.
+// Kept from a prediction for its update.
 var<private> inputs: array<i32, INPUTS>;
 var<private> match_class: u32;
 
@@ -56,12 +58,6 @@ fn mix(key: u32) -> u32 {
     return (k ^ (k >> 15u)) * 0x85EBCA6Bu;
 }
 
-// Byte i of the window.
-fn window_byte(i: u32) -> u32 {
-    let at = window + i;
-    return raw[at >> 2u] >> (8u * (at & 3u)) & 255u;
-}
-
 // How many bytes before `position` equal those at the window's end `n`, at most 32; 0 for fewer than 5.
 fn common_suffix(position: u32, n: u32) -> u32 {
     if position == 0u || position >= n {
@@ -69,13 +65,13 @@ fn common_suffix(position: u32, n: u32) -> u32 {
     }
     let most = min(position, 32u);
     var length = 0u;
-    while length < most && window_byte(position - 1u - length) == window_byte(n - 1u - length) {
+    while length < most && raw_byte(position - 1u - length) == raw_byte(n - 1u - length) {
         length++;
     }
     return select(length, 0u, length < 5u);
 }
 
-// Steps 1 to 3 of "before each byte".
+// Follows or finds a match (steps 1 to 3 of "Before each byte").
 fn advance_match(n: u32, bytes: vec2<u32>) {
     if n == 0u {
         return;
@@ -102,7 +98,7 @@ fn advance_match(n: u32, bytes: vec2<u32>) {
         set_half_word(MATCHES, i, n & 0xffffu);
     }
     if length > 0u {
-        state[own + MATCH_EXPECTED] = window_byte(position);
+        state[own + MATCH_EXPECTED] = raw_byte(position);
     }
     state[own + MATCH_POSITION] = position;
     state[own + MATCH_LENGTH] = length;
@@ -118,7 +114,7 @@ fn expect_guess(table: u32, key: u32, start: u32, log2: u32) {
     cell[1u + table] = select(0u, MATCH_CLASSES + table * 8u + count, count > 0u);
 }
 
-// "Before each byte", with n bytes of the window known.
+// Prepares the next byte ("Before each byte") after n bytes of the window.
 fn before_byte(n: u32, bytes: vec2<u32>) {
     last = bytes.x & 255u;
     rate_shift = select(18u, 19u, n >= 8192u);
@@ -210,7 +206,7 @@ fn update(node: u32, bit: u32, p: i32) {
     }
 }
 
-// "After each byte".
+// Updates the tables of guesses ("After each byte").
 fn learn_guesses(byte: u32) {
     for (var i = 0u; i < 4u; i++) {
         let entry = half_word(GUESSES, guess[i]);

@@ -1,29 +1,13 @@
-// The range decoder (formats/coder.md, "Decoding"). Its words of a lane's state: 0, 1 point less low; 2, 3 range; 4 next payload word; 5 whether
-// the payload is one that no encoder writes, which is also the result.
+// The coder of windows that are decoded, one binary decision after the other. Its words of a lane's state: 0,
+// 1 point; 2, 3 range; 4 next payload word; 5 whether the payload is one that no encoder writes, which is
+// also the first word of the result.
 
 @group(0) @binding(5) var<storage, read> payload: array<u32>;
 
-var<private> point: vec2<u32>;
-var<private> range: vec2<u32>;
-var<private> next: u32;
-var<private> corrupt: bool;
-
-// The next word of the payload; zeros are read past its end.
-fn next_word() -> u32 {
-    let i = next;
-    next++;
-    if i >= job.payload_words {
-        return 0u;
-    }
-    return payload[job.payload_start + i];
-}
+const PRECISION: u32 = 16u;
 
 fn start_coder() {
-    next = 0u;
-    point.y = next_word();
-    point.x = next_word();
-    range = vec2(0xffffffffu);
-    corrupt = false;
+    start_decoder();
 }
 
 fn load_coder() {
@@ -49,32 +33,27 @@ fn is_stopped() -> bool {
 
 fn begin_byte(n: u32) {}
 
-// The next decision; p is the probability of a 1 in 1/65536.
+// The next decision. p is the probability of a 1 in 1/65536.
 fn decide(depth: u32, p: u32) -> u32 {
-    if !wide_less(point, vec2(range.x & 0xffff0000u, range.y)) {
+    if !is_in_a_part() {
         corrupt = true;
         return 0u;
     }
-    let scale = wide_shift_right(range, 16u);
-    let split = wide_scale(scale, 65536u - p);
+    let part = part_of_range();
+    let split = wide_scale(part, 65536u - p);
     var bit = 0u;
     if wide_less(point, split) {
         range = split;
     } else {
         bit = 1u;
         point = wide_sub(point, split);
-        range = wide_scale(scale, p);
+        range = wide_scale(part, p);
     }
-    if range.y == 0u {
-        point = vec2(next_word(), point.x);
-        range = vec2(0u, range.x);
-    }
+    renormalise();
     return bit;
 }
 
 fn end_byte(n: u32, byte: u32) -> u32 {
-    let at = window + n;
-    let shift = 8u * (at & 3u);
-    raw[at >> 2u] = (raw[at >> 2u] & ~(255u << shift)) | byte << shift;
+    put_raw_byte(n, byte);
     return n + 1u;
 }

@@ -1,12 +1,14 @@
-// The range encoder (formats/coder.md, "Encoding"), which ends a window where one more byte would not fit its payload.
+// The range encoder (formats/coder.md, "Encoding"), which ends a window where one more byte would not fit its
+// payload.
 //
-// Digits of the payload are words of 32 bits. Those that have left `low` are, in this order: `written` words in the payload, which nothing
-// changes any more; `held`, which a carry may still reach, and is never all ones; `ones` words of all ones. The state before the last byte is
-// kept, so that a byte which does not fit can be taken back. The result: raw length, then this state.
+// Digits of the payload are words of 32 bits. Those that have left `low` are, in this order: `written` words
+// in the payload, which nothing changes any more; `held`, which a carry may still reach, and is never all
+// ones; `ones` words of all ones. The state before the last byte is kept, so that a byte which does not fit
+// can be taken back. The result: raw length, then this state.
 
 @group(0) @binding(5) var<storage, read_write> payload: array<u32>;
 
-struct Coder {
+struct Encoder {
     low: vec2<u32>,
     range: vec2<u32>,
     written: u32,
@@ -18,13 +20,13 @@ struct Coder {
     significant: u32,
 }
 
-var<private> coder: Coder;
-var<private> before: Coder;
+var<private> coder: Encoder;
+var<private> before: Encoder;
 var<private> stopped: bool;
 var<private> symbol: u32;
 
 fn start_coder() {
-    coder = Coder(vec2(0u), vec2(0xffffffffu), 0u, 0u, 0u, 0u, 0u);
+    coder = Encoder(vec2(0u), vec2(0xffffffffu), 0u, 0u, 0u, 0u, 0u);
     stopped = false;
     // A window of no bytes, which an encoder never asks for, ends like this too.
     before = coder;
@@ -32,7 +34,7 @@ fn start_coder() {
 
 fn load_coder() {
     let at = own + CODER;
-    coder = Coder(
+    coder = Encoder(
         vec2(state[at], state[at + 1u]),
         vec2(state[at + 2u], state[at + 3u]),
         state[at + 4u],
@@ -78,7 +80,7 @@ fn is_stopped() -> bool {
 
 fn begin_byte(n: u32) {
     before = coder;
-    symbol = window_byte(n);
+    symbol = raw_byte(n);
 }
 
 // Bytes of a word up to the last that is not zero.
@@ -87,7 +89,7 @@ fn bytes_of(word: u32) -> u32 {
 }
 
 fn write_word(word: u32) {
-    // What does not fit is zeros, or is taken back with its byte.
+    // A word that does not fit is zero, or is taken back with its byte.
     if coder.written < job.payload_words {
         payload[job.payload_start + coder.written] = word;
     }
@@ -97,7 +99,7 @@ fn write_word(word: u32) {
     coder.written++;
 }
 
-// Writes what is held, and makes `word` what is held.
+// Writes the held word and the words of ones behind it, as `digit`; then holds `word`.
 fn hold(word: u32, digit: u32) {
     if coder.holds != 0u {
         write_word(coder.held);

@@ -1,17 +1,8 @@
-// Windows in lanes, LANES of them to a workgroup: each dispatch codes up to `steps` bytes of every lane.
+// The kernel: LANES windows in a workgroup, one in each lane. A dispatch codes up to `steps` bytes of every
+// lane.
 //
-// The coder (decode.wgsl or encode.wgsl) defines `payload` and the functions start_coder, load_coder, save_coder, begin_byte, decide,
-// end_byte (which says how many bytes are
-// done after it) and is_stopped.
-
-struct Job {
-    // Where the raw bytes of the window lie, in bytes, a multiple of 4; and how many there are.
-    raw_start: u32,
-    raw_len: u32,
-    // The payload in words whose first byte is the highest.
-    payload_start: u32,
-    payload_words: u32,
-}
+// The coder (decode.wgsl or encode.wgsl) declares `payload` and the functions start_coder, load_coder,
+// save_coder, begin_byte, decide, end_byte (which returns the number of bytes that are coded) and is_stopped.
 
 struct Run {
     steps: u32,
@@ -23,15 +14,14 @@ struct Run {
 @group(0) @binding(7) var<storage, read_write> results: array<array<u32, 10>>;
 @group(0) @binding(8) var<uniform> run: Run;
 
-// Bytes of the window that have been coded, and the last eight of them; the coder's words lie at CODER.
+// The number of bytes of the window that have been coded; it lies behind the last eight of them.
 const DONE: u32 = RECENT + 2u;
 
-var<private> job: Job;
 var<workgroup> running: atomic<u32>;
 var<workgroup> words_read: atomic<u32>;
 var<workgroup> any_running: u32;
 
-// Where the state of a lane of this workgroup starts.
+// The start of the state of a lane of this workgroup.
 fn state_of(lane: u32) -> u32 {
     return (lane_base + lane) * STATE_WORDS;
 }
@@ -129,7 +119,6 @@ fn code(@builtin(local_invocation_index) index: u32, @builtin(workgroup_id) grou
     if is_lane {
         own = state_of(thread);
         job = jobs[lane_base + thread];
-        window = job.raw_start;
         recent[thread] = vec2(state[own + RECENT], state[own + RECENT + 1u]);
         if run.first != 0u {
             start_coder();

@@ -1,23 +1,24 @@
 //! `lm` windows on a GPU.
 
-mod decode;
 mod encode;
 mod pack;
 mod run;
 #[cfg(test)]
 mod tests;
 
-use super::coder::Kernels;
+use super::coder::WindowKernels;
 use super::context::Gpu;
 use super::fault::Outcome;
+use super::lanes::{self, Direction};
 use crate::codec::lm::check_limits;
 use crate::codec::window::{EncodedWindow, WindowJob, WindowLimits};
+use run::LmKernel;
 
-pub use pack::Packed;
+pub use pack::PackedLm;
 
-impl Kernels for Packed {
+impl WindowKernels for PackedLm {
     fn decode(&self, gpu: &Gpu, jobs: &mut [&mut WindowJob<'_>]) -> Outcome<Vec<usize>> {
-        decode::decode(gpu, self, jobs)
+        lanes::decode(&LmKernel::new(gpu, self, Direction::Decode)?, jobs)
     }
 
     fn encode(
@@ -26,7 +27,9 @@ impl Kernels for Packed {
         blocks: &[&[u8]],
         limits: WindowLimits,
     ) -> Outcome<Option<Vec<Vec<EncodedWindow>>>> {
-        // The CPU says what is wrong with limits.
-        check_limits(limits).ok().map(|limits| encode::encode(gpu, self, blocks, limits)).transpose()
+        // The CPU names the fault of limits that do not hold.
+        let Ok(limits) = check_limits(limits) else { return Ok(None) };
+        let kernel = LmKernel::new(gpu, self, Direction::Encode)?;
+        encode::encode(&kernel, blocks, limits).map(Some)
     }
 }

@@ -1,12 +1,14 @@
 // The step of the network (formats/lm.md, "Step") for the LANES windows of a workgroup.
 //
-// The host puts constants in front of this text: the shape (WIDTH, STATE, HIDDEN, LAYERS, TABLES, TABLE_WIDTH), LANES (a
-// sixteen), THREADS, and offsets in 32-bit words: into `model` (SQUASH, EXP2, LOG2, TABLE_INFO, INPUT, LAYER, HEAD,
-// and inside a layer GATES, OUT, UP, DOWN, LAYER_WORDS), into a workgroup's `scratch` (PRODUCT, TREE, SCRATCH_WORDS), and into a lane's
-// `state`. The residual stream lies at scratch 0. Numbers of all lanes lie side by side: [row][lane].
+// The host puts constants in front of this text: the shape (WIDTH, STATE, HIDDEN, LAYERS, TABLES,
+// TABLE_WIDTH), LANES (16), THREADS, and offsets in 32-bit words: into `model` (SQUASH, EXP2, LOG2,
+// TABLE_INFO, INPUT, LAYER, HEAD, and inside a layer GATES, OUT, UP, DOWN, LAYER_WORDS), into a workgroup's
+// `scratch` (PRODUCT, TREE, SCRATCH_WORDS), and into a lane's `state`. The residual stream lies at scratch 0.
+// Numbers of all lanes lie side by side: [row][lane].
 
 @group(0) @binding(0) var<storage, read> model: array<u32>;
-// Activations of a workgroup: [four rows][four lanes][digit], a word with one byte for each of the rows, for each of the lanes.
+// Activations of a workgroup: [four rows][four lanes][digit], a word with one byte for each of the rows, for
+// each of the lanes.
 @group(0) @binding(1) var<storage, read_write> act: array<vec4<u32>>;
 @group(0) @binding(2) var<storage, read_write> scratch: array<u32>;
 @group(0) @binding(3) var<storage, read_write> state: array<u32>;
@@ -18,7 +20,7 @@ const ACTIVATION_MAX: i32 = 32767;
 var<private> thread: u32;
 // Words of matrices, offsets and shifts that this thread has read in this dispatch.
 var<private> weight_words: u32;
-// Where this workgroup's part of each buffer starts.
+// The start of this workgroup's part of each buffer.
 var<private> act_base: u32;
 var<private> scratch_base: u32;
 var<private> lane_base: u32;
@@ -48,7 +50,8 @@ fn dot4(w: u32, x: vec4<u32>) -> vec4<i32> {
     );
 }
 
-// Puts four rows of int16 numbers of four lanes (rows[k][lane]) into the activations as two digits: x = 256·high + low + 128.
+// Puts four rows of int16 numbers of four lanes (rows[k][lane]) into the activations as two digits:
+// x = 256·high + low + 128.
 fn put_act(quad_of_rows: u32, quad: u32, rows: array<vec4<i32>, 4>) {
     let a = vec4<u32>(rows[0]);
     let b = vec4<u32>(rows[1]);
@@ -59,36 +62,26 @@ fn put_act(quad_of_rows: u32, quad: u32, rows: array<vec4<i32>, 4>) {
     let s16 = vec4(16u);
     let s24 = vec4(24u);
     let low = (a & byte) | ((b & byte) << s8) | ((c & byte) << s16) | (d << s24);
-    let high = ((a >> s8) & byte) | (((b >> s8) & byte) << s8) | (((c >> s8) & byte) << s16) | ((d >> s8) << s24);
+    let high = ((a >> s8) & byte) | (((b >> s8) & byte) << s8)
+        | (((c >> s8) & byte) << s16) | ((d >> s8) << s24);
     let at = act_base + (quad_of_rows * QUADS + quad) * 2u;
     act[at] = high;
     act[at + 1u] = low ^ vec4(0x80808080u);
 }
 
-// P(matrix, activations): `rows` rows to scratch[PRODUCT..]. A thread has a row: each word of weights is read once for all lanes.
-fn product(matrix: u32, rows: u32, quads_of_columns: u32) {
-    let offsets = matrix + rows * quads_of_columns;
-    for (var row = thread; row < rows; row += THREADS) {
-        var sum0 = vec4<i32>(0);
-        var sum1 = vec4<i32>(0);
-        var sum2 = vec4<i32>(0);
-        var sum3 = vec4<i32>(0);
-        for (var k = 0u; k < quads_of_columns; k++) {
-            let w = model[matrix + k * rows + row];
-            let x = act_base + k * QUADS * 2u;
-            sum0 += dot4(w, act[x]) * 256 + dot4(w, act[x + 1u]);
-            sum1 += dot4(w, act[x + 2u]) * 256 + dot4(w, act[x + 3u]);
-            sum2 += dot4(w, act[x + 4u]) * 256 + dot4(w, act[x + 5u]);
-            sum3 += dot4(w, act[x + 6u]) * 256 + dot4(w, act[x + 7u]);
-        }
-        finish(offsets, rows, row, array(sum0, sum1, sum2, sum3));
-        weight_words += quads_of_columns;
+// The products of a word of weights and the activations of four lanes, which are of two digits or of one.
+fn dot_activations(w: u32, at: u32, two_digits: bool) -> vec4<i32> {
+    let high = dot4(w, act[at]);
+    if two_digits {
+        return high * 256 + dot4(w, act[at + 1u]);
     }
-    sync();
+    return high;
 }
 
-// The same for activations of one digit.
-fn product_of_bytes(matrix: u32, rows: u32, quads_of_columns: u32) {
+// P(matrix, activations): `rows` rows to scratch[PRODUCT..]. A thread has a row: each word of weights is read
+// once for all lanes. `two_digits` is a constant wherever this is called, so that compilers leave no branch.
+fn product(matrix: u32, rows: u32, columns: u32, two_digits: bool) {
+    let quads_of_columns = (columns + 3u) / 4u;
     let offsets = matrix + rows * quads_of_columns;
     for (var row = thread; row < rows; row += THREADS) {
         var sum0 = vec4<i32>(0);
@@ -98,10 +91,10 @@ fn product_of_bytes(matrix: u32, rows: u32, quads_of_columns: u32) {
         for (var k = 0u; k < quads_of_columns; k++) {
             let w = model[matrix + k * rows + row];
             let x = act_base + k * QUADS * 2u;
-            sum0 += dot4(w, act[x]);
-            sum1 += dot4(w, act[x + 2u]);
-            sum2 += dot4(w, act[x + 4u]);
-            sum3 += dot4(w, act[x + 6u]);
+            sum0 += dot_activations(w, x, two_digits);
+            sum1 += dot_activations(w, x + 2u, two_digits);
+            sum2 += dot_activations(w, x + 4u, two_digits);
+            sum3 += dot_activations(w, x + 6u, two_digits);
         }
         finish(offsets, rows, row, array(sum0, sum1, sum2, sum3));
         weight_words += quads_of_columns;
@@ -140,7 +133,7 @@ fn product4(row: u32, rows: u32, quad: u32) -> vec4<i32> {
     return load4(scratch_base + PRODUCT + row * LANES + quad * 4u);
 }
 
-// The residual stream plus the last product, or only that.
+// Adds the last product to the residual stream (keep = 1), or replaces the stream with it (keep = 0).
 fn add_product(keep: i32) {
     for (var i = thread; i < WIDTH * LANES; i += THREADS) {
         let p = clamp(bitcast<i32>(scratch[scratch_base + PRODUCT + i]), -8388608, 8388608);
@@ -150,7 +143,7 @@ fn add_product(keep: i32) {
     sync();
 }
 
-// Table rows of all lanes, then their entries as activations.
+// Finds the table rows of all lanes and puts their entries into the activations.
 fn embed() {
     for (var i = thread; i < TABLES * LANES; i += THREADS) {
         let table = i / LANES;
@@ -214,7 +207,7 @@ fn normed(x: i32, scale: u32) -> i32 {
     return clamp(select(n, -n, x < 0), -ACTIVATION_MAX, ACTIVATION_MAX);
 }
 
-// The norm of the residual stream as activations.
+// Puts the norm of the residual stream into the activations.
 fn norm() {
     const parts = THREADS / LANES;
     let lane = thread % LANES;
@@ -301,7 +294,8 @@ fn squared_relu() {
     sync();
 }
 
-// The weights of the 256 symbols as sums over common prefixes: node n has the children 2n and 2n + 1, leaf 256 + s is symbol s.
+// Makes a tree of the weights of the 256 symbols: node n is the sum of its children 2n and 2n + 1,
+// leaf 256 + s is symbol s.
 fn weight_tree() {
     const parts = THREADS / LANES;
     let lane = thread % LANES;
@@ -333,29 +327,25 @@ fn weight_tree() {
     }
 }
 
-fn multiply(matrix: u32, rows: u32, columns: u32) {
-    product(matrix, rows, (columns + 3u) / 4u);
-}
-
 // Predicts the next byte of all lanes: their weights go to scratch[TREE..].
 fn forward() {
     embed();
-    product_of_bytes(INPUT, WIDTH, (TABLES * TABLE_WIDTH + 3u) / 4u);
+    product(INPUT, WIDTH, TABLES * TABLE_WIDTH, false);
     add_product(0);
     for (var layer = 0u; layer < LAYERS; layer++) {
         let at = LAYER + layer * LAYER_WORDS;
         norm();
-        multiply(at + GATES, 3u * STATE, WIDTH);
+        product(at + GATES, 3u * STATE, WIDTH, true);
         recurrence(layer);
-        multiply(at + OUT, WIDTH, STATE);
+        product(at + OUT, WIDTH, STATE, true);
         add_product(1);
         norm();
-        multiply(at + UP, HIDDEN, WIDTH);
+        product(at + UP, HIDDEN, WIDTH, true);
         squared_relu();
-        multiply(at + DOWN, WIDTH, HIDDEN);
+        product(at + DOWN, WIDTH, HIDDEN, true);
         add_product(1);
     }
     norm();
-    multiply(HEAD, 256u, WIDTH);
+    product(HEAD, 256u, WIDTH, true);
     weight_tree();
 }

@@ -1,20 +1,19 @@
-//! A language model as its kernels want it: the shader's constants, and one buffer of words.
+//! Packs a language model for its kernels: constants of the shader, and one buffer of words.
 
 use crate::gpu::context::Gpu;
 use crate::gpu::fault::Outcome;
+use crate::gpu::lanes::LANES;
 use crate::gpu::words::to_words;
 use crate::model::lm::tables::{EXP2, LOG2, SQUASH};
 use crate::model::lm::weights::{Config, Matrix, Weights};
 use std::fmt::Write;
 use std::sync::OnceLock;
 
-/// Threads of a workgroup: what every GPU allows.
+/// Threads of a workgroup. Every GPU allows this many.
 pub const THREADS: usize = 256;
-/// Windows of a workgroup: its kernels are written for this many.
-pub const LANES: usize = 16;
 
 /// Constants and weights of a model.
-pub struct Packed {
+pub struct PackedLm {
     config: Config,
     words: Vec<u32>,
     /// Constants of the shader: offsets into `words`.
@@ -37,7 +36,7 @@ const STATE_PARTS: [(&str, usize); 10] = [
     ("RECENT", 3),
 ];
 
-impl Packed {
+impl PackedLm {
     /// Lays out weights that have passed [`Weights::check`].
     pub fn new(weights: &Weights) -> Self {
         let mut packed = Self {
@@ -75,7 +74,8 @@ impl Packed {
         self.words.extend(words);
     }
 
-    /// For each table its order, log2 of its rows and where it starts; then the tables.
+    /// Appends, for each table, its order, the binary logarithm of its number of rows and its start; then the
+    /// tables.
     fn tables(&mut self, weights: &Weights) {
         let info = self.words.len();
         self.constant("TABLE_INFO", info);
@@ -108,8 +108,9 @@ impl Packed {
         }
     }
 
-    /// Four columns to a word, [four columns][row]; then offset and shift of each row. The low digit of two-digit activations is
-    /// 128 less than what it stands for, which the offset makes up for.
+    /// Appends a matrix: four columns to a word, [four columns][row]; then the offset and the shift of each
+    /// row. The stored low digit of a two-digit activation is 128 less than its value; the offset makes up
+    /// for that.
     fn matrix(&mut self, matrix: &Matrix, two_digits: bool) {
         for k in (0..matrix.cols).step_by(4) {
             for row in matrix.weights.chunks_exact(matrix.cols) {
@@ -151,18 +152,18 @@ impl Packed {
         self.constant("STATE_WORDS", at);
     }
 
-    /// Words of the state of a lane.
+    /// The number of words of a lane's state.
     pub fn state_words(&self) -> usize {
         self.config.layers * self.config.state + STATE_PARTS.iter().map(|p| p.1).sum::<usize>()
     }
 
-    /// Most columns of a matrix.
+    /// The largest number of columns of a matrix.
     fn columns(&self) -> usize {
         let c = &self.config;
         [c.tables.len() * c.table_width, c.width, c.state, c.hidden].into_iter().max().unwrap_or(0)
     }
 
-    /// Words of activations of a workgroup, four u32 each.
+    /// The number of words of a workgroup's activations, of four u32 each.
     pub fn act_words(&self) -> usize {
         self.columns().div_ceil(4) * (LANES / 4) * 2
     }
@@ -172,7 +173,7 @@ impl Packed {
         [3 * c.state, c.width, c.hidden, 256].into_iter().max().unwrap_or(0) * LANES
     }
 
-    /// Words of scratch memory of a workgroup: residual stream, last product, tree of weights.
+    /// The number of words of a workgroup's scratch memory: residual stream, last product, tree of weights.
     pub fn scratch_words(&self) -> usize {
         self.config.width * LANES + self.product_words() + 512 * LANES
     }
@@ -195,7 +196,7 @@ impl Packed {
         text
     }
 
-    /// Rows and columns of every matrix.
+    /// The rows and columns of every matrix.
     fn shapes(&self) -> Vec<(usize, usize)> {
         let c = &self.config;
         let layer = [(3 * c.state, c.width), (c.width, c.state), (c.hidden, c.width), (c.width, c.hidden)];
@@ -205,13 +206,14 @@ impl Packed {
         shapes
     }
 
-    /// Bytes of weights, offsets and shifts that a workgroup reads in a step, by the formula of `formats/gpu.md`.
+    /// Bytes of weights, offsets and shifts that a workgroup reads in a step, by the formula of
+    /// `formats/gpu.md`.
     #[cfg(test)]
     pub fn step_bytes(&self) -> u64 {
         self.shapes().iter().map(|&(r, c)| 4 * (r * c.div_ceil(4) + 2 * r) as u64).sum()
     }
 
-    /// Upper bound of the loop iterations of one thread in a step.
+    /// An upper bound of the loop iterations of one thread in a step.
     pub fn step_iterations(&self) -> usize {
         let c = &self.config;
         let products = self.shapes().into_iter().map(|(rows, columns)| {

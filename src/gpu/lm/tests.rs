@@ -1,13 +1,12 @@
 //! The kernels against the CPU, bit for bit.
 
-use super::decode::decode;
-use super::encode::encode;
-use super::pack::Packed;
-use crate::codec::lm::{check_limits, decode_windows, encode_blocks};
+use super::PackedLm;
+use crate::codec::lm::{decode_windows, encode_blocks};
 use crate::codec::window::{Cutting, EncodedWindow, WindowCoder, WindowJob, WindowLimits, WindowedBlock};
 use crate::gpu::accelerator::GpuAccelerator;
-use crate::gpu::coder::{Coder, MAX_ITERATIONS};
+use crate::gpu::coder::{GpuCoder, WindowKernels};
 use crate::gpu::device::Wanted;
+use crate::gpu::lanes::MAX_ITERATIONS;
 use crate::gpu::tests::{gpu, open};
 use crate::model::lm::weights::{Config, TableConfig, Weights};
 use crate::model::lm::{Kernel, Model};
@@ -58,14 +57,14 @@ fn windows(model: &Model, lens: &[usize], limits: WindowLimits) -> Vec<(Vec<u8>,
 /// Decodes windows on the GPU and compares them with what they hold.
 fn check(weights: Weights, lens: &[usize], limits: WindowLimits) {
     let Some(gpu) = gpu() else { return };
-    let packed = Packed::new(&weights);
+    let packed = PackedLm::new(&weights);
     let model = Model::with_kernel(weights, Kernel::Scalar).unwrap();
     let windows = windows(&model, lens, limits);
     let mut raw: Vec<Vec<u8>> = windows.iter().map(|(raw, _)| vec![0xAA; raw.len()]).collect();
     let mut jobs: Vec<WindowJob<'_>> =
         windows.iter().zip(&mut raw).map(|((_, w), raw)| WindowJob { payload: &w.payload, raw }).collect();
     let before = gpu.counters();
-    let corrupt = decode(&gpu, &packed, &mut jobs.iter_mut().collect::<Vec<_>>()).unwrap();
+    let corrupt = packed.decode(&gpu, &mut jobs.iter_mut().collect::<Vec<_>>()).unwrap();
     assert!(corrupt.is_empty());
     let bytes: u64 = windows.iter().map(|(raw, _)| raw.len() as u64).sum();
     assert_eq!(gpu.counters().decoded_bytes - before.decoded_bytes, bytes);
@@ -102,12 +101,12 @@ fn check_encoding(weights: Weights, lens: &[usize], limits: WindowLimits) {
 /// Encodes blocks on the GPU and compares the windows with the CPU's.
 fn check_encoding_of(weights: Weights, blocks: Vec<Vec<u8>>, limits: WindowLimits) {
     let Some(gpu) = gpu() else { return };
-    let packed = Packed::new(&weights);
+    let packed = PackedLm::new(&weights);
     let model = Model::with_kernel(weights, Kernel::Scalar).unwrap();
     let slices: Vec<&[u8]> = blocks.iter().map(Vec::as_slice).collect();
     let expected = encode_blocks(&model, &slices, limits).unwrap();
     let before = gpu.counters();
-    let found = encode(&gpu, &packed, &slices, check_limits(limits).unwrap()).unwrap();
+    let found = packed.encode(&gpu, &slices, limits).unwrap().expect("the limits hold");
     let bytes: usize = slices.iter().map(|b| b.len()).sum();
     assert_eq!(gpu.counters().encoded_bytes - before.encoded_bytes, bytes as u64);
     for (i, (expected, found)) in expected.iter().zip(&found).enumerate() {
@@ -122,13 +121,13 @@ fn check_encoding_of(weights: Weights, blocks: Vec<Vec<u8>>, limits: WindowLimit
 fn counters_follow_their_formulas() {
     let Some(gpu) = gpu() else { return };
     let weights = Weights::seeded(config(8, 6, 10, 2, &[(1, 8), (3, 5)]), 1);
-    let packed = Packed::new(&weights);
+    let packed = PackedLm::new(&weights);
     let lens = [700, 20, 300];
     let payload = [7; 90];
     let mut raw: Vec<Vec<u8>> = (0..40).map(|i| vec![0; lens[i / 16]]).collect();
     let mut jobs: Vec<_> = raw.iter_mut().map(|raw| WindowJob { payload: &payload, raw }).collect();
     let before = gpu.counters();
-    let corrupt = decode(&gpu, &packed, &mut jobs.iter_mut().collect::<Vec<_>>()).unwrap();
+    let corrupt = packed.decode(&gpu, &mut jobs.iter_mut().collect::<Vec<_>>()).unwrap();
     assert!(corrupt.is_empty());
     let counted = gpu.counters();
     // Three workgroups, the longest windows first: 16 of 700 bytes, 8 of 300 with 8 of 20, 8 of 20.
@@ -157,14 +156,14 @@ fn more_steps_than_a_driver_has_loop_iterations() {
 fn damaged_payloads_give_what_the_cpu_gives() {
     let Some(gpu) = gpu() else { return };
     let weights = || Weights::seeded(config(8, 6, 10, 2, &[(1, 8), (3, 5)]), 1);
-    let (packed, model) = (Packed::new(&weights()), Model::with_kernel(weights(), Kernel::Scalar).unwrap());
+    let (packed, model) = (PackedLm::new(&weights()), Model::with_kernel(weights(), Kernel::Scalar).unwrap());
     // All ones lie outside of every interval once the range is no multiple of 2^16.
     let mut payloads: Vec<Vec<u8>> = (0..7).map(|i| text(30 + i, 100 + i as u32)).collect();
     payloads.extend([vec![0xFF; 40], Vec::new()]);
     let mut found: Vec<Vec<u8>> = payloads.iter().map(|_| vec![0; 60]).collect();
     let mut jobs: Vec<_> =
         payloads.iter().zip(&mut found).map(|(payload, raw)| WindowJob { payload, raw }).collect();
-    let corrupt = decode(&gpu, &packed, &mut jobs.iter_mut().collect::<Vec<_>>()).unwrap();
+    let corrupt = packed.decode(&gpu, &mut jobs.iter_mut().collect::<Vec<_>>()).unwrap();
     for (i, payload) in payloads.iter().enumerate() {
         let mut expected = vec![0; 60];
         let result = decode_windows(&model, &mut [WindowJob { payload, raw: &mut expected }]);
@@ -190,12 +189,12 @@ fn carries_reach_held_words_in_encoding() {
 #[test]
 fn a_lost_gpu_is_a_fault() {
     let Some(gpu) = open() else { return };
-    let packed = Packed::new(&Weights::seeded(config(2, 2, 2, 1, &[(1, 8)]), 5));
+    let packed = PackedLm::new(&Weights::seeded(config(2, 2, 2, 1, &[(1, 8)]), 5));
     gpu.lose();
     let mut raw = vec![0; 10];
     let mut job = WindowJob { payload: &[1, 2, 3], raw: &mut raw };
-    assert!(decode(&gpu, &packed, &mut [&mut job]).is_err());
-    assert!(encode(&gpu, &packed, &[b"bytes"], WindowLimits { payload: 64, raw: 64 }).is_err());
+    assert!(packed.decode(&gpu, &mut [&mut job]).is_err());
+    assert!(packed.encode(&gpu, &[b"bytes"], WindowLimits { payload: 64, raw: 64 }).is_err());
 }
 
 #[test]
@@ -203,7 +202,7 @@ fn the_cpu_takes_over_from_a_lost_gpu() {
     let Ok(device) = GpuAccelerator::open(Wanted::Any) else { return };
     let weights = Weights::seeded(config(2, 2, 2, 1, &[(1, 8)]), 5);
     let cpu = Arc::new(Model::new(weights.clone()).unwrap());
-    let coder = Coder::new(device.clone(), Packed::new(&weights), cpu.clone());
+    let coder = GpuCoder::new(device.clone(), PackedLm::new(&weights), cpu.clone());
     let block = text(500, 1);
     let windows = coder.encode(&[&block], &Cutting::BYTES, LIMITS).unwrap();
     assert_eq!(device.warning(), None);
@@ -214,7 +213,7 @@ fn the_cpu_takes_over_from_a_lost_gpu() {
     coder.decode(vec![WindowedBlock { params: None, windows: vec![job] }]).unwrap();
     assert_eq!(raw, block[..raw.len()]);
     assert!(device.warning().is_some());
-    let strict = Coder::new(device.without_fallback(), Packed::new(&weights), cpu);
+    let strict = GpuCoder::new(device.without_fallback(), PackedLm::new(&weights), cpu);
     let e = strict.encode(&[&block], &Cutting::BYTES, LIMITS).unwrap_err();
     assert_eq!(e.kind(), crate::error::ErrorKind::Device);
 }
@@ -223,13 +222,13 @@ fn the_cpu_takes_over_from_a_lost_gpu() {
 fn some_windows_on_the_gpu_and_others_on_the_cpu() {
     let Some(gpu) = gpu() else { return };
     let weights = Weights::seeded(config(8, 6, 10, 2, &[(1, 8), (3, 5)]), 1);
-    let (packed, model) = (Packed::new(&weights), Model::new(weights).unwrap());
+    let (packed, model) = (PackedLm::new(&weights), Model::new(weights).unwrap());
     let windows = windows(&model, &[900, 700], WindowLimits { payload: 64, raw: 1 << 18 });
     let mut raw: Vec<Vec<u8>> = windows.iter().map(|(raw, _)| vec![0; raw.len()]).collect();
     let jobs = windows.iter().zip(&mut raw).map(|((_, w), raw)| WindowJob { payload: &w.payload, raw });
     let (mut even, mut odd) = (Vec::new(), Vec::new());
     jobs.enumerate().for_each(|(i, job)| if i % 2 == 0 { even.push(job) } else { odd.push(job) });
-    assert!(decode(&gpu, &packed, &mut even.iter_mut().collect::<Vec<_>>()).unwrap().is_empty());
+    assert!(packed.decode(&gpu, &mut even.iter_mut().collect::<Vec<_>>()).unwrap().is_empty());
     decode_windows(&model, &mut odd).unwrap();
     assert!(odd.len() > 2 && windows.iter().map(|w| &w.0).eq(&raw));
 }

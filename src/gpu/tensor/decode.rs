@@ -1,19 +1,19 @@
 //! Decoding tiles of `tensor` blocks on a GPU.
 
-use super::layout::{Block, Exception, LEFT, TILE_WORDS, entry, fits};
+use super::pack::{Exception, LEFT, PackedBlock, TILE_WORDS, entry, fits};
 use crate::codec::tensor::TileDecoder;
 use crate::codec::tensor::tiles::decode_on_cpu;
 use crate::error::Result;
 use crate::format::block::{BlockHeader, Units};
-use crate::gpu::context::{Gpu, Kernel, Reading};
+use crate::gpu::context::{Gpu, Reading, Shader};
 use crate::gpu::device::TensorBuffer;
 use crate::gpu::fault::{Fault, Outcome};
 use crate::gpu::words::{to_bytes, to_words};
 use std::ops::Range;
 
-/// Raw bytes that are decoded before they are read back.
+/// Raw bytes of a batch, which is read back as a whole.
 const BATCH_RAW: usize = 16 << 20;
-/// Batches have a multiple of so many tiles and so start with a word.
+/// Batches have a multiple of this many tiles, so that each starts with a word of the result.
 const ALIGNED: usize = 4;
 /// Threads of a workgroup of `merge` and `except`.
 const THREADS: usize = 256;
@@ -34,7 +34,8 @@ pub fn upload(gpu: &Gpu, raw: &[u8]) -> Outcome<TensorBuffer> {
     Ok(TensorBuffer { buffer, len: raw.len() as u64 })
 }
 
-/// Decodes some tiles of a block whose parameters fit; like [`crate::codec::tensor::tiles::decode`], which gives the same results.
+/// Decodes some tiles of a block whose parameters fit; like [`crate::codec::tensor::tiles::decode`], which
+/// gives the same results.
 pub fn tiles(
     gpu: &Gpu,
     decoder: &TileDecoder,
@@ -46,7 +47,7 @@ pub fn tiles(
     tiles_in_batches(gpu, decoder, header, payload, units, raw, BATCH_RAW)
 }
 
-/// The same in batches of about so many raw bytes.
+/// The same in batches of about `batch` raw bytes.
 pub fn tiles_in_batches(
     gpu: &Gpu,
     decoder: &TileDecoder,
@@ -56,12 +57,12 @@ pub fn tiles_in_batches(
     raw: &mut [u8],
     batch: usize,
 ) -> Outcome<(usize, Result<()>)> {
-    let run = Run::new(gpu, decoder, header, payload, units.clone(), raw.len())?;
+    let run = TileRun::new(gpu, decoder, header, payload, units.clone(), raw.len())?;
     let decoded = run.decode(raw, batch)?;
     Ok(decode_on_cpu(decoder, header, payload, units.clone(), raw, |i| decoded[i - units.start]))
 }
 
-/// The same, with the result on the GPU.
+/// Decodes the same tiles and leaves their raw bytes on the GPU.
 pub fn resident(
     gpu: &Gpu,
     decoder: &TileDecoder,
@@ -74,7 +75,7 @@ pub fn resident(
     if let Err(e) = crate::codec::buffer::resize(&mut raw, len) {
         return Ok(Err(e));
     }
-    let run = Run::new(gpu, decoder, header, payload, units.clone(), len)?;
+    let run = TileRun::new(gpu, decoder, header, payload, units.clone(), len)?;
     let decoded = run.decode(&mut raw, BATCH_RAW)?;
     let (_, result) =
         decode_on_cpu(decoder, header, payload, units.clone(), &mut raw, |i| decoded[i - units.start]);
@@ -92,7 +93,7 @@ pub fn resident(
 }
 
 /// The tiles of one call.
-struct Run<'a> {
+struct TileRun<'a> {
     gpu: &'a Gpu,
     decoder: &'a TileDecoder,
     header: &'a BlockHeader,
@@ -101,22 +102,22 @@ struct Run<'a> {
     /// Raw bytes of a tile, and of all of them.
     tile: usize,
     len: usize,
-    block: Block,
+    block: PackedBlock,
     model: wgpu::Buffer,
     raw: wgpu::Buffer,
-    kernels: Vec<Kernel>,
+    shaders: Vec<Shader>,
 }
 
-/// Tiles on their way.
-struct Batch {
+/// Tiles whose work has been handed over.
+struct TileBatch {
     tiles: Range<usize>,
     raw: Reading,
     corrupt: Reading,
-    /// Those that were given to the GPU.
+    /// For each of them, whether the GPU decodes it.
     taken: Vec<bool>,
 }
 
-impl<'a> Run<'a> {
+impl<'a> TileRun<'a> {
     fn new(
         gpu: &'a Gpu,
         decoder: &'a TileDecoder,
@@ -133,12 +134,12 @@ impl<'a> Run<'a> {
             return Err(Fault::new("tensors of this kind are not for the GPU"));
         }
         let source = SOURCE.concat();
-        let kernels: Vec<Kernel> =
-            KERNELS.iter().map(|name| gpu.kernel(&source, name)).collect::<Outcome<_>>()?;
-        let block = Block::new(decoder);
+        let shaders: Vec<Shader> =
+            KERNELS.iter().map(|name| gpu.shader(&source, name)).collect::<Outcome<_>>()?;
+        let block = PackedBlock::new(decoder);
         let model = gpu.upload(&block.model)?;
         let raw = gpu.zeroed(len.div_ceil(4))?;
-        Ok(Self { gpu, decoder, header, payload, units, tile, len, block, model, raw, kernels })
+        Ok(Self { gpu, decoder, header, payload, units, tile, len, block, model, raw, shaders })
     }
 
     /// Raw bytes of tile i of this call.
@@ -146,7 +147,8 @@ impl<'a> Run<'a> {
         i * self.tile..self.len.min((i + 1) * self.tile)
     }
 
-    /// Decodes all tiles in batches of about so many raw bytes; says which of them have been decoded.
+    /// Decodes all tiles in batches of about `batch` raw bytes. Returns, for each of them, whether it has
+    /// been decoded.
     fn decode(&self, raw: &mut [u8], batch: usize) -> Outcome<Vec<bool>> {
         let step = (batch / self.tile).next_multiple_of(ALIGNED).clamp(ALIGNED, MAX_TILES);
         let mut batches = Vec::new();
@@ -172,7 +174,7 @@ impl<'a> Run<'a> {
     }
 
     /// Starts the work on some tiles, whose payloads are taken from the start of `rest`.
-    fn launch(&self, tiles: Range<usize>, rest: &mut &[u8]) -> Outcome<Batch> {
+    fn launch(&self, tiles: Range<usize>, rest: &mut &[u8]) -> Outcome<TileBatch> {
         let element = self.decoder.params().group;
         let (mut entries, mut taken) = (Vec::new(), Vec::new());
         let (mut payload, mut exceptions) = (Vec::new(), Vec::new());
@@ -198,7 +200,7 @@ impl<'a> Run<'a> {
             numbers,
             raw.clone(),
         )?;
-        Ok(Batch {
+        Ok(TileBatch {
             raw: self.gpu.start_read_from(&self.raw, raw.start / 4, raw.len().div_ceil(4))?,
             corrupt: self.gpu.start_read(&corrupt, tiles.len())?,
             tiles,
@@ -226,9 +228,9 @@ impl<'a> Run<'a> {
         let buffers = [&payload, &entries, &self.model, &numbers, &corrupt, &pairs, &self.raw, &uniform];
         let groups = |threads: usize| threads.div_ceil(THREADS);
         let workgroups = [tiles, groups(exceptions.len()), groups(raw.len().div_ceil(4))];
-        for (i, (kernel, count)) in self.kernels.iter().zip(workgroups).enumerate().filter(|k| k.1.1 > 0) {
+        for (i, (shader, count)) in self.shaders.iter().zip(workgroups).enumerate().filter(|k| k.1.1 > 0) {
             let used: Vec<_> = USES[i].iter().map(|&b| (b, buffers[b as usize])).collect();
-            gpu.dispatch(kernel, &gpu.bind_numbered(kernel, &used), count as u32, 1);
+            gpu.dispatch(shader, &gpu.bind_numbered(shader, &used), count as u32, 1);
         }
         Ok(corrupt)
     }

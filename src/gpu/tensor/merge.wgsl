@@ -1,4 +1,4 @@
-// From numbers to elements.
+// Makes elements from numbers.
 
 // A piece of `size` bits of number i.
 fn piece(plane: u32, size: u32, i: u32) -> u32 {
@@ -29,7 +29,7 @@ fn low_bits_of(tile: Tile, i: u32) -> u32 {
     return low;
 }
 
-// Element i of the batch, in the low bits; above them may be anything.
+// Element i of the batch, in the low bits; the bits above have no meaning.
 fn element_of(i: u32) -> u32 {
     let number = i / params.tile_elements;
     let tile = tiles[number];

@@ -1,4 +1,5 @@
-// Interleaved rANS: lane l of a workgroup takes the word whose number is that of all lanes below it that need one.
+// Interleaved rANS, a lane in each thread. In each round a lane that needs a word takes the one behind those
+// of the lanes below it.
 
 // Ballots of three rounds in turn: one is written, one read, one cleared.
 var<workgroup> renormalised: array<atomic<u32>, 3>;
@@ -23,7 +24,7 @@ fn row_table(i: u32) -> u32 {
     return model[params.map_at + clamp(sum, 8u, 23u) - 8u];
 }
 
-// Where the table of symbol i starts.
+// The start of the table for symbol i.
 fn table_of(low: bool, i: u32) -> u32 {
     if low {
         return params.low_at + 4096u * model[params.low_map_at + (numbers[tile.first + i] & 255u)];
@@ -34,7 +35,7 @@ fn table_of(low: bool, i: u32) -> u32 {
     return 0u;
 }
 
-// Keeps symbol i. `rank` is how many that are folded stand before it.
+// Keeps symbol i. `rank` is the number of folded symbols before it.
 fn keep(low: bool, i: u32, symbol: u32, rank: u32) {
     let at = tile.first + i;
     if low {

@@ -39,7 +39,8 @@ fn encoded(raw: &[u8], dtype: Dtype, row_bytes: u64, level: u8) -> Option<(Block
     fits(&planes).then_some((header, block.payload))
 }
 
-/// Decodes a block on the GPU; both outcomes must be those of the CPU. Returns the raw bytes that the GPU decoded.
+/// Decodes a block on the GPU; both outcomes must be those of the CPU. Returns the raw bytes that the GPU
+/// decoded.
 fn check(gpu: &Gpu, header: &BlockHeader, payload: &[u8]) -> u64 {
     let decoder = {
         let block = CheckedBlock::check(header.clone()).unwrap();

@@ -1,7 +1,9 @@
-// Tiles of a block of one field (formats/tensor.md). `symbols` decodes the sequences of a tile in each workgroup, `except` notes the
-// elements that are stored apart, and `merge` makes a word of raw bytes in each thread.
+// Tiles of a block of one field (formats/tensor.md). `symbols` decodes the sequences of a tile in each
+// workgroup, `except` notes the elements that are stored apart, and `merge` makes a word of raw bytes in each
+// thread.
 //
-// No loop needs a bound of its own: a tile has at most 2^20 symbols, 2^15 rounds of 32 lanes, or half of that twice.
+// No loop needs a bound of its own: a tile has at most 2^20 symbols, 2^15 rounds of 32 lanes, or half of that
+// twice.
 
 struct Params {
     element: u32,
@@ -9,7 +11,8 @@ struct Params {
     low_bits: u32,
     base: u32,
     fold: u32,
-    // In `model`: tables of low bits, their map, and the map of classes with the classes of columns behind it.
+    // In `model`: tables of low bits, their map, and the map of classes with the classes of columns behind
+    // it.
     low_at: u32,
     low_map_at: u32,
     map_at: u32,
@@ -23,7 +26,7 @@ struct Params {
     exceptions: u32,
 }
 
-// Where the parts of a tile lie in the payload, in bytes.
+// The places of a sequence's parts in the payload, in bytes.
 struct Sequence {
     // 0 rANS, 1 one symbol, 2 plain, 3 not there.
     mode: u32,
@@ -62,7 +65,8 @@ struct Tile {
 @group(0) @binding(0) var<storage, read> payload: array<u32>;
 @group(0) @binding(1) var<storage, read> tiles: array<Tile>;
 @group(0) @binding(2) var<storage, read> model: array<u32>;
-// By element: the number without low bits in bits 0..16, a coded low byte in 16..24; or EXCEPTION and the number of one.
+// By element: the number without low bits in bits 0..16, a coded low byte in 16..24; or EXCEPTION and the
+// number of one.
 @group(0) @binding(3) var<storage, read_write> numbers: array<u32>;
 // By tile, 1 where the payload is not one that an encoder writes.
 @group(0) @binding(4) var<storage, read_write> corrupt: array<u32>;

@@ -1,4 +1,4 @@
-//! What the kernels of tiles are given: parameters, tables and where the parts of each tile lie.
+//! Packs the parameters and tables of a block, and the places of each tile's parts, for the kernels of tiles.
 
 use crate::codec::tensor::params::{Context, Field, Planes, Transform};
 use crate::codec::tensor::sections::{Sections, Sequence, Stored};
@@ -7,7 +7,7 @@ use crate::coder::rans::lanes;
 use crate::format::cursor::{Cursor, Parsed};
 use crate::tensor::bits::{SIZES, packed_len, plane_len};
 
-/// Words of a tile's entry: `Tile` in `tiles.wgsl`.
+/// The number of words of a tile's entry: `Tile` in `tiles.wgsl`.
 pub const TILE_WORDS: usize = 24;
 /// How a tile is stored: `kind` in `tiles.wgsl`.
 const PLANES: u32 = 0;
@@ -19,11 +19,11 @@ pub const LEFT: [u32; TILE_WORDS] = {
     entry[0] = 3;
     entry
 };
-/// Mode of a sequence that is not there.
+/// The mode of a sequence that is not there.
 const NO_SEQUENCE: u32 = 3;
 
-/// Whether the kernels take tiles of a block: numbers of 1, 2 or 4 bytes as they are or as floats, with one table or
-/// tables by row and column.
+/// Whether the kernels take tiles of a block: numbers of 1, 2 or 4 bytes as they are or as floats, with one
+/// table or tables by row and column.
 pub fn fits(planes: &Planes) -> bool {
     let [field] = &planes.fields[..] else { return false };
     field.width == field.element
@@ -36,14 +36,14 @@ pub fn fits(planes: &Planes) -> bool {
 }
 
 /// Parameters of a block.
-pub struct Block {
+pub struct PackedBlock {
     /// Tables, then maps: offsets are in `uniform`.
     pub model: Vec<u32>,
-    /// `Params` in `tiles.wgsl`, but for what changes from batch to batch.
+    /// The first words of `Params` in `tiles.wgsl`: those that are the same for all batches.
     pub uniform: Vec<u32>,
 }
 
-impl Block {
+impl PackedBlock {
     /// Lays out the parameters of a block that [`fits`].
     pub fn new(decoder: &TileDecoder) -> Self {
         let field = &decoder.params().fields[0];
@@ -77,12 +77,13 @@ impl Block {
     }
 }
 
-/// An exception: its place among the symbols of a batch, and its bits.
+/// An exception: the number of its symbol in the batch, and its bits.
 pub type Exception = (u32, u32);
 
-/// Finds the parts of a tile. `None` for those that the kernels do not take and for payloads that no encoder writes: the
-/// CPU decodes what is left, and says what is wrong with it. `at` is where the payload starts in its buffer, `symbols` how
-/// many stand before the tile's.
+/// Makes the entry of a tile. `None` where the kernels do not take it and where no encoder writes its
+/// payload: the CPU decodes such a tile, and finds the error. `first` is the number of its first element in
+/// the block, `at` the start of its payload in the buffer of payloads, `symbols` the number of symbols of the
+/// batch in front of its own.
 pub fn entry(
     decoder: &TileDecoder,
     payload: &[u8],
@@ -121,12 +122,12 @@ struct Parser<'a, 'e> {
 }
 
 impl<'a> Parser<'a, '_> {
-    /// Where some bytes of the payload lie in its buffer.
+    /// The place of some bytes of the payload in the buffer of payloads.
     fn offset(&self, bytes: &[u8]) -> u32 {
         (self.at + bytes.as_ptr().addr() - self.payload.as_ptr().addr()) as u32
     }
 
-    /// Fills in where planes lie; returns the exceptions.
+    /// Fills in the places of planes. Returns the exceptions; `None` where the kernels do not take the tile.
     fn planes(&mut self, field: &Field, first: u64, count: usize) -> Parsed<Option<Vec<Exception>>> {
         let mut c = Cursor::new(self.payload);
         c.u8()?;
@@ -171,7 +172,7 @@ impl<'a> Parser<'a, '_> {
         Ok(Some(pairs.map(|(&place, value)| (place as u32, bits(value))).collect()))
     }
 
-    /// Mode, start of the states, start of the words, number of words; or the symbol that all are, or where they lie.
+    /// Fills in a sequence (`Sequence` in `tiles.wgsl`).
     fn sequence(&mut self, to: usize, sequence: Sequence<'_>, count: usize) {
         let parts = match sequence {
             Sequence::Rans(bytes) => {
