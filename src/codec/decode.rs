@@ -415,13 +415,8 @@ fn windows_of<'j>(job: &'j mut BlockJob<'_>) -> Vec<WindowJob<'j>> {
 
 /// What decodes the tiles of a validated `tensor` block that is no copy.
 pub fn tile_decoder(header: &BlockHeader, kernel: Kernel, bases: &Bases) -> Result<tensor::TileDecoder> {
-    match tensor::Params::parse(header.params.as_deref().unwrap_or_default())? {
-        tensor::Params::Planes(planes) => {
-            let base = planes.delta.clone().map(|d| d.find(bases, header.raw_len.into())).transpose()?;
-            Ok(tensor::TileDecoder::new(*planes, kernel, base))
-        }
-        tensor::Params::Copy { .. } => Err(Error::corrupt("a copy of a block that is not there")),
-    }
+    let params = tensor::Params::parse(header.params.as_deref().unwrap_or_default())?;
+    tensor::TileDecoder::new(&params, header.raw_len.into(), kernel, bases)
 }
 
 /// Decodes some tiles of a block, in parallel, and compares their check values. `payload` and `raw` are exactly
@@ -511,6 +506,5 @@ pub fn copied(header: &BlockHeader) -> Option<u64> {
 
 /// Whether later blocks may be copies of this one.
 pub fn kept(header: &BlockHeader) -> bool {
-    // The first byte of the parameters; validated by then.
-    header.codec == Codec::Tensor.id() && header.params.as_ref().is_some_and(|p| p.first() == Some(&2))
+    header.codec == Codec::Tensor.id() && header.params.as_deref().is_some_and(tensor::Params::are_kept)
 }

@@ -1,12 +1,15 @@
 use super::encode::encode_with;
 use super::*;
+use crate::codec::EncodedBlock;
 use crate::codec::decode::{tile_decoder, tiles};
 use crate::device::Device;
 use crate::format::block::BlockHeader;
 use crate::kernel::Kernel;
+use crate::tensor::Dtype;
 use crate::tensor::bases::Bases;
 use crate::tensor::form::{Form, Packing};
 use crate::tensor::ggml::Block;
+use std::sync::Arc;
 
 fn header(block: &EncodedBlock) -> BlockHeader {
     BlockHeader {
@@ -270,7 +273,7 @@ fn with_form(raw: &[u8], form: Form) -> (EncodedBlock, bool) {
         assert!(decoded(&block, kernel) == raw, "{form:?} {kernel:?}");
     }
     let Ok(Params::Planes(planes)) = Params::parse(block.params.as_deref().unwrap()) else { panic!() };
-    (block, planes.cut.is_some())
+    (block, planes.pieces.is_some())
 }
 
 const FORMS: [(Packing, u32, u32, u32); 14] = [
@@ -415,7 +418,7 @@ fn rows_predict_their_numbers() {
             let Params::Planes(planes) = Params::parse(after.params.as_deref().unwrap()).unwrap() else {
                 panic!()
             };
-            let predicted = matches!(planes.fields[0].context, params::Context::Predicted(_));
+            let predicted = matches!(planes.fields[0].context, stored::Context::Predicted(_));
             // Few rows, or those of two, may not pay for what they would have to store.
             let pays = columns == 12 || columns == 65;
             assert!(predicted && after.cost() < before.cost() || !pays, "{rows} {columns} {dtype}");
@@ -434,9 +437,10 @@ fn absurd_predictions_are_refused() {
     let hint = Hint { dtype: Dtype::I8, row_bytes: 12, form: None };
     let block = encode_block(&raw, hint, 9).unwrap().unwrap();
     let good = block.params.clone().unwrap();
-    let change = |change: &dyn Fn(&mut predict::Prediction)| {
+    let change = |change: &dyn Fn(&mut stored::LinearPrediction)| {
         let Params::Planes(mut planes) = Params::parse(&good).unwrap() else { panic!() };
-        let params::Context::Predicted(prediction) = &mut planes.fields[0].context else { panic!() };
+        let fields = &mut Arc::make_mut(&mut planes).fields;
+        let stored::Context::Predicted(prediction) = &mut fields[0].context else { panic!() };
         change(prediction);
         let mut bytes = Vec::new();
         Params::Planes(planes).put(&mut bytes);
@@ -458,8 +462,10 @@ fn absurd_predictions_are_refused() {
         let mut params = good.clone();
         let bit = rng.next() as usize % (8 * params.len());
         params[bit / 8] ^= 1 << (bit % 8);
-        if let Ok(Params::Planes(planes)) = Params::parse(&params) {
-            let decoder = TileDecoder::new(*planes, Kernel::best(), None);
+        let parsed = Params::parse(&params);
+        let raw_len = raw.len() as u64;
+        if let Ok(decoder) = parsed.and_then(|p| TileDecoder::new(&p, raw_len, Kernel::best(), &Bases::new()))
+        {
             let mut out = vec![0; 12 * 32];
             let _ = decoder.tile(&block.payload, 0, &mut out, &mut Scratch::default());
         }

@@ -1,12 +1,13 @@
-//! Sums of products of numbers with the coefficients of a column, for all rows of a tile.
+//! Sums of products of numbers and coefficients, for all rows of a tile at once.
 #![allow(unsafe_code)] // a kernel
 
 use crate::kernel::Kernel;
 
-/// Fills `sums`, one for each row, with the sum of each coefficient times the number of its column. `numbers` holds those of
-/// two columns after the other, a pair for each row; what a pair has beyond the coefficients counts nothing.
+/// Computes for each row the sum of the products of its numbers with the coefficients of their columns. There are as many
+/// rows as `sums`. `numbers` holds the columns in pairs: for the first two of them both numbers of each row, then the same
+/// for the next two. Where the number of coefficients is odd, the second numbers of the last pair do not count.
 ///
-/// Coefficients of at most 2^16 in sum and numbers above −2^15 keep all sums below 2^31.
+/// Coefficients whose absolute values sum up to at most 2^16, and numbers above −2^15, keep all sums below 2^31.
 pub fn products(kernel: Kernel, numbers: &[i16], coefficients: &[i8], sums: &mut [i32]) {
     sums.fill(0);
     let rows = sums.len();
@@ -25,12 +26,12 @@ pub fn products(kernel: Kernel, numbers: &[i16], coefficients: &[i8], sums: &mut
     }
 }
 
-/// Two coefficients, the second 0 where there is but one.
+/// Two coefficients; the second is 0 where there is only one.
 fn pair_of(coefficients: &[i8]) -> [i16; 2] {
     [coefficients[0].into(), coefficients.get(1).copied().unwrap_or(0).into()]
 }
 
-/// Adds the products of two columns.
+/// Adds the products of two columns to the sums.
 fn scalar(numbers: &[i16], pair: [i16; 2], sums: &mut [i32]) {
     let [a, b] = pair.map(i32::from);
     for (sum, n) in sums.iter_mut().zip(numbers.chunks_exact(2)) {
@@ -38,7 +39,7 @@ fn scalar(numbers: &[i16], pair: [i16; 2], sums: &mut [i32]) {
     }
 }
 
-/// Pairs of columns whose products are added up before a sum is stored.
+/// Pairs of columns whose products are added up before the sums are stored.
 #[cfg(target_arch = "x86_64")]
 const PAIRS: usize = 4;
 

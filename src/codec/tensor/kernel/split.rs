@@ -1,38 +1,38 @@
-//! From elements to symbols and low bits: what `merge` undoes, but for symbols that are folded.
+//! From elements to symbols and low bits: [`super::merge`] undoes it, but for folded symbols and exceptions.
 //!
-//! The loops are written once; `avx2` compiles them again for processors that have it, for each way to cut the elements
-//! that weights consist of.
+//! The loops are written once for each size of element. The macro `avx2` compiles them again for processors with AVX2,
+//! once for each number of whole bytes of low bits and place of the sign, so that the inner loops have constant lengths.
 #![allow(unsafe_code)] // calls of functions that need AVX2
 
-use super::merge::Merge;
+use super::number::NumberLayout;
 use crate::kernel::Kernel;
 use crate::tensor::bits::{Packer, STEP};
 
-/// Where the parts of numbers go: as many as there are elements.
-pub struct Parts<'a> {
+/// Receives the parts of numbers, with room for as many as there are elements.
+pub struct SplitNumbers<'a> {
     /// The symbol of each number.
     pub symbols: &'a mut [u8],
-    /// `low_bits / 8` bytes of each number.
+    /// The lowest `low_bits / 8` bytes of each number.
     pub bytes: &'a mut [u8],
-    /// The other bits below the symbol.
+    /// The `low_bits % 8` bits between these and the symbol.
     pub packed: Packer<'a>,
-    /// Steps of [`STEP`] numbers of which some have no symbol of their own, by their number; in these steps such numbers
-    /// have symbol 0.
+    /// The steps of [`STEP`] numbers in which some number has none of the symbols from `fold` to 255, by their place.
+    /// Such numbers get symbol 0; the caller must find them.
     pub odd: Vec<usize>,
-    /// The first symbol that may be used.
+    /// The first symbol that may be used: those below it are folded.
     pub fold: u8,
 }
 
 /// Bytes of the longest element.
 const LONGEST: usize = 8;
 
-macro_rules! cut {
+macro_rules! split {
     ($name:ident, $step:ident, $type:ty) => {
-        /// Numbers of one step; whether one of them has no symbol from `fold` on.
+        /// Splits the numbers of one step; returns whether one of them has no symbol from `fold` on.
         #[inline(always)]
         fn $step(
             parts: (usize, bool),
-            m: Merge,
+            layout: NumberLayout,
             fold: u8,
             e: &[u8; STEP * size_of::<$type>()],
             symbols: &mut [u8; STEP],
@@ -41,19 +41,19 @@ macro_rules! cut {
         ) -> bool {
             const SIZE: usize = size_of::<$type>();
             let (whole, float) = parts;
-            let rest = m.low_bits % 8;
-            let width = 8 * SIZE as u32 - m.zeros;
-            let mask = <$type>::MAX >> m.zeros;
-            let (base, most) = ((m.base as $type).wrapping_add(fold.into()), <$type>::from(255 - fold));
+            let rest = layout.low_bits % 8;
+            let width = 8 * SIZE as u32 - layout.zeros;
+            let mask = <$type>::MAX >> layout.zeros;
+            let (base, most) = ((layout.base as $type).wrapping_add(fold.into()), <$type>::from(255 - fold));
             let number = |j: usize| {
                 let mut bits = [0; SIZE];
                 bits.copy_from_slice(&e[SIZE * j..SIZE * j + SIZE]);
-                let n = <$type>::from_le_bytes(bits) >> m.zeros;
+                let n = <$type>::from_le_bytes(bits) >> layout.zeros;
                 if float { (n << 1 | n >> (width - 1)) & mask } else { n }
             };
             let mut inside = true;
             for j in 0..STEP {
-                let top = (number(j) >> m.low_bits).wrapping_sub(base);
+                let top = (number(j) >> layout.low_bits).wrapping_sub(base);
                 inside &= top <= most;
                 symbols[j] = if top <= most { (top as u8).wrapping_add(fold) } else { 0 };
             }
@@ -72,7 +72,7 @@ macro_rules! cut {
         }
 
         #[inline(always)]
-        fn $name(parts: (usize, bool), m: Merge, elements: &[u8], to: &mut Parts<'_>) {
+        fn $name(parts: (usize, bool), layout: NumberLayout, elements: &[u8], to: &mut SplitNumbers<'_>) {
             const SIZE: usize = size_of::<$type>();
             let whole = parts.0;
             let mut more = [0; STEP];
@@ -81,16 +81,16 @@ macro_rules! cut {
                 let odd = if let (Ok(e), Ok(symbols)) =
                     (e.try_into(), (&mut to.symbols[from..from + count]).try_into())
                 {
-                    $step(parts, m, to.fold, e, symbols, &mut to.bytes[whole * from..], &mut more)
+                    $step(parts, layout, to.fold, e, symbols, &mut to.bytes[whole * from..], &mut more)
                 } else {
-                    // The last one is repeated, so that nothing else is outside.
+                    // A short last step is filled up with its last element, which adds no number without a symbol.
                     let (mut all, mut symbols, mut bytes) =
                         ([0; STEP * SIZE], [0; STEP], [0; STEP * LONGEST]);
                     for to in all.chunks_exact_mut(SIZE) {
                         to.copy_from_slice(&e[SIZE * (count - 1)..]);
                     }
                     all[..e.len()].copy_from_slice(e);
-                    let odd = $step(parts, m, to.fold, &all, &mut symbols, &mut bytes, &mut more);
+                    let odd = $step(parts, layout, to.fold, &all, &mut symbols, &mut bytes, &mut more);
                     to.symbols[from..].copy_from_slice(&symbols[..count]);
                     to.bytes[whole * from..].copy_from_slice(&bytes[..whole * count]);
                     more[count..].fill(0);
@@ -99,36 +99,40 @@ macro_rules! cut {
                 if odd {
                     to.odd.push(i);
                 }
-                if m.low_bits % 8 > 0 {
-                    to.packed.next(m.low_bits % 8, &more);
+                if layout.low_bits % 8 > 0 {
+                    to.packed.next(layout.low_bits % 8, &more);
                 }
             }
         }
     };
 }
 
-cut!(cut8, step8, u8);
-cut!(cut16, step16, u16);
-cut!(cut32, step32, u32);
-cut!(cut64, step64, u64);
+split!(split8, step8, u8);
+split!(split16, step16, u16);
+split!(split32, step32, u32);
+split!(split64, step64, u64);
 
 macro_rules! avx2 {
     ($($name:ident $plain:ident)*) => {
         $(
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx2")]
-            fn $name<const WHOLE: usize, const FLOAT: bool>(m: Merge, elements: &[u8], to: &mut Parts<'_>) {
-                $plain((WHOLE, FLOAT), m, elements, to);
+            fn $name<const WHOLE: usize, const FLOAT: bool>(
+                layout: NumberLayout,
+                elements: &[u8],
+                to: &mut SplitNumbers<'_>,
+            ) {
+                $plain((WHOLE, FLOAT), layout, elements, to);
             }
         )*
     };
 }
 
-avx2!(cut8_avx2 cut8 cut16_avx2 cut16 cut32_avx2 cut32);
+avx2!(split8_avx2 split8 split16_avx2 split16 split32_avx2 split32);
 
-/// Cuts elements of `size` bytes. `to` has room for exactly what `m` says.
-pub fn cut(m: Merge, kernel: Kernel, size: usize, elements: &[u8], to: &mut Parts<'_>) {
-    let parts = (m.low_bits as usize / 8, m.float);
+/// Splits elements of `size` bytes (1, 2, 4 or 8). `to` has room for exactly the low bits that `layout` says.
+pub fn split(layout: NumberLayout, kernel: Kernel, size: usize, elements: &[u8], to: &mut SplitNumbers<'_>) {
+    let parts = (layout.low_bits as usize / 8, layout.float);
     #[cfg(target_arch = "x86_64")]
     if kernel == Kernel::Avx2 && kernel.is_supported() {
         macro_rules! choose {
@@ -136,25 +140,25 @@ pub fn cut(m: Merge, kernel: Kernel, size: usize, elements: &[u8], to: &mut Part
                 match (size, parts) {
                     $(
                         // SAFETY: the processor has AVX2.
-                        ($size, ($whole, true)) => return unsafe { $name::<$whole, true>(m, elements, to) },
+                        ($size, ($whole, true)) => return unsafe { $name::<$whole, true>(layout, elements, to) },
                         // SAFETY: the processor has AVX2.
-                        ($size, ($whole, false)) => return unsafe { $name::<$whole, false>(m, elements, to) },
+                        ($size, ($whole, false)) => return unsafe { $name::<$whole, false>(layout, elements, to) },
                     )*
                     _ => {}
                 }
             };
         }
         choose! {
-            1 cut8_avx2 0;
-            2 cut16_avx2 0; 2 cut16_avx2 1;
-            4 cut32_avx2 0; 4 cut32_avx2 1; 4 cut32_avx2 2; 4 cut32_avx2 3;
+            1 split8_avx2 0;
+            2 split16_avx2 0; 2 split16_avx2 1;
+            4 split32_avx2 0; 4 split32_avx2 1; 4 split32_avx2 2; 4 split32_avx2 3;
         }
     }
     let _ = kernel;
     match size {
-        1 => cut8(parts, m, elements, to),
-        2 => cut16(parts, m, elements, to),
-        4 => cut32(parts, m, elements, to),
-        _ => cut64(parts, m, elements, to),
+        1 => split8(parts, layout, elements, to),
+        2 => split16(parts, layout, elements, to),
+        4 => split32(parts, layout, elements, to),
+        _ => split64(parts, layout, elements, to),
     }
 }

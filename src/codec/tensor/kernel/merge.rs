@@ -1,55 +1,43 @@
 //! From symbols and low bits to elements.
 //!
-//! The loops are written once; `avx2` compiles them again for processors that have it, for each way to cut the elements
-//! that weights consist of.
+//! The loops are written once for each size of element. The macro `avx2` compiles them again for processors with AVX2,
+//! once for each number of whole bytes of low bits, so that the inner loops have constant lengths.
 #![allow(unsafe_code)] // calls of functions that need AVX2
 
+use super::number::NumberLayout;
 use crate::kernel::Kernel;
 use crate::tensor::bits::{Packed, STEP};
 
-/// How numbers become elements of one tile.
-#[derive(Debug, Clone, Copy)]
-pub struct Merge {
-    /// Low bits of a number that are stored beside its symbol.
-    pub low_bits: u32,
-    /// Added to each symbol.
-    pub base: u64,
-    /// The lowest bit of a number is the element's sign.
-    pub float: bool,
-    /// Zero bits below each element.
-    pub zeros: u32,
-}
-
-/// The stored low bits: whole bytes of each number, then the packed rest.
-pub struct Low<'a> {
-    /// `low_bits / 8` bytes for each number.
+/// The stored low bits of numbers.
+pub struct LowBits<'a> {
+    /// The lowest `low_bits / 8` bytes of each number, number after number.
     pub bytes: &'a [u8],
-    /// The other bits of all numbers.
+    /// The `low_bits % 8` bits above these of each number.
     pub packed: Packed<'a>,
 }
 
 macro_rules! merge {
     ($name:ident, $type:ty) => {
         #[inline(always)]
-        fn $name(whole: usize, m: Merge, symbols: &[u8], low: &mut Low<'_>, out: &mut [u8]) {
+        fn $name(whole: usize, layout: NumberLayout, symbols: &[u8], low: &mut LowBits<'_>, out: &mut [u8]) {
             const SIZE: usize = size_of::<$type>();
-            let rest = m.low_bits % 8;
-            let width = 8 * SIZE as u32 - m.zeros;
-            let mask = <$type>::MAX >> m.zeros;
-            let base = m.base as $type;
+            let rest = layout.low_bits % 8;
+            let width = 8 * SIZE as u32 - layout.zeros;
+            let mask = <$type>::MAX >> layout.zeros;
+            let base = layout.base as $type;
             let mut more = [0; STEP];
             let one = |symbol: u8, bytes: &[u8], more: u8| {
-                let mut number = base.wrapping_add(<$type>::from(symbol)) << m.low_bits;
+                let mut number = base.wrapping_add(<$type>::from(symbol)) << layout.low_bits;
                 for (k, byte) in bytes.iter().enumerate() {
                     number |= <$type>::from(*byte) << (8 * k);
                 }
                 if whole < SIZE {
                     number |= <$type>::from(more) << (8 * whole as u32 & (8 * SIZE as u32 - 1));
                 }
-                if m.float {
+                if layout.float {
                     number = (number & mask) >> 1 | number << (width - 1);
                 }
-                (number & mask) << m.zeros
+                (number & mask) << layout.zeros
             };
             let steps = symbols.chunks(STEP).zip(out.chunks_mut(STEP * SIZE));
             for (i, (symbols, out)) in steps.enumerate() {
@@ -86,8 +74,8 @@ macro_rules! avx2 {
         $(
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx2")]
-            fn $name<const WHOLE: usize>(m: Merge, symbols: &[u8], low: &mut Low<'_>, out: &mut [u8]) {
-                $plain(WHOLE, m, symbols, low, out);
+            fn $name<const WHOLE: usize>(layout: NumberLayout, symbols: &[u8], low: &mut LowBits<'_>, out: &mut [u8]) {
+                $plain(WHOLE, layout, symbols, low, out);
             }
         )*
     };
@@ -95,9 +83,17 @@ macro_rules! avx2 {
 
 avx2!(merge8_avx2 merge8 merge16_avx2 merge16 merge32_avx2 merge32);
 
-/// Makes elements of `size` bytes. `out` has room for exactly one per symbol; `low` holds what `m` says.
-pub fn merge(m: Merge, kernel: Kernel, size: usize, symbols: &[u8], mut low: Low<'_>, out: &mut [u8]) {
-    let whole = m.low_bits as usize / 8;
+/// Makes an element of `size` bytes (1, 2, 4 or 8) of each symbol and its low bits. `out` has room for exactly one element
+/// for each symbol; `low` holds the low bits that `layout` says.
+pub fn merge(
+    layout: NumberLayout,
+    kernel: Kernel,
+    size: usize,
+    symbols: &[u8],
+    mut low: LowBits<'_>,
+    out: &mut [u8],
+) {
+    let whole = layout.low_bits as usize / 8;
     #[cfg(target_arch = "x86_64")]
     if kernel == Kernel::Avx2 && kernel.is_supported() {
         macro_rules! choose {
@@ -105,7 +101,7 @@ pub fn merge(m: Merge, kernel: Kernel, size: usize, symbols: &[u8], mut low: Low
                 match (size, whole) {
                     $(
                         // SAFETY: the processor has AVX2.
-                        ($size, $whole) => return unsafe { $name::<$whole>(m, symbols, &mut low, out) },
+                        ($size, $whole) => return unsafe { $name::<$whole>(layout, symbols, &mut low, out) },
                     )*
                     _ => {}
                 }
@@ -119,9 +115,9 @@ pub fn merge(m: Merge, kernel: Kernel, size: usize, symbols: &[u8], mut low: Low
     }
     let _ = kernel;
     match size {
-        1 => merge8(whole, m, symbols, &mut low, out),
-        2 => merge16(whole, m, symbols, &mut low, out),
-        4 => merge32(whole, m, symbols, &mut low, out),
-        _ => merge64(whole, m, symbols, &mut low, out),
+        1 => merge8(whole, layout, symbols, &mut low, out),
+        2 => merge16(whole, layout, symbols, &mut low, out),
+        4 => merge32(whole, layout, symbols, &mut low, out),
+        _ => merge64(whole, layout, symbols, &mut low, out),
     }
 }

@@ -1,29 +1,32 @@
-//! Which of several tables the elements of each group are coded with. Not part of the format; integers only.
+//! Choosing tables by classes that each group stores: which of several tables code a group's elements best.
+//!
+//! A cell is the part of a group that has one class: the elements of one of its stripes.
 
-use super::encode::counts;
-use super::params::{Context, Field, MAX_TABLES};
-use super::split::Split;
-use super::tile::spread;
+use super::field_parts::FieldParts;
+use crate::codec::tensor::kernel::histogram;
+use crate::codec::tensor::predictor::repeat_classes;
+use crate::codec::tensor::stored::{Context, FieldParams, MAX_TABLES};
 use crate::coder::rans::Freqs;
 
 /// Cells that are looked at to find tables.
 const SAMPLE: usize = 1 << 11;
-/// Times that cells are dealt out anew.
+/// How many times the cells of a sample are sorted anew.
 const ROUNDS: usize = 6;
-/// Numbers of tables that are tried.
+/// The numbers of tables that are tried.
 const CHOICES: [usize; 4] = [16, 8, 4, 2];
-/// Weight of all symbols together in each table of a sample, which has not seen all.
+/// The weight that the symbols of all cells have in each table of a sample, which has not seen all symbols.
 const PRIOR: u32 = 32;
 
 /// What each symbol costs with each table, in 1/256 bits.
 type Costs = Vec<[u16; MAX_TABLES]>;
 
-/// Gives the field classes, where that is smaller.
-pub fn choose(field: &mut Field, tiles: &mut [&mut Split], stripes: usize) {
+/// Gives a field, whose parts in all tiles these are, classes of `stripes` stripes where that is smaller than the one
+/// table that it has.
+pub fn choose_by_classes(field: &mut FieldParams, tiles: &mut [&mut FieldParts], stripes: usize) {
     let per = field.per_group();
     let cells: usize = tiles.iter().map(|t| t.symbols.len() / per * stripes).sum();
     let [alone] = &field.tables[..] else { return };
-    let before = alone.stored_cost() + alone.cost(&counts(tiles.iter().map(|t| &t.symbols[..])));
+    let before = alone.stored_cost() + alone.cost(&histogram(tiles.iter().map(|t| &t.symbols[..])));
     let step = cells.div_ceil(SAMPLE).max(1);
     let sample: Vec<Vec<u8>> = (0..stripes)
         .flat_map(|s| tiles.iter().flat_map(move |t| t.symbols.chunks_exact(per).map(move |g| (g, s))))
@@ -35,20 +38,20 @@ pub fn choose(field: &mut Field, tiles: &mut [&mut Split], stripes: usize) {
     };
     let costs = costs(&tables);
     let mut by_class = vec![[0u32; 256]; tables.len()];
-    let mut dealt: Vec<Vec<u8>> = Vec::new();
+    let mut sorted: Vec<Vec<u8>> = Vec::new();
     for t in tiles.iter() {
         let mut classes = Vec::with_capacity(t.symbols.len() / per * stripes);
         for group in t.symbols.chunks_exact(per) {
             for s in 0..stripes {
                 let class = cheapest(&costs, &tables, group.iter().skip(s).step_by(stripes).copied());
-                let count = &mut by_class[class];
-                group.iter().skip(s).step_by(stripes).for_each(|x| count[usize::from(*x)] += 1);
+                let counts = &mut by_class[class];
+                group.iter().skip(s).step_by(stripes).for_each(|x| counts[usize::from(*x)] += 1);
                 classes.push(class as u8);
             }
         }
-        dealt.push(classes);
+        sorted.push(classes);
     }
-    let classes = counts(dealt.iter().map(|c| &c[..]));
+    let classes = histogram(sorted.iter().map(|c| &c[..]));
     let freqs = Freqs::from_counts(&classes);
     let tables: Vec<Freqs> = by_class.iter().map(Freqs::from_counts).collect();
     let with = |t: &Freqs, c: &[u32; 256]| t.cost(c) + t.stored_cost();
@@ -56,21 +59,22 @@ pub fn choose(field: &mut Field, tiles: &mut [&mut Split], stripes: usize) {
     if after >= before {
         return;
     }
-    for (t, classes) in tiles.iter_mut().zip(dealt) {
+    for (t, classes) in tiles.iter_mut().zip(sorted) {
         t.contexts.clear();
-        spread(&classes, stripes, per, &mut t.contexts);
+        repeat_classes(&classes, stripes, per, &mut t.contexts);
         t.classes = classes;
     }
     (field.context, field.tables) = (Context::Classes { stripes, freqs: Box::new(freqs) }, tables);
 }
 
-/// A table with what choosing it costs, in 1/256 bits.
-struct Table {
+/// The table of a class, while classes are learned.
+struct ClassTable {
     freqs: Freqs,
-    chosen: u64,
+    /// What it costs to say that a cell has the class, in 1/256 bits.
+    choice_cost: u64,
 }
 
-fn costs(tables: &[Table]) -> Costs {
+fn costs(tables: &[ClassTable]) -> Costs {
     let mut costs = vec![[u16::MAX; MAX_TABLES]; 256];
     for (k, table) in tables.iter().enumerate() {
         for (symbol, cost) in (0..=255).zip(costs.iter_mut()) {
@@ -80,26 +84,28 @@ fn costs(tables: &[Table]) -> Costs {
     costs
 }
 
-/// The table that codes these symbols best, the first of equal ones.
-fn cheapest(costs: &Costs, tables: &[Table], symbols: impl Iterator<Item = u8>) -> usize {
+/// The table that codes these symbols at the least cost, the first of equal ones.
+fn cheapest(costs: &Costs, tables: &[ClassTable], symbols: impl Iterator<Item = u8>) -> usize {
     let mut sums = [0u32; MAX_TABLES];
     for s in symbols {
         for (sum, cost) in sums.iter_mut().zip(&costs[usize::from(s)]) {
             *sum += u32::from(*cost);
         }
     }
-    let total = |k: &usize| u64::from(sums[*k]) + tables[*k].chosen;
+    let total = |k: &usize| u64::from(sums[*k]) + tables[*k].choice_cost;
     (0..tables.len()).min_by_key(total).unwrap_or(0)
 }
 
-/// Up to `most` tables for cells like these, and what the cells cost with them.
-fn learn(sample: &[Vec<u8>], most: usize) -> (Vec<Table>, u64) {
-    let all = counts(sample.iter().map(|c| &c[..]));
+/// Finds up to `most` tables for a sample of cells, and what the cells cost with them: tables are made from the cells of
+/// each class, cells are sorted into the classes that cost them least, and so on as long as that helps.
+fn learn(sample: &[Vec<u8>], most: usize) -> (Vec<ClassTable>, u64) {
+    let all = histogram(sample.iter().map(|c| &c[..]));
     let sum: u64 = all.iter().map(|c| u64::from(*c)).sum::<u64>().max(1);
     let prior = all.map(|c| ((u64::from(c) * u64::from(PRIOR)).div_ceil(sum)) as u32);
-    let mut classes = start(sample, most);
+    let mut classes = first_classes(sample, most);
     let mut best = (Vec::new(), u64::MAX);
     for _ in 0..ROUNDS {
+        // The symbols and the number of cells of each class.
         let mut counts = vec![(prior, 0u64); most];
         for (cell, class) in sample.iter().zip(&classes) {
             counts[*class].1 += 1;
@@ -109,35 +115,36 @@ fn learn(sample: &[Vec<u8>], most: usize) -> (Vec<Table>, u64) {
         let mut shares = [0; 256];
         shares.iter_mut().zip(&used).for_each(|(s, c)| *s = c.1 as u32);
         let shares = Freqs::from_counts(&shares);
-        let tables: Vec<Table> = used
-            .iter()
-            .enumerate()
-            .map(|(k, c)| Table { freqs: Freqs::from_counts(&c.0), chosen: shares.cost_of(k as u8).into() })
-            .collect();
-        let mut cost: u64 = used.iter().zip(&tables).map(|(c, t)| t.freqs.cost(&c.0) + c.1 * t.chosen).sum();
+        let table = |(k, c): (usize, &&([u32; 256], u64))| ClassTable {
+            freqs: Freqs::from_counts(&c.0),
+            choice_cost: shares.cost_of(k as u8).into(),
+        };
+        let tables: Vec<ClassTable> = used.iter().enumerate().map(table).collect();
+        let mut cost: u64 =
+            used.iter().zip(&tables).map(|(c, t)| t.freqs.cost(&c.0) + c.1 * t.choice_cost).sum();
         cost += tables.iter().map(|t| t.freqs.stored_cost()).sum::<u64>();
-        if cost < best.1 {
-            let costs = costs(&tables);
-            classes = sample.iter().map(|c| cheapest(&costs, &tables, c.iter().copied())).collect();
-            best = (tables, cost);
-        } else {
+        if cost >= best.1 {
             break;
         }
+        let costs = costs(&tables);
+        classes = sample.iter().map(|c| cheapest(&costs, &tables, c.iter().copied())).collect();
+        best = (tables, cost);
     }
     best
 }
 
-/// First classes: by the cells' means, and within these by how far their symbols lie from them.
-fn start(sample: &[Vec<u8>], most: usize) -> Vec<usize> {
+/// The classes that learning starts from: by the means of cells, and among cells of similar means by how far their
+/// symbols lie from the mean.
+fn first_classes(sample: &[Vec<u8>], most: usize) -> Vec<usize> {
     let by_mean = if most > 4 { most / 4 } else { most };
     let by_width = most / by_mean;
-    // Small signed numbers lie around 0.
-    let signed = |s: u8| i64::from(s as i8);
+    // Where most symbols are small or large bytes, they are signed numbers around 0.
     let all = sample.iter().flatten();
     let (outer, inner) =
         all.fold((0, 0), |(o, i), s| if (64..192).contains(s) { (o, i + 1) } else { (o + 1, i) });
     let low = sample.iter().flatten().all(|s| *s < 64);
-    let value = |s: u8| if outer > inner && !low { signed(s) } else { i64::from(s) };
+    let signed = outer > inner && !low;
+    let value = |s: u8| if signed { i64::from(s as i8) } else { i64::from(s) };
     let features: Vec<(i64, i64)> = sample
         .iter()
         .map(|cell| {
