@@ -8,8 +8,10 @@
 //! size of a block, `NZIP_BENCH_KEPT` how many tokens enter again (by default a quarter of the context),
 //! `NZIP_BENCH_KERNEL` one of scalar, avx2, avx512.
 
-use nzip::internal::codec::llm::{decode_chains_with_lanes, decode_windows, encode_blocks, encode_chains};
-use nzip::internal::codec::window::{ChainJob, EncodedWindow, WindowJob, WindowLimits};
+use nzip::internal::codec::llm::{
+    ChainJob, decode_chains_with_lanes, decode_windows, encode_blocks, encode_chains,
+};
+use nzip::internal::codec::window::{EncodedWindow, WindowJob, WindowLimits};
 use nzip::internal::model::llm::{
     BitEncoder, Column, Distribution, Kernel, MAX_COLUMNS, Model, Session, Weights, powers,
 };
@@ -130,10 +132,8 @@ fn main() {
             };
             report("alone", &raw, || encode_blocks(&model, &blocks, limits).unwrap(), run);
         }
-        let params: Vec<u8> =
-            if kept < 128 { vec![kept as u8] } else { vec![kept as u8 | 128, (kept >> 7) as u8] };
         let run = |jobs: Vec<Vec<WindowJob<'_>>>| {
-            let chains = jobs.into_iter().map(|windows| ChainJob { params: &params, windows });
+            let chains = jobs.into_iter().map(|windows| ChainJob { kept, windows });
             decode_chains_with_lanes(&model, &mut chains.collect::<Vec<_>>(), MAX_COLUMNS).unwrap();
         };
         report("chained", &raw, || encode_chains(&model, &blocks, limits, kept).unwrap(), run);

@@ -9,39 +9,37 @@
 pub mod candle;
 mod codec;
 mod coder;
-mod device;
+mod container;
 mod error;
 mod format;
-#[cfg(feature = "gpu")]
 mod gpu;
 mod kernel;
 pub mod llm;
 mod model;
+mod models;
 mod stream;
 pub mod tensor;
 #[cfg(feature = "train-circuit")]
 pub mod train;
 
 pub use codec::Codec;
-pub use device::{Device, GpuCounters, GpuInfo};
 pub use error::{Error, ErrorKind, Result};
 #[cfg(feature = "gpu")]
-pub use gpu::tensor::TensorBuffer;
+pub use gpu::wgpu30;
+pub use gpu::{Device, GpuCounters, GpuInfo, TensorBuffer};
 pub use model::circuit::Likelihood;
+pub use models::{Models, registry::ModelInfo};
 pub use stream::{
-    Archive, BlockInfo, CodecChoice, DecodeOptions, Decoder, Encoder, ModelInfo, Models, Options,
-    StoredTensor, StreamInfo, TensorReader, WindowInfo, compress, compress_with, decompress, decompress_with,
+    Archive, BlockInfo, CodecChoice, DecodeOptions, Decoder, Encoder, Options, StoredTensor, StreamInfo,
+    TensorReader, WindowInfo, compress, compress_with, decompress, decompress_with,
 };
 pub use tensor::bases::Bases;
-/// The library through which GPUs are reached, for [`TensorBuffer`].
-#[cfg(feature = "gpu")]
-pub use wgpu;
 
 /// What tests and benchmarks need from below the public interface. No part of it: may change at any time.
 #[doc(hidden)]
 pub mod internal {
     pub mod codec {
-        pub use crate::codec::{circuit, layout, llm, lm, mix, table, window};
+        pub use crate::codec::{circuit, llm, lm, mix, table, window};
     }
     pub mod model {
         pub use crate::model::{circuit, llm, lm};

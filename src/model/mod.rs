@@ -1,8 +1,6 @@
-//! Models: what they compute and where their weights are found.
+//! Models: what they compute.
 
 pub mod circuit;
 pub mod llm;
 pub mod lm;
 pub mod mix;
-pub mod names;
-pub mod registry;

@@ -1,7 +1,7 @@
 //! Blocks whose windows follow one another: what has been learned lives as long as the block, which is a lane.
 
 use super::{check_limits, coded, given, put, symbol_len};
-use crate::codec::window::{ChainJob, EncodedWindow, WindowJob, WindowLimits, max_window_raw};
+use crate::codec::window::{EncodedWindow, WindowJob, WindowLimits, max_window_raw};
 use crate::coder::range::{BitDecoder, BitEncoder};
 use crate::error::{Error, Result};
 use crate::format::cursor::{Cursor, Parse};
@@ -15,6 +15,15 @@ use std::sync::Mutex;
 const SYMBOL_MAX: usize = 32;
 /// Memory for what the network and the learners of all lanes remember together.
 const LANE_BYTES: usize = 1100 << 20;
+
+/// A block to decode whose windows follow one another.
+#[derive(Debug)]
+pub struct ChainJob<'a> {
+    /// Tokens that enter again where the network starts anew.
+    pub kept: usize,
+    /// Its windows from the first one on.
+    pub windows: Vec<WindowJob<'a>>,
+}
 
 /// Tokens that enter again where the network starts anew, for a model of `context` tokens.
 pub(super) fn default_kept(model: &Model) -> usize {
@@ -159,7 +168,7 @@ pub fn decode_chains_with_lanes(model: &Model, jobs: &mut [ChainJob<'_>], lanes:
     let mut queue: Vec<_> = jobs.iter_mut().filter(|job| raw_len(job) > 0).collect();
     for job in &queue {
         given(raw_len(job));
-        check_kept(model, kept_of(job.params)?)?;
+        check_kept(model, job.kept)?;
     }
     // The longest come first off the end.
     queue.sort_by_key(|job| raw_len(job));
@@ -185,7 +194,7 @@ struct Lane<'a, 'b> {
 
 impl<'a, 'b> Lane<'a, 'b> {
     fn new(model: &Model, job: &'a mut ChainJob<'b>) -> Result<Self> {
-        let (kept, learner) = (kept_of(job.params)?, Learner::new(model)?);
+        let (kept, learner) = (job.kept, Learner::new(model)?);
         let windows = job.windows.iter_mut();
         let mut new = Self { kept, windows, raw: &mut [], done: 0, coder: BitDecoder::new(&[]), learner };
         new.open();

@@ -1,4 +1,5 @@
-//! `tensor`: numbers as planes, each with its own statistics, in tiles that decode alone (`formats/tensor.md`).
+//! `tensor`: numbers as planes, each with its own statistics, in tiles that decode alone
+//! (`formats/tensor.md`).
 //!
 //! Five floors, each of which uses only those before it:
 //!
@@ -7,15 +8,19 @@
 //! - `predictor`: what encoder and decoder both compute to choose the tables of symbols,
 //! - `decode`: decoding tiles,
 //! - `encode`: choosing the parameters of blocks, and writing these.
+//!
+//! On top stands `object`, the codec as the rest of nzip sees it.
 
 mod decode;
 mod encode;
 mod kernel;
+pub mod object;
 mod predictor;
 pub mod stored;
 #[cfg(test)]
 mod tests;
 
-pub use decode::{Scratch, TileDecoder};
-pub use encode::{BasePiece, Hint, copy, encode_block, encode_delta, keep};
-pub use stored::Params;
+pub use decode::{TileDecoder, tiles};
+#[cfg(all(test, feature = "gpu"))]
+pub use encode::encode_block;
+pub use encode::{BasePiece, Hint, copy, keep};

@@ -1,8 +1,9 @@
-use super::encode::encode_with;
-use super::*;
-use crate::codec::EncodedBlock;
-use crate::codec::decode::{tile_decoder, tiles};
-use crate::device::Device;
+use super::decode::Scratch;
+use super::encode::{BasePiece, copy, encode_block, encode_delta, encode_with, keep};
+use super::stored::{self, Params};
+use super::{Hint, TileDecoder, tiles};
+use crate::codec::block::{Block as CheckedBlock, EncodedBlock};
+use crate::error::Result;
 use crate::format::block::BlockHeader;
 use crate::kernel::Kernel;
 use crate::tensor::Dtype;
@@ -23,12 +24,17 @@ fn header(block: &EncodedBlock) -> BlockHeader {
     }
 }
 
+/// The decoder of a block with this header.
+fn tile_decoder(header: &BlockHeader, kernel: Kernel) -> Result<TileDecoder> {
+    tiles::decoder(&CheckedBlock::check(header.clone())?, kernel, &Bases::new())
+}
+
 fn decoded(block: &EncodedBlock, kernel: Kernel) -> Vec<u8> {
     let header = header(block);
     let mut raw = vec![0xEE; block.raw_len as usize];
-    let decoder = tile_decoder(&header, kernel, &Bases::new()).unwrap();
+    let decoder = tile_decoder(&header, kernel).unwrap();
     let (verified, result) =
-        tiles(&Device::cpu(), &decoder, &header, &block.payload, 0..header.units.len(), &mut raw);
+        tiles::decode(None, &decoder, &header, &block.payload, 0..header.units.len(), &mut raw);
     result.unwrap();
     assert_eq!(verified, raw.len());
     raw
@@ -105,7 +111,8 @@ fn floats_of_all_widths() {
 #[test]
 fn masks_of_two_in_four_cost_their_entropy() {
     let mut rng = Rng(11);
-    // Which two of four are not zero, and values that are all alike but for their signs: log2(6)/4 and 1/2 bit.
+    // Which two of four are not zero, and values that are all alike but for their signs: log2(6)/4 and 1/2
+    // bit.
     let pairs = [0b0011, 0b0101, 0b0110, 0b1001, 0b1010, 0b1100];
     let mut signs = Vec::new();
     for _ in 0..100_000 {
@@ -238,14 +245,14 @@ fn blocks_of_ggml() {
 /// One bit of the payload changed, so many times: nothing wrong passes for verified.
 fn flip_bits(block: &EncodedBlock, raw: &[u8], rng: &mut Rng, times: usize) {
     let header = header(block);
-    let decoder = tile_decoder(&header, Kernel::best(), &Bases::new()).unwrap();
+    let decoder = tile_decoder(&header, Kernel::best()).unwrap();
     for _ in 0..times {
         let mut payload = block.payload.clone();
         let bit = rng.next() as usize % (8 * payload.len());
         payload[bit / 8] ^= 1 << (bit % 8);
         let mut out = vec![0; raw.len()];
         let (verified, result) =
-            tiles(&Device::cpu(), &decoder, &header, &payload, 0..header.units.len(), &mut out);
+            tiles::decode(None, &decoder, &header, &payload, 0..header.units.len(), &mut out);
         assert!(result.is_err() || out == raw);
         assert!(out[..verified] == raw[..verified]);
     }
@@ -353,9 +360,9 @@ fn damaged_parameters_of_cuts_are_found_or_harmless() {
             bad.truncate(bad.len() - usize::from(rng.next().is_multiple_of(8)));
             header.params = Some(bad);
             let mut out = vec![0; raw.len()];
-            if let Ok(decoder) = tile_decoder(&header, Kernel::best(), &Bases::new()) {
+            if let Ok(decoder) = tile_decoder(&header, Kernel::best()) {
                 let (_, result) =
-                    tiles(&Device::cpu(), &decoder, &header, &block.payload, 0..header.units.len(), &mut out);
+                    tiles::decode(None, &decoder, &header, &block.payload, 0..header.units.len(), &mut out);
                 assert!(result.is_err() || out == raw);
             }
         }
@@ -451,7 +458,7 @@ fn absurd_predictions_are_refused() {
     assert!(change(&|p| p.map[77] = 255).unwrap_err().contains("without a table"));
     assert!(change(&|p| p.columns.truncate(1)).is_err());
     assert!(change(&|p| p.multipliers.clear()).is_err());
-    let decoder = tile_decoder(&header(&block), Kernel::best(), &Bases::new()).unwrap();
+    let decoder = tile_decoder(&header(&block), Kernel::best()).unwrap();
     for (start, len) in [(0, 11), (1, 12)] {
         let error = decoder.tile(&block.payload, start, &mut vec![0; len], &mut Scratch::default());
         let error = error.unwrap_err().to_string();
@@ -470,4 +477,23 @@ fn absurd_predictions_are_refused() {
             let _ = decoder.tile(&block.payload, 0, &mut out, &mut Scratch::default());
         }
     }
+}
+
+#[test]
+fn blocks_are_kept_where_they_may_have_copies() {
+    let raw = bytes(&weights(40, 100, &mut Rng(14)), |v| v.to_le_bytes().to_vec());
+    let hint = Hint { dtype: Dtype::F32, row_bytes: 400, form: None };
+    let mut block = encode_block(&raw, hint, 6).unwrap().unwrap();
+    let is_kept = |block: &EncodedBlock| CheckedBlock::check(header(block)).unwrap().has_copies();
+    assert!(!is_kept(&block));
+    assert!(keep(&mut block) && is_kept(&block));
+    assert!(decoded(&block, Kernel::best()) == raw);
+    let mut repeated = copy(&block, 7).unwrap();
+    assert_eq!(CheckedBlock::check(header(&repeated)).unwrap().copy_of(), Some(7));
+    assert!(!keep(&mut repeated));
+    let base = BasePiece { bytes: &raw, hash: [3; 32], offset: 0 };
+    let mut delta = encode_delta(&raw, hint, base, 6).unwrap().unwrap();
+    assert!(!keep(&mut delta) && !is_kept(&delta));
+    let mut stored = crate::codec::store::encode(&[1; 10]);
+    assert!(!keep(&mut stored));
 }

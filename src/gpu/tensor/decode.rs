@@ -1,11 +1,12 @@
 //! Decoding tiles of `tensor` blocks on a GPU.
 
 use super::layout::{Block, Exception, LEFT, TILE_WORDS, entry, fits};
-use crate::codec::decode::tiles_but;
 use crate::codec::tensor::TileDecoder;
+use crate::codec::tensor::tiles::decode_on_cpu;
 use crate::error::Result;
 use crate::format::block::{BlockHeader, Units};
 use crate::gpu::context::{Gpu, Kernel, Reading};
+use crate::gpu::device::TensorBuffer;
 use crate::gpu::fault::{Fault, Outcome};
 use crate::gpu::words::{to_bytes, to_words};
 use std::ops::Range;
@@ -26,26 +27,14 @@ const USES: [&[u32]; 3] = [&[0, 1, 2, 3, 4, 7], &[3, 5, 7], &[0, 1, 3, 5, 6, 7]]
 const SOURCE: [&str; 3] =
     [include_str!("tiles.wgsl"), include_str!("symbols.wgsl"), include_str!("merge.wgsl")];
 
-/// Raw bytes that lie in the memory of a GPU. All of them have been read back once and compared with their check values before a
-/// caller gets them.
-#[derive(Debug)]
-pub struct TensorBuffer {
-    /// Usable as storage and as source of copies; after the last byte up to three zeros.
-    pub buffer: wgpu::Buffer,
-    /// Bytes.
-    pub len: u64,
+/// Copies verified raw bytes to the GPU.
+pub fn upload(gpu: &Gpu, raw: &[u8]) -> Outcome<TensorBuffer> {
+    let buffer = gpu.upload(&to_words(raw).collect::<Vec<_>>())?;
+    gpu.check()?;
+    Ok(TensorBuffer { buffer, len: raw.len() as u64 })
 }
 
-impl TensorBuffer {
-    /// Verified raw bytes that are copied to the GPU.
-    pub(crate) fn upload(gpu: &Gpu, raw: &[u8]) -> Outcome<Self> {
-        let buffer = gpu.upload(&to_words(raw).collect::<Vec<_>>())?;
-        gpu.check()?;
-        Ok(Self { buffer, len: raw.len() as u64 })
-    }
-}
-
-/// Decodes some tiles of a block whose parameters fit; like [`crate::codec::decode::tiles`], which gives the same results.
+/// Decodes some tiles of a block whose parameters fit; like [`crate::codec::tensor::tiles::decode`], which gives the same results.
 pub fn tiles(
     gpu: &Gpu,
     decoder: &TileDecoder,
@@ -69,7 +58,7 @@ pub fn tiles_in_batches(
 ) -> Outcome<(usize, Result<()>)> {
     let run = Run::new(gpu, decoder, header, payload, units.clone(), raw.len())?;
     let decoded = run.decode(raw, batch)?;
-    Ok(tiles_but(decoder, header, payload, units.clone(), raw, |i| decoded[i - units.start]))
+    Ok(decode_on_cpu(decoder, header, payload, units.clone(), raw, |i| decoded[i - units.start]))
 }
 
 /// The same, with the result on the GPU.
@@ -82,13 +71,13 @@ pub fn resident(
 ) -> Outcome<Result<TensorBuffer>> {
     let len: usize = units.clone().map(|i| header.units.unit(i, header.raw_len).0).sum();
     let mut raw = Vec::new();
-    if let Err(e) = crate::codec::decode::resize(&mut raw, len) {
+    if let Err(e) = crate::codec::buffer::resize(&mut raw, len) {
         return Ok(Err(e));
     }
     let run = Run::new(gpu, decoder, header, payload, units.clone(), len)?;
     let decoded = run.decode(&mut raw, BATCH_RAW)?;
     let (_, result) =
-        tiles_but(decoder, header, payload, units.clone(), &mut raw, |i| decoded[i - units.start]);
+        decode_on_cpu(decoder, header, payload, units.clone(), &mut raw, |i| decoded[i - units.start]);
     if let Err(e) = result {
         return Ok(Err(e));
     }

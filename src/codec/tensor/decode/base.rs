@@ -3,7 +3,7 @@
 use crate::codec::tensor::kernel::add_base;
 use crate::codec::tensor::stored::BaseReference;
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::registry::hex;
+use crate::format::checksum::hex;
 use crate::tensor::bases::{BaseTensor, Bases};
 use std::sync::Arc;
 
@@ -18,7 +18,8 @@ impl FoundBase {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::MissingBase`] where the base is not among those given; [`ErrorKind::Corrupt`] where it is too short.
+    /// [`ErrorKind::MissingBase`] where the base is not among those given; [`ErrorKind::Corrupt`] where it is
+    /// too short.
     pub fn find(reference: BaseReference, bases: &Bases, len: u64) -> Result<Self> {
         let Some(tensor) = bases.find(&reference.hash) else {
             let what = if bases.is_empty() { "no base was given" } else { "no base that was given has it" };
@@ -36,7 +37,8 @@ impl FoundBase {
         Ok(Self { tensor: tensor.clone(), reference })
     }
 
-    /// The base's bytes that belong to `len` raw bytes of the block from byte `start` on. Empty where the block has fewer.
+    /// The base's bytes that belong to `len` raw bytes of the block from byte `start` on. Empty where the
+    /// block has fewer.
     pub fn bytes(&self, start: u64, len: usize) -> &[u8] {
         let from = (self.reference.offset + start) as usize;
         self.tensor.bytes().get(from..from + len).unwrap_or_default()

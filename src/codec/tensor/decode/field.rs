@@ -74,10 +74,11 @@ impl FieldDecoder {
         Self { planes, base, tables, kernel }
     }
 
-    /// Decodes all elements of the field with this number in a tile; `out` has room for exactly these. The fields before it
-    /// must have been decoded with the same scratch.
+    /// Decodes all elements of the field with this number in a tile; `out` has room for exactly these. The
+    /// fields before it must have been decoded with the same scratch.
     ///
-    /// The order of steps is that of the sections: what a step reads from `c` may depend on all steps before it.
+    /// The order of steps is that of the sections: what a step reads from `c` may depend on all steps before
+    /// it.
     pub fn decode(
         &self,
         c: &mut Cursor<'_>,
@@ -149,8 +150,8 @@ impl FieldDecoder {
         Ok(())
     }
 
-    /// Appends the table of each symbol of a field that has several. Returns false, and appends nothing, where one table
-    /// serves all symbols. `earlier` has the symbols of the fields before it.
+    /// Appends the table of each symbol of a field that has several. Returns false, and appends nothing,
+    /// where one table serves all symbols. `earlier` has the symbols of the fields before it.
     fn contexts(
         &self,
         number: usize,

@@ -6,8 +6,8 @@ use crate::format::cursor::{Cursor, Parsed};
 use crate::kernel::Kernel;
 use crate::tensor::bits::{Packed, packed_len};
 
-/// Reads the low bits of a field and makes an element of each symbol. Folded symbols are taken for others, and decimals
-/// stay ranks. `coded` are the low bits where they have been decoded already.
+/// Reads the low bits of a field and makes an element of each symbol. Folded symbols are taken for others,
+/// and decimals stay ranks. `coded` are the low bits where they have been decoded already.
 pub fn read_elements(
     c: &mut Cursor<'_>,
     field: &FieldParams,

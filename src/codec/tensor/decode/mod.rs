@@ -5,5 +5,8 @@ mod field;
 mod low_bits;
 mod predicted;
 mod tile;
+pub mod tiles;
 
-pub use tile::{Scratch, TileDecoder};
+#[cfg(test)]
+pub use tile::Scratch;
+pub use tile::TileDecoder;

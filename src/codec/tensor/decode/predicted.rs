@@ -17,8 +17,8 @@ pub struct PredictedScratch {
     tables: Vec<u8>,
 }
 
-/// Decodes the symbols of whole rows. They are stored column by column, so that all rows of a column are decoded together;
-/// `out` receives them row by row. `classes` are those of the rows.
+/// Decodes the symbols of whole rows. They are stored column by column, so that all rows of a column are
+/// decoded together; `out` receives them row by row. `classes` are those of the rows.
 ///
 /// # Errors
 ///

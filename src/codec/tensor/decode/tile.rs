@@ -33,13 +33,13 @@ pub struct Scratch {
 }
 
 impl TileDecoder {
-    /// Prepares to decode the tiles of a block of `raw_len` raw bytes with these parameters. All kernels give the same
-    /// bytes.
+    /// Prepares to decode the tiles of a block of `raw_len` raw bytes with these parameters. All kernels give
+    /// the same bytes.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Corrupt`] for the parameters of a copy, which has no tiles of its own, and for a base that is too short;
-    /// [`ErrorKind::MissingBase`] where the base is not among those given.
+    /// [`ErrorKind::Corrupt`] for the parameters of a copy, which has no tiles of its own, and for a base
+    /// that is too short; [`ErrorKind::MissingBase`] where the base is not among those given.
     pub fn new(params: &Params, raw_len: u64, kernel: Kernel, bases: &Bases) -> Result<Self> {
         let Params::Planes(planes) = params else {
             return Err(Error::corrupt("a copy of a block that is not there"));
@@ -66,8 +66,8 @@ impl TileDecoder {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Corrupt`] for a payload that is not exactly a tile of this length, [`ErrorKind::NewerVersion`] for modes
-    /// that this release does not know.
+    /// [`ErrorKind::Corrupt`] for a payload that is not exactly a tile of this length,
+    /// [`ErrorKind::NewerVersion`] for modes that this release does not know.
     pub fn tile(&self, payload: &[u8], start: u64, out: &mut [u8], scratch: &mut Scratch) -> Result<()> {
         let mut c = Cursor::new(payload);
         let result = self.decode(&mut c, start, out, scratch).map_err(|e| e.at_end("a tile"));

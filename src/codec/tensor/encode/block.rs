@@ -9,9 +9,10 @@ use super::plan::{TableChoice, plan, plan_delta, plan_predicted};
 use super::prediction::choose_prediction;
 use super::tile::TileParts;
 use super::write::TileWriter;
+use crate::codec::Codec;
+use crate::codec::block::EncodedBlock;
 use crate::codec::tensor::kernel::{histogram, subtract_base};
 use crate::codec::tensor::stored::{BaseReference, Operation, Params, Planes, SequenceWriter};
-use crate::codec::{Codec, EncodedBlock};
 use crate::coder::rans::Freqs;
 use crate::error::Result;
 use crate::format::block::{Tile, Units};
@@ -71,8 +72,8 @@ pub struct BasePiece<'a> {
     pub offset: u64,
 }
 
-/// Codes a block against a base, by differences or by XOR, whichever is smaller. Returns `None` where the block is empty
-/// or no whole number of elements, or the base's piece has another length.
+/// Codes a block against a base, by differences or by XOR, whichever is smaller. Returns `None` where the
+/// block is empty or no whole number of elements, or the base's piece has another length.
 ///
 /// # Errors
 ///
@@ -102,7 +103,8 @@ pub fn encode_delta(raw: &[u8], hint: Hint, base: BasePiece<'_>, level: u8) -> R
     Ok(best)
 }
 
-/// Makes a block that repeats an earlier one of its stream, which has this number. `None` where `source` has no tiles.
+/// Makes a block that repeats an earlier one of its stream, which has this number. `None` where `source` has
+/// no tiles.
 pub fn copy(source: &EncodedBlock, number: u64) -> Option<EncodedBlock> {
     let Units::Tiles { raw, tiles } = &source.units else { return None };
     let mut params = Vec::new();
@@ -118,8 +120,9 @@ pub fn copy(source: &EncodedBlock, number: u64) -> Option<EncodedBlock> {
     })
 }
 
-/// Marks a block as one that later blocks of its stream may be copies of: readers keep its payload. Returns false, and
-/// changes nothing, for blocks of other codecs, for copies and for blocks that are coded against a base.
+/// Marks a block as one that later blocks of its stream may be copies of: readers keep its payload. Returns
+/// false, and changes nothing, for blocks of other codecs, for copies and for blocks that are coded against a
+/// base.
 pub fn keep(block: &mut EncodedBlock) -> bool {
     block.codec == Codec::Tensor && block.params.as_deref_mut().is_some_and(Params::mark_kept)
 }
@@ -141,8 +144,9 @@ struct Coding<'a> {
 }
 
 impl Coding<'_> {
-    /// Codes a block with these planes, whose contexts and tables are chosen here: `choices` says how for each field;
-    /// those that it lacks are usual. `None` where the block or its parameters do not fit the planes.
+    /// Codes a block with these planes, whose contexts and tables are chosen here: `choices` says how for
+    /// each field; those that it lacks are usual. `None` where the block or its parameters do not fit the
+    /// planes.
     fn encode(
         &self,
         numbers: &[u8],
@@ -194,8 +198,8 @@ impl Coding<'_> {
         }))
     }
 
-    /// Chooses the contexts and tables of all fields, and the table of masks. Returns false where numbers that should be
-    /// predicted cannot be.
+    /// Chooses the contexts and tables of all fields, and the table of masks. Returns false where numbers
+    /// that should be predicted cannot be.
     fn choose_tables(
         &self,
         planes: &mut Planes,

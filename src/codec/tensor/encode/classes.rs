@@ -20,8 +20,8 @@ const PRIOR: u32 = 32;
 /// What each symbol costs with each table, in 1/256 bits.
 type Costs = Vec<[u16; MAX_TABLES]>;
 
-/// Gives a field, whose parts in all tiles these are, classes of `stripes` stripes where that is smaller than the one
-/// table that it has.
+/// Gives a field, whose parts in all tiles these are, classes of `stripes` stripes where that is smaller than
+/// the one table that it has.
 pub fn choose_by_classes(field: &mut FieldParams, tiles: &mut [&mut FieldParts], stripes: usize) {
     let per = field.per_group();
     let cells: usize = tiles.iter().map(|t| t.symbols.len() / per * stripes).sum();
@@ -96,8 +96,9 @@ fn cheapest(costs: &Costs, tables: &[ClassTable], symbols: impl Iterator<Item = 
     (0..tables.len()).min_by_key(total).unwrap_or(0)
 }
 
-/// Finds up to `most` tables for a sample of cells, and what the cells cost with them: tables are made from the cells of
-/// each class, cells are sorted into the classes that cost them least, and so on as long as that helps.
+/// Finds up to `most` tables for a sample of cells, and what the cells cost with them: tables are made from
+/// the cells of each class, cells are sorted into the classes that cost them least, and so on as long as that
+/// helps.
 fn learn(sample: &[Vec<u8>], most: usize) -> (Vec<ClassTable>, u64) {
     let all = histogram(sample.iter().map(|c| &c[..]));
     let sum: u64 = all.iter().map(|c| u64::from(*c)).sum::<u64>().max(1);
@@ -133,8 +134,8 @@ fn learn(sample: &[Vec<u8>], most: usize) -> (Vec<ClassTable>, u64) {
     best
 }
 
-/// The classes that learning starts from: by the means of cells, and among cells of similar means by how far their
-/// symbols lie from the mean.
+/// The classes that learning starts from: by the means of cells, and among cells of similar means by how far
+/// their symbols lie from the mean.
 fn first_classes(sample: &[Vec<u8>], most: usize) -> Vec<usize> {
     let by_mean = if most > 4 { most / 4 } else { most };
     let by_width = most / by_mean;

@@ -14,8 +14,8 @@ use crate::tensor::ggml::FieldKind;
 /// The level from which on rows and columns have classes even where rows seem to be alike.
 const ROWS_LEVEL: u8 = 7;
 
-/// Chooses the context and the tables of a field of groups of `group` bytes: by the scales of block-quantised types, by
-/// rows and columns, or one table. Also the tables of its low bits, where these are coded.
+/// Chooses the context and the tables of a field of groups of `group` bytes: by the scales of block-quantised
+/// types, by rows and columns, or one table. Also the tables of its low bits, where these are coded.
 pub fn choose_usual(
     field: &mut FieldParams,
     number: usize,
@@ -52,8 +52,8 @@ pub fn choose_usual(
     }
 }
 
-/// The earlier fields whose symbols choose the tables of a field with quants of a block-quantised type: those with the
-/// scales of the quants. The second is taken away from the first.
+/// The earlier fields whose symbols choose the tables of a field with quants of a block-quantised type: those
+/// with the scales of the quants. The second is taken away from the first.
 fn scales(hint: Hint, number: usize) -> Option<(usize, Option<usize>)> {
     let Dtype::Ggml(block) = hint.dtype else { return None };
     let fields = block.fields();
@@ -67,7 +67,8 @@ fn scales(hint: Hint, number: usize) -> Option<(usize, Option<usize>)> {
     }
 }
 
-/// Chooses tables by the symbols of earlier fields. Returns false, and changes nothing, where one table does as well.
+/// Chooses tables by the symbols of earlier fields. Returns false, and changes nothing, where one table does
+/// as well.
 pub fn choose_by_fields(
     field: &mut FieldParams,
     number: usize,
@@ -103,8 +104,9 @@ pub fn choose_by_fields(
     true
 }
 
-/// Chooses the tables of a field of a block that is coded against a base: by the exponents of the base's elements, by the
-/// symbols of the field before, or one table, whichever costs least. `base` gives the base's bytes from a group on.
+/// Chooses the tables of a field of a block that is coded against a base: by the exponents of the base's
+/// elements, by the symbols of the field before, or one table, whichever costs least. `base` gives the base's
+/// bytes from a group on.
 pub fn choose_by_base<'b>(
     field: &mut FieldParams,
     number: usize,
@@ -163,7 +165,8 @@ fn boxed(map: &[u8]) -> TableMap {
     boxed
 }
 
-/// What symbols, counted for each key, cost with the tables that a map chooses, tables included, in 1/256 bits.
+/// What symbols, counted for each key, cost with the tables that a map chooses, tables included, in 1/256
+/// bits.
 fn cost(map: &[u8], tables: &[Freqs], counts: &[[u32; 256]]) -> u64 {
     let symbols = map.iter().zip(counts).map(|(m, c)| tables[usize::from(*m)].cost(c)).sum::<u64>();
     symbols + tables.iter().map(Freqs::stored_cost).sum::<u64>()

@@ -53,8 +53,8 @@ pub struct TileRows {
 }
 
 impl FieldParts {
-    /// Takes apart the elements of a field, which lie one directly after the other. `decimal` is needed for fields of
-    /// decimals. `rows` says in which rows the elements lie, where rows may be marked.
+    /// Takes apart the elements of a field, which lie one directly after the other. `decimal` is needed for
+    /// fields of decimals. `rows` says in which rows the elements lie, where rows may be marked.
     pub fn new(
         field: &FieldParams,
         decimal: Option<&Decimal>,
@@ -106,8 +106,8 @@ impl FieldParts {
         }
     }
 
-    /// The ranks of decimals, with their signs as the lowest bits. Elements without a rank, and those whose rank has no
-    /// symbol, become exceptions.
+    /// The ranks of decimals, with their signs as the lowest bits. Elements without a rank, and those whose
+    /// rank has no symbol, become exceptions.
     fn ranks(&mut self, field: &FieldParams, decimal: Option<&Decimal>, elements: &[u8]) -> Vec<u8> {
         let (map, mut ranks) = (NumberMap::new(field, 0), Vec::with_capacity(elements.len()));
         let most = 255 + (FOLDED - 1) * u64::from(field.fold);
@@ -127,8 +127,8 @@ impl FieldParts {
         ranks
     }
 
-    /// Splits numbers into symbols and low bits. The kernel finds the steps in which some number has no direct symbol;
-    /// these are gone through one by one: such numbers are folded, or they are exceptions.
+    /// Splits numbers into symbols and low bits. The kernel finds the steps in which some number has no
+    /// direct symbol; these are gone through one by one: such numbers are folded, or they are exceptions.
     fn split_numbers(&mut self, field: &FieldParams, kernel: Kernel, elements: &[u8]) {
         let size = field.element;
         let odd = match self.zero_bits.marked.clone() {
@@ -161,8 +161,8 @@ impl FieldParts {
         }
     }
 
-    /// Finds the symbol of the number with place `i` among the elements, to which the kernel has given symbol 0: for
-    /// want of a direct one, or because 0 is right.
+    /// Finds the symbol of the number with place `i` among the elements, to which the kernel has given symbol
+    /// 0: for want of a direct one, or because 0 is right.
     fn settle(&mut self, field: &FieldParams, i: usize, bits: u64) {
         let zeros = self.zero_bits.zeros_of(i);
         let top = NumberMap::new(field, zeros).number(bits) >> (field.low_bits - zeros);
@@ -177,8 +177,8 @@ impl FieldParts {
         }
     }
 
-    /// Splits the rows that are marked and those that are not, each with their own zero bits. The symbols of both stand
-    /// in the order of the elements.
+    /// Splits the rows that are marked and those that are not, each with their own zero bits. The symbols of
+    /// both stand in the order of the elements.
     fn split_by_mark(&mut self, field: &FieldParams, kernel: Kernel, marked: &MarkedRows, elements: &[u8]) {
         let (size, count) = (field.element, elements.len() / field.element);
         self.symbols.resize(count, 0);
@@ -250,8 +250,8 @@ fn zero_bits(size: usize, elements: &[u8]) -> u32 {
     if any == 0 { 8 * size as u32 } else { any.trailing_zeros() }
 }
 
-/// Marks the rows that have more than `zeros` zero bits, where that saves something: of all numbers of zero bits that
-/// rows have, the one that saves most counts for all marked rows.
+/// Marks the rows that have more than `zeros` zero bits, where that saves something: of all numbers of zero
+/// bits that rows have, the one that saves most counts for all marked rows.
 fn mark_rows(field: &FieldParams, elements: &[u8], zeros: u32, rows: TileRows) -> Option<MarkedRows> {
     let (size, most) = (field.element, field.low_bits);
     let TileRows { first, groups } = rows;

@@ -14,18 +14,19 @@ pub struct ClassRun {
     cost: u64,
 }
 
-/// Joins neighbouring classes as long as that saves, from the counts of their symbols; at most [`MAX_TABLES`] tables are
-/// left. Returns the table of each class, and the tables.
+/// Joins neighbouring classes as long as that saves, from the counts of their symbols; at most [`MAX_TABLES`]
+/// tables are left. Returns the table of each class, and the tables.
 pub fn join_classes(counts: &[[u32; 256]]) -> (Vec<u8>, Vec<Freqs>) {
     let runs = join_runs(counts, 1, MAX_TABLES);
     let map = runs.iter().enumerate().flat_map(|(t, r)| std::iter::repeat_n(t as u8, r.classes)).collect();
     (map, runs.into_iter().flat_map(|r| r.freqs).collect())
 }
 
-/// Joins neighbouring classes as long as that saves or more than `most` are left. Each class has a table for each of
-/// `places` places; `counts` holds the counts of all places of a class one behind the other.
+/// Joins neighbouring classes as long as that saves or more than `most` are left. Each class has a table for
+/// each of `places` places; `counts` holds the counts of all places of a class one behind the other.
 ///
-/// Always the two neighbours whose joining gains most are joined: the first of these, where several gain the same.
+/// Always the two neighbours whose joining gains most are joined: the first of these, where several gain the
+/// same.
 pub fn join_runs(counts: &[[u32; 256]], places: usize, most: usize) -> Vec<ClassRun> {
     let run = |classes: usize, counts: Vec<[u32; 256]>| {
         let freqs: Vec<Freqs> = counts.iter().map(Freqs::from_counts).collect();

@@ -7,8 +7,8 @@ use crate::tensor::form::{Form, Packing};
 /// Elements of a stripe from which on classes may pay.
 const MIN_STRIPE: usize = 16;
 
-/// Chooses the fields of a block with this form, and how their tables may be chosen. `None` where the block does not have
-/// the form.
+/// Chooses the fields of a block with this form, and how their tables may be chosen. `None` where the block
+/// does not have the form.
 pub fn plan_packed(raw: &[u8], form: Form) -> Option<(Planes, Vec<TableChoice>)> {
     let (pattern, fields) = pattern(form.packing);
     let (rows, word) = (form.rows.max(1) as usize, form.word as usize);

@@ -40,8 +40,8 @@ pub fn plan(raw: &[u8], hint: Hint, level: u8) -> Option<Planes> {
     plan_numbers(raw, hint, level, false)
 }
 
-/// Chooses the field of a block whose numbers are predicted, with signs in the symbols and without a mask. `None` where
-/// the block has several fields.
+/// Chooses the field of a block whose numbers are predicted, with signs in the symbols and without a mask.
+/// `None` where the block has several fields.
 pub fn plan_predicted(raw: &[u8], hint: Hint, level: u8) -> Option<Planes> {
     let planes = plan_numbers(raw, hint, level, true)?;
     let [field] = &planes.fields[..] else { return None };
@@ -114,8 +114,8 @@ fn plan_integers(raw: &[u8], size: usize) -> GroupPlan {
     })
 }
 
-/// Plans floats: a palette, decimals, or floats whose low bits are set apart. `signed` says that signs belong to the
-/// symbols; groups are never left out then.
+/// Plans floats: a palette, decimals, or floats whose low bits are set apart. `signed` says that signs belong
+/// to the symbols; groups are never left out then.
 fn plan_floats(raw: &[u8], size: usize, signed: bool, level: u8) -> GroupPlan {
     let piece = if level < SLOW { PIECE } else { 0 };
     let sample = sample(raw, size);
@@ -151,15 +151,16 @@ fn has_some_zeros(sample: &[u64]) -> bool {
     zeros * 64 > sample.len() && zeros < sample.len()
 }
 
-/// Plans numbers with few values. `mask` says whether zeros may be left out; they are where they stand in patterns.
+/// Plans numbers with few values. `mask` says whether zeros may be left out; they are where they stand in
+/// patterns.
 fn plan_palette(raw: &[u8], size: usize, sample: &[u64], mask: bool) -> Option<GroupPlan> {
     let values = few_values(raw, size, sample)?;
     let field = FieldParams::new(size, size, Transform::Palette(values), 0, 0);
     Some(GroupPlan { group: size, fields: vec![field], mask: mask && is_patterned(raw, size) })
 }
 
-/// Whether zeros stand in patterns (two of every four, say): then a mask symbol for eight elements together costs less
-/// than what the zeros would add to the symbols of all elements.
+/// Whether zeros stand in patterns (two of every four, say): then a mask symbol for eight elements together
+/// costs less than what the zeros would add to the symbols of all elements.
 fn is_patterned(raw: &[u8], size: usize) -> bool {
     let (mut masks, mut zeros) = ([0u32; 256], [0u32; 256]);
     for eight in raw.chunks_exact(8 * size).take(MAX_SAMPLE / 8) {
@@ -184,8 +185,8 @@ fn sample(raw: &[u8], size: usize) -> Vec<u64> {
     picked.flat_map(|r| r.chunks_exact(size).map(bits_of)).collect()
 }
 
-/// The values that occur in the block, in rising order, where they are at most 256 and fewer than a quarter of the
-/// elements.
+/// The values that occur in the block, in rising order, where they are at most 256 and fewer than a quarter
+/// of the elements.
 fn few_values(raw: &[u8], size: usize, sample: &[u64]) -> Option<Vec<u64>> {
     let few = |values: &mut Vec<u64>| {
         values.sort_unstable();
@@ -218,8 +219,8 @@ fn few_values(raw: &[u8], size: usize, sample: &[u64]) -> Option<Vec<u64>> {
     few(&mut values).then_some(values)
 }
 
-/// The number of significant digits that nearly all numbers of a sample get along with, and their ranks with the signs as
-/// lowest bits; `None` where they need many digits.
+/// The number of significant digits that nearly all numbers of a sample get along with, and their ranks with
+/// the signs as lowest bits; `None` where they need many digits.
 fn decimals(sample: &[u64]) -> Option<(u32, Vec<u64>)> {
     let few = &sample[..sample.len().min(256)];
     for digits in 3..=6 {

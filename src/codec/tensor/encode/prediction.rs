@@ -25,8 +25,8 @@ const CLASSES: f64 = 4.0;
 /// The powers of two with exponents 0, 1/4, 1/2 and 3/4.
 const QUARTERS: [f64; 4] = [1.0, 1.189_207_115_002_721, SQRT_2, 1.681_792_830_507_429];
 
-/// Gives the only field of a block, whose groups are its elements, a prediction and tables. Returns false where nothing
-/// can be predicted.
+/// Gives the only field of a block, whose groups are its elements, a prediction and tables. Returns false
+/// where nothing can be predicted.
 pub fn choose_prediction(
     field: &mut FieldParams,
     tiles: &mut [TileParts<'_>],
@@ -63,8 +63,8 @@ pub fn choose_prediction(
     true
 }
 
-/// Adds to a prediction the classes of columns, and the scales of rows of each class. Also the classes of the rows of each
-/// tile. Classes go by the sizes of rows and columns.
+/// Adds to a prediction the classes of columns, and the scales of rows of each class. Also the classes of the
+/// rows of each tile. Classes go by the sizes of rows and columns.
 fn classify(fitted: FittedPrediction, tiles: &[TileColumns]) -> (LinearPrediction, Vec<Vec<u8>>) {
     let FittedPrediction { mut prediction, left, deviation } = fitted;
     let row_middle = middle(tiles.iter().flat_map(|t| &t.sizes).copied().collect());
@@ -108,8 +108,8 @@ fn keys(prediction: &LinearPrediction, tile: &TileColumns, classes: &[u8], kerne
     keys
 }
 
-/// Joins sums of classes whose intervals may all share their tables, then the intervals of each of these. Returns the map
-/// and the tables; `None` where these are too many.
+/// Joins sums of classes whose intervals may all share their tables, then the intervals of each of these.
+/// Returns the map and the tables; `None` where these are too many.
 fn join_keys(counts: &[[u32; 256]]) -> Option<(TableMap, Vec<Freqs>)> {
     let (mut map, mut at, mut tables) = (Box::new([0; 256]), 0, Vec::new());
     for run in join_runs(counts, INTERVALS, INTERVALS) {

@@ -8,15 +8,16 @@ use crate::codec::tensor::predictor::tables_of_row;
 use crate::codec::tensor::stored::{Context, FieldParams, Transform};
 use crate::kernel::Kernel;
 
-/// Quantiles of the means that the classes cover, in 1/64: a few extreme rows must not widen the classes of all.
+/// Quantiles of the means that the classes cover, in 1/64: a few extreme rows must not widen the classes of
+/// all.
 const QUANTILES: (usize, usize) = (1, 63);
 /// The mean of what has no mean: of no symbols, or of nothing but zeros.
 const NO_MEAN: i64 = -256;
 /// Groups of a row up to which columns have classes too.
 const MAX_COLUMNS: usize = 1 << 14;
 
-/// Whether rows differ so much that classes pay even where quick choices are wanted: the means of some rows, from all
-/// over the block, spread over an octave or more. Rows have `groups` groups.
+/// Whether rows differ so much that classes pay even where quick choices are wanted: the means of some rows,
+/// from all over the block, spread over an octave or more. Rows have `groups` groups.
 pub fn rows_are_uneven(field: &FieldParams, number: usize, tiles: &[TileParts<'_>], groups: usize) -> bool {
     let mut means = Vec::new();
     for t in tiles.iter().step_by(tiles.len().div_ceil(4)) {
@@ -30,15 +31,16 @@ pub fn rows_are_uneven(field: &FieldParams, number: usize, tiles: &[TileParts<'_
     }
     let octave = match field.transform {
         _ if field.element == 1 => 16,
-        // The symbols of floats are exponents, with as many bits of the mantissa as stand above the low bits. One of
-        // these is the sign.
+        // The symbols of floats are exponents, with as many bits of the mantissa as stand above the low bits.
+        // One of these is the sign.
         Transform::Float => 16 << mantissa_bits(field.element).saturating_sub(field.low_bits - 1),
         _ => return false,
     };
     means.len() >= 16 && spread(&means) >= octave
 }
 
-/// Chooses tables by the means of rows and columns. Returns false, and changes nothing, where one table does as well.
+/// Chooses tables by the means of rows and columns. Returns false, and changes nothing, where one table does
+/// as well.
 pub fn choose_by_rows(
     field: &mut FieldParams,
     number: usize,
@@ -81,8 +83,8 @@ pub fn choose_by_rows(
     true
 }
 
-/// The means of all rows, and of all columns where these are not too many: sixteenths of symbols, or of octaves where
-/// elements are bytes.
+/// The means of all rows, and of all columns where these are not too many: sixteenths of symbols, or of
+/// octaves where elements are bytes.
 fn means(field: &FieldParams, number: usize, tiles: &[TileParts<'_>], groups: usize) -> (Vec<i64>, Vec<i64>) {
     let columns_too = groups <= MAX_COLUMNS;
     // Sums and counts.
@@ -119,14 +121,14 @@ fn mantissa_bits(element: usize) -> u32 {
     }
 }
 
-/// What a symbol adds to the mean of its row or column: the size of a byte; of floats the exponent, which grows with the
-/// symbol.
+/// What a symbol adds to the mean of its row or column: the size of a byte; of floats the exponent, which
+/// grows with the symbol.
 fn weight(field: &FieldParams, symbol: u8) -> i64 {
     if field.element == 1 { i64::from((symbol as i8).unsigned_abs()) } else { i64::from(symbol) }
 }
 
-/// Cuts the symbols of a tile into rows of `groups` symbols, where the first symbol is that of group `first` of the block.
-/// For each row: its number, the column of its first symbol, its symbols.
+/// Cuts the symbols of a tile into rows of `groups` symbols, where the first symbol is that of group `first`
+/// of the block. For each row: its number, the column of its first symbol, its symbols.
 fn by_row(first: usize, groups: usize, symbols: &[u8]) -> impl Iterator<Item = (usize, usize, &[u8])> {
     let head = (groups - first % groups).min(symbols.len());
     let (start, rest) = symbols.split_at(head);
@@ -162,8 +164,8 @@ fn spread(means: &[i64]) -> i64 {
     }
 }
 
-/// The class of each mean, where classes are `step` apart: 8 in the middle, 1 to 15 around it, and 0 for rows without a
-/// mean.
+/// The class of each mean, where classes are `step` apart: 8 in the middle, 1 to 15 around it, and 0 for rows
+/// without a mean.
 fn classes_of(means: &[i64], step: i64) -> Vec<u8> {
     let sorted = sorted(means);
     let middle = sorted.get(sorted.len() / 2).copied().unwrap_or(0);

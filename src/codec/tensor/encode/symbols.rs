@@ -24,9 +24,10 @@ pub struct SymbolRange {
 /// Numbers without their low bits that differ, in rising order, and how often each of them occurs.
 type Tops = Vec<(u64, u32)>;
 
-/// Finds the range that codes a sample of numbers of `bits` bits at the least cost: every choice of low bits is tried with
-/// every number of folded symbols. `signed` says that the lowest bit of a number, its sign, belongs to the symbol. `piece`
-/// is what each packed piece of low bits costs in time, in 1/256 bits per number; 0 where time does not count.
+/// Finds the range that codes a sample of numbers of `bits` bits at the least cost: every choice of low bits
+/// is tried with every number of folded symbols. `signed` says that the lowest bit of a number, its sign,
+/// belongs to the symbol. `piece` is what each packed piece of low bits costs in time, in 1/256 bits per
+/// number; 0 where time does not count.
 pub fn choose_symbols(numbers: &[u64], bits: u32, choices: &[u32], piece: u64, signed: bool) -> SymbolRange {
     let finest = choices.iter().copied().min().unwrap_or(0);
     // With the sign in the low bits, the coarser choices are sums of the finest one.
@@ -85,8 +86,8 @@ struct FoundRange {
     outside: u64,
 }
 
-/// The range that most numbers lie in, where `fold` symbols are folded. The frequent numbers are mostly the highest ones
-/// (floats have many sizes below the usual one), so folded symbols are the lowest of the range.
+/// The range that most numbers lie in, where `fold` symbols are folded. The frequent numbers are mostly the
+/// highest ones (floats have many sizes below the usual one), so folded symbols are the lowest of the range.
 fn best_range(tops: &Tops, fold: u8) -> FoundRange {
     let fold = u64::from(fold);
     // The numbers of one folded symbol are kept free, so that the base can move down to a multiple of them.

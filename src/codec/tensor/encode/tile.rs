@@ -26,7 +26,8 @@ pub struct TileParts<'a> {
 }
 
 impl<'a> TileParts<'a> {
-    /// Takes apart a tile behind `first` groups of its block. Rows have `row_bytes` bytes; 0 where there are none.
+    /// Takes apart a tile behind `first` groups of its block. Rows have `row_bytes` bytes; 0 where there are
+    /// none.
     pub fn new(planes: &Planes, kernel: Kernel, raw: &'a [u8], first: usize, row_bytes: u64) -> Self {
         let mut tile =
             Self { raw, first, constant: false, mask: None, fields: Vec::new(), row_classes: Vec::new() };
@@ -91,7 +92,8 @@ impl<'a> TileParts<'a> {
     }
 }
 
-/// A mask of the groups that are not zero, where it pays to leave out the others, and the groups that are not zero.
+/// A mask of the groups that are not zero, where it pays to leave out the others, and the groups that are not
+/// zero.
 fn without_zeros(raw: &[u8], group: usize) -> (Option<Vec<u8>>, Vec<u8>) {
     let (mut mask, mut kept) = (vec![0u8; (raw.len() / group).div_ceil(8)], Vec::new());
     for (i, g) in raw.chunks_exact(group).enumerate() {

@@ -22,7 +22,8 @@ pub struct TileColumns {
 }
 
 impl TileColumns {
-    /// Takes the symbols of a tile, row by row, with `row` symbols in each row. `values` are the stored values.
+    /// Takes the symbols of a tile, row by row, with `row` symbols in each row. `values` are the stored
+    /// values.
     pub fn new(symbols: &[u8], row: usize, values: &[i16; 256]) -> Self {
         let mut columns = vec![0; symbols.len()];
         transpose(symbols, row, &mut columns);
@@ -43,8 +44,8 @@ impl TileColumns {
         &self.symbols[column * self.rows..(column + 1) * self.rows]
     }
 
-    /// The numbers of some rows of a column, whose size is `size`, in units of the sizes of row and column: small numbers
-    /// whose deviation is [`SMALL_UNIT`].
+    /// The numbers of some rows of a column, whose size is `size`, in units of the sizes of row and column:
+    /// small numbers whose deviation is [`SMALL_UNIT`].
     pub fn numbers(&self, column: usize, rows: Range<usize>, values: &[i16; 256], size: f64) -> Vec<i16> {
         let pairs = self.column(column)[rows.clone()].iter().zip(&self.sizes[rows]);
         let number = |(s, row_size): (&u8, &f64)| match row_size * size {
@@ -58,7 +59,8 @@ impl TileColumns {
     }
 }
 
-/// The deviation of each of the `row` columns of some tiles, every row brought to the same size; 1 for columns of zeros.
+/// The deviation of each of the `row` columns of some tiles, every row brought to the same size; 1 for
+/// columns of zeros.
 pub fn column_size(tiles: &[TileColumns], values: &[i16; 256], column: usize) -> f64 {
     let (mut sum, mut n) = (0.0, 0.0);
     for tile in tiles {

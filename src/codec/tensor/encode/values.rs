@@ -8,8 +8,8 @@ use crate::tensor::decimal::Decimal;
 /// The deviation of values as they are stored.
 pub const VALUE_UNIT: f64 = 4096.0;
 
-/// About the numeric value that each symbol of a field stands for; 0 for what is no finite number. `None` where the values
-/// of the type are not known.
+/// About the numeric value that each symbol of a field stands for; 0 for what is no finite number. `None`
+/// where the values of the type are not known.
 pub fn symbol_values(field: &FieldParams, dtype: Dtype) -> Option<[f64; 256]> {
     let decimal =
         if let Transform::Decimal(digits) = field.transform { Some(Decimal::new(digits)) } else { None };
@@ -37,8 +37,8 @@ pub fn symbol_values(field: &FieldParams, dtype: Dtype) -> Option<[f64; 256]> {
     Some(values)
 }
 
-/// Scales values so that their deviation is [`VALUE_UNIT`], where symbols occur as often as `counts` says, and rounds them.
-/// `None` where all are zero.
+/// Scales values so that their deviation is [`VALUE_UNIT`], where symbols occur as often as `counts` says,
+/// and rounds them. `None` where all are zero.
 pub fn scale_values(values: &[f64; 256], counts: &[u32; 256]) -> Option<Box<[i16; 256]>> {
     let (mut sum, mut n) = (0.0, 0.0);
     for (value, count) in values.iter().zip(counts) {

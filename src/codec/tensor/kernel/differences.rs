@@ -2,9 +2,9 @@
 
 use crate::codec::tensor::stored::{Operation, bits_of};
 
-/// Replaces elements of 1, 2, 4 or 8 bytes, lowest byte first, by the numbers by which they differ from those of `base`,
-/// highest byte first. Both slices are of one length. A difference d becomes 2d, or −2d − 1 where it is negative: small
-/// differences have leading zeros.
+/// Replaces elements of 1, 2, 4 or 8 bytes, lowest byte first, by the numbers by which they differ from those
+/// of `base`, highest byte first. Both slices are of one length. A difference d becomes 2d, or −2d − 1 where
+/// it is negative: small differences have leading zeros.
 pub fn subtract_base(element: usize, operation: Operation, base: &[u8], elements: &mut [u8]) {
     match element {
         1 => subtract8(operation, base, elements),

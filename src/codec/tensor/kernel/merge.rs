@@ -1,7 +1,7 @@
 //! From symbols and low bits to elements.
 //!
-//! The loops are written once for each size of element. The macro `avx2` compiles them again for processors with AVX2,
-//! once for each number of whole bytes of low bits, so that the inner loops have constant lengths.
+//! The loops are written once for each size of element. The macro `avx2` compiles them again for processors
+//! with AVX2, once for each number of whole bytes of low bits, so that the inner loops have constant lengths.
 #![allow(unsafe_code)] // calls of functions that need AVX2
 
 use super::number::NumberLayout;
@@ -74,7 +74,12 @@ macro_rules! avx2 {
         $(
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx2")]
-            fn $name<const WHOLE: usize>(layout: NumberLayout, symbols: &[u8], low: &mut LowBits<'_>, out: &mut [u8]) {
+            fn $name<const WHOLE: usize>(
+                layout: NumberLayout,
+                symbols: &[u8],
+                low: &mut LowBits<'_>,
+                out: &mut [u8],
+            ) {
                 $plain(WHOLE, layout, symbols, low, out);
             }
         )*
@@ -83,8 +88,8 @@ macro_rules! avx2 {
 
 avx2!(merge8_avx2 merge8 merge16_avx2 merge16 merge32_avx2 merge32);
 
-/// Makes an element of `size` bytes (1, 2, 4 or 8) of each symbol and its low bits. `out` has room for exactly one element
-/// for each symbol; `low` holds the low bits that `layout` says.
+/// Makes an element of `size` bytes (1, 2, 4 or 8) of each symbol and its low bits. `out` has room for
+/// exactly one element for each symbol; `low` holds the low bits that `layout` says.
 pub fn merge(
     layout: NumberLayout,
     kernel: Kernel,

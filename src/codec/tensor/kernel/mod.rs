@@ -1,5 +1,5 @@
-//! Inner loops on slices, which callers have sized and checked. Those that have a vector version have a scalar twin, and
-//! both give the same bits.
+//! Inner loops on slices, which callers have sized and checked. Those that have a vector version have a
+//! scalar twin, and both give the same bits.
 
 mod differences;
 mod fold;

@@ -2,7 +2,8 @@
 
 use crate::codec::tensor::stored::{FieldParams, Transform, bits_of};
 
-/// How [`super::merge`] makes numbers from symbols and low bits, and elements from numbers; [`super::split`] undoes it.
+/// How `merge` makes numbers from symbols and low bits, and elements from numbers; `split`
+/// undoes it.
 #[derive(Debug, Clone, Copy)]
 pub struct NumberLayout {
     /// Low bits of a number that are stored beside its symbol.
@@ -16,8 +17,9 @@ pub struct NumberLayout {
 }
 
 impl NumberLayout {
-    /// The layout of a field's numbers whose elements have `zeros` zero bits (at most the field's low bits), for symbols
-    /// that are not folded. Where signs belong to symbols, it is the layout of what [`NumberMap::number`] returns.
+    /// The layout of a field's numbers whose elements have `zeros` zero bits (at most the field's low bits),
+    /// for symbols that are not folded. Where signs belong to symbols, it is the layout of what
+    /// [`NumberMap::number`] returns.
     pub fn new(field: &FieldParams, zeros: u32) -> Self {
         let (low_bits, base) = (field.low_bits - zeros, field.direct());
         if field.signed {
@@ -27,8 +29,8 @@ impl NumberLayout {
     }
 }
 
-/// The one-to-one map between the bits of an element and its number. Other than [`NumberLayout`], it also knows numbers
-/// whose sign belongs to the symbol: there the sign stands directly above the low bits.
+/// The one-to-one map between the bits of an element and its number. Other than [`NumberLayout`], it also
+/// knows numbers whose sign belongs to the symbol: there the sign stands directly above the low bits.
 #[derive(Clone, Copy)]
 pub struct NumberMap {
     /// Bits of an element without its zero bits.

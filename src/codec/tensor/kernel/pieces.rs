@@ -31,15 +31,15 @@ fn words(layout: &PieceLayout) -> impl Iterator<Item = (usize, usize)> {
     })
 }
 
-/// The bits of each piece, where all pieces have the same, belong to one field of bytes, and eight of them always end
-/// where a byte of a group does. Most layouts are like that, and much quicker.
+/// The bits of each piece, where all pieces have the same, belong to one field of bytes, and eight of them
+/// always end where a byte of a group does. Most layouts are like that, and much quicker.
 fn even_bits(layout: &PieceLayout, group: usize, fields: &[FieldParams]) -> Option<usize> {
     let bits = usize::from(layout.bits(0)?);
     (fields.len() == 1 && fields[0].element == 1 && group.is_multiple_of(bits)).then_some(bits)
 }
 
-/// Deals the pieces of whole groups of `group` bytes out to the fields. `elements` has for each field room for exactly its
-/// elements of all groups, one directly behind the other.
+/// Deals the pieces of whole groups of `group` bytes out to the fields. `elements` has for each field room
+/// for exactly its elements of all groups, one directly behind the other.
 pub fn deal(
     layout: &PieceLayout,
     group: usize,

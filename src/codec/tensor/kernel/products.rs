@@ -3,11 +3,13 @@
 
 use crate::kernel::Kernel;
 
-/// Computes for each row the sum of the products of its numbers with the coefficients of their columns. There are as many
-/// rows as `sums`. `numbers` holds the columns in pairs: for the first two of them both numbers of each row, then the same
-/// for the next two. Where the number of coefficients is odd, the second numbers of the last pair do not count.
+/// Computes for each row the sum of the products of its numbers with the coefficients of their columns. There
+/// are as many rows as `sums`. `numbers` holds the columns in pairs: for the first two of them both numbers
+/// of each row, then the same for the next two. Where the number of coefficients is odd, the second numbers
+/// of the last pair do not count.
 ///
-/// Coefficients whose absolute values sum up to at most 2^16, and numbers above −2^15, keep all sums below 2^31.
+/// Coefficients whose absolute values sum up to at most 2^16, and numbers above −2^15, keep all sums below
+/// 2^31.
 pub fn products(kernel: Kernel, numbers: &[i16], coefficients: &[i8], sums: &mut [i32]) {
     sums.fill(0);
     let rows = sums.len();
@@ -17,7 +19,8 @@ pub fn products(kernel: Kernel, numbers: &[i16], coefficients: &[i8], sums: &mut
     assert!(numbers.len() >= coefficients.len().next_multiple_of(2) * rows);
     #[cfg(target_arch = "x86_64")]
     if kernel == Kernel::Avx2 && kernel.is_supported() {
-        // SAFETY: the processor has AVX2, and there are two numbers of each row for every pair of coefficients.
+        // SAFETY: the processor has AVX2, and there are two numbers of each row for every pair of
+        // coefficients.
         return unsafe { avx2(numbers, coefficients, sums) };
     }
     let _ = kernel;
@@ -58,7 +61,8 @@ unsafe fn avx2(numbers: &[i16], coefficients: &[i8], sums: &mut [i32]) {
             *factor = _mm256_set1_epi32(i32::from(a as u16) | i32::from(b) << 16);
         }
         for at in (0..whole).step_by(8) {
-            // SAFETY: eight sums from `at` on are there, and eight pairs of numbers in each of `pairs` columns' pairs.
+            // SAFETY: eight sums from `at` on are there, and eight pairs of numbers in each of `pairs`
+            // columns' pairs.
             unsafe {
                 let place = sums.as_mut_ptr().add(at).cast();
                 let mut sum = _mm256_loadu_si256(place);

@@ -1,7 +1,8 @@
 //! From elements to symbols and low bits: [`super::merge`] undoes it, but for folded symbols and exceptions.
 //!
-//! The loops are written once for each size of element. The macro `avx2` compiles them again for processors with AVX2,
-//! once for each number of whole bytes of low bits and place of the sign, so that the inner loops have constant lengths.
+//! The loops are written once for each size of element. The macro `avx2` compiles them again for processors
+//! with AVX2, once for each number of whole bytes of low bits and place of the sign, so that the inner loops
+//! have constant lengths.
 #![allow(unsafe_code)] // calls of functions that need AVX2
 
 use super::number::NumberLayout;
@@ -16,8 +17,8 @@ pub struct SplitNumbers<'a> {
     pub bytes: &'a mut [u8],
     /// The `low_bits % 8` bits between these and the symbol.
     pub packed: Packer<'a>,
-    /// The steps of [`STEP`] numbers in which some number has none of the symbols from `fold` to 255, by their place.
-    /// Such numbers get symbol 0; the caller must find them.
+    /// The steps of [`STEP`] numbers in which some number has none of the symbols from `fold` to 255, by
+    /// their place. Such numbers get symbol 0; the caller must find them.
     pub odd: Vec<usize>,
     /// The first symbol that may be used: those below it are folded.
     pub fold: u8,
@@ -83,7 +84,8 @@ macro_rules! split {
                 {
                     $step(parts, layout, to.fold, e, symbols, &mut to.bytes[whole * from..], &mut more)
                 } else {
-                    // A short last step is filled up with its last element, which adds no number without a symbol.
+                    // A short last step is filled up with its last element, which adds no number without a
+                    // symbol.
                     let (mut all, mut symbols, mut bytes) =
                         ([0; STEP * SIZE], [0; STEP], [0; STEP * LONGEST]);
                     for to in all.chunks_exact_mut(SIZE) {
@@ -140,9 +142,13 @@ pub fn split(layout: NumberLayout, kernel: Kernel, size: usize, elements: &[u8],
                 match (size, parts) {
                     $(
                         // SAFETY: the processor has AVX2.
-                        ($size, ($whole, true)) => return unsafe { $name::<$whole, true>(layout, elements, to) },
+                        ($size, ($whole, true)) => {
+                            return unsafe { $name::<$whole, true>(layout, elements, to) };
+                        }
                         // SAFETY: the processor has AVX2.
-                        ($size, ($whole, false)) => return unsafe { $name::<$whole, false>(layout, elements, to) },
+                        ($size, ($whole, false)) => {
+                            return unsafe { $name::<$whole, false>(layout, elements, to) };
+                        }
                     )*
                     _ => {}
                 }

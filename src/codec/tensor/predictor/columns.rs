@@ -1,4 +1,5 @@
-//! Predicting the numbers of a column from those of the columns before it (`formats/tensor.md`, "Prediction").
+//! Predicting the numbers of a column from those of the columns before it (`formats/tensor.md`,
+//! "Prediction").
 
 use super::keys::class_sum;
 use crate::codec::tensor::kernel::products;
@@ -8,8 +9,8 @@ use crate::kernel::Kernel;
 /// The numbers of a tile, column by column as they become known, and what they say of the next column.
 #[derive(Default)]
 pub struct ColumnPredictor {
-    /// The numbers of the columns that others are predicted from, as [`products`] takes them: pairs of columns, a pair of
-    /// numbers for each row. Columns that are not known yet are 0.
+    /// The numbers of the columns that others are predicted from, as [`products`] takes them: pairs of
+    /// columns, a pair of numbers for each row. Columns that are not known yet are 0.
     numbers: Vec<i16>,
     /// The predictions of one column: one for each row.
     sums: Vec<i32>,
@@ -26,11 +27,11 @@ impl ColumnPredictor {
         self.sums.resize(rows, 0);
     }
 
-    /// Predicts a column when all columns before it are known. `classes` are those of the rows. Fills `keys`, one for each
-    /// row, with the keys of [`LinearPrediction::map`].
+    /// Predicts a column when all columns before it are known. `classes` are those of the rows. Fills `keys`,
+    /// one for each row, with the keys of [`LinearPrediction::map`].
     ///
-    /// The prediction is scaled by the row's class, so that one interval is as wide as numbers of such a row usually miss it
-    /// by; the sum of the classes says how far numbers spread around the prediction.
+    /// The prediction is scaled by the row's class, so that one interval is as wide as numbers of such a row
+    /// usually miss it by; the sum of the classes says how far numbers spread around the prediction.
     pub fn predict(
         &mut self,
         prediction: &LinearPrediction,

@@ -124,8 +124,8 @@ impl Context {
         })
     }
 
-    /// The largest number of a table that the parameters name. Classes that groups store are not among them: a decoder
-    /// checks each one that it reads.
+    /// The largest number of a table that the parameters name. Classes that groups store are not among them:
+    /// a decoder checks each one that it reads.
     pub fn last_table(&self) -> usize {
         let map: &[u8] = match self {
             Context::Fields { map, .. } | Context::Base { map } => &map[..],

@@ -9,8 +9,8 @@ use crate::format::cursor::{Cursor, Parsed, in_range};
 use crate::format::varint;
 use crate::tensor::decimal::MAX_DIGITS;
 
-/// The largest number of bytes of a field's elements in a group. It is more than a group may have: pieces of a few bits
-/// take more room as elements.
+/// The largest number of bytes of a field's elements in a group. It is more than a group may have: pieces of
+/// a few bits take more room as elements.
 const MAX_WIDTH: u64 = 4096;
 /// How many numbers share a folded symbol.
 pub const FOLDED: u64 = 16;
@@ -34,8 +34,8 @@ pub struct FieldParams {
     pub low_bits: u32,
     /// The number, without its low bits, that symbol 0 stands for.
     pub base: u64,
-    /// Symbols below this one are folded: each stands for [`FOLDED`] numbers, and four bits beside it say which. Rare
-    /// numbers far from the frequent ones then need few symbols.
+    /// Symbols below this one are folded: each stands for [`FOLDED`] numbers, and four bits beside it say
+    /// which. Rare numbers far from the frequent ones then need few symbols.
     pub fold: u8,
     /// The sign of a float or decimal belongs to its symbol instead of its low bits.
     pub signed: bool,
@@ -56,7 +56,8 @@ pub enum Transform {
     Float,
     /// The number is the element's place among these values, which rise.
     Palette(Vec<u64>),
-    /// The number is the rank of a decimal with this many digits (1..=7), times two, plus one for a negative sign.
+    /// The number is the rank of a decimal with this many digits (1..=7), times two, plus one for a negative
+    /// sign.
     Decimal(u32),
     /// An element is a byte and becomes two numbers: its low half, then its high half.
     Halves,

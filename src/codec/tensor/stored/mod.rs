@@ -1,5 +1,6 @@
-//! What the bytes of a `tensor` block say (`formats/tensor.md`): types that hold exactly what is stored, and the
-//! functions that read (`parse`) and write (`put`) them. `parse` checks everything that a decoder relies on.
+//! What the bytes of a `tensor` block say (`formats/tensor.md`): types that hold exactly what is stored, and
+//! the functions that read (`parse`) and write (`put`) them. `parse` checks everything that a decoder relies
+//! on.
 
 mod context;
 mod field;

@@ -6,9 +6,9 @@ use super::pieces::PieceLayout;
 use super::reference::{BaseReference, Operation};
 use crate::coder::rans::Freqs;
 use crate::error::{Error, ErrorKind, Result};
+use crate::format::checksum::hex;
 use crate::format::cursor::{Cursor, Parsed, in_range};
 use crate::format::varint;
-use crate::model::registry::hex;
 use std::sync::Arc;
 
 /// The largest number of bytes of a group.
@@ -90,8 +90,8 @@ impl Params {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::NewerVersion`] for methods that this release does not know, otherwise [`ErrorKind::Corrupt`] for
-    /// whatever breaks a rule.
+    /// [`ErrorKind::NewerVersion`] for methods that this release does not know, otherwise
+    /// [`ErrorKind::Corrupt`] for whatever breaks a rule.
     pub fn parse(bytes: &[u8]) -> Result<Self> {
         let mut c = Cursor::new(bytes);
         let params = Self::parse_all(&mut c).map_err(|e| e.at_end("the parameters of a tensor block"));
@@ -143,13 +143,8 @@ impl Params {
         Ok(Params::Planes(Arc::new(Planes { kept: method == KEPT, delta, group, fields, mask, pieces })))
     }
 
-    /// Whether these parameters, which must be valid, say that later blocks may be copies of their block.
-    pub fn are_kept(bytes: &[u8]) -> bool {
-        bytes.first() == Some(&KEPT)
-    }
-
-    /// Changes valid parameters so that later blocks may be copies of their block. Returns false, and changes nothing,
-    /// for a block that is a copy itself or is coded against a base: such blocks have no copies.
+    /// Changes valid parameters so that later blocks may be copies of their block. Returns false, and changes
+    /// nothing, for a block that is a copy itself or is coded against a base: such blocks have no copies.
     pub fn mark_kept(bytes: &mut [u8]) -> bool {
         match bytes.first_mut() {
             Some(method) if *method == PLANES => {

@@ -1,4 +1,5 @@
-//! Groups whose fields are pieces of some bits, and whose words may lie in several rows (`formats/tensor.md`, "Cut").
+//! Groups whose fields are pieces of some bits, and whose words may lie in several rows (`formats/tensor.md`,
+//! "Cut").
 
 use super::field::FieldParams;
 use crate::error::{Error, Result};
@@ -21,8 +22,8 @@ pub struct PieceLayout {
     pub word: usize,
     /// Words of a row; 1 where a band has one row.
     pub columns: usize,
-    /// The bits and the field of each piece of a group, from the group's lowest bit on. The pattern repeats up to the
-    /// group's end.
+    /// The bits and the field of each piece of a group, from the group's lowest bit on. The pattern repeats
+    /// up to the group's end.
     pub pattern: Vec<(u8, u8)>,
 }
 
@@ -37,7 +38,8 @@ impl PieceLayout {
         self.pattern.iter().for_each(|(bits, field)| out.extend_from_slice(&[*bits, *field]));
     }
 
-    /// Reads the layout of groups of `group` bytes, and checks that each field has as many elements as it gets pieces.
+    /// Reads the layout of groups of `group` bytes, and checks that each field has as many elements as it
+    /// gets pieces.
     pub fn parse(c: &mut Cursor<'_>, group: usize, fields: &[FieldParams]) -> Parsed<Self> {
         let rows = c.varint_in("rows of a band", 1..=group as u64)? as usize;
         let mut columns = 1;
@@ -60,7 +62,8 @@ impl PieceLayout {
     fn check(&self, group: usize, fields: &[FieldParams]) -> Result<()> {
         for (bits, field) in &self.pattern {
             let most = fields.get(usize::from(*field)).map_or(0, |f| 8 * f.element as u64);
-            // A piece takes the smallest element that holds it: so a tile's elements take at most eight times its bytes.
+            // A piece takes the smallest element that holds it: so a tile's elements take at most eight times
+            // its bytes.
             let least = if most > 8 { most / 2 + 1 } else { 1 };
             in_range("bits of a piece", u64::from(*bits), least..=most)?;
         }

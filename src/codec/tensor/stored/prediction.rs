@@ -1,5 +1,5 @@
-//! The parameters of predictions: how likely the symbols of a column are follows from those before them in the same row
-//! (`formats/tensor.md`, "Prediction").
+//! The parameters of predictions: how likely the symbols of a column are follows from those before them in
+//! the same row (`formats/tensor.md`, "Prediction").
 
 use super::nibbles::{parse_nibbles, put_nibbles};
 use super::sequence::{Sequence, SequenceWriter};
@@ -13,8 +13,8 @@ use crate::kernel::Kernel;
 pub const MAX_PREDICTED_ROW: u64 = 4096;
 /// The largest number of coefficients.
 const MAX_COEFFICIENTS: u64 = 1 << 18;
-/// The largest sum of the absolute coefficients of a column. With numbers of 16 bits it keeps every sum of products
-/// below 2^31.
+/// The largest sum of the absolute coefficients of a column. With numbers of 16 bits it keeps every sum of
+/// products below 2^31.
 const MAX_SUM: u32 = 1 << 16;
 /// The number of intervals that predictions are sorted into.
 pub const INTERVALS: usize = 16;
@@ -24,8 +24,8 @@ pub const INTERVALS: usize = 16;
 pub struct LinearPrediction {
     /// About the number that each symbol stands for, in some unit.
     pub values: Box<[i16; 256]>,
-    /// The factor for the numbers of each column that others are predicted from, in 1/256: it brings all columns to one
-    /// size. As many as there are such columns, which are the first ones.
+    /// The factor for the numbers of each column that others are predicted from, in 1/256: it brings all
+    /// columns to one size. As many as there are such columns, which are the first ones.
     pub multipliers: Vec<u16>,
     /// The factor for predictions in rows of each class, in 1/2^16 intervals: at most 2^15 − 1.
     pub scales: [u16; 16],
@@ -33,7 +33,8 @@ pub struct LinearPrediction {
     pub columns: Vec<u8>,
     /// For each column from the second on, the coefficients of the columns that it is predicted from.
     pub coefficients: Vec<i8>,
-    /// The table for each pair of a sum of classes (see `class_sum`) and an interval: entry 16·sum + interval.
+    /// The table for each pair of a sum of classes (see `class_sum`) and an interval: entry 16·sum +
+    /// interval.
     pub map: TableMap,
 }
 
@@ -43,8 +44,8 @@ impl LinearPrediction {
         self.columns.len()
     }
 
-    /// The coefficients of the column with this number: one for each of the first columns before it. There are none for
-    /// column 0.
+    /// The coefficients of the column with this number: one for each of the first columns before it. There
+    /// are none for column 0.
     pub fn coefficients_of(&self, column: usize) -> &[i8] {
         let most = self.multipliers.len();
         let start = coefficients_before(column, most);
@@ -104,8 +105,8 @@ impl LinearPrediction {
     }
 }
 
-/// The number of coefficients of all columns before this one, where each column is predicted from at most the first
-/// `most` columns.
+/// The number of coefficients of all columns before this one, where each column is predicted from at most the
+/// first `most` columns.
 pub fn coefficients_before(column: usize, most: usize) -> usize {
     let some = column.min(most);
     some * some.saturating_sub(1) / 2 + (column - some) * most

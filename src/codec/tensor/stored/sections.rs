@@ -36,7 +36,8 @@ impl TileMode {
     }
 }
 
-/// The sections of one field up to the symbols. The lengths of those that follow are known where no symbols are folded.
+/// The sections of one field up to the symbols. The lengths of those that follow are known where no symbols
+/// are folded.
 pub struct Sections<'a> {
     /// The zero bits of floats.
     pub zero_bits: ZeroBits,
@@ -126,7 +127,8 @@ impl<'a> Exceptions<'a> {
     }
 }
 
-/// Appends exceptions: the place and the bits of each, of which the lowest `element` bytes are stored, in rising order.
+/// Appends exceptions: the place and the bits of each, of which the lowest `element` bytes are stored, in
+/// rising order.
 pub fn put_exceptions(exceptions: &[(usize, u64)], element: usize, out: &mut Vec<u8>) {
     varint::put(out, exceptions.len() as u64);
     let mut next = 0;

@@ -10,8 +10,8 @@ pub struct TileGroups<'a> {
     pub all: usize,
     /// Groups of the tile that are stored: all of them, or those that the mask names.
     pub stored: usize,
-    /// A bit for each group of the tile, the lowest bit of the first byte first: 1 where the group is stored. `None`
-    /// where all groups are.
+    /// A bit for each group of the tile, the lowest bit of the first byte first: 1 where the group is stored.
+    /// `None` where all groups are.
     pub mask: Option<&'a [u8]>,
 }
 
@@ -28,8 +28,8 @@ impl TileGroups<'_> {
     }
 }
 
-/// Cuts `count` elements into rows of `groups` elements, the first `skipped` of which the first row lacks; the last row
-/// may be cut off too.
+/// Cuts `count` elements into rows of `groups` elements, the first `skipped` of which the first row lacks;
+/// the last row may be cut off too.
 pub fn row_ranges(skipped: u64, groups: u64, count: usize) -> impl Iterator<Item = Range<usize>> {
     let mut at = 0;
     let mut next = usize::try_from(groups - skipped).unwrap_or(usize::MAX);

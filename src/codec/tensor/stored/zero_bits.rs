@@ -10,8 +10,8 @@ use std::ops::Range;
 /// Set in the byte of zero bits where some rows have more of them.
 const BY_ROW: u8 = 0x80;
 
-/// The number of zero bits below the elements of a field in a tile. Floats that were converted from a narrower type have
-/// them, and sometimes only in some rows.
+/// The number of zero bits below the elements of a field in a tile. Floats that were converted from a
+/// narrower type have them, and sometimes only in some rows.
 #[derive(Debug, Default, Clone)]
 pub struct ZeroBits {
     /// Zero bits below every element that is not in a marked row.
@@ -29,7 +29,8 @@ pub struct MarkedRows {
     pub groups: u64,
     /// Elements of the tile's first row that lie in tiles before.
     pub skipped: u64,
-    /// A bit for each row of which the tile has elements, the lowest bit of the first byte first: 1 where it is marked.
+    /// A bit for each row of which the tile has elements, the lowest bit of the first byte first: 1 where it
+    /// is marked.
     pub bits: Vec<u8>,
 }
 
