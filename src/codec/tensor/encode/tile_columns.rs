@@ -59,8 +59,7 @@ impl TileColumns {
     }
 }
 
-/// The deviation of each of the `row` columns of some tiles, every row brought to the same size; 1 for
-/// columns of zeros.
+/// The deviation of a column of some tiles, every row brought to the same size; 1 for a column of zeros.
 pub fn column_size(tiles: &[TileColumns], values: &[i16; 256], column: usize) -> f64 {
     let (mut sum, mut n) = (0.0, 0.0);
     for tile in tiles {

@@ -21,7 +21,7 @@ pub fn count_folded(symbols: &[u8], fold: u8) -> usize {
     some.map(|run| run.iter().filter(|s| **s < fold).count()).sum()
 }
 
-/// Corrects the elements whose symbols are folded: [`super::merge`] has taken their symbols for others.
+/// Corrects the elements whose symbols are folded: `merge` has taken their symbols for others.
 /// `nibbles` has one value for each of them, in order. Their low bits are right already.
 pub fn unfold(
     field: &FieldParams,

@@ -1,4 +1,4 @@
-//! From elements to symbols and low bits: [`super::merge`] undoes it, but for folded symbols and exceptions.
+//! From elements to symbols and low bits: `merge` undoes it, but for folded symbols and exceptions.
 //!
 //! The loops are written once for each size of element. The macro `avx2` compiles them again for processors
 //! with AVX2, once for each number of whole bytes of low bits and place of the sign, so that the inner loops
