@@ -1,44 +1,26 @@
-//! `tensor`: numbers as planes, each with its own statistics, in tiles that decode alone (`formats/tensor.md`).
+//! `tensor`: numbers as planes, each with its own statistics, in tiles that decode alone
+//! (`formats/tensor.md`).
+//!
+//! Five floors, each of which uses only those before it:
+//!
+//! - `stored`: what the bytes of a block say,
+//! - `kernel`: inner loops,
+//! - `predictor`: what encoder and decoder both compute to choose the tables of symbols,
+//! - `decode`: decoding tiles,
+//! - `encode`: choosing the parameters of blocks, and writing these.
+//!
+//! On top stands `object`, the codec as the rest of nzip sees it.
 
-mod classes;
-mod contexts;
-mod cut;
-mod delta;
+mod decode;
 mod encode;
-mod forms;
-mod look_up;
-mod low_bits;
-mod merge;
+mod kernel;
 pub mod object;
-pub mod params;
-mod pieces;
-mod plan;
-mod predict;
-mod prediction;
-mod products;
-pub mod sections;
-mod split;
+mod predictor;
+pub mod stored;
 #[cfg(test)]
 mod tests;
-pub mod tile;
-pub mod tiles;
 
-pub use encode::{BasePiece, copy, encode_block, encode_delta};
-pub use params::Params;
-pub use tile::{Scratch, TileDecoder};
-
-use super::Codec;
-use super::block::EncodedBlock;
-use crate::tensor::Dtype;
-use crate::tensor::form::Form;
-
-/// What a caller knows about the bytes of a block. They are coded without loss, whatever it says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Hint {
-    /// The type of the elements.
-    pub dtype: Dtype,
-    /// Bytes of a row; a block starts where a row starts. 0 where there are no rows.
-    pub row_bytes: u64,
-    /// How it packs fields of some bits, where that is known.
-    pub form: Option<Form>,
-}
+pub use decode::{TileDecoder, tiles};
+#[cfg(all(test, feature = "gpu"))]
+pub use encode::encode_block;
+pub use encode::{BasePiece, Hint, copy, keep};

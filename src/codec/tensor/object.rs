@@ -1,7 +1,8 @@
 //! The codec `tensor` as the rest of nzip sees it.
 
-use super::tiles;
-use super::{Hint, Params, encode_block, encode_delta};
+use super::decode::tiles;
+use super::encode::{Hint, encode_block, encode_delta};
+use super::stored::Params;
 use crate::codec::block::{BlockCodec, BlockJob, BlockParams, Content, Effort, EncodedBlock, UnitKind};
 use crate::codec::{Codec, store};
 use crate::error::Result;
@@ -32,7 +33,8 @@ impl BlockCodec for Tensor {
         Ok(Some(Arc::new(Params::parse(params)?)))
     }
 
-    /// Codes numbers, alone or against their base. Bytes of no known type are taken as numbers of one byte each.
+    /// Codes numbers, alone or against their base. Bytes of no known type are taken as numbers of one byte
+    /// each.
     fn encode(&self, content: &Content<'_>, effort: &Effort<'_>) -> Result<Option<EncodedBlock>> {
         let (raw, level) = (content.raw, effort.level);
         let Some(hint) = content.numbers else {

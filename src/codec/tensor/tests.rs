@@ -1,13 +1,16 @@
-use super::encode::encode_with;
-use super::tiles;
-use super::*;
-use crate::codec::block::Block as CheckedBlock;
+use super::decode::Scratch;
+use super::encode::{BasePiece, copy, encode_block, encode_delta, encode_with, keep};
+use super::stored::{self, Params};
+use super::{Hint, TileDecoder, tiles};
+use crate::codec::block::{Block as CheckedBlock, EncodedBlock};
 use crate::error::Result;
 use crate::format::block::BlockHeader;
 use crate::kernel::Kernel;
+use crate::tensor::Dtype;
 use crate::tensor::bases::Bases;
 use crate::tensor::form::{Form, Packing};
 use crate::tensor::ggml::Block;
+use std::sync::Arc;
 
 fn header(block: &EncodedBlock) -> BlockHeader {
     BlockHeader {
@@ -108,7 +111,8 @@ fn floats_of_all_widths() {
 #[test]
 fn masks_of_two_in_four_cost_their_entropy() {
     let mut rng = Rng(11);
-    // Which two of four are not zero, and values that are all alike but for their signs: log2(6)/4 and 1/2 bit.
+    // Which two of four are not zero, and values that are all alike but for their signs: log2(6)/4 and 1/2
+    // bit.
     let pairs = [0b0011, 0b0101, 0b0110, 0b1001, 0b1010, 0b1100];
     let mut signs = Vec::new();
     for _ in 0..100_000 {
@@ -276,7 +280,7 @@ fn with_form(raw: &[u8], form: Form) -> (EncodedBlock, bool) {
         assert!(decoded(&block, kernel) == raw, "{form:?} {kernel:?}");
     }
     let Ok(Params::Planes(planes)) = Params::parse(block.params.as_deref().unwrap()) else { panic!() };
-    (block, planes.cut.is_some())
+    (block, planes.pieces.is_some())
 }
 
 const FORMS: [(Packing, u32, u32, u32); 14] = [
@@ -421,7 +425,7 @@ fn rows_predict_their_numbers() {
             let Params::Planes(planes) = Params::parse(after.params.as_deref().unwrap()).unwrap() else {
                 panic!()
             };
-            let predicted = matches!(planes.fields[0].context, params::Context::Predicted(_));
+            let predicted = matches!(planes.fields[0].context, stored::Context::Predicted(_));
             // Few rows, or those of two, may not pay for what they would have to store.
             let pays = columns == 12 || columns == 65;
             assert!(predicted && after.cost() < before.cost() || !pays, "{rows} {columns} {dtype}");
@@ -440,9 +444,10 @@ fn absurd_predictions_are_refused() {
     let hint = Hint { dtype: Dtype::I8, row_bytes: 12, form: None };
     let block = encode_block(&raw, hint, 9).unwrap().unwrap();
     let good = block.params.clone().unwrap();
-    let change = |change: &dyn Fn(&mut predict::Prediction)| {
+    let change = |change: &dyn Fn(&mut stored::LinearPrediction)| {
         let Params::Planes(mut planes) = Params::parse(&good).unwrap() else { panic!() };
-        let params::Context::Predicted(prediction) = &mut planes.fields[0].context else { panic!() };
+        let fields = &mut Arc::make_mut(&mut planes).fields;
+        let stored::Context::Predicted(prediction) = &mut fields[0].context else { panic!() };
         change(prediction);
         let mut bytes = Vec::new();
         Params::Planes(planes).put(&mut bytes);
@@ -464,10 +469,31 @@ fn absurd_predictions_are_refused() {
         let mut params = good.clone();
         let bit = rng.next() as usize % (8 * params.len());
         params[bit / 8] ^= 1 << (bit % 8);
-        if let Ok(Params::Planes(planes)) = Params::parse(&params) {
-            let decoder = TileDecoder::new(*planes, Kernel::best(), None);
+        let parsed = Params::parse(&params);
+        let raw_len = raw.len() as u64;
+        if let Ok(decoder) = parsed.and_then(|p| TileDecoder::new(&p, raw_len, Kernel::best(), &Bases::new()))
+        {
             let mut out = vec![0; 12 * 32];
             let _ = decoder.tile(&block.payload, 0, &mut out, &mut Scratch::default());
         }
     }
+}
+
+#[test]
+fn blocks_are_kept_where_they_may_have_copies() {
+    let raw = bytes(&weights(40, 100, &mut Rng(14)), |v| v.to_le_bytes().to_vec());
+    let hint = Hint { dtype: Dtype::F32, row_bytes: 400, form: None };
+    let mut block = encode_block(&raw, hint, 6).unwrap().unwrap();
+    let is_kept = |block: &EncodedBlock| CheckedBlock::check(header(block)).unwrap().has_copies();
+    assert!(!is_kept(&block));
+    assert!(keep(&mut block) && is_kept(&block));
+    assert!(decoded(&block, Kernel::best()) == raw);
+    let mut repeated = copy(&block, 7).unwrap();
+    assert_eq!(CheckedBlock::check(header(&repeated)).unwrap().copy_of(), Some(7));
+    assert!(!keep(&mut repeated));
+    let base = BasePiece { bytes: &raw, hash: [3; 32], offset: 0 };
+    let mut delta = encode_delta(&raw, hint, base, 6).unwrap().unwrap();
+    assert!(!keep(&mut delta) && !is_kept(&delta));
+    let mut stored = crate::codec::store::encode(&[1; 10]);
+    assert!(!keep(&mut stored));
 }

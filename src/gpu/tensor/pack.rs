@@ -1,8 +1,9 @@
 //! Packs the parameters and tables of a block, and the places of each tile's parts, for the kernels of tiles.
 
-use crate::codec::tensor::params::{Context, Field, Planes, Transform};
-use crate::codec::tensor::sections::{Sections, Sequence, Stored};
-use crate::codec::tensor::tile::{Place, TileDecoder};
+use crate::codec::tensor::TileDecoder;
+use crate::codec::tensor::stored::{
+    Context, FieldParams, Planes, Sections, Sequence, StoredContexts, TileGroups, Transform,
+};
 use crate::coder::rans::lanes;
 use crate::format::cursor::{Cursor, Parsed};
 use crate::tensor::bits::{SIZES, packed_len, plane_len};
@@ -32,7 +33,7 @@ pub fn fits(planes: &Planes) -> bool {
         && matches!(field.context, Context::None | Context::Rows { .. })
         && !field.signed
         && planes.delta.is_none()
-        && planes.cut.is_none()
+        && planes.pieces.is_none()
 }
 
 /// Parameters of a block.
@@ -128,18 +129,18 @@ impl<'a> Parser<'a, '_> {
     }
 
     /// Fills in the places of planes. Returns the exceptions; `None` where the kernels do not take the tile.
-    fn planes(&mut self, field: &Field, first: u64, count: usize) -> Parsed<Option<Vec<Exception>>> {
+    fn planes(&mut self, field: &FieldParams, first: u64, count: usize) -> Parsed<Option<Vec<Exception>>> {
         let mut c = Cursor::new(self.payload);
         c.u8()?;
-        let place = Place { first, some: None, count, all: count };
-        let sections = Sections::parse(&mut c, field, &place, field.element)?;
-        let Some(zeros) = sections.low_bits.same_zeros() else { return Ok(None) };
+        let groups = TileGroups::unmasked(first, count);
+        let sections = Sections::parse(&mut c, field, &groups, field.element)?;
+        let Some(zeros) = sections.zero_bits.same_zeros() else { return Ok(None) };
         self.entry[5] = zeros;
-        if let Stored::Rows(rows) = sections.contexts {
+        if let StoredContexts::Rows(rows) = sections.contexts {
             self.entry[6] = self.offset(rows);
         }
         self.sequence(7, sections.symbols, count);
-        let coded = field.low.is_some() && sections.low_bits.are_eight(field);
+        let coded = field.low.is_some() && sections.zero_bits.leave_eight(field);
         self.entry[11] = NO_SEQUENCE;
         let low_bits = field.low_bits - zeros;
         let (whole, part) = if coded { (0, 0) } else { (low_bits / 8, low_bits % 8) };

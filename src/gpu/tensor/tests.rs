@@ -3,9 +3,8 @@
 use super::decode::tiles_in_batches;
 use super::{fits, resident};
 use crate::codec::block::Block as CheckedBlock;
-use crate::codec::tensor::params::{Context, Field, Planes, Transform};
-use crate::codec::tensor::tiles;
-use crate::codec::tensor::{Hint, Params, TileDecoder, encode_block};
+use crate::codec::tensor::stored::{Context, FieldParams, Params, Planes, Transform};
+use crate::codec::tensor::{Hint, TileDecoder, encode_block, tiles};
 use crate::coder::rans::{Coded, Contexts, Encoder, Freqs, encode};
 use crate::format::block::{BlockHeader, Tile, Units};
 use crate::format::checksum::check32;
@@ -17,6 +16,7 @@ use crate::model::lm::seeded::SplitMix;
 use crate::tensor::Dtype;
 use crate::tensor::bases::Bases;
 use crate::tensor::bits::packed_len;
+use std::sync::Arc;
 
 fn normal(rng: &mut SplitMix) -> f32 {
     let sum: u64 = (0..12).map(|_| rng.below(1 << 20)).sum();
@@ -139,7 +139,7 @@ fn params(rng: &mut SplitMix) -> Planes {
     let low_tables = 1 + rng.below(3);
     let low = (low_bits == 8 && rng.below(2) == 0)
         .then(|| (Box::new(some_map(rng, low_tables as usize)), tables(rng, low_tables)));
-    let field = Field {
+    let field = FieldParams {
         width: element,
         element,
         transform,
@@ -151,7 +151,7 @@ fn params(rng: &mut SplitMix) -> Planes {
         tables: tables(rng, count),
         low,
     };
-    Planes { kept: false, delta: None, group: element, fields: vec![field], mask: None, cut: None }
+    Planes { kept: false, delta: None, group: element, fields: vec![field], mask: None, pieces: None }
 }
 
 /// Symbols that have frequencies.
@@ -202,7 +202,7 @@ fn sequence(rng: &mut SplitMix, tables: &[Freqs], contexts: &[u8], out: &mut Vec
 }
 
 /// A tile of planes, any that the specification allows.
-fn tile(rng: &mut SplitMix, field: &Field, first: u64, count: usize) -> Vec<u8> {
+fn tile(rng: &mut SplitMix, field: &FieldParams, first: u64, count: usize) -> Vec<u8> {
     let mut out = vec![0];
     let mut zeros = 0;
     if field.transform == Transform::Float {
@@ -254,7 +254,7 @@ fn block_header(
     tiles: Vec<Tile>,
 ) -> BlockHeader {
     let mut params = Vec::new();
-    Params::Planes(Box::new(planes)).put(&mut params);
+    Params::Planes(Arc::new(planes)).put(&mut params);
     BlockHeader {
         codec: crate::Codec::Tensor.id(),
         flushed: false,
@@ -266,6 +266,11 @@ fn block_header(
     }
 }
 
+fn decoder_of(planes: &Planes) -> TileDecoder {
+    let params = Params::Planes(Arc::new(planes.clone()));
+    TileDecoder::new(&params, 0, Kernel::Scalar, &Bases::new()).unwrap()
+}
+
 /// A block of random tiles: planes, one element, raw bytes.
 fn block(rng: &mut SplitMix) -> (BlockHeader, Vec<u8>) {
     let planes = params(rng);
@@ -274,7 +279,7 @@ fn block(rng: &mut SplitMix) -> (BlockHeader, Vec<u8>) {
     let count = 1 + rng.below(10) as usize;
     let last = element * (1 + rng.below((size / element) as u64) as usize);
     let raw_len = (count - 1) * size + last;
-    let decoder = TileDecoder::new(planes.clone(), Kernel::Scalar, None);
+    let decoder = decoder_of(&planes);
     let (mut payload, mut tiles) = (Vec::new(), Vec::new());
     for i in 0..count {
         let len = size.min(raw_len - i * size);
@@ -328,7 +333,7 @@ fn damage_ends_as_on_the_cpu() {
 fn largest_tiles() {
     let Some(gpu) = gpu() else { return };
     let mut rng = SplitMix(3);
-    let plain = |element, low_bits, low| Field {
+    let plain = |element, low_bits, low| FieldParams {
         width: element,
         element,
         transform: Transform::Plain,
@@ -349,7 +354,7 @@ fn largest_tiles() {
             group: field.element,
             fields: vec![field],
             mask: None,
-            cut: None,
+            pieces: None,
         };
         let payload = loop {
             let payload = tile(&mut rng, &planes.fields[0], 0, (1 << 20) / planes.group);
@@ -359,7 +364,7 @@ fn largest_tiles() {
             }
         };
         let raw = {
-            let decoder = TileDecoder::new(planes.clone(), Kernel::Scalar, None);
+            let decoder = decoder_of(&planes);
             let mut raw = vec![0; 1 << 20];
             decoder.tile(&payload, 0, &mut raw, &mut Default::default()).unwrap();
             raw

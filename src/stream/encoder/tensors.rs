@@ -4,7 +4,7 @@ use super::{Encoder, End};
 use crate::codec::Codec;
 use crate::codec::block::{Content, EncodedBlock};
 use crate::codec::choose::{plain, total};
-use crate::codec::tensor::{BasePiece, Hint, copy};
+use crate::codec::tensor::{BasePiece, Hint, copy, keep};
 use crate::error::Result;
 use crate::format::index::Record;
 use crate::format::tensors::{self, TensorRecord};
@@ -169,12 +169,7 @@ impl<W: Write> Encoder<W> {
                         .next()
                         .ok_or_else(|| crate::Error::bad_argument("a piece that was not coded"))?,
                 };
-                if originals.contains(&i)
-                    && let (Codec::Tensor, Some(params @ [1, ..])) =
-                        (block.codec, block.params.as_deref_mut())
-                {
-                    // The method of blocks that have copies; what is coded against a base has none.
-                    params[0] = 2;
+                if originals.contains(&i) && keep(&mut block) {
                     kept.insert(i, (blocks, EncodedBlock { payload: Vec::new(), ..block.clone() }));
                 }
                 blocks += 1;

@@ -1,0 +1,243 @@
+//! Encoding blocks.
+
+use super::classes::choose_by_classes;
+use super::contexts::{choose_by_base, choose_by_fields, choose_usual};
+use super::field_parts::FieldParts;
+use super::hint::Hint;
+use super::packing::plan_packed;
+use super::plan::{TableChoice, plan, plan_delta, plan_predicted};
+use super::prediction::choose_prediction;
+use super::tile::TileParts;
+use super::write::TileWriter;
+use crate::codec::Codec;
+use crate::codec::block::EncodedBlock;
+use crate::codec::tensor::kernel::{histogram, subtract_base};
+use crate::codec::tensor::stored::{BaseReference, Operation, Params, Planes, SequenceWriter};
+use crate::coder::rans::Freqs;
+use crate::error::Result;
+use crate::format::block::{Tile, Units};
+use crate::format::checksum::check32;
+use crate::format::consts::{MAX_PARAMS, MAX_TILE_RAW};
+use crate::kernel::Kernel;
+use crate::tensor::Dtype;
+use rayon::prelude::*;
+use std::sync::Arc;
+
+/// About the raw bytes of a tile, at each of the levels 1..=9.
+const TILES: [usize; 9] = [1 << 17, 1 << 17, 1 << 17, 1 << 17, 1 << 17, 1 << 17, 1 << 18, 1 << 18, 1 << 19];
+/// The level from which on numbers are predicted from others of their row.
+const PREDICTED_LEVEL: u8 = 9;
+/// Tiles with predictions have a multiple of so many rows, so that all lanes of the coder are busy.
+const ROWS: usize = 32;
+
+/// Codes a block of elements. Returns `None` where they have nothing that this codec could use.
+///
+/// # Errors
+///
+/// None that bytes cause; those of [`SequenceWriter::put`].
+pub fn encode_block(raw: &[u8], hint: Hint, level: u8) -> Result<Option<EncodedBlock>> {
+    encode_with(raw, hint, level, Kernel::best())
+}
+
+/// The same with a kernel of the caller's choice, which changes nothing but the speed.
+pub fn encode_with(raw: &[u8], hint: Hint, level: u8, kernel: Kernel) -> Result<Option<EncodedBlock>> {
+    let coding = Coding { hint, level, kernel, base: None };
+    let mut typed = match plan(raw, hint, level) {
+        Some(planes) => coding.encode(raw, planes, &[])?,
+        None => None,
+    };
+    if level >= PREDICTED_LEVEL
+        && hint.row_bytes > 0
+        && let Some(planes) = plan_predicted(raw, hint, level)
+    {
+        let predicted = coding.encode(raw, planes, &[TableChoice::Predicted])?;
+        typed = [typed, predicted].into_iter().flatten().min_by_key(EncodedBlock::cost);
+    }
+    let Some((planes, choices)) = hint.form.and_then(|form| plan_packed(raw, form)) else {
+        return Ok(typed);
+    };
+    let packed = coding.encode(raw, planes, &choices)?;
+    // The first of equal ones.
+    Ok([typed, packed].into_iter().flatten().min_by_key(EncodedBlock::cost))
+}
+
+/// The bytes of a base that belong to those of a block.
+#[derive(Debug, Clone, Copy)]
+pub struct BasePiece<'a> {
+    /// As many bytes as the block has.
+    pub bytes: &'a [u8],
+    /// BLAKE3 of the whole base.
+    pub hash: [u8; 32],
+    /// Bytes of the base before these.
+    pub offset: u64,
+}
+
+/// Codes a block against a base, by differences or by XOR, whichever is smaller. Returns `None` where the
+/// block is empty or no whole number of elements, or the base's piece has another length.
+///
+/// # Errors
+///
+/// Those of [`encode_block`].
+pub fn encode_delta(raw: &[u8], hint: Hint, base: BasePiece<'_>, level: u8) -> Result<Option<EncodedBlock>> {
+    let element = match hint.dtype {
+        Dtype::C64 => 4,
+        Dtype::C128 => 8,
+        dtype => match dtype.group() {
+            (1, bytes @ (1 | 2 | 4 | 8)) => bytes as usize,
+            _ => 1,
+        },
+    };
+    if raw.len() != base.bytes.len() || raw.is_empty() || !raw.len().is_multiple_of(element) {
+        return Ok(None);
+    }
+    let coding =
+        Coding { hint, level, kernel: Kernel::best(), base: Some(RawAndBase { raw, base: base.bytes }) };
+    let mut best = None;
+    for operation in [Operation::Difference, Operation::Xor] {
+        let mut numbers = raw.to_vec();
+        subtract_base(element, operation, base.bytes, &mut numbers);
+        let reference = BaseReference { element, operation, hash: base.hash, offset: base.offset };
+        let coded = coding.encode(&numbers, plan_delta(reference), &[])?;
+        best = [best, coded].into_iter().flatten().min_by_key(EncodedBlock::cost);
+    }
+    Ok(best)
+}
+
+/// Makes a block that repeats an earlier one of its stream, which has this number. `None` where `source` has
+/// no tiles.
+pub fn copy(source: &EncodedBlock, number: u64) -> Option<EncodedBlock> {
+    let Units::Tiles { raw, tiles } = &source.units else { return None };
+    let mut params = Vec::new();
+    Params::Copy { block: number }.put(&mut params);
+    let tiles = tiles.iter().map(|t| Tile { payload_len: 0, check: t.check }).collect();
+    Some(EncodedBlock {
+        codec: Codec::Tensor,
+        raw_len: source.raw_len,
+        model: None,
+        params: Some(params),
+        units: Units::Tiles { raw: *raw, tiles },
+        payload: Vec::new(),
+    })
+}
+
+/// Marks a block as one that later blocks of its stream may be copies of: readers keep its payload. Returns
+/// false, and changes nothing, for blocks of other codecs, for copies and for blocks that are coded against a
+/// base.
+pub fn keep(block: &mut EncodedBlock) -> bool {
+    block.codec == Codec::Tensor && block.params.as_deref_mut().is_some_and(Params::mark_kept)
+}
+
+/// A block and the base that it is coded against, of one length.
+#[derive(Clone, Copy)]
+struct RawAndBase<'a> {
+    raw: &'a [u8],
+    base: &'a [u8],
+}
+
+/// How a block is coded, whatever its planes are.
+struct Coding<'a> {
+    hint: Hint,
+    level: u8,
+    kernel: Kernel,
+    /// What the numbers that are coded are the difference of; `None` where they are the raw bytes.
+    base: Option<RawAndBase<'a>>,
+}
+
+impl Coding<'_> {
+    /// Codes a block with these planes, whose contexts and tables are chosen here: `choices` says how for
+    /// each field; those that it lacks are usual. `None` where the block or its parameters do not fit the
+    /// planes.
+    fn encode(
+        &self,
+        numbers: &[u8],
+        mut planes: Planes,
+        choices: &[TableChoice],
+    ) -> Result<Option<EncodedBlock>> {
+        let predicted = choices.first() == Some(&TableChoice::Predicted);
+        let unit = if predicted { self.hint.row_bytes as usize } else { planes.unit() };
+        if unit as u64 > MAX_TILE_RAW || !numbers.len().is_multiple_of(unit) {
+            return Ok(None);
+        }
+        let tile = TILES[usize::from(self.level.clamp(1, 9)) - 1];
+        let units = match (tile / unit).max(1) {
+            rows if predicted && rows > ROWS => rows / ROWS * ROWS,
+            units => units,
+        };
+        let size = units * unit;
+        let mut tiles: Vec<TileParts<'_>> = numbers
+            .par_chunks(size)
+            .enumerate()
+            .map(|(i, raw)| {
+                TileParts::new(&planes, self.kernel, raw, i * size / planes.group, self.hint.row_bytes)
+            })
+            .collect();
+        if !self.choose_tables(&mut planes, choices, &mut tiles) {
+            return Ok(None);
+        }
+        let tile_writer = TileWriter::new(&planes);
+        let mut writer = SequenceWriter::new(Vec::with_capacity(numbers.len()), self.kernel);
+        let mut table = Vec::with_capacity(tiles.len());
+        let original = self.base.map_or(numbers, |b| b.raw);
+        for (tile, raw) in tiles.iter().zip(original.chunks(size)) {
+            let start = writer.out.len();
+            tile_writer.put(tile, &mut writer)?;
+            table.push(Tile { payload_len: (writer.out.len() - start) as u32, check: check32(raw) });
+        }
+        let mut params = Vec::new();
+        Params::Planes(Arc::new(planes)).put(&mut params);
+        if params.len() as u64 > MAX_PARAMS {
+            return Ok(None);
+        }
+        Ok(Some(EncodedBlock {
+            codec: Codec::Tensor,
+            raw_len: numbers.len() as u32,
+            model: None,
+            params: Some(params),
+            units: Units::Tiles { raw: size as u32, tiles: table },
+            payload: writer.out,
+        }))
+    }
+
+    /// Chooses the contexts and tables of all fields, and the table of masks. Returns false where numbers
+    /// that should be predicted cannot be.
+    fn choose_tables(
+        &self,
+        planes: &mut Planes,
+        choices: &[TableChoice],
+        tiles: &mut [TileParts<'_>],
+    ) -> bool {
+        let group = planes.group;
+        for (number, field) in planes.fields.iter_mut().enumerate() {
+            if let Some(RawAndBase { base, .. }) = self.base {
+                choose_by_base(field, number, tiles, group, |first| &base[first * group..]);
+                continue;
+            }
+            let choice = choices.get(number).copied().unwrap_or(TableChoice::Usual);
+            if choice == TableChoice::Predicted {
+                if !choose_prediction(field, tiles, self.hint, self.kernel) {
+                    return false;
+                }
+                continue;
+            }
+            choose_usual(field, number, tiles, self.hint, self.level, group);
+            match choice {
+                TableChoice::Classes(stripes) => {
+                    choose_by_classes(field, &mut parts_of(tiles, number), stripes);
+                }
+                TableChoice::EarlierField(earlier) => {
+                    choose_by_fields(field, number, tiles, earlier, None);
+                }
+                TableChoice::Usual | TableChoice::Predicted => {}
+            }
+        }
+        if let Some(mask) = &mut planes.mask {
+            *mask = Freqs::from_counts(&histogram(tiles.iter().filter_map(|t| t.mask.as_deref())));
+        }
+        true
+    }
+}
+
+/// The parts of one field in all tiles that have some.
+fn parts_of<'t>(tiles: &'t mut [TileParts<'_>], number: usize) -> Vec<&'t mut FieldParts> {
+    tiles.iter_mut().filter(|t| !t.constant).map(|t| &mut t.fields[number]).collect()
+}

@@ -1,0 +1,173 @@
+//! Choosing what the tables of a field's symbols depend on.
+
+use super::hint::Hint;
+use super::join::join_classes;
+use super::rows::{choose_by_rows, rows_are_uneven};
+use super::tile::TileParts;
+use crate::codec::tensor::kernel::histogram;
+use crate::codec::tensor::predictor::{base_exponent, symbol_difference};
+use crate::codec::tensor::stored::{Context, FieldParams, TableMap};
+use crate::coder::rans::Freqs;
+use crate::tensor::Dtype;
+use crate::tensor::ggml::FieldKind;
+
+/// The level from which on rows and columns have classes even where rows seem to be alike.
+const ROWS_LEVEL: u8 = 7;
+
+/// Chooses the context and the tables of a field of groups of `group` bytes: by the scales of block-quantised
+/// types, by rows and columns, or one table. Also the tables of its low bits, where these are coded.
+pub fn choose_usual(
+    field: &mut FieldParams,
+    number: usize,
+    tiles: &mut [TileParts<'_>],
+    hint: Hint,
+    level: u8,
+    group: usize,
+) {
+    let rows = hint.row_bytes / group as u64;
+    let single = field.width == group && field.per_group() == 1;
+    let masked = tiles.iter().any(|t| t.mask.is_some());
+    let several = if let Some((first, minus)) = scales(hint, number) {
+        choose_by_fields(field, number, tiles, first, minus)
+    } else {
+        single
+            && !masked
+            && (2..1 << 32).contains(&rows)
+            && (level >= ROWS_LEVEL || rows_are_uneven(field, number, tiles, rows as usize))
+            && choose_by_rows(field, number, tiles, rows as usize)
+    };
+    if !several {
+        let counts = histogram(tiles.iter().map(|t| &t.fields[number].symbols[..]));
+        (field.context, field.tables) = (Context::None, vec![Freqs::from_counts(&counts)]);
+    }
+    if let Some((map, tables)) = &mut field.low {
+        let mut counts = vec![[0u32; 256]; 256];
+        for parts in tiles.iter().map(|t| &t.fields[number]) {
+            let pairs = parts.symbols.iter().zip(&parts.low.bytes);
+            pairs.for_each(|(s, b)| counts[usize::from(*s)][usize::from(*b)] += 1);
+        }
+        let found;
+        (found, *tables) = join_classes(&counts);
+        map.copy_from_slice(&found);
+    }
+}
+
+/// The earlier fields whose symbols choose the tables of a field with quants of a block-quantised type: those
+/// with the scales of the quants. The second is taken away from the first.
+fn scales(hint: Hint, number: usize) -> Option<(usize, Option<usize>)> {
+    let Dtype::Ggml(block) = hint.dtype else { return None };
+    let fields = block.fields();
+    let quants = matches!(fields[number].kind, FieldKind::Nibbles | FieldKind::I8);
+    let at = |name: &str| fields[..number].iter().position(|f| f.name == name);
+    match (at("d"), at("m")) {
+        _ if !quants || fields[number].name == "scales" => None,
+        (Some(d), Some(m)) => Some((m, Some(d))),
+        (Some(d), None) => Some((d, None)),
+        _ => None,
+    }
+}
+
+/// Chooses tables by the symbols of earlier fields. Returns false, and changes nothing, where one table does
+/// as well.
+pub fn choose_by_fields(
+    field: &mut FieldParams,
+    number: usize,
+    tiles: &mut [TileParts<'_>],
+    first: usize,
+    minus: Option<usize>,
+) -> bool {
+    let per = field.per_group();
+    let key = |t: &TileParts<'_>, i: usize| {
+        let symbol = |f: usize| t.fields[f].symbols[i];
+        minus.map_or(symbol(first), |m| symbol_difference(symbol(first), symbol(m)))
+    };
+    let mut counts = vec![[0u32; 256]; 256];
+    for t in tiles.iter() {
+        for (i, symbols) in t.fields[number].symbols.chunks_exact(per).enumerate() {
+            let counts = &mut counts[usize::from(key(t, i))];
+            symbols.iter().for_each(|s| counts[usize::from(*s)] += 1);
+        }
+    }
+    let (map, tables) = join_classes(&counts);
+    if tables.len() < 2 {
+        return false;
+    }
+    for t in tiles.iter_mut().filter(|t| !t.constant) {
+        let count = t.fields[number].symbols.len() / per;
+        let mut contexts = vec![0; count * per];
+        for (i, group) in contexts.chunks_exact_mut(per).enumerate() {
+            group.fill(map[usize::from(key(t, i))]);
+        }
+        t.fields[number].contexts = contexts;
+    }
+    (field.context, field.tables) = (Context::Fields { first, minus, map: boxed(&map) }, tables);
+    true
+}
+
+/// Chooses the tables of a field of a block that is coded against a base: by the exponents of the base's
+/// elements, by the symbols of the field before, or one table, whichever costs least. `base` gives the base's
+/// bytes from a group on.
+pub fn choose_by_base<'b>(
+    field: &mut FieldParams,
+    number: usize,
+    tiles: &mut [TileParts<'_>],
+    group: usize,
+    base: impl Fn(usize) -> &'b [u8],
+) {
+    let (mut before, mut exponents) = (vec![[0u32; 256]; 256], vec![[0u32; 256]; 256]);
+    for t in tiles.iter().filter(|t| !t.constant) {
+        let symbols = &t.fields[number].symbols;
+        for (element, s) in base(t.first).chunks_exact(group).zip(symbols) {
+            exponents[usize::from(base_exponent(element))][usize::from(*s)] += 1;
+        }
+        if number > 0 {
+            for (b, s) in t.fields[number - 1].symbols.iter().zip(symbols) {
+                before[usize::from(*b)][usize::from(*s)] += 1;
+            }
+        }
+    }
+    let mut all = [0; 256];
+    exponents.iter().for_each(|c| all.iter_mut().zip(c).for_each(|(a, c)| *a += c));
+    (field.context, field.tables) = (Context::None, vec![Freqs::from_counts(&all)]);
+    let mut least = cost(&vec![0; 256], &field.tables, &exponents);
+    for (counts, by_exponent) in [(exponents, true), (before, false)] {
+        if number == 0 && !by_exponent {
+            continue;
+        }
+        let (map, tables) = join_classes(&counts);
+        let found = cost(&map, &tables, &counts);
+        if tables.len() < 2 || found >= least {
+            continue;
+        }
+        least = found;
+        for t in tiles.iter_mut().filter(|t| !t.constant) {
+            let count = t.fields[number].symbols.len();
+            t.fields[number].contexts = if by_exponent {
+                let elements = base(t.first).chunks_exact(group).take(count);
+                elements.map(|e| map[usize::from(base_exponent(e))]).collect()
+            } else {
+                t.fields[number - 1].symbols.iter().map(|s| map[usize::from(*s)]).collect()
+            };
+        }
+        field.context = if by_exponent {
+            Context::Base { map: boxed(&map) }
+        } else {
+            Context::Fields { first: number - 1, minus: None, map: boxed(&map) }
+        };
+        field.tables = tables;
+    }
+}
+
+/// The tables of 256 keys.
+fn boxed(map: &[u8]) -> TableMap {
+    let mut boxed = Box::new([0; 256]);
+    boxed.copy_from_slice(map);
+    boxed
+}
+
+/// What symbols, counted for each key, cost with the tables that a map chooses, tables included, in 1/256
+/// bits.
+fn cost(map: &[u8], tables: &[Freqs], counts: &[[u32; 256]]) -> u64 {
+    let symbols = map.iter().zip(counts).map(|(m, c)| tables[usize::from(*m)].cost(c)).sum::<u64>();
+    symbols + tables.iter().map(Freqs::stored_cost).sum::<u64>()
+}

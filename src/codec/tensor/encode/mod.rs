@@ -1,0 +1,30 @@
+//! Encoding: choosing the parameters of a block, and writing it. None of the choices is part of the format.
+//!
+//! A block is planned from a sample (`plan`, `packing`, `symbols`), its tiles are taken apart (`tile`,
+//! `field_parts`), the tables of every field are chosen (`contexts`, `rows`, `classes`, `prediction`), and
+//! all is written (`write`). `block` does this once for each way that may pay, and keeps the smallest result.
+//!
+//! Choices are made with integers, so that every machine makes the same ones. Predictions are fitted with
+//! floating point; `least_squares` says why the outcome is the same everywhere.
+
+mod block;
+mod classes;
+mod contexts;
+mod field_parts;
+mod hint;
+mod join;
+mod least_squares;
+mod packing;
+mod plan;
+mod prediction;
+mod rows;
+mod symbols;
+mod tile;
+mod tile_columns;
+mod values;
+mod write;
+
+#[cfg(test)]
+pub use block::encode_with;
+pub use block::{BasePiece, copy, encode_block, encode_delta, keep};
+pub use hint::Hint;

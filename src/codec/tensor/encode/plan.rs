@@ -1,0 +1,235 @@
+//! Choosing the fields of a block of typed elements, from a sample.
+
+use super::hint::Hint;
+use super::symbols::choose_symbols;
+use crate::codec::tensor::kernel::NumberMap;
+use crate::codec::tensor::stored::{
+    BaseReference, FieldParams, MAX_GROUP, PieceLayout, Planes, Transform, bits_of,
+};
+use crate::coder::rans::Freqs;
+use crate::tensor::Dtype;
+use crate::tensor::decimal::Decimal;
+use crate::tensor::ggml::FieldKind;
+
+/// Elements of a sample: at most, at least, and the share of the block (one in so many) between these.
+const MAX_SAMPLE: usize = 1 << 16;
+const MIN_SAMPLE: usize = 1 << 14;
+const SHARE: usize = 16;
+/// Elements of a sample that lie together in the block.
+const SAMPLE_RUN: usize = 1 << 8;
+/// What a packed piece of low bits costs in time, in 1/256 bits per number.
+const PIECE: u64 = 3;
+/// The level from which on time does not count.
+const SLOW: u8 = 7;
+
+/// How the tables of a field's symbols may be chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TableChoice {
+    /// By rows and columns or the scales of block-quantised types, where these have them.
+    Usual,
+    /// By classes that each group stores, so many of them.
+    Classes(usize),
+    /// By the symbol of an earlier field.
+    EarlierField(usize),
+    /// By what the numbers before it in the row predict; only where the block has one field.
+    Predicted,
+}
+
+/// Chooses the fields of a block, without contexts and tables. `None` where this codec has nothing to offer.
+pub fn plan(raw: &[u8], hint: Hint, level: u8) -> Option<Planes> {
+    plan_numbers(raw, hint, level, false)
+}
+
+/// Chooses the field of a block whose numbers are predicted, with signs in the symbols and without a mask.
+/// `None` where the block has several fields.
+pub fn plan_predicted(raw: &[u8], hint: Hint, level: u8) -> Option<Planes> {
+    let planes = plan_numbers(raw, hint, level, true)?;
+    let [field] = &planes.fields[..] else { return None };
+    (field.width == planes.group && field.per_group() == 1).then_some(planes)
+}
+
+/// The planes of a block that is coded as the differences from a base: each byte of an element has a field.
+pub fn plan_delta(reference: BaseReference) -> Planes {
+    let element = reference.element;
+    let fields = vec![FieldParams::new(1, 1, Transform::Plain, 0, 0); element];
+    Planes { kept: false, delta: Some(reference), group: element, fields, mask: None, pieces: None }
+}
+
+/// The planes of a block whose fields are pieces.
+pub fn plan_pieces(group: usize, fields: Vec<FieldParams>, layout: PieceLayout) -> Planes {
+    Planes { kept: false, delta: None, group, fields, mask: None, pieces: Some(layout) }
+}
+
+/// A field whose eight low bits are coded too, with tables that are yet to be chosen.
+pub fn with_coded_low_bits(field: FieldParams) -> FieldParams {
+    FieldParams { low: Some((Box::new([0; 256]), Vec::new())), ..field }
+}
+
+/// How the groups of a block consist of fields.
+struct GroupPlan {
+    group: usize,
+    fields: Vec<FieldParams>,
+    /// Groups that are zero may be left out.
+    mask: bool,
+}
+
+fn plan_numbers(raw: &[u8], hint: Hint, level: u8, predicted: bool) -> Option<Planes> {
+    let (_, bytes) = hint.dtype.group();
+    let plain = |bytes| FieldParams::new(bytes, 1, Transform::Plain, 0, 0);
+    let GroupPlan { group, fields, mask } = match hint.dtype {
+        Dtype::Ggml(block) => {
+            let fields = block.fields().iter().map(|f| match f.kind {
+                FieldKind::F16 => with_coded_low_bits(FieldParams::new(f.bytes, 2, Transform::Float, 8, 0)),
+                FieldKind::F32 => FieldParams::new(f.bytes, 4, Transform::Float, 24, 0),
+                FieldKind::Nibbles if level > 2 => FieldParams::new(f.bytes, 1, Transform::Halves, 0, 0),
+                _ => plain(f.bytes),
+            });
+            GroupPlan { group: bytes as usize, fields: fields.collect(), mask: false }
+        }
+        Dtype::F16 | Dtype::Bf16 | Dtype::F32 | Dtype::F64 => {
+            plan_floats(raw, bytes as usize, predicted, level)
+        }
+        Dtype::C64 => plan_floats(raw, 4, predicted, level),
+        Dtype::C128 => plan_floats(raw, 8, predicted, level),
+        _ if bytes == 1 || bytes == 3 => {
+            let mask = !predicted && bytes == 1 && is_patterned(raw, 1);
+            GroupPlan { group: 1, fields: vec![plain(1)], mask }
+        }
+        _ => plan_integers(raw, bytes as usize),
+    };
+    if group as u64 > MAX_GROUP || raw.len() < group || !raw.len().is_multiple_of(group) {
+        return None;
+    }
+    // The table is a placeholder until the masks are known.
+    let mask = mask.then(|| Freqs::from_counts(&[0; 256]));
+    Some(Planes { kept: false, delta: None, group, fields, mask, pieces: None })
+}
+
+/// Plans whole numbers of several bytes: a palette, or a field for each byte.
+fn plan_integers(raw: &[u8], size: usize) -> GroupPlan {
+    let sample = sample(raw, size);
+    plan_palette(raw, size, &sample, has_some_zeros(&sample)).unwrap_or_else(|| {
+        let fields = (0..size).map(|_| FieldParams::new(1, 1, Transform::Plain, 0, 0)).collect();
+        GroupPlan { group: size, fields, mask: false }
+    })
+}
+
+/// Plans floats: a palette, decimals, or floats whose low bits are set apart. `signed` says that signs belong
+/// to the symbols; groups are never left out then.
+fn plan_floats(raw: &[u8], size: usize, signed: bool, level: u8) -> GroupPlan {
+    let piece = if level < SLOW { PIECE } else { 0 };
+    let sample = sample(raw, size);
+    let mask = !signed && has_some_zeros(&sample);
+    if let Some(plan) = plan_palette(raw, size, &sample, mask) {
+        return plan;
+    }
+    let coded: Vec<u64> = sample.into_iter().filter(|v| !mask || *v != 0).collect();
+    let bits = 8 * size as u32;
+    let (transform, numbers, choices): (_, _, &[u32]) = match (size == 4).then(|| decimals(&coded)).flatten()
+    {
+        Some((digits, ranks)) => {
+            (Transform::Decimal(digits), ranks, &[8, 9, 10, 11, 12, 13, 14, 15, 16, 18, 20, 22])
+        }
+        None => {
+            let choices: &[u32] = match size {
+                2 => &[8, 7, 6, 5, 4],
+                4 => &[24, 23, 22, 21, 20],
+                _ => &[56, 55, 54, 53, 52, 51, 50],
+            };
+            let map = NumberMap::new(&FieldParams::new(size, size, Transform::Float, 0, 0), 0);
+            (Transform::Float, coded.iter().map(|v| map.number(*v)).collect::<Vec<_>>(), choices)
+        }
+    };
+    let range = choose_symbols(&numbers, bits, choices, piece, signed);
+    let field = FieldParams::new(size, size, transform, range.low_bits, range.base);
+    GroupPlan { group: size, fields: vec![FieldParams { fold: range.fold, signed, ..field }], mask }
+}
+
+/// Whether more than one of 64 numbers is zero, but not all are.
+fn has_some_zeros(sample: &[u64]) -> bool {
+    let zeros = sample.iter().filter(|v| **v == 0).count();
+    zeros * 64 > sample.len() && zeros < sample.len()
+}
+
+/// Plans numbers with few values. `mask` says whether zeros may be left out; they are where they stand in
+/// patterns.
+fn plan_palette(raw: &[u8], size: usize, sample: &[u64], mask: bool) -> Option<GroupPlan> {
+    let values = few_values(raw, size, sample)?;
+    let field = FieldParams::new(size, size, Transform::Palette(values), 0, 0);
+    Some(GroupPlan { group: size, fields: vec![field], mask: mask && is_patterned(raw, size) })
+}
+
+/// Whether zeros stand in patterns (two of every four, say): then a mask symbol for eight elements together
+/// costs less than what the zeros would add to the symbols of all elements.
+fn is_patterned(raw: &[u8], size: usize) -> bool {
+    let (mut masks, mut zeros) = ([0u32; 256], [0u32; 256]);
+    for eight in raw.chunks_exact(8 * size).take(MAX_SAMPLE / 8) {
+        let mask = eight.chunks_exact(size).fold(0, |m, e| m << 1 | usize::from(e.iter().any(|b| *b != 0)));
+        masks[mask] += 1;
+        zeros[1] += mask.count_ones();
+        zeros[0] += 8 - mask.count_ones();
+    }
+    Freqs::estimate(&masks) * 10 < Freqs::estimate(&zeros) * 9
+}
+
+/// The bits of elements from all over the block.
+fn sample(raw: &[u8], size: usize) -> Vec<u64> {
+    let run = SAMPLE_RUN * size;
+    let runs = raw.len().div_ceil(run);
+    let wanted = (raw.len() / size / SHARE).clamp(MIN_SAMPLE, MAX_SAMPLE);
+    let step = runs.div_ceil(wanted / SAMPLE_RUN).max(1);
+    // One run of each `step`, at changing places: rows may differ in some regular way.
+    let runs: Vec<&[u8]> = raw.chunks(run).collect();
+    let jump = |i: usize| ((i as u32).wrapping_mul(0x9E37_79B9) >> 8) as usize;
+    let picked = runs.chunks(step).enumerate().map(|(i, some)| some[jump(i) % some.len()]);
+    picked.flat_map(|r| r.chunks_exact(size).map(bits_of)).collect()
+}
+
+/// The values that occur in the block, in rising order, where they are at most 256 and fewer than a quarter
+/// of the elements.
+fn few_values(raw: &[u8], size: usize, sample: &[u64]) -> Option<Vec<u64>> {
+    let few = |values: &mut Vec<u64>| {
+        values.sort_unstable();
+        values.dedup();
+        values.len() <= 256
+    };
+    // Mostly the first elements of the sample have too many values already.
+    let mut values: Vec<u64> = sample.iter().copied().take(1 << 10).collect();
+    if !few(&mut values) {
+        return None;
+    }
+    values = sample.to_vec();
+    if !few(&mut values) || values.len() * 4 > raw.len() / size {
+        return None;
+    }
+    let mut more = Vec::new();
+    for element in raw.chunks_exact(size) {
+        let bits = bits_of(element);
+        if values.binary_search(&bits).is_err() {
+            more.push(bits);
+            if more.len() > 64 {
+                values.append(&mut more);
+                if !few(&mut values) {
+                    return None;
+                }
+            }
+        }
+    }
+    values.append(&mut more);
+    few(&mut values).then_some(values)
+}
+
+/// The number of significant digits that nearly all numbers of a sample get along with, and their ranks with
+/// the signs as lowest bits; `None` where they need many digits.
+fn decimals(sample: &[u64]) -> Option<(u32, Vec<u64>)> {
+    let few = &sample[..sample.len().min(256)];
+    for digits in 3..=6 {
+        let decimal = Decimal::new(digits);
+        let rank = |v: &u64| decimal.rank(*v as u32 & i32::MAX as u32).map(|r| u64::from(r) << 1 | (v >> 31));
+        let fit = |values: &[u64]| values.iter().filter(|v| rank(v).is_some()).count();
+        if few.len() >= 64 && fit(few) * 32 > few.len() * 31 && fit(sample) * 32 > sample.len() * 31 {
+            return Some((digits, sample.iter().filter_map(rank).collect()));
+        }
+    }
+    None
+}

@@ -1,0 +1,177 @@
+//! Choosing tables by the rows and columns of a tensor, whose numbers often have sizes of their own.
+//!
+//! Rows and columns get classes by the mean of their symbols; the sum of both classes chooses the table.
+
+use super::join::join_classes;
+use super::tile::TileParts;
+use crate::codec::tensor::predictor::tables_of_row;
+use crate::codec::tensor::stored::{Context, FieldParams, Transform};
+use crate::kernel::Kernel;
+
+/// Quantiles of the means that the classes cover, in 1/64: a few extreme rows must not widen the classes of
+/// all.
+const QUANTILES: (usize, usize) = (1, 63);
+/// The mean of what has no mean: of no symbols, or of nothing but zeros.
+const NO_MEAN: i64 = -256;
+/// Groups of a row up to which columns have classes too.
+const MAX_COLUMNS: usize = 1 << 14;
+
+/// Whether rows differ so much that classes pay even where quick choices are wanted: the means of some rows,
+/// from all over the block, spread over an octave or more. Rows have `groups` groups.
+pub fn rows_are_uneven(field: &FieldParams, number: usize, tiles: &[TileParts<'_>], groups: usize) -> bool {
+    let mut means = Vec::new();
+    for t in tiles.iter().step_by(tiles.len().div_ceil(4)) {
+        // Only whole rows count.
+        let skip = t.first.next_multiple_of(groups) - t.first;
+        let symbols = t.fields[number].symbols.get(skip..).unwrap_or_default();
+        means.extend(symbols.chunks_exact(groups).take(64).map(|row| {
+            let sum = row.iter().map(|s| weight(field, *s)).sum();
+            if field.element == 1 { log16(sum, groups as i64) } else { 16 * sum / groups as i64 }
+        }));
+    }
+    let octave = match field.transform {
+        _ if field.element == 1 => 16,
+        // The symbols of floats are exponents, with as many bits of the mantissa as stand above the low bits.
+        // One of these is the sign.
+        Transform::Float => 16 << mantissa_bits(field.element).saturating_sub(field.low_bits - 1),
+        _ => return false,
+    };
+    means.len() >= 16 && spread(&means) >= octave
+}
+
+/// Chooses tables by the means of rows and columns. Returns false, and changes nothing, where one table does
+/// as well.
+pub fn choose_by_rows(
+    field: &mut FieldParams,
+    number: usize,
+    tiles: &mut [TileParts<'_>],
+    groups: usize,
+) -> bool {
+    let (rows, columns) = means(field, number, tiles, groups);
+    let step = (spread(&rows).max(spread(&columns)) / 14).max(1);
+    let (row_classes, column_classes) = (classes_of(&rows, step), classes_of(&columns, step));
+    // Appends what the map says for each symbol of a tile.
+    let look_up = |t: &TileParts<'_>, map: &[u8; 16], out: &mut Vec<u8>| {
+        for (row, column, symbols) in by_row(t.first, groups, &t.fields[number].symbols) {
+            let columns = column_classes.get(column..column + symbols.len());
+            tables_of_row(map, row_classes[row], columns, symbols.len(), Kernel::best(), out);
+        }
+    };
+    let (identity, mut sums) = (std::array::from_fn(|sum| sum as u8), Vec::new());
+    let mut counts = vec![[0u32; 256]; 16];
+    for t in tiles.iter() {
+        sums.clear();
+        look_up(t, &identity, &mut sums);
+        let pairs = sums.iter().zip(&t.fields[number].symbols);
+        pairs.for_each(|(sum, s)| counts[usize::from(*sum)][usize::from(*s)] += 1);
+    }
+    let (found, tables) = join_classes(&counts);
+    if tables.len() < 2 {
+        return false;
+    }
+    let mut map = [0; 16];
+    map.copy_from_slice(&found);
+    for t in tiles.iter_mut().filter(|t| !t.constant) {
+        let mut contexts = Vec::new();
+        look_up(t, &map, &mut contexts);
+        t.fields[number].contexts = contexts;
+        let last = (t.first + t.fields[number].symbols.len() - 1) / groups;
+        t.row_classes = row_classes[t.first / groups..=last].to_vec();
+    }
+    let columns = if column_classes.iter().any(|c| *c != 8) { column_classes } else { Vec::new() };
+    (field.context, field.tables) = (Context::Rows { groups: groups as u64, columns, map }, tables);
+    true
+}
+
+/// The means of all rows, and of all columns where these are not too many: sixteenths of symbols, or of
+/// octaves where elements are bytes.
+fn means(field: &FieldParams, number: usize, tiles: &[TileParts<'_>], groups: usize) -> (Vec<i64>, Vec<i64>) {
+    let columns_too = groups <= MAX_COLUMNS;
+    // Sums and counts.
+    let mut rows = Vec::<(i64, i64)>::new();
+    let mut columns = vec![(0i64, 0i64); if columns_too { groups } else { 0 }];
+    for t in tiles {
+        for (row, column, symbols) in by_row(t.first, groups, &t.fields[number].symbols) {
+            if rows.len() <= row {
+                rows.resize(row + 1, (0, 0));
+            }
+            let sum = symbols.iter().map(|s| weight(field, *s)).sum::<i64>();
+            rows[row] = (rows[row].0 + sum, rows[row].1 + symbols.len() as i64);
+            if columns_too {
+                for ((sum, count), s) in columns[column..].iter_mut().zip(symbols) {
+                    (*sum, *count) = (*sum + weight(field, *s), *count + 1);
+                }
+            }
+        }
+    }
+    let mean = |(sum, count): (i64, i64)| match count {
+        0 => NO_MEAN,
+        _ if field.element == 1 => log16(sum, count),
+        count => 16 * sum / count,
+    };
+    (rows.into_iter().map(mean).collect(), columns.into_iter().map(mean).collect())
+}
+
+/// The bits of the mantissa of the usual floats of so many bytes.
+fn mantissa_bits(element: usize) -> u32 {
+    match element {
+        2 => 10,
+        4 => 23,
+        _ => 52,
+    }
+}
+
+/// What a symbol adds to the mean of its row or column: the size of a byte; of floats the exponent, which
+/// grows with the symbol.
+fn weight(field: &FieldParams, symbol: u8) -> i64 {
+    if field.element == 1 { i64::from((symbol as i8).unsigned_abs()) } else { i64::from(symbol) }
+}
+
+/// Cuts the symbols of a tile into rows of `groups` symbols, where the first symbol is that of group `first`
+/// of the block. For each row: its number, the column of its first symbol, its symbols.
+fn by_row(first: usize, groups: usize, symbols: &[u8]) -> impl Iterator<Item = (usize, usize, &[u8])> {
+    let head = (groups - first % groups).min(symbols.len());
+    let (start, rest) = symbols.split_at(head);
+    let rows = rest.chunks(groups).enumerate();
+    let whole = rows.map(move |(i, symbols)| (first / groups + 1 + i, 0, symbols));
+    std::iter::once((first / groups, first % groups, start)).filter(|r| !r.2.is_empty()).chain(whole)
+}
+
+/// The logarithm of a mean of small numbers to the base 2, times 16; negative for means below 1.
+fn log16(sum: i64, count: i64) -> i64 {
+    if sum == 0 || count == 0 {
+        return NO_MEAN;
+    }
+    // Whole octaves, then sixteenths by the place between two powers of two.
+    let value = (sum << 16) / count;
+    let octave = 63 - i64::from(value.max(1).leading_zeros());
+    16 * (octave - 16) + ((value << 4) >> octave) - 16
+}
+
+/// The means that there are, in rising order.
+fn sorted(means: &[i64]) -> Vec<i64> {
+    let mut sorted: Vec<i64> = means.iter().copied().filter(|m| *m > NO_MEAN).collect();
+    sorted.sort_unstable();
+    sorted
+}
+
+/// How far means are apart, between the two quantiles.
+fn spread(means: &[i64]) -> i64 {
+    let sorted = sorted(means);
+    match sorted.len() {
+        0 => 0,
+        n => sorted[(n - 1) * QUANTILES.1 / 64] - sorted[(n - 1) * QUANTILES.0 / 64],
+    }
+}
+
+/// The class of each mean, where classes are `step` apart: 8 in the middle, 1 to 15 around it, and 0 for rows
+/// without a mean.
+fn classes_of(means: &[i64], step: i64) -> Vec<u8> {
+    let sorted = sorted(means);
+    let middle = sorted.get(sorted.len() / 2).copied().unwrap_or(0);
+    let class = |m: &i64| match *m {
+        ..=NO_MEAN => 0,
+        m => ((m - middle + step / 2).div_euclid(step) + 8).clamp(1, 15) as u8,
+    };
+    means.iter().map(class).collect()
+}

@@ -1,0 +1,128 @@
+//! From symbols and low bits to elements.
+//!
+//! The loops are written once for each size of element. The macro `avx2` compiles them again for processors
+//! with AVX2, once for each number of whole bytes of low bits, so that the inner loops have constant lengths.
+#![allow(unsafe_code)] // calls of functions that need AVX2
+
+use super::number::NumberLayout;
+use crate::kernel::Kernel;
+use crate::tensor::bits::{Packed, STEP};
+
+/// The stored low bits of numbers.
+pub struct LowBits<'a> {
+    /// The lowest `low_bits / 8` bytes of each number, number after number.
+    pub bytes: &'a [u8],
+    /// The `low_bits % 8` bits above these of each number.
+    pub packed: Packed<'a>,
+}
+
+macro_rules! merge {
+    ($name:ident, $type:ty) => {
+        #[inline(always)]
+        fn $name(whole: usize, layout: NumberLayout, symbols: &[u8], low: &mut LowBits<'_>, out: &mut [u8]) {
+            const SIZE: usize = size_of::<$type>();
+            let rest = layout.low_bits % 8;
+            let width = 8 * SIZE as u32 - layout.zeros;
+            let mask = <$type>::MAX >> layout.zeros;
+            let base = layout.base as $type;
+            let mut more = [0; STEP];
+            let one = |symbol: u8, bytes: &[u8], more: u8| {
+                let mut number = base.wrapping_add(<$type>::from(symbol)) << layout.low_bits;
+                for (k, byte) in bytes.iter().enumerate() {
+                    number |= <$type>::from(*byte) << (8 * k);
+                }
+                if whole < SIZE {
+                    number |= <$type>::from(more) << (8 * whole as u32 & (8 * SIZE as u32 - 1));
+                }
+                if layout.float {
+                    number = (number & mask) >> 1 | number << (width - 1);
+                }
+                (number & mask) << layout.zeros
+            };
+            let steps = symbols.chunks(STEP).zip(out.chunks_mut(STEP * SIZE));
+            for (i, (symbols, out)) in steps.enumerate() {
+                if rest > 0 {
+                    low.packed.next(rest, &mut more);
+                }
+                let bytes = &low.bytes[i * STEP * whole..];
+                if let (Ok(symbols), Ok(out)) =
+                    (<&[u8; STEP]>::try_from(symbols), <&mut [u8; STEP * SIZE]>::try_from(&mut *out))
+                {
+                    let bytes = &bytes[..STEP * whole];
+                    for j in 0..STEP {
+                        let element = one(symbols[j], &bytes[whole * j..whole * j + whole], more[j]);
+                        out[SIZE * j..SIZE * j + SIZE].copy_from_slice(&element.to_le_bytes());
+                    }
+                } else {
+                    for (j, (symbol, out)) in symbols.iter().zip(out.chunks_exact_mut(SIZE)).enumerate() {
+                        let element = one(*symbol, &bytes[whole * j..whole * j + whole], more[j]);
+                        out.copy_from_slice(&element.to_le_bytes());
+                    }
+                }
+            }
+        }
+    };
+}
+
+merge!(merge8, u8);
+merge!(merge16, u16);
+merge!(merge32, u32);
+merge!(merge64, u64);
+
+macro_rules! avx2 {
+    ($($name:ident $plain:ident)*) => {
+        $(
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx2")]
+            fn $name<const WHOLE: usize>(
+                layout: NumberLayout,
+                symbols: &[u8],
+                low: &mut LowBits<'_>,
+                out: &mut [u8],
+            ) {
+                $plain(WHOLE, layout, symbols, low, out);
+            }
+        )*
+    };
+}
+
+avx2!(merge8_avx2 merge8 merge16_avx2 merge16 merge32_avx2 merge32);
+
+/// Makes an element of `size` bytes (1, 2, 4 or 8) of each symbol and its low bits. `out` has room for
+/// exactly one element for each symbol; `low` holds the low bits that `layout` says.
+pub fn merge(
+    layout: NumberLayout,
+    kernel: Kernel,
+    size: usize,
+    symbols: &[u8],
+    mut low: LowBits<'_>,
+    out: &mut [u8],
+) {
+    let whole = layout.low_bits as usize / 8;
+    #[cfg(target_arch = "x86_64")]
+    if kernel == Kernel::Avx2 && kernel.is_supported() {
+        macro_rules! choose {
+            ($($size:literal $name:ident $whole:literal;)*) => {
+                match (size, whole) {
+                    $(
+                        // SAFETY: the processor has AVX2.
+                        ($size, $whole) => return unsafe { $name::<$whole>(layout, symbols, &mut low, out) },
+                    )*
+                    _ => {}
+                }
+            };
+        }
+        choose! {
+            1 merge8_avx2 0;
+            2 merge16_avx2 0; 2 merge16_avx2 1;
+            4 merge32_avx2 0; 4 merge32_avx2 1; 4 merge32_avx2 2; 4 merge32_avx2 3;
+        }
+    }
+    let _ = kernel;
+    match size {
+        1 => merge8(whole, layout, symbols, &mut low, out),
+        2 => merge16(whole, layout, symbols, &mut low, out),
+        4 => merge32(whole, layout, symbols, &mut low, out),
+        _ => merge64(whole, layout, symbols, &mut low, out),
+    }
+}

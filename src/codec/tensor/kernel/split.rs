@@ -1,0 +1,170 @@
+//! From elements to symbols and low bits: `merge` undoes it, but for folded symbols and exceptions.
+//!
+//! The loops are written once for each size of element. The macro `avx2` compiles them again for processors
+//! with AVX2, once for each number of whole bytes of low bits and place of the sign, so that the inner loops
+//! have constant lengths.
+#![allow(unsafe_code)] // calls of functions that need AVX2
+
+use super::number::NumberLayout;
+use crate::kernel::Kernel;
+use crate::tensor::bits::{Packer, STEP};
+
+/// Receives the parts of numbers, with room for as many as there are elements.
+pub struct SplitNumbers<'a> {
+    /// The symbol of each number.
+    pub symbols: &'a mut [u8],
+    /// The lowest `low_bits / 8` bytes of each number.
+    pub bytes: &'a mut [u8],
+    /// The `low_bits % 8` bits between these and the symbol.
+    pub packed: Packer<'a>,
+    /// The steps of [`STEP`] numbers in which some number has none of the symbols from `fold` to 255, by
+    /// their place. Such numbers get symbol 0; the caller must find them.
+    pub odd: Vec<usize>,
+    /// The first symbol that may be used: those below it are folded.
+    pub fold: u8,
+}
+
+/// Bytes of the longest element.
+const LONGEST: usize = 8;
+
+macro_rules! split {
+    ($name:ident, $step:ident, $type:ty) => {
+        /// Splits the numbers of one step; returns whether one of them has no symbol from `fold` on.
+        #[inline(always)]
+        fn $step(
+            parts: (usize, bool),
+            layout: NumberLayout,
+            fold: u8,
+            e: &[u8; STEP * size_of::<$type>()],
+            symbols: &mut [u8; STEP],
+            bytes: &mut [u8],
+            more: &mut [u8; STEP],
+        ) -> bool {
+            const SIZE: usize = size_of::<$type>();
+            let (whole, float) = parts;
+            let rest = layout.low_bits % 8;
+            let width = 8 * SIZE as u32 - layout.zeros;
+            let mask = <$type>::MAX >> layout.zeros;
+            let (base, most) = ((layout.base as $type).wrapping_add(fold.into()), <$type>::from(255 - fold));
+            let number = |j: usize| {
+                let mut bits = [0; SIZE];
+                bits.copy_from_slice(&e[SIZE * j..SIZE * j + SIZE]);
+                let n = <$type>::from_le_bytes(bits) >> layout.zeros;
+                if float { (n << 1 | n >> (width - 1)) & mask } else { n }
+            };
+            let mut inside = true;
+            for j in 0..STEP {
+                let top = (number(j) >> layout.low_bits).wrapping_sub(base);
+                inside &= top <= most;
+                symbols[j] = if top <= most { (top as u8).wrapping_add(fold) } else { 0 };
+            }
+            if whole > 0 {
+                for (j, bytes) in bytes[..STEP * whole].chunks_exact_mut(whole).enumerate() {
+                    bytes.iter_mut().zip(number(j).to_le_bytes()).for_each(|(to, byte)| *to = byte);
+                }
+            }
+            if rest > 0 && whole < SIZE {
+                for j in 0..STEP {
+                    more[j] =
+                        (number(j) >> (8 * whole as u32 & (8 * SIZE as u32 - 1))) as u8 & ((1 << rest) - 1);
+                }
+            }
+            !inside
+        }
+
+        #[inline(always)]
+        fn $name(parts: (usize, bool), layout: NumberLayout, elements: &[u8], to: &mut SplitNumbers<'_>) {
+            const SIZE: usize = size_of::<$type>();
+            let whole = parts.0;
+            let mut more = [0; STEP];
+            for (i, e) in elements.chunks(STEP * SIZE).enumerate() {
+                let (from, count) = (i * STEP, e.len() / SIZE);
+                let odd = if let (Ok(e), Ok(symbols)) =
+                    (e.try_into(), (&mut to.symbols[from..from + count]).try_into())
+                {
+                    $step(parts, layout, to.fold, e, symbols, &mut to.bytes[whole * from..], &mut more)
+                } else {
+                    // A short last step is filled up with its last element, which adds no number without a
+                    // symbol.
+                    let (mut all, mut symbols, mut bytes) =
+                        ([0; STEP * SIZE], [0; STEP], [0; STEP * LONGEST]);
+                    for to in all.chunks_exact_mut(SIZE) {
+                        to.copy_from_slice(&e[SIZE * (count - 1)..]);
+                    }
+                    all[..e.len()].copy_from_slice(e);
+                    let odd = $step(parts, layout, to.fold, &all, &mut symbols, &mut bytes, &mut more);
+                    to.symbols[from..].copy_from_slice(&symbols[..count]);
+                    to.bytes[whole * from..].copy_from_slice(&bytes[..whole * count]);
+                    more[count..].fill(0);
+                    odd
+                };
+                if odd {
+                    to.odd.push(i);
+                }
+                if layout.low_bits % 8 > 0 {
+                    to.packed.next(layout.low_bits % 8, &more);
+                }
+            }
+        }
+    };
+}
+
+split!(split8, step8, u8);
+split!(split16, step16, u16);
+split!(split32, step32, u32);
+split!(split64, step64, u64);
+
+macro_rules! avx2 {
+    ($($name:ident $plain:ident)*) => {
+        $(
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx2")]
+            fn $name<const WHOLE: usize, const FLOAT: bool>(
+                layout: NumberLayout,
+                elements: &[u8],
+                to: &mut SplitNumbers<'_>,
+            ) {
+                $plain((WHOLE, FLOAT), layout, elements, to);
+            }
+        )*
+    };
+}
+
+avx2!(split8_avx2 split8 split16_avx2 split16 split32_avx2 split32);
+
+/// Splits elements of `size` bytes (1, 2, 4 or 8). `to` has room for exactly the low bits that `layout` says.
+pub fn split(layout: NumberLayout, kernel: Kernel, size: usize, elements: &[u8], to: &mut SplitNumbers<'_>) {
+    let parts = (layout.low_bits as usize / 8, layout.float);
+    #[cfg(target_arch = "x86_64")]
+    if kernel == Kernel::Avx2 && kernel.is_supported() {
+        macro_rules! choose {
+            ($($size:literal $name:ident $whole:literal;)*) => {
+                match (size, parts) {
+                    $(
+                        // SAFETY: the processor has AVX2.
+                        ($size, ($whole, true)) => {
+                            return unsafe { $name::<$whole, true>(layout, elements, to) };
+                        }
+                        // SAFETY: the processor has AVX2.
+                        ($size, ($whole, false)) => {
+                            return unsafe { $name::<$whole, false>(layout, elements, to) };
+                        }
+                    )*
+                    _ => {}
+                }
+            };
+        }
+        choose! {
+            1 split8_avx2 0;
+            2 split16_avx2 0; 2 split16_avx2 1;
+            4 split32_avx2 0; 4 split32_avx2 1; 4 split32_avx2 2; 4 split32_avx2 3;
+        }
+    }
+    let _ = kernel;
+    match size {
+        1 => split8(parts, layout, elements, to),
+        2 => split16(parts, layout, elements, to),
+        4 => split32(parts, layout, elements, to),
+        _ => split64(parts, layout, elements, to),
+    }
+}

@@ -1,0 +1,145 @@
+//! What chooses the table of each symbol of a field.
+
+use super::nibbles::{parse_nibbles, put_nibbles};
+use super::prediction::LinearPrediction;
+use super::tables::{TableMap, parse_map};
+use crate::coder::rans::Freqs;
+use crate::error::Error;
+use crate::format::cursor::{Cursor, Parsed, in_range};
+use crate::format::varint;
+
+/// The largest number of groups of a row whose columns have classes.
+const MAX_CLASS_COLUMNS: u64 = 1 << 16;
+
+/// What chooses the table of each symbol of a field.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Context {
+    /// Nothing: there is one table.
+    None,
+    /// The classes of the symbol's row and column.
+    Rows {
+        /// Groups of a row: 1..=2^32.
+        groups: u64,
+        /// The class of each column, below 16. Empty where all columns have class 8.
+        columns: Vec<u8>,
+        /// The table for each sum of classes; see `class_sum`.
+        map: [u8; 16],
+    },
+    /// The symbols of earlier fields in the same group.
+    Fields {
+        /// The field whose first symbol in the group is the key of the map.
+        first: usize,
+        /// The field whose first symbol is taken away from it; see `symbol_difference`.
+        minus: Option<usize>,
+        /// The table for each key.
+        map: TableMap,
+    },
+    /// The exponent of the base's element at the same place.
+    Base {
+        /// The table for each exponent; see `base_exponent`.
+        map: TableMap,
+    },
+    /// Classes that each group stores: those numbers of tables.
+    Classes {
+        /// Classes of a group. Symbol j of a group goes by class j mod `stripes`.
+        stripes: usize,
+        /// The table that the classes themselves are coded with.
+        freqs: Box<Freqs>,
+    },
+    /// What the numbers before it in the same row predict, with the classes of row and column.
+    Predicted(Box<LinearPrediction>),
+}
+
+/// What the kinds of context that a field may have depend on.
+pub struct ContextLimits {
+    /// The field is all there is of a group, one element that has one symbol.
+    pub whole: bool,
+    /// The number of fields before it.
+    pub earlier: usize,
+    /// Symbols of a group.
+    pub per_group: usize,
+}
+
+impl Context {
+    /// Appends the context.
+    pub fn put(&self, out: &mut Vec<u8>) {
+        match self {
+            Context::None => out.push(0),
+            Context::Rows { groups, columns, map } => {
+                out.push(1);
+                varint::put(out, *groups);
+                out.push(u8::from(!columns.is_empty()));
+                put_nibbles(columns, out);
+                put_nibbles(map, out);
+            }
+            Context::Fields { first, minus, map } => {
+                out.extend_from_slice(&[2, *first as u8, minus.map_or(0, |m| m as u8 + 1)]);
+                put_nibbles(&map[..], out);
+            }
+            Context::Classes { stripes, freqs } => {
+                out.push(3);
+                varint::put(out, *stripes as u64);
+                freqs.put(out);
+            }
+            Context::Base { map } => {
+                out.push(4);
+                put_nibbles(&map[..], out);
+            }
+            Context::Predicted(prediction) => {
+                out.push(5);
+                prediction.put(out);
+            }
+        }
+    }
+
+    /// Reads the context of a field with these limits.
+    pub fn parse(c: &mut Cursor<'_>, limits: &ContextLimits) -> Parsed<Self> {
+        Ok(match c.u8()? {
+            0 => Context::None,
+            1 if limits.whole => {
+                let groups = c.varint_in("groups of a row", 1..=1 << 32)?;
+                let mut columns = Vec::new();
+                if parse_flag(c)? {
+                    in_range("columns with classes", groups, 1..=MAX_CLASS_COLUMNS)?;
+                    columns = parse_nibbles(c, groups as usize)?;
+                }
+                let mut map = [0; 16];
+                map.copy_from_slice(&parse_nibbles(c, 16)?);
+                Context::Rows { groups, columns, map }
+            }
+            2 => {
+                let (first, minus) = (usize::from(c.u8()?), usize::from(c.u8()?).checked_sub(1));
+                if [Some(first), minus].into_iter().flatten().any(|f| f >= limits.earlier) {
+                    return Err(Error::corrupt("a context of a later field").into());
+                }
+                Context::Fields { first, minus, map: parse_map(c)? }
+            }
+            3 => {
+                let stripes = c.varint_in("stripes", 1..=limits.per_group as u64)? as usize;
+                Context::Classes { stripes, freqs: Box::new(Freqs::parse(c)?) }
+            }
+            4 => Context::Base { map: parse_map(c)? },
+            5 if limits.whole => Context::Predicted(Box::new(LinearPrediction::parse(c)?)),
+            other => return Err(Error::corrupt(format!("context {other}")).into()),
+        })
+    }
+
+    /// The largest number of a table that the parameters name. Classes that groups store are not among them:
+    /// a decoder checks each one that it reads.
+    pub fn last_table(&self) -> usize {
+        let map: &[u8] = match self {
+            Context::Fields { map, .. } | Context::Base { map } => &map[..],
+            Context::Rows { map, .. } => map,
+            Context::Predicted(prediction) => &prediction.map[..],
+            Context::None | Context::Classes { .. } => &[],
+        };
+        map.iter().max().map_or(0, |m| usize::from(*m))
+    }
+}
+
+/// Reads a byte that is 0 or 1.
+pub fn parse_flag(c: &mut Cursor<'_>) -> Parsed<bool> {
+    let value = c.u8()?;
+    in_range("flag", value.into(), 0..=1)?;
+    Ok(value == 1)
+}
