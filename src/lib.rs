@@ -17,6 +17,7 @@ mod gpu;
 mod kernel;
 pub mod llm;
 mod model;
+mod random;
 mod stream;
 pub mod tensor;
 #[cfg(feature = "train-circuit")]
@@ -40,6 +41,9 @@ pub use wgpu;
 /// What tests and benchmarks need from below the public interface. No part of it: may change at any time.
 #[doc(hidden)]
 pub mod internal {
+    pub use crate::kernel::Kernel;
+    pub use crate::random::SplitMix;
+
     pub mod codec {
         pub use crate::codec::{circuit, layout, llm, lm, mix, table, window};
     }

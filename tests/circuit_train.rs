@@ -1,6 +1,6 @@
 //! Learning circuits: what is learned pays, and is the same whatever the threads and the stops on the way.
 
-use nzip::internal::model::lm::seeded::SplitMix;
+use nzip::internal::SplitMix;
 use nzip::train::circuit::{CircuitJob, CircuitOptions, Pseudo, train_circuit};
 use nzip::{Codec, CodecChoice, DecodeOptions, Likelihood, Models, Options};
 use std::fs;

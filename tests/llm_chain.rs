@@ -5,9 +5,10 @@ mod llm_support;
 
 use llm_support::{micro, sample};
 use nzip::ErrorKind;
+use nzip::internal::Kernel;
 use nzip::internal::codec::llm::{MIN_PAYLOAD, decode_chains_with_lanes, encode_blocks, encode_chains};
 use nzip::internal::codec::window::{ChainJob, EncodedWindow, WindowJob, WindowLimits};
-use nzip::internal::model::llm::{Kernel, Model, Weights};
+use nzip::internal::model::llm::{Model, Weights};
 use proptest::prelude::*;
 
 /// T of the model that tests run on.

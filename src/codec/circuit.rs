@@ -9,7 +9,8 @@ use super::window::{EncodedWindow, WindowCoder, WindowJob, WindowLimits, max_win
 use crate::coder::range::{BitDecoder, BitEncoder, Part as CoderPart};
 use crate::error::{Error, Result};
 use crate::format::consts::MAX_WINDOW_PAYLOAD;
-use crate::model::circuit::{Kernel, LANES, Lane, Model, Visits, Walk, walk};
+use crate::kernel::Kernel;
+use crate::model::circuit::{LANES, Lane, Model, Visits, Walk, walk};
 
 /// Choices have `1 << PRECISION` parts.
 const PRECISION: usize = 20;

@@ -7,7 +7,7 @@ use super::{Codec, EncodedBlock};
 use crate::coder::binary::{BinaryDecoder, BinaryEncoder};
 use crate::format::block::Units;
 use crate::format::checksum::check32;
-use crate::kernel::Kernel;
+use crate::kernel::{Kernel, dispatch};
 use crate::model::lm::Model;
 use crate::model::mix::context::{Kind, MAX_CONTEXTS};
 use crate::model::mix::predictor::{self, GROUP, Guide as Start, Predictor, Shape};
@@ -234,19 +234,17 @@ fn encode_from(
     Ok(run(bytes, &mut predictor, encoder, guide.as_mut()))
 }
 
-#[allow(unsafe_code)] // the call of a function that needs AVX2
 fn run(
     bytes: &[u8],
     predictor: &mut Predictor,
     encoder: BinaryEncoder,
     guide: Option<&mut Ahead<'_>>,
 ) -> Vec<u8> {
-    #[cfg(target_arch = "x86_64")]
-    if Kernel::Avx2.is_supported() {
-        // SAFETY: AVX2 was detected.
-        return unsafe { encode_avx2(bytes, predictor, encoder, guide) };
-    }
-    encode_groups::<false>(bytes, predictor, encoder, guide)
+    dispatch!(
+        Kernel::best(),
+        scalar: encode_groups::<false>(bytes, predictor, encoder, guide),
+        avx2: encode_avx2(bytes, predictor, encoder, guide),
+    )
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -383,16 +381,14 @@ impl BlockDecoder {
     }
 
     /// Decodes until the history holds `end` bytes.
-    #[allow(unsafe_code)] // the call of a function that needs AVX2
     fn decode_to(&mut self, payload: &[u8], end: usize) -> Result<()> {
         let more = end.saturating_sub(self.predictor.history().len());
         self.predictor.reserve(more)?;
-        #[cfg(target_arch = "x86_64")]
-        if Kernel::Avx2.is_supported() {
-            // SAFETY: AVX2 was detected.
-            return unsafe { decode_avx2(self, payload, more) };
-        }
-        self.decode_groups::<false>(payload, more)
+        dispatch!(
+            Kernel::best(),
+            scalar: self.decode_groups::<false>(payload, more),
+            avx2: decode_avx2(self, payload, more),
+        )
     }
 
     #[inline(always)]

@@ -1,6 +1,7 @@
 //! Models: what they compute and where their weights are found.
 
 pub mod circuit;
+pub mod fixed;
 pub mod llm;
 pub mod lm;
 pub mod mix;

@@ -5,6 +5,7 @@ use crate::codec::Codec;
 use crate::codec::layout::Layout;
 use crate::codec::window::{EncodedWindow, WindowCoder, WindowJob, WindowLimits};
 use crate::error::{Error, ErrorKind, Result};
+use crate::random::SplitMix;
 use std::io::{Cursor, Write};
 use std::sync::Arc;
 
@@ -96,11 +97,10 @@ fn models() -> (Models, [u8; 32]) {
 
 /// Small values, with noise in the middle.
 fn raw(n: usize) -> Vec<u8> {
-    let mut state = 7u32;
+    let mut rng = SplitMix(7);
     let mut next = |i: usize| {
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         let noise = (n / 3..n / 2).contains(&i);
-        if noise { (state >> 24) as u8 } else { (state >> 24) as u8 % 13 }
+        rng.below(if noise { 256 } else { 13 }) as u8
     };
     (0..n).map(&mut next).collect()
 }

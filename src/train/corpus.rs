@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::model::lm::seeded::SplitMix;
+use crate::random::SplitMix;
 
 /// A tail of this share of each file, at most `MAX_TAIL` bytes, is never trained on.
 const TAIL_SHARE: usize = 64;

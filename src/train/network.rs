@@ -9,8 +9,8 @@ use rayon::prelude::*;
 use super::corpus::Segment;
 use super::ops::{CrossEntropy, Recurrence, ReluSquared, RmsNorm, States, StraightThrough};
 use super::quantize::{self, RowScheme, TABLE_LIMIT, TABLE_SCALE};
-use crate::model::lm::seeded::SplitMix;
 use crate::model::lm::weights::{Config, Layer, Weights};
+use crate::random::SplitMix;
 
 /// One layer's parameters.
 pub struct LayerVars {
@@ -154,7 +154,7 @@ impl Network {
                 let (mut rows, mut entries) = (Vec::new(), Vec::new());
                 for t in 0..s.bytes.len() {
                     for (table, values) in self.config.tables.iter().zip(&self.tables) {
-                        let row = table.row(&text[..t + 8]);
+                        let row = table.row(text[..t + 8].iter().rev().copied());
                         let values = &values[row * e..(row + 1) * e];
                         entries.extend(values.iter().map(|&v| table_entry(v) / TABLE_SCALE));
                         rows.push(row as u32);

@@ -130,7 +130,7 @@ avx2!(cut8_avx2 cut8 cut16_avx2 cut16 cut32_avx2 cut32);
 pub fn cut(m: Merge, kernel: Kernel, size: usize, elements: &[u8], to: &mut Parts<'_>) {
     let parts = (m.low_bits as usize / 8, m.float);
     #[cfg(target_arch = "x86_64")]
-    if kernel == Kernel::Avx2 && kernel.is_supported() {
+    if kernel.has_avx2() {
         macro_rules! choose {
             ($($size:literal $name:ident $whole:literal;)*) => {
                 match (size, parts) {

@@ -99,7 +99,7 @@ avx2!(merge8_avx2 merge8 merge16_avx2 merge16 merge32_avx2 merge32);
 pub fn merge(m: Merge, kernel: Kernel, size: usize, symbols: &[u8], mut low: Low<'_>, out: &mut [u8]) {
     let whole = m.low_bits as usize / 8;
     #[cfg(target_arch = "x86_64")]
-    if kernel == Kernel::Avx2 && kernel.is_supported() {
+    if kernel.has_avx2() {
         macro_rules! choose {
             ($($size:literal $name:ident $whole:literal;)*) => {
                 match (size, whole) {

@@ -15,7 +15,7 @@ pub fn products(kernel: Kernel, numbers: &[i16], coefficients: &[i8], sums: &mut
     }
     assert!(numbers.len() >= coefficients.len().next_multiple_of(2) * rows);
     #[cfg(target_arch = "x86_64")]
-    if kernel == Kernel::Avx2 && kernel.is_supported() {
+    if kernel.has_avx2() {
         // SAFETY: the processor has AVX2, and there are two numbers of each row for every pair of coefficients.
         return unsafe { avx2(numbers, coefficients, sums) };
     }

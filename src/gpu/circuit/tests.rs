@@ -6,7 +6,7 @@ use crate::codec::window::{EncodedWindow, WindowCoder, WindowJob, WindowLimits};
 use crate::gpu::context::Gpu;
 use crate::gpu::tests::gpu;
 use crate::model::circuit::{Alphabet, Model, Shape, Weights};
-use crate::model::lm::seeded::SplitMix;
+use crate::random::SplitMix;
 
 /// Any small circuit: a tree in depth-first order whose nodes have up to `states` states, alphabets of up to `symbols` symbols.
 fn circuit(seed: u64, width: usize, states: u64, symbols: u64) -> Weights {

@@ -1,9 +1,9 @@
 //! An imported language model as its kernels want it: a buffer of words for the vocabulary, one for each layer, one of tables.
 
 use crate::error::Result;
+use crate::model::fixed::EXP2;
 use crate::model::llm::sigmoid_table;
 use crate::model::llm::weights::{LayerBits, Matrix, Scale, Shape, Weights};
-use crate::model::lm::tables::EXP2;
 
 /// A matrix in a buffer: four columns to a word, [four columns][row]; elsewhere the multiplier of each row, then its offset.
 #[derive(Debug, Clone, Copy)]

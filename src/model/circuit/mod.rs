@@ -9,7 +9,7 @@ mod tables;
 pub mod walk;
 
 pub use file::{Alphabet, Patch, Shape, Weights};
-pub use kernel::{Kernel, LANES, Lane};
+pub use kernel::{LANES, Lane};
 pub use likelihood::Likelihood;
 pub use tables::{Model, Node, Symbols};
 pub use walk::{Visits, Walk};

@@ -1,8 +1,11 @@
 //! One walk over the tree for eight records side by side.
 
-use super::kernel::{Kernel, LANES, Lane, Ops, Scalar};
+#[cfg(target_arch = "x86_64")]
+use super::kernel::Avx2;
+use super::kernel::{LANES, Lane, Ops, Scalar};
 use super::tables::{Model, Node};
 use crate::error::{Error, Result};
+use crate::kernel::{Kernel, dispatch};
 
 /// The messages of eight records.
 pub struct Walk<'m> {
@@ -66,13 +69,13 @@ impl<'m> Walk<'m> {
     /// Room for the messages of a model.
     ///
     /// # Errors
-    /// `LimitExceeded` where memory is missing; `BadArgument` for a kernel that this machine cannot run.
+    /// `LimitExceeded` where memory is missing.
     pub fn new(model: &'m Model, kernel: Kernel) -> Result<Self> {
         let most = model.most_states / 2;
         let stack = model.stack / 2;
         Ok(Self {
             model,
-            kernel: kernel.check()?,
+            kernel,
             phi: lanes(stack)?,
             lambda: lanes(stack)?,
             masses: lanes(stack)?,
@@ -87,24 +90,18 @@ impl<'m> Walk<'m> {
     /// # Errors
     /// Those of the coder.
     pub fn run(&mut self, visits: &Visits, coder: &mut impl Coder) -> Result<()> {
-        match self.kernel {
-            Kernel::Scalar => self.walk::<Scalar>(visits, coder),
-            #[cfg(target_arch = "x86_64")]
-            // SAFETY: `Walk::new` takes this kernel only where the processor has AVX2.
-            #[allow(unsafe_code)]
-            Kernel::Avx2 => unsafe { self.walk_avx2(visits, coder) },
-            #[cfg(not(target_arch = "x86_64"))]
-            Kernel::Avx2 => self.walk::<Scalar>(visits, coder),
-        }
+        dispatch!(
+            self.kernel,
+            scalar: self.walk::<Scalar>(visits, coder),
+            avx2: self.walk_avx2(visits, coder),
+        )
     }
 
-    /// # Safety
-    /// The processor has AVX2.
+    /// [`Walk::walk`], compiled for AVX2.
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avx2")]
-    #[allow(unsafe_code)]
-    unsafe fn walk_avx2(&mut self, visits: &Visits, coder: &mut impl Coder) -> Result<()> {
-        self.walk::<super::kernel::Avx2>(visits, coder)
+    fn walk_avx2(&mut self, visits: &Visits, coder: &mut impl Coder) -> Result<()> {
+        self.walk::<Avx2>(visits, coder)
     }
 
     #[inline(always)]

@@ -5,7 +5,7 @@
 use super::symbols::{Distribution, Symbol};
 use crate::coder::range::{BitDecoder, BitEncoder};
 use crate::error::Result;
-use crate::model::lm::{squash, stretch};
+use crate::model::fixed::{hash, squash, stretch};
 
 /// Longest match that is counted.
 const MAX_MATCH: u32 = 32;
@@ -135,11 +135,6 @@ impl Escapes {
     }
 }
 
-pub(super) fn mix(k: u32) -> u32 {
-    let k = k.wrapping_mul(0x9E37_79B1);
-    (k ^ k >> 15).wrapping_mul(0x85EB_CA6B)
-}
-
 impl Adaptive {
     /// The window's symbols so far.
     pub fn history(&self) -> &[Symbol] {
@@ -191,8 +186,8 @@ impl Adaptive {
     fn keys(&self) -> [u32; 2] {
         let n = self.history.len();
         let last = |i: usize| if n >= i { self.history[n - i] } else { NONE };
-        let one = mix(last(1).wrapping_add(1));
-        [mix(one.wrapping_add(last(2)).wrapping_add(2)), one]
+        let one = hash(last(1).wrapping_add(1));
+        [hash(one.wrapping_add(last(2)).wrapping_add(2)), one]
     }
 
     fn guesses(&mut self, keys: [u32; 2]) -> [Option<Guess>; GUESSES] {

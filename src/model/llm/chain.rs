@@ -2,10 +2,10 @@
 //! the likeliest first, each as a binary decision that mixes the network's opinion with the records of those who
 //! guess. Integer arithmetic only. Specified in `formats/llm.md`, "Guesses of a chained block".
 
-use super::adaptive::{Coder, Escapes, mix};
+use super::adaptive::{Coder, Escapes};
 use super::symbols::{Distribution, Symbol};
 use crate::error::{Error, Result};
-use crate::model::lm::{squash, stretch};
+use crate::model::fixed::{hash, squash, stretch};
 
 /// Symbols of the contexts whose followers are remembered.
 const ORDERS: [usize; 4] = [1, 2, 3, 6];
@@ -156,7 +156,7 @@ impl Chain {
     /// Hash of the last `n` symbols.
     fn key(&self, n: usize) -> u32 {
         let last = |i: usize| self.history.len().checked_sub(i).map_or(NONE, |at| self.history[at]);
-        (1..=n).fold(n as u32, |key, i| mix(key.wrapping_add(last(i)).wrapping_add(1)))
+        (1..=n).fold(n as u32, |key, i| hash(key.wrapping_add(last(i)).wrapping_add(1)))
     }
 
     fn find_match(&mut self, places: [u32; PLACES.len()]) {

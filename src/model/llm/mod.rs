@@ -16,7 +16,6 @@ pub mod weights;
 
 pub use crate::coder::range::BitEncoder;
 pub use adaptive::{Adaptive, Coder, Encode};
-pub use kernel::Kernel;
 pub use learner::Learner;
 pub use step::{Column, MAX_COLUMNS, Model, Session, powers};
 pub use symbols::{Distribution, Symbol};

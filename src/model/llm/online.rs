@@ -2,9 +2,10 @@
 //! product with what the head reads is added to the token's logit. Rows learn by the error of the token's
 //! probability. Integer arithmetic only. Specified in `formats/llm.md`, "Learned rows".
 
-use super::kernel::{Kernel, elementwise as e};
+use super::kernel::elementwise as e;
 use super::symbols::{Distribution, Symbol};
 use crate::error::{Error, Result};
+use crate::kernel::Kernel;
 
 /// Most rows; tokens that come up later have none.
 const ROWS: usize = 4096;

@@ -1,12 +1,13 @@
 //! The integer step over columns. A column is a token of a window: in decoding one of each of many windows,
 //! in encoding also several of one window in order. The results depend on neither.
 
-use super::kernel::{BLOCK, Blocked, Columns, Kernel, Sums, elementwise as e, product};
+use super::kernel::{BLOCK, Blocked, Columns, Sums, elementwise as e, product};
 use super::tables::sigmoid_table;
 use super::tokens::Tokenizer;
 use super::weights::{Layer, LayerBits, Matrix, Scale, Shape, Weights};
 use crate::error::{Error, Result};
-use crate::model::lm::Aligned;
+use crate::kernel::Kernel;
+use crate::model::fixed::Aligned;
 
 /// Most columns that step together.
 pub const MAX_COLUMNS: usize = 32;
@@ -89,13 +90,13 @@ impl Model {
     /// The same for a certain kernel.
     ///
     /// # Errors
-    /// `BadArgument` where this machine cannot run it; those of [`Self::new`].
+    /// Those of [`Self::new`].
     pub fn with_kernel(weights: Weights, kernel: Kernel) -> Result<Self> {
         let head_bits = weights.head_bits()?;
         let head = weights.head.as_ref().map(|w| Blocked::new(w, weights.shape.width)).transpose()?;
         Ok(Self {
             shape: weights.shape,
-            kernel: kernel.check()?,
+            kernel,
             epsilon: weights.epsilon,
             embedding: Linear::new(weights.embedding)?,
             layers: weights.layers.into_iter().map(ReadyLayer::new).collect::<Result<_>>()?,

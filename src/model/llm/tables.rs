@@ -1,6 +1,6 @@
-//! Tables of the step: those of `lm`, and one that follows from them by integer arithmetic.
+//! The table of the sigmoid, which follows from that of powers of two by integer arithmetic.
 
-pub(super) use crate::model::lm::EXP2;
+use crate::model::fixed::EXP2;
 use std::sync::LazyLock;
 
 /// Entries of [`sigmoid_table`].

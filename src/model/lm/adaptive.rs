@@ -2,9 +2,9 @@
 //! window that corrects the frozen network with what the window itself has shown. All state of one
 //! window is in [`Adaptive`], at most 24 KiB.
 
-use super::kernel::prefetch;
-use super::tables::{squash, stretch};
 use crate::error::Result;
+use crate::kernel::prefetch;
+use crate::model::fixed::{hash, probability_of_one, squash, stretch};
 
 /// Inputs of the mixer: network, match, one for each table of guesses, order-0 counter, bias.
 const INPUTS: usize = 8;
@@ -156,7 +156,7 @@ impl Adaptive {
         self.word = if history.is_empty() || !is_letter(last) {
             0
         } else {
-            mix(self.word.wrapping_add(u32::from(last | 32) + 1))
+            hash(self.word.wrapping_add(u32::from(last | 32) + 1))
         };
         let keys = [
             (recent & 0xFFFF).wrapping_add(2),
@@ -187,7 +187,7 @@ impl Adaptive {
     fn predict(&self, sums: &impl Fn(usize) -> u32, node: usize, context: &Context) -> Prediction {
         let depth = node.ilog2();
         let mut inputs = [0; INPUTS];
-        inputs[NETWORK] = stretch(network_probability(sums(2 * node), sums(2 * node + 1))) as i16;
+        inputs[NETWORK] = stretch(probability_of_one(sums(2 * node), sums(2 * node + 1))) as i16;
         for (i, input) in inputs[MATCH..][..EXPERTS].iter_mut().enumerate() {
             let expected = usize::from(context.expected[i]);
             let strength = context.strengths[i];
@@ -241,14 +241,6 @@ fn learn(weights: &mut Inputs, steps: &[i32; INPUTS]) {
     }
 }
 
-/// The network's probability of 1 in 1/65536 from the weight sums of both halves, 1..=65535.
-#[inline]
-pub fn network_probability(zero: u32, one: u32) -> i32 {
-    let total = zero + one;
-    let excess = (32 - total.leading_zeros()).saturating_sub(16);
-    (((one >> excess) << 16) / (total >> excess)).clamp(1, 65535) as i32
-}
-
 /// The last four bytes, the newest lowest; 0 where there are none.
 #[inline]
 fn recent(history: &[u8]) -> u32 {
@@ -262,12 +254,6 @@ fn recent(history: &[u8]) -> u32 {
 #[inline]
 fn is_letter(byte: u8) -> bool {
     byte.is_ascii_alphabetic() || byte >= 128
-}
-
-#[inline]
-fn mix(key: u32) -> u32 {
-    let key = key.wrapping_mul(0x9E37_79B1);
-    (key ^ key >> 15).wrapping_mul(0x85EB_CA6B)
 }
 
 /// The byte that came last in a context: the byte in bits 8..16, a check of the context in bits 4..8,
@@ -285,7 +271,7 @@ struct GuessSlot {
 impl GuessSlot {
     #[inline]
     fn new(table: usize, key: u32) -> Self {
-        let (key, log2) = (mix(key), GUESS_LOG2[table]);
+        let (key, log2) = (hash(key), GUESS_LOG2[table]);
         let check = (key >> (28 - log2)) as u16 & 15;
         Self { index: GUESS_START[table] + (key >> (32 - log2)) as usize, check }
     }

@@ -2,13 +2,14 @@
 
 use std::borrow::Borrow;
 
-use super::aligned::Aligned;
 #[cfg(target_arch = "x86_64")]
 use super::kernel::Avx2;
 use super::kernel::elementwise::{self, TREE_NODES};
-use super::kernel::{GROUP, Kernel, Ops, Scalar, single as ops};
+use super::kernel::{GROUP, Ops, Scalar, single as ops};
 use super::step::{Model, rows, rows_mut};
 use crate::error::Result;
+use crate::kernel::dispatch;
+use crate::model::fixed::Aligned;
 
 /// The weights of the 256 symbols as sums over common prefixes: entry 1 is the sum of all, the children of
 /// entry n are 2n (next bit 0) and 2n + 1 (next bit 1), entry 256 + s is symbol s.
@@ -97,14 +98,10 @@ fn forward_avx2(model: &Model, work: &mut Workspace, states: &mut [Aligned<i32>]
     forward_with::<Avx2>(model, work, states);
 }
 
-#[allow(unsafe_code)]
 fn forward(model: &Model, work: &mut Workspace, states: &mut [Aligned<i32>]) {
-    match model.kernel() {
-        Kernel::Scalar => forward_with::<Scalar>(model, work, states),
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: `Model::with_kernel` accepts this kernel only where the processor has AVX2.
-        Kernel::Avx2 => unsafe { forward_avx2(model, work, states) },
-        #[cfg(not(target_arch = "x86_64"))]
-        Kernel::Avx2 => forward_with::<Scalar>(model, work, states),
-    }
+    dispatch!(
+        model.kernel(),
+        scalar: forward_with::<Scalar>(model, work, states),
+        avx2: forward_avx2(model, work, states),
+    )
 }

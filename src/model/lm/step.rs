@@ -2,13 +2,14 @@
 
 use std::borrow::Borrow;
 
-use super::aligned::Aligned;
 #[cfg(target_arch = "x86_64")]
 use super::kernel::Avx2;
 use super::kernel::elementwise::{self as ops, TREE_NODES};
-use super::kernel::{GROUP, Kernel, Ops, Prepared, Scalar, pair};
-use super::weights::{Config, Layer, TableConfig, Weights};
+use super::kernel::{GROUP, Ops, Prepared, Scalar, pair};
+use super::weights::{Config, Layer, Weights};
 use crate::error::Result;
+use crate::kernel::{Kernel, dispatch};
+use crate::model::fixed::Aligned;
 
 /// Most columns that one pass over the weights serves.
 pub const MAX_COLUMNS: usize = 64;
@@ -56,12 +57,12 @@ impl Model {
     /// Prepares a network for a given kernel; all kernels give the same bits.
     ///
     /// # Errors
-    /// As [`Model::new`], and `BadArgument` for a kernel that this machine cannot run.
+    /// As [`Model::new`].
     pub fn with_kernel(weights: Weights, kernel: Kernel) -> Result<Self> {
         weights.check()?;
         Ok(Self {
             name: weights.name(),
-            kernel: kernel.check()?,
+            kernel,
             input: Prepared::new(&weights.input)?,
             layers: weights.layers.iter().map(PreparedLayer::new).collect::<Result<_>>()?,
             head: Prepared::new(&weights.head)?,
@@ -94,7 +95,7 @@ impl Model {
             *recent = byte;
         }
         self.config.tables.iter().zip(&self.tables).flat_map(move |(table, entries)| {
-            let entries = &entries[table_row(*table, &recent) * width..][..width];
+            let entries = &entries[table.row(recent.into_iter()) * width..][..width];
             entries.as_chunks::<2>().0.iter().map(|e| pair(i32::from(e[0]), i32::from(e[1])))
         })
     }
@@ -107,19 +108,6 @@ impl Model {
             row[column % GROUP] = pair;
         }
     }
-}
-
-/// The row of a table; `recent[0]` is the newest byte.
-fn table_row(table: TableConfig, recent: &[u8; 8]) -> usize {
-    if table.order == 1 {
-        return usize::from(recent[0]);
-    }
-    let mut key = u32::from(table.order);
-    for &byte in &recent[..usize::from(table.order)] {
-        key = key.wrapping_add(u32::from(byte)).wrapping_add(1).wrapping_mul(0x9E37_79B1);
-        key ^= key >> 15;
-    }
-    (key.wrapping_mul(0x85EB_CA6B) >> (32 - u32::from(table.log2_rows))) as usize
 }
 
 /// The eight columns of a group in one row.
@@ -278,16 +266,12 @@ fn forward_avx2(
     forward_with::<Avx2>(model, work, states, count, along);
 }
 
-#[allow(unsafe_code)]
 fn forward(model: &Model, work: &mut Workspace, states: &mut [Aligned<i32>], count: usize, along: Along) {
-    match model.kernel {
-        Kernel::Scalar => forward_with::<Scalar>(model, work, states, count, along),
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: `Model::with_kernel` accepts this kernel only where the processor has AVX2.
-        Kernel::Avx2 => unsafe { forward_avx2(model, work, states, count, along) },
-        #[cfg(not(target_arch = "x86_64"))]
-        Kernel::Avx2 => forward_with::<Scalar>(model, work, states, count, along),
-    }
+    dispatch!(
+        model.kernel,
+        scalar: forward_with::<Scalar>(model, work, states, count, along),
+        avx2: forward_avx2(model, work, states, count, along),
+    )
 }
 
 fn zero_states(config: &Config, columns: usize) -> Result<Vec<Aligned<i32>>> {

@@ -77,19 +77,19 @@ pub struct Weights {
 }
 
 impl TableConfig {
-    /// The row that the end of `history` selects; `history` holds at least `order` bytes, zeros standing for those
-    /// before the window's start (`formats/lm.md`, "Row of a table").
-    pub fn row(&self, history: &[u8]) -> usize {
-        let newest_first = history.iter().rev().take(usize::from(self.order));
+    /// The row that the last bytes of a window select (`formats/lm.md`, "Row of a table"): `newest_first` gives at
+    /// least `order` of them, zeros standing for those before the window's start.
+    #[inline]
+    pub fn row(&self, mut newest_first: impl Iterator<Item = u8>) -> usize {
         if self.order == 1 {
-            return newest_first.copied().map(usize::from).sum();
+            return newest_first.next().map_or(0, usize::from);
         }
-        let mut k = u32::from(self.order);
-        for &byte in newest_first {
-            k = k.wrapping_add(u32::from(byte)).wrapping_add(1).wrapping_mul(0x9E37_79B1);
-            k ^= k >> 15;
+        let mut key = u32::from(self.order);
+        for byte in newest_first.take(usize::from(self.order)) {
+            key = key.wrapping_add(u32::from(byte)).wrapping_add(1).wrapping_mul(0x9E37_79B1);
+            key ^= key >> 15;
         }
-        (k.wrapping_mul(0x85EB_CA6B) >> (32 - u32::from(self.log2_rows))) as usize
+        (key.wrapping_mul(0x85EB_CA6B) >> (32 - u32::from(self.log2_rows))) as usize
     }
 }
 

@@ -3,6 +3,7 @@
 use super::logistic::Tables;
 use super::pages::Pages;
 use crate::Result;
+use crate::kernel::prefetch_at;
 
 /// Reciprocals that set how fast a counter moves: entry n is 4096 / (n + 1.5), rounded down.
 pub struct Rates([u32; 1024]);
@@ -74,7 +75,7 @@ impl Apm {
     /// Hints which context comes next.
     #[inline(always)]
     pub fn prefetch(&self, logit: i32, context: usize) {
-        super::kernel::prefetch(&self.knots, context * KNOTS + ((logit + 4096) >> 8) as usize);
+        prefetch_at(&self.knots, context * KNOTS + ((logit + 4096) >> 8) as usize);
     }
 
     /// The refined probability in 1..=65535 of a logit in a context.

@@ -3,10 +3,10 @@
 
 use super::apm::{Counter, learn, p12};
 use super::history::mix_hash;
-use super::kernel::prefetch;
 use super::logistic::Tables;
 use super::pages::Pages;
 use crate::Result;
+use crate::kernel::prefetch_at;
 
 /// Contexts with direct counters: none, the last byte, and two of the kind's own.
 pub const DIRECTS: usize = 4;
@@ -48,7 +48,7 @@ impl Direct {
             hashed + (1 << HASH_BITS) + line(hashes[1]),
         ];
         for at in self.next {
-            prefetch(&self.lines, at);
+            prefetch_at(&self.lines, at);
         }
     }
 

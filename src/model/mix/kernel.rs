@@ -205,21 +205,6 @@ pub fn probe_scalar(bucket: &[[u8; 16]; 4], check: u8) -> (u32, [u8; 4]) {
     (mask, bucket.map(|slot| slot[1]))
 }
 
-/// Hints that the item at `offset` will be read soon; out of range it does nothing.
-#[inline(always)]
-pub fn prefetch<T>(memory: &[T], offset: usize) {
-    #[cfg(target_arch = "x86_64")]
-    if let Some(item) = memory.get(offset) {
-        // SAFETY: the address is inside the slice, and a prefetch changes nothing but caches.
-        unsafe {
-            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-            _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(item).cast());
-        }
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = (memory, offset);
-}
-
 #[cfg(all(test, target_arch = "x86_64"))]
 mod tests {
     use proptest::prelude::*;
@@ -262,7 +247,7 @@ mod tests {
             short in prop::array::uniform8(any::<i16>()),
             error in -32767i16..=32767,
         ) {
-            if Kernel::Avx2.is_supported() {
+            if Kernel::best().has_avx2() {
                 agree::<2>(&rows, &x, Short(short), error);
                 agree::<3>(&rows, &x, Short(short), error);
                 agree::<4>(&rows, &x, Short(short), error);
@@ -276,7 +261,7 @@ mod tests {
 
         #[test]
         fn pairs_spread(pairs: [u32; 8]) {
-            if Kernel::Avx2.is_supported() {
+            if Kernel::best().has_avx2() {
                 let mut to = [0; LANES];
                 // SAFETY: AVX2 was detected.
                 unsafe { avx2::spread(pairs, &mut to) };

@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-static SQUASH_BYTES: &[u8; 16384] = include_bytes!("../../../formats/tables/squash.bin");
+use crate::model::fixed::SQUASH;
 
 /// Largest magnitude of a logit, in Q8 octaves.
 pub const LIMIT: i32 = 4095;
@@ -17,8 +17,8 @@ pub struct Tables {
 /// The shared tables.
 pub static TABLES: LazyLock<Box<Tables>> = LazyLock::new(|| {
     let mut tables = Box::new(Tables { squash: [0; 8192], stretch: [0; 4096], pairs: [0; 4096] });
-    for (entry, bytes) in tables.squash.iter_mut().zip(SQUASH_BYTES.as_chunks::<2>().0) {
-        *entry = u16::from_le_bytes(*bytes);
+    for (entry, &p) in tables.squash.iter_mut().zip(&SQUASH) {
+        *entry = p as u16;
     }
     let mut a = -LIMIT;
     for i in 0..4096 {

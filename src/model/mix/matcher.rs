@@ -5,6 +5,7 @@ use super::history::History;
 use super::logistic::{Tables, pair};
 use super::pages::Pages;
 use crate::Result;
+use crate::kernel::prefetch_at;
 
 /// Lengths above this are not told apart.
 const LONGEST: u32 = 400;
@@ -57,7 +58,7 @@ impl Matcher {
     #[inline(always)]
     pub fn seek(&mut self, history: &History) {
         self.slot = self.hash(history);
-        super::kernel::prefetch(&self.heads, self.slot);
+        prefetch_at(&self.heads, self.slot);
     }
 
     /// Asks for the bytes that [`Matcher::push`] will compare; other work comes before that too.
@@ -65,7 +66,7 @@ impl Matcher {
     pub fn seek_candidate(&self, history: &History) {
         if self.length < self.order as u32 {
             let candidate = self.heads[self.slot] as usize;
-            super::kernel::prefetch(history.bytes(), candidate.wrapping_sub(8));
+            prefetch_at(history.bytes(), candidate.wrapping_sub(8));
         }
     }
 

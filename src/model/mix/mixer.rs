@@ -4,6 +4,7 @@ use super::ablation::{Part, on};
 use super::kernel;
 pub use super::kernel::{FAMILIES, LANES, Row, Short, VECTORS, WIDTH};
 use super::logistic::Tables;
+use crate::kernel::prefetch_at;
 
 /// The first layer's set families (each a list of rows, one of which a context selects for every bit) and the
 /// second layer, which mixes their outputs.
@@ -77,13 +78,13 @@ impl Mixer {
     pub fn select(&mut self, select: [usize; FAMILIES], finals: [usize; 2]) {
         for (i, at) in select.into_iter().enumerate() {
             self.selected[i] = self.starts[i] + at;
-            kernel::prefetch(&self.rows, self.selected[i]);
+            prefetch_at(&self.rows, self.selected[i]);
         }
         let choose = |part, row| if on(part) { row } else { 0 };
         self.finals_selected =
             [choose(Part::Final0, finals[0]), FINALS / 2 + choose(Part::Final1, finals[1])];
         for at in self.finals_selected {
-            kernel::prefetch(&self.finals, at);
+            prefetch_at(&self.finals, at);
         }
     }
 

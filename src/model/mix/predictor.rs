@@ -12,7 +12,7 @@ use super::mixer::{FAMILIES, FINALS, Mixer, WIDTH, spread};
 use super::priors::{self, Priors, SIZES};
 use super::slots::{SLOT, Slot, SlotTable};
 use super::state::{STATES, StateTable};
-use crate::model::lm::{network_probability, stretch};
+use crate::model::fixed::{probability_of_one, stretch};
 use crate::{Error, ErrorKind, Result};
 
 /// What a decoder must know to build the same predictor.
@@ -312,7 +312,7 @@ impl Predictor {
     #[inline(always)]
     fn guess(&self) -> i32 {
         let at = 2 * (self.c0 as usize & 255);
-        stretch(network_probability(self.guess[at], self.guess[at + 1]))
+        stretch(probability_of_one(self.guess[at], self.guess[at + 1]))
     }
 
     #[inline(always)]

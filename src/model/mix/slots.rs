@@ -4,6 +4,7 @@
 use super::pages::Pages;
 use super::state::{STATES, StateTable};
 use crate::Result;
+use crate::kernel::prefetch_at;
 
 /// Bytes of a slot.
 pub const SLOT: usize = 16;
@@ -43,7 +44,7 @@ impl SlotTable {
     /// Hints that a bucket will be needed soon.
     #[inline(always)]
     pub fn prefetch(&self, bucket: usize) {
-        super::kernel::prefetch(&self.buckets, bucket);
+        prefetch_at(&self.buckets, bucket);
     }
 
     /// The place of the slot with this check byte in a bucket; a new one takes the least used place.

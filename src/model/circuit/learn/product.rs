@@ -1,6 +1,6 @@
 //! Products of matrices: in a fixed order, or through `gemm`.
 
-use crate::kernel::Kernel;
+use crate::kernel::{Kernel, dispatch};
 
 /// How products are computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -50,18 +50,15 @@ impl Products {
     }
 }
 
-#[allow(unsafe_code)] // the call of a function that needs AVX2
 fn ordered(sizes: (usize, usize, usize), dst: &mut [f32], lhs: &[f32], ls: (usize, usize), rows: &[f32]) {
-    #[cfg(target_arch = "x86_64")]
-    if Kernel::Avx2.is_supported() {
-        // SAFETY: AVX2 was detected.
-        return unsafe { ordered_avx2(sizes, dst, lhs, ls, rows) };
-    }
-    let _ = Kernel::Scalar;
-    add_rows(sizes, dst, lhs, ls, rows);
+    dispatch!(
+        Kernel::best(),
+        scalar: add_rows(sizes, dst, lhs, ls, rows),
+        avx2: ordered_avx2(sizes, dst, lhs, ls, rows),
+    )
 }
 
-/// The same with wider registers; AVX2 alone has no fused operations.
+/// [`add_rows`] with wider registers; AVX2 alone has no fused operations.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2")]
 fn ordered_avx2(

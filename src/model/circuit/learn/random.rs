@@ -1,6 +1,6 @@
 //! Random numbers that are the same on every machine.
 
-use crate::model::lm::seeded::SplitMix;
+use crate::random::SplitMix;
 
 /// [`SplitMix`] in floats.
 #[derive(Debug, Clone)]

@@ -1,8 +1,8 @@
 //! The steps between products, one column at a time. Written once and compiled for any machine, for
 //! 256-bit and for 512-bit vectors. Names of quantities and formats ("Qn") are those of `formats/llm.md`.
 
-use super::Kernel;
-use crate::model::llm::tables::EXP2;
+use crate::kernel::{Kernel, dispatch};
+use crate::model::fixed::EXP2;
 
 /// Limit of what norms, attention and the feed-forward part hand on, before it is narrowed.
 const WIDE: i64 = 1 << 30;
@@ -31,15 +31,12 @@ macro_rules! kernels {
         }
         $($(#[$doc])*
         pub fn $name(kernel: Kernel, $($arg: $type),*) $(-> $ret)? {
-            match kernel {
-                #[cfg(target_arch = "x86_64")]
-                // SAFETY: the kernel is checked when a model is made.
-                Kernel::Avx2 => unsafe { avx2::$name($($arg),*) },
-                #[cfg(target_arch = "x86_64")]
-                // SAFETY: as above.
-                Kernel::Avx512 => unsafe { avx512::$name($($arg),*) },
-                _ => plain::$name($($arg),*),
-            }
+            dispatch!(
+                kernel,
+                scalar: plain::$name($($arg),*),
+                avx2: avx2::$name($($arg),*),
+                avx512: avx512::$name($($arg),*),
+            )
         })*
     };
 }

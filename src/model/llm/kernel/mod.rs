@@ -13,57 +13,9 @@ mod avx512;
 pub mod elementwise;
 mod scalar;
 
-use crate::error::{Error, Result};
-use crate::model::lm::Aligned;
-
-/// Which implementation of the inner loops runs. All give the same bits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kernel {
-    /// Plain Rust for any machine.
-    Scalar,
-    /// 256-bit integer vectors.
-    Avx2,
-    /// 512-bit integer vectors with dot products of pairs.
-    Avx512,
-}
-
-impl Kernel {
-    /// The kernels that this machine can run, the fastest last.
-    pub fn supported() -> impl Iterator<Item = Self> {
-        [Self::Scalar, Self::Avx2, Self::Avx512].into_iter().filter(|kernel| kernel.is_supported())
-    }
-
-    /// The fastest kernel of this machine.
-    pub fn best() -> Self {
-        Self::supported().last().unwrap_or(Self::Scalar)
-    }
-
-    /// Whether this machine can run the kernel.
-    pub fn is_supported(self) -> bool {
-        match self {
-            Self::Scalar => true,
-            Self::Avx2 => crate::kernel::Kernel::Avx2.is_supported(),
-            #[cfg(target_arch = "x86_64")]
-            Self::Avx512 => {
-                is_x86_feature_detected!("avx512f")
-                    && is_x86_feature_detected!("avx512bw")
-                    && is_x86_feature_detected!("avx512dq")
-                    && is_x86_feature_detected!("avx512vl")
-                    && is_x86_feature_detected!("avx512vnni")
-            }
-            #[cfg(not(target_arch = "x86_64"))]
-            Self::Avx512 => false,
-        }
-    }
-
-    /// Refuses a kernel that this machine cannot run.
-    pub(crate) fn check(self) -> Result<Self> {
-        if self.is_supported() {
-            return Ok(self);
-        }
-        Err(Error::bad_argument(format!("this machine cannot run the {self:?} kernel")))
-    }
-}
+use crate::error::Result;
+use crate::kernel::{Kernel, dispatch};
+use crate::model::fixed::Aligned;
 
 /// Rows of a block.
 pub const BLOCK: usize = 16;
@@ -151,29 +103,23 @@ pub fn product(
     assert!(columns.x.len() >= (columns.count - 1) * columns.stride + 2 * pairs);
     assert!(out.stride >= blocks * BLOCK);
     assert!(out.sums.len() >= (columns.count - 1) * out.stride + blocks * BLOCK);
-    match kernel {
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: the kernel is checked when a model is made; the sizes have been checked here.
-        Kernel::Avx2 => unsafe { avx2::product(matrix, blocks, pairs, columns, out) },
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: as above.
-        Kernel::Avx512 => unsafe { avx512::product(matrix, blocks, pairs, columns, out) },
-        _ => scalar::product(matrix, blocks, pairs, columns, out),
-    }
+    // SAFETY of the vector forms: the sizes have been checked here.
+    dispatch!(
+        kernel,
+        scalar: scalar::product(matrix, blocks, pairs, columns, out),
+        avx2: avx2::product(matrix, blocks, pairs, columns, out),
+        avx512: avx512::product(matrix, blocks, pairs, columns, out),
+    )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn random(state: &mut u64) -> i32 {
-        *state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
-        (*state >> 40) as i32
-    }
+    use crate::random::SplitMix;
 
     #[test]
     fn kernels_agree_with_the_definition() {
-        let mut state = 7;
+        let mut rng = SplitMix(7);
         for (rows, cols, count) in [
             (1, 2, 1),
             (16, 64, 1),
@@ -184,9 +130,9 @@ mod tests {
             (130, 34, 3),
             (80, 20, 32),
         ] {
-            let weights: Vec<i8> = (0..rows * cols).map(|_| random(&mut state) as i8).collect();
+            let weights: Vec<i8> = (0..rows * cols).map(|_| rng.next_u32() as i8).collect();
             let matrix = Blocked::new(&weights, cols).unwrap();
-            let x: Vec<i16> = (0..count * cols).map(|_| (random(&mut state) % 4096) as i16).collect();
+            let x: Vec<i16> = (0..count * cols).map(|_| rng.below(4096) as i16).collect();
             let padded = rows.next_multiple_of(BLOCK);
             for kernel in Kernel::supported() {
                 let mut sums = vec![-1; count * padded];

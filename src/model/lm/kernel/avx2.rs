@@ -6,8 +6,8 @@
 
 use std::arch::x86_64::*;
 
-use super::super::tables::{EXP2, SQUASH};
 use super::{BLOCK, GROUP, Ops, Prepared, Vector};
+use crate::model::fixed::{EXP2, SQUASH};
 
 /// Rows of a register tile.
 const ROWS: usize = 4;

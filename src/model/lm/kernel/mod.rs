@@ -2,7 +2,7 @@
 //! time step. Columns are held in groups of eight; a group's array is `[row][8]`, so that one
 //! weight meets a vector of columns and no sum ever crosses a vector.
 //!
-//! What differs between machines is behind [`Vector`] (eight 32-bit numbers) and [`Kernel`]; the
+//! What differs between machines is behind [`Vector`] (eight 32-bit numbers) and [`Ops`]; the
 //! step itself is written once ([`elementwise`]).
 
 #![allow(unsafe_code)]
@@ -17,11 +17,9 @@ pub mod single;
 pub use avx2::Avx2;
 pub use scalar::Scalar;
 
-pub use crate::kernel::Kernel;
-
-use super::aligned::Aligned;
 use super::weights::Matrix;
 use crate::error::Result;
+use crate::model::fixed::Aligned;
 
 /// Columns of a group: one 256-bit register of 32-bit numbers.
 pub const GROUP: usize = 8;
@@ -102,19 +100,6 @@ impl Prepared {
 #[inline(always)]
 pub fn pair(even: i32, odd: i32) -> i32 {
     (even & 0xFFFF) | (odd << 16)
-}
-
-/// Hints that the cache line at the start of `value` will be read soon.
-#[inline(always)]
-pub fn prefetch<T>(value: &T) {
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: a prefetch has no effect but on caches, and every x86-64 processor has it.
-    unsafe {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(value).cast());
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = value;
 }
 
 /// One instruction set.

@@ -1,7 +1,7 @@
 //! The reference for the vector code: one number after the other.
 
-use super::super::tables::{EXP2, squash};
 use super::{BLOCK, GROUP, Ops, Prepared, Vector, pair};
+use crate::model::fixed::{EXP2, squash};
 
 /// Plain Rust.
 pub struct Scalar;

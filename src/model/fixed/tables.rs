@@ -1,4 +1,5 @@
-//! The tables of `formats/tables/`: the only numbers of the step that are not arithmetic.
+//! The tables of `formats/tables/`, which are the only numbers of the coding path that are not arithmetic, and
+//! the functions that read them.
 
 const SQUASH_BYTES: &[u8; 2 * 8192] = include_bytes!("../../../formats/tables/squash.bin");
 const EXP2_BYTES: &[u8; 4 * 256] = include_bytes!("../../../formats/tables/exp2.bin");
@@ -49,6 +50,14 @@ fn lg(p: u32) -> i32 {
 #[inline(always)]
 pub fn stretch(p: i32) -> i32 {
     lg(p as u32) - lg((65536 - p) as u32)
+}
+
+/// The probability of 1 in Q16, 1..=65535, where a 0 weighs `zero` and a 1 weighs `one`: both below 2^31, not both 0.
+#[inline]
+pub fn probability_of_one(zero: u32, one: u32) -> i32 {
+    let total = zero + one;
+    let excess = (32 - total.leading_zeros()).saturating_sub(16);
+    (((one >> excess) << 16) / (total >> excess)).clamp(1, 65535) as i32
 }
 
 #[cfg(test)]
