@@ -23,6 +23,15 @@ pub struct EncodedWindow {
     pub payload: Vec<u8>,
 }
 
+impl EncodedWindow {
+    /// Appends the zeros that a run of near-certain bytes may need to stay within [`max_window_raw`]: past the
+    /// payload's end they decode the same.
+    pub fn pad(&mut self) {
+        let least = min_window_payload(self.raw_len);
+        self.payload.resize(self.payload.len().max(least), 0);
+    }
+}
+
 /// One window to decode.
 #[derive(Debug)]
 pub struct WindowJob<'a> {
@@ -95,10 +104,19 @@ pub trait WindowCoder: Send + Sync {
     }
 }
 
+/// Raw bytes that a window may hold for each stored byte, and stored bytes that it need not have for that.
+const RAW_PER_BYTE: usize = 2048;
+const FREE_BYTES: usize = 32;
+
 /// Most raw bytes that a window of `payload_len` stored bytes may hold. A rule of the format that bounds
-/// the work of a reader; a codec may cost less (`lm`: down to 0.0007 bits a byte), see [`assemble`].
+/// the work of a reader; a codec may cost less (`lm`: down to 0.0007 bits a byte), see [`EncodedWindow::pad`].
 pub fn max_window_raw(payload_len: usize) -> usize {
-    2048 * (payload_len + 32)
+    RAW_PER_BYTE * (payload_len + FREE_BYTES)
+}
+
+/// Fewest stored bytes with which a window may hold `raw_len` raw bytes; the inverse of [`max_window_raw`].
+fn min_window_payload(raw_len: usize) -> usize {
+    raw_len.div_ceil(RAW_PER_BYTE).saturating_sub(FREE_BYTES)
 }
 
 /// Lays windows out as a payload and its table: equal-info, or `sized` where padding costs over 0.5 %. W is what the
@@ -109,13 +127,7 @@ pub fn assemble(
     mut limits: WindowLimits,
     chained: bool,
 ) -> (Units, Vec<u8>) {
-    for w in &mut windows {
-        // Zeros past the end decode the same; they keep a run of near-certain bytes inside the bound.
-        let least = w.raw_len.div_ceil(2048).saturating_sub(32);
-        if w.payload.len() < least {
-            w.payload.resize(least, 0);
-        }
-    }
+    windows.iter_mut().for_each(EncodedWindow::pad);
     let longest = windows.iter().map(|w| w.payload.len()).max().unwrap_or(0);
     limits.payload = limits.payload.max(longest.next_multiple_of(4));
     let used: usize = windows.iter().map(|w| w.payload.len()).sum();
@@ -169,6 +181,15 @@ mod tests {
             assemble(&[0; 2000], vec![window(1000, 1998), window(1000, 2000)], limits, false);
         assert!(matches!(units, Units::Windows { payload: 2000, sized: false, .. }));
         assert_eq!(payload.len(), 4000);
+    }
+
+    #[test]
+    fn the_bound_is_the_same_from_both_sides() {
+        for raw_len in [0, 1, 65_535, 65_536, 65_537, 67_584, 67_585, 1 << 20] {
+            let least = min_window_payload(raw_len);
+            assert!(raw_len <= max_window_raw(least), "{raw_len}");
+            assert!(least == 0 || raw_len > max_window_raw(least - 1), "{raw_len}");
+        }
     }
 
     #[test]

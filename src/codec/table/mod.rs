@@ -245,11 +245,7 @@ fn mixed(raw: &[u8], level: u32) -> Result<Vec<u8>> {
 fn windows(weights: &Weights, records: &[u8], width: usize) -> Result<Vec<EncodedWindow>> {
     let limits = WindowLimits { payload: WINDOW, raw: WINDOW_RAW / width * width };
     let mut windows = Model::new(weights)?.encode_blocks(&[records], limits)?.remove(0);
-    for w in &mut windows {
-        // The container's bound on what a window may hold; zeros at its end change nothing.
-        let least = w.raw_len.div_ceil(2048).saturating_sub(32);
-        w.payload.resize(w.payload.len().max(least), 0);
-    }
+    windows.iter_mut().for_each(EncodedWindow::pad);
     Ok(windows)
 }
 
