@@ -9,8 +9,10 @@
 //! `NZIP_BENCH_KERNEL` one of scalar, avx2, avx512.
 
 use nzip::internal::Kernel;
-use nzip::internal::codec::llm::{decode_chains_with_lanes, decode_windows, encode_blocks, encode_chains};
-use nzip::internal::codec::window::{ChainJob, EncodedWindow, WindowJob, WindowLimits};
+use nzip::internal::codec::llm::{
+    ChainJob, decode_chains_with_lanes, decode_windows, encode_blocks, encode_chains,
+};
+use nzip::internal::codec::window::{EncodedWindow, WindowJob, WindowLimits};
 use nzip::internal::model::llm::{
     BitEncoder, Column, Distribution, MAX_COLUMNS, Model, Session, Weights, powers,
 };
@@ -131,10 +133,8 @@ fn main() {
             };
             report("alone", &raw, || encode_blocks(&model, &blocks, limits).unwrap(), run);
         }
-        let params: Vec<u8> =
-            if kept < 128 { vec![kept as u8] } else { vec![kept as u8 | 128, (kept >> 7) as u8] };
         let run = |jobs: Vec<Vec<WindowJob<'_>>>| {
-            let chains = jobs.into_iter().map(|windows| ChainJob { params: &params, windows });
+            let chains = jobs.into_iter().map(|windows| ChainJob { kept, windows });
             decode_chains_with_lanes(&model, &mut chains.collect::<Vec<_>>(), MAX_COLUMNS).unwrap();
         };
         report("chained", &raw, || encode_chains(&model, &blocks, limits, kept).unwrap(), run);

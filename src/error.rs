@@ -1,8 +1,8 @@
-//! The one error type of the library.
+//! The error type of the library.
 
 use std::io;
 
-/// What went wrong, in the classes that a caller can act on.
+/// The class of an error, by what a caller can do about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
@@ -12,21 +12,21 @@ pub enum ErrorKind {
     Corrupt,
     /// The data ends before it should.
     Truncated,
-    /// The caller asked for something that cannot be done.
+    /// The caller asked for something impossible or passed an argument out of range.
     BadArgument,
-    /// The data names a model that cannot be found here.
+    /// The data names a model that could not be found.
     MissingModel,
-    /// The data is coded against a tensor that was not given.
+    /// The data is coded against a base tensor that was not given.
     MissingBase,
-    /// A declared size or memory need is above the caller's limit.
+    /// A declared size or the memory needed is above the caller's limit, or memory could not be allocated.
     LimitExceeded,
-    /// A GPU is missing or failed, and the CPU may not take over.
+    /// A GPU is missing or failed, and the options do not let the CPU take over.
     Device,
     /// The underlying reader or writer failed.
     Io,
 }
 
-/// An error with its class and a message that says where, what was expected and what was found.
+/// An error: its class, and a message that says where it occurred, what was expected and what was found.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
 pub struct Error {
@@ -64,13 +64,13 @@ impl Error {
         Self::new(ErrorKind::LimitExceeded, message)
     }
 
-    /// Says where it happened.
+    /// Prefixes the message with the place where the error occurred.
     pub(crate) fn within(mut self, place: impl std::fmt::Display) -> Self {
         self.message = format!("{place}: {}", self.message);
         self
     }
 
-    /// The same error once more, for readers that are asked again after a failure.
+    /// A copy of this error, without its source, for readers that are called again after a failure.
     pub(crate) fn again(&self) -> Self {
         Self::new(self.kind, self.message.clone())
     }
@@ -82,7 +82,7 @@ impl Error {
 }
 
 impl From<io::Error> for Error {
-    /// Takes out the library's own error where `e` carries one, as those from [`crate::Decoder`] do.
+    /// Unwraps the library's own error where `e` carries one, as errors from [`crate::Decoder`] do.
     fn from(e: io::Error) -> Self {
         if e.get_ref().is_some_and(|inner| inner.is::<Error>()) {
             if let Some(Ok(inner)) = e.into_inner().map(|inner| inner.downcast::<Error>()) {

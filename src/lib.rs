@@ -9,6 +9,7 @@
 pub mod candle;
 mod codec;
 mod coder;
+mod container;
 mod device;
 mod error;
 mod format;
@@ -17,6 +18,7 @@ mod gpu;
 mod kernel;
 pub mod llm;
 mod model;
+mod models;
 mod random;
 mod stream;
 pub mod tensor;
@@ -29,9 +31,10 @@ pub use error::{Error, ErrorKind, Result};
 #[cfg(feature = "gpu")]
 pub use gpu::tensor::TensorBuffer;
 pub use model::circuit::Likelihood;
+pub use models::{Models, registry::ModelInfo};
 pub use stream::{
-    Archive, BlockInfo, CodecChoice, DecodeOptions, Decoder, Encoder, ModelInfo, Models, Options,
-    StoredTensor, StreamInfo, TensorReader, WindowInfo, compress, compress_with, decompress, decompress_with,
+    Archive, BlockInfo, CodecChoice, DecodeOptions, Decoder, Encoder, Options, StoredTensor, StreamInfo,
+    TensorReader, WindowInfo, compress, compress_with, decompress, decompress_with,
 };
 pub use tensor::bases::Bases;
 /// The library through which GPUs are reached, for [`TensorBuffer`].
@@ -45,7 +48,7 @@ pub mod internal {
     pub use crate::random::SplitMix;
 
     pub mod codec {
-        pub use crate::codec::{circuit, layout, llm, lm, mix, table, window};
+        pub use crate::codec::{circuit, llm, lm, mix, table, window};
     }
     pub mod model {
         pub use crate::model::{circuit, llm, lm};

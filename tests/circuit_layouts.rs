@@ -5,9 +5,9 @@ mod circuit_support;
 use circuit_support::{COLOUR, GREY, micro, npy, of_patches, picture, pnm, records};
 use nzip::internal::Kernel;
 use nzip::internal::SplitMix;
-use nzip::internal::codec::circuit::decode;
-use nzip::internal::codec::layout::{Arrangement, Known, Layout, detect};
-use nzip::internal::codec::window::{WindowCoder, WindowJob, WindowLimits};
+use nzip::internal::codec::circuit::layout::{Arrangement, Known, Layout, detect};
+use nzip::internal::codec::circuit::{decode, encode};
+use nzip::internal::codec::window::{WindowJob, WindowLimits};
 use nzip::internal::model::circuit::{Likelihood, Model, Patch, Weights};
 use nzip::{Archive, Codec, CodecChoice, DecodeOptions, Encoder, ErrorKind, Models, Options};
 use std::io::{Cursor, Write};
@@ -221,7 +221,7 @@ fn kernels_and_lanes_agree() {
         let mut rng = SplitMix(5);
         let raw: Vec<u8> = (0..row * height).map(|i| (i / row) as u8 + rng.below(9) as u8).collect();
         let limits = WindowLimits { payload: 128, raw: 1 << 16 };
-        let windows = model.encode_records(&arrangement, &[&raw], limits).unwrap().remove(0);
+        let windows = encode(&model, &arrangement, &[&raw], limits).unwrap().remove(0);
         assert!(windows.len() > 9);
         for kernel in [Kernel::Scalar, Kernel::best()] {
             let mut out = vec![0x55; raw.len()];
@@ -243,7 +243,9 @@ fn parameters_that_lie() {
     let model = Model::new(&of_patches(COLOUR)).unwrap();
     let kind = |params: &[u8], len: usize| {
         let mut raw = vec![0; len];
-        let result = model.decode_records(params, &mut [WindowJob { payload: &[9; 40], raw: &mut raw }]);
+        let result = Arrangement::parse(Some(params)).and_then(|a| {
+            decode(&model, &a, &mut [WindowJob { payload: &[9; 40], raw: &mut raw }], Kernel::best())
+        });
         result.err().map(|e| e.kind())
     };
     assert_eq!(kind(&[2, 2, 2, 3, 1, 5], 30), None);
@@ -314,7 +316,7 @@ fn missing_fields_are_summed_over() {
     let mut rng = SplitMix(6);
     let raw: Vec<u8> = (0..3 * 9001).map(|_| (80 + rng.below(60)) as u8).collect();
     let limits = WindowLimits { payload: 1 << 16, raw: 1 << 16 };
-    let windows = model.encode_records(&arrangement, &[&raw], limits).unwrap().remove(0);
+    let windows = encode(&model, &arrangement, &[&raw], limits).unwrap().remove(0);
     let mut bits = 0.0;
     for i in 0..arrangement.records(raw.len(), 12).unwrap() {
         let (known, mut record) = (arrangement.known(raw.len(), i), [0; 12]);

@@ -6,8 +6,10 @@ mod llm_support;
 use llm_support::{micro, sample};
 use nzip::ErrorKind;
 use nzip::internal::Kernel;
-use nzip::internal::codec::llm::{MIN_PAYLOAD, decode_chains_with_lanes, encode_blocks, encode_chains};
-use nzip::internal::codec::window::{ChainJob, EncodedWindow, WindowJob, WindowLimits};
+use nzip::internal::codec::llm::{
+    ChainJob, MIN_PAYLOAD, decode_chains_with_lanes, encode_blocks, encode_chains, kept_of,
+};
+use nzip::internal::codec::window::{EncodedWindow, WindowJob, WindowLimits};
 use nzip::internal::model::llm::{Model, Weights};
 use proptest::prelude::*;
 
@@ -41,9 +43,10 @@ fn decode(
 ) -> nzip::Result<Vec<u8>> {
     let mut out: Vec<Vec<Vec<u8>>> =
         blocks.iter().map(|b| b.iter().map(|w| vec![0; w.raw_len]).collect()).collect();
+    let kept = kept_of(params)?;
     let jobs = blocks.iter().zip(&mut out).map(|(block, raw)| {
         let windows = block.iter().zip(raw).map(|(w, raw)| WindowJob { payload: &w.payload, raw });
-        ChainJob { params, windows: windows.collect() }
+        ChainJob { kept, windows: windows.collect() }
     });
     decode_chains_with_lanes(model, &mut jobs.collect::<Vec<_>>(), lanes)?;
     Ok(out.concat().concat())

@@ -2,8 +2,10 @@
 //! coded to the same bytes. Run by `tools/llm.sh`, which provides model and sample, in debug and in release.
 
 use nzip::internal::Kernel;
-use nzip::internal::codec::llm::{decode_chains_with_lanes, decode_with_lanes, encode_blocks, encode_chains};
-use nzip::internal::codec::window::{ChainJob, EncodedWindow, WindowJob, WindowLimits};
+use nzip::internal::codec::llm::{
+    ChainJob, decode_chains_with_lanes, decode_with_lanes, encode_blocks, encode_chains,
+};
+use nzip::internal::codec::window::{EncodedWindow, WindowJob, WindowLimits};
 use nzip::internal::model::llm::{Model, Weights};
 use std::path::PathBuf;
 
@@ -24,8 +26,7 @@ fn decode(model: &Model, blocks: &[Vec<EncodedWindow>], chained: bool, lanes: us
         .map(|(b, raw)| b.iter().zip(raw).map(|(w, raw)| WindowJob { payload: &w.payload, raw }).collect())
         .collect();
     if chained {
-        let mut chains: Vec<_> =
-            jobs.drain(..).map(|windows| ChainJob { params: &[KEPT as u8], windows }).collect();
+        let mut chains: Vec<_> = jobs.drain(..).map(|windows| ChainJob { kept: KEPT, windows }).collect();
         decode_chains_with_lanes(model, &mut chains, lanes).unwrap();
     } else {
         let mut windows: Vec<_> = jobs.drain(..).flatten().collect();

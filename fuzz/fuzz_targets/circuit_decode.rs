@@ -3,8 +3,9 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use nzip::internal::codec::layout::Arrangement;
-use nzip::internal::codec::window::{WindowCoder, WindowJob};
+use nzip::internal::Kernel;
+use nzip::internal::codec::circuit::layout::Arrangement;
+use nzip::internal::codec::{circuit, window::WindowJob};
 use nzip::internal::model::circuit::{Model, Weights};
 use std::sync::LazyLock;
 
@@ -17,10 +18,7 @@ static RECORDS: LazyLock<Model> = LazyLock::new(|| model(include_bytes!("../../f
 static PATCHES: LazyLock<Model> = LazyLock::new(|| model(include_bytes!("../../formats/vectors/circuit/patch.nzpc")));
 
 fn decode(model: &Model, params: Option<&[u8]>, jobs: &mut [WindowJob<'_>]) -> nzip::Result<()> {
-    match params {
-        Some(params) => model.decode_records(params, jobs),
-        None => model.decode_windows(jobs),
-    }
+    circuit::decode(model, &Arrangement::parse(params)?, jobs, Kernel::best())
 }
 
 fuzz_target!(|input: (bool, Option<&[u8]>, Vec<(u8, &[u8])>)| {

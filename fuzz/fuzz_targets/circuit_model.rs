@@ -2,7 +2,10 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use nzip::internal::codec::window::{WindowCoder, WindowJob, WindowLimits};
+use nzip::internal::Kernel;
+use nzip::internal::codec::circuit::{decode, encode};
+use nzip::internal::codec::circuit::layout::Arrangement;
+use nzip::internal::codec::window::{WindowJob, WindowLimits};
 use nzip::internal::model::circuit::{Likelihood, Model, Weights};
 
 fuzz_target!(|bytes: &[u8]| {
@@ -16,7 +19,8 @@ fuzz_target!(|bytes: &[u8]| {
     let record: Vec<u8> = vec![0; model.width()];
     let raw = [&record[..], &record].concat();
     let limits = WindowLimits { payload: 1 << 20, raw: raw.len() };
-    let windows = model.encode_blocks(&[&raw], limits).expect("symbol 0 is in every alphabet").remove(0);
+    let windows = encode(&model, &Arrangement::Bytes, &[&raw], limits);
+    let windows = windows.expect("symbol 0 is in every alphabet").remove(0);
     let mut out = vec![1; raw.len()];
     let mut rest = &mut out[..];
     let mut jobs = Vec::new();
@@ -25,7 +29,7 @@ fuzz_target!(|bytes: &[u8]| {
         jobs.push(WindowJob { payload: &w.payload, raw: this });
         rest = after;
     }
-    model.decode_windows(&mut jobs).expect("an encoder wrote this");
+    decode(&model, &Arrangement::Bytes, &mut jobs, Kernel::best()).expect("an encoder wrote this");
     assert!(out == raw);
     let likelihood = Likelihood::from_bytes(bytes).expect("the same file");
     let known: Vec<Option<u8>> = record.iter().map(|&s| Some(s)).collect();

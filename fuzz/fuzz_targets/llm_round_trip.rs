@@ -3,8 +3,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use nzip::internal::codec::llm::{decode_chains_with_lanes, decode_with_lanes, encode_blocks, encode_chains};
-use nzip::internal::codec::window::{ChainJob, WindowJob, WindowLimits};
+use nzip::internal::codec::llm::{ChainJob, decode_chains_with_lanes, decode_with_lanes, encode_blocks, encode_chains};
+use nzip::internal::codec::window::{WindowJob, WindowLimits};
 use nzip::internal::model::llm::{Model, Weights};
 use std::sync::LazyLock;
 
@@ -38,12 +38,11 @@ fn chained(bytes: &[u8], limits: WindowLimits) {
     let blocks: Vec<&[u8]> = bytes.chunks(250).collect();
     let kept = 1 + bytes.len() % 63;
     let coded = encode_chains(&MODEL, &blocks, limits, kept).expect("everything can be coded");
-    let params = [kept as u8];
     let mut out: Vec<Vec<Vec<u8>>> =
         coded.iter().map(|b| b.iter().map(|w| vec![0; w.raw_len]).collect()).collect();
     let jobs = coded.iter().zip(&mut out).map(|(block, raw)| {
         let windows = block.iter().zip(raw).map(|(w, raw)| WindowJob { payload: &w.payload, raw });
-        ChainJob { params: &params, windows: windows.collect() }
+        ChainJob { kept, windows: windows.collect() }
     });
     decode_chains_with_lanes(&MODEL, &mut jobs.collect::<Vec<_>>(), 3)
         .expect("what was coded can be decoded");
@@ -55,8 +54,8 @@ fn chained(bytes: &[u8], limits: WindowLimits) {
             [WindowJob { payload, raw: &mut a }, WindowJob { payload: &payload[..len / 2], raw: &mut b }];
         let second = [WindowJob { payload: &payload[..len / 3], raw: &mut c }];
         let mut jobs = [
-            ChainJob { params: &params, windows: first.into() },
-            ChainJob { params: &params, windows: second.into() },
+            ChainJob { kept, windows: first.into() },
+            ChainJob { kept, windows: second.into() },
         ];
         let good = decode_chains_with_lanes(&MODEL, &mut jobs, lanes).is_ok();
         good.then_some((a, b, c))

@@ -1,42 +1,24 @@
 //! Which codec a block gets. Integer comparisons of sizes only.
 
-use super::layout::Arrangement;
+use super::block::{Content, Effort, EncodedBlock};
 use super::mix::Guide;
-use super::tensor::{self, BasePiece, Hint};
-use super::window::{WindowCoder, WindowLimits, assemble};
-use super::{Codec, EncodedBlock, mix, store, table, zstd};
+use super::window::{Cutting, Windowed};
+use super::{CODECS, Codec, store, zstd};
 use crate::error::{ErrorKind, Result};
 use crate::model::lm::Model;
 use rayon::prelude::*;
 use std::sync::Arc;
 
-/// The zstd level for each of nzip's levels 1..=9.
-const ZSTD_LEVELS: [i32; 9] = [3, 9, 15, 19, 19, 19, 19, 19, 22];
-/// The `mix` level for each of nzip's levels 1..=9; 0 where `mix` is not tried.
-const MIX_LEVELS: [u32; 9] = [0, 0, 0, 0, 1, 2, 3, 4, 5];
-/// Blocks of `mix` for which the floor is always computed, in raw bytes.
+/// Blocks for which the floor is always computed, in raw bytes.
 const SMALL: usize = 256 << 10;
 /// A quick zstd level, whose size says whether a slow one could win.
 const QUICK_LEVEL: i32 = 9;
 /// The first level that does not ask the quick one: there the floor costs little beside the rest.
 const THOROUGH: u8 = 7;
 
-/// The first level at which tables are looked for.
-const TABLES: u8 = 6;
-
-/// The zstd level that goes with a level of 1..=9.
-pub fn zstd_level(level: u8) -> i32 {
-    ZSTD_LEVELS[usize::from(level.clamp(1, 9)) - 1]
-}
-
-/// The `mix` level that goes with a level of 1..=9; 0 where `mix` is not tried.
-fn mix_level(level: u8) -> u32 {
-    MIX_LEVELS[usize::from(level.clamp(1, 9)) - 1]
-}
-
-/// Codes a chunk with the codecs that need no model.
+/// Codes a block with `zstd` or `store`, whichever is smaller.
 pub fn plain(raw: &[u8], level: u8) -> Result<EncodedBlock> {
-    let coded = zstd::encode(raw, zstd_level(level))?;
+    let coded = zstd::encode(raw, zstd::level(level))?;
     // Comparing before storing saves the copy of blocks that zstd shrinks.
     if coded.payload.len() + 4 * coded.units.len() < raw.len() + 4 {
         Ok(coded)
@@ -45,51 +27,32 @@ pub fn plain(raw: &[u8], level: u8) -> Result<EncodedBlock> {
     }
 }
 
-impl EncodedBlock {
-    /// Bytes on disk, less what all blocks have alike.
-    pub fn cost(&self) -> usize {
-        self.payload.len() + self.units.stored_len() + self.params.as_ref().map_or(0, Vec::len)
-    }
+/// The smaller of two blocks of the same bytes; the first of equal ones.
+fn smaller(a: EncodedBlock, b: EncodedBlock) -> EncodedBlock {
+    if b.cost() < a.cost() { b } else { a }
 }
 
-/// Codes a chunk with a codec that the caller asked for.
-fn forced(raw: &[u8], codec: Codec, level: u8, guide: Guide<'_>) -> Result<EncodedBlock> {
-    match codec {
-        Codec::Store => Ok(store::encode(raw)),
-        Codec::Zstd => zstd::encode(raw, zstd_level(level)),
-        // Bytes of no known type: each is a number.
-        Codec::Tensor => {
-            let hint = Hint { dtype: crate::tensor::Dtype::U8, row_bytes: 0, form: None };
-            Ok(tensor::encode_block(raw, hint, level)?.unwrap_or_else(|| store::encode(raw)))
+/// Codes a block with whichever codec gives the smallest result at this level.
+fn smallest(content: &Content<'_>, effort: &Effort<'_>) -> Result<EncodedBlock> {
+    let (raw, level) = (content.raw, effort.level);
+    let mut best: Option<EncodedBlock> = None;
+    for codec in CODECS.iter().filter(|c| c.is_tried(level)) {
+        if let Some(coded) = codec.encode(content, effort)? {
+            best = Some(match best {
+                Some(best) => smaller(best, coded),
+                None => coded,
+            });
         }
-        Codec::Mix => mix::encode(raw, mix_level(level).max(1), guide),
-        Codec::Table => match table::encode(raw, mix_level(level).max(1))? {
-            Some(table) => Ok(table),
-            None => plain(raw, level),
-        },
-        other => Err(super::newer(&format!("codec {}", other.name()))),
     }
-}
-
-/// Codes a chunk with whatever is smallest at this level.
-fn smallest(raw: &[u8], level: u8, guide: Guide<'_>) -> Result<EncodedBlock> {
-    let mix_level = mix_level(level);
-    if mix_level == 0 {
-        return plain(raw, level);
-    }
-    let mut mixed = mix::encode(raw, mix_level, guide)?;
-    let table = if level >= TABLES { table::encode(raw, mix_level)? } else { None };
-    if let Some(table) = table.filter(|t| t.cost() < mixed.cost()) {
-        mixed = table;
-    }
-    // What `mix` takes off here, alone or in a table, a slow zstd level does not: it parses better than the quick one, which sees the same
-    // matches. Where that is open, and at thorough levels always, the floor is computed.
+    let Some(best) = best else { return plain(raw, level) };
+    // Where a model takes off more than a third of what a quick zstd level leaves, a slow one cannot catch up: it parses
+    // better, but it sees the same matches. Elsewhere, and at thorough levels always, the floor is computed.
     let hopeless = level < THOROUGH && raw.len() > SMALL;
-    if hopeless && mixed.cost() * 3 < zstd::far_size(raw, QUICK_LEVEL)? * 2 {
-        return Ok(mixed);
+    if hopeless && best.cost() * 3 < zstd::far_size(raw, QUICK_LEVEL)? * 2 {
+        return Ok(best);
     }
     let floor = plain(raw, level)?;
-    Ok(if mixed.cost() < floor.cost() { mixed } else { floor })
+    Ok(if best.cost() < floor.cost() { best } else { floor })
 }
 
 /// Bytes of a tensor of which the floor is always computed.
@@ -98,18 +61,15 @@ const SMALL_TENSOR: usize = 64 << 10;
 const PIECE: usize = 32 << 10;
 const PIECES: usize = 32;
 
-/// Codes numbers of a known type. `mix` is no choice for them: loading one tensor has to be fast.
-fn numbers(raw: &[u8], hint: Hint, base: Option<BasePiece<'_>>, level: u8) -> Result<EncodedBlock> {
-    let alone = tensor::encode_block(raw, hint, level)?;
-    let delta = base.map(|base| tensor::encode_delta(raw, hint, base, level)).transpose()?.flatten();
-    // The first of equal ones: that which needs no base.
-    let coded = [alone, delta].into_iter().flatten().min_by_key(EncodedBlock::cost);
-    let Some(coded) = coded else { return plain(raw, level) };
+/// Codes numbers of a known type. The codecs that [`smallest`] tries are no choice for them: loading one tensor has to be
+/// fast.
+fn numbers(content: &Content<'_>, effort: &Effort<'_>) -> Result<EncodedBlock> {
+    let (raw, level) = (content.raw, effort.level);
+    let Some(coded) = Codec::Tensor.object().encode(content, effort)? else { return plain(raw, level) };
     if raw.len() > SMALL_TENSOR && !repeats(raw, coded.cost())? {
         return Ok(coded);
     }
-    let other = plain(raw, level)?;
-    Ok(if other.cost() < coded.cost() { other } else { coded })
+    Ok(smaller(coded, plain(raw, level)?))
 }
 
 /// Whether a sample says that a codec which finds repetitions might leave less than `cost` bytes.
@@ -123,43 +83,15 @@ fn repeats(raw: &[u8], cost: usize) -> Result<bool> {
     Ok(left as u64 * (raw.len() as u64) < cost as u64 * seen as u64)
 }
 
-/// A windowed codec with its model and the sizes of its blocks and windows.
-#[derive(Clone)]
-pub struct Windowed {
-    /// Which codec.
-    pub codec: Codec,
-    /// Hash of the model.
-    pub model: [u8; 32],
-    /// The codec, joined to the model.
-    pub coder: Arc<dyn WindowCoder>,
-    /// Where windows end.
-    pub limits: WindowLimits,
-    /// Raw bytes of a block.
-    pub block: usize,
-    /// Whether windows follow one another.
-    pub chained: bool,
-}
-
 /// Raw bytes that are coded together.
 #[derive(Debug, Clone, Copy)]
 pub struct Chunk<'a> {
     pub raw: &'a [u8],
-    /// How they lie in whole records of the windowed codec; what does not (a header, a record that is cut) is coded
-    /// otherwise.
-    pub records: Option<Arrangement>,
+    /// Whether the windowed codec takes them: not a header in front of records, nor a record that is cut.
+    pub fits: bool,
 }
 
-/// Raw bytes that become one block.
-#[derive(Debug, Clone, Copy)]
-pub struct Numbers<'a> {
-    pub raw: &'a [u8],
-    /// What is known of them.
-    pub hint: Option<Hint>,
-    /// What they may be coded against.
-    pub base: Option<BasePiece<'a>>,
-}
-
-/// What may be used to code chunks.
+/// The codecs and models that may be used to code chunks.
 #[derive(Clone)]
 pub struct Plan {
     /// 1..=9.
@@ -175,23 +107,24 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// The windowed codec, where it takes records.
+    /// The windowed codec, where it takes only whole records.
     pub fn records(&self) -> Option<&Windowed> {
-        self.windowed.as_ref().filter(|w| w.coder.record() > 1)
+        self.windowed.as_ref().filter(|w| w.record > 1)
     }
 
-    fn guide(&self) -> Guide<'_> {
-        match &self.guide {
+    fn effort(&self) -> Effort<'_> {
+        let guide = match &self.guide {
             Some(model) if self.insist => Guide::All(model),
             Some(model) => Guide::WhereItPays(model),
             None => Guide::None,
-        }
+        };
+        Effort { level: self.level, guide }
     }
 
     /// Whether `mix` may be used.
     pub fn mixes(&self) -> bool {
         let allowed = matches!(self.only, None | Some(Codec::Mix));
-        allowed && self.windowed.is_none() && MIX_LEVELS[usize::from(self.level.clamp(1, 9)) - 1] > 0
+        allowed && self.windowed.is_none() && Codec::Mix.object().is_tried(self.level)
     }
 
     /// Whether blocks may need a model.
@@ -204,9 +137,15 @@ impl Plan {
         Self { windowed: None, guide: None, ..*self }
     }
 
-    /// Codes chunks, in parallel. Where they make up all of a small `whole`, that may become one plain block.
-    pub fn blocks(&self, chunks: &[Chunk<'_>], whole: Option<&[u8]>) -> Result<Vec<EncodedBlock>> {
-        let blocks: Vec<EncodedBlock> = self.encode(chunks)?.into_iter().flatten().collect();
+    /// Codes chunks, in parallel, which `cutting` has cut. Where they make up all of a small `whole`, that may become one
+    /// plain block.
+    pub fn blocks(
+        &self,
+        chunks: &[Chunk<'_>],
+        cutting: &Cutting,
+        whole: Option<&[u8]>,
+    ) -> Result<Vec<EncodedBlock>> {
+        let blocks: Vec<EncodedBlock> = self.encode(chunks, cutting)?.into_iter().flatten().collect();
         match whole {
             Some(raw) => self.or_whole(raw, blocks),
             None => Ok(blocks),
@@ -214,39 +153,43 @@ impl Plan {
     }
 
     /// Codes chunks, in parallel; the blocks of a chunk depend on nothing but the chunk.
-    fn encode(&self, chunks: &[Chunk<'_>]) -> Result<Vec<Vec<EncodedBlock>>> {
+    fn encode(&self, chunks: &[Chunk<'_>], cutting: &Cutting) -> Result<Vec<Vec<EncodedBlock>>> {
         match (&self.windowed, self.only) {
-            (Some(w), None) if w.codec == Codec::Llm => chunks.iter().map(|c| self.split(w, c.raw)).collect(),
+            (Some(w), None) if w.is_slow => chunks.iter().map(|c| self.split(w, c.raw, cutting)).collect(),
             (Some(w), only) => {
-                let windowed = self.windowed_blocks(w, chunks)?;
+                let windowed = self.windowed_blocks(w, chunks, cutting)?;
                 let work = chunks.par_iter().zip(windowed);
                 work.map(|(chunk, blocks)| match only {
-                    Some(_) if chunk.records.is_some() => Ok(blocks),
+                    Some(_) if chunk.fits => Ok(blocks),
                     Some(_) => Ok(vec![plain(chunk.raw, self.level)?]),
                     None if blocks.is_empty() => Ok(vec![self.smallest(chunk.raw)?]),
                     None => self.combine(chunk.raw, blocks),
                 })
                 .collect()
             }
-            (None, Some(codec)) => {
-                chunks.par_iter().map(|c| Ok(vec![forced(c.raw, codec, self.level, self.guide())?])).collect()
-            }
+            (None, Some(codec)) => chunks.par_iter().map(|c| Ok(vec![self.forced(c.raw, codec)?])).collect(),
             (None, None) => chunks.par_iter().map(|c| Ok(vec![self.smallest(c.raw)?])).collect(),
         }
     }
 
     fn smallest(&self, raw: &[u8]) -> Result<EncodedBlock> {
-        smallest(raw, self.level, self.guide())
+        smallest(&Content::bytes(raw), &self.effort())
+    }
+
+    /// Codes a chunk with a codec that the caller asked for; with a plain one where it cannot code these bytes.
+    fn forced(&self, raw: &[u8], codec: Codec) -> Result<EncodedBlock> {
+        let coded = codec.object().encode(&Content::bytes(raw), &self.effort())?;
+        coded.map_or_else(|| plain(raw, self.level), Ok)
     }
 
     /// The smaller of one plain block, and a slow windowed codec for what looks like text, with plain blocks
     /// for the rest and wherever those pay.
-    fn split(&self, w: &Windowed, raw: &[u8]) -> Result<Vec<EncodedBlock>> {
+    fn split(&self, w: &Windowed, raw: &[u8], cutting: &Cutting) -> Result<Vec<EncodedBlock>> {
         let whole = self.smallest(raw)?;
         let runs = text_runs(raw);
         let texts: Vec<&[u8]> =
             runs.iter().filter(|r| r.1).flat_map(|r| raw[r.0.clone()].chunks(w.block)).collect();
-        let mut coded = w.encode_pieces(&texts, &Arrangement::Bytes)?.into_iter();
+        let mut coded = w.encode_pieces(&texts, cutting)?.into_iter();
         let mut parts = Vec::new();
         for (run, is_text) in runs {
             let run = &raw[run];
@@ -263,31 +206,34 @@ impl Plan {
         Ok(if total(&parts) < total(&whole) { parts } else { whole })
     }
 
-    /// Codes chunks of which the types are known, in parallel, as one block each. Where the others are `few` beside
-    /// these, they are coded so that they do not hold up those who load tensors.
-    pub fn encode_numbers(&self, chunks: &[Numbers<'_>], few: bool) -> Result<Vec<EncodedBlock>> {
-        let guide = self.guide();
+    /// Codes blocks of numbers of known types and the bytes between them, in parallel, as one block each. Where the bytes
+    /// are `few` beside the numbers, they are coded so that they do not hold up those who load tensors.
+    pub fn encode_numbers(&self, contents: &[Content<'_>], few: bool) -> Result<Vec<EncodedBlock>> {
+        let effort = self.effort();
         let quick = self.only == Some(Codec::Tensor) || few && self.level < THOROUGH;
-        let encode = |n: &Numbers<'_>| match n.hint {
-            Some(hint) => numbers(n.raw, hint, n.base, self.level),
-            None if quick => plain(n.raw, self.level),
-            None => smallest(n.raw, self.level, guide),
+        let encode = |content: &Content<'_>| match content.numbers {
+            Some(_) => numbers(content, &effort),
+            None if quick => plain(content.raw, self.level),
+            None => smallest(content, &effort),
         };
-        chunks.par_iter().map(encode).collect()
+        contents.par_iter().map(encode).collect()
     }
 
     /// The windowed codec's blocks of each chunk; none where it cannot code a chunk and need not.
-    fn windowed_blocks(&self, w: &Windowed, chunks: &[Chunk<'_>]) -> Result<Vec<Vec<EncodedBlock>>> {
-        let fitting: Vec<&[u8]> = chunks.iter().filter(|c| c.records.is_some()).map(|c| c.raw).collect();
-        // A file has one arrangement.
-        let arrangement = chunks.iter().find_map(|c| c.records).unwrap_or(Arrangement::Bytes);
-        let coded = match w.encode(&fitting, &arrangement) {
+    fn windowed_blocks(
+        &self,
+        w: &Windowed,
+        chunks: &[Chunk<'_>],
+        cutting: &Cutting,
+    ) -> Result<Vec<Vec<EncodedBlock>>> {
+        let fitting: Vec<&[u8]> = chunks.iter().filter(|c| c.fits).map(|c| c.raw).collect();
+        let coded = match w.encode(&fitting, cutting) {
             // Symbols that the model does not have.
             Err(e) if self.only.is_none() && e.kind() == ErrorKind::BadArgument => Vec::new(),
             coded => coded?,
         };
         let mut coded = coded.into_iter();
-        Ok(chunks.iter().map(|c| c.records.and_then(|_| coded.next()).unwrap_or_default()).collect())
+        Ok(chunks.iter().map(|c| c.fits.then(|| coded.next()).flatten().unwrap_or_default()).collect())
     }
 
     /// The smaller of one plain block, and windowed blocks with plain runs where those pay.
@@ -346,35 +292,4 @@ fn looks_like_text(piece: &[u8]) -> bool {
     let odd =
         |c: std::str::Utf8Chunk<'_>| c.valid().bytes().filter(|b| control(b)).count() + c.invalid().len();
     piece.utf8_chunks().map(odd).sum::<usize>() * 16 <= piece.len()
-}
-
-impl Windowed {
-    fn encode_pieces(&self, pieces: &[&[u8]], arrangement: &Arrangement) -> Result<Vec<EncodedBlock>> {
-        let (params, coded) = match arrangement.params() {
-            Some(params) => {
-                let raw = self.limits.raw.max(arrangement.unit(self.coder.record()));
-                let limits = WindowLimits { raw, ..self.limits };
-                (Some(params), self.coder.encode_records(arrangement, pieces, limits)?)
-            }
-            None if self.chained => {
-                let (params, coded) = self.coder.encode_chains(pieces, self.limits)?;
-                (Some(params), coded)
-            }
-            None => (None, self.coder.encode_blocks(pieces, self.limits)?),
-        };
-        let blocks = pieces.iter().zip(coded).map(|(raw, windows)| {
-            let (units, payload) = assemble(raw, windows, self.limits, self.chained);
-            let (codec, model, params) = (self.codec, Some(self.model), params.clone());
-            EncodedBlock { codec, raw_len: raw.len() as u32, model, params, units, payload }
-        });
-        Ok(blocks.collect())
-    }
-
-    fn encode(&self, chunks: &[&[u8]], arrangement: &Arrangement) -> Result<Vec<Vec<EncodedBlock>>> {
-        let unit = arrangement.unit(self.coder.record());
-        let block = (self.block / unit * unit).max(unit);
-        let pieces: Vec<&[u8]> = chunks.iter().flat_map(|c| c.chunks(block)).collect();
-        let mut blocks = self.encode_pieces(&pieces, arrangement)?.into_iter();
-        Ok(chunks.iter().map(|c| blocks.by_ref().take(c.len().div_ceil(block)).collect()).collect())
-    }
 }

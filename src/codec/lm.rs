@@ -2,32 +2,74 @@
 
 use rayon::prelude::*;
 
-use super::window::{EncodedWindow, WindowCoder, WindowJob, WindowLimits, max_window_raw};
+use super::Codec;
+use super::block::{BlockCodec, BlockJob, LoadedModel, ModelUse, UnitKind};
+use super::window::{
+    self, Cutting, EncodedWindow, WindowCoder, WindowJob, WindowLimits, WindowedBlock, all_windows,
+    max_window_raw,
+};
 use crate::coder::range::{BitDecoder, BitEncoder};
 use crate::error::{Error, Result};
+use crate::model::lm::weights::Weights;
 use crate::model::lm::{Adaptive, Lanes, MAX_COLUMNS, Model, Single, Timeline};
+use std::sync::Arc;
 
-/// Most bytes that coding one more raw byte can add to a payload: eight decisions of 14 bits, and
-/// the rounding to whole words of [`BitEncoder::payload_bound`].
+/// The most bytes that coding one more raw byte can add to a payload: eight decisions of 14 bits, and the
+/// rounding to whole words of [`BitEncoder::payload_bound`].
 const BYTE_MAX: usize = 24;
-/// Smallest payload size of a window: one raw byte in any state and its termination.
+/// Smallest payload size of a window in bytes: room for one raw byte in any state and the termination.
 pub const MIN_PAYLOAD: usize = 16;
 
-impl WindowCoder for Model {
-    fn encode_blocks(&self, blocks: &[&[u8]], limits: WindowLimits) -> Result<Vec<Vec<EncodedWindow>>> {
-        encode_blocks(self, blocks, limits)
+/// The codec `lm`.
+pub struct Lm;
+
+impl BlockCodec for Lm {
+    fn id(&self) -> Codec {
+        Codec::Lm
     }
 
-    fn decode_windows(&self, jobs: &mut [WindowJob<'_>]) -> Result<()> {
-        decode_windows(self, jobs)
+    fn name(&self) -> &'static str {
+        "lm"
+    }
+
+    fn units(&self) -> UnitKind {
+        UnitKind::Windows
+    }
+
+    fn model_use(&self) -> ModelUse {
+        ModelUse::Required(Codec::Lm)
+    }
+
+    fn load(&self, weights: &[u8]) -> Result<LoadedModel> {
+        let network = Arc::new(Weights::from_bytes(weights).and_then(Model::new)?);
+        Ok(LoadedModel { windows: network.clone(), network: Some(network) })
+    }
+
+    fn decode(&self, jobs: &mut [&mut BlockJob<'_>]) {
+        window::decode(jobs);
     }
 }
 
-/// Cuts every block into windows and codes them. Blocks run in parallel; the bytes do not depend on
-/// how many threads there are.
+impl WindowCoder for Model {
+    fn encode(
+        &self,
+        blocks: &[&[u8]],
+        _cutting: &Cutting,
+        limits: WindowLimits,
+    ) -> Result<Vec<Vec<EncodedWindow>>> {
+        encode_blocks(self, blocks, limits)
+    }
+
+    fn decode(&self, blocks: Vec<WindowedBlock<'_>>) -> Result<()> {
+        decode_windows(self, &mut all_windows(blocks.into_iter()))
+    }
+}
+
+/// Cuts every block into windows and codes them. Blocks run in parallel; the output does not depend on the
+/// number of threads.
 ///
 /// # Errors
-/// `BadArgument` for limits that cannot hold one byte; `LimitExceeded` where memory is missing.
+/// `BadArgument` for limits within which not even one raw byte fits; `LimitExceeded` where memory is missing.
 pub fn encode_blocks(
     model: &Model,
     blocks: &[&[u8]],
@@ -37,10 +79,10 @@ pub fn encode_blocks(
     blocks.par_iter().map(|block| encode_block(model, block, &limits)).collect()
 }
 
-/// The limits within which the format keeps windows, from those that are wanted.
+/// Lowers the raw length of the wanted limits to what the format allows for their payload length.
 ///
 /// # Errors
-/// `BadArgument` where they cannot hold one byte.
+/// `BadArgument` for limits within which not even one raw byte fits.
 pub fn check_limits(limits: WindowLimits) -> Result<WindowLimits> {
     if limits.payload < MIN_PAYLOAD || limits.raw == 0 {
         return Err(Error::bad_argument(format!(
@@ -52,7 +94,7 @@ pub fn check_limits(limits: WindowLimits) -> Result<WindowLimits> {
 }
 
 fn encode_block(model: &Model, mut block: &[u8], limits: &WindowLimits) -> Result<Vec<EncodedWindow>> {
-    // A pass that runs over a window's end is wasted, so short windows get short passes.
+    // The network's work past the end of a window is wasted, so short windows get short passes.
     let mut timeline = Timeline::new(model, limits.payload.min(MAX_COLUMNS))?;
     let mut windows = Vec::new();
     while !block.is_empty() {
@@ -63,7 +105,10 @@ fn encode_block(model: &Model, mut block: &[u8], limits: &WindowLimits) -> Resul
     Ok(windows)
 }
 
-/// Codes as much of `raw` as fits `capacity` bytes of payload.
+/// Codes one window: as much of `raw` as fits `capacity` bytes of payload.
+///
+/// The network runs ahead over many bytes; the coder follows byte by byte. Where the next byte might not fit,
+/// the coder's state is marked before it and restored if the payload became too long.
 fn encode_window(timeline: &mut Timeline<'_>, raw: &[u8], capacity: usize) -> Result<EncodedWindow> {
     timeline.reset();
     let mut adaptive = Box::new(Adaptive::default());
@@ -98,12 +143,12 @@ fn encode_window(timeline: &mut Timeline<'_>, raw: &[u8], capacity: usize) -> Re
     Ok(EncodedWindow { raw_len: raw.len(), payload: coder.payload() })
 }
 
-/// Decodes windows into their `raw` slices. Windows step together in groups of similar length, and
-/// groups run in parallel; the result depends on neither.
+/// Decodes windows into their `raw` slices. Windows of similar length step together in groups, so that one
+/// pass over the weights serves a whole group, and groups run in parallel. The result depends on neither.
 ///
 /// # Errors
-/// `Corrupt` where a payload is not one that an encoder writes; `LimitExceeded` where memory is
-/// missing. What the slices hold after an error is unspecified.
+/// `Corrupt` where a payload is not one that an encoder writes; `LimitExceeded` where memory is missing.
+/// After an error the contents of the slices are unspecified.
 pub fn decode_windows(model: &Model, jobs: &mut [WindowJob<'_>]) -> Result<()> {
     let mut jobs: Vec<_> = jobs.iter_mut().filter(|job| !job.raw.is_empty()).collect();
     jobs.sort_by_key(|job| std::cmp::Reverse(job.raw.len()));
@@ -128,15 +173,16 @@ fn decode_alone(model: &Model, job: &mut WindowJob<'_>) -> Result<()> {
     Ok(())
 }
 
-/// A window on its way.
+/// A window that is being decoded.
 struct Lane<'a, 'b> {
     raw: &'a mut [u8],
+    /// The number of bytes of `raw` decoded so far.
     done: usize,
     coder: BitDecoder<'b>,
     adaptive: Box<Adaptive>,
 }
 
-/// Steps up to [`MAX_COLUMNS`] windows together; those that end make room.
+/// Decodes up to [`MAX_COLUMNS`] windows, one byte of each per step. A window that ends leaves the group.
 fn decode_group(model: &Model, jobs: &mut [&mut WindowJob<'_>]) -> Result<()> {
     let mut network = Lanes::new(model, jobs.len())?;
     let mut lanes: Vec<_> = jobs

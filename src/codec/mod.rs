@@ -1,15 +1,13 @@
 //! Codecs: each turns the raw bytes of a block into a payload and back.
 
+pub mod block;
+pub mod buffer;
 pub mod choose;
 pub mod circuit;
-pub mod decode;
-mod filter;
-pub mod layout;
 pub mod llm;
 pub mod lm;
 pub mod mix;
-mod mix_guide;
-mod mix_kind;
+pub mod ordered;
 pub mod store;
 pub mod table;
 pub mod tensor;
@@ -17,7 +15,8 @@ pub mod window;
 pub mod zstd;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::format::block::Units;
+use block::{BlockCodec, BlockJob};
+use rayon::prelude::*;
 
 /// How the bytes of a block are coded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -74,16 +73,7 @@ impl Codec {
 
     /// The name in reports and on the command line.
     pub fn name(self) -> &'static str {
-        match self {
-            Codec::Store => "store",
-            Codec::Zstd => "zstd",
-            Codec::Lm => "lm",
-            Codec::Mix => "mix",
-            Codec::Circuit => "circuit",
-            Codec::Llm => "llm",
-            Codec::Tensor => "tensor",
-            Codec::Table => "table",
-        }
+        self.object().name()
     }
 
     /// The codec with this name.
@@ -91,28 +81,47 @@ impl Codec {
         Self::ALL.into_iter().find(|c| c.name() == name)
     }
 
-    /// The largest raw length that `payload_len` bytes of payload may stand for (`formats/nzip.md`).
-    pub(crate) fn max_raw(self, payload_len: u64) -> u64 {
-        match self {
-            Codec::Store => payload_len,
-            Codec::Zstd | Codec::Table => payload_len << 15,
-            _ => u64::MAX,
-        }
+    /// The object that knows all of the codec's rules.
+    pub(crate) fn object(self) -> &'static dyn BlockCodec {
+        CODECS[usize::from(self.id())]
     }
 }
 
-/// A block ready to be written.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct EncodedBlock {
-    pub codec: Codec,
-    pub raw_len: u32,
-    /// Hash of the model, where the codec has one.
-    pub model: Option<[u8; 32]>,
-    pub params: Option<Vec<u8>>,
-    pub units: Units,
-    pub payload: Vec<u8>,
+/// All codecs, by their ids.
+pub(crate) const CODECS: [&dyn BlockCodec; Codec::ALL.len()] = [
+    &store::Store,
+    &zstd::Zstd,
+    &lm::Lm,
+    &mix::Mix,
+    &circuit::Circuit,
+    &llm::Llm,
+    &tensor::object::Tensor,
+    &table::TableCodec,
+];
+
+/// Decodes all jobs, in parallel. Each job keeps the bytes that were verified before its first error.
+pub(crate) fn decode_blocks(jobs: &mut [BlockJob<'_>]) {
+    let mut by_codec: Vec<Vec<&mut BlockJob<'_>>> = CODECS.iter().map(|_| Vec::new()).collect();
+    for job in jobs {
+        by_codec[usize::from(job.block.codec.id().id())].push(job);
+    }
+    let work = CODECS.into_par_iter().zip(by_codec).filter(|(_, jobs)| !jobs.is_empty());
+    work.for_each(|(codec, mut jobs)| codec.decode(&mut jobs));
 }
 
 pub(crate) fn newer(feature: &str) -> Error {
     Error::new(ErrorKind::NewerVersion, format!("needs a newer nzip ({feature})"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_in_the_order_of_ids() {
+        for (i, codec) in CODECS.iter().enumerate() {
+            assert_eq!((usize::from(codec.id().id()), codec.id()), (i, Codec::ALL[i]));
+            assert_eq!(Codec::from_name(codec.name()), Some(codec.id()));
+        }
+    }
 }

@@ -1,26 +1,117 @@
-//! `zstd`: the payload is one Zstandard frame without its magic number.
+//! The `zstd` codec: the payload is one Zstandard frame without its magic number.
 
-use super::{Codec, EncodedBlock};
+use super::Codec;
+use super::block::{BlockCodec, BlockJob, Content, Effort, EncodedBlock, OrderedBlock, UnitKind};
+use super::buffer::reserve;
+use super::ordered::{self, Reader};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::block::Units;
 use crate::format::checksum::check32;
 use zstd::zstd_safe::{self, CCtx, CParameter, DCtx, DParameter, FrameFormat, InBuffer, OutBuffer, WriteBuf};
 
-/// The first bytes of every frame; not stored.
+/// The magic number of Zstandard frames, which is not stored.
 const MAGIC: [u8; 4] = [0x28, 0xB5, 0x2F, 0xFD];
 /// Largest window that a frame may ask for, as log2 of bytes.
 pub const MAX_WINDOW_LOG: u32 = 27;
-/// Check units are at least this large (log2) ...
+/// log2 of the smallest check unit that the encoder chooses, in raw bytes.
 const UNIT_LOG2: u32 = 20;
-/// ... and so large that a block has at most this many of them.
+/// The most check units that the encoder gives a block.
 const MAX_UNITS: usize = 8;
 
-/// Compresses bytes into one frame without its magic.
+/// The zstd level for each of nzip's levels 1..=9.
+const LEVELS: [i32; 9] = [3, 9, 15, 19, 19, 19, 19, 19, 22];
+/// Most bytes that are decoded at a time where the block is long for its payload.
+const PIECE: usize = 1 << 20;
+
+/// The codec `zstd`.
+pub struct Zstd;
+
+impl BlockCodec for Zstd {
+    fn id(&self) -> Codec {
+        Codec::Zstd
+    }
+
+    fn name(&self) -> &'static str {
+        "zstd"
+    }
+
+    fn units(&self) -> UnitKind {
+        UnitKind::Fixed
+    }
+
+    fn max_raw(&self, payload_len: u64) -> u64 {
+        payload_len << 15
+    }
+
+    fn encode(&self, content: &Content<'_>, effort: &Effort<'_>) -> Result<Option<EncodedBlock>> {
+        encode(content.raw, level(effort.level)).map(Some)
+    }
+
+    fn decode(&self, jobs: &mut [&mut BlockJob<'_>]) {
+        ordered::decode(jobs);
+    }
+
+    fn open(&self, block: &OrderedBlock<'_>, raw: &mut Vec<u8>) -> Result<Box<dyn Reader>> {
+        let whole = raw.len() + block.block.header.raw_len as usize;
+        if block.modest {
+            reserve(raw, block.block.header.raw_len as usize)?;
+        }
+        Ok(Box::new(BlockReader { frame: Decoder::new(block.modest)?, whole }))
+    }
+}
+
+/// Decodes the frame of a block: in place where there is room for the whole block.
+struct BlockReader {
+    frame: Decoder<'static>,
+    /// Length of the buffer when the whole block is in it.
+    whole: usize,
+}
+
+impl Reader for BlockReader {
+    fn fill(&mut self, payload: &[u8], end: usize, raw: &mut Vec<u8>) -> Result<()> {
+        if self.in_place() {
+            let at = raw.len();
+            return self.frame.fill(payload, &mut OutBuffer::around_pos(raw, at), end);
+        }
+        while raw.len() < end {
+            let start = raw.len();
+            let step = (end - start).min(PIECE);
+            if raw.capacity() < start + step {
+                reserve(raw, step.max(start).min(end - start))?;
+            }
+            raw.resize(start + step, 0);
+            self.frame.fill(payload, &mut OutBuffer::around(&mut raw[start..]), step)?;
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, payload: &[u8], raw: &mut Vec<u8>) -> Result<()> {
+        if !self.in_place() {
+            return self.frame.finish(payload, &mut OutBuffer::around(&mut [0; 0][..]));
+        }
+        if raw.len() > self.whole {
+            return Err(Error::corrupt("the zstd frame goes on after the block's raw length"));
+        }
+        let at = raw.len();
+        self.frame.finish(payload, &mut OutBuffer::around_pos(raw, at))
+    }
+
+    fn in_place(&self) -> bool {
+        self.frame.in_place
+    }
+}
+
+/// The zstd level that goes with a level of 1..=9.
+pub fn level(level: u8) -> i32 {
+    LEVELS[usize::from(level.clamp(1, 9)) - 1]
+}
+
+/// Compresses bytes into one frame without its magic number.
 pub fn compress(raw: &[u8], level: i32) -> Result<Vec<u8>> {
     compress_as(raw, &[CParameter::CompressionLevel(level)])
 }
 
-/// The size that a level gives which also looks for long matches as far back as any level does.
+/// The length in bytes of the frame that a level gives with long-distance matching and the largest window.
 pub fn far_size(raw: &[u8], level: i32) -> Result<usize> {
     let far = [
         CParameter::CompressionLevel(level),
@@ -46,7 +137,7 @@ fn compress_as(raw: &[u8], parameters: &[CParameter]) -> Result<Vec<u8>> {
     Ok(frame)
 }
 
-/// Codes a block of 1..=2^30 bytes.
+/// Codes a block of 1..=2^30 bytes at a level of Zstandard.
 pub fn encode(raw: &[u8], level: i32) -> Result<EncodedBlock> {
     let log2 = raw.len().div_ceil(MAX_UNITS).next_power_of_two().trailing_zeros().max(UNIT_LOG2);
     Ok(EncodedBlock {
@@ -59,16 +150,16 @@ pub fn encode(raw: &[u8], level: i32) -> Result<EncodedBlock> {
     })
 }
 
-/// Decodes a frame front to back.
+/// Decodes a frame front to back, in one of two ways.
 ///
-/// Either *in place*: all calls get the same buffer, which zstd fills without copying and reads earlier
-/// bytes from; or *in pieces*: each call gets a buffer of its own, and zstd keeps a window of bytes.
+/// *In place*, all calls get the same buffer; zstd writes into it without copying, and reads earlier bytes
+/// from it. *In pieces*, each call gets a buffer of its own, and zstd keeps a window of earlier bytes.
 pub struct Decoder<'a> {
     ctx: DCtx<'a>,
     in_place: bool,
     started: bool,
     consumed: usize,
-    /// Input that zstd asks for next: a zstd block and the header of the one after it.
+    /// The number of input bytes that zstd asks for next: a zstd block and the header of the one after it.
     hint: usize,
     ended: bool,
 }
@@ -82,8 +173,11 @@ impl Decoder<'_> {
         Ok(Self { ctx, in_place, started: false, consumed: 0, hint: 0, ended: false })
     }
 
-    /// Decodes until `out` is filled up to `end`; in place up to 128 KiB further, else exactly.
-    /// `payload` is the same whole frame in every call.
+    /// Decodes until `out` is filled up to `end`. In place, decoding may go on up to 128 KiB further. Every
+    /// call must be given the same whole frame as `payload`.
+    ///
+    /// # Errors
+    /// `Corrupt` where the frame is damaged or ends before `end`.
     pub fn fill<B: WriteBuf + ?Sized>(
         &mut self,
         payload: &[u8],
@@ -99,7 +193,10 @@ impl Decoder<'_> {
         Ok(())
     }
 
-    /// Fails unless the frame ends where the payload ends, without more bytes than `out` holds.
+    /// Checks that the frame ends with the payload and decodes to no further bytes.
+    ///
+    /// # Errors
+    /// `Corrupt` where it does not.
     pub fn finish<B: WriteBuf + ?Sized>(&mut self, payload: &[u8], out: &mut OutBuffer<'_, B>) -> Result<()> {
         let pos = out.pos();
         while !self.ended {
@@ -117,12 +214,12 @@ impl Decoder<'_> {
 
     fn step<B: WriteBuf + ?Sized>(&mut self, payload: &[u8], out: &mut OutBuffer<'_, B>) -> Result<()> {
         if !self.started {
-            // The magic comes alone, so that zstd checks the window size of every frame.
+            // The magic number is a call of its own, so that zstd checks the window size of every frame.
             self.started = true;
             self.hint = self.ctx.decompress_stream(out, &mut InBuffer::around(&MAGIC)).map_err(failed)?;
         }
         let rest = &payload[self.consumed..];
-        // In place nothing else would end the call before the frame's end.
+        // In place, only the end of the input keeps zstd from decoding to the end of the frame.
         let most = if self.in_place { self.hint.min(rest.len()) } else { rest.len() };
         let mut input = InBuffer::around(&rest[..most]);
         let before = out.pos();

@@ -16,7 +16,7 @@ pub struct Window {
     pub check: u32,
 }
 
-/// One entry of a table of tiles.
+/// One entry of a tile table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tile {
     /// Payload bytes of the tile.
@@ -35,18 +35,19 @@ pub enum Units {
         /// One check value per unit.
         checks: Vec<u32>,
     },
-    /// Windows, each decodable alone unless they are chained.
+    /// Windows; each decodes on its own unless they are chained.
     Windows {
-        /// W, the payload bytes of every window but the last (of the largest, where `sized`).
+        /// W, in bytes and a multiple of 4: the payload length of every window but the last, which may be
+        /// shorter; where `sized`, the most that any window has.
         payload: u32,
-        /// Whether payload lengths are stored.
+        /// Whether the table stores the payload length of each window.
         sized: bool,
-        /// Whether each window needs all in front of it.
+        /// Whether a window decodes only after all windows of the block before it.
         chained: bool,
         /// The windows in order.
         windows: Vec<Window>,
     },
-    /// Tiles of one raw size (the last may be shorter), each decodable alone.
+    /// Tiles of one raw size (the last may be shorter); each decodes on its own.
     Tiles {
         /// Raw bytes of a tile, 1..=[`MAX_TILE_RAW`].
         raw: u32,
@@ -55,18 +56,19 @@ pub enum Units {
     },
 }
 
-/// What a block stores in front of its payload.
+/// The header of a block: everything it stores before its payload.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BlockHeader {
     /// Codec id.
     pub codec: u8,
-    /// The writer flushed after this block.
+    /// Whether the writer flushed after this block.
     pub flushed: bool,
     /// Raw bytes of the block, 1..=[`MAX_BLOCK_RAW`].
     pub raw_len: u32,
     /// Payload bytes of the block.
     pub payload_len: u32,
-    /// Reference to the model, where the codec has one.
+    /// Reference to the model (a built-in id, or 128 + k for model section k of the stream), where the block
+    /// names one.
     pub model: Option<u64>,
     /// Codec parameters; `None` and empty are different bytes.
     pub params: Option<Vec<u8>>,
@@ -107,9 +109,14 @@ impl BlockHeader {
             | flag(self.params.is_some(), FLAG_PARAMS)
     }
 
-    /// Reads a header that starts with its kind byte, and returns it with its length.
+    /// Reads a header that starts with its kind byte, and returns it with its length in bytes.
     ///
-    /// Every relation between the lengths has been checked when this succeeds.
+    /// On success, all lengths are within their limits, and those of the units add up to those of the block.
+    ///
+    /// # Errors
+    ///
+    /// [`super::cursor::Parse::Need`] where `bytes` ends inside the header; otherwise `Corrupt`, or
+    /// `NewerVersion` for flags that this version does not define.
     pub fn parse(bytes: &[u8]) -> Parsed<(Self, usize)> {
         let mut c = Cursor::new(bytes);
         let kind = c.u8()?;
@@ -154,7 +161,7 @@ impl BlockHeader {
 }
 
 impl Units {
-    /// How many units there are.
+    /// The number of units.
     pub fn len(&self) -> usize {
         match self {
             Units::Fixed { checks, .. } => checks.len(),
@@ -163,12 +170,17 @@ impl Units {
         }
     }
 
-    /// Whether each unit decodes alone.
+    /// Whether each unit decodes without the others.
     pub fn independent(&self) -> bool {
-        !matches!(self, Units::Fixed { .. } | Units::Windows { chained: true, .. })
+        !self.chained() && !matches!(self, Units::Fixed { .. })
     }
 
-    /// Payload bytes of unit `i`, where units have their own.
+    /// Whether they are windows that need those in front of them.
+    pub fn chained(&self) -> bool {
+        matches!(self, Units::Windows { chained: true, .. })
+    }
+
+    /// The payload length of unit `i` in bytes; `None` for fixed units, which share the block's payload.
     pub fn payload_len(&self, i: usize) -> Option<u32> {
         match self {
             Units::Fixed { .. } => None,
@@ -177,7 +189,7 @@ impl Units {
         }
     }
 
-    /// The raw length and check value of unit `i` of a block of `raw_len` bytes.
+    /// The raw length in bytes and the check value of unit `i`, in a block of `raw_len` raw bytes.
     pub fn unit(&self, i: usize, raw_len: u32) -> (usize, u32) {
         match self {
             Units::Fixed { log2, checks } => {
@@ -192,7 +204,7 @@ impl Units {
         }
     }
 
-    /// Bytes of the unit table on disk.
+    /// The length of the unit table on disk, in bytes.
     pub fn stored_len(&self) -> usize {
         let mut out = Vec::new();
         self.put(&mut out);
@@ -256,7 +268,8 @@ impl Units {
     ) -> Parsed<Self> {
         let payload = 4 * c.varint_in("window size / 4", 1..=MAX_WINDOW_PAYLOAD / 4)?;
         let count = c.varint_in("number of windows", 1..=raw_len)?;
-        // At least a length and a check value each, so the table cannot be larger than the bytes at hand.
+        // An entry takes at least 5 bytes (6 where sized): a count that the bytes at hand cannot hold
+        // allocates nothing.
         c.expect((count as usize).saturating_mul(if sized { 6 } else { 5 }))?;
         let mut windows = Vec::with_capacity(count as usize);
         for i in 0..count {

@@ -10,12 +10,12 @@ pub fn check32(bytes: &[u8]) -> u32 {
     XxHash3_64::oneshot(bytes) as u32
 }
 
-/// [`check32`] of bytes that come in pieces.
+/// Computes [`check32`] of bytes that arrive in pieces.
 #[derive(Clone, Default)]
 pub struct Check(XxHash3_64);
 
 impl Check {
-    /// Takes the next bytes.
+    /// Adds the next bytes.
     pub fn update(&mut self, bytes: &[u8]) {
         self.0.write(bytes);
     }
@@ -26,13 +26,14 @@ impl Check {
     }
 }
 
-/// Appends the check value of everything from `start` on.
+/// Appends the check value of `out[start..]`.
 pub fn seal(out: &mut Vec<u8>, start: usize) {
     let check = check32(&out[start..]);
     out.extend_from_slice(&check.to_le_bytes());
 }
 
-/// Reads a check value and compares it with the bytes that the cursor has read so far.
+/// Reads a check value and compares it with that of all bytes that the cursor has read so far. `what` names
+/// the structure in errors.
 pub fn open(cursor: &mut Cursor<'_>, what: &str) -> Parsed<()> {
     let expected = check32(cursor.seen());
     let found = cursor.u32()?;
@@ -40,12 +41,19 @@ pub fn open(cursor: &mut Cursor<'_>, what: &str) -> Parsed<()> {
     Ok(())
 }
 
-/// Compares the check value that is stored with the one that the bytes give.
+/// Fails with `Corrupt` unless the stored check value is the computed one. `what` names the structure in the
+/// error.
 ///
-/// Under a fuzzer every check value is right: it could never guess one, and what lies behind must stand on its own.
+/// A fuzzing build accepts every check value: a fuzzer could never guess one, and the code behind the check
+/// must be safe without it.
 pub fn same(what: &str, stored: u32, computed: u32) -> Result<()> {
     if stored == computed || cfg!(fuzzing) {
         return Ok(());
     }
     Err(Error::corrupt(format!("{what}: check value {stored:08x} expected, {computed:08x} found")))
+}
+
+/// The lower-case hexadecimal digits of a BLAKE3 hash.
+pub fn hex(hash: &[u8; 32]) -> String {
+    blake3::Hash::from(*hash).to_hex().to_string()
 }

@@ -1,33 +1,33 @@
-//! Every constant of the container, in one place.
+//! All constants of the container format.
 
-/// The first bytes of a stream. 0x93 catches 7-bit channels, CR LF and LF text-mode conversion, 0x1A
-/// stops a listing on old systems.
+/// The first bytes of a stream. 0x93 detects 7-bit channels, CR LF and LF detect text-mode conversion, and
+/// 0x1A stops a listing on old systems.
 pub const MAGIC: [u8; 7] = *b"\x93NZ\r\n\x1a\n";
 /// The container version that this code writes, and the newest that it reads.
 pub const VERSION: u8 = 1;
 /// Feature bits that a reader must understand; version 1 defines none.
 pub const KNOWN_MUST_FEATURES: u64 = 0;
 
-/// Section kinds. A kind with the top bit set may be skipped by a reader that does not know it.
+/// Section kind: a block.
 pub const KIND_BLOCK: u8 = 0x01;
-/// A model that later blocks refer to.
+/// Section kind: a model that later blocks refer to.
 pub const KIND_MODEL: u8 = 0x02;
-/// The index of the stream's sections.
+/// Section kind: the index of the stream's sections.
 pub const KIND_INDEX: u8 = 0x03;
-/// The end of the stream.
+/// Section kind: the trailer, which ends the stream.
 pub const KIND_TRAILER: u8 = 0x04;
-/// Kinds at and above this one may be skipped.
+/// The first skippable section kind: a reader that does not know a kind from here on skips the section.
 pub const KIND_SKIPPABLE: u8 = 0x80;
 
-/// Block flags, bits 0 and 1: which unit table follows.
+/// Block flags, bits 0 and 1: the kind of the unit table.
 pub const TABLE_MASK: u8 = 0b11;
-/// Check units of a fixed raw size.
+/// Unit table: check units of a fixed raw size.
 pub const TABLE_FIXED: u8 = 0;
-/// Equal-info windows.
+/// Unit table: equal-info windows.
 pub const TABLE_WINDOWS: u8 = 1;
-/// Windows with stored payload lengths (`sized`).
+/// Unit table: windows with stored payload lengths (`sized`).
 pub const TABLE_SIZED: u8 = 2;
-/// Tiles of a fixed raw size, each decodable alone.
+/// Unit table: tiles of a fixed raw size, each of which decodes on its own.
 pub const TABLE_TILES: u8 = 3;
 /// Block flag: the writer flushed after this block, so a reader should deliver it at once.
 pub const FLAG_FLUSHED: u8 = 1 << 2;
@@ -35,21 +35,22 @@ pub const FLAG_FLUSHED: u8 = 1 << 2;
 pub const FLAG_MODEL: u8 = 1 << 3;
 /// Block flag: codec parameters are stored.
 pub const FLAG_PARAMS: u8 = 1 << 4;
-/// Block flag: the windows follow one another.
+/// Block flag: the windows are chained; each decodes only after all windows of the block before it.
 pub const FLAG_CHAINED: u8 = 1 << 5;
-/// All flags of version 1.
+/// All block flags of version 1.
 pub const KNOWN_FLAGS: u8 = TABLE_MASK | FLAG_FLUSHED | FLAG_MODEL | FLAG_PARAMS | FLAG_CHAINED;
 
-/// Model references below this are built-in ids; from here on they count the stream's model sections.
+/// Model references below this are built-in ids; this plus k refers to model section k (from 0) of the
+/// stream.
 pub const FIRST_STREAM_MODEL: u64 = 128;
 
 /// Largest raw length of a block, in bytes.
 pub const MAX_BLOCK_RAW: u64 = 1 << 30;
 /// Largest length of a block's codec parameters, in bytes.
 pub const MAX_PARAMS: u64 = 1 << 18;
-/// Smallest and largest log2 of a fixed check unit.
+/// Smallest log2 of the raw size of a fixed check unit.
 pub const MIN_UNIT_LOG2: u8 = 12;
-/// See [`MIN_UNIT_LOG2`].
+/// Largest log2 of the raw size of a fixed check unit.
 pub const MAX_UNIT_LOG2: u8 = 30;
 /// Largest payload size of a window, in bytes; always a multiple of 4.
 pub const MAX_WINDOW_PAYLOAD: u64 = 1 << 20;
@@ -61,12 +62,13 @@ pub const MAX_TILE_RAW: u64 = 1 << 20;
 pub const MAX_SECTION_BODY: u64 = 1 << 32;
 /// Most model sections in one stream.
 pub const MAX_MODELS: u64 = 1 << 10;
-/// Longest and shortest trailer, in bytes.
+/// Longest trailer, in bytes.
 pub const MAX_TRAILER: usize = 26;
-/// See [`MAX_TRAILER`].
+/// Shortest trailer, in bytes.
 pub const MIN_TRAILER: usize = 8;
 
-/// What `payload_len` may be at most for a given raw length: coders may lose, but only so much.
+/// The largest payload length of a block of `raw_len` raw bytes. A codec may expand its input, but only this
+/// far.
 pub const fn max_payload(raw_len: u64) -> u64 {
     2 * raw_len + 65536
 }

@@ -1,4 +1,4 @@
-//! Reading fields from a slice that may not hold all bytes yet.
+//! A reader of fields in a slice that may not hold all bytes yet.
 
 use super::varint;
 use crate::error::{Error, Result};
@@ -6,9 +6,9 @@ use crate::error::{Error, Result};
 /// Why a structure could not be read from the bytes at hand.
 #[derive(Debug)]
 pub enum Parse {
-    /// At least this many bytes, counted from the start of the slice, are needed.
+    /// The slice is too short: at least this many bytes are needed, counted from its start.
     Need(usize),
-    /// The bytes are wrong.
+    /// The bytes break a rule of the format, or need a newer version of it.
     Bad(Error),
 }
 
@@ -19,7 +19,8 @@ impl From<Error> for Parse {
 }
 
 impl Parse {
-    /// The error for a slice that is all there is: missing bytes mean that `what` is cut off.
+    /// The error for a slice after which no more bytes come: `Truncated` where bytes are missing. `what`
+    /// names the structure that they belong to.
     pub fn at_end(self, what: &str) -> Error {
         match self {
             Parse::Need(n) => Error::truncated(format!("the data ends inside {what} ({n} bytes needed)")),
@@ -28,10 +29,11 @@ impl Parse {
     }
 }
 
-/// The result of reading a field.
+/// The result of reading a field or structure.
 pub type Parsed<T> = std::result::Result<T, Parse>;
 
-/// A position in a slice.
+/// A reading position in a slice. Every method that reads fails with [`Parse::Need`] where the slice is too
+/// short.
 #[derive(Debug, Clone)]
 pub struct Cursor<'a> {
     bytes: &'a [u8],
@@ -44,7 +46,7 @@ impl<'a> Cursor<'a> {
         Self { bytes, pos: 0 }
     }
 
-    /// Bytes read so far.
+    /// The number of bytes read so far.
     pub fn pos(&self) -> usize {
         self.pos
     }
@@ -59,7 +61,7 @@ impl<'a> Cursor<'a> {
         &self.bytes[self.pos..]
     }
 
-    /// The next `n` bytes.
+    /// Reads the next `n` bytes.
     pub fn take(&mut self, n: usize) -> Parsed<&'a [u8]> {
         let end = self.pos.saturating_add(n);
         let bytes = self.bytes.get(self.pos..end).ok_or(Parse::Need(end))?;
@@ -67,42 +69,43 @@ impl<'a> Cursor<'a> {
         Ok(bytes)
     }
 
-    /// Fails unless `n` more bytes are there, without reading them.
+    /// Fails unless at least `n` more bytes are there; reads none of them. Called before memory for a
+    /// declared count is taken.
     pub fn expect(&self, n: usize) -> Parsed<()> {
         if self.rest().len() < n { Err(Parse::Need(self.pos.saturating_add(n))) } else { Ok(()) }
     }
 
-    /// One byte.
+    /// Reads one byte.
     pub fn u8(&mut self) -> Parsed<u8> {
         Ok(self.take(1)?[0])
     }
 
-    /// A little-endian u16.
+    /// Reads a little-endian u16.
     pub fn u16(&mut self) -> Parsed<u16> {
         let b = self.take(2)?;
         Ok(u16::from_le_bytes([b[0], b[1]]))
     }
 
-    /// A little-endian u64.
+    /// Reads a little-endian u64.
     pub fn u64(&mut self) -> Parsed<u64> {
         let (low, high) = (self.u32()?, self.u32()?);
         Ok(u64::from(high) << 32 | u64::from(low))
     }
 
-    /// A little-endian u32.
+    /// Reads a little-endian u32.
     pub fn u32(&mut self) -> Parsed<u32> {
         let b = self.take(4)?;
         Ok(u32::from_le_bytes([b[0], b[1], b[2], b[3]]))
     }
 
-    /// A hash.
+    /// Reads a 32-byte hash.
     pub fn hash(&mut self) -> Parsed<[u8; 32]> {
         let mut hash = [0; 32];
         hash.copy_from_slice(self.take(32)?);
         Ok(hash)
     }
 
-    /// A varint in its shortest form. `what` names the field in errors.
+    /// Reads a varint, which must have its shortest form. `what` names the field in errors.
     pub fn varint(&mut self, what: &str) -> Parsed<u64> {
         let mut value = 0u64;
         for i in 0..varint::MAX_LEN {
@@ -122,7 +125,7 @@ impl<'a> Cursor<'a> {
         Err(Error::corrupt(format!("{what}: not a varint in its shortest form")).into())
     }
 
-    /// A varint within a range.
+    /// Reads a varint, which must lie in `range`.
     pub fn varint_in(&mut self, what: &str, range: std::ops::RangeInclusive<u64>) -> Parsed<u64> {
         let value = self.varint(what)?;
         in_range(what, value, range)?;
@@ -130,7 +133,7 @@ impl<'a> Cursor<'a> {
     }
 }
 
-/// Fails with a message that names the field, the range and the value.
+/// Fails with `Corrupt` unless `value` lies in `range`; the message names the field, the range and the value.
 pub fn in_range(what: &str, value: u64, range: std::ops::RangeInclusive<u64>) -> Result<()> {
     if range.contains(&value) {
         return Ok(());

@@ -6,12 +6,12 @@ use super::cursor::{Cursor, Parsed};
 use super::varint;
 use crate::error::{Error, ErrorKind, Result};
 
-/// What a stream's header stores besides magic and version.
+/// The feature bits of a stream's header: all that it stores besides magic and version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Header {
-    /// Features that a reader must understand.
+    /// Bits of features that a reader must understand; version 1 defines none.
     pub must: u64,
-    /// Features that a reader may ignore.
+    /// Bits of features that a reader may ignore.
     pub may: u64,
 }
 
@@ -26,7 +26,12 @@ impl Header {
         checksum::seal(out, start);
     }
 
-    /// Reads a header and returns it with its length.
+    /// Reads a header and returns it with its length in bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`super::cursor::Parse::Need`] where `bytes` ends inside the header; otherwise `Corrupt`, or
+    /// `NewerVersion` for a later container version or an unknown feature.
     pub fn parse(bytes: &[u8]) -> Parsed<(Self, usize)> {
         let mut c = Cursor::new(bytes);
         magic(&bytes[..bytes.len().min(MAGIC.len())])?;
@@ -50,7 +55,7 @@ impl Header {
     }
 }
 
-/// Fails unless `bytes` is the magic or the start of it.
+/// Fails unless `bytes` is the magic or a prefix of it.
 fn magic(bytes: &[u8]) -> Result<()> {
     if MAGIC.starts_with(bytes) {
         return Ok(());

@@ -1,16 +1,16 @@
-//! The index: where every section of a stream lies, and the hash of its raw bytes.
+//! The index of a stream: the lengths of its sections, and the hash of its raw bytes.
 
 use super::consts::KIND_INDEX;
 use super::cursor::{Cursor, Parsed};
 use super::{section, varint};
 use crate::error::{Error, ErrorKind, Result};
 
-/// One section before the index.
+/// The index entry of one section.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Entry {
     /// Length of the whole section in bytes, at least 1.
     pub stored_len: u64,
-    /// Raw bytes of a block; 0 for other sections.
+    /// Raw length of a block in bytes; 0 for other sections.
     pub raw_len: u64,
 }
 
@@ -22,23 +22,23 @@ impl Entry {
     }
 }
 
-/// Something that later releases add to an index; odd tags must be understood.
+/// A tagged record of an index. A reader must understand odd tags and may ignore even ones.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
-    /// What it is.
+    /// The tag, which says what the record holds.
     pub tag: u64,
-    /// Its content.
+    /// The content of the record.
     pub bytes: Vec<u8>,
 }
 
-/// What an index stores.
+/// The body of an index section.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Index {
-    /// All sections between the header and the index.
+    /// One entry for each section between the header and the index, in order.
     pub entries: Vec<Entry>,
     /// BLAKE3 of the stream's raw bytes.
     pub hash: [u8; 32],
-    /// Room for later releases.
+    /// Tagged records: names of tensors ([`super::tensors`]), and room for later releases.
     pub records: Vec<Record>,
 }
 
@@ -59,11 +59,16 @@ impl Index {
     }
 
     /// Reads the body of an index section.
+    ///
+    /// # Errors
+    ///
+    /// `Corrupt`, or `NewerVersion` for a record with an odd tag.
     pub fn parse(body: &[u8]) -> Result<Self> {
         let mut c = Cursor::new(body);
         let index = Self::fields(&mut c).map_err(|e| {
             let e = e.at_end("the index");
-            // The section's length is known to be right, so an index that needs more contradicts itself.
+            // The length of the section has been checked, so an index that needs more bytes is corrupt, not
+            // truncated.
             if e.kind() == ErrorKind::Truncated { Error::corrupt(format!("index: {e}")) } else { e }
         })?;
         if !c.rest().is_empty() {

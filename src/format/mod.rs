@@ -1,6 +1,6 @@
-//! Bytes on disk: the parts of a `.nz` stream as plain structs (`formats/nzip.md`).
+//! The structures of a `.nz` stream (`formats/nzip.md`) as plain structs, with their reading and writing.
 //!
-//! Nothing here does I/O, starts threads or knows a model.
+//! This module does no I/O, starts no threads and knows no models.
 
 pub mod block;
 pub mod checksum;

@@ -5,7 +5,7 @@ use super::cursor::{Cursor, Parsed, in_range};
 use super::{checksum, varint};
 use crate::error::{Error, Result};
 
-/// Appends a section.
+/// Appends a section of this kind and body.
 pub fn put(out: &mut Vec<u8>, kind: u8, body: &[u8]) {
     let start = out.len();
     out.push(kind);
@@ -14,19 +14,19 @@ pub fn put(out: &mut Vec<u8>, kind: u8, body: &[u8]) {
     checksum::seal(out, start);
 }
 
-/// The start of a section: what stands before its body.
+/// The start of a section: the kind and length fields before its body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Start {
     /// Section kind.
     pub kind: u8,
     /// Length of the body in bytes.
     pub body_len: u64,
-    /// Length of kind and length field.
+    /// Length of these two fields in bytes.
     pub len: usize,
 }
 
 impl Start {
-    /// Reads kind and length.
+    /// Reads the kind and length fields.
     pub fn parse(bytes: &[u8]) -> Parsed<Self> {
         let mut c = Cursor::new(bytes);
         let kind = c.u8()?;
@@ -34,13 +34,13 @@ impl Start {
         Ok(Self { kind, body_len, len: c.pos() })
     }
 
-    /// Length of the whole section.
+    /// Length of the whole section in bytes, its check value included.
     pub fn total(&self) -> u64 {
         self.len as u64 + self.body_len + 4
     }
 }
 
-/// Reads a whole section and returns its body.
+/// Reads a whole section, compares its check value and returns its body.
 pub fn body(bytes: &[u8]) -> Parsed<&[u8]> {
     let start = Start::parse(bytes)?;
     let mut c = Cursor::new(bytes);
@@ -50,12 +50,13 @@ pub fn body(bytes: &[u8]) -> Parsed<&[u8]> {
     Ok(body)
 }
 
-/// A model that blocks of this stream refer to.
+/// The body of a model section: a model that blocks of the stream refer to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ModelSection {
-    /// BLAKE3 of the canonical weights.
+    /// BLAKE3 hash of the model's canonical, uncompressed weights.
     pub hash: [u8; 32],
-    /// The weights, where they are embedded: their length and a zstd frame without its magic.
+    /// The weights, where they are embedded: their uncompressed length, and a Zstandard frame without its
+    /// magic number or a whole `.nz` stream.
     pub embedded: Option<(u64, Vec<u8>)>,
 }
 
@@ -70,7 +71,11 @@ impl ModelSection {
         put(out, KIND_MODEL, &body);
     }
 
-    /// Reads the body of a model section.
+    /// Reads the body of a model section. The embedded weights stay compressed.
+    ///
+    /// # Errors
+    ///
+    /// `Corrupt` where the body is too short, or declares longer weights than its compressed bytes may hold.
     pub fn parse(body: &[u8]) -> Result<Self> {
         let parse = || -> Parsed<Self> {
             let mut c = Cursor::new(body);

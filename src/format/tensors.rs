@@ -4,27 +4,28 @@ use super::cursor::{Cursor, Parsed, in_range};
 use super::varint;
 use crate::error::{Error, Result};
 
-/// The record's tag: even, as a reader needs it for nothing but names.
+/// The tag of the record. It is even: a reader may ignore the record, since decoding needs no names.
 pub const TAG: u64 = 2;
-/// Most dimensions of a tensor.
+/// The largest number of dimensions of a tensor.
 const MAX_DIMS: u64 = 64;
 
-/// A tensor of a stream.
+/// The name, type, shape and place of one tensor of a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TensorRecord {
-    /// Its name.
+    /// The tensor's name.
     pub name: String,
-    /// Id of its type.
+    /// Id of the element type (`formats/tensor.md`, "Names").
     pub dtype: u8,
-    /// Its dimensions, the one that varies fastest last.
+    /// The dimensions, the one that varies fastest last.
     pub shape: Vec<u64>,
-    /// Offset of its first raw byte in the stream.
+    /// Offset of the first byte of the tensor in the stream's raw bytes.
     pub start: u64,
-    /// Its raw bytes.
+    /// Length of the tensor in raw bytes.
     pub len: u64,
 }
 
-/// The content of the record before it is compressed. The tensors lie one after the other.
+/// Serialises the content of the record, which is compressed afterwards. The tensors must be ordered by start
+/// and must not overlap.
 pub fn put(tensors: &[TensorRecord]) -> Vec<u8> {
     let mut out = Vec::new();
     let mut at = 0;
@@ -42,7 +43,11 @@ pub fn put(tensors: &[TensorRecord]) -> Vec<u8> {
     out
 }
 
-/// Reads what [`put`] wrote; `raw_len` is that of the stream.
+/// Reads the content that [`put`] wrote, for a stream of `raw_len` raw bytes.
+///
+/// # Errors
+///
+/// `Truncated` or `Corrupt`, also where a tensor lies outside the stream.
 pub fn parse(bytes: &[u8], raw_len: u64) -> Result<Vec<TensorRecord>> {
     let mut c = Cursor::new(bytes);
     let found =

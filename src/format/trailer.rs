@@ -1,16 +1,16 @@
-//! The trailer: readable forwards and, from its last byte, backwards.
+//! The trailer of a stream, which can be read forwards and, from its last byte, backwards.
 
 use super::consts::{KIND_TRAILER, MAX_TRAILER, MIN_TRAILER};
 use super::cursor::{Cursor, Parsed, in_range};
 use super::{checksum, varint};
 use crate::error::Error;
 
-/// What a trailer stores.
+/// The lengths that a trailer stores.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Trailer {
-    /// Bytes of the stream before the trailer.
+    /// Length in bytes of the stream before the trailer.
     pub body_len: u64,
-    /// Bytes of the index section, 0 where there is none.
+    /// Length in bytes of the whole index section, 0 where there is none.
     pub index_len: u64,
 }
 
@@ -25,7 +25,7 @@ impl Trailer {
         out.push((out.len() - start + 1) as u8);
     }
 
-    /// Reads a trailer that starts with its kind byte, and returns it with its length.
+    /// Reads a trailer that starts with its kind byte, and returns it with its length in bytes.
     pub fn parse(bytes: &[u8]) -> Parsed<(Self, usize)> {
         let mut c = Cursor::new(bytes);
         let kind = c.u8()?;
@@ -40,7 +40,8 @@ impl Trailer {
         Ok((trailer, c.pos()))
     }
 
-    /// Reads the trailer at the end of `bytes` (the last [`MAX_TRAILER`] bytes of a stream suffice).
+    /// Reads the trailer at the end of `bytes` and returns it with its length; `None` where no valid one is
+    /// there. The last [`MAX_TRAILER`] bytes of a stream are enough.
     pub fn parse_end(bytes: &[u8]) -> Option<(Self, usize)> {
         let len = usize::from(*bytes.last()?);
         if !(MIN_TRAILER..=MAX_TRAILER).contains(&len) || len > bytes.len() {

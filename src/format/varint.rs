@@ -1,9 +1,9 @@
-//! LEB128: seven bits a byte, least significant first; the shortest form is the only valid one.
+//! LEB128 integers: seven bits a byte, the least significant first; only the shortest form is valid.
 
-/// Most bytes of a 64-bit varint.
+/// Longest varint, in bytes.
 pub const MAX_LEN: usize = 10;
 
-/// Appends `value`.
+/// Appends `value` in its shortest form.
 pub fn put(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         out.push(value as u8 | 0x80);

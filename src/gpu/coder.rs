@@ -3,9 +3,14 @@
 use super::context::Gpu;
 use super::fault::Outcome;
 use super::shared::Shared;
-use crate::codec::layout::{Arrangement, Layout};
-use crate::codec::window::{ChainJob, EncodedWindow, WindowCoder, WindowJob, WindowLimits};
+use super::{circuit, llm, lm};
+use crate::codec::Codec;
+use crate::codec::block::LoadedModel;
+use crate::codec::window::{
+    Cutting, EncodedWindow, WindowCoder, WindowJob, WindowLimits, WindowedBlock, all_windows,
+};
 use crate::error::Result;
+use crate::model::circuit::{Model, Weights};
 use std::sync::Arc;
 
 /// A model as a GPU's kernels want it.
@@ -39,57 +44,83 @@ impl<K: Kernels> Coder<K> {
 }
 
 impl<K: Kernels> WindowCoder for Coder<K> {
-    fn encode_blocks(&self, blocks: &[&[u8]], limits: WindowLimits) -> Result<Vec<Vec<EncodedWindow>>> {
-        let encoded = self.device.attempt(|gpu| self.kernels.encode(gpu, blocks, limits))?;
-        encoded.flatten().map_or_else(|| self.cpu.encode_blocks(blocks, limits), Ok)
+    fn cutting(&self, head: &[u8], chained: bool) -> Cutting {
+        self.cpu.cutting(head, chained)
     }
 
-    fn decode_windows(&self, jobs: &mut [WindowJob<'_>]) -> Result<()> {
-        let mut windows: Vec<_> = jobs.iter_mut().filter(|job| !job.raw.is_empty()).collect();
-        match self.device.attempt(|gpu| self.kernels.decode(gpu, &mut windows))? {
-            None => self.cpu.decode_windows(jobs),
-            // The CPU says what is wrong with them.
-            Some(corrupt) => corrupt.into_iter().try_for_each(|i| {
-                let job = &mut *windows[i];
-                self.cpu.decode_windows(&mut [WindowJob { payload: job.payload, raw: &mut *job.raw }])
-            }),
-        }
+    fn fits(&self, cutting: &Cutting, raw: &[u8]) -> bool {
+        self.cpu.fits(cutting, raw)
     }
 
-    fn encode_chains(
+    fn encode(
         &self,
         blocks: &[&[u8]],
+        cutting: &Cutting,
         limits: WindowLimits,
-    ) -> Result<(Vec<u8>, Vec<Vec<EncodedWindow>>)> {
-        self.cpu.encode_chains(blocks, limits)
+    ) -> Result<Vec<Vec<EncodedWindow>>> {
+        if cutting.params.is_none() {
+            let encoded = self.device.attempt(|gpu| self.kernels.encode(gpu, blocks, limits))?;
+            if let Some(encoded) = encoded.flatten() {
+                return Ok(encoded);
+            }
+        }
+        self.cpu.encode(blocks, cutting, limits)
     }
 
-    fn decode_chains(&self, jobs: &mut [ChainJob<'_>]) -> Result<()> {
-        self.cpu.decode_chains(jobs)
+    /// Kernels decode windows of blocks without parameters.
+    fn decode(&self, blocks: Vec<WindowedBlock<'_>>) -> Result<()> {
+        let (simple, other): (Vec<_>, Vec<_>) = blocks.into_iter().partition(|b| b.params.is_none());
+        if !other.is_empty() {
+            self.cpu.decode(other)?;
+        }
+        let mut windows = all_windows(simple.into_iter());
+        let mut open: Vec<_> = windows.iter_mut().filter(|job| !job.raw.is_empty()).collect();
+        let corrupt = self.device.attempt(|gpu| self.kernels.decode(gpu, &mut open))?;
+        let Some(corrupt) = corrupt else { return self.decode_on_cpu(windows) };
+        // The CPU says what is wrong with them.
+        corrupt.into_iter().try_for_each(|i| {
+            let job = &mut *open[i];
+            self.decode_on_cpu(vec![WindowJob { payload: job.payload, raw: &mut *job.raw }])
+        })
     }
 
     fn fallback(&self) -> Option<&dyn WindowCoder> {
         self.device.falls_back().then_some(&*self.cpu)
     }
+}
 
-    fn record(&self) -> usize {
-        self.cpu.record()
+impl<K> Coder<K> {
+    fn decode_on_cpu(&self, windows: Vec<WindowJob<'_>>) -> Result<()> {
+        self.cpu.decode(vec![WindowedBlock { params: None, windows }])
     }
+}
 
-    fn layout(&self, head: &[u8]) -> Option<Layout> {
-        self.cpu.layout(head)
-    }
-
-    fn encode_records(
-        &self,
-        arrangement: &Arrangement,
-        blocks: &[&[u8]],
-        limits: WindowLimits,
-    ) -> Result<Vec<Vec<EncodedWindow>>> {
-        self.cpu.encode_records(arrangement, blocks, limits)
-    }
-
-    fn decode_records(&self, params: &[u8], jobs: &mut [WindowJob<'_>]) -> Result<()> {
-        self.cpu.decode_records(params, jobs)
+impl Shared {
+    /// Makes a model ready to run here, where there are kernels for its codec, with the CPU for all else.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`crate::codec::block::BlockCodec::load`].
+    pub fn model(self: &Arc<Self>, codec: Codec, weights: &[u8]) -> Result<LoadedModel> {
+        let device = self.clone();
+        let loaded = |windows| LoadedModel { windows, network: None };
+        match codec {
+            Codec::Lm => {
+                let cpu = codec.object().load(weights)?;
+                let packed = lm::Packed::new(&crate::model::lm::weights::Weights::from_bytes(weights)?);
+                Ok(LoadedModel { windows: Arc::new(Coder::new(device, packed, cpu.windows.clone())), ..cpu })
+            }
+            Codec::Circuit => {
+                let cpu = Model::new(&Weights::from_bytes(weights)?)?;
+                let packed = circuit::Packed::new(&cpu);
+                Ok(loaded(Arc::new(Coder::new(device, packed, Arc::new(cpu)))))
+            }
+            Codec::Llm => {
+                let steps = llm::Steps::new(crate::model::llm::Weights::from_bytes(weights)?)?;
+                let cpu = steps.model();
+                Ok(loaded(Arc::new(Coder::new(device, steps, cpu))))
+            }
+            _ => codec.object().load(weights),
+        }
     }
 }

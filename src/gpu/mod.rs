@@ -16,7 +16,7 @@ pub mod tensor;
 mod tests;
 mod words;
 
-pub use coder::{Coder, Kernels};
+pub use coder::Kernels;
 pub use shared::Shared;
 
 /// Loop iterations of a thread in one dispatch. A software driver (llvmpipe) silently ends loops after 65,535 in

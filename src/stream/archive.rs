@@ -11,7 +11,8 @@ pub use tensors::{StoredTensor, TensorReader};
 
 use super::options::{DecodeOptions, Pool};
 use super::{Decoder, options};
-use crate::codec::decode::{BlockJob, copied, decode_blocks, resolve, validate};
+use crate::codec::block::{Block, BlockJob, Environment};
+use crate::codec::decode_blocks;
 use crate::error::{Error, Result};
 use crate::format::block::{BlockHeader, Units};
 use crate::tensor::TensorInfo;
@@ -51,7 +52,7 @@ struct Fetched {
     stream: usize,
     number: usize,
     place: BlockPlace,
-    header: BlockHeader,
+    block: Block,
     payload: Vec<u8>,
     units: Range<usize>,
 }
@@ -170,7 +171,7 @@ impl<S: Read + Seek> Archive<S> {
             let (mut batch, mut raw) = (Vec::new(), 0);
             while at < wanted.len() && (batch.is_empty() || raw < self.batch_bytes()) {
                 let fetched = self.fetch(wanted[at], &range)?;
-                raw += u64::from(fetched.header.raw_len);
+                raw += u64::from(fetched.block.header.raw_len);
                 batch.push(fetched);
                 at += 1;
             }
@@ -207,18 +208,20 @@ impl<S: Read + Seek> Archive<S> {
         if range.is_empty() { Vec::new() } else { wanted }
     }
 
-    /// A block's header and the offset of its payload: those of its source, where it is a copy.
-    fn header(&mut self, stream: usize, number: usize) -> Result<(BlockHeader, u64)> {
+    /// A checked block and the offset of its payload: those of its source, where it is a copy.
+    fn checked(&mut self, stream: usize, number: usize) -> Result<(Block, u64)> {
         let (header, at) = self.own_header(stream, number)?;
-        let Some(source) = copied(&header) else { return Ok((header, at)) };
         let place = self.streams[stream].blocks[number];
+        let within = |e: Error| e.within(place_name(stream, number, &place));
+        let block = Block::check(header).map_err(within)?;
+        let Some(source) = block.copy_of() else { return Ok((block, at)) };
         if source >= number as u64 {
             let e = Error::corrupt(format!("a copy of block {source}, which is not before it"));
-            return Err(e.within(place_name(stream, number, &place)));
+            return Err(within(e));
         }
         let (original, at) = self.own_header(stream, source as usize)?;
-        let header = resolve(&header, &original).map_err(|e| e.within(place_name(stream, number, &place)))?;
-        Ok((header, at))
+        let block = Block::check(original).and_then(|original| block.resolve(&original)).map_err(within)?;
+        Ok((block, at))
     }
 
     fn own_header(&mut self, stream: usize, number: usize) -> Result<(BlockHeader, u64)> {
@@ -240,13 +243,13 @@ impl<S: Read + Seek> Archive<S> {
     }
 
     fn fetch(&mut self, (stream, number): (usize, usize), range: &Range<u64>) -> Result<Fetched> {
-        let (header, payload_at) = self.header(stream, number)?;
+        let (block, payload_at) = self.checked(stream, number)?;
+        let header = &block.header;
         let place = self.streams[stream].blocks[number];
         let within = |e: Error| e.within(place_name(stream, number, &place));
-        validate(&header).map_err(within)?;
         let wanted =
             range.start.saturating_sub(place.raw_start)..range.end.min(place.raw_end()) - place.raw_start;
-        let (units, payload) = parts(&header, wanted);
+        let (units, payload) = parts(header, wanted);
         let prefix = units.end as u64 * u64::from(header.units.unit(0, header.raw_len).0 as u32);
         if matches!(header.units, Units::Fixed { .. }) && prefix > self.options.memory.saturating_mul(2) {
             let cap = self.options.memory;
@@ -254,37 +257,24 @@ impl<S: Read + Seek> Archive<S> {
         }
         let start = payload_at + payload.start;
         let payload = self.source.read(start, payload.end - payload.start).map_err(within)?;
-        Ok(Fetched { stream, number, place, header, payload, units })
+        Ok(Fetched { stream, number, place, block, payload, units })
     }
 
     fn decode(&mut self, batch: &[Fetched], range: &Range<u64>, out: &mut Vec<u8>) -> Result<()> {
+        let DecodeOptions { bases, device, memory, .. } = &self.options;
+        let environment = Environment { bases, device, memory: *memory };
         let mut jobs = Vec::with_capacity(batch.len());
         for f in batch {
-            let within = |e: Error| e.within(place_name(f.stream, f.number, &f.place));
-            let windowed = matches!(f.header.units, Units::Windows { .. });
             let models = &self.streams[f.stream].models;
-            let codec = validate(&f.header).map_err(within)?;
-            let coder = windowed.then(|| models.coder(codec, f.header.model)).transpose().map_err(within)?;
-            let guide = models.guide(codec, f.header.model).map_err(within)?;
-            jobs.push(BlockJob {
-                header: &f.header,
-                codec,
-                coder,
-                guide,
-                bases: self.options.bases.clone(),
-                device: &self.options.device,
-                payload: &f.payload,
-                units: f.units.clone(),
-                memory: self.options.memory,
-                raw: Vec::new(),
-                verified: 0,
-                error: None,
-            });
+            let model = models.load(f.block.codec, f.block.header.model);
+            let model = model.map_err(|e| e.within(place_name(f.stream, f.number, &f.place)))?;
+            let job = BlockJob::new(&f.block, model, environment, &f.payload);
+            jobs.push(BlockJob { units: f.units.clone(), ..job });
         }
         self.pool.run(|| decode_blocks(&mut jobs))?;
         for (job, f) in jobs.into_iter().zip(batch) {
             self.decoded += job.raw.len() as u64;
-            let skipped: u64 = (0..job.decoded_units().start).map(|i| unit_len(&f.header, i)).sum();
+            let skipped: u64 = (0..job.decoded_units().start).map(|i| unit_len(&f.block.header, i)).sum();
             if let Some(e) = job.error {
                 return Err(e.within(place_name(f.stream, f.number, &f.place)));
             }

@@ -1,13 +1,16 @@
 //! Reading streams front to back.
 
 use super::options::{DecodeOptions, Pool};
-use super::sections::{Event, RawBlock, Sections};
-use crate::codec::Codec;
-use crate::codec::decode::{BlockJob, Sequential, decode_blocks, decode_units, reserve};
+use crate::codec::block::{BlockJob, Environment};
+use crate::codec::buffer::reserve;
+use crate::codec::decode_blocks;
+use crate::codec::ordered::{OrderedDecoder, decode_units};
+use crate::container::{Event, Input, Payloads, RawBlock, Walk};
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::format::block::Units;
-use crate::model::registry::hex;
+use crate::format::checksum::hex;
+use crate::models::StreamModels;
 use crate::tensor::bases::Bases;
 use std::collections::VecDeque;
 use std::io::{self, Read};
@@ -36,7 +39,10 @@ const LANE_RAW: u64 = 64 << 10;
 /// # Ok::<(), nzip::Error>(())
 /// ```
 pub struct Decoder<R: Read> {
-    sections: Sections<R>,
+    walk: Walk<R>,
+    /// The models of the stream that is being read, and those that every stream may use.
+    models: StreamModels,
+    fresh: StreamModels,
     pool: Pool,
     memory: u64,
     device: Device,
@@ -69,7 +75,7 @@ enum Batch {
 
 struct OpenBlock {
     block: RawBlock,
-    codec: Sequential,
+    codec: OrderedDecoder,
     unit: usize,
     /// What has been decoded: the block so far, or no more than a unit.
     raw: Vec<u8>,
@@ -90,12 +96,15 @@ impl<R: Read> Decoder<R> {
     ///
     /// [`crate::ErrorKind::BadArgument`] where the threads cannot be had.
     pub fn with_options(reader: R, options: DecodeOptions) -> Result<Self> {
-        Ok(Self::build(reader, options, false))
+        Ok(Self::build(reader, options, Payloads::Read))
     }
 
-    fn build(reader: R, options: DecodeOptions, skip_payloads: bool) -> Self {
+    fn build(reader: R, options: DecodeOptions, payloads: Payloads) -> Self {
+        let fresh = StreamModels::new(options.models);
         Self {
-            sections: Sections::new(reader, options.models, options.memory, skip_payloads),
+            walk: Walk::new(Input::new(reader), payloads, options.memory),
+            models: fresh.clone(),
+            fresh,
             pool: Pool::new(options.threads),
             memory: options.memory,
             bases: options.bases,
@@ -111,7 +120,7 @@ impl<R: Read> Decoder<R> {
 
     fn event(&mut self) -> Result<Event> {
         match std::mem::replace(&mut self.next, Next::Unknown) {
-            Next::Unknown => self.sections.next(),
+            Next::Unknown => self.walk.next(),
             Next::Event(event) => Ok(event),
             Next::Failed(e) => Err(e),
             Next::End => Ok(Event::End),
@@ -130,11 +139,11 @@ impl<R: Read> Decoder<R> {
                     Batch::Alone(block) => self.open(block)?,
                     Batch::Many(blocks) => self.decode(blocks, None)?,
                 },
-                Event::StreamEnd(hash) => self.stream_end(hash)?,
                 Event::End => {
                     self.next = Next::End;
                     return Ok(false);
                 }
+                other => self.note(other)?,
             }
         }
         Ok(true)
@@ -151,12 +160,12 @@ impl<R: Read> Decoder<R> {
 
     /// A block that is decoded unit by unit, or blocks that are decoded together.
     fn batch(&mut self, block: RawBlock) -> Result<Batch> {
-        let windowed = !matches!(block.header.units, Units::Fixed { .. });
+        let windowed = !matches!(block.block.header.units, Units::Fixed { .. });
         if !windowed && (self.pool.threads() == 1 || !self.fits_batch(&block)) {
             return Ok(Batch::Alone(block));
         }
-        if u64::from(block.header.raw_len) > self.memory {
-            let (found, cap) = (block.header.raw_len, self.memory);
+        if block.raw_len() > self.memory {
+            let (found, cap) = (block.raw_len(), self.memory);
             let e = Error::limit(format!("a block of {found} raw bytes; the cap is {cap}"));
             return Err(e.within(block.place()));
         }
@@ -178,22 +187,21 @@ impl<R: Read> Decoder<R> {
     fn open(&mut self, mut block: RawBlock) -> Result<()> {
         let mut raw = self.spare.pop().unwrap_or_default();
         raw.clear();
-        if block.codec == Codec::Store {
-            // The payload is the raw bytes: nothing is left to do but to verify them.
-            std::mem::swap(&mut raw, &mut block.payload);
-        }
-        let guide = self.sections.models.guide(block.codec, block.header.model);
-        let codec = guide
-            .and_then(|guide| {
-                Sequential::new(block.codec, &block.header, &block.payload, guide, self.memory, &mut raw)
+        let codec = self
+            .models
+            .load(block.block.codec, block.block.header.model)
+            .and_then(|model| {
+                OrderedDecoder::new(&block.block, &block.payload, model.as_ref(), self.memory, &mut raw)
             })
-            .map_err(|e| e.within(block.place()))?;
+            .map_err(|e| e.within(block.place()));
+        let mut codec = codec?;
+        codec.adopt(&mut block.payload, &mut raw);
         self.open = Some(OpenBlock { block, codec, unit: 0, raw, verified: 0, read: 0 });
         Ok(())
     }
 
     fn fits_batch(&self, block: &RawBlock) -> bool {
-        u64::from(block.header.raw_len) <= self.room()
+        block.raw_len() <= self.room()
     }
 
     /// Reads more blocks to decode together with `first`. A flushed block ends the batch, so that
@@ -204,17 +212,18 @@ impl<R: Read> Decoder<R> {
         let most_windows = (threads * BATCH_WINDOWS).max(lanes);
         let (mut raw, mut windows, mut batch) = (0, 0, vec![first]);
         while let Some(last) = batch.last() {
-            raw += u64::from(last.header.raw_len);
-            if let Units::Windows { windows: w, .. } = &last.header.units {
+            let header = &last.block.header;
+            raw += last.raw_len();
+            if let Units::Windows { windows: w, .. } = &header.units {
                 windows += w.len();
             }
-            let tiled = matches!(last.header.units, Units::Tiles { .. });
+            let tiled = matches!(header.units, Units::Tiles { .. });
             let wanted = threads as u64 * if tiled { TILES_RAW } else { BATCH_RAW };
             let most_raw = wanted.max(lanes as u64 * LANE_RAW).min(self.memory / 4);
-            if last.header.flushed || raw >= most_raw || windows >= most_windows {
+            if header.flushed || raw >= most_raw || windows >= most_windows {
                 break;
             }
-            match self.sections.next() {
+            match self.walk.next() {
                 Ok(Event::Block(block)) if self.fits_batch(&block) => batch.push(block),
                 Ok(event) => {
                     self.next = Next::Event(event);
@@ -231,33 +240,19 @@ impl<R: Read> Decoder<R> {
 
     /// Decodes blocks whose payloads they have, or the input in memory.
     fn decode(&mut self, batch: Vec<RawBlock>, input: Option<&[u8]>) -> Result<()> {
+        let environment = Environment { bases: &self.bases, device: &self.device, memory: self.memory };
         let mut jobs = Vec::with_capacity(batch.len());
-        for block in &batch {
-            let windowed = matches!(block.header.units, Units::Windows { .. });
-            let models = &self.sections.models;
-            let coder = windowed.then(|| models.coder(block.codec, block.header.model)).transpose();
-            let guide = models.guide(block.codec, block.header.model);
-            let (coder, guide) = match coder.and_then(|coder| Ok((coder, guide?))) {
-                Ok(found) => found,
+        for raw in &batch {
+            match self.models.load(raw.block.codec, raw.block.header.model) {
+                Ok(model) => {
+                    let job = BlockJob::new(&raw.block, model, environment, raw.payload(input));
+                    jobs.push(BlockJob { raw: self.spare.pop().unwrap_or_default(), ..job });
+                }
                 Err(e) => {
-                    self.next = Next::Failed(e.within(block.place()));
+                    self.next = Next::Failed(e.within(raw.place()));
                     break;
                 }
-            };
-            jobs.push(BlockJob {
-                header: &block.header,
-                codec: block.codec,
-                coder,
-                guide,
-                bases: self.bases.clone(),
-                device: &self.device,
-                payload: block.payload(input),
-                units: 0..block.header.units.len(),
-                memory: self.memory,
-                raw: self.spare.pop().unwrap_or_default(),
-                verified: 0,
-                error: None,
-            });
+            }
         }
         self.pool.run(|| decode_blocks(&mut jobs))?;
         let results: Vec<_> = jobs.into_iter().map(|j| (j.raw, j.verified, j.error)).collect();
@@ -269,24 +264,24 @@ impl<R: Read> Decoder<R> {
                 break;
             }
         }
-        batch.into_iter().for_each(|b| self.sections.recycle(b.payload));
+        batch.into_iter().for_each(|raw| self.walk.recycle(raw.payload));
         Ok(())
     }
 
     /// Decodes the next unit of the open block, whose bytes so far have been read.
     fn unit(&mut self) -> Result<()> {
         let Some(open) = &mut self.open else { return Ok(()) };
-        let (header, i) = (&open.block.header, open.unit);
-        if i == header.units.len() {
+        let (units, i) = (open.block.block.all_units().end, open.unit);
+        if i == units {
             if let Some(open) = self.open.take() {
                 self.spare.push(open.raw);
-                self.sections.recycle(open.block.payload);
+                self.walk.recycle(open.block.payload);
             }
             return Ok(());
         }
-        let (len, check) = header.units.unit(i, header.raw_len);
+        let (len, check) = open.block.block.unit(i);
         let place = || format!("{}, unit {i}", open.block.place());
-        if open.block.codec != Codec::Store && !open.codec.in_place() {
+        if !open.codec.in_place() {
             if len as u64 > self.memory {
                 let cap = self.memory;
                 let e = Error::limit(format!("a check unit of {len} bytes; the cap is {cap}"));
@@ -302,7 +297,7 @@ impl<R: Read> Decoder<R> {
             hasher.update(&open.raw[open.verified..end]);
         }
         open.unit += 1;
-        if open.unit == header.units.len()
+        if open.unit == units
             && let Err(e) = open.codec.finish(&open.block.payload, &mut open.raw)
         {
             self.next = Next::Failed(e.within(place()));
@@ -335,6 +330,17 @@ impl<R: Read> Decoder<R> {
         }
     }
 
+    /// Takes note of what is no block.
+    fn note(&mut self, event: Event) -> Result<()> {
+        match event {
+            Event::StreamStart => self.models = self.fresh.clone(),
+            Event::Model(section) => self.models.add(section, self.memory)?,
+            Event::StreamEnd(end) => self.stream_end(end.hash)?,
+            Event::Block(_) | Event::Other | Event::End => {}
+        }
+        Ok(())
+    }
+
     fn stream_end(&mut self, stored: Option<[u8; 32]>) -> Result<()> {
         let Some(hasher) = &mut self.hasher else { return Ok(()) };
         let found = *hasher.finalize().as_bytes();
@@ -352,7 +358,7 @@ impl<R: Read> Decoder<R> {
 impl<'a> Decoder<&'a [u8]> {
     /// Decodes all of the input into one buffer.
     pub(super) fn collect(input: &'a [u8], options: DecodeOptions) -> Result<Vec<u8>> {
-        let mut decoder = Self::build(input, options, true);
+        let mut decoder = Self::build(input, options, Payloads::Skip);
         let mut out = Vec::new();
         loop {
             match decoder.event()? {
@@ -360,8 +366,8 @@ impl<'a> Decoder<&'a [u8]> {
                     Batch::Alone(block) => decoder.append(&block, input, &mut out)?,
                     Batch::Many(blocks) => decoder.decode(blocks, Some(input))?,
                 },
-                Event::StreamEnd(hash) => decoder.stream_end(hash)?,
                 Event::End => return Ok(out),
+                other => decoder.note(other)?,
             }
             while let Some(bytes) = decoder.ready.pop_front() {
                 reserve(&mut out, bytes.len())?;
@@ -372,11 +378,11 @@ impl<'a> Decoder<&'a [u8]> {
     }
 
     fn append(&mut self, block: &RawBlock, input: &[u8], out: &mut Vec<u8>) -> Result<()> {
-        let (header, start) = (&block.header, out.len());
-        let (payload, units) = (block.payload(Some(input)), header.units.len());
-        let guide = self.sections.models.guide(block.codec, header.model);
-        guide
-            .and_then(|guide| decode_units(block.codec, header, payload, guide, units, self.memory, out))
+        let (start, units) = (out.len(), block.block.all_units().end);
+        let payload = block.payload(Some(input));
+        let model = self.models.load(block.block.codec, block.block.header.model);
+        model
+            .and_then(|m| decode_units(&block.block, payload, m.as_ref(), units, self.memory, out))
             .map_err(|e| e.within(block.place()))?;
         if let Some(hasher) = &mut self.hasher {
             hasher.update(&out[start..]);

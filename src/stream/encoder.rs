@@ -6,10 +6,10 @@ mod tensors;
 pub(super) use tensors::Described;
 
 use super::options::{BEST_CHUNK, CHUNK, CodecChoice, Options, Pool, WINDOW_RAW, WINDOWED_BLOCK};
-use crate::codec::choose::{Chunk, Plan, Windowed};
-use crate::codec::layout::{Arrangement, Layout};
-use crate::codec::window::WindowLimits;
-use crate::codec::{Codec, EncodedBlock};
+use crate::codec::Codec;
+use crate::codec::block::{EncodedBlock, ModelUse};
+use crate::codec::choose::{Chunk, Plan};
+use crate::codec::window::{Cutting, WindowLimits, Windowed};
 use crate::error::{Error, Result};
 use crate::format::block::BlockHeader;
 use crate::format::consts::FIRST_STREAM_MODEL;
@@ -17,7 +17,7 @@ use crate::format::header::Header;
 use crate::format::index::{Entry, Index, Record};
 use crate::format::section::ModelSection;
 use crate::format::trailer::Trailer;
-use crate::model::registry::{DEFAULT_LM, Hash, TINY_LM, built_in_id};
+use crate::models::registry::{DEFAULT_LM, Hash, TINY_LM, built_in_id};
 use embedding::{Packed, Weighed, weigh};
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -47,9 +47,9 @@ pub struct Encoder<W: Write> {
     /// Records of the index.
     records: Vec<Record>,
     failed: bool,
-    /// Raw bytes coded so far, and where the records of the windowed codec lie, once that is known.
+    /// Raw bytes coded so far, and how the windowed codec wants the content to be cut, once its first bytes are known.
     coded: u64,
-    layout: Option<Layout>,
+    cutting: Option<Cutting>,
     /// What is written is held back, as it may turn out to hold tensors.
     held: bool,
     /// Models are to be embedded if they pay, which the first records will tell.
@@ -100,7 +100,7 @@ impl<W: Write> Encoder<W> {
             records: Vec::new(),
             failed: false,
             coded: 0,
-            layout: None,
+            cutting: None,
             held: false,
             weighs,
         }
@@ -189,7 +189,8 @@ impl<W: Write> Encoder<W> {
             return Ok(0);
         }
         self.failed = true;
-        let chunks = self.chunks(raw, end);
+        let cutting = self.cutting(raw);
+        let chunks = self.chunks(raw, &cutting, end);
         let raw = &raw[..chunks.iter().map(|c| c.raw.len()).sum()];
         // A stream of one block has no place for the hash.
         let alone = end == End::Stream && chunks.len() == 1 && self.out.entries.is_empty();
@@ -203,14 +204,16 @@ impl<W: Write> Encoder<W> {
         // A small file may be better off in one piece, its header beside what the header is about.
         let small = end == End::Stream && self.coded == 0 && chunks.len() > 1 && raw.len() <= self.chunk;
         let whole = (small && plan.only.is_none() && plan.records().is_some()).then_some(raw);
-        let first = chunks.iter().position(|c| c.records.is_some()).filter(|_| self.weighs);
+        let first = chunks.iter().position(|c| c.fits).filter(|_| self.weighs);
         let options = &self.options;
         let encode = || match first {
             Some(i) => {
                 let (first, rest) = chunks.split_at(if whole.is_some() { chunks.len() } else { i + 1 });
-                weigh(plan, options, [first, rest], whole)
+                weigh(plan, options, [first, rest], &cutting, whole)
             }
-            None => Ok(Weighed { blocks: plan.blocks(&chunks, whole)?, models: Some(BTreeMap::new()) }),
+            None => {
+                Ok(Weighed { blocks: plan.blocks(&chunks, &cutting, whole)?, models: Some(BTreeMap::new()) })
+            }
         };
         let (coded, ()) = self.pool.run(|| rayon::join(encode, hash))?;
         let Weighed { blocks, models } = coded?;
@@ -232,22 +235,24 @@ impl<W: Write> Encoder<W> {
         Ok(raw.len())
     }
 
+    /// How the windowed codec wants content to be cut that starts with these bytes, unless it has started before.
+    fn cutting(&mut self, head: &[u8]) -> Cutting {
+        let Some(windowed) = &self.plan.windowed else { return Cutting::BYTES };
+        self.cutting.get_or_insert_with(|| windowed.coder.cutting(head, windowed.chained)).clone()
+    }
+
     /// Cuts bytes into chunks. Where the codec takes records, what stands in front of them, behind them or is left of a cut
     /// one stands alone. Where more bytes come, what would not fill a chunk waits: chunks must not depend on how many bytes
     /// come at a time.
-    fn chunks<'r>(&mut self, raw: &'r [u8], end: End) -> Vec<Chunk<'r>> {
+    fn chunks<'r>(&self, raw: &'r [u8], cutting: &Cutting, end: End) -> Vec<Chunk<'r>> {
         let Some(windowed) = self.plan.records() else {
-            let records = Some(Arrangement::Bytes);
-            return raw.chunks(self.chunk).map(|raw| Chunk { raw, records }).collect();
+            return raw.chunks(self.chunk).map(|raw| Chunk { raw, fits: true }).collect();
         };
-        let find = || windowed.coder.layout(raw).unwrap_or_else(|| Layout::records(windowed.coder.record()));
-        let layout = *self.layout.get_or_insert_with(find);
-        let [lead, body, tail] = layout.split(raw, self.coded);
-        let arrangement = layout.arrangement;
-        let (unit, step) = (arrangement.unit(layout.width), arrangement.step(layout.width));
-        let ends = end == End::Stream || layout.ends_at(self.coded + (lead.len() + body.len()) as u64);
+        let [lead, body, tail] = cutting.split(raw, self.coded);
+        let (unit, step) = (cutting.unit, cutting.step);
+        let ends = end == End::Stream || self.coded + (lead.len() + body.len()) as u64 >= cutting.end;
         // What is left of a unit that a flush has cut.
-        let left = layout.left_of_unit(self.coded).min(body.len());
+        let left = cutting.left_of_unit(self.coded).min(body.len());
         let (left, records) = body.split_at(left);
         let chunk = (self.chunk / unit * unit).max(unit);
         let whole = match end {
@@ -261,8 +266,8 @@ impl<W: Write> Encoder<W> {
             rest = &tail[..tail.len() / self.chunk * self.chunk];
             cut = if ends { cut } else { &[] };
         }
-        let other = |raw: &'r [u8]| raw.chunks(self.chunk).map(|raw| Chunk { raw, records: None });
-        let fitting = |raw| Chunk { raw, records: Some(arrangement).filter(|a| a.fits(raw)) };
+        let other = |raw: &'r [u8]| raw.chunks(self.chunk).map(|raw| Chunk { raw, fits: false });
+        let fitting = |raw| Chunk { raw, fits: windowed.coder.fits(cutting, raw) };
         let records = records.chunks(chunk).map(fitting);
         other(lead).chain(other(left)).chain(records).chain(other(cut)).chain(other(rest)).collect()
     }
@@ -383,19 +388,15 @@ fn plan(options: &Options) -> Result<Plan> {
         (None, Some(model)) => options.models.codec(model)?,
         (None, None) => Codec::Lm,
     };
-    if codec == Codec::Llm && options.model.is_none() {
-        return Err(Error::bad_argument("codec llm: a model is needed (--model)"));
-    }
     let default = (only == Some(Codec::Lm)).then_some(DEFAULT_LM);
-    if only == Some(Codec::Circuit) && options.model.is_none() {
-        return Err(Error::bad_argument("codec circuit needs a model, which `nzip train --circuit` learns"));
+    let needs_model = matches!(codec.object().model_use(), ModelUse::Required(_));
+    if only.is_some() && needs_model && options.model.or(default).is_none() {
+        return Err(Error::bad_argument(format!("codec {}: a model is needed (--model)", codec.name())));
     }
     let windowed = match options.model.or(default) {
-        Some(model) if matches!(codec, Codec::Lm | Codec::Circuit | Codec::Llm) => {
-            // A model that is given tells what it is for.
-            let codec = if only.is_none() { options.models.codec(&model)? } else { codec };
-            let coder = options.models.coder(codec, &model)?;
-            let record = coder.record();
+        Some(model) if needs_model => {
+            let coder = options.models.load(codec, &model)?.windows;
+            let record = coder.cutting(&[], options.chained).unit;
             let block = if record > 1 { CHUNK } else { WINDOWED_BLOCK };
             let block = options.block.unwrap_or(block).min(CHUNK);
             Some(Windowed {
@@ -404,7 +405,9 @@ fn plan(options: &Options) -> Result<Plan> {
                 coder,
                 limits: WindowLimits { payload: options.window, raw: WINDOW_RAW.max(record) },
                 block: (block / record * record).max(record),
-                chained: codec == Codec::Llm && options.chained,
+                record,
+                is_slow: codec.object().is_slow(),
+                chained: options.chained,
             })
         }
         _ => None,
@@ -412,7 +415,8 @@ fn plan(options: &Options) -> Result<Plan> {
     let asked = options.model.filter(|_| only == Some(Codec::Mix));
     let guides = matches!(only, None | Some(Codec::Mix)) && windowed.is_none();
     let by_level = GUIDES[usize::from(options.level) - 1].filter(|_| guides);
-    let guide = asked.or(by_level).map(|hash| options.models.network(&hash)).transpose()?;
+    let guide = asked.or(by_level).map(|hash| options.models.load(Codec::Lm, &hash)).transpose()?;
+    let guide = guide.and_then(|model| model.network);
     Ok(Plan { level: options.level, only, windowed, guide, insist: asked.is_some() })
 }
 

@@ -45,8 +45,3 @@ pub fn decompress(packed: &[u8]) -> Result<Vec<u8>> {
 pub fn decompress_with(packed: &[u8], options: DecodeOptions) -> Result<Vec<u8>> {
     Decoder::collect(packed, options)
 }
-
-/// What model files are unpacked with.
-pub(super) fn unpack(packed: &[u8]) -> Result<Vec<u8>> {
-    decompress_with(packed, DecodeOptions::new().threads(1).verify_hash(true))
-}

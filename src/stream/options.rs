@@ -1,11 +1,11 @@
 //! What a caller can choose.
 
 use super::encoder::Described;
-use super::models::Models;
 use crate::codec::Codec;
 use crate::device::Device;
 use crate::error::{Error, Result};
-use crate::model::registry::Hash;
+use crate::models::Models;
+use crate::models::registry::Hash;
 use crate::tensor::bases::Bases;
 
 /// Raw bytes of a block of the codecs without windows, and of the chunks that `auto` looks at.

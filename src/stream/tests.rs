@@ -1,10 +1,10 @@
 //! Windowed codecs through encoder, decoder and archive, with a codec of a few lines in a model's place.
 
-use super::{Archive, CodecChoice, DecodeOptions, Encoder, Models, Options};
+use super::{Archive, CodecChoice, DecodeOptions, Encoder, Options};
 use crate::codec::Codec;
-use crate::codec::layout::Layout;
-use crate::codec::window::{EncodedWindow, WindowCoder, WindowJob, WindowLimits};
+use crate::codec::window::{Cutting, EncodedWindow, WindowCoder, WindowLimits, WindowedBlock, all_windows};
 use crate::error::{Error, ErrorKind, Result};
+use crate::models::Models;
 use crate::random::SplitMix;
 use std::io::{Cursor, Write};
 use std::sync::Arc;
@@ -34,7 +34,12 @@ impl Nibbles {
 }
 
 impl WindowCoder for Nibbles {
-    fn encode_blocks(&self, blocks: &[&[u8]], limits: WindowLimits) -> Result<Vec<Vec<EncodedWindow>>> {
+    fn encode(
+        &self,
+        blocks: &[&[u8]],
+        _cutting: &Cutting,
+        limits: WindowLimits,
+    ) -> Result<Vec<Vec<EncodedWindow>>> {
         let block = |mut raw: &[u8]| {
             let mut windows = Vec::new();
             while !raw.is_empty() {
@@ -47,8 +52,8 @@ impl WindowCoder for Nibbles {
         Ok(blocks.iter().map(|b| block(b)).collect())
     }
 
-    fn decode_windows(&self, jobs: &mut [WindowJob<'_>]) -> Result<()> {
-        for job in jobs {
+    fn decode(&self, blocks: Vec<WindowedBlock<'_>>) -> Result<()> {
+        for job in all_windows(blocks.into_iter()) {
             let nibble = |i: usize| job.payload.get(i / 2).map_or(0, |b| b >> (4 * (1 - i % 2)) & 15);
             let mut at = 0;
             for out in job.raw.iter_mut() {
@@ -65,33 +70,35 @@ impl WindowCoder for Nibbles {
 struct Triples;
 
 impl WindowCoder for Triples {
-    fn encode_blocks(&self, blocks: &[&[u8]], limits: WindowLimits) -> Result<Vec<Vec<EncodedWindow>>> {
+    fn encode(
+        &self,
+        blocks: &[&[u8]],
+        _cutting: &Cutting,
+        limits: WindowLimits,
+    ) -> Result<Vec<Vec<EncodedWindow>>> {
         let window = |raw: &[u8]| EncodedWindow { raw_len: raw.len(), payload: raw.to_vec() };
         let most = limits.raw.min(limits.payload) / 3 * 3;
         Ok(blocks.iter().map(|b| b.chunks(most).map(window).collect()).collect())
     }
 
-    fn decode_windows(&self, jobs: &mut [WindowJob<'_>]) -> Result<()> {
-        for job in jobs {
+    fn decode(&self, blocks: Vec<WindowedBlock<'_>>) -> Result<()> {
+        for job in all_windows(blocks.into_iter()) {
             assert!(job.raw.len().is_multiple_of(3));
             job.raw.copy_from_slice(job.payload);
         }
         Ok(())
     }
 
-    fn record(&self) -> usize {
-        3
-    }
-
-    fn layout(&self, head: &[u8]) -> Option<Layout> {
-        head.starts_with(b"header").then(|| Layout { start: 10, ..Layout::records(3) })
+    fn cutting(&self, head: &[u8], _chained: bool) -> Cutting {
+        let start = if head.starts_with(b"header") { 10 } else { 0 };
+        Cutting { start, unit: 3, step: 3, ..Cutting::BYTES }
     }
 }
 
 fn models() -> (Models, [u8; 32]) {
     let mut models = Models::new();
     let hash = models.add(&b"nibbles"[..]);
-    models.insert_coder(Codec::Lm, hash, Arc::new(Nibbles));
+    models.insert(Codec::Lm, hash, Arc::new(Nibbles));
     (models, hash)
 }
 
@@ -176,7 +183,7 @@ fn records_behind_a_header_are_cut_alike() {
     raw.resize((33 << 20) + 77, 7);
     let mut models = Models::new();
     let hash = models.add(&b"triples"[..]);
-    models.insert_coder(Codec::Lm, hash, Arc::new(Triples));
+    models.insert(Codec::Lm, hash, Arc::new(Triples));
     let options = Options::new().models(models.clone()).model(hash).codec(CodecChoice::Only(Codec::Lm));
     let options = options.window(1 << 20);
     let one = super::compress_with(&raw, options.clone().threads(1)).unwrap();

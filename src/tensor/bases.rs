@@ -1,4 +1,4 @@
-//! Tensors that others are coded against.
+//! Base tensors: tensors that the tensors of another file are coded against.
 
 use super::{Dtype, Layout};
 use crate::error::Result;
@@ -7,11 +7,12 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// The bytes of a whole file.
+/// The bytes of a whole file, however they are held.
 pub(crate) type Content = Arc<dyn AsRef<[u8]> + Send + Sync>;
 
-/// Files of tensors that others were, or are to be, coded against: a fine-tuned model against the one that it was made
-/// from. A stream names the tensors that it needs by their BLAKE3. Clones share what has been loaded.
+/// Tensor files that other tensor files are coded against, such as the model that a fine-tuned model was made
+/// from. A stream names each base tensor that it needs by the BLAKE3 hash of its bytes. Clones share the
+/// loaded files.
 ///
 /// ```
 /// use nzip::{Bases, DecodeOptions, Options};
@@ -34,31 +35,31 @@ pub struct Bases {
     by_hash: Arc<HashMap<[u8; 32], usize>>,
 }
 
-/// A tensor of a base.
+/// One tensor of a base file.
 pub(crate) struct BaseTensor {
     name: String,
     dtype: Dtype,
     shape: Vec<u64>,
-    /// BLAKE3 of its bytes.
+    /// BLAKE3 hash of the tensor's bytes.
     pub hash: [u8; 32],
     content: Content,
     range: Range<usize>,
 }
 
 impl BaseTensor {
-    /// Its bytes.
+    /// The tensor's bytes.
     pub fn bytes(&self) -> &[u8] {
         (*self.content).as_ref().get(self.range.clone()).unwrap_or_default()
     }
 }
 
 impl Bases {
-    /// None yet.
+    /// Creates an empty set of bases.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Adds the tensors of a file of any kind that [`Layout::read`] knows.
+    /// Adds all tensors of a file, of any kind that [`Layout::read`] knows.
     ///
     /// # Errors
     ///
@@ -84,24 +85,24 @@ impl Bases {
         Ok(())
     }
 
-    /// Whether there are none.
+    /// Whether no tensors have been added.
     pub fn is_empty(&self) -> bool {
         self.tensors.is_empty()
     }
 
-    /// The tensor with this hash.
+    /// The tensor whose bytes have this BLAKE3 hash.
     pub(crate) fn find(&self, hash: &[u8; 32]) -> Option<&Arc<BaseTensor>> {
         self.tensors.get(*self.by_hash.get(hash)?)
     }
 
-    /// The tensors by their names.
+    /// The tensors by name; of several with one name, the first that was added.
     pub(crate) fn names(&self) -> HashMap<&str, &Arc<BaseTensor>> {
         self.tensors.iter().rev().map(|t| (t.name.as_str(), t)).collect()
     }
 }
 
 impl BaseTensor {
-    /// Whether it has this type and shape.
+    /// Whether the tensor has this element type and shape.
     pub fn is_like(&self, dtype: Dtype, shape: &[u64]) -> bool {
         self.dtype == dtype && self.shape == shape
     }

@@ -1,45 +1,48 @@
-//! Values of fewer than eight bits, packed so that vectors of bytes unpack them.
+//! Values of fewer than eight bits, packed so that SIMD code on vectors of bytes can unpack them.
 //!
-//! A value of `width` bits is cut, from its lowest bit on, into *pieces* of 4, 2 and 1 bits (those that add up
-//! to the width). The pieces of one size of all values make a plane: 8/size runs of 32 values lie in 32 bytes,
-//! value 32·r + j in byte j from bit r·size on. In the last bytes of a plane, those that hold no value are left
-//! out, and bits that hold none are zero.
+//! A value of `width` bits is cut, from its lowest bit on, into *pieces* of 4, 2 and 1 bits (those that add
+//! up to the width). The pieces of one size of all values make a plane: 8/size runs of 32 values lie in 32
+//! bytes, value 32·r + j in byte j from bit r·size on. In the last bytes of a plane, those that hold no value
+//! are left out, and bits that hold none are zero.
 
-/// Values to a run.
+/// Values in a run.
 const RUN: usize = 32;
-/// Values that are packed or unpacked together: a multiple of those in 32 bytes of any plane.
+/// Values that are packed or unpacked per call: a multiple of the values in 32 bytes of any plane.
 pub const STEP: usize = 8 * RUN;
-/// Sizes of pieces in the order in which they lie, from the lowest bit on.
+/// Sizes of pieces in bits, in the order in which a value is cut into them from its lowest bit on, which is
+/// also that of the planes.
 pub const SIZES: [u32; 3] = [4, 2, 1];
 
-/// The lowest `size` bits of each of eight bytes. Pieces are moved eight bytes at a time: they do not leave their byte.
+/// A mask of the lowest `size` bits of each of eight bytes. Pieces are shifted eight bytes at a time, which
+/// works because no piece leaves its byte.
 fn mask(size: u32) -> u64 {
     0x0101_0101_0101_0101 * ((1 << size) - 1)
 }
 
-/// Bytes of the plane of pieces of `size` bits of `n` values.
+/// The length in bytes of the plane that holds one piece of `size` bits (4, 2 or 1) of each of `n` values.
 pub fn plane_len(n: usize, size: u32) -> usize {
     let values = RUN * 8 / size as usize;
     n / values * RUN + (n % values).min(RUN)
 }
 
-/// Bytes of `n` values of `width` bits, 0..=7.
+/// The length in bytes of `n` packed values of `width` bits, 0..=7.
 pub fn packed_len(n: usize, width: u32) -> usize {
     SIZES.iter().filter(|s| width & **s != 0).map(|&s| plane_len(n, s)).sum()
 }
 
-/// Cuts `bytes` into the planes of `n` values of `width` bits.
+/// The lengths of the planes of `n` values of `width` bits, one for each of [`SIZES`]; 0 where the width has
+/// no piece of that size.
 fn planes_of(n: usize, width: u32) -> impl Iterator<Item = usize> {
     SIZES.into_iter().map(move |s| if width & s != 0 { plane_len(n, s) } else { 0 })
 }
 
-/// The planes of packed values while they are written, [`STEP`] values at a time.
+/// Packs values into planes, [`STEP`] of them at a time.
 pub struct Packer<'a> {
     planes: [&'a mut [u8]; 3],
 }
 
 impl<'a> Packer<'a> {
-    /// `bytes` must be [`packed_len`] long.
+    /// Starts at the first of `n` values of `width` bits. `bytes` must be [`packed_len`] long.
     pub fn new(mut bytes: &'a mut [u8], n: usize, width: u32) -> Self {
         let mut planes = [&mut [][..], &mut [], &mut []];
         for (plane, len) in planes.iter_mut().zip(planes_of(n, width)) {
@@ -49,7 +52,7 @@ impl<'a> Packer<'a> {
         Self { planes }
     }
 
-    /// Packs the next values, which must be below 2^`width`; those past the last one must be 0.
+    /// Packs the next [`STEP`] values, which must be below 2^`width`; those past the `n`th must be 0.
     #[inline(always)]
     pub fn next(&mut self, width: u32, values: &[u8; STEP]) {
         let mut shift = 0;
@@ -76,13 +79,13 @@ impl<'a> Packer<'a> {
     }
 }
 
-/// The planes of packed values while they are read, [`STEP`] values at a time.
+/// Unpacks values from planes, [`STEP`] of them at a time.
 pub struct Packed<'a> {
     planes: [&'a [u8]; 3],
 }
 
 impl<'a> Packed<'a> {
-    /// `bytes` must be [`packed_len`] long.
+    /// Starts at the first of `n` values of `width` bits. `bytes` must be [`packed_len`] long.
     pub fn new(mut bytes: &'a [u8], n: usize, width: u32) -> Self {
         let planes = SIZES.map(|size| {
             let len = if width & size != 0 { plane_len(n, size) } else { 0 };
@@ -93,7 +96,7 @@ impl<'a> Packed<'a> {
         Self { planes }
     }
 
-    /// Unpacks the next values: [`STEP`] of them, or what is left (the rest of `out` is undefined).
+    /// Unpacks the next [`STEP`] values, or as many as are left; `out` past those is unspecified.
     #[inline(always)]
     pub fn next(&mut self, width: u32, out: &mut [u8; STEP]) {
         let mut shift = 0;

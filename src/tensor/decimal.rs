@@ -1,58 +1,61 @@
-//! Single-precision numbers that were printed with a few significant digits.
+//! Single-precision numbers that are the rounding of a decimal with a few significant digits.
 //!
 //! A number with d digits is m·10^(D − 20 − (d − 1)) with 10^(d−1) ≤ m < 10^d and 0 ≤ D < 40, rounded to the
-//! nearest single-precision number, ties to even. Its *rank* is D·9·10^(d−1) + m − 10^(d−1): ranks grow with the
-//! numbers.
+//! nearest single-precision number, ties to even. Its *rank* is D·9·10^(d−1) + m − 10^(d−1), so a larger
+//! number has a larger rank.
 
-/// Decades of magnitude, from 10^−20 on.
+/// The number of decades of magnitude, the first of which starts at 10^−20.
 const DECADES: u32 = 40;
-/// Most digits.
+/// The largest number of significant digits.
 pub const MAX_DIGITS: u32 = 7;
 
-/// Numbers with this many significant digits.
+/// Converts between ranks and single-precision numbers, for one number of significant digits d.
 pub struct Decimal {
     /// 10^(d − 1), the least m.
     least: u32,
     decades: Vec<Decade>,
 }
 
-/// m times this decade's power of ten.
+/// One decade: the numbers m·10^`power`, where 10^(d−1) ≤ m < 10^d.
 struct Decade {
-    /// `factor`·2^`exponent` is the power of ten: `factor` has 64 bits and is at most one too small.
+    /// `factor`·2^`exponent` approximates 10^`power`: `factor` has 64 significant bits and is less than one
+    /// too small.
     factor: u64,
     exponent: i32,
-    /// The power itself: 10^|power|.
+    /// 10^|power|, exactly.
     ten: u128,
     power: i32,
-    /// Bits of the smallest number of the decade.
+    /// The bits of the smallest number of the decade.
     first: u32,
 }
 
 impl Decimal {
-    /// For 1 to [`MAX_DIGITS`] digits.
+    /// Builds the tables for `digits` significant digits, which are clamped to 1..=[`MAX_DIGITS`].
     pub fn new(digits: u32) -> Self {
         let least = 10u32.pow(digits.clamp(1, MAX_DIGITS) - 1);
         let decades = (0..DECADES).map(|d| Decade::new(d as i32 - 19 - digits as i32, least)).collect();
         Self { least, decades }
     }
 
-    /// Ranks are below this; twice it fits in 32 bits.
+    /// The number of ranks. Twice this fits 32 bits, so a rank and a sign fit a u32.
     pub fn ranks(&self) -> u32 {
         9 * self.least * DECADES
     }
 
-    /// Bits of the number with this rank, which must be below [`Self::ranks`].
+    /// The bits of the single-precision number with this rank, which must be below [`Self::ranks`].
     pub fn number(&self, rank: u32) -> u32 {
         let (decade, m) = (rank / (9 * self.least), rank % (9 * self.least) + self.least);
         self.decades[decade as usize].number(m)
     }
 
-    /// The rank of a positive number (given by its bits), if it has one.
+    /// The rank of the positive single-precision number with these bits; `None` where no decimal of d digits
+    /// rounds to it.
     pub fn rank(&self, bits: u32) -> Option<u32> {
         let decade = self.decades.partition_point(|d| d.first <= bits).checked_sub(1)?;
         let d = &self.decades[decade];
         let m = Some(d.digits(bits)).filter(|m| *m <= 10 * self.least)?;
-        // Rounding may have made it the smallest number of the next decade, which has the next rank.
+        // m may have been rounded up to 10^d, the smallest number of the next decade: its rank is the next
+        // one, too.
         let rank = decade as u32 * 9 * self.least + m.checked_sub(self.least)?;
         (rank < self.ranks() && self.number(rank) == bits).then_some(rank)
     }
@@ -65,7 +68,7 @@ impl Decade {
             let zeros = ten.leading_zeros() as i32;
             (((ten << zeros) >> 64) as u64, 64 - zeros)
         } else {
-            // 2^127 / ten has at least 40 bits; the rest of the division gives the others.
+            // 2^127 / ten has at least 40 bits; dividing the remainder gives the others.
             let whole = (1u128 << 127) / ten;
             let rest = (1u128 << 127) % ten;
             let more = whole.leading_zeros().min(ten.leading_zeros());
@@ -78,10 +81,13 @@ impl Decade {
         decade
     }
 
-    /// The nearest number to m·10^power.
+    /// The bits of the single-precision number nearest to m·10^power, ties to even.
+    ///
+    /// One multiplication by the approximate power gives the result unless its error could change the
+    /// rounding; [`Self::exact`] decides those cases.
     fn number(&self, m: u32) -> u32 {
         let product = u128::from(m) * u128::from(self.factor);
-        // The true product lies between this one and `m` more.
+        // The true product is at least this one, and less than `m` larger.
         let zeros = product.leading_zeros();
         let shift = 128 - zeros - 25;
         let (top, below) = (product >> shift, product & ((1 << shift) - 1));
@@ -89,11 +95,12 @@ impl Decade {
         if near {
             return self.exact(m);
         }
-        // 25 bits, and something below them: the last bit alone says which way to round.
+        // 25 exact bits and something non-zero below them: no tie, so the last bit alone decides the
+        // rounding.
         round(top as u32, true, shift as i32 + self.exponent)
     }
 
-    /// The same by a long division.
+    /// [`Self::number`] without approximation, by 128-bit multiplication or division.
     fn exact(&self, m: u32) -> u32 {
         if self.power >= 0 {
             let value = u128::from(m) * self.ten;
@@ -109,7 +116,8 @@ impl Decade {
         round(top as u32, below != 0 || rest != 0, shift as i32 - 100)
     }
 
-    /// The m whose number is likely to have these bits.
+    /// The m for which m·10^power is nearest to the number with these bits. It is a candidate that the caller
+    /// must check.
     fn digits(&self, bits: u32) -> u32 {
         let (exponent, mantissa) = ((bits >> 23) as i32 - 150, u128::from(bits & 0x7F_FFFF | 0x80_0000));
         // mantissa·2^exponent / 10^power, rounded to the nearest.
@@ -125,13 +133,14 @@ impl Decade {
     }
 }
 
-/// A number of `top`·2^`exponent`, plus a little where `more`; `top` has 25 bits.
+/// The bits of the normal single-precision number nearest to `top`·2^`exponent`, ties to even. `top` has
+/// exactly 25 bits; `more` says that the true value is a little larger, by less than one unit of `top`.
 fn round(top: u32, more: bool, exponent: i32) -> u32 {
     let (mut mantissa, half) = (top >> 1, top & 1 == 1);
     if half && (more || mantissa & 1 == 1) {
         mantissa += 1;
     }
-    // The mantissa's own top bit, or the carry into it, adds to the exponent.
+    // The mantissa keeps its leading bit, which adds 1 to the exponent, as does a carry out of the rounding.
     (((exponent + 1 + 149) as u32) << 23) + mantissa
 }
 

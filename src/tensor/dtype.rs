@@ -4,8 +4,8 @@ use super::ggml;
 
 /// The type of a tensor's elements.
 ///
-/// A type describes *groups*: `group_len` elements take `group_bytes` bytes. For plain types a group is one
-/// element, or as many as fill whole bytes; for GGUF's block-quantised types it is a block.
+/// Elements are stored in *groups* ([`Dtype::group`]): for plain types a group is one element, or as many as
+/// fill whole bytes; for GGUF's block-quantised types it is a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 #[allow(missing_docs)]
@@ -40,7 +40,7 @@ pub enum Dtype {
 /// Id of the first block-quantised type: 64 plus ggml's own id.
 const GGML_BASE: u8 = 64;
 
-/// Plain types in the order of their ids: name, and bits of an element.
+/// Plain types in the order of their ids: the type, its name in safetensors, and the bits of an element.
 const PLAIN: [(Dtype, &str, u32); 23] = [
     (Dtype::U8, "U8", 8),
     (Dtype::I8, "I8", 8),
@@ -72,7 +72,7 @@ impl Dtype {
         PLAIN.iter().position(|p| p.0 == self).map(|i| (i, PLAIN[i].1, PLAIN[i].2))
     }
 
-    /// The id in `.nz` files (`formats/tensor.md`).
+    /// The type's id in `.nz` files (`formats/tensor.md`, "Names").
     pub fn id(self) -> u8 {
         match self {
             Dtype::Ggml(block) => GGML_BASE + block.id() as u8,
@@ -80,7 +80,7 @@ impl Dtype {
         }
     }
 
-    /// The type with this id.
+    /// The type with this id in `.nz` files; `None` for an unknown id.
     pub fn from_id(id: u8) -> Option<Self> {
         match id.checked_sub(GGML_BASE) {
             Some(ggml) => ggml::Block::from_id(ggml.into()).map(Dtype::Ggml),
@@ -88,7 +88,8 @@ impl Dtype {
         }
     }
 
-    /// The name in reports; for plain types the one that safetensors uses.
+    /// The type's name for reports: for plain types that of safetensors, for block-quantised types that of
+    /// ggml.
     pub fn name(self) -> &'static str {
         match self {
             Dtype::Ggml(block) => block.name(),
@@ -96,12 +97,12 @@ impl Dtype {
         }
     }
 
-    /// The plain type with this name of safetensors, upper or lower case.
+    /// The plain type with this name in safetensors, in upper or lower case.
     pub fn from_name(name: &str) -> Option<Self> {
         PLAIN.iter().find(|p| p.1.eq_ignore_ascii_case(name)).map(|p| p.0)
     }
 
-    /// Elements and bytes of a group.
+    /// The number of elements of a group, and its size in bytes.
     pub fn group(self) -> (u64, u64) {
         match self {
             Dtype::Ggml(block) => (block.len() as u64, block.bytes() as u64),
@@ -113,8 +114,8 @@ impl Dtype {
         }
     }
 
-    /// Bytes of a tensor of this shape. `None` where the product overflows, or where the elements do not
-    /// fill whole groups (of the last dimension, for block-quantised types).
+    /// The size in bytes of a tensor of this shape. `None` where it overflows 64 bits, or where the elements
+    /// do not fill whole groups (for block-quantised types: where the last dimension does not).
     pub fn bytes(self, shape: &[u64]) -> Option<u64> {
         let (len, bytes) = self.group();
         // A zero anywhere makes the tensor empty, however large the other dimensions are.

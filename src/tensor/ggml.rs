@@ -1,9 +1,9 @@
 //! The block-quantised types of GGUF, field by field.
 //!
-//! Layouts after the structures of ggml (`ggml-common.h`). All numbers are little-endian; a block's fields lie
-//! one after the other without padding.
+//! The layouts follow the structures of ggml (`ggml-common.h`). All numbers are little-endian; the fields of
+//! a block lie one after the other without padding.
 
-/// What a field of a block holds.
+/// The kind of numbers that a field of a block holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FieldKind {
@@ -15,27 +15,27 @@ pub enum FieldKind {
     I8,
     /// Signed 16-bit numbers.
     I16,
-    /// Bytes whose parts mean something of their own: packed quants, scales or indices.
+    /// Bytes that pack several numbers: quants, scales or indices.
     U8,
-    /// Two quants of four bits in a byte, the low half first. See [`Block::nibble_order`].
+    /// Bytes of two 4-bit quants each, the first in the low half. See [`Block::nibble_order`].
     Nibbles,
 }
 
-/// A field of a block.
+/// One field of a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Field {
-    /// ggml's name of it.
+    /// The field's name in ggml.
     pub name: &'static str,
-    /// What it holds.
+    /// The kind of its numbers.
     pub kind: FieldKind,
-    /// Offset of its first byte in the block.
+    /// Offset in bytes of the field in the block.
     pub offset: usize,
-    /// Its bytes.
+    /// Length of the field in bytes.
     pub bytes: usize,
 }
 
-/// Where the elements of the two halves of a byte of quants stand.
+/// Which elements of a block the low half and the high half of a byte of quants hold, in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NibbleOrder {
@@ -47,7 +47,7 @@ pub enum NibbleOrder {
     Runs64,
 }
 
-/// A block-quantised type.
+/// A block-quantised type of ggml.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Block(u8);
 
@@ -200,7 +200,7 @@ const SPECS: [Spec; 24] = [
 ];
 
 impl Block {
-    /// The type with this id of ggml; `None` for unknown ones and for those that are not block-quantised.
+    /// The type with this id in ggml; `None` for unknown ids and for types that are not block-quantised.
     pub fn from_id(id: u32) -> Option<Self> {
         SPECS.iter().position(|s| s.id == id).map(|i| Self(i as u8))
     }
@@ -209,28 +209,28 @@ impl Block {
         &SPECS[usize::from(self.0)]
     }
 
-    /// ggml's id.
+    /// The type's id in ggml.
     pub fn id(self) -> u32 {
         self.spec().id
     }
 
-    /// ggml's name.
+    /// The type's name in ggml.
     pub fn name(self) -> &'static str {
         self.spec().name
     }
 
-    /// Elements of a block.
+    /// The number of elements in a block.
     #[allow(clippy::len_without_is_empty)]
     pub fn len(self) -> usize {
         self.spec().len
     }
 
-    /// Bytes of a block.
+    /// The size of a block in bytes.
     pub fn bytes(self) -> usize {
         self.spec().bytes
     }
 
-    /// The fields in the order in which they lie.
+    /// The fields of a block, in the order in which they lie.
     pub fn fields(self) -> &'static [Field] {
         self.spec().fields
     }
@@ -240,7 +240,8 @@ impl Block {
         self.fields().iter().find(|f| f.name == name).copied()
     }
 
-    /// Which elements the halves of the bytes of [`FieldKind::Nibbles`] belong to; `None` without such.
+    /// The order of elements in fields of [`FieldKind::Nibbles`]; `None` where that is not known or there is
+    /// no such field.
     pub fn nibble_order(self) -> Option<NibbleOrder> {
         match self.name() {
             "Q4_0" | "Q4_1" | "Q5_0" | "Q5_1" | "IQ4_NL" | "MXFP4" => Some(NibbleOrder::Halves16),
@@ -251,7 +252,8 @@ impl Block {
     }
 }
 
-/// The eight 6-bit scales and the eight 6-bit mins of a Q4_K or Q5_K block, from its 12 bytes of `scales`.
+/// Unpacks the eight 6-bit scales and the eight 6-bit mins of a Q4_K or Q5_K block from its 12 bytes of
+/// `scales`.
 pub fn k4_scales(bytes: &[u8; 12]) -> ([u8; 8], [u8; 8]) {
     let (mut scales, mut mins) = ([0; 8], [0; 8]);
     for i in 0..4 {

@@ -1,6 +1,7 @@
-//! GGUF, versions 2 and 3, little-endian: metadata, tensor table, tensors.
+//! Reads headers of GGUF files (versions 2 and 3, little-endian): metadata and tensor table.
 //!
-//! Values borrow from the bytes they were read from; arrays are kept as they lie and read on demand.
+//! Values borrow from the bytes that they were read from; arrays keep the file's encoding and are decoded on
+//! demand.
 
 use super::dtype::Dtype;
 use super::{FileKind, Layout, TensorInfo, ggml};
@@ -9,14 +10,14 @@ use crate::format::cursor::{Cursor, Parsed, in_range};
 
 /// The first bytes of a file.
 pub const MAGIC: [u8; 4] = *b"GGUF";
-/// Where tensors start, unless the metadata say otherwise: at multiples of this.
+/// Alignment of tensors in bytes, where the metadata give no other.
 const DEFAULT_ALIGNMENT: u64 = 32;
-/// Most dimensions of a tensor.
+/// The largest number of dimensions of a tensor.
 const MAX_DIMS: u64 = 8;
-/// Deepest nesting of arrays.
+/// The deepest nesting of arrays that is read.
 const MAX_DEPTH: u32 = 4;
 
-/// A value of the metadata.
+/// The value of a metadata key.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 #[allow(missing_docs)]
@@ -29,7 +30,7 @@ pub enum Value<'a> {
     I32(i32),
     F32(f32),
     Bool(bool),
-    /// Usually UTF-8, which nothing guarantees.
+    /// Usually UTF-8, but the format does not guarantee it.
     String(&'a [u8]),
     Array(Array<'a>),
     U64(u64),
@@ -37,7 +38,8 @@ pub enum Value<'a> {
     F64(f64),
 }
 
-/// An array of values of one type, as it lies in the file. Its end has been found when it exists.
+/// An array of values of one type, still in the file's encoding. Its extent and nesting were checked when it
+/// was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Array<'a> {
     kind: u32,
@@ -46,7 +48,7 @@ pub struct Array<'a> {
 }
 
 impl<'a> Value<'a> {
-    /// A non-negative whole number of any width.
+    /// The value as an integer, if it is a non-negative integer of any width.
     pub fn as_u64(&self) -> Option<u64> {
         match *self {
             Value::U8(v) => Some(v.into()),
@@ -61,7 +63,7 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// A whole number of any width that fits.
+    /// The value as a signed integer, if it is an integer of any width that fits.
     pub fn as_i64(&self) -> Option<i64> {
         match *self {
             Value::I8(v) => Some(v.into()),
@@ -72,7 +74,7 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// A floating-point number of either width.
+    /// The value, if it is a floating-point number of either width.
     pub fn as_f64(&self) -> Option<f64> {
         match *self {
             Value::F32(v) => Some(v.into()),
@@ -81,22 +83,22 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// A truth value.
+    /// The value, if it is a Boolean.
     pub fn as_bool(&self) -> Option<bool> {
         if let Value::Bool(v) = *self { Some(v) } else { None }
     }
 
-    /// The bytes of a string.
+    /// The bytes of the value, if it is a string.
     pub fn as_bytes(&self) -> Option<&'a [u8]> {
         if let Value::String(v) = *self { Some(v) } else { None }
     }
 
-    /// A string that is UTF-8.
+    /// The value, if it is a string and valid UTF-8.
     pub fn as_str(&self) -> Option<&'a str> {
         std::str::from_utf8(self.as_bytes()?).ok()
     }
 
-    /// An array.
+    /// The value, if it is an array.
     pub fn as_array(&self) -> Option<Array<'a>> {
         if let Value::Array(v) = *self { Some(v) } else { None }
     }
@@ -134,7 +136,7 @@ impl<'a> Array<'a> {
                 c.take(bytes.ok_or_else(|| too_many("values", len))?)?;
             }
             None => {
-                // A string takes eight bytes at least, an array twelve.
+                // A string takes at least eight bytes, an array twelve.
                 c.expect(usize::try_from(len).unwrap_or(usize::MAX).saturating_mul(8))?;
                 for _ in 0..len {
                     Value::parse(c, kind, depth + 1)?;
@@ -144,30 +146,30 @@ impl<'a> Array<'a> {
         Ok(Self { kind, len, bytes: &rest[..c.pos() - start] })
     }
 
-    /// How many values there are.
+    /// The number of values.
     pub fn len(&self) -> u64 {
         self.len
     }
 
-    /// Whether there are none.
+    /// Whether the array has no values.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// The values in order.
+    /// Iterates over the values in order.
     pub fn iter(&self) -> impl Iterator<Item = Value<'a>> + use<'a> {
         let (mut c, kind) = (Cursor::new(self.bytes), self.kind);
-        // The depth was checked when the array was found.
+        // The depth was checked when the array was first read.
         (0..self.len).map_while(move |_| Value::parse(&mut c, kind, 0).ok())
     }
 
-    /// The strings of an array of strings.
+    /// Iterates over the strings of an array of strings; `None` for an array of another type.
     pub fn strings(&self) -> Option<impl Iterator<Item = &'a [u8]> + use<'a>> {
         (self.kind == 8).then(|| self.iter().filter_map(|v| v.as_bytes()))
     }
 }
 
-/// The fixed width of a value of this type.
+/// The width in bytes of a value of this type; `None` for strings, arrays and unknown types.
 fn width(kind: u32) -> Option<usize> {
     match kind {
         0 | 1 | 7 => Some(1),
@@ -178,17 +180,18 @@ fn width(kind: u32) -> Option<usize> {
     }
 }
 
-/// A file's header.
+/// The header of a GGUF file.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Gguf<'a> {
-    /// 2 or 3.
+    /// The format version, 2 or 3.
     pub version: u32,
-    /// Keys and values in the order in which they stand. Keys are unique.
+    /// Keys and values in file order. Keys are unique.
     pub metadata: Vec<(&'a str, Value<'a>)>,
-    /// The tensors. Their shapes have GGUF's dimensions in reverse, so that the fastest is last.
+    /// The tensors. Their shapes have GGUF's dimensions in reverse order, so that the one that varies fastest
+    /// is last.
     pub layout: Layout,
-    /// Offset of the first byte that may belong to a tensor.
+    /// Offset in the file at which tensor data starts.
     pub data: u64,
 }
 
@@ -198,7 +201,8 @@ impl<'a> Gguf<'a> {
     /// # Errors
     ///
     /// [`ErrorKind::Truncated`] for a file that ends early, [`ErrorKind::Corrupt`] for one that breaks the
-    /// rules of the format, [`ErrorKind::NewerVersion`] for versions but 2 and 3 and for unknown tensor types.
+    /// rules of the format, [`ErrorKind::NewerVersion`] for other versions than 2 and 3 and for unknown
+    /// tensor types.
     pub fn read(file: &'a [u8]) -> Result<Self> {
         Self::parse(file, file.len() as u64).map_err(|e| e.at_end("the GGUF header"))
     }
@@ -207,7 +211,7 @@ impl<'a> Gguf<'a> {
     ///
     /// # Errors
     ///
-    /// See [`Self::read`]; [`crate::format::cursor::Parse::Need`] where `bytes` ends inside the header.
+    /// Those of [`Self::read`]; [`crate::format::cursor::Parse::Need`] where `bytes` ends inside the header.
     pub(crate) fn parse(bytes: &'a [u8], file_len: u64) -> Parsed<Self> {
         let mut c = Cursor::new(bytes);
         if bytes.iter().zip(MAGIC).any(|(a, b)| *a != b) {
@@ -235,12 +239,13 @@ impl<'a> Gguf<'a> {
         Ok(Self { version, metadata, layout, data })
     }
 
-    /// The value of a key.
+    /// The value of a metadata key.
     pub fn get(&self, key: &str) -> Option<Value<'a>> {
         self.metadata.iter().find(|pair| pair.0 == key).map(|pair| pair.1)
     }
 
-    /// The bytes of a tensor of the whole file that this header was read from.
+    /// Finds a tensor by name and returns it with its bytes. `file` is the whole file that this header was
+    /// read from.
     pub fn tensor<'f>(&self, file: &'f [u8], name: &str) -> Option<(&TensorInfo, &'f [u8])> {
         let info = self.layout.find(name)?;
         Some((info, file.get(info.start as usize..info.end() as usize)?))
@@ -255,7 +260,8 @@ fn too_many(what: &str, count: u64) -> Error {
     Error::corrupt(format!("GGUF: {count} {what}"))
 }
 
-/// Fails where `count` things of `least` bytes each cannot be in the file.
+/// Fails unless a file of `file_len` bytes can hold `count` items of at least `least` bytes each. `what`
+/// names the items.
 fn plausible(what: &str, count: u64, least: u64, file_len: u64) -> Result<()> {
     let bytes = count.checked_mul(least);
     bytes.filter(|b| *b <= file_len).map(drop).ok_or_else(|| too_many(what, count))
@@ -272,7 +278,7 @@ fn name<'a>(c: &mut Cursor<'a>) -> Parsed<&'a str> {
 }
 
 fn pairs_of<'a>(c: &mut Cursor<'a>, count: u64, file_len: u64) -> Parsed<Vec<(&'a str, Value<'a>)>> {
-    // Length of the key, type, one byte of value.
+    // A pair takes at least 13 bytes: the length of the key, the type, one byte of value.
     plausible("metadata pairs", count, 13, file_len)?;
     c.expect(13 * count as usize)?;
     let mut metadata = Vec::new();
@@ -297,9 +303,9 @@ fn alignment(metadata: &[(&str, Value<'_>)]) -> Result<u64> {
     }
 }
 
-/// The tensors with starts that still count from the first possible byte.
+/// Reads the tensor table. The starts of the tensors still count from the start of the tensor data.
 fn tensor_table(c: &mut Cursor<'_>, count: u64, file_len: u64) -> Parsed<Vec<TensorInfo>> {
-    // Length of the name, number of dimensions, type, offset.
+    // An entry takes at least 24 bytes: the length of the name, the number of dimensions, type and offset.
     plausible("tensors", count, 24, file_len)?;
     c.expect(24 * count as usize)?;
     let mut table = Vec::new();
@@ -317,7 +323,7 @@ fn tensor_table(c: &mut Cursor<'_>, count: u64, file_len: u64) -> Parsed<Vec<Ten
     Ok(table)
 }
 
-/// The element type with this id of ggml.
+/// The element type with this id in ggml.
 fn dtype(id: u32) -> Option<Dtype> {
     Some(match id {
         0 => Dtype::F32,

@@ -34,7 +34,7 @@ fn strings(list: &[&[u8]]) -> Vec<u8> {
     out
 }
 
-/// Two tensors, metadata of several types; returns the file and the length of its header.
+/// A file with two tensors and metadata of several types, and the length of its header.
 fn sample() -> (Vec<u8>, usize) {
     let mut out = head(2, 6);
     let mut text = Vec::new();

@@ -1,11 +1,12 @@
-//! Just enough JSON for headers: one pass, no tree, nothing allocated but the strings that are asked for.
+//! A JSON reader for headers of tensor files: one pass, no tree; it allocates only the strings that are asked
+//! for.
 
 use crate::error::{Error, Result};
 
-/// Deepest nesting that is skipped over.
+/// The deepest nesting that [`Json::skip`] accepts.
 const MAX_DEPTH: u32 = 64;
 
-/// Reads one JSON text.
+/// A reader of one JSON text. Its methods fail with `Corrupt` where the text breaks the grammar.
 pub struct Json<'a> {
     bytes: &'a [u8],
     at: usize,
@@ -44,7 +45,7 @@ impl<'a> Json<'a> {
         Ok(())
     }
 
-    /// Whether another member or element follows; takes the comma, or the closing bracket.
+    /// Whether another member or element follows. Consumes the comma before it, or the closing bracket.
     fn more(&mut self, first: &mut bool, close: u8) -> Result<bool> {
         if self.peek() == Some(close) {
             self.at += 1;
@@ -78,7 +79,7 @@ impl<'a> Json<'a> {
         Ok(())
     }
 
-    /// A whole number 0..2^64.
+    /// Reads an integer below 2^64.
     pub fn integer(&mut self) -> Result<u64> {
         self.space();
         let digits = self.bytes[self.at..].iter().take_while(|b| b.is_ascii_digit()).count();
@@ -90,7 +91,7 @@ impl<'a> Json<'a> {
         Ok(value)
     }
 
-    /// A number of any kind, rounded to the nearest double.
+    /// Reads a number of any kind, rounded to the nearest double.
     pub fn number(&mut self) -> Result<f64> {
         self.space();
         let part = |b: &&u8| b.is_ascii_digit() || matches!(b, b'+' | b'-' | b'.' | b'e' | b'E');
@@ -102,7 +103,7 @@ impl<'a> Json<'a> {
         Ok(value)
     }
 
-    /// `true` or `false`.
+    /// Reads `true` or `false`.
     pub fn boolean(&mut self) -> Result<bool> {
         self.space();
         for (text, value) in [(&b"true"[..], true), (b"false", false)] {
@@ -114,12 +115,12 @@ impl<'a> Json<'a> {
         Err(self.bad("true or false"))
     }
 
-    /// The first byte of the value that comes next.
+    /// Whether the next value starts with this byte. Consumes only white space.
     pub fn next_is(&mut self, byte: u8) -> bool {
         self.peek() == Some(byte)
     }
 
-    /// A string without its escapes.
+    /// Reads a string and resolves its escapes.
     pub fn string(&mut self) -> Result<String> {
         self.token(b'"')?;
         let mut out = Vec::new();

@@ -1,9 +1,9 @@
-//! Where the tensors of a file lie.
+//! The layout of a tensor file: which tensors it holds, and where they lie.
 
 use super::{Dtype, gguf, npy, npz, nzll, nzlm, safetensors};
 use crate::error::{Error, Result};
 
-/// What kind of file tensors were found in.
+/// The kind of a tensor file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum FileKind {
@@ -11,31 +11,31 @@ pub enum FileKind {
     Safetensors,
     /// GGUF, version 2 or 3.
     Gguf,
-    /// One NumPy array.
+    /// `.npy`: one NumPy array.
     Npy,
-    /// NumPy arrays in a ZIP archive.
+    /// `.npz`: NumPy arrays in a ZIP archive.
     Npz,
-    /// The weights of nzip's own language models.
+    /// The weight file of one of nzip's own language models.
     Nzlm,
-    /// The weights of imported language models.
+    /// The weight file of an imported language model.
     Nzll,
-    /// Bytes whose type and shape the caller gave.
+    /// Bytes whose element type and shape the caller gave.
     Described,
 }
 
-/// One tensor of a file.
+/// The name, type, shape and place of one tensor of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TensorInfo {
-    /// Its name; unique in the file.
+    /// The tensor's name, unique in the file.
     pub name: String,
     /// The type of its elements.
     pub dtype: Dtype,
-    /// Its dimensions, the one that varies fastest last.
+    /// The dimensions, the one that varies fastest last.
     pub shape: Vec<u64>,
-    /// Offset of its first byte in the file.
+    /// Offset of the tensor's first byte in the file.
     pub start: u64,
-    /// Its bytes: those of dtype and shape.
+    /// Length of the tensor in bytes, as type and shape give it.
     pub len: u64,
 }
 
@@ -49,13 +49,13 @@ impl TensorInfo {
         Ok(Self { name, dtype, shape, start, len })
     }
 
-    /// Offset of the byte after the last one.
+    /// Offset in the file just past the tensor's last byte.
     pub fn end(&self) -> u64 {
         self.start + self.len
     }
 
-    /// Bytes of a row: of everything that one index of the first dimension selects. The whole tensor, where
-    /// it has fewer than two dimensions.
+    /// The length in bytes of a row, which is all that one index of the first dimension selects; of the whole
+    /// tensor where it has fewer than two dimensions.
     pub fn row_bytes(&self) -> u64 {
         match self.shape[..] {
             [n, _, ..] if n > 0 => self.len / n,
@@ -64,18 +64,19 @@ impl TensorInfo {
     }
 }
 
-/// The tensors of a file, in the order in which they lie.
+/// The kind of a file and its tensors.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Layout {
     /// The kind of file.
     pub kind: FileKind,
-    /// The tensors by start; they do not overlap.
+    /// The tensors, ordered by start. They do not overlap.
     pub tensors: Vec<TensorInfo>,
 }
 
 impl Layout {
-    /// Sorts the tensors and checks names and ranges, which must end by `end`.
+    /// Sorts the tensors by start, and checks that names are unique and that ranges neither overlap nor go
+    /// past `end`.
     pub(crate) fn new(kind: FileKind, mut tensors: Vec<TensorInfo>, end: u64) -> Result<Self> {
         tensors.sort_by_key(|t| (t.start, t.len));
         for pair in tensors.windows(2) {
@@ -96,11 +97,12 @@ impl Layout {
         Ok(Self { kind, tensors })
     }
 
-    /// Reads the layout of a whole file of any kind that its first bytes tell.
+    /// Reads the layout of a whole file. Its first bytes tell its kind.
     ///
     /// # Errors
     ///
-    /// Those of the format's parser; [`crate::ErrorKind::BadArgument`] where the bytes start like no known kind.
+    /// Those of the parser of the file's kind; [`crate::ErrorKind::BadArgument`] where the first bytes are
+    /// those of no known kind.
     pub fn read(file: &[u8]) -> Result<Self> {
         let len = file.len() as u64;
         let parsed = if file.starts_with(&gguf::MAGIC) {
@@ -130,12 +132,12 @@ impl Layout {
             || start.starts_with(&nzll::MAGIC)
     }
 
-    /// The layout of bytes that the caller describes: elements of `dtype`, one tensor of this shape behind
-    /// `start` other bytes.
+    /// The layout of bytes that the caller describes: one tensor of this type and shape that starts at offset
+    /// `start`.
     ///
     /// # Errors
     ///
-    /// [`crate::ErrorKind::Corrupt`] where that is more than `file_len` bytes.
+    /// [`crate::ErrorKind::Corrupt`] where the tensor ends past `file_len` bytes, or its size overflows.
     pub fn described(dtype: Dtype, shape: Vec<u64>, start: u64, file_len: u64) -> Result<Self> {
         Self::new(FileKind::Described, vec![TensorInfo::new("data".into(), dtype, shape, start)?], file_len)
     }

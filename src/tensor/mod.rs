@@ -1,9 +1,9 @@
-//! Files that hold tensors: safetensors, GGUF, npy and npz.
+//! Parsers of files that hold tensors: safetensors, GGUF, npy, npz and nzip's own weight files.
 //!
-//! Everything here reads slices and knows neither files nor codecs. A parser takes the start of a file (as
-//! much as its header needs) and the file's length; what it returns has been checked: names are unique,
-//! byte ranges lie inside the file, lengths are those of dtype and shape. Nothing is allocated by a declared
-//! count before the bytes that it stands for are there.
+//! They read slices, and know neither files nor codecs. A parser takes the start of a file (as much as its
+//! header needs) and the file's length. What it returns has been checked: names are unique, byte ranges lie
+//! inside the file, lengths follow from type and shape. No declared count allocates memory before the bytes
+//! that it counts are there.
 
 pub(crate) mod bases;
 pub(crate) mod bits;

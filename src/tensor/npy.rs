@@ -1,4 +1,4 @@
-//! `.npy`: one NumPy array.
+//! Reads headers of `.npy` files, which hold one NumPy array.
 
 use super::{Dtype, FileKind, Layout, TensorInfo};
 use crate::error::{Error, Result};
@@ -6,15 +6,16 @@ use crate::format::cursor::{Cursor, Parsed};
 
 /// The first bytes of a file.
 pub const MAGIC: [u8; 6] = *b"\x93NUMPY";
-/// Longest header that is read, in bytes. NumPy itself refuses more than 10,000 unless told otherwise.
+/// Longest header that is read, in bytes. (NumPy itself refuses more than 10,000 by default.)
 const MAX_HEADER: usize = 1 << 16;
 
-/// Reads the header of a file of `file_len` bytes; the array is called `name`.
+/// Reads the header of a file of `file_len` bytes and returns the layout, in which the array is called
+/// `name`.
 ///
 /// # Errors
 ///
-/// `Parse::Need` where `bytes` ends inside the header; `Parse::Bad` for what is no `.npy` file, or one of
-/// a type that is not a plain little-endian number.
+/// `Parse::Need` where `bytes` ends inside the header; `Parse::Bad` where it is not a `.npy` file, or the
+/// element type is not a plain little-endian number.
 pub(crate) fn parse(bytes: &[u8], file_len: u64, name: &str) -> Parsed<Layout> {
     let tensor = array(bytes, name)?;
     if tensor.end() != file_len {
@@ -24,8 +25,8 @@ pub(crate) fn parse(bytes: &[u8], file_len: u64, name: &str) -> Parsed<Layout> {
     Ok(Layout::new(FileKind::Npy, vec![tensor], file_len)?)
 }
 
-/// The array whose header starts with `bytes`. Arrays in Fortran's order get their shape reversed, so that
-/// the dimension that varies fastest is last.
+/// Reads the header at the start of `bytes` and returns its array, called `name`. An array in Fortran order
+/// gets its shape reversed, so that the dimension that varies fastest is last.
 pub(crate) fn array(bytes: &[u8], name: &str) -> Parsed<TensorInfo> {
     let mut c = Cursor::new(bytes);
     if bytes.iter().zip(MAGIC).any(|(a, b)| *a != b) {
@@ -67,13 +68,13 @@ fn dtype(descr: &[u8]) -> Option<Dtype> {
     })
 }
 
-/// A Python literal: the part of its grammar that headers use.
+/// A reader of Python literals, for the part of their grammar that headers use.
 struct Literal<'a> {
     rest: &'a [u8],
 }
 
 impl<'a> Literal<'a> {
-    /// `{'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), }` with keys in any order.
+    /// Reads `{'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), }`, with its keys in any order.
     fn header(mut self) -> Result<(Dtype, Vec<u64>)> {
         let (mut found, mut fortran, mut shape) = (None, None, None);
         self.token(b'{')?;
@@ -161,7 +162,7 @@ impl<'a> Literal<'a> {
             let text = std::str::from_utf8(&self.rest[..digits]).unwrap_or_default();
             out.push(text.parse().map_err(|_| self.bad("a whole number expected"))?);
             self.rest = &self.rest[digits..];
-            // Old versions of Python wrote long integers so.
+            // Python 2 wrote long integers with an L.
             self.take(b'L');
             if !self.take(b',') {
                 self.token(b')')?;

@@ -1,28 +1,30 @@
-//! `.npz`: NumPy arrays in a ZIP archive. Arrays that are stored are found; deflated members are left alone.
+//! Finds NumPy arrays in `.npz` files, which are ZIP archives. Only members stored uncompressed are found.
 
 use super::{FileKind, Layout, npy};
 use crate::error::{Error, Result};
 use crate::format::cursor::{Cursor, Parse, Parsed};
 
-/// The first bytes of a member.
+/// The first bytes of a member's local header.
 pub const MAGIC: [u8; 4] = *b"PK\x03\x04";
-/// Extra field of ZIP64.
+/// Id of the ZIP64 extra field.
 const ZIP64: u16 = 1;
 
-/// One member of a ZIP archive, from its local header.
+/// One member of a ZIP archive, as its local header describes it.
 struct Member<'a> {
     name: &'a [u8],
     stored: bool,
-    /// Bytes of its content; `None` where they stand behind the content only.
+    /// Length of the content in bytes; `None` where the header does not give it (a data descriptor follows
+    /// the content).
     len: Option<u64>,
 }
 
-/// Finds the arrays of a whole file by walking from member to member.
+/// Finds the arrays of a whole file by walking from member to member. The walk ends at the first thing that
+/// is not a member of known length; nothing after it is looked at.
 ///
 /// # Errors
 ///
-/// [`crate::ErrorKind::Corrupt`] for what does not start like a ZIP archive, or where arrays overlap or share
-/// a name. A walk that comes upon something unknown ends there: what lies behind is not looked at.
+/// [`crate::ErrorKind::Corrupt`] where the file does not start with a member, or where two arrays share a
+/// name.
 pub(crate) fn parse(file: &[u8]) -> Result<Layout> {
     if !file.starts_with(&MAGIC) {
         return Err(Error::corrupt("npz: no ZIP archive"));
@@ -45,7 +47,7 @@ pub(crate) fn parse(file: &[u8]) -> Result<Layout> {
     Layout::new(FileKind::Npz, tensors, file.len() as u64)
 }
 
-/// Reads a local header, and returns it with its length.
+/// Reads a local header and returns it with its length in bytes.
 fn member(bytes: &[u8]) -> Parsed<(Member<'_>, usize)> {
     let mut c = Cursor::new(bytes);
     if c.take(4)? != MAGIC {
@@ -61,12 +63,13 @@ fn member(bytes: &[u8]) -> Parsed<(Member<'_>, usize)> {
         len = zip64(c.clone().take(extra_len.into())?, raw == u32::MAX);
     }
     c.take(extra_len.into())?;
-    // Bit 3: lengths follow the content. Bit 0: encrypted.
+    // Bit 3: the lengths follow the content. Bit 0: the content is encrypted.
     let known = flags & 0b1000 == 0;
     Ok((Member { name, stored: method == 0 && flags & 1 == 0, len: len.filter(|_| known) }, c.pos()))
 }
 
-/// The packed length in the extra fields; the raw one stands in front of it where that is there too.
+/// The compressed length from the ZIP64 extra field. Where `raw_too`, the uncompressed length comes before
+/// it.
 fn zip64(extra: &[u8], raw_too: bool) -> Option<u64> {
     let mut c = Cursor::new(extra);
     let mut find = || -> Parsed<u64> {

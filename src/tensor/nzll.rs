@@ -1,4 +1,4 @@
-//! The weight files of imported language models (`formats/llm.md`): where their matrices lie.
+//! Finds the matrices in weight files of imported language models (`formats/llm.md`).
 
 use super::{Dtype, FileKind, Layout, TensorInfo};
 use crate::error::{Error, Result};
@@ -7,20 +7,22 @@ use crate::format::cursor::{Cursor, Parsed, in_range};
 /// The first bytes of a file.
 pub const MAGIC: [u8; 8] = *b"\x93NZLL\r\n\x1a";
 
-/// Most layers of a model.
+/// The largest number of layers of a model.
 const MAX_LAYERS: u64 = 256;
 
-/// Finds the matrices of a whole file; its tokenizer lies behind them. Whether its weights are good ones is no question here.
+/// Finds the matrices of a whole file. Neither the values of the weights nor the tokenizer that follows them
+/// are checked.
 ///
 /// # Errors
 ///
-/// [`crate::ErrorKind::Corrupt`] where the matrices that its header tells of do not fit the file.
+/// [`crate::ErrorKind::Corrupt`] where it is not a weight file of version 1, or too short for the matrices
+/// that its header declares; [`crate::ErrorKind::Truncated`] where it ends inside the header.
 pub(crate) fn parse(file: &[u8]) -> Result<Layout> {
     let tensors = fields(file).map_err(|e| e.at_end("the header of a weight file"))?;
     Layout::new(FileKind::Nzll, tensors, file.len() as u64)
 }
 
-/// Tensors, one behind the other.
+/// Collects tensors that lie one directly after the other.
 struct List {
     tensors: Vec<TensorInfo>,
     at: u64,
@@ -38,7 +40,7 @@ impl List {
         Ok(())
     }
 
-    /// An exponent, which stays between the tensors, and multipliers.
+    /// Adds the multipliers of a matrix. The exponent byte before them belongs to no tensor.
     fn scale(&mut self, name: &str, rows: u64) -> Result<()> {
         self.at += 1;
         self.push(format!("{name}.multipliers"), Dtype::U32, vec![rows])

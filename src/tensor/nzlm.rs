@@ -1,4 +1,4 @@
-//! The weight files of nzip's own language models (`formats/lm.md`): where their tables and matrices lie.
+//! Finds the tables and matrices in weight files of nzip's own language models (`formats/lm.md`).
 
 use super::{Dtype, FileKind, Layout, TensorInfo};
 use crate::error::{Error, Result};
@@ -7,11 +7,12 @@ use crate::format::cursor::{Cursor, Parsed};
 /// The first bytes of a file.
 pub const MAGIC: [u8; 8] = *b"\x93NZLM\r\n\x1a";
 
-/// Finds the tables and matrices of a whole file. Whether its weights are good ones is no question here.
+/// Finds the tables and matrices of a whole file. The values of the weights are not checked.
 ///
 /// # Errors
 ///
-/// [`crate::ErrorKind::Corrupt`] where the file has another length than its header says.
+/// [`crate::ErrorKind::Corrupt`] where it is not a weight file of version 1, or has another length than its
+/// header implies; [`crate::ErrorKind::Truncated`] where it ends inside the header.
 pub(crate) fn parse(file: &[u8]) -> Result<Layout> {
     let tensors = fields(file).map_err(|e| e.at_end("the header of a weight file"))?;
     let end = tensors.last().map_or(0, TensorInfo::end);

@@ -1,22 +1,25 @@
-//! Recognises, by names, types and shapes, the tensors of quantised and sparse checkpoints that pack several numbers into a
-//! word. A name alone proves nothing: what is found is a proposal, which is used where it pays.
+//! Recognises tensors of quantised and sparse checkpoints that pack several numbers into a word, by their
+//! names, types and shapes. A match is only a proposal, since names prove nothing: the encoder uses it where
+//! it pays.
 
 use super::form::{Form, Packing};
 use super::{Dtype, Layout, TensorInfo};
 use std::collections::HashMap;
 
-/// Most bytes of a group of words.
+/// Largest group, in bytes.
 const GROUP: u64 = 512;
-/// Most bytes of a band of rows.
+/// Largest band (the rows that groups are gathered from), in bytes.
 const BAND: u64 = 1 << 20;
-/// Weights that share a class where their layout does not say how many share a scale.
+/// Weights that share a class (the choice of a coding table) where the layout does not tell how many share a
+/// scale; also the most that do.
 const SHARED: u64 = 128;
-/// Bytes from which on rows of bytes may have classes.
+/// Size in bytes above which a tensor of one-byte elements has classes.
 const ALONE: u64 = 64 << 10;
-/// Fewest numbers that may share a class.
+/// The smallest number of values that may share a class.
 const FEWEST: u64 = 16;
 
-/// The form of each tensor of a layout, where it has one; `raw` is the whole file.
+/// The form of each tensor of a layout, in order; `None` for tensors that are not recognised. `raw` is the
+/// whole file.
 pub fn forms(layout: &Layout, raw: &[u8]) -> Vec<Option<Form>> {
     let by_name = layout.tensors.iter().map(|t| (t.name.as_str(), t)).collect();
     let names = Names { by_name, raw };
@@ -29,7 +32,7 @@ struct Names<'a> {
 }
 
 impl Names<'_> {
-    /// The tensor whose name differs from another's in the last part only.
+    /// The tensor that has the name of `t` with its last part replaced by `last`.
     fn sibling(&self, t: &TensorInfo, last: &str) -> Option<&TensorInfo> {
         let stem = t.name.rfind(['.', '/']).map_or("", |at| &t.name[..=at]);
         self.by_name.get(format!("{stem}{last}").as_str()).copied()
@@ -51,7 +54,8 @@ impl Names<'_> {
             ("codes", _, [.., books]) if self.sibling(t, "codebooks").is_some() => codes(t.dtype, *books),
             ("dense_weights", Dtype::I64 | Dtype::U64, _) => Some(words(Packing::Spqr, 8)),
             ("col_vals", Dtype::I32 | Dtype::U32, _) => Some(words(Packing::Outliers, 4)),
-            // Small ones are better off with their neighbours, but for scales, whose rows differ.
+            // Small tensors are better coded with their neighbours, except 8-bit floats: these are scales,
+            // whose rows differ.
             (_, d, [.., _, columns])
                 if d.group() == (1, 1) && d != Dtype::Bool && (t.len > ALONE || is_float8(d)) =>
             {
@@ -61,7 +65,8 @@ impl Names<'_> {
         }
     }
 
-    /// `qweight` of GPTQ, whose words go down a column, or of AWQ, whose words hold eight columns.
+    /// The form of `qweight` of GPTQ, where a word holds numbers of one column, or of AWQ, where it holds
+    /// numbers of one row.
     fn packed_rows(&self, t: &TensorInfo, rows: u64, columns: u64) -> Option<Form> {
         let scales = self.sibling(t, "scales")?;
         let [groups, out] = scales.shape[..] else { return None };
@@ -72,7 +77,7 @@ impl Names<'_> {
         } else {
             bits_of(32 * columns, out).filter(|b| matches!(b, 4 | 8))?
         };
-        // Of odd widths only whole runs of 32 numbers end with a word.
+        // Where the width does not divide 32, only whole runs of 32 numbers end at the end of a word.
         let step = if !down || 32 % bits == 0 { 1 } else { u64::from(bits) };
         let shared = (rows * 32 / u64::from(bits)).checked_div(groups).unwrap_or(SHARED).min(SHARED);
         let wanted = if down { shared * u64::from(bits) / 32 } else { shared };
@@ -82,13 +87,13 @@ impl Names<'_> {
         Some(Form { packing, rows: height as u32, word: 4, columns: u32::try_from(columns).ok()? })
     }
 
-    /// `weight_packed` of compressed-tensors, whose words go along a row.
+    /// The form of `weight_packed` of compressed-tensors, where a word holds numbers of one row.
     fn packed_columns(&self, t: &TensorInfo, columns: u64) -> Option<Form> {
         let shape = self.sibling(t, "weight_shape").filter(|s| s.dtype == Dtype::I64 && s.len >= 16)?;
         let end = usize::try_from(shape.end()).ok()?;
         let numbers = u64::from_le_bytes(*self.raw.get(..end)?.last_chunk()?);
         let bits = bits_of_padded(columns, numbers)?;
-        // Earlier releases left the highest bits of each word over.
+        // Earlier releases of compressed-tensors left the highest bits of each word unused.
         let dense = columns == (numbers.checked_mul(bits.into())?).div_ceil(32);
         if dense || 32 % bits == 0 {
             Some(along(Packing::Bits(bits), bits, 4 * columns, SHARED * u64::from(bits) / 8))
@@ -103,24 +108,26 @@ fn is_float8(dtype: Dtype) -> bool {
     matches!(dtype, F8E4m3 | F8E4m3fnuz | F8E5m2 | F8E5m2fnuz | F8E8m0)
 }
 
-/// Bits of each of `count` numbers that take `bits` bits together.
+/// The width in bits, 1..=8, of `count` numbers that together take exactly `bits` bits.
 fn bits_of(bits: u64, count: u64) -> Option<u8> {
     let each = bits.checked_div(count)?;
     (each * count == bits && (1..=8).contains(&each)).then_some(each as u8)
 }
 
-/// The same where the last word may not be full.
+/// The width in bits, 1..=8, of `count` numbers in `words` words of 32 bits, the last of which may not be
+/// full.
 fn bits_of_padded(words: u64, count: u64) -> Option<u8> {
     let each = words.checked_mul(32)?.checked_div(count)?;
     (1..=8).contains(&each).then_some(each as u8)
 }
 
-/// Words of `bytes` bytes, one after the other.
+/// The form of words of `bytes` bytes that lie one after the other, each a group of its own.
 fn words(packing: Packing, bytes: u32) -> Form {
     Form { packing, rows: 1, word: bytes, columns: 1 }
 }
 
-/// Groups along rows of `row` bytes, of about `wanted` bytes and whole runs of eight numbers of `bits` bits.
+/// The form of groups along rows of `row` bytes. A group has about `wanted` bytes and holds whole runs of
+/// eight numbers of `bits` bits.
 fn along(packing: Packing, bits: u8, row: u64, wanted: u64) -> Form {
     let step = match bits {
         32 => 4,
@@ -129,7 +136,8 @@ fn along(packing: Packing, bits: u8, row: u64, wanted: u64) -> Form {
     };
     let least = (FEWEST * u64::from(bits.min(8))).div_ceil(8);
     let fits = |g: &u64| row.is_multiple_of(*g) && g.is_multiple_of(step);
-    // The divisor that is not much larger than wanted, or else the largest below; without one, runs that cross rows.
+    // The largest divisor of the row up to `wanted`, or else the smallest above; without one, the shortest
+    // group, which may cross the end of a row.
     let found = (least..=wanted.min(GROUP)).rev().find(fits).or_else(|| (wanted..=GROUP).find(fits));
     let group = found.unwrap_or(step.max(u64::from(bits == 8)));
     words(packing, group as u32)

@@ -1,4 +1,5 @@
-//! safetensors: a length, a JSON header, and the tensors one directly after the other.
+//! Reads headers of safetensors files: a length, a JSON header, then the tensors one directly after the
+//! other.
 
 use super::json::Json;
 use super::{Dtype, FileKind, Layout, TensorInfo};
@@ -44,11 +45,11 @@ pub(crate) fn parse(bytes: &[u8], file_len: u64) -> Parsed<Layout> {
     Ok(layout)
 }
 
-/// The text metadata of a whole file, in the order in which they stand.
+/// The keys and values of a whole file's text metadata, in file order.
 ///
 /// # Errors
 ///
-/// Those of a header that cannot be read.
+/// [`crate::ErrorKind::Truncated`] or [`crate::ErrorKind::Corrupt`] where the header cannot be read.
 pub fn metadata(file: &[u8]) -> Result<Vec<(String, String)>> {
     let mut found = Vec::new();
     let (text, _) = header(file, file.len() as u64).map_err(|e| e.at_end("the safetensors header"))?;
@@ -64,7 +65,7 @@ pub fn metadata(file: &[u8]) -> Result<Vec<(String, String)>> {
     Ok(found)
 }
 
-/// The JSON text and the offset of the first tensor.
+/// The JSON text of the header, and the offset of the tensor data.
 fn header(bytes: &[u8], file_len: u64) -> Parsed<(&[u8], u64)> {
     let prefix: [u8; 8] = bytes.get(..8).and_then(|b| b.try_into().ok()).ok_or(Parse::Need(8))?;
     let len = u64::from_le_bytes(prefix);

@@ -3,7 +3,7 @@
 
 use super::lanes::{self, Lane, Limits, restart};
 use super::{check_limits, coded, given, put, symbol_len};
-use crate::codec::window::{ChainJob, EncodedWindow, WindowJob, WindowLimits, max_window_raw};
+use crate::codec::window::{EncodedWindow, WindowJob, WindowLimits, max_window_raw};
 use crate::coder::range::{BitDecoder, BitEncoder};
 use crate::error::{Error, Result};
 use crate::format::cursor::{Cursor, Parse};
@@ -16,6 +16,15 @@ use rayon::prelude::*;
 const SYMBOL_MAX: usize = 32;
 /// Bytes that the keys, values and learners of all lanes may take together.
 const LANE_BYTES: usize = 1100 << 20;
+
+/// A block to decode whose windows follow one another.
+#[derive(Debug)]
+pub struct ChainJob<'a> {
+    /// Tokens that enter again where the network starts anew.
+    pub kept: usize,
+    /// Its windows from the first one on.
+    pub windows: Vec<WindowJob<'a>>,
+}
 
 /// The number of tokens that an encoder lets enter again where the network starts anew.
 pub(super) fn default_kept(model: &Model) -> usize {
@@ -153,7 +162,7 @@ pub fn decode_chains_with_lanes(model: &Model, jobs: &mut [ChainJob<'_>], lanes:
     let queue: Vec<_> = jobs.iter_mut().filter(|job| raw_len(job) > 0).collect();
     for job in &queue {
         given(raw_len(job));
-        check_kept(model, kept_of(job.params)?)?;
+        check_kept(model, job.kept)?;
     }
     let limits = Limits { lanes, memory: LANE_BYTES, own: Learner::bytes(model) };
     lanes::decode(model, queue, &limits, |job| raw_len(job), |job| ChainLane::new(model, job))
@@ -172,7 +181,7 @@ struct ChainLane<'a, 'b> {
 
 impl<'a, 'b> ChainLane<'a, 'b> {
     fn new(model: &Model, job: &'a mut ChainJob<'b>) -> Result<Self> {
-        let (kept, learner) = (kept_of(job.params)?, Learner::new(model)?);
+        let (kept, learner) = (job.kept, Learner::new(model)?);
         let windows = job.windows.iter_mut();
         let mut new = Self { kept, windows, raw: &mut [], done: 0, coder: BitDecoder::new(&[]), learner };
         new.open();

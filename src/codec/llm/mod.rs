@@ -8,12 +8,17 @@ mod chain;
 mod lanes;
 mod windows;
 
-pub use chain::{decode_chains_with_lanes, encode_chains, kept_of};
+pub use chain::{ChainJob, decode_chains_with_lanes, encode_chains, kept_of};
 pub use windows::{WindowLane, decode_windows, decode_with_lanes, encode_blocks};
 
-use super::window::{ChainJob, EncodedWindow, WindowCoder, WindowJob, WindowLimits};
+use super::Codec;
+use super::block::{BlockCodec, BlockJob, BlockParams, LoadedModel, ModelUse, UnitKind};
+use super::window::{self, Cutting, EncodedWindow, WindowCoder, WindowLimits, WindowedBlock, all_windows};
 use crate::error::{Error, Result};
-use crate::model::llm::{MAX_COLUMNS, MAX_TOKEN, Model};
+use crate::format::block::BlockHeader;
+use crate::model::llm::{MAGIC, MAX_COLUMNS, MAX_TOKEN, Model, Weights};
+use std::any::Any;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Fewest payload bytes that a window may be limited to.
@@ -36,26 +41,86 @@ fn coded(bytes: usize, is_token: bool) {
     TOKENS.fetch_add(is_token.into(), Ordering::Relaxed);
 }
 
+/// The codec `llm`.
+pub struct Llm;
+
+impl BlockCodec for Llm {
+    fn id(&self) -> Codec {
+        Codec::Llm
+    }
+
+    fn name(&self) -> &'static str {
+        "llm"
+    }
+
+    fn units(&self) -> UnitKind {
+        UnitKind::Windows
+    }
+
+    fn model_use(&self) -> ModelUse {
+        ModelUse::Required(Codec::Llm)
+    }
+
+    fn params(&self, header: &BlockHeader) -> Result<Option<Arc<dyn BlockParams>>> {
+        match (&header.params, header.units.chained()) {
+            (None, false) => Ok(None),
+            (Some(params), true) => Ok(Some(Arc::new(Kept(kept_of(params)?)))),
+            _ => Err(self.unknown()),
+        }
+    }
+
+    fn is_slow(&self) -> bool {
+        true
+    }
+
+    fn recognises(&self, weights: &[u8]) -> bool {
+        weights.starts_with(&MAGIC)
+    }
+
+    fn load(&self, weights: &[u8]) -> Result<LoadedModel> {
+        let model = Weights::from_bytes(weights).and_then(Model::new)?;
+        Ok(LoadedModel { windows: Arc::new(model), network: None })
+    }
+
+    fn decode(&self, jobs: &mut [&mut BlockJob<'_>]) {
+        window::decode(jobs);
+    }
+}
+
+/// The parameters of a chained block: how many tokens enter again where the network starts anew.
+struct Kept(usize);
+
+impl BlockParams for Kept {}
+
 impl WindowCoder for Model {
-    fn encode_blocks(&self, blocks: &[&[u8]], limits: WindowLimits) -> Result<Vec<Vec<EncodedWindow>>> {
-        encode_blocks(self, blocks, limits)
+    fn cutting(&self, _head: &[u8], chained: bool) -> Cutting {
+        let params = chained.then(|| chain::params(chain::default_kept(self)));
+        Cutting { params, chained, ..Cutting::BYTES }
     }
 
-    fn decode_windows(&self, jobs: &mut [WindowJob<'_>]) -> Result<()> {
-        decode_windows(self, jobs)
-    }
-
-    fn encode_chains(
+    fn encode(
         &self,
         blocks: &[&[u8]],
+        cutting: &Cutting,
         limits: WindowLimits,
-    ) -> Result<(Vec<u8>, Vec<Vec<EncodedWindow>>)> {
-        let kept = chain::default_kept(self);
-        Ok((chain::params(kept), encode_chains(self, blocks, limits, kept)?))
+    ) -> Result<Vec<Vec<EncodedWindow>>> {
+        match &cutting.params {
+            Some(params) => encode_chains(self, blocks, limits, kept_of(params)?),
+            None => encode_blocks(self, blocks, limits),
+        }
     }
 
-    fn decode_chains(&self, jobs: &mut [ChainJob<'_>]) -> Result<()> {
-        decode_chains_with_lanes(self, jobs, MAX_COLUMNS)
+    fn decode(&self, blocks: Vec<WindowedBlock<'_>>) -> Result<()> {
+        let (chained, alone): (Vec<_>, Vec<_>) = blocks.into_iter().partition(|b| b.params.is_some());
+        let mut chains = Vec::with_capacity(chained.len());
+        for WindowedBlock { params, windows } in chained {
+            let kept = params.and_then(|p| (p as &dyn Any).downcast_ref::<Kept>());
+            chains.push(ChainJob { kept: kept.map_or(0, |k| k.0), windows });
+        }
+        if !chains.is_empty() {
+            decode_chains_with_lanes(self, &mut chains, MAX_COLUMNS)?;
+        }
+        decode_windows(self, &mut all_windows(alone.into_iter()))
     }
 }
 

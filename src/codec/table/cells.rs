@@ -1,21 +1,24 @@
-//! Lines of a table, and numbers in the shapes that tables write them in.
+//! Cutting lines of a table into cells, and reading and writing numbers in the style of a column.
 
-/// Most digits of a number, so that it fits 64 bits.
+/// The largest number of digits of a number; with this many it fits 64 bits.
 const MAX_DIGITS: usize = 18;
 
 /// How the numbers of a column are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Style {
-    /// Digits after the point, 0..=9: a cell stands for an integer in these units.
+    /// Digits after the point, 0..=9. A cell stands for an integer in units of the last of these digits.
     pub decimals: u8,
-    /// Least digits before the point, 1..=15, filled up with zeros.
+    /// The least number of digits before the point, 1..=15; shorter numbers are padded with zeros.
     pub digits: u8,
-    /// Whether zeros at the end of the fraction, and a point that nothing follows, are left out.
+    /// Whether zeros at the end of the fraction are left out, and the point too if no digit follows it.
     pub trim: bool,
 }
 
-/// Cuts a line at its delimiters. A cell that starts with a double quote goes on to the next quote that a delimiter or
-/// the line's end follows; where there is none, the quote is a character like others.
+/// Cuts a line at its delimiters into `cells`. A cell that starts with a double quote ends with the next
+/// quote that a delimiter or the end of the line follows; where there is none, the quote is a character like
+/// any other.
+///
+/// The cells, joined by delimiters, are always the line again.
 pub fn split<'a>(line: &'a [u8], delimiter: u8, cells: &mut Vec<&'a [u8]>) {
     cells.clear();
     let mut at = 0;
@@ -37,7 +40,8 @@ pub fn split<'a>(line: &'a [u8], delimiter: u8, cells: &mut Vec<&'a [u8]>) {
     }
 }
 
-/// The number that a cell stands for, if it is written in this style.
+/// The number that a cell stands for, in units of the style's last digit; `None` unless [`print`] would write
+/// exactly this cell.
 pub fn parse(cell: &[u8], style: Style) -> Option<i64> {
     let (negative, body) = match cell.strip_prefix(b"-") {
         Some(rest) => (true, rest),
@@ -64,7 +68,7 @@ pub fn parse(cell: &[u8], style: Style) -> Option<i64> {
     (again == cell).then_some(value)
 }
 
-/// Appends a number in this style.
+/// Appends a number, given in units of the style's last digit, as a cell of this style.
 pub fn print(value: i64, style: Style, out: &mut Vec<u8>) {
     if value < 0 {
         out.push(b'-');
@@ -92,7 +96,8 @@ fn push_digits(mut number: u64, least: usize, out: &mut Vec<u8>) {
     out[start..].reverse();
 }
 
-/// The style that all these cells could be written in, if they are numbers; to be confirmed by [`parse`].
+/// The style that these cells are likely to share, if all look like numbers. [`parse`] must confirm it cell
+/// by cell.
 pub fn style_of<'a>(cells: impl Iterator<Item = &'a [u8]>) -> Option<Style> {
     let (mut decimals, mut digits) = (0, usize::MAX);
     let mut fractions = usize::MAX;

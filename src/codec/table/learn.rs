@@ -1,4 +1,5 @@
-//! Learning the circuit of a table from its own records, the same on every machine (`model/circuit/learn`).
+//! Learns the circuit of a table from its own records, with the same result on every machine
+//! (`model/circuit/learn`).
 
 use crate::error::Result;
 use crate::model::circuit::Weights;
@@ -7,35 +8,39 @@ use crate::model::circuit::learn::export::export;
 use crate::model::circuit::learn::random::Random;
 use crate::model::circuit::learn::{Dataset, Network, Partition, Pseudo, Workspace, start, structure};
 
-/// Variables, by kind.
+/// One variable of the records.
 pub struct Variable {
+    /// Size of its alphabet, 1..=256: symbols are below this.
     pub symbols: usize,
-    /// Whether neighbouring symbols resemble each other.
+    /// Whether symbols with neighbouring numbers behave alike, as numbers do.
     pub ordinal: bool,
 }
 
-/// How much is learned.
+/// How much work goes into learning.
 #[derive(Debug, Clone, Copy)]
-pub struct Effort {
-    /// Most states of a hidden variable.
+pub struct Learning {
+    /// The largest number of states of a hidden variable.
     pub latents: usize,
     /// Passes over the records.
     pub passes: usize,
-    /// Records of a pass at most.
+    /// The largest number of records of a pass.
     pub rows: usize,
 }
 
-/// Most classes of an alphabet.
+/// The largest number of classes of an alphabet.
 const CLASSES: usize = 64;
-/// Rows from which the tree is learned.
+/// The number of records that the tree is learned from.
 const TREE_ROWS: usize = 8000;
 const BATCH: usize = 128;
-/// log2 of the steps of an octave that parameters are stored in.
+/// log2 of the number of steps per octave with which parameters are stored.
 const LOG2_STEPS: u8 = 1;
 const PSEUDO: Pseudo = Pseudo { edge: 0.5, borrow: 0.0, leaf: 0.5, smooth: 0.5 };
 
-/// Learns a circuit of these records.
-pub fn learn(records: &[u8], variables: &[Variable], effort: Effort) -> Result<Weights> {
+/// Learns a circuit from records, which lie one after the other with one byte per variable.
+///
+/// The alphabets, the tree and the numbers of states come from counts; clusters of the records start the
+/// parameters, and passes of stochastic expectation maximisation refine them.
+pub fn learn(records: &[u8], variables: &[Variable], effort: Learning) -> Result<Weights> {
     let width = variables.len();
     let alphabets = (0..width)
         .map(|v| {
@@ -56,7 +61,7 @@ pub fn learn(records: &[u8], variables: &[Variable], effort: Effort) -> Result<W
     let mut work = Workspace::new(width);
     for pass in 0..effort.passes {
         Random(pass as u64 + 7).shuffle(&mut rows);
-        // From 1/4 down to 1/64 in the end.
+        // The step falls from 1/4 at the start to 1/64 at the end.
         let step = |done: f32| {
             let way = (pass as f32 + done) / effort.passes as f32;
             0.25 / (1.0 + 15.0 * way * way)

@@ -1,5 +1,5 @@
-//! The `table` codec: columns of delimited text become the variables of a circuit that is learned from the block itself;
-//! what does not suit a circuit is coded by `mix`. Specified in `formats/table.md`.
+//! The `table` codec: columns of delimited text become variables of a circuit that is learned from the block
+//! itself; columns that do not suit a circuit are coded by `mix`. Specified in `formats/table.md`.
 
 mod cells;
 mod learn;
@@ -8,34 +8,108 @@ mod predict;
 mod rows;
 mod schema;
 
+use super::Codec;
+use super::block::{BlockCodec, BlockJob, Content, Effort, EncodedBlock, OrderedBlock, UnitKind};
+use super::buffer::{reserve, resize};
+use super::circuit;
+use super::circuit::layout::Arrangement;
 use super::mix::{self, BlockDecoder, Guide, MixOptions};
-use super::window::{EncodedWindow, WindowCoder, WindowJob, WindowLimits, max_window_raw};
-use super::{Codec, EncodedBlock};
+use super::ordered::{self, Reader};
+use super::window::{EncodedWindow, WindowJob, WindowLimits, lengthen, max_window_raw};
 use crate::error::{Error, Result};
 use crate::format::block::Units;
 use crate::format::checksum::check32;
 use crate::format::cursor::{Cursor, Parsed};
 use crate::format::varint;
+use crate::kernel::Kernel;
 use crate::model::circuit::{Model, Weights};
-use learn::{Effort, Variable};
+use learn::{Learning, Variable};
 use plan::Profile;
 use schema::{Column, Schema};
 
 /// Check units are 2^20 raw bytes.
 const UNIT_LOG2: u8 = 20;
-/// Most bytes of schema and model together, uncompressed.
+/// The most bytes that schema and model may have together, uncompressed.
 const MAX_HEAD: u64 = 1 << 26;
 /// Payload bytes at which a window of records ends.
 const WINDOW: usize = 8 << 10;
-/// Raw bytes of the windows' records: as many as the container lets a window have.
+/// The most bytes of a window's records: as many as the container lets a window have.
 const WINDOW_RAW: usize = 1 << 24;
-/// Fewest rows and columns that are worth a circuit.
+/// The fewest rows that are worth a circuit.
 const LEAST_ROWS: usize = 256;
+/// The fewest columns that are worth a circuit.
 const LEAST_COLUMNS: usize = 3;
-/// Rows from which more states pay.
+/// From this many rows on, more hidden states pay.
 const MANY_ROWS: usize = 16_000;
 
-/// Sizes of a payload's parts, for reports.
+/// The first level at which the automatic choice looks for tables.
+const FIRST_LEVEL: u8 = 6;
+
+/// The codec `table`.
+pub struct TableCodec;
+
+impl BlockCodec for TableCodec {
+    fn id(&self) -> Codec {
+        Codec::Table
+    }
+
+    fn name(&self) -> &'static str {
+        "table"
+    }
+
+    fn units(&self) -> UnitKind {
+        UnitKind::Fixed
+    }
+
+    fn max_raw(&self, payload_len: u64) -> u64 {
+        max_raw(payload_len)
+    }
+
+    fn is_tried(&self, level: u8) -> bool {
+        level >= FIRST_LEVEL
+    }
+
+    fn encode(&self, content: &Content<'_>, effort: &Effort<'_>) -> Result<Option<EncodedBlock>> {
+        encode(content.raw, mix::level(effort.level).max(1))
+    }
+
+    fn decode(&self, jobs: &mut [&mut BlockJob<'_>]) {
+        ordered::decode(jobs);
+    }
+
+    fn open(&self, block: &OrderedBlock<'_>, _raw: &mut Vec<u8>) -> Result<Box<dyn Reader>> {
+        let raw_len = block.block.header.raw_len as usize;
+        Ok(Box::new(Restored { whole: decode(block.payload, raw_len, block.memory)?, at: 0 }))
+    }
+
+    fn own_model_len(&self, read: &mut dyn FnMut(u64) -> Result<Vec<u8>>) -> Result<u64> {
+        Ok(own_model_len(&read(LENGTHS as u64)?).unwrap_or(0))
+    }
+}
+
+/// The largest raw length that `payload_len` bytes of payload may stand for.
+fn max_raw(payload_len: u64) -> u64 {
+    payload_len << 15
+}
+
+/// A restored block whose bytes are handed out in order: its columns are only known as a whole.
+struct Restored {
+    whole: Vec<u8>,
+    /// Offset of the next byte.
+    at: usize,
+}
+
+impl Reader for Restored {
+    fn fill(&mut self, _payload: &[u8], end: usize, raw: &mut Vec<u8>) -> Result<()> {
+        let more = end.saturating_sub(raw.len());
+        reserve(raw, more)?;
+        raw.extend_from_slice(&self.whole[self.at..self.at + more]);
+        self.at += more;
+        Ok(())
+    }
+}
+
+/// Sizes of a payload's parts in bytes, for reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Parts {
     /// Schema and model.
@@ -44,11 +118,12 @@ pub struct Parts {
     pub records: usize,
     /// Text, coded by `mix`.
     pub text: usize,
-    /// Columns that the circuit codes, and all of them.
+    /// The number of columns that the circuit codes, and of all columns.
     pub columns: (usize, usize),
 }
 
-/// The payloads of all plans for a block, if it is a table; the first leaves everything that varies to `mix`.
+/// Codes a block in every way that is worth trying, and returns the payloads; none where it is not a table.
+/// The first leaves everything that varies to `mix`.
 #[doc(hidden)]
 pub fn payloads(raw: &[u8], mix_level: u32) -> Result<Vec<Vec<u8>>> {
     let Some(table) = Table::find(raw) else { return Ok(Vec::new()) };
@@ -60,10 +135,10 @@ pub fn payloads(raw: &[u8], mix_level: u32) -> Result<Vec<Vec<u8>>> {
     std::iter::once(&free).chain(&schemas).map(|schema| encode_as(&table, schema, mix_level)).collect()
 }
 
-/// Codes a block, if it is a table of which a circuit may make something.
+/// Codes a block of 1..=2^30 bytes, if it is a table; the smallest payload wins.
 pub(crate) fn encode(raw: &[u8], mix_level: u32) -> Result<Option<EncodedBlock>> {
     let best = payloads(raw, mix_level)?.into_iter().min_by_key(Vec::len);
-    let too_long = |p: &Vec<u8>| raw.len() as u64 > Codec::Table.max_raw(p.len() as u64);
+    let too_long = |p: &Vec<u8>| raw.len() as u64 > max_raw(p.len() as u64);
     Ok(best.filter(|p| !too_long(p)).map(|payload| EncodedBlock {
         codec: Codec::Table,
         raw_len: raw.len() as u32,
@@ -74,13 +149,15 @@ pub(crate) fn encode(raw: &[u8], mix_level: u32) -> Result<Option<EncodedBlock>>
     }))
 }
 
-/// A block cut into lines and cells.
+/// A block that is a table, cut into lines and cells.
 struct Table<'a> {
+    /// The bytes before the first row: the first line.
     head: &'a [u8],
+    /// The bytes after the last LF.
     tail: &'a [u8],
-    /// Lines without LF, those with as many cells as there are columns without CR too.
+    /// The rows as they are, without LF.
     lines: Vec<&'a [u8]>,
-    /// Rows of cells; none for a line with another number of them.
+    /// The cells of each row; `None` for a line that does not have `columns` cells (or the usual line end).
     cells: Vec<Option<Vec<&'a [u8]>>>,
     delimiter: u8,
     separator: u8,
@@ -89,6 +166,8 @@ struct Table<'a> {
 }
 
 impl<'a> Table<'a> {
+    /// Cuts a block into lines and cells. `None` where it has too few lines, where less than 95 % of them have
+    /// the usual number of cells, or where it uses every byte that could be a separator.
     fn find(raw: &'a [u8]) -> Option<Self> {
         let separator = [b'\t', b';', b'|', 0x1F, 0].into_iter().find(|b| !raw.contains(b))?;
         let first = raw.iter().position(|&b| b == b'\n')? + 1;
@@ -156,7 +235,8 @@ impl<'a> Table<'a> {
     }
 }
 
-/// The delimiter that cuts most lines into the same number of cells, and that number.
+/// The delimiter that cuts the most lines into one number of cells, and that number. `None` where no
+/// delimiter suits 95 % of the first 512 lines.
 fn shape(lines: &[&[u8]]) -> Option<(u8, usize)> {
     let sample = &lines[..lines.len().min(512)];
     let count = |delimiter: u8| {
@@ -179,7 +259,7 @@ fn shape(lines: &[&[u8]]) -> Option<(u8, usize)> {
     fitting.max_by_key(|&(_, (rows, columns))| (rows, columns)).map(|(d, (_, columns))| (d, columns))
 }
 
-/// The variables of a record.
+/// The variables of a record, in order.
 fn variables(schema: &Schema) -> Vec<Variable> {
     let mut all = Vec::new();
     for column in &schema.columns {
@@ -198,7 +278,7 @@ fn variables(schema: &Schema) -> Vec<Variable> {
     all
 }
 
-/// Forgets escapes that no cell takes.
+/// Makes a schema of these columns, without the escape symbols that no cell of the table needs.
 fn tighten(table: &Table<'_>, columns: Vec<Column>) -> Schema {
     let mut schema = table.schema(columns);
     let taken = table.write(&schema).taken;
@@ -212,7 +292,7 @@ fn tighten(table: &Table<'_>, columns: Vec<Column>) -> Schema {
     schema
 }
 
-/// The payload with these columns.
+/// Codes the table by a schema. Two numbers of hidden states are tried; the smaller payload stays.
 fn encode_as(table: &Table<'_>, schema: &Schema, mix_level: u32) -> Result<Vec<u8>> {
     let rows::Writer { records, text, .. } = table.write(schema);
     let variables = variables(schema);
@@ -224,8 +304,8 @@ fn encode_as(table: &Table<'_>, schema: &Schema, mix_level: u32) -> Result<Vec<u
     let most = if rows < MANY_ROWS { 16 } else { 32 };
     let mut best = Vec::new();
     for latents in [most / 2, most] {
-        let effort = Effort { latents, passes: if rows < MANY_ROWS { 24 } else { 8 }, rows };
-        let weights = learn::learn(&records, &variables, effort)?;
+        let learning = Learning { latents, passes: if rows < MANY_ROWS { 24 } else { 8 }, rows };
+        let weights = learn::learn(&records, &variables, learning)?;
         let payload = assemble(schema, Some(&weights), &records, (&text, &coded), mix_level)?;
         if best.is_empty() || payload.len() < best.len() {
             best = payload;
@@ -234,6 +314,7 @@ fn encode_as(table: &Table<'_>, schema: &Schema, mix_level: u32) -> Result<Vec<u
     Ok(best)
 }
 
+/// The `mix` payload of these bytes; empty for no bytes.
 fn mixed(raw: &[u8], level: u32) -> Result<Vec<u8>> {
     if raw.is_empty() {
         return Ok(Vec::new());
@@ -241,14 +322,16 @@ fn mixed(raw: &[u8], level: u32) -> Result<Vec<u8>> {
     Ok(mix::encode_block(raw, &MixOptions::level(level), Guide::None)?.0)
 }
 
-/// Codes records.
+/// Codes records of `width` symbols into windows of the circuit coder.
 fn windows(weights: &Weights, records: &[u8], width: usize) -> Result<Vec<EncodedWindow>> {
     let limits = WindowLimits { payload: WINDOW, raw: WINDOW_RAW / width * width };
-    let mut windows = Model::new(weights)?.encode_blocks(&[records], limits)?.remove(0);
-    windows.iter_mut().for_each(EncodedWindow::pad);
+    let mut windows =
+        circuit::encode(&Model::new(weights)?, &Arrangement::Bytes, &[records], limits)?.remove(0);
+    windows.iter_mut().for_each(lengthen);
     Ok(windows)
 }
 
+/// Puts a payload together from the schema, the circuit and its records, and the text with its `mix` payload.
 fn assemble(
     schema: &Schema,
     weights: Option<&Weights>,
@@ -277,16 +360,16 @@ fn assemble(
     Ok(out)
 }
 
-/// The lengths in front of a payload's parts.
+/// The lengths at the start of a payload. Pairs are an uncompressed length and a payload length.
 struct Lengths {
     schema: usize,
     head: (usize, usize),
     text: (usize, usize),
-    /// Records and payload bytes of each window.
+    /// The number of records and the payload bytes of each window.
     windows: Vec<(usize, usize)>,
 }
 
-/// Reads the lengths, and cuts the rest into head, text and windows.
+/// Reads the lengths and cuts the rest into the payloads of head, text and windows.
 fn parts(payload: &[u8], raw_len: usize) -> Result<(Lengths, [&[u8]; 3])> {
     let mut cursor = Cursor::new(payload);
     let lengths = read_lengths(&mut cursor, raw_len).map_err(|e| e.at_end("a table's payload"))?;
@@ -311,7 +394,7 @@ fn read_lengths(c: &mut Cursor<'_>, raw_len: usize) -> Parsed<Lengths> {
     let schema = c.varint_in("schema of a table", 1..=MAX_HEAD)?;
     let head = c.varint_in("schema and model of a table", schema..=MAX_HEAD)?;
     let head_len = c.varint_in("their payload", 0..=2 * MAX_HEAD)?;
-    // Every byte of text stands for one of the table: separators stand where delimiters or line ends do.
+    // Every byte of text stands for a byte of the table: separators and LFs for delimiters and line ends.
     let text = c.varint_in("text of a table", 0..=most)?;
     let text_len = c.varint_in("payload of a table's text", 0..=2 * most + 65536)?;
     let count = c.varint_in("windows of a table", 0..=most)? as usize;
@@ -330,16 +413,18 @@ fn read_lengths(c: &mut Cursor<'_>, raw_len: usize) -> Parsed<Lengths> {
     })
 }
 
-/// Restores a block's raw bytes.
+/// Decodes a whole block of `raw_len` raw bytes.
 ///
 /// # Errors
-/// `Corrupt`, `Truncated` or `NewerVersion`; `LimitExceeded` where it would take more than `memory` bytes.
+/// `Corrupt`, `Truncated` or `NewerVersion`; `LimitExceeded` where decoding would take more than `memory`
+/// bytes.
 pub fn decode(payload: &[u8], raw_len: usize, memory: u64) -> Result<Vec<u8>> {
     let (lengths, [head, text, windows]) = parts(payload, raw_len)?;
     let head = unmixed(head, lengths.head.0, memory)?;
     let schema = Schema::parse(&head[..lengths.schema])?;
     let (width, records) = (schema.width(), schema.records());
-    // A row that has a record has a byte at least for each of its columns, and a column at most two variables.
+    // A row with a record takes at least one byte for each of its columns. A column has at most two
+    // variables, so this bounds the records as well.
     if (records as u64).saturating_mul(schema.columns.len() as u64) > raw_len as u64 {
         return Err(Error::corrupt(format!("table: {records} rows do not fit {raw_len} raw bytes")));
     }
@@ -352,7 +437,7 @@ pub fn decode(payload: &[u8], raw_len: usize, memory: u64) -> Result<Vec<u8>> {
     rows::restore(&schema, &symbols, &text, raw_len)
 }
 
-/// The records of all rows.
+/// Decodes the records of all rows: `records` of them, of `width` symbols each.
 fn symbols(
     model: &[u8],
     (records, width): (usize, usize),
@@ -372,7 +457,7 @@ fn symbols(
             "table: {records} records of {width} expected, {sum} of {found} found"
         )));
     }
-    super::decode::resize(&mut symbols, records * width)?;
+    resize(&mut symbols, records * width)?;
     let (mut jobs, mut rest) = (Vec::with_capacity(lengths.len()), &mut symbols[..]);
     for &(records, len) in lengths {
         if records * width > max_window_raw(len) {
@@ -383,22 +468,23 @@ fn symbols(
         jobs.push(WindowJob { payload, raw });
         (rest, windows) = (after, later);
     }
-    model.decode_windows(&mut jobs)?;
+    circuit::decode(&model, &Arrangement::Bytes, &mut jobs, Kernel::best())?;
     Ok(symbols)
 }
 
+/// Decodes a payload of [`mixed`] to exactly `raw_len` bytes.
 fn unmixed(payload: &[u8], raw_len: usize, memory: u64) -> Result<Vec<u8>> {
     let mut raw = Vec::new();
     if raw_len == 0 {
         return if payload.is_empty() { Ok(raw) } else { Err(Error::corrupt("table: a payload of nothing")) };
     }
     let mut decoder = BlockDecoder::new(payload, raw_len, memory, None)?;
-    super::decode::resize(&mut raw, raw_len)?;
+    resize(&mut raw, raw_len)?;
     decoder.decode_into(payload, &mut raw)?;
     Ok(raw)
 }
 
-/// Puts a table together from a stored schema, records and text, as decoding does.
+/// Restores the raw bytes of a table from a stored schema, records and text, as decoding does.
 ///
 /// # Errors
 /// `Corrupt`, `Truncated` or `LimitExceeded`.
@@ -407,10 +493,11 @@ pub fn restore(schema: &[u8], records: &[u8], text: &[u8], raw_len: usize) -> Re
     rows::restore(&Schema::parse(schema)?, records, text, raw_len)
 }
 
-/// Most bytes in front of [`own_model_len`]'s number and of the number itself: three varints.
+/// The number of a payload's first bytes that [`own_model_len`] needs: three varints.
 pub const LENGTHS: usize = 3 * 10;
 
-/// Bytes of a payload that hold its schema and its circuit, from its first [`LENGTHS`] bytes; 0 where it has no circuit.
+/// The bytes of a payload that its schema and its circuit take, read from its first [`LENGTHS`] bytes; 0
+/// where it has no circuit.
 pub fn own_model_len(start: &[u8]) -> Option<u64> {
     let mut c = Cursor::new(start);
     let [schema, head, stored] =
@@ -418,7 +505,8 @@ pub fn own_model_len(start: &[u8]) -> Option<u64> {
     Some(if head > schema { stored } else { 0 })
 }
 
-/// What a payload's parts take; `None` where it is damaged or its schema would take more than `memory` bytes.
+/// The sizes of a payload's parts; `None` where it is damaged, or reading its schema would take more than
+/// `memory` bytes.
 pub fn inspect(payload: &[u8], raw_len: usize, memory: u64) -> Option<Parts> {
     let (lengths, [head, text, windows]) = parts(payload, raw_len).ok()?;
     let schema = unmixed(head, lengths.head.0, memory).ok()?;

@@ -1,6 +1,6 @@
-//! How the encoder stores each column. Nothing of this is part of the format.
+//! Decides how the encoder stores each column. Nothing here is part of the format.
 //!
-//! Every choice rests on counts of the rows, in integers.
+//! Every choice compares integers that come from counts, so it is the same on every machine.
 
 use super::cells::{self, Style};
 use super::predict::{self, Series};
@@ -8,37 +8,40 @@ use super::schema::{Column, MAX_LOW, MAX_SYMBOLS, Numbers, Prediction, Values};
 use crate::coder::log2::log2;
 use std::collections::HashMap;
 
-/// One row in this many may have a cell that is not in its column's list.
+/// At most one row in this many may have a cell that its column has no symbol for.
 const RARE: usize = 50;
-/// A bit a row, in the units that columns are compared in.
+/// One bit per row, in the fixed-point units in which costs are compared.
 const ONE: u64 = 1 << FRACTION;
 const FRACTION: u32 = 16;
-/// By how much a choice must be better than a simpler one.
+/// How much per row a prediction from the row before must save.
 const PREVIOUS_GAIN: u64 = ONE / 4;
+/// How much per row a prediction from other columns must save.
 const TERMS_GAIN: u64 = ONE / 2;
-/// What one more symbol costs in all, for what few samples hide: log2(e) / 2 bits (Miller and Madow).
+/// The correction of an entropy for each symbol after the first, in total, not per row: log2(e) / 2 bits
+/// (Miller and Madow). Without it, counts of few samples give too low an entropy.
 const UNSEEN: u64 = 47_274;
-/// Most symbols of a list, one being left for cells that are in none.
+/// The most entries of a list; one symbol is left for cells that are not in it.
 const LISTED: usize = MAX_SYMBOLS - 1;
 
-/// What is known of a column.
+/// The statistics of one column.
 pub struct Profile {
-    /// Number of each row's cell in the list of different ones; the column is given up beyond [`MAX_DIFFERENT`].
+    /// For each row, the number of its cell in the list of distinct cells. It stops early in a column with
+    /// more than [`MAX_DIFFERENT`] of these, which is left to the text.
     ids: Vec<u32>,
-    /// How often each different cell occurs, in the order of first occurrence.
+    /// How often each distinct cell occurs, in the order of first occurrence.
     counts: Vec<u32>,
     cells: Vec<Vec<u8>>,
-    /// The numbers, where nearly all cells are some.
+    /// The column's numbers, where nearly all cells are numbers.
     pub series: Option<Series>,
     style: Option<Style>,
-    /// Rows whose cell differs from the one before.
+    /// The number of rows whose cell differs from that of the row before.
     changes: usize,
 }
 
 const MAX_DIFFERENT: usize = 1 << 20;
 
 impl Profile {
-    /// Looks at one column.
+    /// Gathers the statistics of a column, given its cells from the first row to the last.
     pub fn new(column: &[&[u8]]) -> Self {
         let mut index: HashMap<&[u8], u32> = HashMap::new();
         let (mut ids, mut counts, mut cells) = (Vec::with_capacity(column.len()), Vec::new(), Vec::new());
@@ -63,7 +66,7 @@ impl Profile {
     }
 
     fn find_numbers(&mut self) {
-        // One cell that is written otherwise must not spoil the style of all.
+        // A single cell written in another style must not spoil the style of the column.
         let common = self.counts.iter().copied().max().unwrap_or(0).min(2);
         let number = |cell: &[u8]| cells::style_of(std::iter::once(cell)).is_some();
         let usual = self.cells.iter().zip(&self.counts).filter(|(cell, c)| **c >= common && number(cell));
@@ -83,7 +86,8 @@ impl Profile {
         self.counts.len() == 1
     }
 
-    /// Rows of the commonest cells that a list has room for.
+    /// The commonest cells, as many as a list has room for beside the symbol for "as before", and the number
+    /// of rows that have one of them.
     fn listed(&self) -> (Vec<u32>, u64) {
         let mut order: Vec<u32> = (0..self.counts.len() as u32).collect();
         order.sort_by_key(|&i| (std::cmp::Reverse(self.counts[i as usize]), i));
@@ -97,14 +101,14 @@ impl Profile {
         if (self.ids.len() as u64 - rows) * RARE as u64 > self.ids.len() as u64 {
             return None;
         }
-        // Rising where they are numbers: then neighbours resemble each other.
+        // In rising order where the cells are numbers, so that neighbouring symbols resemble each other.
         let number = |i: u32| self.style.and_then(|s| cells::parse(&self.cells[i as usize], s));
         order.sort_by_key(|&i| (number(i), i));
         let values = order.iter().map(|&i| self.cells[i as usize].clone()).collect();
         Some(Column::Values(Values { values, previous, escape: true }))
     }
 
-    /// What a row's cell takes for itself, and after "as before or another one".
+    /// The entropy of a cell by itself, and with one symbol that means "as in the row before".
     fn bits(&self) -> (u64, u64) {
         let plain = entropy(self.counts.iter().copied());
         let mut changed = vec![0u32; self.counts.len()];
@@ -115,7 +119,7 @@ impl Profile {
     }
 }
 
-/// Bits a symbol in units of 2^−[`FRACTION`].
+/// The entropy of a symbol with these counts, in units of 2^−[`FRACTION`] bits.
 fn entropy(counts: impl Iterator<Item = u32>) -> u64 {
     let (mut total, mut sum, mut different) = (0u32, 0u64, 0u64);
     for c in counts.filter(|&c| c > 0) {
@@ -129,14 +133,15 @@ fn entropy(counts: impl Iterator<Item = u32>) -> u64 {
     (n * u64::from(log2(total, FRACTION)) - sum + (different - 1) * UNSEEN) / n
 }
 
-/// Counts of numbers.
+/// How often each number occurs.
 fn tally(numbers: impl Iterator<Item = i64>) -> HashMap<i64, u32> {
     let mut counts = HashMap::new();
     numbers.for_each(|n| *counts.entry(n).or_insert(0) += 1);
     counts
 }
 
-/// The list and low bits that hold nearly all of these numbers; `None` where it would take too many.
+/// How to code these numbers by a list: the fewest low bits, coded apart, for which a list of values above
+/// them covers nearly all rows, and that list. `None` where more than [`MAX_LOW`] low bits would be needed.
 fn digits(above: &[i64]) -> Option<(u8, Vec<i64>)> {
     let mut low = 0;
     while low <= MAX_LOW {
@@ -166,7 +171,7 @@ fn number_bits(above: &[i64]) -> u64 {
     entropy(counts.into_iter().map(|(_, c)| c))
 }
 
-/// The ways to store the columns that are worth trying.
+/// The ways to store all columns that are worth trying, first the one that leaves least to the text.
 pub fn plans(profiles: &[Profile]) -> Vec<Vec<Column>> {
     let mut columns: Vec<(Column, u64)> = profiles.iter().map(simple).collect();
     predict_numbers(profiles, &mut columns);
@@ -177,7 +182,7 @@ pub fn plans(profiles: &[Profile]) -> Vec<Vec<Column>> {
     plans
 }
 
-/// The best way that looks at this column alone, and what a row takes.
+/// The best way to store a column that uses no other column, and its cost per row.
 fn simple(p: &Profile) -> (Column, u64) {
     let text = (Column::Text, u64::MAX);
     if p.ids.is_empty() || p.counts.len() > MAX_DIFFERENT {
@@ -197,7 +202,7 @@ fn simple(p: &Profile) -> (Column, u64) {
         best = (column, plain);
     }
     let steps = series.steps();
-    // In a column that always rises by the same the list has but one symbol.
+    // A column that always rises by the same number costs nothing: its list of steps has one symbol.
     let bits = number_bits(&steps);
     if bits + PREVIOUS_GAIN < best.1 {
         let first = series.numbers[0].wrapping_sub(steps[0]);
@@ -208,17 +213,23 @@ fn simple(p: &Profile) -> (Column, u64) {
     best
 }
 
-/// A prediction that was looked for.
+/// The latest attempt to predict a column.
 #[derive(Default)]
 struct Tried {
+    /// The candidates that could be used.
     allowed: Vec<usize>,
     fit: Option<predict::Fit>,
+    /// What the prediction saves per row.
     gain: u64,
 }
 
-/// Predicts numbers from others of the same row, the ones that gain most first.
+/// Predicts columns of numbers from others of the same row.
+///
+/// A decoder computes a column after those that it is predicted from, so predictions must not form a circle.
+/// They are chosen greedily: the column that gains most is fixed first, and from then on no column that it
+/// depends on may be predicted from it.
 fn predict_numbers(profiles: &[Profile], columns: &mut [(Column, u64)]) {
-    // A column of text is not predicted from, nor are those that the row before tells.
+    // Columns of text and lists that are told by the row before take no part.
     let usable =
         |c: &Column| matches!(c, Column::Values(v) if !v.previous) || matches!(c, Column::Numbers(_));
     let candidates: Vec<usize> = (0..columns.len())
@@ -232,7 +243,7 @@ fn predict_numbers(profiles: &[Profile], columns: &mut [(Column, u64)]) {
         return;
     }
     let series: Vec<&Series> = candidates.iter().filter_map(|&c| profiles[c].series.as_ref()).collect();
-    // What each candidate is predicted from, by place in the list of candidates.
+    // For each candidate, those that it is predicted from, as places in the list of candidates.
     let mut uses: Vec<Vec<usize>> = vec![Vec::new(); candidates.len()];
     let mut found: Vec<Option<(Vec<i64>, Prediction)>> = vec![None; candidates.len()];
     let mut open: Vec<usize> = (0..candidates.len()).collect();
@@ -273,7 +284,7 @@ fn is_delta(c: &Column) -> bool {
     matches!(c, Column::Numbers(Numbers { prediction: Prediction::Previous { .. }, .. }))
 }
 
-/// The columns that a column is predicted from, some perhaps more than once.
+/// The columns that a column is predicted from; one may occur more than once.
 fn factors(c: &Column) -> Vec<usize> {
     match c {
         Column::Numbers(Numbers { prediction: Prediction::Terms { terms, .. }, .. }) => {
@@ -283,7 +294,7 @@ fn factors(c: &Column) -> Vec<usize> {
     }
 }
 
-/// What is predicted from must be a column of numbers.
+/// Makes columns of numbers of those that others are predicted from, as the format demands.
 fn make_numbers(profiles: &[Profile], columns: &mut [(Column, u64)]) {
     let used: Vec<usize> = columns.iter().flat_map(|(c, _)| factors(c)).collect();
     let mut lost = false;
@@ -301,7 +312,7 @@ fn make_numbers(profiles: &[Profile], columns: &mut [(Column, u64)]) {
         columns[c].0 = made.unwrap_or(Column::Text);
     }
     if lost {
-        // Rare: a list of cells fits where one of numbers does not. Nothing is predicted then.
+        // Rare: a column fits as a list of cells but not as numbers. Then all predictions are dropped.
         for (c, column) in columns.iter_mut().enumerate() {
             if column.0.turn() > 0 {
                 *column = simple(&profiles[c]);
@@ -310,7 +321,7 @@ fn make_numbers(profiles: &[Profile], columns: &mut [(Column, u64)]) {
     }
 }
 
-/// Whether `from` is predicted from `to`, at whatever remove.
+/// Whether `from` is predicted from `to`, directly or through other columns.
 fn reaches(uses: &[Vec<usize>], from: usize, to: usize) -> bool {
     uses[from].iter().any(|&u| u == to || reaches(uses, u, to))
 }
@@ -322,7 +333,9 @@ fn turns(uses: &[Vec<usize>]) -> Vec<u8> {
     (0..uses.len()).map(|i| turn(uses, i)).collect()
 }
 
-/// Leaves to the text what changes only where a column of the text does: there it costs nothing.
+/// The same plan, but with more columns left to the text: those that change almost only where a column of
+/// text changes. `mix` sees them beside that column and codes them almost for nothing. `None` where there are
+/// no such columns.
 fn without_governed(profiles: &[Profile], all: &[Column]) -> Option<Vec<Column>> {
     let rows = profiles.first()?.ids.len();
     let mut moves = vec![false; rows];

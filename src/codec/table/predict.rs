@@ -1,20 +1,20 @@
-//! Predicting a column of numbers from others of the same row: sums of products, by least squares.
+//! Predicts a column of numbers from others of the same row, as a sum of products found by least squares.
 //!
-//! Doubles, in a fixed order and with the four basic operations only, so that every machine finds the same; what is
-//! stored are integers.
+//! The search uses doubles, but only the four basic operations in a fixed order, so every machine finds the
+//! same prediction. What is stored is integers.
 
 use super::schema::{Prediction, Term};
 
-/// Columns that are looked at together.
+/// The largest number of columns that are searched together.
 pub const MOST_COLUMNS: usize = 8;
-/// Products that a prediction has at most.
+/// The largest number of products in a prediction.
 const TERMS: usize = 3;
-/// Rows that are looked at.
+/// The most rows that a prediction is fitted to.
 const SAMPLE: usize = 3000;
-/// Bits of the largest product times its coefficient.
+/// Bound on the bits of the largest product times its coefficient.
 const BITS: i32 = 58;
 
-/// A column's numbers; where a cell is none, the one before.
+/// A column's numbers, row by row; a cell that is not a number repeats the number before it.
 pub struct Series {
     pub numbers: Vec<i64>,
 }
@@ -30,7 +30,7 @@ impl Series {
         Self { numbers: numbers.into_iter().flatten().collect() }
     }
 
-    /// Differences to the row before; the first row's is that of the second.
+    /// The difference of each row from the row before; the first row gets that of the second.
     pub fn steps(&self) -> Vec<i64> {
         let steps: Vec<i64> = self.numbers.windows(2).map(|w| w[1].wrapping_sub(w[0])).collect();
         steps.first().copied().into_iter().chain(steps.iter().copied()).collect()
@@ -41,18 +41,18 @@ impl Series {
     }
 }
 
-/// A prediction that was found.
+/// A fitted prediction: `(constant + Σ terms) >> shift`.
 pub struct Fit {
     constant: i64,
     shift: u8,
-    /// Coefficient and factors, by place in the list of candidates.
+    /// The coefficient of each product, and its factors as places in the list of candidates.
     terms: Vec<(i64, Vec<usize>)>,
-    /// What numbers are above it.
+    /// For every row, the number minus its prediction.
     pub above: Vec<i64>,
 }
 
 impl Fit {
-    /// Which candidates it looks at.
+    /// The candidates that the prediction uses, each once.
     pub fn uses(&self) -> Vec<usize> {
         let mut all: Vec<usize> = self.terms.iter().flat_map(|(_, f)| f.iter().copied()).collect();
         all.sort_unstable();
@@ -60,7 +60,8 @@ impl Fit {
         all
     }
 
-    /// As the schema has it, its turn left open.
+    /// The prediction in the form of the schema, with turn 0 for the caller to set. `columns` maps candidates
+    /// to columns.
     pub fn prediction(&self, columns: &[usize]) -> Prediction {
         let term = |(c, f): &(i64, Vec<usize>)| Term {
             coefficient: *c,
@@ -71,7 +72,7 @@ impl Fit {
     }
 }
 
-/// Products of up to three factors out of `allowed`, those left out that could grow too large.
+/// All products of one to three factors out of `allowed`, except those that could reach 2^46.
 fn products(series: &[&Series], allowed: &[usize]) -> Vec<Vec<usize>> {
     let most: Vec<u64> = series.iter().map(|s| s.most()).collect();
     let mut all: Vec<Vec<usize>> = Vec::new();
@@ -89,7 +90,8 @@ fn products(series: &[&Series], allowed: &[usize]) -> Vec<Vec<usize>> {
     all
 }
 
-/// Finds a prediction of `target` from `allowed`.
+/// Finds a prediction of the candidate `target` from the candidates `allowed`; `None` where there is none or
+/// the numbers are too few or too large.
 pub fn fit(series: &[&Series], target: usize, allowed: &[usize]) -> Option<Fit> {
     let rows = series[target].numbers.len();
     let step = rows.div_ceil(SAMPLE).max(1);
@@ -102,7 +104,8 @@ pub fn fit(series: &[&Series], target: usize, allowed: &[usize]) -> Option<Fit> 
     }
     let vectors: Vec<Vec<f64>> =
         products.iter().map(|p| sample.iter().map(|&r| of(p, r)).collect()).collect();
-    // Rows far off (a slip of the pen) must not pull at the fit: first those far off the middle, then off the fit.
+    // Outliers (typing errors, say) must not distort the fit: first rows far from the median are left out,
+    // then rows far from the fit.
     let middle = median(wanted.clone());
     let mut used = near(wanted.iter().map(|w| (w - middle).abs()).collect(), 12.0);
     let mut chosen = choose(&mut vectors.clone(), &wanted, &used);
@@ -126,13 +129,14 @@ fn median(mut numbers: Vec<f64>) -> f64 {
     numbers[numbers.len() / 2]
 }
 
-/// Which of these distances are at most so many times the usual one.
+/// Which of these distances are at most `times` their median (plus 1).
 fn near(off: Vec<f64>, times: f64) -> Vec<bool> {
     let far = times * median(off.clone()) + 1.0;
     off.into_iter().map(|o| o <= far).collect()
 }
 
-/// Picks products one after the other, each the one that explains most of what is left. Spoils the vectors.
+/// Picks products one after the other, each time the one that explains most of what is left, and projects it
+/// out of all others. Overwrites the vectors.
 fn choose(vectors: &mut [Vec<f64>], wanted: &[f64], used: &[bool]) -> Vec<usize> {
     let mut left = wanted.to_vec();
     let count = used.iter().filter(|&&u| u).count().max(1) as f64;
@@ -148,7 +152,7 @@ fn choose(vectors: &mut [Vec<f64>], wanted: &[f64], used: &[bool]) -> Vec<usize>
         let mut best = (0.0, usize::MAX);
         for (i, v) in vectors.iter().enumerate() {
             let own = dot(v, v);
-            // What is all but a sum of the chosen ones has nothing of its own left.
+            // A product that is nearly a combination of the chosen ones has nothing of its own left.
             if own > whole[i] * 1e-9 && own > 0.0 && !chosen.contains(&i) {
                 let with = dot(v, &left);
                 let gain = with * with / own;
@@ -157,7 +161,7 @@ fn choose(vectors: &mut [Vec<f64>], wanted: &[f64], used: &[bool]) -> Vec<usize>
                 }
             }
         }
-        // A product must take off a twentieth of the squares that are left.
+        // A product must reduce the sum of squares that is left by a twentieth.
         if best.1 == usize::MAX || best.0 * 20.0 < size {
             break;
         }
@@ -183,12 +187,13 @@ fn value(vectors: &[Vec<f64>], chosen: &[usize], solved: &[f64], row: usize) -> 
     chosen.iter().zip(&solved[1..]).fold(solved[0], |sum, (&i, c)| sum + c * vectors[i][row])
 }
 
-/// Least squares over the used rows: the constant, then the coefficients.
+/// Solves the least-squares problem over the used rows: the constant, then one coefficient for each chosen
+/// product. `None` where the system is singular.
 fn solve(vectors: &[Vec<f64>], wanted: &[f64], chosen: &[usize], used: &[bool]) -> Option<Vec<f64>> {
     if chosen.is_empty() {
         return None;
     }
-    // Each product scaled to about 1, so that elimination keeps its digits.
+    // Every product is scaled to about 1, so that elimination does not lose digits.
     let scale: Vec<f64> =
         chosen.iter().map(|&i| vectors[i].iter().fold(1.0, |m: f64, x| m.max(x.abs()))).collect();
     let n = chosen.len() + 1;
@@ -220,12 +225,12 @@ fn solve(vectors: &[Vec<f64>], wanted: &[f64], chosen: &[usize], used: &[bool]) 
     Some(solved)
 }
 
-/// Integer coefficients, and what they leave of all rows.
+/// Rounds a prediction to integers, and computes what it leaves of every row.
 fn quantise(series: &[&Series], target: usize, constant: f64, terms: &[(f64, Vec<usize>)]) -> Option<Fit> {
     let size =
         |(c, f): &(f64, Vec<usize>)| f.iter().map(|&f| series[f].most() as f64).product::<f64>() * c.abs();
     let largest = terms.iter().map(size).fold(constant.abs().max(1.0), f64::max);
-    // The largest part has BITS − 4 bits then; the sum of them stays far from the end of 64 bits.
+    // The largest part then has BITS − 4 bits, so the sum stays far below 64 bits.
     let exponent = (largest.to_bits() >> 52) as i32 - 1023;
     let shift = (BITS - 4 - exponent).clamp(0, 40);
     let unit = (1u64 << shift) as f64;
@@ -234,7 +239,7 @@ fn quantise(series: &[&Series], target: usize, constant: f64, terms: &[(f64, Vec
         if y < 0.0 { -((-y + 0.5) as i64) } else { (y + 0.5) as i64 }
     };
     let terms: Vec<(i64, Vec<usize>)> = terms.iter().map(|(c, f)| (round(*c), f.clone())).collect();
-    // Half a unit: the shift rounds down.
+    // Half a unit is added because the shift rounds down.
     let constant = round(constant) + (1i64 << shift >> 1);
     let predicted = |row: usize| {
         let term =

@@ -1,13 +1,13 @@
-//! Rows to records of symbols and text, and back, by a schema (`formats/table.md`, "Rows").
+//! Turns rows into records of symbols and text by a schema, and back (`formats/table.md`, "Rows").
 
 use super::cells;
 use super::schema::{Column, Numbers, Prediction, Schema, Values};
 use crate::error::{Error, Result};
 use std::collections::HashMap;
 
-/// What was in the row before, column by column.
+/// The latest values and numbers of each column, as the next row sees them.
 struct Before {
-    /// Index of the value, for columns of values.
+    /// For columns of values, the index of the latest value.
     value: Vec<usize>,
     number: Vec<i64>,
 }
@@ -22,7 +22,7 @@ impl Before {
     }
 }
 
-/// Columns of numbers in the order in which they are worked out.
+/// The columns of numbers, in the order in which their numbers are computed: by rising turn.
 fn order(schema: &Schema) -> Vec<usize> {
     let mut order: Vec<usize> =
         (0..schema.columns.len()).filter(|&c| matches!(schema.columns[c], Column::Numbers(_))).collect();
@@ -30,13 +30,13 @@ fn order(schema: &Schema) -> Vec<usize> {
     order
 }
 
-/// The first variable of each column.
+/// For each column, the place of its first variable in a record.
 fn places(schema: &Schema) -> Vec<usize> {
     let widths = schema.columns.iter().map(Column::variables);
     widths.scan(0, |at, n| Some(std::mem::replace(at, *at + n))).collect()
 }
 
-/// Turns rows into records and text.
+/// Writes rows as records and text.
 pub struct Writer<'s> {
     schema: &'s Schema,
     order: Vec<usize>,
@@ -45,7 +45,7 @@ pub struct Writer<'s> {
     before: Before,
     pub records: Vec<u8>,
     pub text: Vec<u8>,
-    /// Columns of which a cell stands in the text though they are no text.
+    /// For each column, whether any of its cells stands in the text because it has no symbol.
     pub taken: Vec<bool>,
 }
 
@@ -67,7 +67,7 @@ impl<'s> Writer<'s> {
         }
     }
 
-    /// Appends a row with as many cells as there are columns.
+    /// Appends a row, given as one cell for each column.
     pub fn row(&mut self, row: &[&[u8]]) {
         let (schema, at) = (self.schema, self.records.len());
         self.records.resize(at + schema.width(), 0);
@@ -108,7 +108,7 @@ impl<'s> Writer<'s> {
         let column = &self.schema.columns[c];
         let mut at = at + self.places[c];
         if column.symbols() > 1 {
-            // The last symbol is the one that sends the reader to the text.
+            // The last symbol is the escape: it says that the cell stands in the text.
             self.records[at] = symbol.unwrap_or(column.symbols() - 1) as u8;
             at += 1;
         }
@@ -135,14 +135,14 @@ impl<'s> Writer<'s> {
         }
     }
 
-    /// Appends a row that stands in the text as a whole, without its LF.
+    /// Appends a row that stands in the text as a whole, given without its LF.
     pub fn whole(&mut self, line: &[u8]) {
         self.text.extend_from_slice(line);
         self.text.push(b'\n');
     }
 }
 
-/// Whether every cell that is not in a column's list may stand in the text.
+/// Whether a cell of this column may stand in the text.
 pub fn escapes_allowed(column: &Column) -> bool {
     match column {
         Column::Text => true,
@@ -151,7 +151,11 @@ pub fn escapes_allowed(column: &Column) -> bool {
     }
 }
 
-/// Puts a table together; the raw bytes must come to exactly `raw_len`.
+/// Restores the raw bytes of a table, exactly `raw_len` of them.
+///
+/// # Errors
+/// `Corrupt` where records or text do not match the schema or the length; `LimitExceeded` where memory is
+/// missing.
 pub fn restore(schema: &Schema, records: &[u8], text: &[u8], raw_len: usize) -> Result<Vec<u8>> {
     let mut reader = Reader::new(schema, text, raw_len)?;
     reader.head()?;
@@ -179,17 +183,21 @@ struct Reader<'a> {
     order: Vec<usize>,
     places: Vec<usize>,
     before: Before,
-    /// What is left of the text, up to the tail; and the tail.
+    /// The text between head and tail that has not been read yet.
     text: &'a [u8],
     head: &'a [u8],
     tail: &'a [u8],
     raw: Vec<u8>,
     raw_len: usize,
-    /// For each column of a row: whether its cell stands in the text, its value, its number above the prediction.
+    /// For each column of the row: whether its cell stands in the text.
     escaped: Vec<bool>,
+    /// The index of its value.
     values: Vec<usize>,
+    /// Its number minus the prediction.
     above: Vec<i64>,
+    /// Its number.
     numbers: Vec<i64>,
+    /// Its cell, or run of cells, from the text.
     cells: Vec<&'a [u8]>,
 }
 
@@ -200,7 +208,7 @@ impl<'a> Reader<'a> {
         let (head, text) = text.split_at(schema.head);
         let (text, tail) = text.split_at(text.len() - schema.tail);
         let mut raw = Vec::new();
-        // Memory follows what has been put together.
+        // Memory grows with what has been restored, not with what the header declares.
         raw.try_reserve(raw_len.min(1 << 20)).map_err(|_| Error::limit("no memory for a table"))?;
         let n = schema.columns.len();
         Ok(Self {
@@ -234,7 +242,7 @@ impl<'a> Reader<'a> {
         self.push(self.head)
     }
 
-    /// The text up to one of the bytes, which must be there; goes on after it and says which it was.
+    /// Takes the text up to the next of the bytes `ends`, which must be there, and returns it with that byte.
     fn piece(&mut self, ends: &[u8]) -> Result<(&'a [u8], u8)> {
         let end = self.text.iter().position(|b| ends.contains(b));
         let end = end.ok_or_else(|| corrupt("its text ends too early"))?;
@@ -259,7 +267,7 @@ impl<'a> Reader<'a> {
         for (c, column) in schema.columns.iter().enumerate() {
             let inside = in_text && *column == Column::Text;
             in_text = *column == Column::Text;
-            // The first column of a run brings the whole run's text.
+            // The first column of a run of text columns has written the whole run.
             if inside {
                 continue;
             }
@@ -311,7 +319,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// Takes the row's pieces out of the text: one for each run of text columns and each escaped cell.
+    /// Takes the row's pieces from the text: one for each run of text columns and one for each escaped cell.
     fn read_text(&mut self) -> Result<()> {
         let schema = self.schema;
         let (mut open, mut any) = (false, false);

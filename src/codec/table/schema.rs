@@ -1,74 +1,78 @@
-//! What a decoder must know of a table beside its symbols and its text (`formats/table.md`, "Schema").
+//! The schema of a table: what a decoder needs beside the records and the text (`formats/table.md`,
+//! "Schema").
 
 use super::cells::Style;
 use crate::error::{Error, Result};
 use crate::format::cursor::{Cursor, Parsed};
 use crate::format::varint;
 
-/// Most columns of a table.
+/// The largest number of columns of a table.
 pub const MAX_COLUMNS: usize = 1024;
-/// Most symbols of a variable.
+/// The largest number of symbols of a variable.
 pub const MAX_SYMBOLS: usize = 256;
-/// Most low bits that a number's second variable has.
+/// The largest number of low bits, which a number's second variable codes.
 pub const MAX_LOW: u8 = 8;
-/// Most products that predict a number, and factors of a product.
+/// The largest number of products in a prediction.
 pub const MAX_TERMS: usize = 4;
+/// The largest number of factors of a product.
 pub const MAX_FACTORS: usize = 3;
 
-/// A product of other columns' numbers, with its coefficient.
+/// A coefficient times a product of other columns' numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Term {
     pub coefficient: i64,
-    /// Columns, 1..=[`MAX_FACTORS`] of them.
+    /// The columns whose numbers are multiplied, 1..=[`MAX_FACTORS`] of them.
     pub factors: Vec<usize>,
 }
 
-/// What a number is predicted from.
+/// How a number is predicted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Prediction {
-    /// Nothing: 0.
+    /// The prediction is 0.
     None,
-    /// The number in the row before; `first` in front of the first row.
+    /// The prediction is the number of the row before; for the first row it is `first`.
     Previous { first: i64 },
-    /// Other numbers of the same row: `(constant + Σ terms) >> shift`. Columns of a lower turn only.
+    /// The prediction is `(constant + Σ terms) >> shift` over other numbers of the same row, from columns of
+    /// a lower turn only.
     Terms { turn: u8, constant: i64, shift: u8, terms: Vec<Term> },
 }
 
-/// A column of numbers: what it is above its prediction, in one variable or two.
+/// A column of numbers. One or two variables code the difference of a number from its prediction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Numbers {
     pub style: Style,
     pub prediction: Prediction,
-    /// Low bits, coded by a variable of their own, 0..=[`MAX_LOW`].
+    /// The number of low bits of the difference that a second variable codes, 0..=[`MAX_LOW`].
     pub low: u8,
-    /// What is above them, by symbol, rising.
+    /// The values of the bits above those, by symbol, in rising order.
     pub high: Vec<i64>,
-    /// Whether one more symbol says that the cell stands in the text.
+    /// Whether one more symbol, the last, says that the cell stands in the text.
     pub escape: bool,
 }
 
-/// A column of a few different cells.
+/// A column with a few distinct cells.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Values {
+    /// The cells, by symbol.
     pub values: Vec<Vec<u8>>,
-    /// Whether symbol 0 stands for the cell of the row before (the first value in front of the first row), and all
-    /// others move up by one.
+    /// Whether symbol 0 stands for the cell of the row before (for the first row, for the first value), so
+    /// that the values start at symbol 1.
     pub previous: bool,
-    /// As for numbers.
+    /// Whether one more symbol, the last, says that the cell stands in the text.
     pub escape: bool,
 }
 
 /// How a column is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Column {
-    /// In the text.
+    /// Its cells stand in the text.
     Text,
     Values(Values),
     Numbers(Numbers),
 }
 
 impl Column {
-    /// Symbols of the column's first variable; 0 for text.
+    /// The number of symbols of the column's first variable; 0 for text.
     pub fn symbols(&self) -> usize {
         match self {
             Column::Text => 0,
@@ -77,13 +81,14 @@ impl Column {
         }
     }
 
-    /// Variables of a record that the column takes: what has but one symbol needs none.
+    /// The number of variables that the column has in a record. A first variable of a single symbol is left
+    /// out.
     pub fn variables(&self) -> usize {
         let low = matches!(self, Column::Numbers(n) if n.low > 0);
         usize::from(self.symbols() > 1) + usize::from(low)
     }
 
-    /// When a number is worked out: after those that it is predicted from.
+    /// The turn in which the column's numbers are computed: columns with a lower turn come first.
     pub fn turn(&self) -> u8 {
         match self {
             Column::Numbers(Numbers { prediction: Prediction::Terms { turn, .. }, .. }) => *turn,
@@ -95,17 +100,19 @@ impl Column {
 /// A table's schema.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Schema {
+    /// The byte between cells.
     pub delimiter: u8,
-    /// Stands between pieces of a row's text; no byte of the table.
+    /// The byte between the pieces of a row's text. It does not occur in the table.
     pub separator: u8,
     /// Whether rows end with CR LF instead of LF.
     pub carriage_return: bool,
-    /// Bytes of the text in front of the first row, and after the last.
+    /// Bytes of the text before the first row.
     pub head: usize,
+    /// Bytes of the text after the last row.
     pub tail: usize,
-    /// Rows, those that stand in the text as a whole included.
+    /// The number of rows, including those that stand in the text as a whole.
     pub rows: usize,
-    /// The rows that stand in the text as a whole, rising.
+    /// The numbers of the rows that stand in the text as a whole, from 0 and in rising order.
     pub whole: Vec<usize>,
     pub columns: Vec<Column>,
 }
@@ -119,12 +126,12 @@ fn unzigzag(x: u64) -> i64 {
 }
 
 impl Schema {
-    /// Bytes of a record.
+    /// The number of variables of a record, which is its length in bytes.
     pub fn width(&self) -> usize {
         self.columns.iter().map(Column::variables).sum()
     }
 
-    /// Rows that have a record.
+    /// The number of rows that have a record.
     pub fn records(&self) -> usize {
         self.rows - self.whole.len()
     }
@@ -144,7 +151,7 @@ impl Schema {
         self.columns.iter().for_each(|c| put_column(c, out));
     }
 
-    /// Reads what [`Schema::put`] wrote; everything that decoding relies on has been checked then.
+    /// Reads a schema that [`Schema::put`] wrote, and checks everything that decoding relies on.
     ///
     /// # Errors
     /// `Corrupt` or `Truncated`.
@@ -215,7 +222,7 @@ fn put_column(column: &Column, out: &mut Vec<u8>) {
             varint::put(out, n.high.len() as u64);
             let mut before = None;
             for &h in &n.high {
-                // At least 1 after the first.
+                // The first value, then steps of at least 1.
                 let step = before.map_or(zigzag(h), |b: i64| h.wrapping_sub(b) as u64);
                 varint::put(out, step);
                 before = Some(h);
@@ -319,7 +326,8 @@ fn parse_terms(c: &mut Cursor<'_>) -> Parsed<Prediction> {
 }
 
 impl Prediction {
-    /// The prediction for a row, from the numbers of its columns; sums and products wrap.
+    /// The prediction for a row, given the column's number in the row before and the numbers of the row. Sums
+    /// and products wrap.
     pub fn of(&self, previous: i64, numbers: &[i64]) -> i64 {
         match self {
             Prediction::None => 0,

@@ -2,9 +2,9 @@
 
 use super::params::MAX_GROUP;
 use crate::error::{Error, ErrorKind, Result};
+use crate::format::checksum::hex;
 use crate::format::cursor::{Cursor, Parsed};
 use crate::format::varint;
-use crate::model::registry::hex;
 use crate::tensor::bases::{BaseTensor, Bases};
 use std::sync::Arc;
 

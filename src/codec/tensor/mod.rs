@@ -9,6 +9,7 @@ mod forms;
 mod look_up;
 mod low_bits;
 mod merge;
+pub mod object;
 pub mod params;
 mod pieces;
 mod plan;
@@ -20,12 +21,14 @@ mod split;
 #[cfg(test)]
 mod tests;
 pub mod tile;
+pub mod tiles;
 
 pub use encode::{BasePiece, copy, encode_block, encode_delta};
 pub use params::Params;
 pub use tile::{Scratch, TileDecoder};
 
-use super::{Codec, EncodedBlock};
+use super::Codec;
+use super::block::EncodedBlock;
 use crate::tensor::Dtype;
 use crate::tensor::form::Form;
 

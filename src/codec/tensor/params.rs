@@ -5,9 +5,9 @@ use super::pieces::Cut;
 use super::predict::Prediction;
 use crate::coder::rans::Freqs;
 use crate::error::{Error, ErrorKind, Result};
+use crate::format::checksum::hex;
 use crate::format::cursor::{Cursor, Parsed, in_range};
 use crate::format::varint;
-use crate::model::registry::hex;
 use crate::tensor::decimal::MAX_DIGITS;
 
 /// Most bytes of a group.

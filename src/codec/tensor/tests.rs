@@ -1,7 +1,9 @@
 use super::encode::encode_with;
+use super::tiles;
 use super::*;
-use crate::codec::decode::{tile_decoder, tiles};
+use crate::codec::block::Block as CheckedBlock;
 use crate::device::Device;
+use crate::error::Result;
 use crate::format::block::BlockHeader;
 use crate::kernel::Kernel;
 use crate::tensor::bases::Bases;
@@ -20,12 +22,17 @@ fn header(block: &EncodedBlock) -> BlockHeader {
     }
 }
 
+/// The decoder of a block with this header.
+fn tile_decoder(header: &BlockHeader, kernel: Kernel) -> Result<TileDecoder> {
+    tiles::decoder(&CheckedBlock::check(header.clone())?, kernel, &Bases::new())
+}
+
 fn decoded(block: &EncodedBlock, kernel: Kernel) -> Vec<u8> {
     let header = header(block);
     let mut raw = vec![0xEE; block.raw_len as usize];
-    let decoder = tile_decoder(&header, kernel, &Bases::new()).unwrap();
+    let decoder = tile_decoder(&header, kernel).unwrap();
     let (verified, result) =
-        tiles(&Device::cpu(), &decoder, &header, &block.payload, 0..header.units.len(), &mut raw);
+        tiles::decode(&Device::cpu(), &decoder, &header, &block.payload, 0..header.units.len(), &mut raw);
     result.unwrap();
     assert_eq!(verified, raw.len());
     raw
@@ -235,14 +242,14 @@ fn blocks_of_ggml() {
 /// One bit of the payload changed, so many times: nothing wrong passes for verified.
 fn flip_bits(block: &EncodedBlock, raw: &[u8], rng: &mut Rng, times: usize) {
     let header = header(block);
-    let decoder = tile_decoder(&header, Kernel::best(), &Bases::new()).unwrap();
+    let decoder = tile_decoder(&header, Kernel::best()).unwrap();
     for _ in 0..times {
         let mut payload = block.payload.clone();
         let bit = rng.next() as usize % (8 * payload.len());
         payload[bit / 8] ^= 1 << (bit % 8);
         let mut out = vec![0; raw.len()];
         let (verified, result) =
-            tiles(&Device::cpu(), &decoder, &header, &payload, 0..header.units.len(), &mut out);
+            tiles::decode(&Device::cpu(), &decoder, &header, &payload, 0..header.units.len(), &mut out);
         assert!(result.is_err() || out == raw);
         assert!(out[..verified] == raw[..verified]);
     }
@@ -350,9 +357,15 @@ fn damaged_parameters_of_cuts_are_found_or_harmless() {
             bad.truncate(bad.len() - usize::from(rng.next().is_multiple_of(8)));
             header.params = Some(bad);
             let mut out = vec![0; raw.len()];
-            if let Ok(decoder) = tile_decoder(&header, Kernel::best(), &Bases::new()) {
-                let (_, result) =
-                    tiles(&Device::cpu(), &decoder, &header, &block.payload, 0..header.units.len(), &mut out);
+            if let Ok(decoder) = tile_decoder(&header, Kernel::best()) {
+                let (_, result) = tiles::decode(
+                    &Device::cpu(),
+                    &decoder,
+                    &header,
+                    &block.payload,
+                    0..header.units.len(),
+                    &mut out,
+                );
                 assert!(result.is_err() || out == raw);
             }
         }
@@ -447,7 +460,7 @@ fn absurd_predictions_are_refused() {
     assert!(change(&|p| p.map[77] = 255).unwrap_err().contains("without a table"));
     assert!(change(&|p| p.columns.truncate(1)).is_err());
     assert!(change(&|p| p.multipliers.clear()).is_err());
-    let decoder = tile_decoder(&header(&block), Kernel::best(), &Bases::new()).unwrap();
+    let decoder = tile_decoder(&header(&block), Kernel::best()).unwrap();
     for (start, len) in [(0, 11), (1, 12)] {
         let error = decoder.tile(&block.payload, start, &mut vec![0; len], &mut Scratch::default());
         let error = error.unwrap_err().to_string();

@@ -2,9 +2,12 @@
 
 use super::Packed;
 use super::decode::decode_within;
-use crate::codec::window::{EncodedWindow, WindowCoder, WindowJob, WindowLimits};
+use crate::codec::circuit::layout::Arrangement;
+use crate::codec::circuit::{decode, encode};
+use crate::codec::window::{EncodedWindow, WindowJob, WindowLimits};
 use crate::gpu::context::Gpu;
 use crate::gpu::tests::gpu;
+use crate::kernel::Kernel;
 use crate::model::circuit::{Alphabet, Model, Shape, Weights};
 use crate::random::SplitMix;
 
@@ -80,7 +83,7 @@ fn windows(
     let slices: Vec<&[u8]> = raw.iter().map(Vec::as_slice).collect();
     let limits = WindowLimits { payload, raw: 1 << 18 };
     let mut out = Vec::new();
-    for (raw, windows) in raw.iter().zip(model.encode_blocks(&slices, limits).unwrap()) {
+    for (raw, windows) in raw.iter().zip(encode(&model, &Arrangement::Bytes, &slices, limits).unwrap()) {
         let mut rest = &raw[..];
         for window in windows {
             let (own, after) = rest.split_at(window.raw_len);
@@ -175,7 +178,7 @@ fn damaged_payloads_end_as_on_the_cpu() {
         for (i, ((_, window), found)) in windows.iter().zip(&raw).enumerate() {
             let mut expected = vec![0; found.len()];
             let job = WindowJob { payload: &window.payload, raw: &mut expected };
-            let failed = model.decode_windows(&mut [job]).is_err();
+            let failed = decode(&model, &Arrangement::Bytes, &mut [job], Kernel::best()).is_err();
             assert_eq!(failed, corrupt.contains(&i), "window {i}");
             assert!(failed || expected == *found, "window {i}");
             errors += usize::from(failed);

@@ -4,10 +4,11 @@ use super::decode::decode;
 use super::encode::encode;
 use super::pack::Packed;
 use crate::codec::lm::{check_limits, decode_windows, encode_blocks};
-use crate::codec::window::{EncodedWindow, WindowCoder, WindowJob, WindowLimits};
+use crate::codec::window::{Cutting, EncodedWindow, WindowCoder, WindowJob, WindowLimits, WindowedBlock};
+use crate::gpu::Shared;
 use crate::gpu::adapter::Wanted;
+use crate::gpu::coder::Coder;
 use crate::gpu::tests::{gpu, open};
-use crate::gpu::{Coder, Shared};
 use crate::kernel::Kernel;
 use crate::model::lm::Model;
 use crate::model::lm::weights::{Config, TableConfig, Weights};
@@ -207,16 +208,17 @@ fn the_cpu_takes_over_from_a_lost_gpu() {
     let shared = Arc::new(shared);
     let coder = Coder::new(shared.clone(), Packed::new(&weights), cpu.clone());
     let block = text(500, 1);
-    let windows = coder.encode_blocks(&[&block], LIMITS).unwrap();
+    let windows = coder.encode(&[&block], &Cutting::BYTES, LIMITS).unwrap();
     assert_eq!(shared.warning(), None);
     shared.gpu().lose();
-    assert_eq!(coder.encode_blocks(&[&block], LIMITS).unwrap(), windows);
+    assert_eq!(coder.encode(&[&block], &Cutting::BYTES, LIMITS).unwrap(), windows);
     let mut raw = vec![0; windows[0][0].raw_len];
-    coder.decode_windows(&mut [WindowJob { payload: &windows[0][0].payload, raw: &mut raw }]).unwrap();
+    let job = WindowJob { payload: &windows[0][0].payload, raw: &mut raw };
+    coder.decode(vec![WindowedBlock { params: None, windows: vec![job] }]).unwrap();
     assert_eq!(raw, block[..raw.len()]);
     assert!(shared.warning().is_some());
     let strict = Coder::new(Arc::new(shared.without_fallback()), Packed::new(&weights), cpu);
-    let e = strict.encode_blocks(&[&block], LIMITS).unwrap_err();
+    let e = strict.encode(&[&block], &Cutting::BYTES, LIMITS).unwrap_err();
     assert_eq!(e.kind(), crate::error::ErrorKind::Device);
 }
 

@@ -1,8 +1,8 @@
 //! Decoding tiles of `tensor` blocks on a GPU.
 
 use super::layout::{Block, Exception, LEFT, TILE_WORDS, entry, fits};
-use crate::codec::decode::tiles_but;
 use crate::codec::tensor::TileDecoder;
+use crate::codec::tensor::tiles::decode_on_cpu;
 use crate::error::Result;
 use crate::format::block::{BlockHeader, Units};
 use crate::gpu::context::{Gpu, Kernel, Reading};
@@ -45,7 +45,7 @@ impl TensorBuffer {
     }
 }
 
-/// Decodes some tiles of a block whose parameters fit; like [`crate::codec::decode::tiles`], which gives the same results.
+/// Decodes some tiles of a block whose parameters fit; like [`crate::codec::tensor::tiles::decode`], which gives the same results.
 pub fn tiles(
     gpu: &Gpu,
     decoder: &TileDecoder,
@@ -69,7 +69,7 @@ pub fn tiles_in_batches(
 ) -> Outcome<(usize, Result<()>)> {
     let run = Run::new(gpu, decoder, header, payload, units.clone(), raw.len())?;
     let decoded = run.decode(raw, batch)?;
-    Ok(tiles_but(decoder, header, payload, units.clone(), raw, |i| decoded[i - units.start]))
+    Ok(decode_on_cpu(decoder, header, payload, units.clone(), raw, |i| decoded[i - units.start]))
 }
 
 /// The same, with the result on the GPU.
@@ -82,13 +82,13 @@ pub fn resident(
 ) -> Outcome<Result<TensorBuffer>> {
     let len: usize = units.clone().map(|i| header.units.unit(i, header.raw_len).0).sum();
     let mut raw = Vec::new();
-    if let Err(e) = crate::codec::decode::resize(&mut raw, len) {
+    if let Err(e) = crate::codec::buffer::resize(&mut raw, len) {
         return Ok(Err(e));
     }
     let run = Run::new(gpu, decoder, header, payload, units.clone(), len)?;
     let decoded = run.decode(&mut raw, BATCH_RAW)?;
     let (_, result) =
-        tiles_but(decoder, header, payload, units.clone(), &mut raw, |i| decoded[i - units.start]);
+        decode_on_cpu(decoder, header, payload, units.clone(), &mut raw, |i| decoded[i - units.start]);
     if let Err(e) = result {
         return Ok(Err(e));
     }

@@ -2,8 +2,9 @@
 
 use super::decode::tiles_in_batches;
 use super::{fits, resident};
-use crate::codec::decode::{self, tile_decoder};
+use crate::codec::block::Block as CheckedBlock;
 use crate::codec::tensor::params::{Context, Field, Planes, Transform};
+use crate::codec::tensor::tiles;
 use crate::codec::tensor::{Hint, Params, TileDecoder, encode_block};
 use crate::coder::rans::{Coded, Contexts, Encoder, Freqs, encode};
 use crate::device::Device;
@@ -41,11 +42,14 @@ fn encoded(raw: &[u8], dtype: Dtype, row_bytes: u64, level: u8) -> Option<(Block
 
 /// Decodes a block on the GPU; both outcomes must be those of the CPU. Returns the raw bytes that the GPU decoded.
 fn check(gpu: &Gpu, header: &BlockHeader, payload: &[u8]) -> u64 {
-    let decoder = tile_decoder(header, Kernel::Scalar, &Bases::new()).unwrap();
+    let decoder = {
+        let block = CheckedBlock::check(header.clone()).unwrap();
+        tiles::decoder(&block, Kernel::Scalar, &Bases::new()).unwrap()
+    };
     let (mut raw, mut expected) = (vec![0xAA; header.raw_len as usize], vec![0xBB; header.raw_len as usize]);
     let units = 0..header.units.len();
     let (verified, result) =
-        decode::tiles(&Device::cpu(), &decoder, header, payload, units.clone(), &mut expected);
+        tiles::decode(&Device::cpu(), &decoder, header, payload, units.clone(), &mut expected);
     let before = gpu.counters().decoded_bytes;
     let found = tiles_in_batches(gpu, &decoder, header, payload, units.clone(), &mut raw, 1).unwrap();
     let decoded = gpu.counters().decoded_bytes - before;

@@ -1,7 +1,7 @@
 //! What a file consists of.
 
 use super::Archive;
-use crate::codec::{Codec, table};
+use crate::codec::Codec;
 use crate::error::Result;
 use crate::format::block::Units;
 use std::io::{Read, Seek};
@@ -117,12 +117,9 @@ impl<S: Read + Seek> Archive<S> {
     fn block_info(&mut self, stream: usize, number: usize) -> Result<BlockInfo> {
         let place = self.streams[stream].blocks[number];
         let (header, payload_at) = self.own_header(stream, number)?;
-        let mut own_model_len = 0;
-        if header.codec == Codec::Table.id() {
-            let start =
-                self.source.read(payload_at, u64::from(header.payload_len).min(table::LENGTHS as u64))?;
-            own_model_len = table::own_model_len(&start).unwrap_or(0);
-        }
+        let (payload_len, codec) = (u64::from(header.payload_len), Codec::from_id(header.codec).ok());
+        let mut read = |n: u64| self.source.read(payload_at, n.min(payload_len));
+        let own_model_len = codec.map_or(Ok(0), |codec| codec.object().own_model_len(&mut read))?;
         let (window, sized) = match &header.units {
             Units::Windows { payload, sized, .. } => (Some(*payload), *sized),
             Units::Fixed { .. } | Units::Tiles { .. } => (None, false),
@@ -141,9 +138,9 @@ impl<S: Read + Seek> Archive<S> {
             stored_len: place.stored_len,
             raw_start: place.raw_start,
             raw_len: place.raw_len,
-            payload_len: header.payload_len.into(),
+            payload_len,
             codec_id: header.codec,
-            codec: Codec::from_id(header.codec).ok(),
+            codec,
             model: header.model.and_then(|m| self.streams[stream].models.hash(m).ok()),
             own_model_len,
             flushed: header.flushed,

@@ -1,7 +1,9 @@
 //! Reading many tensors at once.
 
 use super::{Archive, place_name};
-use crate::codec::decode::{resize, tile_decoder, tiles, validate};
+use crate::codec::block::Block;
+use crate::codec::buffer::resize;
+use crate::codec::tensor::tiles;
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::format::block::{BlockHeader, Units};
@@ -18,7 +20,7 @@ use std::thread;
 
 /// A block of tiles that belongs to one tensor, and where its bytes go.
 struct Whole<'a> {
-    header: BlockHeader,
+    block: Block,
     payload: Vec<u8>,
     out: &'a mut [u8],
     place: String,
@@ -32,9 +34,9 @@ struct Part<'a> {
     out: &'a mut [u8],
 }
 
-/// A validated block of tiles, where its payload starts, and its name in messages.
+/// A block of tiles, where its payload starts, and its name in messages.
 struct Tiled {
-    header: BlockHeader,
+    block: Block,
     payload_at: u64,
     place: String,
 }
@@ -111,9 +113,10 @@ fn decode_ahead<T: Send>(
 
 impl Whole<'_> {
     fn decode(&mut self, device: &Device, bases: &Bases) -> Result<()> {
-        let units = 0..self.header.units.len();
-        let decoder = tile_decoder(&self.header, Kernel::best(), bases);
-        let result = decoder.and_then(|d| tiles(device, &d, &self.header, &self.payload, units, self.out).1);
+        let (header, units) = (&self.block.header, self.block.all_units());
+        let decoder = tiles::decoder(&self.block, Kernel::best(), bases);
+        let result =
+            decoder.and_then(|d| tiles::decode(device, &d, header, &self.payload, units, self.out).1);
         result.map_err(|e| e.within(&self.place))
     }
 }
@@ -179,14 +182,14 @@ impl<S: Read + Seek> Archive<S> {
         let read = || {
             for Part { block, start, out } in parts.by_ref() {
                 let range = start..start + out.len() as u64;
-                let Some(Tiled { header, payload_at, place }) = self.tiled(block, range.clone())? else {
+                let Some(Tiled { block, payload_at, place }) = self.tiled(block, range.clone())? else {
                     out.copy_from_slice(&self.read_range(range)?);
                     continue;
                 };
-                let payload = self.source.read(payload_at, header.payload_len.into());
+                let payload = self.source.read(payload_at, block.header.payload_len.into());
                 let payload = payload.map_err(|e| e.within(&place))?;
                 self.decoded += out.len() as u64;
-                return Ok(Some(Whole { header, payload, out, place }));
+                return Ok(Some(Whole { block, payload, out, place }));
             }
             Ok(None)
         };
@@ -211,13 +214,14 @@ impl<S: Read + Seek> Archive<S> {
     /// Decodes a block some tiles at a time, so that no more than the payload of these and of the next ones is held beside
     /// `out`.
     fn decode_in_parts(&mut self, tiled: Tiled, out: &mut [u8]) -> Result<()> {
-        let Tiled { header, mut payload_at, place } = tiled;
+        let Tiled { block, mut payload_at, place } = tiled;
+        let header = &block.header;
         let within = |e: Error| e.within(&place);
         let Self { pool, source, options, decoded, .. } = self;
-        let decoder = tile_decoder(&header, Kernel::best(), &options.bases).map_err(within)?;
+        let decoder = tiles::decoder(&block, Kernel::best(), &options.bases).map_err(within)?;
         let device = &options.device;
         // A GPU is given more at a time than a thread.
-        let steps = steps(&header, STEP * if device.lanes() > 0 { 32 } else { 1 });
+        let steps = steps(header, STEP * if device.lanes() > 0 { 32 } else { 1 });
         let (mut left, mut rest) = (steps.iter(), &mut *out);
         let read = || {
             let Some(step) = left.next() else { return Ok(None) };
@@ -229,7 +233,7 @@ impl<S: Read + Seek> Archive<S> {
         };
         let ahead = AHEAD * pool.threads();
         let result = decode_ahead(pool, ahead, read, |(units, payload, part)| {
-            tiles(device, &decoder, &header, &payload, units, part).1
+            tiles::decode(device, &decoder, header, &payload, units, part).1
         });
         result.map_err(within)?;
         *decoded += out.len() as u64;
@@ -245,29 +249,30 @@ impl<S: Read + Seek> Archive<S> {
     ) -> Result<Option<crate::TensorBuffer>> {
         use crate::gpu::tensor::{fits, resident};
         let [block] = self.blocks_of(&range)[..] else { return Ok(None) };
-        let Some(Tiled { header, payload_at, place }) = self.tiled(block, range)? else { return Ok(None) };
+        let Some(Tiled { block, payload_at, place }) = self.tiled(block, range)? else { return Ok(None) };
+        let header = &block.header;
         let within = |e: Error| e.within(&place);
-        let decoder = tile_decoder(&header, Kernel::best(), &self.options.bases).map_err(within)?;
+        let decoder = tiles::decoder(&block, Kernel::best(), &self.options.bases).map_err(within)?;
         if !fits(decoder.params()) {
             return Ok(None);
         }
         let payload = self.source.read(payload_at, header.payload_len.into()).map_err(within)?;
         let units = 0..header.units.len();
-        let buffer = gpu.attempt(|gpu| resident(gpu, &decoder, &header, &payload, units))?;
+        let buffer = gpu.attempt(|gpu| resident(gpu, &decoder, header, &payload, units))?;
         let buffer = buffer.transpose().map_err(within)?;
         self.decoded += buffer.as_ref().map_or(0, |b| b.len);
         Ok(buffer)
     }
 
     /// A block of tiles whose raw bytes are exactly these.
-    fn tiled(&mut self, (stream, block): (usize, usize), range: Range<u64>) -> Result<Option<Tiled>> {
-        let place = self.streams[stream].blocks[block];
-        let (header, payload_at) = self.header(stream, block)?;
-        if range != (place.raw_start..place.raw_end()) || !matches!(header.units, Units::Tiles { .. }) {
+    fn tiled(&mut self, (stream, number): (usize, usize), range: Range<u64>) -> Result<Option<Tiled>> {
+        let place = self.streams[stream].blocks[number];
+        if range != (place.raw_start..place.raw_end()) {
             return Ok(None);
         }
-        let place = place_name(stream, block, &place);
-        validate(&header).map_err(|e| e.within(&place))?;
-        Ok(Some(Tiled { header, payload_at, place }))
+        let (block, payload_at) = self.checked(stream, number)?;
+        let place = place_name(stream, number, &place);
+        let tiled = matches!(block.header.units, Units::Tiles { .. });
+        Ok(tiled.then_some(Tiled { block, payload_at, place }))
     }
 }

@@ -1,17 +1,17 @@
 //! Where the blocks of all streams of a file lie.
 
-use super::super::models::StreamModels;
 use super::super::options::DecodeOptions;
 use super::source::Source;
+use crate::container::{Event, Input, Payloads, RawBlock, StreamEnd, Walk};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::block::BlockHeader;
-use crate::format::consts::{KIND_BLOCK, KIND_INDEX, KIND_MODEL, KIND_SKIPPABLE, KIND_TRAILER, MAX_TRAILER};
+use crate::format::consts::{KIND_BLOCK, KIND_INDEX, MAX_TRAILER};
 use crate::format::cursor::Parsed;
-use crate::format::header::Header;
 use crate::format::index::{Entry, Index};
-use crate::format::section::{self, ModelSection};
+use crate::format::section;
 use crate::format::tensors;
 use crate::format::trailer::Trailer;
+use crate::models::StreamModels;
 use crate::tensor::{Dtype, TensorInfo};
 use std::io::{Read, Seek};
 
@@ -90,184 +90,123 @@ fn backwards<S: Read + Seek>(source: &mut Source<S>, options: &DecodeOptions) ->
             Trailer::parse_end(&tail).ok_or_else(|| Error::truncated("no trailer at the end"))?;
         let offset = trailer.body_len.checked_add(len as u64).and_then(|n| end.checked_sub(n));
         let offset = offset.ok_or_else(|| Error::corrupt("trailer: the stream is longer than the file"))?;
-        let mut walk = Walk::start(source, offset, options)?;
-        let body_end = end - len as u64;
-        if trailer.index_len > 0 {
-            walk.by_index(source, body_end - trailer.index_len, body_end)?;
-        } else {
-            while walk.at < body_end {
-                if !walk.section(source, body_end)? {
-                    return Err(Error::corrupt("a trailer inside the stream"));
-                }
-            }
+        let index_end = end - len as u64;
+        let entries = match trailer.index_len {
+            0 => None,
+            len => Some(index(source, index_end.checked_sub(len), index_end)?),
+        };
+        let mut walk = Walk::new(Input::seekable(source.inner(), offset)?, Payloads::Skip, options.memory);
+        walk.next()?;
+        let mut map = MapBuilder::new(options);
+        if let Some(entries) = entries {
+            map.follow(&mut walk, &entries)?;
         }
-        streams.push(walk.finish(trailer, end)?);
+        let stream = loop {
+            if let Some(stream) = map.note(walk.next()?)? {
+                break stream;
+            }
+        };
+        if stream.offset + stream.stored_len != end {
+            return Err(Error::corrupt("a trailer inside the stream"));
+        }
+        streams.push(stream);
         end = offset;
     }
     streams.reverse();
     Ok(streams)
 }
 
-fn forwards<S: Read + Seek>(source: &mut Source<S>, options: &DecodeOptions) -> Result<Vec<StreamMap>> {
-    let (mut streams, mut offset) = (Vec::new(), 0);
-    let all = source.len();
-    while offset < all {
-        let mut walk = Walk::start(source, offset, options)?;
-        while walk.section(source, all)? {}
-        let (trailer, len) = source.parse(walk.at, all, "the trailer", Trailer::parse)?;
-        offset = walk.at + len as u64;
-        streams.push(walk.finish(trailer, offset)?);
+/// The entries of the index that lies between two offsets.
+fn index<S: Read + Seek>(source: &mut Source<S>, start: Option<u64>, end: u64) -> Result<Vec<Entry>> {
+    let start = start.ok_or_else(|| Error::corrupt("trailer: the index is longer than the stream"))?;
+    let bytes = source.read(start, end - start)?;
+    if bytes.first() != Some(&KIND_INDEX) {
+        return Err(Error::corrupt(format!("no index at offset {start}")));
     }
-    Ok(streams)
+    Ok(Index::parse(section::body(&bytes).map_err(|e| e.at_end("the index"))?)?.entries)
 }
 
-/// A stream while its sections are walked through.
-struct Walk<'a> {
+fn forwards<S: Read + Seek>(source: &mut Source<S>, options: &DecodeOptions) -> Result<Vec<StreamMap>> {
+    let mut walk = Walk::new(Input::seekable(source.inner(), 0)?, Payloads::Skip, options.memory);
+    let (mut streams, mut map) = (Vec::new(), MapBuilder::new(options));
+    loop {
+        match walk.next()? {
+            Event::StreamStart => map = MapBuilder::new(options),
+            Event::End => return Ok(streams),
+            event => streams.extend(map.note(event)?),
+        }
+    }
+}
+
+/// A stream while a walk comes past its sections.
+struct MapBuilder<'a> {
     options: &'a DecodeOptions,
-    offset: u64,
-    at: u64,
     raw: u64,
-    entries: Vec<Entry>,
-    index: Option<(u64, Index)>,
     blocks: Vec<BlockPlace>,
     models: StreamModels,
     embedded: u64,
 }
 
-impl<'a> Walk<'a> {
-    fn start<S: Read + Seek>(
-        source: &mut Source<S>,
-        offset: u64,
-        options: &'a DecodeOptions,
-    ) -> Result<Self> {
-        let all = source.len();
-        let (_, len) = source.parse(offset, all, "the stream header", Header::parse)?;
-        Ok(Self {
-            options,
-            offset,
-            at: offset + len as u64,
-            raw: 0,
-            entries: Vec::new(),
-            index: None,
-            blocks: Vec::new(),
-            models: StreamModels::new(options.models.clone()),
-            embedded: 0,
-        })
+impl<'a> MapBuilder<'a> {
+    fn new(options: &'a DecodeOptions) -> Self {
+        let models = StreamModels::new(options.models.clone());
+        Self { options, raw: 0, blocks: Vec::new(), models, embedded: 0 }
     }
 
-    fn push(&mut self, entry: Entry) {
-        if entry.raw_len > 0 {
-            let (offset, raw_start) = (self.at, self.raw);
-            let Entry { stored_len, raw_len } = entry;
-            self.blocks.push(BlockPlace { offset, stored_len, raw_start, raw_len });
-        }
-        self.entries.push(entry);
-        // Stored lengths are at most 2^40 and lie inside the file, which the callers check.
-        self.at += entry.stored_len;
-        self.raw += entry.raw_len;
+    fn block(&mut self, offset: u64, Entry { stored_len, raw_len }: Entry) {
+        self.blocks.push(BlockPlace { offset, stored_len, raw_start: self.raw, raw_len });
+        // The sum of what index entries declare is compared with nothing before the end.
+        self.raw = self.raw.saturating_add(raw_len);
     }
 
-    fn model<S: Read + Seek>(&mut self, source: &mut Source<S>, len: u64) -> Result<()> {
-        let bytes = source.read(self.at, len)?;
-        let model = ModelSection::parse(section::body(&bytes).map_err(|e| e.at_end("a model section"))?)?;
-        self.embedded += model.embedded.as_ref().map_or(0, |e| e.1.len() as u64);
-        self.models.add(model, self.options.memory)
-    }
-
-    /// Walks past the section at `at`; false where it is the trailer.
-    fn section<S: Read + Seek>(&mut self, source: &mut Source<S>, end: u64) -> Result<bool> {
-        let kind = source.parse(self.at, end, "a section", |b| crate::format::cursor::Cursor::new(b).u8())?;
-        let mut raw_len = 0;
-        let stored_len = if kind == KIND_BLOCK {
-            let (header, len) = source.parse(self.at, end, "a block header", block)?;
-            raw_len = header.raw_len.into();
-            len as u64 + u64::from(header.payload_len)
-        } else if kind == KIND_TRAILER {
-            return Ok(false);
-        } else {
-            source.parse(self.at, end, "a section", section::Start::parse)?.total()
-        };
-        if stored_len > end - self.at {
-            let (at, left) = (self.at, end - self.at);
-            return Err(Error::truncated(format!(
-                "a section of {stored_len} bytes at offset {at}, {left} left"
-            )));
-        }
-        match kind {
-            KIND_BLOCK => {}
-            KIND_MODEL => self.model(source, stored_len)?,
-            KIND_INDEX => {
-                self.index(source, stored_len)?;
-                self.at += stored_len;
-                return Ok(true);
+    /// Takes blocks from the entries of the index, and walks through the other sections.
+    fn follow<R: Read>(&mut self, walk: &mut Walk<R>, entries: &[Entry]) -> Result<()> {
+        for entry in entries {
+            let offset = walk.position();
+            if entry.raw_len > 0 {
+                self.block(offset, *entry);
+                walk.pass(*entry)?;
+                continue;
             }
-            _ if kind >= KIND_SKIPPABLE => {}
-            0 => return Err(Error::corrupt("section kind: 1 or more expected, 0 found")),
-            _ => {
-                let message = format!("needs a newer nzip (section kind {kind})");
-                return Err(Error::new(ErrorKind::NewerVersion, message));
+            let event = walk.section()?;
+            let found = walk.position() - offset;
+            match event {
+                Event::Model(_) | Event::Other if found == entry.stored_len => drop(self.note(event)?),
+                _ => return Err(Error::corrupt("the index does not describe the sections before it")),
             }
         }
-        self.push(Entry { stored_len, raw_len });
-        Ok(true)
-    }
-
-    fn index<S: Read + Seek>(&mut self, source: &mut Source<S>, len: u64) -> Result<()> {
-        let bytes = source.read(self.at, len)?;
-        let index = Index::parse(section::body(&bytes).map_err(|e| e.at_end("the index"))?)?;
-        if self.index.is_some() || index.entries != self.entries {
-            return Err(Error::corrupt("the index does not describe the sections before it"));
-        }
-        self.index = Some((len, index));
         Ok(())
     }
 
-    /// Takes the sections from the index at `index_at` instead of reading them.
-    fn by_index<S: Read + Seek>(&mut self, source: &mut Source<S>, index_at: u64, end: u64) -> Result<()> {
-        let bytes = source.read(index_at, end - index_at)?;
-        if bytes.first() != Some(&KIND_INDEX) {
-            return Err(Error::corrupt(format!("no index at offset {index_at}")));
-        }
-        let index = Index::parse(section::body(&bytes).map_err(|e| e.at_end("the index"))?)?;
-        for entry in &index.entries {
-            if entry.stored_len > index_at.saturating_sub(self.at) {
-                return Err(Error::corrupt("the index describes more than the stream"));
+    /// Takes note of what the walk has come past; returns the stream where that was its end.
+    fn note(&mut self, event: Event) -> Result<Option<StreamMap>> {
+        match event {
+            Event::Block(RawBlock { block, offset, stored_len, .. }) => {
+                self.block(offset, Entry { stored_len, raw_len: block.header.raw_len.into() });
             }
-            if entry.raw_len == 0 && source.read(self.at, 1)? == [KIND_MODEL] {
-                self.model(source, entry.stored_len)?;
+            Event::Model(section) => {
+                self.embedded += section.embedded.as_ref().map_or(0, |e| e.1.len() as u64);
+                self.models.add(section, self.options.memory)?;
             }
-            self.push(*entry);
+            Event::StreamEnd(end) => return self.finish(end).map(Some),
+            Event::StreamStart | Event::Other | Event::End => {}
         }
-        if self.at != index_at {
-            let found = index_at.saturating_sub(self.at);
-            return Err(Error::corrupt(format!("{found} bytes before the index that it does not describe")));
-        }
-        self.index = Some((end - index_at, index));
-        self.at = end;
-        Ok(())
+        Ok(None)
     }
 
-    fn finish(self, trailer: Trailer, end: u64) -> Result<StreamMap> {
-        let index_len = self.index.as_ref().map_or(0, |i| i.0);
-        let found = Trailer { body_len: self.at - self.offset, index_len };
-        if trailer != found {
-            return Err(Error::corrupt(format!("trailer: {found:?} expected, {trailer:?} found")));
-        }
-        if self.index.is_none() && self.blocks.len() > 1 {
-            return Err(Error::corrupt("a stream of several blocks without an index"));
-        }
-        let record = self.index.as_ref().and_then(|(_, i)| i.records.iter().find(|r| r.tag == tensors::TAG));
-        let tensors = record.map(|r| named(&r.bytes, self.raw, self.options.memory)).transpose()?;
+    fn finish(&mut self, end: StreamEnd) -> Result<StreamMap> {
+        let record = end.records.iter().find(|r| r.tag == tensors::TAG);
+        let tensors = record.map(|r| named(&r.bytes, end.raw_len, self.options.memory)).transpose()?;
         Ok(StreamMap {
             tensors: tensors.unwrap_or_default(),
-            offset: self.offset,
-            stored_len: end - self.offset,
-            index_len,
+            offset: end.offset,
+            stored_len: end.stored_len,
+            index_len: end.index_len,
             raw_start: 0,
-            raw_len: self.raw,
-            hash: self.index.map(|(_, i)| i.hash),
-            blocks: self.blocks,
-            models: self.models,
+            raw_len: end.raw_len,
+            hash: end.hash,
+            blocks: std::mem::take(&mut self.blocks),
+            models: self.models.clone(),
             embedded: self.embedded,
         })
     }
@@ -282,7 +221,7 @@ fn named(record: &[u8], raw_len: u64, memory: u64) -> Result<Vec<TensorInfo>> {
         return Err(Error::limit(format!("names of {len} bytes; the cap is {memory}")));
     }
     let mut plain = Vec::new();
-    crate::codec::decode::resize(&mut plain, len as usize)?;
+    crate::codec::buffer::resize(&mut plain, len as usize)?;
     crate::codec::zstd::decompress(c.rest(), &mut plain)?;
     let mut found = Vec::new();
     for t in tensors::parse(&plain, raw_len)? {

@@ -1,6 +1,6 @@
 //! Bytes at an offset.
 
-use crate::codec::decode::resize;
+use crate::codec::buffer::resize;
 use crate::error::{Error, Result};
 use crate::format::cursor::{Parse, Parsed};
 use std::io::{Read, Seek, SeekFrom};

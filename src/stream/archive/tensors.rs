@@ -2,10 +2,9 @@
 
 use super::Archive;
 use crate::codec::Codec;
-use crate::codec::decode::copied;
-use crate::codec::tensor::Params;
+use crate::codec::block::Block;
 use crate::error::{Error, Result};
-use crate::format::block::{BlockHeader, Units};
+use crate::format::block::Units;
 use crate::stream::options::CHUNK;
 use crate::tensor::{Dtype, Layout, TensorInfo};
 use std::io::{Read, Seek};
@@ -107,7 +106,8 @@ impl<S: Read + Seek> Archive<S> {
             let part = t.end().min(place.raw_end()) - t.start.max(place.raw_start);
             stored_len +=
                 (u128::from(place.stored_len) * u128::from(part) / u128::from(place.raw_len)) as u64;
-            let method = method(&self.own_header(stream, block)?.0);
+            let header = self.own_header(stream, block)?.0;
+            let method = Block::check(header).map_or_else(|_| "?".into(), |block| block.describe());
             if !methods.contains(&method) {
                 methods.push(method);
             }
@@ -136,7 +136,7 @@ impl<S: Read + Seek> TensorReader<'_, S> {
             return Err(Error::limit(format!("a tensor of {len} bytes; the cap is {cap}")));
         }
         let mut out = Vec::new();
-        crate::codec::decode::resize(&mut out, len as usize)?;
+        crate::codec::buffer::resize(&mut out, len as usize)?;
         self.read_into(&mut out)?;
         Ok(out)
     }
@@ -213,7 +213,7 @@ impl<S: Read + Seek> TensorReader<'_, S> {
             return Err(Error::limit(format!("rows of {bytes} bytes; the cap is {cap}")));
         }
         let mut out = Vec::new();
-        crate::codec::decode::resize(&mut out, bytes as usize)?;
+        crate::codec::buffer::resize(&mut out, bytes as usize)?;
         // Places in the result, by the rows that go there.
         let mut order: Vec<usize> = (0..rows.len()).collect();
         order.sort_unstable_by_key(|i| rows[*i]);
@@ -251,7 +251,7 @@ impl<S: Read + Seek> Archive<S> {
         let mut around = range.clone();
         for (stream, block) in self.blocks_of(&range) {
             let place = self.streams[stream].blocks[block];
-            let size = match &self.header(stream, block)?.0.units {
+            let size = match &self.checked(stream, block)?.0.header.units {
                 Units::Tiles { raw, .. } => u64::from(*raw),
                 _ => place.raw_len,
             };
@@ -261,16 +261,5 @@ impl<S: Read + Seek> Archive<S> {
             around.end = around.end.max(place.raw_start + end);
         }
         Ok(around)
-    }
-}
-
-/// How a block is coded, in words.
-fn method(header: &BlockHeader) -> String {
-    if let Some(block) = copied(header) {
-        return format!("copy of block {block}");
-    }
-    match header.params.as_deref().map(Params::parse) {
-        Some(Ok(Params::Planes(planes))) => planes.describe(),
-        _ => crate::codec::Codec::from_id(header.codec).map_or("?".into(), |c| c.name().into()),
     }
 }

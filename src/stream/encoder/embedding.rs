@@ -1,10 +1,12 @@
 //! Whether a stream brings its models along.
 
-use crate::codec::EncodedBlock;
+use crate::codec::block::EncodedBlock;
 use crate::codec::choose::{Chunk, Plan, total};
+use crate::codec::window::Cutting;
+use crate::codec::{Codec, zstd};
 use crate::error::Result;
-use crate::model::registry::Hash;
-use crate::stream::{Options, models};
+use crate::models::registry::Hash;
+use crate::stream::{CodecChoice, Options, compress_with};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A model as a model section embeds it.
@@ -18,7 +20,7 @@ impl Packed {
     /// Packs a model.
     pub fn new(hash: &Hash, options: &Options) -> Result<Self> {
         let weights = options.models.find(hash)?;
-        Ok(Self { raw_len: weights.len() as u64, bytes: models::pack(&weights)? })
+        Ok(Self { raw_len: weights.len() as u64, bytes: pack(&weights)? })
     }
 }
 
@@ -35,16 +37,25 @@ pub(super) fn weigh(
     plan: &Plan,
     options: &Options,
     [first, rest]: [&[Chunk<'_>]; 2],
+    cutting: &Cutting,
     whole: Option<&[u8]>,
 ) -> Result<Weighed> {
     let bare = plan.without_models();
-    let (with, without) = (plan.blocks(first, whole)?, bare.blocks(first, whole)?);
+    let (with, without) = (plan.blocks(first, cutting, whole)?, bare.blocks(first, cutting, whole)?);
     let hashes: BTreeSet<Hash> = with.iter().filter_map(|b| b.model).collect();
     let models: BTreeMap<Hash, Packed> =
         hashes.into_iter().map(|hash| Ok((hash, Packed::new(&hash, options)?))).collect::<Result<_>>()?;
     let stored: usize = models.values().map(|m| m.bytes.len()).sum();
     let pays = total(&with) + stored < total(&without);
     let (mut blocks, plan) = if pays { (with, plan) } else { (without, &bare) };
-    blocks.extend(plan.blocks(rest, None)?);
+    blocks.extend(plan.blocks(rest, cutting, None)?);
     Ok(Weighed { blocks, models: pays.then_some(models) })
+}
+
+/// Weights as a model section embeds them.
+fn pack(weights: &[u8]) -> Result<Vec<u8>> {
+    let frame = zstd::compress(weights, 19)?;
+    let options = Options::new().level(9).threads(1).codec(CodecChoice::Only(Codec::Tensor));
+    let stream = compress_with(weights, options)?;
+    Ok(if stream.len() < frame.len() { stream } else { frame })
 }

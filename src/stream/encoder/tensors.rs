@@ -1,9 +1,10 @@
 //! Writing a file of tensors: blocks that end where tensors end.
 
 use super::{Encoder, End};
-use crate::codec::choose::{Numbers, plain, total};
+use crate::codec::Codec;
+use crate::codec::block::{Content, EncodedBlock};
+use crate::codec::choose::{plain, total};
 use crate::codec::tensor::{BasePiece, Hint, copy};
-use crate::codec::{Codec, EncodedBlock};
 use crate::error::Result;
 use crate::format::index::Record;
 use crate::format::tensors::{self, TensorRecord};
@@ -131,7 +132,7 @@ impl<W: Write> Encoder<W> {
                 let bytes = base.bytes().get(offset as usize..)?.get(..p.range.len())?;
                 Some(BasePiece { bytes, hash: base.hash, offset })
             });
-            Numbers { raw: &raw[p.range.clone()], hint: p.hint, base }
+            Content { raw: &raw[p.range.clone()], numbers: p.hint, base }
         };
         let mut held = Vec::new();
         // Of blocks that have copies: their number, and what a copy repeats.

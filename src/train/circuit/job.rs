@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 
 use super::run::{CircuitOptions, learn};
-use crate::codec::layout::{Arrangement, Layout, detect};
+use crate::codec::circuit::layout::{Arrangement, Layout, detect};
 use crate::model::circuit::learn::Dataset;
 use crate::model::circuit::{Model, Patch, Weights};
 

@@ -1,20 +1,21 @@
-//! x86 branch targets: relative displacements of CALL, JMP and Jcc become absolute, so that branches to
-//! one place look alike. Specified in `formats/mix.md`.
+//! The filter of x86 branches: the relative displacements of CALL, JMP and Jcc become absolute addresses, so
+//! that branches to one place look alike. Specified in `formats/mix.md`.
 
-/// Bytes a branch's displacement takes.
+/// Length of a branch's displacement in bytes.
 const WIDTH: usize = 4;
-/// Bytes after a position that undoing the filter there may need.
+/// The number of bytes from a position on that undoing the filter there may need.
 pub const LOOKAHEAD: usize = WIDTH;
-/// A displacement is converted if it lies in -2^24..2^24; so does the result, which makes it reversible.
+/// A displacement is converted if it lies in -2^24..2^24. The result wraps into the same range, which makes
+/// the filter reversible.
 const RANGE: u32 = 1 << 24;
 
-/// Whether the two bytes before a position are the end of a branch's opcode.
+/// Whether the two bytes before a position end the opcode of a branch.
 #[inline(always)]
 fn is_branch(before: u8, last: u8) -> bool {
     last & 0xFE == 0xE8 || (before == 0x0F && last & 0xF0 == 0x80)
 }
 
-/// The displacement moved by `offset`, or nothing if it is outside the range.
+/// The displacement plus `offset`, wrapped into the range; `None` if the displacement is outside the range.
 #[inline(always)]
 fn moved(bytes: [u8; WIDTH], offset: u32) -> Option<[u8; WIDTH]> {
     let value = u32::from_le_bytes(bytes);
@@ -25,7 +26,7 @@ fn moved(bytes: [u8; WIDTH], offset: u32) -> Option<[u8; WIDTH]> {
     Some((sum ^ RANGE).wrapping_sub(RANGE).to_le_bytes())
 }
 
-/// Walks a block forwards; each call looks at one position.
+/// The state of a walk through a block from front to back: the two bytes before the position.
 #[derive(Debug, Default)]
 pub struct Walk {
     before: u8,
@@ -33,14 +34,15 @@ pub struct Walk {
 }
 
 impl Walk {
-    /// Looks at `position` of `bytes`, which are raw when encoding and filtered when decoding, and returns
-    /// the next four bytes' replacement if they are a branch's field, or `None` if one byte is to be kept.
+    /// Looks at `position` of `bytes`, which are raw when encoding and filtered when decoding (`inverse`).
+    /// Returns the replacement of the next four bytes if these are the displacement of a branch, so that the
+    /// next position is four further; `None` if the byte stays as it is.
     #[inline(always)]
     pub fn step(&mut self, bytes: &[u8], position: usize, inverse: bool) -> Option<[u8; WIDTH]> {
         let replaced = if is_branch(self.before, self.last) {
             let field = bytes[position..].first_chunk::<WIDTH>();
             let offset = (position + WIDTH) as u32;
-            // A field out of range is passed over whole, so that no later one overlaps it.
+            // A displacement that is out of range is skipped as a whole, so that no later one overlaps it.
             field.map(|&f| moved(f, if inverse { offset.wrapping_neg() } else { offset }).unwrap_or(f))
         } else {
             None
@@ -55,7 +57,7 @@ pub fn apply(bytes: &mut [u8]) {
     convert(bytes, false);
 }
 
-/// Undoes [`apply`].
+/// Undoes [`apply`] in place.
 #[cfg(test)]
 pub fn invert(bytes: &mut [u8]) {
     convert(bytes, true);

@@ -1,14 +1,15 @@
-//! Finds what kind of data a `mix` block is: integer statistics propose, trials on samples decide.
+//! Finds out what kind of data a `mix` block holds. Integer statistics propose kinds; trials on samples
+//! decide.
 
 use crate::model::mix::context::Kind;
 use crate::{Error, ErrorKind, Result};
 
-/// Longest record or row that is looked for, in bytes.
+/// Records and rows that are looked for are shorter than this, in bytes.
 const MAX_PERIOD: usize = 4096;
-/// Bytes of each of the pieces that trials code.
+/// Length in bytes of each of the three pieces that trials code.
 const PIECE: usize = 8 << 10;
 
-/// A kind's number and parameter in the codec header.
+/// The number and the parameter by which the codec header names a kind.
 pub fn kind_to(kind: Kind) -> (u8, u16) {
     match kind {
         Kind::Text => (0, 0),
@@ -20,7 +21,10 @@ pub fn kind_to(kind: Kind) -> (u8, u16) {
     }
 }
 
-/// The inverse of [`kind_to`]; refuses what no encoder writes.
+/// The inverse of [`kind_to`].
+///
+/// # Errors
+/// `Corrupt` for a parameter that the kind cannot have; `NewerVersion` for an unknown kind.
 pub fn kind_from(kind: u8, parameter: u16) -> Result<Kind> {
     let n = usize::from(parameter);
     match (kind, n) {
@@ -37,7 +41,8 @@ pub fn kind_from(kind: u8, parameter: u16) -> Result<Kind> {
     }
 }
 
-/// Whether nearly all bytes are of the sort that text consists of.
+/// Whether the bytes look like text: at least 98 % are no control characters other than tab, line feed, form
+/// feed and carriage return, and at least half are ASCII letters, digits or spaces.
 fn looks_like_text(raw: &[u8]) -> bool {
     let plain =
         raw.iter().filter(|&&b| b >= 32 && b != 127 || matches!(b, b'\n' | b'\r' | b'\t' | 12)).count();
@@ -45,7 +50,7 @@ fn looks_like_text(raw: &[u8]) -> bool {
     plain * 50 >= raw.len() * 49 && letters * 2 >= raw.len()
 }
 
-/// Pieces from a block's start, middle and later half, in one buffer.
+/// Three pieces from different parts of a block, one after the other; the whole block if it is short.
 fn sample(raw: &[u8]) -> Vec<u8> {
     if raw.len() <= 3 * PIECE {
         return raw.to_vec();
@@ -54,7 +59,8 @@ fn sample(raw: &[u8]) -> Vec<u8> {
     [at(1), at(3), at(4)].iter().flat_map(|&from| raw[from..from + PIECE].iter().copied()).collect()
 }
 
-/// The distance at which byte pairs recur most, if it stands out: a record length.
+/// The distance in bytes at which byte pairs recur most often, which is taken for a record length. `None`
+/// unless it accounts for more than a twentieth of the bytes.
 fn recurrence(raw: &[u8]) -> Option<usize> {
     let mut last = vec![0u32; 65536];
     let mut seen = vec![0u32; MAX_PERIOD];
@@ -70,7 +76,8 @@ fn recurrence(raw: &[u8]) -> Option<usize> {
     (seen[best] as usize * 20 > raw.len()).then_some(best)
 }
 
-/// The kind of data whose records or rows repeat at a period that stands out.
+/// The same kind, with the period of its records measured from these bytes; `None` for records without a
+/// period that stands out.
 pub fn periodic(kind: Kind, raw: &[u8]) -> Option<Kind> {
     match kind {
         Kind::Records { .. } => recurrence(raw).map(|period| Kind::Records { period }),
@@ -78,7 +85,8 @@ pub fn periodic(kind: Kind, raw: &[u8]) -> Option<Kind> {
     }
 }
 
-/// The distance in `unit`-byte samples at which a signal resembles itself most: a row's length.
+/// The lag at which a signal of `unit`-byte samples resembles itself most, which is taken for the length of a
+/// row. In bytes; `None` unless it beats a lag of four samples.
 fn row(raw: &[u8], unit: usize) -> Option<usize> {
     let value = |i: usize| i32::from(raw[i]) + if unit == 2 { i32::from(raw[i + 1]) << 8 } else { 0 };
     let span = raw.len().checked_sub(MAX_PERIOD + 2)? / unit;
@@ -90,7 +98,8 @@ fn row(raw: &[u8], unit: usize) -> Option<usize> {
     (least < cost(4 * unit)).then_some(best)
 }
 
-/// The kind that codes samples of a block smallest, by `trial`; text is told by its bytes alone.
+/// Chooses the kind that codes samples of a block smallest. `trial` returns the coded size of bytes for a
+/// kind. Text is recognised by its bytes alone, without a trial.
 pub fn choose(raw: &[u8], trial: impl Fn(&[u8], Kind) -> Result<usize>) -> Result<Kind> {
     let sample = sample(raw);
     if sample.is_empty() || looks_like_text(&sample) {

@@ -1,63 +1,55 @@
-//! Where the records of a file lie, from its first bytes. Never wrong in a way that matters: bytes that are no records
-//! are coded by another codec, and any bytes in front of records are a header.
+//! Finds out from the first bytes of a file where its records lie. A wrong answer costs compression, never
+//! correctness: any bytes before the records count as a header, and bytes that are not records are coded by
+//! another codec.
 
 mod arrangement;
 mod pnm;
 
 pub use arrangement::{Arrangement, Known};
 
+use crate::codec::window::Cutting;
 use crate::model::circuit::Patch;
 use crate::tensor::{Dtype, npy};
 
-/// Most bytes of the patches side by side in a picture: an encoder has all of their choices in memory at once.
+/// Largest band of patches across a picture, in bytes: an encoder holds all choices of a band in memory.
 const MAX_BAND: usize = 1 << 19;
 
-/// Where records lie, and how.
+/// Where the records of a file lie, and how its bytes map to them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Layout {
-    /// Bytes of the header.
+    /// Length in bytes of the header before the records.
     pub start: usize,
-    /// Bytes of the records, where the header tells them; otherwise records go on to the end of the file.
+    /// Length in bytes of the records, where the header tells it; otherwise records go on to the end of the
+    /// file.
     pub len: Option<u64>,
-    /// Variables of a record.
+    /// The number of variables of a record.
     pub width: usize,
     pub arrangement: Arrangement,
 }
 
 impl Layout {
-    /// Records of bytes and nothing else.
+    /// The layout of a file that is nothing but records of `width` bytes.
     pub fn records(width: usize) -> Self {
         Self { start: 0, len: None, width, arrangement: Arrangement::Bytes }
     }
 
-    /// Cuts bytes that stand `at` a place of the file into header, records, and what is behind them.
-    pub fn split<'r>(&self, raw: &'r [u8], at: u64) -> [&'r [u8]; 3] {
-        let to = |place: u64| usize::try_from(place.saturating_sub(at)).unwrap_or(usize::MAX).min(raw.len());
-        let (start, end) = (to(self.start as u64), to(self.end()));
-        [&raw[..start], &raw[start..end], &raw[end..]]
+    /// How content that lies so is cut into blocks.
+    pub fn cutting(&self) -> Cutting {
+        let start = self.start as u64;
+        Cutting {
+            start,
+            end: self.len.map_or(u64::MAX, |len| start.saturating_add(len)),
+            unit: self.arrangement.unit(self.width),
+            step: self.arrangement.step(self.width),
+            params: self.arrangement.params(),
+            chained: false,
+        }
     }
 
-    /// Where what is behind the records starts, as far as that is told.
-    fn end(&self) -> u64 {
-        self.len.map_or(u64::MAX, |len| (self.start as u64).saturating_add(len))
-    }
-
-    /// Whether the records end at or before a place.
-    pub fn ends_at(&self, place: u64) -> bool {
-        place >= self.end()
-    }
-
-    /// Bytes from a place to the next unit of records.
-    pub fn left_of_unit(&self, at: u64) -> usize {
-        let unit = self.arrangement.unit(self.width) as u64;
-        let over = at.saturating_sub(self.start as u64) % unit;
-        if over > 0 { (unit - over) as usize } else { 0 }
-    }
-
-    /// The records of a whole file, without those that are not complete: byte by byte, one after the other. `None` for
-    /// numbers that are no bytes.
+    /// The records of a whole file, one after the other with a byte for each variable. Partial records are
+    /// left out. `None` where some number does not follow from its lowest byte.
     pub fn gather(&self, file: &[u8]) -> Option<Vec<u8>> {
-        let [_, raw, _] = self.split(file, 0);
+        let [_, raw, _] = self.cutting().split(file, 0);
         let unit = self.arrangement.unit(self.width);
         let raw = &raw[..raw.len() / unit * unit];
         if !self.arrangement.fits(raw) {
@@ -74,19 +66,22 @@ impl Layout {
     }
 }
 
-/// The layout of an IDX file of bytes, an `.npy` file of integers, or, for circuits of patches, a PGM or PPM picture.
+/// Detects the layout of an IDX file of bytes, of an `.npy` file of integers or, for a circuit of patches, of
+/// a PGM or PPM picture, from the file's first bytes.
 pub fn detect(head: &[u8], patch: Option<Patch>) -> Option<Layout> {
     let found = patch.and_then(|patch| picture(head, patch));
     found.or_else(|| idx(head)).or_else(|| npy(head)).filter(|l| l.width > 0)
 }
 
-/// A picture with the channels of the patch. One that is too narrow for it, or too wide, is left to other codecs.
+/// The layout of a picture with as many channels as the patch. `None` for other files, and for pictures that
+/// are too wide, or far narrower than a patch.
 fn picture(head: &[u8], patch: Patch) -> Option<Layout> {
     let found = pnm::picture(head).filter(|p| p.channels == patch.channels)?;
     let columns = u32::try_from(found.width).ok().filter(|c| u64::from(*c) <= arrangement::MAX_COLUMNS)?;
     let (arrangement, width) = (Arrangement::Patches { patch, columns }, patch.variables());
     let len = found.width.checked_mul(found.height)?.checked_mul(patch.channels.into())?;
-    // What windows may hold, however the picture is cut into them.
+    // Narrow pictures have many variables that do not exist: the limit for a window must hold however the
+    // picture is cut into windows.
     let patches = found.height.div_ceil(patch.height.into());
     let narrow = 4 * columns < patch.width.into();
     let few = patches.checked_mul(width as u64).is_some_and(|v| v <= arrangement::SPARE / 2);
@@ -94,7 +89,8 @@ fn picture(head: &[u8], patch: Patch) -> Option<Layout> {
     good.then_some(Layout { start: found.start, len: Some(len), width, arrangement })
 }
 
-/// IDX, as MNIST has it: 0, 0, type, number of sizes, sizes as big-endian u32.
+/// The layout of an IDX file (the format of MNIST): 0, 0, type, number of dimensions, dimensions as
+/// big-endian u32.
 fn idx(head: &[u8]) -> Option<Layout> {
     let (magic, sizes) = head.split_first_chunk::<4>()?;
     if magic[..3] != [0, 0, 8] || !(2..=4).contains(&magic[3]) {
@@ -113,7 +109,7 @@ fn product(sizes: impl Iterator<Item = usize>) -> Option<usize> {
     sizes.into_iter().try_fold(1usize, usize::checked_mul)
 }
 
-/// NumPy's format. Records of an array in Fortran's order are its columns.
+/// The layout of an `.npy` file. The records of an array in Fortran order are its columns.
 fn npy(head: &[u8]) -> Option<Layout> {
     let array = npy::array(head, "").ok()?;
     let wide = |bytes, signed| Some(Arrangement::Wide { bytes, signed });

@@ -1,24 +1,25 @@
-//! Headers of pictures of the PNM family: binary grey (P5) and colour (P6) with a byte a sample.
+//! Reads headers of PNM pictures: binary grey (P5) and colour (P6) with one byte per sample.
 
-/// Longest header that is read, comments included, in bytes.
+/// Longest header that is read, in bytes, comments included.
 const MAX_HEADER: usize = 4 << 10;
-/// Most pixels of a side.
+/// The largest number of pixels of a side.
 const MAX_SIDE: u64 = 1 << 30;
 
-/// What a header says.
+/// The contents of a header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Picture {
-    /// Bytes of the header.
+    /// Length of the header in bytes.
     pub start: usize,
-    /// Pixels of a row.
+    /// Pixels in a row.
     pub width: u64,
-    /// Rows.
+    /// Number of rows.
     pub height: u64,
-    /// 1 or 3.
+    /// Channels of a pixel, 1 or 3.
     pub channels: u8,
 }
 
-/// The header at the start of a file; `None` for anything else, such as samples of two bytes or a header that is cut.
+/// Reads the header at the start of a file; `None` for anything else, such as samples of two bytes or a
+/// header that is cut off.
 pub fn picture(head: &[u8]) -> Option<Picture> {
     let channels = match head.get(..2)? {
         b"P5" => 1,
@@ -28,7 +29,7 @@ pub fn picture(head: &[u8]) -> Option<Picture> {
     let mut at = 2;
     let (width, height) = (number(head, &mut at, MAX_SIDE)?, number(head, &mut at, MAX_SIDE)?);
     number(head, &mut at, 255)?;
-    // One white space, whatever the pixels look like behind it.
+    // Exactly one byte of white space; pixels start after it, even if the first looks like white space, too.
     head.get(at).filter(|b| is_space(**b))?;
     Some(Picture { start: at + 1, width, height, channels })
 }
@@ -37,7 +38,7 @@ fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t'..=b'\r')
 }
 
-/// A number of 1..=`most` behind white space and comments.
+/// Reads a number of 1..=`most` after white space and comments.
 fn number(head: &[u8], at: &mut usize, most: u64) -> Option<u64> {
     let begin = *at;
     loop {
@@ -56,7 +57,7 @@ fn number(head: &[u8], at: &mut usize, most: u64) -> Option<u64> {
         }
         *at += 1;
     }
-    // A number that ends with the bytes at hand may go on.
+    // A number that ends with the bytes at hand might go on after them.
     (value > 0 && *at < head.len()).then_some(value)
 }
 

@@ -2,7 +2,10 @@
 //!
 //! Built in, given by the caller, in the user's model folder, or embedded in the stream. Knows no model.
 
+use crate::container::unpack::unpack;
 use crate::error::{Error, Result};
+use crate::format::checksum::hex;
+use crate::format::consts::MAGIC;
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -69,21 +72,20 @@ const fn hash(digits: &[u8; 64]) -> Hash {
 /// Largest weight file that is read into memory, in bytes.
 const MAX_FILE: u64 = 1 << 31;
 
-/// Unpacks a `.nz` stream; lent by the layer above.
-pub type Unpack = fn(&[u8]) -> Result<Vec<u8>>;
+/// Memory that unpacking a weight file may take, in bytes.
+const MEMORY: u64 = 1 << 30;
 
 /// Finds weights by hash.
 #[derive(Clone)]
 pub struct Registry {
     given: HashMap<Hash, Arc<[u8]>>,
     folders: Vec<PathBuf>,
-    unpack: Unpack,
 }
 
 impl Registry {
     /// Knows the built-in models and the user's model folders.
-    pub fn new(unpack: Unpack) -> Self {
-        Self { given: HashMap::new(), folders: user_folders(), unpack }
+    pub fn new() -> Self {
+        Self { given: HashMap::new(), folders: user_folders() }
     }
 
     /// Adds canonical weights and returns their hash.
@@ -100,7 +102,7 @@ impl Registry {
     ///
     /// Those of reading the file and of unpacking it.
     pub fn add_file(&mut self, path: &Path) -> Result<Hash> {
-        let weights = self.read(path).map_err(|e| e.within(path.display()))?;
+        let weights = Self::read(path).map_err(|e| e.within(path.display()))?;
         Ok(self.add(weights))
     }
 
@@ -116,12 +118,14 @@ impl Registry {
         }
         let built_in = BUILT_IN.iter().find(|m| m.hash == *hash);
         if let Some(packed) = built_in.and_then(|m| m.packed) {
-            return checked((self.unpack)(packed)?, hash);
+            return checked(unpack(packed, MAX_FILE, MEMORY)?, hash);
         }
         for folder in &self.folders {
             let path = folder.join(format!("{}.nz", hex(hash)));
             if path.is_file() {
-                return self.read(&path).and_then(|w| checked(w, hash)).map_err(|e| e.within(path.display()));
+                return Self::read(&path)
+                    .and_then(|w| checked(w, hash))
+                    .map_err(|e| e.within(path.display()));
             }
         }
         let name = built_in.map_or("not built in", |m| m.name);
@@ -142,13 +146,13 @@ impl Registry {
         models
     }
 
-    fn read(&self, path: &Path) -> Result<Vec<u8>> {
+    fn read(path: &Path) -> Result<Vec<u8>> {
         let len = fs::metadata(path)?.len();
         if len > MAX_FILE {
             return Err(Error::limit(format!("a weight file of {len} bytes; {MAX_FILE} are allowed")));
         }
         let bytes = fs::read(path)?;
-        if bytes.starts_with(&crate::format::consts::MAGIC) { (self.unpack)(&bytes) } else { Ok(bytes) }
+        if bytes.starts_with(&MAGIC) { unpack(&bytes, MAX_FILE, MEMORY) } else { Ok(bytes) }
     }
 }
 
@@ -183,11 +187,6 @@ pub fn built_in_id(hash: &Hash) -> Option<u8> {
     BUILT_IN.iter().find(|m| m.hash == *hash).map(|m| m.id)
 }
 
-/// Lower-case hexadecimal digits.
-pub fn hex(hash: &Hash) -> String {
-    blake3::Hash::from(*hash).to_hex().to_string()
-}
-
 fn checked(weights: Vec<u8>, hash: &Hash) -> Result<Arc<[u8]>> {
     let found = *blake3::hash(&weights).as_bytes();
     if found == *hash {
@@ -208,14 +207,10 @@ mod tests {
     use super::*;
     use crate::error::ErrorKind;
 
-    fn no_unpack(_: &[u8]) -> Result<Vec<u8>> {
-        Err(Error::corrupt("not packed"))
-    }
-
     #[test]
     fn given_found_in_a_folder_or_missing() {
         let folder = tempfile::tempdir().unwrap();
-        let mut registry = Registry::new(no_unpack);
+        let mut registry = Registry::new();
         registry.folders = vec![folder.path().to_path_buf()];
         let hash = *blake3::hash(b"weights").as_bytes();
         let e = registry.find(&hash).unwrap_err();

@@ -1,57 +1,127 @@
 //! The `circuit` codec: records, a hidden Chow-Liu tree and a range coder in equal-info windows.
 
+pub mod layout;
+
+use std::any::Any;
 use std::ops::Range;
+use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use super::layout::{Arrangement, Known, Layout, detect};
-use super::window::{EncodedWindow, WindowCoder, WindowJob, WindowLimits, max_window_raw};
+use super::Codec;
+use super::block::{BlockCodec, BlockJob, BlockParams, LoadedModel, ModelUse, UnitKind};
+use super::window::{
+    self, Cutting, EncodedWindow, WindowCoder, WindowJob, WindowLimits, WindowedBlock, max_window_raw,
+};
 use crate::coder::range::{BitDecoder, BitEncoder, Part as CoderPart};
 use crate::error::{Error, Result};
+use crate::format::block::BlockHeader;
 use crate::format::consts::MAX_WINDOW_PAYLOAD;
 use crate::kernel::Kernel;
-use crate::model::circuit::{LANES, Lane, Model, Visits, Walk, walk};
+use crate::model::circuit::{LANES, Lane, Model, Visits, Walk, Weights, walk};
+use layout::{Arrangement, Known, Layout, detect};
 
-/// Choices have `1 << PRECISION` parts.
+/// log2 of the number of parts that the symbols of a choice share.
 const PRECISION: usize = 20;
 type Part = CoderPart<PRECISION>;
 
-/// Groups of records whose choices are worked out before they are coded.
+/// The number of groups of [`LANES`] records whose choices are computed, in parallel, before they are coded.
 const GROUPS: usize = 32;
 
-impl WindowCoder for Model {
-    fn encode_blocks(&self, blocks: &[&[u8]], limits: WindowLimits) -> Result<Vec<Vec<EncodedWindow>>> {
-        self.encode_records(&Arrangement::Bytes, blocks, limits)
+/// The codec `circuit`.
+pub struct Circuit;
+
+impl BlockCodec for Circuit {
+    fn id(&self) -> Codec {
+        Codec::Circuit
     }
 
-    fn decode_windows(&self, jobs: &mut [WindowJob<'_>]) -> Result<()> {
-        decode(self, &Arrangement::Bytes, jobs, Kernel::best())
+    fn name(&self) -> &'static str {
+        "circuit"
     }
 
-    fn record(&self) -> usize {
-        self.width()
+    fn units(&self) -> UnitKind {
+        UnitKind::Windows
     }
 
-    fn layout(&self, head: &[u8]) -> Option<Layout> {
-        detect(head, self.patch).filter(|l| l.width == self.width())
+    fn model_use(&self) -> ModelUse {
+        ModelUse::Required(Codec::Circuit)
     }
 
-    fn encode_records(
-        &self,
-        arrangement: &Arrangement,
-        blocks: &[&[u8]],
-        limits: WindowLimits,
-    ) -> Result<Vec<Vec<EncodedWindow>>> {
-        let encode = |block: &&[u8]| encode_block(Source { model: self, arrangement, raw: block }, limits);
-        blocks.par_iter().map(encode).collect()
+    fn params(&self, header: &BlockHeader) -> Result<Option<Arc<dyn BlockParams>>> {
+        if header.units.chained() {
+            return Err(self.unknown());
+        }
+        let Some(params) = header.params.as_deref() else { return Ok(None) };
+        Ok(Some(Arc::new(Arrangement::parse(Some(params))?)))
     }
 
-    fn decode_records(&self, params: &[u8], jobs: &mut [WindowJob<'_>]) -> Result<()> {
-        decode(self, &Arrangement::parse(Some(params))?, jobs, Kernel::best())
+    fn recognises(&self, weights: &[u8]) -> bool {
+        Weights::recognise(weights)
+    }
+
+    fn load(&self, weights: &[u8]) -> Result<LoadedModel> {
+        let model = Model::new(&Weights::from_bytes(weights)?)?;
+        Ok(LoadedModel { windows: Arc::new(model), network: None })
+    }
+
+    fn decode(&self, jobs: &mut [&mut BlockJob<'_>]) {
+        window::decode(jobs);
     }
 }
 
-/// Cumulative parts of a choice: where symbol i of `weight` starts, as the specification has it.
+impl BlockParams for Arrangement {}
+
+impl WindowCoder for Model {
+    fn cutting(&self, head: &[u8], _chained: bool) -> Cutting {
+        let width = self.width();
+        let found = detect(head, self.patch).filter(|l| l.width == width);
+        found.unwrap_or_else(|| Layout::records(width)).cutting()
+    }
+
+    fn fits(&self, cutting: &Cutting, raw: &[u8]) -> bool {
+        Arrangement::parse(cutting.params.as_deref()).is_ok_and(|a| a.fits(raw))
+    }
+
+    fn encode(
+        &self,
+        blocks: &[&[u8]],
+        cutting: &Cutting,
+        limits: WindowLimits,
+    ) -> Result<Vec<Vec<EncodedWindow>>> {
+        encode(self, &Arrangement::parse(cutting.params.as_deref())?, blocks, limits)
+    }
+
+    fn decode(&self, blocks: Vec<WindowedBlock<'_>>) -> Result<()> {
+        let mut arranged: Vec<(Arrangement, Vec<WindowJob<'_>>)> = Vec::new();
+        for block in blocks {
+            let params: Option<&dyn Any> = block.params.map(|p| p as &dyn Any);
+            let arrangement = params.and_then(|p| p.downcast_ref()).copied().unwrap_or(Arrangement::Bytes);
+            match arranged.iter_mut().find(|a| a.0 == arrangement) {
+                Some(known) => known.1.extend(block.windows),
+                None => arranged.push((arrangement, block.windows)),
+            }
+        }
+        arranged.iter_mut().try_for_each(|(a, windows)| decode(self, a, windows, Kernel::best()))
+    }
+}
+
+/// Codes blocks of records into windows, in parallel.
+///
+/// # Errors
+/// `BadArgument` where a block is not whole records, or a record is too long for a window.
+pub fn encode(
+    model: &Model,
+    arrangement: &Arrangement,
+    blocks: &[&[u8]],
+    limits: WindowLimits,
+) -> Result<Vec<Vec<EncodedWindow>>> {
+    let encode = |block: &&[u8]| encode_block(Source { model, arrangement, raw: block }, limits);
+    blocks.par_iter().map(encode).collect()
+}
+
+/// The first part of symbol `i` of `n`: c(i) of the specification. `before` is the sum of the weights before
+/// it, `sum` that of all weights.
 fn start(before: u64, i: u64, n: u64, sum: u64) -> u64 {
     before * ((1 << PRECISION) - n) / sum + i
 }
@@ -64,14 +134,14 @@ fn part(weights: impl Iterator<Item = u32> + Clone, n: usize, chosen: usize) -> 
     Part::new(chosen, start(before, i, n, sum), start(before + own, i + 1, n, sum))
 }
 
-/// The symbol that owns a quantile.
+/// The symbol that owns the part `quantile`, with its interval.
 fn find(weights: impl Iterator<Item = u32> + Clone, n: usize, quantile: u32) -> Part {
     let sum: u64 = weights.clone().map(u64::from).sum();
     let (n, q) = (n as u64, u64::from(quantile));
     let (mut before, mut i) = (0u64, 0u64);
     for w in weights {
         let after = before + u64::from(w);
-        // c(i + 1) > q, without dividing: floor(a / b) > q − i − 1.
+        // Tests c(i + 1) > q without a division: it says floor(a / b) + i + 1 > q, or a ≥ (q − i)·b.
         if i + 1 == n || i + 1 > q || after * ((1 << PRECISION) - n) >= (q - i) * sum {
             return Part::new(i as usize, start(before, i, n, sum), start(after, i + 1, n, sum));
         }
@@ -80,15 +150,16 @@ fn find(weights: impl Iterator<Item = u32> + Clone, n: usize, quantile: u32) -> 
     unreachable!("the last symbol was returned")
 }
 
-/// Class, then symbol inside it, of each variable that is coded.
+/// The choices of one record: for each variable that is coded, that of the class, then that of the symbol in
+/// it.
 type Choices = Vec<[Part; 2]>;
 
-/// Works out the choices of up to eight records.
+/// Computes the choices of up to eight records in one walk of the tree.
 struct Planner<'a> {
     model: &'a Model,
-    /// One after the other.
+    /// The symbols of the records, one record after the other.
     records: Vec<u8>,
-    /// For each record.
+    /// The choices of each record so far.
     choices: Vec<Choices>,
 }
 
@@ -126,7 +197,8 @@ struct Source<'a> {
 }
 
 impl Source<'_> {
-    /// The choices of some records, those of which the same is known side by side.
+    /// The choices of some records, in order. A walk visits the same nodes for all of its records, so records
+    /// of which the same variables exist are grouped.
     fn plan(self, records: Range<usize>) -> Result<Vec<Choices>> {
         let mut kinds: Vec<(Known, Vec<usize>)> = Vec::new();
         for record in records.clone() {
@@ -166,14 +238,14 @@ impl Source<'_> {
 fn put(coder: &mut BitEncoder, unit: &[Choices]) {
     for &[class, symbol] in unit.iter().flatten() {
         coder.encode_part(class);
-        // Left out where the class has but one.
+        // The choice of the symbol is left out where its class has only one.
         if symbol != Part::WHOLE {
             coder.encode_part(symbol);
         }
     }
 }
 
-/// Windows hold whole units. One that is too long for W gets a window of its own.
+/// Codes a block into windows of whole units. A unit that is too long for W gets a window of its own.
 fn encode_block(source: Source<'_>, limits: WindowLimits) -> Result<Vec<EncodedWindow>> {
     let Source { model, arrangement, raw } = source;
     let bad = |e: Error| Error::bad_argument(format!("circuit: {e}"));
@@ -209,19 +281,20 @@ fn encode_block(source: Source<'_>, limits: WindowLimits) -> Result<Vec<EncodedW
     Ok(windows)
 }
 
-/// A window that is decoded.
+/// A window that is being decoded.
 struct Open<'j, 'p> {
     raw: &'j mut [u8],
     records: usize,
     coder: BitDecoder<'p>,
-    /// The record that is decoded; of no meaning where the walk is not its own.
+    /// The symbols of the record that is being decoded; not meaningful while `walks` is false.
     record: Vec<u8>,
-    /// What of the next record is there, until its walk begins.
+    /// Which variables exist of the next record, until its walk begins.
     waits: Option<Known>,
+    /// Whether the current walk decodes a record of this window.
     walks: bool,
 }
 
-/// Reads the choices of up to eight windows.
+/// Decodes the choices of up to eight windows in one walk of the tree.
 struct Reader<'a, 'j, 'p> {
     model: &'a Model,
     windows: Vec<Open<'j, 'p>>,
@@ -248,7 +321,11 @@ impl walk::Coder for Reader<'_, '_, '_> {
     }
 }
 
-/// Decodes windows, all of them together.
+/// Decodes windows into their `raw` slices, in parallel groups of up to eight windows of similar length.
+///
+/// # Errors
+/// `Corrupt` where a window cannot hold whole records or its payload is not valid; `LimitExceeded` where
+/// memory is missing; `BadArgument` for a kernel that this machine cannot run.
 pub fn decode(
     model: &Model,
     arrangement: &Arrangement,
@@ -263,7 +340,8 @@ pub fn decode(
     windows.par_chunks_mut(LANES).try_for_each(|group| decode_group(model, arrangement, group, kernel))
 }
 
-/// Steps up to eight windows together, the longest first. Those whose records have different parts missing walk in turn.
+/// Decodes up to eight windows record by record. The windows of which the same variables exist share a walk;
+/// if these differ, there are several walks for one record number.
 fn decode_group(
     model: &Model,
     arrangement: &Arrangement,

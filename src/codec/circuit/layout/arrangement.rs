@@ -1,4 +1,4 @@
-//! How raw bytes become records and records raw bytes (`formats/circuit.md`, "Arrangements").
+//! Arrangements: the mappings between raw bytes and records (`formats/circuit.md`, "Arrangements").
 
 use crate::codec::newer;
 use crate::error::{Error, Result};
@@ -7,53 +7,56 @@ use crate::format::varint;
 use crate::model::circuit::Patch;
 use std::ops::Range;
 
-/// Kinds of arrangements, as blocks store them.
+/// Kind of [`Arrangement::Wide`] in a block's parameters.
 const KIND_WIDE: u8 = 1;
+/// Kind of [`Arrangement::Patches`] in a block's parameters.
 const KIND_PATCHES: u8 = 2;
-/// Most pixels of a row.
+/// The largest number of pixels in a picture's row.
 pub const MAX_COLUMNS: u64 = 1 << 24;
-/// Variables that the records of a window may have beside four for each of its bytes.
+/// The records of a window may have this many variables in all, plus four for each of its raw bytes.
 pub const SPARE: u64 = 1 << 20;
 
-/// How the raw bytes of a window lie in records.
+/// How the raw bytes of a window map to records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Arrangement {
-    /// A byte a variable, record after record.
+    /// One byte per variable, record after record.
     Bytes,
-    /// A little-endian number a variable, whose upper bytes follow from the lowest.
+    /// One little-endian number per variable. Its lowest byte is the symbol, from which its upper bytes
+    /// follow.
     Wide {
         /// Bytes of a number: 2, 4 or 8.
         bytes: u8,
-        /// Whether upper bytes repeat the sign of the lowest one, rather than being 0.
+        /// Whether the upper bytes extend the sign of the lowest byte, rather than being 0.
         signed: bool,
     },
-    /// Patches of a picture, from left to right and from top to bottom.
+    /// Records are patches of a picture, from left to right and from top to bottom.
     Patches {
-        /// What of the picture a record is.
+        /// The shape of a patch.
         patch: Patch,
-        /// Pixels of a row of the picture.
+        /// Pixels in a row of the picture, 1..=[`MAX_COLUMNS`].
         columns: u32,
     },
 }
 
-/// The variables of a record that are there.
+/// The variables of a record that raw bytes exist for. At the right and lower edge of a picture, records are
+/// partial.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Known {
     /// All of them.
     All,
-    /// Those of a patch whose pixels lie in its first columns and rows.
+    /// Those of the pixels in the first columns and rows of a patch.
     Corner {
-        /// The whole patch.
+        /// The shape of the whole patch.
         patch: Patch,
-        /// Columns that are there.
+        /// The number of columns that exist.
         columns: usize,
-        /// Rows that are there.
+        /// The number of rows that exist.
         rows: usize,
     },
 }
 
 impl Known {
-    /// Whether a variable is there.
+    /// Whether raw bytes exist for a variable.
     pub fn has(&self, variable: usize) -> bool {
         match self {
             Known::All => true,
@@ -65,17 +68,19 @@ impl Known {
     }
 }
 
-/// Column and row of a variable of a patch.
+/// The column and row, in its patch, of the pixel that a variable belongs to.
 fn place(patch: &Patch, variable: usize) -> (usize, usize) {
     let pixel = variable / usize::from(patch.channels);
     (pixel % usize::from(patch.width), pixel / usize::from(patch.width))
 }
 
 impl Arrangement {
-    /// Reads a block's parameters, if it has any.
+    /// Reads the arrangement from a block's parameters. A block without parameters has
+    /// [`Arrangement::Bytes`].
     ///
     /// # Errors
-    /// `NewerVersion` for a kind that this release does not know, `Corrupt` for other bytes than those of its kind.
+    /// `NewerVersion` for a kind that this release does not know; `Corrupt` for parameters of a wrong length
+    /// or value.
     pub fn parse(params: Option<&[u8]>) -> Result<Self> {
         let Some(params) = params else { return Ok(Arrangement::Bytes) };
         let mut cursor = Cursor::new(params);
@@ -89,7 +94,7 @@ impl Arrangement {
         }
     }
 
-    /// The parameters of a block; `None` where it has none.
+    /// The parameters that a block of this arrangement stores; `None` for [`Arrangement::Bytes`].
     pub fn params(&self) -> Option<Vec<u8>> {
         match *self {
             Arrangement::Bytes => None,
@@ -103,8 +108,9 @@ impl Arrangement {
         }
     }
 
-    /// Raw bytes that windows hold whole numbers of, for records of `width` variables: a record, or the patches side by
-    /// side in a picture's whole width. Only a picture's end may be shorter.
+    /// The length in raw bytes of a unit, for records of `width` variables. Windows consist of whole units: a
+    /// unit is a record or, of a picture, a band of patches across its whole width. Only the last band of a
+    /// picture may be shorter.
     pub fn unit(&self, width: usize) -> usize {
         match self {
             Arrangement::Bytes => width,
@@ -113,7 +119,8 @@ impl Arrangement {
         }
     }
 
-    /// Raw bytes that the end of the records holds whole numbers of: a record, or a picture's row.
+    /// The length in raw bytes that the raw length of any window must be a multiple of: that of a record or,
+    /// of a picture, of a row.
     pub fn step(&self, width: usize) -> usize {
         match self {
             Arrangement::Patches { patch, columns } => {
@@ -123,7 +130,7 @@ impl Arrangement {
         }
     }
 
-    /// Records of a unit, however short it is.
+    /// The number of records of a unit. A band that is shorter than a unit has as many.
     pub fn records_of_unit(&self) -> usize {
         match self {
             Arrangement::Patches { patch, columns } => columns.div_ceil(patch.width.into()) as usize,
@@ -131,10 +138,11 @@ impl Arrangement {
         }
     }
 
-    /// Records of `raw_len` bytes that lie in one window.
+    /// The number of records of a window of `raw_len` raw bytes.
     ///
     /// # Errors
-    /// `Corrupt` where these are not whole records of `width` variables, or more of them than so few bytes may be.
+    /// `Corrupt` where the window does not hold whole records of `width` variables, or its records would have
+    /// more variables than the format allows for its length.
     pub fn records(&self, raw_len: usize, width: usize) -> Result<usize> {
         if let Arrangement::Patches { patch, .. } = self
             && patch.variables() != width
@@ -156,7 +164,7 @@ impl Arrangement {
         Ok(count)
     }
 
-    /// What is there of a record, the first of `raw_len` bytes being number 0.
+    /// Which variables exist of record number `record` (from 0) of a window of `raw_len` raw bytes.
     pub fn known(&self, raw_len: usize, record: usize) -> Known {
         let Arrangement::Patches { patch, .. } = self else { return Known::All };
         let (_, columns, rows) = self.corner(raw_len, record);
@@ -164,7 +172,8 @@ impl Arrangement {
         if whole { Known::All } else { Known::Corner { patch: *patch, columns, rows } }
     }
 
-    /// Where a patch starts in the raw bytes, and its columns and rows.
+    /// The offset in the raw bytes at which a patch starts, and the numbers of columns and rows that exist of
+    /// it.
     fn corner(&self, raw_len: usize, record: usize) -> (usize, usize, usize) {
         let Arrangement::Patches { patch, columns } = self else { return (0, 0, 0) };
         let (columns, step) = (*columns as usize, self.step(0));
@@ -174,14 +183,15 @@ impl Arrangement {
         (y * step + x * usize::from(patch.channels), (columns - x).min(patch.width.into()), rows)
     }
 
-    /// Whether every number of these bytes is told by its lowest byte.
+    /// Whether the lowest byte of every number in these raw bytes determines the others, so that they can be
+    /// coded. True for other arrangements than [`Arrangement::Wide`].
     pub fn fits(&self, raw: &[u8]) -> bool {
         let Arrangement::Wide { bytes, signed } = *self else { return true };
         let upper = |number: &[u8]| number[1..].iter().all(|b| *b == extension(number[0], signed));
         raw.chunks_exact(bytes.into()).all(upper)
     }
 
-    /// Takes a record out of the raw bytes of a window; what is not there becomes 0.
+    /// Copies record number `record` out of the raw bytes of a window. Variables that do not exist become 0.
     pub fn gather(&self, raw: &[u8], record: usize, out: &mut [u8]) {
         match *self {
             Arrangement::Bytes => out.copy_from_slice(&raw[record * out.len()..][..out.len()]),
@@ -203,7 +213,7 @@ impl Arrangement {
         }
     }
 
-    /// Puts a record back where [`Arrangement::gather`] took it from.
+    /// Copies record number `number` back to where [`Arrangement::gather`] took it from.
     pub fn scatter(&self, record: &[u8], number: usize, raw: &mut [u8]) {
         match *self {
             Arrangement::Bytes => raw[number * record.len()..][..record.len()].copy_from_slice(record),
@@ -226,7 +236,7 @@ impl Arrangement {
         }
     }
 
-    /// Where the rows of a patch lie in its record and in the raw bytes, as far as they are there.
+    /// For each existing row of a patch, its place in the record and in the raw bytes of the window.
     fn rows(
         &self,
         patch: &Patch,
@@ -240,13 +250,13 @@ impl Arrangement {
     }
 }
 
-/// The byte that fills a number up above its lowest byte.
+/// The value of all upper bytes of a number, given its lowest byte.
 fn extension(low: u8, signed: bool) -> u8 {
     if signed && low >= 128 { 255 } else { 0 }
 }
 
-/// What the channels have in common stands in green. The differences lie around 128, so that small ones of either sign
-/// are neighbours.
+/// Replaces red and blue by their differences from green, so that what the channels share is coded once. The
+/// differences are centred at 128, so that small ones of either sign are neighbouring symbols.
 fn less_green([r, g, b]: [u8; 3]) -> [u8; 3] {
     let less = |c: u8| c.wrapping_sub(g).wrapping_add(128);
     [g, less(r), less(b)]

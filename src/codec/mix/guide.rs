@@ -1,4 +1,5 @@
-//! The language model as a guide of `mix`: for every byte its weights, summed up by node.
+//! The language model as a guide of `mix`: for every byte, the weights of its 256 values, summed for each
+//! node of the binary tree over a byte's bits.
 
 use crate::Result;
 use crate::model::lm::{MAX_COLUMNS, Model, Single, Sums, Timeline, WeightSums};
@@ -10,7 +11,8 @@ fn copy(from: WeightSums<'_>, to: &mut Sums) {
     }
 }
 
-/// Guides an encoder, which knows the bytes: the network runs over many of them in one pass.
+/// The guide of an encoder. It knows all bytes of the block, so the network runs over many of them in one
+/// pass.
 pub struct Ahead<'a> {
     timeline: Timeline<'a>,
     bytes: &'a [u8],
@@ -18,12 +20,15 @@ pub struct Ahead<'a> {
 }
 
 impl<'a> Ahead<'a> {
-    /// At the start of a block.
+    /// Starts at the first of a block's `bytes`.
+    ///
+    /// # Errors
+    /// `LimitExceeded` where memory is missing.
     pub fn new(model: &'a Model, bytes: &'a [u8]) -> Result<Self> {
         Ok(Self { timeline: Timeline::new(model, MAX_COLUMNS)?, bytes, sums: Box::new([0; 512]) })
     }
 
-    /// The guess for byte `i`; called for every byte in order.
+    /// The weight sums for byte `i`. Must be called for every byte, in order.
     pub fn at(&mut self, i: usize) -> &Sums {
         let pass = self.timeline.max_steps();
         if i.is_multiple_of(pass) {
@@ -34,16 +39,20 @@ impl<'a> Ahead<'a> {
     }
 }
 
-/// Guides a decoder, which learns of the bytes one by one.
+/// The guide of a decoder, which gets to know the bytes one by one.
 pub struct Behind(Single<Arc<Model>>);
 
 impl Behind {
-    /// At the start of a block.
+    /// Starts at the first byte of a block.
+    ///
+    /// # Errors
+    /// `LimitExceeded` where memory is missing.
     pub fn new(model: Arc<Model>) -> Result<Self> {
         Ok(Self(Single::new(model)?))
     }
 
-    /// The guess for the byte that follows `history`, the block's bytes so far; called for every byte in order.
+    /// The weight sums for the byte that follows `history`, which is the block's bytes so far. Must be called
+    /// for every byte, in order.
     pub fn after(&mut self, history: &[u8]) -> &Sums {
         self.0.step(history)
     }

@@ -1,0 +1,372 @@
+//! A codec as one object, and what passes between it and the rest of nzip.
+
+use super::window::WindowCoder;
+use super::{Codec, newer};
+use crate::device::Device;
+use crate::error::{Error, Result};
+use crate::format::block::{BlockHeader, Units};
+use crate::model::lm;
+use crate::tensor::bases::Bases;
+use std::any::Any;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// The kind of check units that the blocks of a codec have (`formats/nzip.md`, "Check units").
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UnitKind {
+    /// Units of one size, decoded in order from the block's start.
+    Fixed,
+    /// Windows with payloads of their own.
+    Windows,
+    /// Tiles of one raw size with payloads of their own.
+    Tiles,
+}
+
+impl UnitKind {
+    fn of(units: &Units) -> Self {
+        match units {
+            Units::Fixed { .. } => Self::Fixed,
+            Units::Windows { .. } => Self::Windows,
+            Units::Tiles { .. } => Self::Tiles,
+        }
+    }
+}
+
+/// Whether the blocks of a codec name a model, and which codec's models those are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ModelUse {
+    /// They never do.
+    None,
+    /// They may name one.
+    Optional(Codec),
+    /// They always do.
+    Required(Codec),
+}
+
+/// A model made ready to code blocks. Clones share it.
+#[derive(Clone)]
+pub struct LoadedModel {
+    /// Codes windows with it.
+    pub windows: Arc<dyn WindowCoder>,
+    /// The network, of a language model: it may guide `mix`.
+    pub network: Option<Arc<lm::Model>>,
+}
+
+/// The parameters of a block, parsed into a value of its codec.
+pub trait BlockParams: Any + Send + Sync {
+    /// The number of the block, in the same stream, whose content this block repeats.
+    fn copy_of(&self) -> Option<u64> {
+        None
+    }
+
+    /// Whether later blocks may be copies of this one.
+    fn has_copies(&self) -> bool {
+        false
+    }
+
+    /// How the block is coded, in a few words; `None` where the codec's name says it.
+    fn describe(&self) -> Option<String> {
+        None
+    }
+}
+
+/// One way to code the bytes of a block: all that the rest of nzip knows of a codec.
+pub trait BlockCodec: Sync {
+    /// The id in block headers.
+    fn id(&self) -> Codec;
+
+    /// The name in reports and on the command line.
+    fn name(&self) -> &'static str;
+
+    /// The check units of its blocks.
+    fn units(&self) -> UnitKind;
+
+    /// Whether its blocks name a model.
+    fn model_use(&self) -> ModelUse {
+        ModelUse::None
+    }
+
+    /// The largest raw length that `payload_len` bytes of payload may stand for, for codecs whose units do not bound it.
+    fn max_raw(&self, _payload_len: u64) -> u64 {
+        u64::MAX
+    }
+
+    /// Parses the parameters of a block; `None` where it has none.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::ErrorKind::NewerVersion`] for parameters of unknown kinds, [`crate::ErrorKind::Corrupt`] for wrong ones
+    /// and for other things in the header that the codec does not allow.
+    fn params(&self, header: &BlockHeader) -> Result<Option<Arc<dyn BlockParams>>> {
+        if header.params.is_some() || header.units.chained() { Err(self.unknown()) } else { Ok(None) }
+    }
+
+    /// The error for a header that only a later release of the codec can have written.
+    fn unknown(&self) -> Error {
+        newer(&format!("another kind of {} block", self.name()))
+    }
+
+    /// Whether coding takes so long that the automatic choice gives it nothing but text.
+    fn is_slow(&self) -> bool {
+        false
+    }
+
+    /// Whether these are the canonical weights of a model for this codec, by their first bytes.
+    fn recognises(&self, _weights: &[u8]) -> bool {
+        false
+    }
+
+    /// Makes a model ready from its canonical weights.
+    ///
+    /// # Errors
+    ///
+    /// Those of parsing the weights; [`crate::ErrorKind::LimitExceeded`] where memory is missing.
+    fn load(&self, _weights: &[u8]) -> Result<LoadedModel> {
+        Err(newer(&format!("a model for codec {}", self.name())))
+    }
+
+    /// Whether the automatic choice tries this codec at a level of 1..=9, besides `zstd` and `store`, which are the floor at all.
+    fn is_tried(&self, _level: u8) -> bool {
+        false
+    }
+
+    /// Codes a block without a model of its own; `None` where the codec cannot make it smaller or it is not of its kind.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::ErrorKind::LimitExceeded`] where memory is missing; [`crate::ErrorKind::NewerVersion`] for codecs that need
+    /// a model.
+    fn encode(&self, _content: &Content<'_>, _effort: &Effort<'_>) -> Result<Option<EncodedBlock>> {
+        Err(newer(&format!("codec {}", self.name())))
+    }
+
+    /// Decodes blocks of this codec, in parallel. Each job keeps the bytes that were verified before its first error.
+    fn decode(&self, jobs: &mut [&mut BlockJob<'_>]);
+
+    /// Opens a block of [`UnitKind::Fixed`] to decode it in order; see [`super::ordered`].
+    ///
+    /// # Errors
+    ///
+    /// [`crate::ErrorKind::LimitExceeded`] where decoding would take more than the cap, and those of the codec's own header.
+    fn open(&self, _block: &OrderedBlock<'_>, _raw: &mut Vec<u8>) -> Result<Box<dyn super::ordered::Reader>> {
+        Err(self.unknown())
+    }
+
+    /// Bytes of a block's payload that are a model of the block's own; `read` gives the first bytes of the payload, as
+    /// many as are asked for or as there are.
+    fn own_model_len(&self, _read: &mut dyn FnMut(u64) -> Result<Vec<u8>>) -> Result<u64> {
+        Ok(0)
+    }
+}
+
+/// A block header that its codec has accepted.
+#[derive(Clone)]
+pub struct Block {
+    pub header: BlockHeader,
+    pub codec: &'static dyn BlockCodec,
+    /// The parsed parameters; `None` where the block has none.
+    pub params: Option<Arc<dyn BlockParams>>,
+}
+
+impl Block {
+    /// Checks a header against the rules of its codec.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::ErrorKind::NewerVersion`] for unknown codecs and kinds of blocks, [`crate::ErrorKind::Corrupt`] for lengths
+    /// and parameters that the codec does not allow.
+    pub fn check(header: BlockHeader) -> Result<Self> {
+        let codec = Codec::from_id(header.codec)?.object();
+        let name = codec.name();
+        if u64::from(header.raw_len) > codec.max_raw(header.payload_len.into()) {
+            let (raw, payload) = (header.raw_len, header.payload_len);
+            return Err(Error::corrupt(format!("{payload} bytes of {name} cannot hold {raw} raw bytes")));
+        }
+        if let Units::Windows { windows, .. } = &header.units {
+            super::window::check_lengths(windows)?;
+        }
+        if codec.model_use() == ModelUse::None && header.model.is_some() {
+            return Err(Error::corrupt(format!("a {name} block with a model")));
+        }
+        if codec.units() != UnitKind::of(&header.units) {
+            return Err(codec.unknown());
+        }
+        let params = codec.params(&header)?;
+        Ok(Self { header, codec, params })
+    }
+
+    /// The number of the block that this one is a copy of.
+    pub fn copy_of(&self) -> Option<u64> {
+        self.params.as_ref()?.copy_of()
+    }
+
+    /// Whether later blocks may be copies of this one.
+    pub fn has_copies(&self) -> bool {
+        self.params.as_ref().is_some_and(|p| p.has_copies())
+    }
+
+    /// How the block is coded, in words.
+    pub fn describe(&self) -> String {
+        if let Some(block) = self.copy_of() {
+            return format!("copy of block {block}");
+        }
+        let described = self.params.as_ref().and_then(|p| p.describe());
+        described.unwrap_or_else(|| self.codec.name().into())
+    }
+
+    /// The block under whose header this copy is decoded: `source`, once it is clear that this can be a copy of it.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::ErrorKind::Corrupt`] where `source` is another block.
+    pub fn resolve(&self, source: &Block) -> Result<Block> {
+        let (copy, original) = (&self.header, &source.header);
+        let checks =
+            |h: &BlockHeader| (0..h.units.len()).map(|i| h.units.unit(i, h.raw_len)).collect::<Vec<_>>();
+        let same = source.has_copies()
+            && original.codec == copy.codec
+            && original.raw_len == copy.raw_len
+            && copy.payload_len == 0
+            && UnitKind::of(&original.units) == UnitKind::of(&copy.units)
+            && original.units.len() == copy.units.len()
+            && checks(original) == checks(copy);
+        if !same {
+            return Err(Error::corrupt("a copy of a block that is another one"));
+        }
+        let header = BlockHeader { flushed: copy.flushed, ..original.clone() };
+        Ok(Block { header, ..source.clone() })
+    }
+
+    /// The parsed parameters as the type that the codec gave them.
+    pub fn params_as<T: BlockParams>(&self) -> Option<&T> {
+        let params: &dyn Any = &**self.params.as_ref()?;
+        params.downcast_ref()
+    }
+
+    /// The raw length and check value of a unit.
+    pub fn unit(&self, i: usize) -> (usize, u32) {
+        self.header.units.unit(i, self.header.raw_len)
+    }
+
+    /// The numbers of all units.
+    pub fn all_units(&self) -> Range<usize> {
+        0..self.header.units.len()
+    }
+}
+
+/// What decoding may use besides the block and its model.
+#[derive(Clone, Copy)]
+pub struct Environment<'a> {
+    /// Tensors that blocks may be coded against.
+    pub bases: &'a Bases,
+    /// Where windows and tiles may be decoded.
+    pub device: &'a Device,
+    /// Most memory that decoding may take, in bytes (approximate).
+    pub memory: u64,
+}
+
+/// A block, or some of its units, to decode.
+pub struct BlockJob<'a> {
+    pub block: &'a Block,
+    /// Its model, where it names one.
+    pub model: Option<LoadedModel>,
+    pub environment: Environment<'a>,
+    /// The payload of the units that are decoded, or the whole payload for units of [`UnitKind::Fixed`].
+    pub payload: &'a [u8],
+    /// The units that are wanted. Where units are not independent, those in front of them are decoded too.
+    pub units: Range<usize>,
+    /// Receives the raw bytes; its old content does not matter.
+    pub raw: Vec<u8>,
+    /// Raw bytes from the start of `raw` that have been verified.
+    pub verified: usize,
+    /// What went wrong after them.
+    pub error: Option<Error>,
+}
+
+impl<'a> BlockJob<'a> {
+    /// A job that decodes all units of a block.
+    pub fn new(
+        block: &'a Block,
+        model: Option<LoadedModel>,
+        environment: Environment<'a>,
+        payload: &'a [u8],
+    ) -> Self {
+        let units = block.all_units();
+        Self { block, model, environment, payload, units, raw: Vec::new(), verified: 0, error: None }
+    }
+
+    /// The units that `raw` holds.
+    pub fn decoded_units(&self) -> Range<usize> {
+        if self.block.header.units.independent() { self.units.clone() } else { 0..self.units.end }
+    }
+
+    /// Makes `raw` as long as the decoded units.
+    pub(super) fn allocate(&mut self) -> Result<()> {
+        let len = self.decoded_units().map(|i| self.block.unit(i).0).sum();
+        super::buffer::resize(&mut self.raw, len)
+    }
+
+    /// Keeps an error, unless one came before it.
+    pub(super) fn settle(&mut self, result: Result<()>) {
+        if let Err(e) = result {
+            self.error.get_or_insert(e);
+        }
+    }
+}
+
+/// A block whose units are decoded in order.
+pub struct OrderedBlock<'a> {
+    pub block: &'a Block,
+    pub payload: &'a [u8],
+    /// The model that it names.
+    pub model: Option<&'a LoadedModel>,
+    /// Most memory that decoding may take, in bytes (approximate).
+    pub memory: u64,
+    /// Whether the block is so short, for its payload and the memory, that room for all of it may be taken at once.
+    pub modest: bool,
+}
+
+/// The raw bytes of a block to encode, and what is known of them.
+#[derive(Debug, Clone, Copy)]
+pub struct Content<'a> {
+    pub raw: &'a [u8],
+    /// The type of the numbers in it, and their rows.
+    pub numbers: Option<super::tensor::Hint>,
+    /// The bytes of another tensor that they may be coded against.
+    pub base: Option<super::tensor::BasePiece<'a>>,
+}
+
+impl<'a> Content<'a> {
+    /// Bytes of which nothing is known.
+    pub fn bytes(raw: &'a [u8]) -> Self {
+        Self { raw, numbers: None, base: None }
+    }
+}
+
+/// How hard to try.
+#[derive(Debug, Clone, Copy)]
+pub struct Effort<'a> {
+    /// 1..=9.
+    pub level: u8,
+    /// The language model that may guide `mix`.
+    pub guide: super::mix::Guide<'a>,
+}
+
+/// A block ready to be written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EncodedBlock {
+    pub codec: Codec,
+    pub raw_len: u32,
+    /// Hash of the model, where the block names one.
+    pub model: Option<[u8; 32]>,
+    pub params: Option<Vec<u8>>,
+    pub units: Units,
+    pub payload: Vec<u8>,
+}
+
+impl EncodedBlock {
+    /// Bytes on disk, without those that every block has.
+    pub fn cost(&self) -> usize {
+        self.payload.len() + self.units.stored_len() + self.params.as_ref().map_or(0, Vec::len)
+    }
+}

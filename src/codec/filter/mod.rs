@@ -1,3 +1,0 @@
-//! Reversible transforms applied to a block before modelling.
-
-pub mod x86;

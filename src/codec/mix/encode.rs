@@ -1,0 +1,186 @@
+//! Encoding blocks.
+
+use super::guide::Ahead;
+use super::kind::{self, kind_from};
+use super::shape::{MixOptions, header, shape_for};
+use super::{Guide, x86};
+use crate::codec::Codec;
+use crate::codec::block::EncodedBlock;
+use crate::coder::binary::BinaryEncoder;
+use crate::error::{Error, ErrorKind, Result};
+use crate::format::block::Units;
+use crate::format::checksum::check32;
+use crate::kernel::{Kernel, dispatch};
+use crate::model::lm::Model;
+use crate::model::mix::context::Kind;
+use crate::model::mix::predictor::{self, Guide as Start, Predictor, Shape};
+use crate::model::mix::priors;
+
+/// log2 of the raw bytes of a check unit.
+const UNIT_LOG2: u8 = 20;
+
+/// Codes a block of 1..=2^30 bytes at a level of [`MixOptions::level`].
+pub fn encode(raw: &[u8], level: u32, guide: Guide<'_>) -> Result<EncodedBlock> {
+    let (payload, model) = encode_block(raw, &MixOptions::level(level), guide)?;
+    Ok(EncodedBlock {
+        codec: Codec::Mix,
+        raw_len: raw.len() as u32,
+        model: model.map(|m| *m.name()),
+        params: None,
+        units: Units::Fixed { log2: UNIT_LOG2, checks: raw.chunks(1 << UNIT_LOG2).map(check32).collect() },
+        payload,
+    })
+}
+
+/// Codes a block to a payload, and returns it with the model that guides it, if any.
+///
+/// # Errors
+/// `LimitExceeded` where memory is missing; `Corrupt` or `NewerVersion` for a forced kind that does not
+/// exist.
+pub fn encode_block<'a>(
+    raw: &[u8],
+    options: &MixOptions,
+    guide: Guide<'a>,
+) -> Result<(Vec<u8>, Option<&'a Model>)> {
+    let kind = match options.forced {
+        Some((kind, parameter)) => kind_from(kind, parameter)?,
+        None => kind::choose(raw, |sample, kind| {
+            let trial = MixOptions { primed: 0, groups: 1, ..*options };
+            let shape = shape_for(kind, sample.len(), &trial);
+            // Priors say much about a short block and little about a long one, so a trial on a sample of a
+            // long block starts without them.
+            let start = if sample.len() < raw.len() {
+                Predictor::with_priors(shape, &predictor::untrained())?
+            } else {
+                Predictor::new(shape)?
+            };
+            encode_from(start, sample, &shape, None).map(|payload| payload.len())
+        })?,
+    };
+    let shape = shape_for(kind, raw.len(), options);
+    let guided = |model| encode_as(raw, &Shape { guide: start_for(model), ..shape }, Some(model));
+    match guide {
+        Guide::All(model) if kind == Kind::Text => Ok((guided(model)?, Some(model))),
+        // Some text, such as some logs, is coded better without a guide. Both are tried, so a guide never
+        // makes a block larger.
+        Guide::WhereItPays(model) if kind == Kind::Text => {
+            let (alone, guided) = (encode_as(raw, &shape, None)?, guided(model)?);
+            Ok(if guided.len() < alone.len() { (guided, Some(model)) } else { (alone, None) })
+        }
+        _ => Ok((encode_as(raw, &shape, None)?, None)),
+    }
+}
+
+/// The start of text that a model guides: the priors learned with this model, or else priors derived from
+/// those of unguided text.
+fn start_for(model: &Model) -> Start {
+    match priors::for_guide(model.name()) {
+        Some(_) => Start::Learned(*model.name()),
+        None => Start::Derived,
+    }
+}
+
+fn encode_as(raw: &[u8], shape: &Shape, network: Option<&Model>) -> Result<Vec<u8>> {
+    encode_from(Predictor::new(*shape)?, raw, shape, network)
+}
+
+fn encode_from(
+    mut predictor: Predictor,
+    raw: &[u8],
+    shape: &Shape,
+    network: Option<&Model>,
+) -> Result<Vec<u8>> {
+    predictor.reserve(raw.len())?;
+    let encoder = BinaryEncoder::new(header(shape).to_vec());
+    let mut filtered = Vec::new();
+    let bytes = if shape.kind == Kind::Code {
+        let message = |e| Error::new(ErrorKind::LimitExceeded, format!("no memory to filter a block: {e}"));
+        filtered.try_reserve_exact(raw.len()).map_err(message)?;
+        filtered.extend_from_slice(raw);
+        x86::apply(&mut filtered);
+        &filtered[..]
+    } else {
+        raw
+    };
+    let mut guide = network.map(|n| Ahead::new(n, bytes)).transpose()?;
+    Ok(run(bytes, &mut predictor, encoder, guide.as_mut()))
+}
+
+pub fn run(
+    bytes: &[u8],
+    predictor: &mut Predictor,
+    encoder: BinaryEncoder,
+    guide: Option<&mut Ahead<'_>>,
+) -> Vec<u8> {
+    dispatch!(
+        Kernel::best(),
+        scalar: encode_groups::<false>(bytes, predictor, encoder, guide),
+        avx2: encode_avx2(bytes, predictor, encoder, guide),
+    )
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+fn encode_avx2(
+    bytes: &[u8],
+    predictor: &mut Predictor,
+    encoder: BinaryEncoder,
+    guide: Option<&mut Ahead<'_>>,
+) -> Vec<u8> {
+    encode_groups::<true>(bytes, predictor, encoder, guide)
+}
+
+#[inline(always)]
+fn encode_groups<const A: bool>(
+    bytes: &[u8],
+    predictor: &mut Predictor,
+    encoder: BinaryEncoder,
+    guide: Option<&mut Ahead<'_>>,
+) -> Vec<u8> {
+    match predictor.groups() {
+        1 => encode_bits::<A, 2>(bytes, predictor, encoder, guide),
+        2 => encode_bits::<A, 3>(bytes, predictor, encoder, guide),
+        _ => encode_bits::<A, 4>(bytes, predictor, encoder, guide),
+    }
+}
+
+#[inline(always)]
+fn encode_bits<const A: bool, const V: usize>(
+    bytes: &[u8],
+    predictor: &mut Predictor,
+    mut encoder: BinaryEncoder,
+    mut guide: Option<&mut Ahead<'_>>,
+) -> Vec<u8> {
+    for (i, &byte) in bytes.iter().enumerate() {
+        predictor.begin_byte::<A, V>(guide.as_mut().map(|g| g.at(i)));
+        for i in (0..8).rev() {
+            let bit = u32::from(byte >> i & 1);
+            encoder.encode(bit, predictor.p());
+            predictor.update::<A, V>(bit);
+        }
+    }
+    encoder.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scalar_and_avx2_code_the_same_bits() {
+        let mut raw = include_bytes!("../../../formats/lm.md").to_vec();
+        raw.extend_from_slice(include_bytes!("../../../formats/tables/squash.bin"));
+        for (kind, parameter) in [(0, 0), (1, 0), (2, 12), (3, 0), (4, 64), (7, 96)] {
+            let kind = kind_from(kind, parameter).unwrap();
+            let shape = shape_for(kind, raw.len(), &MixOptions::level(2));
+            let mut filtered = raw.clone();
+            if kind == Kind::Code {
+                x86::apply(&mut filtered);
+            }
+            let mut predictor = Predictor::new(shape).unwrap();
+            let coder = BinaryEncoder::new(header(&shape).to_vec());
+            let scalar = encode_groups::<false>(&filtered, &mut predictor, coder, None);
+            assert_eq!(scalar, encode_as(&raw, &shape, None).unwrap(), "{kind:?}");
+        }
+    }
+}

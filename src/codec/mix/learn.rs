@@ -1,0 +1,49 @@
+//! Learning the starting points of predictors.
+
+use super::encode::run;
+use super::guide::Ahead;
+use super::kind::{self, kind_from};
+use super::shape::{MixOptions, shape_for};
+use super::x86;
+use crate::coder::binary::BinaryEncoder;
+use crate::error::Result;
+use crate::model::lm::Model;
+use crate::model::mix::context::Kind;
+use crate::model::mix::predictor::{self, Guide as Start, Predictor, Shape};
+use crate::model::mix::priors;
+
+/// Learns priors for a kind, given by its number and parameter in the codec header, by coding each piece of
+/// data as a block. With a network, the priors are those of text that it guides, and start with the network's
+/// name (its hash).
+#[doc(hidden)]
+pub fn learn_priors(
+    kind: u8,
+    parameter: u16,
+    pieces: &[Vec<u8>],
+    network: Option<&Model>,
+) -> Result<Vec<u8>> {
+    let kind = kind_from(kind, parameter)?;
+    let unguided = network.and_then(|_| priors::for_kind(kind));
+    let mut priors = unguided.map_or_else(predictor::untrained, predictor::guided);
+    let guide = network.map_or(Start::None, |_| Start::Derived);
+    // Some pieces are coded with fewer contexts, so that the weights of the first contexts suit both numbers.
+    for (i, piece) in pieces.iter().enumerate() {
+        let mut piece = piece.clone();
+        let options = MixOptions { groups: if i % 3 == 2 { 3 } else { 2 }, ..MixOptions::default() };
+        let Some(kind) = kind::periodic(kind, &piece) else { continue };
+        let shape = Shape { guide, ..shape_for(kind, 1 << 17, &options) };
+        if shape.kind == Kind::Code {
+            x86::apply(&mut piece);
+        }
+        let mut predictor = Predictor::with_priors(shape, &priors)?;
+        let mut guide = network.map(|n| Ahead::new(n, &piece)).transpose()?;
+        run(&piece, &mut predictor, BinaryEncoder::new(Vec::new()), guide.as_mut());
+        priors = predictor.priors();
+        if let Kind::Records { period } = kind {
+            priors.level_columns(period);
+        }
+    }
+    let mut bytes = network.map_or(Vec::new(), |n| n.name().to_vec());
+    bytes.extend(priors.to_bytes());
+    Ok(bytes)
+}

@@ -1,0 +1,82 @@
+//! The `mix` codec: context mixing and a binary arithmetic coder, specified in `formats/mix.md`.
+//!
+//! For each bit, a predictor gives a probability, the coder codes the bit with it, and the predictor learns
+//! the bit. A decoder makes the same predictions from the bits that it has decoded, so both directions share
+//! the predictor.
+
+mod decode;
+mod encode;
+mod guide;
+mod kind;
+mod learn;
+mod shape;
+mod x86;
+
+pub use decode::BlockDecoder;
+pub use encode::encode_block;
+pub use learn::learn_priors;
+pub use shape::MixOptions;
+
+use super::Codec;
+use super::block::{BlockCodec, BlockJob, Content, Effort, EncodedBlock, ModelUse, OrderedBlock, UnitKind};
+use super::ordered::{self, Reader};
+use crate::error::Result;
+use crate::model::lm::Model;
+
+/// The `mix` level for each of nzip's levels 1..=9; 0 where `mix` is not tried.
+const LEVELS: [u32; 9] = [0, 0, 0, 0, 1, 2, 3, 4, 5];
+
+/// The codec `mix`.
+pub struct Mix;
+
+impl BlockCodec for Mix {
+    fn id(&self) -> Codec {
+        Codec::Mix
+    }
+
+    fn name(&self) -> &'static str {
+        "mix"
+    }
+
+    fn units(&self) -> UnitKind {
+        UnitKind::Fixed
+    }
+
+    fn model_use(&self) -> ModelUse {
+        ModelUse::Optional(Codec::Lm)
+    }
+
+    fn is_tried(&self, at: u8) -> bool {
+        level(at) > 0
+    }
+
+    fn encode(&self, content: &Content<'_>, effort: &Effort<'_>) -> Result<Option<EncodedBlock>> {
+        encode::encode(content.raw, level(effort.level).max(1), effort.guide).map(Some)
+    }
+
+    fn decode(&self, jobs: &mut [&mut BlockJob<'_>]) {
+        ordered::decode(jobs);
+    }
+
+    fn open(&self, block: &OrderedBlock<'_>, _raw: &mut Vec<u8>) -> Result<Box<dyn Reader>> {
+        let network = block.model.and_then(|m| m.network.clone());
+        let raw_len = block.block.header.raw_len as usize;
+        Ok(Box::new(BlockDecoder::new(block.payload, raw_len, block.memory, network)?))
+    }
+}
+
+/// The `mix` level that goes with a level of 1..=9; 0 where `mix` is not tried.
+pub fn level(level: u8) -> u32 {
+    LEVELS[usize::from(level.clamp(1, 9)) - 1]
+}
+
+/// Whether a language model guides blocks of text.
+#[derive(Debug, Clone, Copy)]
+pub enum Guide<'a> {
+    /// No model guides.
+    None,
+    /// The model guides where that makes the block smaller; text is coded both ways.
+    WhereItPays(&'a Model),
+    /// The model guides all text.
+    All(&'a Model),
+}

@@ -1,0 +1,133 @@
+//! The codec header: everything that a decoder needs to build the predictor.
+
+use super::kind::{kind_from, kind_to};
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::lm::Model;
+use crate::model::mix::context::{Kind, MAX_CONTEXTS};
+use crate::model::mix::predictor::{GROUP, Guide as Start, Shape};
+
+/// Version of the shipped priors. A payload names the version that it was coded with.
+const PRIORS: u8 = 1;
+/// Length in bytes of the codec header at the start of a payload.
+pub const HEADER: usize = 8;
+/// log2 of the sizes in bytes that the slot table may have.
+const TABLE_BITS: std::ops::RangeInclusive<u32> = 16..=30;
+/// Memory in bytes that coding needs beside slot table and raw bytes: weights, final stages, match heads,
+/// phrases.
+const FIXED_MEMORY: u64 = 64 << 20;
+
+/// The options of the encoder.
+#[derive(Debug, Clone, Copy)]
+pub struct MixOptions {
+    /// log2 of the largest slot table in bytes, 16..=30; small blocks get a smaller one.
+    pub table_bits: u32,
+    /// The number of contexts per byte, in eights, 1..=3.
+    pub groups: usize,
+    /// The most KiB of phrases that prime text, 0..=255 × 4.
+    pub primed: usize,
+    /// Number and parameter of the kind to use, instead of finding the kind by trial.
+    #[doc(hidden)]
+    pub forced: Option<(u8, u16)>,
+}
+
+impl MixOptions {
+    /// The options of a level from 1 (fast) to 5 (small). 2 is the default; 3 and 4 are meant for guided
+    /// text.
+    pub fn level(level: u32) -> Self {
+        let (table_bits, groups, primed) = match level {
+            0 | 1 => (24, 1, 128),
+            2 => (26, 2, 256),
+            3 => (26, 3, 256),
+            4 => (27, 3, 512),
+            _ => (28, 3, 1020),
+        };
+        Self { table_bits, groups, primed, forced: None }
+    }
+}
+
+impl Default for MixOptions {
+    fn default() -> Self {
+        Self::level(2)
+    }
+}
+
+/// The codec header, which has everything that a decoder needs to build the predictor.
+pub fn header(shape: &Shape) -> [u8; HEADER] {
+    let (kind, parameter) = kind_to(shape.kind);
+    let [low, high] = parameter.to_le_bytes();
+    let groups = shape.groups as u8;
+    let guide = match shape.guide {
+        Start::None => 0,
+        Start::Derived => 1,
+        Start::Learned(_) => 2,
+    };
+    [PRIORS, shape.memory_bits as u8, groups, (shape.primed >> 12) as u8, kind, low, high, guide]
+}
+
+/// Reads the codec header and returns the shape of the predictor with the rest of the payload. Everything
+/// that the header declares is checked before any memory is taken. `network` is the model that the block
+/// names.
+pub fn read_header<'a>(payload: &'a [u8], network: Option<&Model>) -> Result<(Shape, &'a [u8])> {
+    let Some((&[priors, bits, groups, primed, kind, low, high, guide], rest)) =
+        payload.split_first_chunk::<HEADER>()
+    else {
+        return Err(Error::truncated(format!(
+            "a mix payload of {} bytes, its header takes {HEADER}",
+            payload.len()
+        )));
+    };
+    if priors != PRIORS || guide > 2 {
+        let message = format!(
+            "mix priors {priors}, guide {guide}: needs a newer nzip (this one knows priors {PRIORS})"
+        );
+        return Err(Error::new(ErrorKind::NewerVersion, message));
+    }
+    if !TABLE_BITS.contains(&u32::from(bits)) {
+        return Err(Error::corrupt(format!("mix table bits {bits}, expected 16..=30")));
+    }
+    if !(1..=MAX_CONTEXTS / GROUP).contains(&usize::from(groups)) {
+        return Err(Error::corrupt(format!("{groups} groups of mix contexts, expected 1..=3")));
+    }
+    let kind = kind_from(kind, u16::from_le_bytes([low, high]))?;
+    let shape = Shape {
+        kind,
+        memory_bits: bits.into(),
+        groups: groups.into(),
+        primed: usize::from(primed) << 12,
+        guide: match (guide, network) {
+            (0, None) => Start::None,
+            (1, Some(_)) => Start::Derived,
+            (2, Some(network)) => Start::Learned(*network.name()),
+            _ => return Err(Error::corrupt("a mix block must name a model if, and only if, it is guided")),
+        },
+    };
+    if shape.primed > 0 && shape.kind != Kind::Text {
+        return Err(Error::corrupt(format!("a primed mix block of {:?}", shape.kind)));
+    }
+    if shape.guide != Start::None && shape.kind != Kind::Text {
+        return Err(Error::corrupt(format!("a guided mix block of {:?}", shape.kind)));
+    }
+    Ok((shape, rest))
+}
+
+/// The memory in bytes that coding a block takes.
+pub fn memory_need(shape: &Shape, raw_len: usize) -> u64 {
+    (1u64 << shape.memory_bits) + FIXED_MEMORY + 2 * raw_len as u64
+}
+
+/// log2 of the slot table's size in bytes for a block: enough for its contexts, at most what the options
+/// allow.
+pub fn table_bits(raw_len: usize, options: &MixOptions) -> u32 {
+    let wanted = (raw_len.max(1) as u64 * 128).ilog2() + 1;
+    wanted.clamp(22, options.table_bits.clamp(22, *TABLE_BITS.end()))
+}
+
+pub fn shape_for(kind: Kind, raw_len: usize, options: &MixOptions) -> Shape {
+    Shape {
+        kind,
+        memory_bits: table_bits(raw_len, options),
+        groups: options.groups.clamp(1, MAX_CONTEXTS / GROUP),
+        guide: Start::None,
+        primed: if kind == Kind::Text { options.primed.min(1020) >> 2 << 12 } else { 0 },
+    }
+}

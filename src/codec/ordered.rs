@@ -1,0 +1,147 @@
+//! Decoding blocks in order, check unit by check unit, for codecs whose units do not decode alone.
+
+use super::block::{Block, BlockJob, LoadedModel, OrderedBlock};
+use crate::error::Result;
+use crate::format::checksum::{Check, same};
+use rayon::prelude::*;
+
+/// Raw bytes of a block for which memory is taken at once, whatever its payload.
+const PIECE: u64 = 1 << 20;
+/// Raw bytes for a byte of payload for which memory is taken at once.
+const MODEST: u64 = 64;
+/// Bytes that are decoded before they are hashed: few enough to be still in the processor's cache.
+const HOT: usize = 128 << 10;
+
+/// Decodes the bytes of a block in order; its codec's half of [`OrderedDecoder`].
+pub trait Reader: Send {
+    /// Makes `raw` at least `end` bytes long. `payload` is the block's whole payload in every call.
+    ///
+    /// # Errors
+    ///
+    /// Those of a damaged payload; [`crate::ErrorKind::LimitExceeded`] where memory is missing.
+    fn fill(&mut self, payload: &[u8], end: usize, raw: &mut Vec<u8>) -> Result<()>;
+
+    /// Fails unless the payload ends where the raw bytes do; `raw` is the buffer of the last call of [`Reader::fill`].
+    ///
+    /// # Errors
+    ///
+    /// [`crate::ErrorKind::Corrupt`] where there is more.
+    fn finish(&mut self, _payload: &[u8], _raw: &mut Vec<u8>) -> Result<()> {
+        Ok(())
+    }
+
+    /// Whether all calls must get the same buffer, with the block's earlier bytes in it.
+    fn in_place(&self) -> bool {
+        false
+    }
+
+    /// Makes the payload's memory the raw bytes, where they are the same; `raw` is empty before.
+    fn adopt(&mut self, _payload: &mut Vec<u8>, _raw: &mut Vec<u8>) {}
+}
+
+/// Decodes a block unit by unit and verifies each.
+pub struct OrderedDecoder(Box<dyn Reader>);
+
+impl OrderedDecoder {
+    /// Starts at the block's first byte, which will come behind the bytes that `raw` holds.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::ErrorKind::LimitExceeded`] where `memory` bytes are too few, and those of the codec's own header.
+    pub fn new(
+        block: &Block,
+        payload: &[u8],
+        model: Option<&LoadedModel>,
+        memory: u64,
+        raw: &mut Vec<u8>,
+    ) -> Result<Self> {
+        let (len, payload_len) = (u64::from(block.header.raw_len), u64::from(block.header.payload_len));
+        let modest = len <= memory / 4 && len <= (MODEST * payload_len).max(PIECE);
+        block.codec.open(&OrderedBlock { block, payload, model, memory, modest }, raw).map(Self)
+    }
+
+    /// Whether all calls must get the same buffer, with the block's earlier bytes. Otherwise they may be
+    /// taken out between calls.
+    pub fn in_place(&self) -> bool {
+        self.0.in_place()
+    }
+
+    /// Makes the payload's memory the raw bytes, where they are the same; `raw` is empty before.
+    pub fn adopt(&mut self, payload: &mut Vec<u8>, raw: &mut Vec<u8>) {
+        self.0.adopt(payload, raw);
+    }
+
+    /// Makes `raw` at least `end` bytes long and compares the check value of its bytes from `start` to `end`.
+    /// In place it may become longer, by no more than zstd decodes at a time.
+    ///
+    /// # Errors
+    ///
+    /// Those of decoding; [`crate::ErrorKind::Corrupt`] where the check value is another one.
+    pub fn unit(
+        &mut self,
+        payload: &[u8],
+        start: usize,
+        end: usize,
+        check: u32,
+        raw: &mut Vec<u8>,
+    ) -> Result<()> {
+        let (mut hash, mut at) = (Check::default(), start);
+        while at < end {
+            let to = end.min(at + HOT);
+            self.0.fill(payload, to, raw)?;
+            hash.update(&raw[at..to]);
+            at = to;
+        }
+        same("raw bytes", check, hash.value())
+    }
+
+    /// Fails unless the payload ends here.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::ErrorKind::Corrupt`] where there is more.
+    pub fn finish(&mut self, payload: &[u8], raw: &mut Vec<u8>) -> Result<()> {
+        self.0.finish(payload, raw)
+    }
+}
+
+/// Decodes the first `count` units of a block behind the bytes that `raw` holds; see [`OrderedDecoder::new`] for
+/// `memory`. After an error, `raw` ends with the last unit that has been verified.
+///
+/// # Errors
+///
+/// Those of [`OrderedDecoder`].
+pub fn decode_units(
+    block: &Block,
+    payload: &[u8],
+    model: Option<&LoadedModel>,
+    count: usize,
+    memory: u64,
+    raw: &mut Vec<u8>,
+) -> Result<()> {
+    let mut decoder = OrderedDecoder::new(block, payload, model, memory, raw)?;
+    let mut verified = raw.len();
+    for i in 0..count {
+        let (len, check) = block.unit(i);
+        let end = verified + len;
+        if let Err(e) = decoder.unit(payload, verified, end, check, raw) {
+            raw.truncate(verified);
+            return Err(e.within(format!("unit {i}")));
+        }
+        verified = end;
+    }
+    let result = if count == block.all_units().end { decoder.finish(payload, raw) } else { Ok(()) };
+    raw.truncate(verified);
+    result
+}
+
+/// Decodes jobs in parallel, each in order.
+pub fn decode(jobs: &mut [&mut BlockJob<'_>]) {
+    jobs.par_iter_mut().for_each(|job| {
+        job.raw.clear();
+        let (block, payload, count, memory) = (job.block, job.payload, job.units.end, job.environment.memory);
+        let result = decode_units(block, payload, job.model.as_ref(), count, memory, &mut job.raw);
+        job.verified = job.raw.len();
+        job.settle(result);
+    });
+}

@@ -1,0 +1,84 @@
+//! The codec `tensor` as the rest of nzip sees it.
+
+use super::tiles;
+use super::{Hint, Params, encode_block, encode_delta};
+use crate::codec::block::{BlockCodec, BlockJob, BlockParams, Content, Effort, EncodedBlock, UnitKind};
+use crate::codec::{Codec, store};
+use crate::error::Result;
+use crate::format::block::BlockHeader;
+use crate::kernel::Kernel;
+use crate::tensor::Dtype;
+use rayon::prelude::*;
+use std::sync::Arc;
+
+/// The codec `tensor`.
+pub struct Tensor;
+
+impl BlockCodec for Tensor {
+    fn id(&self) -> Codec {
+        Codec::Tensor
+    }
+
+    fn name(&self) -> &'static str {
+        "tensor"
+    }
+
+    fn units(&self) -> UnitKind {
+        UnitKind::Tiles
+    }
+
+    fn params(&self, header: &BlockHeader) -> Result<Option<Arc<dyn BlockParams>>> {
+        let params = header.params.as_deref().ok_or_else(|| self.unknown())?;
+        Ok(Some(Arc::new(Params::parse(params)?)))
+    }
+
+    /// Codes numbers, alone or against their base. Bytes of no known type are taken as numbers of one byte each.
+    fn encode(&self, content: &Content<'_>, effort: &Effort<'_>) -> Result<Option<EncodedBlock>> {
+        let (raw, level) = (content.raw, effort.level);
+        let Some(hint) = content.numbers else {
+            let hint = Hint { dtype: Dtype::U8, row_bytes: 0, form: None };
+            return Ok(Some(encode_block(raw, hint, level)?.unwrap_or_else(|| store::encode(raw))));
+        };
+        let alone = encode_block(raw, hint, level)?;
+        let delta = content.base.map(|base| encode_delta(raw, hint, base, level)).transpose()?.flatten();
+        // The first of equal ones: that which needs no base.
+        Ok([alone, delta].into_iter().flatten().min_by_key(EncodedBlock::cost))
+    }
+
+    fn decode(&self, jobs: &mut [&mut BlockJob<'_>]) {
+        jobs.par_iter_mut().for_each(|job| {
+            let result = decode(job);
+            job.settle(result);
+        });
+    }
+}
+
+fn decode(job: &mut BlockJob<'_>) -> Result<()> {
+    job.allocate()?;
+    let decoder = tiles::decoder(job.block, Kernel::best(), job.environment.bases)?;
+    let (header, device) = (&job.block.header, job.environment.device);
+    let (verified, result) =
+        tiles::decode(device, &decoder, header, job.payload, job.units.clone(), &mut job.raw);
+    job.verified = verified;
+    result
+}
+
+impl BlockParams for Params {
+    fn copy_of(&self) -> Option<u64> {
+        match self {
+            Params::Copy { block } => Some(*block),
+            Params::Planes(_) => None,
+        }
+    }
+
+    fn has_copies(&self) -> bool {
+        matches!(self, Params::Planes(planes) if planes.kept)
+    }
+
+    fn describe(&self) -> Option<String> {
+        match self {
+            Params::Copy { .. } => None,
+            Params::Planes(planes) => Some(planes.describe()),
+        }
+    }
+}

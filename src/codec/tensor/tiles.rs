@@ -1,0 +1,89 @@
+//! Decoding the tiles of a block, in parallel.
+
+use super::{Params, Scratch, TileDecoder};
+use crate::codec::block::Block;
+use crate::codec::newer;
+use crate::device::Device;
+use crate::error::{Error, Result};
+use crate::format::block::{BlockHeader, Units};
+use crate::format::checksum::{check32, same};
+use crate::kernel::Kernel;
+use crate::tensor::bases::Bases;
+use rayon::prelude::*;
+use std::ops::Range;
+
+/// Prepares the decoder of a block's tiles and finds its base.
+///
+/// # Errors
+///
+/// [`crate::ErrorKind::MissingBase`] where the base is not among `bases`; [`crate::ErrorKind::Corrupt`] for copies, which have
+/// no tiles of their own.
+pub fn decoder(block: &Block, kernel: Kernel, bases: &Bases) -> Result<TileDecoder> {
+    match block.params_as::<Params>() {
+        Some(Params::Planes(planes)) => {
+            let len = block.header.raw_len.into();
+            let base = planes.delta.clone().map(|d| d.find(bases, len)).transpose()?;
+            Ok(TileDecoder::new((**planes).clone(), kernel, base))
+        }
+        _ => Err(Error::corrupt("a copy of a block that is not there")),
+    }
+}
+
+/// Decodes some tiles of a block and compares their check values. `payload` and `raw` are exactly theirs. Returns how
+/// many bytes from the start of `raw` have been verified, and what went wrong after them.
+pub fn decode(
+    device: &Device,
+    decoder: &TileDecoder,
+    header: &BlockHeader,
+    payload: &[u8],
+    units: Range<usize>,
+    raw: &mut [u8],
+) -> (usize, Result<()>) {
+    #[cfg(feature = "gpu")]
+    if let Some(gpu) = device.shared().filter(|_| crate::gpu::tensor::fits(decoder.params())) {
+        let decode = |gpu: &_| crate::gpu::tensor::tiles(gpu, decoder, header, payload, units.clone(), raw);
+        match gpu.attempt(decode) {
+            // An error that the GPU reports may be the GPU's own: the CPU has the last word.
+            Ok(Some(done)) if done.1.is_ok() || !gpu.falls_back() => return done,
+            Ok(_) => {}
+            Err(e) => return (0, Err(e)),
+        }
+    }
+    let _ = device;
+    decode_on_cpu(decoder, header, payload, units, raw, |_| false)
+}
+
+/// The same on the CPU. Tiles of which `is_done`, counted from the first of the block, have been decoded already and are
+/// only verified.
+pub fn decode_on_cpu(
+    decoder: &TileDecoder,
+    header: &BlockHeader,
+    mut payload: &[u8],
+    units: Range<usize>,
+    mut raw: &mut [u8],
+    is_done: impl Fn(usize) -> bool + Sync,
+) -> (usize, Result<()>) {
+    let Units::Tiles { raw: size, tiles } = &header.units else { return (0, Err(newer("units"))) };
+    let mut jobs = Vec::with_capacity(units.len());
+    for i in units {
+        let (bytes, after) = payload.split_at(tiles[i].payload_len as usize);
+        let (out, rest) = raw.split_at_mut(header.units.unit(i, header.raw_len).0);
+        jobs.push((i, bytes, out));
+        (payload, raw) = (after, rest);
+    }
+    let decode = |scratch: &mut Scratch, (i, bytes, out): (usize, &[u8], &mut [u8])| {
+        let start = i as u64 * u64::from(*size);
+        let result = if is_done(i) { Ok(()) } else { decoder.tile(bytes, start, out, scratch) };
+        let result = result.and_then(|()| same("raw bytes", tiles[i].check, check32(out)));
+        (out.len(), result.map_err(|e| e.within(format!("tile {i}"))))
+    };
+    let results: Vec<_> = jobs.into_par_iter().map_init(Scratch::default, decode).collect();
+    let mut verified = 0;
+    for (len, result) in results {
+        if result.is_err() {
+            return (verified, result);
+        }
+        verified += len;
+    }
+    (verified, Ok(()))
+}

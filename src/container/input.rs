@@ -1,0 +1,159 @@
+//! Buffered bytes of a reader, of which parsers ask for as many as they need.
+
+use crate::error::{Error, Result};
+use crate::format::cursor::{Parse, Parsed};
+use std::io::{self, Read, Seek, SeekFrom};
+
+/// Most bytes asked for at a time while a length is not yet believed.
+const STEP: usize = 256 << 10;
+
+/// Passes over bytes of a reader; returns how many there were.
+type Skip<R> = fn(&mut R, u64) -> io::Result<u64>;
+
+/// A reader with a buffer in front.
+pub struct Input<R> {
+    reader: R,
+    buffer: Vec<u8>,
+    start: usize,
+    consumed: u64,
+    skip: Skip<R>,
+}
+
+impl<R: Read> Input<R> {
+    /// An input that reads what it skips.
+    pub fn new(reader: R) -> Self {
+        let skip = |reader: &mut R, n| io::copy(&mut reader.take(n), &mut io::sink());
+        Self { reader, buffer: Vec::new(), start: 0, consumed: 0, skip }
+    }
+}
+
+impl<R: Read + Seek> Input<R> {
+    /// An input that starts at an offset and seeks over what it skips.
+    ///
+    /// # Errors
+    ///
+    /// Those of seeking.
+    pub fn seekable(mut reader: R, offset: u64) -> Result<Self> {
+        reader.seek(SeekFrom::Start(offset))?;
+        let skip = |reader: &mut R, n: u64| {
+            let at = reader.stream_position()?;
+            let end = reader.seek(SeekFrom::End(0))?;
+            let to = at.saturating_add(n).min(end.max(at));
+            reader.seek(SeekFrom::Start(to)).map(|to| to - at)
+        };
+        Ok(Self { skip, ..Input { consumed: offset, ..Self::new(reader) } })
+    }
+}
+
+impl<R: Read> Input<R> {
+    /// Offset of the next byte in the input.
+    pub fn position(&self) -> u64 {
+        self.consumed
+    }
+
+    /// The bytes that are in the buffer.
+    pub fn bytes(&self) -> &[u8] {
+        &self.buffer[self.start..]
+    }
+
+    /// Passes over `n` bytes of the buffer.
+    pub fn consume(&mut self, n: usize) {
+        self.start += n;
+        self.consumed += n as u64;
+    }
+
+    /// Parses from the buffer, reading as many bytes as the parser asks for and no more than arrive.
+    ///
+    /// # Errors
+    ///
+    /// Those of the parser and the reader; [`crate::ErrorKind::Truncated`] where the input ends before.
+    pub fn parse<T>(&mut self, what: &str, parser: impl Fn(&[u8]) -> Parsed<T>) -> Result<T> {
+        loop {
+            match parser(self.bytes()) {
+                Ok(value) => return Ok(value),
+                Err(Parse::Need(n)) => self.need(n, what)?,
+                Err(Parse::Bad(e)) => return Err(e),
+            }
+        }
+    }
+
+    /// Makes `n` bytes available in the buffer.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::ErrorKind::Truncated`] where the input ends before; those of the reader.
+    pub fn need(&mut self, n: usize, what: &str) -> Result<()> {
+        if self.fill(n)? {
+            return Ok(());
+        }
+        Err(ends_inside(what, n as u64, self.bytes().len() as u64))
+    }
+
+    /// Passes over `n` bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::ErrorKind::Truncated`] where the input ends before; those of the reader.
+    pub fn skip(&mut self, n: u64, what: &str) -> Result<()> {
+        let ready = n.min(self.bytes().len() as u64);
+        self.consume(ready as usize);
+        let left = n - ready;
+        let got = if left > 0 { (self.skip)(&mut self.reader, left)? } else { 0 };
+        self.consumed += got;
+        if got < left { Err(ends_inside(what, n, ready + got)) } else { Ok(()) }
+    }
+
+    /// Moves `n` bytes into the empty `out`.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::ErrorKind::Truncated`] where the input ends before; [`crate::ErrorKind::LimitExceeded`] where memory is missing;
+    /// those of the reader.
+    pub fn read(&mut self, n: usize, what: &str, out: &mut Vec<u8>) -> Result<()> {
+        let ready = n.min(self.bytes().len());
+        out.extend_from_slice(&self.bytes()[..ready]);
+        self.consume(ready);
+        while out.len() < n {
+            // Memory follows the bytes that arrive, not the length that is declared.
+            let step = (n - out.len()).min(out.len().max(STEP));
+            out.try_reserve(step).map_err(|_| Error::limit(format!("not enough memory for {what}")))?;
+            let got = (&mut self.reader).take(step as u64).read_to_end(out)?;
+            self.consumed += got as u64;
+            if got < step {
+                return Err(ends_inside(what, n as u64, out.len() as u64));
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes `n` bytes available in the buffer; false where the input ends before.
+    ///
+    /// # Errors
+    ///
+    /// Those of the reader.
+    pub fn fill(&mut self, n: usize) -> Result<bool> {
+        while self.bytes().len() < n {
+            if self.start > 0 {
+                self.buffer.drain(..self.start);
+                self.start = 0;
+            }
+            let len = self.buffer.len();
+            self.buffer.resize(len + (n - len).clamp(8 << 10, STEP), 0);
+            let got = loop {
+                match self.reader.read(&mut self.buffer[len..]) {
+                    Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                    other => break other,
+                }
+            };
+            self.buffer.truncate(len + *got.as_ref().unwrap_or(&0));
+            if got? == 0 {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}
+
+fn ends_inside(what: &str, needed: u64, found: u64) -> Error {
+    Error::truncated(format!("the data ends inside {what} ({needed} bytes needed, {found} left)"))
+}

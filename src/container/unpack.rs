@@ -1,0 +1,54 @@
+//! Decoding a stream that needs no models: weights that are stored compressed.
+
+use super::{Event, Input, Payloads, Walk};
+use crate::codec::block::{BlockJob, Environment};
+use crate::codec::buffer::reserve;
+use crate::codec::decode_blocks;
+use crate::device::Device;
+use crate::error::{Error, Result};
+use crate::tensor::bases::Bases;
+
+/// Decodes all streams in `packed` into one buffer of at most `most` bytes.
+///
+/// # Errors
+///
+/// [`crate::ErrorKind::Corrupt`] where the content is longer or names a model, since weights that need a model would need a
+/// model, and so on; [`crate::ErrorKind::LimitExceeded`] where decoding takes more than `memory` bytes; all that decoding can give.
+pub fn unpack(packed: &[u8], most: u64, memory: u64) -> Result<Vec<u8>> {
+    let (bases, device) = (Bases::new(), Device::cpu());
+    let environment = Environment { bases: &bases, device: &device, memory };
+    let mut walk = Walk::new(Input::new(packed), Payloads::Skip, memory);
+    let (mut out, mut hasher) = (Vec::new(), blake3::Hasher::new());
+    loop {
+        match walk.next()? {
+            Event::StreamStart => _ = hasher.reset(),
+            Event::Other => {}
+            Event::Model(_) => return Err(Error::corrupt("weights whose stream has a model of its own")),
+            Event::Block(raw) => {
+                let within = |e: Error| e.within(raw.place());
+                if raw.block.header.model.is_some() {
+                    return Err(within(Error::corrupt("weights that are coded with a model")));
+                }
+                if (out.len() as u64).saturating_add(raw.raw_len()) > most {
+                    return Err(within(Error::corrupt(format!("weights of more than {most} bytes"))));
+                }
+                let mut jobs = [BlockJob::new(&raw.block, None, environment, raw.payload(Some(packed)))];
+                decode_blocks(&mut jobs);
+                let [job] = jobs;
+                if let Some(e) = job.error {
+                    return Err(within(e));
+                }
+                hasher.update(&job.raw);
+                reserve(&mut out, job.raw.len())?;
+                out.extend_from_slice(&job.raw);
+            }
+            Event::StreamEnd(end) => {
+                let found = hasher.finalize();
+                if end.hash.is_some_and(|hash| hash != *found.as_bytes()) {
+                    return Err(Error::corrupt("stream hash: another one found"));
+                }
+            }
+            Event::End => return Ok(out),
+        }
+    }
+}

@@ -1,0 +1,370 @@
+//! Walking through the sections of streams, checking everything that can be checked without decoding.
+
+use super::Input;
+use crate::codec::block::Block;
+use crate::codec::newer;
+use crate::error::{Error, Result};
+use crate::format::block::BlockHeader;
+use crate::format::checksum::{Check, same};
+use crate::format::consts::{KIND_BLOCK, KIND_INDEX, KIND_MODEL, KIND_SKIPPABLE, KIND_TRAILER};
+use crate::format::header::Header;
+use crate::format::index::{Entry, Index, Record};
+use crate::format::section::{self, ModelSection};
+use crate::format::trailer::Trailer;
+use std::collections::HashMap;
+use std::io::Read;
+
+/// Bytes of a skipped section that are verified at a time.
+const STEP: u64 = 256 << 10;
+
+/// What to do with payloads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Payloads {
+    /// Read them.
+    Read,
+    /// Pass over them: the caller has them, or reads them when they are needed.
+    Skip,
+}
+
+/// A block as it stands in the stream.
+pub struct RawBlock {
+    pub block: Block,
+    /// The payload; empty where payloads are skipped.
+    pub payload: Vec<u8>,
+    /// Offset of the payload in the input.
+    pub payload_at: u64,
+    /// Offset of the block in the input, and its bytes there.
+    pub offset: u64,
+    pub stored_len: u64,
+    /// Number in its stream, from 0.
+    pub number: u64,
+    /// Offset of its first raw byte in its stream.
+    pub raw_start: u64,
+}
+
+impl RawBlock {
+    /// Where something in this block happened.
+    pub fn place(&self) -> String {
+        format!("block {} (raw offset {})", self.number, self.raw_start)
+    }
+
+    /// Its raw length.
+    pub fn raw_len(&self) -> u64 {
+        self.block.header.raw_len.into()
+    }
+
+    /// The payload, which is in `input` where payloads are skipped.
+    pub fn payload<'a>(&'a self, input: Option<&'a [u8]>) -> &'a [u8] {
+        let start = self.payload_at as usize;
+        // Skipping has made sure that it is there.
+        input.map_or(&self.payload, |bytes| &bytes[start..start + self.block.header.payload_len as usize])
+    }
+}
+
+/// The end of a stream.
+pub struct StreamEnd {
+    /// Offset of the stream in the input.
+    pub offset: u64,
+    /// Bytes of the stream.
+    pub stored_len: u64,
+    /// Bytes of it that are the index; 0 where there is none.
+    pub index_len: u64,
+    /// Raw bytes.
+    pub raw_len: u64,
+    /// BLAKE3 of the raw bytes, where the stream has it.
+    pub hash: Option<[u8; 32]>,
+    /// Records of the index.
+    pub records: Vec<Record>,
+}
+
+/// What the walk has come past.
+pub enum Event {
+    /// The header of a stream.
+    StreamStart,
+    Block(RawBlock),
+    Model(ModelSection),
+    /// The index, or a section that readers may ignore; its check value is right.
+    Other,
+    /// The trailer of a stream.
+    StreamEnd(StreamEnd),
+    /// The input ended after a whole stream.
+    End,
+}
+
+/// Reads sections in order.
+pub struct Walk<R> {
+    input: Input<R>,
+    payloads: Payloads,
+    memory: u64,
+    /// What is known about the stream that is being read; `None` between streams.
+    stream: Option<Stream>,
+    streams: u64,
+    spare: Vec<u8>,
+}
+
+#[derive(Default)]
+struct Stream {
+    /// Offset in the input.
+    start: u64,
+    /// Bytes of it so far.
+    len: u64,
+    blocks: u64,
+    raw: u64,
+    entries: u64,
+    entries_hash: Check,
+    /// The index and its bytes in the stream.
+    index: Option<(u64, Index)>,
+    /// Blocks that later ones may be copies of, and their payload bytes.
+    kept: HashMap<u64, Kept>,
+    kept_bytes: u64,
+}
+
+/// A block whose payload is needed again.
+struct Kept {
+    block: Block,
+    payload: Vec<u8>,
+    payload_at: u64,
+}
+
+impl Stream {
+    /// Takes note of a block that may have copies; gives a copy what it repeats.
+    fn keep(&mut self, raw: &mut RawBlock, memory: u64) -> Result<()> {
+        if raw.block.has_copies() {
+            self.kept_bytes += raw.payload.len() as u64;
+            if self.kept_bytes > memory {
+                let found = self.kept_bytes;
+                return Err(Error::limit(format!("{found} bytes that have copies; the cap is {memory}")));
+            }
+            let (block, payload, payload_at) = (raw.block.clone(), raw.payload.clone(), raw.payload_at);
+            self.kept.insert(raw.number, Kept { block, payload, payload_at });
+        } else if let Some(number) = raw.block.copy_of() {
+            let source = self.kept.get(&number);
+            let source =
+                source.ok_or_else(|| Error::corrupt(format!("a copy of block {number}, which has none")))?;
+            raw.block = raw.block.resolve(&source.block)?;
+            raw.payload.clear();
+            raw.payload.extend_from_slice(&source.payload);
+            raw.payload_at = source.payload_at;
+        }
+        Ok(())
+    }
+
+    fn note(&mut self, entry: Entry) {
+        let mut bytes = Vec::new();
+        entry.put(&mut bytes);
+        self.entries_hash.update(&bytes);
+        self.entries += 1;
+        self.len += entry.stored_len;
+        if entry.raw_len > 0 {
+            self.blocks += 1;
+            self.raw += entry.raw_len;
+        }
+    }
+}
+
+impl<R: Read> Walk<R> {
+    /// Starts at a stream. `memory` is the largest payload or section that is read.
+    pub fn new(input: Input<R>, payloads: Payloads, memory: u64) -> Self {
+        Self { input, payloads, memory, stream: None, streams: 0, spare: Vec::new() }
+    }
+
+    /// The next thing that is not [`Event::Other`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Walk::section`].
+    pub fn next(&mut self) -> Result<Event> {
+        loop {
+            match self.section()? {
+                Event::Other => {}
+                event => return Ok(event),
+            }
+        }
+    }
+
+    /// Comes past the next section.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::ErrorKind::Truncated`] and [`crate::ErrorKind::Corrupt`] for damage, [`crate::ErrorKind::NewerVersion`] for what
+    /// this release does not know, [`crate::ErrorKind::LimitExceeded`] for more than the memory; those of the reader.
+    pub fn section(&mut self) -> Result<Event> {
+        let result = self.advance();
+        result.map_err(|e| self.within(e))
+    }
+
+    /// Goes past a block that the index describes, without a look at it.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::ErrorKind::Truncated`] where the input ends before the block does.
+    pub fn pass(&mut self, entry: Entry) -> Result<()> {
+        let result = self.input.skip(entry.stored_len, "a block");
+        result.and_then(|()| self.stream()).map(|s| s.note(entry)).map_err(|e| self.within(e))
+    }
+
+    /// Offset of the next section in the input.
+    pub fn position(&self) -> u64 {
+        self.input.position()
+    }
+
+    fn within(&self, e: Error) -> Error {
+        match &self.stream {
+            Some(s) => e.within(format!("stream {}, offset {}", self.streams, s.len)),
+            None => e.within(format!("stream {}", self.streams)),
+        }
+    }
+
+    fn advance(&mut self) -> Result<Event> {
+        if self.stream.is_none() {
+            if self.streams > 0 && !self.input.fill(1)? {
+                return Ok(Event::End);
+            }
+            let start = self.input.position();
+            let len = self.input.parse("the stream header", Header::parse)?.1;
+            self.input.consume(len);
+            self.stream = Some(Stream { start, len: len as u64, ..Stream::default() });
+            return Ok(Event::StreamStart);
+        }
+        self.input.need(1, "the stream: its trailer is missing")?;
+        let after_index = self.stream()?.index.is_some();
+        match self.input.bytes()[0] {
+            KIND_TRAILER => self.trailer().map(Event::StreamEnd),
+            _ if after_index => Err(Error::corrupt("a section after the index")),
+            KIND_BLOCK => self.block().map(Event::Block),
+            KIND_MODEL => self.model(),
+            KIND_INDEX => self.index(),
+            kind if kind >= KIND_SKIPPABLE => self.skippable(),
+            0 => Err(Error::corrupt("section kind: 1 or more expected, 0 found")),
+            kind => Err(newer(&format!("section kind {kind}"))),
+        }
+    }
+
+    fn stream(&mut self) -> Result<&mut Stream> {
+        self.stream.as_mut().ok_or_else(|| Error::corrupt("a section outside of a stream"))
+    }
+
+    fn block(&mut self) -> Result<RawBlock> {
+        let offset = self.input.position();
+        let (header, len) = self.input.parse("a block header", BlockHeader::parse)?;
+        let number = self.stream()?.blocks;
+        let place = |e: Error| e.within(format!("block {number}"));
+        let block = Block::check(header).map_err(place)?;
+        let payload_len = block.header.payload_len;
+        if u64::from(payload_len) > self.memory {
+            let cap = self.memory;
+            return Err(place(Error::limit(format!("{payload_len} payload bytes; the cap is {cap}"))));
+        }
+        self.input.consume(len);
+        let payload_at = self.input.position();
+        let what = format!("the payload of block {number}");
+        let mut payload = std::mem::take(&mut self.spare);
+        payload.clear();
+        match self.payloads {
+            Payloads::Read => self.input.read(payload_len as usize, &what, &mut payload)?,
+            Payloads::Skip => self.input.skip(payload_len.into(), &what)?,
+        }
+        let (memory, stored_len) = (self.memory, len as u64 + u64::from(payload_len));
+        let stream = self.stream()?;
+        let raw_start = stream.raw;
+        let mut raw = RawBlock { block, payload, payload_at, offset, stored_len, number, raw_start };
+        stream.keep(&mut raw, memory).map_err(place)?;
+        stream.note(Entry { stored_len, raw_len: raw.raw_len() });
+        Ok(raw)
+    }
+
+    /// Takes back memory that a payload was in.
+    pub fn recycle(&mut self, payload: Vec<u8>) {
+        if payload.capacity() > self.spare.capacity() {
+            self.spare = payload;
+        }
+    }
+
+    fn model(&mut self) -> Result<Event> {
+        let (bytes, total) = self.body("a model section")?;
+        let model = ModelSection::parse(&bytes)?;
+        self.stream()?.note(Entry { stored_len: total, raw_len: 0 });
+        Ok(Event::Model(model))
+    }
+
+    fn index(&mut self) -> Result<Event> {
+        let (bytes, total) = self.body("the index")?;
+        let mut index = Index::parse(&bytes)?;
+        let mut hash = Check::default();
+        let mut entry = Vec::new();
+        for e in &index.entries {
+            entry.clear();
+            e.put(&mut entry);
+            hash.update(&entry);
+        }
+        let stream = self.stream()?;
+        let (expected, found) = (stream.entries, index.entries.len() as u64);
+        if expected != found || hash.value() != stream.entries_hash.value() {
+            return Err(Error::corrupt(format!(
+                "the index ({found} entries) does not describe the {expected} sections before it"
+            )));
+        }
+        index.entries = Vec::new();
+        stream.index = Some((total, index));
+        stream.len += total;
+        Ok(Event::Other)
+    }
+
+    fn trailer(&mut self) -> Result<StreamEnd> {
+        let (trailer, len) = self.input.parse("the trailer", Trailer::parse)?;
+        let stream = self.stream()?;
+        let index_len = stream.index.as_ref().map_or(0, |i| i.0);
+        let found = Trailer { body_len: stream.len, index_len };
+        if trailer != found {
+            return Err(Error::corrupt(format!("trailer: {found:?} expected, {trailer:?} found")));
+        }
+        if index_len == 0 && stream.blocks > 1 {
+            return Err(Error::corrupt("a stream of several blocks without an index"));
+        }
+        let (hash, records) = stream.index.take().map(|(_, i)| (i.hash, i.records)).unzip();
+        let end = StreamEnd {
+            offset: stream.start,
+            stored_len: stream.len + len as u64,
+            index_len,
+            raw_len: stream.raw,
+            hash,
+            records: records.unwrap_or_default(),
+        };
+        self.input.consume(len);
+        self.stream = None;
+        self.streams += 1;
+        Ok(end)
+    }
+
+    /// Reads a whole section and returns its body and its length.
+    fn body(&mut self, what: &str) -> Result<(Vec<u8>, u64)> {
+        let start = self.input.parse(what, section::Start::parse)?;
+        if start.body_len > self.memory {
+            let (found, cap) = (start.body_len, self.memory);
+            return Err(Error::limit(format!("{what} of {found} bytes; the cap is {cap}")));
+        }
+        let mut bytes = Vec::new();
+        self.input.read(start.total() as usize, what, &mut bytes)?;
+        let body = section::body(&bytes).map_err(|e| e.at_end(what))?;
+        Ok((body.to_vec(), start.total()))
+    }
+
+    fn skippable(&mut self) -> Result<Event> {
+        let start = self.input.parse("a section", section::Start::parse)?;
+        let mut left = start.total() - 4;
+        let mut hash = Check::default();
+        while left > 0 {
+            let n = left.min(STEP) as usize;
+            self.input.need(n, "a section")?;
+            hash.update(&self.input.bytes()[..n]);
+            self.input.consume(n);
+            left -= n as u64;
+        }
+        self.input.need(4, "a section")?;
+        let stored = u32::from_le_bytes([0, 1, 2, 3].map(|i| self.input.bytes()[i]));
+        same("section", stored, hash.value())?;
+        self.input.consume(4);
+        self.stream()?.note(Entry { stored_len: start.total(), raw_len: 0 });
+        Ok(Event::Other)
+    }
+}
