@@ -13,8 +13,8 @@ use crate::format::checksum::check32;
 use crate::kernel::{Kernel, dispatch};
 use crate::model::lm::Model;
 use crate::model::mix::context::Kind;
-use crate::model::mix::predictor::{self, Guide as Start, Predictor, Shape};
-use crate::model::mix::priors;
+use crate::model::mix::predictor::{Predictor, Shape, Start};
+use crate::model::mix::priors::{self, Priors};
 
 /// log2 of the raw bytes of a check unit.
 const UNIT_LOG2: u8 = 20;
@@ -50,7 +50,7 @@ pub fn encode_block<'a>(
             // Priors say much about a short block and little about a long one, so a trial on a sample of a
             // long block starts without them.
             let start = if sample.len() < raw.len() {
-                Predictor::with_priors(shape, &predictor::untrained())?
+                Predictor::with_priors(shape, &Priors::untrained())?
             } else {
                 Predictor::new(shape)?
             };
@@ -58,7 +58,7 @@ pub fn encode_block<'a>(
         })?,
     };
     let shape = shape_for(kind, raw.len(), options);
-    let guided = |model| encode_as(raw, &Shape { guide: start_for(model), ..shape }, Some(model));
+    let guided = |model| encode_as(raw, &Shape { start: start_for(model), ..shape }, Some(model));
     match guide {
         Guide::All(model) if kind == Kind::Text => Ok((guided(model)?, Some(model))),
         // Some text, such as some logs, is coded better without a guide. Both are tried, so a guide never

@@ -1,11 +1,11 @@
-//! Weights drawn from an integer generator: for tests, benchmarks and frozen vectors.
+//! Random weights for tests, benchmarks and golden files, drawn from an integer generator.
 
 use super::weights::{Config, Layer, Matrix, Weights};
 use crate::random::SplitMix;
 
 impl Weights {
-    /// Weights of the given shape from a seed. The shifts keep the activations of a network of
-    /// random weights within their usual magnitudes, so that every part of the step is exercised.
+    /// Draws weights of the given shape from a seed. The shifts keep the activations within their usual magnitudes, so
+    /// that every part of the step is exercised.
     ///
     /// # Panics
     /// If the shape is outside the limits of the specification.
@@ -32,7 +32,7 @@ impl Weights {
     }
 }
 
-/// A matrix whose shift brings inputs of magnitude `input` to outputs of magnitude `output`.
+/// Draws a matrix whose shifts bring inputs of magnitude `input` to outputs of magnitude `output`.
 fn matrix(rng: &mut SplitMix, rows: usize, cols: usize, output: u64, input: u64) -> Matrix {
     const RMS_OF_WEIGHTS: u64 = 73;
     let sum = RMS_OF_WEIGHTS * input * (cols as u64).isqrt();
@@ -43,7 +43,7 @@ fn matrix(rng: &mut SplitMix, rows: usize, cols: usize, output: u64, input: u64)
     Matrix { rows, cols, weights, bias, shift }
 }
 
-/// A weight in -127..=127.
+/// Draws a weight in -127..=127.
 fn weight(rng: &mut SplitMix) -> i8 {
     (rng.below(255) as i64 - 127) as i8
 }

@@ -1,41 +1,43 @@
-//! Which contexts each kind of data is modelled with.
+//! The contexts with which each kind of data is modelled. `formats/mix.md` lists them by the same names.
 
 use super::history::{History, mix_hash};
 
-/// Most contexts any kind uses.
+/// Number of contexts of a kind.
 pub const MAX_CONTEXTS: usize = 24;
 
-/// What a block looks like; chosen by the encoder.
+/// The kind of data of a block, which the encoder chooses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// Words, lines and tags.
     Text,
     /// Anything else.
     Binary,
-    /// Records of a fixed length in bytes.
+    /// Records of `period` bytes.
     Records { period: usize },
     /// x86 machine code.
     Code,
-    /// Rows of samples of 1, 3 or 4 bytes, each byte a value of its own; `stride` bytes a row.
+    /// Rows of `stride` bytes that hold samples of `width` (1, 3 or 4) bytes, each byte a value of its own.
     Bytes { width: usize, stride: usize },
-    /// Rows of 16-bit little-endian samples; `stride` bytes a row.
+    /// Rows of `stride` bytes that hold 16-bit little-endian samples.
     Words { stride: usize },
 }
 
+/// A hash of two numbers.
 #[inline(always)]
 fn pair(a: u32, b: u32) -> u32 {
     mix_hash(mix_hash(0, a), b)
 }
 
+/// A hash of three numbers.
 #[inline(always)]
 fn triple(a: u32, b: u32, c: u32) -> u32 {
     mix_hash(pair(a, b), c)
 }
 
-/// The contexts of text that are primed.
+/// The contexts of text that phrases prime.
 pub const PRIMED: [usize; 10] = [0, 1, 2, 3, 4, 5, 8, 9, 10, 16];
 
-/// Fills the context hashes before the next byte. The first two also have direct counters.
+/// Computes the hashes of all contexts of the next byte. The first two contexts also have direct counters.
 #[inline(always)]
 pub fn fill(kind: Kind, h: &History, out: &mut [u32; MAX_CONTEXTS]) {
     *out = match kind {
@@ -285,7 +287,7 @@ fn class(byte: u32) -> u32 {
     }
 }
 
-/// A class of the position, 0..=255, that selects mixer weights for the whole byte.
+/// A class of the position, 0..=255, that selects rows of the mixer for a whole byte.
 #[inline(always)]
 pub fn selector(kind: Kind, h: &History) -> usize {
     let zero = |shift: u32| u32::from(h.c4 >> shift & 0xff == 0);
