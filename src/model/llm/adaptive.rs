@@ -57,7 +57,7 @@ impl Coder for BitDecoder<'_> {
 
 /// What followed a context.
 #[derive(Debug, Clone, Copy, Default)]
-struct Slot {
+struct Follower {
     symbol: Symbol,
     check: u8,
     count: u8,
@@ -79,7 +79,7 @@ pub struct Adaptive {
     length: u32,
     /// Where the last two symbols stood before, plus one.
     positions: Vec<u32>,
-    followers: [Vec<Slot>; 2],
+    followers: [Vec<Follower>; 2],
     /// How often guesses were right, Q16: 16 records each.
     records: [u16; 16 * GUESSES],
     by_agreement: [[i32; INPUTS]; 16 * GUESSES],
@@ -99,7 +99,7 @@ impl Default for Adaptive {
             position: 0,
             length: 0,
             positions: vec![0; 1 << HASH_BITS],
-            followers: [vec![Slot::default(); 1 << HASH_BITS], vec![Slot::default(); 1 << HASH_BITS]],
+            followers: [vec![Follower::default(); 1 << HASH_BITS], vec![Follower::default(); 1 << HASH_BITS]],
             records: std::array::from_fn(record),
             by_agreement: [mixer; 16 * GUESSES],
             by_match: [[0; INPUTS]; 16],
@@ -276,11 +276,11 @@ impl Adaptive {
             let check = (key >> 12) as u8;
             let count = if slot.check == check { slot.count } else { 0 };
             *slot = if count > 0 && slot.symbol == symbol {
-                Slot { symbol, check, count: (count + 1).min(7) }
+                Follower { symbol, check, count: (count + 1).min(7) }
             } else if count > 2 {
-                Slot { symbol: slot.symbol, check, count: count / 2 }
+                Follower { symbol: slot.symbol, check, count: count / 2 }
             } else {
-                Slot { symbol, check, count: 1 }
+                Follower { symbol, check, count: 1 }
             };
         }
         self.history.push(symbol);

@@ -37,11 +37,11 @@ const MIXER_LIMIT: i32 = 1 << 16;
 /// Stands for no symbol.
 const NONE: Symbol = u32::MAX;
 
-type Weights = [i32; INPUTS];
+type MixerRow = [i32; INPUTS];
 
 /// What followed a context: two symbols, the first of them last or oftener.
 #[derive(Debug, Clone, Copy, Default)]
-struct Slot {
+struct Followers {
     symbols: [Symbol; 2],
     counts: [u8; 2],
     check: u16,
@@ -76,7 +76,7 @@ impl Match {
 struct Judged {
     /// Probability that it is right, Q16.
     one: i32,
-    inputs: Weights,
+    inputs: MixerRow,
     /// Chosen set of weights of each of the three kinds.
     sets: [usize; 3],
     /// Records of the experts that guessed this; `usize::MAX` for others.
@@ -90,11 +90,11 @@ pub struct Chain {
     found: Match,
     /// Symbols before the place that last had the same hash, by [`PLACES`].
     places: [Vec<u32>; PLACES.len()],
-    followers: [Vec<Slot>; ORDERS.len()],
+    followers: [Vec<Followers>; ORDERS.len()],
     /// How often guesses were right, Q16.
     records: Vec<u16>,
     /// Sets of mixer weights, Q14, that add up: by the network's confidence, the match, the orders that know.
-    sets: [Vec<Weights>; 3],
+    sets: [Vec<MixerRow>; 3],
     decisions: u32,
     escapes: Escapes,
 }
@@ -102,7 +102,7 @@ pub struct Chain {
 impl Chain {
     /// Bytes of the tables.
     pub const BYTES: usize =
-        (PLACES.len() * size_of::<u32>() + ORDERS.len() * size_of::<Slot>()) << HASH_BITS;
+        (PLACES.len() * size_of::<u32>() + ORDERS.len() * size_of::<Followers>()) << HASH_BITS;
 
     /// The state at a block's start.
     ///
@@ -306,7 +306,7 @@ impl Chain {
     }
 }
 
-impl Slot {
+impl Followers {
     fn learn(&mut self, symbol: Symbol, check: u16) {
         let [first, second] = self.counts;
         if first == 0 || self.check != check {

@@ -2,8 +2,9 @@
 
 use super::Coder;
 use super::chain::Chain;
+use super::model::Model;
 use super::online::Online;
-use super::step::{Model, Session, powers};
+use super::step::{Session, powers};
 use super::symbols::{Distribution, Symbol};
 use crate::error::Result;
 

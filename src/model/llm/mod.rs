@@ -2,12 +2,12 @@
 
 mod adaptive;
 mod chain;
-
+mod cuts;
 pub mod import;
 mod kernel;
 mod learner;
+mod model;
 mod online;
-
 mod step;
 mod symbols;
 mod tables;
@@ -16,9 +16,11 @@ pub mod weights;
 
 pub use crate::coder::range::BitEncoder;
 pub use adaptive::{Adaptive, Coder, Encode};
+pub use cuts::Cut;
 pub use learner::Learner;
-pub use step::{Column, MAX_COLUMNS, Model, Session, powers};
+pub use model::Model;
+pub use step::{Column, MAX_COLUMNS, Session, powers};
 pub use symbols::{Distribution, Symbol};
 pub use tables::sigmoid_table;
-pub use tokens::{Cut, MAX_TOKEN, Merge, Tokenizer};
+pub use tokens::{MAX_TOKEN, Merge, Tokenizer};
 pub use weights::{Layer, MAGIC, Matrix, Scale, Shape, Weights};

@@ -1,10 +1,10 @@
 //! The integer step over columns. A column is a token of a window: in decoding one of each of many windows,
 //! in encoding also several of one window in order. The results depend on neither.
 
-use super::kernel::{BLOCK, Blocked, Columns, Sums, elementwise as e, product};
+use super::kernel::{BLOCK, Blocked, Columns, Outputs, elementwise as e, product};
+use super::model::{Linear, Model};
 use super::tables::sigmoid_table;
-use super::tokens::Tokenizer;
-use super::weights::{Layer, LayerBits, Matrix, Scale, Shape, Weights};
+use super::weights::{Scale, Shape};
 use crate::error::{Error, Result};
 use crate::kernel::Kernel;
 use crate::model::fixed::Aligned;
@@ -16,120 +16,6 @@ const QUERY: i32 = (1 << 23) - 1;
 const KEY: i32 = (1 << 22) - 1;
 /// Limit of values, Q12.
 const VALUE: i32 = (1 << 27) - 1;
-
-/// A matrix laid out for the kernels.
-#[derive(Debug)]
-struct Linear {
-    weights: Blocked,
-    scale: Scale,
-}
-
-impl Linear {
-    fn new(m: Matrix) -> Result<Self> {
-        Ok(Self { weights: Blocked::new(&m.weights, m.cols)?, scale: m.scale })
-    }
-}
-
-#[derive(Debug)]
-struct ReadyLayer {
-    bits: LayerBits,
-    attention_norm: Vec<i32>,
-    query: Linear,
-    key: Linear,
-    value: Linear,
-    output: Linear,
-    hidden_norm: Vec<i32>,
-    gate: Linear,
-    up: Linear,
-    down: Linear,
-}
-
-impl ReadyLayer {
-    fn new(l: Layer) -> Result<Self> {
-        Ok(Self {
-            bits: l.bits()?,
-            attention_norm: l.attention_norm,
-            query: Linear::new(l.query)?,
-            key: Linear::new(l.key)?,
-            value: Linear::new(l.value)?,
-            output: Linear::new(l.output)?,
-            hidden_norm: l.hidden_norm,
-            gate: Linear::new(l.gate)?,
-            up: Linear::new(l.up)?,
-            down: Linear::new(l.down)?,
-        })
-    }
-}
-
-/// A model ready to run. Its weights cannot overflow any sum.
-#[derive(Debug)]
-pub struct Model {
-    shape: Shape,
-    kernel: Kernel,
-    epsilon: u32,
-    embedding: Linear,
-    layers: Vec<ReadyLayer>,
-    final_norm: Vec<i32>,
-    /// `None` where the embedding's weights serve.
-    head: Option<Blocked>,
-    head_scale: Scale,
-    head_bits: u32,
-    rope: Vec<[i16; 2]>,
-    tokenizer: Tokenizer,
-}
-
-impl Model {
-    /// Lays weights out for the fastest kernel of this machine.
-    ///
-    /// # Errors
-    /// `Corrupt` where a sum could overflow; `LimitExceeded` where memory is missing.
-    pub fn new(weights: Weights) -> Result<Self> {
-        Self::with_kernel(weights, Kernel::best())
-    }
-
-    /// The same for a certain kernel.
-    ///
-    /// # Errors
-    /// Those of [`Self::new`].
-    pub fn with_kernel(weights: Weights, kernel: Kernel) -> Result<Self> {
-        let head_bits = weights.head_bits()?;
-        let head = weights.head.as_ref().map(|w| Blocked::new(w, weights.shape.width)).transpose()?;
-        Ok(Self {
-            shape: weights.shape,
-            kernel,
-            epsilon: weights.epsilon,
-            embedding: Linear::new(weights.embedding)?,
-            layers: weights.layers.into_iter().map(ReadyLayer::new).collect::<Result<_>>()?,
-            final_norm: weights.final_norm,
-            head,
-            head_scale: weights.head_scale,
-            head_bits,
-            rope: weights.rope,
-            tokenizer: weights.tokenizer,
-        })
-    }
-
-    /// Sizes of the network.
-    pub fn shape(&self) -> &Shape {
-        &self.shape
-    }
-
-    /// The vocabulary.
-    pub fn tokenizer(&self) -> &Tokenizer {
-        &self.tokenizer
-    }
-
-    /// The kernel that runs.
-    pub fn kernel(&self) -> Kernel {
-        self.kernel
-    }
-
-    /// Bytes that a window's keys and values take for `tokens` tokens.
-    pub fn cache_bytes(&self, tokens: usize) -> usize {
-        let s = &self.shape;
-        tokens.next_multiple_of(BLOCK) * s.layers * s.kv_heads * (2 * s.head.next_multiple_of(BLOCK) + 8)
-    }
-}
 
 /// Keys or values of one head, and the magnitude that 127 stands for.
 #[derive(Debug)]
@@ -369,7 +255,7 @@ impl<'m> Session<'m> {
         let padded = pad(positions);
         let scores = &mut self.scores[..group * padded];
         let x = Columns { x: narrow, stride: size, count: group };
-        let mut out = Sums { sums: scores, stride: padded };
+        let mut out = Outputs { sums: scores, stride: padded };
         product(kernel, &keys.numbers, padded / BLOCK, size / 2, x, &mut out);
         let mut totals = [(0u64, 0u32); 128];
         for g in 0..group {
@@ -383,7 +269,7 @@ impl<'m> Session<'m> {
             totals[g] = (total, shift);
         }
         let x = Columns { x: &self.weights, stride: padded, count: group };
-        let mut out = Sums { sums: &mut self.scores, stride: pad(size) };
+        let mut out = Outputs { sums: &mut self.scores, stride: pad(size) };
         product(kernel, &values.numbers, pad(size) / BLOCK, positions.div_ceil(2), x, &mut out);
         for (g, &(total, shift)) in totals[..group].iter().enumerate() {
             let sums = &self.scores[g * pad(size)..][..size];
@@ -474,7 +360,7 @@ fn scaled_product(
     stride: usize,
 ) {
     let blocks = matrix.rows.div_ceil(BLOCK);
-    product(kernel, matrix, blocks, matrix.pairs, x, &mut Sums { sums: out, stride });
+    product(kernel, matrix, blocks, matrix.pairs, x, &mut Outputs { sums: out, stride });
     for (c, &shift) in shifts[..x.count].iter().enumerate() {
         let sums = &mut out[c * stride..][..matrix.rows];
         e::rescale(kernel, sums, &scale.multipliers, u32::from(scale.exponent) - shift);

@@ -1,6 +1,7 @@
 //! Tokenizers, from the metadata of a GGUF file or from `tokenizer.json`.
 
-use super::super::tokens::{Cut, Merge, Tokenizer};
+use super::super::cuts::Cut;
+use super::super::tokens::{Merge, Tokenizer};
 use super::newer;
 use crate::error::{Error, Result};
 use crate::tensor::gguf::{Gguf, Value};

@@ -1,6 +1,6 @@
 //! 256-bit integer vectors.
 
-use super::{BLOCK, Blocked, Columns, PAIR, Sums};
+use super::{BLOCK, Blocked, Columns, Outputs, PAIR};
 use std::arch::x86_64::*;
 
 /// Most columns of a register tile: twelve sums, two vectors of weights and one of activations.
@@ -16,7 +16,7 @@ pub unsafe fn product(
     blocks: usize,
     pairs: usize,
     columns: Columns<'_>,
-    out: &mut Sums<'_>,
+    out: &mut Outputs<'_>,
 ) {
     // Tiles of similar size, so that none is left with a single column.
     let tiles = columns.count.div_ceil(TILE);
@@ -56,7 +56,7 @@ impl Job<'_> {
     /// As for [`product`]; the block and the columns `first..first + C` exist.
     #[target_feature(enable = "avx2")]
     #[inline]
-    unsafe fn run<const C: usize>(&self, out: &mut Sums<'_>) {
+    unsafe fn run<const C: usize>(&self, out: &mut Outputs<'_>) {
         // SAFETY: the caller has checked that the block holds `pairs` pairs of `PAIR` bytes, every column
         // 2 * pairs entries, and that `out` has room for a block of every column. Loads are unaligned.
         unsafe {

@@ -1,6 +1,6 @@
 //! 512-bit integer vectors with dot products of pairs (VNNI).
 
-use super::{BLOCK, Blocked, Columns, PAIR, Sums};
+use super::{BLOCK, Blocked, Columns, Outputs, PAIR};
 use std::arch::x86_64::*;
 
 /// Most columns of a register tile beside two blocks of rows: 24 sums, two vectors of weights and one of activations.
@@ -18,7 +18,7 @@ pub unsafe fn product(
     blocks: usize,
     pairs: usize,
     columns: Columns<'_>,
-    out: &mut Sums<'_>,
+    out: &mut Outputs<'_>,
 ) {
     // Tiles of similar size, so that none is left with a single column.
     let tiles = columns.count.div_ceil(TILE);
@@ -56,7 +56,7 @@ impl Job<'_> {
     /// # Safety
     /// As for [`Self::tile`].
     #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-    unsafe fn run<const R: usize>(&self, count: usize, out: &mut Sums<'_>) {
+    unsafe fn run<const R: usize>(&self, count: usize, out: &mut Outputs<'_>) {
         // SAFETY: as for this function.
         unsafe {
             match count {
@@ -76,7 +76,7 @@ impl Job<'_> {
     /// # Safety
     /// As for [`Self::tile`].
     #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-    unsafe fn run_narrow<const R: usize>(&self, count: usize, out: &mut Sums<'_>) {
+    unsafe fn run_narrow<const R: usize>(&self, count: usize, out: &mut Outputs<'_>) {
         // SAFETY: as for this function.
         unsafe {
             match count {
@@ -96,7 +96,7 @@ impl Job<'_> {
     /// As for [`product`]; the blocks `block..block + R` and the columns `first..first + C` exist.
     #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
     #[inline]
-    unsafe fn tile<const R: usize, const C: usize>(&self, out: &mut Sums<'_>) {
+    unsafe fn tile<const R: usize, const C: usize>(&self, out: &mut Outputs<'_>) {
         // SAFETY: the caller has checked that each block holds `pairs` pairs of `PAIR` bytes, every column
         // 2 * pairs entries, and that `out` has room for the blocks of every column. Loads are unaligned.
         unsafe {

@@ -77,8 +77,8 @@ pub struct Columns<'a> {
     pub count: usize,
 }
 
-/// Sums of a product: row r of column c goes to `sums[c * stride + r]`.
-pub struct Sums<'a> {
+/// Outputs of a product: row r of column c goes to `sums[c * stride + r]`.
+pub struct Outputs<'a> {
     pub sums: &'a mut [i32],
     pub stride: usize,
 }
@@ -94,7 +94,7 @@ pub fn product(
     blocks: usize,
     pairs: usize,
     columns: Columns<'_>,
-    out: &mut Sums<'_>,
+    out: &mut Outputs<'_>,
 ) {
     assert!(pairs <= matrix.pairs && blocks * matrix.pairs * PAIR <= matrix.data.len());
     if columns.count == 0 || blocks == 0 {
@@ -137,7 +137,7 @@ mod tests {
             for kernel in Kernel::supported() {
                 let mut sums = vec![-1; count * padded];
                 let columns = Columns { x: &x, stride: cols, count };
-                let mut out = Sums { sums: &mut sums, stride: padded };
+                let mut out = Outputs { sums: &mut sums, stride: padded };
                 product(kernel, &matrix, padded / BLOCK, cols / 2, columns, &mut out);
                 for c in 0..count {
                     for r in 0..rows {
