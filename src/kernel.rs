@@ -16,8 +16,8 @@ pub enum Kernel {
     Scalar,
     /// 256-bit integer vectors: AVX2 and POPCNT.
     Avx2(HasAvx2),
-    /// 512-bit integer vectors: AVX-512 F, BW, DQ, VL and VNNI, beside all that AVX2 has. A routine that has no
-    /// form of its own for it runs that for AVX2.
+    /// 512-bit integer vectors: AVX-512 F, BW, DQ, VL and VNNI, beside all that AVX2 has. A routine that has
+    /// no form of its own for it runs that for AVX2.
     Avx512(HasAvx512),
 }
 
@@ -79,12 +79,12 @@ impl fmt::Debug for Kernel {
     }
 }
 
-/// Runs the form of a routine that belongs to a kernel: `dispatch!(kernel, scalar: …, avx2: …)`, with `avx512: …`
-/// where there is one; otherwise that kernel runs the form for AVX2.
+/// Runs the form of a routine that belongs to a kernel: `dispatch!(kernel, scalar: …, avx2: …)`, with
+/// `avx512: …` where there is one; otherwise that kernel runs the form for AVX2.
 ///
-/// The vector forms are calls of functions with `#[target_feature]`, of no more than the kernel stands for, and
-/// exist on x86-64 alone. The macro makes them `unsafe`ly, which is sound as far as the instructions go; what else
-/// an `unsafe fn` asks for is the caller's to show.
+/// The vector forms are calls of functions with `#[target_feature]`, of no more than the kernel stands for,
+/// and exist on x86-64 alone. The macro makes them `unsafe`ly, which is sound as far as the instructions go;
+/// what else an `unsafe fn` asks for is the caller's to show.
 macro_rules! dispatch {
     ($kernel:expr, scalar: $scalar:expr, avx2: $avx2:expr $(, avx512: $avx512:expr)? $(,)?) => {
         match $kernel {

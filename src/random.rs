@@ -1,7 +1,7 @@
 //! A seeded generator of numbers that are the same on every machine.
 
-/// SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014): a small generator
-/// whose whole state is one number, the seed.
+/// SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014): a small
+/// generator whose whole state is one number, the seed.
 #[derive(Debug, Clone)]
 pub struct SplitMix(pub u64);
 

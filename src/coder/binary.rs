@@ -1,11 +1,13 @@
 //! A binary arithmetic coder with 32-bit bounds and 16-bit probabilities, specified in `formats/mix.md`.
 //!
-//! The coder keeps an interval `low..=high` and narrows it with every bit, in proportion to the bit's probability
-//! (Witten, Neal and Cleary, "Arithmetic coding for data compression", 1987, in bytewise form without carries).
-//! A byte is written as soon as both bounds begin with it. Where the bounds stay apart while the interval shrinks
-//! to fewer than 2^16 values, probabilities lose precision, but each bit still gets a part of its own.
+//! The coder keeps an interval `low..=high` and narrows it with every bit, in proportion to the bit's
+//! probability (Witten, Neal and Cleary, "Arithmetic coding for data compression", 1987, in bytewise form
+//! without carries). A byte is written as soon as both bounds begin with it. Where the bounds stay apart
+//! while the interval shrinks to fewer than 2^16 values, probabilities lose precision, but each bit still
+//! gets a part of its own.
 
-/// The last value of the part of `low..=high` that belongs to a 1 of probability `p` / 65536; always below `high`.
+/// The last value of the part of `low..=high` that belongs to a 1 of probability `p` / 65536; always below
+/// `high`.
 #[inline(always)]
 fn split(low: u32, high: u32, p: u32) -> u32 {
     debug_assert!((1..=65535).contains(&p) && low < high);
@@ -53,7 +55,8 @@ impl BinaryEncoder {
         self.out
     }
 
-    /// The smallest value in the interval of which only the first `bytes` bytes are not zero, if there is one.
+    /// The smallest value in the interval of which only the first `bytes` bytes are not zero, if there is
+    /// one.
     fn round_up(&self, bytes: u32) -> Option<u32> {
         let unit = 1u64 << (32 - 8 * bytes);
         let value = u64::from(self.low).div_ceil(unit) * unit;
@@ -97,7 +100,8 @@ impl BinaryDecoder {
         self.position < payload.len()
     }
 
-    /// Decodes the next bit (0 or 1), where a 1 has the probability `p` / 65536 with `p` in 1..=65535, as in encoding.
+    /// Decodes the next bit (0 or 1), where a 1 has the probability `p` / 65536 with `p` in 1..=65535, as in
+    /// encoding.
     #[inline(always)]
     pub fn decode(&mut self, payload: &[u8], p: u32) -> u32 {
         let mid = split(self.low, self.high, p);

@@ -1,9 +1,9 @@
 //! Range coder for binary decisions with 16-bit probabilities (`formats/coder.md`).
 //!
 //! The arithmetic is that of constriction's range coder with u32 words and a u64 state (range coding: Martin,
-//! "Range encoding", 1979): the state is an interval of 64-bit numbers; a symbol narrows it to its share, and a word
-//! is written whenever the interval has become narrower than 2^32. This file adds the binary model, the byte order
-//! of the payload, its shortest termination and the way back to an earlier state.
+//! "Range encoding", 1979): the state is an interval of 64-bit numbers; a symbol narrows it to its share, and
+//! a word is written whenever the interval has become narrower than 2^32. This file adds the binary model,
+//! the byte order of the payload, its shortest termination and the way back to an earlier state.
 
 use std::borrow::Borrow;
 use std::num::NonZeroU32;
@@ -58,7 +58,8 @@ impl DecoderModel<PRECISION> for Binary {
     }
 }
 
-/// A symbol of a choice among many: it owns the parts `start..start + width` of the `1 << P` parts of the interval.
+/// A symbol of a choice among many: it owns the parts `start..start + width` of the `1 << P` parts of the
+/// interval.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Part<const P: usize> {
     pub symbol: u32,
@@ -67,8 +68,8 @@ pub struct Part<const P: usize> {
 }
 
 impl<const P: usize> Part<P> {
-    /// The only symbol of a choice without alternatives. Coding it costs next to nothing, but is a step like any
-    /// other, in which the interval loses its last P bits.
+    /// The only symbol of a choice without alternatives. Coding it costs next to nothing, but is a step like
+    /// any other, in which the interval loses its last P bits.
     pub const WHOLE: Self = Self { symbol: 0, start: 0, width: NonZeroU32::MIN.saturating_mul(Self::PARTS) };
     const PARTS: NonZeroU32 = NonZeroU32::new(1 << P).expect("P is below 32");
 
@@ -150,9 +151,9 @@ impl BitEncoder {
         mark
     }
 
-    /// Forgets everything since `mark`, which must come from this encoder's past. Words that have been written
-    /// never change, since the coder holds back those that a carry may reach; so cutting off the later ones restores
-    /// the state exactly.
+    /// Forgets everything since `mark`, which must come from this encoder's past. Words that have been
+    /// written never change, since the coder holds back those that a carry may reach; so cutting off the
+    /// later ones restores the state exactly.
     pub fn rewind(&mut self, mark: &Mark) {
         let (mut words, _, _) = std::mem::take(&mut self.0).into_raw_parts();
         words.truncate(mark.words);
@@ -173,9 +174,9 @@ impl BitEncoder {
     }
 }
 
-/// The shortest byte string that stands for a number in an encoder's interval. The numbers of the interval consist
-/// of `words`, then `held.0` words that a carry may still reach (the first is `held.1`, the others are all ones),
-/// then 64 bits in `lower..lower + range`, which may carry.
+/// The shortest byte string that stands for a number in an encoder's interval. The numbers of the interval
+/// consist of `words`, then `held.0` words that a carry may still reach (the first is `held.1`, the others
+/// are all ones), then 64 bits in `lower..lower + range`, which may carry.
 pub fn shortest_payload(
     words: impl Iterator<Item = u32>,
     held: (usize, u32),
@@ -198,8 +199,8 @@ pub fn shortest_payload(
     bytes
 }
 
-/// The number in `lower..lower + range` with the most trailing zero bits, as the carry out of 64 bits and the low
-/// 64 bits. Trailing zeros need not be stored.
+/// The number in `lower..lower + range` with the most trailing zero bits, as the carry out of 64 bits and the
+/// low 64 bits. Trailing zeros need not be stored.
 fn roundest(lower: u64, range: u64) -> (bool, u64) {
     let (lower, last) = (u128::from(lower), u128::from(lower) + u128::from(range) - 1);
     let value = (0..=64).rev().map(|t| (lower + (1 << t) - 1) >> t << t).find(|&v| v <= last);
@@ -242,7 +243,8 @@ impl<'a> BitDecoder<'a> {
         Self(decoder)
     }
 
-    /// Decodes the next decision; a 1 has the probability `one` / 65536 with `one` in 1..=65535, as in encoding.
+    /// Decodes the next decision; a 1 has the probability `one` / 65536 with `one` in 1..=65535, as in
+    /// encoding.
     ///
     /// # Errors
     /// `Corrupt` where the payload lies outside of all intervals that an encoder can produce.

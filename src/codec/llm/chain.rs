@@ -1,5 +1,5 @@
-//! Chained blocks: the windows of a block follow one another, and what has been learned lives as long as the block.
-//! So a block is the unit of encoding, and one lane in decoding.
+//! Chained blocks: the windows of a block follow one another, and what has been learned lives as long as the
+//! block. So a block is the unit of encoding, and one lane in decoding.
 
 use super::lanes::{self, Lane, Limits, restart};
 use super::{check_limits, coded, given, put, symbol_len};
@@ -11,8 +11,8 @@ use crate::format::varint;
 use crate::model::llm::{Column, Encode, Learner, MAX_COLUMNS, Model, Session};
 use rayon::prelude::*;
 
-/// Most bytes that one more symbol can add to a payload: six decisions of 14 bits, two choices of 24 bits, and the
-/// rounding to whole words.
+/// Most bytes that one more symbol can add to a payload: six decisions of 14 bits, two choices of 24 bits,
+/// and the rounding to whole words.
 const SYMBOL_MAX: usize = 32;
 /// Bytes that the keys, values and learners of all lanes may take together.
 const LANE_BYTES: usize = 1100 << 20;
@@ -51,8 +51,9 @@ pub fn kept_of(params: &[u8]) -> Result<usize> {
     }
 }
 
-/// Cuts every block into windows that follow one another, and codes them. Where the network's context is full, it
-/// starts anew with the last `kept` tokens. Blocks run in parallel; the bytes do not depend on the number of threads.
+/// Cuts every block into windows that follow one another, and codes them. Where the network's context is
+/// full, it starts anew with the last `kept` tokens. Blocks run in parallel; the bytes do not depend on the
+/// number of threads.
 ///
 /// # Errors
 /// `BadArgument` for limits that cannot hold one symbol; `LimitExceeded` where memory is missing.
@@ -134,7 +135,8 @@ impl<'m, 't> TokenTimeline<'m, 't> {
         Ok(Self { session, start, context, kept, tokens, at: 0, ready: 0..0 })
     }
 
-    /// The column of the last pass from which the next symbol is coded; makes the next pass where it is used up.
+    /// The column of the last pass from which the next symbol is coded; makes the next pass where it is used
+    /// up.
     fn column(&mut self) -> usize {
         if self.at == self.ready.end {
             if self.session.len(0) == self.context {
@@ -151,8 +153,8 @@ impl<'m, 't> TokenTimeline<'m, 't> {
     }
 }
 
-/// Decodes blocks into the `raw` slices of their windows, with at most `lanes` of them together in a thread; the
-/// result depends neither on that nor on the number of threads.
+/// Decodes blocks into the `raw` slices of their windows, with at most `lanes` of them together in a thread;
+/// the result depends neither on that nor on the number of threads.
 ///
 /// # Errors
 /// `Corrupt` where a payload is not one that an encoder writes; `LimitExceeded` where memory is missing. What

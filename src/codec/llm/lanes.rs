@@ -30,8 +30,9 @@ pub(super) struct Limits {
     pub own: usize,
 }
 
-/// Decodes all jobs, none of which is empty: `raw_len` tells how many raw bytes one has, `open` makes a lane of it.
-/// Lanes are shared out to the threads of rayon; the result depends neither on how many there are nor on `limits`.
+/// Decodes all jobs, none of which is empty: `raw_len` tells how many raw bytes one has, `open` makes a lane
+/// of it. Lanes are shared out to the threads of rayon; the result depends neither on how many there are nor
+/// on `limits`.
 ///
 /// # Errors
 /// Those of the lanes and of `open`; `LimitExceeded` where memory is missing.

@@ -12,8 +12,8 @@ use std::sync::Mutex;
 
 /// Bytes that the keys and values of all lanes may take together.
 const CACHE_BYTES: usize = 800 << 20;
-/// Most bytes that one more symbol can add to a payload: four decisions of 14 bits, two choices of 24 bits, and the
-/// rounding to whole words.
+/// Most bytes that one more symbol can add to a payload: four decisions of 14 bits, two choices of 24 bits,
+/// and the rounding to whole words.
 const SYMBOL_MAX: usize = 24;
 
 /// The state of a block while it is encoded.
@@ -26,10 +26,10 @@ struct Progress {
 
 /// Cuts every block into windows and codes them.
 ///
-/// Where a window ends depends on its payload, so windows would have to be coded one after the other. Few of them
-/// fill their payload, however: all are first cut by raw bytes and tokens alone and coded in parallel. Where one
-/// overflows, the windows after it are dropped, and the rest of the block is cut anew in the next round. The bytes
-/// do not depend on the number of threads.
+/// Where a window ends depends on its payload, so windows would have to be coded one after the other. Few of
+/// them fill their payload, however: all are first cut by raw bytes and tokens alone and coded in parallel.
+/// Where one overflows, the windows after it are dropped, and the rest of the block is cut anew in the next
+/// round. The bytes do not depend on the number of threads.
 ///
 /// # Errors
 /// `BadArgument` for limits that cannot hold one symbol; `LimitExceeded` where memory is missing.
@@ -96,7 +96,8 @@ fn plan(model: &Model, symbols: &[u32], mut start: usize, most_raw: usize) -> Ve
     windows
 }
 
-/// Codes as many of the symbols as fit into `capacity` bytes of payload; returns their number with the window.
+/// Codes as many of the symbols as fit into `capacity` bytes of payload; returns their number with the
+/// window.
 fn encode_window(
     model: &Model,
     session: &mut Session<'_>,
@@ -139,12 +140,12 @@ fn encode_window(
     Ok((symbols.len(), EncodedWindow { raw_len, payload: coder.payload() }))
 }
 
-/// Decodes windows into their `raw` slices. Windows step together in lanes, which are shared out to threads; the
-/// result depends on neither.
+/// Decodes windows into their `raw` slices. Windows step together in lanes, which are shared out to threads;
+/// the result depends on neither.
 ///
 /// # Errors
-/// `Corrupt` where a payload is not one that an encoder writes; `LimitExceeded` where memory is missing. What the
-/// slices hold after an error is unspecified.
+/// `Corrupt` where a payload is not one that an encoder writes; `LimitExceeded` where memory is missing. What
+/// the slices hold after an error is unspecified.
 pub fn decode_windows(model: &Model, jobs: &mut [WindowJob<'_>]) -> Result<()> {
     decode_with_lanes(model, jobs, MAX_COLUMNS)
 }

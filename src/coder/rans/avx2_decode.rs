@@ -20,8 +20,8 @@ static TAKE: [[u32; 8]; 256] = {
     table
 };
 
-/// Decodes whole steps of 32 symbols while at least 64 bytes of words are left, which no step exceeds; returns how
-/// many symbols were decoded. Removes the words that they used from the front of `words`.
+/// Decodes whole steps of 32 symbols while at least 64 bytes of words are left, which no step exceeds;
+/// returns how many symbols were decoded. Removes the words that they used from the front of `words`.
 ///
 /// Contexts, where there are any, are as many as `out` has symbols and have tables in `slots`; `states` has
 /// 32 entries.

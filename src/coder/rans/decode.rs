@@ -9,8 +9,8 @@ use crate::kernel::{Kernel, dispatch};
 pub enum Contexts<'a> {
     /// All symbols use the first table.
     One,
-    /// Symbol i uses the table with the i-th number. There are as many numbers as symbols, all below the count of
-    /// tables.
+    /// Symbol i uses the table with the i-th number. There are as many numbers as symbols, all below the
+    /// count of tables.
     Many(&'a [u8]),
 }
 
@@ -43,8 +43,9 @@ impl Decoder {
         Self { slots }
     }
 
-    /// For each table one entry for each of 2^12 slots (values of a state's low bits): the symbol that owns the slot
-    /// in bits 0..8, its frequency in 8..20, and the slot's distance from the symbol's start in 20..32.
+    /// For each table one entry for each of 2^12 slots (values of a state's low bits): the symbol that owns
+    /// the slot in bits 0..8, its frequency in 8..20, and the slot's distance from the symbol's start in
+    /// 20..32.
     #[cfg(feature = "gpu")]
     pub fn slots(&self) -> &[u32] {
         &self.slots
@@ -56,7 +57,8 @@ impl Decoder {
     }
 }
 
-/// A sequence on its way through the decoder. It is decoded in runs, each of which begins with the first lane.
+/// A sequence on its way through the decoder. It is decoded in runs, each of which begins with the first
+/// lane.
 pub struct Runs<'a> {
     states: [u32; MANY],
     lanes: usize,
@@ -65,7 +67,8 @@ pub struct Runs<'a> {
 }
 
 impl<'a> Runs<'a> {
-    /// Starts a sequence of `count` symbols; `payload` holds the states of its lanes and then exactly its words.
+    /// Starts a sequence of `count` symbols; `payload` holds the states of its lanes and then exactly its
+    /// words.
     ///
     /// # Errors
     ///
@@ -90,7 +93,8 @@ impl<'a> Runs<'a> {
     ///
     /// # Errors
     ///
-    /// [`crate::ErrorKind::Corrupt`] where the words do not fit the symbols; what `out` holds then is unspecified.
+    /// [`crate::ErrorKind::Corrupt`] where the words do not fit the symbols; what `out` holds then is
+    /// unspecified.
     pub fn decode(
         &mut self,
         decoder: &Decoder,

@@ -1,6 +1,7 @@
 //! The encoder: its tables, and the loop in plain Rust. The loop in AVX2 is in `avx2_encode`.
 //!
-//! It goes through the symbols from the last to the first, since a decoder undoes the steps in the opposite order.
+//! It goes through the symbols from the last to the first, since a decoder undoes the steps in the opposite
+//! order.
 
 use super::{BITS, Contexts, Freqs, LOW, MANY, TOTAL, lanes};
 use crate::error::{Error, Result};
@@ -11,8 +12,8 @@ const SLACK: usize = 8;
 
 /// One or more tables, laid out for encoding: for each table an entry for each of 256 symbols.
 pub struct Encoder {
-    /// floor(2^32 / f), or 2^32 − 1 where f is 1. The upper half of its product with a state is the state divided
-    /// by f, or one less; so a comparison replaces the division.
+    /// floor(2^32 / f), or 2^32 − 1 where f is 1. The upper half of its product with a state is the state
+    /// divided by f, or one less; so a comparison replaces the division.
     pub(super) reciprocals: Vec<u32>,
     /// The frequency in bits 0..16, the start in 16..32.
     pub(super) places: Vec<u32>,
@@ -60,8 +61,8 @@ impl Coded {
     }
 }
 
-/// Codes a sequence in runs of `run` symbols, each of which begins with the first lane. Contexts, where there are
-/// any, are as many as symbols.
+/// Codes a sequence in runs of `run` symbols, each of which begins with the first lane. Contexts, where there
+/// are any, are as many as symbols.
 ///
 /// # Errors
 ///
@@ -113,8 +114,8 @@ pub fn encode(
     Ok(())
 }
 
-/// Codes the symbols in plain Rust from the last to the one at `first`, which belongs to the first lane; false where
-/// one has no frequency. `words` has room below `at` for a word of each.
+/// Codes the symbols in plain Rust from the last to the one at `first`, which belongs to the first lane;
+/// false where one has no frequency. `words` has room below `at` for a word of each.
 fn scalar(
     encoder: &Encoder,
     states: &mut [u32],

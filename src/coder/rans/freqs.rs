@@ -6,7 +6,8 @@ use crate::error::Error;
 use crate::format::cursor::{Cursor, Parsed, in_range};
 use crate::format::varint;
 
-/// Frequencies of 256 symbols that sum to [`TOTAL`]. At least two of them are above 0, so none reaches the total.
+/// Frequencies of 256 symbols that sum to [`TOTAL`]. At least two of them are above 0, so none reaches the
+/// total.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Freqs(pub [u16; 256]);
 
@@ -33,7 +34,8 @@ impl Freqs {
         Self(freqs)
     }
 
-    /// The cost in 1/256 bits of coding symbols with these counts; a symbol without a frequency costs 16 bits.
+    /// The cost in 1/256 bits of coding symbols with these counts; a symbol without a frequency costs 16
+    /// bits.
     pub fn cost(&self, counts: &[u32; 256]) -> u64 {
         counts.iter().zip(&self.0).map(|(&c, &f)| u64::from(c) * u64::from(bits(f))).sum()
     }
@@ -65,8 +67,9 @@ impl Freqs {
         bits(self.0[usize::from(symbol)])
     }
 
-    /// Appends the stored form: the first symbol with a frequency, the distance to the last one, and the frequencies
-    /// from the first to the last as varints; behind a zero stands a byte with the number of further zeros.
+    /// Appends the stored form: the first symbol with a frequency, the distance to the last one, and the
+    /// frequencies from the first to the last as varints; behind a zero stands a byte with the number of
+    /// further zeros.
     pub fn put(&self, out: &mut Vec<u8>) {
         let first = self.0.iter().position(|f| *f > 0).unwrap_or(0);
         let last = self.0.iter().rposition(|f| *f > 0).unwrap_or(0);
@@ -87,7 +90,8 @@ impl Freqs {
     ///
     /// # Errors
     ///
-    /// `Corrupt` for frequencies that do not sum to [`TOTAL`] or lie outside of the 256 symbols; the end of the data.
+    /// `Corrupt` for frequencies that do not sum to [`TOTAL`] or lie outside of the 256 symbols; the end of
+    /// the data.
     pub fn parse(c: &mut Cursor<'_>) -> Parsed<Self> {
         let (first, more) = (usize::from(c.u8()?), usize::from(c.u8()?));
         if first + more > 255 {

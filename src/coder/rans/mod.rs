@@ -1,11 +1,11 @@
 //! Interleaved rANS over bytes, with static frequencies (`formats/tensor.md`, "rANS").
 //!
-//! Asymmetric numeral systems (Duda, "Asymmetric numeral systems", 2013) in the range variant: a state x absorbs
-//! a symbol of frequency f and start c out of 2^12 as `(x / f) << 12 | (x mod f + c)`, and a decoder undoes that in
-//! the opposite order. A single state would make every step wait for the one before it; so Λ states, the lanes,
-//! take turns (Giesen, "Interleaved entropy coders", 2014): symbol i belongs to lane i mod Λ. States have 32 bits
-//! and are renormalised by 16-bit words, which lie in the order in which the decoder's lanes need them. A symbol's
-//! frequencies come from one of several tables, chosen by its context.
+//! Asymmetric numeral systems (Duda, "Asymmetric numeral systems", 2013) in the range variant: a state x
+//! absorbs a symbol of frequency f and start c out of 2^12 as `(x / f) << 12 | (x mod f + c)`, and a decoder
+//! undoes that in the opposite order. A single state would make every step wait for the one before it; so Λ
+//! states, the lanes, take turns (Giesen, "Interleaved entropy coders", 2014): symbol i belongs to lane i mod
+//! Λ. States have 32 bits and are renormalised by 16-bit words, which lie in the order in which the decoder's
+//! lanes need them. A symbol's frequencies come from one of several tables, chosen by its context.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2_decode;

@@ -1,33 +1,43 @@
-//! What a window learns about its own tokens: guesses from what followed before, each tried as a binary
-//! decision that mixes the network's opinion with the guess's record. Integer arithmetic only; state starts
-//! anew with every window. Specified in `formats/llm.md`, "Adaptive stage".
+//! What a window learns about its own tokens (`formats/llm.md`, "Adaptive stage").
+//!
+//! Before a symbol is coded from the network's weights, a few guesses are tried: the token that followed a
+//! match, the tokens that followed the last two and the last one, and the network's likeliest. Whether a
+//! guess is right is a binary decision; its probability mixes the network's opinion with how often such
+//! guesses were right. Integer arithmetic only; the state starts anew with every window.
 
 use super::symbols::{Distribution, Symbol};
 use crate::coder::range::{BitDecoder, BitEncoder};
 use crate::error::Result;
 use crate::model::fixed::{hash, squash, stretch};
 
-/// Longest match that is counted.
+/// Longest match that is told apart.
 const MAX_MATCH: u32 = 32;
-/// Bits of a hash that choose an entry.
+/// Bits of a hash that select an entry.
 const HASH_BITS: u32 = 12;
-/// Who guesses: a match, what followed the last two tokens and the last one, and the network.
+/// Number of guesses: by a match, by what followed the last two tokens and the last one, and by the network.
 const GUESSES: usize = 4;
+/// Inputs of the mixer: the network's opinion, the record of each guess, and a constant.
 const INPUTS: usize = GUESSES + 2;
-/// Limit of the mixer's weights, Q13.
+/// Largest magnitude of the mixer's weights, Q13.
 const MIXER_LIMIT: i32 = 1 << 15;
 /// Stands for no symbol.
 const NONE: Symbol = u32::MAX;
 
-/// Who codes a symbol: an encoder that knows it, or a decoder.
+/// One side of the coding of a symbol: an encoder that knows the symbol, or a decoder.
 pub trait Coder {
-    /// Whether the symbol is this one, which has a probability of `one` / 65536.
+    /// Codes whether the symbol is `guess`, which has a probability of `one` / 65536; returns whether it is.
+    ///
+    /// # Errors
+    /// Those of reading a payload.
     fn is(&mut self, guess: Symbol, one: u32) -> Result<bool>;
-    /// The symbol.
+    /// Codes the symbol from the weights of `d` and returns it.
+    ///
+    /// # Errors
+    /// Those of reading a payload.
     fn symbol(&mut self, d: &Distribution<'_>, escape: u64) -> Result<Symbol>;
 }
 
-/// Encodes one symbol.
+/// The coder that encodes one symbol.
 pub struct Encode<'a> {
     pub symbol: Symbol,
     pub coder: &'a mut BitEncoder,
@@ -55,7 +65,7 @@ impl Coder for BitDecoder<'_> {
     }
 }
 
-/// What followed a context.
+/// What followed a context: a symbol, a check of the context, and a count of how often the symbol came again.
 #[derive(Debug, Clone, Copy, Default)]
 struct Follower {
     symbol: Symbol,
@@ -67,24 +77,29 @@ struct Follower {
 #[derive(Debug, Clone, Copy)]
 struct Guess {
     symbol: Symbol,
-    /// Index of its record.
+    /// The index of its record.
     record: usize,
 }
 
-/// The state of a window.
+/// The state of a window: what its symbols have taught so far.
 #[derive(Debug)]
 pub struct Adaptive {
     history: Vec<Symbol>,
+    /// The position of the symbol that the match expects, and the number of equal symbols before it (0 for no
+    /// match).
     position: usize,
     length: u32,
-    /// Where the last two symbols stood before, plus one.
+    /// The position behind the last occurrence of two symbols, by their hash.
     positions: Vec<u32>,
+    /// What followed the last two symbols and the last one, by their hash.
     followers: [Vec<Follower>; 2],
-    /// How often guesses were right, Q16: 16 records each.
+    /// How often guesses were right, Q16: 16 records for each guess.
     records: [u16; 16 * GUESSES],
+    /// Weights of the mixer (Q13), of which one row each adds up: by the number of the guess and those who
+    /// agree with it, and by the record of the match.
     by_agreement: [[i32; INPUTS]; 16 * GUESSES],
     by_match: [[i32; INPUTS]; 16],
-    /// Decisions so far.
+    /// The number of decisions so far.
     decisions: u32,
     escapes: Escapes,
 }
@@ -109,7 +124,7 @@ impl Default for Adaptive {
     }
 }
 
-/// The share of escapes, Q16.
+/// The share of escapes among the symbols that nobody guessed, Q16.
 #[derive(Debug)]
 pub(super) struct Escapes(u32);
 
@@ -120,12 +135,12 @@ impl Default for Escapes {
 }
 
 impl Escapes {
-    /// What an escape weighs beside tokens that weigh `total`.
+    /// The weight of an escape where all tokens together weigh `total`.
     pub fn weight(&self, total: u64) -> u64 {
         ((total * u64::from(self.0)) >> 16) + 1
     }
 
-    /// Learns whether a symbol that nobody guessed was one.
+    /// Learns whether a symbol that nobody guessed was an escape.
     pub fn learn(&mut self, escaped: bool) {
         self.0 = if escaped {
             self.0 + ((65536 - self.0) >> 3)
@@ -141,7 +156,8 @@ impl Adaptive {
         &self.history
     }
 
-    /// Codes the next symbol and learns it. The weights of `d` are the same afterwards.
+    /// Codes the next symbol and learns it. Guesses that are wrong are ruled out of `d`, whose weights are
+    /// the same afterwards.
     ///
     /// # Errors
     /// Those of the coder.
@@ -182,7 +198,7 @@ impl Adaptive {
         Ok(symbol)
     }
 
-    /// Hashes of the last two symbols and of the last one.
+    /// The hashes of the last two symbols and of the last one.
     fn keys(&self) -> [u32; 2] {
         let n = self.history.len();
         let last = |i: usize| if n >= i { self.history[n - i] } else { NONE };
@@ -190,6 +206,7 @@ impl Adaptive {
         [hash(one.wrapping_add(last(2)).wrapping_add(2)), one]
     }
 
+    /// The guesses but for that of the network.
     fn guesses(&mut self, keys: [u32; 2]) -> [Option<Guess>; GUESSES] {
         let mut guesses = [None; GUESSES];
         if self.length == 0 && self.history.len() >= 2 {
@@ -209,6 +226,7 @@ impl Adaptive {
         guesses
     }
 
+    /// Looks for an earlier occurrence of the last symbols.
     fn find_match(&mut self, key: u32) {
         let n = self.history.len();
         let at = self.positions[(key >> (32 - HASH_BITS)) as usize] as usize;
@@ -223,7 +241,8 @@ impl Adaptive {
         }
     }
 
-    /// Tries a guess.
+    /// Tries the guess with this number: mixes its probability, codes whether it is right, and learns that.
+    /// `chance` is the network's opinion, a probability in Q16.
     fn decide(
         &mut self,
         number: usize,
@@ -261,6 +280,7 @@ impl Adaptive {
         Ok(hit)
     }
 
+    /// Learns the symbol that came.
     fn learn(&mut self, symbol: Symbol, keys: [u32; 2]) {
         if self.length > 0 && self.history[self.position] == symbol {
             self.length = (self.length + 1).min(MAX_MATCH);

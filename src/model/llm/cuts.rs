@@ -1,27 +1,28 @@
 //! The rules by which an encoder cuts text into pieces before it makes tokens of them.
 //!
-//! They follow the regular expressions that the models were trained with, as far as the classes of characters of the
-//! standard library allow. Nothing depends on them but the ratio: a decoder never cuts.
+//! They follow the regular expressions that the models were trained with, as far as the classes of characters
+//! of the standard library allow. Nothing depends on them but the ratio: a decoder never cuts.
 
 use crate::error::{Error, Result};
 
-/// Where text is cut before tokens are made of it; no token crosses a cut.
+/// A rule for cutting text. No token crosses a cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Cut {
-    /// Nowhere.
+    /// Text is not cut.
     Nowhere = 0,
     /// GPT-2's rule.
     Gpt2 = 1,
-    /// GPT-2's rule between single digits.
+    /// Digits stand alone, and GPT-2's rule cuts the text between them.
     Gpt2Digits = 2,
-    /// Llama 3's rule, up to three digits together.
+    /// Llama 3's rule, with up to three digits together.
     Llama3 = 3,
     /// Llama 3's rule with single digits.
     Llama3Digits = 4,
 }
 
 impl Cut {
+    /// The rule with a stored number.
     pub(super) fn from_id(id: u8) -> Result<Self> {
         use Cut::*;
         [Nowhere, Gpt2, Gpt2Digits, Llama3, Llama3Digits]
@@ -31,20 +32,21 @@ impl Cut {
     }
 }
 
-/// A character as the rules see it.
+/// The class of a character.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Class {
     Letter,
     Number,
-    /// White space; whether it ends a line.
+    /// White space, and whether it ends a line.
     Space(bool),
     Apostrophe,
     Other,
 }
 
-/// A character: its class, itself in lower case if it is an ASCII letter, and the offset of its end.
+/// A character: its class, its code if it is ASCII (otherwise 0), and the offset of its end.
 type Char = (Class, u8, usize);
 
+/// The characters of text. A byte that is not UTF-8 counts as a character of its own.
 fn characters(text: &[u8]) -> Vec<Char> {
     let mut out = Vec::new();
     let mut end = 0;
@@ -69,7 +71,7 @@ fn characters(text: &[u8]) -> Vec<Char> {
     out
 }
 
-/// Offsets where pieces end, in order, the last one at the text's end.
+/// The offsets at which the pieces of text end, in order; the last one is the text's end.
 pub fn cuts(cut: Cut, text: &[u8]) -> Vec<usize> {
     let chars = characters(text);
     let mut ends = Vec::new();
@@ -87,7 +89,7 @@ pub fn cuts(cut: Cut, text: &[u8]) -> Vec<usize> {
     ends
 }
 
-/// Length of what `class` accepts from `at` on.
+/// The number of characters from `at` on that `class` accepts.
 fn run(chars: &[Char], at: usize, class: impl Fn(Class) -> bool) -> usize {
     chars[at.min(chars.len())..].iter().take_while(|c| class(c.0)).count()
 }
@@ -100,7 +102,8 @@ fn is_other(class: Class) -> bool {
     matches!(class, Class::Other | Class::Apostrophe)
 }
 
-/// Length of a contraction's ending at `at`, the apostrophe included.
+/// The number of characters of the ending of a contraction (such as `'ll`) at `at`, the apostrophe included;
+/// 0 if there is none.
 fn contraction(chars: &[Char], at: usize, any_case: bool) -> usize {
     let letter = |i: usize| {
         let c = chars.get(i).map_or(0, |c| c.1);
@@ -113,13 +116,14 @@ fn contraction(chars: &[Char], at: usize, any_case: bool) -> usize {
     }
 }
 
-/// White space from `at` on: all of it at the end of the text, otherwise all but its last character, which
-/// goes with what follows, unless it is the only one.
+/// The number of characters of white space that make a piece from `at` on: all of it at the end of the text;
+/// otherwise all but the last one, which goes with what follows, unless it is the only one.
 fn spaces(chars: &[Char], at: usize) -> usize {
     let n = run(chars, at, is_space);
     if at + n < chars.len() && n > 1 { n - 1 } else { n }
 }
 
+/// Cuts by GPT-2's rule.
 fn gpt2(chars: &[Char], ends: &mut Vec<usize>) {
     let mut at = 0;
     while at < chars.len() {
@@ -138,6 +142,7 @@ fn gpt2(chars: &[Char], ends: &mut Vec<usize>) {
     }
 }
 
+/// Cuts by Llama 3's rule with up to `digits` digits together.
 fn llama3(chars: &[Char], digits: usize, ends: &mut Vec<usize>) {
     let mut at = 0;
     while at < chars.len() {
@@ -147,6 +152,7 @@ fn llama3(chars: &[Char], digits: usize, ends: &mut Vec<usize>) {
     }
 }
 
+/// The number of characters of the piece that starts at `at`.
 fn llama3_piece(chars: &[Char], at: usize, digits: usize) -> usize {
     let class = chars[at].0;
     let ending = contraction(chars, at, true);

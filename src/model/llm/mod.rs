@@ -1,4 +1,8 @@
-//! Imported language models of the Llama family in integers. Specified in `formats/llm.md`.
+//! Imported language models of the Llama family, run in integers (`formats/llm.md`).
+//!
+//! A step gives the logits of the next token ([`Session`]). A window that stands alone corrects them by what
+//! its own tokens have shown ([`Adaptive`]), a chained block by what all its windows have shown
+//! ([`Learner`]); what remains is coded as a token of the vocabulary ([`Distribution`]).
 
 mod adaptive;
 mod chain;

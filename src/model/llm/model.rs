@@ -1,4 +1,4 @@
-//! A model whose weights are laid out for the kernels.
+//! A model that is ready to run: its weights are laid out for the kernels and checked not to overflow.
 
 use super::kernel::{BLOCK, Blocked};
 use super::tokens::Tokenizer;
@@ -19,14 +19,17 @@ impl Linear {
     }
 }
 
+/// A layer with its matrices laid out for the kernels.
 #[derive(Debug)]
 pub(super) struct ReadyLayer {
     pub bits: LayerBits,
+    /// Q20 gains of the norm in front of attention.
     pub attention_norm: Vec<i32>,
     pub query: Linear,
     pub key: Linear,
     pub value: Linear,
     pub output: Linear,
+    /// Q20 gains of the norm in front of the feed-forward part.
     pub hidden_norm: Vec<i32>,
     pub gate: Linear,
     pub up: Linear,
@@ -50,7 +53,7 @@ impl ReadyLayer {
     }
 }
 
-/// A model ready to run. Its weights cannot overflow any sum.
+/// A model ready to run. No sum of its products can overflow.
 #[derive(Debug)]
 pub struct Model {
     pub(super) shape: Shape,
@@ -59,7 +62,7 @@ pub struct Model {
     pub(super) embedding: Linear,
     pub(super) layers: Vec<ReadyLayer>,
     pub(super) final_norm: Vec<i32>,
-    /// `None` where the embedding's weights serve.
+    /// The head's weights; `None` where those of the embedding serve.
     pub(super) head: Option<Blocked>,
     pub(super) head_scale: Scale,
     pub(super) head_bits: u32,
@@ -76,10 +79,10 @@ impl Model {
         Self::with_kernel(weights, Kernel::best())
     }
 
-    /// The same for a certain kernel.
+    /// Lays weights out for the given kernel.
     ///
     /// # Errors
-    /// Those of [`Self::new`].
+    /// Those of [`Model::new`].
     pub fn with_kernel(weights: Weights, kernel: Kernel) -> Result<Self> {
         let head_bits = weights.head_bits()?;
         let head = weights.head.as_ref().map(|w| Blocked::new(w, weights.shape.width)).transpose()?;
@@ -98,7 +101,7 @@ impl Model {
         })
     }
 
-    /// Sizes of the network.
+    /// The sizes of the network.
     pub fn shape(&self) -> &Shape {
         &self.shape
     }
@@ -108,12 +111,12 @@ impl Model {
         &self.tokenizer
     }
 
-    /// The kernel that runs.
+    /// The kernel that the model runs with.
     pub fn kernel(&self) -> Kernel {
         self.kernel
     }
 
-    /// Bytes that a window's keys and values take for `tokens` tokens.
+    /// The bytes that the keys and values of a window of `tokens` tokens take.
     pub fn cache_bytes(&self, tokens: usize) -> usize {
         let s = &self.shape;
         tokens.next_multiple_of(BLOCK) * s.layers * s.kv_heads * (2 * s.head.next_multiple_of(BLOCK) + 8)

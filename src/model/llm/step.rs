@@ -1,5 +1,9 @@
-//! The integer step over columns. A column is a token of a window: in decoding one of each of many windows,
-//! in encoding also several of one window in order. The results depend on neither.
+//! The integer step of the network over columns (`formats/llm.md`, "Step").
+//!
+//! A column is a token of a window: in decoding the columns are one token of each of many windows, in
+//! encoding also many tokens of one window in order. The results do not depend on which columns step
+//! together. All products meet int8 weights with int16 activations: before a product each column is narrowed
+//! to the bits that its matrix allows, and the shift of that goes into the scale of the results.
 
 use super::kernel::{BLOCK, Blocked, Columns, Outputs, elementwise as e, product};
 use super::model::{Linear, Model};
@@ -11,24 +15,25 @@ use crate::model::fixed::Aligned;
 
 /// Most columns that step together.
 pub const MAX_COLUMNS: usize = 32;
-/// Limits of queries and keys: with heads of at most 128 entries no score leaves 32 bits.
+/// Largest magnitudes of queries and keys: with heads of at most 128 entries no score exceeds 32 bits.
 const QUERY: i32 = (1 << 23) - 1;
 const KEY: i32 = (1 << 22) - 1;
-/// Limit of values, Q12.
+/// Largest magnitude of values, Q12.
 const VALUE: i32 = (1 << 27) - 1;
 
-/// Keys or values of one head, and the magnitude that 127 stands for.
+/// The keys or values of one head at all positions, as int8, and for each position the magnitude that 127
+/// stands for.
 #[derive(Debug)]
 struct Cached {
     numbers: Blocked,
     scales: Vec<i32>,
 }
 
-/// What a window remembers of its tokens.
+/// The keys and values of a window's tokens, which is all that the network remembers of them.
 #[derive(Debug)]
 struct Window {
     len: usize,
-    /// By layer and head. Keys have a row for each position, values a column.
+    /// By layer and head. Keys have a row for each position, values have a column.
     keys: Vec<Cached>,
     values: Vec<Cached>,
 }
@@ -44,38 +49,43 @@ impl Window {
     }
 }
 
-/// A token on its way through the network.
+/// A token that steps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Column {
-    /// Which window it belongs to.
+    /// The number of its window.
     pub lane: usize,
+    /// The token, below the size of the vocabulary.
     pub token: u32,
 }
 
-/// Windows that step together.
+/// Windows that step together, with the scratch numbers of a step.
 #[derive(Debug)]
 pub struct Session<'m> {
     model: &'m Model,
     windows: Vec<Window>,
+    /// Most tokens of a window.
     tokens: usize,
-    /// Positions of the columns of this step.
+    /// Positions of the columns of this step in their windows.
     at: Vec<usize>,
     /// Residual streams, Q12.
     x: Vec<i32>,
+    /// One column before it is narrowed.
     wide: Vec<i32>,
+    /// All columns narrowed for the next product, and the shift of each.
     narrow: Aligned<i16>,
     shifts: Vec<u32>,
+    /// Results of products.
     sums: Vec<i32>,
     more_sums: Vec<i32>,
     logits: Vec<i32>,
-    /// Attention of one group of heads: scores, then sums over values.
+    /// Attention of one group of heads: scores, then sums over values; narrowed queries; weights of values.
     scores: Vec<i32>,
     queries: Vec<i16>,
     weights: Vec<i16>,
 }
 
 impl<'m> Session<'m> {
-    /// Room for `lanes` windows of at most `tokens` tokens and for [`MAX_COLUMNS`] columns.
+    /// Makes room for `lanes` windows of at most `tokens` tokens and for [`MAX_COLUMNS`] columns.
     ///
     /// # Errors
     /// `LimitExceeded` where memory is missing.
@@ -116,7 +126,7 @@ impl<'m> Session<'m> {
         self.windows[lane].len = 0;
     }
 
-    /// Tokens of a window so far.
+    /// The number of tokens of a window so far.
     pub fn len(&self, lane: usize) -> usize {
         self.windows[lane].len
     }
@@ -126,24 +136,25 @@ impl<'m> Session<'m> {
         self.windows.swap_remove(lane);
     }
 
-    /// Q8 octaves of the vocabulary after column `c` of the last step.
+    /// The logits of the vocabulary after column `c` of the last step, in Q8 octaves.
     pub fn logits(&mut self, c: usize) -> &mut [i32] {
         let vocab = self.model.shape.vocab;
         &mut self.logits[c * vocab.next_multiple_of(BLOCK)..][..vocab]
     }
 
-    /// What the head read in column `c` of the last step: D numbers, and by how many bits they were narrowed from Q16.
+    /// The input of the head in column `c` of the last step: D numbers, and the number of bits by which they
+    /// were narrowed from Q16.
     pub fn hidden(&self, c: usize) -> (&[i16], u32) {
         let width = self.model.shape.width;
         (&self.narrow[c * width..][..width], self.shifts[c])
     }
 
-    /// The kernel that runs.
+    /// The kernel that the model runs with.
     pub fn kernel(&self) -> Kernel {
         self.model.kernel
     }
 
-    /// Steps columns: at most [`MAX_COLUMNS`], those of one window in the order of its text.
+    /// Steps at most [`MAX_COLUMNS`] columns; those of one window must be in the order of its text.
     ///
     /// # Panics
     /// Where there are more columns, or a window would have more tokens than there is room for.
@@ -152,7 +163,7 @@ impl<'m> Session<'m> {
         self.head(columns.len());
     }
 
-    /// Steps columns of which nobody wants the logits.
+    /// Steps columns without computing their logits.
     ///
     /// # Panics
     /// See [`Self::step`].
@@ -165,6 +176,7 @@ impl<'m> Session<'m> {
         }
     }
 
+    /// Starts the residual streams with the rows of the embedding, and gives each column its position.
     fn embed(&mut self, columns: &[Column]) {
         let (model, width) = (self.model, self.model.shape.width);
         let Linear { weights, scale } = &model.embedding;
@@ -186,7 +198,7 @@ impl<'m> Session<'m> {
         }
     }
 
-    /// Norms all columns and narrows them for the next products.
+    /// Norms all columns and narrows them to `bits` bits for the next products.
     fn norm(&mut self, gains: &[i32], bits: u32, count: usize) {
         let (model, width) = (self.model, self.model.shape.width);
         for c in 0..count {
@@ -196,6 +208,7 @@ impl<'m> Session<'m> {
         }
     }
 
+    /// The attention of a layer: computes and stores keys and values, then lets every column attend.
     fn attention(&mut self, number: usize, columns: &[Column]) {
         let (model, shape) = (self.model, &self.model.shape);
         let (layer, count) = (&model.layers[number], columns.len());
@@ -238,7 +251,8 @@ impl<'m> Session<'m> {
         self.add_product(&layer.output, queries, count);
     }
 
-    /// The heads of column `c` that share keys and values `h`: from `sums` to `more_sums`.
+    /// The attention of column `c` for the heads that share the keys and values `h`: from queries in `sums`
+    /// to results in `more_sums`.
     fn attend(&mut self, number: usize, c: usize, lane: usize, h: usize, stride: usize) {
         let (kernel, shape) = (self.model.kernel, &self.model.shape);
         let (size, group) = (shape.head, shape.heads / shape.kv_heads);
@@ -278,6 +292,7 @@ impl<'m> Session<'m> {
         }
     }
 
+    /// The feed-forward part of a layer.
     fn feed_forward(&mut self, number: usize, count: usize) {
         let (model, shape) = (self.model, &self.model.shape);
         let layer = &model.layers[number];
@@ -305,6 +320,7 @@ impl<'m> Session<'m> {
         }
     }
 
+    /// The logits of all columns.
     fn head(&mut self, count: usize) {
         let (model, shape) = (self.model, &self.model.shape);
         self.norm(&model.final_norm, model.head_bits, count);
@@ -322,12 +338,12 @@ impl<'m> Session<'m> {
     }
 }
 
-/// The next multiple of a block.
+/// The next multiple of [`BLOCK`].
 fn pad(n: usize) -> usize {
     n.next_multiple_of(BLOCK)
 }
 
-/// Puts a key or value of position `at` into the window's memory; `place` gives row and column of entry i.
+/// Narrows a key or value of position `at` and stores it; `place` gives the row and column of entry i.
 fn remember(
     kernel: Kernel,
     head: &[i32],
@@ -345,11 +361,12 @@ fn remember(
     }
 }
 
+/// See [`scaled_product`].
 fn linear_into(kernel: Kernel, l: &Linear, x: Columns<'_>, shifts: &[u32], out: &mut [i32], stride: usize) {
     scaled_product(kernel, &l.weights, &l.scale, x, shifts, out, stride);
 }
 
-/// A product, scaled by rows and by the columns' shifts.
+/// The product of a matrix with columns, scaled by the multipliers of the rows and the shifts of the columns.
 fn scaled_product(
     kernel: Kernel,
     matrix: &Blocked,
@@ -367,7 +384,7 @@ fn scaled_product(
     }
 }
 
-/// Turns the logits of a column into weights, in place.
+/// Turns the logits of a column into weights in place: Q22 powers of two, of which the largest is 2^22.
 pub fn powers(session: &mut Session<'_>, column: usize) {
     let kernel = session.kernel();
     let logits = session.logits(column);

@@ -1,7 +1,7 @@
-//! Tokens: their bytes, and how an encoder cuts text into them.
+//! The tokenizer: the bytes of every token, and how an encoder turns text into tokens.
 //!
-//! A decoder only needs the bytes of a token. Whatever the encoder chooses is valid, since parsing proves
-//! that every merge joins the bytes of its parts.
+//! A decoder only needs the bytes of a token. Any choice of an encoder decodes to the same text, since
+//! reading the weight file checks that every merge joins the bytes of its parts.
 
 use super::cuts::{Cut, cuts};
 use super::weights::put_varint;
@@ -11,14 +11,14 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 use std::sync::OnceLock;
 
-/// Longest token in bytes.
+/// Most bytes of a token.
 pub const MAX_TOKEN: usize = 1024;
-/// Most merges.
+/// Most merges of a tokenizer.
 const MAX_MERGES: u64 = 1 << 23;
-/// Stands for "no symbol" in lists.
+/// Stands for no symbol in lists.
 const NONE: u32 = u32::MAX;
 
-/// Two tokens that an encoder joins to a third; a list of them goes from the first to join to the last.
+/// Two tokens that an encoder joins to a third one. A list of merges is in the order of precedence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Merge {
     pub left: u32,
@@ -26,16 +26,18 @@ pub struct Merge {
     pub result: u32,
 }
 
-/// The vocabulary.
+/// The vocabulary and the rules that turn text into tokens: byte-pair encoding (Sennrich, Haddow and Birch,
+/// "Neural machine translation of rare words with subword units", 2016).
 #[derive(Debug, Clone)]
 pub struct Tokenizer {
     cut: Cut,
-    /// Bytes of all tokens, one after the other, and where each starts; one more start at the end.
+    /// The bytes of all tokens, one after the other, and where each starts; the last start is the end.
     bytes: Vec<u8>,
     starts: Vec<u32>,
     /// The token for each single byte, or [`NONE`].
     singles: Vec<u32>,
     merges: Vec<Merge>,
+    /// The rank and the result of each pair that is merged; made when first needed.
     ranks: OnceLock<HashMap<(u32, u32), (u32, u32)>>,
 }
 
@@ -49,10 +51,12 @@ impl PartialEq for Tokenizer {
 impl Eq for Tokenizer {}
 
 impl Tokenizer {
-    /// A vocabulary; `tokens` without bytes are never used. `singles[b]` is the token for byte b.
+    /// Makes a tokenizer. `tokens` without bytes are never used; `singles[b]` is the token for byte b, if
+    /// there is one.
     ///
     /// # Errors
-    /// `Corrupt` where bytes do not agree.
+    /// `Corrupt` where the bytes of singles or merges do not agree with those of tokens, or a token is too
+    /// long.
     pub fn new(cut: Cut, tokens: &[Vec<u8>], singles: &[Option<u32>], merges: Vec<Merge>) -> Result<Self> {
         let (mut bytes, mut starts) = (Vec::new(), vec![0]);
         for token in tokens {
@@ -66,6 +70,7 @@ impl Tokenizer {
         Ok(new)
     }
 
+    /// Checks that singles and merges have the bytes that they stand for.
     fn check(&self) -> Result<()> {
         for (b, &token) in self.singles.iter().enumerate() {
             if token != NONE && self.bytes_of(token) != [b as u8] {
@@ -82,6 +87,7 @@ impl Tokenizer {
         Ok(())
     }
 
+    /// Reads the form that [`Tokenizer::put`] writes.
     pub(super) fn parse(c: &mut Cursor<'_>, vocab: usize) -> Parsed<Self> {
         let cut = Cut::from_id(c.u8()?)?;
         // A token takes one byte at least, so what is taken here is bounded by what is there.
@@ -113,6 +119,7 @@ impl Tokenizer {
         Ok(new)
     }
 
+    /// Appends the stored form.
     pub(super) fn put(&self, out: &mut Vec<u8>) {
         out.push(self.cut as u8);
         for token in 0..self.vocab() as u32 {
@@ -127,7 +134,7 @@ impl Tokenizer {
         }
     }
 
-    /// How many tokens there are.
+    /// The number of tokens.
     pub fn vocab(&self) -> usize {
         self.starts.len() - 1
     }
@@ -138,7 +145,7 @@ impl Tokenizer {
         &self.bytes[self.starts[at] as usize..self.starts[at + 1] as usize]
     }
 
-    /// Cuts text into symbols: tokens, and V + b for a byte b that has no token. Their bytes are the text.
+    /// Turns text into symbols, whose bytes are the text: tokens, and V + b for a byte b that has no token.
     pub fn encode(&self, text: &[u8]) -> Vec<u32> {
         let ranks = self.ranks.get_or_init(|| {
             let pairs = self.merges.iter().enumerate();
@@ -154,7 +161,9 @@ impl Tokenizer {
         out
     }
 
-    /// Joins the pair that comes first in the list, the leftmost of equals, as long as there is one.
+    /// Turns a piece of text into symbols: starts with those of its bytes and joins, as long as there is one,
+    /// the pair that comes first in the list of merges, of equal pairs the leftmost. A heap holds the
+    /// candidates; those whose parts have been joined otherwise meanwhile are skipped.
     fn encode_piece(&self, piece: &[u8], ranks: &HashMap<(u32, u32), (u32, u32)>, out: &mut Vec<u32>) {
         let vocab = self.vocab() as u32;
         let symbol = |b: &u8| match self.singles[usize::from(*b)] {
@@ -163,7 +172,7 @@ impl Tokenizer {
         };
         let mut symbols: Vec<u32> = piece.iter().map(symbol).collect();
         let count = symbols.len();
-        // Neighbours that are still there; `count` and above mean none.
+        // The neighbours that are left of every symbol; `count` and above stand for none.
         let mut next: Vec<usize> = (1..=count).collect();
         let mut previous: Vec<usize> = (0..count).map(|i| i.wrapping_sub(1)).collect();
         let mut heap = BinaryHeap::new();

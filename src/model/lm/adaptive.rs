@@ -1,17 +1,18 @@
-//! The adaptive stage (`formats/lm.md`, section "Adaptive stage"): a small mixer that learns while it codes and
-//! corrects the frozen network with what the window itself has shown.
+//! The adaptive stage (`formats/lm.md`, section "Adaptive stage"): a small mixer that learns while it codes
+//! and corrects the frozen network with what the window itself has shown.
 //!
-//! A byte is coded as eight binary decisions. For each of them the network, the experts (a match model and four
-//! tables of guesses, each of which expects a whole byte or nothing) and a counter give log-odds; their weighted sum,
-//! squashed, is the probability that is coded. The weights then move along the gradient of the coding cost, which is
-//! input times error (logistic mixing as in Mahoney's PAQ). All state of a window is in [`Adaptive`]: at most 24 KiB,
-//! so that the states of many lanes fit a processor's cache.
+//! A byte is coded as eight binary decisions. For each of them the network, the experts (a match model and
+//! four tables of guesses, each of which expects a whole byte or nothing) and a counter give log-odds; their
+//! weighted sum, squashed, is the probability that is coded. The weights then move along the gradient of the
+//! coding cost, which is input times error (logistic mixing as in Mahoney's PAQ). All state of a window is in
+//! [`Adaptive`]: at most 24 KiB, so that the states of many lanes fit a processor's cache.
 
 use crate::error::Result;
 use crate::kernel::prefetch;
 use crate::model::fixed::{hash, probability_of_one, squash, stretch};
 
-/// Inputs of the mixer: the network, the match, one for each table of guesses, the counter of the byte so far, a bias.
+/// Inputs of the mixer: the network, the match, one for each table of guesses, the counter of the byte so
+/// far, a bias.
 const INPUTS: usize = 8;
 const NETWORK: usize = 0;
 /// The first of the [`EXPERTS`].
@@ -60,14 +61,15 @@ type Inputs = [i16; INPUTS];
 /// The state of one window: what its bytes have taught so far.
 #[derive(Debug, Clone)]
 pub struct Adaptive {
-    /// Three sets of weights, of which one row each adds up: by node of the byte, by last byte, by class of the match.
+    /// Three sets of weights, of which one row each adds up: by node of the byte, by last byte, by class of
+    /// the match.
     by_node: [Inputs; 256],
     by_last: [Inputs; 256],
     by_match: [Inputs; MATCH_CLASSES],
     order0: [u16; 256],
     guesses: [Guess; GUESS_ENTRIES],
-    /// The probability in 1/65536 that an expected bit comes: by class of the match, then for each table of guesses by
-    /// count.
+    /// The probability in 1/65536 that an expected bit comes: by class of the match, then for each table of
+    /// guesses by count.
     confidence: [u16; MATCH_CLASSES + GUESSES * GUESS_COUNTS],
     matches: MatchModel,
     /// Hash of the letters since the last other byte.
@@ -120,9 +122,10 @@ impl Default for Adaptive {
 impl Adaptive {
     /// Codes one byte as eight decisions, most significant bit first, and learns it.
     ///
-    /// `sums` gives the network's sum of weights below a node (2..=511). `history` holds the raw bytes of the window
-    /// before this one: one more than at the last call. `decide` gets the number of the decision and the probability of
-    /// 1 in 1/65536 (4..=65532) and returns the bit: in encoding the byte's own, in decoding the decoded one.
+    /// `sums` gives the network's sum of weights below a node (2..=511). `history` holds the raw bytes of the
+    /// window before this one: one more than at the last call. `decide` gets the number of the decision and
+    /// the probability of 1 in 1/65536 (4..=65532) and returns the bit: in encoding the byte's own, in
+    /// decoding the decoded one.
     ///
     /// # Errors
     /// Those of `decide`.
@@ -138,7 +141,8 @@ impl Adaptive {
         for depth in 0..8 {
             let prediction = self.predict(&sums, node, &context);
             if depth < 7 {
-                // With many lanes the states do not fit the nearest cache. Both nodes that may follow share a line.
+                // With many lanes the states do not fit the nearest cache. Both nodes that may follow share a
+                // line.
                 prefetch(&self.by_node[2 * node]);
             }
             let bit = decide(depth, prediction.p as u32)?;
@@ -264,8 +268,8 @@ fn is_letter(byte: u8) -> bool {
     byte.is_ascii_alphabetic() || byte >= 128
 }
 
-/// The byte that came last in a context: the byte in bits 8..16, a check of the context in bits 4..8, and in bits
-/// 0..4 a count of how often the guess was right, which wrong guesses lower.
+/// The byte that came last in a context: the byte in bits 8..16, a check of the context in bits 4..8, and in
+/// bits 0..4 a count of how often the guess was right, which wrong guesses lower.
 #[derive(Debug, Clone, Copy)]
 struct Guess(u16);
 
@@ -311,8 +315,8 @@ impl Guess {
     }
 }
 
-/// A counter of bits: a probability in 12 bits above a count in 4 bits. It moves by about 1 / (count + 1.5) of its
-/// distance from each bit, so that it starts as the mean of the bits and ends as a running average.
+/// A counter of bits: a probability in 12 bits above a count in 4 bits. It moves by about 1 / (count + 1.5)
+/// of its distance from each bit, so that it starts as the mean of the bits and ends as a running average.
 mod counter {
     use super::COUNT_LIMIT;
 
@@ -346,8 +350,8 @@ mod counter {
     }
 }
 
-/// Finds the last place in the window that follows the same bytes as the present one, and expects the byte that
-/// came there.
+/// Finds the last place in the window that follows the same bytes as the present one, and expects the byte
+/// that came there.
 #[derive(Debug, Clone)]
 struct MatchModel {
     /// The low 16 bits of the position after the last [`MATCH_MIN`] bytes, by their hash.
@@ -402,8 +406,8 @@ impl MatchModel {
     }
 }
 
-/// The number of bytes before `position` that equal those at the end of `history`, at most [`MATCH_MAX`]; 0 where
-/// there are fewer than [`MATCH_MIN`] or nothing lies at `position`.
+/// The number of bytes before `position` that equal those at the end of `history`, at most [`MATCH_MAX`]; 0
+/// where there are fewer than [`MATCH_MIN`] or nothing lies at `position`.
 #[inline]
 fn common_suffix(history: &[u8], position: usize) -> usize {
     if position == 0 || position >= history.len() {

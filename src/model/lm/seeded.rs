@@ -4,8 +4,8 @@ use super::weights::{Config, Layer, Matrix, Weights};
 use crate::random::SplitMix;
 
 impl Weights {
-    /// Draws weights of the given shape from a seed. The shifts keep the activations within their usual magnitudes, so
-    /// that every part of the step is exercised.
+    /// Draws weights of the given shape from a seed. The shifts keep the activations within their usual
+    /// magnitudes, so that every part of the step is exercised.
     ///
     /// # Panics
     /// If the shape is outside the limits of the specification.

@@ -1,7 +1,7 @@
 //! The integer step of the network (`formats/lm.md`, section "Step") for many columns at once.
 //!
-//! A column is what one matrix row meets: a window's input at one time step. The step is written once, for any
-//! vector type, and compiled for each kernel.
+//! A column is what one matrix row meets: a window's input at one time step. The step is written once, for
+//! any vector type, and compiled for each kernel.
 
 use std::borrow::Borrow;
 
@@ -161,9 +161,9 @@ pub(super) fn rows_mut(data: &mut [i32]) -> &mut [Row] {
     data.as_chunks_mut().0
 }
 
-/// The weights of the 256 symbols after one column, as sums over common prefixes: node 1 is the set of all, the
-/// children of node n are 2n (next bit 0) and 2n + 1 (next bit 1), node 256 + s is symbol s. A bit's probability is
-/// the ratio of a child's sum to its parent's.
+/// The weights of the 256 symbols after one column, as sums over common prefixes: node 1 is the set of all,
+/// the children of node n are 2n (next bit 0) and 2n + 1 (next bit 1), node 256 + s is symbol s. A bit's
+/// probability is the ratio of a child's sum to its parent's.
 #[derive(Debug, Clone, Copy)]
 pub struct WeightSums<'a> {
     tree: &'a [Row; TREE_NODES],
@@ -192,8 +192,8 @@ enum Along {
     Time,
 }
 
-/// Runs the network on the embedded inputs in `work.act`, whose first `count` columns count; `states` holds one vector
-/// for each layer. The results are the trees in `work.tree`.
+/// Runs the network on the embedded inputs in `work.act`, whose first `count` columns count; `states` holds
+/// one vector for each layer. The results are the trees in `work.tree`.
 #[inline(always)]
 fn forward_with<K: Ops>(
     model: &Model,
@@ -373,8 +373,8 @@ impl<'a> Timeline<'a> {
         self.states.iter_mut().for_each(|state| state.fill(0));
     }
 
-    /// Runs `steps` time steps, which predict the bytes `start..start + steps` of `window`, the raw bytes from the
-    /// window's start on. All steps before `start` must have been run since the reset.
+    /// Runs `steps` time steps, which predict the bytes `start..start + steps` of `window`, the raw bytes
+    /// from the window's start on. All steps before `start` must have been run since the reset.
     pub fn run(&mut self, window: &[u8], start: usize, steps: usize) {
         for column in 0..steps {
             self.model.embed(&window[..start + column], column, rows_mut(&mut self.work.act));

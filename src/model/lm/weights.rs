@@ -77,8 +77,8 @@ pub struct Weights {
 }
 
 impl TableConfig {
-    /// The row that the last bytes of a window select (`formats/lm.md`, "Row of a table"): `newest_first` gives at
-    /// least `order` of them, zeros standing for those before the window's start.
+    /// The row that the last bytes of a window select (`formats/lm.md`, "Row of a table"): `newest_first`
+    /// gives at least `order` of them, zeros standing for those before the window's start.
     #[inline]
     pub fn row(&self, mut newest_first: impl Iterator<Item = u8>) -> usize {
         if self.order == 1 {
@@ -179,8 +179,8 @@ fn check_count(name: &str, value: usize, max: usize) -> Result<()> {
 }
 
 impl Matrix {
-    /// Refuses a row whose shift is too large or whose accumulator could overflow 32 bits for inputs of magnitude up
-    /// to `bound`. All kernels rely on that: they add without checks.
+    /// Refuses a row whose shift is too large or whose accumulator could overflow 32 bits for inputs of
+    /// magnitude up to `bound`. All kernels rely on that: they add without checks.
     fn check(&self, name: &str, bound: i64) -> Result<()> {
         let rows = self.weights.chunks_exact(self.cols);
         for (r, ((row, &bias), &shift)) in rows.zip(&self.bias).zip(&self.shift).enumerate() {
@@ -266,8 +266,8 @@ impl<'a> Reader<'a> {
 }
 
 impl Weights {
-    /// Parses a weight file. Nothing larger than the header is allocated before the length of `bytes` has been
-    /// found equal to the length that the header declares.
+    /// Parses a weight file. Nothing larger than the header is allocated before the length of `bytes` has
+    /// been found equal to the length that the header declares.
     ///
     /// # Errors
     /// `Truncated` where bytes are missing, `NewerVersion` for an unknown version, `Corrupt` for a
@@ -337,8 +337,8 @@ impl Weights {
     /// Refuses weights that no weight file may hold.
     ///
     /// # Errors
-    /// `BadArgument` for sizes that contradict the shape, `Corrupt` for a shape or shifts out of range and for rows
-    /// that could overflow their accumulator.
+    /// `BadArgument` for sizes that contradict the shape, `Corrupt` for a shape or shifts out of range and
+    /// for rows that could overflow their accumulator.
     pub fn check(&self) -> Result<()> {
         let config = &self.config;
         config.check()?;

@@ -1,5 +1,6 @@
-//! Parts of the predictor that can be switched off, to measure what they bring. That needs the feature `ablation`;
-//! without it every part is on and asking costs nothing. What is coded with a part switched off is not in the format.
+//! Parts of the predictor that can be switched off, to measure what they bring. That needs the feature
+//! `ablation`; without it every part is on and asking costs nothing. What is coded with a part switched off
+//! is not in the format.
 
 /// A part of the predictor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,8 +14,8 @@ pub enum Part {
     Direct,
     /// The second inputs of contexts: distances of probabilities from one half.
     Distances,
-    /// The first layer's families of rows, selected by the bits of the byte, by the last byte, by match or order, by
-    /// the byte before the last, and by the class of the position.
+    /// The first layer's families of rows, selected by the bits of the byte, by the last byte, by match or
+    /// order, by the byte before the last, and by the class of the position.
     Set0,
     Set1,
     Set2,

@@ -24,8 +24,8 @@ impl Rates {
 /// The shared table.
 pub static RATES: Rates = Rates::new();
 
-/// A probability in the upper 22 bits with the number of bits that made it in the lower 10. It starts as the mean of
-/// the bits and becomes a running average when the number reaches its limit.
+/// A probability in the upper 22 bits with the number of bits that made it in the lower 10. It starts as the
+/// mean of the bits and becomes a running average when the number reaches its limit.
 pub type Counter = u32;
 
 /// A counter of probability `p` / 65536 that has seen nothing.
@@ -63,9 +63,9 @@ pub fn p12(counter: Counter) -> u32 {
 /// Knots of a row: one for every octave of the logit from −16 to 16.
 const KNOTS: usize = 33;
 
-/// A final stage (an adaptive probability map, as in PAQ): for each of its contexts it learns which probability the
-/// bits really have where the mixer gives a certain logit. What it learns is held at knots along the logits; between
-/// two knots it interpolates.
+/// A final stage (an adaptive probability map, as in PAQ): for each of its contexts it learns which
+/// probability the bits really have where the mixer gives a certain logit. What it learns is held at knots
+/// along the logits; between two knots it interpolates.
 pub struct Apm {
     /// Probabilities (Q16), [`KNOTS`] for each context.
     knots: Pages<u16>,

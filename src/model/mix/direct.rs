@@ -1,5 +1,5 @@
-//! Direct counters: probabilities that are found by context alone, without bit histories between. For contexts that
-//! come often a counter is more precise than a history, which remembers few bits.
+//! Direct counters: probabilities that are found by context alone, without bit histories between. For
+//! contexts that come often a counter is more precise than a history, which remembers few bits.
 
 use super::apm::{Counter, learn, p12};
 use super::history::mix_hash;
@@ -39,8 +39,8 @@ impl Direct {
         })
     }
 
-    /// Finds the lines of the next nibble and prefetches them. `nibble` is 0 for the first one of a byte, otherwise 16
-    /// plus the first one; `c1` is the last byte, `hashes` are the kind's first two contexts.
+    /// Finds the lines of the next nibble and prefetches them. `nibble` is 0 for the first one of a byte,
+    /// otherwise 16 plus the first one; `c1` is the last byte, `hashes` are the kind's first two contexts.
     #[inline(always)]
     pub fn seek(&mut self, nibble: u32, c1: u32, hashes: [u32; 2]) {
         let line = |hash| (mix_hash(hash, nibble) >> (32 - HASH_BITS)) as usize;

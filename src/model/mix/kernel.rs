@@ -1,7 +1,8 @@
-//! The mixer's inner loops and the search in a bucket, in AVX2 or SSE2 and in plain Rust with the same integers.
+//! The mixer's inner loops and the search in a bucket, in AVX2 or SSE2 and in plain Rust with the same
+//! integers.
 //!
-//! Which form runs is a constant of the functions around them, chosen once for a block: a choice for every bit would
-//! cost more than the loops, and functions compiled for AVX2 are only inlined into such.
+//! Which form runs is a constant of the functions around them, chosen once for a block: a choice for every
+//! bit would cost more than the loops, and functions compiled for AVX2 are only inlined into such.
 #![allow(unsafe_code)] // kernels
 
 /// Values of a vector of inputs.
@@ -41,8 +42,9 @@ fn output(sum: i32) -> i16 {
     (sum >> SUM_SHIFT).clamp(-LIMIT, LIMIT) as i16
 }
 
-/// The logits that rows give for the first `V` vectors of inputs; the other values are 0. Inputs are at most 4095 in
-/// magnitude, so that the sum of a pair of lanes stays below 2^31, and so does the sum of all pairs after the shift.
+/// The logits that rows give for the first `V` vectors of inputs; the other values are 0. Inputs are at most
+/// 4095 in magnitude, so that the sum of a pair of lanes stays below 2^31, and so does the sum of all pairs
+/// after the shift.
 #[inline(always)]
 pub fn mix_scalar<const V: usize>(rows: [&Row; FAMILIES], x: &Row) -> Short {
     let mut out = Short([0; WIDTH]);
@@ -185,7 +187,8 @@ pub mod avx2 {
     }
 }
 
-/// The set of the four slots of a bucket that start with `check`, as a mask of bits, and the second bytes of all four.
+/// The set of the four slots of a bucket that start with `check`, as a mask of bits, and the second bytes of
+/// all four.
 #[inline(always)]
 pub fn probe(bucket: &[[u8; 16]; 4], check: u8) -> (u32, [u8; 4]) {
     #[cfg(target_arch = "x86_64")]

@@ -1,4 +1,5 @@
-//! From probabilities to logits in Q8 octaves (`stretch`) and back (`squash`), in the forms that mixing needs.
+//! From probabilities to logits in Q8 octaves (`stretch`) and back (`squash`), in the forms that mixing
+//! needs.
 
 use std::sync::LazyLock;
 
@@ -59,8 +60,8 @@ impl Tables {
         i32::from(self.stretch[p12 as usize & 4095])
     }
 
-    /// The two inputs that a 12-bit probability gives: its logit, most of whose range is close to certainty, and its
-    /// distance from one half, which tells the probabilities between better apart.
+    /// The two inputs that a 12-bit probability gives: its logit, most of whose range is close to certainty,
+    /// and its distance from one half, which tells the probabilities between better apart.
     #[inline(always)]
     pub fn inputs(&self, p12: u32) -> u32 {
         self.pairs[p12 as usize & 4095]

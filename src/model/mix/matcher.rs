@@ -63,7 +63,8 @@ impl Matcher {
         })
     }
 
-    /// Finds the place of the newest bytes in the table and prefetches it. Other work should come before the next call.
+    /// Finds the place of the newest bytes in the table and prefetches it. Other work should come before the
+    /// next call.
     #[inline(always)]
     pub fn seek(&mut self, history: &History) {
         self.slot = self.hash(history);
@@ -173,8 +174,8 @@ impl Matcher {
         self.bit
     }
 
-    /// The two inputs for the next bit; 0 if the bits so far disagree with the expected byte. `c0` holds these bits
-    /// behind a leading one, `bit_position` is their number.
+    /// The two inputs for the next bit; 0 if the bits so far disagree with the expected byte. `c0` holds
+    /// these bits behind a leading one, `bit_position` is their number.
     #[inline(always)]
     pub fn predict(&mut self, c0: u32, bit_position: u32, tables: &Tables) -> u32 {
         if self.expected == 0 || self.expected >> (8 - bit_position) != c0 {

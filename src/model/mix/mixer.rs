@@ -1,9 +1,10 @@
 //! Logistic mixing in two layers: a small network that learns while it codes.
 //!
-//! A row of weights turns the inputs, which are logits, into the logit of a probability (Mahoney's PAQ; Mattern,
-//! "Linear and geometric mixtures: analysis", 2013, derives the rule). Contexts decide which row is used: the first layer has five families of rows, from each of which a context selects one, so that each
-//! row becomes a specialist; the second layer mixes what the five say. A row moves along the gradient of the coding
-//! cost of its own output, which is input times error: there is no propagation through the layers.
+//! A row of weights turns the inputs, which are logits, into the logit of a probability (Mahoney's PAQ;
+//! Mattern, "Linear and geometric mixtures: analysis", 2013, derives the rule). Contexts decide which row is
+//! used: the first layer has five families of rows, from each of which a context selects one, so that each
+//! row becomes a specialist; the second layer mixes what the five say. A row moves along the gradient of the
+//! coding cost of its own output, which is input times error: there is no propagation through the layers.
 
 use super::ablation::{Part, on};
 use super::kernel;
@@ -38,7 +39,8 @@ const SETS: [Part; FAMILIES] = [Part::Set0, Part::Set1, Part::Set2, Part::Set3, 
 const FINAL_RATE: i32 = 12;
 
 impl Mixer {
-    /// Starts from the first layer's rows, of which each family has as many as `sizes` says, and the second layer's.
+    /// Starts from the first layer's rows, of which each family has as many as `sizes` says, and the second
+    /// layer's.
     pub fn new(sizes: [usize; FAMILIES], rows: &[Row], finals: &[Short]) -> Self {
         let mut next = 0;
         let starts = sizes.map(|n| {

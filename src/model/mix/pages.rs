@@ -1,5 +1,5 @@
-//! Large tables of zeros in memory of their own, in huge pages where the system has them. Most accesses to such tables
-//! are at random places; with small pages, each would also cost a walk through the page tables.
+//! Large tables of zeros in memory of their own, in huge pages where the system has them. Most accesses to
+//! such tables are at random places; with small pages, each would also cost a walk through the page tables.
 #![allow(unsafe_code)] // anonymous mappings seen as integers
 
 use std::marker::PhantomData;
@@ -52,7 +52,8 @@ impl<T: Plain> Deref for Pages<T> {
 
     #[inline(always)]
     fn deref(&self) -> &[T] {
-        // SAFETY: the mapping starts at a page, holds `len` items and lives as long as `self`; any bytes are items.
+        // SAFETY: the mapping starts at a page, holds `len` items and lives as long as `self`; any bytes are
+        // items.
         unsafe { std::slice::from_raw_parts(self.map.as_ptr().cast(), self.len) }
     }
 }

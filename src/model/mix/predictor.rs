@@ -1,8 +1,8 @@
 //! The predictor: gives the probability of the next bit from everything before it.
 //!
-//! What it spends its time on is waiting for memory: every context's slot lies at a random place of a table that no
-//! cache holds. So all that the next nibble or byte will need is *sought* (found by hash and prefetched) before the
-//! present bit is learned, and *started* (loaded) only after that.
+//! What it spends its time on is waiting for memory: every context's slot lies at a random place of a table
+//! that no cache holds. So all that the next nibble or byte will need is *sought* (found by hash and
+//! prefetched) before the present bit is learned, and *started* (loaded) only after that.
 
 use super::ablation::{self, Part, on};
 use super::apm::{Apm, HALF, nudge};
@@ -53,8 +53,8 @@ const GROUPS: usize = MAX_CONTEXTS / GROUP;
 type Map = [u32; 256];
 /// Context mixing over one block.
 ///
-/// Functions that run for every bit have two constant parameters: `A` says that the code runs with AVX2, and `V` is
-/// the number of vectors of inputs: one, and another for each group of contexts.
+/// Functions that run for every bit have two constant parameters: `A` says that the code runs with AVX2, and
+/// `V` is the number of vectors of inputs: one, and another for each group of contexts.
 pub struct Predictor {
     shape: Shape,
     tables: &'static Tables,
@@ -63,7 +63,8 @@ pub struct Predictor {
     slots: SlotTable,
     /// The number of contexts used.
     contexts: usize,
-    /// The contexts of the byte in progress, and the buckets of their slots for the nibble that was sought last.
+    /// The contexts of the byte in progress, and the buckets of their slots for the nibble that was sought
+    /// last.
     hashes: [u32; MAX_CONTEXTS],
     buckets: [usize; MAX_CONTEXTS],
     /// Copies of the slots of the nibble in progress, and their places in the table, to which they go back.
@@ -227,9 +228,9 @@ impl Predictor {
         self.predict::<A, V>();
     }
 
-    /// Predicts the first bit of the next byte. In a guided block, `guess` holds the guide's weights of the byte's
-    /// values, summed up by node: entry c is the sum over the values whose bits start with those of c behind its
-    /// leading one.
+    /// Predicts the first bit of the next byte. In a guided block, `guess` holds the guide's weights of the
+    /// byte's values, summed up by node: entry c is the sum over the values whose bits start with those of c
+    /// behind its leading one.
     #[inline(always)]
     pub fn begin_byte<const A: bool, const V: usize>(&mut self, guess: Option<&[u32; 512]>) {
         if let Some(guess) = guess {
@@ -365,7 +366,8 @@ impl Predictor {
         self.order = self.current[0][..5].iter().filter(|slot| slot[1] != 0).count();
     }
 
-    /// Predicts the next bit: chooses the mixer's rows, gathers all inputs, mixes them and refines the result.
+    /// Predicts the next bit: chooses the mixer's rows, gathers all inputs, mixes them and refines the
+    /// result.
     #[inline(always)]
     fn predict<const A: bool, const V: usize>(&mut self) {
         let node = self.node();
@@ -376,7 +378,8 @@ impl Predictor {
         let c2 = self.history.c4 >> 8 & 0xff;
         let matched = self.matchers.each_mut().map(|m| m.predict(c0, bp, tables));
         let [m0, m1] = self.matchers.each_ref().map(Matcher::expected_bit);
-        // The class of the longest match that expects a bit, 0 for none, and whether both models expect the same.
+        // The class of the longest match that expects a bit, 0 for none, and whether both models expect the
+        // same.
         let class = if m1.is_some() {
             self.matchers[1].class()
         } else if m0.is_some() {
@@ -426,8 +429,8 @@ impl Predictor {
         }
         let logit = self.mixer.mix::<A, V>();
         self.logit = logit;
-        // The final stages correct the mixer where its probabilities turned out wrong in small contexts; the mean with
-        // its own result limits what a stage that has seen little can spoil.
+        // The final stages correct the mixer where its probabilities turned out wrong in small contexts; the
+        // mean with its own result limits what a stage that has seen little can spoil.
         let p0 = tables.squash_mixed(logit);
         let mut refined = |i: usize, part| {
             let p = self.apms[i].refine(logit, apm_contexts[i]);

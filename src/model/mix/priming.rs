@@ -8,8 +8,9 @@ use super::state::{STATES, StateTable};
 /// Bytes between asking for a byte's slots and changing them.
 const AHEAD: usize = 4;
 
-/// Enters phrases of text, each ended by a zero byte, into the bit histories of the first `contexts` contexts, as if
-/// each phrase stood at a block's start. Only slots are learned; `history` is empty afterwards.
+/// Enters phrases of text, each ended by a zero byte, into the bit histories of the first `contexts`
+/// contexts, as if each phrase stood at a block's start. Only slots are learned; `history` is empty
+/// afterwards.
 pub fn prime(slots: &mut SlotTable, history: &mut History, contexts: usize, phrases: &[u8]) {
     let mut line: [([u32; MAX_CONTEXTS], u8); AHEAD] = [([0; MAX_CONTEXTS], 0); AHEAD];
     let mut n = 0;

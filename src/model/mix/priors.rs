@@ -1,5 +1,5 @@
-//! Priors, the starting points of predictors: the state that a trained predictor had, and phrases that prime the bit
-//! histories of text.
+//! Priors, the starting points of predictors: the state that a trained predictor had, and phrases that prime
+//! the bit histories of text.
 
 use std::sync::LazyLock;
 
@@ -43,8 +43,8 @@ pub struct Priors {
 }
 
 impl Priors {
-    /// The start of kinds that have no learned one: maps give the share of ones in a history, the mixer's weights are
-    /// equal.
+    /// The start of kinds that have no learned one: maps give the share of ones in a history, the mixer's
+    /// weights are equal.
     pub fn untrained() -> Self {
         let mut row = [0; 256];
         for (c, [zeros, ones]) in row.iter_mut().zip(STATES.counts) {
@@ -66,8 +66,8 @@ impl Priors {
         }
     }
 
-    /// A start for guided text that has no learned one, made from that of unguided text: the guess leads, and what
-    /// text has learned counts half.
+    /// A start for guided text that has no learned one, made from that of unguided text: the guess leads, and
+    /// what text has learned counts half.
     pub fn guided(&self) -> Self {
         let mut priors = self.clone();
         for row in &mut priors.rows {
@@ -103,8 +103,8 @@ impl Priors {
         })
     }
 
-    /// Gives all columns of records the mean of what the first `period` columns have learned, since records of other
-    /// files have other columns.
+    /// Gives all columns of records the mean of what the first `period` columns have learned, since records
+    /// of other files have other columns.
     pub fn level_columns(&mut self, period: usize) {
         let columns = SIZES[FAMILIES - 1] / 8;
         let used = period.clamp(1, columns);
@@ -123,7 +123,8 @@ impl Priors {
         self.finals[..columns].fill(Short(row));
     }
 
-    /// The bytes that [`Priors::parse`] reads. Weights are rounded to multiples of 64, so that the files compress well.
+    /// The bytes that [`Priors::parse`] reads. Weights are rounded to multiples of 64, so that the files
+    /// compress well.
     pub fn to_bytes(&self) -> Vec<u8> {
         let round = |w: i16| (w.saturating_add(32) & !63) as u16;
         let maps = self.maps.iter().map(|&p| (p >> 6) as u16);
@@ -182,8 +183,8 @@ pub fn for_guide(hash: &[u8; 32]) -> Option<&'static Priors> {
     GUIDED.iter().find(|(known, _)| known == hash).map(|(_, priors)| priors)
 }
 
-/// Phrases for priming text, each ended by a zero byte: the commonest ones, in all at most `limit` bytes. The commonest
-/// come last.
+/// Phrases for priming text, each ended by a zero byte: the commonest ones, in all at most `limit` bytes. The
+/// commonest come last.
 pub fn phrases(limit: usize) -> &'static [u8] {
     let all = &PHRASES[..];
     let cut = all.len().saturating_sub(limit);

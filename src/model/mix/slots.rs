@@ -1,8 +1,8 @@
 //! The hash table of bit histories.
 //!
-//! A slot holds what one context has seen at one nibble: a check byte, and a history for each of the 15 nodes of the
-//! nibble's binary tree, so that a context touches memory once for four bits. Slots lie in buckets of four, which are
-//! one line of the cache.
+//! A slot holds what one context has seen at one nibble: a check byte, and a history for each of the 15 nodes
+//! of the nibble's binary tree, so that a context touches memory once for four bits. Slots lie in buckets of
+//! four, which are one line of the cache.
 
 use super::pages::Pages;
 use super::state::{STATES, StateTable};
@@ -59,8 +59,8 @@ impl SlotTable {
         prefetch_at(&self.buckets, bucket);
     }
 
-    /// The place of the slot with this check byte in a bucket. If there is none, the slot that has seen least is cleared
-    /// and gets the check byte.
+    /// The place of the slot with this check byte in a bucket. If there is none, the slot that has seen least
+    /// is cleared and gets the check byte.
     #[inline(always)]
     pub fn find(&mut self, bucket: usize, check: u8) -> usize {
         let slots = &mut self.buckets[bucket];

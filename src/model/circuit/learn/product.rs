@@ -1,4 +1,4 @@
-//! Products of matrices: in a fixed order, or through `gemm`.
+//! Products of matrices in floats: in a fixed order, or by the library `gemm`.
 
 use crate::kernel::{Kernel, dispatch};
 
@@ -8,13 +8,17 @@ pub enum Products {
     /// Each sum from its first to its last term, rounded after every operation: the same on every machine.
     #[default]
     Ordered,
-    /// As fast as may be; the order of additions depends on the machine.
+    /// As fast as possible; the order of additions depends on the machine.
     #[cfg(feature = "train-circuit")]
     Fast,
 }
 
 impl Products {
-    /// `dst (m × n) = [dst +] lhs (m × k) · rhs (k × n)`; strides are (row, column).
+    /// Computes `dst (m × n) = lhs (m × k) · rhs (k × n)`, or adds to `dst` where `add` says so. The strides
+    /// `ls` and `rs` are those of rows and columns.
+    ///
+    /// # Panics
+    /// Where a size is 0 or a slice is too short.
     #[allow(clippy::too_many_arguments)]
     pub fn product(
         self,
@@ -50,6 +54,7 @@ impl Products {
     }
 }
 
+/// The product in a fixed order; the rows of the right matrix lie one after the other.
 fn ordered(sizes: (usize, usize, usize), dst: &mut [f32], lhs: &[f32], ls: (usize, usize), rows: &[f32]) {
     dispatch!(
         Kernel::best(),
@@ -71,7 +76,7 @@ fn ordered_avx2(
     add_rows(sizes, dst, lhs, ls, rows);
 }
 
-/// `dst += lhs · rows`, row by row.
+/// Computes `dst += lhs · rows`, row by row.
 #[inline(always)]
 fn add_rows(
     (m, n, k): (usize, usize, usize),
@@ -88,6 +93,7 @@ fn add_rows(
     }
 }
 
+/// The product by `gemm`.
 #[cfg(feature = "train-circuit")]
 #[allow(unsafe_code)]
 fn fast(

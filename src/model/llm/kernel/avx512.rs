@@ -1,11 +1,12 @@
-//! 512-bit integer vectors with dot products of pairs (VNNI).
+//! The product in AVX-512, with dot products of pairs (VNNI).
 
 use super::{BLOCK, Blocked, Columns, Outputs, PAIR};
 use std::arch::x86_64::*;
 
-/// Most columns of a register tile beside two blocks of rows: 24 sums, two vectors of weights and one of activations.
+/// Most columns of a tile of two blocks of rows whose sums are held in registers: they are 24, beside two
+/// vectors of weights and one of activations.
 const TILE: usize = 12;
-/// Most columns of a tile beside four blocks of rows.
+/// Most columns of a tile of four blocks of rows.
 const NARROW: usize = 6;
 
 /// See [`super::product`].
@@ -42,6 +43,7 @@ pub unsafe fn product(
     }
 }
 
+/// The first block of rows, and the first of the columns that it meets.
 struct Job<'a> {
     matrix: &'a Blocked,
     block: usize,
@@ -51,7 +53,7 @@ struct Job<'a> {
 }
 
 impl Job<'_> {
-    /// `R` blocks of rows by 1..=12 columns.
+    /// The product of `R` blocks of rows with 1..=12 columns.
     ///
     /// # Safety
     /// As for [`Self::tile`].
@@ -71,7 +73,7 @@ impl Job<'_> {
         }
     }
 
-    /// `R` blocks of rows by 1..=6 columns.
+    /// The product of `R` blocks of rows with 1..=6 columns.
     ///
     /// # Safety
     /// As for [`Self::tile`].
@@ -90,7 +92,7 @@ impl Job<'_> {
         }
     }
 
-    /// `R` blocks of rows by `C` columns, accumulated in registers.
+    /// The product of `R` blocks of rows with `C` columns, accumulated in registers.
     ///
     /// # Safety
     /// As for [`product`]; the blocks `block..block + R` and the columns `first..first + C` exist.

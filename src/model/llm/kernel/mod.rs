@@ -1,8 +1,8 @@
 //! The inner loops of the step: products of int8 matrices with int16 columns.
 //!
-//! Rows lie in blocks of sixteen, across a vector, and a pair of a column's entries is broadcast. The same
-//! layout holds the keys (rows are positions) and the values (columns are positions) of a window, so that
-//! attention runs through the same loop.
+//! Rows lie in blocks of sixteen, one row in each lane of a vector, and a pair of a column's entries is
+//! broadcast. The same layout holds the keys (rows are positions) and the values (columns are positions) of a
+//! window, so that attention runs through the same loop.
 
 #![allow(unsafe_code)]
 
@@ -17,16 +17,18 @@ use crate::error::Result;
 use crate::kernel::{Kernel, dispatch};
 use crate::model::fixed::Aligned;
 
-/// Rows of a block.
+/// Number of rows of a block.
 pub const BLOCK: usize = 16;
-/// Bytes of a block for a pair of columns.
+/// Bytes that a block has for a pair of columns.
 pub const PAIR: usize = 2 * BLOCK;
 
-/// An int8 matrix as `[block of rows][pair of columns][row of the block][2]`, the last block padded with zeros.
+/// An int8 matrix as `[block of rows][pair of columns][row of the block][2]`; the last block is padded with
+/// zeros.
 #[derive(Debug)]
 pub struct Blocked {
+    /// The number of rows.
     pub rows: usize,
-    /// Pairs of columns.
+    /// The number of pairs of columns.
     pub pairs: usize,
     pub data: Aligned<i8>,
 }
@@ -35,13 +37,13 @@ impl Blocked {
     /// A matrix of zeros.
     ///
     /// # Errors
-    /// `LimitExceeded` where the memory cannot be had.
+    /// `LimitExceeded` where memory is missing.
     pub fn zeroed(rows: usize, cols: usize) -> Result<Self> {
         let pairs = cols.div_ceil(2);
         Ok(Self { rows, pairs, data: Aligned::zeroed(rows.div_ceil(BLOCK) * pairs * PAIR)? })
     }
 
-    /// Lays out a row-major matrix of an even number of columns.
+    /// Lays out a row-major matrix with an even number of columns.
     ///
     /// # Errors
     /// See [`Self::zeroed`].
@@ -56,20 +58,21 @@ impl Blocked {
         Ok(new)
     }
 
-    /// Where an entry lies.
+    /// The place of an entry in `data`.
     #[inline]
     pub fn offset(&self, row: usize, col: usize) -> usize {
         (row / BLOCK * self.pairs + col / 2) * PAIR + 2 * (row % BLOCK) + col % 2
     }
 
-    /// An entry.
+    /// The value of an entry.
     #[inline]
     pub fn get(&self, row: usize, col: usize) -> i8 {
         self.data[self.offset(row, col)]
     }
 }
 
-/// Columns of a product: column c is `x[c * stride..]`, as many entries as the product needs.
+/// The columns of a product: column c is `x[c * stride..]`, of which the product takes as many entries as it
+/// needs.
 #[derive(Clone, Copy)]
 pub struct Columns<'a> {
     pub x: &'a [i16],
@@ -77,14 +80,15 @@ pub struct Columns<'a> {
     pub count: usize,
 }
 
-/// Outputs of a product: row r of column c goes to `sums[c * stride + r]`.
+/// Where the sums of a product go: that of row r and column c to `sums[c * stride + r]`.
 pub struct Outputs<'a> {
     pub sums: &'a mut [i32],
     pub stride: usize,
 }
 
-/// Multiplies the first `blocks` blocks of rows and the first `pairs` pairs of columns of `matrix` with `columns`.
-/// Writes whole blocks. The sums wrap; callers prove that they do not.
+/// Multiplies the first `blocks` blocks of rows and the first `pairs` pairs of columns of `matrix` with
+/// `columns`. Writes whole blocks. Sums wrap beyond 32 bits; `Matrix::bits` and the limits of the step keep
+/// them within.
 ///
 /// # Panics
 /// Where a slice is too short.

@@ -1,4 +1,4 @@
-//! Plain Rust for any machine.
+//! The product in plain Rust, for any machine.
 
 use super::{BLOCK, Blocked, Columns, Outputs, PAIR};
 

@@ -1,9 +1,9 @@
 //! The products and the vector in AVX2.
 //!
-//! In a product a pair of weights meets a pair of activations in `vpmaddwd`. With many columns the weights are
-//! broadcast and a vector holds eight columns of one row. With few, most of such a vector would be empty: the
-//! activations are broadcast instead, and a vector holds eight rows of one column; the weights then come as int8,
-//! which is less to read.
+//! In a product a pair of weights meets a pair of activations in `vpmaddwd`. With many columns the weights
+//! are broadcast and a vector holds eight columns of one row. With few, most of such a vector would be empty:
+//! the activations are broadcast instead, and a vector holds eight rows of one column; the weights then come
+//! as int8, which is less to read.
 
 use std::arch::x86_64::*;
 
@@ -15,8 +15,8 @@ const ROWS: usize = 4;
 /// Up to this many columns, a vector holds rows instead of columns.
 const NARROW: usize = 4;
 
-/// The products in AVX2. Its functions may only run on a processor that has it: the type is named only inside of
-/// functions compiled for AVX2.
+/// The products in AVX2. Its functions may only run on a processor that has it: the type is named only inside
+/// of functions compiled for AVX2.
 pub struct Avx2;
 
 impl Ops for Avx2 {
@@ -184,11 +184,12 @@ unsafe fn single(matrix: &Prepared, x: &[i32], out: &mut [i32]) {
     }
 }
 
-/// The finished sums of `B` blocks of rows for `C` columns; successive pairs of a column's inputs lie `STRIDE` apart.
+/// The finished sums of `B` blocks of rows for `C` columns; successive pairs of a column's inputs lie
+/// `STRIDE` apart.
 ///
 /// # Safety
-/// The processor has AVX2; the matrix has passed `check_own_sizes`; the blocks `block..block + B` exist; `x` has
-/// `STRIDE` entries for each pair of inputs, and `C` is at most `STRIDE`.
+/// The processor has AVX2; the matrix has passed `check_own_sizes`; the blocks `block..block + B` exist; `x`
+/// has `STRIDE` entries for each pair of inputs, and `C` is at most `STRIDE`.
 #[target_feature(enable = "avx2")]
 #[inline]
 unsafe fn block_sums<const C: usize, const B: usize, const STRIDE: usize>(
@@ -197,8 +198,8 @@ unsafe fn block_sums<const C: usize, const B: usize, const STRIDE: usize>(
     x: &[i32],
 ) -> [[__m256i; C]; B] {
     let pairs = matrix.pairs;
-    // SAFETY: by `check_own_sizes` there are `pairs * 16` weights in every block, and offsets and shifts for whole
-    // blocks; the rest by the contract.
+    // SAFETY: by `check_own_sizes` there are `pairs * 16` weights in every block, and offsets and shifts for
+    // whole blocks; the rest by the contract.
     unsafe {
         let weights: [*const i8; B] =
             std::array::from_fn(|b| matrix.bytes.as_ptr().add((block + b) * 2 * BLOCK * pairs));

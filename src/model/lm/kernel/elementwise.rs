@@ -1,8 +1,9 @@
-//! The parts of the step between the matrix products (`formats/lm.md`, section "Step"), for one group of columns.
-//! Columns beyond those in use may hold any values, so nothing here may panic whatever the inputs are.
+//! The parts of the step between the matrix products (`formats/lm.md`, section "Step"), for one group of
+//! columns. Columns beyond those in use may hold any values, so nothing here may panic whatever the inputs
+//! are.
 //!
-//! Vector operations are called from `inline(always)` functions only, and not from closures: they must end up inside
-//! the function that is compiled for the instruction set.
+//! Vector operations are called from `inline(always)` functions only, and not from closures: they must end up
+//! inside the function that is compiled for the instruction set.
 
 use super::{GROUP, Vector};
 
@@ -12,8 +13,8 @@ const RESIDUAL_MAX: i32 = (1 << 22) - 1;
 const ACTIVATION_MAX: i32 = 32767;
 /// Cap of the feed-forward part before squaring (Q8): its square just fits into an activation.
 const RELU_MAX: i32 = 1448;
-/// Nodes of the tree of weight sums, one for each set of symbols with a common prefix: node 1 is the root, node n has
-/// the children 2n and 2n + 1, leaf 256 + s is symbol s. Node 0 is not used.
+/// Nodes of the tree of weight sums, one for each set of symbols with a common prefix: node 1 is the root,
+/// node n has the children 2n and 2n + 1, leaf 256 + s is symbol s. Node 0 is not used.
 pub const TREE_NODES: usize = 512;
 
 /// The numbers of a group's columns in one row.
@@ -78,8 +79,8 @@ fn output<V: Vector>(h: V, gate: &Row) -> V {
     h.shift_right::<9>().mul(gate).add(V::splat(1 << 15)).shift_right::<16>()
 }
 
-/// The recurrence where every column is a window of its own: `h` holds one row for each state. The output goes to
-/// `out` as activations.
+/// The recurrence where every column is a window of its own: `h` holds one row for each state. The output
+/// goes to `out` as activations.
 #[inline(always)]
 pub fn recur_lanes<V: Vector>(gates: &[Row], h: &mut [Row], out: &mut [Row]) {
     let (updates, candidates, outputs) = gate_parts(gates, h.len());
@@ -90,8 +91,8 @@ pub fn recur_lanes<V: Vector>(gates: &[Row], h: &mut [Row], out: &mut [Row]) {
     }
 }
 
-/// One row of the recurrence: moves the state towards its target by the share that the update gate opens, and returns
-/// the output (Q11).
+/// One row of the recurrence: moves the state towards its target by the share that the update gate opens, and
+/// returns the output (Q11).
 #[inline(always)]
 pub fn recur_row<V: Vector>(update: &Row, candidate: &Row, gate: &Row, h: &mut Row) -> V {
     let old = V::load(h);
@@ -100,8 +101,8 @@ pub fn recur_row<V: Vector>(update: &Row, candidate: &Row, gate: &Row, h: &mut R
     output(new, gate)
 }
 
-/// The recurrence where the first `steps` columns are successive time steps of one window: `h` holds one number for
-/// each state, and afterwards is the state after them.
+/// The recurrence where the first `steps` columns are successive time steps of one window: `h` holds one
+/// number for each state, and afterwards is the state after them.
 #[inline(always)]
 pub fn recur_time<V: Vector>(gates: &[Row], h: &mut [i32], steps: usize, out: &mut [Row]) {
     let (updates, candidates, outputs) = gate_parts(gates, h.len());
@@ -113,8 +114,8 @@ pub fn recur_time<V: Vector>(gates: &[Row], h: &mut [i32], steps: usize, out: &m
     }
 }
 
-/// One row of the recurrence over time steps. Only the state itself goes step by step; its gates and targets are
-/// computed for all steps at once.
+/// One row of the recurrence over time steps. Only the state itself goes step by step; its gates and targets
+/// are computed for all steps at once.
 #[inline(always)]
 fn recur_steps<V: Vector>(update: &Row, candidate: &Row, gate: &Row, steps: usize, h: &mut i32) -> V {
     let (mut weight, mut wanted, mut states) = ([0; GROUP], [0; GROUP], [0; GROUP]);
@@ -145,8 +146,8 @@ pub fn square<V: Vector>(p: &Row) -> V {
     q.mul(q).add(V::splat(32)).shift_right::<6>()
 }
 
-/// Turns log weights (256 rows, Q8 octaves) into the tree of weight sums; its rows 256.. are the weights of the
-/// symbols.
+/// Turns log weights (256 rows, Q8 octaves) into the tree of weight sums; its rows 256.. are the weights of
+/// the symbols.
 #[inline(always)]
 pub fn weight_tree<V: Vector>(logits: &[Row], tree: &mut [Row]) {
     let mut max = V::splat(i32::MIN);

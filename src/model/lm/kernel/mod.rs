@@ -1,8 +1,9 @@
-//! The inner loops of the step, over *columns*: in decoding a column is a lane, in encoding it is a time step.
+//! The inner loops of the step, over *columns*: in decoding a column is a lane, in encoding it is a time
+//! step.
 //!
-//! Columns are held in groups of eight; the numbers of a group are `[row][8]`, so that one weight meets a vector of
-//! columns and no sum crosses a vector. What differs between machines is behind [`Vector`] (eight 32-bit numbers) and
-//! [`Ops`]; everything else is written once ([`elementwise`], [`single`]).
+//! Columns are held in groups of eight; the numbers of a group are `[row][8]`, so that one weight meets a
+//! vector of columns and no sum crosses a vector. What differs between machines is behind [`Vector`] (eight
+//! 32-bit numbers) and [`Ops`]; everything else is written once ([`elementwise`], [`single`]).
 
 #![allow(unsafe_code)]
 
@@ -34,8 +35,8 @@ pub struct Prepared {
     pairs: usize,
     /// `[block of rows][pair of inputs][row of the block]`: two weights as int16 each (see [`pair`]).
     weights: Aligned<i32>,
-    /// The same weights as two int8 each. Where only few columns share a weight, reading it from memory is what
-    /// costs, and this form is half as long.
+    /// The same weights as two int8 each. Where only few columns share a weight, reading it from memory is
+    /// what costs, and this form is half as long.
     bytes: Aligned<i8>,
     /// Per row, padded to whole blocks: the bias plus the rounding term of the shift.
     offset: Aligned<i32>,
@@ -78,7 +79,8 @@ impl Prepared {
         self.pairs
     }
 
-    /// Panics unless the slices are as long as the kernels rely on: they read and write without further checks.
+    /// Panics unless the slices are as long as the kernels rely on: they read and write without further
+    /// checks.
     fn check_sizes(&self, columns: usize, x: &[i32], out: &[i32]) {
         let groups = columns.div_ceil(GROUP);
         assert!(x.len() >= groups * self.pairs * GROUP && out.len() >= groups * self.rows * GROUP);
@@ -98,8 +100,8 @@ impl Prepared {
     }
 }
 
-/// Packs two int16 numbers into one entry: that of an even row into the low half, that of the next row into the high
-/// half. A multiply-add of pairs then takes two rows of input at once.
+/// Packs two int16 numbers into one entry: that of an even row into the low half, that of the next row into
+/// the high half. A multiply-add of pairs then takes two rows of input at once.
 #[inline(always)]
 pub fn pair(even: i32, odd: i32) -> i32 {
     (even & 0xFFFF) | (odd << 16)
@@ -110,13 +112,13 @@ pub trait Ops {
     /// The vector of eight numbers.
     type V: Vector;
 
-    /// The product of a matrix with `columns` columns, biased, rounded and shifted: P of the specification. `x` holds
-    /// `[group][pair of inputs][8]` as made by [`pair`], `out` gets `[group][row][8]`. What `out` gets for columns
-    /// beyond `columns` is unspecified.
+    /// The product of a matrix with `columns` columns, biased, rounded and shifted: P of the specification.
+    /// `x` holds `[group][pair of inputs][8]` as made by [`pair`], `out` gets `[group][row][8]`. What `out`
+    /// gets for columns beyond `columns` is unspecified.
     fn product(matrix: &Prepared, columns: usize, x: &[i32], out: &mut [i32]);
 
-    /// The product for one column by itself: `x` holds one entry for each pair of inputs, `out` gets one number for each
-    /// row, and zeros up to the next multiple of [`GROUP`].
+    /// The product for one column by itself: `x` holds one entry for each pair of inputs, `out` gets one
+    /// number for each row, and zeros up to the next multiple of [`GROUP`].
     fn product_single(matrix: &Prepared, x: &[i32], out: &mut [i32]);
 }
 

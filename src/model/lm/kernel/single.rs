@@ -1,6 +1,6 @@
-//! The parts of the step between the matrix products for one column by itself: a vector holds eight of its rows. The
-//! arithmetic is that of [`super::elementwise`]. The padding rows of the residual stream are 0; those of other numbers
-//! may hold any value.
+//! The parts of the step between the matrix products for one column by itself: a vector holds eight of its
+//! rows. The arithmetic is that of [`super::elementwise`]. The padding rows of the residual stream are 0;
+//! those of other numbers may hold any value.
 
 use super::elementwise::{self as ops, TREE_NODES};
 use super::{GROUP, Vector, pair};
