@@ -5,7 +5,7 @@ use crate::model::llm::{Column, MAX_COLUMNS, Model, Session};
 use rayon::prelude::*;
 use std::sync::Mutex;
 
-/// What a lane decodes: a window that stands alone, or a chained block.
+/// The content of a lane: a window that stands alone, or a chained block.
 pub(super) trait Lane {
     /// Decodes escaped bytes and one token from a column of the last step; `None` where the lane is complete.
     ///

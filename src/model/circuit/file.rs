@@ -92,7 +92,7 @@ impl Patch {
     }
 }
 
-/// All that the model file of a circuit holds.
+/// The content of the model file of a circuit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Weights {
     /// log2 of the number of steps of an octave of weights, 0..=3.

@@ -21,7 +21,7 @@ pub struct Node {
     pub parent: Option<usize>,
     /// The distance from the root.
     pub depth: usize,
-    /// Where this node's messages start in the stack, and where its parent's do, in states.
+    /// The starts of this node's messages and of its parent's in the stack, in states.
     pub slot: usize,
     pub above_slot: usize,
     /// The number of states, even.

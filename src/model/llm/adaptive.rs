@@ -1,4 +1,5 @@
-//! What a window learns about its own tokens (`formats/llm.md`, "Adaptive stage").
+//! The adaptive stage of a window that stands alone: it learns which of the window's tokens follow which
+//! (`formats/llm.md`, "Adaptive stage").
 //!
 //! Before a symbol is coded from the network's weights, a few guesses are tried: the token that followed a
 //! match, the tokens that followed the last two and the last one, and the network's likeliest. Whether a
@@ -65,7 +66,8 @@ impl Coder for BitDecoder<'_> {
     }
 }
 
-/// What followed a context: a symbol, a check of the context, and a count of how often the symbol came again.
+/// The follower of a context: a symbol, a check of the context, and a count of how often the symbol came
+/// again.
 #[derive(Debug, Clone, Copy, Default)]
 struct Follower {
     symbol: Symbol,
@@ -91,9 +93,9 @@ pub struct Adaptive {
     length: u32,
     /// The position behind the last occurrence of two symbols, by their hash.
     positions: Vec<u32>,
-    /// What followed the last two symbols and the last one, by their hash.
+    /// The followers of the last two symbols and of the last one, by their hash.
     followers: [Vec<Follower>; 2],
-    /// How often guesses were right, Q16: 16 records for each guess.
+    /// The share of guesses that were right, Q16: 16 records for each guess.
     records: [u16; 16 * GUESSES],
     /// Weights of the mixer (Q13), of which one row each adds up: by the number of the guess and those who
     /// agree with it, and by the record of the match.

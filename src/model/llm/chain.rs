@@ -1,4 +1,5 @@
-//! What a chained block learns about its own tokens (`formats/llm.md`, "Guesses of a chained block").
+//! The guesses of a chained block: it learns which of its tokens follow which (`formats/llm.md`, "Guesses of
+//! a chained block").
 //!
 //! As in [`super::adaptive`], guesses are tried before a symbol is coded from the network's weights. A
 //! chained block is longer than a window, so more can be learned: there are more contexts, each remembers two
@@ -63,7 +64,7 @@ struct Opinion {
 /// The match that is followed: an earlier occurrence of the last symbols.
 #[derive(Debug, Clone, Copy, Default)]
 struct Match {
-    /// Where the next symbol is expected to stand; 0 for no match.
+    /// The position of the expected symbol; 0 for no match.
     position: usize,
     length: usize,
     misses: usize,
@@ -98,7 +99,7 @@ pub struct Chain {
     places: [Vec<u32>; PLACES.len()],
     /// For each of [`ORDERS`]: the followers of as many symbols, by their hash.
     followers: [Vec<Followers>; ORDERS.len()],
-    /// How often guesses were right, Q16.
+    /// The share of guesses that were right, Q16, by record.
     records: Vec<u16>,
     /// Three sets of rows of weights (Q14), of which one row each adds up: by the network's confidence, by
     /// the match, by the orders that know the context.

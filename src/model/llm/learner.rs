@@ -1,4 +1,4 @@
-//! All that a chained block learns on top of the network: rows for the head ([`Online`]) and guesses
+//! The learning of a chained block, on top of the network: rows for the head ([`Online`]) and guesses
 //! ([`Chain`]).
 
 use super::Coder;

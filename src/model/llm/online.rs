@@ -1,4 +1,4 @@
-//! What a chained block teaches the head of the network (`formats/llm.md`, "Learned rows").
+//! The rows that a chained block learns for the head of the network (`formats/llm.md`, "Learned rows").
 //!
 //! Every token that has come up so far gets a row of learned numbers, whose product with the head's input is
 //! added to the token's logit. A row moves by the error of the token's probability times the input, which is
@@ -41,7 +41,7 @@ pub struct Online {
     row_of: Vec<u16>,
     /// The token of each row.
     tokens: Vec<Symbol>,
-    /// How often the token of each row came.
+    /// The number of times that the token of each row came.
     counts: Vec<u8>,
     rows: Vec<i16>,
 }

@@ -1,4 +1,4 @@
-//! From the weights of a vocabulary to coded symbols.
+//! The coding of symbols with the weights of a vocabulary.
 //!
 //! A symbol is coded in two steps: first its block of 256 tokens, then the token in it. So neither an encoder
 //! nor a decoder needs the cumulative sums of the whole vocabulary: those of the blocks and of one block are

@@ -107,7 +107,7 @@ pub struct Matrix {
     pub weights: Vec<i8>,
 }
 
-/// What the results of a matrix are multiplied by: `multipliers[r] / 2^exponent` for row r.
+/// The factors of the results of a matrix: `multipliers[r] / 2^exponent` for row r.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Scale {
     pub exponent: u8,
@@ -237,7 +237,7 @@ impl Layer {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Weights {
     pub shape: Shape,
-    /// What a norm adds to the mean square, Q32.
+    /// The number (Q32) that norms add to the mean square.
     pub epsilon: u32,
     /// The embedding, with a row for each token; scaled, its entries are whole numbers.
     pub embedding: Matrix,

@@ -78,7 +78,7 @@ pub struct Adaptive {
 
 const _: () = assert!(size_of::<Adaptive>() <= 24 << 10);
 
-/// What stays the same for all eight decisions of a byte.
+/// The context of a byte, which is the same for its eight decisions.
 #[derive(Debug, Clone, Copy)]
 struct Context {
     last: usize,

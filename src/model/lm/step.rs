@@ -183,7 +183,7 @@ impl WeightSums<'_> {
     }
 }
 
-/// What the columns of a pass are.
+/// The meaning of the columns of a pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Along {
     /// Windows side by side, one time step each.

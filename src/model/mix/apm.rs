@@ -5,7 +5,7 @@ use super::pages::Pages;
 use crate::Result;
 use crate::kernel::prefetch_at;
 
-/// How far a counter moves after n bits: entry n is 4096 / (n + 1.5), rounded down.
+/// The speed of a counter after n bits: entry n is 4096 / (n + 1.5), rounded down.
 pub struct Rates([u32; 1024]);
 
 impl Rates {

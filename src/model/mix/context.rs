@@ -53,6 +53,7 @@ pub fn fill(kind: Kind, h: &History, out: &mut [u32; MAX_CONTEXTS]) {
     }
 }
 
+/// The contexts of text: orders 1 to 8, words, lines and fields, tags, sparse and indirect ones.
 fn text(h: &History) -> [u32; MAX_CONTEXTS] {
     let (c4, c8) = (h.c4, h.c8);
     let c1 = c4 & 0xff;
@@ -85,6 +86,7 @@ fn text(h: &History) -> [u32; MAX_CONTEXTS] {
     ]
 }
 
+/// The contexts of other binary data: orders 1 to 6, and sparse ones, since fields have fixed places.
 fn binary(h: &History) -> [u32; MAX_CONTEXTS] {
     let (c4, c8) = (h.c4, h.c8);
     let c1 = c4 & 0xff;
@@ -117,6 +119,7 @@ fn binary(h: &History) -> [u32; MAX_CONTEXTS] {
     ]
 }
 
+/// The contexts of x86 code: the place in the instruction with its opcode, earlier instructions, and orders.
 fn code(h: &History) -> [u32; MAX_CONTEXTS] {
     let (c4, c8) = (h.c4, h.c8);
     let c1 = c4 & 0xff;
@@ -149,6 +152,7 @@ fn code(h: &History) -> [u32; MAX_CONTEXTS] {
     ]
 }
 
+/// The contexts of records: the bytes above (one and two records before), to the left, and the column.
 fn records(h: &History, period: usize) -> [u32; MAX_CONTEXTS] {
     let (c4, c8) = (h.c4, h.c8);
     let c1 = c4 & 0xff;
@@ -182,6 +186,8 @@ fn records(h: &History, period: usize) -> [u32; MAX_CONTEXTS] {
     ]
 }
 
+/// The contexts of samples whose bytes are values of their own: neighbours in the picture and predictions by
+/// gradients; `N` is the row above, `W` the sample to the left, as in `formats/mix.md`.
 fn bytes(h: &History, width: usize, stride: usize) -> [u32; MAX_CONTEXTS] {
     let c1 = h.c4 & 0xff;
     let (w, ww) = (h.back(width), h.back(2 * width));
@@ -229,6 +235,7 @@ fn bytes(h: &History, width: usize, stride: usize) -> [u32; MAX_CONTEXTS] {
     ]
 }
 
+/// The contexts of 16-bit samples: as in [`bytes`], with how much the neighbours vary.
 fn words(h: &History, stride: usize) -> [u32; MAX_CONTEXTS] {
     let phase = h.len() & 1;
     let low = if phase == 1 { h.c4 & 0xff | 0x100 } else { 0 };

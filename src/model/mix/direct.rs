@@ -15,7 +15,7 @@ const BYTE_LINES: usize = 256 * 32;
 const HASH_BITS: u32 = 16;
 /// The number of bits after which a counter moves slowest.
 const LIMIT: u32 = 1000;
-/// What stored counters are XORed with, so that memory of zeros holds probabilities of one half.
+/// A mask that stored counters are XORed with, so that memory of zeros holds probabilities of one half.
 const EVEN: Counter = 1 << 31;
 
 /// The counters. A line of the cache holds those of one nibble in one context, by node of the nibble's tree.

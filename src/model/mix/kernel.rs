@@ -31,7 +31,7 @@ pub struct Row(pub [[i16; LANES]; VECTORS]);
 pub struct Short(pub [i16; WIDTH]);
 
 impl Row {
-    /// All values equal.
+    /// A row of equal values.
     pub const fn splat(value: i16) -> Self {
         Self([[value; LANES]; VECTORS])
     }

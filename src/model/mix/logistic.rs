@@ -1,5 +1,5 @@
-//! From probabilities to logits in Q8 octaves (`stretch`) and back (`squash`), in the forms that mixing
-//! needs.
+//! Functions from probabilities to logits in Q8 octaves (`stretch`) and back (`squash`), in the forms that
+//! mixing needs.
 
 use std::sync::LazyLock;
 

@@ -1,6 +1,6 @@
 //! The predictor: gives the probability of the next bit from everything before it.
 //!
-//! What it spends its time on is waiting for memory: every context's slot lies at a random place of a table
+//! Most of its time would go into waiting for memory: every context's slot lies at a random place of a table
 //! that no cache holds. So all that the next nibble or byte will need is *sought* (found by hash and
 //! prefetched) before the present bit is learned, and *started* (loaded) only after that.
 
@@ -30,7 +30,7 @@ pub struct Shape {
     pub groups: usize,
     /// Most bytes of phrases that prime text.
     pub primed: usize,
-    /// What the predictor starts from, and whether a guide gives weights for every byte.
+    /// The starting point, which also says whether a guide gives weights for every byte.
     pub start: Start,
 }
 
@@ -82,7 +82,7 @@ pub struct Predictor {
     /// The bits of the byte in progress behind a leading one, and their number.
     c0: u32,
     bit_position: u32,
-    /// How many of the first five contexts have been seen before.
+    /// The number of the first five contexts that have been seen before.
     order: usize,
     /// The class of the position, see [`context::selector`].
     selector: usize,
@@ -161,7 +161,7 @@ impl Predictor {
         Ok(predictor)
     }
 
-    /// What this predictor has learned, as priors for others.
+    /// The learned state, as priors for other predictors.
     pub fn priors(&self) -> Priors {
         Priors {
             maps: self.maps.as_flattened().as_flattened().to_vec(),

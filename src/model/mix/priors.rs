@@ -29,7 +29,7 @@ const fn rows() -> usize {
     sum
 }
 
-/// What the predictor of a kind of data starts from.
+/// The starting point of a predictor.
 #[derive(Clone)]
 pub struct Priors {
     /// The 22-bit probabilities by context and state.

@@ -10,7 +10,7 @@ use std::sync::LazyLock;
 /// Largest count of the more frequent bit for each count of the rarer one.
 const BOUND: [u8; 6] = [30, 20, 12, 9, 8, 7];
 
-/// What a state stands for: the counts of zeros and ones, and the last bits (all of them up to four).
+/// The meaning of a state: the counts of zeros and ones, and the last bits (all of them up to four).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct BitHistory {
     counts: [u8; 2],
@@ -72,7 +72,7 @@ fn bounded(mut counts: [u8; 2], bit: usize) -> [u8; 2] {
     }
 }
 
-/// All that is looked up by state.
+/// The tables that are looked up by state.
 pub struct StateTable {
     /// The successor by bit and state.
     pub next: [[u8; 256]; 2],

@@ -38,8 +38,8 @@ pub trait Ops {
     fn gather(table: &[u32], row: &[u32; LANES], out: &mut [PerLane]);
 }
 
-/// How `peak` and `mass` scale a lane to 15 bits, given its maximum or sum: what is added for rounding, the
-/// right shift and the left shift.
+/// The scaling of a lane to 15 bits by `peak` and `mass`, given its maximum or sum: what is added for
+/// rounding, the right shift and the left shift.
 fn shifts(most: u32) -> (u32, u32, u32) {
     let bits = 32 - most.leading_zeros();
     if bits > 15 { (1 << (bits - 16), bits - 15, 0) } else { (0, 0, 15 - bits) }

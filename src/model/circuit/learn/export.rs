@@ -3,7 +3,7 @@
 use super::data::Partition;
 use super::logarithm::log2;
 use super::network::Network;
-use crate::model::circuit::{self, Shape, Weights};
+use crate::model::circuit::{Alphabet, Shape, Weights};
 
 /// Least expected number of records along an edge that is kept.
 const LEAST_FLOW: f32 = 0.05;
@@ -48,10 +48,10 @@ pub fn export(net: &Network, alphabets: &[Partition], alphabet: &[usize], log2_s
 }
 
 /// The stored form of an alphabet.
-fn stored(a: &Partition) -> circuit::Alphabet {
+fn stored(a: &Partition) -> Alphabet {
     let most = a.weight.iter().copied().fold(0.0, f32::max);
     let scale = |w: &f32| (w / most * 65535.0).round().clamp(1.0, 65535.0) as u16;
-    circuit::Alphabet { class: a.class.clone(), weight: a.weight.iter().map(scale).collect() }
+    Alphabet { class: a.class.clone(), weight: a.weight.iter().map(scale).collect() }
 }
 
 /// The order of the nodes: depth first, and among siblings the one with most nodes below it last. A last

@@ -69,7 +69,7 @@ pub struct Network {
     pub children: Vec<Vec<usize>>,
     /// The variables by depth; the root is alone in the first level.
     pub levels: Vec<Vec<usize>>,
-    /// How products of matrices are computed.
+    /// The way in which products of matrices are computed.
     pub products: Products,
 }
 

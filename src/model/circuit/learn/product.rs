@@ -2,13 +2,13 @@
 
 use crate::kernel::{Kernel, dispatch};
 
-/// How products are computed.
+/// A way to compute products.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Products {
     /// Each sum from its first to its last term, rounded after every operation: the same on every machine.
     #[default]
     Ordered,
-    /// As fast as possible; the order of additions depends on the machine.
+    /// The fastest way; the order of additions depends on the machine.
     #[cfg(feature = "train-circuit")]
     Fast,
 }

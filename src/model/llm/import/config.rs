@@ -15,7 +15,7 @@ pub struct Config {
     pub vocab: usize,
     /// The longest context that the model was made for.
     pub context: usize,
-    /// What norms add to the mean square.
+    /// The number that norms add to the mean square.
     pub epsilon: f64,
     /// The base of the frequencies of the rotary embedding, and what positions are divided by.
     pub rope_base: f64,

@@ -32,16 +32,16 @@ type Ids = HashMap<Vec<u8>, u32>;
 struct Raw {
     names: Vec<Vec<u8>>,
     kinds: Vec<Kind>,
-    /// How the names stand for bytes.
+    /// The writing of the names.
     alphabet: Alphabet,
 }
 
-/// How the names of tokens stand for bytes.
+/// The writing of names of tokens: the way in which they stand for bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Alphabet {
     /// A character for each byte, as in GPT-2.
     Gpt2,
-    /// As text, with U+2581 for a space.
+    /// Text, with U+2581 for a space.
     Text,
 }
 

@@ -80,7 +80,7 @@ pub struct Columns<'a> {
     pub count: usize,
 }
 
-/// Where the sums of a product go: that of row r and column c to `sums[c * stride + r]`.
+/// The destination of the sums of a product: that of row r and column c goes to `sums[c * stride + r]`.
 pub struct Outputs<'a> {
     pub sums: &'a mut [i32],
     pub stride: usize,
