@@ -5,6 +5,7 @@
 //! bfloat16, rounded up or down at random anew each time, until they are 1000 MB, and keeps the archive in FOLDER (by default
 //! the system's for temporary files) only while it runs.
 
+use nzip::internal::SplitMix;
 use nzip::tensor::{Dtype, Layout};
 use nzip::{Archive, DecodeOptions, Encoder, Options};
 use rustix::time::{ClockId, clock_gettime};
@@ -22,14 +23,13 @@ fn repeated(model: &[u8], bytes: usize) -> Vec<u8> {
     let layout = Layout::read(model).unwrap();
     let matrices: Vec<_> =
         layout.tensors.iter().filter(|t| t.dtype == Dtype::F32 && t.shape.len() == 2).collect();
-    let mut state = 1u64;
+    let mut rng = SplitMix(1);
     let (mut data, mut entries): (Vec<u8>, Vec<String>) = (Vec::with_capacity(bytes), Vec::new());
     'all: for repeat in 0.. {
         for t in &matrices {
             let start = data.len();
             for v in model[t.start as usize..t.end() as usize].as_chunks::<4>().0 {
-                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-                let v = u32::from_le_bytes(*v).saturating_add((state >> 48) as u32);
+                let v = u32::from_le_bytes(*v).saturating_add(rng.below(1 << 16) as u32);
                 data.extend_from_slice(&((v >> 16) as u16).to_le_bytes());
             }
             let full = data.len() >= bytes;

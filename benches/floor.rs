@@ -6,6 +6,7 @@
 //! blocks that decode alone cost what their independence costs.
 
 use nzip::Options;
+use nzip::internal::SplitMix;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -16,12 +17,8 @@ const BLOCK: usize = 16 << 20;
 
 /// Pseudo-random bytes.
 fn noise(n: usize) -> Vec<u8> {
-    let mut state = 1u64;
-    let mut next = || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 56) as u8
-    };
-    (0..n).map(|_| next()).collect()
+    let mut rng = SplitMix(1);
+    (0..n).map(|_| rng.next_u32() as u8).collect()
 }
 
 /// Noise and words in turn, a megabyte of each.

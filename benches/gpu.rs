@@ -3,6 +3,7 @@
 //! `NZIP_DEVICE` chooses the GPU by a part of its name. A software driver computes on the CPU: its speed says
 //! nothing about any GPU's, its counters are those of every GPU. What a card can do at most: `formats/gpu.md`.
 
+use nzip::internal::SplitMix;
 use nzip::{Codec, CodecChoice, DecodeOptions, Device, Models, Options};
 use std::time::Instant;
 
@@ -58,11 +59,10 @@ fn measure(device: &Device, hash: [u8; 32], lanes: usize) {
 /// Words in no order.
 fn text(len: usize) -> Vec<u8> {
     let words = ["the ", "window ", "of ", "a ", "lane ", "holds ", "bytes, ", "which ", "are ", "read.\n"];
-    let mut x = 1u32;
+    let mut rng = SplitMix(1);
     let mut out = Vec::new();
     while out.len() < len {
-        x = x.wrapping_mul(1664525).wrapping_add(1013904223);
-        out.extend_from_slice(words[(x >> 16) as usize % words.len()].as_bytes());
+        out.extend_from_slice(words[rng.below(words.len() as u64) as usize].as_bytes());
     }
     out.truncate(len);
     out

@@ -8,12 +8,13 @@
 //! size of a block, `NZIP_BENCH_KEPT` how many tokens enter again (by default a quarter of the context),
 //! `NZIP_BENCH_KERNEL` one of scalar, avx2, avx512.
 
+use nzip::internal::Kernel;
 use nzip::internal::codec::llm::{
     ChainJob, decode_chains_with_lanes, decode_windows, encode_blocks, encode_chains,
 };
 use nzip::internal::codec::window::{EncodedWindow, WindowJob, WindowLimits};
 use nzip::internal::model::llm::{
-    BitEncoder, Column, Distribution, Kernel, MAX_COLUMNS, Model, Session, Weights, powers,
+    BitEncoder, Column, Distribution, MAX_COLUMNS, Model, Session, Weights, powers,
 };
 use std::fmt::Write;
 
@@ -59,7 +60,7 @@ fn set(name: &str) -> Option<usize> {
 fn kernel() -> Kernel {
     match std::env::var("NZIP_BENCH_KERNEL").as_deref() {
         Ok("scalar") => Kernel::Scalar,
-        Ok("avx2") => Kernel::Avx2,
+        Ok("avx2") => Kernel::avx2().expect("a machine with AVX2"),
         _ => Kernel::best(),
     }
 }

@@ -4,11 +4,12 @@
 
 use std::time::Instant;
 
+use nzip::internal::Kernel;
+use nzip::internal::SplitMix;
 use nzip::internal::codec::lm::{decode_windows, encode_blocks};
 use nzip::internal::codec::window::{WindowJob, WindowLimits};
-use nzip::internal::model::lm::seeded::SplitMix;
 use nzip::internal::model::lm::weights::{Config, TableConfig, Weights};
-use nzip::internal::model::lm::{Kernel, Lanes, Model, Single, Timeline};
+use nzip::internal::model::lm::{Lanes, Model, Single, Timeline};
 
 /// The shape of a shipped model.
 fn shape(width: usize, table_width: usize, tables: u8) -> Config {

@@ -3,6 +3,7 @@
 //!
 //! `cargo bench --bench plain -- FILE`; without a file, on made-up text.
 
+use nzip::internal::SplitMix;
 use nzip::{Codec, CodecChoice, DecodeOptions, Decoder, Options};
 use rustix::time::{ClockId, clock_gettime};
 use std::hint::black_box;
@@ -28,12 +29,8 @@ fn best<A, B>(mut ours: impl FnMut() -> A, mut theirs: impl FnMut() -> B) -> (f6
 
 fn made_up() -> Vec<u8> {
     let words: [&str; 8] = ["window ", "of ", "payload ", "bits, ", "the ", "coder\n", "reads ", "a "];
-    let mut state = 1u32;
-    let mut next = || {
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        words[(state >> 29) as usize]
-    };
-    (0..3 << 20).map(|_| next()).collect::<String>().into_bytes()
+    let mut rng = SplitMix(1);
+    (0..3 << 20).map(|_| words[rng.below(8) as usize]).collect::<String>().into_bytes()
 }
 
 /// Reads everything through one buffer, as `io::copy` does.

@@ -4,6 +4,7 @@
 //! `cargo bench --bench range`, or `cargo bench --bench range -- MEGABYTES`. The model is the micro model of the
 //! golden files: which windows a range touches does not depend on how well they are coded.
 
+use nzip::internal::SplitMix;
 use nzip::{Archive, Codec, CodecChoice, DecodeOptions, Encoder, Models, Options};
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -17,13 +18,12 @@ const READS: u64 = 64;
 /// Numbered lines of words drawn by a generator: text that no two windows share.
 fn text(bytes: usize) -> Vec<u8> {
     let words = ["window", "lane", "block", "of", "the", "payload", "is", "raw", "and", "index"];
-    let (mut state, mut text) = (1u64, Vec::with_capacity(bytes + 100));
+    let (mut rng, mut text) = (SplitMix(1), Vec::with_capacity(bytes + 100));
     while text.len() < bytes {
         write!(text, "{}", text.len()).expect("memory can be written to");
         for _ in 0..12 {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             text.push(b' ');
-            text.extend_from_slice(words[(state >> 33) as usize % words.len()].as_bytes());
+            text.extend_from_slice(words[rng.below(words.len() as u64) as usize].as_bytes());
         }
         text.push(b'\n');
     }

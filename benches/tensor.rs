@@ -3,6 +3,7 @@
 //!
 //! `cargo bench --bench tensor -- [-9] [FILES]`; without a file, made-up weights.
 
+use nzip::internal::SplitMix;
 use nzip::tensor::{Dtype, Layout};
 use nzip::{Archive, DecodeOptions, Options};
 use rustix::time::{ClockId, clock_gettime};
@@ -31,11 +32,8 @@ fn best<T>(mut work: impl FnMut() -> T) -> f64 {
 
 /// Nearly normal numbers of deviation 0.02 or so.
 fn made_up(count: usize) -> Vec<u32> {
-    let mut state = 1u64;
-    let mut next = || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 40) as i64 - (1 << 23)
-    };
+    let mut rng = SplitMix(1);
+    let mut next = || rng.below(1 << 24) as i64 - (1 << 23);
     (0..count).map(|_| ((next() + next() + next() + next()) as f32 * 2e-9).to_bits()).collect()
 }
 

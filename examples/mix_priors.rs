@@ -117,6 +117,7 @@ fn text_pieces(folder: &Path, weights: &Path, size: usize) -> Vec<Vec<u8>> {
     let entries = std::fs::read_dir(folder).expect("a folder").map(|e| e.expect("an entry").path());
     let mut files: Vec<_> = entries.filter(|p| p.extension().is_some_and(|e| e == "zst")).collect();
     files.sort();
+    // The generator with which the priors that ship were made.
     let mut state = 1u64;
     let mut random = |below: usize| {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);

@@ -1,6 +1,9 @@
 //! Inner parts that `nzip-train`, tests, benchmarks and fuzz targets use. No part of the interface: may change in any
 //! release.
 
+pub use crate::kernel::Kernel;
+pub use crate::random::SplitMix;
+
 pub mod codec {
     pub use crate::codec::{circuit, llm, lm, mix, table, window};
 }

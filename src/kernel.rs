@@ -1,39 +1,138 @@
-//! Which instruction set the inner loops use: a choice of speed alone.
+//! The instruction sets that inner loops are written for, and the one way in which a routine picks its form.
+//!
+//! All forms of a routine give the same bits, which tests compare: a kernel is a choice of speed alone.
 
-use crate::error::{Error, Result};
+#![allow(unsafe_code)] // prefetches
 
-/// Which implementation of the inner loops runs. All give the same bits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+use std::fmt;
+
+/// The instruction set that inner loops run with.
+///
+/// A value is a proof: it can only be had where this machine has the instructions ([`Kernel::supported`],
+/// [`Kernel::best`]). So that is checked once, where a kernel is chosen, and never where it runs.
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Kernel {
     /// Plain Rust for any machine.
     Scalar,
-    /// 256-bit integer vectors.
-    Avx2,
+    /// 256-bit integer vectors: AVX2 and POPCNT.
+    Avx2(HasAvx2),
+    /// 512-bit integer vectors: AVX-512 F, BW, DQ, VL and VNNI, beside all that AVX2 has. A routine that has
+    /// no form of its own for it runs that for AVX2.
+    Avx512(HasAvx512),
 }
 
+/// Shows that the processor has AVX2 and POPCNT.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct HasAvx2(());
+
+/// Shows that the processor has what [`Kernel::Avx512`] names.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct HasAvx512(());
+
 impl Kernel {
+    /// The kernels that this machine can run, the fastest last.
+    pub fn supported() -> impl Iterator<Item = Self> {
+        [Some(Self::Scalar), Self::avx2(), Self::avx512()].into_iter().flatten()
+    }
+
     /// The fastest kernel of this machine.
     pub fn best() -> Self {
-        if Self::Avx2.is_supported() { Self::Avx2 } else { Self::Scalar }
+        Self::avx512().or(Self::avx2()).unwrap_or(Self::Scalar)
     }
 
-    /// Whether this machine can run the kernel.
-    pub fn is_supported(self) -> bool {
-        match self {
-            Self::Scalar => true,
-            // Every processor with AVX2 has POPCNT; an emulator or a hypervisor may hide it.
+    /// The kernel of AVX2 where this machine has it.
+    pub fn avx2() -> Option<Self> {
+        // Every processor with AVX2 has POPCNT; an emulator or a hypervisor may hide it.
+        #[cfg(target_arch = "x86_64")]
+        let found = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("popcnt");
+        #[cfg(not(target_arch = "x86_64"))]
+        let found = false;
+        found.then_some(Self::Avx2(HasAvx2(())))
+    }
+
+    /// The kernel of AVX-512 where this machine has it.
+    pub fn avx512() -> Option<Self> {
+        #[cfg(target_arch = "x86_64")]
+        let found = is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512bw")
+            && is_x86_feature_detected!("avx512dq")
+            && is_x86_feature_detected!("avx512vl")
+            && is_x86_feature_detected!("avx512vnni");
+        #[cfg(not(target_arch = "x86_64"))]
+        let found = false;
+        (found && Self::avx2().is_some()).then_some(Self::Avx512(HasAvx512(())))
+    }
+
+    /// Whether code for AVX2 may run.
+    pub fn has_avx2(self) -> bool {
+        self != Self::Scalar
+    }
+}
+
+impl fmt::Debug for Kernel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Scalar => "Scalar",
+            Self::Avx2(_) => "Avx2",
+            Self::Avx512(_) => "Avx512",
+        })
+    }
+}
+
+/// Runs the form of a routine that belongs to a kernel: `dispatch!(kernel, scalar: …, avx2: …)`, with
+/// `avx512: …` where there is one; otherwise that kernel runs the form for AVX2.
+///
+/// The vector forms are calls of functions with `#[target_feature]`, of no more than the kernel stands for,
+/// and exist on x86-64 alone. The macro makes them `unsafe`ly, which is sound as far as the instructions go;
+/// what else an `unsafe fn` asks for is the caller's to show.
+macro_rules! dispatch {
+    ($kernel:expr, scalar: $scalar:expr, avx2: $avx2:expr $(, avx512: $avx512:expr)? $(,)?) => {
+        match $kernel {
+            $(
+                #[cfg(target_arch = "x86_64")]
+                #[allow(unsafe_code, unused_unsafe)]
+                // SAFETY: the kernel shows that the processor has its instructions.
+                $crate::kernel::Kernel::Avx512(_) => unsafe { $avx512 },
+            )?
             #[cfg(target_arch = "x86_64")]
-            Self::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("popcnt"),
-            #[cfg(not(target_arch = "x86_64"))]
-            Self::Avx2 => false,
+            #[allow(unsafe_code, unused_unsafe, unreachable_patterns)]
+            // SAFETY: as above; AVX-512 includes AVX2.
+            $crate::kernel::Kernel::Avx2(_) | $crate::kernel::Kernel::Avx512(_) => unsafe { $avx2 },
+            _ => $scalar,
         }
-    }
+    };
+}
+pub(crate) use dispatch;
 
-    /// Refuses a kernel that this machine cannot run.
-    pub(crate) fn check(self) -> Result<Self> {
-        if self.is_supported() {
-            return Ok(self);
-        }
-        Err(Error::bad_argument(format!("this machine cannot run the {self:?} kernel")))
+/// Hints that the cache line at the start of `item` will be read soon.
+#[inline(always)]
+pub fn prefetch<T>(item: &T) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a prefetch changes nothing but caches, and every x86-64 processor has it.
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(item).cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = item;
+}
+
+/// Hints that the item at `index` will be read soon; out of range it does nothing.
+#[inline(always)]
+pub fn prefetch_at<T>(memory: &[T], index: usize) {
+    if let Some(item) = memory.get(index) {
+        prefetch(item);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_best_is_the_last_of_those_supported() {
+        assert_eq!(Kernel::supported().next(), Some(Kernel::Scalar));
+        assert_eq!(Kernel::supported().last(), Some(Kernel::best()));
+        assert_eq!(Kernel::best().has_avx2(), Kernel::avx2().is_some());
     }
 }

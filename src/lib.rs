@@ -19,6 +19,7 @@ mod kernel;
 pub mod llm;
 mod model;
 mod models;
+mod random;
 mod stream;
 pub mod tensor;
 

@@ -3,8 +3,8 @@
 mod circuit_support;
 
 use circuit_support::{micro, records};
+use nzip::internal::SplitMix;
 use nzip::internal::model::circuit::{Alphabet, Likelihood, Model, Shape, Weights};
-use nzip::internal::model::lm::seeded::SplitMix;
 use nzip::{Archive, Codec, CodecChoice, DecodeOptions, Encoder, ErrorKind, Models, Options};
 use std::io::{Cursor, Write};
 

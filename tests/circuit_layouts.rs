@@ -3,11 +3,12 @@
 mod circuit_support;
 
 use circuit_support::{COLOUR, GREY, micro, npy, of_patches, picture, pnm, records};
+use nzip::internal::Kernel;
+use nzip::internal::SplitMix;
 use nzip::internal::codec::circuit::layout::{Arrangement, Known, Layout, detect};
 use nzip::internal::codec::circuit::{decode, encode};
 use nzip::internal::codec::window::{WindowJob, WindowLimits};
-use nzip::internal::model::circuit::{Kernel, Likelihood, Model, Patch, Weights};
-use nzip::internal::model::lm::seeded::SplitMix;
+use nzip::internal::model::circuit::{Likelihood, Model, Patch, Weights};
 use nzip::{Archive, Codec, CodecChoice, DecodeOptions, Encoder, ErrorKind, Models, Options};
 use std::io::{Cursor, Write};
 

@@ -2,6 +2,7 @@
 //!
 //! Where there is no GPU the tests say so and do nothing, unless `NZIP_TEST_GPU=required`. A software driver will do.
 
+use nzip::internal::SplitMix;
 use nzip::{Archive, Codec, CodecChoice, DecodeOptions, Decoder, Device, Models, Options};
 use std::fs;
 use std::io::{Cursor, Read};
@@ -154,11 +155,8 @@ fn a_gpu_that_is_not_there() {
 
 /// bfloat16 weights in rows, some of them of another scale.
 fn weights(rows: usize, row: usize) -> Vec<u8> {
-    let mut x = 7u32;
-    let mut next = || {
-        x = x.wrapping_mul(1664525).wrapping_add(1013904223);
-        (x >> 8) as f32 / (1 << 24) as f32 - 0.5
-    };
+    let mut rng = SplitMix(7);
+    let mut next = || rng.below(1 << 24) as f32 / (1 << 24) as f32 - 0.5;
     let value = |i: usize, v: f32| (v * if (i / row).is_multiple_of(3) { 8.0 } else { 0.1 }).to_bits() >> 16;
     (0..rows * row).flat_map(|i| (value(i, next() * next()) as u16).to_le_bytes()).collect()
 }

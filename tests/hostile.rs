@@ -3,6 +3,7 @@
 mod common;
 
 use common::*;
+use nzip::internal::SplitMix;
 use nzip::{Archive, Codec, CodecChoice, DecodeOptions, Decoder, Encoder, Error, ErrorKind, Options};
 use std::io::{Cursor, Read, Write};
 
@@ -113,14 +114,8 @@ fn the_same_bytes_come_before_an_error_with_any_threads() {
 
 #[test]
 fn garbage_is_refused() {
-    let mut state = 1u64;
-    let mut random = |n: usize| -> Vec<u8> {
-        let mut next = || {
-            state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
-            (state >> 56) as u8
-        };
-        (0..n).map(|_| next()).collect()
-    };
+    let mut rng = SplitMix(1);
+    let mut random = |n: usize| -> Vec<u8> { (0..n).map(|_| rng.next_u32() as u8).collect() };
     for n in 1..300 {
         let noise = random(n);
         assert!(decode(&noise).is_err() && range(&noise).is_err());

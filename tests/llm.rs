@@ -5,9 +5,10 @@ mod llm_support;
 
 use llm_support::{Gguf, micro, sample};
 use nzip::ErrorKind;
+use nzip::internal::Kernel;
 use nzip::internal::codec::llm::{MIN_PAYLOAD, decode_windows, decode_with_lanes, encode_blocks};
 use nzip::internal::codec::window::{EncodedWindow, WindowJob, WindowLimits};
-use nzip::internal::model::llm::{Column, Kernel, MAX_COLUMNS, Model, Session, Weights};
+use nzip::internal::model::llm::{Column, MAX_COLUMNS, Model, Session, Weights};
 use proptest::prelude::*;
 
 fn weights() -> Weights {

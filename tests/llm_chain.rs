@@ -5,11 +5,12 @@ mod llm_support;
 
 use llm_support::{micro, sample};
 use nzip::ErrorKind;
+use nzip::internal::Kernel;
 use nzip::internal::codec::llm::{
     ChainJob, MIN_PAYLOAD, decode_chains_with_lanes, encode_blocks, encode_chains, kept_of,
 };
 use nzip::internal::codec::window::{EncodedWindow, WindowJob, WindowLimits};
-use nzip::internal::model::llm::{Kernel, Model, Weights};
+use nzip::internal::model::llm::{Model, Weights};
 use proptest::prelude::*;
 
 /// T of the model that tests run on.

@@ -1,11 +1,12 @@
 //! A real language model's archive decodes to the same bytes with every kernel, lane count and thread count, and is
 //! coded to the same bytes. Run by `tools/llm.sh`, which provides model and sample, in debug and in release.
 
+use nzip::internal::Kernel;
 use nzip::internal::codec::llm::{
     ChainJob, decode_chains_with_lanes, decode_with_lanes, encode_blocks, encode_chains,
 };
 use nzip::internal::codec::window::{EncodedWindow, WindowJob, WindowLimits};
-use nzip::internal::model::llm::{Kernel, Model, Weights};
+use nzip::internal::model::llm::{Model, Weights};
 use std::path::PathBuf;
 
 /// Tokens that enter again: few, so that it happens in a small sample.

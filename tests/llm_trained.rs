@@ -1,9 +1,10 @@
 //! A model that has really been trained (`tests/data/tiny-llama`, made by `tools/tiny_llama.py`): what the import makes of it, and
 //! what text costs with it.
 
+use nzip::internal::Kernel;
 use nzip::internal::codec::llm::{decode_with_lanes, encode_blocks};
 use nzip::internal::codec::window::{WindowJob, WindowLimits};
-use nzip::internal::model::llm::{Kernel, Model, Weights};
+use nzip::internal::model::llm::{Model, Weights};
 use nzip::{Codec, CodecChoice, DecodeOptions, Models, Options};
 use std::path::Path;
 

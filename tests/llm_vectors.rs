@@ -2,11 +2,10 @@
 //! the first one. `cargo test --test llm_vectors -- --ignored` writes both anew, which is only right before the
 //! first release.
 
+use nzip::internal::Kernel;
 use nzip::internal::codec::llm::{decode_windows, encode_blocks};
 use nzip::internal::codec::window::{EncodedWindow, WindowJob, WindowLimits};
-use nzip::internal::model::llm::{
-    Adaptive, Coder, Column, Distribution, Kernel, Model, Session, Weights, powers,
-};
+use nzip::internal::model::llm::{Adaptive, Coder, Column, Distribution, Model, Session, Weights, powers};
 use std::fmt::Write as _;
 use std::path::PathBuf;
 

@@ -2,11 +2,12 @@
 //! same integers, and windows decode to what went in.
 
 use nzip::ErrorKind;
+use nzip::internal::Kernel;
+use nzip::internal::SplitMix;
 use nzip::internal::codec::lm::{decode_windows, encode_blocks};
 use nzip::internal::codec::window::{EncodedWindow, WindowJob, WindowLimits};
-use nzip::internal::model::lm::seeded::SplitMix;
 use nzip::internal::model::lm::weights::{Config, TableConfig, Weights};
-use nzip::internal::model::lm::{Kernel, Lanes, MAX_COLUMNS, Model, Single, Timeline, WeightSums};
+use nzip::internal::model::lm::{Lanes, MAX_COLUMNS, Model, Single, Timeline, WeightSums};
 use proptest::prelude::*;
 
 fn config(width: usize, state: usize, hidden: usize, layers: usize) -> Config {
@@ -89,13 +90,11 @@ fn decode(model: &Model, windows: &[EncodedWindow]) -> Vec<u8> {
 
 #[test]
 fn kernels_agree() {
-    if !Kernel::Avx2.is_supported() {
-        return;
-    }
+    let Some(avx2) = Kernel::avx2() else { return };
     let shapes = [(2, 2, 2, 1), (14, 10, 22, 2), (16, 16, 32, 1), (34, 18, 6, 3), (50, 66, 130, 2)];
     for (i, (width, state, hidden, layers)) in shapes.into_iter().enumerate() {
         let weights = Weights::seeded(config(width, state, hidden, layers), i as u64);
-        let vector = Model::with_kernel(weights.clone(), Kernel::Avx2).unwrap();
+        let vector = Model::with_kernel(weights.clone(), avx2).unwrap();
         let scalar = Model::with_kernel(weights, Kernel::Scalar).unwrap();
         let window = sample(90, i as u64);
         let expected = stepwise(&scalar, &window);

@@ -5,11 +5,12 @@
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
+use nzip::internal::Kernel;
+use nzip::internal::SplitMix;
 use nzip::internal::codec::lm::{decode_windows, encode_blocks};
 use nzip::internal::codec::window::{EncodedWindow, WindowJob, WindowLimits};
-use nzip::internal::model::lm::seeded::SplitMix;
 use nzip::internal::model::lm::weights::Weights;
-use nzip::internal::model::lm::{Adaptive, Kernel, Lanes, Model};
+use nzip::internal::model::lm::{Adaptive, Lanes, Model};
 
 const LIMITS: WindowLimits = WindowLimits { payload: 256, raw: 400 };
 /// Steps that the trace covers.
@@ -29,8 +30,7 @@ fn text(name: &str) -> String {
 
 fn models() -> Vec<Model> {
     let weights = Weights::from_bytes(&read("micro.nzlm")).unwrap();
-    let kernels = [Kernel::Scalar, Kernel::Avx2].into_iter().filter(|kernel| kernel.is_supported());
-    kernels.map(|kernel| Model::with_kernel(weights.clone(), kernel).unwrap()).collect()
+    Kernel::supported().map(|kernel| Model::with_kernel(weights.clone(), kernel).unwrap()).collect()
 }
 
 /// FNV-1a with 64 bits over little-endian 32-bit numbers.

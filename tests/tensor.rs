@@ -1,6 +1,6 @@
 //! Files of tensors through the public interface.
 
-use nzip::internal::model::lm::seeded::SplitMix;
+use nzip::internal::SplitMix;
 use nzip::tensor::{Dtype, Layout};
 use nzip::{Archive, Bases, Codec, CodecChoice, DecodeOptions, Decoder, Encoder, ErrorKind, Options};
 use rayon::prelude::*;

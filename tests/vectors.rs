@@ -8,11 +8,11 @@ mod common;
 mod table_support;
 
 use common::*;
+use nzip::internal::SplitMix;
 use nzip::internal::codec::lm::encode_blocks;
 use nzip::internal::codec::mix::{Guide, MixOptions, encode_block};
 use nzip::internal::codec::window::WindowLimits;
 use nzip::internal::model::lm::Model;
-use nzip::internal::model::lm::seeded::SplitMix;
 use nzip::internal::model::lm::weights::Weights;
 use nzip::{Archive, Bases, Codec, CodecChoice, DecodeOptions, Encoder, Models, Options};
 use std::fs;

@@ -3,9 +3,10 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use nzip::internal::Kernel;
 use nzip::internal::codec::circuit::layout::Arrangement;
 use nzip::internal::codec::{circuit, window::WindowJob};
-use nzip::internal::model::circuit::{Kernel, Model, Weights};
+use nzip::internal::model::circuit::{Model, Weights};
 use std::sync::LazyLock;
 
 fn model(bytes: &[u8]) -> Model {

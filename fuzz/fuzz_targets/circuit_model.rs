@@ -2,10 +2,11 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use nzip::internal::Kernel;
 use nzip::internal::codec::circuit::{decode, encode};
 use nzip::internal::codec::circuit::layout::Arrangement;
 use nzip::internal::codec::window::{WindowJob, WindowLimits};
-use nzip::internal::model::circuit::{Kernel, Likelihood, Model, Weights};
+use nzip::internal::model::circuit::{Likelihood, Model, Weights};
 
 fuzz_target!(|bytes: &[u8]| {
     let Ok(weights) = Weights::from_bytes(bytes) else { return };

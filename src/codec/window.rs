@@ -352,6 +352,17 @@ mod tests {
     }
 
     #[test]
+    fn the_bound_is_the_same_from_both_sides() {
+        for raw_len in [0, 1, 65_535, 65_536, 65_537, 67_584, 67_585, 1 << 20] {
+            let mut shortest = window(raw_len, 0);
+            lengthen(&mut shortest);
+            let len = shortest.payload.len();
+            assert!(raw_len <= max_window_raw(len), "{raw_len}");
+            assert!(len == 0 || raw_len > max_window_raw(len - 1), "{raw_len}");
+        }
+    }
+
+    #[test]
     fn certain_bytes_stay_inside_the_bound() {
         let raw = vec![0; 1 << 20];
         let limits = WindowLimits { payload: 4096, raw: 1 << 20 };

@@ -1,9 +1,13 @@
 //! A binary arithmetic coder with 32-bit bounds and 16-bit probabilities, specified in `formats/mix.md`.
 //!
-//! The coder keeps an interval `low..=high` and narrows it with every bit (the carry-free scheme of
-//! Witten, Neal and Cleary, 1987, in bytewise form); bytes leave as soon as both bounds agree on them.
+//! The coder keeps an interval `low..=high` and narrows it with every bit, in proportion to the bit's
+//! probability (Witten, Neal and Cleary, "Arithmetic coding for data compression", 1987, in bytewise form
+//! without carries). A byte is written as soon as both bounds begin with it. Where the bounds stay apart
+//! while the interval shrinks to fewer than 2^16 values, probabilities lose precision, but each bit still
+//! gets a part of its own.
 
-/// The split point of `low..=high` when a one has probability `p` / 65536; always below `high`.
+/// The last value of the part of `low..=high` that belongs to a 1 of probability `p` / 65536; always below
+/// `high`.
 #[inline(always)]
 fn split(low: u32, high: u32, p: u32) -> u32 {
     debug_assert!((1..=65535).contains(&p) && low < high);
@@ -11,7 +15,7 @@ fn split(low: u32, high: u32, p: u32) -> u32 {
     low + (range >> 16) * p + (((range & 0xffff) * p) >> 16)
 }
 
-/// Writes bits into a growing payload.
+/// Writes bits into a payload that grows.
 #[derive(Debug)]
 pub struct BinaryEncoder {
     low: u32,
@@ -25,7 +29,7 @@ impl BinaryEncoder {
         Self { low: 0, high: u32::MAX, out }
     }
 
-    /// Codes `bit`, a one having probability `p` / 65536 with `p` in 1..=65535.
+    /// Codes `bit` (0 or 1), where a 1 has the probability `p` / 65536 with `p` in 1..=65535.
     #[inline(always)]
     pub fn encode(&mut self, bit: u32, p: u32) {
         let mid = split(self.low, self.high, p);
@@ -51,7 +55,8 @@ impl BinaryEncoder {
         self.out
     }
 
-    /// The smallest value of `bytes` leading bytes, zeros after them, inside the interval.
+    /// The smallest value in the interval of which only the first `bytes` bytes are not zero, if there is
+    /// one.
     fn round_up(&self, bytes: u32) -> Option<u32> {
         let unit = 1u64 << (32 - 8 * bytes);
         let value = u64::from(self.low).div_ceil(unit) * unit;
@@ -59,7 +64,7 @@ impl BinaryEncoder {
     }
 }
 
-/// Reads bits from a payload, which is the same in every call; past its end it reads zeros.
+/// Reads bits from a payload, which must be the same in every call; bytes past its end read as zero.
 #[derive(Debug)]
 pub struct BinaryDecoder {
     low: u32,
@@ -85,7 +90,7 @@ impl BinaryDecoder {
         u32::from(byte)
     }
 
-    /// How many bytes past the payload's end have been read; an intact payload needs at most 4.
+    /// The number of bytes that have been read past the payload's end; an intact payload needs at most 4.
     pub fn overrun(&self, payload: &[u8]) -> usize {
         self.position.saturating_sub(payload.len())
     }
@@ -95,7 +100,8 @@ impl BinaryDecoder {
         self.position < payload.len()
     }
 
-    /// The next bit, a one having probability `p` / 65536 with `p` in 1..=65535.
+    /// Decodes the next bit (0 or 1), where a 1 has the probability `p` / 65536 with `p` in 1..=65535, as in
+    /// encoding.
     #[inline(always)]
     pub fn decode(&mut self, payload: &[u8], p: u32) -> u32 {
         let mid = split(self.low, self.high, p);

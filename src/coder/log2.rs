@@ -1,7 +1,7 @@
-//! Binary logarithms in integers, for what an encoder compares.
+//! Binary logarithms in integers, by which encoders compare costs: the same on every machine.
 
-/// log2 of a number that is not 0, in units of 2^−`fraction`, rounded down; `fraction` is 16 at most, and there the
-/// last unit may be missing.
+/// The binary logarithm of `v` (not 0) in units of 2^−`fraction`, rounded down; `fraction` is at most 16. The
+/// result may be one unit too small.
 pub fn log2(v: u32, fraction: u32) -> u32 {
     debug_assert!(v > 0 && fraction <= 16);
     // Each squaring of the mantissa gives one bit of the logarithm.

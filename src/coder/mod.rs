@@ -1,4 +1,4 @@
-//! Entropy coders: symbols and integer frequencies to payload bits and back. They know no model.
+//! Entropy coders: from symbols with integer frequencies to payload bits and back. They know no model.
 
 pub mod binary;
 pub mod log2;

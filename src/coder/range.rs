@@ -1,8 +1,9 @@
 //! Range coder for binary decisions with 16-bit probabilities (`formats/coder.md`).
 //!
-//! The arithmetic is constriction's range coder (u32 words, u64 state); this file adds the binary
-//! model, the byte order of the payload, its shortest termination and the way back to an earlier
-//! state.
+//! The arithmetic is that of constriction's range coder with u32 words and a u64 state (range coding: Martin,
+//! "Range encoding", 1979): the state is an interval of 64-bit numbers; a symbol narrows it to its share, and
+//! a word is written whenever the interval has become narrower than 2^32. This file adds the binary model,
+//! the byte order of the payload, its shortest termination and the way back to an earlier state.
 
 use std::borrow::Borrow;
 use std::num::NonZeroU32;
@@ -19,7 +20,7 @@ use crate::error::{Error, Result};
 pub const PRECISION: usize = 16;
 const ONE: u32 = 1 << PRECISION;
 
-/// Two symbols: 0 owns the low part of the interval, 1 the upper `one` parts of 65536.
+/// A binary decision: 1 owns the upper `one` of 65536 parts of the interval, 0 the rest below.
 #[derive(Debug, Clone, Copy)]
 struct Binary {
     one: u32,
@@ -57,7 +58,8 @@ impl DecoderModel<PRECISION> for Binary {
     }
 }
 
-/// A symbol that owns the parts from `start` on, `width` of them, of `1 << P` parts.
+/// A symbol of a choice among many: it owns the parts `start..start + width` of the `1 << P` parts of the
+/// interval.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Part<const P: usize> {
     pub symbol: u32,
@@ -66,11 +68,15 @@ pub struct Part<const P: usize> {
 }
 
 impl<const P: usize> Part<P> {
-    /// A choice without alternatives. It costs nothing, but takes its step: the range loses its last P bits.
+    /// The only symbol of a choice without alternatives. Coding it costs next to nothing, but is a step like
+    /// any other, in which the interval loses its last P bits.
     pub const WHOLE: Self = Self { symbol: 0, start: 0, width: NonZeroU32::MIN.saturating_mul(Self::PARTS) };
     const PARTS: NonZeroU32 = NonZeroU32::new(1 << P).expect("P is below 32");
 
-    /// A symbol that owns the parts from `start` up to `end`, at least one.
+    /// A symbol that owns the parts `start..end`.
+    ///
+    /// # Panics
+    /// If it owns none.
     pub fn new(symbol: usize, start: u64, end: u64) -> Self {
         let width = NonZeroU32::new((end - start) as u32).expect("every symbol owns a part");
         Self { symbol: symbol as u32, start: start as u32, width }
@@ -88,7 +94,7 @@ impl<const P: usize> EncoderModel<P> for Part<P> {
     }
 }
 
-/// Finds the symbol that owns a part.
+/// A choice as the decoder sees it: a function from a part to the symbol that owns it.
 struct Owner<F>(F);
 
 impl<F, const P: usize> EntropyModel<P> for Owner<F> {
@@ -103,11 +109,11 @@ impl<F: Fn(u32) -> Part<P>, const P: usize> DecoderModel<P> for Owner<F> {
     }
 }
 
-/// Writes binary decisions, and choices among many, into one payload.
+/// Writes binary decisions and choices among many into one payload.
 #[derive(Debug, Default, Clone)]
 pub struct BitEncoder(RangeEncoder<u32, u64>);
 
-/// A point to which a [`BitEncoder`] can go back.
+/// A state to which a [`BitEncoder`] can go back.
 #[derive(Debug, Clone, Copy)]
 pub struct Mark {
     words: usize,
@@ -116,7 +122,7 @@ pub struct Mark {
 }
 
 impl BitEncoder {
-    /// Appends one decision; `one` is the probability of 1 in 1/65536, 1..=65535.
+    /// Appends one decision; a 1 has the probability `one` / 65536 with `one` in 1..=65535.
     #[inline]
     pub fn encode(&mut self, bit: bool, one: u32) {
         self.0
@@ -131,13 +137,13 @@ impl BitEncoder {
         self.0.encode_symbol(part.symbol, part).expect("a symbol with nonzero probability, into memory");
     }
 
-    /// Upper bound on the length in bytes of [`BitEncoder::payload`], in constant time.
+    /// An upper bound on the length in bytes of [`BitEncoder::payload`], in constant time.
     pub fn payload_bound(&self) -> usize {
         // The interval is at least 2^32 wide, so it holds a multiple of 2^32 (maybe with a carry).
         4 * (self.0.pos().0 + 1)
     }
 
-    /// The present state.
+    /// Notes the present state.
     pub fn mark(&mut self) -> Mark {
         let (words, state, situation) = std::mem::take(&mut self.0).into_raw_parts();
         let mark = Mark { words: words.len(), state, situation };
@@ -145,17 +151,16 @@ impl BitEncoder {
         mark
     }
 
-    /// Forgets everything since `mark`, which must stem from this encoder's past. Words once
-    /// written never change (the coder holds back those that a carry may reach), so cutting them
-    /// off restores the state exactly.
+    /// Forgets everything since `mark`, which must come from this encoder's past. Words that have been
+    /// written never change, since the coder holds back those that a carry may reach; so cutting off the
+    /// later ones restores the state exactly.
     pub fn rewind(&mut self, mark: &Mark) {
         let (mut words, _, _) = std::mem::take(&mut self.0).into_raw_parts();
         words.truncate(mark.words);
         self.0 = RangeEncoder::from_raw_parts(words, mark.state, mark.situation);
     }
 
-    /// The shortest byte string that decodes to all decisions so far when bits past its end read
-    /// as zero.
+    /// The shortest byte string that decodes to all decisions so far where bits past its end read as zero.
     pub fn payload(&self) -> Vec<u8> {
         let (words, state, situation) = self.0.clone().into_raw_parts();
         if state.range().get() == u64::MAX {
@@ -169,9 +174,9 @@ impl BitEncoder {
     }
 }
 
-/// The shortest byte string that stands for a number in an encoder's interval: `words`, then `held.0` words that a
-/// carry may still reach, of which the first is `held.1` and the others are all ones, then 64 bits in
-/// `lower..lower + range`.
+/// The shortest byte string that stands for a number in an encoder's interval. The numbers of the interval
+/// consist of `words`, then `held.0` words that a carry may still reach (the first is `held.1`, the others
+/// are all ones), then 64 bits in `lower..lower + range`, which may carry.
 pub fn shortest_payload(
     words: impl Iterator<Item = u32>,
     held: (usize, u32),
@@ -194,8 +199,8 @@ pub fn shortest_payload(
     bytes
 }
 
-/// The number with the most trailing zero bits in `lower..lower + range`, as the carry out of 64
-/// bits and the low 64 bits.
+/// The number in `lower..lower + range` with the most trailing zero bits, as the carry out of 64 bits and the
+/// low 64 bits. Trailing zeros need not be stored.
 fn roundest(lower: u64, range: u64) -> (bool, u64) {
     let (lower, last) = (u128::from(lower), u128::from(lower) + u128::from(range) - 1);
     let value = (0..=64).rev().map(|t| (lower + (1 << t) - 1) >> t << t).find(|&v| v <= last);
@@ -203,7 +208,7 @@ fn roundest(lower: u64, range: u64) -> (bool, u64) {
     (value >> 64 != 0, value as u64)
 }
 
-/// Big-endian words of a payload; after its end, zeros.
+/// The big-endian words of a payload, followed by zeros without end.
 #[derive(Debug, Clone)]
 struct PayloadWords<'a>(&'a [u8]);
 
@@ -227,21 +232,22 @@ impl ReadWords<u32, Queue> for PayloadWords<'_> {
     }
 }
 
-/// Reads binary decisions from one payload.
+/// Reads binary decisions and choices among many from one payload.
 #[derive(Debug, Clone)]
 pub struct BitDecoder<'a>(RangeDecoder<u32, u64, PayloadWords<'a>>);
 
 impl<'a> BitDecoder<'a> {
-    /// A decoder at the start of `payload`; bits past its end read as zero.
+    /// Starts at the first bit of `payload`; bits past its end read as zero.
     pub fn new(payload: &'a [u8]) -> Self {
         let Ok(decoder) = RangeDecoder::with_backend(PayloadWords(payload));
         Self(decoder)
     }
 
-    /// The next decision; `one` is the probability of 1 in 1/65536, 1..=65535, as it was in encoding.
+    /// Decodes the next decision; a 1 has the probability `one` / 65536 with `one` in 1..=65535, as in
+    /// encoding.
     ///
     /// # Errors
-    /// `Corrupt` where the payload lies outside of every interval that an encoder can produce.
+    /// `Corrupt` where the payload lies outside of all intervals that an encoder can produce.
     #[inline]
     pub fn decode(&mut self, one: u32) -> Result<bool> {
         self.0
@@ -249,7 +255,7 @@ impl<'a> BitDecoder<'a> {
             .map_err(|_| Error::corrupt("range coder: the payload is not one that an encoder writes"))
     }
 
-    /// The next choice among many; `owner` names the symbol that owns a part below `1 << P`.
+    /// Decodes the next choice among many; `owner` returns the symbol that owns a part below `1 << P`.
     ///
     /// # Errors
     /// See [`BitDecoder::decode`].
@@ -264,6 +270,7 @@ impl<'a> BitDecoder<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::random::SplitMix;
     use proptest::prelude::*;
 
     fn encode(decisions: &[(bool, u32)]) -> BitEncoder {
@@ -329,19 +336,17 @@ mod tests {
 
     #[test]
     fn choices_without_alternatives_are_steps() {
-        let (mut encoder, mut rng) = (BitEncoder::default(), 1u32);
-        let mut decisions = Vec::new();
-        for _ in 0..500 {
-            rng = rng.wrapping_mul(1664525).wrapping_add(1013904223);
-            decisions.push(rng >> 31 == 1);
-            encoder.encode(rng >> 31 == 1, 1 + (rng >> 8) % 65535);
+        let (mut encoder, mut rng) = (BitEncoder::default(), SplitMix(1));
+        let steps: Vec<(bool, u32)> =
+            (0..500).map(|_| (rng.below(2) == 1, 1 + rng.below(65535) as u32)).collect();
+        for &(decision, one) in &steps {
+            encoder.encode(decision, one);
             encoder.encode_part(Part::<24>::WHOLE);
         }
         let payload = encoder.payload();
-        let (mut decoder, mut rng) = (BitDecoder::new(&payload), 1u32);
-        for decision in decisions {
-            rng = rng.wrapping_mul(1664525).wrapping_add(1013904223);
-            assert_eq!(decoder.decode(1 + (rng >> 8) % 65535).unwrap(), decision);
+        let mut decoder = BitDecoder::new(&payload);
+        for (decision, one) in steps {
+            assert_eq!(decoder.decode(one).unwrap(), decision);
             assert_eq!(decoder.decode_part(|_| Part::<24>::WHOLE).unwrap(), 0);
         }
     }

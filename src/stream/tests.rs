@@ -5,6 +5,7 @@ use crate::codec::Codec;
 use crate::codec::window::{Cutting, EncodedWindow, WindowCoder, WindowLimits, WindowedBlock, all_windows};
 use crate::error::{Error, ErrorKind, Result};
 use crate::models::Models;
+use crate::random::SplitMix;
 use std::io::{Cursor, Write};
 use std::sync::Arc;
 
@@ -103,11 +104,10 @@ fn models() -> (Models, [u8; 32]) {
 
 /// Small values, with noise in the middle.
 fn raw(n: usize) -> Vec<u8> {
-    let mut state = 7u32;
+    let mut rng = SplitMix(7);
     let mut next = |i: usize| {
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         let noise = (n / 3..n / 2).contains(&i);
-        if noise { (state >> 24) as u8 } else { (state >> 24) as u8 % 13 }
+        rng.below(if noise { 256 } else { 13 }) as u8
     };
     (0..n).map(&mut next).collect()
 }

@@ -1,8 +1,8 @@
 //! A small circuit from seeded noise, and records for it.
 #![allow(dead_code)]
 
+use nzip::internal::SplitMix;
 use nzip::internal::model::circuit::{Alphabet, Patch, Shape, Weights};
-use nzip::internal::model::lm::seeded::SplitMix;
 
 /// Twelve variables of two alphabets: bytes in eight classes, and five symbols.
 pub fn micro() -> Weights {

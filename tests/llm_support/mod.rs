@@ -23,6 +23,7 @@ pub struct Gguf {
     pub tensors: Vec<(String, Vec<usize>, Vec<f32>)>,
 }
 
+/// The congruential generator that made the frozen micro model.
 struct Random(u64);
 
 impl Random {

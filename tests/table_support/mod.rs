@@ -1,6 +1,6 @@
 //! Tables that are made up.
 
-use nzip::internal::model::lm::seeded::SplitMix;
+use nzip::internal::SplitMix;
 
 /// A table of orders: numbers that rise, that depend on each other, that are drawn; cells of few kinds; some odd ones.
 pub fn orders(rows: u64, delimiter: char, end: &str) -> Vec<u8> {

@@ -1,6 +1,6 @@
 //! Learning circuits: what is learned pays, and is the same whatever the threads and the stops on the way.
 
-use nzip::internal::model::lm::seeded::SplitMix;
+use nzip::internal::SplitMix;
 use nzip::{Codec, CodecChoice, DecodeOptions, ErrorKind, Likelihood, Models, Options};
 use nzip_train::circuit::{self, CircuitJob, CircuitOptions, Event, Pseudo};
 use std::fs;

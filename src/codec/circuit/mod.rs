@@ -18,7 +18,8 @@ use crate::coder::range::{BitDecoder, BitEncoder, Part as CoderPart};
 use crate::error::{Error, Result};
 use crate::format::block::BlockHeader;
 use crate::format::consts::MAX_WINDOW_PAYLOAD;
-use crate::model::circuit::{Kernel, LANES, Lane, Model, Visits, Walk, Weights, walk};
+use crate::kernel::Kernel;
+use crate::model::circuit::{LANES, Model, PerLane, Visits, Walk, Weights, walk};
 use layout::{Arrangement, Known, Layout, detect};
 
 /// log2 of the number of parts that the symbols of a choice share.
@@ -164,7 +165,7 @@ struct Planner<'a> {
 }
 
 impl walk::Coder for Planner<'_> {
-    fn code(&mut self, node: usize, weights: &[Lane]) -> Result<[u32; LANES]> {
+    fn code(&mut self, node: usize, weights: &[PerLane]) -> Result<[u32; LANES]> {
         let (width, n) = (self.model.width(), &self.model.nodes[node]);
         let symbols = &self.model.alphabets[n.alphabet];
         let mut classes = [0; LANES];
@@ -301,7 +302,7 @@ struct Reader<'a, 'j, 'p> {
 }
 
 impl walk::Coder for Reader<'_, '_, '_> {
-    fn code(&mut self, node: usize, weights: &[Lane]) -> Result<[u32; LANES]> {
+    fn code(&mut self, node: usize, weights: &[PerLane]) -> Result<[u32; LANES]> {
         let n = &self.model.nodes[node];
         let symbols = &self.model.alphabets[n.alphabet];
         let mut classes = [0; LANES];

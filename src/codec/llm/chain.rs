@@ -1,5 +1,7 @@
-//! Blocks whose windows follow one another: what has been learned lives as long as the block, which is a lane.
+//! Chained blocks: the windows of a block follow one another, and what has been learned lives as long as the
+//! block. So a block is the unit of encoding, and one lane in decoding.
 
+use super::lanes::{self, Lane, Limits, restart};
 use super::{check_limits, coded, given, put, symbol_len};
 use crate::codec::window::{EncodedWindow, WindowJob, WindowLimits, max_window_raw};
 use crate::coder::range::{BitDecoder, BitEncoder};
@@ -8,12 +10,11 @@ use crate::format::cursor::{Cursor, Parse};
 use crate::format::varint;
 use crate::model::llm::{Column, Encode, Learner, MAX_COLUMNS, Model, Session};
 use rayon::prelude::*;
-use std::sync::Mutex;
 
-/// Most bytes that one more symbol can add to a payload: six decisions of 14 bits, two symbols of 24, and the
-/// rounding to whole words.
+/// Most bytes that one more symbol can add to a payload: six decisions of 14 bits, two choices of 24 bits,
+/// and the rounding to whole words.
 const SYMBOL_MAX: usize = 32;
-/// Memory for what the network and the learners of all lanes remember together.
+/// Bytes that the keys, values and learners of all lanes may take together.
 const LANE_BYTES: usize = 1100 << 20;
 
 /// A block to decode whose windows follow one another.
@@ -25,22 +26,22 @@ pub struct ChainJob<'a> {
     pub windows: Vec<WindowJob<'a>>,
 }
 
-/// Tokens that enter again where the network starts anew, for a model of `context` tokens.
+/// The number of tokens that an encoder lets enter again where the network starts anew.
 pub(super) fn default_kept(model: &Model) -> usize {
     (model.shape().context / 4).max(1)
 }
 
-/// Parameters of a block.
+/// The stored parameters of a block.
 pub(super) fn params(kept: usize) -> Vec<u8> {
     let mut params = Vec::new();
     varint::put(&mut params, kept as u64);
     params
 }
 
-/// How many tokens enter again where the network starts anew, by a block's parameters.
+/// The number of tokens that enter again where the network starts anew, read from a block's parameters.
 ///
 /// # Errors
-/// `Corrupt` where they are none of a chained block.
+/// `Corrupt` where they are not those of a chained block.
 pub fn kept_of(params: &[u8]) -> Result<usize> {
     let mut cursor = Cursor::new(params);
     match cursor.varint_in("tokens that enter again", 1..=1 << 14) {
@@ -50,8 +51,9 @@ pub fn kept_of(params: &[u8]) -> Result<usize> {
     }
 }
 
-/// Cuts every block into windows that follow one another, and codes them; where the network starts anew, `kept`
-/// tokens enter again. Blocks run in parallel; the bytes do not depend on how many threads there are.
+/// Cuts every block into windows that follow one another, and codes them. Where the network's context is
+/// full, it starts anew with the last `kept` tokens. Blocks run in parallel; the bytes do not depend on the
+/// number of threads.
 ///
 /// # Errors
 /// `BadArgument` for limits that cannot hold one symbol; `LimitExceeded` where memory is missing.
@@ -85,13 +87,13 @@ fn encode_block(
     let symbols = model.tokenizer().encode(block);
     let vocab = model.shape().vocab as u32;
     let tokens: Vec<u32> = symbols.iter().copied().filter(|&s| s < vocab).collect();
-    let mut timeline = Timeline::new(model, &tokens, kept)?;
+    let mut timeline = TokenTimeline::new(model, &tokens, kept)?;
     let mut learner = Learner::new(model)?;
     let (mut windows, mut coder, mut raw_len) = (Vec::new(), BitEncoder::default(), 0);
     let mut fresh = true;
     for symbol in symbols {
         let len = symbol_len(model, symbol);
-        // What has been learned cannot be taken back, so a window ends while any symbol still fits.
+        // What has been learned cannot be taken back, so a window ends while every symbol still fits.
         if raw_len > 0 && (coder.payload_bound() + SYMBOL_MAX > limits.payload || raw_len + len > limits.raw)
         {
             windows.push(EncodedWindow { raw_len, payload: coder.payload() });
@@ -113,27 +115,28 @@ fn encode_block(
     Ok(windows)
 }
 
-/// The network along the tokens of a block that are all known.
-struct Timeline<'m, 't> {
+/// The network along the tokens of a block, which are all known: many of them step in one pass.
+struct TokenTimeline<'m, 't> {
     session: Session<'m>,
     start: u32,
     context: usize,
     kept: usize,
     tokens: &'t [u32],
-    /// Tokens in front of the next symbol.
+    /// Number of tokens before the next symbol.
     at: usize,
-    /// Columns are at hand for so many tokens in front of a symbol.
+    /// Numbers of tokens before a symbol for which the last pass has a column.
     ready: std::ops::Range<usize>,
 }
 
-impl<'m, 't> Timeline<'m, 't> {
+impl<'m, 't> TokenTimeline<'m, 't> {
     fn new(model: &'m Model, tokens: &'t [u32], kept: usize) -> Result<Self> {
         let (context, start) = (model.shape().context, model.shape().start);
         let session = Session::new(model, 1, context.min(tokens.len() + 1))?;
         Ok(Self { session, start, context, kept, tokens, at: 0, ready: 0..0 })
     }
 
-    /// The column from which the next symbol is coded.
+    /// The column of the last pass from which the next symbol is coded; makes the next pass where it is used
+    /// up.
     fn column(&mut self) -> usize {
         if self.at == self.ready.end {
             if self.session.len(0) == self.context {
@@ -150,41 +153,27 @@ impl<'m, 't> Timeline<'m, 't> {
     }
 }
 
-/// Starts a window of the network anew with the start token and `tokens`.
-fn restart(session: &mut Session<'_>, lane: usize, start: u32, tokens: &[u32]) {
-    session.reset(lane);
-    let columns: Vec<Column> = [start].iter().chain(tokens).map(|&token| Column { lane, token }).collect();
-    columns.chunks(MAX_COLUMNS).for_each(|columns| session.feed(columns));
-}
-
-/// Decodes blocks into the `raw` slices of their windows, at most `lanes` blocks together in a thread; the result
-/// depends neither on that nor on the threads.
+/// Decodes blocks into the `raw` slices of their windows, with at most `lanes` of them together in a thread;
+/// the result depends neither on that nor on the number of threads.
 ///
 /// # Errors
 /// `Corrupt` where a payload is not one that an encoder writes; `LimitExceeded` where memory is missing. What
 /// the slices hold after an error is unspecified.
 pub fn decode_chains_with_lanes(model: &Model, jobs: &mut [ChainJob<'_>], lanes: usize) -> Result<()> {
     let raw_len = |job: &ChainJob<'_>| job.windows.iter().map(|w| w.raw.len()).sum::<usize>();
-    let mut queue: Vec<_> = jobs.iter_mut().filter(|job| raw_len(job) > 0).collect();
+    let queue: Vec<_> = jobs.iter_mut().filter(|job| raw_len(job) > 0).collect();
     for job in &queue {
         given(raw_len(job));
         check_kept(model, job.kept)?;
     }
-    // The longest come first off the end.
-    queue.sort_by_key(|job| raw_len(job));
-    let Some(longest) = queue.last().map(|job| raw_len(job)) else { return Ok(()) };
-    let tokens = (longest + 1).min(model.shape().context);
-    let threads = rayon::current_num_threads().min(queue.len());
-    let by_memory = LANE_BYTES / threads / (model.cache_bytes(tokens) + Learner::bytes(model));
-    let lanes = queue.len().div_ceil(threads).min(lanes).min(by_memory).clamp(1, MAX_COLUMNS);
-    let queue = Mutex::new(queue);
-    (0..threads).into_par_iter().try_for_each(|_| decode_lanes(model, &queue, lanes, tokens))
+    let limits = Limits { lanes, memory: LANE_BYTES, own: Learner::bytes(model) };
+    lanes::decode(model, queue, &limits, |job| raw_len(job), |job| ChainLane::new(model, job))
 }
 
-/// A block on its way.
-struct Lane<'a, 'b> {
+/// A block on its way through the decoder.
+struct ChainLane<'a, 'b> {
     kept: usize,
-    /// Windows after the one that is being decoded.
+    /// The windows after the current one.
     windows: std::slice::IterMut<'a, WindowJob<'b>>,
     raw: &'a mut [u8],
     done: usize,
@@ -192,7 +181,7 @@ struct Lane<'a, 'b> {
     learner: Learner,
 }
 
-impl<'a, 'b> Lane<'a, 'b> {
+impl<'a, 'b> ChainLane<'a, 'b> {
     fn new(model: &Model, job: &'a mut ChainJob<'b>) -> Result<Self> {
         let (kept, learner) = (job.kept, Learner::new(model)?);
         let windows = job.windows.iter_mut();
@@ -201,14 +190,15 @@ impl<'a, 'b> Lane<'a, 'b> {
         Ok(new)
     }
 
-    /// Goes on to the next window that holds something; false at the block's end.
+    /// Goes on to the next window that is not empty; false at the block's end.
     fn open(&mut self) -> bool {
         let Some(window) = self.windows.find(|w| !w.raw.is_empty()) else { return false };
         (self.raw, self.done, self.coder) = (&mut *window.raw, 0, BitDecoder::new(window.payload));
         true
     }
+}
 
-    /// Decodes escaped bytes and one token from a column of the last step; `None` where the block is complete.
+impl Lane for ChainLane<'_, '_> {
     fn token(&mut self, model: &Model, session: &mut Session<'_>, column: usize) -> Result<Option<u32>> {
         let vocab = model.shape().vocab as u32;
         self.learner.look(session, column);
@@ -223,57 +213,11 @@ impl<'a, 'b> Lane<'a, 'b> {
             }
         }
     }
-}
 
-/// Steps blocks from the queue together; one that ends makes room for the next.
-fn decode_lanes<'a, 'b>(
-    model: &Model,
-    queue: &Mutex<Vec<&'a mut ChainJob<'b>>>,
-    count: usize,
-    tokens: usize,
-) -> Result<()> {
-    let next = || -> Result<Option<Lane<'a, 'b>>> {
-        let job = queue.lock().unwrap_or_else(|e| e.into_inner()).pop();
-        job.map(|job| Lane::new(model, job)).transpose()
-    };
-    let mut lanes = Vec::new();
-    while lanes.len() < count
-        && let Some(lane) = next()?
-    {
-        lanes.push(lane);
+    fn entering_again(&self, model: &Model) -> Result<Vec<u32>> {
+        // The last token is stepped next.
+        let mut tokens = self.learner.last_tokens(self.kept, model);
+        tokens.pop();
+        Ok(tokens)
     }
-    let mut session = Session::new(model, lanes.len(), tokens)?;
-    let (start, context) = (model.shape().start, model.shape().context);
-    let mut columns: Vec<Column> = (0..lanes.len()).map(|lane| Column { lane, token: start }).collect();
-    while !lanes.is_empty() {
-        session.step(&columns);
-        // Lanes that end are replaced or removed only when all columns have been used.
-        let mut ended = Vec::new();
-        for (i, lane) in lanes.iter_mut().enumerate() {
-            match lane.token(model, &mut session, i)? {
-                Some(token) => columns[i].token = token,
-                None => ended.push(i),
-            }
-        }
-        for &i in ended.iter().rev() {
-            match next()? {
-                Some(lane) => {
-                    session.reset(i);
-                    (lanes[i], columns[i].token) = (lane, start);
-                }
-                None => {
-                    lanes.swap_remove(i);
-                    session.swap_remove(i);
-                    columns.swap_remove(i);
-                }
-            }
-        }
-        for (i, lane) in lanes.iter().enumerate() {
-            columns[i].lane = i;
-            if session.len(i) == context {
-                restart(&mut session, i, start, &lane.learner.last_tokens(lane.kept, model)[..lane.kept - 1]);
-            }
-        }
-    }
-    Ok(())
 }

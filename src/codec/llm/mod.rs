@@ -1,11 +1,15 @@
-//! The `llm` codec: an imported language model over tokens and a range coder, in windows that start anew or in
-//! chains of windows that follow one another.
+//! The `llm` codec: an imported language model over tokens and a range coder (`formats/llm.md`).
+//!
+//! The windows of a block either stand alone ([`windows`]), so that each can be decoded by itself, or form a
+//! chain ([`chain`]): there the network's context and what has been learned go on from window to window,
+//! which gives smaller files that can only be decoded from a block's start.
 
 mod chain;
+mod lanes;
 mod windows;
 
 pub use chain::{ChainJob, decode_chains_with_lanes, encode_chains, kept_of};
-pub use windows::{Lane, decode_windows, decode_with_lanes, encode_blocks};
+pub use windows::{WindowLane, decode_windows, decode_with_lanes, encode_blocks};
 
 use super::Codec;
 use super::acceleration::{Accelerator, WindowModel};
@@ -18,10 +22,8 @@ use std::any::Any;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Smallest payload size of a window.
+/// Fewest payload bytes that a window may be limited to.
 pub const MIN_PAYLOAD: usize = 32;
-/// Memory for the keys and values of all lanes together.
-const CACHE_BYTES: usize = 800 << 20;
 
 /// Tokens that have been coded by this process, for reports.
 pub static TOKENS: AtomicU64 = AtomicU64::new(0);
@@ -29,12 +31,12 @@ pub static TOKENS: AtomicU64 = AtomicU64::new(0);
 pub static RAW_DONE: AtomicU64 = AtomicU64::new(0);
 pub static RAW_GIVEN: AtomicU64 = AtomicU64::new(0);
 
-/// Takes note of raw bytes that will be coded.
+/// Counts raw bytes that will be coded.
 fn given(bytes: usize) {
     RAW_GIVEN.fetch_add(bytes as u64, Ordering::Relaxed);
 }
 
-/// Takes note of a coded symbol of `bytes` raw bytes.
+/// Counts a coded symbol of `bytes` raw bytes.
 fn coded(bytes: usize, is_token: bool) {
     RAW_DONE.fetch_add(bytes as u64, Ordering::Relaxed);
     TOKENS.fetch_add(is_token.into(), Ordering::Relaxed);
@@ -123,10 +125,10 @@ impl WindowCoder for Model {
     }
 }
 
-/// Puts the bytes of a decoded symbol at the start of `room` and returns how many there are.
+/// Writes the bytes of a decoded symbol at the start of `room` and returns their number.
 ///
 /// # Errors
-/// `Corrupt` where there is no room for them, or none of them.
+/// `Corrupt` where they do not fit, or where the symbol is a token without bytes.
 fn put(model: &Model, symbol: u32, room: &mut [u8]) -> Result<usize> {
     let vocab = model.shape().vocab as u32;
     let byte = [symbol.wrapping_sub(vocab) as u8];
@@ -140,7 +142,10 @@ fn put(model: &Model, symbol: u32, room: &mut [u8]) -> Result<usize> {
     Ok(bytes.len())
 }
 
-/// Fails where windows are too small for the longest symbol.
+/// Refuses windows that are too small for the longest symbol.
+///
+/// # Errors
+/// `BadArgument`.
 fn check_limits(limits: WindowLimits) -> Result<()> {
     if limits.payload < MIN_PAYLOAD || limits.raw < MAX_TOKEN {
         return Err(Error::bad_argument(format!(
@@ -151,7 +156,7 @@ fn check_limits(limits: WindowLimits) -> Result<()> {
     Ok(())
 }
 
-/// Raw bytes of a symbol.
+/// The number of raw bytes of a symbol.
 fn symbol_len(model: &Model, symbol: u32) -> usize {
     if (symbol as usize) < model.shape().vocab { model.tokenizer().bytes_of(symbol).len() } else { 1 }
 }

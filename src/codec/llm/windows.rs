@@ -1,6 +1,7 @@
-//! Blocks whose windows start anew: each decodes alone.
+//! Windows that stand alone: the network and the adaptive stage start anew in each.
 
-use super::{CACHE_BYTES, check_limits, coded, given, put, symbol_len};
+use super::lanes::{self, Lane, Limits};
+use super::{check_limits, coded, given, put, symbol_len};
 use crate::codec::window::{EncodedWindow, WindowJob, WindowLimits, max_window_raw};
 use crate::coder::range::{BitDecoder, BitEncoder};
 use crate::error::{Error, Result};
@@ -9,19 +10,26 @@ use rayon::prelude::*;
 use std::ops::Range;
 use std::sync::Mutex;
 
-/// Most bytes that one more symbol can add to a payload: three decisions of 14 bits, two symbols of 24, and the
-/// rounding to whole words.
+/// Bytes that the keys and values of all lanes may take together.
+const CACHE_BYTES: usize = 800 << 20;
+/// Most bytes that one more symbol can add to a payload: four decisions of 14 bits, two choices of 24 bits,
+/// and the rounding to whole words.
 const SYMBOL_MAX: usize = 24;
-/// A block while it is encoded.
+
+/// The state of a block while it is encoded.
 struct Progress {
     symbols: Vec<u32>,
-    /// Symbols that windows hold already.
+    /// Number of symbols that the finished windows hold.
     done: usize,
     windows: Vec<EncodedWindow>,
 }
 
-/// Cuts every block into windows and codes them. All windows run in parallel, as if none overflowed its
-/// payload; where one does, what follows it is cut anew. The bytes do not depend on how many threads there are.
+/// Cuts every block into windows and codes them.
+///
+/// Where a window ends depends on its payload, so windows would have to be coded one after the other. Few of
+/// them fill their payload, however: all are first cut by raw bytes and tokens alone and coded in parallel.
+/// Where one overflows, the windows after it are dropped, and the rest of the block is cut anew in the next
+/// round. The bytes do not depend on the number of threads.
 ///
 /// # Errors
 /// `BadArgument` for limits that cannot hold one symbol; `LimitExceeded` where memory is missing.
@@ -67,7 +75,7 @@ pub fn encode_blocks(
     }
 }
 
-/// Where windows would end if none overflowed its payload.
+/// Cuts the symbols from `start` on into windows as if none overflowed its payload.
 fn plan(model: &Model, symbols: &[u32], mut start: usize, most_raw: usize) -> Vec<Range<usize>> {
     let (vocab, context) = (model.shape().vocab as u32, model.shape().context);
     let mut windows = Vec::new();
@@ -88,7 +96,8 @@ fn plan(model: &Model, symbols: &[u32], mut start: usize, most_raw: usize) -> Ve
     windows
 }
 
-/// Codes as many of the symbols as fit `capacity` bytes of payload; returns how many.
+/// Codes as many of the symbols as fit into `capacity` bytes of payload; returns their number with the
+/// window.
 fn encode_window(
     model: &Model,
     session: &mut Session<'_>,
@@ -101,7 +110,7 @@ fn encode_window(
     let inputs: Vec<u32> = [model.shape().start].into_iter().chain(tokens).collect();
     let (mut adaptive, mut coder) = (Adaptive::default(), BitEncoder::default());
     let mut blocks = Vec::new();
-    // Columns start..end are at hand; the next symbol follows column `at`.
+    // The columns start..end have been stepped; the next symbol follows column `at`.
     let (mut start, mut end, mut at, mut raw_len) = (0, 0, 0, 0);
     let mut columns = Vec::new();
     // A pass that runs over a window's end is wasted, so short windows get short passes.
@@ -131,7 +140,7 @@ fn encode_window(
     Ok((symbols.len(), EncodedWindow { raw_len, payload: coder.payload() }))
 }
 
-/// Decodes windows into their `raw` slices. Windows step together in lanes, and lanes are shared out to threads;
+/// Decodes windows into their `raw` slices. Windows step together in lanes, which are shared out to threads;
 /// the result depends on neither.
 ///
 /// # Errors
@@ -141,36 +150,38 @@ pub fn decode_windows(model: &Model, jobs: &mut [WindowJob<'_>]) -> Result<()> {
     decode_with_lanes(model, jobs, MAX_COLUMNS)
 }
 
-/// The same with at most `lanes` windows together in a thread.
+/// Decodes windows as [`decode_windows`] does, with at most `lanes` of them together in a thread.
 ///
 /// # Errors
 /// See [`decode_windows`].
 pub fn decode_with_lanes(model: &Model, jobs: &mut [WindowJob<'_>], lanes: usize) -> Result<()> {
-    let mut queue: Vec<_> = jobs.iter_mut().filter(|job| !job.raw.is_empty()).collect();
+    let queue: Vec<_> = jobs.iter_mut().filter(|job| !job.raw.is_empty()).collect();
     given(queue.iter().map(|job| job.raw.len()).sum());
-    // The longest come first off the end.
-    queue.sort_by_key(|job| job.raw.len());
-    let Some(longest) = queue.last().map(|job| job.raw.len()) else { return Ok(()) };
-    let tokens = longest.min(model.shape().context);
-    let threads = rayon::current_num_threads().min(queue.len());
-    let by_memory = CACHE_BYTES / threads / model.cache_bytes(tokens).max(1);
-    let lanes = queue.len().div_ceil(threads).min(lanes).min(by_memory).clamp(1, MAX_COLUMNS);
-    let queue = Mutex::new(queue);
-    (0..threads).into_par_iter().try_for_each(|_| decode_lanes(model, &queue, lanes, tokens))
+    let limits = Limits { lanes, memory: CACHE_BYTES, own: 0 };
+    lanes::decode(
+        model,
+        queue,
+        &limits,
+        |job| job.raw.len(),
+        |job| Ok(WindowLane::new(job.payload, &mut *job.raw)),
+    )
 }
 
-/// A window on its way.
-pub struct Lane<'a, 'b> {
+/// A window on its way through the decoder.
+pub struct WindowLane<'a, 'b> {
     raw: &'a mut [u8],
     done: usize,
     coder: BitDecoder<'b>,
     adaptive: Adaptive,
+    /// Room for the sums of a distribution.
+    sums: Vec<u64>,
 }
 
-impl<'a, 'b> Lane<'a, 'b> {
-    /// At the window's start.
+impl<'a, 'b> WindowLane<'a, 'b> {
+    /// Starts at the first byte of a window.
     pub fn new(payload: &'b [u8], raw: &'a mut [u8]) -> Self {
-        Self { raw, done: 0, coder: BitDecoder::new(payload), adaptive: Adaptive::default() }
+        let (coder, adaptive) = (BitDecoder::new(payload), Adaptive::default());
+        Self { raw, done: 0, coder, adaptive, sums: Vec::new() }
     }
 
     /// Decodes escaped bytes and one token, whose weights are `d`; `None` where the window is complete.
@@ -191,49 +202,17 @@ impl<'a, 'b> Lane<'a, 'b> {
     }
 }
 
-/// Steps windows from the queue together; one that ends makes room for the next.
-fn decode_lanes<'a, 'b>(
-    model: &Model,
-    queue: &Mutex<Vec<&'a mut WindowJob<'b>>>,
-    count: usize,
-    tokens: usize,
-) -> Result<()> {
-    let next = || -> Option<Lane<'a, 'b>> {
-        let job = queue.lock().unwrap_or_else(|e| e.into_inner()).pop()?;
-        Some(Lane::new(job.payload, &mut *job.raw))
-    };
-    let mut lanes: Vec<Lane<'_, '_>> = (0..count).map_while(|_| next()).collect();
-    // Exactly as many windows as lanes: where one is removed, the last takes its place in both.
-    let mut session = Session::new(model, lanes.len(), tokens)?;
-    let start = model.shape().start;
-    let mut columns: Vec<Column> = (0..lanes.len()).map(|lane| Column { lane, token: start }).collect();
-    let mut blocks = Vec::new();
-    while !lanes.is_empty() {
-        session.step(&columns);
-        for i in (0..lanes.len()).rev() {
-            powers(&mut session, i);
-            let d = Distribution::new(session.logits(i), &mut blocks);
-            match lanes[i].token(model, d)? {
-                Some(_) if session.len(i) >= model.shape().context => return Err(too_long(model)),
-                Some(token) => columns[i].token = token,
-                None => match next() {
-                    Some(lane) => {
-                        session.reset(i);
-                        (lanes[i], columns[i].token) = (lane, start);
-                    }
-                    None => {
-                        lanes.swap_remove(i);
-                        session.swap_remove(i);
-                        columns.swap_remove(i);
-                    }
-                },
-            }
-        }
-        columns.iter_mut().enumerate().for_each(|(lane, c)| c.lane = lane);
+impl Lane for WindowLane<'_, '_> {
+    fn token(&mut self, model: &Model, session: &mut Session<'_>, column: usize) -> Result<Option<u32>> {
+        powers(session, column);
+        let mut sums = std::mem::take(&mut self.sums);
+        let found = WindowLane::token(self, model, Distribution::new(session.logits(column), &mut sums));
+        self.sums = sums;
+        found
     }
-    Ok(())
-}
 
-fn too_long(model: &Model) -> Error {
-    Error::corrupt(format!("llm: a window of more than {} tokens", model.shape().context))
+    fn entering_again(&self, model: &Model) -> Result<Vec<u32>> {
+        let context = model.shape().context;
+        Err(Error::corrupt(format!("llm: a window of more than {context} tokens")))
+    }
 }

@@ -7,7 +7,7 @@ use crate::codec::buffer::reserve;
 use crate::codec::ordered::Reader;
 use crate::coder::binary::BinaryDecoder;
 use crate::error::{Error, ErrorKind, Result};
-use crate::kernel::Kernel;
+use crate::kernel::{Kernel, dispatch};
 use crate::model::lm::Model;
 use crate::model::mix::context::Kind;
 use crate::model::mix::predictor::Predictor;
@@ -111,16 +111,14 @@ impl BlockDecoder {
     }
 
     /// Decodes until the predictor's history holds `end` bytes.
-    #[allow(unsafe_code)] // the call of a function that needs AVX2
     fn decode_to(&mut self, payload: &[u8], end: usize) -> Result<()> {
         let more = end.saturating_sub(self.predictor.history().len());
         self.predictor.reserve(more)?;
-        #[cfg(target_arch = "x86_64")]
-        if Kernel::Avx2.is_supported() {
-            // SAFETY: AVX2 was detected.
-            return unsafe { decode_avx2(self, payload, more) };
-        }
-        self.decode_groups::<false>(payload, more)
+        dispatch!(
+            Kernel::best(),
+            scalar: self.decode_groups::<false>(payload, more),
+            avx2: decode_avx2(self, payload, more),
+        )
     }
 
     #[inline(always)]

@@ -10,11 +10,11 @@ use crate::coder::binary::BinaryEncoder;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::block::Units;
 use crate::format::checksum::check32;
-use crate::kernel::Kernel;
+use crate::kernel::{Kernel, dispatch};
 use crate::model::lm::Model;
 use crate::model::mix::context::Kind;
-use crate::model::mix::predictor::{self, Guide as Start, Predictor, Shape};
-use crate::model::mix::priors;
+use crate::model::mix::predictor::{Predictor, Shape, Start};
+use crate::model::mix::priors::{self, Priors};
 
 /// log2 of the raw bytes of a check unit.
 const UNIT_LOG2: u8 = 20;
@@ -50,7 +50,7 @@ pub fn encode_block<'a>(
             // Priors say much about a short block and little about a long one, so a trial on a sample of a
             // long block starts without them.
             let start = if sample.len() < raw.len() {
-                Predictor::with_priors(shape, &predictor::untrained())?
+                Predictor::with_priors(shape, &Priors::untrained())?
             } else {
                 Predictor::new(shape)?
             };
@@ -58,7 +58,7 @@ pub fn encode_block<'a>(
         })?,
     };
     let shape = shape_for(kind, raw.len(), options);
-    let guided = |model| encode_as(raw, &Shape { guide: start_for(model), ..shape }, Some(model));
+    let guided = |model| encode_as(raw, &Shape { start: start_for(model), ..shape }, Some(model));
     match guide {
         Guide::All(model) if kind == Kind::Text => Ok((guided(model)?, Some(model))),
         // Some text, such as some logs, is coded better without a guide. Both are tried, so a guide never
@@ -106,19 +106,17 @@ fn encode_from(
     Ok(run(bytes, &mut predictor, encoder, guide.as_mut()))
 }
 
-#[allow(unsafe_code)] // the call of a function that needs AVX2
 pub fn run(
     bytes: &[u8],
     predictor: &mut Predictor,
     encoder: BinaryEncoder,
     guide: Option<&mut Ahead<'_>>,
 ) -> Vec<u8> {
-    #[cfg(target_arch = "x86_64")]
-    if Kernel::Avx2.is_supported() {
-        // SAFETY: AVX2 was detected.
-        return unsafe { encode_avx2(bytes, predictor, encoder, guide) };
-    }
-    encode_groups::<false>(bytes, predictor, encoder, guide)
+    dispatch!(
+        Kernel::best(),
+        scalar: encode_groups::<false>(bytes, predictor, encoder, guide),
+        avx2: encode_avx2(bytes, predictor, encoder, guide),
+    )
 }
 
 #[cfg(target_arch = "x86_64")]

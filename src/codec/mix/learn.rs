@@ -9,8 +9,8 @@ use crate::coder::binary::BinaryEncoder;
 use crate::error::Result;
 use crate::model::lm::Model;
 use crate::model::mix::context::Kind;
-use crate::model::mix::predictor::{self, Guide as Start, Predictor, Shape};
-use crate::model::mix::priors;
+use crate::model::mix::predictor::{Predictor, Shape, Start};
+use crate::model::mix::priors::{self, Priors};
 
 /// Learns priors for a kind, given by its number and parameter in the codec header, by coding each piece of
 /// data as a block. With a network, the priors are those of text that it guides, and start with the network's
@@ -24,14 +24,14 @@ pub fn learn_priors(
 ) -> Result<Vec<u8>> {
     let kind = kind_from(kind, parameter)?;
     let unguided = network.and_then(|_| priors::for_kind(kind));
-    let mut priors = unguided.map_or_else(predictor::untrained, predictor::guided);
-    let guide = network.map_or(Start::None, |_| Start::Derived);
+    let mut priors = unguided.map_or_else(Priors::untrained, Priors::guided);
+    let start = network.map_or(Start::Unguided, |_| Start::Derived);
     // Some pieces are coded with fewer contexts, so that the weights of the first contexts suit both numbers.
     for (i, piece) in pieces.iter().enumerate() {
         let mut piece = piece.clone();
         let options = MixOptions { groups: if i % 3 == 2 { 3 } else { 2 }, ..MixOptions::default() };
         let Some(kind) = kind::periodic(kind, &piece) else { continue };
-        let shape = Shape { guide, ..shape_for(kind, 1 << 17, &options) };
+        let shape = Shape { start, ..shape_for(kind, 1 << 17, &options) };
         if shape.kind == Kind::Code {
             x86::apply(&mut piece);
         }

@@ -4,7 +4,7 @@ use super::kind::{kind_from, kind_to};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::lm::Model;
 use crate::model::mix::context::{Kind, MAX_CONTEXTS};
-use crate::model::mix::predictor::{GROUP, Guide as Start, Shape};
+use crate::model::mix::predictor::{GROUP, Shape, Start};
 
 /// Version of the shipped priors. A payload names the version that it was coded with.
 const PRIORS: u8 = 1;
@@ -56,8 +56,8 @@ pub fn header(shape: &Shape) -> [u8; HEADER] {
     let (kind, parameter) = kind_to(shape.kind);
     let [low, high] = parameter.to_le_bytes();
     let groups = shape.groups as u8;
-    let guide = match shape.guide {
-        Start::None => 0,
+    let guide = match shape.start {
+        Start::Unguided => 0,
         Start::Derived => 1,
         Start::Learned(_) => 2,
     };
@@ -94,8 +94,8 @@ pub fn read_header<'a>(payload: &'a [u8], network: Option<&Model>) -> Result<(Sh
         memory_bits: bits.into(),
         groups: groups.into(),
         primed: usize::from(primed) << 12,
-        guide: match (guide, network) {
-            (0, None) => Start::None,
+        start: match (guide, network) {
+            (0, None) => Start::Unguided,
             (1, Some(_)) => Start::Derived,
             (2, Some(network)) => Start::Learned(*network.name()),
             _ => return Err(Error::corrupt("a mix block must name a model if, and only if, it is guided")),
@@ -104,7 +104,7 @@ pub fn read_header<'a>(payload: &'a [u8], network: Option<&Model>) -> Result<(Sh
     if shape.primed > 0 && shape.kind != Kind::Text {
         return Err(Error::corrupt(format!("a primed mix block of {:?}", shape.kind)));
     }
-    if shape.guide != Start::None && shape.kind != Kind::Text {
+    if shape.start != Start::Unguided && shape.kind != Kind::Text {
         return Err(Error::corrupt(format!("a guided mix block of {:?}", shape.kind)));
     }
     Ok((shape, rest))
@@ -127,7 +127,7 @@ pub fn shape_for(kind: Kind, raw_len: usize, options: &MixOptions) -> Shape {
         kind,
         memory_bits: table_bits(raw_len, options),
         groups: options.groups.clamp(1, MAX_CONTEXTS / GROUP),
-        guide: Start::None,
+        start: Start::Unguided,
         primed: if kind == Kind::Text { options.primed.min(1020) >> 2 << 12 } else { 0 },
     }
 }

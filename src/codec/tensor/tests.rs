@@ -6,6 +6,7 @@ use crate::codec::block::{Block as CheckedBlock, EncodedBlock};
 use crate::error::Result;
 use crate::format::block::BlockHeader;
 use crate::kernel::Kernel;
+use crate::random::SplitMix;
 use crate::tensor::Dtype;
 use crate::tensor::bases::Bases;
 use crate::tensor::form::{Form, Packing};
@@ -44,8 +45,10 @@ struct Rng(u64);
 
 impl Rng {
     fn next(&mut self) -> u32 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) as u32
+        let mut generator = SplitMix(self.0);
+        let number = generator.next_u64();
+        self.0 = generator.0;
+        (number >> 33) as u32
     }
 
     /// About normal, with deviation 1.

@@ -1,10 +1,11 @@
-//! The encoder's four vectors of eight lanes each.
+//! The encoder's loop in AVX2: four vectors of eight lanes each.
 #![allow(unsafe_code)] // a kernel
 
 use super::{BITS, Contexts, Encoder, MANY};
 use std::arch::x86_64::*;
 
-/// For each mask of lanes that lose a word: which bytes of the eight lanes' words stand at the end of the vector.
+/// For each mask of lanes that give a word away: the shuffle that packs the words of these lanes at the end
+/// of a vector.
 static GIVE: [[u8; 16]; 256] = {
     let mut table = [[0x80; 16]; 256];
     let mut mask = 0;
@@ -23,10 +24,11 @@ static GIVE: [[u8; 16]; 256] = {
     table
 };
 
-/// Codes whole steps of 32 symbols, from the last to the first, and puts their words below `at`, where there must
-/// be room for one per symbol and eight more; false where a symbol has no frequency.
+/// Codes whole steps of 32 symbols, from the last to the first, and puts their words below `at`, where there
+/// must be room for one per symbol and eight more; false where a symbol has no frequency.
 ///
-/// Contexts, where there are any, are as many as symbols and have tables. The processor must have AVX2.
+/// Contexts, where there are any, are as many as symbols and have tables.
+#[target_feature(enable = "avx2,popcnt")]
 pub fn run(
     encoder: &Encoder,
     states: &mut [u32; MANY],
@@ -39,7 +41,7 @@ pub fn run(
     assert!(tables >= 256 && tables == encoder.reciprocals.len());
     assert!(*at <= words.len() && *at >= symbols.len() + 8 && symbols.len().is_multiple_of(MANY));
     match contexts {
-        // SAFETY: the caller has found AVX2; lengths have been checked.
+        // SAFETY: lengths have been checked.
         Contexts::One => unsafe { steps::<false>(encoder, states, words, at, symbols, &[]) },
         Contexts::Many(ids) => {
             assert!(ids.len() == symbols.len());

@@ -1,20 +1,21 @@
-//! The decoder: scalar here, AVX2 beside it.
+//! The decoder: its tables, and the loop in plain Rust. The loop in AVX2 is in `avx2_decode`.
 
 use super::{BITS, Freqs, LOW, MANY, TOTAL, lanes};
 use crate::error::{Error, Result};
-use crate::kernel::Kernel;
+use crate::kernel::{Kernel, dispatch};
 
-/// Which table each symbol uses.
+/// The table that each symbol of a sequence uses.
 #[derive(Clone, Copy)]
 pub enum Contexts<'a> {
-    /// All of them the first one.
+    /// All symbols use the first table.
     One,
-    /// The one with this number. Numbers are below the count of tables; there are as many as symbols.
+    /// Symbol i uses the table with the i-th number. There are as many numbers as symbols, all below the
+    /// count of tables.
     Many(&'a [u8]),
 }
 
 impl<'a> Contexts<'a> {
-    /// Those of `count` symbols from `start` on.
+    /// The contexts of `count` symbols from `start` on.
     pub(super) fn part(self, start: usize, count: usize) -> Self {
         match self {
             Contexts::One => Contexts::One,
@@ -23,7 +24,7 @@ impl<'a> Contexts<'a> {
     }
 }
 
-/// One or more tables ready to decode with.
+/// One or more tables, laid out for decoding.
 pub struct Decoder {
     /// See [`Self::slots`].
     pub(super) slots: Vec<u32>,
@@ -42,7 +43,9 @@ impl Decoder {
         Self { slots }
     }
 
-    /// For each table and each of 2^12 slots: symbol in bits 0..8, frequency in 8..20, slot less start in 20..32.
+    /// For each table one entry for each of 2^12 slots (values of a state's low bits): the symbol that owns
+    /// the slot in bits 0..8, its frequency in 8..20, and the slot's distance from the symbol's start in
+    /// 20..32.
     #[cfg(feature = "gpu")]
     pub fn slots(&self) -> &[u32] {
         &self.slots
@@ -54,15 +57,18 @@ impl Decoder {
     }
 }
 
-/// A sequence that is decoded in runs, each of which begins with the first lane.
+/// A sequence on its way through the decoder. It is decoded in runs, each of which begins with the first
+/// lane.
 pub struct Runs<'a> {
     states: [u32; MANY],
     lanes: usize,
-    words: Words<'a>,
+    /// Words that have not been read.
+    words: &'a [u8],
 }
 
 impl<'a> Runs<'a> {
-    /// Of `count` symbols in all; `payload` holds the states and exactly its words.
+    /// Starts a sequence of `count` symbols; `payload` holds the states of its lanes and then exactly its
+    /// words.
     ///
     /// # Errors
     ///
@@ -80,14 +86,15 @@ impl<'a> Runs<'a> {
         if states.iter().any(|x| *x < LOW) {
             return Err(Error::corrupt("rANS: a state below 2^16"));
         }
-        Ok(Self { states, lanes, words: Words { rest: words } })
+        Ok(Self { states, lanes, words })
     }
 
     /// Decodes the next run, as long as `out`.
     ///
     /// # Errors
     ///
-    /// [`crate::ErrorKind::Corrupt`] where the words do not fit the symbols; `out` may hold anything then.
+    /// [`crate::ErrorKind::Corrupt`] where the words do not fit the symbols; what `out` holds then is
+    /// unspecified.
     pub fn decode(
         &mut self,
         decoder: &Decoder,
@@ -105,37 +112,34 @@ impl<'a> Runs<'a> {
             return Err(Error::corrupt("rANS: no table"));
         }
         let states = &mut self.states[..self.lanes];
-        let mut done = 0;
-        #[cfg(target_arch = "x86_64")]
-        if kernel == Kernel::Avx2 && kernel.is_supported() && self.lanes == MANY {
-            done = super::avx2::run(&decoder.slots, states, &mut self.words.rest, contexts, out);
-        }
-        let _ = kernel;
+        // The vectors hold the lanes of long sequences.
+        let kernel = if self.lanes == MANY { kernel } else { Kernel::Scalar };
+        let done = dispatch!(
+            kernel,
+            scalar: 0,
+            avx2: super::avx2_decode::run(&decoder.slots, states, &mut self.words, contexts, out),
+        );
         scalar(decoder, states, &mut self.words, contexts, out, done)
     }
 
-    /// Checks that nothing is left.
+    /// Checks that the sequence ends where its encoder began.
     ///
     /// # Errors
     ///
-    /// [`crate::ErrorKind::Corrupt`] where the lanes do not end where an encoder starts.
+    /// [`crate::ErrorKind::Corrupt`] where words are left or a lane does not end in the first state.
     pub fn finish(self) -> Result<()> {
-        if !self.words.rest.is_empty() || self.states.iter().any(|x| *x != LOW) {
+        if !self.words.is_empty() || self.states.iter().any(|x| *x != LOW) {
             return Err(Error::corrupt("rANS: the lanes do not end in their first state"));
         }
         Ok(())
     }
 }
 
-struct Words<'a> {
-    rest: &'a [u8],
-}
-
-/// Decodes from symbol `at` on, which is the first lane's.
+/// Decodes in plain Rust from symbol `at` on, which belongs to the first lane.
 fn scalar(
     decoder: &Decoder,
     states: &mut [u32],
-    words: &mut Words<'_>,
+    words: &mut &[u8],
     contexts: Contexts<'_>,
     out: &mut [u8],
     at: usize,
@@ -152,12 +156,10 @@ fn scalar(
             *symbol = entry as u8;
             let mut next = (entry >> 8 & (TOTAL - 1)) * (*x >> BITS) + (entry >> 20);
             if next < LOW {
-                let (word, rest) = words
-                    .rest
-                    .split_at_checked(2)
-                    .ok_or_else(|| Error::corrupt("rANS: no words are left"))?;
+                let (word, rest) =
+                    words.split_at_checked(2).ok_or_else(|| Error::corrupt("rANS: no words are left"))?;
                 next = next << 16 | u32::from(u16::from_le_bytes([word[0], word[1]]));
-                words.rest = rest;
+                *words = rest;
             }
             *x = next;
         }

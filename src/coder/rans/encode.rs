@@ -1,15 +1,19 @@
-//! The encoder: scalar here, AVX2 beside it.
+//! The encoder: its tables, and the loop in plain Rust. The loop in AVX2 is in `avx2_encode`.
+//!
+//! It goes through the symbols from the last to the first, since a decoder undoes the steps in the opposite
+//! order.
 
 use super::{BITS, Contexts, Freqs, LOW, MANY, TOTAL, lanes};
 use crate::error::{Error, Result};
-use crate::kernel::Kernel;
+use crate::kernel::{Kernel, dispatch};
 
-/// Words that a kernel may write below those that it keeps.
+/// Words that a kernel may overwrite below those that it keeps.
 const SLACK: usize = 8;
 
-/// One or more tables ready to encode with: for each table, what coding each of 256 symbols needs.
+/// One or more tables, laid out for encoding: for each table an entry for each of 256 symbols.
 pub struct Encoder {
-    /// floor(2^32 / f), or 2^32 − 1 where f is 1. Times the state it is at most one too small for its quotient.
+    /// floor(2^32 / f), or 2^32 − 1 where f is 1. The upper half of its product with a state is the state
+    /// divided by f, or one less; so a comparison replaces the division.
     pub(super) reciprocals: Vec<u32>,
     /// The frequency in bits 0..16, the start in 16..32.
     pub(super) places: Vec<u32>,
@@ -32,17 +36,17 @@ impl Encoder {
     }
 }
 
-/// A coded sequence, and memory for the next one.
+/// A coded sequence. Its memory serves the next one.
 #[derive(Default)]
 pub struct Coded {
     states: Vec<u32>,
     words: Vec<u16>,
-    /// Words that come before the first one.
+    /// Entries of `words` before the first one that counts: the words are written from the end.
     at: usize,
 }
 
 impl Coded {
-    /// Number of words.
+    /// The number of words.
     pub fn words(&self) -> usize {
         self.words.len() - self.at
     }
@@ -57,8 +61,8 @@ impl Coded {
     }
 }
 
-/// Codes a sequence in runs of `run` symbols, each of which begins with the first lane. Contexts, where there are any, are as
-/// many as symbols.
+/// Codes a sequence in runs of `run` symbols, each of which begins with the first lane. Contexts, where there
+/// are any, are as many as symbols.
 ///
 /// # Errors
 ///
@@ -83,26 +87,23 @@ pub fn encode(
     }
     let lanes = lanes(symbols.len());
     let mut states = [LOW; MANY];
-    // Words come out last one first.
+    // The last word is made first.
     let words = &mut coded.words;
     words.resize(words.len().max(symbols.len() + SLACK), 0);
     let mut at = words.len();
-    #[cfg(target_arch = "x86_64")]
-    let vector = kernel == Kernel::Avx2 && kernel.is_supported() && lanes == MANY;
-    #[cfg(not(target_arch = "x86_64"))]
-    let vector = false;
-    let _ = kernel;
+    // The vectors hold the lanes of long sequences.
+    let kernel = if lanes == MANY { kernel } else { Kernel::Scalar };
     let mut good = true;
     for (i, symbols) in symbols.chunks(run.max(1)).enumerate().rev() {
         let contexts = contexts.part(i * run, symbols.len());
-        let whole = if vector { symbols.len() / MANY * MANY } else { 0 };
+        let whole = dispatch!(kernel, scalar: 0, avx2: symbols.len() / MANY * MANY);
         good &= scalar(encoder, &mut states[..lanes], words, &mut at, symbols, contexts, whole);
-        #[cfg(target_arch = "x86_64")]
-        if vector {
-            let contexts = contexts.part(0, whole);
-            let symbols = &symbols[..whole];
-            good &= super::avx2_encode::run(encoder, &mut states, words, &mut at, symbols, contexts);
-        }
+        let (symbols, contexts) = (&symbols[..whole], contexts.part(0, whole));
+        good &= dispatch!(
+            kernel,
+            scalar: true,
+            avx2: super::avx2_encode::run(encoder, &mut states, words, &mut at, symbols, contexts),
+        );
     }
     if !good {
         return Err(Error::bad_argument("a symbol without a frequency"));
@@ -113,8 +114,8 @@ pub fn encode(
     Ok(())
 }
 
-/// Codes the symbols from the last to the one at `first`, which is the first lane's; false where one has no
-/// frequency. `words` has room for all of them below `at`.
+/// Codes the symbols in plain Rust from the last to the one at `first`, which belongs to the first lane;
+/// false where one has no frequency. `words` has room below `at` for a word of each.
 fn scalar(
     encoder: &Encoder,
     states: &mut [u32],

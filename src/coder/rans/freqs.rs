@@ -1,4 +1,4 @@
-//! Frequencies: from counts, to and from bytes.
+//! Frequencies of symbols: made from counts, written as bytes and read again.
 
 use super::{BITS, TOTAL};
 use crate::coder::log2::log2;
@@ -6,12 +6,13 @@ use crate::error::Error;
 use crate::format::cursor::{Cursor, Parsed, in_range};
 use crate::format::varint;
 
-/// Frequencies of 256 symbols that sum to [`TOTAL`]. At least two symbols have one, so none reaches the total.
+/// Frequencies of 256 symbols that sum to [`TOTAL`]. At least two of them are above 0, so none reaches the
+/// total.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Freqs(pub [u16; 256]);
 
 impl Freqs {
-    /// Frequencies close to counts. Every symbol that was counted gets one.
+    /// Makes frequencies in proportion to counts. Every symbol that was counted gets at least 1.
     pub fn from_counts(counts: &[u32; 256]) -> Self {
         let n: u64 = counts.iter().map(|&c| u64::from(c)).sum();
         let mut freqs = [0u16; 256];
@@ -33,12 +34,13 @@ impl Freqs {
         Self(freqs)
     }
 
-    /// What coding symbols with these counts costs, in 1/256 bits; symbols without a frequency cost 16 bits.
+    /// The cost in 1/256 bits of coding symbols with these counts; a symbol without a frequency costs 16
+    /// bits.
     pub fn cost(&self, counts: &[u32; 256]) -> u64 {
         counts.iter().zip(&self.0).map(|(&c, &f)| u64::from(c) * u64::from(bits(f))).sum()
     }
 
-    /// About what coding symbols with these counts costs with frequencies made from them, in 1/256 bits.
+    /// Estimates in 1/256 bits the cost of coding symbols with frequencies made from their own counts.
     pub fn estimate(counts: &[u32; 256]) -> u64 {
         let n: u64 = counts.iter().map(|&c| u64::from(c)).sum();
         let share = |c: u32| (u64::from(c) * u64::from(TOTAL) + n / 2).checked_div(n).unwrap_or(0).max(1);
@@ -48,25 +50,26 @@ impl Freqs {
             sum += f;
             cost += u64::from(c) * u64::from((BITS << 8) - log2(f as u32, 8));
         }
-        // What is too much of them makes all symbols dearer.
+        // Shares that round up to more than the total make all symbols dearer.
         let over = (u64::from(log2(sum.max(1) as u32, 8))).saturating_sub(u64::from(BITS) << 8);
         cost + n * over
     }
 
-    /// What storing them costs, in 1/256 bits.
+    /// The cost in 1/256 bits of storing the frequencies.
     pub fn stored_cost(&self) -> u64 {
         let mut bytes = Vec::new();
         self.put(&mut bytes);
         8 * 256 * bytes.len() as u64
     }
 
-    /// What one symbol costs, in 1/256 bits; see [`Self::cost`].
+    /// The cost in 1/256 bits of one symbol; see [`Self::cost`].
     pub fn cost_of(&self, symbol: u8) -> u32 {
         bits(self.0[usize::from(symbol)])
     }
 
-    /// Appends them: the first symbol that has one, how many follow it up to the last, and all of these; behind
-    /// a zero stands how many zeros follow it.
+    /// Appends the stored form: the first symbol with a frequency, the distance to the last one, and the
+    /// frequencies from the first to the last as varints; behind a zero stands a byte with the number of
+    /// further zeros.
     pub fn put(&self, out: &mut Vec<u8>) {
         let first = self.0.iter().position(|f| *f > 0).unwrap_or(0);
         let last = self.0.iter().rposition(|f| *f > 0).unwrap_or(0);
@@ -83,7 +86,12 @@ impl Freqs {
         }
     }
 
-    /// Reads what [`Self::put`] wrote.
+    /// Reads the form that [`Self::put`] writes.
+    ///
+    /// # Errors
+    ///
+    /// `Corrupt` for frequencies that do not sum to [`TOTAL`] or lie outside of the 256 symbols; the end of
+    /// the data.
     pub fn parse(c: &mut Cursor<'_>) -> Parsed<Self> {
         let (first, more) = (usize::from(c.u8()?), usize::from(c.u8()?));
         if first + more > 255 {
@@ -108,12 +116,12 @@ fn bits(f: u16) -> u32 {
     if f == 0 { 16 << 8 } else { (BITS << 8) - log2(f.into(), 8) }
 }
 
-/// Makes the frequencies sum to the total, each step where it is closest to the counts.
+/// Makes the frequencies sum to the total, in steps of 1 where a step brings one closest to its share.
 fn settle(freqs: &mut [u16; 256], counts: &[u32; 256], n: u64) {
     let mut sum: i64 = freqs.iter().map(|f| i64::from(*f)).sum();
     while sum != i64::from(TOTAL) {
         let down = sum > i64::from(TOTAL);
-        // How far a frequency is above its share.
+        // The distance of a frequency above its share, times the number of symbols.
         let above = |i: usize| i64::from(freqs[i]) * n as i64 - i64::from(counts[i]) * i64::from(TOTAL);
         let (low, high) = if down { (2, TOTAL as u16 - 1) } else { (1, TOTAL as u16 - 2) };
         let may = (0..256).filter(|&i| (low..=high).contains(&freqs[i]));
@@ -125,7 +133,7 @@ fn settle(freqs: &mut [u16; 256], counts: &[u32; 256], n: u64) {
     }
 }
 
-/// Never fails in practice: bytes that came from [`Freqs::put`].
+/// Writes frequencies and reads them again.
 #[cfg(test)]
 pub fn reread(freqs: &Freqs) -> crate::Result<Freqs> {
     let mut out = Vec::new();

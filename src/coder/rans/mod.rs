@@ -1,10 +1,14 @@
 //! Interleaved rANS over bytes, with static frequencies (`formats/tensor.md`, "rANS").
 //!
-//! Symbol i belongs to lane i mod Λ. States are 32-bit, renormalised by 16-bit words that lie in the order in
-//! which the lanes need them. A symbol's frequencies come from one of several tables, chosen by its context.
+//! Asymmetric numeral systems (Duda, "Asymmetric numeral systems", 2013) in the range variant: a state x
+//! absorbs a symbol of frequency f and start c out of 2^12 as `(x / f) << 12 | (x mod f + c)`, and a decoder
+//! undoes that in the opposite order. A single state would make every step wait for the one before it; so Λ
+//! states, the lanes, take turns (Giesen, "Interleaved entropy coders", 2014): symbol i belongs to lane i mod
+//! Λ. States have 32 bits and are renormalised by 16-bit words, which lie in the order in which the decoder's
+//! lanes need them. A symbol's frequencies come from one of several tables, chosen by its context.
 
 #[cfg(target_arch = "x86_64")]
-mod avx2;
+mod avx2_decode;
 #[cfg(target_arch = "x86_64")]
 mod avx2_encode;
 mod decode;
@@ -19,16 +23,16 @@ pub use freqs::Freqs;
 pub const BITS: u32 = 12;
 /// The sum of all frequencies.
 pub const TOTAL: u32 = 1 << BITS;
-/// Lower end of the states; also the state in which an encoder starts and a decoder must end.
+/// Smallest state between two symbols; also the state in which an encoder starts and a decoder must end.
 const LOW: u32 = 1 << 16;
 /// Λ for long sequences.
 pub const MANY: usize = 32;
-/// Λ for short ones, which states would cost too much.
+/// Λ for short sequences, whose states would cost more than they gain.
 const FEW: usize = 4;
-/// Symbols from which on a sequence is long.
+/// Fewest symbols of a long sequence.
 const LONG: usize = 2048;
 
-/// Λ: how many lanes a sequence of `n` symbols has.
+/// Λ: the number of lanes of a sequence of `n` symbols.
 pub fn lanes(n: usize) -> usize {
     if n < LONG { FEW } else { MANY }
 }

@@ -2,19 +2,13 @@ use super::freqs::reread;
 use super::*;
 use crate::error::ErrorKind;
 use crate::kernel::Kernel;
-
-struct Rng(u64);
-
-impl Rng {
-    fn next(&mut self) -> u32 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) as u32
-    }
-}
+use crate::random::SplitMix;
 
 /// Symbols below `spread`, low ones more often.
-fn symbols(n: usize, spread: u32, rng: &mut Rng) -> Vec<u8> {
-    (0..n).map(|_| (rng.next() % spread).min(rng.next() % spread).min(rng.next() % spread) as u8).collect()
+fn symbols(n: usize, spread: u32, rng: &mut SplitMix) -> Vec<u8> {
+    (0..n)
+        .map(|_| (rng.next_u32() % spread).min(rng.next_u32() % spread).min(rng.next_u32() % spread) as u8)
+        .collect()
 }
 
 fn counts(symbols: &[u8]) -> [u32; 256] {
@@ -23,14 +17,10 @@ fn counts(symbols: &[u8]) -> [u32; 256] {
     counts
 }
 
-fn kernels() -> Vec<Kernel> {
-    [Kernel::Scalar, Kernel::Avx2].into_iter().filter(|k| k.is_supported()).collect()
-}
-
 /// The payload, which all kernels make alike, even in memory that was used before.
 fn packed(tables: &[Freqs], symbols: &[u8], contexts: Contexts<'_>) -> crate::Result<Vec<u8>> {
     let (encoder, mut memory) = (Encoder::new(tables), Coded::default());
-    let mut results = kernels().into_iter().map(|kernel| {
+    let mut results = Kernel::supported().map(|kernel| {
         let mut out = vec![1, 2, 3];
         encode(&encoder, kernel, symbols, contexts, symbols.len(), &mut memory)?;
         memory.put(&mut out);
@@ -61,14 +51,14 @@ fn decode(
 
 #[test]
 fn round_trips_in_all_lengths() {
-    let mut rng = Rng(1);
+    let mut rng = SplitMix(1);
     for spread in [1, 2, 3, 30, 256] {
         for n in [0, 1, 3, 4, 5, 100, 2047, 2048, 2049, 2080, 5000, 100_000] {
             let symbols = symbols(n, spread, &mut rng);
             let freqs = Freqs::from_counts(&counts(&symbols));
             assert_eq!(reread(&freqs).unwrap(), freqs);
             let packed = packed(std::slice::from_ref(&freqs), &symbols, Contexts::One).unwrap();
-            for kernel in kernels() {
+            for kernel in Kernel::supported() {
                 let mut out = vec![0xEE; n];
                 let decoder = Decoder::new(std::slice::from_ref(&freqs));
                 decode(&decoder, kernel, &packed, Contexts::One, &mut out).unwrap();
@@ -80,11 +70,11 @@ fn round_trips_in_all_lengths() {
 
 #[test]
 fn contexts_choose_tables() {
-    let mut rng = Rng(2);
+    let mut rng = SplitMix(2);
     let n = 30_001;
     let contexts: Vec<u8> = (0..n).map(|i| (i / 7 % 3) as u8).collect();
     let symbols: Vec<u8> =
-        contexts.iter().map(|&c| c * 80 + (rng.next() % (3 + u32::from(c))) as u8).collect();
+        contexts.iter().map(|&c| c * 80 + (rng.next_u32() % (3 + u32::from(c))) as u8).collect();
     let tables: Vec<Freqs> = (0..3)
         .map(|c| {
             let of: Vec<u8> = symbols.iter().zip(&contexts).filter(|p| *p.1 == c).map(|p| *p.0).collect();
@@ -94,7 +84,7 @@ fn contexts_choose_tables() {
     let packed = packed(&tables, &symbols, Contexts::Many(&contexts)).unwrap();
     assert!(packed.len() < n * 26 / 100, "{}", packed.len());
     let decoder = Decoder::new(&tables);
-    for kernel in kernels() {
+    for kernel in Kernel::supported() {
         let mut out = vec![0; n];
         decode(&decoder, kernel, &packed, Contexts::Many(&contexts), &mut out).unwrap();
         assert!(out == symbols);
@@ -115,12 +105,12 @@ fn extreme_frequencies() {
     let mut many = [1; 256];
     many[255] = 1 << 30;
     assert_eq!(Freqs::from_counts(&many).0[255], 4096 - 255);
-    let mut rng = Rng(3);
+    let mut rng = SplitMix(3);
     for freqs in [skewed, flat, Freqs::from_counts(&many)] {
         let present: Vec<u8> = (0..=255).filter(|s| freqs.0[usize::from(*s)] > 0).collect();
-        let symbols: Vec<u8> = (0..9000).map(|_| present[rng.next() as usize % present.len()]).collect();
+        let symbols: Vec<u8> = (0..9000).map(|_| present[rng.next_u32() as usize % present.len()]).collect();
         let packed = packed(std::slice::from_ref(&freqs), &symbols, Contexts::One).unwrap();
-        for kernel in kernels() {
+        for kernel in Kernel::supported() {
             let mut out = vec![0; symbols.len()];
             let decoder = Decoder::new(std::slice::from_ref(&freqs));
             decode(&decoder, kernel, &packed, Contexts::One, &mut out).unwrap();
@@ -131,20 +121,19 @@ fn extreme_frequencies() {
 
 #[test]
 fn kernels_agree_on_damage() {
-    let mut rng = Rng(4);
+    let mut rng = SplitMix(4);
     let symbols = symbols(6000, 40, &mut rng);
     let freqs = Freqs::from_counts(&counts(&symbols));
     let packed = packed(std::slice::from_ref(&freqs), &symbols, Contexts::One).unwrap();
     let decoder = Decoder::new(&[freqs]);
     for _ in 0..300 {
         let mut bad = packed.clone();
-        let at = rng.next() as usize % bad.len();
-        bad[at] ^= 1 << (rng.next() % 8);
-        if rng.next().is_multiple_of(4) {
-            bad.truncate(rng.next() as usize % bad.len());
+        let at = rng.next_u32() as usize % bad.len();
+        bad[at] ^= 1 << (rng.next_u32() % 8);
+        if rng.next_u32().is_multiple_of(4) {
+            bad.truncate(rng.next_u32() as usize % bad.len());
         }
-        let results: Vec<_> = kernels()
-            .into_iter()
+        let results: Vec<_> = Kernel::supported()
             .map(|k| {
                 let mut out = vec![0; symbols.len()];
                 decode(&decoder, k, &bad, Contexts::One, &mut out).map(|()| out).map_err(|e| e.kind())

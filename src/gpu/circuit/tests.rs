@@ -8,8 +8,9 @@ use crate::codec::window::{EncodedWindow, WindowJob, WindowLimits};
 use crate::gpu::context::Gpu;
 use crate::gpu::lanes;
 use crate::gpu::tests::gpu;
-use crate::model::circuit::{Alphabet, Kernel, Model, Shape, Weights};
-use crate::model::lm::seeded::SplitMix;
+use crate::kernel::Kernel;
+use crate::model::circuit::{Alphabet, Model, Shape, Weights};
+use crate::random::SplitMix;
 
 /// Any small circuit: a tree in depth-first order whose nodes have up to `states` states, alphabets of up to
 /// `symbols` symbols.

@@ -2,7 +2,7 @@
 
 use super::pack::PackedLlm;
 use super::step::GpuSession;
-use crate::codec::llm::Lane;
+use crate::codec::llm::WindowLane;
 use crate::codec::window::WindowJob;
 use crate::gpu::context::Gpu;
 use crate::gpu::fault::Outcome;
@@ -15,7 +15,7 @@ struct Window<'a, 'b> {
     len: usize,
     /// The token that it steps next.
     token: u32,
-    lane: Lane<'a, 'b>,
+    lane: WindowLane<'a, 'b>,
 }
 
 /// Decodes the windows of all jobs, some together; returns the numbers of those whose payload no encoder
@@ -37,7 +37,7 @@ pub fn decode(
     let mut next = || -> Option<Window<'_, '_>> {
         let (number, job) = queue.pop()?;
         let len = job.raw.len();
-        Some(Window { number, len, token: start, lane: Lane::new(job.payload, &mut *job.raw) })
+        Some(Window { number, len, token: start, lane: WindowLane::new(job.payload, &mut *job.raw) })
     };
     let mut windows: Vec<Option<Window<'_, '_>>> = (0..count).map(|_| next()).collect();
     let (mut corrupt, mut decoded, mut blocks) = (Vec::new(), 0, Vec::new());

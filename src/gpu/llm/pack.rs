@@ -2,9 +2,9 @@
 //! layer, one of tables.
 
 use crate::error::Result;
+use crate::model::fixed::EXP2;
 use crate::model::llm::sigmoid_table;
 use crate::model::llm::weights::{LayerBits, Matrix, Scale, Shape, Weights};
-use crate::model::lm::tables::EXP2;
 
 /// The place of a matrix in a buffer: its weights, four columns to a word, as [four columns][row]; and at
 /// `scale_at` the multipliers of all rows, then their offsets.

@@ -7,9 +7,10 @@ use crate::codec::llm::{decode_windows, encode_blocks};
 use crate::codec::window::{WindowJob, WindowLimits};
 use crate::gpu::context::Gpu;
 use crate::gpu::tests::gpu;
+use crate::kernel::Kernel;
 use crate::model::llm::weights::{Layer, Matrix, Scale};
-use crate::model::llm::{self, Column, Cut, Kernel, Model, Shape, Tokenizer, Weights};
-use crate::model::lm::seeded::SplitMix;
+use crate::model::llm::{self, Column, Cut, Model, Shape, Tokenizer, Weights};
+use crate::random::SplitMix;
 use std::collections::BTreeSet;
 
 /// Any int8 weights whose sums stay in range, with multipliers around 2^23.

@@ -4,7 +4,7 @@ use crate::gpu::context::Gpu;
 use crate::gpu::fault::Outcome;
 use crate::gpu::lanes::LANES;
 use crate::gpu::words::to_words;
-use crate::model::lm::tables::{EXP2, LOG2, SQUASH};
+use crate::model::fixed::{EXP2, LOG2, SQUASH};
 use crate::model::lm::weights::{Config, Matrix, Weights};
 use std::fmt::Write;
 use std::sync::OnceLock;

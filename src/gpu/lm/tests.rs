@@ -8,8 +8,10 @@ use crate::gpu::coder::{GpuCoder, WindowKernels};
 use crate::gpu::device::Wanted;
 use crate::gpu::lanes::MAX_ITERATIONS;
 use crate::gpu::tests::{gpu, open};
+use crate::kernel::Kernel;
+use crate::model::lm::Model;
 use crate::model::lm::weights::{Config, TableConfig, Weights};
-use crate::model::lm::{Kernel, Model};
+use crate::random::SplitMix;
 use std::sync::Arc;
 
 fn config(width: usize, state: usize, hidden: usize, layers: usize, tables: &[(u8, u8)]) -> Config {
@@ -19,10 +21,10 @@ fn config(width: usize, state: usize, hidden: usize, layers: usize, tables: &[(u
 
 /// Text-like noise that repeats itself, so that matches and guesses come into play.
 fn text(len: usize, seed: u32) -> Vec<u8> {
-    let mut x = seed.wrapping_mul(2654435761).wrapping_add(1);
+    let mut rng = SplitMix(seed.into());
     let mut out: Vec<u8> = Vec::new();
     while out.len() < len {
-        x = x.wrapping_mul(1664525).wrapping_add(1013904223);
+        let x = rng.next_u32();
         let at = out.len();
         match x >> 28 {
             0..4 if at > 40 => {

@@ -12,7 +12,7 @@ use crate::format::varint;
 use crate::gpu::context::Gpu;
 use crate::gpu::tests::gpu;
 use crate::kernel::Kernel;
-use crate::model::lm::seeded::SplitMix;
+use crate::random::SplitMix;
 use crate::tensor::Dtype;
 use crate::tensor::bases::Bases;
 use crate::tensor::bits::packed_len;

@@ -1,21 +1,22 @@
-//! Parameters as bytes: seven adaptive binary decisions for each code (`formats/circuit.md`, "Parameters").
+//! The stored form of parameters: seven adaptive binary decisions for each code (`formats/circuit.md`,
+//! "Parameters").
 
 use crate::coder::range::{BitDecoder, BitEncoder};
 use crate::error::Result;
 
-/// Contexts of one kind of matrix: 64 by the column's history, one for a first row.
+/// Contexts of one kind of matrix: 64 by the history of the column, and one for the first row.
 const CONTEXTS: usize = 65;
-/// Codes are below this.
+/// Number of codes.
 pub const CODES: usize = 128;
 
-/// Which matrix an entry belongs to.
+/// The kind of matrix that an entry belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     Edge = 0,
     Leaf = 1,
 }
 
-/// A probability at two speeds.
+/// A probability as the mean of two that adapt at different speeds.
 #[derive(Debug, Clone, Copy)]
 struct Pair {
     fast: i32,
@@ -23,10 +24,12 @@ struct Pair {
 }
 
 impl Pair {
+    /// The probability of a 1 in 1/65536.
     fn one(self) -> u32 {
         ((self.fast + self.slow) >> 1).clamp(32, 65504) as u32
     }
 
+    /// Learns the bit that came.
     fn learn(&mut self, bit: bool) {
         let target = if bit { 65535 } else { 0 };
         self.fast += (target - self.fast) >> 4;
@@ -42,7 +45,8 @@ impl Adaptive {
         Self(vec![Pair { fast: 32768, slow: 32768 }; 2 * CONTEXTS * CODES])
     }
 
-    /// Codes one entry; `decide` gets the depth of a decision and the probability of a 1, and gives the bit.
+    /// Codes one entry. `decide` gets the number of a decision and the probability of a 1 in 1/65536, and
+    /// returns the bit: in writing the entry's own, in reading the decoded one.
     fn entry(
         &mut self,
         kind: Kind,
@@ -61,7 +65,8 @@ impl Adaptive {
     }
 }
 
-/// Walks over a matrix of `columns` columns row by row; `code` gets the entry's place and context.
+/// Goes through a matrix row by row; `code` gets the place and the context of each entry and returns its
+/// code.
 fn columns(codes: usize, columns: usize, mut code: impl FnMut(usize, usize) -> Result<u8>) -> Result<()> {
     let mut history = vec![0i32; columns];
     for i in 0..codes {
@@ -81,11 +86,12 @@ pub struct Writer {
 }
 
 impl Writer {
+    /// Starts an empty payload.
     pub fn new() -> Self {
         Self { adaptive: Adaptive::new(), coder: BitEncoder::default() }
     }
 
-    /// Appends a matrix of codes below [`CODES`].
+    /// Appends a matrix of `width` columns, whose codes are below [`CODES`].
     pub fn matrix(&mut self, kind: Kind, codes: &[u8], width: usize) {
         let (adaptive, coder) = (&mut self.adaptive, &mut self.coder);
         let done = columns(codes.len(), width, |i, context| {
@@ -98,23 +104,28 @@ impl Writer {
         debug_assert!(done.is_ok());
     }
 
+    /// The payload.
     pub fn finish(self) -> Vec<u8> {
         self.coder.payload()
     }
 }
 
-/// Reads what [`Writer`] wrote.
+/// Reads the matrices that [`Writer`] wrote, in the same order.
 pub struct Reader<'a> {
     adaptive: Adaptive,
     coder: BitDecoder<'a>,
 }
 
 impl<'a> Reader<'a> {
+    /// Starts at the first matrix of a payload.
     pub fn new(payload: &'a [u8]) -> Self {
         Self { adaptive: Adaptive::new(), coder: BitDecoder::new(payload) }
     }
 
-    /// Fills a matrix.
+    /// Reads a matrix of `width` columns into `codes`.
+    ///
+    /// # Errors
+    /// `Corrupt` for a payload that no encoder writes.
     pub fn matrix(&mut self, kind: Kind, codes: &mut [u8], width: usize) -> Result<()> {
         let (adaptive, coder) = (&mut self.adaptive, &mut self.coder);
         columns(codes.len(), width, |i, context| {

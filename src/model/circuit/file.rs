@@ -4,68 +4,70 @@ use super::codes::{CODES, Kind, Reader, Writer};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::cursor::{Cursor, Parsed};
 
-/// The first bytes of every circuit's file.
+/// The first bytes of every model file of a circuit.
 pub const MAGIC: [u8; 8] = *b"\x93NZPC\r\n\x1a";
-/// The version of the file, of circuits that say nothing of pictures.
+/// The version of files without a patch.
 const VERSION: u16 = 1;
-/// The version of the file of circuits that code patches of pictures; all but [`Patch`] is as in version 1.
+/// The version of files of circuits that code patches of pictures; all but [`Patch`] is as in version 1.
 const VERSION_PATCH: u16 = 2;
 /// Most states of a hidden variable.
 pub const MAX_STATES: usize = 256;
 /// Most parameters of a circuit.
 const MAX_PARAMETERS: u64 = 1 << 25;
-/// Parameters that a byte of the file may stand for.
+/// Most parameters for each byte of the file.
 const MAX_PER_BYTE: u64 = 64;
+/// Most alphabets of a circuit.
 const MAX_ALPHABETS: usize = 1024;
+/// The stored parent of the root.
 const NO_PARENT: u16 = u16::MAX;
 
-/// Symbols and their classes.
+/// An alphabet: symbols, and the classes that share them out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Alphabet {
-    /// Class of each symbol; 1..=256 symbols.
+    /// The class of each symbol; there are 1..=256 symbols.
     pub class: Vec<u8>,
-    /// Weight of each symbol inside its class, at least 1.
+    /// The weight of each symbol inside its class, at least 1.
     pub weight: Vec<u16>,
 }
 
 impl Alphabet {
-    /// Number of classes.
+    /// The number of classes.
     pub fn classes(&self) -> usize {
         self.class.iter().max().map_or(0, |&c| usize::from(c) + 1)
     }
 }
 
-/// Place of a node in the tree, and its sizes.
+/// The place of a node in the tree, and its sizes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shape {
-    /// Which byte of a record it codes.
+    /// The byte of a record that it codes.
     pub variable: u16,
     /// The parent's place in the list of nodes; `None` for the root, the first node.
     pub parent: Option<u16>,
-    /// Which alphabet its symbols are from.
+    /// The number of the alphabet of its symbols.
     pub alphabet: u16,
-    /// States of its hidden variable, even, 2..=256.
+    /// The number of states of its hidden variable, even, 2..=256.
     pub states: u16,
 }
 
-/// The piece of a picture that a record is: pixels row by row, the channels of a pixel side by side.
+/// The patch of a picture that makes a record: pixels row by row, the channels of a pixel side by side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Patch {
-    /// Pixels of a row, at least 1.
+    /// Pixels of each row, at least 1.
     pub width: u8,
-    /// Rows, at least 1.
+    /// The number of rows, at least 1.
     pub height: u8,
-    /// 1, or 3: red, green and blue.
+    /// The number of channels of a pixel: 1, or 3 for red, green and blue.
     pub channels: u8,
-    /// Whether green is taken off the other two, which needs three channels.
+    /// Whether green is subtracted from the other two channels, of which there must be three.
     pub green: bool,
 }
 
 impl Patch {
-    /// Bytes of the stored form.
+    /// The number of bytes of the stored form.
     pub const STORED: usize = 4;
 
-    /// Variables of a record.
+    /// The number of variables of a record.
     pub fn variables(&self) -> usize {
         usize::from(self.width) * usize::from(self.height) * usize::from(self.channels)
     }
@@ -78,7 +80,7 @@ impl Patch {
     /// Reads the stored form.
     ///
     /// # Errors
-    /// `Corrupt` for what is no patch.
+    /// `Corrupt` for sizes or channels that no patch has.
     pub fn from_bytes(bytes: [u8; Self::STORED]) -> Result<Self> {
         let [width, height, channels, green] = bytes;
         let colours = matches!((channels, green), (1, 0) | (3, 0 | 1));
@@ -90,29 +92,30 @@ impl Patch {
     }
 }
 
-/// All that a circuit's file holds.
+/// The content of the model file of a circuit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Weights {
-    /// log2 of the steps of an octave, 0..=3.
+    /// log2 of the number of steps of an octave of weights, 0..=3.
     pub log2_steps: u8,
-    /// What of a picture a record is, where records come from pictures.
+    /// The patch that makes a record, where records come from pictures.
     pub patch: Option<Patch>,
     /// The alphabets.
     pub alphabets: Vec<Alphabet>,
     /// The nodes, depth first.
     pub nodes: Vec<Shape>,
-    /// For each node the codes of its edge matrix, parent's states × states.
+    /// For each node the codes of its edge matrix: the parent's states × its states.
     pub edges: Vec<Vec<u8>>,
-    /// For each node the codes of its leaf matrix, classes × states.
+    /// For each node the codes of its leaf matrix: classes × states.
     pub leaves: Vec<Vec<u8>>,
 }
 
+/// The error for a damaged file.
 fn corrupt(message: impl std::fmt::Display) -> Error {
     Error::corrupt(format!("circuit: {message}"))
 }
 
 impl Weights {
-    /// Reads a file.
+    /// Reads a model file.
     ///
     /// # Errors
     /// `Truncated`, `Corrupt` or `NewerVersion`; `LimitExceeded` where memory is missing.
@@ -135,7 +138,7 @@ impl Weights {
         Ok(weights)
     }
 
-    /// The file.
+    /// The bytes of the model file.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut out = Vec::new();
         out.extend_from_slice(&MAGIC);
@@ -169,14 +172,14 @@ impl Weights {
         out
     }
 
-    /// Rows of the edge matrix, columns of both, rows of the leaf matrix.
+    /// The sizes of a node's matrices: rows of the edge matrix, columns of both, rows of the leaf matrix.
     pub fn sizes(&self, node: usize) -> (usize, usize, usize) {
         let shape = &self.nodes[node];
         let above = shape.parent.map_or(1, |p| self.nodes[usize::from(p)].states.into());
         (above, shape.states.into(), self.alphabets[usize::from(shape.alphabet)].classes())
     }
 
-    /// Number of parameters.
+    /// The number of parameters.
     pub fn parameters(&self) -> u64 {
         let of = |i| {
             let (above, states, classes) = self.sizes(i);
@@ -185,13 +188,13 @@ impl Weights {
         (0..self.nodes.len()).map(of).sum()
     }
 
-    /// Whether these bytes begin like a circuit's file.
+    /// Whether these bytes begin like a model file of a circuit.
     pub fn recognise(bytes: &[u8]) -> bool {
         bytes.starts_with(&MAGIC)
     }
 }
 
-/// All but the parameters.
+/// Reads all but the parameters.
 fn read_header(cursor: &mut Cursor<'_>) -> Parsed<Weights> {
     if cursor.take(8)? != MAGIC {
         return Err(corrupt("not a circuit's file").into());
@@ -208,7 +211,7 @@ fn read_header(cursor: &mut Cursor<'_>) -> Parsed<Weights> {
         return Err(corrupt(found).into());
     }
     let patch = if version == VERSION_PATCH { Some(read_patch(cursor, variables)?) } else { None };
-    // An alphabet takes 5 bytes at least, a node 7: nothing is read for counts that cannot be there.
+    // An alphabet takes at least 5 bytes and a node 7, so counts that the file cannot hold are refused here.
     cursor.expect(5 * alphabets + 7 * variables)?;
     let alphabets = (0..alphabets).map(|_| read_alphabet(cursor)).collect::<Parsed<Vec<_>>>()?;
     cursor.expect(7 * variables)?;
@@ -254,7 +257,7 @@ fn read_shape(cursor: &mut Cursor<'_>) -> Parsed<Shape> {
     Ok(Shape { variable, parent, alphabet, states: 2 * (u16::from(half) + 1) })
 }
 
-/// The list must be a depth-first order of one tree, with each variable once.
+/// Refuses a list of nodes that is not the depth-first order of one tree with each variable once.
 fn check_tree(nodes: &[Shape], alphabets: usize) -> Result<()> {
     let mut seen = vec![false; nodes.len()];
     for (i, n) in nodes.iter().enumerate() {

@@ -1,10 +1,11 @@
-//! Probabilities of records and of what is missing in them, in floats: for other tools, never for coding.
+//! Probabilities of records and of their missing fields, in floats: for other tools, never for coding.
 
 use super::tables::weight;
 use super::{Model, Weights};
 use crate::error::{Error, Result};
 
-/// A circuit that answers questions about probabilities. Fields of a record may be missing: they are summed over.
+/// A circuit that answers questions about probabilities. Fields of a record may be missing; they are summed
+/// over.
 ///
 /// ```
 /// # let path = concat!(env!("CARGO_MANIFEST_DIR"), "/formats/vectors/circuit/micro.nzpc");
@@ -12,10 +13,10 @@ use crate::error::{Error, Result};
 /// let mut record: Vec<Option<u8>> = vec![None; circuit.width()];
 /// record[0] = Some(3);
 /// let bits = -circuit.log2_likelihood(&record)?;
-/// // What the first field says about the second.
+/// // The probabilities of the second field, given the first.
 /// let chances = circuit.conditional(&record, 1)?;
 /// assert!((chances.iter().sum::<f64>() - 1.0).abs() < 1e-9);
-/// // A field more costs what its chance says.
+/// // One more field costs the logarithm of its probability.
 /// record[1] = Some(2);
 /// let more = -circuit.log2_likelihood(&record)?;
 /// assert!((more - bits + chances[2].log2()).abs() < 1e-9);
@@ -25,32 +26,33 @@ use crate::error::{Error, Result};
 pub struct Likelihood {
     nodes: Vec<FloatNode>,
     children: Vec<Vec<usize>>,
-    /// Place of each variable's node.
+    /// The node of each variable.
     place: Vec<usize>,
-    /// By alphabet: class and share inside it, of each symbol.
+    /// For each alphabet: the class of each symbol and its share inside the class.
     symbols: Vec<Vec<(usize, f64)>>,
 }
 
+/// A variable with its parameters as probabilities.
 #[derive(Debug)]
 struct FloatNode {
     variable: usize,
     parent: Option<usize>,
     states: usize,
     alphabet: usize,
-    /// `above × states`.
+    /// The parent's states × states: probability of the state given the parent's.
     edge: Vec<f64>,
-    /// `classes × states`.
+    /// Classes × states: probability of the class given the state.
     leaf: Vec<f64>,
 }
 
 impl Likelihood {
-    /// Reads a circuit's file.
+    /// Reads the model file of a circuit.
     ///
     /// # Errors
-    /// Those of reading the file.
+    /// `Truncated`, `Corrupt` or `NewerVersion`; `LimitExceeded` where memory is missing.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
         let weights = Weights::from_bytes(bytes)?;
-        Model::new(&weights)?; // refuses states that lead nowhere
+        Model::new(&weights)?; // refuses rows without any probability
         Ok(Self::new(&weights))
     }
 
@@ -87,13 +89,13 @@ impl Likelihood {
         Self { nodes, children, place, symbols }
     }
 
-    /// Number of variables.
+    /// The number of variables.
     pub fn width(&self) -> usize {
         self.nodes.len()
     }
 
-    /// log2 of the probability of what is known of a record, whatever the rest may be; minus infinity for symbols that
-    /// the circuit does not have.
+    /// The binary logarithm of the probability of the known fields of a record, whatever the others may be;
+    /// minus infinity for symbols that the circuit does not have.
     ///
     /// # Errors
     /// `BadArgument` for a record of another width.
@@ -102,10 +104,11 @@ impl Likelihood {
         Ok(self.at_root(&beliefs).log2() + log2)
     }
 
-    /// The probability of each symbol of one variable, given what is known of the others.
+    /// The probability of each symbol of one variable, given the known fields of the others.
     ///
     /// # Errors
-    /// `BadArgument` for a record of another width, a variable that is not there, or knowledge of probability 0.
+    /// `BadArgument` for a record of another width, a variable that is not there, or known fields of
+    /// probability 0.
     pub fn conditional(&self, record: &[Option<u8>], variable: usize) -> Result<Vec<f64>> {
         let Some(&place) = self.place.get(variable) else {
             return Err(Error::bad_argument(format!("no variable {variable}")));
@@ -126,7 +129,8 @@ impl Likelihood {
         Ok(self.symbols[node.alphabet].iter().map(|&(c, share)| class[c] / total * share).collect())
     }
 
-    /// What each node and all below it say of the node's state, and log2 of the factors taken out.
+    /// The beliefs: for each node, the probability of all known fields at and below it given its state, up to
+    /// a factor; and the binary logarithm of all factors.
     fn beliefs(&self, record: &[Option<u8>]) -> Result<(Vec<Vec<f64>>, f64)> {
         if record.len() != self.nodes.len() {
             let (found, wanted) = (record.len(), self.nodes.len());
@@ -156,16 +160,18 @@ impl Likelihood {
         Ok((beliefs, log2))
     }
 
+    /// The probability at the root.
     fn at_root(&self, beliefs: &[Vec<f64>]) -> f64 {
         dot(&self.nodes[0].edge, &beliefs[0])
     }
 
-    /// What everything outside of a node's subtree says of its state, up to a factor.
+    /// The probability of a node's state together with all known fields outside of its subtree, up to a
+    /// factor.
     fn down_to(&self, place: usize, beliefs: &[Vec<f64>]) -> Vec<f64> {
         let node = &self.nodes[place];
         let Some(parent) = node.parent else { return node.edge.clone() };
         let mut above = self.down_to(parent, beliefs);
-        // The parent's belief, without what came from this node.
+        // The parent's belief without the message of this node.
         let message = node.upwards(&beliefs[place]);
         for (u, a) in above.iter_mut().enumerate() {
             *a *= if message[u] > 0.0 { beliefs[parent][u] / message[u] } else { 0.0 };
@@ -180,11 +186,13 @@ impl Likelihood {
 }
 
 impl FloatNode {
+    /// The message to the parent.
     fn upwards(&self, belief: &[f64]) -> Vec<f64> {
         self.edge.chunks_exact(self.states).map(|row| dot(row, belief)).collect()
     }
 }
 
+/// The class of each symbol and its share inside the class.
 fn shares(a: &super::Alphabet) -> Vec<(usize, f64)> {
     let mut sums = vec![0.0; a.classes()];
     a.class.iter().zip(&a.weight).for_each(|(&c, &w)| sums[usize::from(c)] += f64::from(w));
@@ -195,7 +203,7 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
-/// Takes a factor out, so that the largest entry is 1; returns its log2.
+/// Takes a factor out so that the largest entry becomes 1; returns the factor's binary logarithm.
 fn rescale(v: &mut [f64]) -> f64 {
     let most = v.iter().copied().fold(0.0, f64::max);
     if most <= 0.0 {

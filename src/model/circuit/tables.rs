@@ -1,57 +1,61 @@
-//! From codes to the integers that messages are multiplied with (`formats/circuit.md`, "Probabilities").
+//! A circuit that is ready to run: from codes to the integers that messages are multiplied with
+//! (`formats/circuit.md`, "Probabilities").
 
 use super::file::{Patch, Weights};
 use crate::error::{Error, Result};
 
-/// 2^(31 − i/8), rounded.
+/// The weights of an octave: 2^(31 − i/8), rounded.
 const OCTAVE: [u32; 8] =
     [2147483648, 1969251188, 1805811301, 1655936265, 1518500250, 1392470869, 1276901417, 1170923762];
 
-/// Two neighbouring entries of a row, the lower one in the low half: what one multiplication takes.
+/// The entries of a matrix in pairs of neighbours of a row, the lower one in the low half: what one
+/// multiplication of vectors takes.
 pub type Pairs = Vec<u32>;
 
-/// A variable, ready to run.
+/// A variable with its expanded parameters.
 #[derive(Debug)]
 pub struct Node {
-    /// Which byte of a record it codes.
+    /// The byte of a record that it codes.
     pub variable: usize,
-    /// The parent's place; the root has none.
+    /// The parent's place in the list of nodes; the root has none.
     pub parent: Option<usize>,
-    /// Distance from the root.
+    /// The distance from the root.
     pub depth: usize,
-    /// States of the messages that lie before this node's, and before its parent's, in the stack.
+    /// The starts of this node's messages and of its parent's in the stack, in states.
     pub slot: usize,
     pub above_slot: usize,
-    /// States, even.
+    /// The number of states, even.
     pub states: usize,
-    /// States of the parent.
+    /// The number of states of the parent; 1 at the root.
     pub above: usize,
+    /// The number of classes.
     pub classes: usize,
+    /// The number of its alphabet.
     pub alphabet: usize,
-    /// `above × states`, for messages upwards; at the root one row, the prior.
+    /// The edge matrix, `above × states`, for messages upwards; at the root it is one row, the prior.
     pub up: Pairs,
-    /// `states × above`, for messages downwards; empty at the root.
+    /// The same transposed, `states × above`, for messages downwards; empty at the root.
     pub down: Pairs,
-    /// `classes × states`.
+    /// The leaf matrix, `classes × states`.
     pub leaf: Pairs,
-    /// For each class how far its sum is shifted right.
+    /// For each class the right shift of its sum.
     pub shift: Vec<u8>,
-    /// Whether something coded after its subtree hangs on the message to the parent.
+    /// Whether anything that is coded after its subtree depends on its message to the parent.
     pub sends: bool,
     /// Whether it is its parent's last child.
     pub last: bool,
 }
 
-/// Coding tables of an alphabet.
+/// The coding tables of an alphabet.
 #[derive(Debug)]
 pub struct Symbols {
-    /// Class of each symbol.
+    /// The class of each symbol.
     pub class: Vec<u8>,
-    /// Place of each symbol in its class.
+    /// The place of each symbol in its class.
     pub place: Vec<u8>,
-    /// For each class its symbols in order.
+    /// The symbols of each class, in order.
     pub members: Vec<Vec<u8>>,
-    /// For each class the weights of its symbols.
+    /// The weights of the symbols of each class.
     pub weights: Vec<Vec<u32>>,
 }
 
@@ -60,12 +64,13 @@ pub struct Symbols {
 pub struct Model {
     /// The nodes, depth first.
     pub nodes: Vec<Node>,
+    /// The alphabets.
     pub alphabets: Vec<Symbols>,
-    /// What of a picture a record is, where records come from pictures.
+    /// The patch that makes a record, where records come from pictures.
     pub patch: Option<Patch>,
-    /// States of all messages that are held at a time at most.
+    /// Most states of all messages that are held at a time: a walk holds one message for each depth.
     pub stack: usize,
-    /// Most states, and most classes, of any node.
+    /// The most states, and the most classes, of any node.
     pub most_states: usize,
     pub most_classes: usize,
 }
@@ -74,7 +79,8 @@ impl Model {
     /// Expands a circuit's parameters.
     ///
     /// # Errors
-    /// `Corrupt` where a row or a state has no probability at all; `LimitExceeded` where memory is missing.
+    /// `Corrupt` where all entries of a row of an edge matrix or of a state of a leaf matrix are zero;
+    /// `LimitExceeded` where memory is missing.
     pub fn new(weights: &Weights) -> Result<Self> {
         let mut nodes: Vec<Node> = Vec::new();
         let count = weights.nodes.len();
@@ -91,13 +97,13 @@ impl Model {
         Ok(Self { nodes, alphabets, patch: weights.patch, stack, most_states, most_classes })
     }
 
-    /// Bytes of a record.
+    /// The number of variables of a record.
     pub fn width(&self) -> usize {
         self.nodes.len()
     }
 }
 
-/// The weight behind a code.
+/// The weight that a code stands for.
 pub fn weight(code: u8, log2_steps: u8) -> u32 {
     if code == 0 {
         return 0;
@@ -107,6 +113,7 @@ pub fn weight(code: u8, log2_steps: u8) -> u32 {
     octave.checked_shr(u32::from(a >> log2_steps)).unwrap_or(0).max(1)
 }
 
+/// Expands node i, which comes after the nodes `before`.
 fn expand(weights: &Weights, i: usize, before: &[Node]) -> Result<Node> {
     let shape = &weights.nodes[i];
     let (above, states, classes) = weights.sizes(i);
@@ -134,7 +141,7 @@ fn expand(weights: &Weights, i: usize, before: &[Node]) -> Result<Node> {
     })
 }
 
-/// Rows of 15-bit probabilities.
+/// The rows of an edge matrix as 15-bit probabilities.
 fn edge(weights: &[u32], states: usize) -> Result<Vec<u16>> {
     let mut out = Vec::with_capacity(weights.len());
     for row in weights.chunks_exact(states) {
@@ -147,7 +154,8 @@ fn edge(weights: &[u32], states: usize) -> Result<Vec<u16>> {
     Ok(out)
 }
 
-/// Rows of 15-bit numbers, and for each how far its products are shifted right.
+/// The rows of a leaf matrix as 15-bit numbers, and for each row the right shift of its products. A row has
+/// an exponent of its own, since rare classes have small entries.
 fn leaf(weights: &[u32], states: usize, classes: usize) -> Result<(Vec<u16>, Vec<u8>)> {
     let mut sums = vec![0u64; states];
     for row in weights.chunks_exact(states) {
@@ -170,18 +178,20 @@ fn leaf(weights: &[u32], states: usize, classes: usize) -> Result<(Vec<u16>, Vec
     Ok((out, shift))
 }
 
+/// Packs entries into pairs.
 fn pairs(entries: &[u16]) -> Pairs {
     entries.chunks_exact(2).map(|p| u32::from(p[0]) | u32::from(p[1]) << 16).collect()
 }
 
+/// Transposes a matrix.
 fn transpose(rows: &[u16], columns: usize) -> Vec<u16> {
     (0..columns).flat_map(|j| rows.iter().skip(j).step_by(columns).copied()).collect()
 }
 
-/// Most states of all messages that are held at a time.
+/// Most states of all messages that may be held at a time.
 const MAX_STACK: usize = 1 << 18;
 
-/// Gives each depth room for its widest message; returns the whole room.
+/// Gives each depth room for its widest message; returns the room of all.
 fn place(nodes: &mut [Node]) -> Result<usize> {
     let mut widest: Vec<usize> = Vec::new();
     for n in nodes.iter() {
@@ -205,7 +215,7 @@ fn place(nodes: &mut [Node]) -> Result<usize> {
     Ok(whole)
 }
 
-/// Finds out who is a last child, and whose messages upwards are of use.
+/// Finds out which nodes are last children, and whose messages upwards are used.
 fn mark_last(nodes: &mut [Node]) {
     let mut last = vec![0; nodes.len()];
     nodes.iter().enumerate().for_each(|(i, n)| {
@@ -220,6 +230,7 @@ fn mark_last(nodes: &mut [Node]) {
     }
 }
 
+/// The coding tables of an alphabet.
 fn symbols(alphabet: &super::file::Alphabet) -> Symbols {
     let classes = alphabet.classes();
     let (mut members, mut weights) = (vec![Vec::new(); classes], vec![Vec::new(); classes]);

@@ -1,30 +1,41 @@
-//! One walk over the tree for eight records side by side.
+//! A walk over the tree for eight records side by side (`formats/circuit.md`, "Messages").
+//!
+//! The nodes are visited depth first. At each of them φ (what is known outside of the node's children) tells
+//! the probabilities of the node's symbol, and when the symbol is known, φ and λ (what the node and its
+//! visited children know) are updated: this is belief propagation in which every variable is coded as soon as
+//! its belief is complete. A walk needs the messages of one path only, so they lie in a stack by depth.
+//! Messages are block floating point: they are scaled to 15 bits (`peak`, `mass`), and the exponents cancel
+//! out.
 
-use super::kernel::{Kernel, LANES, Lane, Ops, Scalar};
+#[cfg(target_arch = "x86_64")]
+use super::kernel::Avx2;
+use super::kernel::{LANES, Ops, PerLane, Scalar};
 use super::tables::{Model, Node};
 use crate::error::{Error, Result};
+use crate::kernel::{Kernel, dispatch};
 
-/// The messages of eight records.
+/// A walk: the messages of eight records, the lanes. All numbers are pairs of entries for each lane.
 pub struct Walk<'m> {
     model: &'m Model,
     kernel: Kernel,
-    /// φ and λ by depth, where the node's `slot` says.
-    phi: Vec<Lane>,
-    lambda: Vec<Lane>,
-    /// `mass(φ)` by depth.
-    masses: Vec<Lane>,
-    message: Vec<Lane>,
-    wide: Vec<Lane>,
-    weights: Vec<Lane>,
+    /// φ and λ of the nodes on the path, where [`Node::slot`] says.
+    phi: Vec<PerLane>,
+    lambda: Vec<PerLane>,
+    /// `mass(φ)` of the same nodes.
+    masses: Vec<PerLane>,
+    /// A message on its way, one before it is scaled, and the weights of classes.
+    message: Vec<PerLane>,
+    wide: Vec<PerLane>,
+    weights: Vec<PerLane>,
 }
 
-/// The nodes that a walk visits, in order, and whether each one's variable is coded.
+/// The nodes that a walk visits, in order, each with whether its variable is coded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Visits(Vec<(usize, bool)>);
 
 impl Visits {
-    /// Those of records of which the variables are known that `is_known` names: nodes with nothing known below them are
-    /// not visited.
+    /// The visits for records of which the variables are there that `is_known` names. Nodes are left out
+    /// where no variable at or below them is there.
     pub fn new(model: &Model, is_known: impl Fn(usize) -> bool) -> Self {
         let nodes = &model.nodes;
         let known: Vec<bool> = nodes.iter().map(|n| is_known(n.variable)).collect();
@@ -37,42 +48,44 @@ impl Visits {
         Self((0..nodes.len()).filter(|&i| reached[i]).map(|i| (i, known[i])).collect())
     }
 
-    /// How many variables are coded.
+    /// The number of variables that are coded.
     pub fn known(&self) -> usize {
         self.0.iter().filter(|v| v.1).count()
     }
 }
 
-/// Two entries of λ where nothing is known: `peak` of ones.
+/// Two entries of λ where nothing is known: 16384, which is `peak` of ones.
 const NOTHING: u32 = 1 << 14 | 1 << 30;
 
-fn lanes(len: usize) -> Result<Vec<Lane>> {
+/// Zeros for `len` pairs of entries.
+fn lanes(len: usize) -> Result<Vec<PerLane>> {
     let mut v = Vec::new();
     v.try_reserve_exact(len).map_err(|_| Error::limit("no memory for the messages of a circuit"))?;
-    v.resize(len, Lane::default());
+    v.resize(len, PerLane::default());
     Ok(v)
 }
 
-/// Who codes: told the node, and the weight of each class for each lane, it says each lane's class.
+/// One side of the coding of classes: an encoder that knows them, or a decoder.
 pub trait Coder {
-    /// `weights[class].0[lane]`.
+    /// Codes the class of a node's symbol in each lane and returns it; `weights[class].0[lane]` are the
+    /// weights of the classes.
     ///
     /// # Errors
     /// Those of reading a payload.
-    fn code(&mut self, node: usize, weights: &[Lane]) -> Result<[u32; LANES]>;
+    fn code(&mut self, node: usize, weights: &[PerLane]) -> Result<[u32; LANES]>;
 }
 
 impl<'m> Walk<'m> {
-    /// Room for the messages of a model.
+    /// Makes room for the messages of a model.
     ///
     /// # Errors
-    /// `LimitExceeded` where memory is missing; `BadArgument` for a kernel that this machine cannot run.
+    /// `LimitExceeded` where memory is missing.
     pub fn new(model: &'m Model, kernel: Kernel) -> Result<Self> {
         let most = model.most_states / 2;
         let stack = model.stack / 2;
         Ok(Self {
             model,
-            kernel: kernel.check()?,
+            kernel,
             phi: lanes(stack)?,
             lambda: lanes(stack)?,
             masses: lanes(stack)?,
@@ -82,31 +95,27 @@ impl<'m> Walk<'m> {
         })
     }
 
-    /// Walks once: eight records of which the same variables are known. The visits are this model's.
+    /// Walks once over the tree: codes eight records of which the same variables are there. The visits must
+    /// be those of this model.
     ///
     /// # Errors
     /// Those of the coder.
     pub fn run(&mut self, visits: &Visits, coder: &mut impl Coder) -> Result<()> {
-        match self.kernel {
-            Kernel::Scalar => self.walk::<Scalar>(visits, coder),
-            #[cfg(target_arch = "x86_64")]
-            // SAFETY: `Walk::new` takes this kernel only where the processor has AVX2.
-            #[allow(unsafe_code)]
-            Kernel::Avx2 => unsafe { self.walk_avx2(visits, coder) },
-            #[cfg(not(target_arch = "x86_64"))]
-            Kernel::Avx2 => self.walk::<Scalar>(visits, coder),
-        }
+        dispatch!(
+            self.kernel,
+            scalar: self.walk::<Scalar>(visits, coder),
+            avx2: self.walk_avx2(visits, coder),
+        )
     }
 
-    /// # Safety
-    /// The processor has AVX2.
+    /// [`Walk::walk`], compiled for AVX2.
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avx2")]
-    #[allow(unsafe_code)]
-    unsafe fn walk_avx2(&mut self, visits: &Visits, coder: &mut impl Coder) -> Result<()> {
-        self.walk::<super::kernel::Avx2>(visits, coder)
+    fn walk_avx2(&mut self, visits: &Visits, coder: &mut impl Coder) -> Result<()> {
+        self.walk::<Avx2>(visits, coder)
     }
 
+    /// The walk in the form of one kernel.
     #[inline(always)]
     fn walk<O: Ops>(&mut self, Visits(visits): &Visits, coder: &mut impl Coder) -> Result<()> {
         let nodes = &self.model.nodes;
@@ -131,7 +140,7 @@ impl<'m> Walk<'m> {
         Ok(())
     }
 
-    /// Down the edge.
+    /// Enters a node: computes its φ from that of its parent.
     #[inline(always)]
     fn enter<O: Ops>(&mut self, node: &Node) {
         let (k, at) = (node.states, node.slot / 2);
@@ -139,8 +148,8 @@ impl<'m> Walk<'m> {
         match node.parent {
             None => {
                 for (pair, wide) in node.up.iter().zip(self.wide.chunks_exact_mut(2)) {
-                    wide[0] = Lane([pair & 0xffff; LANES]);
-                    wide[1] = Lane([pair >> 16; LANES]);
+                    wide[0] = PerLane([pair & 0xffff; LANES]);
+                    wide[1] = PerLane([pair >> 16; LANES]);
                 }
             }
             Some(_) => {
@@ -151,7 +160,7 @@ impl<'m> Walk<'m> {
         O::peak(&self.wide[..k], phi);
     }
 
-    /// The weights of the classes.
+    /// Computes the weights of a node's classes.
     #[inline(always)]
     fn weigh<O: Ops>(&mut self, node: &Node) {
         let (k, at) = (node.states, node.slot / 2);
@@ -164,7 +173,7 @@ impl<'m> Walk<'m> {
         }
     }
 
-    /// Takes in the classes.
+    /// Takes in the classes of a node's symbols.
     #[inline(always)]
     fn observe<O: Ops>(&mut self, node: &Node, classes: &[u32; LANES]) {
         let (k, at) = (node.states, node.slot / 2);
@@ -173,15 +182,15 @@ impl<'m> Walk<'m> {
         self.begin::<O>(node);
     }
 
-    /// Goes on without a symbol.
+    /// Goes on from a node whose variable is not there.
     #[inline(always)]
     fn pass<O: Ops>(&mut self, node: &Node) {
         let at = node.slot / 2;
-        self.lambda[at..at + node.states / 2].fill(Lane([NOTHING; LANES]));
+        self.lambda[at..at + node.states / 2].fill(PerLane([NOTHING; LANES]));
         self.begin::<O>(node);
     }
 
-    /// What the children get, from λ.
+    /// Computes from λ what the children of a node get.
     #[inline(always)]
     fn begin<O: Ops>(&mut self, node: &Node) {
         let (k, at) = (node.states, node.slot / 2);
@@ -192,7 +201,8 @@ impl<'m> Walk<'m> {
         O::mass(phi, &mut self.masses[at..at + k / 2]);
     }
 
-    /// Up the edge, to a parent that goes on or sends on.
+    /// Leaves a node: takes its message into φ and λ of its parent, where something that is coded later
+    /// depends on it.
     #[inline(always)]
     fn leave<O: Ops>(&mut self, node: &Node) {
         if !node.sends {

@@ -1,33 +1,44 @@
-//! What a window learns about its own tokens: guesses from what followed before, each tried as a binary
-//! decision that mixes the network's opinion with the guess's record. Integer arithmetic only; state starts
-//! anew with every window. Specified in `formats/llm.md`, "Adaptive stage".
+//! The adaptive stage of a window that stands alone: it learns which of the window's tokens follow which
+//! (`formats/llm.md`, "Adaptive stage").
+//!
+//! Before a symbol is coded from the network's weights, a few guesses are tried: the token that followed a
+//! match, the tokens that followed the last two and the last one, and the network's likeliest. Whether a
+//! guess is right is a binary decision; its probability mixes the network's opinion with how often such
+//! guesses were right. Integer arithmetic only; the state starts anew with every window.
 
 use super::symbols::{Distribution, Symbol};
 use crate::coder::range::{BitDecoder, BitEncoder};
 use crate::error::Result;
-use crate::model::lm::{squash, stretch};
+use crate::model::fixed::{hash, squash, stretch};
 
-/// Longest match that is counted.
+/// Longest match that is told apart.
 const MAX_MATCH: u32 = 32;
-/// Bits of a hash that choose an entry.
+/// Bits of a hash that select an entry.
 const HASH_BITS: u32 = 12;
-/// Who guesses: a match, what followed the last two tokens and the last one, and the network.
+/// Number of guesses: by a match, by what followed the last two tokens and the last one, and by the network.
 const GUESSES: usize = 4;
+/// Inputs of the mixer: the network's opinion, the record of each guess, and a constant.
 const INPUTS: usize = GUESSES + 2;
-/// Limit of the mixer's weights, Q13.
+/// Largest magnitude of the mixer's weights, Q13.
 const MIXER_LIMIT: i32 = 1 << 15;
 /// Stands for no symbol.
 const NONE: Symbol = u32::MAX;
 
-/// Who codes a symbol: an encoder that knows it, or a decoder.
+/// One side of the coding of a symbol: an encoder that knows the symbol, or a decoder.
 pub trait Coder {
-    /// Whether the symbol is this one, which has a probability of `one` / 65536.
+    /// Codes whether the symbol is `guess`, which has a probability of `one` / 65536; returns whether it is.
+    ///
+    /// # Errors
+    /// Those of reading a payload.
     fn is(&mut self, guess: Symbol, one: u32) -> Result<bool>;
-    /// The symbol.
+    /// Codes the symbol from the weights of `d` and returns it.
+    ///
+    /// # Errors
+    /// Those of reading a payload.
     fn symbol(&mut self, d: &Distribution<'_>, escape: u64) -> Result<Symbol>;
 }
 
-/// Encodes one symbol.
+/// The coder that encodes one symbol.
 pub struct Encode<'a> {
     pub symbol: Symbol,
     pub coder: &'a mut BitEncoder,
@@ -55,9 +66,10 @@ impl Coder for BitDecoder<'_> {
     }
 }
 
-/// What followed a context.
+/// The follower of a context: a symbol, a check of the context, and a count of how often the symbol came
+/// again.
 #[derive(Debug, Clone, Copy, Default)]
-struct Slot {
+struct Follower {
     symbol: Symbol,
     check: u8,
     count: u8,
@@ -67,24 +79,29 @@ struct Slot {
 #[derive(Debug, Clone, Copy)]
 struct Guess {
     symbol: Symbol,
-    /// Index of its record.
+    /// The index of its record.
     record: usize,
 }
 
-/// The state of a window.
+/// The state of a window: what its symbols have taught so far.
 #[derive(Debug)]
 pub struct Adaptive {
     history: Vec<Symbol>,
+    /// The position of the symbol that the match expects, and the number of equal symbols before it (0 for no
+    /// match).
     position: usize,
     length: u32,
-    /// Where the last two symbols stood before, plus one.
+    /// The position behind the last occurrence of two symbols, by their hash.
     positions: Vec<u32>,
-    followers: [Vec<Slot>; 2],
-    /// How often guesses were right, Q16: 16 records each.
+    /// The followers of the last two symbols and of the last one, by their hash.
+    followers: [Vec<Follower>; 2],
+    /// The share of guesses that were right, Q16: 16 records for each guess.
     records: [u16; 16 * GUESSES],
+    /// Weights of the mixer (Q13), of which one row each adds up: by the number of the guess and those who
+    /// agree with it, and by the record of the match.
     by_agreement: [[i32; INPUTS]; 16 * GUESSES],
     by_match: [[i32; INPUTS]; 16],
-    /// Decisions so far.
+    /// The number of decisions so far.
     decisions: u32,
     escapes: Escapes,
 }
@@ -99,7 +116,7 @@ impl Default for Adaptive {
             position: 0,
             length: 0,
             positions: vec![0; 1 << HASH_BITS],
-            followers: [vec![Slot::default(); 1 << HASH_BITS], vec![Slot::default(); 1 << HASH_BITS]],
+            followers: [vec![Follower::default(); 1 << HASH_BITS], vec![Follower::default(); 1 << HASH_BITS]],
             records: std::array::from_fn(record),
             by_agreement: [mixer; 16 * GUESSES],
             by_match: [[0; INPUTS]; 16],
@@ -109,7 +126,7 @@ impl Default for Adaptive {
     }
 }
 
-/// The share of escapes, Q16.
+/// The share of escapes among the symbols that nobody guessed, Q16.
 #[derive(Debug)]
 pub(super) struct Escapes(u32);
 
@@ -120,12 +137,12 @@ impl Default for Escapes {
 }
 
 impl Escapes {
-    /// What an escape weighs beside tokens that weigh `total`.
+    /// The weight of an escape where all tokens together weigh `total`.
     pub fn weight(&self, total: u64) -> u64 {
         ((total * u64::from(self.0)) >> 16) + 1
     }
 
-    /// Learns whether a symbol that nobody guessed was one.
+    /// Learns whether a symbol that nobody guessed was an escape.
     pub fn learn(&mut self, escaped: bool) {
         self.0 = if escaped {
             self.0 + ((65536 - self.0) >> 3)
@@ -135,18 +152,14 @@ impl Escapes {
     }
 }
 
-pub(super) fn mix(k: u32) -> u32 {
-    let k = k.wrapping_mul(0x9E37_79B1);
-    (k ^ k >> 15).wrapping_mul(0x85EB_CA6B)
-}
-
 impl Adaptive {
     /// The window's symbols so far.
     pub fn history(&self) -> &[Symbol] {
         &self.history
     }
 
-    /// Codes the next symbol and learns it. The weights of `d` are the same afterwards.
+    /// Codes the next symbol and learns it. Guesses that are wrong are ruled out of `d`, whose weights are
+    /// the same afterwards.
     ///
     /// # Errors
     /// Those of the coder.
@@ -187,14 +200,15 @@ impl Adaptive {
         Ok(symbol)
     }
 
-    /// Hashes of the last two symbols and of the last one.
+    /// The hashes of the last two symbols and of the last one.
     fn keys(&self) -> [u32; 2] {
         let n = self.history.len();
         let last = |i: usize| if n >= i { self.history[n - i] } else { NONE };
-        let one = mix(last(1).wrapping_add(1));
-        [mix(one.wrapping_add(last(2)).wrapping_add(2)), one]
+        let one = hash(last(1).wrapping_add(1));
+        [hash(one.wrapping_add(last(2)).wrapping_add(2)), one]
     }
 
+    /// The guesses but for that of the network.
     fn guesses(&mut self, keys: [u32; 2]) -> [Option<Guess>; GUESSES] {
         let mut guesses = [None; GUESSES];
         if self.length == 0 && self.history.len() >= 2 {
@@ -214,6 +228,7 @@ impl Adaptive {
         guesses
     }
 
+    /// Looks for an earlier occurrence of the last symbols.
     fn find_match(&mut self, key: u32) {
         let n = self.history.len();
         let at = self.positions[(key >> (32 - HASH_BITS)) as usize] as usize;
@@ -228,7 +243,8 @@ impl Adaptive {
         }
     }
 
-    /// Tries a guess.
+    /// Tries the guess with this number: mixes its probability, codes whether it is right, and learns that.
+    /// `chance` is the network's opinion, a probability in Q16.
     fn decide(
         &mut self,
         number: usize,
@@ -266,6 +282,7 @@ impl Adaptive {
         Ok(hit)
     }
 
+    /// Learns the symbol that came.
     fn learn(&mut self, symbol: Symbol, keys: [u32; 2]) {
         if self.length > 0 && self.history[self.position] == symbol {
             self.length = (self.length + 1).min(MAX_MATCH);
@@ -281,11 +298,11 @@ impl Adaptive {
             let check = (key >> 12) as u8;
             let count = if slot.check == check { slot.count } else { 0 };
             *slot = if count > 0 && slot.symbol == symbol {
-                Slot { symbol, check, count: (count + 1).min(7) }
+                Follower { symbol, check, count: (count + 1).min(7) }
             } else if count > 2 {
-                Slot { symbol: slot.symbol, check, count: count / 2 }
+                Follower { symbol: slot.symbol, check, count: count / 2 }
             } else {
-                Slot { symbol, check, count: 1 }
+                Follower { symbol, check, count: 1 }
             };
         }
         self.history.push(symbol);

@@ -1,70 +1,77 @@
-//! What a chained block learns about its own tokens: guesses from what followed before, tried one after the other,
-//! the likeliest first, each as a binary decision that mixes the network's opinion with the records of those who
-//! guess. Integer arithmetic only. Specified in `formats/llm.md`, "Guesses of a chained block".
+//! The guesses of a chained block: it learns which of its tokens follow which (`formats/llm.md`, "Guesses of
+//! a chained block").
+//!
+//! As in [`super::adaptive`], guesses are tried before a symbol is coded from the network's weights. A
+//! chained block is longer than a window, so more can be learned: there are more contexts, each remembers two
+//! symbols, and the guesses are tried in the order of their probability, the likeliest first. Integer
+//! arithmetic only.
 
-use super::adaptive::{Coder, Escapes, mix};
+use super::adaptive::{Coder, Escapes};
 use super::symbols::{Distribution, Symbol};
 use crate::error::{Error, Result};
-use crate::model::lm::{squash, stretch};
+use crate::model::fixed::{hash, squash, stretch};
 
-/// Symbols of the contexts whose followers are remembered.
+/// Numbers of symbols of the contexts whose followers are remembered.
 const ORDERS: [usize; 4] = [1, 2, 3, 6];
-/// Symbols by which places are found again.
+/// Numbers of symbols by which places are found again.
 const PLACES: [usize; 2] = [12, 6];
-/// Symbols that a match has in common at least, and at most those that are counted when one is found.
+/// Fewest equal symbols of a match, and the most that are counted when one is found.
 const MATCH_MIN: usize = 6;
 const MATCH_FOUND: usize = 48;
-/// A match at least this long is kept where another could be found.
+/// Length from which on a match is kept and no other is looked for.
 const MATCH_GOOD: usize = 12;
-/// Longest match that is told apart, and the length from which misses are forgotten.
+/// Longest match that is told apart, and the length above which misses are forgotten.
 const MATCH_MAX: usize = 64;
 const MATCH_SURE: usize = 16;
-/// Misses after which a match is given up.
+/// Number of misses at which a match is given up.
 const MISSES: usize = 8;
-/// Bits of a hash that choose an entry.
+/// Bits of a hash that select an entry.
 const HASH_BITS: u32 = 16;
-/// Who guesses beside the network: the match, and the followers of each order.
+/// Number of experts, who guess beside the network: the match, and the followers of each order.
 const EXPERTS: usize = 1 + ORDERS.len();
-/// Records of an expert.
+/// Number of records of an expert.
 const RECORDS: usize = 64;
-/// The network, the experts, and a constant.
+/// Inputs of the mixer: the network's opinion, the records of the experts, and a constant.
 const INPUTS: usize = EXPERTS + 2;
-/// Most guesses for a symbol, and the least probability (Q16) of one that is tried.
+/// Most guesses that are tried for a symbol, and the least probability (Q16) of one that is tried.
 const TRIES: usize = 6;
 const LEAST: i32 = 64;
-/// Limit of the mixer's weights, Q14.
+/// Largest magnitude of the mixer's weights, Q14.
 const MIXER_LIMIT: i32 = 1 << 16;
 /// Stands for no symbol.
 const NONE: Symbol = u32::MAX;
 
-type Weights = [i32; INPUTS];
+/// A row of the mixer's weights, or its inputs.
+type MixerRow = [i32; INPUTS];
 
-/// What followed a context: two symbols, the first of them last or oftener.
+/// The followers of a context: up to two symbols with their counts, the leading one first, and a check of the
+/// context.
 #[derive(Debug, Clone, Copy, Default)]
-struct Slot {
+struct Followers {
     symbols: [Symbol; 2],
     counts: [u8; 2],
     check: u16,
 }
 
-/// What an expert expects: up to two symbols, each with the record of such guesses.
+/// The opinion of an expert: up to two symbols that it expects, each with the index of the record of such
+/// guesses.
 #[derive(Debug, Clone, Copy)]
 struct Opinion {
     symbols: [Symbol; 2],
     records: [usize; 2],
 }
 
-/// The match that is followed.
+/// The match that is followed: an earlier occurrence of the last symbols.
 #[derive(Debug, Clone, Copy, Default)]
 struct Match {
-    /// Where the next symbol is expected to stand; 0 for no match.
+    /// The position of the expected symbol; 0 for no match.
     position: usize,
     length: usize,
     misses: usize,
 }
 
 impl Match {
-    /// 0..64, by length and recent misses.
+    /// The state of the match, 0..64, by length and recent misses; it selects the record.
     fn state(self) -> usize {
         let log = self.length.checked_ilog2().unwrap_or(0) as usize;
         let bucket = if self.length < 2 { self.length } else { 2 * log + (self.length >> (log - 1) & 1) };
@@ -72,37 +79,39 @@ impl Match {
     }
 }
 
-/// How a guess was judged.
+/// The judgement of a guess, with what learning from its outcome needs.
 struct Judged {
-    /// Probability that it is right, Q16.
+    /// The probability that it is right, Q16.
     one: i32,
-    inputs: Weights,
-    /// Chosen set of weights of each of the three kinds.
+    inputs: MixerRow,
+    /// The selected row of each of the three sets.
     sets: [usize; 3],
-    /// Records of the experts that guessed this; `usize::MAX` for others.
+    /// The records of the experts who expect this symbol; `usize::MAX` for the others.
     records: [usize; EXPERTS],
 }
 
-/// The state of a block.
+/// The state of a block: what its symbols have taught so far.
 #[derive(Debug)]
 pub struct Chain {
     history: Vec<Symbol>,
     found: Match,
-    /// Symbols before the place that last had the same hash, by [`PLACES`].
+    /// For each of [`PLACES`]: the position behind the last occurrence of as many symbols, by their hash.
     places: [Vec<u32>; PLACES.len()],
-    followers: [Vec<Slot>; ORDERS.len()],
-    /// How often guesses were right, Q16.
+    /// For each of [`ORDERS`]: the followers of as many symbols, by their hash.
+    followers: [Vec<Followers>; ORDERS.len()],
+    /// The share of guesses that were right, Q16, by record.
     records: Vec<u16>,
-    /// Sets of mixer weights, Q14, that add up: by the network's confidence, the match, the orders that know.
-    sets: [Vec<Weights>; 3],
+    /// Three sets of rows of weights (Q14), of which one row each adds up: by the network's confidence, by
+    /// the match, by the orders that know the context.
+    sets: [Vec<MixerRow>; 3],
     decisions: u32,
     escapes: Escapes,
 }
 
 impl Chain {
-    /// Bytes of the tables.
+    /// The bytes that the tables take.
     pub const BYTES: usize =
-        (PLACES.len() * size_of::<u32>() + ORDERS.len() * size_of::<Slot>()) << HASH_BITS;
+        (PLACES.len() * size_of::<u32>() + ORDERS.len() * size_of::<Followers>()) << HASH_BITS;
 
     /// The state at a block's start.
     ///
@@ -128,7 +137,8 @@ impl Chain {
         &self.history
     }
 
-    /// Codes the next symbol and learns it. The weights of `d` are the same afterwards.
+    /// Codes the next symbol and learns it. Guesses that are wrong are ruled out of `d`, whose weights are
+    /// the same afterwards.
     ///
     /// # Errors
     /// Those of the coder.
@@ -153,12 +163,13 @@ impl Chain {
         Ok(symbol)
     }
 
-    /// Hash of the last `n` symbols.
+    /// The hash of the last `n` symbols.
     fn key(&self, n: usize) -> u32 {
         let last = |i: usize| self.history.len().checked_sub(i).map_or(NONE, |at| self.history[at]);
-        (1..=n).fold(n as u32, |key, i| mix(key.wrapping_add(last(i)).wrapping_add(1)))
+        (1..=n).fold(n as u32, |key, i| hash(key.wrapping_add(last(i)).wrapping_add(1)))
     }
 
+    /// Looks for an earlier occurrence of the last symbols that is longer than the present match.
     fn find_match(&mut self, places: [u32; PLACES.len()]) {
         for (table, key) in self.places.iter().zip(places) {
             let at = table[entry(key)] as usize;
@@ -174,6 +185,7 @@ impl Chain {
         }
     }
 
+    /// The opinions of all experts; `None` for those who do not know the context.
     fn opinions(&self, keys: [u32; ORDERS.len()]) -> [Option<Opinion>; EXPERTS] {
         let mut opinions = [None; EXPERTS];
         if self.found.position > 0 {
@@ -193,7 +205,8 @@ impl Chain {
         opinions
     }
 
-    /// Tries guesses; `None` where all were wrong, with their weights taken out of `d`.
+    /// Tries guesses; `None` where all are wrong. Those that are wrong get the weight 0 in `d` and stand in
+    /// `refused` with the weights that they had.
     fn guess(
         &mut self,
         d: &mut Distribution<'_>,
@@ -232,6 +245,8 @@ impl Chain {
         Ok(None)
     }
 
+    /// Judges a guess: `chance` is the network's opinion, a probability in Q16; `rank` is the number of
+    /// guesses that have been tried before.
     fn judge(
         &self,
         symbol: Symbol,
@@ -266,6 +281,7 @@ impl Chain {
         Judged { one, inputs, sets, records }
     }
 
+    /// Learns whether a guess was right.
     fn learn_guess(&mut self, judged: &Judged, hit: bool) {
         let error = (i32::from(hit) << 16) - judged.one;
         let rate = if self.decisions < 256 { 16 } else { 17 };
@@ -282,6 +298,7 @@ impl Chain {
         }
     }
 
+    /// Learns the symbol that came.
     fn learn(&mut self, symbol: Symbol, keys: [u32; ORDERS.len()], places: [u32; PLACES.len()]) {
         let found = &mut self.found;
         if found.position > 0 {
@@ -306,7 +323,8 @@ impl Chain {
     }
 }
 
-impl Slot {
+impl Followers {
+    /// Learns that `symbol` followed the context with this check.
     fn learn(&mut self, symbol: Symbol, check: u16) {
         let [first, second] = self.counts;
         if first == 0 || self.check != check {
@@ -323,7 +341,7 @@ impl Slot {
     }
 }
 
-/// What an expert's record starts with.
+/// The value that record i of all starts with.
 fn first_record(i: usize) -> u16 {
     let (expert, record) = (i / RECORDS, i % RECORDS);
     let sure = |halves: usize| 65536 - (65536u32 >> (1 + halves));
@@ -335,10 +353,12 @@ fn first_record(i: usize) -> u16 {
     start.min(65471) as u16
 }
 
+/// The entry that a hash selects.
 fn entry(key: u32) -> usize {
     (key >> (32 - HASH_BITS)) as usize
 }
 
+/// A table of 2^[`HASH_BITS`] entries.
 fn table<T: Clone + Default>() -> Result<Vec<T>> {
     let mut table = Vec::new();
     table.try_reserve_exact(1 << HASH_BITS).map_err(|_| Error::limit("no memory for an llm's guesses"))?;

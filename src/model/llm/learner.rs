@@ -1,18 +1,20 @@
-//! All that a chained block teaches, on top of the network.
+//! The learning of a chained block, on top of the network: rows for the head ([`Online`]) and guesses
+//! ([`Chain`]).
 
 use super::Coder;
 use super::chain::Chain;
+use super::model::Model;
 use super::online::Online;
-use super::step::{Model, Session, powers};
+use super::step::{Session, powers};
 use super::symbols::{Distribution, Symbol};
 use crate::error::Result;
 
-/// The state of a block beside that of the network.
+/// The state of a chained block, beside that of the network.
 #[derive(Debug)]
 pub struct Learner {
     online: Online,
     chain: Chain,
-    /// Room for the sums of a distribution.
+    /// Memory for the sums of a distribution.
     blocks: Vec<u64>,
 }
 
@@ -27,12 +29,13 @@ impl Learner {
         Ok(Self { online, chain: Chain::new()?, blocks: Vec::new() })
     }
 
-    /// Most bytes that a state takes, beside the block's symbols.
+    /// Most bytes that a state takes, not counting the block's symbols.
     pub fn bytes(model: &Model) -> usize {
         Online::bytes(model.shape().width, model.shape().vocab) + Chain::BYTES
     }
 
-    /// Turns the logits of a column of the last step into weights, with what has been learned. Once for each column.
+    /// Turns the logits of a column of the last step into weights, corrected by what has been learned. Must
+    /// be called once for each column.
     pub fn look(&mut self, session: &mut Session<'_>, column: usize) {
         let (hidden, shift) = session.hidden(column);
         self.online.look(hidden, shift);
@@ -40,7 +43,7 @@ impl Learner {
         powers(session, column);
     }
 
-    /// Codes a symbol by the weights of a column, and learns it.
+    /// Codes a symbol with the weights of a column, and learns it.
     ///
     /// # Errors
     /// Those of the coder.
@@ -58,7 +61,7 @@ impl Learner {
         Ok(symbol)
     }
 
-    /// The last `count` tokens of the block, which has so many.
+    /// The last `count` tokens of the block, which must have as many.
     pub fn last_tokens(&self, count: usize, model: &Model) -> Vec<Symbol> {
         let vocab = model.shape().vocab as Symbol;
         let mut tokens: Vec<Symbol> =

@@ -1,13 +1,17 @@
-//! Imported language models of the Llama family in integers. Specified in `formats/llm.md`.
+//! Imported language models of the Llama family, run in integers (`formats/llm.md`).
+//!
+//! A step gives the logits of the next token ([`Session`]). A window that stands alone corrects them by what
+//! its own tokens have shown ([`Adaptive`]), a chained block by what all its windows have shown
+//! ([`Learner`]); what remains is coded as a token of the vocabulary ([`Distribution`]).
 
 mod adaptive;
 mod chain;
-
+mod cuts;
 pub mod import;
 mod kernel;
 mod learner;
+mod model;
 mod online;
-
 mod step;
 mod symbols;
 mod tables;
@@ -16,10 +20,11 @@ pub mod weights;
 
 pub use crate::coder::range::BitEncoder;
 pub use adaptive::{Adaptive, Coder, Encode};
-pub use kernel::Kernel;
+pub use cuts::Cut;
 pub use learner::Learner;
-pub use step::{Column, MAX_COLUMNS, Model, Session, powers};
+pub use model::Model;
+pub use step::{Column, MAX_COLUMNS, Session, powers};
 pub use symbols::{Distribution, Symbol};
 pub use tables::sigmoid_table;
-pub use tokens::{Cut, MAX_TOKEN, Merge, Tokenizer};
+pub use tokens::{MAX_TOKEN, Merge, Tokenizer};
 pub use weights::{Layer, MAGIC, Matrix, Scale, Shape, Weights};

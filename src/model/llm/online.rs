@@ -1,48 +1,53 @@
-//! What a chained block teaches the head: for every token that has come up so far a row of learned numbers, whose
-//! product with what the head reads is added to the token's logit. Rows learn by the error of the token's
-//! probability. Integer arithmetic only. Specified in `formats/llm.md`, "Learned rows".
+//! The rows that a chained block learns for the head of the network (`formats/llm.md`, "Learned rows").
+//!
+//! Every token that has come up so far gets a row of learned numbers, whose product with the head's input is
+//! added to the token's logit. A row moves by the error of the token's probability times the input, which is
+//! the gradient of the coding cost (dynamic evaluation, Krause et al., 2018, of the last layer alone).
+//! Integer arithmetic only.
 
-use super::kernel::{Kernel, elementwise as e};
+use super::kernel::elementwise as e;
 use super::symbols::{Distribution, Symbol};
 use crate::error::{Error, Result};
+use crate::kernel::Kernel;
 
-/// Most rows; tokens that come up later have none.
+/// Most rows; tokens that come up later get none.
 const ROWS: usize = 4096;
-/// Entries of a row come in groups of this many, padded with zeros.
+/// Entries of a group; rows are padded with zeros to whole groups.
 const GROUP: usize = 32;
-/// Limit of a feature; its typical magnitude is 256.
+/// Largest magnitude of a feature; the typical one is 256.
 const FEATURE: i64 = 1023;
-/// Steps before features are used, so that their averages mean something.
+/// Steps before features are used: until then their averages mean little.
 const WARM: u32 = 8;
-/// Averages over 2^this steps.
+/// Averages run over 2^this steps.
 const AVERAGE: u32 = 8;
-/// Errors (Q16) below this teach nothing.
+/// Smallest error (Q16) that teaches a row.
 const LEAST_ERROR: i32 = 64;
-/// Limit of what a row adds to a logit, Q8 octaves.
+/// Largest magnitude of what a row adds to a logit, in Q8 octaves.
 const CHANGE: i64 = 4096;
 /// Stands for no row.
 const NONE: u16 = u16::MAX;
 
-/// The rows of a block.
+/// The learned rows of a block.
 #[derive(Debug)]
 pub struct Online {
     kernel: Kernel,
     width: usize,
-    /// Running averages of what the head reads, Q16, and of the distances from them.
+    /// Running averages of each number of the head's input (Q16), and of its distance from the average.
     averages: Vec<[i32; 2]>,
     steps: u32,
-    /// The head's input, less its mean, in units of its spread (Q8); then a constant, then zeros.
+    /// The features: the head's input less its mean in units of its spread (Q8), then a constant, then zeros.
     features: Vec<i16>,
     /// The row of each token of the vocabulary.
     row_of: Vec<u16>,
+    /// The token of each row.
     tokens: Vec<Symbol>,
-    /// How often each row's token was the one that came.
+    /// The number of times that the token of each row came.
     counts: Vec<u8>,
     rows: Vec<i16>,
 }
 
 impl Online {
-    /// No rows yet, for a head that reads `width` numbers.
+    /// The state without rows, for a head that reads `width` numbers.
     ///
     /// # Errors
     /// `LimitExceeded` where memory is missing.
@@ -69,7 +74,7 @@ impl Online {
         2 * (ROWS.min(vocab) * (width + 1).next_multiple_of(GROUP) + vocab)
     }
 
-    /// Takes what the head reads: `hidden` times 2^`shift`, Q16.
+    /// Makes features of the head's input, which is `hidden` times 2^`shift` in Q16.
     pub fn look(&mut self, hidden: &[i16], shift: u32) {
         self.steps += 1;
         let rate = self.steps.ilog2().min(AVERAGE);
@@ -79,7 +84,7 @@ impl Online {
         self.features[self.width] = FEATURE as i16;
     }
 
-    /// Adds to the logits (Q8 octaves) what has been learned.
+    /// Adds to the logits (Q8 octaves) what the rows say.
     pub fn adjust(&self, logits: &mut [i32]) {
         let scale = (3i64 << 23) / self.width as i64;
         for (&token, row) in self.tokens.iter().zip(self.rows.chunks_exact(self.features.len())) {
@@ -89,7 +94,7 @@ impl Online {
         }
     }
 
-    /// Learns that `token` came, where the tokens weighed as in `d`.
+    /// Learns that `token` came where the tokens had the weights of `d`.
     pub fn learn(&mut self, d: &Distribution<'_>, token: Symbol) {
         self.add(token);
         d.likeliest().into_iter().for_each(|token| self.add(token));
@@ -106,12 +111,13 @@ impl Online {
             if error.abs() < LEAST_ERROR {
                 continue;
             }
-            // Less for tokens that came often: by the root of their number.
+            // Tokens that came often move less, by the root of their number.
             let rate = ((1u64 << 24) / (u64::from(*count) + 1)).isqrt() as i64;
             e::learn_row(kernel, row, &self.features, ((i64::from(error) * rate + (1 << 11)) >> 12) as i32);
         }
     }
 
+    /// Gives a token a row if it has none.
     fn add(&mut self, token: Symbol) {
         let row = &mut self.row_of[token as usize];
         if *row == NONE && self.tokens.len() < ROWS {

@@ -1,147 +1,39 @@
-//! The integer step over columns. A column is a token of a window: in decoding one of each of many windows,
-//! in encoding also several of one window in order. The results depend on neither.
+//! The integer step of the network over columns (`formats/llm.md`, "Step").
+//!
+//! A column is a token of a window: in decoding the columns are one token of each of many windows, in
+//! encoding also many tokens of one window in order. The results do not depend on which columns step
+//! together. All products meet int8 weights with int16 activations: before a product each column is narrowed
+//! to the bits that its matrix allows, and the shift of that goes into the scale of the results.
 
-use super::kernel::{BLOCK, Blocked, Columns, Kernel, Sums, elementwise as e, product};
+use super::kernel::{BLOCK, Blocked, Columns, Outputs, elementwise as e, product};
+use super::model::{Linear, Model};
 use super::tables::sigmoid_table;
-use super::tokens::Tokenizer;
-use super::weights::{Layer, LayerBits, Matrix, Scale, Shape, Weights};
+use super::weights::{Scale, Shape};
 use crate::error::{Error, Result};
-use crate::model::lm::Aligned;
+use crate::kernel::Kernel;
+use crate::model::fixed::Aligned;
 
 /// Most columns that step together.
 pub const MAX_COLUMNS: usize = 32;
-/// Limits of queries and keys: with heads of at most 128 entries no score leaves 32 bits.
+/// Largest magnitudes of queries and keys: with heads of at most 128 entries no score exceeds 32 bits.
 const QUERY: i32 = (1 << 23) - 1;
 const KEY: i32 = (1 << 22) - 1;
-/// Limit of values, Q12.
+/// Largest magnitude of values, Q12.
 const VALUE: i32 = (1 << 27) - 1;
 
-/// A matrix laid out for the kernels.
-#[derive(Debug)]
-struct Linear {
-    weights: Blocked,
-    scale: Scale,
-}
-
-impl Linear {
-    fn new(m: Matrix) -> Result<Self> {
-        Ok(Self { weights: Blocked::new(&m.weights, m.cols)?, scale: m.scale })
-    }
-}
-
-#[derive(Debug)]
-struct ReadyLayer {
-    bits: LayerBits,
-    attention_norm: Vec<i32>,
-    query: Linear,
-    key: Linear,
-    value: Linear,
-    output: Linear,
-    hidden_norm: Vec<i32>,
-    gate: Linear,
-    up: Linear,
-    down: Linear,
-}
-
-impl ReadyLayer {
-    fn new(l: Layer) -> Result<Self> {
-        Ok(Self {
-            bits: l.bits()?,
-            attention_norm: l.attention_norm,
-            query: Linear::new(l.query)?,
-            key: Linear::new(l.key)?,
-            value: Linear::new(l.value)?,
-            output: Linear::new(l.output)?,
-            hidden_norm: l.hidden_norm,
-            gate: Linear::new(l.gate)?,
-            up: Linear::new(l.up)?,
-            down: Linear::new(l.down)?,
-        })
-    }
-}
-
-/// A model ready to run. Its weights cannot overflow any sum.
-#[derive(Debug)]
-pub struct Model {
-    shape: Shape,
-    kernel: Kernel,
-    epsilon: u32,
-    embedding: Linear,
-    layers: Vec<ReadyLayer>,
-    final_norm: Vec<i32>,
-    /// `None` where the embedding's weights serve.
-    head: Option<Blocked>,
-    head_scale: Scale,
-    head_bits: u32,
-    rope: Vec<[i16; 2]>,
-    tokenizer: Tokenizer,
-}
-
-impl Model {
-    /// Lays weights out for the fastest kernel of this machine.
-    ///
-    /// # Errors
-    /// `Corrupt` where a sum could overflow; `LimitExceeded` where memory is missing.
-    pub fn new(weights: Weights) -> Result<Self> {
-        Self::with_kernel(weights, Kernel::best())
-    }
-
-    /// The same for a certain kernel.
-    ///
-    /// # Errors
-    /// `BadArgument` where this machine cannot run it; those of [`Self::new`].
-    pub fn with_kernel(weights: Weights, kernel: Kernel) -> Result<Self> {
-        let head_bits = weights.head_bits()?;
-        let head = weights.head.as_ref().map(|w| Blocked::new(w, weights.shape.width)).transpose()?;
-        Ok(Self {
-            shape: weights.shape,
-            kernel: kernel.check()?,
-            epsilon: weights.epsilon,
-            embedding: Linear::new(weights.embedding)?,
-            layers: weights.layers.into_iter().map(ReadyLayer::new).collect::<Result<_>>()?,
-            final_norm: weights.final_norm,
-            head,
-            head_scale: weights.head_scale,
-            head_bits,
-            rope: weights.rope,
-            tokenizer: weights.tokenizer,
-        })
-    }
-
-    /// Sizes of the network.
-    pub fn shape(&self) -> &Shape {
-        &self.shape
-    }
-
-    /// The vocabulary.
-    pub fn tokenizer(&self) -> &Tokenizer {
-        &self.tokenizer
-    }
-
-    /// The kernel that runs.
-    pub fn kernel(&self) -> Kernel {
-        self.kernel
-    }
-
-    /// Bytes that a window's keys and values take for `tokens` tokens.
-    pub fn cache_bytes(&self, tokens: usize) -> usize {
-        let s = &self.shape;
-        tokens.next_multiple_of(BLOCK) * s.layers * s.kv_heads * (2 * s.head.next_multiple_of(BLOCK) + 8)
-    }
-}
-
-/// Keys or values of one head, and the magnitude that 127 stands for.
+/// The keys or values of one head at all positions, as int8, and for each position the magnitude that 127
+/// stands for.
 #[derive(Debug)]
 struct Cached {
     numbers: Blocked,
     scales: Vec<i32>,
 }
 
-/// What a window remembers of its tokens.
+/// The keys and values of a window's tokens, which is all that the network remembers of them.
 #[derive(Debug)]
 struct Window {
     len: usize,
-    /// By layer and head. Keys have a row for each position, values a column.
+    /// By layer and head. Keys have a row for each position, values have a column.
     keys: Vec<Cached>,
     values: Vec<Cached>,
 }
@@ -157,38 +49,43 @@ impl Window {
     }
 }
 
-/// A token on its way through the network.
+/// A token that steps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Column {
-    /// Which window it belongs to.
+    /// The number of its window.
     pub lane: usize,
+    /// The token, below the size of the vocabulary.
     pub token: u32,
 }
 
-/// Windows that step together.
+/// Windows that step together, with the scratch numbers of a step.
 #[derive(Debug)]
 pub struct Session<'m> {
     model: &'m Model,
     windows: Vec<Window>,
+    /// Most tokens of a window.
     tokens: usize,
-    /// Positions of the columns of this step.
+    /// Positions of the columns of this step in their windows.
     at: Vec<usize>,
     /// Residual streams, Q12.
     x: Vec<i32>,
+    /// One column before it is narrowed.
     wide: Vec<i32>,
+    /// All columns narrowed for the next product, and the shift of each.
     narrow: Aligned<i16>,
     shifts: Vec<u32>,
+    /// Results of products.
     sums: Vec<i32>,
     more_sums: Vec<i32>,
     logits: Vec<i32>,
-    /// Attention of one group of heads: scores, then sums over values.
+    /// Attention of one group of heads: scores, then sums over values; narrowed queries; weights of values.
     scores: Vec<i32>,
     queries: Vec<i16>,
     weights: Vec<i16>,
 }
 
 impl<'m> Session<'m> {
-    /// Room for `lanes` windows of at most `tokens` tokens and for [`MAX_COLUMNS`] columns.
+    /// Makes room for `lanes` windows of at most `tokens` tokens and for [`MAX_COLUMNS`] columns.
     ///
     /// # Errors
     /// `LimitExceeded` where memory is missing.
@@ -229,7 +126,7 @@ impl<'m> Session<'m> {
         self.windows[lane].len = 0;
     }
 
-    /// Tokens of a window so far.
+    /// The number of tokens of a window so far.
     pub fn len(&self, lane: usize) -> usize {
         self.windows[lane].len
     }
@@ -239,24 +136,25 @@ impl<'m> Session<'m> {
         self.windows.swap_remove(lane);
     }
 
-    /// Q8 octaves of the vocabulary after column `c` of the last step.
+    /// The logits of the vocabulary after column `c` of the last step, in Q8 octaves.
     pub fn logits(&mut self, c: usize) -> &mut [i32] {
         let vocab = self.model.shape.vocab;
         &mut self.logits[c * vocab.next_multiple_of(BLOCK)..][..vocab]
     }
 
-    /// What the head read in column `c` of the last step: D numbers, and by how many bits they were narrowed from Q16.
+    /// The input of the head in column `c` of the last step: D numbers, and the number of bits by which they
+    /// were narrowed from Q16.
     pub fn hidden(&self, c: usize) -> (&[i16], u32) {
         let width = self.model.shape.width;
         (&self.narrow[c * width..][..width], self.shifts[c])
     }
 
-    /// The kernel that runs.
+    /// The kernel that the model runs with.
     pub fn kernel(&self) -> Kernel {
         self.model.kernel
     }
 
-    /// Steps columns: at most [`MAX_COLUMNS`], those of one window in the order of its text.
+    /// Steps at most [`MAX_COLUMNS`] columns; those of one window must be in the order of its text.
     ///
     /// # Panics
     /// Where there are more columns, or a window would have more tokens than there is room for.
@@ -265,7 +163,7 @@ impl<'m> Session<'m> {
         self.head(columns.len());
     }
 
-    /// Steps columns of which nobody wants the logits.
+    /// Steps columns without computing their logits.
     ///
     /// # Panics
     /// See [`Self::step`].
@@ -278,6 +176,7 @@ impl<'m> Session<'m> {
         }
     }
 
+    /// Starts the residual streams with the rows of the embedding, and gives each column its position.
     fn embed(&mut self, columns: &[Column]) {
         let (model, width) = (self.model, self.model.shape.width);
         let Linear { weights, scale } = &model.embedding;
@@ -299,7 +198,7 @@ impl<'m> Session<'m> {
         }
     }
 
-    /// Norms all columns and narrows them for the next products.
+    /// Norms all columns and narrows them to `bits` bits for the next products.
     fn norm(&mut self, gains: &[i32], bits: u32, count: usize) {
         let (model, width) = (self.model, self.model.shape.width);
         for c in 0..count {
@@ -309,6 +208,7 @@ impl<'m> Session<'m> {
         }
     }
 
+    /// The attention of a layer: computes and stores keys and values, then lets every column attend.
     fn attention(&mut self, number: usize, columns: &[Column]) {
         let (model, shape) = (self.model, &self.model.shape);
         let (layer, count) = (&model.layers[number], columns.len());
@@ -351,7 +251,8 @@ impl<'m> Session<'m> {
         self.add_product(&layer.output, queries, count);
     }
 
-    /// The heads of column `c` that share keys and values `h`: from `sums` to `more_sums`.
+    /// The attention of column `c` for the heads that share the keys and values `h`: from queries in `sums`
+    /// to results in `more_sums`.
     fn attend(&mut self, number: usize, c: usize, lane: usize, h: usize, stride: usize) {
         let (kernel, shape) = (self.model.kernel, &self.model.shape);
         let (size, group) = (shape.head, shape.heads / shape.kv_heads);
@@ -368,7 +269,7 @@ impl<'m> Session<'m> {
         let padded = pad(positions);
         let scores = &mut self.scores[..group * padded];
         let x = Columns { x: narrow, stride: size, count: group };
-        let mut out = Sums { sums: scores, stride: padded };
+        let mut out = Outputs { sums: scores, stride: padded };
         product(kernel, &keys.numbers, padded / BLOCK, size / 2, x, &mut out);
         let mut totals = [(0u64, 0u32); 128];
         for g in 0..group {
@@ -382,7 +283,7 @@ impl<'m> Session<'m> {
             totals[g] = (total, shift);
         }
         let x = Columns { x: &self.weights, stride: padded, count: group };
-        let mut out = Sums { sums: &mut self.scores, stride: pad(size) };
+        let mut out = Outputs { sums: &mut self.scores, stride: pad(size) };
         product(kernel, &values.numbers, pad(size) / BLOCK, positions.div_ceil(2), x, &mut out);
         for (g, &(total, shift)) in totals[..group].iter().enumerate() {
             let sums = &self.scores[g * pad(size)..][..size];
@@ -391,6 +292,7 @@ impl<'m> Session<'m> {
         }
     }
 
+    /// The feed-forward part of a layer.
     fn feed_forward(&mut self, number: usize, count: usize) {
         let (model, shape) = (self.model, &self.model.shape);
         let layer = &model.layers[number];
@@ -418,6 +320,7 @@ impl<'m> Session<'m> {
         }
     }
 
+    /// The logits of all columns.
     fn head(&mut self, count: usize) {
         let (model, shape) = (self.model, &self.model.shape);
         self.norm(&model.final_norm, model.head_bits, count);
@@ -435,12 +338,12 @@ impl<'m> Session<'m> {
     }
 }
 
-/// The next multiple of a block.
+/// The next multiple of [`BLOCK`].
 fn pad(n: usize) -> usize {
     n.next_multiple_of(BLOCK)
 }
 
-/// Puts a key or value of position `at` into the window's memory; `place` gives row and column of entry i.
+/// Narrows a key or value of position `at` and stores it; `place` gives the row and column of entry i.
 fn remember(
     kernel: Kernel,
     head: &[i32],
@@ -458,11 +361,12 @@ fn remember(
     }
 }
 
+/// See [`scaled_product`].
 fn linear_into(kernel: Kernel, l: &Linear, x: Columns<'_>, shifts: &[u32], out: &mut [i32], stride: usize) {
     scaled_product(kernel, &l.weights, &l.scale, x, shifts, out, stride);
 }
 
-/// A product, scaled by rows and by the columns' shifts.
+/// The product of a matrix with columns, scaled by the multipliers of the rows and the shifts of the columns.
 fn scaled_product(
     kernel: Kernel,
     matrix: &Blocked,
@@ -473,14 +377,14 @@ fn scaled_product(
     stride: usize,
 ) {
     let blocks = matrix.rows.div_ceil(BLOCK);
-    product(kernel, matrix, blocks, matrix.pairs, x, &mut Sums { sums: out, stride });
+    product(kernel, matrix, blocks, matrix.pairs, x, &mut Outputs { sums: out, stride });
     for (c, &shift) in shifts[..x.count].iter().enumerate() {
         let sums = &mut out[c * stride..][..matrix.rows];
         e::rescale(kernel, sums, &scale.multipliers, u32::from(scale.exponent) - shift);
     }
 }
 
-/// Turns the logits of a column into weights, in place.
+/// Turns the logits of a column into weights in place: Q22 powers of two, of which the largest is 2^22.
 pub fn powers(session: &mut Session<'_>, column: usize) {
     let kernel = session.kernel();
     let logits = session.logits(column);

@@ -1,27 +1,32 @@
-//! From the powers of a vocabulary to coded symbols, in two levels: a block of tokens, then a token in it.
+//! The coding of symbols with the weights of a vocabulary.
+//!
+//! A symbol is coded in two steps: first its block of 256 tokens, then the token in it. So neither an encoder
+//! nor a decoder needs the cumulative sums of the whole vocabulary: those of the blocks and of one block are
+//! enough.
 
 use crate::coder::range::{BitDecoder, BitEncoder, Part as CoderPart};
 use crate::error::Result;
 
-/// Choices have `1 << PRECISION` parts.
+/// Choices share out `1 << PRECISION` parts.
 const PRECISION: usize = 24;
 type Part = CoderPart<PRECISION>;
 
-/// Tokens of a block of the vocabulary.
+/// Number of tokens of a block of the vocabulary.
 const BLOCK: usize = 256;
-/// A symbol: a token, or V + b for an escaped byte b.
+/// A symbol: a token below V, the size of the vocabulary, or V + b for an escaped byte b.
 pub type Symbol = u32;
 
-/// Weights of a vocabulary: Q22 powers, of which the largest is 2^22 or was ruled out.
+/// The weights of a vocabulary: Q22 powers of two, of which the largest is 2^22 unless it has been ruled out.
 #[derive(Debug)]
 pub struct Distribution<'a> {
     weights: &'a mut [i32],
+    /// The sums of the weights of each block, and of all.
     blocks: &'a mut Vec<u64>,
     total: u64,
 }
 
 impl<'a> Distribution<'a> {
-    /// Adds the weights up; `blocks` is room for that.
+    /// Adds the weights up; `blocks` is memory for the sums.
     pub fn new(weights: &'a mut [i32], blocks: &'a mut Vec<u64>) -> Self {
         blocks.clear();
         blocks.extend(weights.chunks(BLOCK).map(|b| b.iter().map(|&w| w as u64).sum::<u64>()));
@@ -29,28 +34,28 @@ impl<'a> Distribution<'a> {
         Self { weights, blocks, total }
     }
 
-    /// V.
+    /// V, the size of the vocabulary.
     pub fn vocab(&self) -> u32 {
         self.weights.len() as u32
     }
 
-    /// All weights together.
+    /// The sum of all weights.
     pub fn total(&self) -> u64 {
         self.total
     }
 
-    /// The first of the tokens that weigh most.
+    /// The token of greatest weight, of equal ones the first; `None` where all weights are 0.
     pub fn likeliest(&self) -> Option<Symbol> {
         let most = self.weights.iter().copied().max().filter(|&m| m > 0)?;
         self.weights.iter().position(|&w| w == most).map(|t| t as Symbol)
     }
 
-    /// A token's weight.
+    /// The weight of a token.
     pub fn weight(&self, token: Symbol) -> i32 {
         self.weights[token as usize]
     }
 
-    /// Changes a token's weight.
+    /// Changes the weight of a token.
     pub fn set(&mut self, token: Symbol, weight: i32) {
         let old = std::mem::replace(&mut self.weights[token as usize], weight);
         for sum in [&mut self.blocks[token as usize / BLOCK], &mut self.total] {
@@ -58,7 +63,7 @@ impl<'a> Distribution<'a> {
         }
     }
 
-    /// Codes a symbol; an escape weighs `escape`.
+    /// Codes a symbol; `escape` is the weight of an escape.
     pub fn encode(&self, symbol: Symbol, escape: u64, coder: &mut BitEncoder) {
         let vocab = self.vocab();
         if symbol >= vocab {
@@ -71,7 +76,7 @@ impl<'a> Distribution<'a> {
         coder.encode_part(self.token_part(block, symbol as usize % BLOCK));
     }
 
-    /// Decodes a symbol.
+    /// Decodes a symbol; `escape` is the weight of an escape.
     ///
     /// # Errors
     /// Those of the coder.
@@ -86,14 +91,17 @@ impl<'a> Distribution<'a> {
         Ok((block * BLOCK) as u32 + token)
     }
 
+    /// The weights of a block.
     fn block(&self, block: usize) -> &[i32] {
         &self.weights[block * BLOCK..self.weights.len().min((block + 1) * BLOCK)]
     }
 
+    /// The weights of the choice of a block, the escape last, and their sum.
     fn block_sums(&self, escape: u64) -> (u64, impl Iterator<Item = u64>) {
         (self.total + escape, self.blocks.iter().copied().chain([escape]))
     }
 
+    /// The weights of the choice of a token in a block, and their sum. Each gets one more, so that none is 0.
     fn token_sums(&self, block: usize) -> (u64, impl Iterator<Item = u64>) {
         let tokens = self.block(block);
         let total = 16 * self.blocks[block] + tokens.len() as u64;
@@ -109,18 +117,20 @@ impl<'a> Distribution<'a> {
     }
 }
 
-/// A uniform byte.
+/// The part of the uniform choice of a byte that holds `quantile`.
 fn byte_part(quantile: u32) -> Part {
     let byte = u64::from(quantile >> 16);
     Part::new(byte as usize, byte << 16, (byte + 1) << 16)
 }
 
-/// First part of symbol i of n, where those before it weigh `below` of `total`.
+/// The first part of symbol i of n, where the symbols before it weigh `below` of `total`. Every symbol gets
+/// one part, and a share of the others by its weight.
 fn first_part(n: usize, i: usize, below: u64, total: u64) -> u64 {
     // At most 2^40 times less than 2^24.
     below * ((1 << PRECISION) - n as u64) / total + i as u64
 }
 
+/// The parts of a symbol, given the sum of all weights and the weights.
 fn part_of(n: usize, wanted: usize, (total, mut weights): (u64, impl Iterator<Item = u64>)) -> Part {
     let below: u64 = weights.by_ref().take(wanted).sum();
     let start = first_part(n, wanted, below, total);
@@ -128,7 +138,7 @@ fn part_of(n: usize, wanted: usize, (total, mut weights): (u64, impl Iterator<It
     Part::new(wanted, start, end)
 }
 
-/// The symbol of n that owns a part.
+/// The symbol of n that owns the part `quantile`, given the sum of all weights and the weights.
 fn search(n: usize, quantile: u32, (total, weights): (u64, impl Iterator<Item = u64>)) -> Part {
     let (mut below, mut start) = (0, 0);
     for (i, w) in weights.enumerate() {

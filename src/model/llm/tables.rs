@@ -1,12 +1,12 @@
-//! Tables of the step: those of `lm`, and one that follows from them by integer arithmetic.
+//! The table of the sigmoid, which follows from that of powers of two by integer arithmetic.
 
-pub(super) use crate::model::lm::EXP2;
+use crate::model::fixed::EXP2;
 use std::sync::LazyLock;
 
 /// Entries of [`sigmoid_table`].
 const SIGMOID: usize = 1 << 16;
 
-/// Q20 of 1 / (1 + 2^-x), entry i for x = (i - 32768) / 2048. See `formats/llm.md`, "Tables".
+/// The sigmoid 1 / (1 + 2^-x) in Q20: entry i is for x = (i - 32768) / 2048. See `formats/llm.md`, "Tables".
 pub fn sigmoid_table() -> &'static [i32] {
     static TABLE: LazyLock<Vec<i32>> = LazyLock::new(|| {
         let mut table = vec![0; SIGMOID];

@@ -1,8 +1,9 @@
-//! Tokens: their bytes, and how an encoder cuts text into them.
+//! The tokenizer: the bytes of every token, and how an encoder turns text into tokens.
 //!
-//! A decoder only needs the bytes of a token. Whatever the encoder chooses is valid, since parsing proves
-//! that every merge joins the bytes of its parts.
+//! A decoder only needs the bytes of a token. Any choice of an encoder decodes to the same text, since
+//! reading the weight file checks that every merge joins the bytes of its parts.
 
+use super::cuts::{Cut, cuts};
 use super::weights::put_varint;
 use crate::error::{Error, Result};
 use crate::format::cursor::{Cursor, Parsed, in_range};
@@ -10,40 +11,14 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 use std::sync::OnceLock;
 
-/// Longest token in bytes.
+/// Most bytes of a token.
 pub const MAX_TOKEN: usize = 1024;
-/// Most merges.
+/// Most merges of a tokenizer.
 const MAX_MERGES: u64 = 1 << 23;
-/// Stands for "no symbol" in lists.
+/// Stands for no symbol in lists.
 const NONE: u32 = u32::MAX;
 
-/// Where text is cut before tokens are made of it; no token crosses a cut.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Cut {
-    /// Nowhere.
-    Nowhere = 0,
-    /// GPT-2's rule.
-    Gpt2 = 1,
-    /// GPT-2's rule between single digits.
-    Gpt2Digits = 2,
-    /// Llama 3's rule, up to three digits together.
-    Llama3 = 3,
-    /// Llama 3's rule with single digits.
-    Llama3Digits = 4,
-}
-
-impl Cut {
-    fn from_id(id: u8) -> Result<Self> {
-        use Cut::*;
-        [Nowhere, Gpt2, Gpt2Digits, Llama3, Llama3Digits]
-            .into_iter()
-            .find(|c| *c as u8 == id)
-            .ok_or_else(|| Error::corrupt(format!("llm: rule {id} for cutting text; 0..=4 expected")))
-    }
-}
-
-/// Two tokens that an encoder joins to a third; a list of them goes from the first to join to the last.
+/// Two tokens that an encoder joins to a third one. A list of merges is in the order of precedence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Merge {
     pub left: u32,
@@ -51,16 +26,18 @@ pub struct Merge {
     pub result: u32,
 }
 
-/// The vocabulary.
+/// The vocabulary and the rules that turn text into tokens: byte-pair encoding (Sennrich, Haddow and Birch,
+/// "Neural machine translation of rare words with subword units", 2016).
 #[derive(Debug, Clone)]
 pub struct Tokenizer {
     cut: Cut,
-    /// Bytes of all tokens, one after the other, and where each starts; one more start at the end.
+    /// The bytes of all tokens, one after the other, and where each starts; the last start is the end.
     bytes: Vec<u8>,
     starts: Vec<u32>,
     /// The token for each single byte, or [`NONE`].
     singles: Vec<u32>,
     merges: Vec<Merge>,
+    /// The rank and the result of each pair that is merged; made when first needed.
     ranks: OnceLock<HashMap<(u32, u32), (u32, u32)>>,
 }
 
@@ -74,10 +51,12 @@ impl PartialEq for Tokenizer {
 impl Eq for Tokenizer {}
 
 impl Tokenizer {
-    /// A vocabulary; `tokens` without bytes are never used. `singles[b]` is the token for byte b.
+    /// Makes a tokenizer. `tokens` without bytes are never used; `singles[b]` is the token for byte b, if
+    /// there is one.
     ///
     /// # Errors
-    /// `Corrupt` where bytes do not agree.
+    /// `Corrupt` where the bytes of singles or merges do not agree with those of tokens, or a token is too
+    /// long.
     pub fn new(cut: Cut, tokens: &[Vec<u8>], singles: &[Option<u32>], merges: Vec<Merge>) -> Result<Self> {
         let (mut bytes, mut starts) = (Vec::new(), vec![0]);
         for token in tokens {
@@ -91,6 +70,7 @@ impl Tokenizer {
         Ok(new)
     }
 
+    /// Checks that singles and merges have the bytes that they stand for.
     fn check(&self) -> Result<()> {
         for (b, &token) in self.singles.iter().enumerate() {
             if token != NONE && self.bytes_of(token) != [b as u8] {
@@ -107,6 +87,7 @@ impl Tokenizer {
         Ok(())
     }
 
+    /// Reads the form that [`Tokenizer::put`] writes.
     pub(super) fn parse(c: &mut Cursor<'_>, vocab: usize) -> Parsed<Self> {
         let cut = Cut::from_id(c.u8()?)?;
         // A token takes one byte at least, so what is taken here is bounded by what is there.
@@ -138,6 +119,7 @@ impl Tokenizer {
         Ok(new)
     }
 
+    /// Appends the stored form.
     pub(super) fn put(&self, out: &mut Vec<u8>) {
         out.push(self.cut as u8);
         for token in 0..self.vocab() as u32 {
@@ -152,7 +134,7 @@ impl Tokenizer {
         }
     }
 
-    /// How many tokens there are.
+    /// The number of tokens.
     pub fn vocab(&self) -> usize {
         self.starts.len() - 1
     }
@@ -163,7 +145,7 @@ impl Tokenizer {
         &self.bytes[self.starts[at] as usize..self.starts[at + 1] as usize]
     }
 
-    /// Cuts text into symbols: tokens, and V + b for a byte b that has no token. Their bytes are the text.
+    /// Turns text into symbols, whose bytes are the text: tokens, and V + b for a byte b that has no token.
     pub fn encode(&self, text: &[u8]) -> Vec<u32> {
         let ranks = self.ranks.get_or_init(|| {
             let pairs = self.merges.iter().enumerate();
@@ -179,7 +161,9 @@ impl Tokenizer {
         out
     }
 
-    /// Joins the pair that comes first in the list, the leftmost of equals, as long as there is one.
+    /// Turns a piece of text into symbols: starts with those of its bytes and joins, as long as there is one,
+    /// the pair that comes first in the list of merges, of equal pairs the leftmost. A heap holds the
+    /// candidates; those whose parts have been joined otherwise meanwhile are skipped.
     fn encode_piece(&self, piece: &[u8], ranks: &HashMap<(u32, u32), (u32, u32)>, out: &mut Vec<u32>) {
         let vocab = self.vocab() as u32;
         let symbol = |b: &u8| match self.singles[usize::from(*b)] {
@@ -188,7 +172,7 @@ impl Tokenizer {
         };
         let mut symbols: Vec<u32> = piece.iter().map(symbol).collect();
         let count = symbols.len();
-        // Neighbours that are still there; `count` and above mean none.
+        // The neighbours that are left of every symbol; `count` and above stand for none.
         let mut next: Vec<usize> = (1..=count).collect();
         let mut previous: Vec<usize> = (0..count).map(|i| i.wrapping_sub(1)).collect();
         let mut heap = BinaryHeap::new();
@@ -218,179 +202,9 @@ impl Tokenizer {
     }
 }
 
-/// A character as the rules see it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Class {
-    Letter,
-    Number,
-    /// White space; whether it ends a line.
-    Space(bool),
-    Apostrophe,
-    Other,
-}
-
-/// A character: its class, itself in lower case if it is an ASCII letter, and the offset of its end.
-type Char = (Class, u8, usize);
-
-fn characters(text: &[u8]) -> Vec<Char> {
-    let mut out = Vec::new();
-    let mut end = 0;
-    for chunk in text.utf8_chunks() {
-        for c in chunk.valid().chars() {
-            end += c.len_utf8();
-            let class = match c {
-                '\'' => Class::Apostrophe,
-                '\r' | '\n' => Class::Space(true),
-                c if c.is_alphabetic() => Class::Letter,
-                c if c.is_numeric() => Class::Number,
-                c if c.is_whitespace() => Class::Space(false),
-                _ => Class::Other,
-            };
-            out.push((class, if c.is_ascii() { c as u8 } else { 0 }, end));
-        }
-        for _ in chunk.invalid() {
-            end += 1;
-            out.push((Class::Other, 0, end));
-        }
-    }
-    out
-}
-
-/// Offsets where pieces end, in order, the last one at the text's end.
-fn cuts(cut: Cut, text: &[u8]) -> Vec<usize> {
-    let chars = characters(text);
-    let mut ends = Vec::new();
-    match cut {
-        Cut::Nowhere => ends.extend((!text.is_empty()).then_some(text.len())),
-        Cut::Gpt2 => gpt2(&chars, &mut ends),
-        Cut::Gpt2Digits => {
-            for run in chars.chunk_by(|a, b| a.0 != Class::Number && b.0 != Class::Number) {
-                gpt2(run, &mut ends);
-            }
-        }
-        Cut::Llama3 => llama3(&chars, 3, &mut ends),
-        Cut::Llama3Digits => llama3(&chars, 1, &mut ends),
-    }
-    ends
-}
-
-/// Length of what `class` accepts from `at` on.
-fn run(chars: &[Char], at: usize, class: impl Fn(Class) -> bool) -> usize {
-    chars[at.min(chars.len())..].iter().take_while(|c| class(c.0)).count()
-}
-
-fn is_space(class: Class) -> bool {
-    matches!(class, Class::Space(_))
-}
-
-fn is_other(class: Class) -> bool {
-    matches!(class, Class::Other | Class::Apostrophe)
-}
-
-/// Length of a contraction's ending at `at`, the apostrophe included.
-fn contraction(chars: &[Char], at: usize, any_case: bool) -> usize {
-    let letter = |i: usize| {
-        let c = chars.get(i).map_or(0, |c| c.1);
-        if any_case { c.to_ascii_lowercase() } else { c }
-    };
-    match (chars[at].0, letter(at + 1), letter(at + 2)) {
-        (Class::Apostrophe, b's' | b't' | b'm' | b'd', _) => 2,
-        (Class::Apostrophe, b'r' | b'v', b'e') | (Class::Apostrophe, b'l', b'l') => 3,
-        _ => 0,
-    }
-}
-
-/// White space from `at` on: all of it at the end of the text, otherwise all but its last character, which
-/// goes with what follows, unless it is the only one.
-fn spaces(chars: &[Char], at: usize) -> usize {
-    let n = run(chars, at, is_space);
-    if at + n < chars.len() && n > 1 { n - 1 } else { n }
-}
-
-fn gpt2(chars: &[Char], ends: &mut Vec<usize>) {
-    let mut at = 0;
-    while at < chars.len() {
-        let space = usize::from(chars[at].1 == b' ');
-        let taken = match contraction(chars, at, false) {
-            0 => {
-                let kinds: [fn(Class) -> bool; 3] =
-                    [|c| c == Class::Letter, |c| c == Class::Number, is_other];
-                let found = kinds.into_iter().map(|k| run(chars, at + space, k)).find(|&n| n > 0);
-                found.map_or_else(|| spaces(chars, at), |n| n + space)
-            }
-            n => n,
-        };
-        at += taken.max(1);
-        ends.push(chars[at - 1].2);
-    }
-}
-
-fn llama3(chars: &[Char], digits: usize, ends: &mut Vec<usize>) {
-    let mut at = 0;
-    while at < chars.len() {
-        let taken = llama3_piece(chars, at, digits);
-        at += taken.max(1);
-        ends.push(chars[at - 1].2);
-    }
-}
-
-fn llama3_piece(chars: &[Char], at: usize, digits: usize) -> usize {
-    let class = chars[at].0;
-    let ending = contraction(chars, at, true);
-    if ending > 0 {
-        return ending;
-    }
-    let lead = usize::from(!matches!(class, Class::Letter | Class::Number | Class::Space(true)));
-    let letters = run(chars, at + lead, |c| c == Class::Letter);
-    if letters > 0 {
-        return lead + letters;
-    }
-    if class == Class::Number {
-        return run(chars, at, |c| c == Class::Number).min(digits);
-    }
-    let space = usize::from(chars[at].1 == b' ');
-    let others = run(chars, at + space, is_other);
-    if others > 0 {
-        let n = space + others;
-        return n + run(chars, at + n, |c| c == Class::Space(true));
-    }
-    let n = run(chars, at, is_space);
-    match chars[at..at + n].iter().rposition(|c| c.0 == Class::Space(true)) {
-        Some(last) => last + 1,
-        None => spaces(chars, at),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn pieces(cut: Cut, text: &str) -> Vec<String> {
-        let mut start = 0;
-        let ends = cuts(cut, text.as_bytes());
-        let piece = |end| {
-            let piece = text[start..end].to_string();
-            start = end;
-            piece
-        };
-        ends.into_iter().map(piece).collect()
-    }
-
-    #[test]
-    fn text_is_cut_as_the_models_expect() {
-        let text = "I'll  say: it's 1234\n\n  ok é中…\t x ";
-        let gpt2 = [
-            "I", "'ll", " ", " say", ":", " it", "'s", " 1234", "\n\n ", " ok", " é中", "…", "\t", " x", " ",
-        ];
-        assert_eq!(pieces(Cut::Gpt2, text), gpt2);
-        assert_eq!(pieces(Cut::Gpt2Digits, "a 12 b"), ["a", " ", "1", "2", " b"]);
-        let llama = [
-            "I", "'ll", " ", " say", ":", " it", "'s", " ", "123", "4", "\n\n", " ", " ok", " é中", "…",
-            "\t", " x", " ",
-        ];
-        assert_eq!(pieces(Cut::Llama3, text), llama);
-        assert_eq!(pieces(Cut::Llama3Digits, "12(x);\n"), ["1", "2", "(x", ");\n"]);
-    }
 
     fn small() -> Tokenizer {
         let tokens: Vec<Vec<u8>> =

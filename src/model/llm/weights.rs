@@ -1,23 +1,24 @@
-//! The canonical weight file: what it holds, how it is read, and the bounds that reading proves.
+//! The canonical weight file: what it holds, how it is read and written, and the bounds that keep sums from
+//! overflowing.
 
 use super::tokens::Tokenizer;
 use crate::error::{Error, Result};
 use crate::format::cursor::{Cursor, Parse, Parsed, in_range};
 use crate::format::varint;
 
-/// First bytes of a weight file.
+/// The first bytes of every weight file.
 pub const MAGIC: [u8; 8] = *b"\x93NZLL\r\n\x1a";
 const VERSION: u16 = 1;
 /// Flag bit: the head has weights of its own.
 const UNTIED: u8 = 1;
-/// Largest row multiplier.
+/// Largest multiplier of a row.
 pub const MAX_MULTIPLIER: u32 = (1 << 24) - 1;
-/// Range of a matrix's exponent.
+/// The range of a matrix's exponent.
 pub const EXPONENTS: std::ops::RangeInclusive<u8> = 24..=60;
 /// Fewest bits that an activation may have.
 const MIN_BITS: u32 = 8;
 
-/// Sizes of a network.
+/// The sizes of a network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shape {
     /// V: tokens of the vocabulary.
@@ -58,7 +59,7 @@ impl Shape {
         Ok(shape)
     }
 
-    /// Fails for sizes that are out of range or do not go together.
+    /// Refuses sizes that are out of range or do not go together.
     ///
     /// # Errors
     /// `Corrupt`.
@@ -106,7 +107,7 @@ pub struct Matrix {
     pub weights: Vec<i8>,
 }
 
-/// What the sums of a matrix's rows are multiplied by.
+/// The factors of the results of a matrix: `multipliers[r] / 2^exponent` for row r.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Scale {
     pub exponent: u8,
@@ -143,6 +144,9 @@ impl Matrix {
     }
 
     /// The most bits b <= 15 for which sums of weights times activations within ±(2^b - 1) stay below 2^31.
+    ///
+    /// # Errors
+    /// `Corrupt` where that is fewer than [`MIN_BITS`].
     fn bits(&self) -> Result<u32> {
         let rows = self.weights.chunks_exact(self.cols);
         let most = rows.map(|row| row.iter().map(|w| u64::from(w.unsigned_abs())).sum::<u64>()).max();
@@ -154,10 +158,12 @@ impl Matrix {
     }
 }
 
+/// Reads int8 numbers.
 fn int8(c: &mut Cursor<'_>, count: usize) -> Parsed<Vec<i8>> {
     Ok(c.take(count)?.iter().map(|&b| b as i8).collect())
 }
 
+/// Reads int32 numbers.
 fn int32(c: &mut Cursor<'_>, count: usize) -> Parsed<Vec<i32>> {
     Ok(c.take(4 * count)?.as_chunks::<4>().0.iter().map(|b| i32::from_le_bytes(*b)).collect())
 }
@@ -178,7 +184,7 @@ pub struct Layer {
     pub down: Matrix,
 }
 
-/// Bits of the activations that meet a layer's matrices; see `Matrix::bits`.
+/// The bits to which activations are narrowed before they meet a layer's matrices; see `Matrix::bits`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LayerBits {
     pub attention: u32,
@@ -213,7 +219,10 @@ impl Layer {
         [&self.gate, &self.up, &self.down].iter().for_each(|m| m.put(out));
     }
 
-    /// Bits of the activations, proven not to overflow.
+    /// The bits of the activations with which no sum overflows.
+    ///
+    /// # Errors
+    /// `Corrupt` where the weights allow too few.
     pub fn bits(&self) -> Result<LayerBits> {
         Ok(LayerBits {
             attention: self.query.bits()?.min(self.key.bits()?).min(self.value.bits()?),
@@ -224,28 +233,28 @@ impl Layer {
     }
 }
 
-/// A model's weights as its file holds them.
+/// The weights of a model, as its file holds them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Weights {
     pub shape: Shape,
-    /// Q32 of what a norm adds to the mean square.
+    /// The number (Q32) that norms add to the mean square.
     pub epsilon: u32,
-    /// Rows are the tokens; the scale gives whole numbers.
+    /// The embedding, with a row for each token; scaled, its entries are whole numbers.
     pub embedding: Matrix,
     pub layers: Vec<Layer>,
     /// Q20 gains in front of the head.
     pub final_norm: Vec<i32>,
-    /// Scale of the head's rows: Q16 to Q8 octaves.
+    /// The scale of the head's rows, from Q16 to Q8 octaves.
     pub head_scale: Scale,
-    /// The head's own weights, or `None` where the embedding's serve.
+    /// The head's own weights, or `None` where those of the embedding serve.
     pub head: Option<Vec<i8>>,
-    /// Q14 cosine and sine by position and pair.
+    /// Cosine and sine (Q14) of the rotary embedding, by position and pair of entries of a head.
     pub rope: Vec<[i16; 2]>,
     pub tokenizer: Tokenizer,
 }
 
 impl Weights {
-    /// Reads a weight file. Memory is taken for what is there, not for what is declared.
+    /// Reads a weight file. Memory is taken for what is there, never for what is only declared.
     ///
     /// # Errors
     /// `Truncated`, `Corrupt` or `NewerVersion` for anything that is not a sound weight file.
@@ -281,7 +290,7 @@ impl Weights {
         Ok(Self { shape, epsilon, embedding, layers, final_norm, head_scale, head, rope, tokenizer })
     }
 
-    /// The canonical bytes, whose hash is the model's name.
+    /// The canonical bytes of the file, whose hash is the model's name.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut out = MAGIC.to_vec();
         out.extend_from_slice(&VERSION.to_le_bytes());
@@ -303,7 +312,10 @@ impl Weights {
         self.head.as_deref().unwrap_or(&self.embedding.weights)
     }
 
-    /// Bits of the head's activations, proven not to overflow.
+    /// The bits of the head's activations with which no sum overflows.
+    ///
+    /// # Errors
+    /// `Corrupt` where the weights allow too few.
     pub fn head_bits(&self) -> Result<u32> {
         let (rows, cols) = (self.shape.vocab, self.shape.width);
         match &self.head {
@@ -313,6 +325,7 @@ impl Weights {
     }
 }
 
+/// Reads the table of cosines and sines.
 fn rope(c: &mut Cursor<'_>, pairs: usize) -> Parsed<Vec<[i16; 2]>> {
     let bytes = c.take(4 * pairs)?.as_chunks::<4>().0;
     let table: Vec<[i16; 2]> =
@@ -323,7 +336,7 @@ fn rope(c: &mut Cursor<'_>, pairs: usize) -> Parsed<Vec<[i16; 2]>> {
     Ok(table)
 }
 
-/// A varint of the tokenizer, within a range.
+/// Appends a varint.
 pub(super) fn put_varint(out: &mut Vec<u8>, value: usize) {
     varint::put(out, value as u64);
 }

@@ -1,12 +1,18 @@
-//! The adaptive stage (`formats/lm.md`, section "Adaptive stage"): a small online-learned mixer per
-//! window that corrects the frozen network with what the window itself has shown. All state of one
-//! window is in [`Adaptive`], at most 24 KiB.
+//! The adaptive stage (`formats/lm.md`, section "Adaptive stage"): a small mixer that learns while it codes
+//! and corrects the frozen network with what the window itself has shown.
+//!
+//! A byte is coded as eight binary decisions. For each of them the network, the experts (a match model and
+//! four tables of guesses, each of which expects a whole byte or nothing) and a counter give log-odds; their
+//! weighted sum, squashed, is the probability that is coded. The weights then move along the gradient of the
+//! coding cost, which is input times error (logistic mixing as in Mahoney's PAQ). All state of a window is in
+//! [`Adaptive`]: at most 24 KiB, so that the states of many lanes fit a processor's cache.
 
-use super::kernel::prefetch;
-use super::tables::{squash, stretch};
 use crate::error::Result;
+use crate::kernel::prefetch;
+use crate::model::fixed::{hash, probability_of_one, squash, stretch};
 
-/// Inputs of the mixer: network, match, one for each table of guesses, order-0 counter, bias.
+/// Inputs of the mixer: the network, the match, one for each table of guesses, the counter of the byte so
+/// far, a bias.
 const INPUTS: usize = 8;
 const NETWORK: usize = 0;
 /// The first of the [`EXPERTS`].
@@ -16,24 +22,23 @@ const BIAS: usize = 7;
 
 /// The constant input, in Q8 octaves.
 const BIAS_INPUT: i16 = 256;
-/// Mixer weights are Q13 and stay within ±2; three of them add up.
+/// Largest magnitude of a weight: weights are Q13 and stay within ±2. Three of them add up for each input.
 const WEIGHT_MAX: i32 = 1 << 14;
-/// Weight changes are input (Q8) times error (Q15) over 2^this, and half of that after
-/// [`FAST_BYTES`].
+/// A weight changes by input (Q8) times error (Q15) over 2^this, and after [`FAST_BYTES`] by half of that.
 const RATE_SHIFT: u32 = 18;
 const FAST_BYTES: usize = 8192;
 
-/// What expects a whole byte: the match and the tables of guesses.
+/// Number of experts, which expect whole bytes: the match and the tables of guesses.
 const EXPERTS: usize = 1 + GUESSES;
-/// Adaptation of confidences.
+/// A confidence moves by its distance from the outcome over 2^this.
 const CONFIDENCE_SHIFT: u32 = 6;
 
-/// Bytes that a match must have in common to be followed.
+/// Fewest equal bytes before a match that is followed.
 const MATCH_MIN: usize = 5;
 /// Longest match length that is told apart.
 const MATCH_MAX: usize = 32;
 const MATCH_LOG2: u32 = 12;
-/// Confidence classes of a match; class 0 means that there is none.
+/// Confidence classes of a match; class 0 stands for no match.
 const MATCH_CLASSES: usize = 16;
 
 /// Tables of guesses: by the last 2, 3 and 4 bytes, and by the letters of the word so far.
@@ -41,10 +46,10 @@ const GUESSES: usize = 4;
 const GUESS_LOG2: [u32; GUESSES] = [9, 10, 10, 10];
 const GUESS_START: [usize; GUESSES] = [0, 512, 1536, 2560];
 const GUESS_ENTRIES: usize = 3584;
-/// How often a guess may be counted as right; with 0, also the number of classes of confidence.
+/// Classes of confidence of a guess: the counts 0..=7 of how often it was right.
 const GUESS_COUNTS: usize = 8;
 
-/// Counts at which counters stop to slow down.
+/// The count at which a counter adapts slowest.
 const COUNT_LIMIT: u16 = 14;
 
 /// Limits of the final probability, in 1/65536.
@@ -53,17 +58,18 @@ const P_MAX: i32 = 65536 - P_MIN;
 
 type Inputs = [i16; INPUTS];
 
-/// What one window has taught so far.
+/// The state of one window: what its bytes have taught so far.
 #[derive(Debug, Clone)]
 pub struct Adaptive {
-    /// Three sets of weights that add up: by node of the byte, by last byte, by match class.
+    /// Three sets of weights, of which one row each adds up: by node of the byte, by last byte, by class of
+    /// the match.
     by_node: [Inputs; 256],
     by_last: [Inputs; 256],
     by_match: [Inputs; MATCH_CLASSES],
     order0: [u16; 256],
     guesses: [Guess; GUESS_ENTRIES],
-    /// Probability in 1/65536 that an expected bit comes: by class of the match, then by count of
-    /// each table of guesses.
+    /// The probability in 1/65536 that an expected bit comes: by class of the match, then for each table of
+    /// guesses by count.
     confidence: [u16; MATCH_CLASSES + GUESSES * GUESS_COUNTS],
     matches: MatchModel,
     /// Hash of the letters since the last other byte.
@@ -72,21 +78,21 @@ pub struct Adaptive {
 
 const _: () = assert!(size_of::<Adaptive>() <= 24 << 10);
 
-/// What stays the same through one byte.
+/// The context of a byte, which is the same for its eight decisions.
 #[derive(Debug, Clone, Copy)]
 struct Context {
     last: usize,
     rate_shift: u32,
-    /// Expected bytes plus 256; 0 where nothing is expected.
+    /// The byte that each expert expects, plus 256; 0 where it expects nothing.
     expected: [u16; EXPERTS],
-    /// Indices into the confidences; that of the match is its class.
+    /// The index of each expert's confidence; that of the match is its class.
     cells: [usize; EXPERTS],
-    /// Log-odds of the expected bits in Q8 octaves.
+    /// The log-odds in Q8 octaves that each expert gives to the bits that it expects.
     strengths: [i16; EXPERTS],
     guesses: [GuessSlot; GUESSES],
 }
 
-/// Everything between a prediction and its update.
+/// A prediction with what its update needs.
 #[derive(Debug, Clone, Copy)]
 struct Prediction {
     class: usize,
@@ -114,10 +120,12 @@ impl Default for Adaptive {
 }
 
 impl Adaptive {
-    /// Codes one byte as eight decisions, most significant bit first. `sums` gives the network's sum of weights
-    /// below a node (2..=511), `history` holds the raw bytes
-    /// of the window before it, one more than at the last call; `decide` gets the probability of 1 in
-    /// 1/65536 and returns the bit: the one to be encoded, or the one decoded.
+    /// Codes one byte as eight decisions, most significant bit first, and learns it.
+    ///
+    /// `sums` gives the network's sum of weights below a node (2..=511). `history` holds the raw bytes of the
+    /// window before this one: one more than at the last call. `decide` gets the number of the decision and
+    /// the probability of 1 in 1/65536 (4..=65532) and returns the bit: in encoding the byte's own, in
+    /// decoding the decoded one.
     ///
     /// # Errors
     /// Those of `decide`.
@@ -133,7 +141,8 @@ impl Adaptive {
         for depth in 0..8 {
             let prediction = self.predict(&sums, node, &context);
             if depth < 7 {
-                // With many lanes the states do not fit the nearer caches. Siblings share a line.
+                // With many lanes the states do not fit the nearest cache. Both nodes that may follow share a
+                // line.
                 prefetch(&self.by_node[2 * node]);
             }
             let bit = decide(depth, prediction.p as u32)?;
@@ -147,7 +156,7 @@ impl Adaptive {
         Ok(byte)
     }
 
-    /// Goes on to the next byte, whose predecessors are `history`.
+    /// The context of the next byte, whose predecessors are `history`; takes the last of them in.
     #[inline]
     fn context(&mut self, history: &[u8]) -> Context {
         self.matches.advance(history);
@@ -156,7 +165,7 @@ impl Adaptive {
         self.word = if history.is_empty() || !is_letter(last) {
             0
         } else {
-            mix(self.word.wrapping_add(u32::from(last | 32) + 1))
+            hash(self.word.wrapping_add(u32::from(last | 32) + 1))
         };
         let keys = [
             (recent & 0xFFFF).wrapping_add(2),
@@ -183,11 +192,12 @@ impl Adaptive {
         Context { last: usize::from(last), rate_shift, expected, cells, strengths, guesses }
     }
 
+    /// The probability of the bit at a node of the byte.
     #[inline]
     fn predict(&self, sums: &impl Fn(usize) -> u32, node: usize, context: &Context) -> Prediction {
         let depth = node.ilog2();
         let mut inputs = [0; INPUTS];
-        inputs[NETWORK] = stretch(network_probability(sums(2 * node), sums(2 * node + 1))) as i16;
+        inputs[NETWORK] = stretch(probability_of_one(sums(2 * node), sums(2 * node + 1))) as i16;
         for (i, input) in inputs[MATCH..][..EXPERTS].iter_mut().enumerate() {
             let expected = usize::from(context.expected[i]);
             let strength = context.strengths[i];
@@ -198,7 +208,7 @@ impl Adaptive {
         inputs[BIAS] = BIAS_INPUT;
         let active = usize::from(context.expected[0]) >> (8 - depth) == node;
         let class = if active { context.cells[0] } else { 0 };
-        // |weight| <= 2^14 and |input| < 2^12: the sum of the 24 products is below 2^31.
+        // |weight| <= 2^14 and |input| < 2^12, so the sum of the 24 products is below 2^31.
         let sum = dot(&self.by_node[node], &inputs)
             + dot(&self.by_last[context.last], &inputs)
             + dot(&self.by_match[class], &inputs);
@@ -206,9 +216,10 @@ impl Adaptive {
         Prediction { class, inputs, p }
     }
 
+    /// Learns the bit that came.
     #[inline]
     fn update(&mut self, prediction: &Prediction, node: usize, context: &Context, bit: bool) {
-        // Half of the error fits 16 bits.
+        // Half of the error fits into 16 bits.
         let error = ((i32::from(bit) << 16) - prediction.p) >> 1;
         let round = 1 << (context.rate_shift - 1);
         let steps = prediction.inputs.map(|x| (i32::from(x) * error + round) >> context.rate_shift);
@@ -234,19 +245,12 @@ fn dot(weights: &Inputs, inputs: &Inputs) -> i32 {
     weights.iter().zip(inputs).map(|(&w, &x)| i32::from(w) * i32::from(x)).sum()
 }
 
+/// Moves weights by `steps`, within their limits.
 #[inline]
 fn learn(weights: &mut Inputs, steps: &[i32; INPUTS]) {
     for (w, step) in weights.iter_mut().zip(steps) {
         *w = (i32::from(*w) + step).clamp(-WEIGHT_MAX, WEIGHT_MAX) as i16;
     }
-}
-
-/// The network's probability of 1 in 1/65536 from the weight sums of both halves, 1..=65535.
-#[inline]
-pub fn network_probability(zero: u32, one: u32) -> i32 {
-    let total = zero + one;
-    let excess = (32 - total.leading_zeros()).saturating_sub(16);
-    (((one >> excess) << 16) / (total >> excess)).clamp(1, 65535) as i32
 }
 
 /// The last four bytes, the newest lowest; 0 where there are none.
@@ -258,24 +262,18 @@ fn recent(history: &[u8]) -> u32 {
     history.iter().fold(0, |recent, &byte| recent << 8 | u32::from(byte))
 }
 
-/// Letters of any script, roughly.
+/// Whether a byte belongs to a letter: ASCII letters, and all bytes of other scripts in UTF-8.
 #[inline]
 fn is_letter(byte: u8) -> bool {
     byte.is_ascii_alphabetic() || byte >= 128
 }
 
-#[inline]
-fn mix(key: u32) -> u32 {
-    let key = key.wrapping_mul(0x9E37_79B1);
-    (key ^ key >> 15).wrapping_mul(0x85EB_CA6B)
-}
-
-/// The byte that came last in a context: the byte in bits 8..16, a check of the context in bits 4..8,
-/// and in bits 0..4 how often it was right, about.
+/// The byte that came last in a context: the byte in bits 8..16, a check of the context in bits 4..8, and in
+/// bits 0..4 a count of how often the guess was right, which wrong guesses lower.
 #[derive(Debug, Clone, Copy)]
 struct Guess(u16);
 
-/// Where the guess of a context lies and what its check is.
+/// The place of a context's guess, and the check of the context.
 #[derive(Debug, Clone, Copy)]
 struct GuessSlot {
     index: usize,
@@ -285,7 +283,7 @@ struct GuessSlot {
 impl GuessSlot {
     #[inline]
     fn new(table: usize, key: u32) -> Self {
-        let (key, log2) = (mix(key), GUESS_LOG2[table]);
+        let (key, log2) = (hash(key), GUESS_LOG2[table]);
         let check = (key >> (28 - log2)) as u16 & 15;
         Self { index: GUESS_START[table] + (key >> (32 - log2)) as usize, check }
     }
@@ -297,7 +295,7 @@ impl Guess {
         (self.0 >> 8) as u8
     }
 
-    /// 0 where the entry belongs to another context.
+    /// The count; 0 where the entry belongs to another context.
     #[inline]
     fn count(self, check: u16) -> usize {
         if self.0 >> 4 & 15 == check { usize::from(self.0 & 15) } else { 0 }
@@ -317,10 +315,12 @@ impl Guess {
     }
 }
 
-/// A probability in 12 bits above a count in 4 bits.
+/// A counter of bits: a probability in 12 bits above a count in 4 bits. It moves by about 1 / (count + 1.5)
+/// of its distance from each bit, so that it starts as the mean of the bits and ends as a running average.
 mod counter {
     use super::COUNT_LIMIT;
 
+    /// A counter that has seen nothing.
     pub const NEW: u16 = 2048 << 4;
 
     /// 65536 / (n + 1.5), rounded down.
@@ -334,12 +334,13 @@ mod counter {
         rate
     };
 
-    /// Probability of 1 in 1/65536.
+    /// The probability of 1 in 1/65536.
     #[inline]
     pub fn probability(counter: u16) -> i32 {
         i32::from(counter | 15) - 7
     }
 
+    /// The counter after one more bit.
     #[inline]
     pub fn update(counter: u16, bit: bool) -> u16 {
         let (p, n) = (i32::from(counter >> 4), counter & 15);
@@ -349,15 +350,15 @@ mod counter {
     }
 }
 
-/// Finds the last place in the window that was preceded by the same bytes and predicts that the
-/// future repeats, too.
+/// Finds the last place in the window that follows the same bytes as the present one, and expects the byte
+/// that came there.
 #[derive(Debug, Clone)]
 struct MatchModel {
-    /// By hash of the last [`MATCH_MIN`] bytes: the low 16 bits of the position after them.
+    /// The low 16 bits of the position after the last [`MATCH_MIN`] bytes, by their hash.
     table: [u16; 1 << MATCH_LOG2],
     /// Position of the expected byte.
     position: usize,
-    /// Bytes known to be equal before it, 0 where nothing is expected.
+    /// The number of bytes known to be equal before it; 0 where nothing is expected.
     length: usize,
     expected: u8,
 }
@@ -367,7 +368,7 @@ impl MatchModel {
         Self { table: [0; 1 << MATCH_LOG2], position: 0, length: 0, expected: 0 }
     }
 
-    /// Goes on to the next byte, whose predecessors are `history`.
+    /// Takes in the last byte of `history` and finds out what is expected next.
     #[inline]
     fn advance(&mut self, history: &[u8]) {
         let Some(&last) = history.last() else { return };
@@ -394,7 +395,7 @@ impl MatchModel {
         }
     }
 
-    /// Confidence class while a match is followed, 1..=15.
+    /// The class of confidence: 1..=15 while a match is followed, otherwise 0.
     #[inline]
     fn class(&self) -> usize {
         match self.length {
@@ -405,7 +406,7 @@ impl MatchModel {
     }
 }
 
-/// How many bytes before `position` equal those at the end of `history`, up to [`MATCH_MAX`]; 0
+/// The number of bytes before `position` that equal those at the end of `history`, at most [`MATCH_MAX`]; 0
 /// where there are fewer than [`MATCH_MIN`] or nothing lies at `position`.
 #[inline]
 fn common_suffix(history: &[u8], position: usize) -> usize {

@@ -1,35 +1,11 @@
-//! Weights drawn from an integer generator: for tests, benchmarks and frozen vectors.
+//! Random weights for tests, benchmarks and golden files, drawn from an integer generator.
 
 use super::weights::{Config, Layer, Matrix, Weights};
-
-/// SplitMix64 (Steele, Lea, Flood 2014): a small generator with fixed results on every machine.
-#[derive(Debug, Clone)]
-pub struct SplitMix(pub u64);
-
-impl SplitMix {
-    /// The next 64 random bits.
-    pub fn next_u64(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
-    /// A number in `0..n`.
-    pub fn below(&mut self, n: u64) -> u64 {
-        (u128::from(self.next_u64()) * u128::from(n)).wrapping_shr(64) as u64
-    }
-
-    /// A weight in -127..=127.
-    fn weight(&mut self) -> i8 {
-        (self.below(255) as i64 - 127) as i8
-    }
-}
+use crate::random::SplitMix;
 
 impl Weights {
-    /// Weights of the given shape from a seed. The shifts keep the activations of a network of
-    /// random weights within their usual magnitudes, so that every part of the step is exercised.
+    /// Draws weights of the given shape from a seed. The shifts keep the activations within their usual
+    /// magnitudes, so that every part of the step is exercised.
     ///
     /// # Panics
     /// If the shape is outside the limits of the specification.
@@ -39,7 +15,7 @@ impl Weights {
         let tables = config
             .tables
             .iter()
-            .map(|t| (0..config.table_width << t.log2_rows).map(|_| rng.weight()).collect())
+            .map(|t| (0..config.table_width << t.log2_rows).map(|_| weight(&mut rng)).collect())
             .collect();
         let (d, h, m) = (config.width, config.state, config.hidden);
         let input = matrix(&mut rng, d, config.tables.len() * config.table_width, 1 << 12, 73);
@@ -56,13 +32,18 @@ impl Weights {
     }
 }
 
-/// A matrix whose shift brings inputs of magnitude `input` to outputs of magnitude `output`.
+/// Draws a matrix whose shifts bring inputs of magnitude `input` to outputs of magnitude `output`.
 fn matrix(rng: &mut SplitMix, rows: usize, cols: usize, output: u64, input: u64) -> Matrix {
     const RMS_OF_WEIGHTS: u64 = 73;
     let sum = RMS_OF_WEIGHTS * input * (cols as u64).isqrt();
     let shift = (sum / output).max(1).ilog2() as i64;
-    let weights = (0..rows * cols).map(|_| rng.weight()).collect();
+    let weights = (0..rows * cols).map(|_| weight(rng)).collect();
     let bias = (0..rows).map(|_| rng.below(sum + 1) as i32 - (sum / 2) as i32).collect();
     let shift = (0..rows).map(|_| (shift + rng.below(3) as i64 - 1).clamp(0, 31) as u8).collect();
     Matrix { rows, cols, weights, bias, shift }
+}
+
+/// Draws a weight in -127..=127.
+fn weight(rng: &mut SplitMix) -> i8 {
+    (rng.below(255) as i64 - 127) as i8
 }

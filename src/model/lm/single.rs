@@ -1,37 +1,43 @@
-//! One window that steps alone: what a decoder does that learns of its bytes one by one.
+//! One window that steps by itself, byte by byte. A decoder of one window must do so, and then a vector of
+//! columns would be empty but for one; here a vector holds eight rows of the single column instead.
 
 use std::borrow::Borrow;
 
-use super::aligned::Aligned;
 #[cfg(target_arch = "x86_64")]
 use super::kernel::Avx2;
 use super::kernel::elementwise::{self, TREE_NODES};
-use super::kernel::{GROUP, Kernel, Ops, Scalar, single as ops};
+use super::kernel::{GROUP, Ops, Scalar, single as ops};
 use super::step::{Model, rows, rows_mut};
 use crate::error::Result;
+use crate::kernel::dispatch;
+use crate::model::fixed::Aligned;
 
 /// The weights of the 256 symbols as sums over common prefixes: entry 1 is the sum of all, the children of
-/// entry n are 2n (next bit 0) and 2n + 1 (next bit 1), entry 256 + s is symbol s.
+/// entry n are 2n (next bit 0) and 2n + 1 (next bit 1), entry 256 + s is symbol s. Entry 0 is not used.
 pub type Sums = [u32; TREE_NODES];
 
-/// A window's state and the scratch numbers of its step, padded to whole vectors.
+/// A window that steps by itself: its recurrent state, and the scratch numbers of a step.
 #[derive(Debug)]
 pub struct Single<M> {
     model: M,
     states: Vec<Aligned<i32>>,
-    work: Workspace,
+    scratch: Scratch,
 }
 
+/// Numbers of a step, padded to whole vectors.
 #[derive(Debug)]
-struct Workspace {
+struct Scratch {
+    /// Residual stream.
     x: Aligned<i32>,
+    /// Result of the last product.
     product: Aligned<i32>,
+    /// Activations as pairs.
     act: Aligned<i32>,
     sums: Box<Sums>,
 }
 
 impl<M: Borrow<Model>> Single<M> {
-    /// At the start of a window.
+    /// A window at its start.
     ///
     /// # Errors
     /// `LimitExceeded` where memory is missing.
@@ -41,34 +47,35 @@ impl<M: Borrow<Model>> Single<M> {
         let inputs = [c.tables.len() * c.table_width, c.width, c.state, c.hidden];
         let outputs = [3 * c.state, c.width, c.hidden, 256];
         let states = (0..c.layers).map(|_| Aligned::zeroed(padded(c.state))).collect::<Result<_>>()?;
-        let work = Workspace {
+        let scratch = Scratch {
             x: Aligned::zeroed(padded(c.width))?,
             product: Aligned::zeroed(padded(outputs.into_iter().max().unwrap_or(0)) + GROUP)?,
             act: Aligned::zeroed(padded(inputs.into_iter().max().unwrap_or(0)) / 2)?,
             sums: Box::new([0; TREE_NODES]),
         };
-        Ok(Self { states, work, model })
+        Ok(Self { states, scratch, model })
     }
 
-    /// The weights of the byte that follows `history`, the window's bytes so far; called for every byte in order.
+    /// Steps once: returns the weights of the byte that follows `history`, the window's bytes so far. Must be
+    /// called for every byte in order.
     pub fn step(&mut self, history: &[u8]) -> &Sums {
         let model = self.model.borrow();
-        for (act, pair) in self.work.act.iter_mut().zip(model.embedding(history)) {
+        for (act, pair) in self.scratch.act.iter_mut().zip(model.embedding(history)) {
             *act = pair;
         }
-        forward(model, &mut self.work, &mut self.states);
-        &self.work.sums
+        forward(model, &mut self.scratch, &mut self.states);
+        &self.scratch.sums
     }
 
-    /// The recurrent state of a layer.
+    /// The recurrent state of a layer (Q20), one number for each state.
     pub fn state(&self, layer: usize) -> &[i32] {
         &self.states[layer][..self.model.borrow().config().state]
     }
 }
 
 #[inline(always)]
-fn forward_with<K: Ops>(model: &Model, work: &mut Workspace, states: &mut [Aligned<i32>]) {
-    let Workspace { x, product, act, sums } = work;
+fn forward_with<K: Ops>(model: &Model, scratch: &mut Scratch, states: &mut [Aligned<i32>]) {
+    let Scratch { x, product, act, sums } = scratch;
     let (x, width, state) = (rows_mut(x), model.config().width, model.config().state);
     K::product_single(&model.input, act, product);
     x.fill([0; GROUP]);
@@ -93,18 +100,14 @@ fn forward_with<K: Ops>(model: &Model, work: &mut Workspace, states: &mut [Align
 /// [`forward_with`], compiled for AVX2.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2")]
-fn forward_avx2(model: &Model, work: &mut Workspace, states: &mut [Aligned<i32>]) {
-    forward_with::<Avx2>(model, work, states);
+fn forward_avx2(model: &Model, scratch: &mut Scratch, states: &mut [Aligned<i32>]) {
+    forward_with::<Avx2>(model, scratch, states);
 }
 
-#[allow(unsafe_code)]
-fn forward(model: &Model, work: &mut Workspace, states: &mut [Aligned<i32>]) {
-    match model.kernel() {
-        Kernel::Scalar => forward_with::<Scalar>(model, work, states),
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: `Model::with_kernel` accepts this kernel only where the processor has AVX2.
-        Kernel::Avx2 => unsafe { forward_avx2(model, work, states) },
-        #[cfg(not(target_arch = "x86_64"))]
-        Kernel::Avx2 => forward_with::<Scalar>(model, work, states),
-    }
+fn forward(model: &Model, scratch: &mut Scratch, states: &mut [Aligned<i32>]) {
+    dispatch!(
+        model.kernel(),
+        scalar: forward_with::<Scalar>(model, scratch, states),
+        avx2: forward_avx2(model, scratch, states),
+    )
 }

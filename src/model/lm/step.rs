@@ -1,19 +1,23 @@
 //! The integer step of the network (`formats/lm.md`, section "Step") for many columns at once.
+//!
+//! A column is what one matrix row meets: a window's input at one time step. The step is written once, for
+//! any vector type, and compiled for each kernel.
 
 use std::borrow::Borrow;
 
-use super::aligned::Aligned;
 #[cfg(target_arch = "x86_64")]
 use super::kernel::Avx2;
 use super::kernel::elementwise::{self as ops, TREE_NODES};
-use super::kernel::{GROUP, Kernel, Ops, Prepared, Scalar, pair};
-use super::weights::{Config, Layer, TableConfig, Weights};
+use super::kernel::{GROUP, Ops, Prepared, Scalar, pair};
+use super::weights::{Config, Layer, Weights};
 use crate::error::Result;
+use crate::kernel::{Kernel, dispatch};
+use crate::model::fixed::Aligned;
 
 /// Most columns that one pass over the weights serves.
 pub const MAX_COLUMNS: usize = 64;
 
-/// A network ready to run. Holds no state of any window: share it by reference.
+/// A network ready to run. It holds no state of any window and can be shared by reference.
 #[derive(Debug)]
 pub struct Model {
     config: Config,
@@ -25,6 +29,7 @@ pub struct Model {
     pub(super) head: Prepared,
 }
 
+/// The matrices of a layer, laid out for the kernels.
 #[derive(Debug)]
 pub(super) struct PreparedLayer {
     pub gates: Prepared,
@@ -53,15 +58,15 @@ impl Model {
         Self::with_kernel(weights, Kernel::best())
     }
 
-    /// Prepares a network for a given kernel; all kernels give the same bits.
+    /// Prepares a network for the given kernel.
     ///
     /// # Errors
-    /// As [`Model::new`], and `BadArgument` for a kernel that this machine cannot run.
+    /// As [`Model::new`].
     pub fn with_kernel(weights: Weights, kernel: Kernel) -> Result<Self> {
         weights.check()?;
         Ok(Self {
             name: weights.name(),
-            kernel: kernel.check()?,
+            kernel,
             input: Prepared::new(&weights.input)?,
             layers: weights.layers.iter().map(PreparedLayer::new).collect::<Result<_>>()?,
             head: Prepared::new(&weights.head)?,
@@ -75,7 +80,7 @@ impl Model {
         &self.config
     }
 
-    /// The kernel that runs.
+    /// The kernel that the network runs with.
     pub fn kernel(&self) -> Kernel {
         self.kernel
     }
@@ -85,7 +90,7 @@ impl Model {
         &self.name
     }
 
-    /// The table rows selected by the end of `history`, one after the other, as pairs of entries.
+    /// The table rows that the last bytes of `history` select, one after the other, as pairs of entries.
     #[inline(always)]
     pub(super) fn embedding(&self, history: &[u8]) -> impl Iterator<Item = i32> {
         let width = self.config.table_width;
@@ -94,12 +99,12 @@ impl Model {
             *recent = byte;
         }
         self.config.tables.iter().zip(&self.tables).flat_map(move |(table, entries)| {
-            let entries = &entries[table_row(*table, &recent) * width..][..width];
+            let entries = &entries[table.row(recent.into_iter()) * width..][..width];
             entries.as_chunks::<2>().0.iter().map(|e| pair(i32::from(e[0]), i32::from(e[1])))
         })
     }
 
-    /// Puts the embedding of `history` into a column of the activations.
+    /// Writes the embedding of `history` into a column of the activations.
     fn embed(&self, history: &[u8], column: usize, act: &mut [Row]) {
         let pairs = self.input.pairs();
         let rows = &mut act[column / GROUP * pairs..][..pairs];
@@ -109,23 +114,10 @@ impl Model {
     }
 }
 
-/// The row of a table; `recent[0]` is the newest byte.
-fn table_row(table: TableConfig, recent: &[u8; 8]) -> usize {
-    if table.order == 1 {
-        return usize::from(recent[0]);
-    }
-    let mut key = u32::from(table.order);
-    for &byte in &recent[..usize::from(table.order)] {
-        key = key.wrapping_add(u32::from(byte)).wrapping_add(1).wrapping_mul(0x9E37_79B1);
-        key ^= key >> 15;
-    }
-    (key.wrapping_mul(0x85EB_CA6B) >> (32 - u32::from(table.log2_rows))) as usize
-}
-
-/// The eight columns of a group in one row.
+/// The numbers of a group's eight columns in one row.
 pub(super) type Row = [i32; GROUP];
 
-/// Scratch numbers of one pass: `[group of columns][row][column of the group]`.
+/// Scratch numbers of a pass, each as `[group of columns][row][column of the group]`.
 #[derive(Debug)]
 struct Workspace {
     groups: usize,
@@ -135,7 +127,7 @@ struct Workspace {
     product: Aligned<i32>,
     /// Activations as pairs.
     act: Aligned<i32>,
-    /// Trees of weight sums.
+    /// The trees of weight sums.
     tree: Aligned<i32>,
 }
 
@@ -169,8 +161,9 @@ pub(super) fn rows_mut(data: &mut [i32]) -> &mut [Row] {
     data.as_chunks_mut().0
 }
 
-/// The weights of the 256 symbols as sums over common prefixes: node 1 is the whole set, the
-/// children of node n are 2n (next bit 0) and 2n + 1 (next bit 1), node 256 + s is symbol s.
+/// The weights of the 256 symbols after one column, as sums over common prefixes: node 1 is the set of all,
+/// the children of node n are 2n (next bit 0) and 2n + 1 (next bit 1), node 256 + s is symbol s. A bit's
+/// probability is the ratio of a child's sum to its parent's.
 #[derive(Debug, Clone, Copy)]
 pub struct WeightSums<'a> {
     tree: &'a [Row; TREE_NODES],
@@ -178,19 +171,19 @@ pub struct WeightSums<'a> {
 }
 
 impl WeightSums<'_> {
-    /// Sum of the weights below a node (1..=511): 1..=2^30 + 2^8.
+    /// The sum of the weights below a node (1..=511), in 1..=2^30 + 2^8.
     #[inline]
     pub fn sum(&self, node: usize) -> u32 {
         self.tree[node][self.column % GROUP] as u32
     }
 
-    /// Weight of a symbol, 1..=2^22 + 1.
+    /// The weight of a symbol, in 1..=2^22 + 1.
     pub fn weight(&self, symbol: u8) -> u32 {
         self.sum(256 + usize::from(symbol))
     }
 }
 
-/// What the columns are.
+/// The meaning of the columns of a pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Along {
     /// Windows side by side, one time step each.
@@ -199,7 +192,8 @@ enum Along {
     Time,
 }
 
-/// Runs the network on the embedded inputs in `work.act`; `states` holds one vector per layer.
+/// Runs the network on the embedded inputs in `work.act`, whose first `count` columns count; `states` holds
+/// one vector for each layer. The results are the trees in `work.tree`.
 #[inline(always)]
 fn forward_with<K: Ops>(
     model: &Model,
@@ -252,12 +246,14 @@ fn forward_with<K: Ops>(
     }
 }
 
+/// Adds the last product to the residual stream.
 #[inline(always)]
 fn add_product<K: Ops>(x: &mut [i32], product: &[i32], width: usize, groups: usize) {
     let len = width * groups;
     ops::add::<K::V>(&mut rows_mut(x)[..len], &rows(product)[..len]);
 }
 
+/// Writes the norm of the residual stream as activations.
 #[inline(always)]
 fn norm<K: Ops>(x: &[i32], width: usize, groups: usize, act: &mut [i32]) {
     for (x, out) in rows(x).chunks_exact(width).zip(rows_mut(act).chunks_exact_mut(width / 2)).take(groups) {
@@ -278,23 +274,19 @@ fn forward_avx2(
     forward_with::<Avx2>(model, work, states, count, along);
 }
 
-#[allow(unsafe_code)]
 fn forward(model: &Model, work: &mut Workspace, states: &mut [Aligned<i32>], count: usize, along: Along) {
-    match model.kernel {
-        Kernel::Scalar => forward_with::<Scalar>(model, work, states, count, along),
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: `Model::with_kernel` accepts this kernel only where the processor has AVX2.
-        Kernel::Avx2 => unsafe { forward_avx2(model, work, states, count, along) },
-        #[cfg(not(target_arch = "x86_64"))]
-        Kernel::Avx2 => forward_with::<Scalar>(model, work, states, count, along),
-    }
+    dispatch!(
+        model.kernel,
+        scalar: forward_with::<Scalar>(model, work, states, count, along),
+        avx2: forward_avx2(model, work, states, count, along),
+    )
 }
 
 fn zero_states(config: &Config, columns: usize) -> Result<Vec<Aligned<i32>>> {
     (0..config.layers).map(|_| Aligned::zeroed(config.state * columns)).collect()
 }
 
-/// Windows that step together, one byte each per step.
+/// Windows that step together, each by one byte in a step.
 #[derive(Debug)]
 pub struct Lanes<M> {
     model: M,
@@ -304,7 +296,7 @@ pub struct Lanes<M> {
 }
 
 impl<M: Borrow<Model>> Lanes<M> {
-    /// `count` lanes (1..=[`MAX_COLUMNS`]) at the start of their windows.
+    /// Makes `count` lanes (1..=[`MAX_COLUMNS`]) at the start of their windows.
     ///
     /// # Errors
     /// `LimitExceeded` where memory is missing.
@@ -316,13 +308,13 @@ impl<M: Borrow<Model>> Lanes<M> {
         Ok(Self { model, work, states, count })
     }
 
-    /// Sets what `lane` has seen so far: the raw bytes of its window before the one to be predicted.
+    /// Sets the input of `lane`: the raw bytes of its window before the one to be predicted.
     pub fn set_history(&mut self, lane: usize, history: &[u8]) {
         debug_assert!(lane < self.count);
         self.model.borrow().embed(history, lane, rows_mut(&mut self.work.act));
     }
 
-    /// Steps all lanes, each of which has had its history set since the last step.
+    /// Steps all lanes. The history of each must have been set since the last step.
     pub fn step(&mut self) {
         forward(self.model.borrow(), &mut self.work, &mut self.states, self.count, Along::Lanes);
     }
@@ -332,7 +324,7 @@ impl<M: Borrow<Model>> Lanes<M> {
         self.work.weight_sums(lane)
     }
 
-    /// The recurrent state of a layer of a lane.
+    /// The recurrent state (Q20) of a layer of a lane.
     pub fn state(&self, lane: usize, layer: usize) -> impl Iterator<Item = i32> {
         let h = self.model.borrow().config.state;
         rows(&self.states[layer])[lane / GROUP * h..][..h].iter().map(move |row| row[lane % GROUP])
@@ -351,7 +343,7 @@ impl<M: Borrow<Model>> Lanes<M> {
     }
 }
 
-/// One window whose bytes are known: many time steps in one pass.
+/// One window whose bytes are known, as in encoding: many time steps in one pass.
 #[derive(Debug)]
 pub struct Timeline<'a> {
     model: &'a Model,
@@ -360,7 +352,7 @@ pub struct Timeline<'a> {
 }
 
 impl<'a> Timeline<'a> {
-    /// At the start of a window; passes of up to `columns` (1..=[`MAX_COLUMNS`]) time steps.
+    /// A window at its start; a pass has up to `columns` (1..=[`MAX_COLUMNS`]) time steps.
     ///
     /// # Errors
     /// `LimitExceeded` where memory is missing.
@@ -371,7 +363,7 @@ impl<'a> Timeline<'a> {
         Ok(Self { model, work, states })
     }
 
-    /// Most time steps of one pass.
+    /// The most time steps of one pass.
     pub fn max_steps(&self) -> usize {
         self.work.groups * GROUP
     }
@@ -381,8 +373,8 @@ impl<'a> Timeline<'a> {
         self.states.iter_mut().for_each(|state| state.fill(0));
     }
 
-    /// Runs `steps` time steps that predict the bytes `start..start + steps` of `window`, the raw
-    /// bytes from the window's start on. All steps before `start` have been run since the reset.
+    /// Runs `steps` time steps, which predict the bytes `start..start + steps` of `window`, the raw bytes
+    /// from the window's start on. All steps before `start` must have been run since the reset.
     pub fn run(&mut self, window: &[u8], start: usize, steps: usize) {
         for column in 0..steps {
             self.model.embed(&window[..start + column], column, rows_mut(&mut self.work.act));
@@ -390,12 +382,12 @@ impl<'a> Timeline<'a> {
         forward(self.model, &mut self.work, &mut self.states, steps, Along::Time);
     }
 
-    /// The weights that the last pass gave at its step number `column`.
+    /// The weights that the last pass gave at its time step `column`.
     pub fn weight_sums(&self, column: usize) -> WeightSums<'_> {
         self.work.weight_sums(column)
     }
 
-    /// The recurrent state of a layer after the last pass.
+    /// The recurrent state (Q20) of a layer after the last pass.
     pub fn state(&self, layer: usize) -> &[i32] {
         &self.states[layer]
     }

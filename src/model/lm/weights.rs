@@ -7,10 +7,10 @@ pub const MAGIC: [u8; 8] = *b"\x93NZLM\r\n\x1a";
 /// The version of the weight file and of the integer step that it drives.
 pub const VERSION: u16 = 1;
 
-/// One hashed n-gram embedding table.
+/// The shape of one embedding table, whose rows are selected by a hash of the last bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TableConfig {
-    /// How many of the last bytes select the row, 1..=8.
+    /// The number of last bytes that select the row, 1..=8.
     pub order: u8,
     /// log2 of the number of rows, 1..=20; exactly 8 for order 1, whose row is the byte itself.
     pub log2_rows: u8,
@@ -64,7 +64,7 @@ pub struct Layer {
 /// A whole weight file in memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Weights {
-    /// Shape.
+    /// The shape, which all other fields agree with.
     pub config: Config,
     /// The n-gram tables, row-major, `2^log2_rows × table_width` each.
     pub tables: Vec<Vec<i8>>,
@@ -77,19 +77,19 @@ pub struct Weights {
 }
 
 impl TableConfig {
-    /// The row that the end of `history` selects; `history` holds at least `order` bytes, zeros standing for those
-    /// before the window's start (`formats/lm.md`, "Row of a table").
-    pub fn row(&self, history: &[u8]) -> usize {
-        let newest_first = history.iter().rev().take(usize::from(self.order));
+    /// The row that the last bytes of a window select (`formats/lm.md`, "Row of a table"): `newest_first`
+    /// gives at least `order` of them, zeros standing for those before the window's start.
+    #[inline]
+    pub fn row(&self, mut newest_first: impl Iterator<Item = u8>) -> usize {
         if self.order == 1 {
-            return newest_first.copied().map(usize::from).sum();
+            return newest_first.next().map_or(0, usize::from);
         }
-        let mut k = u32::from(self.order);
-        for &byte in newest_first {
-            k = k.wrapping_add(u32::from(byte)).wrapping_add(1).wrapping_mul(0x9E37_79B1);
-            k ^= k >> 15;
+        let mut key = u32::from(self.order);
+        for byte in newest_first.take(usize::from(self.order)) {
+            key = key.wrapping_add(u32::from(byte)).wrapping_add(1).wrapping_mul(0x9E37_79B1);
+            key ^= key >> 15;
         }
-        (k.wrapping_mul(0x85EB_CA6B) >> (32 - u32::from(self.log2_rows))) as usize
+        (key.wrapping_mul(0x85EB_CA6B) >> (32 - u32::from(self.log2_rows))) as usize
     }
 }
 
@@ -100,7 +100,7 @@ const MAX_TABLES: usize = 8;
 const MAX_ORDER: u8 = 8;
 const MAX_LOG2_ROWS: u8 = 20;
 const MAX_SHIFT: u8 = 31;
-/// Bytes before the table list: magic, version, three sizes, three counts.
+/// Bytes before the list of tables: magic, version, three sizes, three counts.
 const FIXED_HEADER: usize = 8 + 2 + 6 + 3;
 
 /// Largest magnitude of the inputs of the `input` matrix: table entries are int8.
@@ -110,6 +110,9 @@ const ACTIVATION_BOUND: i64 = 32767;
 
 impl Config {
     /// Refuses a shape outside the limits of the specification.
+    ///
+    /// # Errors
+    /// `Corrupt`.
     pub fn check(&self) -> Result<()> {
         let sizes = [
             ("width", self.width),
@@ -145,7 +148,7 @@ impl Config {
         Ok(())
     }
 
-    /// Rows and columns of every matrix in file order.
+    /// The rows and columns of every matrix in file order.
     fn matrix_shapes(&self) -> impl Iterator<Item = (usize, usize)> {
         let (d, h, m) = (self.width, self.state, self.hidden);
         let input = (d, self.tables.len() * self.table_width);
@@ -155,14 +158,14 @@ impl Config {
             .chain(std::iter::once((256, d)))
     }
 
-    /// Length in bytes of the weight file of this shape (which must have passed [`Config::check`]).
+    /// The length in bytes of the weight file of this shape, which must have passed [`Config::check`].
     pub fn file_len(&self) -> u64 {
         let tables: u64 = self.tables.iter().map(|t| (self.table_width as u64) << t.log2_rows).sum();
         let matrices: u64 = self.matrix_shapes().map(|(rows, cols)| (rows * cols + 5 * rows) as u64).sum();
         (FIXED_HEADER + 2 * self.tables.len()) as u64 + tables + matrices
     }
 
-    /// Multiply-adds per byte in the matrix products.
+    /// The number of multiply-adds of the matrix products for each byte.
     pub fn multiply_adds(&self) -> u64 {
         self.matrix_shapes().map(|(rows, cols)| (rows * cols) as u64).sum()
     }
@@ -176,8 +179,8 @@ fn check_count(name: &str, value: usize, max: usize) -> Result<()> {
 }
 
 impl Matrix {
-    /// Refuses a row whose shift is too large or whose accumulator could overflow for inputs of
-    /// magnitude up to `bound`.
+    /// Refuses a row whose shift is too large or whose accumulator could overflow 32 bits for inputs of
+    /// magnitude up to `bound`. All kernels rely on that: they add without checks.
     fn check(&self, name: &str, bound: i64) -> Result<()> {
         let rows = self.weights.chunks_exact(self.cols);
         for (r, ((row, &bias), &shift)) in rows.zip(&self.bias).zip(&self.shift).enumerate() {
@@ -206,7 +209,7 @@ impl Matrix {
     }
 }
 
-/// Cursor over bytes whose total length has been checked against the declared shape.
+/// A cursor over the bytes of a weight file.
 struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
@@ -263,8 +266,8 @@ impl<'a> Reader<'a> {
 }
 
 impl Weights {
-    /// Parses a weight file. Nothing larger than the header is allocated before the length of
-    /// `bytes` has been found equal to what the header declares.
+    /// Parses a weight file. Nothing larger than the header is allocated before the length of `bytes` has
+    /// been found equal to the length that the header declares.
     ///
     /// # Errors
     /// `Truncated` where bytes are missing, `NewerVersion` for an unknown version, `Corrupt` for a
@@ -304,7 +307,7 @@ impl Weights {
         Ok(weights)
     }
 
-    /// The bytes of the weight file: the inverse of [`Weights::from_bytes`].
+    /// The bytes of the weight file, from which [`Weights::from_bytes`] makes these weights again.
     pub fn to_bytes(&self) -> Vec<u8> {
         let config = &self.config;
         let mut out = Vec::with_capacity(config.file_len() as usize);
@@ -331,8 +334,11 @@ impl Weights {
         *blake3::hash(&self.to_bytes()).as_bytes()
     }
 
-    /// Refuses weights that no weight file may hold: sizes that contradict the shape, shifts out
-    /// of range, rows that could overflow their accumulator.
+    /// Refuses weights that no weight file may hold.
+    ///
+    /// # Errors
+    /// `BadArgument` for sizes that contradict the shape, `Corrupt` for a shape or shifts out of range and
+    /// for rows that could overflow their accumulator.
     pub fn check(&self) -> Result<()> {
         let config = &self.config;
         config.check()?;

@@ -1,8 +1,8 @@
-//! Parts of the predictor that can be switched off to see what they bring. That needs the feature `ablation`, which
-//! nothing but measuring wants; without it every part is on and asking costs nothing. What is coded with a part
-//! switched off is not in the format.
+//! Parts of the predictor that can be switched off, to measure what they bring. That needs the feature
+//! `ablation`; without it every part is on and asking costs nothing. What is coded with a part switched off
+//! is not in the format.
 
-/// A part, as a bit of a set.
+/// A part of the predictor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Part {
@@ -12,18 +12,19 @@ pub enum Part {
     Matches,
     /// Direct counters.
     Direct,
-    /// Second inputs: distances of probabilities from one half.
+    /// The second inputs of contexts: distances of probabilities from one half.
     Distances,
-    /// First-layer sets chosen by the bits of the byte, the last byte, match or order, the byte before, position.
+    /// The first layer's families of rows, selected by the bits of the byte, by the last byte, by match or
+    /// order, by the byte before the last, and by the class of the position.
     Set0,
     Set1,
     Set2,
     Set3,
     Set4,
-    /// The second layer's two choices of rows.
+    /// The second layer's two families of rows.
     Final0,
     Final1,
-    /// Final stages by the bits of the byte, with the last byte, with the expected byte.
+    /// The final stages: by the bits of the byte, with the last byte, with the expected byte.
     Stage0,
     Stage1,
     Stage2,
@@ -36,7 +37,7 @@ pub enum Part {
 
 #[cfg(feature = "ablation")]
 impl Part {
-    /// All parts with what they are called in a table.
+    /// All parts with their descriptions for a table.
     pub const ALL: [(Self, &str); 18] = [
         (Self::Priors, "learned starting points"),
         (Self::Matches, "match models"),
@@ -60,7 +61,7 @@ impl Part {
 }
 
 impl Part {
-    /// What a context of text belongs to.
+    /// The part that a context of text belongs to, if any.
     fn of_text(context: usize) -> Option<Self> {
         match context {
             4 | 5 | 9 | 10 | 17 | 19 | 22 => Some(Self::Words),
@@ -78,13 +79,13 @@ mod switches {
 
     static OFF: AtomicU32 = AtomicU32::new(0);
 
-    /// Whether a part takes part.
+    /// Whether a part is on.
     #[inline(always)]
     pub fn on(part: super::Part) -> bool {
         OFF.load(Ordering::Relaxed) >> part as u32 & 1 == 0
     }
 
-    /// Switches a part off and all others on, or all on; for all predictors of the process.
+    /// Switches one part off and all others on, or all on, for all predictors of the process.
     pub fn switch_off(part: Option<super::Part>) {
         OFF.store(part.map_or(0, |p| 1 << p as u32), Ordering::Relaxed);
     }
@@ -93,14 +94,14 @@ mod switches {
 #[cfg(feature = "ablation")]
 pub use switches::{on, switch_off};
 
-/// Whether a part takes part: it does.
+/// Whether a part is on, which it always is.
 #[cfg(not(feature = "ablation"))]
 #[inline(always)]
 pub fn on(_: Part) -> bool {
     true
 }
 
-/// A context's inputs: none if the context is switched off.
+/// The inputs of a context, less those that are switched off.
 #[inline(always)]
 pub fn context_inputs(kind: super::context::Kind, context: usize, inputs: u32) -> u32 {
     if !cfg!(feature = "ablation") {

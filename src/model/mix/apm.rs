@@ -1,13 +1,15 @@
-//! Adaptive probability maps: direct ones (`Counter` maps) and interpolated final stages.
+//! Adaptive probabilities: counters, and the final stages, which correct a probability in a small context.
 
 use super::logistic::Tables;
 use super::pages::Pages;
 use crate::Result;
+use crate::kernel::prefetch_at;
 
-/// Reciprocals that set how fast a counter moves: entry n is 4096 / (n + 1.5), rounded down.
+/// The speed of a counter after n bits: entry n is 4096 / (n + 1.5), rounded down.
 pub struct Rates([u32; 1024]);
 
 impl Rates {
+    /// Computes the table.
     pub const fn new() -> Self {
         let mut table = [0; 1024];
         let mut n = 0;
@@ -19,17 +21,19 @@ impl Rates {
     }
 }
 
+/// The shared table.
 pub static RATES: Rates = Rates::new();
 
-/// A probability (22 bits) with the number of bits that made it (10 bits).
+/// A probability in the upper 22 bits with the number of bits that made it in the lower 10. It starts as the
+/// mean of the bits and becomes a running average when the number reaches its limit.
 pub type Counter = u32;
 
-/// A counter that has seen nothing, at probability `p` / 65536.
+/// A counter of probability `p` / 65536 that has seen nothing.
 pub const fn counter(p: u32) -> Counter {
     p << 16
 }
 
-/// Moves a counter towards `bit`; it counts up to `limit`.
+/// Moves a counter towards `bit`. Its number of bits stops at `limit`.
 #[inline(always)]
 pub fn learn(counter: &mut Counter, bit: u32, limit: u32) {
     let n = *counter & 1023;
@@ -40,30 +44,42 @@ pub fn learn(counter: &mut Counter, bit: u32, limit: u32) {
     *counter = moved << 10 | (n + u32::from(n < limit));
 }
 
-/// Moves a 22-bit probability towards `bit` by 1/128.
+/// A probability of one half in 22 bits, which is what a context that has seen nothing gives.
+pub const HALF: u32 = 1 << 21;
+
+/// Moves a 22-bit probability towards `bit` by 1/128 of the distance.
 #[inline(always)]
 pub fn nudge(p: &mut u32, bit: u32) {
     let target = ((bit << 22) - bit) as i32;
     *p = (*p as i32 + ((target - *p as i32) >> 7)) as u32;
 }
 
-/// The counter's probability in 12 bits.
+/// The probability of a counter in 12 bits.
 #[inline(always)]
 pub fn p12(counter: Counter) -> u32 {
     counter >> 20
 }
 
-/// Buckets of the logit axis: one each 256 (Q8), and the end.
+/// Knots of a row: one for every octave of the logit from −16 to 16.
 const KNOTS: usize = 33;
 
-/// A final stage: refines a probability in a small context by interpolating between learned knots.
+/// A final stage (an adaptive probability map, as in PAQ): for each of its contexts it learns which
+/// probability the bits really have where the mixer gives a certain logit. What it learns is held at knots
+/// along the logits; between two knots it interpolates.
 pub struct Apm {
+    /// Probabilities (Q16), [`KNOTS`] for each context.
     knots: Pages<u16>,
+    /// The knot nearest to the last logit.
     at: usize,
+    /// A knot moves by 2^-rate of its distance from a bit.
     rate: u32,
 }
 
 impl Apm {
+    /// A stage that changes nothing yet.
+    ///
+    /// # Errors
+    /// `LimitExceeded` where memory is missing.
     pub fn new(contexts: usize, tables: &Tables, rate: u32) -> Result<Self> {
         let row: Vec<u16> = (0..KNOTS as i32).map(|k| tables.squash((k - 16) * 256) as u16).collect();
         let mut knots = Pages::new(KNOTS * contexts)?;
@@ -71,13 +87,13 @@ impl Apm {
         Ok(Self { knots, at: 0, rate })
     }
 
-    /// Hints which context comes next.
+    /// Hints that a logit near this one will be refined in a context soon.
     #[inline(always)]
     pub fn prefetch(&self, logit: i32, context: usize) {
-        super::kernel::prefetch(&self.knots, context * KNOTS + ((logit + 4096) >> 8) as usize);
+        prefetch_at(&self.knots, context * KNOTS + ((logit + 4096) >> 8) as usize);
     }
 
-    /// The refined probability in 1..=65535 of a logit in a context.
+    /// The refined probability in 1/65536, 1..=65535, of a logit in a context.
     #[inline(always)]
     pub fn refine(&mut self, logit: i32, context: usize) -> u32 {
         let position = (logit + 4096) as usize;
@@ -88,7 +104,7 @@ impl Apm {
         ((a * (256 - weight) + b * weight) >> 8).max(1)
     }
 
-    /// Learns from the bit that came.
+    /// Learns the bit that came after the last refined logit.
     #[inline(always)]
     pub fn update(&mut self, bit: u32) {
         let knot = &mut self.knots[self.at];

@@ -1,41 +1,43 @@
-//! Which contexts each kind of data is modelled with.
+//! The contexts with which each kind of data is modelled. `formats/mix.md` lists them by the same names.
 
 use super::history::{History, mix_hash};
 
-/// Most contexts any kind uses.
+/// Number of contexts of a kind.
 pub const MAX_CONTEXTS: usize = 24;
 
-/// What a block looks like; chosen by the encoder.
+/// The kind of data of a block, which the encoder chooses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// Words, lines and tags.
     Text,
     /// Anything else.
     Binary,
-    /// Records of a fixed length in bytes.
+    /// Records of `period` bytes.
     Records { period: usize },
     /// x86 machine code.
     Code,
-    /// Rows of samples of 1, 3 or 4 bytes, each byte a value of its own; `stride` bytes a row.
+    /// Rows of `stride` bytes that hold samples of `width` (1, 3 or 4) bytes, each byte a value of its own.
     Bytes { width: usize, stride: usize },
-    /// Rows of 16-bit little-endian samples; `stride` bytes a row.
+    /// Rows of `stride` bytes that hold 16-bit little-endian samples.
     Words { stride: usize },
 }
 
+/// A hash of two numbers.
 #[inline(always)]
 fn pair(a: u32, b: u32) -> u32 {
     mix_hash(mix_hash(0, a), b)
 }
 
+/// A hash of three numbers.
 #[inline(always)]
 fn triple(a: u32, b: u32, c: u32) -> u32 {
     mix_hash(pair(a, b), c)
 }
 
-/// The contexts of text that are primed.
+/// The contexts of text that phrases prime.
 pub const PRIMED: [usize; 10] = [0, 1, 2, 3, 4, 5, 8, 9, 10, 16];
 
-/// Fills the context hashes before the next byte. The first two also have direct counters.
+/// Computes the hashes of all contexts of the next byte. The first two contexts also have direct counters.
 #[inline(always)]
 pub fn fill(kind: Kind, h: &History, out: &mut [u32; MAX_CONTEXTS]) {
     *out = match kind {
@@ -51,6 +53,7 @@ pub fn fill(kind: Kind, h: &History, out: &mut [u32; MAX_CONTEXTS]) {
     }
 }
 
+/// The contexts of text: orders 1 to 8, words, lines and fields, tags, sparse and indirect ones.
 fn text(h: &History) -> [u32; MAX_CONTEXTS] {
     let (c4, c8) = (h.c4, h.c8);
     let c1 = c4 & 0xff;
@@ -83,6 +86,7 @@ fn text(h: &History) -> [u32; MAX_CONTEXTS] {
     ]
 }
 
+/// The contexts of other binary data: orders 1 to 6, and sparse ones, since fields have fixed places.
 fn binary(h: &History) -> [u32; MAX_CONTEXTS] {
     let (c4, c8) = (h.c4, h.c8);
     let c1 = c4 & 0xff;
@@ -115,6 +119,7 @@ fn binary(h: &History) -> [u32; MAX_CONTEXTS] {
     ]
 }
 
+/// The contexts of x86 code: the place in the instruction with its opcode, earlier instructions, and orders.
 fn code(h: &History) -> [u32; MAX_CONTEXTS] {
     let (c4, c8) = (h.c4, h.c8);
     let c1 = c4 & 0xff;
@@ -147,6 +152,7 @@ fn code(h: &History) -> [u32; MAX_CONTEXTS] {
     ]
 }
 
+/// The contexts of records: the bytes above (one and two records before), to the left, and the column.
 fn records(h: &History, period: usize) -> [u32; MAX_CONTEXTS] {
     let (c4, c8) = (h.c4, h.c8);
     let c1 = c4 & 0xff;
@@ -180,6 +186,8 @@ fn records(h: &History, period: usize) -> [u32; MAX_CONTEXTS] {
     ]
 }
 
+/// The contexts of samples whose bytes are values of their own: neighbours in the picture and predictions by
+/// gradients; `N` is the row above, `W` the sample to the left, as in `formats/mix.md`.
 fn bytes(h: &History, width: usize, stride: usize) -> [u32; MAX_CONTEXTS] {
     let c1 = h.c4 & 0xff;
     let (w, ww) = (h.back(width), h.back(2 * width));
@@ -227,6 +235,7 @@ fn bytes(h: &History, width: usize, stride: usize) -> [u32; MAX_CONTEXTS] {
     ]
 }
 
+/// The contexts of 16-bit samples: as in [`bytes`], with how much the neighbours vary.
 fn words(h: &History, stride: usize) -> [u32; MAX_CONTEXTS] {
     let phase = h.len() & 1;
     let low = if phase == 1 { h.c4 & 0xff | 0x100 } else { 0 };
@@ -285,7 +294,7 @@ fn class(byte: u32) -> u32 {
     }
 }
 
-/// A class of the position, 0..=255, that selects mixer weights for the whole byte.
+/// A class of the position, 0..=255, that selects rows of the mixer for a whole byte.
 #[inline(always)]
 pub fn selector(kind: Kind, h: &History) -> usize {
     let zero = |shift: u32| u32::from(h.c4 >> shift & 0xff == 0);

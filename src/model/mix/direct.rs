@@ -1,32 +1,36 @@
-//! Direct probabilities: adaptive counters in plain tables, for contexts that are seen often. They tell apart what
-//! bit histories, which are short, cannot.
+//! Direct counters: probabilities that are found by context alone, without bit histories between. For
+//! contexts that come often a counter is more precise than a history, which remembers few bits.
 
 use super::apm::{Counter, learn, p12};
 use super::history::mix_hash;
-use super::kernel::prefetch;
 use super::logistic::Tables;
 use super::pages::Pages;
 use crate::Result;
+use crate::kernel::prefetch_at;
 
-/// Contexts with direct counters: none, the last byte, and two of the kind's own.
+/// Number of contexts with direct counters: the empty one, the last byte, and the first two of the kind.
 pub const DIRECTS: usize = 4;
-/// Lines of the last byte's context and of the hashed ones.
+/// Lines for the context of the last byte, and log2 of the lines for each of the hashed ones.
 const BYTE_LINES: usize = 256 * 32;
 const HASH_BITS: u32 = 16;
-/// Bits after which a counter moves slowest.
+/// The number of bits after which a counter moves slowest.
 const LIMIT: u32 = 1000;
-/// Stored counters are XORed with this, so that memory of zeros holds even probabilities.
+/// A mask that stored counters are XORed with, so that memory of zeros holds probabilities of one half.
 const EVEN: Counter = 1 << 31;
 
-/// One line for every nibble of every context: counters by the node of the nibble's tree.
+/// The counters. A line of the cache holds those of one nibble in one context, by node of the nibble's tree.
 pub struct Direct {
     lines: Pages<[Counter; 16]>,
+    /// The lines of the nibble in progress, and of the one that was sought last.
     at: [usize; DIRECTS],
     next: [usize; DIRECTS],
 }
 
 impl Direct {
-    /// All probabilities even.
+    /// Counters that have seen nothing.
+    ///
+    /// # Errors
+    /// `LimitExceeded` where memory is missing.
     pub fn new() -> Result<Self> {
         Ok(Self {
             lines: Pages::new(32 + BYTE_LINES + (2 << HASH_BITS))?,
@@ -35,8 +39,8 @@ impl Direct {
         })
     }
 
-    /// Finds the lines of the nibble to come and asks for them: `nibble` is 0 for a byte's first one, else 16 plus that one; `c1` is the last
-    /// byte.
+    /// Finds the lines of the next nibble and prefetches them. `nibble` is 0 for the first one of a byte,
+    /// otherwise 16 plus the first one; `c1` is the last byte, `hashes` are the kind's first two contexts.
     #[inline(always)]
     pub fn seek(&mut self, nibble: u32, c1: u32, hashes: [u32; 2]) {
         let line = |hash| (mix_hash(hash, nibble) >> (32 - HASH_BITS)) as usize;
@@ -48,23 +52,23 @@ impl Direct {
             hashed + (1 << HASH_BITS) + line(hashes[1]),
         ];
         for at in self.next {
-            prefetch(&self.lines, at);
+            prefetch_at(&self.lines, at);
         }
     }
 
-    /// Goes to the lines that were found.
+    /// Goes to the lines that were found last.
     #[inline(always)]
     pub fn start(&mut self) {
         self.at = self.next;
     }
 
-    /// Inputs for the bit at a node.
+    /// The two inputs of each counter for the bit at a node.
     #[inline(always)]
     pub fn predict(&self, node: usize, tables: &Tables) -> [u32; DIRECTS] {
         self.at.map(|at| tables.inputs(p12(self.lines[at][node & 15] ^ EVEN)))
     }
 
-    /// Learns the bit at a node.
+    /// Learns the bit that came at a node.
     #[inline(always)]
     pub fn update(&mut self, node: usize, bit: u32) {
         for at in self.at {

@@ -1,48 +1,49 @@
-//! The bytes already coded and what is tracked about them for contexts.
+//! The bytes so far, and what is tracked about them for contexts.
 
 use super::x86::Instructions;
 use crate::{Error, ErrorKind, Result};
 
-/// One multiplicative hash step.
+/// Takes `b` into the hash `a`.
 #[inline(always)]
 pub fn mix_hash(a: u32, b: u32) -> u32 {
     let h = (a ^ b.wrapping_mul(0x9E37_79B1)).wrapping_mul(0x85EB_CA6B);
     h ^ (h >> 15)
 }
 
-/// Raw bytes of the block so far with running features.
+/// The raw bytes of a block so far, with features that are updated byte by byte.
 #[derive(Debug)]
 pub struct History {
     bytes: Vec<u8>,
-    /// Last four bytes, the newest lowest.
+    /// The last four bytes, the newest lowest.
     pub c4: u32,
     /// The four bytes before those.
     pub c8: u32,
     /// The four bytes before those.
     pub c12: u32,
-    /// Hash of the letters of the word in progress, 0 between words.
+    /// A hash of the letters of the word in progress; 0 between words.
     pub word: u32,
-    /// Hashes of the words before it, newest first.
+    /// The hashes of the words before it, newest first.
     pub words: [u32; 4],
-    /// Hash of the last separator run's bytes.
+    /// A hash of the bytes since the last word; 0 inside of words.
     pub gap: u32,
-    /// Start of the current line and of the one before.
+    /// The starts of the current line and of the one before.
     pub line: [usize; 2],
-    /// First byte of the current line.
+    /// The first byte of the current line.
     pub first: u8,
-    /// Hash of the line so far with digits and letters folded.
+    /// A hash of the line so far, in which all digits are alike and a run of letters counts as one.
     pub shape: u32,
-    /// Number of fields (spaces, commas, tabs…) since the line's start.
+    /// The number of separators of fields (spaces, commas, tabs…) since the line's start.
     pub field: u32,
-    /// Hash of the innermost open tag or the last key.
+    /// A hash of the name of the last tag or key.
     pub tag: u32,
+    /// The name in progress, and whether one is.
     tag_building: u32,
     in_tag: bool,
-    /// Hash of the field at the same index in earlier lines… the current field's prefix.
+    /// A hash of the current field so far.
     pub prefix: u32,
-    /// Two last bytes that followed each byte, and each hashed pair of bytes.
+    /// The last two bytes that followed each byte, and each pair of bytes.
     followers: Vec<u16>,
-    /// Instruction boundaries, if the bytes are code.
+    /// The instruction in progress, if the bytes are code.
     pub x86: Instructions,
     code: bool,
 }
@@ -51,11 +52,12 @@ pub struct History {
 const FOLLOWERS: usize = 256 + 65536;
 
 impl History {
-    /// An empty history; of `code`, instructions are followed.
+    /// An empty history. If the bytes are `code`, instructions are followed.
     pub fn new(code: bool) -> Self {
         Self { followers: vec![0; FOLLOWERS], code, ..Self::empty() }
     }
 
+    /// An empty history without followers.
     fn empty() -> Self {
         Self {
             bytes: Vec::new(),
@@ -79,26 +81,26 @@ impl History {
         }
     }
 
-    /// Number of bytes.
+    /// The number of bytes.
     #[inline(always)]
     pub fn len(&self) -> usize {
         self.bytes.len()
     }
 
-    /// All bytes.
+    /// The bytes.
     #[inline(always)]
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// The byte `back` positions before the end (1 is the newest), 0 before the start.
+    /// The byte `back` positions before the end (1 for the newest); 0 before the start.
     #[inline(always)]
     pub fn back(&self, back: usize) -> u32 {
         let at = self.bytes.len().wrapping_sub(back);
         self.bytes.get(at).copied().map_or(0, u32::from)
     }
 
-    /// The byte above the next one in the previous line.
+    /// The byte above the next one, in the same column of the previous line; 0 if there is none.
     #[inline(always)]
     pub fn above(&self) -> u32 {
         let column = self.column();
@@ -106,7 +108,7 @@ impl History {
         if at < self.line[0] { u32::from(self.bytes[at]) } else { 0 }
     }
 
-    /// Bytes since the line's start.
+    /// The number of bytes since the line's start.
     #[inline(always)]
     pub fn column(&self) -> usize {
         self.bytes.len() - self.line[0]
@@ -125,13 +127,16 @@ impl History {
     }
 
     /// Makes room for `more` bytes.
+    ///
+    /// # Errors
+    /// `LimitExceeded` where memory is missing.
     pub fn reserve(&mut self, more: usize) -> Result<()> {
         self.bytes.try_reserve(more).map_err(|e| {
             Error::new(ErrorKind::LimitExceeded, format!("no memory for {more} bytes of history: {e}"))
         })
     }
 
-    /// Forgets the bytes so far, but for what followed what.
+    /// Forgets all but which bytes followed which.
     pub fn cut(&mut self) {
         let followers = std::mem::take(&mut self.followers);
         let mut bytes = std::mem::take(&mut self.bytes);
@@ -157,6 +162,7 @@ impl History {
         self.track_tags(byte);
     }
 
+    /// Updates words and gaps.
     #[inline(always)]
     fn track_words(&mut self, byte: u8) {
         let lower = byte.to_ascii_lowercase();
@@ -173,6 +179,7 @@ impl History {
         }
     }
 
+    /// Updates lines, shapes and fields.
     #[inline(always)]
     fn track_line(&mut self, byte: u8) {
         if byte == b'\n' {
@@ -201,12 +208,14 @@ impl History {
         }
     }
 
+    /// Whether the byte before the newest belongs to a letter.
     #[inline(always)]
     fn prev_is_letter(&self) -> bool {
         let previous = (self.c4 >> 8) as u8;
         previous.is_ascii_alphabetic() || previous >= 128
     }
 
+    /// Updates tags and keys: a name goes from an opening sign to a closing one.
     #[inline(always)]
     fn track_tags(&mut self, byte: u8) {
         match byte {

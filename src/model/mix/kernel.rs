@@ -1,44 +1,50 @@
-//! The mixer's inner loops and the search in a bucket, in AVX2 or SSE2 and in plain Rust with the same integers.
+//! The mixer's inner loops and the search in a bucket, in AVX2 or SSE2 and in plain Rust with the same
+//! integers.
+//!
+//! Which form runs is a constant of the functions around them, chosen once for a block: a choice for every
+//! bit would cost more than the loops, and functions compiled for AVX2 are only inlined into such.
 #![allow(unsafe_code)] // kernels
 
-/// Values of a vector.
+/// Values of a vector of inputs.
 pub const LANES: usize = 16;
-/// Vectors of a row, at most.
+/// Vectors of a row.
 pub const VECTORS: usize = 4;
-/// Set families of the first layer.
+/// Families of rows of the first layer.
 pub const FAMILIES: usize = 5;
-/// Width of the second layer's rows; the first [`FAMILIES`] values count.
+/// Values of a row of the second layer, of which the first [`FAMILIES`] count.
 pub const WIDTH: usize = 8;
-/// Sums of products are shifted right by this in each pair of lanes before the pairs are added up.
+/// Shift of the sums of products in each pair of lanes, before the pairs are added up.
 const PAIR_SHIFT: u32 = 5;
-/// Further shift from a sum to a logit: weights are Q14.
+/// Further shift from a sum to a logit, since weights are Q14.
 const SUM_SHIFT: u32 = 14 - PAIR_SHIFT;
-/// Largest magnitude of an output.
+/// Largest magnitude of an output, a logit in Q8 octaves.
 const LIMIT: i32 = 4095;
 
-/// Inputs of the first layer, or the weights that belong to them.
+/// The inputs of the first layer, or the weights of one of its rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(C, align(64))]
 pub struct Row(pub [[i16; LANES]; VECTORS]);
 
-/// A second layer's weights, or its inputs.
+/// The inputs of the second layer, or the weights of one of its rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(C, align(16))]
 pub struct Short(pub [i16; WIDTH]);
 
 impl Row {
-    /// All values equal.
+    /// A row of equal values.
     pub const fn splat(value: i16) -> Self {
         Self([[value; LANES]; VECTORS])
     }
 }
 
+/// The logit of a shifted sum.
 fn output(sum: i32) -> i16 {
     (sum >> SUM_SHIFT).clamp(-LIMIT, LIMIT) as i16
 }
 
-/// The logits that rows give for the first `V` vectors of inputs; the rest is 0. Inputs are at most 4095 in
-/// magnitude, so that a lane's sum stays below 2^31 and what is added up after the shift does too.
+/// The logits that rows give for the first `V` vectors of inputs; the other values are 0. Inputs are at most
+/// 4095 in magnitude, so that the sum of a pair of lanes stays below 2^31, and so does the sum of all pairs
+/// after the shift.
 #[inline(always)]
 pub fn mix_scalar<const V: usize>(rows: [&Row; FAMILIES], x: &Row) -> Short {
     let mut out = Short([0; WIDTH]);
@@ -65,7 +71,7 @@ pub fn mix_short_scalar(row: &Short, x: &Short) -> i16 {
     output(w.iter().zip(x).map(pair).sum())
 }
 
-/// Moves weights by `(x * error + 2^14) >> 15`, saturating at 16 bits.
+/// Moves each weight by `(x * error + 2^14) >> 15`, saturating at 16 bits.
 #[inline(always)]
 pub fn train_scalar(weights: &mut [i16], inputs: &[i16], error: i16) {
     for (w, &x) in weights.iter_mut().zip(inputs) {
@@ -76,7 +82,7 @@ pub fn train_scalar(weights: &mut [i16], inputs: &[i16], error: i16) {
 
 #[cfg(target_arch = "x86_64")]
 pub mod avx2 {
-    //! AVX2 forms.
+    //! The forms in AVX2.
 
     use std::arch::x86_64::*;
 
@@ -89,6 +95,7 @@ pub mod avx2 {
         unsafe { _mm256_loadu_si256(values.as_ptr().cast()) }
     }
 
+    /// The sums of products of one row in each pair of lanes, shifted.
     #[inline]
     #[target_feature(enable = "avx2")]
     fn pairs<const V: usize>(row: &Row, x: &[__m256i; V]) -> __m256i {
@@ -143,7 +150,7 @@ pub mod avx2 {
         (_mm_cvtsi128_si32(one) >> SUM_SHIFT).clamp(-LIMIT, LIMIT) as i16
     }
 
-    /// See [`super::train_scalar`]; the first `V` vectors.
+    /// See [`super::train_scalar`], for the first `V` vectors.
     #[inline]
     #[target_feature(enable = "avx2")]
     pub fn train<const V: usize>(row: &mut Row, x: &Row, error: i16) {
@@ -168,7 +175,7 @@ pub mod avx2 {
         }
     }
 
-    /// Sixteen values from eight pairs, the first value of each pair in its low half.
+    /// Writes the sixteen values of eight pairs, the low half of each pair first.
     #[inline]
     #[target_feature(enable = "avx2")]
     pub fn spread(pairs: [u32; 8], to: &mut [i16; LANES]) {
@@ -180,7 +187,8 @@ pub mod avx2 {
     }
 }
 
-/// Which of four 16-byte slots starts with `check`, as a bit mask, and the slots' second bytes.
+/// The set of the four slots of a bucket that start with `check`, as a mask of bits, and the second bytes of
+/// all four.
 #[inline(always)]
 pub fn probe(bucket: &[[u8; 16]; 4], check: u8) -> (u32, [u8; 4]) {
     #[cfg(target_arch = "x86_64")]
@@ -203,21 +211,6 @@ pub fn probe(bucket: &[[u8; 16]; 4], check: u8) -> (u32, [u8; 4]) {
 pub fn probe_scalar(bucket: &[[u8; 16]; 4], check: u8) -> (u32, [u8; 4]) {
     let mask = (0..4).map(|i| u32::from(bucket[i][0] == check) << i).sum();
     (mask, bucket.map(|slot| slot[1]))
-}
-
-/// Hints that the item at `offset` will be read soon; out of range it does nothing.
-#[inline(always)]
-pub fn prefetch<T>(memory: &[T], offset: usize) {
-    #[cfg(target_arch = "x86_64")]
-    if let Some(item) = memory.get(offset) {
-        // SAFETY: the address is inside the slice, and a prefetch changes nothing but caches.
-        unsafe {
-            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-            _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(item).cast());
-        }
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = (memory, offset);
 }
 
 #[cfg(all(test, target_arch = "x86_64"))]
@@ -262,7 +255,7 @@ mod tests {
             short in prop::array::uniform8(any::<i16>()),
             error in -32767i16..=32767,
         ) {
-            if Kernel::Avx2.is_supported() {
+            if Kernel::best().has_avx2() {
                 agree::<2>(&rows, &x, Short(short), error);
                 agree::<3>(&rows, &x, Short(short), error);
                 agree::<4>(&rows, &x, Short(short), error);
@@ -276,7 +269,7 @@ mod tests {
 
         #[test]
         fn pairs_spread(pairs: [u32; 8]) {
-            if Kernel::Avx2.is_supported() {
+            if Kernel::best().has_avx2() {
                 let mut to = [0; LANES];
                 // SAFETY: AVX2 was detected.
                 unsafe { avx2::spread(pairs, &mut to) };

@@ -1,24 +1,26 @@
-//! Probabilities and their logits: `squash` and `stretch`, in Q8 octaves.
+//! Functions from probabilities to logits in Q8 octaves (`stretch`) and back (`squash`), in the forms that
+//! mixing needs.
 
 use std::sync::LazyLock;
 
-static SQUASH_BYTES: &[u8; 16384] = include_bytes!("../../../formats/tables/squash.bin");
+use crate::model::fixed::SQUASH;
 
-/// Largest magnitude of a logit, in Q8 octaves.
+/// Largest logit, in Q8 octaves.
 pub const LIMIT: i32 = 4095;
 
-/// `squash.bin` and its inverse, sized so that lookups need no bounds check.
+/// `squash.bin` in 16 bits and its inverse, sized so that look-ups need no check of bounds.
 pub struct Tables {
     squash: [u16; 8192],
     stretch: [i16; 4096],
+    /// The two inputs of each 12-bit probability, see [`Tables::inputs`].
     pairs: [u32; 4096],
 }
 
 /// The shared tables.
 pub static TABLES: LazyLock<Box<Tables>> = LazyLock::new(|| {
     let mut tables = Box::new(Tables { squash: [0; 8192], stretch: [0; 4096], pairs: [0; 4096] });
-    for (entry, bytes) in tables.squash.iter_mut().zip(SQUASH_BYTES.as_chunks::<2>().0) {
-        *entry = u16::from_le_bytes(*bytes);
+    for (entry, &p) in tables.squash.iter_mut().zip(&SQUASH) {
+        *entry = p as u16;
     }
     let mut a = -LIMIT;
     for i in 0..4096 {
@@ -31,34 +33,35 @@ pub static TABLES: LazyLock<Box<Tables>> = LazyLock::new(|| {
     tables
 });
 
-/// Two 16-bit inputs in one word, the first one low.
+/// Packs two 16-bit inputs into one word, the first one low.
 #[inline(always)]
 pub fn pair(first: i32, second: i32) -> u32 {
     first as u32 & 0xffff | (second as u32) << 16
 }
 
 impl Tables {
-    /// Probability in 1..=65535 of a logit in Q8 octaves.
+    /// The probability in 1/65536, 1..=65535, of a logit.
     #[inline(always)]
     pub fn squash(&self, logit: i32) -> u32 {
         let index = (logit.clamp(-4096, LIMIT) + 4096) as usize;
         u32::from(self.squash[index & 8191])
     }
 
-    /// Probability in 1..=65535 of a logit of the mixer, which is within the limit.
+    /// The probability in 1/65536, 1..=65535, of a logit in −4096..=4095, as the mixer gives it.
     #[inline(always)]
     pub fn squash_mixed(&self, logit: i32) -> u32 {
         debug_assert!((-4096..=LIMIT).contains(&logit));
         u32::from(self.squash[(logit + 4096) as usize & 8191])
     }
 
-    /// Logit in Q8 octaves of a 12-bit probability.
+    /// The logit of a 12-bit probability.
     #[inline(always)]
     pub fn stretch(&self, p12: u32) -> i32 {
         i32::from(self.stretch[p12 as usize & 4095])
     }
 
-    /// The two inputs that a 12-bit probability gives: its logit, and its distance from one half.
+    /// The two inputs that a 12-bit probability gives: its logit, most of whose range is close to certainty,
+    /// and its distance from one half, which tells the probabilities between better apart.
     #[inline(always)]
     pub fn inputs(&self, p12: u32) -> u32 {
         self.pairs[p12 as usize & 4095]

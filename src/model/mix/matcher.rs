@@ -1,42 +1,52 @@
-//! Match models: the byte that followed the longest earlier occurrence of the last bytes.
+//! Match models: they find an earlier occurrence of the last bytes and expect the byte that followed it.
+//!
+//! A model follows one occurrence as long as it predicts well. After a miss it goes on behind the byte that
+//! differed, since a single change is common in text and records, and gives up after a number of misses.
 
 use super::apm::{Counter, learn, p12};
 use super::history::History;
 use super::logistic::{Tables, pair};
 use super::pages::Pages;
 use crate::Result;
+use crate::kernel::prefetch_at;
 
-/// Lengths above this are not told apart.
+/// Longest length that is told apart.
 const LONGEST: u32 = 400;
-/// Counters of one match model, by length class and misses.
+/// Counters of one match model: by class of length, and misses.
 pub const COUNTERS: usize = 256;
-/// Misses remembered after a failed prediction.
+/// Most misses after which an occurrence is still followed.
 const RECOVER: u32 = 8;
 
-/// Follows one candidate, found through a hash of the last `order` bytes and verified.
+/// A match model. Candidates are found by a hash of the last `order` bytes and then compared.
 pub struct Matcher {
+    /// The position after the last occurrence of `order` bytes, by their hash.
     heads: Pages<u32>,
     order: usize,
-    /// The place of the newest bytes in the table.
+    /// The place of the newest bytes in `heads`.
     slot: usize,
-    /// Position in the history of the predicted byte, 0 if there is none.
+    /// The position in the history of the expected byte; 0 if there is none.
     position: usize,
-    /// Verified length in bytes; 0 while recovering from a miss.
+    /// The number of equal bytes before it; 0 right after a miss.
     length: u32,
+    /// Misses since the match was found, or since 16 bytes in a row were right.
     misses: u32,
-    /// The predicted byte with a leading one; 0 without prediction.
+    /// The expected byte behind a leading one; 0 if there is none.
     expected: u32,
-    /// Length class 0..=15 (0: no prediction).
+    /// See [`Matcher::class`].
     class: u32,
-    /// The place of the counters that belong to length and misses.
+    /// The counter that belongs to length and misses.
     place: usize,
+    /// The probability that the expected bit comes.
     pub counters: Vec<Counter>,
-    /// The predicted bit.
+    /// The expected bit, if the byte's bits so far agree with the expected byte.
     bit: Option<u32>,
 }
 
 impl Matcher {
-    /// `bits` sizes the hash table; `counters` are the first [`COUNTERS`] values.
+    /// A model with a table of 2^`bits` entries that starts with the given [`COUNTERS`] counters.
+    ///
+    /// # Errors
+    /// `LimitExceeded` where memory is missing.
     pub fn new(order: usize, bits: u32, counters: &[Counter]) -> Result<Self> {
         Ok(Self {
             heads: Pages::new(1 << bits)?,
@@ -53,23 +63,24 @@ impl Matcher {
         })
     }
 
-    /// Finds the place of the newest bytes in the table and asks for it; other work comes before the next call.
+    /// Finds the place of the newest bytes in the table and prefetches it. Other work should come before the
+    /// next call.
     #[inline(always)]
     pub fn seek(&mut self, history: &History) {
         self.slot = self.hash(history);
-        super::kernel::prefetch(&self.heads, self.slot);
+        prefetch_at(&self.heads, self.slot);
     }
 
-    /// Asks for the bytes that [`Matcher::push`] will compare; other work comes before that too.
+    /// Prefetches the bytes that [`Matcher::push`] will compare. Other work should come before that, too.
     #[inline(always)]
     pub fn seek_candidate(&self, history: &History) {
         if self.length < self.order as u32 {
             let candidate = self.heads[self.slot] as usize;
-            super::kernel::prefetch(history.bytes(), candidate.wrapping_sub(8));
+            prefetch_at(history.bytes(), candidate.wrapping_sub(8));
         }
     }
 
-    /// Takes up the byte just appended to the history, after [`Matcher::seek`].
+    /// Takes in the byte that was last appended to the history; must come after [`Matcher::seek`].
     pub fn push(&mut self, history: &History) {
         let bytes = history.bytes();
         let n = bytes.len();
@@ -106,7 +117,7 @@ impl Matcher {
         self.place = counters as usize * 4 + self.misses.min(3) as usize;
     }
 
-    /// Adopts the candidate if it really matches for longer than the current one.
+    /// Follows the candidate instead of the present occurrence if more bytes before it are equal.
     fn search(&mut self, bytes: &[u8], candidate: usize) {
         let length = common_suffix(bytes, &bytes[..candidate]).min(LONGEST as usize) as u32;
         if length >= self.order as u32 && length > self.length {
@@ -116,6 +127,7 @@ impl Matcher {
         }
     }
 
+    /// The place of the last `order` bytes in the table.
     fn hash(&self, history: &History) -> usize {
         let last = u64::from(history.c8) << 32 | u64::from(history.c4);
         let bits = self.heads.len().trailing_zeros();
@@ -128,7 +140,7 @@ impl Matcher {
         (hash >> (64 - bits)) as usize
     }
 
-    /// Length class 0..=15 (0: no prediction).
+    /// The class of length, 0..=13, which selects rows of the mixer; 0 if nothing is expected.
     #[inline(always)]
     pub fn class(&self) -> u32 {
         self.class
@@ -150,19 +162,20 @@ impl Matcher {
         }
     }
 
-    /// The predicted byte, 0 without prediction.
+    /// The expected byte; 0 if there is none.
     #[inline(always)]
     pub fn expected_byte(&self) -> u32 {
         self.expected & 255
     }
 
-    /// The bit that [`Matcher::predict`] has predicted, if it did.
+    /// The bit that the last [`Matcher::predict`] expected, if any.
     #[inline(always)]
     pub fn expected_bit(&self) -> Option<u32> {
         self.bit
     }
 
-    /// Two inputs for the next bit; 0 if the bits so far disagree with the predicted byte. `c0` has a leading one.
+    /// The two inputs for the next bit; 0 if the bits so far disagree with the expected byte. `c0` holds
+    /// these bits behind a leading one, `bit_position` is their number.
     #[inline(always)]
     pub fn predict(&mut self, c0: u32, bit_position: u32, tables: &Tables) -> u32 {
         if self.expected == 0 || self.expected >> (8 - bit_position) != c0 {
@@ -176,7 +189,7 @@ impl Matcher {
         pair(sign * tables.stretch(p), sign * (p as i32 - 2048))
     }
 
-    /// Learns whether the prediction was right.
+    /// Learns whether the expected bit came.
     #[inline(always)]
     pub fn update(&mut self, bit: u32) {
         if let (Some(expected), Some(counter)) = (self.bit, self.counters.get_mut(self.place)) {
@@ -185,7 +198,7 @@ impl Matcher {
     }
 }
 
-/// How many of the last bytes are equal; counting may end above [`LONGEST`].
+/// The number of equal bytes at the ends of two slices; above [`LONGEST`] it may be too low.
 fn common_suffix(a: &[u8], b: &[u8]) -> usize {
     let words = |bytes| <[u8]>::as_rchunks::<8>(bytes).1.iter().rev().take(LONGEST as usize / 8 + 1);
     let mut length = 0;

@@ -1,37 +1,46 @@
-//! Gated logistic mixing in two layers (Mattern 2013 names the family; Mahoney's PAQ8 the practice).
+//! Logistic mixing in two layers: a small network that learns while it codes.
+//!
+//! A row of weights turns the inputs, which are logits, into the logit of a probability (Mahoney's PAQ;
+//! Mattern, "Linear and geometric mixtures: analysis", 2013, derives the rule). Contexts decide which row is
+//! used: the first layer has five families of rows, from each of which a context selects one, so that each
+//! row becomes a specialist; the second layer mixes what the five say. A row moves along the gradient of the
+//! coding cost of its own output, which is input times error: there is no propagation through the layers.
 
 use super::ablation::{Part, on};
 use super::kernel;
 pub use super::kernel::{FAMILIES, LANES, Row, Short, VECTORS, WIDTH};
 use super::logistic::Tables;
+use crate::kernel::prefetch_at;
 
-/// The first layer's set families (each a list of rows, one of which a context selects for every bit) and the
-/// second layer, which mixes their outputs.
+/// The mixer: the rows of both layers, and what the present bit has selected and computed.
 pub struct Mixer {
     inputs: Row,
-    /// Rows of all families, one family after the other.
+    /// The first layer's rows, family after family; where each family starts; and the selected rows.
     rows: Vec<Row>,
     starts: [usize; FAMILIES],
     selected: [usize; FAMILIES],
+    /// The logits that the selected rows gave, which are the second layer's inputs.
     outputs: Short,
-    /// Rows of the second layer's two families, one family after the other.
+    /// The second layer's rows, family after family, the selected ones, and their logits.
     finals: Vec<Short>,
     finals_selected: [usize; 2],
     finals_logits: [i32; 2],
+    /// The learning rate of the first layer.
     rate: i32,
 }
 
-/// Rows of the second layer, half of them of each family.
+/// Rows of the second layer, one half in each of its two families.
 pub const FINALS: usize = 512;
 
-/// Set families as parts that can be measured.
+/// The first layer's families as parts that can be switched off.
 const SETS: [Part; FAMILIES] = [Part::Set0, Part::Set1, Part::Set2, Part::Set3, Part::Set4];
 
 /// Learning rate of the second layer.
 const FINAL_RATE: i32 = 12;
 
 impl Mixer {
-    /// Starts from the rows of all families, one family after the other, and the second layer's rows.
+    /// Starts from the first layer's rows, of which each family has as many as `sizes` says, and the second
+    /// layer's.
     pub fn new(sizes: [usize; FAMILIES], rows: &[Row], finals: &[Short]) -> Self {
         let mut next = 0;
         let starts = sizes.map(|n| {
@@ -51,43 +60,43 @@ impl Mixer {
         }
     }
 
-    /// First layer's rows of all families.
+    /// The first layer's rows.
     pub fn rows(&self) -> &[Row] {
         &self.rows
     }
 
-    /// Second layer's rows.
+    /// The second layer's rows.
     pub fn finals(&self) -> &[Short] {
         &self.finals
     }
 
-    /// The input vector, to be filled for the next bit.
+    /// The inputs, to be filled for the next bit.
     #[inline(always)]
     pub fn inputs(&mut self) -> &mut Row {
         &mut self.inputs
     }
 
-    /// Sets the learning rate of the first layer (1..=127).
+    /// Sets the learning rate of the first layer, 1..=127.
     pub fn set_rate(&mut self, rate: i32) {
         self.rate = rate;
     }
 
-    /// Chooses the rows for the next bit, each below its family's size.
+    /// Selects the rows for the next bit by their numbers in their families.
     #[inline(always)]
     pub fn select(&mut self, select: [usize; FAMILIES], finals: [usize; 2]) {
         for (i, at) in select.into_iter().enumerate() {
             self.selected[i] = self.starts[i] + at;
-            kernel::prefetch(&self.rows, self.selected[i]);
+            prefetch_at(&self.rows, self.selected[i]);
         }
         let choose = |part, row| if on(part) { row } else { 0 };
         self.finals_selected =
             [choose(Part::Final0, finals[0]), FINALS / 2 + choose(Part::Final1, finals[1])];
         for at in self.finals_selected {
-            kernel::prefetch(&self.finals, at);
+            prefetch_at(&self.finals, at);
         }
     }
 
-    /// Mixes the first `V` vectors of inputs: the logit of the next bit in Q8 octaves.
+    /// Mixes the first `V` vectors of inputs; returns the logit of the next bit in Q8 octaves.
     #[inline(always)]
     pub fn mix<const A: bool, const V: usize>(&mut self) -> i32 {
         let rows = self.selected.map(|at| &self.rows[at]);
@@ -102,7 +111,7 @@ impl Mixer {
         (self.finals_logits[0] + self.finals_logits[1]) >> 1
     }
 
-    /// Learns from the bit that came.
+    /// Learns the bit that came.
     #[inline(always)]
     pub fn update<const A: bool, const V: usize>(&mut self, bit: u32, tables: &Tables) {
         let target = (bit << 16) as i32;
@@ -121,6 +130,7 @@ impl Mixer {
     }
 }
 
+/// See [`kernel::mix_scalar`].
 #[allow(unsafe_code)] // the call of a function that needs AVX2
 #[inline(always)]
 fn mix<const A: bool, const V: usize>(rows: [&Row; FAMILIES], inputs: &Row) -> Short {
@@ -132,6 +142,7 @@ fn mix<const A: bool, const V: usize>(rows: [&Row; FAMILIES], inputs: &Row) -> S
     kernel::mix_scalar::<V>(rows, inputs)
 }
 
+/// See [`kernel::mix_short_scalar`].
 #[allow(unsafe_code)] // the call of a function that needs AVX2
 #[inline(always)]
 fn mix_short<const A: bool>(row: &Short, inputs: &Short) -> i16 {
@@ -143,6 +154,7 @@ fn mix_short<const A: bool>(row: &Short, inputs: &Short) -> i16 {
     kernel::mix_short_scalar(row, inputs)
 }
 
+/// See [`kernel::train_scalar`].
 #[allow(unsafe_code)] // the call of a function that needs AVX2
 #[inline(always)]
 fn train<const A: bool, const V: usize>(row: &mut Row, inputs: &Row, error: i16) {
@@ -157,6 +169,7 @@ fn train<const A: bool, const V: usize>(row: &mut Row, inputs: &Row, error: i16)
     }
 }
 
+/// See [`kernel::train_scalar`].
 #[allow(unsafe_code)] // the call of a function that needs AVX2
 #[inline(always)]
 fn train_short<const A: bool>(row: &mut Short, inputs: &Short, error: i16) {
@@ -169,7 +182,7 @@ fn train_short<const A: bool>(row: &mut Short, inputs: &Short, error: i16) {
     kernel::train_scalar(&mut row.0, &inputs.0, error);
 }
 
-/// Puts eight pairs of values into a vector of inputs, the first value of each pair in its low half.
+/// Writes eight pairs of values into a vector of inputs, the low half of each pair first.
 #[allow(unsafe_code)] // the call of a function that needs AVX2
 #[inline(always)]
 pub fn spread<const A: bool>(pairs: [u32; 8], to: &mut [i16; LANES]) {

@@ -1,5 +1,5 @@
-//! Large tables of zeros in memory of their own, in huge pages where the system has them: most accesses to such
-//! tables are at random places, and with small pages each would cost a walk through the page tables too.
+//! Large tables of zeros in memory of their own, in huge pages where the system has them. Most accesses to
+//! such tables are at random places; with small pages, each would also cost a walk through the page tables.
 #![allow(unsafe_code)] // anonymous mappings seen as integers
 
 use std::marker::PhantomData;
@@ -9,10 +9,10 @@ use memmap2::{MmapMut, MmapOptions};
 
 use crate::{Error, ErrorKind, Result};
 
-/// Types of which every pattern of bytes is a value and whose alignment divides a page.
+/// Types for which every pattern of bytes is a value and whose alignment divides a page.
 ///
 /// # Safety
-/// Both must be so.
+/// Both must be true of the type.
 pub unsafe trait Plain: Copy {}
 // SAFETY: integers and arrays of them.
 unsafe impl Plain for u8 {}
@@ -31,10 +31,10 @@ pub struct Pages<T> {
 }
 
 impl<T: Plain> Pages<T> {
-    /// `len` items (at least one) of zero bytes.
+    /// A table of `len` items (at least one) of zero bytes.
     ///
     /// # Errors
-    /// `LimitExceeded` if the system gives no memory.
+    /// `LimitExceeded` where the system gives no memory.
     pub fn new(len: usize) -> Result<Self> {
         let size = len.saturating_mul(size_of::<T>());
         let map = MmapOptions::new().len(size).map_anon().map_err(|e| {
@@ -52,7 +52,8 @@ impl<T: Plain> Deref for Pages<T> {
 
     #[inline(always)]
     fn deref(&self) -> &[T] {
-        // SAFETY: the mapping starts at a page, holds `len` items and lives as long as `self`; any bytes are items.
+        // SAFETY: the mapping starts at a page, holds `len` items and lives as long as `self`; any bytes are
+        // items.
         unsafe { std::slice::from_raw_parts(self.map.as_ptr().cast(), self.len) }
     }
 }

@@ -1,150 +1,123 @@
-//! The predictor: probability of the next bit from everything before it.
+//! The predictor: gives the probability of the next bit from everything before it.
+//!
+//! Most of its time would go into waiting for memory: every context's slot lies at a random place of a table
+//! that no cache holds. So all that the next nibble or byte will need is *sought* (found by hash and
+//! prefetched) before the present bit is learned, and *started* (loaded) only after that.
 
 use super::ablation::{self, Part, on};
-use super::apm::{Apm, counter, nudge};
+use super::apm::{Apm, HALF, nudge};
 use super::context::{self, Kind, MAX_CONTEXTS};
 use super::direct::{DIRECTS, Direct};
 use super::history::History;
-use super::kernel::{Row, Short};
 use super::logistic::{TABLES, Tables, pair};
 use super::matcher::{COUNTERS, Matcher};
-use super::mixer::{FAMILIES, FINALS, Mixer, WIDTH, spread};
+use super::mixer::{Mixer, spread};
+use super::priming;
 use super::priors::{self, Priors, SIZES};
 use super::slots::{SLOT, Slot, SlotTable};
 use super::state::{STATES, StateTable};
-use crate::model::lm::{network_probability, stretch};
+use crate::model::fixed::{probability_of_one, stretch};
 use crate::{Error, ErrorKind, Result};
 
-/// What a decoder must know to build the same predictor.
+/// The parameters of a predictor: all that a decoder must know to build the same one.
 #[derive(Debug, Clone, Copy)]
 pub struct Shape {
+    /// The kind of data, which chooses the contexts.
     pub kind: Kind,
     /// The slot table takes 2^`memory_bits` bytes.
     pub memory_bits: u32,
-    /// Contexts used in eights, 1..=3; the kind's first ones.
+    /// Groups of eight contexts that are used, 1..=3: the first ones of the kind.
     pub groups: usize,
-    /// Bytes of phrases that prime text, at most.
+    /// Most bytes of phrases that prime text.
     pub primed: usize,
-    /// Whether and how another model's distribution comes with every byte.
-    pub guide: Guide,
+    /// The starting point, which also says whether a guide gives weights for every byte.
+    pub start: Start,
 }
 
-/// Whether text is guided by another model, and what it starts from then.
+/// The guide of a block, and what its predictor starts from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Guide {
-    /// Not guided.
-    None,
-    /// Guided; starts from what unguided text has learned.
+pub enum Start {
+    /// No guide: the start of the kind.
+    Unguided,
+    /// Guided text; the start is derived from that of unguided text.
     Derived,
-    /// Guided; starts from what was learned with the model of this hash.
+    /// Guided text; the start was learned with the model of this hash as the guide.
     Learned([u8; 32]),
 }
 
-/// Contexts that make up one vector of inputs.
+/// Contexts of a group: their two inputs each fill one vector.
 pub const GROUP: usize = 8;
-/// Most vectors of contexts.
+/// Most groups of contexts.
 const GROUPS: usize = MAX_CONTEXTS / GROUP;
-/// One context's probabilities by state.
+/// The 22-bit probabilities of one context by state.
 type Map = [u32; 256];
-/// Places of the guess's two inputs in the first vector.
-const GUESS: [usize; 2] = [5, 14];
-/// A map's probability of one half; what an unseen context gets.
-const HALF: u32 = 1 << 21;
-
-/// The start without learned priors.
-pub fn untrained() -> Priors {
-    let mut row = [0; 256];
-    for (c, [zeros, ones]) in row.iter_mut().zip(STATES.counts) {
-        let (a, b) = (u32::from(zeros) * 2 + 1, u32::from(ones) * 2 + 1);
-        *c = (1 << 22) / (a + b) * b;
-    }
-    row[0] = HALF;
-    let mut last = Short([0; WIDTH]);
-    last.0[..FAMILIES].fill((16384 / FAMILIES) as i16);
-    let mut first = Row::splat(0);
-    for (i, w) in first.0.as_flattened_mut().iter_mut().enumerate() {
-        *w = if i < 16 || i % 2 == 0 { 3000 } else { 0 };
-    }
-    Priors {
-        maps: row.repeat(MAX_CONTEXTS),
-        counters: vec![counter(52000); 2 * COUNTERS],
-        rows: vec![first; SIZES.iter().sum()],
-        finals: vec![last; FINALS],
-    }
-}
-
-/// A start for guided text that has no priors of its own: the guess leads, what text has learned follows.
-pub fn guided(text: &Priors) -> Priors {
-    let mut priors = text.clone();
-    for row in &mut priors.rows {
-        row.0.as_flattened_mut().iter_mut().for_each(|w| *w /= 2);
-        row.0[0][GUESS[0]] = 9000;
-        row.0[0][GUESS[1]] = 0;
-    }
-    priors
-}
-
-/// Walks a nibble's tree.
-fn learn_nibble(slot: &mut Slot, nibble: u8, states: &StateTable) {
-    let mut node = 1;
-    for shift in [3, 2, 1, 0] {
-        let bit = usize::from(nibble >> shift & 1);
-        slot[node] = states.next[bit][usize::from(slot[node])];
-        node = (node << 1 | bit) & 15;
-    }
-}
-
 /// Context mixing over one block.
+///
+/// Functions that run for every bit have two constant parameters: `A` says that the code runs with AVX2, and
+/// `V` is the number of vectors of inputs: one, and another for each group of contexts.
 pub struct Predictor {
     shape: Shape,
     tables: &'static Tables,
     states: &'static StateTable,
     history: History,
     slots: SlotTable,
-    /// Contexts used.
+    /// The number of contexts used.
     contexts: usize,
+    /// The contexts of the byte in progress, and the buckets of their slots for the nibble that was sought
+    /// last.
     hashes: [u32; MAX_CONTEXTS],
     buckets: [usize; MAX_CONTEXTS],
-    /// Where the slots in use came from.
-    places: [usize; MAX_CONTEXTS],
+    /// Copies of the slots of the nibble in progress, and their places in the table, to which they go back.
     current: [[Slot; GROUP]; GROUPS],
-    /// 22-bit probabilities by context and state.
+    places: [usize; MAX_CONTEXTS],
+    /// The probability of a 1 by context and state.
     maps: Box<[[Map; GROUP]; GROUPS]>,
+    /// Match models of orders 6 and 12.
     matchers: [Matcher; 2],
     direct: Direct,
     mixer: Mixer,
     apms: [Apm; 3],
+    /// The guide's weights of the byte in progress, see [`Predictor::begin_byte`].
     guess: Box<[u32; 512]>,
-    /// The bits of the byte in progress behind a leading one.
+    /// The bits of the byte in progress behind a leading one, and their number.
     c0: u32,
     bit_position: u32,
+    /// The number of the first five contexts that have been seen before.
     order: usize,
+    /// The class of the position, see [`context::selector`].
     selector: usize,
+    /// The probability of the next bit, and the mixer's logit behind it.
     p: u32,
     logit: i32,
-    /// Bits seen, for the learning rate.
+    /// The number of bits so far.
     seen: u64,
 }
 
 impl Predictor {
-    /// Starts from the shipped priors of the shape's kind.
+    /// Starts from the shipped priors of the shape's kind, or of its guide.
+    ///
+    /// # Errors
+    /// `NewerVersion` for a guide whose priors are not known; `LimitExceeded` where memory is missing.
     pub fn new(shape: Shape) -> Result<Self> {
         let learned = priors::for_kind(shape.kind).filter(|_| on(Part::Priors));
-        match (shape.guide, learned) {
-            (Guide::Learned(hash), _) => match priors::for_guide(&hash) {
+        match (shape.start, learned) {
+            (Start::Learned(hash), _) => match priors::for_guide(&hash) {
                 Some(learned) => Self::with_priors(shape, learned),
                 None => {
                     let message = "priors for the model of a guided mix block: needs a newer nzip";
                     Err(Error::new(ErrorKind::NewerVersion, message))
                 }
             },
-            (Guide::Derived, Some(text)) => Self::with_priors(shape, &guided(text)),
+            (Start::Derived, Some(text)) => Self::with_priors(shape, &text.guided()),
             (_, Some(learned)) => Self::with_priors(shape, learned),
-            (_, None) => Self::with_priors(shape, &untrained()),
+            (_, None) => Self::with_priors(shape, &Priors::untrained()),
         }
     }
 
-    /// Starts from given priors.
+    /// Starts from the given priors.
+    ///
+    /// # Errors
+    /// `LimitExceeded` where memory is missing.
     pub fn with_priors(shape: Shape, priors: &Priors) -> Result<Self> {
         let (first, second) = priors.counters.split_at(COUNTERS);
         let mut maps = Box::new([[[0; 256]; GROUP]; GROUPS]);
@@ -180,14 +153,15 @@ impl Predictor {
             seen: 0,
         };
         if shape.kind == Kind::Text {
-            predictor.absorb(priors::phrases(shape.primed));
+            let phrases = priors::phrases(shape.primed);
+            priming::prime(&mut predictor.slots, &mut predictor.history, predictor.contexts, phrases);
         }
         predictor.seek_contexts();
         predictor.start_contexts();
         Ok(predictor)
     }
 
-    /// What this predictor has learned, as a start for others.
+    /// The learned state, as priors for other predictors.
     pub fn priors(&self) -> Priors {
         Priors {
             maps: self.maps.as_flattened().as_flattened().to_vec(),
@@ -197,83 +171,39 @@ impl Predictor {
         }
     }
 
-    /// Probability that the next bit is a one, in 1..=65535 of 65536.
+    /// The probability that the next bit is a 1, in 1/65536, 1..=65535.
     #[inline(always)]
     pub fn p(&self) -> u32 {
         self.p
     }
 
-    /// Bytes so far.
+    /// The bytes so far.
     pub fn history(&self) -> &History {
         &self.history
     }
 
-    /// Contexts used in eights.
+    /// The number of groups of contexts.
     pub fn groups(&self) -> usize {
         self.shape.groups
     }
 
     /// Makes room for `more` bytes of history.
+    ///
+    /// # Errors
+    /// `LimitExceeded` where memory is missing.
     pub fn reserve(&mut self, more: usize) -> Result<()> {
         self.history.reserve(more)
     }
 
-    /// Primes the bit histories with phrases, each ended by a zero byte, as if each were a block's start.
-    fn absorb(&mut self, phrases: &[u8]) {
-        // The slots of a byte are asked for some bytes before they are changed.
-        const AHEAD: usize = 4;
-        let mut line: [([u32; MAX_CONTEXTS], u8); AHEAD] = [([0; MAX_CONTEXTS], 0); AHEAD];
-        let mut n = 0;
-        for phrase in phrases.split(|&b| b == 0) {
-            self.history.cut();
-            for &byte in phrase {
-                let (hashes, before) = &mut line[n % AHEAD];
-                if n >= AHEAD {
-                    Self::absorb_byte(&mut self.slots, self.states, self.contexts, hashes, *before);
-                }
-                context::fill(self.shape.kind, &self.history, hashes);
-                *before = byte;
-                for &i in context::PRIMED.iter().filter(|&&i| i < self.contexts) {
-                    let bucket = self.slots.bucket(hashes[i]);
-                    self.slots.prefetch(bucket);
-                    self.slots.prefetch(SlotTable::second_bucket(bucket, u32::from(byte) >> 4 | 16));
-                }
-                self.history.push(byte);
-                n += 1;
-            }
-        }
-        for k in n.saturating_sub(AHEAD)..n {
-            let (hashes, byte) = &line[k % AHEAD];
-            Self::absorb_byte(&mut self.slots, self.states, self.contexts, hashes, *byte);
-        }
-        self.history = History::new(self.shape.kind == Kind::Code);
-    }
-
-    fn absorb_byte(
-        slots: &mut SlotTable,
-        states: &StateTable,
-        contexts: usize,
-        hashes: &[u32; MAX_CONTEXTS],
-        byte: u8,
-    ) {
-        let c0 = u32::from(byte) >> 4 | 16;
-        for &i in context::PRIMED.iter().filter(|&&i| i < contexts) {
-            let bucket = slots.bucket(hashes[i]);
-            slots.learn(bucket, hashes[i] as u8, |slot| learn_nibble(slot, byte >> 4, states));
-            let check = (hashes[i] as u8).wrapping_add((c0 as u8).wrapping_mul(0x3D));
-            let bucket = SlotTable::second_bucket(bucket, c0);
-            slots.learn(bucket, check, |slot| learn_nibble(slot, byte & 15, states));
-        }
-    }
-
-    /// Takes the bit that came and predicts the next one of the same byte.
+    /// Learns the bit that came and predicts the next one of the same byte; after the last bit of a byte,
+    /// [`Predictor::begin_byte`] does so.
     #[inline(always)]
     pub fn update<const A: bool, const V: usize>(&mut self, bit: u32) {
         let node = self.node();
         self.c0 = self.c0 << 1 | bit;
         self.bit_position += 1;
         self.seen += 1;
-        // Memory is asked for what comes next before this bit is learned.
+        // What comes next is sought before this bit is learned, so that it arrives meanwhile.
         match self.bit_position {
             4 => self.seek_nibble(),
             8 => self.seek_byte(),
@@ -298,8 +228,9 @@ impl Predictor {
         self.predict::<A, V>();
     }
 
-    /// Predicts the first bit of the next byte. Guided, `guess` holds another model's weights of the byte's values,
-    /// summed up by node: entry c belongs to the values whose bits start with those of c behind its leading one.
+    /// Predicts the first bit of the next byte. In a guided block, `guess` holds the guide's weights of the
+    /// byte's values, summed up by node: entry c is the sum over the values whose bits start with those of c
+    /// behind its leading one.
     #[inline(always)]
     pub fn begin_byte<const A: bool, const V: usize>(&mut self, guess: Option<&[u32; 512]>) {
         if let Some(guess) = guess {
@@ -308,13 +239,19 @@ impl Predictor {
         self.predict::<A, V>();
     }
 
-    /// The guess for the next bit in Q8 octaves.
+    #[inline(always)]
+    fn is_guided(&self) -> bool {
+        self.shape.start != Start::Unguided
+    }
+
+    /// The guide's logit of the next bit in Q8 octaves.
     #[inline(always)]
     fn guess(&self) -> i32 {
         let at = 2 * (self.c0 as usize & 255);
-        stretch(network_probability(self.guess[at], self.guess[at + 1]))
+        stretch(probability_of_one(self.guess[at], self.guess[at + 1]))
     }
 
+    /// The node of the next bit in its nibble's tree, 1..=15.
     #[inline(always)]
     fn node(&self) -> usize {
         let c0 = if self.bit_position < 4 {
@@ -325,6 +262,7 @@ impl Predictor {
         c0 as usize & 15
     }
 
+    /// Learns a bit in the maps and the bit histories of all contexts.
     #[inline(always)]
     fn update_histories<const V: usize>(&mut self, node: usize, bit: u32) {
         let next = &self.states.next[bit as usize & 1];
@@ -339,13 +277,14 @@ impl Predictor {
         }
     }
 
+    /// Copies the slots of the nibble that has ended back into the table.
     fn store_slots(&mut self) {
         for (&place, slot) in self.places[..self.contexts].iter().zip(self.current.as_flattened()) {
             *self.slots.slot(place) = *slot;
         }
     }
 
-    /// Asks for what the second nibble needs.
+    /// Seeks what the second nibble needs.
     fn seek_nibble(&mut self) {
         self.direct.seek(self.c0, self.history.c4 & 0xff, [self.hashes[0], self.hashes[1]]);
         for bucket in &mut self.buckets[..self.contexts] {
@@ -354,15 +293,16 @@ impl Predictor {
         }
     }
 
+    /// Loads what the second nibble needs.
     fn start_nibble(&mut self) {
         self.store_slots();
         self.direct.start();
         for i in 0..self.contexts {
-            let check = (self.hashes[i] as u8).wrapping_add((self.c0 as u8).wrapping_mul(0x3D));
-            self.load_slot(i, check);
+            self.load_slot(i, SlotTable::second_check(self.hashes[i], self.c0));
         }
     }
 
+    /// Finds the slot of a context in its bucket and copies it out.
     #[inline(always)]
     fn load_slot(&mut self, i: usize, check: u8) {
         let place = self.slots.find(self.buckets[i], check);
@@ -370,7 +310,7 @@ impl Predictor {
         self.current[i / GROUP][i % GROUP] = *self.slots.slot(place);
     }
 
-    /// Takes up the byte that is complete and asks for what the next one needs.
+    /// Appends the byte that is complete to the history and seeks what the next one needs.
     fn seek_byte(&mut self) {
         self.history.push(self.c0 as u8);
         for matcher in &mut self.matchers {
@@ -382,6 +322,7 @@ impl Predictor {
         }
     }
 
+    /// Computes the contexts of the next byte and seeks their lines and buckets.
     fn seek_contexts(&mut self) {
         context::fill(self.shape.kind, &self.history, &mut self.hashes);
         self.direct.seek(0, self.history.c4 & 0xff, [self.hashes[0], self.hashes[1]]);
@@ -391,8 +332,10 @@ impl Predictor {
         }
     }
 
+    /// Loads what the next byte needs.
     fn start_byte(&mut self) {
         self.store_slots();
+        // The mixer learns fast at first, and slower when its weights have settled.
         if self.seen & 0xfff == 0 {
             let kib = self.seen >> 13;
             self.mixer.set_rate(if kib < 8 {
@@ -411,6 +354,7 @@ impl Predictor {
         self.start_contexts();
     }
 
+    /// Loads the slots of the next byte's first nibble.
     fn start_contexts(&mut self) {
         self.c0 = 1;
         self.bit_position = 0;
@@ -422,6 +366,8 @@ impl Predictor {
         self.order = self.current[0][..5].iter().filter(|slot| slot[1] != 0).count();
     }
 
+    /// Predicts the next bit: chooses the mixer's rows, gathers all inputs, mixes them and refines the
+    /// result.
     #[inline(always)]
     fn predict<const A: bool, const V: usize>(&mut self) {
         let node = self.node();
@@ -432,6 +378,8 @@ impl Predictor {
         let c2 = self.history.c4 >> 8 & 0xff;
         let matched = self.matchers.each_mut().map(|m| m.predict(c0, bp, tables));
         let [m0, m1] = self.matchers.each_ref().map(Matcher::expected_bit);
+        // The class of the longest match that expects a bit, 0 for none, and whether both models expect the
+        // same.
         let class = if m1.is_some() {
             self.matchers[1].class()
         } else if m0.is_some() {
@@ -443,9 +391,10 @@ impl Predictor {
             (Some(a), Some(b)) => 1 + (a == b) as usize,
             _ => 0,
         };
-        let guess = if self.shape.guide != Guide::None { self.guess() } else { 0 };
+        let guess = if self.is_guided() { self.guess() } else { 0 };
+        // The fourth family is chosen by the byte before the last; in guided blocks the guess says more.
         let history_or_guess =
-            if self.shape.guide != Guide::None { ((guess + 4096) >> 8) << 3 | bp as i32 } else { c2 as i32 };
+            if self.is_guided() { ((guess + 4096) >> 8) << 3 | bp as i32 } else { c2 as i32 };
         let match_or_order =
             if class > 0 { (class as usize * 3 + agree) * 8 } else { (42 + self.order) * 8 } + bp as usize;
         self.mixer.select(
@@ -465,8 +414,7 @@ impl Predictor {
         }
         let [d0, d1, d2, d3] =
             if on(Part::Direct) { self.direct.predict(node, tables) } else { [0; DIRECTS] };
-        let certain =
-            if self.shape.guide != Guide::None { (tables.squash(guess) as i32 - 32768) >> 4 } else { 0 };
+        let certain = if self.is_guided() { (tables.squash(guess) as i32 - 32768) >> 4 } else { 0 };
         let first = [matched[0], matched[1], pair(256, guess), d0, d1, d2, d3, pair(certain, 0)];
         let inputs = self.mixer.inputs();
         spread::<A>(first, &mut inputs.0[0]);
@@ -481,6 +429,8 @@ impl Predictor {
         }
         let logit = self.mixer.mix::<A, V>();
         self.logit = logit;
+        // The final stages correct the mixer where its probabilities turned out wrong in small contexts; the
+        // mean with its own result limits what a stage that has seen little can spoil.
         let p0 = tables.squash_mixed(logit);
         let mut refined = |i: usize, part| {
             let p = self.apms[i].refine(logit, apm_contexts[i]);

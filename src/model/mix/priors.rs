@@ -1,19 +1,25 @@
-//! Learned starting points: phrases that prime the bit histories, and the state a trained predictor had.
+//! Priors, the starting points of predictors: the state that a trained predictor had, and phrases that prime
+//! the bit histories of text.
 
 use std::sync::LazyLock;
 
+use super::apm::{HALF, counter};
 use super::context::{Kind, MAX_CONTEXTS};
 use super::matcher::COUNTERS;
 use super::mixer::{FAMILIES, FINALS, LANES, Row, Short, VECTORS, WIDTH};
+use super::state::STATES;
 
-/// Selectors of each set family.
+/// The number of rows of each family of the mixer's first layer.
 pub const SIZES: [usize; FAMILIES] = [256, 256, 384, 256, 2048];
+/// Places of the guess's two inputs in the first vector.
+const GUESS: [usize; 2] = [5, 14];
 /// Values of a row.
 const INPUTS: usize = LANES * VECTORS;
-/// 16-bit values of one kind's learned state, in this order.
+/// 16-bit values of the maps, and of all of a learned state: maps, counters, rows, second layer.
 const MAPS: usize = MAX_CONTEXTS * 256;
 const VALUES: usize = MAPS + 2 * COUNTERS + rows() * INPUTS + FINALS * WIDTH;
 
+/// The number of rows of all families.
 const fn rows() -> usize {
     let (mut sum, mut i) = (0, 0);
     while i < FAMILIES {
@@ -23,21 +29,57 @@ const fn rows() -> usize {
     sum
 }
 
-/// What a kind of data starts from.
+/// The starting point of a predictor.
 #[derive(Clone)]
 pub struct Priors {
-    /// 22-bit probabilities by context and state.
+    /// The 22-bit probabilities by context and state.
     pub maps: Vec<u32>,
-    /// Counters of the two match models.
+    /// The counters of the two match models.
     pub counters: Vec<u32>,
-    /// First-layer weights of all families, row after row.
+    /// The first layer's rows of weights, family after family.
     pub rows: Vec<Row>,
-    /// Second-layer weights.
+    /// The second layer's rows of weights.
     pub finals: Vec<Short>,
 }
 
 impl Priors {
-    /// Reads little-endian 16-bit values: maps and counters as the high 16 bits of their probabilities.
+    /// The start of kinds that have no learned one: maps give the share of ones in a history, the mixer's
+    /// weights are equal.
+    pub fn untrained() -> Self {
+        let mut row = [0; 256];
+        for (c, [zeros, ones]) in row.iter_mut().zip(STATES.counts) {
+            let (a, b) = (u32::from(zeros) * 2 + 1, u32::from(ones) * 2 + 1);
+            *c = (1 << 22) / (a + b) * b;
+        }
+        row[0] = HALF;
+        let mut last = Short([0; WIDTH]);
+        last.0[..FAMILIES].fill((16384 / FAMILIES) as i16);
+        let mut first = Row::splat(0);
+        for (i, w) in first.0.as_flattened_mut().iter_mut().enumerate() {
+            *w = if i < 16 || i % 2 == 0 { 3000 } else { 0 };
+        }
+        Self {
+            maps: row.repeat(MAX_CONTEXTS),
+            counters: vec![counter(52000); 2 * COUNTERS],
+            rows: vec![first; rows()],
+            finals: vec![last; FINALS],
+        }
+    }
+
+    /// A start for guided text that has no learned one, made from that of unguided text: the guess leads, and
+    /// what text has learned counts half.
+    pub fn guided(&self) -> Self {
+        let mut priors = self.clone();
+        for row in &mut priors.rows {
+            row.0.as_flattened_mut().iter_mut().for_each(|w| *w /= 2);
+            row.0[0][GUESS[0]] = 9000;
+            row.0[0][GUESS[1]] = 0;
+        }
+        priors
+    }
+
+    /// Reads a learned state of little-endian 16-bit values: of maps and counters the high 16 bits of their
+    /// probabilities. `None` for bytes of another length.
     pub fn parse(bytes: &[u8]) -> Option<Self> {
         let (values, rest) = bytes.as_chunks::<2>();
         if values.len() != VALUES || !rest.is_empty() {
@@ -61,8 +103,8 @@ impl Priors {
         })
     }
 
-    /// Gives all columns of records the mean of what the first `period` ones have learned: records of other files
-    /// have other columns.
+    /// Gives all columns of records the mean of what the first `period` columns have learned, since records
+    /// of other files have other columns.
     pub fn level_columns(&mut self, period: usize) {
         let columns = SIZES[FAMILIES - 1] / 8;
         let used = period.clamp(1, columns);
@@ -81,7 +123,8 @@ impl Priors {
         self.finals[..columns].fill(Short(row));
     }
 
-    /// The bytes that [`Priors::parse`] reads. Weights are rounded to multiples of 64: so the files stay small.
+    /// The bytes that [`Priors::parse`] reads. Weights are rounded to multiples of 64, so that the files
+    /// compress well.
     pub fn to_bytes(&self) -> Vec<u8> {
         let round = |w: i16| (w.saturating_add(32) & !63) as u16;
         let maps = self.maps.iter().map(|&p| (p >> 6) as u16);
@@ -92,16 +135,17 @@ impl Priors {
     }
 }
 
-/// What a file that ships in the binary holds; a test unpacks all of them.
+/// Unpacks a file that ships in the binary; a test does so with all of them.
 fn unpack(packed: &[u8], size: usize) -> Vec<u8> {
     zstd::bulk::decompress(packed, size).expect("shipped priors unpack")
 }
 
+/// Reads the priors of a kind.
 fn learned(packed: &[u8]) -> Priors {
     Priors::parse(&unpack(packed, 2 * VALUES)).expect("shipped priors have their size")
 }
 
-/// Priors of guided text with the hash of the model they were learned with.
+/// Reads the priors of guided text and the hash of the model that they were learned with.
 fn guided(packed: &[u8]) -> ([u8; 32], Priors) {
     let bytes = unpack(packed, 32 + 2 * VALUES);
     let parts = bytes.split_first_chunk::<32>();
@@ -123,7 +167,7 @@ static GUIDED: LazyLock<[([u8; 32], Priors); 2]> = LazyLock::new(|| {
     ]
 });
 
-/// The learned state that a kind starts from; samples have none.
+/// The learned priors of a kind; samples have none.
 pub fn for_kind(kind: Kind) -> Option<&'static Priors> {
     match kind {
         Kind::Text => Some(&TEXT),
@@ -134,12 +178,13 @@ pub fn for_kind(kind: Kind) -> Option<&'static Priors> {
     }
 }
 
-/// The learned state that text starts from when the model with this hash guides it, if there is one.
+/// The learned priors of text that the model with this hash guides, if there are such.
 pub fn for_guide(hash: &[u8; 32]) -> Option<&'static Priors> {
     GUIDED.iter().find(|(known, _)| known == hash).map(|(_, priors)| priors)
 }
 
-/// Phrases for priming text, each ended by a zero byte, at most `limit` bytes of the commonest.
+/// Phrases for priming text, each ended by a zero byte: the commonest ones, in all at most `limit` bytes. The
+/// commonest come last.
 pub fn phrases(limit: usize) -> &'static [u8] {
     let all = &PHRASES[..];
     let cut = all.len().saturating_sub(limit);

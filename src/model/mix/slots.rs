@@ -1,19 +1,23 @@
-//! The hash table of bit histories: 64-byte buckets of four slots, each one check byte and the 15
-//! histories of a nibble's binary tree.
+//! The hash table of bit histories.
+//!
+//! A slot holds what one context has seen at one nibble: a check byte, and a history for each of the 15 nodes
+//! of the nibble's binary tree, so that a context touches memory once for four bits. Slots lie in buckets of
+//! four, which are one line of the cache.
 
 use super::pages::Pages;
 use super::state::{STATES, StateTable};
 use crate::Result;
+use crate::kernel::prefetch_at;
 
 /// Bytes of a slot.
 pub const SLOT: usize = 16;
 /// Slots of a bucket, which is one line of a processor's cache.
 pub const WAYS: usize = 4;
 
-/// A slot's contents: the check byte, then histories by tree node (1..=15).
+/// A slot: the check byte at 0, then the histories by node of the tree (1..=15).
 pub type Slot = [u8; SLOT];
 
-/// Slots found by hash, the least used of four giving way to a new one.
+/// The table. Where a bucket is full, the slot that has seen least gives way to a new one.
 pub struct SlotTable {
     buckets: Pages<[Slot; WAYS]>,
     states: &'static StateTable,
@@ -21,32 +25,42 @@ pub struct SlotTable {
 }
 
 impl SlotTable {
-    /// A table of 2^`bits` bytes, all empty. `bits` is 12..=30.
+    /// An empty table of 2^`bits` bytes, `bits` in 12..=30.
+    ///
+    /// # Errors
+    /// `LimitExceeded` where memory is missing.
     pub fn new(bits: u32) -> Result<Self> {
         let buckets = Pages::new((1 << bits) / (WAYS * SLOT))?;
         let mask = buckets.len() - 1;
         Ok(Self { buckets, states: &STATES, mask })
     }
 
-    /// The bucket of a byte context's first nibble.
+    /// The bucket of the slot of a context's first nibble.
     #[inline(always)]
     pub fn bucket(&self, hash: u32) -> usize {
         (hash >> 8) as usize & self.mask
     }
 
-    /// The bucket of the second nibble, in the same 4 KiB as the first.
+    /// The bucket of the slot of a context's second nibble, which lies close to that of the first.
     #[inline(always)]
     pub fn second_bucket(first: usize, nibble: u32) -> usize {
         first ^ ((nibble as usize & 15) + 1)
     }
 
+    /// The check byte of the second nibble's slot; `nibble` is the first one plus 16.
+    #[inline(always)]
+    pub fn second_check(hash: u32, nibble: u32) -> u8 {
+        (hash as u8).wrapping_add((nibble as u8).wrapping_mul(0x3D))
+    }
+
     /// Hints that a bucket will be needed soon.
     #[inline(always)]
     pub fn prefetch(&self, bucket: usize) {
-        super::kernel::prefetch(&self.buckets, bucket);
+        prefetch_at(&self.buckets, bucket);
     }
 
-    /// The place of the slot with this check byte in a bucket; a new one takes the least used place.
+    /// The place of the slot with this check byte in a bucket. If there is none, the slot that has seen least
+    /// is cleared and gets the check byte.
     #[inline(always)]
     pub fn find(&mut self, bucket: usize, check: u8) -> usize {
         let slots = &mut self.buckets[bucket];
@@ -54,7 +68,7 @@ impl SlotTable {
         if hits != 0 {
             return bucket * WAYS + hits.trailing_zeros() as usize;
         }
-        // The total above the place, so that the first of the least is the smallest.
+        // The total stands above the place, so that the smallest number is the first of the least.
         let rank = |i: usize| u32::from(self.states.total[usize::from(firsts[i])]) << 2 | i as u32;
         let victim = (rank(0).min(rank(1)).min(rank(2).min(rank(3))) & 3) as usize;
         slots[victim] = [0; SLOT];

@@ -1,8 +1,8 @@
-//! Follows the boundaries and parts of x86 instructions (32- and 64-bit code) well enough for contexts.
+//! Follows the boundaries and fields of x86 instructions (32- and 64-bit code), as far as contexts need them.
 
-/// What the next byte is expected to be.
+/// The field of an instruction that the next byte belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-enum Part {
+enum Field {
     #[default]
     Opcode,
     Second,
@@ -12,26 +12,28 @@ enum Part {
     Immediate,
 }
 
-/// Decoder state between bytes; it never fails, it only predicts badly on data that is not code.
+/// The state between two bytes. On data that is not code it means nothing, but nothing fails.
 #[derive(Debug, Default)]
 pub struct Instructions {
-    part: Part,
+    field: Field,
     /// Bytes left of the current displacement or immediate.
     left: u32,
+    /// Bytes of the immediate and of the displacement of the instruction in progress.
     immediate: u32,
     displacement: u32,
+    /// Whether a prefix has made operands 16 bits wide.
     wide: bool,
-    /// Opcode of the instruction in progress with its prefixes' class; 0 at a boundary.
+    /// The opcode of the instruction in progress with bits for its prefixes; 0 at a boundary.
     pub opcode: u32,
-    /// Its ModR/M byte plus 256, 0 before it is known.
+    /// Its ModR/M byte plus 256; 0 before it is known.
     pub modrm: u32,
-    /// Earlier instructions' opcodes and ModR/M bytes, newest first.
+    /// The opcodes and ModR/M bytes of earlier instructions, newest first.
     pub previous: [u32; 3],
-    /// Hash of the instruction's bytes so far.
+    /// A hash of the instruction's bytes so far.
     pub start: u32,
 }
 
-/// Opcodes 0x00..=0xFF that are followed by a ModR/M byte, one bit each.
+/// One bit for each of the opcodes 0x00..=0xFF: whether a ModR/M byte follows it.
 const MODRM: [u32; 8] = [
     0x0F0F_0F0F,
     0x0F0F_0F0F,
@@ -44,33 +46,33 @@ const MODRM: [u32; 8] = [
 ];
 
 impl Instructions {
-    /// Part of the instruction and bytes left of it.
+    /// The field of the next byte and the bytes left of it, as one number.
     #[inline(always)]
     pub fn phase(&self) -> u32 {
-        self.part as u32 * 8 + self.left.min(7)
+        self.field as u32 * 8 + self.left.min(7)
     }
 
-    /// Takes one byte.
+    /// Takes in one byte.
     #[inline(always)]
     pub fn push(&mut self, byte: u8) {
         self.start = super::history::mix_hash(self.start, u32::from(byte));
-        match self.part {
-            Part::Opcode => self.opcode(byte),
-            Part::Second => self.second(byte),
-            Part::ModRm => self.modrm(byte),
-            Part::Sib => {
+        match self.field {
+            Field::Opcode => self.opcode(byte),
+            Field::Second => self.second(byte),
+            Field::ModRm => self.modrm(byte),
+            Field::Sib => {
                 if byte & 7 == 5 && self.modrm >> 6 & 3 == 0 {
                     self.displacement = 4;
                 }
                 self.after_address();
             }
-            Part::Displacement => {
+            Field::Displacement => {
                 self.left -= 1;
                 if self.left == 0 {
                     self.after_displacement();
                 }
             }
-            Part::Immediate => {
+            Field::Immediate => {
                 self.left -= 1;
                 if self.left == 0 {
                     self.end();
@@ -79,10 +81,11 @@ impl Instructions {
         }
     }
 
+    /// Ends the instruction.
     fn end(&mut self) {
         self.previous.rotate_right(1);
         self.previous[0] = self.opcode | (self.modrm & 0x1F8) << 16;
-        self.part = Part::Opcode;
+        self.field = Field::Opcode;
         self.opcode = 0;
         self.modrm = 0;
         self.left = 0;
@@ -90,6 +93,7 @@ impl Instructions {
         self.start = 0;
     }
 
+    /// Takes in a prefix or the first byte of an opcode.
     fn opcode(&mut self, byte: u8) {
         match byte {
             0x66 => {
@@ -103,7 +107,7 @@ impl Instructions {
             }
             0x0F => {
                 self.opcode |= 0x400;
-                self.part = Part::Second;
+                self.field = Field::Second;
                 return;
             }
             _ => {}
@@ -125,6 +129,7 @@ impl Instructions {
         self.operand(MODRM[usize::from(byte >> 5)] >> (byte & 31) & 1 != 0);
     }
 
+    /// Takes in the second byte of an opcode.
     fn second(&mut self, byte: u8) {
         self.opcode |= u32::from(byte) | 0x800;
         self.immediate = match byte {
@@ -136,16 +141,18 @@ impl Instructions {
         self.operand(!bare);
     }
 
+    /// Goes on behind the opcode.
     fn operand(&mut self, has_modrm: bool) {
         self.displacement = 0;
         if has_modrm {
-            self.part = Part::ModRm;
+            self.field = Field::ModRm;
             self.left = 0;
         } else {
             self.after_displacement();
         }
     }
 
+    /// Takes in the ModR/M byte, which tells the size of the displacement.
     fn modrm(&mut self, byte: u8) {
         self.modrm = u32::from(byte) | 256;
         let (mode, rm) = (byte >> 6, byte & 7);
@@ -164,24 +171,26 @@ impl Instructions {
             };
         }
         if mode != 3 && rm == 4 {
-            self.part = Part::Sib;
+            self.field = Field::Sib;
         } else {
             self.after_address();
         }
     }
 
+    /// Goes on behind the ModR/M and SIB bytes.
     fn after_address(&mut self) {
         if self.displacement > 0 {
-            self.part = Part::Displacement;
+            self.field = Field::Displacement;
             self.left = self.displacement;
         } else {
             self.after_displacement();
         }
     }
 
+    /// Goes on behind the displacement.
     fn after_displacement(&mut self) {
         if self.immediate > 0 {
-            self.part = Part::Immediate;
+            self.field = Field::Immediate;
             self.left = self.immediate;
         } else {
             self.end();

@@ -5,7 +5,7 @@ use std::io::Read;
 use std::path::Path;
 
 use nzip::Result;
-use nzip::internal::model::lm::seeded::SplitMix;
+use nzip::internal::SplitMix;
 
 use crate::error::{Place, bad_argument};
 

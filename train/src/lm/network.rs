@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use candle_core::{Device, Result, Tensor, Var};
-use nzip::internal::model::lm::seeded::SplitMix;
+use nzip::internal::SplitMix;
 use nzip::internal::model::lm::weights::{Config, Layer, Weights};
 use rayon::prelude::*;
 
@@ -153,7 +153,7 @@ impl Network {
                 let (mut rows, mut entries) = (Vec::new(), Vec::new());
                 for t in 0..s.bytes.len() {
                     for (table, values) in self.config.tables.iter().zip(&self.tables) {
-                        let row = table.row(&text[..t + 8]);
+                        let row = table.row(text[..t + 8].iter().rev().copied());
                         let values = &values[row * e..(row + 1) * e];
                         entries.extend(values.iter().map(|&v| table_entry(v) / TABLE_SCALE));
                         rows.push(row as u32);

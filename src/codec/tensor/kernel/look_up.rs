@@ -6,7 +6,7 @@ use crate::kernel::Kernel;
 /// Appends `values[n % 16]` for each number n.
 pub fn look_up(values: &[u8; 16], numbers: &[u8], kernel: Kernel, out: &mut Vec<u8>) {
     #[cfg(target_arch = "x86_64")]
-    if kernel == Kernel::Avx2 && kernel.is_supported() {
+    if kernel.has_avx2() {
         // SAFETY: the processor has AVX2.
         return unsafe { avx2(values, numbers, out) };
     }

@@ -100,7 +100,7 @@ pub fn merge(
 ) {
     let whole = layout.low_bits as usize / 8;
     #[cfg(target_arch = "x86_64")]
-    if kernel == Kernel::Avx2 && kernel.is_supported() {
+    if kernel.has_avx2() {
         macro_rules! choose {
             ($($size:literal $name:ident $whole:literal;)*) => {
                 match (size, whole) {

@@ -18,7 +18,7 @@ pub fn products(kernel: Kernel, numbers: &[i16], coefficients: &[i8], sums: &mut
     }
     assert!(numbers.len() >= coefficients.len().next_multiple_of(2) * rows);
     #[cfg(target_arch = "x86_64")]
-    if kernel == Kernel::Avx2 && kernel.is_supported() {
+    if kernel.has_avx2() {
         // SAFETY: the processor has AVX2, and there are two numbers of each row for every pair of
         // coefficients.
         return unsafe { avx2(numbers, coefficients, sums) };
@@ -82,14 +82,12 @@ unsafe fn avx2(numbers: &[i16], coefficients: &[i8], sums: &mut [i32]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::random::SplitMix;
 
     #[test]
     fn vectors_agree_with_the_definition() {
-        let mut state = 1u32;
-        let mut next = || {
-            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            state >> 8
-        };
+        let mut rng = SplitMix(1);
+        let mut next = || rng.next_u32();
         for (rows, columns) in [(1, 1), (7, 2), (8, 3), (37, 9), (64, 40), (0, 5)] {
             let numbers: Vec<i16> =
                 (0..2 * rows * (columns + 1)).map(|_| (next() as i16).max(-i16::MAX)).collect();

@@ -136,7 +136,7 @@ avx2!(split8_avx2 split8 split16_avx2 split16 split32_avx2 split32);
 pub fn split(layout: NumberLayout, kernel: Kernel, size: usize, elements: &[u8], to: &mut SplitNumbers<'_>) {
     let parts = (layout.low_bits as usize / 8, layout.float);
     #[cfg(target_arch = "x86_64")]
-    if kernel == Kernel::Avx2 && kernel.is_supported() {
+    if kernel.has_avx2() {
         macro_rules! choose {
             ($($size:literal $name:ident $whole:literal;)*) => {
                 match (size, parts) {

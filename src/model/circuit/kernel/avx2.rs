@@ -1,46 +1,47 @@
-//! 256-bit integer vectors: one holds a number of each of the eight lanes.
+//! The operations in AVX2: a vector holds one number of each of the eight lanes.
 
 use std::arch::x86_64::*;
 
-use super::{LANES, Lane, Ops, shifts};
+use super::{LANES, Ops, PerLane, shifts};
 
-/// AVX2. Its functions may only run on a processor that has it: the type is named only where that has been found out.
+/// The operations in AVX2. They may only run on a processor that has it: the type is named only inside of
+/// functions compiled for AVX2, and in tests.
 pub struct Avx2;
 
-/// Rows whose sums are held in registers together.
+/// Number of rows whose sums are held in registers together.
 const ROWS: usize = 8;
 
 impl Ops for Avx2 {
     #[inline(always)]
-    fn product(weights: &[u32], x: &[Lane], out: &mut [Lane]) {
+    fn product(weights: &[u32], x: &[PerLane], out: &mut [PerLane]) {
         assert_eq!(weights.len(), x.len() * out.len());
         // SAFETY: the processor has AVX2 (see `Avx2`), the sizes were checked.
         unsafe { product(weights, x, out) }
     }
 
     #[inline(always)]
-    fn peak(x: &[Lane], out: &mut [Lane]) {
+    fn peak(x: &[PerLane], out: &mut [PerLane]) {
         assert_eq!(x.len(), 2 * out.len());
         // SAFETY: as above.
         unsafe { peak(x, out) }
     }
 
     #[inline(always)]
-    fn mass(x: &[Lane], out: &mut [Lane]) {
+    fn mass(x: &[PerLane], out: &mut [PerLane]) {
         assert_eq!(x.len(), out.len());
         // SAFETY: as above.
         unsafe { mass(x, out) }
     }
 
     #[inline(always)]
-    fn times(a: &[Lane], b: &[Lane], out: &mut [Lane]) {
+    fn times(a: &[PerLane], b: &[PerLane], out: &mut [PerLane]) {
         assert!(a.len() == b.len() && out.len() == 2 * a.len());
         // SAFETY: as above.
         unsafe { times(a, b, out) }
     }
 
     #[inline(always)]
-    fn gather(table: &[u32], row: &[u32; LANES], out: &mut [Lane]) {
+    fn gather(table: &[u32], row: &[u32; LANES], out: &mut [PerLane]) {
         let rows = table.len() / out.len().max(1);
         assert!(row.iter().all(|&r| (r as usize) < rows));
         // SAFETY: as above.
@@ -51,23 +52,23 @@ impl Ops for Avx2 {
 /// # Safety
 /// The processor has AVX2.
 #[target_feature(enable = "avx2")]
-fn load(lane: &Lane) -> __m256i {
-    // SAFETY: a Lane is 32 bytes, aligned to 32.
+fn load(lane: &PerLane) -> __m256i {
+    // SAFETY: a PerLane is 32 bytes, aligned to 32.
     unsafe { _mm256_load_si256(lane.0.as_ptr().cast()) }
 }
 
 /// # Safety
 /// The processor has AVX2.
 #[target_feature(enable = "avx2")]
-fn store(lane: &mut Lane, value: __m256i) {
-    // SAFETY: a Lane is 32 bytes, aligned to 32.
+fn store(lane: &mut PerLane, value: __m256i) {
+    // SAFETY: a PerLane is 32 bytes, aligned to 32.
     unsafe { _mm256_store_si256(lane.0.as_mut_ptr().cast(), value) }
 }
 
 /// # Safety
 /// The processor has AVX2, and `weights` holds `x.len()` pairs for each of `out`.
 #[target_feature(enable = "avx2")]
-unsafe fn product(weights: &[u32], x: &[Lane], out: &mut [Lane]) {
+unsafe fn product(weights: &[u32], x: &[PerLane], out: &mut [PerLane]) {
     let n = x.len();
     let mut rows = weights.chunks_exact(ROWS * n);
     let mut outs = out.chunks_exact_mut(ROWS);
@@ -95,12 +96,12 @@ unsafe fn product(weights: &[u32], x: &[Lane], out: &mut [Lane]) {
 /// # Safety
 /// The processor has AVX2, and `x` is twice as long as `out`.
 #[target_feature(enable = "avx2")]
-unsafe fn peak(x: &[Lane], out: &mut [Lane]) {
+unsafe fn peak(x: &[PerLane], out: &mut [PerLane]) {
     let mut most = _mm256_setzero_si256();
     x.iter().for_each(|x| most = _mm256_max_epu32(most, load(x)));
-    let mut tops = Lane::default();
+    let mut tops = PerLane::default();
     store(&mut tops, most);
-    let (mut half, mut right, mut left) = (Lane::default(), Lane::default(), Lane::default());
+    let (mut half, mut right, mut left) = (PerLane::default(), PerLane::default(), PerLane::default());
     for lane in 0..LANES {
         (half.0[lane], right.0[lane], left.0[lane]) = shifts(tops.0[lane]);
     }
@@ -122,13 +123,13 @@ unsafe fn peak(x: &[Lane], out: &mut [Lane]) {
 /// # Safety
 /// The processor has AVX2, and the lengths are equal.
 #[target_feature(enable = "avx2")]
-unsafe fn mass(x: &[Lane], out: &mut [Lane]) {
+unsafe fn mass(x: &[PerLane], out: &mut [PerLane]) {
     let one = _mm256_set1_epi16(1);
     let mut sum = _mm256_setzero_si256();
     x.iter().for_each(|x| sum = _mm256_add_epi32(sum, _mm256_madd_epi16(load(x), one)));
-    let mut sums = Lane::default();
+    let mut sums = PerLane::default();
     store(&mut sums, sum);
-    let (mut half, mut right) = (Lane::default(), Lane::default());
+    let (mut half, mut right) = (PerLane::default(), PerLane::default());
     for lane in 0..LANES {
         (half.0[lane], right.0[lane], _) = shifts(sums.0[lane]);
     }
@@ -145,7 +146,7 @@ unsafe fn mass(x: &[Lane], out: &mut [Lane]) {
 /// # Safety
 /// The processor has AVX2, and `out` is twice as long as `a` and `b`.
 #[target_feature(enable = "avx2")]
-unsafe fn times(a: &[Lane], b: &[Lane], out: &mut [Lane]) {
+unsafe fn times(a: &[PerLane], b: &[PerLane], out: &mut [PerLane]) {
     let low = _mm256_set1_epi32(0xffff);
     for ((a, b), out) in a.iter().zip(b).zip(out.chunks_exact_mut(2)) {
         let (a, b) = (load(a), load(b));
@@ -157,7 +158,7 @@ unsafe fn times(a: &[Lane], b: &[Lane], out: &mut [Lane]) {
 /// # Safety
 /// The processor has AVX2, and every row lies inside the table.
 #[target_feature(enable = "avx2")]
-unsafe fn gather(table: &[u32], row: &[u32; LANES], out: &mut [Lane]) {
+unsafe fn gather(table: &[u32], row: &[u32; LANES], out: &mut [PerLane]) {
     let n = out.len();
     let starts: [usize; LANES] = row.map(|r| r as usize * n);
     let mut rows = [std::ptr::null::<u32>(); LANES];

@@ -1,6 +1,8 @@
-//! The inner loops of messages. A message of K entries for eight records, the *lanes*, is K/2 [`Lane`]s whose 32-bit numbers
-//! hold two neighbouring entries of one record each, so that one weight pair meets a vector of records and no
-//! sum crosses a vector.
+//! The inner loops of messages.
+//!
+//! Eight records, the *lanes*, are worked on side by side. A message of K entries is K/2 [`PerLane`]s, each
+//! of whose 32-bit numbers holds two neighbouring entries of one record, so that a pair of weights meets a
+//! vector of records and no sum crosses a vector.
 
 #![allow(unsafe_code)]
 
@@ -8,34 +10,36 @@
 mod avx2;
 mod scalar;
 
-pub use crate::kernel::Kernel;
 #[cfg(target_arch = "x86_64")]
 pub use avx2::Avx2;
 pub use scalar::Scalar;
 
-/// Records that are worked on together.
+/// Number of records that are worked on side by side.
 pub const LANES: usize = 8;
 
-/// One number for each record.
+/// One number for each lane.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[repr(C, align(32))]
-pub struct Lane(pub [u32; LANES]);
+pub struct PerLane(pub [u32; LANES]);
 
-/// What messages are made of. Slices have the lengths that the functions name; implementations check them.
+/// The operations on messages in the form of one instruction set. Slices must have the lengths that the
+/// functions name, which implementations check.
 pub trait Ops {
-    /// `out[r] = Σ_p low·low + high·high` of `weights[r·n + p]` and `x[p]`, for n = `x.len()` and each of the rows r.
-    fn product(weights: &[u32], x: &[Lane], out: &mut [Lane]);
-    /// `peak` of the specification, from one number an entry to two: `x.len() = 2·out.len()`.
-    fn peak(x: &[Lane], out: &mut [Lane]);
+    /// `out[r] = Σ_p low·low + high·high` of `weights[r·n + p]` and `x[p]`, for n = `x.len()` and each of the
+    /// rows r.
+    fn product(weights: &[u32], x: &[PerLane], out: &mut [PerLane]);
+    /// `peak` of the specification, from one entry in each number to two: `x.len() = 2·out.len()`.
+    fn peak(x: &[PerLane], out: &mut [PerLane]);
     /// `mass` of the specification.
-    fn mass(x: &[Lane], out: &mut [Lane]);
-    /// Products entry by entry: `out.len() = 2·a.len() = 2·b.len()`.
-    fn times(a: &[Lane], b: &[Lane], out: &mut [Lane]);
-    /// Lane l of `out[p]` is `table[row[l]·n + p]` for n = `out.len()`.
-    fn gather(table: &[u32], row: &[u32; LANES], out: &mut [Lane]);
+    fn mass(x: &[PerLane], out: &mut [PerLane]);
+    /// The products of entries, one in each number of `out`: `out.len() = 2·a.len() = 2·b.len()`.
+    fn times(a: &[PerLane], b: &[PerLane], out: &mut [PerLane]);
+    /// PerLane l of `out[p]` is `table[row[l]·n + p]` for n = `out.len()`.
+    fn gather(table: &[u32], row: &[u32; LANES], out: &mut [PerLane]);
 }
 
-/// How `peak` and `mass` shift a lane, from its maximum or sum: (half of the last place, right, left).
+/// The scaling of a lane to 15 bits by `peak` and `mass`, given its maximum or sum: what is added for
+/// rounding, the right shift and the left shift.
 fn shifts(most: u32) -> (u32, u32, u32) {
     let bits = 32 - most.leading_zeros();
     if bits > 15 { (1 << (bits - 16), bits - 15, 0) } else { (0, 0, 15 - bits) }
@@ -44,44 +48,42 @@ fn shifts(most: u32) -> (u32, u32, u32) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    #[cfg(target_arch = "x86_64")]
+    use crate::kernel::Kernel;
+    use crate::random::SplitMix;
 
-    fn noise(seed: &mut u64) -> u32 {
-        *seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
-        (*seed >> 33) as u32
+    fn lanes(n: usize, rng: &mut SplitMix, mut f: impl FnMut(u32, u32) -> u32) -> Vec<PerLane> {
+        (0..n).map(|_| PerLane(std::array::from_fn(|_| f(rng.next_u32(), rng.next_u32())))).collect()
     }
 
-    fn lanes(n: usize, seed: &mut u64, mut f: impl FnMut(u32, u32) -> u32) -> Vec<Lane> {
-        (0..n).map(|_| Lane(std::array::from_fn(|_| f(noise(seed), noise(seed))))).collect()
-    }
-
-    fn message(n: usize, seed: &mut u64) -> Vec<Lane> {
-        let small = noise(seed) % 15;
-        lanes(n, seed, |a, b| (a & 0x7fff) >> small | ((b & 0x7fff) << 16))
+    fn message(n: usize, rng: &mut SplitMix) -> Vec<PerLane> {
+        let small = rng.next_u32() % 15;
+        lanes(n, rng, |a, b| (a & 0x7fff) >> small | ((b & 0x7fff) << 16))
     }
 
     #[cfg(target_arch = "x86_64")]
     #[test]
     fn vectors_give_the_same_bits() {
-        if Kernel::best() != Kernel::Avx2 {
+        if !Kernel::best().has_avx2() {
             return;
         }
-        let mut seed = 1;
+        let mut rng = SplitMix(1);
         for round in 0..300 {
             let n = 1 + round % 19;
-            let (a, b) = (message(n, &mut seed), message(n, &mut seed));
+            let (a, b) = (message(n, &mut rng), message(n, &mut rng));
             let rows = 1 + (round * 7) % 23;
             // Weights whose sums stay below 2^31, as the file's bounds have it.
-            let weights: Vec<u32> = (0..rows * n).map(|_| noise(&mut seed) & 0x03ff_03ff).collect();
-            let table: Vec<u32> = (0..rows * n).map(|_| noise(&mut seed)).collect();
-            let row: [u32; LANES] = std::array::from_fn(|_| noise(&mut seed) % rows as u32);
-            let bits = noise(&mut seed) % 31;
-            let wide = lanes(2 * n, &mut seed, |a, b| if b % 5 == 0 { 0 } else { (a & 0x7fff_ffff) >> bits });
+            let weights: Vec<u32> = (0..rows * n).map(|_| rng.next_u32() & 0x03ff_03ff).collect();
+            let table: Vec<u32> = (0..rows * n).map(|_| rng.next_u32()).collect();
+            let row: [u32; LANES] = std::array::from_fn(|_| rng.next_u32() % rows as u32);
+            let bits = rng.next_u32() % 31;
+            let wide = lanes(2 * n, &mut rng, |a, b| if b % 5 == 0 { 0 } else { (a & 0x7fff_ffff) >> bits });
             let run = |vector: bool| {
-                let mut out = vec![vec![Lane::default(); rows], vec![Lane::default(); n]];
+                let mut out = vec![vec![PerLane::default(); rows], vec![PerLane::default(); n]];
                 out.extend([
-                    vec![Lane::default(); n],
-                    vec![Lane::default(); 2 * n],
-                    vec![Lane::default(); n],
+                    vec![PerLane::default(); n],
+                    vec![PerLane::default(); 2 * n],
+                    vec![PerLane::default(); n],
                 ]);
                 if vector {
                     Avx2::product(&weights, &a, &mut out[0]);
@@ -104,15 +106,15 @@ mod tests {
 
     #[test]
     fn nothing_peaks_as_ones() {
-        let mut out = [Lane::default()];
-        Scalar::peak(&[Lane::default(); 2], &mut out);
+        let mut out = [PerLane::default()];
+        Scalar::peak(&[PerLane::default(); 2], &mut out);
         assert_eq!(out[0].0, [0x0001_0001; LANES]);
     }
 
     #[test]
     fn rounding_up_stays_in_fifteen_bits() {
-        let mut out = [Lane::default()];
-        Scalar::peak(&[Lane([0xffff; LANES]), Lane([0x7fff_ffff; LANES])], &mut out);
+        let mut out = [PerLane::default()];
+        Scalar::peak(&[PerLane([0xffff; LANES]), PerLane([0x7fff_ffff; LANES])], &mut out);
         assert_eq!(out[0].0, [1 | 32767 << 16; LANES]);
     }
 }

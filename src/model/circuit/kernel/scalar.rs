@@ -1,16 +1,17 @@
-//! Plain Rust.
+//! The operations in plain Rust.
 
-use super::{LANES, Lane, Ops, shifts};
+use super::{LANES, Ops, PerLane, shifts};
 
-/// Runs on any machine.
+/// The operations in plain Rust, for any machine.
 pub struct Scalar;
 
+/// The low entry of a pair.
 fn low(x: u32) -> u32 {
     x & 0xffff
 }
 
 impl Ops for Scalar {
-    fn product(weights: &[u32], x: &[Lane], out: &mut [Lane]) {
+    fn product(weights: &[u32], x: &[PerLane], out: &mut [PerLane]) {
         assert_eq!(weights.len(), x.len() * out.len());
         for (row, out) in weights.chunks_exact(x.len()).zip(out) {
             let mut sum = [0u32; LANES];
@@ -19,11 +20,11 @@ impl Ops for Scalar {
                     *s += low(w) * low(x) + (w >> 16) * (x >> 16);
                 }
             }
-            *out = Lane(sum);
+            *out = PerLane(sum);
         }
     }
 
-    fn peak(x: &[Lane], out: &mut [Lane]) {
+    fn peak(x: &[PerLane], out: &mut [PerLane]) {
         assert_eq!(x.len(), 2 * out.len());
         for lane in 0..LANES {
             let most = x.iter().map(|x| x.0[lane]).max().unwrap_or(0);
@@ -39,7 +40,7 @@ impl Ops for Scalar {
         }
     }
 
-    fn mass(x: &[Lane], out: &mut [Lane]) {
+    fn mass(x: &[PerLane], out: &mut [PerLane]) {
         assert_eq!(x.len(), out.len());
         for lane in 0..LANES {
             let sum: u32 = x.iter().map(|x| low(x.0[lane]) + (x.0[lane] >> 16)).sum();
@@ -51,7 +52,7 @@ impl Ops for Scalar {
         }
     }
 
-    fn times(a: &[Lane], b: &[Lane], out: &mut [Lane]) {
+    fn times(a: &[PerLane], b: &[PerLane], out: &mut [PerLane]) {
         assert!(a.len() == b.len() && out.len() == 2 * a.len());
         for ((a, b), out) in a.iter().zip(b).zip(out.chunks_exact_mut(2)) {
             for lane in 0..LANES {
@@ -62,7 +63,7 @@ impl Ops for Scalar {
         }
     }
 
-    fn gather(table: &[u32], row: &[u32; LANES], out: &mut [Lane]) {
+    fn gather(table: &[u32], row: &[u32; LANES], out: &mut [PerLane]) {
         let n = out.len();
         for (lane, &row) in row.iter().enumerate() {
             let row = &table[row as usize * n..][..n];

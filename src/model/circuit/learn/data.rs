@@ -1,38 +1,40 @@
-//! The records that a circuit is learned from, variable by variable, as classes of symbols.
+//! The records from which a circuit is learned: for each variable a column of classes of symbols.
 
 use super::logarithm::log2;
 use crate::error::{Error, Result};
 
-/// A partition of the 256 symbols into classes. Leaves give probabilities to classes; inside a class a
-/// symbol has a fixed share, the same for all variables with this alphabet.
+/// A partition of symbols into classes. The leaves of a circuit give probabilities to classes; inside a class
+/// a symbol has a fixed share, which is the same for all variables with this alphabet. So rare symbols need
+/// few parameters.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Partition {
-    /// Class of each symbol.
+    /// The class of each symbol.
     pub class: Vec<u8>,
-    /// How often each symbol was seen, smoothed; its share inside its class is proportional to it.
+    /// The smoothed count of each symbol, to which its share inside its class is proportional.
     pub weight: Vec<f32>,
-    /// Number of classes.
+    /// The number of classes.
     pub classes: usize,
     /// Whether neighbouring symbols resemble each other.
     pub ordinal: bool,
 }
 
-/// Records as columns.
+/// The records, as columns.
 #[derive(Debug)]
 pub struct Dataset {
     pub alphabets: Vec<Partition>,
-    /// Alphabet of each variable.
+    /// The number of the alphabet of each variable.
     pub alphabet: Vec<usize>,
-    /// `columns[v][n]`: class of variable v in record n.
+    /// The columns: `columns[v][n]` is the class of variable v in record n.
     pub columns: Vec<Vec<u8>>,
+    /// The number of records.
     pub records: usize,
-    /// Bits that the symbols inside their classes cost, summed over all records.
+    /// The bits that the symbols inside their classes cost in all records together.
     pub inside_bits: f64,
 }
 
 impl Partition {
-    /// Classes from how often each symbol was seen: symbols that make up over `1 / classes` of the records stand
-    /// alone, runs of rarer ones of about equal mass share a class.
+    /// Makes at most `classes` classes from the counts of symbols: frequent symbols get a class of their own,
+    /// and runs of rarer ones with about equal counts in all share a class.
     pub fn from_counts(counts: &[u64], classes: usize, ordinal: bool) -> Self {
         let total: u64 = counts.iter().sum();
         let smooth = |c: u64| c as f32 + 0.05;
@@ -42,7 +44,8 @@ impl Partition {
             let class = (0..symbols).map(|s| s as u8).collect();
             return Self { class, weight, classes: symbols, ordinal };
         }
-        // A symbol stands alone where it is more than twice an equal share of what is not 'alone' yet.
+        // A symbol stands alone where its count is over 1.5 times an equal share of what does not stand alone
+        // yet.
         let mut alone = vec![false; symbols];
         let mut rest = total;
         let mut free = classes;
@@ -60,7 +63,7 @@ impl Partition {
         let mut left_classes = free;
         for s in 0..symbols {
             if alone[s] {
-                // A run is broken by a symbol that stands alone only where room remains for another.
+                // Numbered below. A symbol that stands alone does not end the run around it.
                 class[s] = u8::MAX;
                 continue;
             }
@@ -97,7 +100,7 @@ impl Partition {
         self
     }
 
-    /// Bits of each symbol inside its class.
+    /// The bits that each symbol costs inside its class.
     pub fn inside_bits(&self) -> Vec<f64> {
         let mut sums = vec![0f64; self.classes];
         for (s, &c) in self.class.iter().enumerate() {
@@ -107,7 +110,7 @@ impl Partition {
         (0..self.class.len()).map(|s| -log2(share(s))).collect()
     }
 
-    /// A number between 0 and 1 for each class, for ordinal alphabets: the mean symbol.
+    /// The position of each class of an ordinal alphabet: its mean symbol, scaled to 0..=1.
     pub fn positions(&self) -> Vec<f32> {
         let mut sums = vec![(0f32, 0f32); self.classes];
         for (s, &c) in self.class.iter().enumerate() {
@@ -121,7 +124,11 @@ impl Partition {
 }
 
 impl Dataset {
-    /// Records of bytes, `width` each, whose variables share one alphabet for each of the channels that they take turns in.
+    /// Cuts bytes into records of `width` bytes. Variables belong to the channels in turn, and those of a
+    /// channel share an alphabet.
+    ///
+    /// # Errors
+    /// `BadArgument` where there is no whole record or `width` is no multiple of `channels`.
     pub fn from_bytes(bytes: &[u8], width: usize, channels: usize, classes: usize) -> Result<Self> {
         if width == 0 || bytes.len() < width || channels == 0 || !width.is_multiple_of(channels) {
             return Err(Error::bad_argument("no whole record"));
@@ -132,7 +139,10 @@ impl Dataset {
         Self::with_alphabets(bytes, width, alphabets, (0..width).map(|v| v % channels).collect())
     }
 
-    /// Records of bytes under alphabets that are given.
+    /// Cuts bytes into records of `width` bytes with the given alphabets.
+    ///
+    /// # Errors
+    /// `BadArgument` for another number of bytes or variables, or a symbol outside of its alphabet.
     pub fn with_alphabets(
         bytes: &[u8],
         width: usize,
@@ -163,12 +173,12 @@ impl Dataset {
         Ok(Self { alphabets, alphabet, columns, records, inside_bits })
     }
 
-    /// Number of variables.
+    /// The number of variables.
     pub fn width(&self) -> usize {
         self.columns.len()
     }
 
-    /// Number of classes of a variable.
+    /// The number of classes of a variable.
     pub fn classes(&self, v: usize) -> usize {
         self.alphabets[self.alphabet[v]].classes
     }

@@ -1,8 +1,10 @@
-//! Expectation maximisation: batches in random order with a falling step, then whole passes.
+//! Expectation maximisation: passes over batches with a falling step size (Cappé and Moulines, "On-line
+//! expectation- maximization algorithm for latent data models", 2009), then passes over all records.
 //!
-//! A step moves sufficient statistics, not parameters: the counts that a node's parameters stand for (parameters
-//! times mass) are kept at weight 1 − γ and those of the batch, scaled to the whole data set, enter at weight γ. Rarely
-//! used states so keep what they know where a batch says little about them.
+//! A step moves sufficient statistics, not parameters: the counts that a node's parameters stand for
+//! (parameters times mass) keep the weight 1 − γ, and those of the batch, scaled to the whole data set, enter
+//! with the weight γ. So states that are rarely used keep what they know where a batch says little about
+//! them.
 
 use rayon::prelude::*;
 
@@ -10,23 +12,24 @@ use super::data::Dataset;
 use super::network::{Counts, Messages, Network, Node};
 use super::product::Products;
 
-/// Pseudocounts for each state.
+/// The pseudocounts of each state, which keep parameters away from 0.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Pseudo {
-    /// Over a row of edges, where records go anyway.
+    /// Spread over a row of edges in proportion to the mass of the states.
     pub edge: f32,
-    /// Over a row of edges, where rows go that lead to the same states.
+    /// Spread over a row of edges as rows that lead to the same states are.
     pub borrow: f32,
-    /// Over its classes, as the variable shows them in all states.
+    /// Spread over the classes in proportion to their frequencies in all states.
     pub leaf: f32,
-    /// Over its classes, where their neighbours are, in alphabets with an order.
+    /// Spread over the classes of an ordinal alphabet in proportion to the probabilities of their neighbours.
     pub smooth: f32,
 }
 
-/// Steps between two looks at which rows resemble each other.
+/// Number of steps between two looks at which rows resemble each other.
 const LOOK_EVERY: usize = 8;
 
-/// What rows that lead to the same states say of each row: two more steps, back along the edges and down again.
+/// Computes for each row of edges the mean of the rows that lead to the same states: it goes back along the
+/// edges and down again.
 fn look_around(products: Products, node: &mut Node) {
     let (k, a) = (node.states, node.above);
     if a < 2 {
@@ -44,14 +47,14 @@ fn look_around(products: Products, node: &mut Node) {
     products.product((a, k, k), &mut node.base, false, &node.edge, (k, 1), &around, (k, 1));
 }
 
-/// Pseudocounts of classes that follow their neighbours' probabilities; `leaf` is `classes × k`.
+/// The mean probability of the neighbours of class c in state j; `leaf` is `classes × k`.
 fn neighbours(leaf: &[f32], k: usize, c: usize, j: usize) -> f32 {
     let at = |c: usize| leaf[c * k + j];
     let last = leaf.len() / k - 1;
     0.5 * (at(c.saturating_sub(1)) + at((c + 1).min(last)))
 }
 
-/// Messages and counts that are used again and again.
+/// Messages and counts of a batch, whose memory serves all batches.
 pub struct Workspace {
     messages: Vec<Messages>,
     counts: Vec<Counts>,
@@ -59,6 +62,7 @@ pub struct Workspace {
 }
 
 impl Workspace {
+    /// Memory for `width` variables.
     pub fn new(width: usize) -> Self {
         let new = || Messages::default();
         Self {
@@ -68,6 +72,7 @@ impl Workspace {
         }
     }
 
+    /// Gathers the classes of a batch of records.
     fn gather(&mut self, data: &Dataset, rows: &[u32]) {
         self.batch.par_iter_mut().zip(&data.columns).for_each(|(b, column)| {
             b.clear();
@@ -79,7 +84,7 @@ impl Workspace {
 /// Replaces the statistics of a node by a mixture of its own and `counts` times `scale`.
 fn maximise(node: &mut Node, counts: &mut Counts, step: f32, scale: f32, pseudo: Pseudo) {
     let k = node.states;
-    // Pseudocounts of an edge go where records go anyway.
+    // Pseudocounts of edges mostly go to states that hold many records.
     let all: f32 = node.leaf_mass.iter().sum();
     let share: Vec<f32> =
         node.leaf_mass.iter().map(|m| pseudo.edge * (0.9 * m / all + 0.1 / k as f32)).collect();
@@ -90,7 +95,7 @@ fn maximise(node: &mut Node, counts: &mut Counts, step: f32, scale: f32, pseudo:
         let borrow = if node.base.is_empty() { 0.0 } else { pseudo.borrow };
         let mut sum = 0f32;
         for (((p, c), share), base) in row.iter_mut().zip(counts).zip(&share).zip(base) {
-            // What was pruned stays away.
+            // Edges that have been pruned stay away.
             if *p > 0.0 {
                 *p = keep * *p + step * (scale * *c * *p + share + borrow * base);
             }
@@ -126,8 +131,9 @@ fn maximise(node: &mut Node, counts: &mut Counts, step: f32, scale: f32, pseudo:
     node.leaf_mass = sums;
 }
 
-/// One pass over the rows, in batches in the order given, with steps of size `step(0..1)`; returns the mean bits of a record (without those
-/// inside classes), each batch measured before it is learned from.
+/// Makes one pass over the rows in batches of `size`, in the order given. The step of a batch is `step` of
+/// the share of the pass before it, 0..1. Returns the mean bits of a record (without those inside classes),
+/// each batch measured before it is learned from.
 pub fn stochastic_pass(
     net: &mut Network,
     data: &Dataset,
@@ -157,7 +163,8 @@ pub fn stochastic_pass(
     bits / (total / size * size) as f64
 }
 
-/// One pass over all rows, then one step of size 1.
+/// Makes one pass over all rows, and then one step of size 1. Returns the mean bits of a record before the
+/// step.
 pub fn full_pass(
     net: &mut Network,
     data: &Dataset,
@@ -183,7 +190,7 @@ pub fn full_pass(
     bits / rows.len() as f64
 }
 
-/// Mean bits of a record, without those inside classes.
+/// Measures the mean bits of a record, without those inside classes.
 pub fn measure(net: &Network, data: &Dataset, rows: &[u32], size: usize, work: &mut Workspace) -> f64 {
     let mut bits = 0f64;
     for rows in rows.chunks(size) {

@@ -1,16 +1,16 @@
-//! From floats to the codes of the model file.
+//! The export of a learned network to the codes of the model file.
 
 use super::data::Partition;
 use super::logarithm::log2;
 use super::network::Network;
-use crate::model::circuit::{self, Shape, Weights};
+use crate::model::circuit::{Alphabet, Shape, Weights};
 
-/// Edges that fewer expected records than this walk along are left out.
+/// Least expected number of records along an edge that is kept.
 const LEAST_FLOW: f32 = 0.05;
-/// Octaves below which a probability is left out.
+/// Octaves below 1 from which on a probability is left out.
 const OCTAVES: f32 = 30.0;
 
-/// The model file's content; `log2_steps` is the fineness of the codes.
+/// Makes the content of the model file, with 2^`log2_steps` steps for each octave.
 pub fn export(net: &Network, alphabets: &[Partition], alphabet: &[usize], log2_steps: u8) -> Weights {
     let order = order(net);
     let mut place = vec![0u16; order.len()];
@@ -42,19 +42,20 @@ pub fn export(net: &Network, alphabets: &[Partition], alphabet: &[usize], log2_s
             edge.extend(row.iter().map(|&p| if p < most && p * mass < LEAST_FLOW { 0 } else { code(p) }));
         }
         weights.edges.push(edge);
-        // A class that hardly any state shows costs bits in all of them: keep at least the largest.
         weights.leaves.push(n.leaf.iter().map(|&p| code(p)).collect());
     }
     weights
 }
 
-fn stored(a: &Partition) -> circuit::Alphabet {
+/// The stored form of an alphabet.
+fn stored(a: &Partition) -> Alphabet {
     let most = a.weight.iter().copied().fold(0.0, f32::max);
     let scale = |w: &f32| (w / most * 65535.0).round().clamp(1.0, 65535.0) as u16;
-    circuit::Alphabet { class: a.class.clone(), weight: a.weight.iter().map(scale).collect() }
+    Alphabet { class: a.class.clone(), weight: a.weight.iter().map(scale).collect() }
 }
 
-/// Depth first; the child with the most below it comes last, since what it sends up is of no use then.
+/// The order of the nodes: depth first, and among siblings the one with most nodes below it last. A last
+/// child need not send a message upwards, so the largest subtree saves most.
 fn order(net: &Network) -> Vec<usize> {
     let mut below = vec![1usize; net.nodes.len()];
     for level in net.levels.iter().rev() {

@@ -1,6 +1,6 @@
 //! Binary logarithms that are the same on every machine.
 
-/// log2 of a positive, normal number, to some 1e-13.
+/// The binary logarithm of a positive, normal number, with an error of about 1e-13.
 pub fn log2(x: f64) -> f64 {
     debug_assert!(x.is_normal() && x > 0.0);
     let bits = x.to_bits();

@@ -1,10 +1,11 @@
 //! Learning hidden Chow-Liu trees by expectation maximisation.
 //!
-//! `nzip train --circuit` learns from big files and keeps the model; the encoder learns from a table what it puts into the
-//! stream beside it. Since the latter must give the same bytes on every machine, everything here is IEEE arithmetic in
-//! a fixed order: additions, multiplications, divisions and square roots, no fused ones and no mathematical
-//! library (logarithms are computed in [`logarithm`]). Threads work on different variables, so that their number
-//! changes nothing. The one exception is `Products::Fast`, which the trainer uses and the encoder does not.
+//! The trainer learns from large files and keeps the model; the encoder learns a model from a table and
+//! stores it beside the table's records. Since the encoder must give the same bytes on every machine,
+//! everything here is IEEE arithmetic in a fixed order: additions, multiplications, divisions and square
+//! roots, no fused operations and no mathematical library (logarithms are computed in [`logarithm`]). Threads
+//! work on different variables, so their number changes nothing. The one exception is `Products::Fast`, which
+//! the trainer uses and the encoder does not.
 
 pub mod data;
 pub mod em;

@@ -1,9 +1,9 @@
-//! A hidden Chow-Liu tree in floats, and one pass of expectation over a batch.
+//! A hidden Chow-Liu tree in floats, and the expectation step of learning over a batch of records.
 //!
-//! Each variable has a hidden one of K states; its parent's state chooses the distribution of its own state, and its
-//! state the distribution of the variable's class. Messages are matrices of batch × K; all heavy work is products
-//! of matrices. Variables of one depth are worked on in parallel, each by one thread, so results do not depend on the
-//! number of threads.
+//! Each variable has a hidden variable of K states: its distribution is chosen by the parent's state, and
+//! itself chooses the distribution of the variable's class. Messages are matrices of batch × K, and all heavy
+//! work is products of matrices. The variables of one depth are worked on in parallel, each by one thread, so
+//! results do not depend on the number of threads.
 
 use rayon::prelude::*;
 
@@ -11,35 +11,38 @@ use super::logarithm::log2;
 use super::product::Products;
 use super::structure::Tree;
 
-/// Smallest entry of a message relative to the largest of its record: keeps products away from denormals.
+/// Smallest entry of a message relative to the largest of its record. It keeps products away from denormals.
 const FLOOR: f32 = 1e-17;
 
 /// One variable with its hidden variable.
 #[derive(Debug, Clone, Default)]
 pub struct Node {
+    /// The parent variable; `None` for the root.
     pub parent: Option<usize>,
-    /// States of the hidden variable.
+    /// The number of states of the hidden variable.
     pub states: usize,
-    /// States of the parent's hidden variable; 1 at the root.
+    /// The number of states of the parent's hidden variable; 1 at the root.
     pub above: usize,
+    /// The number of classes.
     pub classes: usize,
     /// `above × states`: probability of the state given the parent's.
     pub edge: Vec<f32>,
     /// `classes × states`: probability of the class given the state.
     pub leaf: Vec<f32>,
-    /// Expected number of records in each of the parent's states, over a data set.
+    /// The expected number of records in each of the parent's states, over a data set.
     pub edge_mass: Vec<f32>,
-    /// The same for the own states.
+    /// The expected number of records in each of its own states.
     pub leaf_mass: Vec<f32>,
-    /// Pseudocount shape: probabilities of the classes.
+    /// The probabilities of the classes to which pseudocounts are proportional.
     pub prior: Vec<f32>,
     /// Whether neighbouring classes resemble each other.
     pub ordinal: bool,
-    /// Pseudocount shape of the edges, `above × states`; empty where there is none.
+    /// The probabilities of the edges to which pseudocounts are proportional, `above × states`; empty for
+    /// none.
     pub base: Vec<f32>,
 }
 
-/// Expected counts of one node, to be multiplied with its parameters.
+/// The expected counts of one node over its parameters: multiplied with these they are the counts.
 #[derive(Debug, Clone, Default)]
 pub struct Counts {
     pub edge: Vec<f32>,
@@ -49,22 +52,24 @@ pub struct Counts {
 /// Messages of one node for a batch: `batch × states`, and `batch × above`.
 #[derive(Debug, Default)]
 pub struct Messages {
-    /// Upward belief; after the backward pass the expected states.
+    /// The belief from below; after the backward pass the expected states.
     own: Vec<f32>,
-    /// What goes to the parent; after the backward pass what comes back through the edge.
+    /// The message to the parent; after the backward pass the flow through the edge over this message.
     up: Vec<f32>,
-    /// Powers of two taken out of `own` so far, below and here, for each record.
+    /// For each record the power of two that has been taken out of `own`, here and below.
     exponent: Vec<i32>,
 }
 
 /// The whole tree.
 #[derive(Debug, Clone)]
 pub struct Network {
+    /// The variables.
     pub nodes: Vec<Node>,
+    /// The children of each variable.
     pub children: Vec<Vec<usize>>,
-    /// Variables by depth; the root is alone in the first.
+    /// The variables by depth; the root is alone in the first level.
     pub levels: Vec<Vec<usize>>,
-    /// How products are computed.
+    /// The way in which products of matrices are computed.
     pub products: Products,
 }
 
@@ -107,7 +112,8 @@ impl Network {
         Self { nodes: (0..d).map(node).collect(), children, levels, products: Products::default() }
     }
 
-    /// Upward pass: log2 likelihood of each record of the batch, whose classes are `batch[v]`.
+    /// The upward pass: returns the binary logarithm of the likelihood of each record of a batch, whose
+    /// classes at variable v are `batch[v]`.
     pub fn forward(&self, batch: &[Vec<u8>], messages: &mut [Messages]) -> Vec<f32> {
         for level in self.levels.iter().rev() {
             let mut taken: Vec<(usize, Messages)> =
@@ -124,6 +130,7 @@ impl Network {
             .collect()
     }
 
+    /// Computes the messages of one variable.
     fn up(&self, v: usize, classes: &[u8], m: &mut Messages, below: &[Messages]) {
         let node = &self.nodes[v];
         let (n, k) = (classes.len(), node.states);
@@ -147,8 +154,8 @@ impl Network {
         self.products.product((n, node.above, k), &mut m.up, false, &m.own, (k, 1), &node.edge, (1, k));
     }
 
-    /// Downward pass after `forward`: calls `learn` with the expected counts of each node as soon as its old
-    /// parameters are needed no more, so that it may replace them.
+    /// The downward pass after `forward`: calls `learn` with the expected counts of each node as soon as its
+    /// parameters are no longer needed, so that it may replace them.
     pub fn backward(
         &mut self,
         batch: &[Vec<u8>],
@@ -177,18 +184,19 @@ impl Network {
         }
     }
 
-    /// Number of parameters that are not 0.
+    /// The number of parameters that are not 0.
     pub fn positive(&self) -> usize {
         let of = |v: &[f32]| v.iter().filter(|&&p| p > 0.0).count();
         self.nodes.iter().map(|n| of(&n.edge) + of(&n.leaf)).sum()
     }
 
-    /// Number of parameters.
+    /// The number of parameters.
     pub fn parameters(&self) -> usize {
         self.nodes.iter().map(|n| n.edge.len() + n.leaf.len()).sum()
     }
 }
 
+/// Computes the expected states and counts of one variable from the expected states `above` of its parent.
 fn down(
     products: Products,
     node: &Node,
@@ -213,15 +221,17 @@ fn down(
     }
 }
 
+/// Multiplies `a` by `b`, entry by entry.
 fn multiply(a: &mut [f32], b: &[f32]) {
     a.iter_mut().zip(b).for_each(|(a, &b)| *a *= b);
 }
 
+/// Adds `b` to `a`.
 fn add(a: &mut [f32], b: &[f32]) {
     a.iter_mut().zip(b).for_each(|(a, &b)| *a += b);
 }
 
-/// Expected states; what is too small to count becomes nothing.
+/// Turns beliefs from below into expected states; very small ones become 0.
 fn flow(own: &mut [f32], back: &[f32]) {
     own.iter_mut().zip(back).for_each(|(o, &b)| {
         let f = *o * b;
@@ -229,11 +239,12 @@ fn flow(own: &mut [f32], back: &[f32]) {
     });
 }
 
+/// Divides the expected states of the parent by the messages, entry by entry.
 fn divide(up: &mut [f32], flow: &[f32]) {
     up.iter_mut().zip(flow).for_each(|(u, &f)| *u = f / *u);
 }
 
-/// Takes a power of two out of each record's message, so that its largest entry is in 1..2.
+/// Takes a power of two out of the message of each record, so that its largest entry is in 1..2.
 fn rescale(own: &mut [f32], k: usize, exponent: &mut [i32]) {
     for (row, e) in own.chunks_exact_mut(k).zip(exponent) {
         let mut top = [0f32; 8];

@@ -1,6 +1,6 @@
 //! Products of matrices: in a fixed order, or as the caller computes them.
 
-use crate::kernel::Kernel;
+use crate::kernel::{Kernel, dispatch};
 
 /// Computes `dst += lhs · rhs` for matrices of m × n, m × k and k × n: the sizes (m, n, k), dst row by row, lhs and rhs each
 /// with its strides (row, column). All accesses have been checked to lie inside the slices.
@@ -17,7 +17,11 @@ pub enum Products {
 }
 
 impl Products {
-    /// `dst (m × n) = [dst +] lhs (m × k) · rhs (k × n)`; strides are (row, column).
+    /// Computes `dst (m × n) = lhs (m × k) · rhs (k × n)`, or adds to `dst` where `add` says so. The strides
+    /// `ls` and `rs` are those of rows and columns.
+    ///
+    /// # Panics
+    /// Where a size is 0 or a slice is too short.
     #[allow(clippy::too_many_arguments)]
     pub fn product(
         self,
@@ -52,18 +56,16 @@ impl Products {
     }
 }
 
-#[allow(unsafe_code)] // the call of a function that needs AVX2
+/// The product in a fixed order; the rows of the right matrix lie one after the other.
 fn ordered(sizes: (usize, usize, usize), dst: &mut [f32], lhs: &[f32], ls: (usize, usize), rows: &[f32]) {
-    #[cfg(target_arch = "x86_64")]
-    if Kernel::Avx2.is_supported() {
-        // SAFETY: AVX2 was detected.
-        return unsafe { ordered_avx2(sizes, dst, lhs, ls, rows) };
-    }
-    let _ = Kernel::Scalar;
-    add_rows(sizes, dst, lhs, ls, rows);
+    dispatch!(
+        Kernel::best(),
+        scalar: add_rows(sizes, dst, lhs, ls, rows),
+        avx2: ordered_avx2(sizes, dst, lhs, ls, rows),
+    )
 }
 
-/// The same with wider registers; AVX2 alone has no fused operations.
+/// [`add_rows`] with wider registers; AVX2 alone has no fused operations.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2")]
 fn ordered_avx2(
@@ -76,7 +78,7 @@ fn ordered_avx2(
     add_rows(sizes, dst, lhs, ls, rows);
 }
 
-/// `dst += lhs · rows`, row by row.
+/// Computes `dst += lhs · rows`, row by row.
 #[inline(always)]
 fn add_rows(
     (m, n, k): (usize, usize, usize),

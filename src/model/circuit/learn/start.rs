@@ -1,4 +1,7 @@
-//! Where learning starts: hidden states from clusters, and more states from fewer.
+//! The starts of learning: hidden states from clusters of records, and more states from fewer.
+//!
+//! Expectation maximisation finds only what is near its start, so good starts matter: a variable's first
+//! states are clusters by the variables that tell most about it.
 
 use rayon::prelude::*;
 
@@ -8,14 +11,15 @@ use super::network::{Network, Node};
 use super::random::Random;
 use super::structure::Tree;
 
-/// Others that a variable's clusters look at.
+/// Number of other variables by which a variable's records are clustered.
 const NEIGHBOURS: usize = 8;
+/// Records that centres are learned from, and rounds of that.
 const CLUSTER_ROWS: usize = 4096;
 const CLUSTER_ROUNDS: usize = 6;
-/// Places that a symbol of an unordered alphabet gets.
+/// Number of random coordinates of a class of an unordered alphabet.
 const SPREAD: usize = 3;
 
-/// Entropy in bits of each variable's classes.
+/// The entropy in bits of the classes of each variable.
 pub fn entropies(data: &Dataset) -> Vec<f64> {
     let of = |v: usize| {
         let mut counts = vec![0usize; data.classes(v)];
@@ -26,7 +30,7 @@ pub fn entropies(data: &Dataset) -> Vec<f64> {
     (0..data.width()).into_par_iter().map(of).collect()
 }
 
-/// States for each variable: the more it varies the more, in steps of 8, at most `most`.
+/// The number of states for each variable: more for those of higher entropy, in steps of 8, at most `most`.
 pub fn states(data: &Dataset, most: usize) -> Vec<usize> {
     let h = entropies(data);
     let mut sorted = h.clone();
@@ -36,7 +40,7 @@ pub fn states(data: &Dataset, most: usize) -> Vec<usize> {
     h.iter().map(|&h| if h < 1e-9 { 2.min(most) } else { scaled(h).clamp(8.min(most), most) }).collect()
 }
 
-/// The numbers that stand for a class when clusters are sought.
+/// The coordinates of each class of a variable, by which records are clustered.
 fn places(data: &Dataset, v: usize) -> Vec<Vec<f32>> {
     let a = &data.alphabets[data.alphabet[v]];
     if a.ordinal {
@@ -46,7 +50,8 @@ fn places(data: &Dataset, v: usize) -> Vec<Vec<f32>> {
     (0..a.classes).map(|_| (0..SPREAD).map(|_| 0.4 * random.normal()).collect()).collect()
 }
 
-/// The state of every record at one variable.
+/// Clusters the records by a variable and its neighbours (k-means); returns the cluster of each record, below
+/// `k`.
 fn cluster(data: &Dataset, tree: &Tree, v: usize, k: usize, seed: u64) -> Vec<u8> {
     if k < 2 {
         return vec![0; data.records];
@@ -121,6 +126,7 @@ fn cluster(data: &Dataset, tree: &Tree, v: usize, k: usize, seed: u64) -> Vec<u8
         .collect()
 }
 
+/// The entropy in bits of the classes of one variable.
 fn entropies_of(data: &Dataset, v: usize) -> f64 {
     let mut counts = vec![0usize; data.classes(v)];
     data.columns[v].iter().for_each(|&c| counts[usize::from(c)] += 1);
@@ -128,7 +134,7 @@ fn entropies_of(data: &Dataset, v: usize) -> f64 {
     counts.iter().filter(|&&c| c > 0).map(|&c| -(c as f64 / n) * log2(c as f64 / n)).sum()
 }
 
-/// Sets every parameter from clusters of the records.
+/// Sets all parameters as if the clusters of the records were their states.
 pub fn from_clusters(net: &mut Network, data: &Dataset, tree: &Tree, seed: u64) {
     let states: Vec<usize> = net.nodes.iter().map(|n| n.states).collect();
     let assigned: Vec<Vec<u8>> =
@@ -140,7 +146,7 @@ pub fn from_clusters(net: &mut Network, data: &Dataset, tree: &Tree, seed: u64) 
         let mut random = Random(seed ^ (v as u64) << 32);
         node.prior = prior(data, v);
         node.ordinal = data.alphabets[data.alphabet[v]].ordinal;
-        // A little of everything keeps any way open to what follows.
+        // Small random counts everywhere, so that no parameter starts at 0, where it would stay.
         for u in 0..node.above {
             (0..k).for_each(|j| node.edge[u * k + j] = (1.0 + random.unit()) * 0.5);
         }
@@ -169,7 +175,7 @@ pub fn normalise(node: &mut Node) {
     }
 }
 
-/// The classes' frequencies at a variable, smoothed over neighbours where they resemble each other.
+/// The frequencies of the classes of a variable, with a small count for each.
 fn prior(data: &Dataset, v: usize) -> Vec<f32> {
     let a = &data.alphabets[data.alphabet[v]];
     let mut counts = vec![0.0f32; a.classes];
@@ -180,8 +186,8 @@ fn prior(data: &Dataset, v: usize) -> Vec<f32> {
     counts.iter().map(|c| c / total).collect()
 }
 
-/// Splits states in two, with noise, so that learning can tell them apart: variable v gets `states[v]` states, at
-/// most twice as many as it had; the ones with the most mass are split.
+/// Splits states in two, with noise by which learning can tell the halves apart: variable v gets `states[v]`
+/// states, at most twice as many as it had. The states that hold most records are split.
 pub fn grow(net: &mut Network, states: &[usize], noise: f32, seed: u64) {
     let origin: Vec<Vec<usize>> = net
         .nodes
@@ -197,7 +203,8 @@ pub fn grow(net: &mut Network, states: &[usize], noise: f32, seed: u64) {
     rebuild_all(net, &origin, noise, seed);
 }
 
-/// Removes states that hold less than `share` of what each would hold if all held the same. An even number stays.
+/// Removes states that hold less than `share` of an equal share of the records. An even number of states
+/// stays.
 pub fn prune(net: &mut Network, share: f32) {
     let kept: Vec<Vec<usize>> = net
         .nodes
@@ -215,7 +222,8 @@ pub fn prune(net: &mut Network, share: f32) {
     rebuild_all(net, &kept, 0.0, 0);
 }
 
-/// Removes edges along which fewer than `flow` records are expected to go; the strongest of each row and column stays.
+/// Removes edges along which fewer than `flow` records are expected to go, but for the strongest of each row
+/// and column.
 pub fn prune_edges(net: &mut Network, flow: f32) {
     net.nodes.par_iter_mut().for_each(|n| {
         let k = n.states;
@@ -236,7 +244,7 @@ pub fn prune_edges(net: &mut Network, flow: f32) {
     });
 }
 
-/// Gives every node v copies of its old states `own[v]`.
+/// Replaces the states of every variable v by copies of its old states `own[v]`.
 fn rebuild_all(net: &mut Network, own: &[Vec<usize>], noise: f32, seed: u64) {
     let one = vec![0];
     let old = std::mem::take(&mut net.nodes);
@@ -250,7 +258,8 @@ fn rebuild_all(net: &mut Network, own: &[Vec<usize>], noise: f32, seed: u64) {
         .collect();
 }
 
-/// A node whose states are copies of (some of) the old ones.
+/// A node whose states are copies of the old states `own`, and whose parent's states are copies of the old
+/// states `above`. The mass of an old state is shared out to its copies, each with noise.
 pub fn rebuild(n: &Node, own: &[usize], above: &[usize], noise: f32, random: &mut Random) -> Node {
     let copies = |of: &[usize], len: usize| {
         let mut c = vec![0f32; len];

@@ -1,23 +1,26 @@
-//! The tree: pairwise mutual information, maximum spanning tree, rooted at its centre.
+//! The tree: the spanning tree of greatest mutual information between its neighbours (Chow and Liu,
+//! "Approximating discrete probability distributions with dependence trees", 1968), rooted at its centre, so
+//! that it is shallow.
 
 use rayon::prelude::*;
 
 use super::data::Dataset;
 use super::logarithm::log2;
 
-/// Coarsest view of a variable that still tells neighbours apart.
+/// Number of bins to which classes are reduced for mutual information.
 const BINS: usize = 16;
 
 /// A rooted tree over the variables.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tree {
-    /// Parent of each variable; `None` for the root.
+    /// The parent of each variable; `None` for the root.
     pub parent: Vec<Option<usize>>,
-    /// Mutual information with the most informative others, strongest first: (millibits, variable).
+    /// For each variable the others that share most information with it, strongest first: (millibits,
+    /// variable).
     pub neighbours: Vec<Vec<(u32, usize)>>,
 }
 
-/// Mutual information in bits of all pairs, row-major, over some of the records.
+/// The mutual information in bits of all pairs of variables, row-major, over about `rows` of the records.
 fn mutual_information(data: &Dataset, rows: usize) -> Vec<f32> {
     let d = data.width();
     let step = (data.records / rows.max(1)).max(1);
@@ -56,7 +59,8 @@ fn mutual_information(data: &Dataset, rows: usize) -> Vec<f32> {
     all
 }
 
-/// Maps classes to at most [`BINS`] bins: neighbouring ones together, or the commonest alone and the rest as one.
+/// The bin of each class, below [`BINS`]: in ordinal alphabets neighbouring classes share a bin; in others
+/// the commonest have bins of their own, and the rest share one.
 fn coarse(data: &Dataset, v: usize) -> Vec<u8> {
     let classes = data.classes(v);
     if classes <= BINS {
@@ -81,7 +85,7 @@ fn coarse(data: &Dataset, v: usize) -> Vec<u8> {
     map
 }
 
-/// Learns the tree from at most `rows` records.
+/// Learns the tree from about `rows` records.
 pub fn learn(data: &Dataset, rows: usize) -> Tree {
     let d = data.width();
     let mi = mutual_information(data, rows);
@@ -99,7 +103,8 @@ pub fn learn(data: &Dataset, rows: usize) -> Tree {
     Tree { parent: orient(&links, root), neighbours }
 }
 
-/// Prim's algorithm; ties go to the variable that is nearest by number.
+/// The maximum spanning tree, as the neighbours of each variable (Prim's algorithm). Ties go to the variable
+/// that is nearest by number.
 fn spanning_tree(mi: &[f32], d: usize) -> Vec<Vec<usize>> {
     let mut links = vec![Vec::new(); d];
     let mut inside = vec![false; d];
@@ -124,7 +129,7 @@ fn spanning_tree(mi: &[f32], d: usize) -> Vec<Vec<usize>> {
     links
 }
 
-/// The variable whose farthest other is nearest.
+/// The centre of a tree: the variable whose distance from the farthest other one is least.
 fn centre(links: &[Vec<usize>]) -> usize {
     let farthest = |from: usize| {
         let mut depth = vec![usize::MAX; links.len()];
@@ -145,6 +150,7 @@ fn centre(links: &[Vec<usize>]) -> usize {
     (0..links.len()).min_by_key(|&v| farthest(v)).unwrap_or(0)
 }
 
+/// The parent of each variable when the tree hangs from `root`.
 fn orient(links: &[Vec<usize>], root: usize) -> Vec<Option<usize>> {
     let mut parent = vec![None; links.len()];
     let mut stack = vec![root];

@@ -1,4 +1,4 @@
-//! Hyper-parameters, from the metadata of a GGUF file or from `config.json`.
+//! The parameters of a network, from the metadata of a GGUF file or from `config.json`.
 
 use super::super::weights::Shape;
 use super::newer;
@@ -7,26 +7,27 @@ use crate::tensor::gguf::Gguf;
 use crate::tensor::json::Json;
 use std::collections::HashMap;
 
-/// What the tensors cannot tell.
+/// The parameters, which the tensors do not tell.
 pub struct Config {
-    /// Vocabulary, context and start token are filled in later.
+    /// The sizes; vocabulary, context and start token are filled in later.
     pub shape: Shape,
-    /// 0 where nothing is declared.
+    /// The declared size of the vocabulary; 0 if there is none.
     pub vocab: usize,
-    /// Longest context that the model was made for.
+    /// The longest context that the model was made for.
     pub context: usize,
+    /// The number that norms add to the mean square.
     pub epsilon: f64,
+    /// The base of the frequencies of the rotary embedding, and what positions are divided by.
     pub rope_base: f64,
-    /// What positions are divided by.
     pub rope_divisor: f64,
-    /// The head has no weights of its own.
+    /// Whether the head has no weights of its own.
     pub tied: bool,
     /// The start token, where the file names one.
     pub start: Option<u32>,
 }
 
 impl Config {
-    /// From GGUF's metadata.
+    /// Reads the metadata of GGUF.
     ///
     /// # Errors
     /// `NewerVersion` for another architecture, `Corrupt` where a value is missing.
@@ -76,7 +77,7 @@ impl Config {
         })
     }
 
-    /// From `config.json`.
+    /// Reads `config.json`.
     ///
     /// # Errors
     /// See [`Self::from_gguf`].
@@ -115,7 +116,7 @@ impl Config {
     }
 }
 
-/// The members of a JSON object that are numbers, strings and flags, and the names of others but null.
+/// The members of a JSON object that are numbers, strings and flags, and the names of all others but null.
 #[derive(Default)]
 struct Fields {
     numbers: HashMap<String, f64>,
@@ -148,15 +149,18 @@ impl Fields {
     }
 }
 
+/// The sizes that are known so far.
 fn shape(width: usize, layers: usize, heads: usize, kv_heads: usize, head: usize, hidden: usize) -> Shape {
     Shape { vocab: 0, width, layers, heads, kv_heads, head, hidden, context: 0, start: 0 }
 }
 
+/// A size that must be there and in range.
 fn size(name: &str, value: Option<u64>) -> Result<usize> {
     let value = value.filter(|v| (1..=1 << 30).contains(v));
     value.map(|v| v as usize).ok_or_else(|| Error::corrupt(format!("{name}: a size expected")))
 }
 
+/// A number that is finite and not negative.
 fn float(value: Option<f64>, default: f64) -> Result<f64> {
     let value = value.unwrap_or(default);
     if value.is_finite() && value >= 0.0 {

@@ -1,7 +1,7 @@
-//! From files of other programs to a canonical weight file.
+//! The import of models from files of other programs into the canonical weight file.
 //!
-//! Floating point appears here and nowhere else, and only as IEEE double additions, multiplications, divisions
-//! and roundings in a fixed order: the same source gives the same bytes on every machine.
+//! Floating point is used here alone, and only as IEEE additions, multiplications, divisions and roundings of
+//! doubles in a fixed order: the same source gives the same bytes on every machine.
 
 mod config;
 mod quantize;
@@ -15,7 +15,7 @@ use crate::tensor::{Layout, TensorInfo};
 use config::Config;
 use quantize::{gains, int8_rows, rope_table, scale_of};
 
-/// Most tokens of a window where the caller does not say.
+/// Most tokens of a window, unless the caller or the model says otherwise.
 pub const DEFAULT_CONTEXT: usize = 2048;
 /// log2(e) and ln(2).
 const LOG2_E: f64 = std::f64::consts::LOG2_E;
@@ -51,15 +51,16 @@ pub fn from_safetensors(
     build(&source, &config, vocabulary, context)
 }
 
-/// Tensors of a file.
+/// The tensors of a file.
 struct Source<'a> {
     file: &'a [u8],
     layout: &'a Layout,
-    /// Names and order of rows as in Hugging Face's files, otherwise as in GGUF.
+    /// Whether names and the order of rows are those of Hugging Face's files; otherwise they are those of
+    /// GGUF.
     huggingface: bool,
 }
 
-/// What a tensor is for: its name in a layer of GGUF and of Hugging Face's files.
+/// The name of a tensor in GGUF and in Hugging Face's files, without the layer.
 type Name = (&'static str, &'static str);
 
 const ATTENTION_NORM: Name = ("attn_norm", "input_layernorm");
@@ -71,12 +72,13 @@ const HIDDEN_NORM: Name = ("ffn_norm", "post_attention_layernorm");
 const GATE: Name = ("ffn_gate", "mlp.gate_proj");
 const UP: Name = ("ffn_up", "mlp.up_proj");
 const DOWN: Name = ("ffn_down", "mlp.down_proj");
-/// Tensors outside of layers.
+/// Names of tensors outside of layers.
 const EMBEDDING: Name = ("token_embd", "embed_tokens");
 const FINAL_NORM: Name = ("output_norm", "norm");
 const ROPE_FACTORS: &str = "rope_freqs.weight";
 
 impl<'a> Source<'a> {
+    /// The full name of a tensor.
     fn name(&self, layer: Option<usize>, name: Name) -> String {
         match (self.huggingface, layer) {
             (true, Some(n)) => format!("model.layers.{n}.{}.weight", name.1),
@@ -86,6 +88,7 @@ impl<'a> Source<'a> {
         }
     }
 
+    /// Finds a tensor of this shape and its bytes.
     fn tensor(&self, name: &str, shape: &[usize]) -> Result<(&'a TensorInfo, &'a [u8])> {
         let missing = || Error::corrupt(format!("tensor {name:?} is missing"));
         let info = self.layout.find(name).ok_or_else(missing)?;
@@ -99,13 +102,15 @@ impl<'a> Source<'a> {
         Ok((info, bytes.ok_or_else(missing)?))
     }
 
+    /// The elements of a vector.
     fn vector(&self, name: &str, len: usize) -> Result<Vec<f64>> {
         let (info, bytes) = self.tensor(name, &[len])?;
         rows::row(info.dtype, bytes, len).map_err(|e| e.within(name))
     }
 
-    /// Rows as int8, and for each what its weights are to be multiplied by. `head` is the width of heads whose
-    /// rows must come in pairs that turn together.
+    /// The rows of a matrix as int8, and for each row the factor that its weights are to be multiplied by.
+    /// `head` is the width of heads whose rows are put into pairs that turn together: Hugging Face's files
+    /// keep the two halves of a head apart.
     fn matrix(
         &self,
         name: &str,
@@ -123,6 +128,7 @@ impl<'a> Source<'a> {
             .map_err(|e| e.within(name))
     }
 
+    /// Reads a layer.
     fn layer(&self, n: usize, s: &Shape) -> Result<Layer> {
         let (d, q, kv) = (s.width, s.heads * s.head, s.kv_heads * s.head);
         // Factors between formats; `formats/llm.md` lists them.
@@ -148,6 +154,7 @@ impl<'a> Source<'a> {
     }
 }
 
+/// Reads all tensors.
 fn build(
     source: &Source<'_>,
     config: &Config,
@@ -194,6 +201,7 @@ fn build(
     Ok(new)
 }
 
+/// The error for what a later version may know.
 fn newer(what: String) -> Error {
     Error::new(ErrorKind::NewerVersion, format!("needs a newer nzip ({what})"))
 }

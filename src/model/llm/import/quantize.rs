@@ -1,10 +1,17 @@
-//! Numbers of the weight file from doubles.
+//! The integers of the weight file from doubles.
+//!
+//! The standard library's logarithm, exponential, sine and cosine differ between machines in their last bits;
+//! so they are computed here from sums and products, which IEEE fixes.
 
 use super::super::weights::{EXPONENTS, MAX_MULTIPLIER, Scale, Shape};
 use super::{Config, ROPE_FACTORS, Source};
 use crate::error::{Error, Result};
 
-/// Rounds rows to int8, the largest magnitude of each to 127; returns them and what 1 stands for in each row.
+/// Rounds rows to int8 so that the largest magnitude of each becomes 127; returns them, and the value that 1
+/// stands for in each row.
+///
+/// # Errors
+/// `Corrupt` for a weight that is not finite; `LimitExceeded` where memory is missing.
 pub fn int8_rows(
     rows: usize,
     cols: usize,
@@ -26,7 +33,11 @@ pub fn int8_rows(
     Ok((weights, scales))
 }
 
-/// Multipliers for `scales` times `factor`, as precise as 24 bits allow.
+/// The scale of rows whose values are to be multiplied by `scales` times `factor`, as precise as 24 bits
+/// allow.
+///
+/// # Errors
+/// `Corrupt` where one is too large.
 pub fn scale_of(scales: &[f64], factor: f64) -> Result<Scale> {
     let most = scales.iter().fold(0.0f64, |m, v| m.max(*v)) * factor;
     let fits = |e: &u8| (most * power_of_two(*e)).round() <= f64::from(MAX_MULTIPLIER);
@@ -37,11 +48,15 @@ pub fn scale_of(scales: &[f64], factor: f64) -> Result<Scale> {
     Ok(Scale { exponent, multipliers: scales.iter().map(multiplier).collect() })
 }
 
+/// 2^e.
 fn power_of_two(e: u8) -> f64 {
     (1u64 << e) as f64
 }
 
-/// Q20 of a norm's gains.
+/// The gains of a norm in Q20.
+///
+/// # Errors
+/// `Corrupt` where one is too large.
 pub fn gains(values: &[f64]) -> Result<Vec<i32>> {
     let gain = |v: &f64| {
         let scaled = (v * 1_048_576.0).round();
@@ -51,7 +66,10 @@ pub fn gains(values: &[f64]) -> Result<Vec<i32>> {
     values.iter().map(gain).collect()
 }
 
-/// Cosines and sines of all positions and pairs, Q14.
+/// The cosines and sines (Q14) of the rotary embedding, for all positions and pairs.
+///
+/// # Errors
+/// `Corrupt` for parameters that are not positive.
 pub fn rope_table(shape: &Shape, config: &Config, source: &Source<'_>) -> Result<Vec<[i16; 2]>> {
     let pairs = shape.head / 2;
     let factors = match source.layout.find(ROPE_FACTORS) {
@@ -76,7 +94,7 @@ pub fn rope_table(shape: &Shape, config: &Config, source: &Source<'_>) -> Result
     Ok(table)
 }
 
-/// Natural logarithm of a number from 1 on.
+/// The natural logarithm of a number of at least 1.
 fn ln(mut x: f64) -> f64 {
     let mut halvings = 0.0;
     while x > 1.5 {
@@ -92,7 +110,7 @@ fn ln(mut x: f64) -> f64 {
     2.0 * sum + halvings * std::f64::consts::LN_2
 }
 
-/// e^x for x up to 0.
+/// e^x for x of at most 0.
 fn exp(mut x: f64) -> f64 {
     let mut squarings = 0;
     while x < -0.5 {
@@ -107,7 +125,7 @@ fn exp(mut x: f64) -> f64 {
     sum
 }
 
-/// Cosine and sine.
+/// The cosine and the sine of an angle.
 fn circle(angle: f64) -> (f64, f64) {
     use std::f64::consts::TAU;
     let x = angle - (angle / TAU).round() * TAU;

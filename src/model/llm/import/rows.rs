@@ -1,14 +1,15 @@
-//! Elements of tensors as doubles. All products and sums are exact or rounded once.
+//! The elements of tensors as doubles. All products and sums are exact or rounded once.
 
 use super::newer;
 use crate::error::{Error, Result};
 use crate::tensor::Dtype;
 use crate::tensor::ggml::{Block, NibbleOrder, k4_scales};
 
-/// The elements of a row of `len` elements.
+/// Reads a row of `len` elements.
 ///
 /// # Errors
-/// `NewerVersion` for types that are not listed in `formats/llm.md`; `Corrupt` for a length that does not fit.
+/// `NewerVersion` for types that are not listed in `formats/llm.md`; `Corrupt` for a length that does not
+/// fit.
 pub fn row(dtype: Dtype, bytes: &[u8], len: usize) -> Result<Vec<f64>> {
     let out: Vec<f64> = match dtype {
         Dtype::F32 => chunks::<4>(bytes).map(|b| f64::from(f32::from_le_bytes(*b))).collect(),
@@ -25,11 +26,12 @@ pub fn row(dtype: Dtype, bytes: &[u8], len: usize) -> Result<Vec<f64>> {
     Ok(out)
 }
 
+/// The bytes in pieces of N.
 fn chunks<const N: usize>(bytes: &[u8]) -> impl Iterator<Item = &[u8; N]> {
     bytes.as_chunks::<N>().0.iter()
 }
 
-/// An IEEE half-precision number.
+/// The value of an IEEE half-precision number.
 fn half(bits: u16) -> f64 {
     let (sign, exponent, fraction) = (bits >> 15, i32::from(bits >> 10 & 31), f64::from(bits & 1023));
     let magnitude = match exponent {
@@ -40,6 +42,7 @@ fn half(bits: u16) -> f64 {
     if sign == 1 { -magnitude } else { magnitude }
 }
 
+/// The elements of quantised blocks.
 fn blocks(kind: Block, bytes: &[u8]) -> Result<Vec<f64>> {
     let mut out = Vec::new();
     for block in bytes.chunks_exact(kind.bytes()) {

@@ -1,6 +1,7 @@
-//! Tokenizers, from the metadata of a GGUF file or from `tokenizer.json`.
+//! Tokenizers from the metadata of a GGUF file or from `tokenizer.json`.
 
-use super::super::tokens::{Cut, Merge, Tokenizer};
+use super::super::cuts::Cut;
+use super::super::tokens::{Merge, Tokenizer};
 use super::newer;
 use crate::error::{Error, Result};
 use crate::tensor::gguf::{Gguf, Value};
@@ -13,37 +14,38 @@ pub struct Vocabulary {
     pub start: u32,
 }
 
-/// What a token is.
+/// The kind of a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     /// A piece of text.
     Text,
-    /// A single byte, written as `<0xXX>`.
+    /// A single byte, whose name is `<0xXX>`.
     Byte,
-    /// Nothing that text contains.
+    /// A mark that no text contains.
     Special,
 }
 
-/// Tokens by their bytes.
+/// The tokens by their bytes.
 type Ids = HashMap<Vec<u8>, u32>;
 
-/// Tokens as a source writes them.
+/// The tokens as a source writes them.
 struct Raw {
     names: Vec<Vec<u8>>,
     kinds: Vec<Kind>,
-    /// How names stand for bytes.
+    /// The writing of the names.
     alphabet: Alphabet,
 }
 
+/// The writing of names of tokens: the way in which they stand for bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Alphabet {
-    /// GPT-2's characters for bytes.
+    /// A character for each byte, as in GPT-2.
     Gpt2,
     /// Text, with U+2581 for a space.
     Text,
 }
 
-/// From GGUF's metadata.
+/// Reads the metadata of GGUF.
 ///
 /// # Errors
 /// `NewerVersion` for another kind of tokenizer, `Corrupt` for one that contradicts itself.
@@ -91,7 +93,8 @@ pub fn from_gguf(gguf: &Gguf<'_>) -> Result<Vocabulary> {
     Ok(Vocabulary { tokenizer, start })
 }
 
-/// From `tokenizer.json` of the kind "BPE", for a model of `vocab` tokens.
+/// Reads a `tokenizer.json` of the kind "BPE" for a model of `vocab` tokens. `first` is the start token of
+/// the model's configuration.
 ///
 /// # Errors
 /// See [`from_gguf`].
@@ -107,7 +110,7 @@ pub fn from_json(text: &[u8], vocab: usize, first: Option<u32>) -> Result<Vocabu
     if file.kind != "BPE" {
         return Err(newer(format!("tokenizer {:?}", file.kind)));
     }
-    // What stands for what is told by the tokens: those of GPT-2 hold no spaces, but a character for them.
+    // Tokenizers that fall back to bytes write their names as text; the others use a character for each byte.
     let alphabet = if file.fallback { Alphabet::Text } else { Alphabet::Gpt2 };
     let mut names = vec![Vec::new(); vocab];
     let mut kinds = vec![Kind::Special; vocab];
@@ -146,7 +149,7 @@ pub fn from_json(text: &[u8], vocab: usize, first: Option<u32>) -> Result<Vocabu
     Ok(Vocabulary { tokenizer, start })
 }
 
-/// What is read of `tokenizer.json`.
+/// The members of `tokenizer.json` that are used.
 #[derive(Default)]
 struct File {
     kind: String,
@@ -157,6 +160,7 @@ struct File {
 }
 
 impl File {
+    /// Reads a member of the object "model".
     fn model(&mut self, json: &mut Json<'_>, key: &str) -> Result<()> {
         match key {
             "type" => self.kind = json.string()?,
@@ -185,6 +189,7 @@ impl File {
         Ok(())
     }
 
+    /// Reads an added token.
     fn added(&mut self, json: &mut Json<'_>) -> Result<()> {
         let (mut id, mut content) = (None, None);
         json.object(|json, key| {
@@ -201,6 +206,7 @@ impl File {
     }
 }
 
+/// A list of strings of the metadata.
 fn strings(gguf: &Gguf<'_>, key: &str) -> Result<Vec<Vec<u8>>> {
     let array = gguf.get(key).and_then(|v| v.as_array());
     let found = array.as_ref().and_then(|a| a.strings());
@@ -208,6 +214,7 @@ fn strings(gguf: &Gguf<'_>, key: &str) -> Result<Vec<Vec<u8>>> {
     Ok(found.map(<[u8]>::to_vec).collect())
 }
 
+/// The kind with a number of GGUF.
 fn kind(id: Option<u64>) -> Kind {
     match id {
         Some(1) => Kind::Text,
@@ -216,6 +223,7 @@ fn kind(id: Option<u64>) -> Kind {
     }
 }
 
+/// The two names of a merge.
 fn pair(merge: &[u8]) -> Result<(&[u8], &[u8])> {
     let mut parts = merge.splitn(2, |b| *b == b' ');
     let both = parts.next().zip(parts.next());
@@ -229,7 +237,8 @@ fn byte_of(name: &[u8]) -> Option<u8> {
     u8::from_str_radix(digits, 16).ok()
 }
 
-/// GPT-2's characters for bytes: printable ones of Latin-1 stand for themselves, the others follow from U+0100 on.
+/// The byte that a character stands for in GPT-2: printable characters of Latin-1 stand for themselves, those
+/// from U+0100 on for the other bytes in order.
 fn gpt2_byte(c: char) -> Option<u8> {
     let printable = |b: &u8| matches!(b, 0x21..=0x7E | 0xA1..=0xAC | 0xAE..=0xFF);
     let code = u32::from(c);
@@ -240,6 +249,7 @@ fn gpt2_byte(c: char) -> Option<u8> {
 }
 
 impl Raw {
+    /// The bytes of a token.
     fn one(&self, name: &[u8], kind: Kind) -> Result<Vec<u8>> {
         let bad = || Error::corrupt(format!("token {:?} stands for no bytes", String::from_utf8_lossy(name)));
         match (kind, self.alphabet) {
@@ -256,7 +266,7 @@ impl Raw {
         }
     }
 
-    /// Bytes of all tokens, and the tokens that are text or bytes by their bytes.
+    /// The bytes of all tokens, and by their bytes the tokens that are text or single bytes.
     fn bytes(&self) -> Result<(Vec<Vec<u8>>, Ids)> {
         if self.kinds.len() != self.names.len() {
             let (kinds, names) = (self.kinds.len(), self.names.len());
@@ -284,7 +294,7 @@ impl Raw {
     }
 }
 
-/// Merges that are given by the names of what they join.
+/// The merges that a source gives by the names of the tokens that they join.
 fn merges<'a>(
     raw: &Raw,
     tokens: &[Vec<u8>],
@@ -310,7 +320,8 @@ fn merges<'a>(
     pairs.map(merge).collect()
 }
 
-/// Merges to every token from all of its halves, tokens of high score first.
+/// The merges of a source that gives scores of tokens instead: to every token from any two parts that are
+/// tokens, tokens of high score first.
 fn merges_by_score(tokens: &[Vec<u8>], kinds: &[Kind], ids: &Ids, scores: &[f64]) -> Result<Vec<Merge>> {
     if scores.len() != tokens.len() || scores.iter().any(|s| s.is_nan()) {
         return Err(Error::corrupt(format!("{} scores of {} tokens", scores.len(), tokens.len())));
@@ -329,6 +340,7 @@ fn merges_by_score(tokens: &[Vec<u8>], kinds: &[Kind], ids: &Ids, scores: &[f64]
     Ok(merges)
 }
 
+/// Makes the tokenizer.
 fn finish(raw: &Raw, tokens: &[Vec<u8>], cut: Cut, merges: Vec<Merge>) -> Result<Tokenizer> {
     let mut singles = vec![None; 256];
     for wanted in [Kind::Byte, Kind::Text] {
@@ -341,7 +353,8 @@ fn finish(raw: &Raw, tokens: &[Vec<u8>], cut: Cut, merges: Vec<Merge>) -> Result
     Tokenizer::new(cut, tokens, &singles, merges)
 }
 
-/// The token of a window's start: the model's own start of text, or what stood between its training texts.
+/// The token that windows start with: the model's own start token if it is `wanted`, otherwise the one that
+/// stood between its training texts, if there is one.
 fn start(raw: &Raw, first: Option<u32>, wanted: bool) -> Result<u32> {
     let between = raw.names.iter().position(|n| n == b"<|endoftext|>").map(|t| t as u32);
     let start = if wanted { first.or(between) } else { between.or(first) }.unwrap_or(0);

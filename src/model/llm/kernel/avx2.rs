@@ -1,9 +1,10 @@
-//! 256-bit integer vectors.
+//! The product in AVX2.
 
-use super::{BLOCK, Blocked, Columns, PAIR, Sums};
+use super::{BLOCK, Blocked, Columns, Outputs, PAIR};
 use std::arch::x86_64::*;
 
-/// Most columns of a register tile: twelve sums, two vectors of weights and one of activations.
+/// Most columns of a tile whose sums are held in registers: they are twelve, beside two vectors of weights
+/// and one of activations.
 const TILE: usize = 6;
 
 /// See [`super::product`].
@@ -16,7 +17,7 @@ pub unsafe fn product(
     blocks: usize,
     pairs: usize,
     columns: Columns<'_>,
-    out: &mut Sums<'_>,
+    out: &mut Outputs<'_>,
 ) {
     // Tiles of similar size, so that none is left with a single column.
     let tiles = columns.count.div_ceil(TILE);
@@ -41,6 +42,7 @@ pub unsafe fn product(
     }
 }
 
+/// A block of rows, and the first of the columns that it meets.
 struct Job<'a> {
     matrix: &'a Blocked,
     block: usize,
@@ -50,13 +52,13 @@ struct Job<'a> {
 }
 
 impl Job<'_> {
-    /// A block of rows by `C` columns, accumulated in registers.
+    /// The product of the block with `C` columns, accumulated in registers.
     ///
     /// # Safety
     /// As for [`product`]; the block and the columns `first..first + C` exist.
     #[target_feature(enable = "avx2")]
     #[inline]
-    unsafe fn run<const C: usize>(&self, out: &mut Sums<'_>) {
+    unsafe fn run<const C: usize>(&self, out: &mut Outputs<'_>) {
         // SAFETY: the caller has checked that the block holds `pairs` pairs of `PAIR` bytes, every column
         // 2 * pairs entries, and that `out` has room for a block of every column. Loads are unaligned.
         unsafe {

@@ -1,11 +1,12 @@
-//! 512-bit integer vectors with dot products of pairs (VNNI).
+//! The product in AVX-512, with dot products of pairs (VNNI).
 
-use super::{BLOCK, Blocked, Columns, PAIR, Sums};
+use super::{BLOCK, Blocked, Columns, Outputs, PAIR};
 use std::arch::x86_64::*;
 
-/// Most columns of a register tile beside two blocks of rows: 24 sums, two vectors of weights and one of activations.
+/// Most columns of a tile of two blocks of rows whose sums are held in registers: they are 24, beside two
+/// vectors of weights and one of activations.
 const TILE: usize = 12;
-/// Most columns of a tile beside four blocks of rows.
+/// Most columns of a tile of four blocks of rows.
 const NARROW: usize = 6;
 
 /// See [`super::product`].
@@ -18,7 +19,7 @@ pub unsafe fn product(
     blocks: usize,
     pairs: usize,
     columns: Columns<'_>,
-    out: &mut Sums<'_>,
+    out: &mut Outputs<'_>,
 ) {
     // Tiles of similar size, so that none is left with a single column.
     let tiles = columns.count.div_ceil(TILE);
@@ -42,6 +43,7 @@ pub unsafe fn product(
     }
 }
 
+/// The first block of rows, and the first of the columns that it meets.
 struct Job<'a> {
     matrix: &'a Blocked,
     block: usize,
@@ -51,12 +53,12 @@ struct Job<'a> {
 }
 
 impl Job<'_> {
-    /// `R` blocks of rows by 1..=12 columns.
+    /// The product of `R` blocks of rows with 1..=12 columns.
     ///
     /// # Safety
     /// As for [`Self::tile`].
     #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-    unsafe fn run<const R: usize>(&self, count: usize, out: &mut Sums<'_>) {
+    unsafe fn run<const R: usize>(&self, count: usize, out: &mut Outputs<'_>) {
         // SAFETY: as for this function.
         unsafe {
             match count {
@@ -71,12 +73,12 @@ impl Job<'_> {
         }
     }
 
-    /// `R` blocks of rows by 1..=6 columns.
+    /// The product of `R` blocks of rows with 1..=6 columns.
     ///
     /// # Safety
     /// As for [`Self::tile`].
     #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-    unsafe fn run_narrow<const R: usize>(&self, count: usize, out: &mut Sums<'_>) {
+    unsafe fn run_narrow<const R: usize>(&self, count: usize, out: &mut Outputs<'_>) {
         // SAFETY: as for this function.
         unsafe {
             match count {
@@ -90,13 +92,13 @@ impl Job<'_> {
         }
     }
 
-    /// `R` blocks of rows by `C` columns, accumulated in registers.
+    /// The product of `R` blocks of rows with `C` columns, accumulated in registers.
     ///
     /// # Safety
     /// As for [`product`]; the blocks `block..block + R` and the columns `first..first + C` exist.
     #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
     #[inline]
-    unsafe fn tile<const R: usize, const C: usize>(&self, out: &mut Sums<'_>) {
+    unsafe fn tile<const R: usize, const C: usize>(&self, out: &mut Outputs<'_>) {
         // SAFETY: the caller has checked that each block holds `pairs` pairs of `PAIR` bytes, every column
         // 2 * pairs entries, and that `out` has room for the blocks of every column. Loads are unaligned.
         unsafe {

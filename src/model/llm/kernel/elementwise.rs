@@ -1,15 +1,16 @@
-//! The steps between products, one column at a time. Written once and compiled for any machine, for
-//! 256-bit and for 512-bit vectors. Names of quantities and formats ("Qn") are those of `formats/llm.md`.
+//! The parts of the step between the products, one column at a time. They are written once and compiled for
+//! each kernel: the compiler makes the vectors. Names of quantities and formats ("Qn") are those of
+//! `formats/llm.md`.
 
-use super::Kernel;
-use crate::model::llm::tables::EXP2;
+use crate::kernel::{Kernel, dispatch};
+use crate::model::fixed::EXP2;
 
-/// Limit of what norms, attention and the feed-forward part hand on, before it is narrowed.
+/// Largest magnitude of the results of norms, attention and the feed-forward part, before they are narrowed.
 const WIDE: i64 = 1 << 30;
-/// Limit of the residual stream, Q12.
+/// Largest magnitude of the residual stream, Q12.
 pub const RESIDUAL: i32 = 1 << 27;
 
-/// Declares functions whose body is compiled for each kernel.
+/// Declares functions whose body is compiled for each kernel, and which take the kernel as first argument.
 macro_rules! kernels {
     ($($(#[$doc:meta])* pub fn $name:ident($($arg:ident: $type:ty),* $(,)?) $(-> $ret:ty)? $body:block)*) => {
         mod plain {
@@ -31,20 +32,17 @@ macro_rules! kernels {
         }
         $($(#[$doc])*
         pub fn $name(kernel: Kernel, $($arg: $type),*) $(-> $ret)? {
-            match kernel {
-                #[cfg(target_arch = "x86_64")]
-                // SAFETY: the kernel is checked when a model is made.
-                Kernel::Avx2 => unsafe { avx2::$name($($arg),*) },
-                #[cfg(target_arch = "x86_64")]
-                // SAFETY: as above.
-                Kernel::Avx512 => unsafe { avx512::$name($($arg),*) },
-                _ => plain::$name($($arg),*),
-            }
+            dispatch!(
+                kernel,
+                scalar: plain::$name($($arg),*),
+                avx2: avx2::$name($($arg),*),
+                avx512: avx512::$name($($arg),*),
+            )
         })*
     };
 }
 
-/// Bits that a number needs.
+/// The number of bits of a number, without leading zeros.
 #[inline(always)]
 fn bit_length(v: u64) -> u32 {
     64 - v.leading_zeros()
@@ -56,13 +54,15 @@ fn half(shift: u32) -> i64 {
     (1i64 << shift) >> 1
 }
 
+/// The largest magnitude.
 #[inline(always)]
 fn largest(values: &[i32]) -> u32 {
     values.iter().fold(0, |m, v| m.max(v.unsigned_abs()))
 }
 
 kernels! {
-    /// Sums in place of a product to its results: times the row's multiplier, by 2^-shift, within 32 bits.
+    /// Turns the sums of a product into its results in place: times the row's multiplier, over 2^shift,
+    /// clamped to 32 bits.
     pub fn rescale(sums: &mut [i32], multipliers: &[u32], shift: u32) {
         let round = half(shift);
         for (sum, &m) in sums.iter_mut().zip(multipliers) {
@@ -78,7 +78,7 @@ kernels! {
         }
     }
 
-    /// Norm of a column (Q12) times gains (Q20), Q16.
+    /// The norm of a column (Q12) times gains (Q20), in Q16.
     pub fn norm(x: &[i32], gains: &[i32], epsilon: u32, out: &mut [i32]) {
         let sum: u64 = x.iter().map(|&v| (i64::from(v) * i64::from(v)) as u64 >> 4).sum();
         let width = x.len() as u64;
@@ -94,7 +94,7 @@ kernels! {
         }
     }
 
-    /// Narrows a column to `bits` bits and a sign; returns by how many bits it was shifted.
+    /// Narrows a column to `bits` bits and a sign; returns the number of bits by which it was shifted.
     pub fn narrow(values: &[i32], bits: u32, out: &mut [i16]) -> u32 {
         let shift = bit_length(largest(values).into()).saturating_sub(bits);
         let (round, most) = (half(shift), (1i64 << bits) - 1);
@@ -104,7 +104,8 @@ kernels! {
         shift
     }
 
-    /// Turns pairs of a head by the angles of a position, then limits the results.
+    /// Turns the pairs of a head by the angles of a position (rotary embedding), then clamps the results to
+    /// `limit`.
     pub fn rotate(head: &mut [i32], angles: &[[i16; 2]], limit: i32) {
         for (pair, angle) in head.as_chunks_mut::<2>().0.iter_mut().zip(angles) {
             let (a, b) = (i64::from(pair[0]), i64::from(pair[1]));
@@ -115,7 +116,7 @@ kernels! {
         }
     }
 
-    /// A key or value as int8 and the largest magnitude, which 127 stands for.
+    /// Narrows a key or value to int8; returns the largest magnitude, which 127 stands for.
     pub fn narrow_cached(values: &[i32], out: &mut [i8]) -> i32 {
         let most = largest(values);
         let t = ((127u64 << 24) / u64::from(most.max(1))) as i64;
@@ -125,7 +126,8 @@ kernels! {
         most as i32
     }
 
-    /// Q8 octaves of attention in place of the products with keys; returns the largest.
+    /// Turns the products of a query with keys into logits of attention (Q8 octaves) in place; returns the
+    /// largest.
     pub fn scores(sums: &mut [i32], scales: &[i32], shift: u32) -> i32 {
         let (round, mut most) = (half(shift), i32::MIN);
         for (sum, &scale) in sums.iter_mut().zip(scales) {
@@ -135,7 +137,8 @@ kernels! {
         most
     }
 
-    /// Powers of two (Q22) in place of Q8 octaves, the largest of which is `most`; returns their sum.
+    /// Turns logits (Q8 octaves), the largest of which is `most`, into powers of two (Q22) in place; returns
+    /// their sum.
     pub fn powers(values: &mut [i32], most: i32) -> u64 {
         let mut total = 0;
         for v in values.iter_mut() {
@@ -147,8 +150,8 @@ kernels! {
         total
     }
 
-    /// Weights of values: powers times the values' scales, narrowed to 15 bits each and 24 in total; returns
-    /// by how many bits they were shifted.
+    /// The weights of values: powers times the values' scales, narrowed to 15 bits each and 24 bits in total;
+    /// returns the number of bits by which they were shifted.
     pub fn value_weights(powers: &[i32], scales: &[i32], out: &mut [i16]) -> u32 {
         let weight = |(&p, &s): (&i32, &i32)| u64::from(p as u32) * u64::from(s as u32);
         let (mut most, mut total) = (0u64, 0u64);
@@ -164,7 +167,7 @@ kernels! {
         shift
     }
 
-    /// Sums over weighted values by the sum of the powers, Q12.
+    /// Divides sums over weighted values by the sum of the powers, in Q12.
     pub fn divide(sums: &[i32], total: u64, weights_shift: u32, out: &mut [i32]) {
         let divisor = 127 * total;
         let length = bit_length(divisor);
@@ -176,8 +179,8 @@ kernels! {
         }
     }
 
-    /// What the head reads (`hidden` times 2^shift, Q16), less its running mean and in units of its spread, Q8; mean
-    /// and spread then move by 2^-rate of their distance.
+    /// The features of the head's input (`hidden` times 2^shift, Q16): the distances from its running mean in
+    /// units of its spread, Q8. Mean and spread then move by 2^-rate of their distance.
     pub fn features(
         hidden: &[i16],
         shift: u32,
@@ -197,7 +200,7 @@ kernels! {
         }
     }
 
-    /// Sum of the products of a learned row with features, whose length is a multiple of 32.
+    /// The sum of the products of a learned row with features, whose number is a multiple of 32.
     pub fn dot(row: &[i16], features: &[i16]) -> i64 {
         let groups = row.as_chunks::<32>().0.iter().zip(features.as_chunks::<32>().0);
         groups.map(|(a, b)| {
@@ -215,7 +218,7 @@ kernels! {
         }
     }
 
-    /// Gate and input of the feed-forward part (Q12), Q14.
+    /// The gated product of the feed-forward part (SwiGLU), in Q14 from gate and input in Q12.
     pub fn gate(gate: &[i32], up: &[i32], sigmoid: &[i32], out: &mut [i32]) {
         let sigmoid: &[i32; 1 << 16] = sigmoid.try_into().expect("the table has this length");
         for ((out, &g), &u) in out.iter_mut().zip(gate).zip(up) {

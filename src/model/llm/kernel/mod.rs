@@ -1,8 +1,8 @@
 //! The inner loops of the step: products of int8 matrices with int16 columns.
 //!
-//! Rows lie in blocks of sixteen, across a vector, and a pair of a column's entries is broadcast. The same
-//! layout holds the keys (rows are positions) and the values (columns are positions) of a window, so that
-//! attention runs through the same loop.
+//! Rows lie in blocks of sixteen, one row in each lane of a vector, and a pair of a column's entries is
+//! broadcast. The same layout holds the keys (rows are positions) and the values (columns are positions) of a
+//! window, so that attention runs through the same loop.
 
 #![allow(unsafe_code)]
 
@@ -13,68 +13,22 @@ mod avx512;
 pub mod elementwise;
 mod scalar;
 
-use crate::error::{Error, Result};
-use crate::model::lm::Aligned;
+use crate::error::Result;
+use crate::kernel::{Kernel, dispatch};
+use crate::model::fixed::Aligned;
 
-/// Which implementation of the inner loops runs. All give the same bits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kernel {
-    /// Plain Rust for any machine.
-    Scalar,
-    /// 256-bit integer vectors.
-    Avx2,
-    /// 512-bit integer vectors with dot products of pairs.
-    Avx512,
-}
-
-impl Kernel {
-    /// The kernels that this machine can run, the fastest last.
-    pub fn supported() -> impl Iterator<Item = Self> {
-        [Self::Scalar, Self::Avx2, Self::Avx512].into_iter().filter(|kernel| kernel.is_supported())
-    }
-
-    /// The fastest kernel of this machine.
-    pub fn best() -> Self {
-        Self::supported().last().unwrap_or(Self::Scalar)
-    }
-
-    /// Whether this machine can run the kernel.
-    pub fn is_supported(self) -> bool {
-        match self {
-            Self::Scalar => true,
-            Self::Avx2 => crate::kernel::Kernel::Avx2.is_supported(),
-            #[cfg(target_arch = "x86_64")]
-            Self::Avx512 => {
-                is_x86_feature_detected!("avx512f")
-                    && is_x86_feature_detected!("avx512bw")
-                    && is_x86_feature_detected!("avx512dq")
-                    && is_x86_feature_detected!("avx512vl")
-                    && is_x86_feature_detected!("avx512vnni")
-            }
-            #[cfg(not(target_arch = "x86_64"))]
-            Self::Avx512 => false,
-        }
-    }
-
-    /// Refuses a kernel that this machine cannot run.
-    pub(crate) fn check(self) -> Result<Self> {
-        if self.is_supported() {
-            return Ok(self);
-        }
-        Err(Error::bad_argument(format!("this machine cannot run the {self:?} kernel")))
-    }
-}
-
-/// Rows of a block.
+/// Number of rows of a block.
 pub const BLOCK: usize = 16;
-/// Bytes of a block for a pair of columns.
+/// Bytes that a block has for a pair of columns.
 pub const PAIR: usize = 2 * BLOCK;
 
-/// An int8 matrix as `[block of rows][pair of columns][row of the block][2]`, the last block padded with zeros.
+/// An int8 matrix as `[block of rows][pair of columns][row of the block][2]`; the last block is padded with
+/// zeros.
 #[derive(Debug)]
 pub struct Blocked {
+    /// The number of rows.
     pub rows: usize,
-    /// Pairs of columns.
+    /// The number of pairs of columns.
     pub pairs: usize,
     pub data: Aligned<i8>,
 }
@@ -83,13 +37,13 @@ impl Blocked {
     /// A matrix of zeros.
     ///
     /// # Errors
-    /// `LimitExceeded` where the memory cannot be had.
+    /// `LimitExceeded` where memory is missing.
     pub fn zeroed(rows: usize, cols: usize) -> Result<Self> {
         let pairs = cols.div_ceil(2);
         Ok(Self { rows, pairs, data: Aligned::zeroed(rows.div_ceil(BLOCK) * pairs * PAIR)? })
     }
 
-    /// Lays out a row-major matrix of an even number of columns.
+    /// Lays out a row-major matrix with an even number of columns.
     ///
     /// # Errors
     /// See [`Self::zeroed`].
@@ -104,20 +58,21 @@ impl Blocked {
         Ok(new)
     }
 
-    /// Where an entry lies.
+    /// The place of an entry in `data`.
     #[inline]
     pub fn offset(&self, row: usize, col: usize) -> usize {
         (row / BLOCK * self.pairs + col / 2) * PAIR + 2 * (row % BLOCK) + col % 2
     }
 
-    /// An entry.
+    /// The value of an entry.
     #[inline]
     pub fn get(&self, row: usize, col: usize) -> i8 {
         self.data[self.offset(row, col)]
     }
 }
 
-/// Columns of a product: column c is `x[c * stride..]`, as many entries as the product needs.
+/// The columns of a product: column c is `x[c * stride..]`, of which the product takes as many entries as it
+/// needs.
 #[derive(Clone, Copy)]
 pub struct Columns<'a> {
     pub x: &'a [i16],
@@ -125,14 +80,15 @@ pub struct Columns<'a> {
     pub count: usize,
 }
 
-/// Sums of a product: row r of column c goes to `sums[c * stride + r]`.
-pub struct Sums<'a> {
+/// The destination of the sums of a product: that of row r and column c goes to `sums[c * stride + r]`.
+pub struct Outputs<'a> {
     pub sums: &'a mut [i32],
     pub stride: usize,
 }
 
-/// Multiplies the first `blocks` blocks of rows and the first `pairs` pairs of columns of `matrix` with `columns`.
-/// Writes whole blocks. The sums wrap; callers prove that they do not.
+/// Multiplies the first `blocks` blocks of rows and the first `pairs` pairs of columns of `matrix` with
+/// `columns`. Writes whole blocks. Sums wrap beyond 32 bits; `Matrix::bits` and the limits of the step keep
+/// them within.
 ///
 /// # Panics
 /// Where a slice is too short.
@@ -142,7 +98,7 @@ pub fn product(
     blocks: usize,
     pairs: usize,
     columns: Columns<'_>,
-    out: &mut Sums<'_>,
+    out: &mut Outputs<'_>,
 ) {
     assert!(pairs <= matrix.pairs && blocks * matrix.pairs * PAIR <= matrix.data.len());
     if columns.count == 0 || blocks == 0 {
@@ -151,29 +107,23 @@ pub fn product(
     assert!(columns.x.len() >= (columns.count - 1) * columns.stride + 2 * pairs);
     assert!(out.stride >= blocks * BLOCK);
     assert!(out.sums.len() >= (columns.count - 1) * out.stride + blocks * BLOCK);
-    match kernel {
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: the kernel is checked when a model is made; the sizes have been checked here.
-        Kernel::Avx2 => unsafe { avx2::product(matrix, blocks, pairs, columns, out) },
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: as above.
-        Kernel::Avx512 => unsafe { avx512::product(matrix, blocks, pairs, columns, out) },
-        _ => scalar::product(matrix, blocks, pairs, columns, out),
-    }
+    // SAFETY of the vector forms: the sizes have been checked here.
+    dispatch!(
+        kernel,
+        scalar: scalar::product(matrix, blocks, pairs, columns, out),
+        avx2: avx2::product(matrix, blocks, pairs, columns, out),
+        avx512: avx512::product(matrix, blocks, pairs, columns, out),
+    )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn random(state: &mut u64) -> i32 {
-        *state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
-        (*state >> 40) as i32
-    }
+    use crate::random::SplitMix;
 
     #[test]
     fn kernels_agree_with_the_definition() {
-        let mut state = 7;
+        let mut rng = SplitMix(7);
         for (rows, cols, count) in [
             (1, 2, 1),
             (16, 64, 1),
@@ -184,14 +134,14 @@ mod tests {
             (130, 34, 3),
             (80, 20, 32),
         ] {
-            let weights: Vec<i8> = (0..rows * cols).map(|_| random(&mut state) as i8).collect();
+            let weights: Vec<i8> = (0..rows * cols).map(|_| rng.next_u32() as i8).collect();
             let matrix = Blocked::new(&weights, cols).unwrap();
-            let x: Vec<i16> = (0..count * cols).map(|_| (random(&mut state) % 4096) as i16).collect();
+            let x: Vec<i16> = (0..count * cols).map(|_| rng.below(4096) as i16).collect();
             let padded = rows.next_multiple_of(BLOCK);
             for kernel in Kernel::supported() {
                 let mut sums = vec![-1; count * padded];
                 let columns = Columns { x: &x, stride: cols, count };
-                let mut out = Sums { sums: &mut sums, stride: padded };
+                let mut out = Outputs { sums: &mut sums, stride: padded };
                 product(kernel, &matrix, padded / BLOCK, cols / 2, columns, &mut out);
                 for c in 0..count {
                     for r in 0..rows {

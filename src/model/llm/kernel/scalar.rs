@@ -1,9 +1,9 @@
-//! Plain Rust for any machine.
+//! The product in plain Rust, for any machine.
 
-use super::{BLOCK, Blocked, Columns, PAIR, Sums};
+use super::{BLOCK, Blocked, Columns, Outputs, PAIR};
 
 /// See [`super::product`].
-pub fn product(matrix: &Blocked, blocks: usize, pairs: usize, columns: Columns<'_>, out: &mut Sums<'_>) {
+pub fn product(matrix: &Blocked, blocks: usize, pairs: usize, columns: Columns<'_>, out: &mut Outputs<'_>) {
     for block in 0..blocks {
         let weights = &matrix.data[block * matrix.pairs * PAIR..][..pairs * PAIR];
         for c in 0..columns.count {

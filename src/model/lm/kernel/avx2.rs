@@ -1,21 +1,22 @@
-//! 256-bit integer vectors.
+//! The products and the vector in AVX2.
 //!
-//! Products: a pair of weights meets a pair of activations in `vpmaddwd`. With many columns the
-//! weights are broadcast and a vector holds eight columns of one row; with few, the activations are
-//! broadcast and a vector holds eight rows of one column; weights then come as int8, for the sake of memory.
+//! In a product a pair of weights meets a pair of activations in `vpmaddwd`. With many columns the weights
+//! are broadcast and a vector holds eight columns of one row. With few, most of such a vector would be empty:
+//! the activations are broadcast instead, and a vector holds eight rows of one column; the weights then come
+//! as int8, which is less to read.
 
 use std::arch::x86_64::*;
 
-use super::super::tables::{EXP2, SQUASH};
 use super::{BLOCK, GROUP, Ops, Prepared, Vector};
+use crate::model::fixed::{EXP2, SQUASH};
 
-/// Rows of a register tile.
+/// Rows of a tile of sums that are held in registers.
 const ROWS: usize = 4;
-/// Up to this many columns a vector holds rows instead of columns.
+/// Up to this many columns, a vector holds rows instead of columns.
 const NARROW: usize = 4;
 
-/// AVX2. Its functions may only run on a processor that has it: the type is named only by
-/// `forward`, after `Kernel::check`.
+/// The products in AVX2. Its functions may only run on a processor that has it: the type is named only inside
+/// of functions compiled for AVX2.
 pub struct Avx2;
 
 impl Ops for Avx2 {
@@ -43,6 +44,8 @@ impl Ops for Avx2 {
     }
 }
 
+/// The product for many columns.
+///
 /// # Safety
 /// The processor has AVX2 and the sizes have passed `check_sizes`.
 #[target_feature(enable = "avx2")]
@@ -64,7 +67,7 @@ unsafe fn wide(matrix: &Prepared, columns: usize, x: &[i32], out: &mut [i32]) {
     }
 }
 
-/// [`ROWS`] rows from `first` on by `C` groups of columns, accumulated in registers.
+/// The product of [`ROWS`] rows from `first` on with `C` groups of columns, accumulated in registers.
 ///
 /// # Safety
 /// As for [`wide`]; `first` is a multiple of [`ROWS`] below the padded number of rows; the groups
@@ -107,7 +110,7 @@ unsafe fn tile<const C: usize>(matrix: &Prepared, first: usize, group: usize, x:
     }
 }
 
-/// The first `C` columns.
+/// The product for the first `C` columns.
 ///
 /// # Safety
 /// As for [`wide`]; `C` is at most [`GROUP`].
@@ -132,7 +135,7 @@ unsafe fn narrow<const C: usize>(matrix: &Prepared, x: &[i32], out: &mut [i32]) 
     }
 }
 
-/// `B` blocks of rows for the first `C` columns.
+/// The product of `B` blocks of rows with the first `C` columns.
 ///
 /// # Safety
 /// As for [`narrow`]; the blocks `block..block + B` exist.
@@ -159,7 +162,7 @@ unsafe fn narrow_blocks<const C: usize, const B: usize>(
     }
 }
 
-/// One column by itself.
+/// The product for one column by itself.
 ///
 /// # Safety
 /// The processor has AVX2 and the sizes have passed `check_single_sizes`.
@@ -181,11 +184,12 @@ unsafe fn single(matrix: &Prepared, x: &[i32], out: &mut [i32]) {
     }
 }
 
-/// The finished sums of `B` blocks of rows for `C` columns; successive pairs of a column's inputs lie `STRIDE` apart.
+/// The finished sums of `B` blocks of rows for `C` columns; successive pairs of a column's inputs lie
+/// `STRIDE` apart.
 ///
 /// # Safety
-/// The processor has AVX2; the matrix has passed `check_own_sizes`; the blocks `block..block + B` exist; `x` has
-/// `STRIDE` entries for each pair of inputs, and `C` is at most `STRIDE`.
+/// The processor has AVX2; the matrix has passed `check_own_sizes`; the blocks `block..block + B` exist; `x`
+/// has `STRIDE` entries for each pair of inputs, and `C` is at most `STRIDE`.
 #[target_feature(enable = "avx2")]
 #[inline]
 unsafe fn block_sums<const C: usize, const B: usize, const STRIDE: usize>(
@@ -194,8 +198,8 @@ unsafe fn block_sums<const C: usize, const B: usize, const STRIDE: usize>(
     x: &[i32],
 ) -> [[__m256i; C]; B] {
     let pairs = matrix.pairs;
-    // SAFETY: by `check_own_sizes` there are `pairs * 16` weights in every block, and offsets and shifts for whole
-    // blocks; the rest by the contract.
+    // SAFETY: by `check_own_sizes` there are `pairs * 16` weights in every block, and offsets and shifts for
+    // whole blocks; the rest by the contract.
     unsafe {
         let weights: [*const i8; B] =
             std::array::from_fn(|b| matrix.bytes.as_ptr().add((block + b) * 2 * BLOCK * pairs));

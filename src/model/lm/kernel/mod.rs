@@ -1,9 +1,9 @@
-//! The inner loops of the step, over *columns*: in decoding a column is a lane, in encoding it is a
-//! time step. Columns are held in groups of eight; a group's array is `[row][8]`, so that one
-//! weight meets a vector of columns and no sum ever crosses a vector.
+//! The inner loops of the step, over *columns*: in decoding a column is a lane, in encoding it is a time
+//! step.
 //!
-//! What differs between machines is behind [`Vector`] (eight 32-bit numbers) and [`Kernel`]; the
-//! step itself is written once ([`elementwise`]).
+//! Columns are held in groups of eight; the numbers of a group are `[row][8]`, so that one weight meets a
+//! vector of columns and no sum crosses a vector. What differs between machines is behind [`Vector`] (eight
+//! 32-bit numbers) and [`Ops`]; everything else is written once ([`elementwise`], [`single`]).
 
 #![allow(unsafe_code)]
 
@@ -17,37 +17,38 @@ pub mod single;
 pub use avx2::Avx2;
 pub use scalar::Scalar;
 
-pub use crate::kernel::Kernel;
-
-use super::aligned::Aligned;
 use super::weights::Matrix;
 use crate::error::Result;
+use crate::model::fixed::Aligned;
 
-/// Columns of a group: one 256-bit register of 32-bit numbers.
+/// Columns of a group: as many as a 256-bit register has 32-bit numbers.
 pub const GROUP: usize = 8;
-/// Rows of a matrix are held in blocks of this many, the last one padded with zeros.
+/// Rows of a block: matrices are held in blocks of rows, the last one padded with zeros.
 const BLOCK: usize = 8;
 
 /// A matrix widened and laid out for the kernels.
 #[derive(Debug)]
 pub struct Prepared {
-    /// Number of outputs.
+    /// The number of outputs.
     rows: usize,
-    /// Number of pairs of inputs.
+    /// The number of pairs of inputs.
     pairs: usize,
-    /// `[block of rows][pair of inputs][row of the block]`, two int16 weights each (see [`pair`]).
+    /// `[block of rows][pair of inputs][row of the block]`: two weights as int16 each (see [`pair`]).
     weights: Aligned<i32>,
-    /// The same as two int8 each: where one or few columns share a weight, it is the memory that it takes
-    /// that costs.
+    /// The same weights as two int8 each. Where only few columns share a weight, reading it from memory is
+    /// what costs, and this form is half as long.
     bytes: Aligned<i8>,
-    /// Per row, padded to whole blocks: bias plus the rounding term of the shift.
+    /// Per row, padded to whole blocks: the bias plus the rounding term of the shift.
     offset: Aligned<i32>,
-    /// Per row, padded to whole blocks, below 32.
+    /// Per row, padded to whole blocks: the shift, below 32.
     shift: Aligned<i32>,
 }
 
 impl Prepared {
-    /// Widens a matrix that has passed `Weights::check`.
+    /// Lays out a matrix that has passed `Weights::check`.
+    ///
+    /// # Errors
+    /// `LimitExceeded` where memory is missing.
     pub fn new(matrix: &Matrix) -> Result<Self> {
         let padded = matrix.rows.next_multiple_of(BLOCK);
         let pairs = matrix.cols / 2;
@@ -73,19 +74,20 @@ impl Prepared {
         Ok(prepared)
     }
 
-    /// Number of pairs of inputs.
+    /// The number of pairs of inputs.
     pub fn pairs(&self) -> usize {
         self.pairs
     }
 
-    /// Panics unless the slices hold what the kernels read and write without further checks.
+    /// Panics unless the slices are as long as the kernels rely on: they read and write without further
+    /// checks.
     fn check_sizes(&self, columns: usize, x: &[i32], out: &[i32]) {
         let groups = columns.div_ceil(GROUP);
         assert!(x.len() >= groups * self.pairs * GROUP && out.len() >= groups * self.rows * GROUP);
         self.check_own_sizes();
     }
 
-    /// The same for a single column.
+    /// The same for a single column by itself.
     fn check_single_sizes(&self, x: &[i32], out: &[i32]) {
         assert!(x.len() >= self.pairs && out.len() >= self.rows.next_multiple_of(BLOCK));
         self.check_own_sizes();
@@ -98,63 +100,52 @@ impl Prepared {
     }
 }
 
-/// Two int16 numbers in one entry: an even row in the low half, the next row in the high half.
+/// Packs two int16 numbers into one entry: that of an even row into the low half, that of the next row into
+/// the high half. A multiply-add of pairs then takes two rows of input at once.
 #[inline(always)]
 pub fn pair(even: i32, odd: i32) -> i32 {
     (even & 0xFFFF) | (odd << 16)
 }
 
-/// Hints that the cache line at the start of `value` will be read soon.
-#[inline(always)]
-pub fn prefetch<T>(value: &T) {
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: a prefetch has no effect but on caches, and every x86-64 processor has it.
-    unsafe {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(value).cast());
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = value;
-}
-
-/// One instruction set.
+/// The products in the form of one instruction set.
 pub trait Ops {
-    /// Its eight numbers.
+    /// The vector of eight numbers.
     type V: Vector;
 
-    /// `out = P(matrix, x)` for `columns` columns: `x` holds `[group][pair of inputs][8]` as made by
-    /// [`pair`], `out` gets `[group][row][8]`. Columns beyond `columns` get anything.
+    /// The product of a matrix with `columns` columns, biased, rounded and shifted: P of the specification.
+    /// `x` holds `[group][pair of inputs][8]` as made by [`pair`], `out` gets `[group][row][8]`. What `out`
+    /// gets for columns beyond `columns` is unspecified.
     fn product(matrix: &Prepared, columns: usize, x: &[i32], out: &mut [i32]);
 
-    /// The same for one column by itself: `x` holds one entry per pair of inputs, `out` gets one per row, and zeros
-    /// up to the next multiple of [`GROUP`].
+    /// The product for one column by itself: `x` holds one entry for each pair of inputs, `out` gets one
+    /// number for each row, and zeros up to the next multiple of [`GROUP`].
     fn product_single(matrix: &Prepared, x: &[i32], out: &mut [i32]);
 }
 
-/// Eight 32-bit numbers. Arithmetic wraps.
+/// Eight 32-bit numbers, each of which a function works on by itself. Arithmetic wraps.
 pub trait Vector: Copy {
     fn load(from: &[i32; GROUP]) -> Self;
     fn store(self, to: &mut [i32; GROUP]);
     fn splat(value: i32) -> Self;
     fn add(self, other: Self) -> Self;
     fn sub(self, other: Self) -> Self;
-    /// Low 32 bits of the product.
+    /// The low 32 bits of the products.
     fn mul(self, other: Self) -> Self;
     fn max(self, other: Self) -> Self;
     fn min(self, other: Self) -> Self;
-    /// Minimum of the numbers taken as unsigned.
+    /// The minimum, with the numbers taken as unsigned.
     fn min_unsigned(self, other: Self) -> Self;
     fn shift_left<const N: i32>(self) -> Self;
     /// Arithmetic shift.
     fn shift_right<const N: i32>(self) -> Self;
-    /// [`pair`].
+    /// See [`pair`].
     fn pair(self, odd: Self) -> Self;
-    /// Low 32 bits of `(self · other + 2^(N - 1)) >> N` with a 64-bit product, 1 <= N <= 32.
+    /// The low 32 bits of `(self · other + 2^(N - 1)) >> N` with a 64-bit product, 1 <= N <= 32.
     fn mul_shift<const N: i32>(self, other: Self) -> Self;
-    /// `squash` of every number.
+    /// See [`squash`](crate::model::fixed::squash).
     fn squash(self) -> Self;
-    /// `EXP2[d & 255] >> (d >> 8)` for d in 0..8192.
+    /// `EXP2[d & 255] >> (d >> 8)` for numbers d in 0..8192.
     fn exp2(self) -> Self;
-    /// Sums of the squares of the columns of `rows`; magnitudes below 2^22, at most 2^20 rows.
+    /// The sum of squares of each column of `rows`: at most 2^20 rows of magnitudes below 2^22.
     fn sum_squares(rows: &[[i32; GROUP]]) -> [u64; GROUP];
 }

@@ -1,9 +1,9 @@
-//! The reference for the vector code: one number after the other.
+//! The reference for the vector code in plain Rust: one number after the other.
 
-use super::super::tables::{EXP2, squash};
 use super::{BLOCK, GROUP, Ops, Prepared, Vector, pair};
+use crate::model::fixed::{EXP2, squash};
 
-/// Plain Rust.
+/// The products in plain Rust.
 pub struct Scalar;
 
 impl Ops for Scalar {

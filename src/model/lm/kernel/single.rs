@@ -1,12 +1,13 @@
-//! The parts of the step between the matrix products for one column by itself: a vector holds eight rows of it. The
-//! arithmetic is that of [`super::elementwise`]; padding rows hold anything but in the residual stream, where they are 0.
+//! The parts of the step between the matrix products for one column by itself: a vector holds eight of its
+//! rows. The arithmetic is that of [`super::elementwise`]. The padding rows of the residual stream are 0;
+//! those of other numbers may hold any value.
 
 use super::elementwise::{self as ops, TREE_NODES};
 use super::{GROUP, Vector, pair};
 
 type Row = [i32; GROUP];
 
-/// Eight consecutive rows become four pairs.
+/// Stores eight consecutive rows as four pairs.
 #[inline(always)]
 fn store_pairs<V: Vector>(rows: V, out: &mut [i32; GROUP / 2]) {
     let mut values = [0; GROUP];
@@ -16,7 +17,7 @@ fn store_pairs<V: Vector>(rows: V, out: &mut [i32; GROUP / 2]) {
     }
 }
 
-/// Norm of the `width` rows in `x`, padded with zeros.
+/// The norm of the `width` rows in `x`, which are padded with zeros, as activations.
 #[inline(always)]
 pub fn norm<V: Vector>(x: &[Row], width: usize, out: &mut [i32]) {
     let scale = V::splat(ops::norm_scale(V::sum_squares(x).iter().sum(), width));
@@ -25,7 +26,7 @@ pub fn norm<V: Vector>(x: &[Row], width: usize, out: &mut [i32]) {
     }
 }
 
-/// The recurrence: `gates` holds three parts of `state` rows, and at least a vector of anything behind them.
+/// The recurrence: `gates` holds three parts of `state` rows, and at least one more vector of any values.
 #[inline(always)]
 pub fn recur<V: Vector>(gates: &[i32], state: usize, h: &mut [Row], out: &mut [i32]) {
     let part = |number: usize| gates[number * state..].as_chunks::<GROUP>().0;
@@ -35,7 +36,7 @@ pub fn recur<V: Vector>(gates: &[i32], state: usize, h: &mut [Row], out: &mut [i
     }
 }
 
-/// Squared rectifier.
+/// The squared rectifier, as activations.
 #[inline(always)]
 pub fn squared_relu<V: Vector>(p: &[Row], out: &mut [i32]) {
     for (p, out) in p.iter().zip(out.as_chunks_mut().0) {
@@ -43,7 +44,7 @@ pub fn squared_relu<V: Vector>(p: &[Row], out: &mut [i32]) {
     }
 }
 
-/// The tree of weight sums from 256 log weights.
+/// The tree of weight sums of 256 log weights (Q8 octaves).
 #[inline(always)]
 pub fn weight_tree<V: Vector>(logits: &[Row], tree: &mut [u32; TREE_NODES]) {
     let mut most = V::splat(i32::MIN);

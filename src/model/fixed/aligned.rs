@@ -1,9 +1,10 @@
-//! Buffers that start on a cache line, so that vector loads never straddle two.
+//! Buffers that start on a cache line, so that no aligned vector load touches two of them.
 
 use std::ops::{Deref, DerefMut};
 
 use crate::error::{Error, ErrorKind, Result};
 
+/// Bytes of a cache line.
 const LINE: usize = 64;
 
 /// A fixed-length slice of numbers whose first element lies on a 64-byte boundary.
@@ -15,10 +16,10 @@ pub struct Aligned<T> {
 }
 
 impl<T: Copy + Default> Aligned<T> {
-    /// `len` zeros.
+    /// A slice of `len` zeros.
     ///
     /// # Errors
-    /// `LimitExceeded` where the memory cannot be had.
+    /// `LimitExceeded` where the memory is missing.
     pub fn zeroed(len: usize) -> Result<Self> {
         let mut data = Vec::new();
         let padded = len + LINE / size_of::<T>();

@@ -1,10 +1,10 @@
-//! Four vectors of eight lanes each.
+//! The decoder's loop in AVX2: four vectors of eight lanes each.
 #![allow(unsafe_code)] // a kernel
 
 use super::{BITS, Contexts, LOW, TOTAL};
 use std::arch::x86_64::*;
 
-/// For each mask of lanes that take a word: which of the next eight words lane i takes.
+/// For each mask of lanes that need a word: which of the next eight words lane i takes.
 static TAKE: [[u32; 8]; 256] = {
     let mut table = [[0; 8]; 256];
     let mut mask = 0;
@@ -20,11 +20,12 @@ static TAKE: [[u32; 8]; 256] = {
     table
 };
 
-/// Decodes whole steps of 32 symbols as long as 64 bytes of words are left; returns how many symbols that were.
-/// Takes the words that they used from `words`.
+/// Decodes whole steps of 32 symbols while at least 64 bytes of words are left, which no step exceeds;
+/// returns how many symbols were decoded. Removes the words that they used from the front of `words`.
 ///
 /// Contexts, where there are any, are as many as `out` has symbols and have tables in `slots`; `states` has
-/// 32 entries. The processor must have AVX2.
+/// 32 entries.
+#[target_feature(enable = "avx2,popcnt")]
 pub fn run(
     slots: &[u32],
     states: &mut [u32],
@@ -34,11 +35,11 @@ pub fn run(
 ) -> usize {
     assert!(states.len() == 32 && slots.len() >= TOTAL as usize);
     match contexts {
-        // SAFETY: the caller has found AVX2.
+        // SAFETY: there are no contexts.
         Contexts::One => unsafe { steps::<false>(slots, states, words, &[], out) },
         Contexts::Many(ids) => {
             assert!(ids.len() == out.len());
-            // SAFETY: the caller has found AVX2, and checked that every context has a table.
+            // SAFETY: the caller has checked that every context has a table.
             unsafe { steps::<true>(slots, states, words, ids, out) }
         }
     }

@@ -1,13 +1,15 @@
-//! The tables of `formats/tables/`: the only numbers of the step that are not arithmetic.
+//! The tables of `formats/tables/`, which are the only numbers of the coding path that are not arithmetic,
+//! and the functions that read them.
 
 const SQUASH_BYTES: &[u8; 2 * 8192] = include_bytes!("../../../formats/tables/squash.bin");
 const EXP2_BYTES: &[u8; 4 * 256] = include_bytes!("../../../formats/tables/exp2.bin");
 
-/// Q16 of 1 / (1 + 2^-x) for x from -4096 to 4095 in Q8 octaves. Held as 32 bits for vector look-ups.
+/// The probability 1 / (1 + 2^-x) in Q16 for log-odds x from -4096 to 4095 in Q8 octaves (units of 1/256 of a
+/// factor of two). Held in 32 bits for vector look-ups.
 pub static SQUASH: [i32; 8192] = squash_table();
-/// 2^(22 - i/256).
+/// Powers of two: entry i is 2^(22 - i/256).
 pub static EXP2: [i32; 256] = exp2_table();
-/// Fraction of the binary logarithm in Q8 by the 8 bits after the leading one.
+/// The fraction of the binary logarithm in Q8, by the 8 bits after a number's leading one.
 pub static LOG2: &[u8; 256] = include_bytes!("../../../formats/tables/log2.bin");
 
 const fn squash_table() -> [i32; 8192] {
@@ -31,13 +33,13 @@ const fn exp2_table() -> [i32; 256] {
     table
 }
 
-/// Probability in Q16 (1..=65535) of log-odds in Q8 octaves.
+/// The probability in Q16 (1..=65535) of log-odds in Q8 octaves; log-odds beyond the table count as its ends.
 #[inline(always)]
 pub fn squash(log_odds: i32) -> i32 {
     SQUASH[(log_odds.clamp(-4096, 4095) + 4096) as usize]
 }
 
-/// Binary logarithm in Q8 of 1..=65535.
+/// The binary logarithm in Q8 of a number in 1..=65535.
 #[inline(always)]
 fn lg(p: u32) -> i32 {
     let exponent = p.ilog2();
@@ -45,10 +47,20 @@ fn lg(p: u32) -> i32 {
     (exponent << 8) as i32 + i32::from(LOG2[fraction as usize])
 }
 
-/// Log-odds in Q8 octaves of a Q16 probability 1..=65535.
+/// The log-odds in Q8 octaves of a probability in Q16, 1..=65535.
 #[inline(always)]
 pub fn stretch(p: i32) -> i32 {
     lg(p as u32) - lg((65536 - p) as u32)
+}
+
+/// The probability of 1 in Q16, 1..=65535, where a 0 weighs `zero` and a 1 weighs `one`: both below 2^31, not
+/// both 0.
+#[inline]
+pub fn probability_of_one(zero: u32, one: u32) -> i32 {
+    // Both shrink to 16 bits, so that the shifted dividend fits into 32.
+    let total = zero + one;
+    let excess = (32 - total.leading_zeros()).saturating_sub(16);
+    (((one >> excess) << 16) / (total >> excess)).clamp(1, 65535) as i32
 }
 
 #[cfg(test)]

@@ -1,0 +1,12 @@
+//! What the models share: integer tables and functions of probabilities, a hash, aligned memory. Nothing here
+//! knows a model; the models use this module and not one another.
+
+mod aligned;
+mod hash;
+mod tables;
+
+pub use aligned::Aligned;
+pub use hash::hash;
+#[cfg(feature = "gpu")]
+pub use tables::LOG2;
+pub use tables::{EXP2, SQUASH, probability_of_one, squash, stretch};
