@@ -10,10 +10,8 @@ pub mod candle;
 mod codec;
 mod coder;
 mod container;
-mod device;
 mod error;
 mod format;
-#[cfg(feature = "gpu")]
 mod gpu;
 mod kernel;
 pub mod llm;
@@ -25,10 +23,10 @@ pub mod tensor;
 pub mod train;
 
 pub use codec::Codec;
-pub use device::{Device, GpuCounters, GpuInfo};
 pub use error::{Error, ErrorKind, Result};
 #[cfg(feature = "gpu")]
-pub use gpu::tensor::TensorBuffer;
+pub use gpu::wgpu30;
+pub use gpu::{Device, GpuCounters, GpuInfo, TensorBuffer};
 pub use model::circuit::Likelihood;
 pub use models::{Models, registry::ModelInfo};
 pub use stream::{
@@ -36,9 +34,6 @@ pub use stream::{
     TensorReader, WindowInfo, compress, compress_with, decompress, decompress_with,
 };
 pub use tensor::bases::Bases;
-/// The library through which GPUs are reached, for [`TensorBuffer`].
-#[cfg(feature = "gpu")]
-pub use wgpu;
 
 /// What tests and benchmarks need from below the public interface. No part of it: may change at any time.
 #[doc(hidden)]

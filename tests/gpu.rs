@@ -188,20 +188,21 @@ fn tensors_are_the_same_on_the_host_and_on_the_gpu() {
 }
 
 fn read_back(device: &Device, buffer: &nzip::TensorBuffer) -> Vec<u8> {
-    use nzip::wgpu;
-    let (gpu, queue) = device.wgpu().unwrap();
+    use nzip::wgpu30::{self, wgpu};
+    let (gpu, queue) = wgpu30::handles(device).unwrap();
+    let (buffer, len) = (wgpu30::buffer(buffer), buffer.len);
     let staging = gpu.create_buffer(&wgpu::BufferDescriptor {
         label: None,
-        size: buffer.buffer.size(),
+        size: buffer.size(),
         usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
         mapped_at_creation: false,
     });
     let mut encoder = gpu.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-    encoder.copy_buffer_to_buffer(&buffer.buffer, 0, &staging, 0, buffer.buffer.size());
+    encoder.copy_buffer_to_buffer(buffer, 0, &staging, 0, buffer.size());
     queue.submit([encoder.finish()]);
     staging.map_async(wgpu::MapMode::Read, .., |result| result.unwrap());
     gpu.poll(wgpu::PollType::wait_indefinitely()).unwrap();
-    staging.get_mapped_range(..).unwrap()[..buffer.len as usize].to_vec()
+    staging.get_mapped_range(..).unwrap()[..len as usize].to_vec()
 }
 
 #[test]

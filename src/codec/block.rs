@@ -1,8 +1,8 @@
 //! A codec as one object, and what passes between it and the rest of nzip.
 
+use super::acceleration::Accelerator;
 use super::window::WindowCoder;
 use super::{Codec, newer};
-use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::format::block::{BlockHeader, Units};
 use crate::model::lm;
@@ -116,12 +116,12 @@ pub trait BlockCodec: Sync {
         false
     }
 
-    /// Makes a model ready from its canonical weights.
+    /// Makes a model ready from its canonical weights, to run on the accelerator where there is one.
     ///
     /// # Errors
     ///
     /// Those of parsing the weights; [`crate::ErrorKind::LimitExceeded`] where memory is missing.
-    fn load(&self, _weights: &[u8]) -> Result<LoadedModel> {
+    fn load(&self, _weights: &[u8], _accelerator: Option<&dyn Accelerator>) -> Result<LoadedModel> {
         Err(newer(&format!("a model for codec {}", self.name())))
     }
 
@@ -259,8 +259,8 @@ impl Block {
 pub struct Environment<'a> {
     /// Tensors that blocks may be coded against.
     pub bases: &'a Bases,
-    /// Where windows and tiles may be decoded.
-    pub device: &'a Device,
+    /// The device that decodes tiles; `None` for the CPU.
+    pub accelerator: Option<&'a dyn Accelerator>,
     /// Most memory that decoding may take, in bytes (approximate).
     pub memory: u64,
 }

@@ -3,6 +3,7 @@
 use rayon::prelude::*;
 
 use super::Codec;
+use super::acceleration::{Accelerator, WindowModel};
 use super::block::{BlockCodec, BlockJob, LoadedModel, ModelUse, UnitKind};
 use super::window::{
     self, Cutting, EncodedWindow, WindowCoder, WindowJob, WindowLimits, WindowedBlock, all_windows,
@@ -40,9 +41,13 @@ impl BlockCodec for Lm {
         ModelUse::Required(Codec::Lm)
     }
 
-    fn load(&self, weights: &[u8]) -> Result<LoadedModel> {
+    fn load(&self, weights: &[u8], accelerator: Option<&dyn Accelerator>) -> Result<LoadedModel> {
         let network = Arc::new(Weights::from_bytes(weights).and_then(Model::new)?);
-        Ok(LoadedModel { windows: network.clone(), network: Some(network) })
+        let windows: Arc<dyn WindowCoder> = match accelerator {
+            Some(a) => a.windows(WindowModel::Lm(Weights::from_bytes(weights)?, network.clone()))?,
+            None => network.clone(),
+        };
+        Ok(LoadedModel { windows, network: Some(network) })
     }
 
     fn decode(&self, jobs: &mut [&mut BlockJob<'_>]) {

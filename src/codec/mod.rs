@@ -1,5 +1,6 @@
 //! Codecs: each turns the raw bytes of a block into a payload and back.
 
+pub mod acceleration;
 pub mod block;
 pub mod buffer;
 pub mod choose;

@@ -4,7 +4,6 @@ use super::{Event, Input, Payloads, Walk};
 use crate::codec::block::{BlockJob, Environment};
 use crate::codec::buffer::reserve;
 use crate::codec::decode_blocks;
-use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::tensor::bases::Bases;
 
@@ -15,8 +14,8 @@ use crate::tensor::bases::Bases;
 /// [`crate::ErrorKind::Corrupt`] where the content is longer or names a model, since weights that need a model would need a
 /// model, and so on; [`crate::ErrorKind::LimitExceeded`] where decoding takes more than `memory` bytes; all that decoding can give.
 pub fn unpack(packed: &[u8], most: u64, memory: u64) -> Result<Vec<u8>> {
-    let (bases, device) = (Bases::new(), Device::cpu());
-    let environment = Environment { bases: &bases, device: &device, memory };
+    let bases = Bases::new();
+    let environment = Environment { bases: &bases, accelerator: None, memory };
     let mut walk = Walk::new(Input::new(packed), Payloads::Skip, memory);
     let (mut out, mut hasher) = (Vec::new(), blake3::Hasher::new());
     loop {

@@ -1,7 +1,7 @@
 //! Finding GPUs and opening one.
 
+use super::device::{GpuInfo, Wanted};
 use super::fault::{Fault, Outcome};
-use crate::device::GpuInfo;
 use pollster::block_on;
 use std::sync::LazyLock;
 
@@ -38,17 +38,6 @@ fn adapters() -> Vec<wgpu::Adapter> {
 /// All adapters that can run nzip's kernels, hardware first.
 pub fn list() -> Vec<GpuInfo> {
     adapters().iter().map(|a| describe(&a.get_info())).collect()
-}
-
-/// Which adapter is wanted.
-#[derive(Debug, Clone, Copy)]
-pub enum Wanted<'a> {
-    /// The first one that is no software driver.
-    Hardware,
-    /// The first one of any kind.
-    Any,
-    /// The first one whose name contains this, in any case of letters.
-    Named(&'a str),
 }
 
 /// Opens an adapter with the limits that every GPU has, but buffers as large as it allows.

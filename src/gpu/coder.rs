@@ -1,17 +1,21 @@
 //! Windowed codecs on a GPU.
 
+use super::accelerator::GpuAccelerator;
 use super::context::Gpu;
 use super::fault::Outcome;
-use super::shared::Shared;
-use super::{circuit, llm, lm};
-use crate::codec::Codec;
-use crate::codec::block::LoadedModel;
 use crate::codec::window::{
     Cutting, EncodedWindow, WindowCoder, WindowJob, WindowLimits, WindowedBlock, all_windows,
 };
 use crate::error::Result;
-use crate::model::circuit::{Model, Weights};
 use std::sync::Arc;
+
+/// Loop iterations of a thread in one dispatch. A software driver (llvmpipe) silently ends loops after 65,535 in
+/// all, and drivers of hardware end dispatches that take seconds.
+pub const MAX_ITERATIONS: usize = 60_000;
+/// Most windows that are coded together.
+pub const MAX_LANES: usize = 4096;
+/// Raw bytes of windows that are coded before they are read back.
+pub const MAX_RAW: usize = 64 << 20;
 
 /// A model as a GPU's kernels want it.
 pub trait Kernels: Send + Sync {
@@ -31,14 +35,14 @@ pub trait Kernels: Send + Sync {
 
 /// A model on a GPU, and on the CPU for what the GPU does not do or fails at.
 pub struct Coder<K> {
-    device: Arc<Shared>,
+    device: GpuAccelerator,
     kernels: K,
     cpu: Arc<dyn WindowCoder>,
 }
 
 impl<K: Kernels> Coder<K> {
     /// Joins the same model on both.
-    pub fn new(device: Arc<Shared>, kernels: K, cpu: Arc<dyn WindowCoder>) -> Self {
+    pub fn new(device: GpuAccelerator, kernels: K, cpu: Arc<dyn WindowCoder>) -> Self {
         Self { device, kernels, cpu }
     }
 }
@@ -92,35 +96,5 @@ impl<K: Kernels> WindowCoder for Coder<K> {
 impl<K> Coder<K> {
     fn decode_on_cpu(&self, windows: Vec<WindowJob<'_>>) -> Result<()> {
         self.cpu.decode(vec![WindowedBlock { params: None, windows }])
-    }
-}
-
-impl Shared {
-    /// Makes a model ready to run here, where there are kernels for its codec, with the CPU for all else.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`crate::codec::block::BlockCodec::load`].
-    pub fn model(self: &Arc<Self>, codec: Codec, weights: &[u8]) -> Result<LoadedModel> {
-        let device = self.clone();
-        let loaded = |windows| LoadedModel { windows, network: None };
-        match codec {
-            Codec::Lm => {
-                let cpu = codec.object().load(weights)?;
-                let packed = lm::Packed::new(&crate::model::lm::weights::Weights::from_bytes(weights)?);
-                Ok(LoadedModel { windows: Arc::new(Coder::new(device, packed, cpu.windows.clone())), ..cpu })
-            }
-            Codec::Circuit => {
-                let cpu = Model::new(&Weights::from_bytes(weights)?)?;
-                let packed = circuit::Packed::new(&cpu);
-                Ok(loaded(Arc::new(Coder::new(device, packed, Arc::new(cpu)))))
-            }
-            Codec::Llm => {
-                let steps = llm::Steps::new(crate::model::llm::Weights::from_bytes(weights)?)?;
-                let cpu = steps.model();
-                Ok(loaded(Arc::new(Coder::new(device, steps, cpu))))
-            }
-            _ => codec.object().load(weights),
-        }
     }
 }

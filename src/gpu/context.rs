@@ -1,8 +1,8 @@
 //! An opened GPU: buffers, kernels, dispatches and read-backs, with every failure noticed.
 
-use super::adapter::{self, Wanted};
+use super::adapter;
+use super::device::{GpuCounters, GpuInfo, Wanted};
 use super::fault::{Fault, Outcome};
-use crate::device::{GpuCounters, GpuInfo};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};

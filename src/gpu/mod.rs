@@ -1,28 +1,40 @@
-//! Windows, records and tiles on a GPU: the same bits as on the CPU, or none.
+//! The device that runs models, and its kernels: windows, records and tiles on a GPU, bit for bit as on the CPU.
 //!
-//! Kernels are written in WGSL and run through wgpu (Vulkan, Metal, DX12). Whatever goes wrong on a GPU is a
-//! [`fault::Fault`], upon which the CPU does the work.
+//! Kernels are written in WGSL and run through wgpu (Vulkan, Metal, DX12). Whatever goes wrong on a GPU is a `Fault`, upon which the
+//! CPU does the work. Without the feature `gpu` the only device is the CPU; no file but this one asks for the feature.
 
-pub mod adapter;
-pub mod circuit;
+mod device;
+
+#[cfg(not(feature = "gpu"))]
+mod absent;
+#[cfg(not(feature = "gpu"))]
+use absent as backend;
+
+#[cfg(feature = "gpu")]
+mod accelerator;
+#[cfg(feature = "gpu")]
+mod adapter;
+#[cfg(feature = "gpu")]
+mod circuit;
+#[cfg(feature = "gpu")]
 mod coder;
-pub mod context;
-pub mod fault;
-pub mod llm;
-pub mod lm;
-mod shared;
-pub mod tensor;
-#[cfg(test)]
+#[cfg(feature = "gpu")]
+mod context;
+#[cfg(feature = "gpu")]
+mod fault;
+#[cfg(feature = "gpu")]
+mod llm;
+#[cfg(feature = "gpu")]
+mod lm;
+#[cfg(feature = "gpu")]
+mod tensor;
+#[cfg(all(test, feature = "gpu"))]
 mod tests;
+#[cfg(feature = "gpu")]
+pub mod wgpu30;
+#[cfg(feature = "gpu")]
 mod words;
+#[cfg(feature = "gpu")]
+use accelerator as backend;
 
-pub use coder::Kernels;
-pub use shared::Shared;
-
-/// Loop iterations of a thread in one dispatch. A software driver (llvmpipe) silently ends loops after 65,535 in
-/// all, and drivers of hardware end dispatches that take seconds.
-const MAX_ITERATIONS: usize = 60_000;
-/// Most windows that are coded together.
-pub const MAX_LANES: usize = 4096;
-/// Raw bytes of windows that are coded before they are read back.
-const MAX_RAW: usize = 64 << 20;
+pub use device::{Device, GpuCounters, GpuInfo, TensorBuffer};

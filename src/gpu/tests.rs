@@ -1,7 +1,7 @@
 //! What the tests of all kernels share.
 
-use super::adapter::Wanted;
 use super::context::Gpu;
+use super::device::Wanted;
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
 /// One for all tests: compiling kernels is what takes most of their time. They take turns, so that its counters are

@@ -3,9 +3,9 @@
 use super::registry::{self, Hash, ModelInfo, Registry};
 use crate::codec::block::LoadedModel;
 use crate::codec::{CODECS, Codec};
-use crate::device::Device;
 use crate::error::Result;
 use crate::format::checksum::hex;
+use crate::gpu::Device;
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,18 +19,12 @@ type Loaded = HashMap<(u8, Hash), LoadedModel>;
 pub struct Models {
     registry: Registry,
     loaded: Arc<Mutex<Loaded>>,
-    #[cfg(feature = "gpu")]
     device: Device,
 }
 
 impl Default for Models {
     fn default() -> Self {
-        Self {
-            registry: Registry::new(),
-            loaded: Arc::default(),
-            #[cfg(feature = "gpu")]
-            device: Device::cpu(),
-        }
+        Self { registry: Registry::new(), loaded: Arc::default(), device: Device::cpu() }
     }
 }
 
@@ -75,12 +69,10 @@ impl Models {
 
     /// The same models, run by a device. Models that another device runs are not shared.
     pub(crate) fn on(self, device: Device) -> Self {
-        #[cfg(feature = "gpu")]
-        if device.is_gpu() || self.device.is_gpu() {
-            return Self { loaded: Arc::default(), device, ..self };
+        if device.accelerator().is_none() && self.device.accelerator().is_none() {
+            return self;
         }
-        let _ = device;
-        self
+        Self { loaded: Arc::default(), device, ..self }
     }
 
     /// The model of a codec with this hash, ready to run.
@@ -91,19 +83,10 @@ impl Models {
             return Ok(model.clone());
         }
         let weights = self.registry.find(hash)?;
-        let model = self.run_by_device(codec, &weights);
+        let model = codec.object().load(&weights, self.device.accelerator());
         let model = model.map_err(|e| e.within(format!("model {}", hex(hash))))?;
         loaded.insert(key, model.clone());
         Ok(model)
-    }
-
-    /// Makes a model ready to run on the device, where that has kernels for it.
-    fn run_by_device(&self, codec: Codec, weights: &[u8]) -> Result<LoadedModel> {
-        #[cfg(feature = "gpu")]
-        if let Some(gpu) = self.device.shared() {
-            return gpu.model(codec, weights);
-        }
-        codec.object().load(weights)
     }
 
     /// The windowed codec that the model with this hash is for.

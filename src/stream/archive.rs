@@ -262,7 +262,7 @@ impl<S: Read + Seek> Archive<S> {
 
     fn decode(&mut self, batch: &[Fetched], range: &Range<u64>, out: &mut Vec<u8>) -> Result<()> {
         let DecodeOptions { bases, device, memory, .. } = &self.options;
-        let environment = Environment { bases, device, memory: *memory };
+        let environment = Environment { bases, accelerator: device.accelerator(), memory: *memory };
         let mut jobs = Vec::with_capacity(batch.len());
         for f in batch {
             let models = &self.streams[f.stream].models;

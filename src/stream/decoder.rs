@@ -6,10 +6,10 @@ use crate::codec::buffer::reserve;
 use crate::codec::decode_blocks;
 use crate::codec::ordered::{OrderedDecoder, decode_units};
 use crate::container::{Event, Input, Payloads, RawBlock, Walk};
-use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::format::block::Units;
 use crate::format::checksum::hex;
+use crate::gpu::Device;
 use crate::models::StreamModels;
 use crate::tensor::bases::Bases;
 use std::collections::VecDeque;
@@ -240,7 +240,8 @@ impl<R: Read> Decoder<R> {
 
     /// Decodes blocks whose payloads they have, or the input in memory.
     fn decode(&mut self, batch: Vec<RawBlock>, input: Option<&[u8]>) -> Result<()> {
-        let environment = Environment { bases: &self.bases, device: &self.device, memory: self.memory };
+        let accelerator = self.device.accelerator();
+        let environment = Environment { bases: &self.bases, accelerator, memory: self.memory };
         let mut jobs = Vec::with_capacity(batch.len());
         for raw in &batch {
             match self.models.load(raw.block.codec, raw.block.header.model) {

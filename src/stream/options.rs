@@ -2,8 +2,8 @@
 
 use super::encoder::Described;
 use crate::codec::Codec;
-use crate::device::Device;
 use crate::error::{Error, Result};
+use crate::gpu::Device;
 use crate::models::Models;
 use crate::models::registry::Hash;
 use crate::tensor::bases::Bases;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use super::Codec;
+use super::acceleration::{Accelerator, WindowModel};
 use super::block::{BlockCodec, BlockJob, BlockParams, LoadedModel, ModelUse, UnitKind};
 use super::window::{
     self, Cutting, EncodedWindow, WindowCoder, WindowJob, WindowLimits, WindowedBlock, max_window_raw,
@@ -59,9 +60,9 @@ impl BlockCodec for Circuit {
         Weights::recognise(weights)
     }
 
-    fn load(&self, weights: &[u8]) -> Result<LoadedModel> {
-        let model = Model::new(&Weights::from_bytes(weights)?)?;
-        Ok(LoadedModel { windows: Arc::new(model), network: None })
+    fn load(&self, weights: &[u8], accelerator: Option<&dyn Accelerator>) -> Result<LoadedModel> {
+        let model = WindowModel::Circuit(Model::new(&Weights::from_bytes(weights)?)?);
+        Ok(LoadedModel { windows: model.coder(accelerator)?, network: None })
     }
 
     fn decode(&self, jobs: &mut [&mut BlockJob<'_>]) {

@@ -8,6 +8,7 @@ pub use chain::{ChainJob, decode_chains_with_lanes, encode_chains, kept_of};
 pub use windows::{Lane, decode_windows, decode_with_lanes, encode_blocks};
 
 use super::Codec;
+use super::acceleration::{Accelerator, WindowModel};
 use super::block::{BlockCodec, BlockJob, BlockParams, LoadedModel, ModelUse, UnitKind};
 use super::window::{self, Cutting, EncodedWindow, WindowCoder, WindowLimits, WindowedBlock, all_windows};
 use crate::error::{Error, Result};
@@ -75,9 +76,9 @@ impl BlockCodec for Llm {
         weights.starts_with(&MAGIC)
     }
 
-    fn load(&self, weights: &[u8]) -> Result<LoadedModel> {
-        let model = Weights::from_bytes(weights).and_then(Model::new)?;
-        Ok(LoadedModel { windows: Arc::new(model), network: None })
+    fn load(&self, weights: &[u8], accelerator: Option<&dyn Accelerator>) -> Result<LoadedModel> {
+        let model = WindowModel::Llm(Weights::from_bytes(weights)?);
+        Ok(LoadedModel { windows: model.coder(accelerator)?, network: None })
     }
 
     fn decode(&self, jobs: &mut [&mut BlockJob<'_>]) {

@@ -56,9 +56,9 @@ impl BlockCodec for Tensor {
 fn decode(job: &mut BlockJob<'_>) -> Result<()> {
     job.allocate()?;
     let decoder = tiles::decoder(job.block, Kernel::best(), job.environment.bases)?;
-    let (header, device) = (&job.block.header, job.environment.device);
+    let (header, accelerator) = (&job.block.header, job.environment.accelerator);
     let (verified, result) =
-        tiles::decode(device, &decoder, header, job.payload, job.units.clone(), &mut job.raw);
+        tiles::decode(accelerator, &decoder, header, job.payload, job.units.clone(), &mut job.raw);
     job.verified = verified;
     result
 }

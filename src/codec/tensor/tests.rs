@@ -2,7 +2,6 @@ use super::encode::encode_with;
 use super::tiles;
 use super::*;
 use crate::codec::block::Block as CheckedBlock;
-use crate::device::Device;
 use crate::error::Result;
 use crate::format::block::BlockHeader;
 use crate::kernel::Kernel;
@@ -32,7 +31,7 @@ fn decoded(block: &EncodedBlock, kernel: Kernel) -> Vec<u8> {
     let mut raw = vec![0xEE; block.raw_len as usize];
     let decoder = tile_decoder(&header, kernel).unwrap();
     let (verified, result) =
-        tiles::decode(&Device::cpu(), &decoder, &header, &block.payload, 0..header.units.len(), &mut raw);
+        tiles::decode(None, &decoder, &header, &block.payload, 0..header.units.len(), &mut raw);
     result.unwrap();
     assert_eq!(verified, raw.len());
     raw
@@ -249,7 +248,7 @@ fn flip_bits(block: &EncodedBlock, raw: &[u8], rng: &mut Rng, times: usize) {
         payload[bit / 8] ^= 1 << (bit % 8);
         let mut out = vec![0; raw.len()];
         let (verified, result) =
-            tiles::decode(&Device::cpu(), &decoder, &header, &payload, 0..header.units.len(), &mut out);
+            tiles::decode(None, &decoder, &header, &payload, 0..header.units.len(), &mut out);
         assert!(result.is_err() || out == raw);
         assert!(out[..verified] == raw[..verified]);
     }
@@ -358,14 +357,8 @@ fn damaged_parameters_of_cuts_are_found_or_harmless() {
             header.params = Some(bad);
             let mut out = vec![0; raw.len()];
             if let Ok(decoder) = tile_decoder(&header, Kernel::best()) {
-                let (_, result) = tiles::decode(
-                    &Device::cpu(),
-                    &decoder,
-                    &header,
-                    &block.payload,
-                    0..header.units.len(),
-                    &mut out,
-                );
+                let (_, result) =
+                    tiles::decode(None, &decoder, &header, &block.payload, 0..header.units.len(), &mut out);
                 assert!(result.is_err() || out == raw);
             }
         }

@@ -1,9 +1,9 @@
 //! Decoding the tiles of a block, in parallel.
 
 use super::{Params, Scratch, TileDecoder};
+use crate::codec::acceleration::Accelerator;
 use crate::codec::block::Block;
 use crate::codec::newer;
-use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::format::block::{BlockHeader, Units};
 use crate::format::checksum::{check32, same};
@@ -29,28 +29,18 @@ pub fn decoder(block: &Block, kernel: Kernel, bases: &Bases) -> Result<TileDecod
     }
 }
 
-/// Decodes some tiles of a block and compares their check values. `payload` and `raw` are exactly theirs. Returns how
+/// Decodes some tiles of a block, on the accelerator or in parallel on the CPU, and compares their check values. `payload` and `raw` are exactly theirs. Returns how
 /// many bytes from the start of `raw` have been verified, and what went wrong after them.
 pub fn decode(
-    device: &Device,
+    accelerator: Option<&dyn Accelerator>,
     decoder: &TileDecoder,
     header: &BlockHeader,
     payload: &[u8],
     units: Range<usize>,
     raw: &mut [u8],
 ) -> (usize, Result<()>) {
-    #[cfg(feature = "gpu")]
-    if let Some(gpu) = device.shared().filter(|_| crate::gpu::tensor::fits(decoder.params())) {
-        let decode = |gpu: &_| crate::gpu::tensor::tiles(gpu, decoder, header, payload, units.clone(), raw);
-        match gpu.attempt(decode) {
-            // An error that the GPU reports may be the GPU's own: the CPU has the last word.
-            Ok(Some(done)) if done.1.is_ok() || !gpu.falls_back() => return done,
-            Ok(_) => {}
-            Err(e) => return (0, Err(e)),
-        }
-    }
-    let _ = device;
-    decode_on_cpu(decoder, header, payload, units, raw, |_| false)
+    let done = accelerator.and_then(|a| a.tiles(decoder, header, payload, units.clone(), raw));
+    done.unwrap_or_else(|| decode_on_cpu(decoder, header, payload, units, raw, |_| false))
 }
 
 /// The same on the CPU. Tiles of which `is_done`, counted from the first of the block, have been decoded already and are

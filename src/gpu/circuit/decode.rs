@@ -2,10 +2,10 @@
 
 use super::pack::{LANES, Packed, Schedule};
 use crate::codec::window::WindowJob;
+use crate::gpu::coder::{MAX_ITERATIONS, MAX_LANES, MAX_RAW};
 use crate::gpu::context::{Gpu, Kernel, Reading};
 use crate::gpu::fault::{Fault, Outcome};
 use crate::gpu::words::{big_endian, to_bytes};
-use crate::gpu::{MAX_ITERATIONS, MAX_LANES, MAX_RAW};
 use std::ops::Range;
 
 /// Bytes of messages of windows that are decoded together.

@@ -5,7 +5,7 @@ mod pack;
 #[cfg(test)]
 mod tests;
 
-use super::Kernels;
+use super::coder::Kernels;
 use super::context::Gpu;
 use super::fault::Outcome;
 use crate::codec::window::WindowJob;

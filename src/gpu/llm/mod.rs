@@ -6,7 +6,7 @@ mod step;
 #[cfg(test)]
 mod tests;
 
-use super::Kernels;
+use super::coder::Kernels;
 use super::context::Gpu;
 use super::fault::Outcome;
 use crate::codec::window::WindowJob;

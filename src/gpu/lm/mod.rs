@@ -7,7 +7,7 @@ mod run;
 #[cfg(test)]
 mod tests;
 
-use super::Kernels;
+use super::coder::Kernels;
 use super::context::Gpu;
 use super::fault::Outcome;
 use crate::codec::lm::check_limits;

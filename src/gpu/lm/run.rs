@@ -1,10 +1,10 @@
 //! Windows in the lanes of a GPU: what decoding and encoding have in common.
 
 use super::pack::{LANES, Packed};
+use crate::gpu::coder::{MAX_ITERATIONS, MAX_LANES, MAX_RAW};
 use crate::gpu::context::{Gpu, Kernel, Reading};
 use crate::gpu::fault::{Fault, Outcome};
 use crate::gpu::words::{big_endian, to_words};
-use crate::gpu::{MAX_ITERATIONS, MAX_LANES, MAX_RAW};
 
 /// Dispatches handed over at a time.
 const SUBMITTED: usize = 64;

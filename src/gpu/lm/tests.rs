@@ -5,9 +5,9 @@ use super::encode::encode;
 use super::pack::Packed;
 use crate::codec::lm::{check_limits, decode_windows, encode_blocks};
 use crate::codec::window::{Cutting, EncodedWindow, WindowCoder, WindowJob, WindowLimits, WindowedBlock};
-use crate::gpu::Shared;
-use crate::gpu::adapter::Wanted;
-use crate::gpu::coder::Coder;
+use crate::gpu::accelerator::GpuAccelerator;
+use crate::gpu::coder::{Coder, MAX_ITERATIONS};
+use crate::gpu::device::Wanted;
 use crate::gpu::tests::{gpu, open};
 use crate::model::lm::weights::{Config, TableConfig, Weights};
 use crate::model::lm::{Kernel, Model};
@@ -134,7 +134,7 @@ fn counters_follow_their_formulas() {
     // Three workgroups, the longest windows first: 16 of 700 bytes, 8 of 300 with 8 of 20, 8 of 20.
     let steps = 700 + 300 + 20;
     assert_eq!(counted.weight_bytes - before.weight_bytes, steps * packed.step_bytes());
-    let dispatches = 700usize.div_ceil(crate::gpu::MAX_ITERATIONS / packed.step_iterations()) as u64;
+    let dispatches = 700usize.div_ceil(MAX_ITERATIONS / packed.step_iterations()) as u64;
     assert_eq!(counted.dispatches - before.dispatches, dispatches);
     assert_eq!(counted.readbacks - before.readbacks, 2);
 }
@@ -200,22 +200,21 @@ fn a_lost_gpu_is_a_fault() {
 
 #[test]
 fn the_cpu_takes_over_from_a_lost_gpu() {
-    let Ok(shared) = Shared::open(Wanted::Any) else { return };
+    let Ok(device) = GpuAccelerator::open(Wanted::Any) else { return };
     let weights = Weights::seeded(config(2, 2, 2, 1, &[(1, 8)]), 5);
     let cpu = Arc::new(Model::new(weights.clone()).unwrap());
-    let shared = Arc::new(shared);
-    let coder = Coder::new(shared.clone(), Packed::new(&weights), cpu.clone());
+    let coder = Coder::new(device.clone(), Packed::new(&weights), cpu.clone());
     let block = text(500, 1);
     let windows = coder.encode(&[&block], &Cutting::BYTES, LIMITS).unwrap();
-    assert_eq!(shared.warning(), None);
-    shared.gpu().lose();
+    assert_eq!(device.warning(), None);
+    device.gpu().lose();
     assert_eq!(coder.encode(&[&block], &Cutting::BYTES, LIMITS).unwrap(), windows);
     let mut raw = vec![0; windows[0][0].raw_len];
     let job = WindowJob { payload: &windows[0][0].payload, raw: &mut raw };
     coder.decode(vec![WindowedBlock { params: None, windows: vec![job] }]).unwrap();
     assert_eq!(raw, block[..raw.len()]);
-    assert!(shared.warning().is_some());
-    let strict = Coder::new(Arc::new(shared.without_fallback()), Packed::new(&weights), cpu);
+    assert!(device.warning().is_some());
+    let strict = Coder::new(device.without_fallback(), Packed::new(&weights), cpu);
     let e = strict.encode(&[&block], &Cutting::BYTES, LIMITS).unwrap_err();
     assert_eq!(e.kind(), crate::error::ErrorKind::Device);
 }

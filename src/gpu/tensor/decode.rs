@@ -6,6 +6,7 @@ use crate::codec::tensor::tiles::decode_on_cpu;
 use crate::error::Result;
 use crate::format::block::{BlockHeader, Units};
 use crate::gpu::context::{Gpu, Kernel, Reading};
+use crate::gpu::device::TensorBuffer;
 use crate::gpu::fault::{Fault, Outcome};
 use crate::gpu::words::{to_bytes, to_words};
 use std::ops::Range;
@@ -26,23 +27,11 @@ const USES: [&[u32]; 3] = [&[0, 1, 2, 3, 4, 7], &[3, 5, 7], &[0, 1, 3, 5, 6, 7]]
 const SOURCE: [&str; 3] =
     [include_str!("tiles.wgsl"), include_str!("symbols.wgsl"), include_str!("merge.wgsl")];
 
-/// Raw bytes that lie in the memory of a GPU. All of them have been read back once and compared with their check values before a
-/// caller gets them.
-#[derive(Debug)]
-pub struct TensorBuffer {
-    /// Usable as storage and as source of copies; after the last byte up to three zeros.
-    pub buffer: wgpu::Buffer,
-    /// Bytes.
-    pub len: u64,
-}
-
-impl TensorBuffer {
-    /// Verified raw bytes that are copied to the GPU.
-    pub(crate) fn upload(gpu: &Gpu, raw: &[u8]) -> Outcome<Self> {
-        let buffer = gpu.upload(&to_words(raw).collect::<Vec<_>>())?;
-        gpu.check()?;
-        Ok(Self { buffer, len: raw.len() as u64 })
-    }
+/// Copies verified raw bytes to the GPU.
+pub fn upload(gpu: &Gpu, raw: &[u8]) -> Outcome<TensorBuffer> {
+    let buffer = gpu.upload(&to_words(raw).collect::<Vec<_>>())?;
+    gpu.check()?;
+    Ok(TensorBuffer { buffer, len: raw.len() as u64 })
 }
 
 /// Decodes some tiles of a block whose parameters fit; like [`crate::codec::tensor::tiles::decode`], which gives the same results.

@@ -5,5 +5,5 @@ mod layout;
 #[cfg(test)]
 mod tests;
 
-pub use decode::{TensorBuffer, resident, tiles};
+pub use decode::{resident, tiles, upload};
 pub use layout::fits;

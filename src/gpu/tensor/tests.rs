@@ -7,7 +7,6 @@ use crate::codec::tensor::params::{Context, Field, Planes, Transform};
 use crate::codec::tensor::tiles;
 use crate::codec::tensor::{Hint, Params, TileDecoder, encode_block};
 use crate::coder::rans::{Coded, Contexts, Encoder, Freqs, encode};
-use crate::device::Device;
 use crate::format::block::{BlockHeader, Tile, Units};
 use crate::format::checksum::check32;
 use crate::format::varint;
@@ -48,8 +47,7 @@ fn check(gpu: &Gpu, header: &BlockHeader, payload: &[u8]) -> u64 {
     };
     let (mut raw, mut expected) = (vec![0xAA; header.raw_len as usize], vec![0xBB; header.raw_len as usize]);
     let units = 0..header.units.len();
-    let (verified, result) =
-        tiles::decode(&Device::cpu(), &decoder, header, payload, units.clone(), &mut expected);
+    let (verified, result) = tiles::decode(None, &decoder, header, payload, units.clone(), &mut expected);
     let before = gpu.counters().decoded_bytes;
     let found = tiles_in_batches(gpu, &decoder, header, payload, units.clone(), &mut raw, 1).unwrap();
     let decoded = gpu.counters().decoded_bytes - before;

@@ -1,12 +1,13 @@
 //! Reading many tensors at once.
 
 use super::{Archive, place_name};
+use crate::codec::acceleration::Accelerator;
 use crate::codec::block::Block;
 use crate::codec::buffer::resize;
 use crate::codec::tensor::tiles;
-use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::format::block::{BlockHeader, Units};
+use crate::gpu::TensorBuffer;
 use crate::kernel::Kernel;
 use crate::stream::options::Pool;
 use crate::tensor::bases::Bases;
@@ -112,11 +113,11 @@ fn decode_ahead<T: Send>(
 }
 
 impl Whole<'_> {
-    fn decode(&mut self, device: &Device, bases: &Bases) -> Result<()> {
+    fn decode(&mut self, accelerator: Option<&dyn Accelerator>, bases: &Bases) -> Result<()> {
         let (header, units) = (&self.block.header, self.block.all_units());
         let decoder = tiles::decoder(&self.block, Kernel::best(), bases);
         let result =
-            decoder.and_then(|d| tiles::decode(device, &d, header, &self.payload, units, self.out).1);
+            decoder.and_then(|d| tiles::decode(accelerator, &d, header, &self.payload, units, self.out).1);
         result.map_err(|e| e.within(&self.place))
     }
 }
@@ -193,7 +194,7 @@ impl<S: Read + Seek> Archive<S> {
             }
             Ok(None)
         };
-        decode_ahead(pool, ahead, read, |mut whole: Whole<'_>| whole.decode(&device, &bases))
+        decode_ahead(pool, ahead, read, |mut whole: Whole<'_>| whole.decode(device.accelerator(), &bases))
     }
 
     /// Decodes the raw bytes from `start` on into `out`, block by block and where possible without a copy in between.
@@ -233,33 +234,27 @@ impl<S: Read + Seek> Archive<S> {
         };
         let ahead = AHEAD * pool.threads();
         let result = decode_ahead(pool, ahead, read, |(units, payload, part)| {
-            tiles::decode(device, &decoder, header, &payload, units, part).1
+            tiles::decode(device.accelerator(), &decoder, header, &payload, units, part).1
         });
         result.map_err(within)?;
         *decoded += out.len() as u64;
         Ok(())
     }
 
-    /// Decodes a range on a GPU and leaves it there, where it is one block of tiles for which there are kernels.
-    #[cfg(feature = "gpu")]
-    pub(super) fn resident(
-        &mut self,
-        gpu: &crate::gpu::Shared,
-        range: Range<u64>,
-    ) -> Result<Option<crate::TensorBuffer>> {
-        use crate::gpu::tensor::{fits, resident};
+    /// Decodes a range on the GPU and leaves it there, where it is one block of tiles for which there are kernels.
+    pub(super) fn resident(&mut self, range: Range<u64>) -> Result<Option<TensorBuffer>> {
+        let device = self.options.device.clone();
+        let Some(gpu) = device.opened() else { return Ok(None) };
         let [block] = self.blocks_of(&range)[..] else { return Ok(None) };
         let Some(Tiled { block, payload_at, place }) = self.tiled(block, range)? else { return Ok(None) };
         let header = &block.header;
         let within = |e: Error| e.within(&place);
         let decoder = tiles::decoder(&block, Kernel::best(), &self.options.bases).map_err(within)?;
-        if !fits(decoder.params()) {
+        if !gpu.takes(&decoder) {
             return Ok(None);
         }
         let payload = self.source.read(payload_at, header.payload_len.into()).map_err(within)?;
-        let units = 0..header.units.len();
-        let buffer = gpu.attempt(|gpu| resident(gpu, &decoder, header, &payload, units))?;
-        let buffer = buffer.transpose().map_err(within)?;
+        let buffer = gpu.tiles_to_buffer(&decoder, header, &payload, block.all_units()).map_err(within)?;
         self.decoded += buffer.as_ref().map_or(0, |b| b.len);
         Ok(buffer)
     }

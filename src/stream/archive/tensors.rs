@@ -5,6 +5,7 @@ use crate::codec::Codec;
 use crate::codec::block::Block;
 use crate::error::{Error, Result};
 use crate::format::block::Units;
+use crate::gpu::TensorBuffer;
 use crate::stream::options::CHUNK;
 use crate::tensor::{Dtype, Layout, TensorInfo};
 use std::io::{Read, Seek};
@@ -158,23 +159,21 @@ impl<S: Read + Seek> TensorReader<'_, S> {
     }
 
     /// Decodes all elements into a buffer of the GPU of [`crate::DecodeOptions::device`]. A tensor that is one block of tiles for which
-    /// there are kernels is decoded there; any other is decoded as by [`Self::read`] and copied.
+    /// there are kernels is decoded there; any other is decoded as by [`Self::read`] and copied. `nzip::wgpu30` gives access to the
+    /// buffer's memory.
     ///
     /// # Errors
     ///
     /// [`crate::ErrorKind::BadArgument`] where the archive has no GPU, [`crate::ErrorKind::Device`] where that fails, and those of
     /// [`Self::read`].
-    #[cfg(feature = "gpu")]
-    pub fn read_to_gpu(&mut self) -> Result<crate::TensorBuffer> {
-        let gpu = self.archive.options.device.shared().cloned();
-        let gpu = gpu.ok_or_else(|| Error::bad_argument("no GPU was given to the archive"))?;
+    pub fn read_to_gpu(&mut self) -> Result<TensorBuffer> {
+        let device = self.archive.options.device.clone();
+        let gpu = device.opened().ok_or_else(|| Error::bad_argument("no GPU was given to the archive"))?;
         let range = self.info().start..self.info().end();
-        if let Some(buffer) = self.archive.resident(&gpu, range)? {
+        if let Some(buffer) = self.archive.resident(range)? {
             return Ok(buffer);
         }
-        let raw = self.read()?;
-        let copied = crate::TensorBuffer::upload(gpu.gpu(), &raw);
-        copied.map_err(|fault| Error::new(crate::ErrorKind::Device, fault.0))
+        gpu.upload(&self.read()?)
     }
 
     /// Number of rows: of indices of the first dimension; 1 for tensors of fewer than two.

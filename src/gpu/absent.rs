@@ -1,0 +1,85 @@
+//! Stands in for the GPU where nzip is built without its feature `gpu`: none can be opened.
+
+use super::device::{GpuCounters, GpuInfo, TensorBuffer, Wanted};
+use crate::codec::acceleration::{Accelerator, WindowModel};
+use crate::codec::tensor::TileDecoder;
+use crate::codec::window::WindowCoder;
+use crate::error::{Error, ErrorKind, Result};
+use crate::format::block::BlockHeader;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// A buffer of a GPU. There is no value of this type.
+#[derive(Debug)]
+pub enum Buffer {}
+
+/// An opened GPU. There is no value of this type.
+#[derive(Clone)]
+pub enum GpuAccelerator {}
+
+/// All GPUs: none.
+pub fn list() -> Vec<GpuInfo> {
+    Vec::new()
+}
+
+impl GpuAccelerator {
+    pub fn open(wanted: Wanted<'_>) -> Result<Self> {
+        let name = if let Wanted::Named(name) = wanted { name } else { "" };
+        Err(Error::new(ErrorKind::Device, format!("no GPU {name}: this nzip was built without gpu")))
+    }
+
+    pub fn without_fallback(self) -> Self {
+        self
+    }
+
+    pub fn info(&self) -> &GpuInfo {
+        match *self {}
+    }
+
+    pub fn counters(&self) -> GpuCounters {
+        match *self {}
+    }
+
+    pub fn warning(&self) -> Option<String> {
+        match *self {}
+    }
+
+    pub fn takes(&self, _: &TileDecoder) -> bool {
+        match *self {}
+    }
+
+    pub fn tiles_to_buffer(
+        &self,
+        _: &TileDecoder,
+        _: &BlockHeader,
+        _: &[u8],
+        _: Range<usize>,
+    ) -> Result<Option<TensorBuffer>> {
+        match *self {}
+    }
+
+    pub fn upload(&self, _: &[u8]) -> Result<TensorBuffer> {
+        match *self {}
+    }
+}
+
+impl Accelerator for GpuAccelerator {
+    fn lanes(&self) -> usize {
+        match *self {}
+    }
+
+    fn windows(&self, _: WindowModel) -> Result<Arc<dyn WindowCoder>> {
+        match *self {}
+    }
+
+    fn tiles(
+        &self,
+        _: &TileDecoder,
+        _: &BlockHeader,
+        _: &[u8],
+        _: Range<usize>,
+        _: &mut [u8],
+    ) -> Option<(usize, Result<()>)> {
+        match *self {}
+    }
+}

@@ -1,0 +1,130 @@
+//! Where models run: on the CPU, or on a GPU that gives the same bits.
+
+use super::backend::{self, Buffer, GpuAccelerator};
+use crate::codec::acceleration::Accelerator;
+use crate::error::Result;
+
+/// A GPU, or a program that plays one, as its driver describes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct GpuInfo {
+    /// Name that the driver gives.
+    pub name: String,
+    /// Interface through which it is reached: `vulkan`, `metal`, `dx12`.
+    pub backend: String,
+    /// Whether the driver computes on the CPU: bit for bit right, but slow.
+    pub software: bool,
+}
+
+/// The work of a GPU since it was opened.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct GpuCounters {
+    /// Raw bytes that it decoded.
+    pub decoded_bytes: u64,
+    /// Raw bytes that it encoded.
+    pub encoded_bytes: u64,
+    /// Kernels started.
+    pub dispatches: u64,
+    /// Copies from its memory.
+    pub readbacks: u64,
+    /// Bytes of model weights that its workgroups asked for.
+    pub weight_bytes: u64,
+    /// Nanoseconds that kernels ran, where the driver measures it, otherwise 0.
+    pub kernel_nanoseconds: u64,
+}
+
+/// The GPU that is wanted.
+#[derive(Debug, Clone, Copy)]
+pub enum Wanted<'a> {
+    /// The first one that is no software driver.
+    Hardware,
+    /// The first one of any kind.
+    Any,
+    /// The first one whose name contains this, in any case of letters.
+    Named(&'a str),
+}
+
+/// The device that runs models: the CPU, which is the default, or a GPU. A GPU does the work for which there are kernels; everything
+/// else, and whatever a GPU fails at, is done by the CPU, with the same result. Clones are the same device.
+///
+/// There is no GPU where nzip was built without its feature `gpu`.
+#[derive(Clone, Default)]
+pub struct Device {
+    gpu: Option<GpuAccelerator>,
+}
+
+impl Device {
+    /// The CPU.
+    pub fn cpu() -> Self {
+        Self::default()
+    }
+
+    /// Opens a GPU: the first one whose name contains `name` in any case of letters, or the first one, hardware
+    /// before software drivers. That may take half a second.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::ErrorKind::Device`] where there is none, or where nzip was built without its feature `gpu`.
+    pub fn gpu(name: Option<&str>) -> Result<Self> {
+        let gpu = GpuAccelerator::open(name.map_or(Wanted::Any, Wanted::Named))?;
+        Ok(Self { gpu: Some(gpu) })
+    }
+
+    /// The first GPU that is no software driver, or the CPU.
+    pub fn auto() -> Self {
+        Self { gpu: GpuAccelerator::open(Wanted::Hardware).ok() }
+    }
+
+    /// All GPUs that can run nzip's kernels, hardware first.
+    pub fn list() -> Vec<GpuInfo> {
+        backend::list()
+    }
+
+    /// The same GPU without the CPU to fall back on: a failure of the GPU is an error of kind [`crate::ErrorKind::Device`].
+    /// For tests.
+    pub fn without_fallback(self) -> Self {
+        Self { gpu: self.gpu.map(GpuAccelerator::without_fallback) }
+    }
+
+    /// The GPU behind it; `None` for the CPU.
+    pub fn info(&self) -> Option<&GpuInfo> {
+        self.gpu.as_ref().map(GpuAccelerator::info)
+    }
+
+    /// The work of the GPU so far; all zero for the CPU.
+    pub fn counters(&self) -> GpuCounters {
+        self.gpu.as_ref().map(GpuAccelerator::counters).unwrap_or_default()
+    }
+
+    /// The first failure of the GPU because of which the CPU took over, if there was one.
+    pub fn warning(&self) -> Option<String> {
+        self.gpu.as_ref().and_then(GpuAccelerator::warning)
+    }
+
+    /// The accelerator for codecs; `None` for the CPU.
+    pub(crate) fn accelerator(&self) -> Option<&dyn Accelerator> {
+        self.gpu.as_ref().map(|gpu| gpu as &dyn Accelerator)
+    }
+
+    /// The number of windows that it can step together, where that is more than a few, otherwise 0.
+    pub(crate) fn lanes(&self) -> usize {
+        self.accelerator().map_or(0, Accelerator::lanes)
+    }
+
+    /// The GPU, for tensors that stay in its memory; `None` for the CPU.
+    pub(crate) fn opened(&self) -> Option<&GpuAccelerator> {
+        self.gpu.as_ref()
+    }
+}
+
+/// Raw bytes in the memory of a GPU. All of them have been read back once and compared with their check values before a
+/// caller gets them. `nzip::wgpu30` gives access to the memory.
+#[derive(Debug)]
+pub struct TensorBuffer {
+    /// The number of raw bytes.
+    pub len: u64,
+    /// Usable as storage and as source of copies; after the last byte up to three zeros.
+    #[cfg_attr(not(feature = "gpu"), expect(dead_code))]
+    pub(super) buffer: Buffer,
+}
