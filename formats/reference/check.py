@@ -1,4 +1,4 @@
-"""Decodes every golden file of a folder and compares it with the manifest. Usage: check.py ../vectors"""
+"""Decodes all golden files of a folder and compares the results with its manifest. Usage: check.py ../vectors"""
 
 import json
 import pathlib
@@ -8,7 +8,7 @@ import nzip
 from checksums import blake3
 
 
-# The golden file whose tensors others are coded against.
+# The golden file whose tensors are the bases of other golden files.
 BASE = "tensor-rows.nz"
 
 

@@ -1,4 +1,4 @@
-"""XXH3-64 (seed 0) and BLAKE3 in plain Python: slow and clear. See ../checksums.md."""
+"""XXH3-64 (seed 0) and BLAKE3 in plain Python, slow and clear. See ../checksums.md."""
 
 import pathlib
 import struct

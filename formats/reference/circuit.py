@@ -16,7 +16,7 @@ def demand(condition, message):
 
 
 class Coder:
-    """The range coder: decisions with precision 16, choices with precision 20."""
+    """The range decoder: decisions with precision 16, choices with precision 20."""
 
     def __init__(self, payload):
         self.payload, self.at = payload, 8
@@ -24,7 +24,7 @@ class Coder:
         self.point = int.from_bytes(payload[:8].ljust(8, b"\0"), "big")
 
     def part(self, precision, find):
-        """`find` gives (symbol, start, end) for a quantile."""
+        """Decodes a symbol. `find(quantile)` returns the symbol that owns the quantile, with its start and end."""
         scale = self.range >> precision
         quantile = ((self.point - self.low) & MASK64) // scale
         demand(quantile < 1 << precision, "payload outside of every interval")
@@ -58,7 +58,7 @@ class Coder:
 
 
 class Codes:
-    """The parameters' codes."""
+    """Decodes the codes of the parameters."""
 
     def __init__(self, payload):
         self.coder, self.fast, self.slow = Coder(payload), {}, {}
@@ -165,7 +165,7 @@ class Model:
         self.children = [[j for j in range(d) if self.nodes[j].parent == i] for i in range(d)]
 
     def reached(self, known):
-        """The nodes with a known variable at or below them."""
+        """For each node, whether it or a node below it has a known variable."""
         reached = [known(node.variable) for node in self.nodes]
         for i in range(len(self.nodes) - 1, 0, -1):
             reached[self.nodes[i].parent] |= reached[i]
@@ -188,7 +188,7 @@ def mass(x):
 
 
 def visit(model, coder, record, known, reached, i, phi_above):
-    """Codes node i and all below it; returns its λ."""
+    """Decodes node i and its subtree into `record`, and returns the node's λ."""
     node = model.nodes[i]
     pi = peak(node.edge[0] if phi_above is None else node.edge.T @ mass(phi_above))
     if known(node.variable):
@@ -210,7 +210,7 @@ def visit(model, coder, record, known, reached, i, phi_above):
 
 
 class Patch:
-    """The piece of a picture that a record is."""
+    """The shape of a patch: the piece of a picture that is a record."""
 
     def __init__(self, stored):
         self.width, self.height, self.channels, self.colour = stored
@@ -220,7 +220,7 @@ class Patch:
 
 
 class Bytes:
-    """A byte a variable."""
+    """Records of one byte per variable."""
 
     def __init__(self, model):
         self.variables = len(model.nodes)
@@ -237,7 +237,7 @@ class Bytes:
 
 
 class Wide(Bytes):
-    """A number of several bytes a variable."""
+    """Records of one number of several bytes per variable."""
 
     def __init__(self, model, stored):
         super().__init__(model)
@@ -256,7 +256,7 @@ class Wide(Bytes):
 
 
 class Patches:
-    """Patches of a picture."""
+    """Records that are patches of a picture."""
 
     def __init__(self, model, stored):
         demand(len(stored) > 4, "parameters of patches")

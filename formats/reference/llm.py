@@ -1,8 +1,9 @@
 """Reference decoder of `llm` windows, written from formats/llm.md and formats/coder.md.
 
 Slow and clear. Usage: llm.py WEIGHTS WINDOWS RAW [TRACE]
-decodes the windows (lines "raw-length payload-in-hex") and compares them with RAW, and the symbols of
-the first window with TRACE.
+
+Decodes the windows (lines of "raw-length payload-in-hex") and compares the result with RAW, and the symbols of the
+first window with TRACE.
 """
 
 import math
@@ -164,7 +165,7 @@ class Model:
 
 
 class Window:
-    """The state of a window in the network."""
+    """The network's state in a window: keys and values of each layer and head."""
 
     def __init__(self, model):
         self.model, self.t = model, 0
@@ -208,7 +209,7 @@ class Window:
         return EXP2[d & 255] >> (d >> 8)
 
     def logits(self, token):
-        """The logits of the token that follows; `hidden` is then what the head read."""
+        """The logits of the token that follows. Sets `hidden` to what the head reads, and its shift."""
         m = self.model
         e = m.embedding
         x = e.weights[token] * e.scale.multipliers[token] << 12
@@ -238,7 +239,7 @@ class Window:
 
 class Coder(lm.BinaryDecoder):
     def part(self, weights):
-        """The symbol whose part comes next."""
+        """Decodes a symbol with these weights, by parts of 2^24."""
         scale = self.range >> 24
         q = ((self.point - self.low) & MASK64) // scale
         if q >= 1 << 24:
@@ -376,7 +377,7 @@ class Adaptive:
 
 
 def part_byte(coder):
-    """A byte with 2^16 parts for each of its values."""
+    """Decodes a byte that has 2^16 parts for each of its values."""
     scale = coder.range >> 24
     q = ((coder.point - coder.low) & MASK64) // scale
     if q >= 1 << 24:
@@ -419,7 +420,7 @@ def decode_window(model, payload, raw_length, on_symbol=None):
 
 
 def decode_chain(model, params, windows, on_symbol=None):
-    """The raw bytes of a chained block whose windows are (raw length, payload)."""
+    """The raw bytes of a chained block. `windows` are (raw length, payload)."""
     r = Reader(params)
     kept = r.varint(1 << 14)
     if r.at != len(params):

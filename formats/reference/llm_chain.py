@@ -1,4 +1,4 @@
-"""Chained blocks of `llm`, written from formats/llm.md: decodes the windows of one block."""
+"""Reference decoder of chained `llm` blocks, written from formats/llm.md. Slow and clear."""
 
 import math
 
@@ -16,7 +16,7 @@ def round_shift(x, s):
 
 
 class Rows:
-    """Learned rows."""
+    """The learned rows of a block, and the statistics of what the head reads."""
 
     def __init__(self, width):
         self.width, self.steps = width, 0
@@ -101,7 +101,7 @@ class Guesses:
                     self.position, self.length, self.misses = a, m, 0
 
     def opinions(self, keys):
-        """For each opinion a list of (symbol, number of the record), or None."""
+        """For each opinion a list of (symbol, number of the record), or None if it does not exist."""
         out = [None] * 5
         if self.position > 0:
             log = self.length.bit_length() - 1
@@ -116,7 +116,7 @@ class Guesses:
         return out
 
     def decode(self, weights, coder, choose, on_decision):
-        """The next symbol; `choose(weights, escape)` decodes one that nobody guessed."""
+        """Decodes the next symbol. `choose(weights, escape)` decodes one that no guess hits."""
         vocab = len(weights)
         keys, places = [self.key(m) for m in ORDERS], [self.key(m) for m in PLACES]
         self.find_match(places)
@@ -158,7 +158,7 @@ class Guesses:
         return found
 
     def judge(self, symbol, chance, rank, opinions):
-        """Probability, inputs, sets of weights, records (expert, number) of a guess."""
+        """The probability of a guess, its inputs, its sets of weights, and its records as (opinion, number)."""
         inputs, used = [int(stretch(chance)), 0, 0, 0, 0, 0, 256], []
         for i, o in enumerate(opinions):
             of = [record for s, record in o or [] if s == symbol]
@@ -218,7 +218,7 @@ class Guesses:
 
 
 def decode_block(model, new_window, new_coder, choose, kept, windows, on_symbol=None):
-    """The raw bytes of a chained block whose windows are (raw length, payload)."""
+    """The raw bytes of a chained block. `windows` are (raw length, payload)."""
     if not 1 <= kept < model.context:
         raise Corrupt("tokens that enter again out of range")
     rows, guesses, network = Rows(model.width), Guesses(), new_window(model)

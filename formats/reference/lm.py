@@ -1,8 +1,9 @@
 """Reference decoder of `lm` windows, written from formats/lm.md and formats/coder.md.
 
 Slow and clear. Usage: lm.py WEIGHTS WINDOWS RAW [TRACE]
-decodes the windows (lines "raw-length payload-in-hex") and compares them with RAW, and the steps of
-the first window with TRACE.
+
+Decodes the windows (lines of "raw-length payload-in-hex") and compares the result with RAW, and the steps of the first
+window with TRACE.
 """
 
 import math
@@ -99,7 +100,7 @@ def squash(a):
 
 
 def step(model, state, history):
-    """The weights of the 256 symbols; `state` goes on by one step."""
+    """The weights of the 256 symbols. Advances `state` by one step."""
     limit = (1 << 22) - 1
     u = np.concatenate([entries[row(o, r, history)] for (o, r), entries in zip(model.tables, model.entries)])
     x = np.clip(model.input.product(u), -limit, limit)
@@ -307,7 +308,7 @@ def fnv(numbers):
 
 
 def replay(decode_window, model, windows, expected, check):
-    """Decodes the windows of a list; `check` sees every step of the first."""
+    """Decodes the windows of a list. `check` is called for every step of the first window."""
     decoded = b""
     for number, line in enumerate(open(windows).read().splitlines()):
         length, payload = line.split(" ")

@@ -1,6 +1,6 @@
 """Reference decoder of `mix` payloads, written from formats/mix.md (and formats/lm.md for tables and guides).
 
-Slow and clear. Names follow the text; `mix_contexts` has the contexts.
+Slow and clear. Names follow the specification; the contexts are in `mix_contexts`.
 """
 
 import functools
@@ -96,7 +96,7 @@ def squash(a):
 
 
 def inputs_of(q):
-    """The two inputs that a 12-bit probability gives."""
+    """The two inputs of a 12-bit probability."""
     return [STRETCH[q], q - 2048]
 
 
@@ -149,7 +149,7 @@ def successor(history, y):
 
 
 def state_table():
-    """All histories in order of discovery, and the two successors of each by number."""
+    """All histories in order of discovery, and the numbers of each one's two successors."""
     known, next_states, at = [(0, 0, 0)], [], 0
     while at < len(known):
         pair = []
@@ -175,7 +175,7 @@ class Slots:
         self.buckets = (1 << bits) // 64
 
     def find(self, bucket, check):
-        """Where the slot of `check` starts."""
+        """The offset in the table of the slot with this check, which is cleared if it is new."""
         table = self.table
         places = range(64 * bucket, 64 * bucket + 64, 16)
         for at in places:
@@ -197,14 +197,14 @@ class Slots:
 
 
 def counted(counter, s):
-    """A counter (22-bit probability, number of bits) after a bit."""
+    """The counter (22-bit probability, count) after the bit s."""
     p, n = counter
     p += ((s * (2**19 - 1) - (p >> 3)) * (8192 // (2 * n + 3))) >> 9
     return p, min(n + 1, 1000)
 
 
 class Direct:
-    """Direct counters of four contexts."""
+    """The direct counters of four contexts."""
 
     def __init__(self):
         self.counters = {}
@@ -275,7 +275,7 @@ class Matcher:
         return self.bytes[self.position] if self.position > 0 else 0
 
     def predict(self, c0, b):
-        """Sets the expected bit (or None) and gives the two inputs."""
+        """Sets the expected bit (or None), and returns the two inputs."""
         self.bit = None
         if self.position == 0 or (self.expected_byte() + 256) >> (8 - b) != c0:
             return [0, 0]
@@ -306,7 +306,7 @@ class Matcher:
 
 
 def outputs(weights, x):
-    """Of rows of weights: products are added up in lanes of two, over vectors of 16, and shifted there."""
+    """The outputs of rows of weights. Products are summed in eight lanes of pairs, and shifted there."""
     lanes = (weights * x).reshape(len(weights), -1, min(8, len(x) // 2), 2).sum(axis=(1, 3))
     return np.clip((lanes >> 5).sum(axis=1) >> 9, -4095, 4095)
 
@@ -326,7 +326,7 @@ class Mixer:
         self.weights, self.finals = weights, finals
 
     def mix(self, inputs, vectors, finals):
-        """The logit, from 64 inputs, one row of each family and two rows of the second layer."""
+        """The logit of 64 inputs, by one row of each family and two rows of the second layer."""
         self.x, self.rows = np.array(inputs, dtype=np.int64), self.STARTS + vectors
         self.last = np.array([finals[0], 256 + finals[1]])
         self.first = outputs(self.weights[self.rows], self.x)
@@ -516,7 +516,7 @@ class Predictor:
         self.c0, self.b = 1, 0
 
     def load_slots(self, find):
-        """Each slot is copied before the next is found, which may clear it."""
+        """Copies out each context's slot. Each is copied before the next one is looked for, which may clear it."""
         self.places, self.nodes = [], []
         for k in self.hashes:
             at = find(k)
@@ -547,7 +547,7 @@ class Predictor:
         return clamp((squash(self.logit) + 2 * q1 + 2 * q2 + 3 * q3 + 4) >> 3, 1, 65535)
 
     def rows(self, guess):
-        """The rows of the first layer's families, and the second layer's."""
+        """The numbers of the rows in the families of the first layer, and in those of the second layer."""
         short, long = self.matchers
         c0, b, h = self.c0, self.b, self.history
         k = long.length_class() if long.bit is not None else short.length_class() if short.bit is not None else 0
@@ -605,7 +605,7 @@ def unfilter(data):
 
 
 def decode(payload, raw_length, network_weights=None):
-    """The raw bytes of one block; the weights are those of the model that a guided block names."""
+    """The raw bytes of one block. The weights are those of the model that a guided block names."""
     header = Header(payload)
     demand((header.guide > 0) == (network_weights is not None), "a block names a model if, and only if, it is guided")
     demand(raw_length <= 46000 * (len(payload) - 8 + 4), "payload too short")

@@ -1,6 +1,6 @@
-"""What the contexts of `mix` are made of: the sections "Context hashes" and "Instructions" of formats/mix.md.
+"""The contexts of `mix`: the sections "Context hashes" and "Instructions" of formats/mix.md.
 
-Hashes and histories are unsigned 32-bit; names follow the text.
+Hashes and histories are unsigned 32-bit. Names follow the specification.
 """
 
 from lm import clamp
@@ -35,7 +35,7 @@ class History:
         self.empty()
 
     def empty(self):
-        """Forgets all but the followers."""
+        """Forgets everything except the followers."""
         self.bytes = bytearray()
         self.c4 = self.c8 = self.c12 = 0
         self.word, self.gap, self.words = 0, 0, [0, 0, 0]
@@ -121,7 +121,7 @@ class History:
             self.name = H(self.name, b)
 
 
-# Functions, so that priming computes only the contexts that it needs.
+# These are functions, so that priming computes only the contexts that it needs.
 TEXT = (
     lambda h: h.c4 & 0xFFFF,
     lambda h: h.c4 & 0xFFFFFF,
@@ -213,7 +213,7 @@ def byte_samples(h, n, width):
 
 
 def divide(a, b):
-    """Rounds towards zero."""
+    """The quotient, rounded towards zero."""
     return a // b if a >= 0 else -(-a // b)
 
 

@@ -1,4 +1,7 @@
-"""A slow, clear decoder of .nz files, written from ../nzip.md. Usage: nzip.py FILE.nz > FILE"""
+"""A slow, clear decoder of .nz files, written from ../nzip.md.
+
+Usage: nzip.py FILE.nz [MODEL...] > FILE
+"""
 
 import pathlib
 import sys
@@ -26,7 +29,7 @@ def demand(condition, message):
 
 
 class Reader:
-    """Reads fields from bytes; `begin` marks where the next check value starts to count."""
+    """Reads fields from bytes. `begin` marks the first byte that the next check value covers."""
 
     def __init__(self, data, at=0):
         self.data, self.at, self.start = data, at, at
@@ -72,7 +75,7 @@ def unzstd(payload, raw_length):
 
 
 def read_units(r, kind, raw_length, payload_length):
-    """The unit table: a list of (raw length, payload bytes or None, check)."""
+    """Reads a unit table: a list of (raw length, (start, end) in the payload or None, check)."""
     if kind == 0:
         s = r.u8()
         demand(12 <= s <= 30, "unit size out of range")
@@ -105,7 +108,7 @@ def read_units(r, kind, raw_length, payload_length):
 
 
 class Stream:
-    """One stream of a file."""
+    """One stream of a file; creating it decodes the stream. `built_in` maps hashes to the given models and bases."""
 
     def __init__(self, data, at, built_in):
         self.r, self.built_in = Reader(data, at), built_in
@@ -240,16 +243,16 @@ class Stream:
         demand(r.take(32) == blake3(self.raw), "stream hash differs")
         for _ in range(r.varint()):
             demand(r.varint() % 2 == 0, "newer: index record")
-            r.take(r.varint())  # names of tensors, for one: nothing that decoding needs
+            r.take(r.varint())  # names of tensors, for example, which decoding does not need
         demand(r.at == len(body), "index too long")
 
 
-import table  # noqa: E402  (they need what stands above)
+import table  # noqa: E402  (these modules import names from above)
 import tensor  # noqa: E402
 
 
 def decode(data, models=()):
-    """The raw bytes of a whole file. `models` are weight files and tensors of bases, which a stream may name by hash."""
+    """The raw bytes of a whole file. `models` are the weight files and base tensors that streams name by hash."""
     known = {blake3(m): m for m in models}
     demand(data, "truncated")
     raw, at = b"", 0

@@ -146,7 +146,7 @@ def restore(schema, records, text):
                 pieces.append(i)
         cells = [None] * len(columns)
         for k, i in enumerate(pieces):
-            # The nearer one of separator and LF must be the right one.
+            # The first separator or LF from here on must be the expected one.
             ends = [e for e in (text.find(schema.separator, at, stop), text.find(b"\n", at, stop)) if e >= 0]
             demand(ends, "the text ends too early")
             end = min(ends)

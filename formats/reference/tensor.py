@@ -1,10 +1,10 @@
-"""Decodes `tensor` blocks, written from ../tensor.md."""
+"""Decodes `tensor` blocks, written from ../tensor.md. Slow and clear."""
 
 from nzip import Reader, demand
 
 
 class Field:
-    """One field of a group, with its tables."""
+    """The parameters of one field: numbers, contexts and tables."""
 
     def __init__(self, r, group, before):
         self.width, self.e = r.varint(), r.u8()
@@ -78,7 +78,7 @@ def nibbles(r, count):
 
 
 def table(r):
-    """The symbol, frequency and start of each of 4096 slots."""
+    """Reads a table, as the (symbol, frequency, start) of each of its 4096 slots."""
     first, more = r.u8(), r.u8()
     freqs, at, end = [0] * 256, first, first + more + 1
     demand(end <= 256, "table too long")
@@ -101,7 +101,7 @@ def tables(r, most=16):
 
 
 class Prediction:
-    """How likely numbers are by those before them in their row."""
+    """The parameters of context 5, which predicts a symbol from those before it in its row."""
 
     def __init__(self, r):
         self.row, looked_at = r.varint(), r.varint()
@@ -124,14 +124,14 @@ class Prediction:
         return min(max(self.values[symbol] * self.multipliers[column] >> 8, -32767), 32767)
 
     def place(self, before, column, row_class):
-        """Where the map has the table of a symbol; `before` are the row's symbols before it."""
+        """The place in the map of a symbol's table. `before` are the symbols before it in its row."""
         p = sum(a * self.number(k, before[k]) for k, a in enumerate(self.coefficients[column]))
         scaled = min(max(p >> 8, -32768), 32767) * self.scales[row_class] >> 16
         total = min(max(row_class + self.columns[column], 8), 23) - 8
         return 16 * total + min(max(scaled + 8, 0), 15)
 
     def symbols(self, r, field, classes):
-        """The symbols of rows with these classes."""
+        """Decodes the symbols of rows of these classes, and returns them row by row."""
         rows, done = len(classes), [[] for _ in classes]
 
         def table_of(i):
@@ -143,7 +143,7 @@ class Prediction:
 
 
 class Cut:
-    """How groups are gathered from rows, and their bits dealt out to the fields."""
+    """How groups are gathered from rows, and how their bits are dealt out to the fields."""
 
     def __init__(self, r, group, fields):
         self.rows, self.columns = r.varint(), 1
@@ -167,7 +167,7 @@ class Cut:
             demand(f.width == f.e * sum(p[1] == i for p in self.pieces), "pieces of a field")
 
     def collect(self, columns):
-        """Groups from the elements of each field."""
+        """Puts groups together from the elements of each field."""
         elements, groups = [iter(c) for c in columns], []
         for _ in range(len(columns[self.pieces[0][1]]) // sum(p[1] == self.pieces[0][1] for p in self.pieces)):
             number = at = 0
@@ -180,7 +180,7 @@ class Cut:
         return groups
 
     def scatter(self, groups):
-        """Raw bytes: word i of each row of a band is that of group i."""
+        """The raw bytes of groups: group i of a band is word i of each of its rows."""
         out = []
         for band in range(0, len(groups), self.columns):
             for row in range(self.rows):
@@ -189,7 +189,7 @@ class Cut:
 
 
 class Planes:
-    """The parameters of a block of method 1 or 2."""
+    """The parameters of a block."""
 
     def __init__(self, params):
         r = Reader(params)
@@ -222,7 +222,7 @@ class Planes:
         demand(r.at == len(params), "parameters too long")
 
     def tile(self, payload, start, length):
-        """The raw bytes of the tile at raw byte `start` of the block."""
+        """Decodes the tile of `length` raw bytes that starts at raw byte `start` of the block."""
         r = Reader(payload)
         unit = self.group * (self.cut.columns if self.cut else 1)
         demand(length % unit == 0, "tile ends inside a group")
@@ -250,7 +250,7 @@ class Planes:
         return [int.from_bytes(base[i:i + self.element], "little") for i in range(0, length, self.element)]
 
     def undo(self, raw, start):
-        """Elements from what distinguishes them from those of the base."""
+        """The raw bytes of a delta, from its numbers and the elements of the base."""
         e, out = self.element, []
         for i, b in enumerate(self.base_elements(start, len(raw))):
             n = int.from_bytes(raw[i * e:i * e + e], "big")
@@ -362,7 +362,7 @@ def packed(r, n, width):
 
 
 def sequence(r, n, table_of, run=None, note=lambda i, symbol: None):
-    """Symbols, in runs that begin with the first lane; `note` is told each of them."""
+    """Reads a sequence of n symbols. Lanes start anew after `run` symbols; `note` is called with each symbol."""
     mode = r.u8()
     if mode in (1, 2):
         symbols = [r.u8()] * n if mode == 1 else list(r.take(n))
@@ -432,7 +432,7 @@ def decimal(rank, digits):
 
 
 def decode(planes, units, payload):
-    """The raw bytes of a block; units are (raw length, payload range, check)."""
+    """The raw bytes of a block. `units` are (raw length, payload range, check)."""
     raw = b""
     for length, (a, b), _ in units:
         raw += planes.tile(payload[a:b], len(raw), length)

@@ -40,7 +40,7 @@ pub fn split<'a>(line: &'a [u8], delimiter: u8, cells: &mut Vec<&'a [u8]>) {
     }
 }
 
-/// The number that a cell stands for, in units of the style's last digit; `None` unless [`print`] would write
+/// The number that a cell stands for, in units of the style's last digit; `None` unless [`print()`] would write
 /// exactly this cell.
 pub fn parse(cell: &[u8], style: Style) -> Option<i64> {
     let (negative, body) = match cell.strip_prefix(b"-") {

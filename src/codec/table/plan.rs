@@ -219,7 +219,7 @@ struct Tried {
     /// The candidates that could be used.
     allowed: Vec<usize>,
     fit: Option<predict::Fit>,
-    /// What the prediction saves per row.
+    /// The saving per row that it promises, in units of [`ONE`] per bit.
     gain: u64,
 }
 

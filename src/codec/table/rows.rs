@@ -191,13 +191,13 @@ struct Reader<'a> {
     raw_len: usize,
     /// For each column of the row: whether its cell stands in the text.
     escaped: Vec<bool>,
-    /// The index of its value.
+    /// For each column of values: the index of the value.
     values: Vec<usize>,
-    /// Its number minus the prediction.
+    /// For each column of numbers: the difference of the number from its prediction.
     above: Vec<i64>,
-    /// Its number.
+    /// For each column of numbers: the number.
     numbers: Vec<i64>,
-    /// Its cell, or run of cells, from the text.
+    /// For each column that starts a piece of the row's text: the piece, one cell or a run of cells.
     cells: Vec<&'a [u8]>,
 }
 

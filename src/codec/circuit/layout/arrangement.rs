@@ -33,7 +33,7 @@ pub enum Arrangement {
     Patches {
         /// The shape of a patch.
         patch: Patch,
-        /// Pixels in a row of the picture, 1..=[`MAX_COLUMNS`].
+        /// Pixels in a row of the picture, 1..=2^24.
         columns: u32,
     },
 }
