@@ -1,7 +1,7 @@
 //! The `llm` codec: an imported language model over tokens and a range coder (`formats/llm.md`).
 //!
-//! The windows of a block either stand alone ([`windows`]), so that each can be decoded by itself, or form a
-//! chain ([`chain`]): there the network's context and what has been learned go on from window to window,
+//! The windows of a block either stand alone (`windows`), so that each can be decoded by itself, or form a
+//! chain (`chain`): there the network's context and what has been learned go on from window to window,
 //! which gives smaller files that can only be decoded from a block's start.
 
 mod chain;

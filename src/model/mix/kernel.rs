@@ -255,7 +255,7 @@ mod tests {
             short in prop::array::uniform8(any::<i16>()),
             error in -32767i16..=32767,
         ) {
-            if Kernel::best().has_avx2() {
+            if Kernel::avx2().is_some() {
                 agree::<2>(&rows, &x, Short(short), error);
                 agree::<3>(&rows, &x, Short(short), error);
                 agree::<4>(&rows, &x, Short(short), error);
@@ -269,7 +269,7 @@ mod tests {
 
         #[test]
         fn pairs_spread(pairs: [u32; 8]) {
-            if Kernel::best().has_avx2() {
+            if Kernel::avx2().is_some() {
                 let mut to = [0; LANES];
                 // SAFETY: AVX2 was detected.
                 unsafe { avx2::spread(pairs, &mut to) };

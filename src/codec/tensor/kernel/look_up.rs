@@ -1,17 +1,11 @@
 //! Looking up one of sixteen values for each of many numbers.
 #![allow(unsafe_code)] // a function that needs AVX2
 
-use crate::kernel::Kernel;
+use crate::kernel::{Kernel, dispatch};
 
 /// Appends `values[n % 16]` for each number n.
 pub fn look_up(values: &[u8; 16], numbers: &[u8], kernel: Kernel, out: &mut Vec<u8>) {
-    #[cfg(target_arch = "x86_64")]
-    if kernel.has_avx2() {
-        // SAFETY: the processor has AVX2.
-        return unsafe { avx2(values, numbers, out) };
-    }
-    let _ = kernel;
-    scalar(values, numbers, out);
+    dispatch!(kernel, scalar: scalar(values, numbers, out), avx2: avx2(values, numbers, out))
 }
 
 fn scalar(values: &[u8; 16], numbers: &[u8], out: &mut Vec<u8>) {

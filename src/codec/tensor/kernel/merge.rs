@@ -2,10 +2,9 @@
 //!
 //! The loops are written once for each size of element. The macro `avx2` compiles them again for processors
 //! with AVX2, once for each number of whole bytes of low bits, so that the inner loops have constant lengths.
-#![allow(unsafe_code)] // calls of functions that need AVX2
 
 use super::number::NumberLayout;
-use crate::kernel::Kernel;
+use crate::kernel::{Kernel, dispatch};
 use crate::tensor::bits::{Packed, STEP};
 
 /// The stored low bits of numbers.
@@ -98,31 +97,36 @@ pub fn merge(
     mut low: LowBits<'_>,
     out: &mut [u8],
 ) {
+    dispatch!(
+        kernel,
+        scalar: merge_scalar(layout, size, symbols, &mut low, out),
+        avx2: merge_avx2(layout, size, symbols, &mut low, out),
+    )
+}
+
+/// [`merge`] in plain Rust.
+fn merge_scalar(layout: NumberLayout, size: usize, symbols: &[u8], low: &mut LowBits<'_>, out: &mut [u8]) {
     let whole = layout.low_bits as usize / 8;
-    #[cfg(target_arch = "x86_64")]
-    if kernel.has_avx2() {
-        macro_rules! choose {
-            ($($size:literal $name:ident $whole:literal;)*) => {
-                match (size, whole) {
-                    $(
-                        // SAFETY: the processor has AVX2.
-                        ($size, $whole) => return unsafe { $name::<$whole>(layout, symbols, &mut low, out) },
-                    )*
-                    _ => {}
-                }
-            };
-        }
-        choose! {
-            1 merge8_avx2 0;
-            2 merge16_avx2 0; 2 merge16_avx2 1;
-            4 merge32_avx2 0; 4 merge32_avx2 1; 4 merge32_avx2 2; 4 merge32_avx2 3;
-        }
-    }
-    let _ = kernel;
     match size {
-        1 => merge8(whole, layout, symbols, &mut low, out),
-        2 => merge16(whole, layout, symbols, &mut low, out),
-        4 => merge32(whole, layout, symbols, &mut low, out),
-        _ => merge64(whole, layout, symbols, &mut low, out),
+        1 => merge8(whole, layout, symbols, low, out),
+        2 => merge16(whole, layout, symbols, low, out),
+        4 => merge32(whole, layout, symbols, low, out),
+        _ => merge64(whole, layout, symbols, low, out),
+    }
+}
+
+/// [`merge`] in AVX2, with the number of whole bytes of low bits as a constant.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+fn merge_avx2(layout: NumberLayout, size: usize, symbols: &[u8], low: &mut LowBits<'_>, out: &mut [u8]) {
+    match (size, layout.low_bits / 8) {
+        (1, 0) => merge8_avx2::<0>(layout, symbols, low, out),
+        (2, 0) => merge16_avx2::<0>(layout, symbols, low, out),
+        (2, 1) => merge16_avx2::<1>(layout, symbols, low, out),
+        (4, 0) => merge32_avx2::<0>(layout, symbols, low, out),
+        (4, 1) => merge32_avx2::<1>(layout, symbols, low, out),
+        (4, 2) => merge32_avx2::<2>(layout, symbols, low, out),
+        (4, 3) => merge32_avx2::<3>(layout, symbols, low, out),
+        _ => merge_scalar(layout, size, symbols, low, out),
     }
 }

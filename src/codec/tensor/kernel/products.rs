@@ -1,7 +1,7 @@
 //! Sums of products of numbers and coefficients, for all rows of a tile at once.
 #![allow(unsafe_code)] // a kernel
 
-use crate::kernel::Kernel;
+use crate::kernel::{Kernel, dispatch};
 
 /// Computes for each row the sum of the products of its numbers with the coefficients of their columns. There
 /// are as many rows as `sums`. `numbers` holds the columns in pairs: for the first two of them both numbers
@@ -17,15 +17,18 @@ pub fn products(kernel: Kernel, numbers: &[i16], coefficients: &[i8], sums: &mut
         return;
     }
     assert!(numbers.len() >= coefficients.len().next_multiple_of(2) * rows);
-    #[cfg(target_arch = "x86_64")]
-    if kernel.has_avx2() {
-        // SAFETY: the processor has AVX2, and there are two numbers of each row for every pair of
-        // coefficients.
-        return unsafe { avx2(numbers, coefficients, sums) };
-    }
-    let _ = kernel;
-    for (pair, numbers) in coefficients.chunks(2).zip(numbers.chunks_exact(2 * rows)) {
-        scalar(numbers, pair_of(pair), sums);
+    // SAFETY of the vector form: there are two numbers of each row for every pair of coefficients.
+    dispatch!(
+        kernel,
+        scalar: scalar(numbers, coefficients, sums),
+        avx2: avx2(numbers, coefficients, sums),
+    )
+}
+
+/// The sums in plain Rust.
+fn scalar(numbers: &[i16], coefficients: &[i8], sums: &mut [i32]) {
+    for (pair, numbers) in coefficients.chunks(2).zip(numbers.chunks_exact(2 * sums.len())) {
+        add_pair(numbers, pair_of(pair), sums);
     }
 }
 
@@ -35,7 +38,7 @@ fn pair_of(coefficients: &[i8]) -> [i16; 2] {
 }
 
 /// Adds the products of two columns to the sums.
-fn scalar(numbers: &[i16], pair: [i16; 2], sums: &mut [i32]) {
+fn add_pair(numbers: &[i16], pair: [i16; 2], sums: &mut [i32]) {
     let [a, b] = pair.map(i32::from);
     for (sum, n) in sums.iter_mut().zip(numbers.chunks_exact(2)) {
         *sum += a * i32::from(n[0]) + b * i32::from(n[1]);
@@ -74,7 +77,7 @@ unsafe fn avx2(numbers: &[i16], coefficients: &[i8], sums: &mut [i32]) {
             }
         }
         for (pair, numbers) in coefficients.chunks(2).zip(numbers.chunks_exact(2 * rows)) {
-            scalar(&numbers[2 * whole..], pair_of(pair), &mut sums[whole..]);
+            add_pair(&numbers[2 * whole..], pair_of(pair), &mut sums[whole..]);
         }
     }
 }

@@ -3,10 +3,9 @@
 //! The loops are written once for each size of element. The macro `avx2` compiles them again for processors
 //! with AVX2, once for each number of whole bytes of low bits and place of the sign, so that the inner loops
 //! have constant lengths.
-#![allow(unsafe_code)] // calls of functions that need AVX2
 
 use super::number::NumberLayout;
-use crate::kernel::Kernel;
+use crate::kernel::{Kernel, dispatch};
 use crate::tensor::bits::{Packer, STEP};
 
 /// Receives the parts of numbers, with room for as many as there are elements.
@@ -134,33 +133,39 @@ avx2!(split8_avx2 split8 split16_avx2 split16 split32_avx2 split32);
 
 /// Splits elements of `size` bytes (1, 2, 4 or 8). `to` has room for exactly the low bits that `layout` says.
 pub fn split(layout: NumberLayout, kernel: Kernel, size: usize, elements: &[u8], to: &mut SplitNumbers<'_>) {
-    let parts = (layout.low_bits as usize / 8, layout.float);
-    #[cfg(target_arch = "x86_64")]
-    if kernel.has_avx2() {
-        macro_rules! choose {
-            ($($size:literal $name:ident $whole:literal;)*) => {
-                match (size, parts) {
-                    $(
-                        // SAFETY: the processor has AVX2.
-                        ($size, ($whole, true)) => {
-                            return unsafe { $name::<$whole, true>(layout, elements, to) };
-                        }
-                        // SAFETY: the processor has AVX2.
-                        ($size, ($whole, false)) => {
-                            return unsafe { $name::<$whole, false>(layout, elements, to) };
-                        }
-                    )*
-                    _ => {}
-                }
-            };
-        }
-        choose! {
-            1 split8_avx2 0;
-            2 split16_avx2 0; 2 split16_avx2 1;
-            4 split32_avx2 0; 4 split32_avx2 1; 4 split32_avx2 2; 4 split32_avx2 3;
-        }
+    dispatch!(
+        kernel,
+        scalar: split_scalar(layout, size, elements, to),
+        avx2: split_avx2(layout, size, elements, to),
+    )
+}
+
+/// [`split`] in AVX2, with the parts of an element as constants.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+fn split_avx2(layout: NumberLayout, size: usize, elements: &[u8], to: &mut SplitNumbers<'_>) {
+    match (size, layout.low_bits / 8, layout.float) {
+        (1, 0, true) => split8_avx2::<0, true>(layout, elements, to),
+        (1, 0, false) => split8_avx2::<0, false>(layout, elements, to),
+        (2, 0, true) => split16_avx2::<0, true>(layout, elements, to),
+        (2, 0, false) => split16_avx2::<0, false>(layout, elements, to),
+        (2, 1, true) => split16_avx2::<1, true>(layout, elements, to),
+        (2, 1, false) => split16_avx2::<1, false>(layout, elements, to),
+        (4, 0, true) => split32_avx2::<0, true>(layout, elements, to),
+        (4, 0, false) => split32_avx2::<0, false>(layout, elements, to),
+        (4, 1, true) => split32_avx2::<1, true>(layout, elements, to),
+        (4, 1, false) => split32_avx2::<1, false>(layout, elements, to),
+        (4, 2, true) => split32_avx2::<2, true>(layout, elements, to),
+        (4, 2, false) => split32_avx2::<2, false>(layout, elements, to),
+        (4, 3, true) => split32_avx2::<3, true>(layout, elements, to),
+        (4, 3, false) => split32_avx2::<3, false>(layout, elements, to),
+        _ => split_scalar(layout, size, elements, to),
     }
-    let _ = kernel;
+}
+
+/// [`split`] in plain Rust.
+fn split_scalar(layout: NumberLayout, size: usize, elements: &[u8], to: &mut SplitNumbers<'_>) {
+    let parts = (layout.low_bits as usize / 8, layout.float);
     match size {
         1 => split8(parts, layout, elements, to),
         2 => split16(parts, layout, elements, to),
