@@ -3,8 +3,6 @@
 mod embedding;
 mod tensors;
 
-pub(super) use tensors::Described;
-
 use super::options::{BEST_CHUNK, CHUNK, CodecChoice, Options, Pool, WINDOW_RAW, WINDOWED_BLOCK};
 use crate::codec::Codec;
 use crate::codec::block::{EncodedBlock, ModelUse};

@@ -1,12 +1,12 @@
 //! What a caller can choose.
 
-use super::encoder::Described;
 use crate::codec::Codec;
 use crate::error::{Error, Result};
 use crate::gpu::Device;
 use crate::models::Models;
 use crate::models::registry::Hash;
 use crate::tensor::bases::Bases;
+use crate::tensor::{Dtype, Layout};
 
 /// Raw bytes of a block of the codecs without windows, and of the chunks that `auto` looks at.
 pub(super) const CHUNK: usize = 16 << 20;
@@ -262,6 +262,21 @@ impl DecodeOptions {
     pub fn verify_hash(mut self, verify: bool) -> Self {
         self.verify_hash = verify;
         self
+    }
+}
+
+/// What a caller says of bytes that do not tell it themselves.
+#[derive(Clone, Debug)]
+pub struct Described {
+    pub dtype: Dtype,
+    pub shape: Vec<u64>,
+    pub start: u64,
+}
+
+impl Described {
+    pub(super) fn layout(&self, len: u64) -> Result<Layout> {
+        let layout = Layout::described(self.dtype, self.shape.clone(), self.start, len);
+        layout.map_err(|e| Error::bad_argument(e.to_string()))
     }
 }
 

@@ -277,18 +277,3 @@ fn record(layout: &Layout) -> Result<Record> {
     bytes.extend(crate::codec::zstd::compress(&plain, 19)?);
     Ok(Record { tag: tensors::TAG, bytes })
 }
-
-/// What a caller says of bytes that do not tell it themselves.
-#[derive(Clone, Debug)]
-pub struct Described {
-    pub dtype: crate::tensor::Dtype,
-    pub shape: Vec<u64>,
-    pub start: u64,
-}
-
-impl Described {
-    fn layout(&self, len: u64) -> Result<Layout> {
-        let layout = Layout::described(self.dtype, self.shape.clone(), self.start, len);
-        layout.map_err(|e| crate::Error::bad_argument(e.to_string()))
-    }
-}
