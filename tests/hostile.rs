@@ -281,3 +281,19 @@ fn arguments_are_checked() {
     assert_eq!(reversed.unwrap_err().kind(), ErrorKind::BadArgument);
     assert_eq!(archive.read_range(3..3).unwrap(), b"");
 }
+
+/// Files that one reader once accepted, or took for empty, and another refused.
+#[test]
+fn both_readers_refuse_the_same_files() {
+    let files: [(&str, &[u8], ErrorKind); 4] = [
+        ("nested models", include_bytes!("regressions/nested-models-2.nz"), ErrorKind::Corrupt),
+        ("a block as a skippable section", include_bytes!("regressions/hidden-block.nz"), ErrorKind::Corrupt),
+        ("two changed bytes", include_bytes!("regressions/hidden-block-2-bytes.nz"), ErrorKind::Corrupt),
+        ("another stream's model", include_bytes!("regressions/model-leak.nz"), ErrorKind::MissingModel),
+    ];
+    for (name, file, kind) in files {
+        assert_eq!(decode(file).unwrap_err().kind(), kind, "{name}, decompressed");
+        assert_eq!(prefix(file, 2).1, Some(kind), "{name}, front to back");
+        assert_eq!(range(file).unwrap_err().kind(), kind, "{name}, at random");
+    }
+}

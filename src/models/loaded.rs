@@ -89,6 +89,11 @@ impl Models {
         Ok(model)
     }
 
+    /// The same models, but what is added or loaded from now on is not shared with others.
+    pub(crate) fn apart(&self) -> Self {
+        Self { loaded: Arc::new(Mutex::new(self.lock().clone())), ..self.clone() }
+    }
+
     /// The windowed codec that the model with this hash is for.
     pub(crate) fn codec(&self, hash: &Hash) -> Result<Codec> {
         let weights = self.registry.find(hash)?;

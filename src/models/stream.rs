@@ -43,6 +43,8 @@ impl StreamModels {
                 let (wanted, found) = (hex(&section.hash), hex(&found));
                 return Err(Error::corrupt(format!("embedded model {wanted} expected, {found} found")));
             }
+            // A stream's own model is nobody else's: another stream that names it must bring it along.
+            self.models = self.models.apart();
             self.models.add(weights);
         }
         self.sections.push(section.hash);

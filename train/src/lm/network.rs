@@ -50,7 +50,7 @@ impl Network {
         let mut matrix = |rows: usize, cols: usize, gain: f32| -> Result<Var> {
             let std = gain / (cols as f32).sqrt();
             let data: Vec<f32> = (0..rows * cols).map(|_| normal(&mut rng) * std).collect();
-            Ok(Var::from_vec(data, (rows, cols), &Device::Cpu)?)
+            Var::from_vec(data, (rows, cols), &Device::Cpu)
         };
         let (d, h, m) = (config.width, config.state, config.hidden);
         let input = matrix(d, config.tables.len() * config.table_width, 2.0)?;
@@ -80,7 +80,7 @@ impl Network {
     /// From an exported weight file, to go on training after the checkpoint is lost.
     pub fn from_weights(w: &Weights) -> Result<Self> {
         let var = |v: (Vec<f32>, Vec<f32>), rows: usize, cols: usize| -> Result<Var> {
-            Ok(Var::from_vec(v.0, (rows, cols), &Device::Cpu)?)
+            Var::from_vec(v.0, (rows, cols), &Device::Cpu)
         };
         let c = w.config.clone();
         let mut layers = Vec::new();
@@ -112,7 +112,7 @@ impl Network {
     /// The integer weight file.
     pub fn to_weights(&self) -> Result<Weights> {
         let c = &self.config;
-        let rows = |v: &Var| -> Result<Vec<f32>> { Ok(v.flatten_all()?.to_vec1::<f32>()?) };
+        let rows = |v: &Var| -> Result<Vec<f32>> { v.flatten_all()?.to_vec1::<f32>() };
         let mut layers = Vec::new();
         for l in &self.layers {
             layers.push(Layer {
@@ -179,7 +179,7 @@ impl Network {
         let lanes = segments.len();
         let matrix = |w: &Var, scheme: &dyn Fn(usize) -> RowScheme| -> Result<Tensor> {
             let w = if quantised { straight_through(w, scheme)? } else { w.as_tensor().clone() };
-            Ok(w.t()?)
+            w.t()
         };
         let mut x = look.entries.matmul(&matrix(&self.input, &|_| quantize::INPUT)?)?;
         for (l, state) in self.layers.iter().zip(carry.iter_mut()) {
@@ -195,7 +195,7 @@ impl Network {
         }
         let logits = x.apply_op1(RmsNorm)?.matmul(&matrix(&self.head, &|_| quantize::HEAD)?)?;
         let targets: Vec<u8> = segments.iter().flat_map(|s| s.bytes.iter().copied()).collect();
-        Ok(logits.apply_op2(self.head_bias.as_tensor(), CrossEntropy::new(Arc::new(targets)))?)
+        logits.apply_op2(self.head_bias.as_tensor(), CrossEntropy::new(Arc::new(targets)))
     }
 }
 
@@ -226,7 +226,7 @@ fn straight_through(w: &Var, scheme: &dyn Fn(usize) -> RowScheme) -> Result<Tens
     for (r, (row, out)) in data.chunks_exact(cols).zip(fake.chunks_exact_mut(cols)).enumerate() {
         scheme(r).fake(row, out);
     }
-    Ok(w.apply_op1(StraightThrough(fake))?)
+    w.apply_op1(StraightThrough(fake))
 }
 
 fn last_states(states: &States, lanes: usize, state: usize) -> Result<Tensor> {
@@ -234,5 +234,5 @@ fn last_states(states: &States, lanes: usize, state: usize) -> Result<Tensor> {
     let per_lane = all.len() / lanes;
     let last: Vec<f32> =
         (1..=lanes).flat_map(|l| all[l * per_lane - state..l * per_lane].iter().copied()).collect();
-    Ok(Tensor::from_vec(last, (lanes, state), &Device::Cpu)?)
+    Tensor::from_vec(last, (lanes, state), &Device::Cpu)
 }

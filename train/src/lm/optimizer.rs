@@ -138,5 +138,5 @@ fn orthogonal(g: &Tensor) -> Result<Tensor> {
 
 /// A tensor from plain floats, for checkpoints.
 pub fn plain(data: &[f32]) -> Result<Tensor> {
-    Ok(Tensor::from_slice(data, data.len(), &Device::Cpu)?)
+    Tensor::from_slice(data, data.len(), &Device::Cpu)
 }
