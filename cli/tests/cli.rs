@@ -207,7 +207,7 @@ fn levels_codecs_and_resources() {
         assert_eq!(f.ok(&[model, &["-dc", "-T2", "p.nz"]].concat()).stdout, f.read("short"));
     }
     assert!(len(&["--codec", "table"]) < f.text().len());
-    f.usage_error(&["--codec", "llm", "-c", "short"], "needs a model");
+    f.usage_error(&["--codec", "llm", "-c", "short"], "a model is needed");
 }
 
 #[test]

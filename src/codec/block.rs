@@ -86,6 +86,11 @@ pub trait BlockCodec: Sync {
         ModelUse::None
     }
 
+    /// The message where the caller asks for the codec without giving the model that it needs.
+    fn model_wanted(&self) -> String {
+        format!("codec {}: a model is needed (--model)", self.name())
+    }
+
     /// The largest raw length that `payload_len` bytes of payload may stand for, for codecs whose units do not bound it.
     fn max_raw(&self, _payload_len: u64) -> u64 {
         u64::MAX
@@ -221,15 +226,16 @@ impl Block {
     /// [`crate::ErrorKind::Corrupt`] where `source` is another block.
     pub fn resolve(&self, source: &Block) -> Result<Block> {
         let (copy, original) = (&self.header, &source.header);
-        let checks =
-            |h: &BlockHeader| (0..h.units.len()).map(|i| h.units.unit(i, h.raw_len)).collect::<Vec<_>>();
+        // Everything in a table of tiles but the payload's lengths.
+        let table = |h: &BlockHeader| match &h.units {
+            Units::Tiles { raw, tiles } => Some((*raw, tiles.iter().map(|t| t.check).collect::<Vec<_>>())),
+            Units::Fixed { .. } | Units::Windows { .. } => None,
+        };
         let same = source.has_copies()
             && original.codec == copy.codec
             && original.raw_len == copy.raw_len
             && copy.payload_len == 0
-            && UnitKind::of(&original.units) == UnitKind::of(&copy.units)
-            && original.units.len() == copy.units.len()
-            && checks(original) == checks(copy);
+            && table(original) == table(copy);
         if !same {
             return Err(Error::corrupt("a copy of a block that is another one"));
         }
@@ -368,5 +374,47 @@ impl EncodedBlock {
     /// Bytes on disk, without those that every block has.
     pub fn cost(&self) -> usize {
         self.payload.len() + self.units.stored_len() + self.params.as_ref().map_or(0, Vec::len)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::tensor::{Hint, keep};
+    use crate::format::block::Tile;
+    use crate::tensor::Dtype;
+
+    fn header(block: EncodedBlock) -> BlockHeader {
+        BlockHeader {
+            codec: block.codec.id(),
+            flushed: false,
+            raw_len: block.raw_len,
+            payload_len: block.payload.len() as u32,
+            model: None,
+            params: block.params,
+            units: block.units,
+        }
+    }
+
+    #[test]
+    fn a_copy_repeats_the_whole_table_of_tiles() {
+        let raw: Vec<u8> = (0..3000u32).flat_map(|i| (i % 7).to_le_bytes()).collect();
+        let content = Content {
+            numbers: Some(Hint { dtype: Dtype::U32, row_bytes: 0, form: None }),
+            ..Content::bytes(&raw)
+        };
+        let effort = Effort { level: 1, guide: crate::codec::mix::Guide::None };
+        let mut block = Codec::Tensor.object().encode(&content, &effort).unwrap().unwrap();
+        assert!(keep(&mut block));
+        let source = Block::check(header(block.clone())).unwrap();
+        let copy = crate::codec::tensor::copy(&block, 0).unwrap();
+        let of = |units: Units| Block::check(BlockHeader { units, ..header(copy.clone()) }).unwrap();
+        assert!(of(copy.units.clone()).resolve(&source).is_ok());
+        let Units::Tiles { raw, tiles } = copy.units.clone() else { panic!("tiles") };
+        assert_eq!(tiles.len(), 1);
+        // The one tile is as long either way, but the table says otherwise.
+        assert!(of(Units::Tiles { raw: raw + 4, tiles: tiles.clone() }).resolve(&source).is_err());
+        let other = vec![Tile { check: !tiles[0].check, ..tiles[0] }];
+        assert!(of(Units::Tiles { raw, tiles: other }).resolve(&source).is_err());
     }
 }

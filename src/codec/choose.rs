@@ -155,7 +155,9 @@ impl Plan {
     /// Codes chunks, in parallel; the blocks of a chunk depend on nothing but the chunk.
     fn encode(&self, chunks: &[Chunk<'_>], cutting: &Cutting) -> Result<Vec<Vec<EncodedBlock>>> {
         match (&self.windowed, self.only) {
-            (Some(w), None) if w.is_slow => chunks.iter().map(|c| self.split(w, c.raw, cutting)).collect(),
+            (Some(w), None) if w.codec.object().is_slow() => {
+                chunks.iter().map(|c| self.split(w, c.raw, cutting)).collect()
+            }
             (Some(w), only) => {
                 let windowed = self.windowed_blocks(w, chunks, cutting)?;
                 let work = chunks.par_iter().zip(windowed);

@@ -16,7 +16,7 @@ pub mod window;
 pub mod zstd;
 
 use crate::error::{Error, ErrorKind, Result};
-use block::{BlockCodec, BlockJob};
+use block::{BlockCodec, BlockJob, UnitKind};
 use rayon::prelude::*;
 
 /// How the bytes of a block are coded.
@@ -106,8 +106,11 @@ pub(crate) fn decode_blocks(jobs: &mut [BlockJob<'_>]) {
     for job in jobs {
         by_codec[usize::from(job.block.codec.id().id())].push(job);
     }
-    let work = CODECS.into_par_iter().zip(by_codec).filter(|(_, jobs)| !jobs.is_empty());
-    work.for_each(|(codec, mut jobs)| codec.decode(&mut jobs));
+    let work = CODECS.into_iter().zip(by_codec).filter(|(_, jobs)| !jobs.is_empty());
+    // The lanes of a model fill all threads and much memory: windowed codecs follow one another.
+    let (windowed, other): (Vec<_>, Vec<_>) = work.partition(|(codec, _)| codec.units() == UnitKind::Windows);
+    windowed.into_iter().for_each(|(codec, mut jobs)| codec.decode(&mut jobs));
+    other.into_par_iter().for_each(|(codec, mut jobs)| codec.decode(&mut jobs));
 }
 
 pub(crate) fn newer(feature: &str) -> Error {

@@ -249,8 +249,6 @@ pub struct Windowed {
     pub block: usize,
     /// Raw bytes of a record; 1 for codecs of any bytes.
     pub record: usize,
-    /// Whether it is so slow that the automatic choice gives it nothing but text.
-    pub is_slow: bool,
     /// Whether the windows of a block may need those in front of them.
     pub chained: bool,
 }

@@ -7,8 +7,8 @@ use std::io::{self, Read, Seek, SeekFrom};
 /// Most bytes asked for at a time while a length is not yet believed.
 const STEP: usize = 256 << 10;
 
-/// Passes over bytes of a reader; returns how many there were.
-type Skip<R> = fn(&mut R, u64) -> io::Result<u64>;
+/// Passes over some bytes of a reader that stands at an offset; returns how many there were.
+type Skip<R> = fn(&mut R, offset: u64, n: u64, end: u64) -> io::Result<u64>;
 
 /// A reader with a buffer in front.
 pub struct Input<R> {
@@ -16,14 +16,16 @@ pub struct Input<R> {
     buffer: Vec<u8>,
     start: usize,
     consumed: u64,
+    /// Offset of the input's end, where it is known; otherwise `u64::MAX`.
+    end: u64,
     skip: Skip<R>,
 }
 
 impl<R: Read> Input<R> {
     /// An input that reads what it skips.
     pub fn new(reader: R) -> Self {
-        let skip = |reader: &mut R, n| io::copy(&mut reader.take(n), &mut io::sink());
-        Self { reader, buffer: Vec::new(), start: 0, consumed: 0, skip }
+        let skip: Skip<R> = |reader, _, n, _| io::copy(&mut reader.take(n), &mut io::sink());
+        Self { reader, buffer: Vec::new(), start: 0, consumed: 0, end: u64::MAX, skip }
     }
 }
 
@@ -34,14 +36,13 @@ impl<R: Read + Seek> Input<R> {
     ///
     /// Those of seeking.
     pub fn seekable(mut reader: R, offset: u64) -> Result<Self> {
+        let end = reader.seek(SeekFrom::End(0))?;
         reader.seek(SeekFrom::Start(offset))?;
-        let skip = |reader: &mut R, n: u64| {
-            let at = reader.stream_position()?;
-            let end = reader.seek(SeekFrom::End(0))?;
-            let to = at.saturating_add(n).min(end.max(at));
-            reader.seek(SeekFrom::Start(to)).map(|to| to - at)
+        let skip: Skip<R> = |reader, offset, n, end| {
+            let to = offset.saturating_add(n).min(end.max(offset));
+            reader.seek(SeekFrom::Start(to)).map(|to| to - offset)
         };
-        Ok(Self { skip, ..Input { consumed: offset, ..Self::new(reader) } })
+        Ok(Self { skip, end, consumed: offset, ..Self::new(reader) })
     }
 }
 
@@ -98,7 +99,8 @@ impl<R: Read> Input<R> {
         let ready = n.min(self.bytes().len() as u64);
         self.consume(ready as usize);
         let left = n - ready;
-        let got = if left > 0 { (self.skip)(&mut self.reader, left)? } else { 0 };
+        // The buffer is empty then, so that the reader stands where the input does.
+        let got = if left > 0 { (self.skip)(&mut self.reader, self.consumed, left, self.end)? } else { 0 };
         self.consumed += got;
         if got < left { Err(ends_inside(what, n, ready + got)) } else { Ok(()) }
     }

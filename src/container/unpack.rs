@@ -41,12 +41,7 @@ pub fn unpack(packed: &[u8], most: u64, memory: u64) -> Result<Vec<u8>> {
                 reserve(&mut out, job.raw.len())?;
                 out.extend_from_slice(&job.raw);
             }
-            Event::StreamEnd(end) => {
-                let found = hasher.finalize();
-                if end.hash.is_some_and(|hash| hash != *found.as_bytes()) {
-                    return Err(Error::corrupt("stream hash: another one found"));
-                }
-            }
+            Event::StreamEnd(end) => end.check_hash(hasher.finalize().as_bytes())?,
             Event::End => return Ok(out),
         }
     }

@@ -5,7 +5,7 @@ use crate::codec::block::Block;
 use crate::codec::newer;
 use crate::error::{Error, Result};
 use crate::format::block::BlockHeader;
-use crate::format::checksum::{Check, same};
+use crate::format::checksum::{Check, hex, same};
 use crate::format::consts::{KIND_BLOCK, KIND_INDEX, KIND_MODEL, KIND_SKIPPABLE, KIND_TRAILER};
 use crate::format::header::Header;
 use crate::format::index::{Entry, Index, Record};
@@ -75,6 +75,23 @@ pub struct StreamEnd {
     pub hash: Option<[u8; 32]>,
     /// Records of the index.
     pub records: Vec<Record>,
+}
+
+impl StreamEnd {
+    /// Compares the hash of the raw bytes with the stored one, where the stream has it.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::ErrorKind::Corrupt`] where they differ.
+    pub fn check_hash(&self, found: &[u8; 32]) -> Result<()> {
+        match &self.hash {
+            Some(expected) if expected != found => {
+                let (expected, found) = (hex(expected), hex(found));
+                Err(Error::corrupt(format!("stream hash: {expected} expected, {found} found")))
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 /// What the walk has come past.

@@ -96,6 +96,10 @@ impl Models {
 
     /// The windowed codec that the model with this hash is for.
     pub(crate) fn codec(&self, hash: &Hash) -> Result<Codec> {
+        // Finding the weights may mean unpacking a large file.
+        if let Some(known) = CODECS.iter().find(|c| self.lock().contains_key(&(c.id().id(), *hash))) {
+            return Ok(known.id());
+        }
         let weights = self.registry.find(hash)?;
         Ok(CODECS.iter().find(|c| c.recognises(&weights)).map_or(Codec::Lm, |c| c.id()))
     }

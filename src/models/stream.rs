@@ -32,6 +32,10 @@ impl StreamModels {
             return Err(Error::corrupt(format!("more than {MAX_MODELS} model sections")));
         }
         if let Some((raw_len, packed)) = section.embedded {
+            if self.held == 0 {
+                // A stream's own models are nobody else's: another stream that names them must bring them along.
+                self.models = self.models.apart();
+            }
             self.held = self.held.saturating_add(raw_len);
             if self.held > memory {
                 let held = self.held;
@@ -43,8 +47,6 @@ impl StreamModels {
                 let (wanted, found) = (hex(&section.hash), hex(&found));
                 return Err(Error::corrupt(format!("embedded model {wanted} expected, {found} found")));
             }
-            // A stream's own model is nobody else's: another stream that names it must bring it along.
-            self.models = self.models.apart();
             self.models.add(weights);
         }
         self.sections.push(section.hash);

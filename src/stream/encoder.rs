@@ -389,7 +389,7 @@ fn plan(options: &Options) -> Result<Plan> {
     let default = (only == Some(Codec::Lm)).then_some(DEFAULT_LM);
     let needs_model = matches!(codec.object().model_use(), ModelUse::Required(_));
     if only.is_some() && needs_model && options.model.or(default).is_none() {
-        return Err(Error::bad_argument(format!("codec {} needs a model (--model)", codec.name())));
+        return Err(Error::bad_argument(codec.object().model_wanted()));
     }
     let windowed = match options.model.or(default) {
         Some(model) if needs_model => {
@@ -404,7 +404,6 @@ fn plan(options: &Options) -> Result<Plan> {
                 limits: WindowLimits { payload: options.window, raw: WINDOW_RAW.max(record) },
                 block: (block / record * record).max(record),
                 record,
-                is_slow: codec.object().is_slow(),
                 chained: options.chained,
             })
         }

@@ -49,6 +49,10 @@ impl BlockCodec for Circuit {
         ModelUse::Required(Codec::Circuit)
     }
 
+    fn model_wanted(&self) -> String {
+        "codec circuit needs a model, which `nzip train --circuit` learns".into()
+    }
+
     fn params(&self, header: &BlockHeader) -> Result<Option<Arc<dyn BlockParams>>> {
         if header.units.chained() {
             return Err(self.unknown());
