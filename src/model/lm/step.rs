@@ -7,7 +7,7 @@ use std::borrow::Borrow;
 
 #[cfg(target_arch = "x86_64")]
 use super::kernel::Avx2;
-use super::kernel::elementwise::{self as ops, TREE_NODES};
+use super::kernel::elementwise::{self as ops, Row, TREE_NODES};
 use super::kernel::{GROUP, Ops, Prepared, Scalar, pair};
 use super::weights::{Config, Layer, Weights};
 use crate::error::Result;
@@ -113,9 +113,6 @@ impl Model {
         }
     }
 }
-
-/// The numbers of a group's eight columns in one row.
-pub(super) type Row = [i32; GROUP];
 
 /// Scratch numbers of a pass, each as `[group of columns][row][column of the group]`.
 #[derive(Debug)]

@@ -6,7 +6,7 @@ use std::path::Path;
 use nzip::Result;
 use nzip::internal::model::circuit::Weights;
 use nzip::internal::model::circuit::learn::export::export;
-use nzip::internal::model::circuit::learn::network::{Network, Node};
+use nzip::internal::model::circuit::learn::network::{LearnedNode, Network};
 use nzip::internal::model::circuit::learn::structure::Tree;
 use nzip::internal::model::circuit::learn::{Partition, Products};
 
@@ -117,7 +117,7 @@ fn parse(bytes: &[u8]) -> Result<State> {
         let above = input.number()?.checked_sub(1);
         parent.push(above);
         let (states, up, classes) = (input.number()?, input.number()?, input.number()?);
-        let mut node = Node { parent: above, states, above: up, classes, ..Node::default() };
+        let mut node = LearnedNode { parent: above, states, above: up, classes, ..LearnedNode::default() };
         for part in
             [&mut node.edge, &mut node.leaf, &mut node.edge_mass, &mut node.leaf_mass, &mut node.prior]
         {

@@ -9,7 +9,7 @@
 use rayon::prelude::*;
 
 use super::data::Dataset;
-use super::network::{Counts, Messages, Network, Node};
+use super::network::{Counts, LearnedNode, Messages, Network};
 use super::product::Products;
 
 /// The pseudocounts of each state, which keep parameters away from 0.
@@ -30,7 +30,7 @@ const LOOK_EVERY: usize = 8;
 
 /// Computes for each row of edges the mean of the rows that lead to the same states: it goes back along the
 /// edges and down again.
-fn look_around(products: Products, node: &mut Node) {
+fn look_around(products: Products, node: &mut LearnedNode) {
     let (k, a) = (node.states, node.above);
     if a < 2 {
         node.base.clear();
@@ -82,7 +82,7 @@ impl Workspace {
 }
 
 /// Replaces the statistics of a node by a mixture of its own and `counts` times `scale`.
-fn maximise(node: &mut Node, counts: &mut Counts, step: f32, scale: f32, pseudo: Pseudo) {
+fn maximise(node: &mut LearnedNode, counts: &mut Counts, step: f32, scale: f32, pseudo: Pseudo) {
     let k = node.states;
     // Pseudocounts of edges mostly go to states that hold many records.
     let all: f32 = node.leaf_mass.iter().sum();
@@ -152,7 +152,7 @@ pub fn stochastic_pass(
         let gamma = step((i * size) as f32 / total as f32);
         let products = net.products;
         let look = pseudo.borrow > 0.0 && i % LOOK_EVERY == 0;
-        let learn = |node: &mut Node, counts: &mut Counts| {
+        let learn = |node: &mut LearnedNode, counts: &mut Counts| {
             if look {
                 look_around(products, node);
             }

@@ -14,9 +14,9 @@ use super::structure::Tree;
 /// Smallest entry of a message relative to the largest of its record. It keeps products away from denormals.
 const FLOOR: f32 = 1e-17;
 
-/// One variable with its hidden variable.
+/// A variable with its hidden variable, and the parameters that are being learned.
 #[derive(Debug, Clone, Default)]
-pub struct Node {
+pub struct LearnedNode {
     /// The parent variable; `None` for the root.
     pub parent: Option<usize>,
     /// The number of states of the hidden variable.
@@ -64,7 +64,7 @@ pub struct Messages {
 #[derive(Debug, Clone)]
 pub struct Network {
     /// The variables.
-    pub nodes: Vec<Node>,
+    pub nodes: Vec<LearnedNode>,
     /// The children of each variable.
     pub children: Vec<Vec<usize>>,
     /// The variables by depth; the root is alone in the first level.
@@ -95,7 +95,7 @@ impl Network {
         let node = |v: usize| {
             let parent = tree.parent[v];
             let (k, above, c) = (states[v], parent.map_or(1, |p| states[p]), classes[v]);
-            Node {
+            LearnedNode {
                 parent,
                 states: k,
                 above,
@@ -161,10 +161,10 @@ impl Network {
         batch: &[Vec<u8>],
         messages: &mut [Messages],
         counts: &mut [Counts],
-        learn: impl Fn(&mut Node, &mut Counts) + Sync,
+        learn: impl Fn(&mut LearnedNode, &mut Counts) + Sync,
     ) {
         for level in &self.levels {
-            let mut taken: Vec<(usize, Messages, Node, Counts)> = level
+            let mut taken: Vec<(usize, Messages, LearnedNode, Counts)> = level
                 .iter()
                 .map(|&v| {
                     let (m, node) = (std::mem::take(&mut messages[v]), std::mem::take(&mut self.nodes[v]));
@@ -199,7 +199,7 @@ impl Network {
 /// Computes the expected states and counts of one variable from the expected states `above` of its parent.
 fn down(
     products: Products,
-    node: &Node,
+    node: &LearnedNode,
     classes: &[u8],
     m: &mut Messages,
     above: Option<&[f32]>,

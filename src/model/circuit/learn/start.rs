@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::data::Dataset;
 use super::logarithm::log2;
-use super::network::{Network, Node};
+use super::network::{LearnedNode, Network};
 use super::random::Random;
 use super::structure::Tree;
 
@@ -163,7 +163,7 @@ pub fn from_clusters(net: &mut Network, data: &Dataset, tree: &Tree, seed: u64) 
 }
 
 /// Turns counts into probabilities and masses.
-pub fn normalise(node: &mut Node) {
+pub fn normalise(node: &mut LearnedNode) {
     let k = node.states;
     node.edge_mass = node.edge.chunks_exact(k).map(|row| row.iter().sum()).collect();
     for (row, m) in node.edge.chunks_exact_mut(k).zip(&node.edge_mass) {
@@ -260,7 +260,13 @@ fn rebuild_all(net: &mut Network, own: &[Vec<usize>], noise: f32, seed: u64) {
 
 /// A node whose states are copies of the old states `own`, and whose parent's states are copies of the old
 /// states `above`. The mass of an old state is shared out to its copies, each with noise.
-pub fn rebuild(n: &Node, own: &[usize], above: &[usize], noise: f32, random: &mut Random) -> Node {
+pub fn rebuild(
+    n: &LearnedNode,
+    own: &[usize],
+    above: &[usize],
+    noise: f32,
+    random: &mut Random,
+) -> LearnedNode {
     let copies = |of: &[usize], len: usize| {
         let mut c = vec![0f32; len];
         of.iter().for_each(|&o| c[o] += 1.0);
@@ -284,7 +290,7 @@ pub fn rebuild(n: &Node, own: &[usize], above: &[usize], noise: f32, random: &mu
             leaf[c * k + j] = n.leaf_mass[to] * n.leaf[c * n.states + to] / own_copies[to] * factor() + 1e-6;
         }
     }
-    let mut node = Node {
+    let mut node = LearnedNode {
         parent: n.parent,
         states: k,
         above: above.len(),
@@ -293,7 +299,7 @@ pub fn rebuild(n: &Node, own: &[usize], above: &[usize], noise: f32, random: &mu
         leaf,
         prior: n.prior.clone(),
         ordinal: n.ordinal,
-        ..Node::default()
+        ..LearnedNode::default()
     };
     normalise(&mut node);
     node

@@ -17,8 +17,8 @@ const RELU_MAX: i32 = 1448;
 /// node n has the children 2n and 2n + 1, leaf 256 + s is symbol s. Node 0 is not used.
 pub const TREE_NODES: usize = 512;
 
-/// The numbers of a group's columns in one row.
-type Row = [i32; GROUP];
+/// The numbers of a group's eight columns in one row.
+pub type Row = [i32; GROUP];
 
 #[inline(always)]
 fn clamp<V: Vector>(x: V, low: i32, high: i32) -> V {

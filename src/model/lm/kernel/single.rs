@@ -5,7 +5,8 @@
 use super::elementwise::{self as ops, TREE_NODES};
 use super::{GROUP, Vector, pair};
 
-type Row = [i32; GROUP];
+/// Eight consecutive rows of the column.
+type Rows = [i32; GROUP];
 
 /// Stores eight consecutive rows as four pairs.
 #[inline(always)]
@@ -19,7 +20,7 @@ fn store_pairs<V: Vector>(rows: V, out: &mut [i32; GROUP / 2]) {
 
 /// The norm of the `width` rows in `x`, which are padded with zeros, as activations.
 #[inline(always)]
-pub fn norm<V: Vector>(x: &[Row], width: usize, out: &mut [i32]) {
+pub fn norm<V: Vector>(x: &[Rows], width: usize, out: &mut [i32]) {
     let scale = V::splat(ops::norm_scale(V::sum_squares(x).iter().sum(), width));
     for (x, out) in x.iter().zip(out.as_chunks_mut().0) {
         store_pairs(ops::normed(x, scale), out);
@@ -28,7 +29,7 @@ pub fn norm<V: Vector>(x: &[Row], width: usize, out: &mut [i32]) {
 
 /// The recurrence: `gates` holds three parts of `state` rows, and at least one more vector of any values.
 #[inline(always)]
-pub fn recur<V: Vector>(gates: &[i32], state: usize, h: &mut [Row], out: &mut [i32]) {
+pub fn recur<V: Vector>(gates: &[i32], state: usize, h: &mut [Rows], out: &mut [i32]) {
     let part = |number: usize| gates[number * state..].as_chunks::<GROUP>().0;
     let gates = part(0).iter().zip(part(1)).zip(part(2));
     for ((((update, candidate), gate), h), out) in gates.zip(h).zip(out.as_chunks_mut().0) {
@@ -38,7 +39,7 @@ pub fn recur<V: Vector>(gates: &[i32], state: usize, h: &mut [Row], out: &mut [i
 
 /// The squared rectifier, as activations.
 #[inline(always)]
-pub fn squared_relu<V: Vector>(p: &[Row], out: &mut [i32]) {
+pub fn squared_relu<V: Vector>(p: &[Rows], out: &mut [i32]) {
     for (p, out) in p.iter().zip(out.as_chunks_mut().0) {
         store_pairs(ops::square::<V>(p), out);
     }
@@ -46,7 +47,7 @@ pub fn squared_relu<V: Vector>(p: &[Row], out: &mut [i32]) {
 
 /// The tree of weight sums of 256 log weights (Q8 octaves).
 #[inline(always)]
-pub fn weight_tree<V: Vector>(logits: &[Row], tree: &mut [u32; TREE_NODES]) {
+pub fn weight_tree<V: Vector>(logits: &[Rows], tree: &mut [u32; TREE_NODES]) {
     let mut most = V::splat(i32::MIN);
     for l in logits {
         most = most.max(V::load(l));
