@@ -1,4 +1,4 @@
-//! Where results go. A file appears under its name once it is whole, or not at all.
+//! Targets of results. A file appears under its name once it is whole, or not at all.
 
 use anyhow::{Context, bail};
 use std::fs::{self, File, FileTimes, Metadata, OpenOptions};
@@ -53,7 +53,7 @@ impl Output {
         Ok(Self::Renamed(Pending { file, target, force }))
     }
 
-    /// What has been written, to be read once more; `None` where that is gone.
+    /// Opens the written bytes for reading; `None` if they are gone.
     pub fn reopen(&self) -> Option<io::Result<File>> {
         match self {
             Self::Renamed(pending) => Some(pending.file.reopen()),

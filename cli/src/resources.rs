@@ -31,7 +31,7 @@ pub struct Resources {
 /// The models and bases that the options name, in memory.
 #[derive(Clone)]
 pub struct Loaded {
-    /// Where models are found.
+    /// The models that may be used.
     pub models: Models,
     /// The hash of `--model`.
     pub model: Option<[u8; 32]>,

@@ -7,7 +7,7 @@ use clap::Args;
 use std::fs::{self, Metadata};
 use std::path::{Path, PathBuf};
 
-/// Where the result goes.
+/// The options of the target.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Output")]
 pub struct Target {

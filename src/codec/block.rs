@@ -260,7 +260,7 @@ impl Block {
     }
 }
 
-/// What decoding may use besides the block and its model.
+/// The resources of decoding besides the block and its model.
 #[derive(Clone, Copy)]
 pub struct Environment<'a> {
     /// Tensors that blocks may be coded against.
@@ -285,7 +285,7 @@ pub struct BlockJob<'a> {
     pub raw: Vec<u8>,
     /// Raw bytes from the start of `raw` that have been verified.
     pub verified: usize,
-    /// What went wrong after them.
+    /// The first error after them, if decoding failed.
     pub error: Option<Error>,
 }
 

@@ -1,4 +1,5 @@
-//! Which codec a block gets. Integer comparisons of sizes only.
+//! The choice of a block's codec, by integer comparisons of coded sizes only: no clock and no float takes part, so that
+//! the same input gives the same bytes on every machine.
 
 use super::block::{Content, Effort, EncodedBlock};
 use super::mix::Guide;

@@ -48,7 +48,7 @@ pub struct Encoder<W: Write> {
     /// Raw bytes coded so far, and how the windowed codec wants the content to be cut, once its first bytes are known.
     coded: u64,
     cutting: Option<Cutting>,
-    /// What is written is held back, as it may turn out to hold tensors.
+    /// Written bytes are held back, as they may turn out to hold tensors.
     held: bool,
     /// Models are to be embedded if they pay, which the first records will tell.
     weighs: bool,
@@ -279,7 +279,7 @@ impl<W: Write> Encoder<W> {
     }
 }
 
-/// What comes after some bytes.
+/// The reason why a chunk of bytes ends.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum End {
     /// More bytes.

@@ -1,4 +1,4 @@
-//! What a caller can choose.
+//! The choices of a caller.
 
 use crate::codec::Codec;
 use crate::error::{Error, Result};
@@ -21,11 +21,11 @@ const WINDOW_PAYLOAD: usize = 32 << 10;
 /// Default memory cap in bytes.
 const MEMORY: u64 = 1 << 30;
 
-/// Which codecs an encoder may use.
+/// The codecs that an encoder may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum CodecChoice {
-    /// Whatever gives the smallest block; never larger than `zstd` or `store`.
+    /// The codec that gives the smallest block; never larger than `zstd` or `store`.
     #[default]
     Auto,
     /// This one, even where it does not pay.
@@ -93,7 +93,7 @@ impl Options {
         self
     }
 
-    /// Which codecs to use.
+    /// The codecs to use; chosen for each block by default.
     pub fn codec(mut self, codec: CodecChoice) -> Self {
         self.codec = codec;
         self
@@ -130,7 +130,7 @@ impl Options {
         self
     }
 
-    /// Where models are found.
+    /// The models that may be used.
     pub fn models(mut self, models: Models) -> Self {
         self.models = models.on(self.device.clone());
         self
@@ -164,7 +164,7 @@ impl Options {
         self
     }
 
-    /// Where models run. The output does not depend on it.
+    /// The device that models run on. The output does not depend on it.
     pub fn device(mut self, device: Device) -> Self {
         self.models = self.models.on(device.clone());
         self.device = device;
@@ -239,7 +239,7 @@ impl DecodeOptions {
         self
     }
 
-    /// Where models are found.
+    /// The models that may be used.
     pub fn models(mut self, models: Models) -> Self {
         self.models = models.on(self.device.clone());
         self
@@ -251,7 +251,7 @@ impl DecodeOptions {
         self
     }
 
-    /// Where models run.
+    /// The device that models run on.
     pub fn device(mut self, device: Device) -> Self {
         self.models = self.models.on(device.clone());
         self.device = device;
@@ -265,7 +265,7 @@ impl DecodeOptions {
     }
 }
 
-/// What a caller says of bytes that do not tell it themselves.
+/// The caller's description of bytes that do not describe themselves.
 #[derive(Clone, Debug)]
 pub struct Described {
     pub dtype: Dtype,

@@ -295,7 +295,7 @@ fn damaged_deltas_are_errors() {
     }
 }
 
-/// What an encoder makes of content that comes in pieces.
+/// Compresses content that comes in pieces.
 fn in_pieces(raw: &[u8], size: usize, options: Options) -> nzip::Result<Vec<u8>> {
     let mut encoder = Encoder::with_options(Vec::new(), options)?;
     for piece in raw.chunks(size) {

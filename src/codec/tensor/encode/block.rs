@@ -139,7 +139,7 @@ struct Coding<'a> {
     hint: Hint,
     level: u8,
     kernel: Kernel,
-    /// What the numbers that are coded are the difference of; `None` where they are the raw bytes.
+    /// The raw bytes and the base whose differences are coded; `None` if the raw bytes themselves are.
     base: Option<RawAndBase<'a>>,
 }
 

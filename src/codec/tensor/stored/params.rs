@@ -55,7 +55,7 @@ pub struct Planes {
     pub fields: Vec<FieldParams>,
     /// The table of masks, where tiles may leave out groups that are zero.
     pub mask: Option<Freqs>,
-    /// Where the pieces of fields lie. `None` where a group's fields are whole bytes, one behind the other.
+    /// The places of the fields' pieces. `None` if a group's fields are whole bytes, one behind the other.
     pub pieces: Option<PieceLayout>,
 }
 

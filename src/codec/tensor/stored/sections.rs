@@ -43,13 +43,13 @@ pub struct Sections<'a> {
     pub zero_bits: ZeroBits,
     /// Elements that have no symbol.
     pub exceptions: Exceptions<'a>,
-    /// What the tile adds to the field's context.
+    /// The tile's addition to the field's context.
     pub contexts: StoredContexts<'a>,
     /// The symbols of all stored groups.
     pub symbols: Sequence<'a>,
 }
 
-/// What a tile stores to choose the tables of symbols.
+/// The stored part of the choice of symbols' tables.
 pub enum StoredContexts<'a> {
     /// Nothing: the parameters say it all.
     Nothing,
