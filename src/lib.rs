@@ -19,6 +19,7 @@ mod kernel;
 pub mod llm;
 mod model;
 mod models;
+mod progress;
 mod random;
 mod stream;
 pub mod tensor;
@@ -30,8 +31,9 @@ pub use gpu::wgpu30;
 pub use gpu::{Device, GpuCounters, GpuInfo, TensorBuffer};
 pub use model::circuit::Likelihood;
 pub use models::{Models, registry::ModelInfo};
+pub use progress::Progress;
 pub use stream::{
-    Archive, BlockInfo, CodecChoice, DecodeOptions, Decoder, Encoder, Options, StoredTensor, StreamInfo,
-    TensorReader, WindowInfo, compress, compress_with, decompress, decompress_with,
+    Archive, BlockInfo, CodecChoice, DecodeOptions, Decoder, Encoder, Options, Resources, StoredTensor,
+    StreamInfo, TensorReader, WindowInfo, compress, compress_with, decompress, decompress_with,
 };
 pub use tensor::bases::Bases;

@@ -6,6 +6,7 @@ use super::window::{Cutting, Windowed};
 use super::{CODECS, Codec, store, zstd};
 use crate::error::{ErrorKind, Result};
 use crate::model::lm::Model;
+use crate::progress::Meter;
 use rayon::prelude::*;
 use std::sync::Arc;
 
@@ -112,13 +113,13 @@ impl Plan {
         self.windowed.as_ref().filter(|w| w.record > 1)
     }
 
-    fn effort(&self) -> Effort<'_> {
+    fn effort<'a>(&'a self, meter: Meter<'a>) -> Effort<'a> {
         let guide = match &self.guide {
             Some(model) if self.insist => Guide::All(model),
             Some(model) => Guide::WhereItPays(model),
             None => Guide::None,
         };
-        Effort { level: self.level, guide }
+        Effort { level: self.level, guide, meter }
     }
 
     /// Whether `mix` may be used.
@@ -144,63 +145,84 @@ impl Plan {
         chunks: &[Chunk<'_>],
         cutting: &Cutting,
         whole: Option<&[u8]>,
+        meter: Meter<'_>,
     ) -> Result<Vec<EncodedBlock>> {
-        let blocks: Vec<EncodedBlock> = self.encode(chunks, cutting)?.into_iter().flatten().collect();
+        let blocks: Vec<EncodedBlock> = self.encode(chunks, cutting, meter)?.into_iter().flatten().collect();
         match whole {
-            Some(raw) => self.or_whole(raw, blocks),
+            Some(raw) => self.or_whole(raw, blocks, Meter::NONE),
             None => Ok(blocks),
         }
     }
 
     /// Codes chunks, in parallel; the blocks of a chunk depend on nothing but the chunk.
-    fn encode(&self, chunks: &[Chunk<'_>], cutting: &Cutting) -> Result<Vec<Vec<EncodedBlock>>> {
+    fn encode(
+        &self,
+        chunks: &[Chunk<'_>],
+        cutting: &Cutting,
+        meter: Meter<'_>,
+    ) -> Result<Vec<Vec<EncodedBlock>>> {
         match (&self.windowed, self.only) {
             (Some(w), None) if w.codec.object().is_slow() => {
-                chunks.iter().map(|c| self.split(w, c.raw, cutting)).collect()
+                chunks.iter().map(|c| self.split(w, c.raw, cutting, meter)).collect()
             }
             (Some(w), only) => {
-                let windowed = self.windowed_blocks(w, chunks, cutting)?;
+                // Where the codec may choose, it codes all bytes once more without windows.
+                let (windows, plain_bytes) = match only {
+                    Some(_) => (meter, Meter::NONE),
+                    None => (meter.share(3, 4), meter.share(1, 4)),
+                };
+                let windowed = self.windowed_blocks(w, chunks, cutting, windows)?;
                 let work = chunks.par_iter().zip(windowed);
                 work.map(|(chunk, blocks)| match only {
                     Some(_) if chunk.fits => Ok(blocks),
                     Some(_) => Ok(vec![plain(chunk.raw, self.level)?]),
-                    None if blocks.is_empty() => Ok(vec![self.smallest(chunk.raw)?]),
-                    None => self.combine(chunk.raw, blocks),
+                    None if blocks.is_empty() => Ok(vec![self.smallest(chunk.raw, meter)?]),
+                    None => self.combine(chunk.raw, blocks, plain_bytes),
                 })
                 .collect()
             }
-            (None, Some(codec)) => chunks.par_iter().map(|c| Ok(vec![self.forced(c.raw, codec)?])).collect(),
-            (None, None) => chunks.par_iter().map(|c| Ok(vec![self.smallest(c.raw)?])).collect(),
+            (None, Some(codec)) => {
+                chunks.par_iter().map(|c| Ok(vec![self.forced(c.raw, codec, meter)?])).collect()
+            }
+            (None, None) => chunks.par_iter().map(|c| Ok(vec![self.smallest(c.raw, meter)?])).collect(),
         }
     }
 
-    fn smallest(&self, raw: &[u8]) -> Result<EncodedBlock> {
-        smallest(&Content::bytes(raw), &self.effort())
+    fn smallest(&self, raw: &[u8], meter: Meter<'_>) -> Result<EncodedBlock> {
+        smallest(&Content::bytes(raw), &self.effort(meter))
     }
 
     /// Codes a chunk with a codec that the caller asked for; with a plain one where it cannot code these bytes.
-    fn forced(&self, raw: &[u8], codec: Codec) -> Result<EncodedBlock> {
-        let coded = codec.object().encode(&Content::bytes(raw), &self.effort())?;
+    fn forced(&self, raw: &[u8], codec: Codec, meter: Meter<'_>) -> Result<EncodedBlock> {
+        let coded = codec.object().encode(&Content::bytes(raw), &self.effort(meter))?;
         coded.map_or_else(|| plain(raw, self.level), Ok)
     }
 
     /// The smaller of one plain block, and a slow windowed codec for what looks like text, with plain blocks
     /// for the rest and wherever those pay.
-    fn split(&self, w: &Windowed, raw: &[u8], cutting: &Cutting) -> Result<Vec<EncodedBlock>> {
-        let whole = self.smallest(raw)?;
+    fn split(
+        &self,
+        w: &Windowed,
+        raw: &[u8],
+        cutting: &Cutting,
+        meter: Meter<'_>,
+    ) -> Result<Vec<EncodedBlock>> {
+        // Beside the slow codec, what the others take is next to nothing.
+        let others = meter.share(1, 64);
+        let whole = self.smallest(raw, others)?;
         let runs = text_runs(raw);
         let texts: Vec<&[u8]> =
             runs.iter().filter(|r| r.1).flat_map(|r| raw[r.0.clone()].chunks(w.block)).collect();
-        let mut coded = w.encode_pieces(&texts, cutting)?.into_iter();
+        let mut coded = w.encode_pieces(&texts, cutting, meter.share(62, 64))?.into_iter();
         let mut parts = Vec::new();
         for (run, is_text) in runs {
             let run = &raw[run];
             if !is_text {
-                parts.push(self.smallest(run)?);
+                parts.push(self.smallest(run, meter)?);
                 continue;
             }
             for (piece, block) in run.chunks(w.block).zip(coded.by_ref()) {
-                let plain = self.smallest(piece)?;
+                let plain = self.smallest(piece, others)?;
                 parts.push(if block.cost() < plain.cost() { block } else { plain });
             }
         }
@@ -210,13 +232,23 @@ impl Plan {
 
     /// Codes blocks of numbers of known types and the bytes between them, in parallel, as one block each. Where the bytes
     /// are `few` beside the numbers, they are coded so that they do not hold up those who load tensors.
-    pub fn encode_numbers(&self, contents: &[Content<'_>], few: bool) -> Result<Vec<EncodedBlock>> {
-        let effort = self.effort();
+    pub fn encode_numbers(
+        &self,
+        contents: &[Content<'_>],
+        few: bool,
+        meter: Meter<'_>,
+    ) -> Result<Vec<EncodedBlock>> {
+        // Blocks of tensors are counted when they are done, others by their codec.
+        let (effort, whole) = (self.effort(meter), self.effort(Meter::NONE));
         let quick = self.only == Some(Codec::Tensor) || few && self.level < THOROUGH;
-        let encode = |content: &Content<'_>| match content.numbers {
-            Some(_) => numbers(content, &effort),
-            None if quick => plain(content.raw, self.level),
-            None => smallest(content, &effort),
+        let encode = |content: &Content<'_>| {
+            let block = match content.numbers {
+                Some(_) => numbers(content, &whole)?,
+                None if quick => plain(content.raw, self.level)?,
+                None => return smallest(content, &effort),
+            };
+            meter.advance(content.raw.len());
+            Ok(block)
         };
         contents.par_iter().map(encode).collect()
     }
@@ -227,9 +259,10 @@ impl Plan {
         w: &Windowed,
         chunks: &[Chunk<'_>],
         cutting: &Cutting,
+        meter: Meter<'_>,
     ) -> Result<Vec<Vec<EncodedBlock>>> {
         let fitting: Vec<&[u8]> = chunks.iter().filter(|c| c.fits).map(|c| c.raw).collect();
-        let coded = match w.encode(&fitting, cutting) {
+        let coded = match w.encode(&fitting, cutting, meter) {
             // Symbols that the model does not have.
             Err(e) if self.only.is_none() && e.kind() == ErrorKind::BadArgument => Vec::new(),
             coded => coded?,
@@ -239,7 +272,12 @@ impl Plan {
     }
 
     /// The smaller of one plain block, and windowed blocks with plain runs where those pay.
-    fn combine(&self, raw: &[u8], windowed: Vec<EncodedBlock>) -> Result<Vec<EncodedBlock>> {
+    fn combine(
+        &self,
+        raw: &[u8],
+        windowed: Vec<EncodedBlock>,
+        meter: Meter<'_>,
+    ) -> Result<Vec<EncodedBlock>> {
         let mut parts: Vec<EncodedBlock> = Vec::new();
         let (mut run, mut at) = (0..0, 0);
         for block in windowed {
@@ -257,12 +295,12 @@ impl Plan {
         if !run.is_empty() {
             parts.push(plain(&raw[run], self.level)?);
         }
-        self.or_whole(raw, parts)
+        self.or_whole(raw, parts, meter)
     }
 
     /// The smaller of blocks and one plain block of the same bytes.
-    fn or_whole(&self, raw: &[u8], parts: Vec<EncodedBlock>) -> Result<Vec<EncodedBlock>> {
-        let whole = vec![self.smallest(raw)?];
+    fn or_whole(&self, raw: &[u8], parts: Vec<EncodedBlock>, meter: Meter<'_>) -> Result<Vec<EncodedBlock>> {
+        let whole = vec![self.smallest(raw, meter)?];
         Ok(if total(&parts) < total(&whole) { parts } else { whole })
     }
 }

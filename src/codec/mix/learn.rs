@@ -11,6 +11,7 @@ use crate::model::lm::Model;
 use crate::model::mix::context::Kind;
 use crate::model::mix::predictor::{Predictor, Shape, Start};
 use crate::model::mix::priors::{self, Priors};
+use crate::progress::Meter;
 
 /// Learns priors for a kind, given by its number and parameter in the codec header, by coding each piece of
 /// data as a block. With a network, the priors are those of text that it guides, and start with the network's
@@ -37,7 +38,8 @@ pub fn learn_priors(
         }
         let mut predictor = Predictor::with_priors(shape, &priors)?;
         let mut guide = network.map(|n| Ahead::new(n, &piece)).transpose()?;
-        run(&piece, &mut predictor, BinaryEncoder::new(Vec::new()), guide.as_mut());
+        let coder = BinaryEncoder::new(Vec::new());
+        run(&piece, &mut predictor, coder, guide.as_mut(), Meter::NONE);
         priors = predictor.priors();
         if let Kind::Records { period } = kind {
             priors.level_columns(period);
