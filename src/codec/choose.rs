@@ -38,7 +38,12 @@ fn smallest(content: &Content<'_>, effort: &Effort<'_>) -> Result<EncodedBlock> 
     let (raw, level) = (content.raw, effort.level);
     let mut best: Option<EncodedBlock> = None;
     for codec in CODECS.iter().filter(|c| c.is_tried(level)) {
-        if let Some(coded) = codec.encode(content, effort)? {
+        let coded = match codec.encode(content, effort) {
+            // A build without the built-in models does with the codecs that need none.
+            Err(e) if e.kind() == ErrorKind::MissingModel => continue,
+            coded => coded?,
+        };
+        if let Some(coded) = coded {
             best = Some(match best {
                 Some(best) => smaller(best, coded),
                 None => coded,

@@ -8,7 +8,7 @@ use crate::codec::Codec;
 use crate::codec::block::{EncodedBlock, ModelUse};
 use crate::codec::choose::{Chunk, Plan};
 use crate::codec::window::{Cutting, WindowLimits, Windowed};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::format::block::BlockHeader;
 use crate::format::consts::FIRST_STREAM_MODEL;
 use crate::format::header::Header;
@@ -420,7 +420,13 @@ fn plan(options: &Options) -> Result<Plan> {
     let asked = options.model.filter(|_| only == Some(Codec::Mix));
     let guides = matches!(only, None | Some(Codec::Mix)) && windowed.is_none();
     let by_level = GUIDES[usize::from(options.level) - 1].filter(|_| guides);
-    let guide = asked.or(by_level).map(|hash| options.resources.models.load(Codec::Lm, &hash)).transpose()?;
+    let load = |hash: Hash| options.resources.models.load(Codec::Lm, &hash);
+    let guide = match (asked, by_level.map(load)) {
+        (Some(hash), _) => Some(load(hash)?),
+        // A build without the built-in models does without the guide that nobody asked for.
+        (None, Some(Err(e))) if e.kind() == ErrorKind::MissingModel => None,
+        (None, by_level) => by_level.transpose()?,
+    };
     let guide = guide.and_then(|model| model.network);
     Ok(Plan { level: options.level, only, windowed, guide, insist: asked.is_some() })
 }

@@ -14,7 +14,8 @@ use crate::kernel::{Kernel, dispatch};
 use crate::model::lm::Model;
 use crate::model::mix::context::Kind;
 use crate::model::mix::predictor::{Predictor, Shape, Start};
-use crate::model::mix::priors::{self, Priors};
+use crate::model::mix::priors::Priors;
+use crate::model::mix::shipped;
 use crate::progress::Meter;
 
 /// log2 of the raw bytes of a check unit.
@@ -38,8 +39,8 @@ pub fn encode(raw: &[u8], level: u32, effort: &Effort<'_>) -> Result<EncodedBloc
 /// Codes a block to a payload, and returns it with the model that guides it, if any.
 ///
 /// # Errors
-/// `LimitExceeded` where memory is missing; `Corrupt` or `NewerVersion` for a forced kind that does not
-/// exist.
+/// `LimitExceeded` where memory is missing; `MissingModel` where this build lacks the priors; `Corrupt` or
+/// `NewerVersion` for a forced kind that does not exist.
 pub fn encode_block<'a>(
     raw: &[u8],
     options: &MixOptions,
@@ -89,7 +90,7 @@ fn encode_counted<'a>(
 /// The start of text that a model guides: the priors learned with this model, or else priors derived from
 /// those of unguided text.
 fn start_for(model: &Model) -> Start {
-    match priors::for_guide(model.name()) {
+    match shipped::for_guide(model.name()) {
         Some(_) => Start::Learned(*model.name()),
         None => Start::Derived,
     }

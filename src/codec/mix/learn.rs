@@ -10,7 +10,8 @@ use crate::error::Result;
 use crate::model::lm::Model;
 use crate::model::mix::context::Kind;
 use crate::model::mix::predictor::{Predictor, Shape, Start};
-use crate::model::mix::priors::{self, Priors};
+use crate::model::mix::priors::Priors;
+use crate::model::mix::shipped;
 use crate::progress::Meter;
 
 /// Learns priors for a kind, given by its number and parameter in the codec header, by coding each piece of
@@ -24,7 +25,10 @@ pub fn learn_priors(
     network: Option<&Model>,
 ) -> Result<Vec<u8>> {
     let kind = kind_from(kind, parameter)?;
-    let unguided = network.and_then(|_| priors::for_kind(kind));
+    let unguided = match network {
+        Some(_) => shipped::for_kind(kind)?,
+        None => None,
+    };
     let mut priors = unguided.map_or_else(Priors::untrained, Priors::guided);
     let start = network.map_or(Start::Unguided, |_| Start::Derived);
     // Some pieces are coded with fewer contexts, so that the weights of the first contexts suit both numbers.

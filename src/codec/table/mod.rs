@@ -23,6 +23,8 @@ use crate::format::cursor::{Cursor, Parsed};
 use crate::format::varint;
 use crate::kernel::Kernel;
 use crate::model::circuit::{Model, Weights};
+use crate::model::mix::context::Kind;
+use crate::model::mix::shipped;
 use learn::{Learning, Variable};
 use plan::Profile;
 use schema::{Column, Schema};
@@ -66,7 +68,8 @@ impl BlockCodec for TableCodec {
     }
 
     fn is_tried(&self, level: u8) -> bool {
-        level >= FIRST_LEVEL
+        // `mix` codes the text of tables.
+        level >= FIRST_LEVEL && shipped::has(Kind::Text)
     }
 
     fn encode(&self, content: &Content<'_>, effort: &Effort<'_>) -> Result<Option<EncodedBlock>> {
