@@ -72,17 +72,15 @@ const PIECES: usize = 32;
 /// Bytes of the sample that tells whether a slow codec could win.
 const SLOW_SAMPLE: usize = 32 << 10;
 
-/// Codes numbers of a known type: as such, by a plain codec where a sample repeats itself, and by those that [`smallest`]
-/// tries only where they take off much, since loading one tensor has to be fast.
-fn numbers(content: &Content<'_>, effort: &Effort<'_>) -> Result<EncodedBlock> {
+/// Codes numbers of a known type: as such, or by a plain codec where a sample repeats itself.
+fn quick_numbers(content: &Content<'_>, effort: &Effort<'_>) -> Result<EncodedBlock> {
     let (raw, level) = (content.raw, effort.level);
     let coded = Codec::Tensor.object().encode(content, effort)?;
-    let best = match coded {
-        None => plain(raw, level)?,
-        Some(coded) if raw.len() > SMALL_TENSOR && !repeats(raw, coded.cost())? => coded,
-        Some(coded) => smaller(coded, plain(raw, level)?),
-    };
-    slowly(content, effort, best)
+    match coded {
+        None => plain(raw, level),
+        Some(coded) if raw.len() > SMALL_TENSOR && !repeats(raw, coded.cost())? => Ok(coded),
+        Some(coded) => Ok(smaller(coded, plain(raw, level)?)),
+    }
 }
 
 /// What a slow codec must leave of what a quick one does, at most, to be worth its time: 1/256 of it, at a level.
@@ -95,7 +93,7 @@ fn worth(level: u8) -> usize {
 }
 
 /// Codes numbers with `mix`, where that is tried at this level, their neighbours tell of each other, and a sample says that
-/// it is worth the time.
+/// it is worth the time: loading one tensor has to be fast. `best` is the smallest block so far.
 fn slowly(content: &Content<'_>, effort: &Effort<'_>, best: EncodedBlock) -> Result<EncodedBlock> {
     let raw = content.raw;
     let mix = Codec::Mix.object();
@@ -269,7 +267,8 @@ impl Plan {
         let effort = self.effort();
         let quick = self.only == Some(Codec::Tensor) || few && self.level < THOROUGH;
         let encode = |content: &Content<'_>| match content.numbers {
-            Some(_) => numbers(content, &effort),
+            Some(_) if self.only.is_some() => quick_numbers(content, &effort),
+            Some(_) => slowly(content, &effort, quick_numbers(content, &effort)?),
             None if quick => plain(content.raw, self.level),
             None => smallest(content, &effort),
         };
