@@ -1,12 +1,10 @@
 //! The `table` codec from outside: what is restored, what it is worth, what it refuses.
 
-mod table_support;
-
+use crate::tables::orders;
 use nzip::internal::codec::table;
 use nzip::{Archive, Codec, CodecChoice, DecodeOptions, ErrorKind, Options};
 use proptest::prelude::*;
 use std::io::Cursor;
-use table_support::orders;
 
 fn only(codec: Codec) -> Options {
     Options::new().codec(CodecChoice::Only(codec)).threads(1)
