@@ -29,7 +29,8 @@ pub fn choose_differences(raw: &[u8], hint: Hint, cost: usize, level: u8) -> Opt
     };
     let row = hint.row_bytes as usize / element;
     let mut candidates = vec![vec![apart], vec![apart, apart]];
-    if row > apart && row as u64 <= MAX_DISTANCE && 2 * row * element <= SLICE.1 {
+    let has_rows = row > apart && ROWS * row * element <= raw.len();
+    if has_rows && row as u64 <= MAX_DISTANCE && 2 * row * element <= SLICE.1 {
         candidates.extend([vec![row], vec![apart, row]]);
     }
     let len = (ROWS * row * element).clamp(SLICE.0, SLICE.1).min(raw.len()) / element * element;
