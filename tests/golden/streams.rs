@@ -280,6 +280,42 @@ fn related() -> Vec<u8> {
     [&(json.len() as u64).to_le_bytes()[..], json.as_bytes(), &data].concat()
 }
 
+/// A safetensors file of numbers that their neighbours tell of: time stamps, two channels of sound, a picture, even steps, and the
+/// time stamps again.
+fn series() -> Vec<u8> {
+    let mut rng = SplitMix(77);
+    let mut at = 1_700_000_000_000u64;
+    let stamps: Vec<u8> = (0..1500)
+        .flat_map(|_| {
+            at += 900 + rng.below(200);
+            at.to_le_bytes()
+        })
+        .collect();
+    let mut wave = |i: u64, period: u64| ((i % period) * (period - i % period) * 3 + rng.below(40)) as i16;
+    let sound: Vec<u8> =
+        (0..600).flat_map(|i| [wave(i, 90), wave(i, 55)]).flat_map(i16::to_le_bytes).collect();
+    let picture: Vec<u8> = (0..50 * 60u64).map(|i| ((i % 60) * 2 + i / 60 + rng.below(3)) as u8).collect();
+    let steps: Vec<u8> = (0..400).flat_map(|i| (f64::from(i) / 256.0).to_le_bytes()).collect();
+    let list: [(&str, &str, &str, &[u8]); 5] = [
+        ("stamps", "I64", "[1500]", &stamps),
+        ("sound", "I16", "[600,2]", &sound),
+        ("picture", "U8", "[50,60]", &picture),
+        ("steps", "F64", "[400]", &steps),
+        ("again", "I64", "[1500]", &stamps),
+    ];
+    let (mut json, mut data) = (String::from("{"), Vec::new());
+    for (name, dtype, shape, bytes) in list {
+        let (start, end) = (data.len(), data.len() + bytes.len());
+        let comma = if start > 0 { "," } else { "" };
+        json += &format!(
+            r#"{comma}"{name}":{{"dtype":"{dtype}","shape":{shape},"data_offsets":[{start},{end}]}}"#
+        );
+        data.extend(bytes);
+    }
+    json += "}";
+    [&(json.len() as u64).to_le_bytes()[..], json.as_bytes(), &data].concat()
+}
+
 fn tensor_level(level: u8) -> Options {
     Options::new().level(level).codec(CodecChoice::Only(Codec::Tensor))
 }
@@ -468,6 +504,7 @@ fn makers() -> Vec<(&'static str, Vec<u8>)> {
         ("tensor-rows.nz", with(&uneven(), tensor_level(8))),
         ("tensor-predicted.nz", with(&related(), tensor_level(9))),
         ("tensor-delta.nz", with(&tuned(), tensor_level(6).bases(bases()))),
+        ("tensor-differences.nz", with(&series(), tensor_level(6))),
         ("tensor-gguf.nz", with(&gguf(), Options::new().level(6).codec(CodecChoice::Only(Codec::Tensor)))),
         ("tensor-gptq.nz", with(include_bytes!("../layouts/gptq3.safetensors"), tensor_level(6))),
         ("tensor-awq.nz", with(include_bytes!("../layouts/awq.safetensors"), tensor_level(6))),
