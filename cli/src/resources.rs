@@ -71,7 +71,7 @@ impl Resources {
         Ok(self.decode_with(self.load()?))
     }
 
-    /// What the library may use, with what has been loaded.
+    /// The library's resources, with the models and bases that have been loaded.
     pub fn shared(&self, loaded: Loaded) -> nzip::Resources {
         let shared = nzip::Resources::new().threads(self.threads).models(loaded.models).bases(loaded.bases);
         let shared = shared.progress(coded().clone());

@@ -97,7 +97,7 @@ fn quick_numbers(content: &Content<'_>, effort: &Effort<'_>) -> Result<EncodedBl
     }
 }
 
-/// What a slow codec must leave of what a quick one does, at most, to be worth its time: 1/256 of it, at a level.
+/// The largest part of a quick codec's size, in 1/256, that a slow codec may need to be worth its time, at a level.
 fn worth(level: u8) -> usize {
     match level {
         ..=6 => 224,

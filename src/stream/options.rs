@@ -127,7 +127,7 @@ impl Options {
         self
     }
 
-    /// What the encoder may use, all at once.
+    /// Sets all resources of the encoder at once.
     pub fn resources(mut self, resources: Resources) -> Self {
         self.resources = resources;
         self
@@ -178,7 +178,7 @@ impl DecodeOptions {
         Self::default()
     }
 
-    /// What the decoder may use, all at once.
+    /// Sets all resources of the decoder at once.
     pub fn resources(mut self, resources: Resources) -> Self {
         self.resources = resources;
         self
@@ -197,7 +197,7 @@ impl DecodeOptions {
 
 resource_setters!(DecodeOptions);
 
-/// What a caller says of bytes that do not tell it themselves.
+/// The caller's description of bytes that do not describe themselves.
 #[derive(Clone, Debug)]
 pub struct Described {
     pub dtype: Dtype,
