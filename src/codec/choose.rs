@@ -52,6 +52,9 @@ fn attempt(
 }
 
 /// Codes a block with whichever codec gives the smallest result at this level.
+///
+/// Codecs with models are slow, and so is the `zstd` that serves as their floor at high levels: both are spared where a
+/// cheap look tells the outcome. A wrong look costs size, never the content, and depends on the bytes alone.
 fn smallest(content: &Content<'_>, effort: &Effort<'_>) -> Result<EncodedBlock> {
     let (raw, level) = (content.raw, effort.level);
     let tried = || CODECS.iter().filter(|c| c.is_tried(level));
