@@ -238,7 +238,7 @@ impl Block {
             && copy.payload_len == 0
             && table(original) == table(copy);
         if !same {
-            return Err(Error::corrupt("a copy of a block that is another one"));
+            return Err(Error::corrupt("the header of a copied block differs from its source's"));
         }
         let header = BlockHeader { flushed: copy.flushed, ..original.clone() };
         Ok(Block { header, ..source.clone() })

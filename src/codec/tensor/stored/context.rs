@@ -110,7 +110,7 @@ impl Context {
             2 => {
                 let (first, minus) = (usize::from(c.u8()?), usize::from(c.u8()?).checked_sub(1));
                 if [Some(first), minus].into_iter().flatten().any(|f| f >= limits.earlier) {
-                    return Err(Error::corrupt("a context of a later field").into());
+                    return Err(Error::corrupt("a field's context must be an earlier field").into());
                 }
                 Context::Fields { first, minus, map: parse_map(c)? }
             }

@@ -136,7 +136,7 @@ impl FieldParams {
         field.tables = parse_tables(c, most)?;
         field.low = match parse_flag(c)? {
             true if field.low_bits != 8 => {
-                return Err(Error::corrupt("low bits coded that are not eight").into());
+                return Err(Error::corrupt("low bits are coded, but there are not eight of them").into());
             }
             true => Some((parse_map(c)?, parse_tables(c, MAX_TABLES)?)),
             false => None,
@@ -144,7 +144,7 @@ impl FieldParams {
         let known =
             |(map, tables): &(TableMap, Vec<Freqs>)| map.iter().all(|m| usize::from(*m) < tables.len());
         if field.context.last_table() >= field.tables.len() || !field.low.as_ref().is_none_or(known) {
-            return Err(Error::corrupt("a context without a table").into());
+            return Err(Error::corrupt("a context names a table that does not exist").into());
         }
         Ok(field)
     }

@@ -81,7 +81,7 @@ impl<'a> Sections<'a> {
             Context::Predicted(prediction) => {
                 let row = prediction.row() as u64;
                 if !groups.first.is_multiple_of(row) || !(groups.all as u64).is_multiple_of(row) {
-                    return Err(Error::corrupt("predictions in a tile of parts of rows").into());
+                    return Err(Error::corrupt("predictions need tiles of whole rows").into());
                 }
                 StoredContexts::Rows(c.take(groups.rows(row).div_ceil(2) as usize)?)
             }
