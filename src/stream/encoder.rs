@@ -347,21 +347,14 @@ impl<W: Write> Out<W> {
 
     fn block(&mut self, block: EncodedBlock, flushed: bool, options: &Options) -> Result<()> {
         let model = block.model.map(|hash| self.reference(hash, options)).transpose()?;
-        let header = BlockHeader {
-            codec: block.codec.id(),
-            flushed,
-            raw_len: block.raw_len,
-            payload_len: block.payload.len() as u32,
-            model,
-            params: block.params,
-            units: block.units,
-        };
+        let (header, payload) = block.into_parts(model);
+        let header = BlockHeader { flushed, ..header };
         let mut bytes = Vec::new();
         header.put(&mut bytes);
-        let stored_len = (bytes.len() + block.payload.len()) as u64;
+        let stored_len = (bytes.len() + payload.len()) as u64;
         self.write(&bytes)?;
-        self.write(&block.payload)?;
-        self.entries.push(Entry { stored_len, raw_len: block.raw_len.into() });
+        self.write(&payload)?;
+        self.entries.push(Entry { stored_len, raw_len: header.raw_len.into() });
         Ok(())
     }
 
