@@ -76,8 +76,7 @@ impl TileDecoder {
             Err(e) if e.kind() == ErrorKind::Truncated => Err(Error::corrupt(format!("{e}"))),
             Err(e) => Err(e),
             Ok(()) if c.rest().is_empty() => {
-                self.fields.base.iter().for_each(|base| base.apply(start, out));
-                Ok(())
+                self.fields.base.iter().try_for_each(|base| base.apply(start, out))
             }
             Ok(()) => Err(Error::corrupt(format!("{} bytes after the tile", c.rest().len()))),
         }
