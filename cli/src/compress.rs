@@ -113,9 +113,9 @@ pub struct Compressor<'a> {
     pub verify: Option<DecodeOptions>,
     /// Whether the options say what the content is.
     pub described: bool,
-    /// Where results go.
+    /// The target of the results.
     pub target: &'a Target,
-    /// Where reports go.
+    /// The receiver of reports.
     pub console: Console,
 }
 

@@ -31,14 +31,14 @@ impl Console {
         Self { quiet, verbose }
     }
 
-    /// What is wrong with a file.
+    /// Reports an error with a file.
     pub fn error(self, name: impl Display, e: &anyhow::Error) {
         if self.quiet < 2 {
             self.say(&format!("nzip: {name}: {}", describe(e)));
         }
     }
 
-    /// What is not as wanted, though nothing is wrong with the result.
+    /// Reports something that is not as wanted, though nothing is wrong with the result.
     pub fn warning(self, text: &str) {
         if self.quiet == 0 {
             self.say(&format!("nzip: warning: {text}"));
@@ -52,7 +52,7 @@ impl Console {
         }
     }
 
-    /// What only those want to know who ask for it.
+    /// Reports a detail, with `-v` only.
     pub fn detail(self, text: &str) {
         if self.quiet == 0 && self.verbose > 0 {
             self.say(text);
@@ -121,9 +121,9 @@ impl Stopwatch {
 
 /// Counts what is read from `R`, on the bar too.
 pub struct Counted<R> {
-    /// Where the bytes come from.
+    /// The source of the bytes.
     pub inner: R,
-    /// How many there were.
+    /// The number of bytes read so far.
     pub bytes: u64,
     /// Shows it.
     pub bar: ProgressBar,

@@ -93,7 +93,7 @@ pub fn pump(from: &mut impl Read, to: &mut impl Write) -> io::Result<u64> {
     }
 }
 
-/// Where two streams differ first; a stream also differs where only it has ended.
+/// Finds the offset at which two streams differ first; a stream also differs where only it has ended.
 pub fn first_difference(a: impl Read, b: impl Read) -> io::Result<Option<u64>> {
     let (mut a, mut b) = (BufReader::with_capacity(PIECE, a), BufReader::with_capacity(PIECE, b));
     let mut at = 0;

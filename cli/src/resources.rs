@@ -33,7 +33,7 @@ pub struct Resources {
 /// The models and bases that the options name, in memory.
 #[derive(Clone)]
 pub struct Loaded {
-    /// Where models are found.
+    /// The models that may be used.
     pub models: Models,
     /// The hash of `--model`.
     pub model: Option<[u8; 32]>,
@@ -90,7 +90,7 @@ impl Resources {
         Ok(self.decode_with(self.load()?))
     }
 
-    /// What the library may use, with what has been loaded.
+    /// The library's resources, with the models and bases that have been loaded.
     pub fn shared(&self, loaded: Loaded) -> nzip::Resources {
         // The threads of all files have been started, see `start_threads`.
         let shared = nzip::Resources::new().models(loaded.models).bases(loaded.bases);

@@ -123,7 +123,7 @@ fn verify(file: &Path, mut names: Vec<String>, resources: &Resources) -> anyhow:
     print(&format!("{}: {} tensors, {bytes} bytes, ok\n", file.display(), names.len()))
 }
 
-/// What `tensors list` and `-l -v` print.
+/// The table that `tensors list` and `-l -v` print.
 pub fn table(tensors: &[StoredTensor]) -> String {
     let mut table = Table::new([
         ("stored", Align::Right),

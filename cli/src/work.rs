@@ -40,7 +40,7 @@ pub struct FileArguments {
     pub verbose: u8,
 }
 
-/// What to do instead of compressing.
+/// The operation, if it is not to compress.
 #[derive(Debug, Args)]
 #[group(id = "what", multiple = false)]
 #[command(next_help_heading = "Operation (default: compress)")]

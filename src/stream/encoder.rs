@@ -50,7 +50,7 @@ pub struct Encoder<W: Write> {
     /// Raw bytes coded so far, and how the windowed codec wants the content to be cut, once its first bytes are known.
     coded: u64,
     cutting: Option<Cutting>,
-    /// What is written is held back, as it may turn out to hold tensors.
+    /// Written bytes are held back, as they may turn out to hold tensors.
     held: bool,
     /// Models are to be embedded if they pay, which the first records will tell.
     weighs: bool,
@@ -248,9 +248,12 @@ impl<W: Write> Encoder<W> {
         self.cutting.get_or_insert_with(|| windowed.coder.cutting(head, windowed.chained)).clone()
     }
 
-    /// Cuts bytes into chunks. Where the codec takes records, what stands in front of them, behind them or is left of a cut
-    /// one stands alone. Where more bytes come, what would not fill a chunk waits: chunks must not depend on how many bytes
-    /// come at a time.
+    /// Cuts bytes into chunks, the unit of work that becomes one block or, for windowed codecs, several.
+    ///
+    /// If the codec takes records, the bytes in front of them, those behind them and the rest of a record that a flush has
+    /// cut get chunks of their own: such a codec could not code them, and would refuse the whole chunk. If more bytes come
+    /// (`End::Open`), those that would not fill a chunk wait for them: the same content must give the same blocks however
+    /// many bytes are written at a time.
     fn chunks<'r>(&self, raw: &'r [u8], cutting: &Cutting, end: End) -> Vec<Chunk<'r>> {
         let Some(windowed) = self.plan.records() else {
             return raw.chunks(self.chunk).map(|raw| Chunk { raw, fits: true }).collect();
@@ -288,7 +291,7 @@ impl<W: Write> Encoder<W> {
     }
 }
 
-/// What comes after some bytes.
+/// The reason why a chunk of bytes ends.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum End {
     /// More bytes.
@@ -438,7 +441,9 @@ fn plan(options: &Options) -> Result<Plan> {
 const GUIDES: [Option<Hash>; 9] =
     [None, None, None, None, None, None, Some(TINY_LM), Some(DEFAULT_LM), Some(DEFAULT_LM)];
 
-/// The unit of work: it must not depend on threads or memory, since blocks end where it ends.
+/// The raw bytes of a chunk. They must not depend on threads or memory, since blocks end where chunks end and the same
+/// input gives the same bytes. Larger ones compress better with `mix`, which forgets everything between blocks; smaller
+/// ones keep more threads busy.
 fn chunk_len(options: &Options, plan: &Plan) -> usize {
     match &plan.windowed {
         Some(w) => (CHUNK / w.block * w.block).max(w.block),

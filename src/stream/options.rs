@@ -1,4 +1,4 @@
-//! What a caller can choose.
+//! The choices of a caller.
 
 use super::resources::{Resources, resource_setters};
 use crate::codec::Codec;
@@ -17,11 +17,11 @@ pub(super) const WINDOW_RAW: usize = 256 << 10;
 /// Default W: payload bytes of a window.
 const WINDOW_PAYLOAD: usize = 32 << 10;
 
-/// Which codecs an encoder may use.
+/// The codecs that an encoder may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum CodecChoice {
-    /// Whatever gives the smallest block; never larger than `zstd` or `store`.
+    /// The codec that gives the smallest block; never larger than `zstd` or `store`.
     #[default]
     Auto,
     /// This one, even where it does not pay.
@@ -81,7 +81,7 @@ impl Options {
         self
     }
 
-    /// Which codecs to use.
+    /// The codecs to use; chosen for each block by default.
     pub fn codec(mut self, codec: CodecChoice) -> Self {
         self.codec = codec;
         self
@@ -127,7 +127,7 @@ impl Options {
         self
     }
 
-    /// What the encoder may use, all at once.
+    /// Sets all resources of the encoder at once.
     pub fn resources(mut self, resources: Resources) -> Self {
         self.resources = resources;
         self
@@ -178,7 +178,7 @@ impl DecodeOptions {
         Self::default()
     }
 
-    /// What the decoder may use, all at once.
+    /// Sets all resources of the decoder at once.
     pub fn resources(mut self, resources: Resources) -> Self {
         self.resources = resources;
         self
@@ -197,7 +197,7 @@ impl DecodeOptions {
 
 resource_setters!(DecodeOptions);
 
-/// What a caller says of bytes that do not tell it themselves.
+/// The caller's description of bytes that do not describe themselves.
 #[derive(Clone, Debug)]
 pub struct Described {
     pub dtype: Dtype,

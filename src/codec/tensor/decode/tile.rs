@@ -42,7 +42,7 @@ impl TileDecoder {
     /// that is too short; [`ErrorKind::MissingBase`] where the base is not among those given.
     pub fn new(params: &Params, raw_len: u64, kernel: Kernel, bases: &Bases) -> Result<Self> {
         let Params::Planes(planes) = params else {
-            return Err(Error::corrupt("a copy of a block that is not there"));
+            return Err(Error::corrupt("the source of a copied block is missing"));
         };
         let base = planes.delta.clone().map(|d| FoundBase::find(d, bases, raw_len)).transpose()?;
         let mask = planes.mask.as_ref().map(|m| Decoder::new(std::slice::from_ref(m)));
