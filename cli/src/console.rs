@@ -1,6 +1,8 @@
 //! Messages to the person at the terminal: reports, warnings, progress.
 
+use crate::failure::describe;
 use crate::quantity::human;
+use crate::startup;
 use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use nzip::Progress;
 use std::fmt::{self, Display};
@@ -32,7 +34,7 @@ impl Console {
     /// Reports an error with a file.
     pub fn error(self, name: impl Display, e: &anyhow::Error) {
         if self.quiet < 2 {
-            self.say(&format!("nzip: {name}: {e:#}"));
+            self.say(&format!("nzip: {name}: {}", describe(e)));
         }
     }
 
@@ -144,6 +146,7 @@ impl<R> Drop for Counted<R> {
 
 /// Writes a report to standard output.
 pub fn print(text: &str) -> anyhow::Result<()> {
+    startup::needs_stdout()?;
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes())?;
     Ok(out.flush()?)

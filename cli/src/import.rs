@@ -49,11 +49,11 @@ impl ImportArguments {
         let hash = Models::new().add(weights.clone());
         let path = folder.join(format!("{}.nz", hex(&hash)));
         if !path.exists() {
-            let mut out = Output::file(&path, true, false)?;
+            let mut out = Output::file(&path, true)?;
             out.write_all(&pack(&weights, 1)?)?;
             out.finish(None, true)?;
         }
-        let mut name_file = Output::file(&named, self.force, false)?;
+        let mut name_file = Output::file(&named, self.force)?;
         name_file.write_all(format!("{}\n", hex(&hash)).as_bytes())?;
         name_file.finish(None, true)?;
         print(&format!("{}  {}\n", hex(&hash), self.name))

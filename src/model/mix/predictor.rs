@@ -134,14 +134,19 @@ impl Predictor {
         let states: &'static StateTable = &STATES;
         let hashes = [0; MAX_CONTEXTS];
         let history = History::new(shape.kind == Kind::Code);
+        let contexts = shape.groups.min(MAX_CONTEXTS / GROUP) * GROUP;
+        let slots = match shape.kind {
+            Kind::Text => priming::primed(shape.memory_bits, contexts, shape.primed)?,
+            _ => SlotTable::new(shape.memory_bits)?,
+        };
         let heads = shape.memory_bits.saturating_sub(6).clamp(16, 22);
         let mut predictor = Self {
             shape,
             tables,
             states,
             history,
-            slots: SlotTable::new(shape.memory_bits)?,
-            contexts: shape.groups.min(MAX_CONTEXTS / GROUP) * GROUP,
+            slots,
+            contexts,
             hashes,
             buckets: [0; MAX_CONTEXTS],
             places: [0; MAX_CONTEXTS],
@@ -160,10 +165,6 @@ impl Predictor {
             logit: 0,
             seen: 0,
         };
-        if shape.kind == Kind::Text {
-            let phrases = shipped::phrases(shape.primed);
-            priming::prime(&mut predictor.slots, &mut predictor.history, predictor.contexts, phrases);
-        }
         predictor.seek_contexts();
         predictor.start_contexts();
         Ok(predictor)

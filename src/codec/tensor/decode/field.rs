@@ -189,7 +189,7 @@ impl FieldDecoder {
                 };
                 let size = self.planes.group;
                 let start = groups.first * size as u64;
-                for element in base.bytes(start, groups.stored * size).chunks_exact(size) {
+                for element in base.bytes(start, groups.stored * size)?.chunks_exact(size) {
                     out.resize(out.len() + per, map[usize::from(base_exponent(element))]);
                 }
             }

@@ -76,7 +76,7 @@ impl TileDecoder {
             Err(e) if e.kind() == ErrorKind::Truncated => Err(Error::corrupt(format!("{e}"))),
             Err(e) => Err(e),
             Ok(()) if c.rest().is_empty() => {
-                self.fields.base.iter().for_each(|base| base.apply(start, out));
+                self.fields.base.iter().try_for_each(|base| base.apply(start, out))?;
                 let differences = self.fields.planes.differences.iter();
                 differences.for_each(|d| add_earlier(d.element, &d.distances, out));
                 Ok(())
