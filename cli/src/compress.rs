@@ -111,7 +111,7 @@ pub struct Compressor<'a> {
     pub options: Options,
     /// How results are decoded before they get their names, where they are to be verified.
     pub verify: Option<DecodeOptions>,
-    /// Whether the options say what the content is.
+    /// Whether the options describe the content (`--dtype`).
     pub described: bool,
     /// The target of the results.
     pub target: &'a Target,
@@ -198,7 +198,7 @@ fn packed_name(source: &Path) -> PathBuf {
     name.into()
 }
 
-/// Counts what is written.
+/// Counts the bytes written.
 struct Tally<W> {
     inner: W,
     bytes: u64,

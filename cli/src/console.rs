@@ -86,7 +86,7 @@ impl Console {
     }
 }
 
-/// How long it will take. A language model works long on what has been read at once, so it says itself how far it is.
+/// Writes the time left. A language model works long on bytes that were read at once, so it reports its own progress.
 fn time_left(state: &ProgressState, before: (u64, u64, u64), out: &mut dyn fmt::Write) -> fmt::Result {
     let (done, given) = (coded().raw_done() - before.0, coded().raw_taken() - before.1);
     if done == 0 || coded().tokens() == before.2 {
@@ -119,7 +119,7 @@ impl Stopwatch {
     }
 }
 
-/// Counts what is read from `R`, on the bar too.
+/// Counts the bytes read from `R`, on the bar too.
 pub struct Counted<R> {
     /// The source of the bytes.
     pub inner: R,

@@ -144,7 +144,7 @@ struct Kept {
 }
 
 impl Stream {
-    /// Takes note of a block that may have copies; gives a copy what it repeats.
+    /// Takes note of a block that may have copies; gives a copy the payload and unit table of its source.
     fn keep(&mut self, raw: &mut RawBlock, memory: u64) -> Result<()> {
         if raw.block.has_copies() {
             self.kept_bytes += raw.payload.len() as u64;

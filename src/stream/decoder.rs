@@ -345,7 +345,7 @@ impl<R: Read> Decoder<R> {
         }
     }
 
-    /// Takes note of what is no block.
+    /// Takes note of a section that is no block.
     fn note(&mut self, event: Event) -> Result<()> {
         match event {
             Event::StreamStart => self.models = self.fresh.clone(),

@@ -56,7 +56,7 @@ pub struct Encoder<W: Write> {
     weighs: bool,
 }
 
-/// The writer, and what has been written to it.
+/// The writer, and the state of the stream that has been written to it.
 struct Out<W> {
     writer: W,
     written: u64,
@@ -107,7 +107,7 @@ impl<W: Write> Encoder<W> {
         .holding())
     }
 
-    /// Writes what is left, the index and the trailer, and gives the writer back.
+    /// Writes the remaining bytes, the index and the trailer, and gives the writer back.
     ///
     /// # Errors
     ///
