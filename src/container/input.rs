@@ -47,6 +47,21 @@ impl<R: Read + Seek> Input<R> {
 }
 
 impl<R: Read> Input<R> {
+    /// The reader, from which more may have been read than was asked for.
+    pub fn get_ref(&self) -> &R {
+        &self.reader
+    }
+
+    /// The reader, from which more may have been read than was asked for.
+    pub fn get_mut(&mut self) -> &mut R {
+        &mut self.reader
+    }
+
+    /// The reader, from which more may have been read than was asked for.
+    pub fn into_inner(self) -> R {
+        self.reader
+    }
+
     /// Offset of the next byte in the input.
     pub fn position(&self) -> u64 {
         self.consumed

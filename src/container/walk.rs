@@ -220,6 +220,21 @@ impl<R: Read> Walk<R> {
         result.and_then(|()| self.stream()).map(|s| s.note(entry)).map_err(|e| self.within(e))
     }
 
+    /// The input.
+    pub fn input(&self) -> &Input<R> {
+        &self.input
+    }
+
+    /// The input.
+    pub fn input_mut(&mut self) -> &mut Input<R> {
+        &mut self.input
+    }
+
+    /// The input.
+    pub fn into_input(self) -> Input<R> {
+        self.input
+    }
+
     /// Offset of the next section in the input.
     pub fn position(&self) -> u64 {
         self.input.position()
