@@ -130,6 +130,17 @@ pub trait BlockCodec: Sync {
         Err(newer(&format!("a model for codec {}", self.name())))
     }
 
+    /// Memory that a loaded model takes, for canonical weights of `weights` bytes (approximate).
+    fn model_memory(&self, weights: u64) -> u64 {
+        weights.saturating_mul(3)
+    }
+
+    /// Memory that decoding a block takes beside its payload, its raw bytes and its model (approximate). `payload` is the
+    /// payload, which need not be valid.
+    fn working_memory(&self, _block: &Block, _payload: &[u8]) -> u64 {
+        0
+    }
+
     /// Whether the automatic choice tries this codec at a level of 1..=9, besides `zstd` and `store`, which are the floor at all.
     fn is_tried(&self, _level: u8) -> bool {
         false
@@ -252,6 +263,13 @@ impl Block {
     /// The raw length and check value of a unit.
     pub fn unit(&self, i: usize) -> (usize, u32) {
         self.header.units.unit(i, self.header.raw_len)
+    }
+
+    /// Memory that the header takes, in bytes (approximate).
+    pub fn memory(&self) -> u64 {
+        let units = self.header.units.len() as u64 * 12;
+        // Parsed parameters may be tables that take more than their bytes.
+        256 + units + self.header.params.as_ref().map_or(0, |p| 2 * p.len() as u64)
     }
 
     /// The numbers of all units.

@@ -31,6 +31,11 @@ pub fn unpack(packed: &[u8], most: u64, memory: u64) -> Result<Vec<u8>> {
                 if (out.len() as u64).saturating_add(raw.raw_len()) > most {
                     return Err(within(Error::corrupt(format!("weights of more than {most} bytes"))));
                 }
+                let need = (out.len() as u64).saturating_add(raw.raw_len().saturating_mul(2));
+                if need > memory {
+                    return Err(within(Error::limit(format!("unpacking takes {need} bytes of memory; the cap is {memory}"))));
+                }
+                let environment = Environment { memory: memory - out.len() as u64, ..environment };
                 let mut jobs = [BlockJob::new(&raw.block, None, environment, raw.payload(Some(packed)))];
                 decode_blocks(&mut jobs);
                 let [job] = jobs;

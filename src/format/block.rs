@@ -56,6 +56,17 @@ pub enum Units {
     },
 }
 
+/// Fewest bytes of an entry in a table of tiles, of windows, and of sized windows.
+const TILE_LEAST: usize = 5;
+const WINDOW_LEAST: usize = 5;
+const SIZED_LEAST: usize = 6;
+
+/// Fails unless the entries from `i` on can still be there. A header that is not complete is parsed again from its start
+/// when more bytes have come: asking for all that are missing at least makes that a few times, however they come.
+fn expect_rest(c: &Cursor<'_>, i: u64, count: u64, least: usize) -> Parsed<()> {
+    c.expect((count - i) as usize * least)
+}
+
 /// The header of a block: everything it stores before its payload.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BlockHeader {
@@ -241,9 +252,10 @@ impl Units {
     fn parse_tiles(c: &mut Cursor<'_>, raw_len: u64, payload_len: u64) -> Parsed<Self> {
         let raw = c.varint_in("raw size of a tile", 1..=MAX_TILE_RAW)?;
         let count = raw_len.div_ceil(raw);
-        c.expect(5 * count as usize)?;
+        c.expect(TILE_LEAST * count as usize)?;
         let mut tiles = Vec::with_capacity(count as usize);
-        for _ in 0..count {
+        for i in 0..count {
+            expect_rest(c, i, count, TILE_LEAST)?;
             let payload_len = c.varint_in("payload length of a tile", 0..=payload_len)? as u32;
             tiles.push(Tile { payload_len, check: c.u32()? });
         }
@@ -268,11 +280,12 @@ impl Units {
     ) -> Parsed<Self> {
         let payload = 4 * c.varint_in("window size / 4", 1..=MAX_WINDOW_PAYLOAD / 4)?;
         let count = c.varint_in("number of windows", 1..=raw_len)?;
-        // An entry takes at least 5 bytes (6 where sized): a count that the bytes at hand cannot hold
-        // allocates nothing.
-        c.expect((count as usize).saturating_mul(if sized { 6 } else { 5 }))?;
+        // A count that the bytes at hand cannot hold allocates nothing.
+        let least = if sized { SIZED_LEAST } else { WINDOW_LEAST };
+        c.expect((count as usize).saturating_mul(least))?;
         let mut windows = Vec::with_capacity(count as usize);
         for i in 0..count {
+            expect_rest(c, i, count, least)?;
             let raw_len = c.varint_in("raw length of a window", 1..=MAX_WINDOW_RAW)? as u32;
             let len = if sized {
                 c.varint_in("payload length of a window", 0..=payload)?
@@ -352,6 +365,31 @@ mod tests {
                     other => panic!("{cut}: {other:?}"),
                 }
             }
+        }
+    }
+
+    #[test]
+    fn a_long_header_is_parsed_few_times() {
+        let count = 1 << 16;
+        for sized in [false, true] {
+            let windows: Vec<_> =
+                (0..count).map(|i| Window { raw_len: 1 + i * 97 % (1 << 14), payload_len: 4, check: i }).collect();
+            let header = BlockHeader {
+                codec: 2,
+                flushed: false,
+                raw_len: windows.iter().map(|w| w.raw_len).sum(),
+                payload_len: 4 * count,
+                model: Some(1),
+                params: None,
+                units: Units::Windows { payload: 4, sized, chained: false, windows },
+            };
+            let mut out = Vec::new();
+            header.put(&mut out);
+            let (mut have, mut rounds) = (0, 0);
+            while let Err(Parse::Need(n)) = BlockHeader::parse(&out[..have]) {
+                (have, rounds) = (n, rounds + 1);
+            }
+            assert!(have <= out.len() && rounds < 60, "{rounds} rounds");
         }
     }
 

@@ -393,7 +393,7 @@ fn plan(options: &Options) -> Result<Plan> {
     }
     let windowed = match options.model.or(default) {
         Some(model) if needs_model => {
-            let coder = options.models.load(codec, &model)?.windows;
+            let coder = options.models.load(codec, &model, options.memory)?.windows;
             let record = coder.cutting(&[], options.chained).unit;
             let block = if record > 1 { CHUNK } else { WINDOWED_BLOCK };
             let block = options.block.unwrap_or(block).min(CHUNK);
@@ -412,7 +412,7 @@ fn plan(options: &Options) -> Result<Plan> {
     let asked = options.model.filter(|_| only == Some(Codec::Mix));
     let guides = matches!(only, None | Some(Codec::Mix)) && windowed.is_none();
     let by_level = GUIDES[usize::from(options.level) - 1].filter(|_| guides);
-    let guide = asked.or(by_level).map(|hash| options.models.load(Codec::Lm, &hash)).transpose()?;
+    let guide = asked.or(by_level).map(|hash| options.models.load(Codec::Lm, &hash, options.memory)).transpose()?;
     let guide = guide.and_then(|model| model.network);
     Ok(Plan { level: options.level, only, windowed, guide, insist: asked.is_some() })
 }
