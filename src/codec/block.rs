@@ -43,6 +43,15 @@ pub enum ModelUse {
     Required(Codec),
 }
 
+/// Memory that a model takes, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ModelMemory {
+    /// While it is kept.
+    pub loaded: u64,
+    /// Most of all while it is loaded, its weights not counted.
+    pub loading: u64,
+}
+
 /// A model made ready to code blocks. Clones share it.
 #[derive(Clone)]
 pub struct LoadedModel {
@@ -62,6 +71,11 @@ pub trait BlockParams: Any + Send + Sync {
     /// Whether later blocks may be copies of this one.
     fn has_copies(&self) -> bool {
         false
+    }
+
+    /// Memory that they take beside the stored bytes, in bytes (approximate).
+    fn memory(&self) -> u64 {
+        0
     }
 
     /// How the block is coded, in a few words; `None` where the codec's name says it.
@@ -130,9 +144,12 @@ pub trait BlockCodec: Sync {
         Err(newer(&format!("a model for codec {}", self.name())))
     }
 
-    /// Memory that a loaded model takes, for canonical weights of `weights` bytes (approximate).
-    fn model_memory(&self, weights: u64) -> u64 {
-        weights.saturating_mul(3)
+    /// Memory that a model of these canonical weights takes (approximate): when it is loaded, and most of all while it is
+    /// being loaded, the weights themselves not counted.
+    fn model_memory(&self, weights: &[u8]) -> ModelMemory {
+        // Matrices as they are parsed, and laid out for kernels with two bytes for each weight.
+        let len = weights.len() as u64;
+        ModelMemory { loaded: 3 * len, loading: 4 * len }
     }
 
     /// Memory that decoding a block takes beside its payload, its raw bytes and its model (approximate). `payload` is the
@@ -268,8 +285,8 @@ impl Block {
     /// Memory that the header takes, in bytes (approximate).
     pub fn memory(&self) -> u64 {
         let units = self.header.units.len() as u64 * 12;
-        // Parsed parameters may be tables that take more than their bytes.
-        256 + units + self.header.params.as_ref().map_or(0, |p| 2 * p.len() as u64)
+        let params = self.header.params.as_ref().map_or(0, |p| 2 * p.len() as u64);
+        256 + units + params + self.params.as_ref().map_or(0, |p| p.memory())
     }
 
     /// The numbers of all units.

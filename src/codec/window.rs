@@ -111,13 +111,14 @@ pub trait WindowCoder: Send + Sync {
         limits: WindowLimits,
     ) -> Result<Vec<Vec<EncodedWindow>>>;
 
-    /// Decodes the windows of blocks, all of them together. Damaged payloads may give any bytes.
+    /// Decodes the windows of blocks, all of them together, in `memory` bytes beside payloads and raw bytes (approximate).
+    /// Damaged payloads may give any bytes.
     ///
     /// # Errors
     ///
     /// [`crate::ErrorKind::Corrupt`] where a payload is not one that an encoder writes, [`crate::ErrorKind::LimitExceeded`] where
     /// memory is missing.
-    fn decode(&self, blocks: Vec<WindowedBlock<'_>>) -> Result<()>;
+    fn decode(&self, blocks: Vec<WindowedBlock<'_>>, memory: u64) -> Result<()>;
 
     /// The coder that decodes the same windows in another way, should this one go wrong without noticing.
     fn fallback(&self) -> Option<&dyn WindowCoder> {
@@ -166,7 +167,13 @@ pub fn missing_model(codec: &str) -> Error {
 
 /// Decodes the windows of jobs that belong to one coder, all of them together.
 fn run<'j, 'a: 'j>(coder: &dyn WindowCoder, jobs: impl Iterator<Item = &'j mut BlockJob<'a>>) -> Result<()> {
-    coder.decode(jobs.map(windows_of).collect())
+    let mut memory = u64::MAX;
+    let blocks = jobs.map(|job| {
+        memory = memory.min(job.environment.memory);
+        windows_of(job)
+    });
+    let blocks = blocks.collect();
+    coder.decode(blocks, memory)
 }
 
 /// The windows that a job decodes.

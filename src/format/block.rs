@@ -1,7 +1,7 @@
 //! The block header with its unit table.
 
 use super::consts::*;
-use super::cursor::{Cursor, Parsed, in_range};
+use super::cursor::{Cursor, Parse, Parsed, in_range};
 use super::{checksum, varint};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -61,10 +61,13 @@ const TILE_LEAST: usize = 5;
 const WINDOW_LEAST: usize = 5;
 const SIZED_LEAST: usize = 6;
 
-/// Fails unless the entries from `i` on can still be there. A header that is not complete is parsed again from its start
-/// when more bytes have come: asking for all that are missing at least makes that a few times, however they come.
-fn expect_rest(c: &Cursor<'_>, i: u64, count: u64, least: usize) -> Parsed<()> {
-    c.expect((count - i) as usize * least)
+/// Adds to the bytes that an entry lacks those that the `others` behind it take at least. A header that is not complete is
+/// parsed again from its start when more bytes have come: asking for many makes that a few times, however they come.
+fn with_rest<T>(parsed: Parsed<T>, others: u64, least: usize) -> Parsed<T> {
+    parsed.map_err(|e| match e {
+        Parse::Need(n) => Parse::Need(n.saturating_add(others as usize * least)),
+        bad => bad,
+    })
 }
 
 /// The header of a block: everything it stores before its payload.
@@ -254,10 +257,12 @@ impl Units {
         let count = raw_len.div_ceil(raw);
         c.expect(TILE_LEAST * count as usize)?;
         let mut tiles = Vec::with_capacity(count as usize);
-        for i in 0..count {
-            expect_rest(c, i, count, TILE_LEAST)?;
+        let mut tile = || -> Parsed<Tile> {
             let payload_len = c.varint_in("payload length of a tile", 0..=payload_len)? as u32;
-            tiles.push(Tile { payload_len, check: c.u32()? });
+            Ok(Tile { payload_len, check: c.u32()? })
+        };
+        for i in 0..count {
+            tiles.push(with_rest(tile(), count - i - 1, TILE_LEAST)?);
         }
         Ok(Units::Tiles { raw: raw as u32, tiles })
     }
@@ -284,8 +289,7 @@ impl Units {
         let least = if sized { SIZED_LEAST } else { WINDOW_LEAST };
         c.expect((count as usize).saturating_mul(least))?;
         let mut windows = Vec::with_capacity(count as usize);
-        for i in 0..count {
-            expect_rest(c, i, count, least)?;
+        let mut window = |i: u64| -> Parsed<Window> {
             let raw_len = c.varint_in("raw length of a window", 1..=MAX_WINDOW_RAW)? as u32;
             let len = if sized {
                 c.varint_in("payload length of a window", 0..=payload)?
@@ -294,7 +298,10 @@ impl Units {
             } else {
                 payload_len.saturating_sub(i * payload).min(payload)
             };
-            windows.push(Window { raw_len, payload_len: len as u32, check: c.u32()? });
+            Ok(Window { raw_len, payload_len: len as u32, check: c.u32()? })
+        };
+        for i in 0..count {
+            windows.push(with_rest(window(i), count - i - 1, least)?);
         }
         Ok(Units::Windows { payload: payload as u32, sized, chained, windows })
     }
@@ -315,7 +322,6 @@ impl Units {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::format::cursor::Parse;
 
     fn samples() -> Vec<BlockHeader> {
         let base = BlockHeader {

@@ -111,7 +111,7 @@ mod tests {
             let mut out = Vec::new();
             model.put(&mut out);
             assert_eq!(Start::parse(&out).unwrap().total(), out.len() as u64);
-            assert_eq!(ModelSection::parse(body(&out).unwrap()).unwrap(), model);
+            assert_eq!(ModelSection::parse(body(&out).unwrap().to_vec()).unwrap(), model);
         }
     }
 }

@@ -23,6 +23,12 @@ impl Loaded {
         self.models.get(&(codec.id(), *hash)).cloned()
     }
 
+    /// Keeps a model that takes so many bytes.
+    pub fn keep(&mut self, codec: Codec, hash: Hash, model: LoadedModel, bytes: u64) {
+        self.models.insert((codec.id(), hash), model);
+        self.bytes += bytes;
+    }
+
     /// Loads the model of `len` bytes of weights that `weights` gives, and keeps it.
     ///
     /// # Errors
@@ -38,15 +44,19 @@ impl Loaded {
         weights: impl FnOnce() -> Result<W>,
     ) -> Result<LoadedModel> {
         let (of, within) = (codec.object(), |e: Error| e.within(format!("model {}", hex(&hash))));
-        // The weights, parsed ones, and the model that is made of them.
-        let need = of.model_memory(len).saturating_add(len.saturating_mul(2));
-        if need > left {
-            let e = Error::limit(format!("loading it takes {need} bytes of memory; {left} are left under the cap"));
-            return Err(within(e));
-        }
-        let model = of.load(weights()?.as_ref(), device.accelerator()).map_err(within)?;
-        self.models.insert((codec.id(), hash), model.clone());
-        self.bytes += of.model_memory(len);
+        let fits = |need: u64| {
+            if need <= left {
+                return Ok(());
+            }
+            let e = Error::limit(format!("loading it takes {need} bytes of memory; the cap leaves {left}"));
+            Err(within(e))
+        };
+        fits(len.saturating_mul(2))?;
+        let weights = weights()?;
+        let memory = of.model_memory(weights.as_ref());
+        fits(memory.loading.saturating_add(len))?;
+        let model = of.load(weights.as_ref(), device.accelerator()).map_err(within)?;
+        self.keep(codec, hash, model.clone(), memory.loaded);
         Ok(model)
     }
 }
@@ -123,6 +133,11 @@ impl Models {
         loaded.load(codec, *hash, &self.device, left, weights.len() as u64, || Ok(weights))
     }
 
+    /// A model that has been loaded.
+    pub(crate) fn loaded(&self, codec: Codec, hash: &Hash) -> Option<LoadedModel> {
+        self.lock().get(codec, hash)
+    }
+
     /// Memory that the loaded models take, in bytes.
     pub(crate) fn held(&self) -> u64 {
         self.lock().bytes
@@ -165,6 +180,6 @@ impl Models {
         hash: Hash,
         windows: Arc<dyn crate::codec::window::WindowCoder>,
     ) {
-        self.lock().models.insert((codec.id(), hash), LoadedModel { windows, network: None });
+        self.lock().keep(codec, hash, LoadedModel { windows, network: None }, 0);
     }
 }

@@ -50,6 +50,12 @@ impl StreamModels {
             let packed = self.packed;
             return Err(Error::limit(format!("embedded models of {packed} bytes; the cap is {memory}")));
         }
+        match &section.embedded {
+            Some((raw_len, packed)) if packed.starts_with(&MAGIC) => {
+                container::unpack::check_plain(packed, *raw_len, memory)?;
+            }
+            _ => {}
+        }
         self.sections.push(section);
         Ok(())
     }
@@ -127,7 +133,15 @@ impl StreamModels {
             }
             Ok(weights)
         };
-        own.load(of, hash, self.models.device(), left, raw_len, unpack)
+        // One that others have loaded serves as well, once it is clear that the stream has it.
+        match self.models.loaded(of, &hash) {
+            Some(model) => {
+                unpack()?;
+                own.keep(of, hash, model.clone(), 0);
+                Ok(model)
+            }
+            None => own.load(of, hash, self.models.device(), left, raw_len, unpack),
+        }
     }
 }
 

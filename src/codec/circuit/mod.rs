@@ -10,7 +10,7 @@ use rayon::prelude::*;
 
 use super::Codec;
 use super::acceleration::{Accelerator, WindowModel};
-use super::block::{BlockCodec, BlockJob, BlockParams, LoadedModel, ModelUse, UnitKind};
+use super::block::{BlockCodec, BlockJob, BlockParams, LoadedModel, ModelMemory, ModelUse, UnitKind};
 use super::window::{
     self, Cutting, EncodedWindow, WindowCoder, WindowJob, WindowLimits, WindowedBlock, max_window_raw,
 };
@@ -28,6 +28,9 @@ type Part = CoderPart<PRECISION>;
 
 /// The number of groups of [`LANES`] records whose choices are computed, in parallel, before they are coded.
 const GROUPS: usize = 32;
+
+/// Memory of a circuit beside its parameters, in bytes.
+const FIXED: u64 = 1 << 20;
 
 /// The codec `circuit`.
 pub struct Circuit;
@@ -65,6 +68,10 @@ impl BlockCodec for Circuit {
         Weights::recognise(weights)
     }
 
+    fn model_memory(&self, weights: &[u8]) -> ModelMemory {
+        memory_of(weights)
+    }
+
     fn load(&self, weights: &[u8], accelerator: Option<&dyn Accelerator>) -> Result<LoadedModel> {
         let model = WindowModel::Circuit(Model::new(&Weights::from_bytes(weights)?)?);
         Ok(LoadedModel { windows: model.coder(accelerator)?, network: None })
@@ -73,6 +80,13 @@ impl BlockCodec for Circuit {
     fn decode(&self, jobs: &mut [&mut BlockJob<'_>]) {
         window::decode(jobs);
     }
+}
+
+/// Memory that the circuit of a weight file takes, in bytes (approximate).
+pub fn memory_of(weights: &[u8]) -> ModelMemory {
+    // A byte in the parsed file; then two for each use: upwards, downwards and, one after the other, as they are expanded.
+    let parameters = Weights::declared(weights);
+    ModelMemory { loaded: (4 * parameters).saturating_add(FIXED), loading: (6 * parameters).saturating_add(FIXED) }
 }
 
 impl BlockParams for Arrangement {}
@@ -97,7 +111,7 @@ impl WindowCoder for Model {
         encode(self, &Arrangement::parse(cutting.params.as_deref())?, blocks, limits)
     }
 
-    fn decode(&self, blocks: Vec<WindowedBlock<'_>>) -> Result<()> {
+    fn decode(&self, blocks: Vec<WindowedBlock<'_>>, memory: u64) -> Result<()> {
         let mut arranged: Vec<(Arrangement, Vec<WindowJob<'_>>)> = Vec::new();
         for block in blocks {
             let params: Option<&dyn Any> = block.params.map(|p| p as &dyn Any);
@@ -107,7 +121,7 @@ impl WindowCoder for Model {
                 None => arranged.push((arrangement, block.windows)),
             }
         }
-        arranged.iter_mut().try_for_each(|(a, windows)| decode(self, a, windows, Kernel::best()))
+        arranged.iter_mut().try_for_each(|(a, windows)| decode(self, a, windows, memory, Kernel::best()))
     }
 }
 
@@ -326,7 +340,8 @@ impl walk::Coder for Reader<'_, '_, '_> {
     }
 }
 
-/// Decodes windows into their `raw` slices, in parallel groups of up to eight windows of similar length.
+/// Decodes windows into their `raw` slices, in parallel groups of up to eight windows of similar length; as many at a time as
+/// `memory` bytes hold the messages of.
 ///
 /// # Errors
 /// `Corrupt` where a window cannot hold whole records or its payload is not valid; `LimitExceeded` where
@@ -335,6 +350,7 @@ pub fn decode(
     model: &Model,
     arrangement: &Arrangement,
     jobs: &mut [WindowJob<'_>],
+    memory: u64,
     kernel: Kernel,
 ) -> Result<()> {
     let mut windows = Vec::with_capacity(jobs.len());
@@ -342,7 +358,15 @@ pub fn decode(
         windows.push((arrangement.records(job.raw.len(), model.width())?, job));
     }
     windows.sort_by_key(|(records, _)| std::cmp::Reverse(*records));
-    windows.par_chunks_mut(LANES).try_for_each(|group| decode_group(model, arrangement, group, kernel))
+    let one = Walk::memory(model) + (2 * LANES * model.width()) as u64;
+    if one > memory {
+        return Err(Error::limit(format!("circuit: messages of {one} bytes; the memory cap leaves {memory}")));
+    }
+    let groups = windows.len().div_ceil(LANES).max(1);
+    let parallel = (memory / one).min(rayon::current_num_threads() as u64).max(1) as usize;
+    windows.par_chunks_mut(groups.div_ceil(parallel).max(1) * LANES).try_for_each(|part| {
+        part.chunks_mut(LANES).try_for_each(|group| decode_group(model, arrangement, group, kernel))
+    })
 }
 
 /// Decodes up to eight windows record by record. The windows of which the same variables exist share a walk;

@@ -160,13 +160,23 @@ impl<'m, 't> TokenTimeline<'m, 't> {
 /// `Corrupt` where a payload is not one that an encoder writes; `LimitExceeded` where memory is missing. What
 /// the slices hold after an error is unspecified.
 pub fn decode_chains_with_lanes(model: &Model, jobs: &mut [ChainJob<'_>], lanes: usize) -> Result<()> {
+    decode_within(model, jobs, lanes, usize::MAX)
+}
+
+/// The same in `memory` bytes.
+pub(super) fn decode_within(
+    model: &Model,
+    jobs: &mut [ChainJob<'_>],
+    lanes: usize,
+    memory: usize,
+) -> Result<()> {
     let raw_len = |job: &ChainJob<'_>| job.windows.iter().map(|w| w.raw.len()).sum::<usize>();
     let queue: Vec<_> = jobs.iter_mut().filter(|job| raw_len(job) > 0).collect();
     for job in &queue {
         given(raw_len(job));
         check_kept(model, job.kept)?;
     }
-    let limits = Limits { lanes, memory: LANE_BYTES, own: Learner::bytes(model) };
+    let limits = Limits { lanes, memory: LANE_BYTES.min(memory), own: Learner::bytes(model) };
     lanes::decode(model, queue, &limits, |job| raw_len(job), |job| ChainLane::new(model, job))
 }
 
