@@ -1,6 +1,7 @@
 //! Which codec a block gets. Integer comparisons of sizes only.
 
 use super::block::{Content, Effort, EncodedBlock};
+use super::glance;
 use super::mix::Guide;
 use super::window::{Cutting, Windowed};
 use super::{CODECS, Codec, store, zstd};
@@ -13,12 +14,16 @@ use std::sync::Arc;
 const SMALL: usize = 256 << 10;
 /// A quick zstd level, whose size says whether a slow one could win.
 const QUICK_LEVEL: i32 = 9;
+/// The first level at which plain blocks may repeat what stands far before.
+const FAR_LEVEL: u8 = 2;
 /// The first level that does not ask the quick one: there the floor costs little beside the rest.
 const THOROUGH: u8 = 7;
 
 /// Codes a block with `zstd` or `store`, whichever is smaller.
 pub fn plain(raw: &[u8], level: u8) -> Result<EncodedBlock> {
-    let coded = zstd::encode(raw, zstd::level(level))?;
+    // Distances that the level's own window does not reach.
+    let far = level >= FAR_LEVEL && raw.len() > zstd::window(level) && glance::far_share(raw) > 0;
+    let coded = zstd::encode(raw, zstd::level(level), far)?;
     // Comparing before storing saves the copy of blocks that zstd shrinks.
     if coded.payload.len() + 4 * coded.units.len() < raw.len() + 4 {
         Ok(coded)
@@ -35,8 +40,12 @@ fn smaller(a: EncodedBlock, b: EncodedBlock) -> EncodedBlock {
 /// Codes a block with whichever codec gives the smallest result at this level.
 fn smallest(content: &Content<'_>, effort: &Effort<'_>) -> Result<EncodedBlock> {
     let (raw, level) = (content.raw, effort.level);
+    let tried = || CODECS.iter().filter(|c| c.is_tried(level));
+    if tried().next().is_some() && glance::is_settled(raw)? {
+        return plain(raw, level);
+    }
     let mut best: Option<EncodedBlock> = None;
-    for codec in CODECS.iter().filter(|c| c.is_tried(level)) {
+    for codec in tried() {
         if let Some(coded) = codec.encode(content, effort)? {
             best = Some(match best {
                 Some(best) => smaller(best, coded),
@@ -48,7 +57,7 @@ fn smallest(content: &Content<'_>, effort: &Effort<'_>) -> Result<EncodedBlock> 
     // Where a model takes off more than a third of what a quick zstd level leaves, a slow one cannot catch up: it parses
     // better, but it sees the same matches. Elsewhere, and at thorough levels always, the floor is computed.
     let hopeless = level < THOROUGH && raw.len() > SMALL;
-    if hopeless && best.cost() * 3 < zstd::far_size(raw, QUICK_LEVEL)? * 2 {
+    if hopeless && best.cost() * 3 < zstd::compress_far(raw, QUICK_LEVEL)?.len() * 2 {
         return Ok(best);
     }
     let floor = plain(raw, level)?;
@@ -60,20 +69,61 @@ const SMALL_TENSOR: usize = 64 << 10;
 /// A piece of the sample that tells whether a plain codec could win, and the share that such pieces are.
 const PIECE: usize = 32 << 10;
 const PIECES: usize = 32;
+/// Bytes of the sample that tells whether a slow codec could win.
+const SLOW_SAMPLE: usize = 32 << 10;
 
-/// Codes numbers of a known type. The codecs that [`smallest`] tries are no choice for them: loading one tensor has to be
-/// fast.
-fn numbers(content: &Content<'_>, effort: &Effort<'_>) -> Result<EncodedBlock> {
+/// Codes numbers of a known type: as such, or by a plain codec where a sample repeats itself.
+fn quick_numbers(content: &Content<'_>, effort: &Effort<'_>) -> Result<EncodedBlock> {
     let (raw, level) = (content.raw, effort.level);
-    let Some(coded) = Codec::Tensor.object().encode(content, effort)? else { return plain(raw, level) };
-    if raw.len() > SMALL_TENSOR && !repeats(raw, coded.cost())? {
-        return Ok(coded);
+    let coded = Codec::Tensor.object().encode(content, effort)?;
+    match coded {
+        None => plain(raw, level),
+        Some(coded) if raw.len() > SMALL_TENSOR && !repeats(raw, coded.cost())? => Ok(coded),
+        Some(coded) => Ok(smaller(coded, plain(raw, level)?)),
     }
-    Ok(smaller(coded, plain(raw, level)?))
+}
+
+/// What a slow codec must leave of what a quick one does, at most, to be worth its time: 1/256 of it, at a level.
+fn worth(level: u8) -> usize {
+    match level {
+        ..=6 => 224,
+        7 | 8 => 248,
+        _ => 256,
+    }
+}
+
+/// Codes numbers with `mix`, where that is tried at this level, their neighbours tell of each other, and a sample says that
+/// it is worth the time: loading one tensor has to be fast. `best` is the smallest block so far.
+fn slowly(content: &Content<'_>, effort: &Effort<'_>, best: EncodedBlock) -> Result<EncodedBlock> {
+    let raw = content.raw;
+    let mix = Codec::Mix.object();
+    let size = content.numbers.map_or(1, |hint| hint.dtype.group().1 as usize).clamp(1, 16);
+    if !mix.is_tried(effort.level) || !glance::neighbours_tell(raw, size) || glance::is_settled(raw)? {
+        return Ok(best);
+    }
+    // No language model knows numbers.
+    let effort = Effort { guide: Guide::None, ..*effort };
+    let is_worth = |cost: usize, of: usize| cost * 256 < of * worth(effort.level);
+    if raw.len() > SLOW_SAMPLE * if effort.level < THOROUGH { 4 } else { 32 } {
+        let middle = raw.len() / 2 / size * size;
+        let sample = &raw[middle..middle + SLOW_SAMPLE];
+        let Some(trial) = mix.encode(&Content::bytes(sample), &effort)? else { return Ok(best) };
+        // A sample has yet to learn what all of it knows: it may be a quarter larger.
+        if !is_worth(trial.cost() / 5 * 4, best.cost() / (raw.len() / SLOW_SAMPLE)) {
+            return Ok(best);
+        }
+    }
+    match mix.encode(&Content::bytes(raw), &effort)? {
+        Some(coded) if is_worth(coded.cost(), best.cost()) => Ok(coded),
+        _ => Ok(best),
+    }
 }
 
 /// Whether a sample says that a codec which finds repetitions might leave less than `cost` bytes.
 fn repeats(raw: &[u8], cost: usize) -> Result<bool> {
+    if (256 - glance::far_share(raw)) * (raw.len() / 256) < cost {
+        return Ok(true);
+    }
     let step = (PIECE * PIECES).min(raw.len());
     let (mut seen, mut left) = (0, 0);
     for piece in raw.chunks(step).map(|c| &c[..c.len().min(PIECE)]) {
@@ -188,6 +238,9 @@ impl Plan {
     /// for the rest and wherever those pay.
     fn split(&self, w: &Windowed, raw: &[u8], cutting: &Cutting) -> Result<Vec<EncodedBlock>> {
         let whole = self.smallest(raw)?;
+        if glance::is_settled(raw)? {
+            return Ok(vec![whole]);
+        }
         let runs = text_runs(raw);
         let texts: Vec<&[u8]> =
             runs.iter().filter(|r| r.1).flat_map(|r| raw[r.0.clone()].chunks(w.block)).collect();
@@ -214,7 +267,8 @@ impl Plan {
         let effort = self.effort();
         let quick = self.only == Some(Codec::Tensor) || few && self.level < THOROUGH;
         let encode = |content: &Content<'_>| match content.numbers {
-            Some(_) => numbers(content, &effort),
+            Some(_) if self.only.is_some() => quick_numbers(content, &effort),
+            Some(_) => slowly(content, &effort, quick_numbers(content, &effort)?),
             None if quick => plain(content.raw, self.level),
             None => smallest(content, &effort),
         };

@@ -5,6 +5,7 @@ pub mod block;
 pub mod buffer;
 pub mod choose;
 pub mod circuit;
+mod glance;
 pub mod llm;
 pub mod lm;
 pub mod mix;
