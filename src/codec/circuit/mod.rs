@@ -121,7 +121,7 @@ impl WindowCoder for Model {
                 None => arranged.push((arrangement, block.windows)),
             }
         }
-        arranged.iter_mut().try_for_each(|(a, windows)| decode(self, a, windows, memory, Kernel::best()))
+        arranged.iter_mut().try_for_each(|(a, windows)| decode_within(self, a, windows, memory, Kernel::best()))
     }
 }
 
@@ -340,13 +340,25 @@ impl walk::Coder for Reader<'_, '_, '_> {
     }
 }
 
-/// Decodes windows into their `raw` slices, in parallel groups of up to eight windows of similar length; as many at a time as
-/// `memory` bytes hold the messages of.
+/// Decodes windows into their `raw` slices, in parallel groups of up to eight windows of similar length.
 ///
 /// # Errors
 /// `Corrupt` where a window cannot hold whole records or its payload is not valid; `LimitExceeded` where
 /// memory is missing; `BadArgument` for a kernel that this machine cannot run.
 pub fn decode(
+    model: &Model,
+    arrangement: &Arrangement,
+    jobs: &mut [WindowJob<'_>],
+    kernel: Kernel,
+) -> Result<()> {
+    decode_within(model, arrangement, jobs, u64::MAX, kernel)
+}
+
+/// The same, as many windows at a time as `memory` bytes hold the messages of.
+///
+/// # Errors
+/// Those of [`decode`].
+pub fn decode_within(
     model: &Model,
     arrangement: &Arrangement,
     jobs: &mut [WindowJob<'_>],

@@ -492,7 +492,7 @@ fn symbols(
         jobs.push(WindowJob { payload, raw });
         (rest, windows) = (after, later);
     }
-    circuit::decode(&model, &Arrangement::Bytes, &mut jobs, memory - need.loaded, Kernel::best())?;
+    circuit::decode_within(&model, &Arrangement::Bytes, &mut jobs, memory - need.loaded, Kernel::best())?;
     Ok(symbols)
 }
 
