@@ -33,5 +33,6 @@ pub use models::{Models, registry::ModelInfo};
 pub use stream::{
     Archive, BlockInfo, CodecChoice, DecodeOptions, Decoder, Encoder, Options, StoredTensor, StreamInfo,
     TensorReader, WindowInfo, compress, compress_with, decompress, decompress_with,
+    most_threads,
 };
 pub use tensor::bases::Bases;

@@ -1,6 +1,7 @@
 //! Files to read from.
 
 use crate::console::{Console, Counted};
+use crate::escape::escaped;
 use crate::failure::is_broken_pipe;
 use anyhow::bail;
 use std::fs::{self, File, Metadata};
@@ -37,7 +38,7 @@ pub fn is_dash(path: &Path) -> bool {
 
 /// The name in messages.
 pub fn label(path: &Path) -> String {
-    if is_dash(path) { "standard input".into() } else { path.display().to_string() }
+    if is_dash(path) { "standard input".into() } else { escaped(&path.display().to_string()) }
 }
 
 /// Something to read from.

@@ -161,6 +161,20 @@ pub fn window(at: u8) -> usize {
     1 << log
 }
 
+/// A frame without its magic number that holds bytes as they are.
+pub fn uncompressed(raw: &[u8]) -> Vec<u8> {
+    // Neither length nor check value; a window of 2^17 bytes, which is also the largest block.
+    let mut frame = vec![0, (17 - 10) << 3];
+    let count = raw.len().div_ceil(1 << 17).max(1);
+    for i in 0..count {
+        let block = &raw[i << 17..raw.len().min((i + 1) << 17)];
+        let header = u32::from(i + 1 == count) | (block.len() as u32) << 3;
+        frame.extend_from_slice(&header.to_le_bytes()[..3]);
+        frame.extend_from_slice(block);
+    }
+    frame
+}
+
 /// Codes a block of 1..=2^30 bytes at a level of Zstandard; with `far`, repetitions at any distance are found.
 pub fn encode(raw: &[u8], level: i32, far: bool) -> Result<EncodedBlock> {
     let log2 = raw.len().div_ceil(MAX_UNITS).next_power_of_two().trailing_zeros().max(UNIT_LOG2);
@@ -337,6 +351,16 @@ mod tests {
             assert_eq!(window_len(&sized[4..]), (len as u64).min(2 << 20));
         }
         assert_eq!((window_len(&[]), window_len(&[0]), window_len(&[32])), (0, 0, 0));
+    }
+
+    #[test]
+    fn uncompressed_frames_decode() {
+        for len in [0, 1, 1 << 17, (1 << 17) + 1, 300_000] {
+            let raw: Vec<u8> = (0..len).map(|i| (i / 3) as u8).collect();
+            let mut out = vec![1; len];
+            decompress(&uncompressed(&raw), &mut out).unwrap();
+            assert!(out == raw, "{len}");
+        }
     }
 
     #[test]

@@ -42,7 +42,9 @@ pub struct Archive<S> {
     decoded: u64,
     /// All tensors, and where they are by name.
     tensors: Vec<TensorInfo>,
-    names: HashMap<String, usize>,
+    names: HashMap<String, tensors::Named>,
+    /// What is wrong with the names of tensors.
+    names_error: Option<Error>,
     /// The stream whose models are held.
     active: usize,
     /// Whether a content without named tensors has been looked through for them.
@@ -113,7 +115,9 @@ impl<S: Read + Seek> Archive<S> {
         let mut streams = map::read(&mut source, &options)?;
         let tensors: Vec<TensorInfo> =
             streams.iter_mut().flat_map(|s| std::mem::take(&mut s.tensors)).collect();
+        let names_error = streams.iter_mut().find_map(|s| s.names_error.take());
         let mut archive = Self {
+            names_error,
             source,
             streams,
             options,
@@ -220,7 +224,8 @@ impl<S: Read + Seek> Archive<S> {
             self.streams[self.active].models.forget();
             self.active = stream;
         }
-        let held = taken.saturating_add(self.streams[stream].models.held());
+        let models = self.streams[stream].models.held().saturating_add(self.options.bases.held);
+        let held = taken.saturating_add(models);
         self.options.memory.saturating_sub(held)
     }
 

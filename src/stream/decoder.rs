@@ -158,7 +158,8 @@ impl<R: Read> Decoder<R> {
 
     /// Memory that is left under the cap for blocks, in bytes.
     fn left(&self) -> u64 {
-        self.memory.saturating_sub(self.models.held()).saturating_sub(self.walk.held())
+        let held = self.models.held().saturating_add(self.bases.held).saturating_add(self.walk.held());
+        self.memory.saturating_sub(held)
     }
 
     /// Memory that decoding a block takes, in bytes; its payload is in `input` where payloads are skipped.

@@ -13,4 +13,4 @@ pub use archive::{Archive, BlockInfo, StoredTensor, StreamInfo, TensorReader, Wi
 pub use decoder::Decoder;
 pub use encoder::Encoder;
 pub use oneshot::{compress, compress_with, decompress, decompress_with};
-pub use options::{CodecChoice, DecodeOptions, Options};
+pub use options::{CodecChoice, DecodeOptions, Options, most_threads};

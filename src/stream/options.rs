@@ -239,6 +239,11 @@ impl DecodeOptions {
         self
     }
 
+    /// The memory cap, in bytes.
+    pub fn memory_cap(&self) -> u64 {
+        self.memory
+    }
+
     /// Where models are found.
     pub fn models(mut self, models: Models) -> Self {
         self.models = models.on(self.device.clone());
@@ -280,6 +285,11 @@ impl Described {
     }
 }
 
+/// The most threads that are started: four for each core. More would only wait for each other.
+pub fn most_threads() -> usize {
+    4 * std::thread::available_parallelism().map_or(1, usize::from)
+}
+
 /// A thread pool of the wanted size, started when it is first needed.
 pub(super) struct Pool {
     threads: usize,
@@ -288,7 +298,7 @@ pub(super) struct Pool {
 
 impl Pool {
     pub(super) fn new(threads: usize) -> Self {
-        Self { threads, pool: None }
+        Self { threads: threads.min(most_threads()), pool: None }
     }
 
     pub(super) fn threads(&self) -> usize {

@@ -49,6 +49,8 @@ pub(super) struct StreamMap {
     pub embedded: u64,
     /// Tensors that the index names; starts count from the first raw byte of the file.
     pub tensors: Vec<TensorInfo>,
+    /// What is wrong with their names.
+    pub names_error: Option<Error>,
 }
 
 /// Reads a block header, whose kind byte may be wrong.
@@ -254,9 +256,16 @@ impl<'a> MapBuilder<'a> {
     fn finish(&mut self, end: StreamEnd) -> Result<StreamMap> {
         self.left.take(2 * size_of::<StreamMap>())?;
         let record = end.records.iter().find(|r| r.tag == tensors::TAG);
-        let tensors = record.map(|r| named(&r.bytes, end.raw_len, self.left)).transpose()?;
+        let before = self.left.bytes;
+        // Reading bytes needs no names: only those who ask for tensors are told what is wrong with them.
+        let tensors = record.map(|r| named(&r.bytes, end.raw_len, self.left)).transpose();
+        let (tensors, names_error) = tensors.map_or_else(|e| (None, Some(e)), |t| (t, None));
+        if names_error.is_some() {
+            self.left.bytes = before;
+        }
         Ok(StreamMap {
             tensors: tensors.unwrap_or_default(),
+            names_error,
             offset: end.offset,
             stored_len: end.stored_len,
             index_len: end.index_len,
