@@ -6,6 +6,7 @@ use super::{Codec, newer};
 use crate::error::{Error, Result};
 use crate::format::block::{BlockHeader, Units};
 use crate::model::lm;
+use crate::progress::Meter;
 use crate::tensor::bases::Bases;
 use std::any::Any;
 use std::ops::Range;
@@ -265,7 +266,7 @@ impl Block {
             && copy.payload_len == 0
             && table(original) == table(copy);
         if !same {
-            return Err(Error::corrupt("a copy of a block that is another one"));
+            return Err(Error::corrupt("the header of a copied block differs from its source's"));
         }
         let header = BlockHeader { flushed: copy.flushed, ..original.clone() };
         Ok(Block { header, ..source.clone() })
@@ -295,7 +296,7 @@ impl Block {
     }
 }
 
-/// What decoding may use besides the block and its model.
+/// The resources of decoding besides the block and its model.
 #[derive(Clone, Copy)]
 pub struct Environment<'a> {
     /// Tensors that blocks may be coded against.
@@ -304,6 +305,8 @@ pub struct Environment<'a> {
     pub accelerator: Option<&'a dyn Accelerator>,
     /// Most memory that decoding may take, in bytes (approximate).
     pub memory: u64,
+    /// Counts what has been decoded.
+    pub meter: Meter<'a>,
 }
 
 /// A block, or some of its units, to decode.
@@ -320,7 +323,7 @@ pub struct BlockJob<'a> {
     pub raw: Vec<u8>,
     /// Raw bytes from the start of `raw` that have been verified.
     pub verified: usize,
-    /// What went wrong after them.
+    /// The first error after them, if decoding failed.
     pub error: Option<Error>,
 }
 
@@ -391,6 +394,8 @@ pub struct Effort<'a> {
     pub level: u8,
     /// The language model that may guide `mix`.
     pub guide: super::mix::Guide<'a>,
+    /// Counts what has been coded.
+    pub meter: Meter<'a>,
 }
 
 /// A block ready to be written.
@@ -438,7 +443,7 @@ mod tests {
             numbers: Some(Hint { dtype: Dtype::U32, row_bytes: 0, form: None }),
             ..Content::bytes(&raw)
         };
-        let effort = Effort { level: 1, guide: crate::codec::mix::Guide::None };
+        let effort = Effort { level: 1, guide: crate::codec::mix::Guide::None, meter: Meter::NONE };
         let mut block = Codec::Tensor.object().encode(&content, &effort).unwrap().unwrap();
         assert!(keep(&mut block));
         let source = Block::check(header(block.clone())).unwrap();

@@ -1,12 +1,14 @@
-//! Which codec a block gets. Integer comparisons of sizes only.
+//! The choice of a block's codec, by integer comparisons of coded sizes only: no clock and no float takes part, so that
+//! the same input gives the same bytes on every machine.
 
-use super::block::{Content, Effort, EncodedBlock};
+use super::block::{BlockCodec, Content, Effort, EncodedBlock};
 use super::glance;
 use super::mix::Guide;
 use super::window::{Cutting, Windowed};
 use super::{CODECS, Codec, store, zstd};
 use crate::error::{ErrorKind, Result};
 use crate::model::lm::Model;
+use crate::progress::Meter;
 use rayon::prelude::*;
 use std::sync::Arc;
 
@@ -37,7 +39,22 @@ fn smaller(a: EncodedBlock, b: EncodedBlock) -> EncodedBlock {
     if b.cost() < a.cost() { b } else { a }
 }
 
+/// Codes a block with a codec that nobody asked for: a build without the built-in models does with those that need none.
+fn attempt(
+    codec: &dyn BlockCodec,
+    content: &Content<'_>,
+    effort: &Effort<'_>,
+) -> Result<Option<EncodedBlock>> {
+    match codec.encode(content, effort) {
+        Err(e) if e.kind() == ErrorKind::MissingModel => Ok(None),
+        coded => coded,
+    }
+}
+
 /// Codes a block with whichever codec gives the smallest result at this level.
+///
+/// Codecs with models are slow, and so is the `zstd` that serves as their floor at high levels: both are spared where a
+/// cheap look tells the outcome. A wrong look costs size, never the content, and depends on the bytes alone.
 fn smallest(content: &Content<'_>, effort: &Effort<'_>) -> Result<EncodedBlock> {
     let (raw, level) = (content.raw, effort.level);
     let tried = || CODECS.iter().filter(|c| c.is_tried(level));
@@ -46,7 +63,7 @@ fn smallest(content: &Content<'_>, effort: &Effort<'_>) -> Result<EncodedBlock> 
     }
     let mut best: Option<EncodedBlock> = None;
     for codec in tried() {
-        if let Some(coded) = codec.encode(content, effort)? {
+        if let Some(coded) = attempt(*codec, content, effort)? {
             best = Some(match best {
                 Some(best) => smaller(best, coded),
                 None => coded,
@@ -83,7 +100,7 @@ fn quick_numbers(content: &Content<'_>, effort: &Effort<'_>) -> Result<EncodedBl
     }
 }
 
-/// What a slow codec must leave of what a quick one does, at most, to be worth its time: 1/256 of it, at a level.
+/// The largest part of a quick codec's size, in 1/256, that a slow codec may need to be worth its time, at a level.
 fn worth(level: u8) -> usize {
     match level {
         ..=6 => 224,
@@ -107,13 +124,14 @@ fn slowly(content: &Content<'_>, effort: &Effort<'_>, best: EncodedBlock) -> Res
     if raw.len() > SLOW_SAMPLE * if effort.level < THOROUGH { 4 } else { 32 } {
         let middle = raw.len() / 2 / size * size;
         let sample = &raw[middle..middle + SLOW_SAMPLE];
-        let Some(trial) = mix.encode(&Content::bytes(sample), &effort)? else { return Ok(best) };
+        let quiet = Effort { meter: Meter::NONE, ..effort };
+        let Some(trial) = attempt(mix, &Content::bytes(sample), &quiet)? else { return Ok(best) };
         // A sample has yet to learn what all of it knows: it may be a quarter larger.
         if !is_worth(trial.cost() / 5 * 4, best.cost() / (raw.len() / SLOW_SAMPLE)) {
             return Ok(best);
         }
     }
-    match mix.encode(&Content::bytes(raw), &effort)? {
+    match attempt(mix, &Content::bytes(raw), &effort)? {
         Some(coded) if is_worth(coded.cost(), best.cost()) => Ok(coded),
         _ => Ok(best),
     }
@@ -162,13 +180,13 @@ impl Plan {
         self.windowed.as_ref().filter(|w| w.record > 1)
     }
 
-    fn effort(&self) -> Effort<'_> {
+    fn effort<'a>(&'a self, meter: Meter<'a>) -> Effort<'a> {
         let guide = match &self.guide {
             Some(model) if self.insist => Guide::All(model),
             Some(model) => Guide::WhereItPays(model),
             None => Guide::None,
         };
-        Effort { level: self.level, guide }
+        Effort { level: self.level, guide, meter }
     }
 
     /// Whether `mix` may be used.
@@ -194,66 +212,87 @@ impl Plan {
         chunks: &[Chunk<'_>],
         cutting: &Cutting,
         whole: Option<&[u8]>,
+        meter: Meter<'_>,
     ) -> Result<Vec<EncodedBlock>> {
-        let blocks: Vec<EncodedBlock> = self.encode(chunks, cutting)?.into_iter().flatten().collect();
+        let blocks: Vec<EncodedBlock> = self.encode(chunks, cutting, meter)?.into_iter().flatten().collect();
         match whole {
-            Some(raw) => self.or_whole(raw, blocks),
+            Some(raw) => self.or_whole(raw, blocks, Meter::NONE),
             None => Ok(blocks),
         }
     }
 
     /// Codes chunks, in parallel; the blocks of a chunk depend on nothing but the chunk.
-    fn encode(&self, chunks: &[Chunk<'_>], cutting: &Cutting) -> Result<Vec<Vec<EncodedBlock>>> {
+    fn encode(
+        &self,
+        chunks: &[Chunk<'_>],
+        cutting: &Cutting,
+        meter: Meter<'_>,
+    ) -> Result<Vec<Vec<EncodedBlock>>> {
         match (&self.windowed, self.only) {
             (Some(w), None) if w.codec.object().is_slow() => {
-                chunks.iter().map(|c| self.split(w, c.raw, cutting)).collect()
+                chunks.iter().map(|c| self.split(w, c.raw, cutting, meter)).collect()
             }
             (Some(w), only) => {
-                let windowed = self.windowed_blocks(w, chunks, cutting)?;
+                // Where the codec may choose, it codes all bytes once more without windows.
+                let (windows, plain_bytes) = match only {
+                    Some(_) => (meter, Meter::NONE),
+                    None => (meter.share(3, 4), meter.share(1, 4)),
+                };
+                let windowed = self.windowed_blocks(w, chunks, cutting, windows)?;
                 let work = chunks.par_iter().zip(windowed);
                 work.map(|(chunk, blocks)| match only {
                     Some(_) if chunk.fits => Ok(blocks),
                     Some(_) => Ok(vec![plain(chunk.raw, self.level)?]),
-                    None if blocks.is_empty() => Ok(vec![self.smallest(chunk.raw)?]),
-                    None => self.combine(chunk.raw, blocks),
+                    None if blocks.is_empty() => Ok(vec![self.smallest(chunk.raw, meter)?]),
+                    None => self.combine(chunk.raw, blocks, plain_bytes),
                 })
                 .collect()
             }
-            (None, Some(codec)) => chunks.par_iter().map(|c| Ok(vec![self.forced(c.raw, codec)?])).collect(),
-            (None, None) => chunks.par_iter().map(|c| Ok(vec![self.smallest(c.raw)?])).collect(),
+            (None, Some(codec)) => {
+                chunks.par_iter().map(|c| Ok(vec![self.forced(c.raw, codec, meter)?])).collect()
+            }
+            (None, None) => chunks.par_iter().map(|c| Ok(vec![self.smallest(c.raw, meter)?])).collect(),
         }
     }
 
-    fn smallest(&self, raw: &[u8]) -> Result<EncodedBlock> {
-        smallest(&Content::bytes(raw), &self.effort())
+    fn smallest(&self, raw: &[u8], meter: Meter<'_>) -> Result<EncodedBlock> {
+        smallest(&Content::bytes(raw), &self.effort(meter))
     }
 
     /// Codes a chunk with a codec that the caller asked for; with a plain one where it cannot code these bytes.
-    fn forced(&self, raw: &[u8], codec: Codec) -> Result<EncodedBlock> {
-        let coded = codec.object().encode(&Content::bytes(raw), &self.effort())?;
+    fn forced(&self, raw: &[u8], codec: Codec, meter: Meter<'_>) -> Result<EncodedBlock> {
+        let coded = codec.object().encode(&Content::bytes(raw), &self.effort(meter))?;
         coded.map_or_else(|| plain(raw, self.level), Ok)
     }
 
     /// The smaller of one plain block, and a slow windowed codec for what looks like text, with plain blocks
     /// for the rest and wherever those pay.
-    fn split(&self, w: &Windowed, raw: &[u8], cutting: &Cutting) -> Result<Vec<EncodedBlock>> {
-        let whole = self.smallest(raw)?;
+    fn split(
+        &self,
+        w: &Windowed,
+        raw: &[u8],
+        cutting: &Cutting,
+        meter: Meter<'_>,
+    ) -> Result<Vec<EncodedBlock>> {
+        // Beside the slow codec, what the others take is next to nothing.
+        let others = meter.share(1, 64);
+        let whole = self.smallest(raw, others)?;
         if glance::is_settled(raw)? {
             return Ok(vec![whole]);
         }
         let runs = text_runs(raw);
         let texts: Vec<&[u8]> =
             runs.iter().filter(|r| r.1).flat_map(|r| raw[r.0.clone()].chunks(w.block)).collect();
-        let mut coded = w.encode_pieces(&texts, cutting)?.into_iter();
+        let mut coded = w.encode_pieces(&texts, cutting, meter.share(62, 64))?.into_iter();
         let mut parts = Vec::new();
         for (run, is_text) in runs {
             let run = &raw[run];
             if !is_text {
-                parts.push(self.smallest(run)?);
+                parts.push(self.smallest(run, meter)?);
                 continue;
             }
             for (piece, block) in run.chunks(w.block).zip(coded.by_ref()) {
-                let plain = self.smallest(piece)?;
+                let plain = self.smallest(piece, others)?;
                 parts.push(if block.cost() < plain.cost() { block } else { plain });
             }
         }
@@ -263,14 +302,24 @@ impl Plan {
 
     /// Codes blocks of numbers of known types and the bytes between them, in parallel, as one block each. Where the bytes
     /// are `few` beside the numbers, they are coded so that they do not hold up those who load tensors.
-    pub fn encode_numbers(&self, contents: &[Content<'_>], few: bool) -> Result<Vec<EncodedBlock>> {
-        let effort = self.effort();
+    pub fn encode_numbers(
+        &self,
+        contents: &[Content<'_>],
+        few: bool,
+        meter: Meter<'_>,
+    ) -> Result<Vec<EncodedBlock>> {
+        // Blocks of tensors are counted when they are done and half by `mix`, others by their codec.
+        let (effort, half) = (self.effort(meter), meter.share(1, 2));
         let quick = self.only == Some(Codec::Tensor) || few && self.level < THOROUGH;
-        let encode = |content: &Content<'_>| match content.numbers {
-            Some(_) if self.only.is_some() => quick_numbers(content, &effort),
-            Some(_) => slowly(content, &effort, quick_numbers(content, &effort)?),
-            None if quick => plain(content.raw, self.level),
-            None => smallest(content, &effort),
+        let encode = |content: &Content<'_>| {
+            let block = match content.numbers {
+                Some(_) if self.only.is_some() => quick_numbers(content, &effort)?,
+                Some(_) => slowly(content, &self.effort(half), quick_numbers(content, &effort)?)?,
+                None if quick => plain(content.raw, self.level)?,
+                None => return smallest(content, &effort),
+            };
+            meter.advance(content.raw.len());
+            Ok(block)
         };
         contents.par_iter().map(encode).collect()
     }
@@ -281,9 +330,10 @@ impl Plan {
         w: &Windowed,
         chunks: &[Chunk<'_>],
         cutting: &Cutting,
+        meter: Meter<'_>,
     ) -> Result<Vec<Vec<EncodedBlock>>> {
         let fitting: Vec<&[u8]> = chunks.iter().filter(|c| c.fits).map(|c| c.raw).collect();
-        let coded = match w.encode(&fitting, cutting) {
+        let coded = match w.encode(&fitting, cutting, meter) {
             // Symbols that the model does not have.
             Err(e) if self.only.is_none() && e.kind() == ErrorKind::BadArgument => Vec::new(),
             coded => coded?,
@@ -293,7 +343,12 @@ impl Plan {
     }
 
     /// The smaller of one plain block, and windowed blocks with plain runs where those pay.
-    fn combine(&self, raw: &[u8], windowed: Vec<EncodedBlock>) -> Result<Vec<EncodedBlock>> {
+    fn combine(
+        &self,
+        raw: &[u8],
+        windowed: Vec<EncodedBlock>,
+        meter: Meter<'_>,
+    ) -> Result<Vec<EncodedBlock>> {
         let mut parts: Vec<EncodedBlock> = Vec::new();
         let (mut run, mut at) = (0..0, 0);
         for block in windowed {
@@ -311,12 +366,12 @@ impl Plan {
         if !run.is_empty() {
             parts.push(plain(&raw[run], self.level)?);
         }
-        self.or_whole(raw, parts)
+        self.or_whole(raw, parts, meter)
     }
 
     /// The smaller of blocks and one plain block of the same bytes.
-    fn or_whole(&self, raw: &[u8], parts: Vec<EncodedBlock>) -> Result<Vec<EncodedBlock>> {
-        let whole = vec![self.smallest(raw)?];
+    fn or_whole(&self, raw: &[u8], parts: Vec<EncodedBlock>, meter: Meter<'_>) -> Result<Vec<EncodedBlock>> {
+        let whole = vec![self.smallest(raw, meter)?];
         Ok(if total(&parts) < total(&whole) { parts } else { whole })
     }
 }

@@ -10,6 +10,7 @@ pub use info::{BlockInfo, StreamInfo, WindowInfo};
 pub use tensors::{StoredTensor, TensorReader};
 
 use super::options::{DecodeOptions, Pool};
+use super::resources::Resources;
 use super::{Decoder, options};
 use crate::codec::block::{Block, BlockJob, Environment};
 use crate::codec::decode_blocks;
@@ -64,6 +65,13 @@ struct Fetched {
     units: Range<usize>,
 }
 
+impl Fetched {
+    /// The units that are decoded: where they are not independent, all in front of the wanted ones too.
+    fn decoded_units(&self) -> Range<usize> {
+        if self.block.header.units.independent() { self.units.clone() } else { 0..self.units.end }
+    }
+}
+
 impl Archive<Cursor<memmap2::Mmap>> {
     /// Maps a file into memory.
     ///
@@ -110,8 +118,8 @@ impl<S: Read + Seek> Archive<S> {
     ///
     /// See [`Archive::new`].
     pub fn with_options(source: S, options: DecodeOptions) -> Result<Self> {
-        let pool = Pool::new(options.threads);
-        let mut source = Source::new(source, options.memory)?;
+        let pool = Pool::new(options.resources.threads);
+        let mut source = Source::new(source, options.resources.memory)?;
         let mut streams = map::read(&mut source, &options)?;
         let tensors: Vec<TensorInfo> =
             streams.iter_mut().flat_map(|s| std::mem::take(&mut s.tensors)).collect();
@@ -168,8 +176,8 @@ impl<S: Read + Seek> Archive<S> {
             return Err(Error::bad_argument(format!("range {start}..{end} of {len} bytes")));
         }
         let len = range.end - range.start;
-        if len > self.options.memory {
-            let cap = self.options.memory;
+        if len > self.options.resources.memory {
+            let cap = self.options.resources.memory;
             return Err(Error::limit(format!("a range of {len} bytes; the cap is {cap}")));
         }
         let mut out = Vec::new();
@@ -224,13 +232,13 @@ impl<S: Read + Seek> Archive<S> {
             self.streams[self.active].models.forget();
             self.active = stream;
         }
-        let models = self.streams[stream].models.held().saturating_add(self.options.bases.held);
+        let models = self.streams[stream].models.held().saturating_add(self.options.resources.bases.held);
         let held = taken.saturating_add(models);
-        self.options.memory.saturating_sub(held)
+        self.options.resources.memory.saturating_sub(held)
     }
 
     fn batch_bytes(&self) -> u64 {
-        (self.pool.threads() as u64 * options::CHUNK as u64).min(self.options.memory / 4)
+        (self.pool.threads() as u64 * options::CHUNK as u64).min(self.options.resources.memory / 4)
     }
 
     /// Stream and number of every block that the range touches.
@@ -309,23 +317,30 @@ impl<S: Read + Seek> Archive<S> {
         let mut loaded = Vec::with_capacity(batch.len());
         for f in batch {
             let (models, before) = (&self.streams[f.stream].models, f.place.models as usize);
-            let model = models.load(f.block.codec, f.block.header.model, before, self.options.memory);
+            let model = models.load(f.block.codec, f.block.header.model, before, self.options.resources.memory);
             loaded.push(model.map_err(|e| e.within(place_name(f.stream, f.number, &f.place)))?);
         }
         let Some(first) = batch.first() else { return Ok(()) };
         let used: u64 = batch.iter().map(Fetched::held).sum();
         let memory = self.left(first.stream, range.end - range.start).saturating_sub(used);
-        let DecodeOptions { bases, device, .. } = &self.options;
-        let environment = Environment { bases, accelerator: device.accelerator(), memory };
+        let Resources { bases, device, progress, .. } = &self.options.resources;
+        let raw = batch.iter().map(|f| raw_of(&f.block.header, &f.units)).sum();
+        progress.take(raw);
+        let work = progress.work(raw);
+        let (accelerator, meter) = (device.accelerator(), work.meter());
+        let environment = Environment { bases, accelerator, memory, meter };
         let mut jobs = Vec::with_capacity(batch.len());
         for (f, model) in batch.iter().zip(loaded) {
             let job = BlockJob::new(&f.block, model, environment, &f.payload);
             jobs.push(BlockJob { units: f.units.clone(), ..job });
         }
         self.pool.run(|| decode_blocks(&mut jobs))?;
+        if jobs.iter().all(|j| j.error.is_none()) {
+            work.finish();
+        }
         for (job, f) in jobs.into_iter().zip(batch) {
             self.decoded += job.raw.len() as u64;
-            let skipped: u64 = (0..job.decoded_units().start).map(|i| unit_len(&f.block.header, i)).sum();
+            let skipped: u64 = (0..f.decoded_units().start).map(|i| unit_len(&f.block.header, i)).sum();
             if let Some(e) = job.error {
                 return Err(e.within(place_name(f.stream, f.number, &f.place)));
             }

@@ -1,6 +1,7 @@
 //! Reading streams front to back.
 
 use super::options::{DecodeOptions, Pool};
+use super::resources::Resources;
 use crate::codec::block::{BlockJob, Environment};
 use crate::codec::buffer::reserve_exact;
 use crate::codec::decode_blocks;
@@ -10,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::format::block::Units;
 use crate::gpu::Device;
 use crate::models::StreamModels;
+use crate::progress::Progress;
 use crate::tensor::bases::Bases;
 use std::collections::VecDeque;
 use std::io::{self, Read};
@@ -47,6 +49,7 @@ pub struct Decoder<R: Read> {
     memory: u64,
     device: Device,
     bases: Bases,
+    progress: Progress,
     hasher: Option<blake3::Hasher>,
     /// Verified bytes that wait to be read, and buffers to use again.
     ready: VecDeque<Vec<u8>>,
@@ -54,7 +57,7 @@ pub struct Decoder<R: Read> {
     spare: Vec<Vec<u8>>,
     /// A block that is decoded unit by unit.
     open: Option<OpenBlock>,
-    /// What follows the ready bytes.
+    /// The next step after the ready bytes.
     next: Next,
 }
 
@@ -77,7 +80,7 @@ struct OpenBlock {
     block: RawBlock,
     codec: OrderedDecoder,
     unit: usize,
-    /// What has been decoded: the block so far, or no more than a unit.
+    /// The decoded bytes: the block so far, or no more than a unit.
     raw: Vec<u8>,
     /// Bytes of `raw` that have been verified, and those of them that have been read.
     verified: usize,
@@ -100,13 +103,15 @@ impl<R: Read> Decoder<R> {
     }
 
     fn build(reader: R, options: DecodeOptions, payloads: Payloads) -> Self {
+        let Resources { threads, memory, models, bases, device, progress } = options.resources;
         Self {
-            walk: Walk::new(Input::new(reader), payloads, options.memory),
-            models: StreamModels::new(options.models.capped(options.memory)),
-            pool: Pool::new(options.threads),
-            memory: options.memory,
-            bases: options.bases,
-            device: options.device,
+            walk: Walk::new(Input::new(reader), payloads, memory),
+            models: StreamModels::new(models.capped(memory)),
+            pool: Pool::new(threads),
+            memory,
+            bases,
+            device,
+            progress,
             hasher: options.verify_hash.then(blake3::Hasher::new),
             ready: VecDeque::new(),
             position: 0,
@@ -201,6 +206,7 @@ impl<R: Read> Decoder<R> {
         });
         let mut codec = codec.map_err(|e| e.within(block.place()))?;
         codec.adopt(&mut block.payload, &mut raw);
+        self.progress.take(block.raw_len());
         self.open = Some(OpenBlock { block, codec, unit: 0, raw, verified: 0, read: 0 });
         Ok(())
     }
@@ -271,13 +277,19 @@ impl<R: Read> Decoder<R> {
         }
         let used: u64 = batch.iter().map(|b| b.memory() + b.raw_len()).sum();
         let memory = self.left().saturating_sub(used);
-        let environment = Environment { bases: &self.bases, accelerator, memory };
+        let raw: u64 = batch.iter().map(RawBlock::raw_len).sum();
+        self.progress.take(raw);
+        let work = self.progress.work(raw);
+        let environment = Environment { bases: &self.bases, accelerator, memory, meter: work.meter() };
         let mut jobs = Vec::with_capacity(batch.len());
         for (raw, model) in batch.iter().zip(models) {
             let job = BlockJob::new(&raw.block, model, environment, raw.payload(input));
             jobs.push(BlockJob { raw: self.spare.pop().unwrap_or_default(), ..job });
         }
         self.pool.run(|| decode_blocks(&mut jobs))?;
+        if jobs.len() == batch.len() && jobs.iter().all(|j| j.error.is_none()) {
+            work.finish();
+        }
         let results: Vec<_> = jobs.into_iter().map(|j| (j.raw, j.verified, j.error)).collect();
         for ((mut raw, verified, error), block) in results.into_iter().zip(&batch) {
             raw.truncate(verified);
@@ -314,8 +326,11 @@ impl<R: Read> Decoder<R> {
             (open.verified, open.read) = (0, 0);
         }
         let end = open.verified + len;
-        let unit = open.codec.unit(&open.block.payload, open.verified, end, check, &mut open.raw);
+        let work = self.progress.work(len as u64);
+        let payload = &open.block.payload;
+        let unit = open.codec.unit(payload, open.verified, end, check, &mut open.raw, work.meter());
         unit.map_err(|e| e.within(place()))?;
+        work.finish();
         if let Some(hasher) = &mut self.hasher {
             hasher.update(&open.raw[open.verified..end]);
         }
@@ -421,9 +436,12 @@ impl<'a> Decoder<&'a [u8]> {
         let model =
             self.models.load(block.block.codec, block.block.header.model, self.models.len(), self.memory);
         let memory = self.left().saturating_sub(block.memory());
+        self.progress.take(block.raw_len());
+        let work = self.progress.work(block.raw_len());
         model
-            .and_then(|m| decode_units(&block.block, payload, m.as_ref(), units, memory, out))
+            .and_then(|m| decode_units(&block.block, payload, m.as_ref(), units, memory, out, work.meter()))
             .map_err(|e| e.within(block.place()))?;
+        work.finish();
         if let Some(hasher) = &mut self.hasher {
             hasher.update(&out[start..]);
         }

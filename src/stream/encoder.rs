@@ -8,7 +8,7 @@ use crate::codec::Codec;
 use crate::codec::block::{EncodedBlock, ModelUse};
 use crate::codec::choose::{Chunk, Plan};
 use crate::codec::window::{Cutting, WindowLimits, Windowed};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::format::block::BlockHeader;
 use crate::format::consts::FIRST_STREAM_MODEL;
 use crate::format::header::Header;
@@ -16,6 +16,8 @@ use crate::format::index::{Entry, Index, Record};
 use crate::format::section::ModelSection;
 use crate::format::trailer::Trailer;
 use crate::models::registry::{DEFAULT_LM, Hash, TINY_LM, built_in_id};
+use crate::stream::content::FileContent;
+use crate::tensor::content::Content;
 use embedding::{Packed, Weighed, weigh};
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -48,7 +50,7 @@ pub struct Encoder<W: Write> {
     /// Raw bytes coded so far, and how the windowed codec wants the content to be cut, once its first bytes are known.
     coded: u64,
     cutting: Option<Cutting>,
-    /// What is written is held back, as it may turn out to hold tensors.
+    /// Written bytes are held back, as they may turn out to hold tensors.
     held: bool,
     /// Models are to be embedded if they pay, which the first records will tell.
     weighs: bool,
@@ -77,10 +79,10 @@ impl<W: Write> Encoder<W> {
     /// [`crate::ErrorKind::BadArgument`] for options out of range, and those of finding the model.
     pub fn with_options(writer: W, options: Options) -> Result<Self> {
         options.check()?;
-        let pool = Pool::new(options.threads);
+        let pool = Pool::new(options.resources.threads);
         let plan = plan(&options)?;
         let chunk = chunk_len(&options, &plan);
-        let by_memory = usize::try_from(options.memory / 8 / chunk as u64).unwrap_or(usize::MAX);
+        let by_memory = usize::try_from(options.resources.memory / 8 / chunk as u64).unwrap_or(usize::MAX);
         let batch = chunk * pool.threads().min(by_memory).max(1);
         let out =
             Out { writer, written: 0, entries: Vec::new(), models: Vec::new(), packed: BTreeMap::new() };
@@ -112,7 +114,7 @@ impl<W: Write> Encoder<W> {
     /// Those of the writer.
     pub fn finish(mut self) -> Result<W> {
         let raw = std::mem::take(&mut self.raw);
-        if self.held { self.finish_all(&raw) } else { self.finish_with(&raw) }
+        if self.held { self.finish_all(&raw) } else { self.finish_with(&raw.as_slice()) }
     }
 
     /// Writes the whole content at once, and finishes. Files of tensors of any size are recognised.
@@ -121,42 +123,44 @@ impl<W: Write> Encoder<W> {
     ///
     /// Those of the writer; [`crate::ErrorKind::BadArgument`] where something has been written before, or where
     /// the options describe tensors that `raw` is too short for.
-    pub fn finish_all(mut self, raw: &[u8]) -> Result<W> {
+    pub fn finish_all(self, raw: &[u8]) -> Result<W> {
+        self.finish_content(&raw)
+    }
+
+    fn finish_content(mut self, raw: &dyn Content) -> Result<W> {
         if self.out.written > 0 || !self.raw.is_empty() {
             return Err(Error::bad_argument("something has been written before the whole content"));
         }
+        self.options.resources.progress.take(raw.len() as u64);
         match self.layout(raw)? {
             Some(layout) => {
                 self.encode_tensors(raw, &layout)?;
-                self.finish_with(&[])
+                self.finish_with(&Vec::new())
             }
             None => self.finish_with(raw),
         }
     }
 
-    /// Maps a file into memory, writes all of it and finishes; see [`Encoder::finish_all`].
-    ///
-    /// The file must not be cut short meanwhile: the system ends programs that read mapped pages which are gone.
+    /// Writes all of a file and finishes; see [`Encoder::finish_all`]. The file is read in parts, each of which is coded,
+    /// checked and hashed as it was when it was read.
     ///
     /// # Errors
     ///
-    /// See [`Encoder::finish_all`]; and those of mapping the file.
-    #[allow(unsafe_code)]
+    /// See [`Encoder::finish_all`]; those of reading the file, and [`crate::ErrorKind::Io`] where it changes meanwhile.
     pub fn finish_file(self, file: &std::fs::File) -> Result<W> {
-        // SAFETY: the map lives for this call only. What is read from it twice may differ where somebody writes to
-        // the file meanwhile; no code relies on it being the same, and check values are those of what was coded.
-        let map = unsafe { memmap2::Mmap::map(file)? };
-        self.finish_all(&map)
+        let content = FileContent::new(file)?;
+        let writer = self.finish_content(&content)?;
+        content.check()?;
+        Ok(writer)
     }
 
-    /// Finishes with bytes that nothing needs to be copied from; none may have been written but not
-    /// coded before.
-    fn finish_with(mut self, mut raw: &[u8]) -> Result<W> {
-        while raw.len() > self.batch {
-            let done = self.encode(&raw[..self.batch], End::Open)?;
-            raw = &raw[done..];
+    /// Finishes with a content that nothing needs to be copied from; no bytes may have been written but not coded before.
+    fn finish_with(mut self, raw: &dyn Content) -> Result<W> {
+        let (mut at, batch) = (0, self.batch as u64);
+        while raw.len() - at > batch {
+            at += self.encode(&raw.read(at..at + batch)?, End::Open)? as u64;
         }
-        self.encode(raw, End::Stream)?;
+        self.encode(&raw.read(at..raw.len())?, End::Stream)?;
         self.out.start()?;
         let blocks = self.out.entries.iter().filter(|e| e.raw_len > 0).count();
         let body_len = self.out.written;
@@ -177,7 +181,7 @@ impl<W: Write> Encoder<W> {
         Ok(self.out.writer)
     }
 
-    /// Codes bytes and writes their blocks; returns how many, which is all of them unless more come and a record is
+    /// Codes bytes, which have been counted as taken in, and writes their blocks; returns how many, which is all of them unless more come and a record is
     /// cut.
     fn encode(&mut self, raw: &[u8], end: End) -> Result<usize> {
         if self.failed {
@@ -187,6 +191,7 @@ impl<W: Write> Encoder<W> {
             return Ok(0);
         }
         self.failed = true;
+        let progress = self.options.resources.progress.clone();
         let cutting = self.cutting(raw);
         let chunks = self.chunks(raw, &cutting, end);
         let raw = &raw[..chunks.iter().map(|c| c.raw.len()).sum()];
@@ -204,17 +209,21 @@ impl<W: Write> Encoder<W> {
         let whole = (small && plan.only.is_none() && plan.records().is_some()).then_some(raw);
         let first = chunks.iter().position(|c| c.fits).filter(|_| self.weighs);
         let options = &self.options;
+        let work = progress.work(raw.len() as u64);
+        let meter = work.meter();
         let encode = || match first {
             Some(i) => {
                 let (first, rest) = chunks.split_at(if whole.is_some() { chunks.len() } else { i + 1 });
-                weigh(plan, options, [first, rest], &cutting, whole)
+                weigh(plan, options, [first, rest], &cutting, whole, meter)
             }
-            None => {
-                Ok(Weighed { blocks: plan.blocks(&chunks, &cutting, whole)?, models: Some(BTreeMap::new()) })
-            }
+            None => Ok(Weighed {
+                blocks: plan.blocks(&chunks, &cutting, whole, meter)?,
+                models: Some(BTreeMap::new()),
+            }),
         };
         let (coded, ()) = self.pool.run(|| rayon::join(encode, hash))?;
         let Weighed { blocks, models } = coded?;
+        work.finish();
         self.weighs &= first.is_none();
         match models {
             Some(models) => self.out.packed.extend(models),
@@ -239,9 +248,12 @@ impl<W: Write> Encoder<W> {
         self.cutting.get_or_insert_with(|| windowed.coder.cutting(head, windowed.chained)).clone()
     }
 
-    /// Cuts bytes into chunks. Where the codec takes records, what stands in front of them, behind them or is left of a cut
-    /// one stands alone. Where more bytes come, what would not fill a chunk waits: chunks must not depend on how many bytes
-    /// come at a time.
+    /// Cuts bytes into chunks, the unit of work that becomes one block or, for windowed codecs, several.
+    ///
+    /// If the codec takes records, the bytes in front of them, those behind them and the rest of a record that a flush has
+    /// cut get chunks of their own: such a codec could not code them, and would refuse the whole chunk. If more bytes come
+    /// (`End::Open`), those that would not fill a chunk wait for them: the same content must give the same blocks however
+    /// many bytes are written at a time.
     fn chunks<'r>(&self, raw: &'r [u8], cutting: &Cutting, end: End) -> Vec<Chunk<'r>> {
         let Some(windowed) = self.plan.records() else {
             return raw.chunks(self.chunk).map(|raw| Chunk { raw, fits: true }).collect();
@@ -279,7 +291,7 @@ impl<W: Write> Encoder<W> {
     }
 }
 
-/// What comes after some bytes.
+/// The reason why a chunk of bytes ends.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum End {
     /// More bytes.
@@ -296,9 +308,11 @@ impl<W: Write> Write for Encoder<W> {
             return Ok(self.hold(bytes)?);
         }
         if self.raw.is_empty() && bytes.len() >= self.batch {
+            self.options.resources.progress.take(self.batch as u64);
             return Ok(self.encode(&bytes[..self.batch], End::Open)?);
         }
         let n = bytes.len().min(self.batch - self.raw.len());
+        self.options.resources.progress.take(n as u64);
         self.raw.extend_from_slice(&bytes[..n]);
         if self.raw.len() == self.batch {
             self.encode_buffer(End::Open)?;
@@ -383,7 +397,7 @@ fn plan(options: &Options) -> Result<Plan> {
     };
     let codec = match (only, &options.model) {
         (Some(codec), _) => codec,
-        (None, Some(model)) => options.models.codec(model)?,
+        (None, Some(model)) => options.resources.models.codec(model)?,
         (None, None) => Codec::Lm,
     };
     let default = (only == Some(Codec::Lm)).then_some(DEFAULT_LM);
@@ -393,7 +407,8 @@ fn plan(options: &Options) -> Result<Plan> {
     }
     let windowed = match options.model.or(default) {
         Some(model) if needs_model => {
-            let coder = options.models.load(codec, &model, options.memory)?.windows;
+            let memory = options.resources.memory;
+            let coder = options.resources.models.load(codec, &model, memory)?.windows;
             let record = coder.cutting(&[], options.chained).unit;
             let block = if record > 1 { CHUNK } else { WINDOWED_BLOCK };
             let block = options.block.unwrap_or(block).min(CHUNK);
@@ -412,7 +427,13 @@ fn plan(options: &Options) -> Result<Plan> {
     let asked = options.model.filter(|_| only == Some(Codec::Mix));
     let guides = matches!(only, None | Some(Codec::Mix)) && windowed.is_none();
     let by_level = GUIDES[usize::from(options.level) - 1].filter(|_| guides);
-    let guide = asked.or(by_level).map(|hash| options.models.load(Codec::Lm, &hash, options.memory)).transpose()?;
+    let load = |hash: Hash| options.resources.models.load(Codec::Lm, &hash, options.resources.memory);
+    let guide = match (asked, by_level.map(load)) {
+        (Some(hash), _) => Some(load(hash)?),
+        // A build without the built-in models does without the guide that nobody asked for.
+        (None, Some(Err(e))) if e.kind() == ErrorKind::MissingModel => None,
+        (None, by_level) => by_level.transpose()?,
+    };
     let guide = guide.and_then(|model| model.network);
     Ok(Plan { level: options.level, only, windowed, guide, insist: asked.is_some() })
 }
@@ -421,7 +442,9 @@ fn plan(options: &Options) -> Result<Plan> {
 const GUIDES: [Option<Hash>; 9] =
     [None, None, None, None, None, None, Some(TINY_LM), Some(DEFAULT_LM), Some(DEFAULT_LM)];
 
-/// The unit of work: it must not depend on threads or memory, since blocks end where it ends.
+/// The raw bytes of a chunk. They must not depend on threads or memory, since blocks end where chunks end and the same
+/// input gives the same bytes. Larger ones compress better with `mix`, which forgets everything between blocks; smaller
+/// ones keep more threads busy.
 fn chunk_len(options: &Options, plan: &Plan) -> usize {
     match &plan.windowed {
         Some(w) => (CHUNK / w.block * w.block).max(w.block),

@@ -2,10 +2,12 @@
 
 mod archive;
 mod bases;
+mod content;
 mod decoder;
 mod encoder;
 mod oneshot;
 mod options;
+mod resources;
 #[cfg(test)]
 mod tests;
 
@@ -14,3 +16,4 @@ pub use decoder::Decoder;
 pub use encoder::Encoder;
 pub use oneshot::{compress, compress_with, decompress, decompress_with};
 pub use options::{CodecChoice, DecodeOptions, Options, most_threads};
+pub use resources::Resources;

@@ -20,6 +20,7 @@ use crate::format::block::BlockHeader;
 use crate::format::consts::MAX_WINDOW_PAYLOAD;
 use crate::kernel::Kernel;
 use crate::model::circuit::{LANES, Model, PerLane, Visits, Walk, Weights, walk};
+use crate::progress::Meter;
 use layout::{Arrangement, Known, Layout, detect};
 
 /// log2 of the number of parts that the symbols of a choice share.
@@ -107,11 +108,13 @@ impl WindowCoder for Model {
         blocks: &[&[u8]],
         cutting: &Cutting,
         limits: WindowLimits,
+        meter: Meter<'_>,
     ) -> Result<Vec<Vec<EncodedWindow>>> {
-        encode(self, &Arrangement::parse(cutting.params.as_deref())?, blocks, limits)
+        let arrangement = Arrangement::parse(cutting.params.as_deref())?;
+        encode_counted(self, &arrangement, blocks, limits, meter)
     }
 
-    fn decode(&self, blocks: Vec<WindowedBlock<'_>>, memory: u64) -> Result<()> {
+    fn decode(&self, blocks: Vec<WindowedBlock<'_>>, memory: u64, meter: Meter<'_>) -> Result<()> {
         let mut arranged: Vec<(Arrangement, Vec<WindowJob<'_>>)> = Vec::new();
         for block in blocks {
             let params: Option<&dyn Any> = block.params.map(|p| p as &dyn Any);
@@ -121,7 +124,9 @@ impl WindowCoder for Model {
                 None => arranged.push((arrangement, block.windows)),
             }
         }
-        arranged.iter_mut().try_for_each(|(a, windows)| decode_within(self, a, windows, memory, Kernel::best()))
+        let bounds = Bounds { memory, meter };
+        let best = Kernel::best();
+        arranged.iter_mut().try_for_each(|(a, windows)| decode_within(self, a, windows, best, bounds))
     }
 }
 
@@ -135,7 +140,17 @@ pub fn encode(
     blocks: &[&[u8]],
     limits: WindowLimits,
 ) -> Result<Vec<Vec<EncodedWindow>>> {
-    let encode = |block: &&[u8]| encode_block(Source { model, arrangement, raw: block }, limits);
+    encode_counted(model, arrangement, blocks, limits, Meter::NONE)
+}
+
+fn encode_counted(
+    model: &Model,
+    arrangement: &Arrangement,
+    blocks: &[&[u8]],
+    limits: WindowLimits,
+    meter: Meter<'_>,
+) -> Result<Vec<Vec<EncodedWindow>>> {
+    let encode = |block: &&[u8]| encode_block(Source { model, arrangement, raw: block }, limits, meter);
     blocks.par_iter().map(encode).collect()
 }
 
@@ -265,7 +280,7 @@ fn put(coder: &mut BitEncoder, unit: &[Choices]) {
 }
 
 /// Codes a block into windows of whole units. A unit that is too long for W gets a window of its own.
-fn encode_block(source: Source<'_>, limits: WindowLimits) -> Result<Vec<EncodedWindow>> {
+fn encode_block(source: Source<'_>, limits: WindowLimits, meter: Meter<'_>) -> Result<Vec<EncodedWindow>> {
     let Source { model, arrangement, raw } = source;
     let bad = |e: Error| Error::bad_argument(format!("circuit: {e}"));
     let records = arrangement.records(raw.len(), model.width()).map_err(bad)?;
@@ -287,6 +302,7 @@ fn encode_block(source: Source<'_>, limits: WindowLimits) -> Result<Vec<EncodedW
                 put(&mut coder, unit);
             }
             raw_len += len;
+            meter.advance(len);
         }
     }
     if raw_len > 0 {
@@ -307,7 +323,7 @@ struct Open<'j, 'p> {
     coder: BitDecoder<'p>,
     /// The symbols of the record that is being decoded; not meaningful while `walks` is false.
     record: Vec<u8>,
-    /// Which variables exist of the next record, until its walk begins.
+    /// The variables that exist of the next record, until its walk begins.
     waits: Option<Known>,
     /// Whether the current walk decodes a record of this window.
     walks: bool,
@@ -351,10 +367,19 @@ pub fn decode(
     jobs: &mut [WindowJob<'_>],
     kernel: Kernel,
 ) -> Result<()> {
-    decode_within(model, arrangement, jobs, u64::MAX, kernel)
+    decode_within(model, arrangement, jobs, kernel, Bounds { memory: u64::MAX, meter: Meter::NONE })
 }
 
-/// The same, as many windows at a time as `memory` bytes hold the messages of.
+/// What decoding keeps to besides its windows.
+#[derive(Clone, Copy)]
+pub struct Bounds<'a> {
+    /// Memory for messages, in bytes: as many windows are decoded at a time as it holds.
+    pub memory: u64,
+    /// Counts the raw bytes.
+    pub meter: Meter<'a>,
+}
+
+/// Decodes windows as [`decode`] does, within bounds.
 ///
 /// # Errors
 /// Those of [`decode`].
@@ -362,8 +387,8 @@ pub fn decode_within(
     model: &Model,
     arrangement: &Arrangement,
     jobs: &mut [WindowJob<'_>],
-    memory: u64,
     kernel: Kernel,
+    Bounds { memory, meter }: Bounds<'_>,
 ) -> Result<()> {
     let mut windows = Vec::with_capacity(jobs.len());
     for job in jobs.iter_mut().filter(|job| !job.raw.is_empty()) {
@@ -376,8 +401,14 @@ pub fn decode_within(
     }
     let groups = windows.len().div_ceil(LANES).max(1);
     let parallel = (memory / one).min(rayon::current_num_threads() as u64).max(1) as usize;
-    windows.par_chunks_mut(groups.div_ceil(parallel).max(1) * LANES).try_for_each(|part| {
-        part.chunks_mut(LANES).try_for_each(|group| decode_group(model, arrangement, group, kernel))
+    // Where memory is short, a thread goes through several groups.
+    let part = if parallel < rayon::current_num_threads() { groups.div_ceil(parallel) } else { 1 };
+    windows.par_chunks_mut(part * LANES).try_for_each(|part| {
+        part.chunks_mut(LANES).try_for_each(|group| {
+            decode_group(model, arrangement, group, kernel)?;
+            meter.advance(group.iter().map(|(_, job)| job.raw.len()).sum());
+            Ok(())
+        })
     })
 }
 

@@ -23,6 +23,9 @@ use crate::format::cursor::{Cursor, Parsed};
 use crate::format::varint;
 use crate::kernel::Kernel;
 use crate::model::circuit::{Model, Weights};
+use crate::progress::Meter;
+use crate::model::mix::context::Kind;
+use crate::model::mix::shipped;
 use learn::{Learning, Variable};
 use plan::Profile;
 use schema::{Column, Schema};
@@ -68,7 +71,8 @@ impl BlockCodec for TableCodec {
     }
 
     fn is_tried(&self, level: u8) -> bool {
-        level >= FIRST_LEVEL
+        // `mix` codes the text of tables.
+        level >= FIRST_LEVEL && shipped::has(Kind::Text)
     }
 
     fn encode(&self, content: &Content<'_>, effort: &Effort<'_>) -> Result<Option<EncodedBlock>> {
@@ -466,7 +470,11 @@ fn symbols(
     let mut symbols = Vec::new();
     if width == 0 {
         let clean = model.is_empty() && lengths.is_empty();
-        return if clean { Ok(symbols) } else { Err(Error::corrupt("table: a circuit that codes nothing")) };
+        return if clean {
+            Ok(symbols)
+        } else {
+            Err(Error::corrupt("table: a circuit, but no column that it codes"))
+        };
     }
     let need = circuit::memory_of(model);
     if need.loading > memory {
@@ -492,7 +500,8 @@ fn symbols(
         jobs.push(WindowJob { payload, raw });
         (rest, windows) = (after, later);
     }
-    circuit::decode_within(&model, &Arrangement::Bytes, &mut jobs, memory - need.loaded, Kernel::best())?;
+    let bounds = circuit::Bounds { memory: memory - need.loaded, meter: Meter::NONE };
+    circuit::decode_within(&model, &Arrangement::Bytes, &mut jobs, Kernel::best(), bounds)?;
     Ok(symbols)
 }
 

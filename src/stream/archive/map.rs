@@ -1,4 +1,4 @@
-//! Where the blocks of all streams of a file lie.
+//! The map of a file: the places of the blocks of all its streams.
 
 use super::super::options::DecodeOptions;
 use super::source::Source;
@@ -15,7 +15,7 @@ use crate::models::StreamModels;
 use crate::tensor::{Dtype, TensorInfo};
 use std::io::{Read, Seek};
 
-/// Where a block lies.
+/// The place of a block.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct BlockPlace {
     /// Offset of the block's first byte in the file.
@@ -92,7 +92,7 @@ pub(super) fn read<S: Read + Seek>(
 
 fn backwards<S: Read + Seek>(source: &mut Source<S>, options: &DecodeOptions) -> Result<Vec<StreamMap>> {
     let (mut streams, mut end, mut left) = (Vec::new(), source.len(), Left::new(options));
-    let fresh = StreamModels::new(options.models.clone());
+    let fresh = StreamModels::new(options.resources.models.clone());
     while end > 0 {
         let tail = source.read(end.saturating_sub(MAX_TRAILER as u64), end.min(MAX_TRAILER as u64))?;
         let (trailer, len) =
@@ -104,7 +104,8 @@ fn backwards<S: Read + Seek>(source: &mut Source<S>, options: &DecodeOptions) ->
             0 => None,
             len => Some(index(source, index_end.checked_sub(len), index_end, &mut left)?),
         };
-        let mut walk = Walk::new(Input::seekable(source.inner(), offset)?, Payloads::Skip, options.memory);
+        let mut walk =
+            Walk::new(Input::seekable(source.inner(), offset)?, Payloads::Skip, options.resources.memory);
         walk.next()?;
         let mut map = MapBuilder::new(&fresh, &mut left);
         if let Some(entries) = entries {
@@ -148,8 +149,9 @@ fn index<S: Read + Seek>(
 }
 
 fn forwards<S: Read + Seek>(source: &mut Source<S>, options: &DecodeOptions) -> Result<Vec<StreamMap>> {
-    let mut walk = Walk::new(Input::seekable(source.inner(), 0)?, Payloads::Skip, options.memory);
-    let (fresh, mut left) = (StreamModels::new(options.models.clone()), Left::new(options));
+    let memory = options.resources.memory;
+    let mut walk = Walk::new(Input::seekable(source.inner(), 0)?, Payloads::Skip, memory);
+    let (fresh, mut left) = (StreamModels::new(options.resources.models.clone()), Left::new(options));
     let (mut streams, mut map) = (Vec::new(), MapBuilder::new(&fresh, &mut left));
     loop {
         match walk.next()? {
@@ -169,7 +171,7 @@ struct Left {
 impl Left {
     /// Half of the cap: the other half is for what is read.
     fn new(options: &DecodeOptions) -> Self {
-        Self { cap: options.memory, bytes: options.memory / 2 }
+        Self { cap: options.resources.memory, bytes: options.resources.memory / 2 }
     }
 
     fn take(&mut self, bytes: usize) -> Result<()> {
