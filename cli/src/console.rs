@@ -1,5 +1,6 @@
 //! Messages to the person at the terminal: reports, warnings, progress.
 
+use crate::escape::escaped_lines;
 use crate::failure::describe;
 use crate::quantity::human;
 use crate::startup;
@@ -61,7 +62,7 @@ impl Console {
 
     fn say(self, text: &str) {
         // There is nobody left to tell that standard error is gone.
-        let _ = writeln!(io::stderr(), "{text}");
+        let _ = writeln!(io::stderr(), "{}", escaped_lines(text));
     }
 
     /// A bar on a terminal, and nothing anywhere else.

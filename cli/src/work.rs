@@ -71,6 +71,10 @@ fn run(arguments: &FileArguments) -> anyhow::Result<bool> {
     if arguments.resources.device.as_deref() == Some("list") {
         return print(&device::list()).map(|()| true);
     }
+    let most = nzip::most_threads();
+    if arguments.resources.threads > most {
+        console.warning(&format!("{most} threads, four for each core, are the most that are started"));
+    }
     let files = inputs(arguments)?;
     let device = arguments.resources.device(console);
     let good = all(arguments, &files, &device, console);

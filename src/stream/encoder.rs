@@ -429,7 +429,8 @@ pub(super) fn plan(options: &Options) -> Result<Plan> {
     }
     let windowed = match options.model.or(default) {
         Some(model) if needs_model => {
-            let coder = options.resources.models.load(codec, &model)?.windows;
+            let memory = options.resources.memory;
+            let coder = options.resources.models.load(codec, &model, memory)?.windows;
             let record = coder.cutting(&[], options.chained).unit;
             let block = if record > 1 { CHUNK } else { WINDOWED_BLOCK };
             let block = options.block.unwrap_or(block).min(CHUNK);
@@ -448,7 +449,7 @@ pub(super) fn plan(options: &Options) -> Result<Plan> {
     let asked = options.model.filter(|_| only == Some(Codec::Mix));
     let guides = matches!(only, None | Some(Codec::Mix)) && windowed.is_none();
     let by_level = GUIDES[usize::from(options.level) - 1].filter(|_| guides);
-    let load = |hash: Hash| options.resources.models.load(Codec::Lm, &hash);
+    let load = |hash: Hash| options.resources.models.load(Codec::Lm, &hash, options.resources.memory);
     let guide = match (asked, by_level.map(load)) {
         (Some(hash), _) => Some(load(hash)?),
         // A build without the built-in models does without the guide that nobody asked for.

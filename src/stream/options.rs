@@ -181,6 +181,11 @@ impl DecodeOptions {
         Self::default()
     }
 
+    /// The memory cap, in bytes.
+    pub fn memory_cap(&self) -> u64 {
+        self.resources.memory
+    }
+
     /// Sets all resources of the decoder at once.
     pub fn resources(mut self, resources: Resources) -> Self {
         self.resources = resources;
@@ -215,6 +220,11 @@ impl Described {
     }
 }
 
+/// The most threads that are started: four for each core. More would only wait for each other.
+pub fn most_threads() -> usize {
+    4 * std::thread::available_parallelism().map_or(1, usize::from)
+}
+
 /// A thread pool of the wanted size, started when it is first needed. Clones are the same pool.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Pool {
@@ -224,7 +234,7 @@ pub(super) struct Pool {
 
 impl Pool {
     pub(super) fn new(threads: usize) -> Self {
-        Self { threads, pool: Arc::default() }
+        Self { threads: threads.min(most_threads()), pool: Arc::default() }
     }
 
     pub(super) fn threads(&self) -> usize {
