@@ -93,7 +93,7 @@ impl Compression {
             options = options.window(usize::try_from(window.0).map_err(|_| usage("--window is too large"))?);
         }
         if let Some(memory) = resources.memory {
-            options = options.memory(memory.0);
+            options = options.memory(memory.0).decode_memory(memory.0);
         }
         Ok(options.models(loaded.models).bases(loaded.bases))
     }

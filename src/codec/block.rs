@@ -356,6 +356,8 @@ pub struct Effort<'a> {
     pub level: u8,
     /// The language model that may guide `mix`.
     pub guide: super::mix::Guide<'a>,
+    /// Memory that decoding the block may take, in bytes (approximate).
+    pub limit: u64,
 }
 
 /// A block ready to be written.
@@ -403,7 +405,7 @@ mod tests {
             numbers: Some(Hint { dtype: Dtype::U32, row_bytes: 0, form: None }),
             ..Content::bytes(&raw)
         };
-        let effort = Effort { level: 1, guide: crate::codec::mix::Guide::None };
+        let effort = Effort { level: 1, guide: crate::codec::mix::Guide::None, limit: u64::MAX };
         let mut block = Codec::Tensor.object().encode(&content, &effort).unwrap().unwrap();
         assert!(keep(&mut block));
         let source = Block::check(header(block.clone())).unwrap();

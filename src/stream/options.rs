@@ -47,6 +47,7 @@ pub struct Options {
     pub(super) chained: bool,
     pub(super) threads: usize,
     pub(super) memory: u64,
+    pub(super) decode_memory: u64,
     pub(super) model: Option<Hash>,
     pub(super) models: Models,
     pub(super) bases: Bases,
@@ -66,6 +67,7 @@ impl Default for Options {
             chained: true,
             threads: 0,
             memory: MEMORY,
+            decode_memory: u64::MAX,
             model: None,
             models: Models::new(),
             bases: Bases::new(),
@@ -118,9 +120,17 @@ impl Options {
         self
     }
 
-    /// Most memory to use, in bytes (approximate); 1 GiB by default.
+    /// Most memory to use, in bytes (approximate); 1 GiB by default. Less work is done side by side where it is short; the
+    /// output does not depend on it.
     pub fn memory(mut self, bytes: u64) -> Self {
         self.memory = bytes;
+        self
+    }
+
+    /// Most memory that decoding, and coding on one thread, may take, in bytes (approximate): blocks are cut and codecs are
+    /// chosen so that [`DecodeOptions::memory`] of as much is enough. No limit by default; 1 GiB is enough for every level.
+    pub fn decode_memory(mut self, bytes: u64) -> Self {
+        self.decode_memory = bytes;
         self
     }
 

@@ -19,17 +19,20 @@ use crate::model::mix::priors::{self, Priors};
 /// log2 of the raw bytes of a check unit.
 const UNIT_LOG2: u8 = 20;
 
-/// Codes a block of 1..=2^30 bytes at a level of [`MixOptions::level`].
-pub fn encode(raw: &[u8], level: u32, guide: Guide<'_>) -> Result<EncodedBlock> {
-    let (payload, model) = encode_block(raw, &MixOptions::level(level), guide)?;
-    Ok(EncodedBlock {
+/// Codes a block of 1..=2^30 bytes at a level of [`MixOptions::level`]; `None` where decoding would take more than `limit`
+/// bytes of memory.
+pub fn encode(raw: &[u8], level: u32, guide: Guide<'_>, limit: u64) -> Result<Option<EncodedBlock>> {
+    let guided = !matches!(guide, Guide::None);
+    let Some(options) = MixOptions::within(level, raw.len(), limit, guided) else { return Ok(None) };
+    let (payload, model) = encode_block(raw, &options, guide)?;
+    Ok(Some(EncodedBlock {
         codec: Codec::Mix,
         raw_len: raw.len() as u32,
         model: model.map(|m| *m.name()),
         params: None,
         units: Units::Fixed { log2: UNIT_LOG2, checks: raw.chunks(1 << UNIT_LOG2).map(check32).collect() },
         payload,
-    })
+    }))
 }
 
 /// Codes a block to a payload, and returns it with the model that guides it, if any.
