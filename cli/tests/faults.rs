@@ -409,43 +409,6 @@ fn a_tensor_of_an_unknown_type_does_not_hide_the_others() {
     assert!(gguf().ends_with(&last) && last.len() == 64 << 10);
 }
 
-/// Runs the command, and returns the most memory that it had, in bytes.
-fn peak(f: &Folder, arguments: &[&str]) -> u64 {
-    use wait4::Wait4;
-    let mut child = f.command(arguments).stdout(Stdio::null()).stderr(Stdio::inherit()).spawn().unwrap();
-    let used = child.wait4().unwrap();
-    assert!(used.status.success(), "{arguments:?}");
-    used.rusage.maxrss
-}
-
-#[cfg(target_os = "linux")]
-#[test]
-fn what_is_written_under_a_cap_is_read_under_it() {
-    let f = Folder::new();
-    f.write("text", &[long_text(), f.text().repeat(150)].concat());
-    f.write("short", &long_text()[..200_000]);
-    f.write("tensors", &tensors(3));
-    let cases = [
-        ("text", "16M", &["1", "4", "6", "9"][..]),
-        ("text", "64M", &["4", "6", "9"]),
-        ("tensors", "16M", &["1", "6"]),
-        ("tensors", "64M", &["6", "9"]),
-        ("short", "256M", &["6", "7", "9"]),
-    ];
-    for (name, cap, levels) in cases {
-        for level in levels {
-            for threads in ["1", "8"] {
-                let most = (cap.trim_end_matches('M').parse::<u64>().unwrap() + 32) << 20;
-                let used = peak(&f, &["-qf", "--level", level, "-M", cap, "-T", threads, "-o", "p", name]);
-                assert!(used <= most, "{name} -{level} -M {cap} -T {threads}: {used} bytes");
-            }
-            assert!(f.ok(&["-dc", "-M", cap, "-T1", "p"]).stdout == f.read(name), "{name} -{level} -M {cap}");
-        }
-    }
-    // A codec that is asked for is refused, not replaced.
-    failed(&f, &f.run(&["--codec", "mix", "-M", "64M", "-o", "q", "short"]), "cannot be decoded in");
-}
-
 #[test]
 fn many_small_files_start_once() {
     use wait4::Wait4;
