@@ -396,6 +396,8 @@ pub struct Effort<'a> {
     pub guide: super::mix::Guide<'a>,
     /// Counts what has been coded.
     pub meter: Meter<'a>,
+    /// Memory that decoding the block may take, in bytes (approximate).
+    pub limit: u64,
 }
 
 /// A block ready to be written.
@@ -449,7 +451,8 @@ mod tests {
             numbers: Some(Hint { dtype: Dtype::U32, row_bytes: 0, form: None }),
             ..Content::bytes(&raw)
         };
-        let effort = Effort { level: 1, guide: crate::codec::mix::Guide::None, meter: Meter::NONE };
+        let (guide, meter) = (crate::codec::mix::Guide::None, Meter::NONE);
+        let effort = Effort { level: 1, guide, meter, limit: u64::MAX };
         let mut block = Codec::Tensor.object().encode(&content, &effort).unwrap().unwrap();
         assert!(keep(&mut block));
         let source = Block::check(header(block.clone())).unwrap();

@@ -44,6 +44,7 @@ pub struct Options {
     pub(super) codec: CodecChoice,
     pub(super) window: usize,
     pub(super) chained: bool,
+    pub(super) decode_memory: u64,
     pub(super) model: Option<Hash>,
     pub(super) embed_model: bool,
     pub(super) block: Option<usize>,
@@ -59,6 +60,7 @@ impl Default for Options {
             codec: CodecChoice::Auto,
             window: WINDOW_PAYLOAD,
             chained: true,
+            decode_memory: u64::MAX,
             model: None,
             embed_model: false,
             block: None,
@@ -100,6 +102,13 @@ impl Options {
     /// serves all of it, and it is decoded from its start. Otherwise each window decodes alone, and files are larger.
     pub fn chained(mut self, chained: bool) -> Self {
         self.chained = chained;
+        self
+    }
+
+    /// Most memory that decoding, and coding on one thread, may take, in bytes (approximate): blocks are cut and codecs are
+    /// chosen so that [`DecodeOptions::memory`] of as much is enough. No limit by default; 1 GiB is enough for every level.
+    pub fn decode_memory(mut self, bytes: u64) -> Self {
+        self.decode_memory = bytes;
         self
     }
 
