@@ -3,7 +3,7 @@
 use super::block::{Content, Effort, EncodedBlock};
 use super::mix::Guide;
 use super::window::{Cutting, Windowed};
-use super::{CODECS, Codec, store, zstd};
+use super::{CODECS, Codec, deflate, store, zstd};
 use crate::error::{ErrorKind, Result};
 use crate::model::lm::Model;
 use rayon::prelude::*;
@@ -13,6 +13,8 @@ use std::sync::Arc;
 const SMALL: usize = 256 << 10;
 /// A quick zstd level, whose size says whether a slow one could win.
 const QUICK_LEVEL: i32 = 9;
+/// The share of a block from which on streams that are undone are all that counts.
+const PACKED: usize = 4;
 /// The first level that does not ask the quick one: there the floor costs little beside the rest.
 const THOROUGH: u8 = 7;
 
@@ -32,11 +34,15 @@ fn smaller(a: EncodedBlock, b: EncodedBlock) -> EncodedBlock {
     if b.cost() < a.cost() { b } else { a }
 }
 
-/// Codes a block with whichever codec gives the smallest result at this level.
-fn smallest(content: &Content<'_>, effort: &Effort<'_>) -> Result<EncodedBlock> {
+/// Codes a block with whichever codec gives the smallest result at this level. `depth` is the number of levels of streams
+/// inside streams that may be undone.
+fn smallest(content: &Content<'_>, effort: &Effort<'_>, depth: u8) -> Result<EncodedBlock> {
     let (raw, level) = (content.raw, effort.level);
-    let mut best: Option<EncodedBlock> = None;
-    for codec in CODECS.iter().filter(|c| c.is_tried(level)) {
+    let undone = if deflate::is_tried(level) { undo(content, effort, depth)? } else { None };
+    // Streams look like noise to the other codecs.
+    let packed = undone.as_ref().is_some_and(|u| u.streams * PACKED >= raw.len());
+    let mut best = undone.map(|u| u.block);
+    for codec in CODECS.iter().filter(|c| c.is_tried(level) && !packed) {
         if let Some(coded) = codec.encode(content, effort)? {
             best = Some(match best {
                 Some(best) => smaller(best, coded),
@@ -53,6 +59,15 @@ fn smallest(content: &Content<'_>, effort: &Effort<'_>) -> Result<EncodedBlock> 
     }
     let floor = plain(raw, level)?;
     Ok(if best.cost() < floor.cost() { best } else { floor })
+}
+
+/// Undoes the streams of a block; their insides are coded like any block, but without models.
+fn undo(content: &Content<'_>, effort: &Effort<'_>, depth: u8) -> Result<Option<deflate::Undone>> {
+    if depth == 0 {
+        return Ok(None);
+    }
+    let plain = Effort { guide: Guide::None, ..*effort };
+    deflate::undo(content.raw, depth, &|content, depth| smallest(content, &plain, depth))
 }
 
 /// Bytes of a tensor of which the floor is always computed.
@@ -104,6 +119,8 @@ pub struct Plan {
     pub guide: Option<Arc<Model>>,
     /// Whether it guides all text, even where it does not pay.
     pub insist: bool,
+    /// Whether streams of deflate are undone.
+    pub undo: bool,
 }
 
 impl Plan {
@@ -119,6 +136,10 @@ impl Plan {
             None => Guide::None,
         };
         Effort { level: self.level, guide }
+    }
+
+    fn depth(&self) -> u8 {
+        if self.undo { deflate::MAX_DEPTH } else { 0 }
     }
 
     /// Whether `mix` may be used.
@@ -175,12 +196,17 @@ impl Plan {
     }
 
     fn smallest(&self, raw: &[u8]) -> Result<EncodedBlock> {
-        smallest(&Content::bytes(raw), &self.effort())
+        smallest(&Content::bytes(raw), &self.effort(), self.depth())
     }
 
     /// Codes a chunk with a codec that the caller asked for; with a plain one where it cannot code these bytes.
     fn forced(&self, raw: &[u8], codec: Codec) -> Result<EncodedBlock> {
-        let coded = codec.object().encode(&Content::bytes(raw), &self.effort())?;
+        let (content, effort) = (Content::bytes(raw), self.effort());
+        if codec == Codec::Deflate {
+            let undone = undo(&content, &effort, deflate::MAX_DEPTH)?;
+            return undone.map_or_else(|| plain(raw, self.level), |u| Ok(u.block));
+        }
+        let coded = codec.object().encode(&content, &effort)?;
         coded.map_or_else(|| plain(raw, self.level), Ok)
     }
 
@@ -216,7 +242,7 @@ impl Plan {
         let encode = |content: &Content<'_>| match content.numbers {
             Some(_) => numbers(content, &effort),
             None if quick => plain(content.raw, self.level),
-            None => smallest(content, &effort),
+            None => smallest(content, &effort, self.depth()),
         };
         contents.par_iter().map(encode).collect()
     }

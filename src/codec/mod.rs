@@ -5,6 +5,7 @@ pub mod block;
 pub mod buffer;
 pub mod choose;
 pub mod circuit;
+pub mod deflate;
 pub mod llm;
 pub mod lm;
 pub mod mix;
@@ -40,11 +41,13 @@ pub enum Codec {
     Tensor = 6,
     /// Columns of delimited text through a circuit learned from them.
     Table = 7,
+    /// Deflate streams, undone.
+    Deflate = 8,
 }
 
 impl Codec {
     /// All codecs that have an id.
-    pub const ALL: [Codec; 8] = [
+    pub const ALL: [Codec; 9] = [
         Codec::Store,
         Codec::Zstd,
         Codec::Lm,
@@ -53,6 +56,7 @@ impl Codec {
         Codec::Llm,
         Codec::Tensor,
         Codec::Table,
+        Codec::Deflate,
     ];
 
     /// The codecs that this release reads and writes.
@@ -98,6 +102,7 @@ pub(crate) const CODECS: [&dyn BlockCodec; Codec::ALL.len()] = [
     &llm::Llm,
     &tensor::object::Tensor,
     &table::TableCodec,
+    &deflate::Deflate,
 ];
 
 /// Decodes all jobs, in parallel. Each job keeps the bytes that were verified before its first error.

@@ -414,7 +414,7 @@ fn plan(options: &Options) -> Result<Plan> {
     let by_level = GUIDES[usize::from(options.level) - 1].filter(|_| guides);
     let guide = asked.or(by_level).map(|hash| options.models.load(Codec::Lm, &hash)).transpose()?;
     let guide = guide.and_then(|model| model.network);
-    Ok(Plan { level: options.level, only, windowed, guide, insist: asked.is_some() })
+    Ok(Plan { level: options.level, only, windowed, guide, insist: asked.is_some(), undo: options.undo })
 }
 
 /// The language model that guides `mix` at each level of 1..=9.

@@ -55,6 +55,7 @@ pub struct Options {
     pub(super) content_hash: bool,
     pub(super) described: Option<Described>,
     pub(super) device: Device,
+    pub(super) undo: bool,
 }
 
 impl Default for Options {
@@ -74,6 +75,7 @@ impl Default for Options {
             content_hash: false,
             described: None,
             device: Device::cpu(),
+            undo: true,
         }
     }
 }
@@ -168,6 +170,13 @@ impl Options {
     pub fn device(mut self, device: Device) -> Self {
         self.models = self.models.on(device.clone());
         self.device = device;
+        self
+    }
+
+    /// Whether streams of deflate in the content (gzip, zlib, PNG, ZIP, PDF) are undone, at levels from 5 on, where that makes the
+    /// result smaller; the default. What is inside them then needs memory too, in compressing and in decompressing.
+    pub fn undo(mut self, undo: bool) -> Self {
+        self.undo = undo;
         self
     }
 

@@ -5,7 +5,7 @@ use super::kind::{self, kind_from};
 use super::shape::{MixOptions, header, shape_for};
 use super::{Guide, x86};
 use crate::codec::Codec;
-use crate::codec::block::EncodedBlock;
+use crate::codec::block::{Content, EncodedBlock};
 use crate::coder::binary::BinaryEncoder;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::block::Units;
@@ -20,8 +20,9 @@ use crate::model::mix::priors::{self, Priors};
 const UNIT_LOG2: u8 = 20;
 
 /// Codes a block of 1..=2^30 bytes at a level of [`MixOptions::level`].
-pub fn encode(raw: &[u8], level: u32, guide: Guide<'_>) -> Result<EncodedBlock> {
-    let (payload, model) = encode_block(raw, &MixOptions::level(level), guide)?;
+pub fn encode(content: &Content<'_>, level: u32, guide: Guide<'_>) -> Result<EncodedBlock> {
+    let raw = content.raw;
+    let (payload, model) = encode_known(raw, content.rows, &MixOptions::level(level), guide)?;
     Ok(EncodedBlock {
         codec: Codec::Mix,
         raw_len: raw.len() as u32,
@@ -42,9 +43,19 @@ pub fn encode_block<'a>(
     options: &MixOptions,
     guide: Guide<'a>,
 ) -> Result<(Vec<u8>, Option<&'a Model>)> {
+    encode_known(raw, None, options, guide)
+}
+
+/// The same for the raster of a picture, of which the bytes of a pixel and of a row are known.
+fn encode_known<'a>(
+    raw: &[u8],
+    rows: Option<(usize, usize)>,
+    options: &MixOptions,
+    guide: Guide<'a>,
+) -> Result<(Vec<u8>, Option<&'a Model>)> {
     let kind = match options.forced {
         Some((kind, parameter)) => kind_from(kind, parameter)?,
-        None => kind::choose(raw, |sample, kind| {
+        None => kind::choose(raw, rows, |sample, kind| {
             let trial = MixOptions { primed: 0, groups: 1, ..*options };
             let shape = shape_for(kind, sample.len(), &trial);
             // Priors say much about a short block and little about a long one, so a trial on a sample of a

@@ -132,7 +132,7 @@ impl<W: Write> Encoder<W> {
                 let bytes = base.bytes().get(offset as usize..)?.get(..p.range.len())?;
                 Some(BasePiece { bytes, hash: base.hash, offset })
             });
-            Content { raw: &raw[p.range.clone()], numbers: p.hint, base }
+            Content { numbers: p.hint, base, ..Content::bytes(&raw[p.range.clone()]) }
         };
         let mut held = Vec::new();
         // Of blocks that have copies: their number, and what a copy repeats.
