@@ -78,7 +78,7 @@ impl<'a> Finder<'a> {
     /// Takes apart what may be a stream. What is unpacked in vain is counted, so that hostile bytes do not cost more than
     /// others.
     fn parse(&mut self, bytes: &[u8], most: usize, right: impl Fn(&Parsed) -> bool) -> Option<Parsed> {
-        let looked_at = match parse(bytes, most.min(self.vain)) {
+        let looked_at = match parse(bytes, most) {
             Ok(stream) if stream.len >= LEAST && right(&stream) => return Some(stream),
             Ok(stream) => stream.raw.len(),
             Err(n) => n,

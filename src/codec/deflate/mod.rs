@@ -17,7 +17,7 @@ mod sums;
 mod tree;
 mod work;
 
-pub use encode::{Nested, Undone, undo};
+pub use encode::{Undone, undo};
 
 use super::block::{
     Block, BlockCodec, BlockJob, BlockParams, Content, Effort, EncodedBlock, OrderedBlock, UnitKind,

@@ -209,11 +209,6 @@ impl Paths {
         self.end
     }
 
-    /// Whether `at` lies in the segment.
-    #[inline]
-    pub fn knows(&self, at: usize) -> bool {
-        (self.start..self.end).contains(&at)
-    }
 
     /// The cheapest token at `at` that costs more than `after` (among equal ones the shorter goes first); `None` without one.
     #[inline]
