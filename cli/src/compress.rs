@@ -30,6 +30,11 @@ pub struct Compression {
     /// Imported language models: windows decode alone, for ranges; larger files
     #[arg(long)]
     pub unchained: bool,
+    /// Leave what is packed already (gzip, PNG, ZIP, PDF) as it is
+    ///
+    /// Otherwise streams of deflate are undone at levels from 5 on, and what is inside them is compressed.
+    #[arg(long)]
+    pub no_undo: bool,
     /// Decode each result on the CPU and compare it with its source
     #[arg(long, conflicts_with_all = ["decompress", "test", "list", "range", "stdout"])]
     pub verify: bool,
@@ -75,7 +80,7 @@ impl Compression {
     /// How the library is to compress.
     pub fn options(&self, resources: &Resources, loaded: Loaded) -> anyhow::Result<Options> {
         let mut options = Options::new().threads(resources.threads).embed_model(self.embed_model);
-        options = options.chained(!self.unchained);
+        options = options.chained(!self.unchained).undo(!self.no_undo);
         if let Some(model) = loaded.model {
             options = options.model(model);
         }

@@ -138,6 +138,14 @@ impl Plan {
         Effort { level: self.level, guide }
     }
 
+    /// Whether streams of deflate are looked for.
+    pub fn undoes(&self) -> bool {
+        match self.only {
+            None => self.undo && self.windowed.is_none() && deflate::is_tried(self.level),
+            Some(codec) => codec == Codec::Deflate,
+        }
+    }
+
     fn depth(&self) -> u8 {
         if self.undo { deflate::MAX_DEPTH } else { 0 }
     }

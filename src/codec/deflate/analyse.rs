@@ -30,7 +30,7 @@ fn wrong(s: &Parsed, settings: Settings, chains: &mut Chains, tokens: usize, mos
     let mut work = Work::new(s.raw.len());
     let mut search = Search::new(&s.raw, settings);
     let (mut wrong, mut seen) = (0, 0);
-    chains.restart(s.raw.len());
+    chains.restart();
     for block in &s.blocks {
         let mut at = block.raw.start;
         for &token in &s.tokens[block.tokens.clone()] {

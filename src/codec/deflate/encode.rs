@@ -2,7 +2,7 @@
 
 use super::adaptive::Writing;
 use super::analyse::{cost_with, settings};
-use super::find::{Finder, Found, Form};
+use super::find::{Finder, Form, Found};
 use super::picture::{Rows, unfilter};
 use super::recipe::{Recipe, Step, Summary, finish, put, recreate};
 use super::record::Method;

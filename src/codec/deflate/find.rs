@@ -1,6 +1,6 @@
 //! Finds deflate streams in bytes: gzip, zlib, the IDAT chunks of PNG, members of ZIP archives.
 
-use super::inflate::{Parsed, parse};
+use super::inflate::{Parsed, Vain, parse};
 use super::picture::Rows;
 use super::sums::{adler32, crc32};
 use std::ops::Range;
@@ -44,11 +44,23 @@ pub struct Finder<'a> {
     at: usize,
     /// Bytes of insides that may still be looked at in vain.
     vain: usize,
+    /// Where a stream starts that the bytes cut.
+    open: Option<usize>,
+}
+
+/// Bytes of a cut stream from which on it is taken for one.
+const LEAST_OPEN: usize = 4096;
+
+/// Where bytes are best cut that go on: before a stream that they cut, unless it starts with them.
+pub fn cut(bytes: &[u8]) -> usize {
+    let mut finder = Finder::new(bytes);
+    while finder.open.is_none() && finder.next(MOST).is_some() {}
+    finder.open.filter(|at| *at > 0).unwrap_or(bytes.len())
 }
 
 impl<'a> Finder<'a> {
     pub fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, at: 0, vain: VAIN + bytes.len() }
+        Self { bytes, at: 0, vain: VAIN + bytes.len(), open: None }
     }
 
     /// The next stream whose inside has at most `most` bytes.
@@ -56,6 +68,7 @@ impl<'a> Finder<'a> {
         let most = most.min(MOST);
         while self.vain > 0 {
             let at = self.at + candidate(&self.bytes[self.at..])?;
+            self.at = at;
             if let Some(found) = self.try_at(at, most) {
                 self.at = found.range.end;
                 return Some(found);
@@ -78,12 +91,17 @@ impl<'a> Finder<'a> {
     /// Takes apart what may be a stream. What is unpacked in vain is counted, so that hostile bytes do not cost more than
     /// others.
     fn parse(&mut self, bytes: &[u8], most: usize, right: impl Fn(&Parsed) -> bool) -> Option<Parsed> {
-        let looked_at = match parse(bytes, most) {
+        let unpacked = match parse(bytes, most) {
             Ok(stream) if stream.len >= LEAST && right(&stream) => return Some(stream),
             Ok(stream) => stream.raw.len(),
-            Err(n) => n,
+            Err(Vain { unpacked, open }) => {
+                if open && bytes.len() >= LEAST_OPEN {
+                    self.open.get_or_insert(self.at);
+                }
+                unpacked
+            }
         };
-        self.vain = self.vain.saturating_sub(looked_at + 1);
+        self.vain = self.vain.saturating_sub(unpacked + 1);
         None
     }
 
@@ -120,7 +138,7 @@ impl<'a> Finder<'a> {
     }
 
     fn png(&mut self, at: usize, most: usize) -> Option<Found> {
-        let mut p = at + 8;
+        let (mut p, mut ends) = (at + 8, false);
         let (mut rows, mut first, mut lens, mut joined) = (None, None, Vec::new(), Vec::new());
         while let Some(chunk) = self.bytes.get(p..).and_then(chunk) {
             match (chunk.kind, chunk.right) {
@@ -134,13 +152,18 @@ impl<'a> Finder<'a> {
                 _ => {}
             }
             p += 12 + chunk.data.len();
+            ends = chunk.kind == b"IEND";
+        }
+        if !ends && self.bytes.get(p..).and_then(chunk).is_none() {
+            self.open.get_or_insert(at);
         }
         let range = first?..p;
         let head = *joined.first_chunk()?;
         if !is_zlib(head) {
             return None;
         }
-        let stream = self.parse(&joined[2..], most, |s| joined[2 + s.len..] == adler32(&s.raw).to_be_bytes())?;
+        let stream =
+            self.parse(&joined[2..], most, |s| joined[2 + s.len..] == adler32(&s.raw).to_be_bytes())?;
         Some(Found { range, form: Form::Png(lens), head, stream, rows })
     }
 }

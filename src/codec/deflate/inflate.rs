@@ -1,7 +1,8 @@
 //! Takes a deflate stream (RFC 1951) apart into blocks and tokens.
 
 use super::codes::{
-    DIST_BASE, DIST_EXTRA, DISTS, END, FIRST_LEN, Item, LEN_BASE, LEN_EXTRA, LITLEN, MAX_MATCH, ORDER, Token, fixed,
+    DIST_BASE, DIST_EXTRA, DISTS, END, FIRST_LEN, Item, LEN_BASE, LEN_EXTRA, LITLEN, MAX_MATCH, ORDER, Token,
+    fixed,
 };
 use std::ops::Range;
 
@@ -62,7 +63,8 @@ impl Bits<'_> {
     #[inline(always)]
     fn fill(&mut self) {
         if let Some(word) = self.bytes.get(self.at..self.at + 8) {
-            let word = u64::from_le_bytes([word[0], word[1], word[2], word[3], word[4], word[5], word[6], word[7]]);
+            let word =
+                u64::from_le_bytes([word[0], word[1], word[2], word[3], word[4], word[5], word[6], word[7]]);
             self.held |= word << self.count;
             let more = (63 - self.count) / 8;
             self.at += more as usize;
@@ -210,22 +212,32 @@ fn tree(bits: &mut Bits<'_>) -> Option<Tree> {
     Some(Tree { litlen: lens, dist, items, item_lens, given })
 }
 
+/// Bytes that are no whole stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Vain {
+    /// The bytes that were unpacked in vain.
+    pub unpacked: usize,
+    /// Whether the bytes ended before anything was wrong.
+    pub open: bool,
+}
+
 /// Takes the stream at the start of `bytes` apart.
 ///
 /// # Errors
 ///
-/// The number of bytes that were unpacked in vain, where there is no whole stream, where it stands for more than `most`
-/// bytes, or where it uses what only deflate's letter allows (a match of 258 bytes in two parts).
-pub fn parse(bytes: &[u8], most: usize) -> Result<Parsed, usize> {
+/// Where there is no whole stream, where it stands for more than `most` bytes, or where it uses what only deflate's letter
+/// allows (a match of 258 bytes in two parts).
+pub fn parse(bytes: &[u8], most: usize) -> Result<Parsed, Vain> {
     let mut stream = Parsed::default();
-    match blocks(bytes, most, &mut stream) {
+    let mut bits = Bits { bytes, at: 0, held: 0, count: 0 };
+    match blocks(&mut bits, most, &mut stream) {
         Some(()) => Ok(stream),
-        None => Err(stream.raw.len()),
+        None => Err(Vain { unpacked: stream.raw.len(), open: bits.is_over() }),
     }
 }
 
-fn blocks(bytes: &[u8], most: usize, s: &mut Parsed) -> Option<()> {
-    let mut bits = Bits { bytes, at: 0, held: 0, count: 0 };
+fn blocks(bits: &mut Bits<'_>, most: usize, s: &mut Parsed) -> Option<()> {
+    let bytes = bits.bytes;
     loop {
         let last = bits.take(1) == 1;
         let (token, start) = (s.tokens.len(), s.raw.len());
@@ -234,22 +246,28 @@ fn blocks(bytes: &[u8], most: usize, s: &mut Parsed) -> Option<()> {
                 let padding = bits.take(bits.count % 8) as u8;
                 let (len, not) = (bits.take(16), bits.take(16));
                 let from = bits.position();
-                let piece = bytes.get(from..from + len as usize)?;
-                if len != !not & 0xFFFF || s.raw.len() + piece.len() > most {
+                if len != !not & 0xFFFF {
+                    return None;
+                }
+                let Some(piece) = bytes.get(from..from + len as usize) else {
+                    bits.at = bytes.len() + 9;
+                    return None;
+                };
+                if s.raw.len() + piece.len() > most {
                     return None;
                 }
                 s.raw.extend_from_slice(piece);
-                bits = Bits { bytes, at: from + piece.len(), held: 0, count: 0 };
+                *bits = Bits { bytes, at: from + piece.len(), held: 0, count: 0 };
                 Kind::Stored { padding }
             }
             1 => {
                 let (litlen, dist) = fixed();
-                tokens(&mut bits, &litlen, &dist, most, s)?;
+                tokens(bits, &litlen, &dist, most, s)?;
                 Kind::Fixed
             }
             2 => {
-                let tree = tree(&mut bits)?;
-                tokens(&mut bits, &tree.litlen, &tree.dist, most, s)?;
+                let tree = tree(bits)?;
+                tokens(bits, &tree.litlen, &tree.dist, most, s)?;
                 Kind::Dynamic(tree)
             }
             _ => return None,

@@ -18,6 +18,7 @@ mod tree;
 mod work;
 
 pub use encode::{Undone, undo};
+pub use find::cut;
 
 use super::block::{
     Block, BlockCodec, BlockJob, BlockParams, Content, Effort, EncodedBlock, OrderedBlock, UnitKind,
@@ -28,7 +29,7 @@ use super::{Codec, newer};
 use crate::error::{Error, Result};
 use crate::format::block::{BlockHeader, Units};
 use crate::format::consts::KIND_BLOCK;
-use crate::format::cursor::Cursor;
+use crate::format::cursor::{Cursor, Parse};
 use crate::format::varint;
 use adaptive::Reading;
 use recipe::{Summary, recreate};
@@ -73,11 +74,10 @@ impl Params {
             let inside = c.varint_in("bytes inside deflate streams", 1..=MAX_INSIDE)?;
             Ok((depth, streams, inside, c.rest().is_empty()))
         };
-        let (depth, streams, inside, whole) =
-            parse().map_err(|e: crate::format::cursor::Parse| match e {
-                crate::format::cursor::Parse::Need(_) => Error::corrupt("parameters of a deflate block that are cut"),
-                crate::format::cursor::Parse::Bad(e) => e,
-            })?;
+        let (depth, streams, inside, whole) = parse().map_err(|e: Parse| match e {
+            Parse::Need(_) => Error::corrupt("parameters of a deflate block that are cut"),
+            Parse::Bad(e) => e,
+        })?;
         if depth == 0 || !whole {
             return Err(Error::corrupt("parameters of a deflate block"));
         }
@@ -134,6 +134,12 @@ impl BlockCodec for Deflate {
     }
 }
 
+/// The number of streams that are undone in a block, and of the bytes inside them.
+pub fn undone(header: &BlockHeader) -> (u64, u64) {
+    let params = header.params.as_ref().filter(|_| header.codec == Codec::Deflate.id());
+    params.and_then(|p| Params::read(p).ok()).map_or((0, 0), |p| (p.summary.streams, p.summary.inside))
+}
+
 /// Whether the automatic choice undoes streams at a level of 1..=9.
 pub fn is_tried(level: u8) -> bool {
     level >= FIRST_LEVEL
@@ -172,7 +178,7 @@ fn decode(block: &Block, payload: &[u8], memory: u64) -> Result<Vec<u8>> {
         return Err(Error::corrupt("a deflate block without parameters"));
     };
     let mut c = Cursor::new(payload);
-    let count = c.varint_in("number of contents", 1..=MAX_CONTENTS as u64).map_err(cut)?;
+    let count = c.varint_in("number of contents", 1..=MAX_CONTENTS as u64).map_err(ended)?;
     let mut contents = Vec::new();
     let mut total = 0;
     for i in 0..count {
@@ -183,7 +189,9 @@ fn decode(block: &Block, payload: &[u8], memory: u64) -> Result<Vec<u8>> {
     // An inside is a part of a content, twice where its filters are applied; a token takes four bytes.
     let need = FIXED_MEMORY + total + 5 * params.summary.inside + 3 * u64::from(block.header.raw_len);
     let Some(left) = memory.checked_sub(need).filter(|_| total <= 2 * MAX_INSIDE) else {
-        return Err(Error::limit(format!("a deflate block needs {need} bytes of memory, the limit is {memory}")));
+        return Err(Error::limit(format!(
+            "a deflate block needs {need} bytes of memory, the limit is {memory}"
+        )));
     };
     let mut bytes = Vec::new();
     for (i, (block, payload)) in contents.iter().enumerate() {
@@ -198,7 +206,7 @@ fn decode(block: &Block, payload: &[u8], memory: u64) -> Result<Vec<u8>> {
     Ok(raw)
 }
 
-fn cut(e: crate::format::cursor::Parse) -> Error {
+fn ended(e: Parse) -> Error {
     e.at_end("the contents of a deflate block")
 }
 
@@ -207,9 +215,9 @@ fn content<'a>(c: &mut Cursor<'a>, depth: u8) -> Result<(Block, &'a [u8])> {
     if c.rest().first().is_some_and(|kind| *kind != KIND_BLOCK) {
         return Err(Error::corrupt("not a block"));
     }
-    let (header, len) = BlockHeader::parse(c.rest()).map_err(cut)?;
-    c.take(len).map_err(cut)?;
-    let payload = c.take(header.payload_len as usize).map_err(cut)?;
+    let (header, len) = BlockHeader::parse(c.rest()).map_err(ended)?;
+    c.take(len).map_err(ended)?;
+    let payload = c.take(header.payload_len as usize).map_err(ended)?;
     let block = Block::check(header)?;
     match block.codec.id() {
         Codec::Store | Codec::Zstd | Codec::Mix | Codec::Table => {}
@@ -224,4 +232,23 @@ fn content<'a>(c: &mut Cursor<'a>, depth: u8) -> Result<(Block, &'a [u8])> {
         return Err(newer("models inside deflate streams"));
     }
     Ok((block, payload))
+}
+
+/// Puts `len` bytes together from a record and contents, as decoding a block does; for fuzzing.
+///
+/// # Errors
+///
+/// Those of damaged records.
+#[doc(hidden)]
+pub fn restore(
+    record: &[u8],
+    contents: &[Vec<u8>],
+    streams: u64,
+    inside: u64,
+    len: usize,
+) -> Result<Vec<u8>> {
+    let mut reading = Reading::new(record);
+    let raw = recreate(&mut reading, contents, Summary { streams, inside }, len)?;
+    reading.finish()?;
+    Ok(raw)
 }

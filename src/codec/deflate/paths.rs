@@ -86,13 +86,14 @@ impl Links {
         Self { head: vec![0; 1 << 16], before: vec![0; 1 << 16], base: 1, entered: 0 }
     }
 
-    /// Starts another inside; `last` is the length of the one before.
-    pub fn restart(&mut self, last: usize) {
-        if u64::from(self.base) + last as u64 > 1 << 31 {
+    /// Starts another inside.
+    pub fn restart(&mut self) {
+        // Positions are 32 bits, and insides have at most 2^30 bytes.
+        if u64::from(self.base) + self.entered as u64 > 1 << 31 {
             self.head.fill(0);
             self.base = 1;
         } else {
-            self.base += last as u32;
+            self.base += self.entered as u32;
         }
         self.entered = 0;
     }
@@ -208,7 +209,6 @@ impl Paths {
     pub fn end(&self) -> usize {
         self.end
     }
-
 
     /// The cheapest token at `at` that costs more than `after` (among equal ones the shorter goes first); `None` without one.
     #[inline]

@@ -123,7 +123,8 @@ fn chunks<C: Coder>(c: &mut C, m: &mut StepModels, given: Option<&Step<'_>>) -> 
         };
         if lens.len() == lens.capacity() {
             c.check()?;
-            lens.try_reserve(1024).map_err(|_| Error::limit("not enough memory for the chunks of a PNG file"))?;
+            lens.try_reserve(1024)
+                .map_err(|_| Error::limit("not enough memory for the chunks of a PNG file"))?;
         }
         if lens.len() > MOST_CHUNKS {
             return Err(corrupt("with a PNG file of too many chunks"));
@@ -168,12 +169,7 @@ pub struct Summary {
 ///
 /// [`crate::ErrorKind::Corrupt`] and [`crate::ErrorKind::Truncated`] where record and contents do not give such a block;
 /// [`crate::ErrorKind::LimitExceeded`] where memory is missing.
-pub fn recreate<C: Coder>(
-    c: &mut C,
-    bytes: &[Vec<u8>],
-    summary: Summary,
-    len: usize,
-) -> Result<Vec<u8>> {
+pub fn recreate<C: Coder>(c: &mut C, bytes: &[Vec<u8>], summary: Summary, len: usize) -> Result<Vec<u8>> {
     let mut recipe = Recipe::new();
     let mut contents = Contents::new(bytes);
     let mut raw = Vec::new();
@@ -228,7 +224,10 @@ pub fn recreate<C: Coder>(
         }
         raw.extend_from_slice(&bytes);
     }
-    if raw.len() != len || contents.used.iter().zip(bytes).any(|(used, b)| *used != b.len()) || seen != summary {
+    if raw.len() != len
+        || contents.used.iter().zip(bytes).any(|(used, b)| *used != b.len())
+        || seen != summary
+    {
         return Err(corrupt("that does not use its contents up"));
     }
     Ok(raw)

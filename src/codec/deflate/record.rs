@@ -97,8 +97,6 @@ pub struct State {
     chains: Chains,
     links: Links,
     paths: Paths,
-    /// Length of the last inside.
-    last: usize,
 }
 
 /// The settings of zlib's level 6.
@@ -122,7 +120,6 @@ impl State {
             chains: Chains::new(),
             links: Links::new(),
             paths: Paths::new(),
-            last: 0,
         }
     }
 }
@@ -182,9 +179,8 @@ pub fn stream<C: Coder>(
     out: &mut Output,
 ) -> Result<()> {
     state.method = method(c, m, state.method, given.map(|g| g.1))?;
-    state.chains.restart(state.last);
-    state.links.restart(state.last);
-    state.last = raw.len();
+    state.chains.restart();
+    state.links.restart();
     let given = given.map(|g| g.0);
     let mut coding = Coding {
         c,
@@ -423,7 +419,8 @@ impl<C: Coder> Coding<'_, C> {
     fn explicit_dist(&mut self, len: usize, value: u32) -> Result<Token> {
         let low = DIST_BITS - 8;
         let high = self.c.tree(&mut self.m.far, 8, value >> low);
-        let dist = 1 + (high << low | self.c.tree(&mut self.m.far_low, low, value & ((1 << low) - 1))) as usize;
+        let dist =
+            1 + (high << low | self.c.tree(&mut self.m.far_low, low, value & ((1 << low) - 1))) as usize;
         let at = self.at;
         let there = at.checked_sub(dist).filter(|_| at + len <= self.raw.len());
         if !there.is_some_and(|p| self.raw[p..p + len] == self.raw[at..at + len]) {
@@ -471,8 +468,7 @@ impl<C: Coder> Coding<'_, C> {
             let tree = self.tree(&Expected::of(&counts), given)?;
             (Kind::Dynamic(tree), Costs::of_counts(&counts.litlen, &counts.dist))
         } else {
-            let expected =
-                Expected { litlen: self.litlen.clone(), dist: self.dist.clone(), counted: false };
+            let expected = Expected { litlen: self.litlen.clone(), dist: self.dist.clone(), counted: false };
             let tree = self.tree(&expected, given)?;
             let costs = Costs::of_lengths(&tree.litlen, &tree.dist);
             (Kind::Dynamic(tree), costs)

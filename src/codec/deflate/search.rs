@@ -43,14 +43,14 @@ impl Chains {
         Self { head: vec![0; 1 << 16], before: vec![0; 1 << 16], base: 1, entered: 0 }
     }
 
-    /// Starts another inside; `last` is the length of the one before.
-    pub fn restart(&mut self, last: usize) {
-        // Positions are 32 bits.
-        if u64::from(self.base) + last as u64 > 1 << 31 {
+    /// Starts another inside.
+    pub fn restart(&mut self) {
+        // Positions are 32 bits, and insides have at most 2^30 bytes.
+        if u64::from(self.base) + self.entered as u64 > 1 << 31 {
             self.head.fill(0);
             self.base = 1;
         } else {
-            self.base += last as u32;
+            self.base += self.entered as u32;
         }
         self.entered = 0;
     }
@@ -193,7 +193,14 @@ impl<'a> Search<'a> {
     }
 
     /// The distance of the match of `len` bytes at a place; the inverse of [`Search::place`].
-    pub fn at_place(&self, chains: &mut Chains, at: usize, len: usize, place: u32, work: &mut Work) -> Option<usize> {
+    pub fn at_place(
+        &self,
+        chains: &mut Chains,
+        at: usize,
+        len: usize,
+        place: u32,
+        work: &mut Work,
+    ) -> Option<usize> {
         let mut left = place;
         self.walk(chains, at, len, work, |_| {
             left = left.wrapping_sub(1);
@@ -239,7 +246,9 @@ pub fn common(a: &[u8], b: &[u8]) -> usize {
     let n = a.len().min(b.len());
     let mut i = 0;
     while i + 8 <= n {
-        let word = |s: &[u8]| u64::from_le_bytes([s[i], s[i + 1], s[i + 2], s[i + 3], s[i + 4], s[i + 5], s[i + 6], s[i + 7]]);
+        let word = |s: &[u8]| {
+            u64::from_le_bytes([s[i], s[i + 1], s[i + 2], s[i + 3], s[i + 4], s[i + 5], s[i + 6], s[i + 7]])
+        };
         let differ = word(a) ^ word(b);
         if differ != 0 {
             return i + (differ.trailing_zeros() / 8) as usize;

@@ -51,7 +51,8 @@ mod tests {
     }
 
     fn adler_slowly(bytes: &[u8]) -> u32 {
-        let step = |(a, b): (u64, u64), x: &u8| ((a + u64::from(*x)) % 65521, (b + a + u64::from(*x)) % 65521);
+        let step =
+            |(a, b): (u64, u64), x: &u8| ((a + u64::from(*x)) % 65521, (b + a + u64::from(*x)) % 65521);
         let (a, b) = bytes.iter().fold((1, 0), step);
         (b << 16 | a) as u32
     }
