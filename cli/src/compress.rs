@@ -1,20 +1,21 @@
 //! `nzip FILE`.
 
+use crate::blocks::Blocks;
 use crate::console::{Console, Stopwatch};
 use crate::failure::usage;
 use crate::files::{Input, first_difference, label, pump};
-use crate::level::Level;
+use crate::level::{self, Level};
 use crate::output::Output;
 use crate::quantity::{Size, bits_per_byte, ratio};
 use crate::resources::{Loaded, Resources};
 use crate::target::Target;
 use anyhow::{Context, bail};
-use clap::Args;
+use clap::{Args, ValueHint};
 use nzip::tensor::{Dtype, Layout};
-use nzip::{Codec, CodecChoice, DecodeOptions, Decoder, Encoder, ErrorKind, Options};
+use nzip::{CodecChoice, DecodeOptions, Decoder, Encoder, ErrorKind, Options};
 use std::fs::{File, Metadata};
 use std::io::{self, Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// How to compress.
 #[derive(Debug, Args)]
@@ -22,13 +23,15 @@ pub struct Compression {
     #[command(flatten)]
     pub level: Level,
     /// Use only this codec [default: auto]
-    #[arg(long, value_name = "NAME", value_parser = codec_choice)]
+    #[arg(long, value_name = "NAME", value_parser = level::codec_choice())]
     pub codec: Option<CodecChoice>,
+    #[command(flatten)]
+    pub blocks: Blocks,
     /// Payload bytes of a window, for codecs that have windows
-    #[arg(long, value_name = "SIZE")]
+    #[arg(long, value_name = "SIZE", value_hint = ValueHint::Other, hide_short_help = true)]
     pub window: Option<Size>,
     /// Imported language models: windows decode alone, for ranges; larger files
-    #[arg(long)]
+    #[arg(long, hide_short_help = true)]
     pub unchained: bool,
     /// Decode each result on the CPU and compare it with its source
     #[arg(long, conflicts_with_all = ["decompress", "test", "list", "range", "stdout"])]
@@ -39,13 +42,13 @@ pub struct Compression {
     #[arg(long)]
     pub embed_model: bool,
     /// The file holds one tensor of this type (f32, bf16, i8, ...)
-    #[arg(long, value_name = "TYPE", value_parser = dtype, requires = "shape")]
+    #[arg(long, value_name = "TYPE", value_parser = dtype, requires = "shape", hide_short_help = true, value_hint = ValueHint::Other)]
     pub dtype: Option<Dtype>,
     /// The tensor's dimensions, such as 1000x256
-    #[arg(long, value_name = "N[xN]...", requires = "dtype")]
+    #[arg(long, value_name = "N[xN]...", requires = "dtype", hide_short_help = true, value_hint = ValueHint::Other)]
     pub shape: Option<String>,
     /// Bytes in front of the tensor
-    #[arg(long, value_name = "SIZE", requires = "dtype")]
+    #[arg(long, value_name = "SIZE", requires = "dtype", value_hint = ValueHint::Other, hide_short_help = true)]
     pub skip: Option<Size>,
 }
 
@@ -60,17 +63,6 @@ fn shape(text: &str) -> anyhow::Result<Vec<u64>> {
         .map_err(|_| usage(format!("--shape {text}: whole numbers expected, as in 1000x256")))
 }
 
-fn codec_choice(name: &str) -> Result<CodecChoice, String> {
-    if name == "auto" {
-        return Ok(CodecChoice::Auto);
-    }
-    let available = Codec::AVAILABLE.iter();
-    available.clone().find(|c| c.name() == name).map(|c| CodecChoice::Only(*c)).ok_or_else(|| {
-        let names: Vec<_> = available.map(|c| c.name()).collect();
-        format!("auto, {} expected", names.join(", "))
-    })
-}
-
 impl Compression {
     /// How the library is to compress.
     pub fn options(&self, resources: &Resources, loaded: Loaded) -> anyhow::Result<Options> {
@@ -82,7 +74,7 @@ impl Compression {
         if let (Some(dtype), Some(text)) = (self.dtype, &self.shape) {
             options = options.tensor(dtype, &shape(text)?, self.skip.map_or(0, |s| s.0));
         }
-        if let Some(level) = self.level.0 {
+        if let Some(level) = self.level.chosen()? {
             options = options.level(level);
         }
         if let Some(codec) = self.codec {
@@ -94,7 +86,7 @@ impl Compression {
         if let Some(memory) = resources.memory {
             options = options.memory(memory.0);
         }
-        Ok(options.models(loaded.models).bases(loaded.bases))
+        self.blocks.apply(options.models(loaded.models).bases(loaded.bases))
     }
 }
 
@@ -126,7 +118,7 @@ impl Compressor<'_> {
         let Self { target, console, .. } = *self;
         let watch = Stopwatch::start();
         let mut input = Input::open(source, target.follows(), console)?;
-        let output = target.open(source, true, || Ok(packed_name(source)))?;
+        let output = target.open(source, true, || target.packed_name(source))?;
         if self.verify.is_some() && (input.metadata.is_none() || output.reopen().is_none()) {
             bail!("--verify reads again what it has read and written: both must be files");
         }
@@ -172,12 +164,6 @@ fn whole(source: &Path, metadata: Option<&Metadata>, described: bool) -> anyhow:
     File::open(source)?.take(16).read_to_end(&mut start)?;
     let wanted = described || Layout::is_likely(&start);
     Ok(wanted.then(|| File::open(source)).transpose()?)
-}
-
-fn packed_name(source: &Path) -> PathBuf {
-    let mut name = source.as_os_str().to_os_string();
-    name.push(".nz");
-    name.into()
 }
 
 /// Counts what is written.

@@ -1,9 +1,11 @@
 //! Messages to the person at the terminal: reports, warnings, progress.
 
+use crate::failure::describe;
 use crate::quantity::human;
 use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use std::fmt::{self, Display};
 use std::io::{self, IsTerminal, Read, Write};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// How much to say on standard error.
@@ -22,7 +24,7 @@ impl Console {
     /// What is wrong with a file.
     pub fn error(self, name: impl Display, e: &anyhow::Error) {
         if self.quiet < 2 {
-            self.say(&format!("nzip: {name}: {e:#}"));
+            self.say(&format!("nzip: {name}: {}", describe(e)));
         }
     }
 
@@ -131,6 +133,17 @@ impl<R> Drop for Counted<R> {
     fn drop(&mut self) {
         self.bar.finish_and_clear();
     }
+}
+
+/// Asks whether a file is to be overwritten. Nobody is asked where standard input or standard error is no terminal, and
+/// then the answer is no.
+pub fn may_overwrite(path: &Path) -> bool {
+    if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+        return false;
+    }
+    let asked = write!(io::stderr(), "nzip: {} exists already; overwrite it? [y/N] ", path.display());
+    let mut answer = String::new();
+    asked.is_ok() && io::stdin().read_line(&mut answer).is_ok() && answer.trim_start().starts_with(['y', 'Y'])
 }
 
 /// Writes a report to standard output.

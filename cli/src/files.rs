@@ -49,8 +49,8 @@ pub struct Input {
 }
 
 impl Input {
-    /// Opens a file, or standard input for `-`. Links are followed with `force` or where nothing is made
-    /// beside them.
+    /// Opens a file, or standard input for `-`. Links, devices and pipes are read with `follow` only: with `-f`, or where
+    /// nothing is made beside them.
     pub fn open(path: &Path, follow: bool, console: Console) -> anyhow::Result<Self> {
         if is_dash(path) {
             let reader: Box<dyn Read> = Box::new(io::stdin().lock());
@@ -66,13 +66,17 @@ impl Input {
     }
 }
 
-/// Opens a file that is no folder, nor a link unless `follow`.
+/// Opens a file that is no folder; unless `follow`, links and what is no regular file are refused, too.
 pub fn open_file(path: &Path, follow: bool) -> anyhow::Result<File> {
     if !follow && fs::symlink_metadata(path)?.is_symlink() {
         bail!("is a link (-f follows it)");
     }
-    if fs::metadata(path)?.is_dir() {
-        bail!("is a folder");
+    let metadata = fs::metadata(path)?;
+    if metadata.is_dir() {
+        bail!("is a folder (-r takes what is in it)");
+    }
+    if !follow && !metadata.is_file() {
+        bail!("is no regular file and was left out (-f reads it)");
     }
     Ok(File::open(path)?)
 }

@@ -1,5 +1,6 @@
 //! Where results go. A file appears under its name once it is whole, or not at all.
 
+use crate::console::may_overwrite;
 use anyhow::{Context, bail};
 use std::fs::{self, File, FileTimes, Metadata, OpenOptions};
 use std::io::{self, IsTerminal, Write};
@@ -35,14 +36,17 @@ impl Output {
 
     /// A file of this name. A result made from a file gets that file's mode at the end, and is readable by
     /// nobody else before.
-    pub fn file(path: &Path, force: bool, private: bool) -> anyhow::Result<Self> {
+    pub fn file(path: &Path, mut force: bool, private: bool) -> anyhow::Result<Self> {
         match fs::metadata(path) {
             Ok(found) if found.is_dir() => bail!("{} is a folder", path.display()),
             Ok(found) if !found.is_file() => {
                 let file = OpenOptions::new().write(true).open(path);
                 return Ok(Self::Direct(file.with_context(|| path.display().to_string())?));
             }
-            Ok(_) if !force => bail!("{} exists already (-f overwrites it)", path.display()),
+            Ok(_) if !force && !may_overwrite(path) => {
+                bail!("{} exists already (-f overwrites it)", path.display())
+            }
+            Ok(_) => force = true,
             _ => {}
         }
         let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());

@@ -55,7 +55,10 @@ impl Folder {
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_nzip"));
         command.args(arguments).current_dir(self.0.path());
-        command.env("XDG_DATA_HOME", self.0.path()).env_remove("NZIP_MODELS");
+        command.env("XDG_DATA_HOME", self.0.path());
+        for name in ["NZIP_MODELS", "NZIP_LEVEL", "NZIP_THREADS", "NZIP_DEVICE"] {
+            command.env_remove(name);
+        }
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }

@@ -167,6 +167,25 @@ static GUIDED: LazyLock<[([u8; 32], Priors); 2]> = LazyLock::new(|| {
     ]
 });
 
+/// Bytes of all priors and phrases as they ship.
+pub const PACKED_LEN: u64 = {
+    let files: [&[u8]; 7] = [
+        include_bytes!("../../../models/mix/text.zst"),
+        include_bytes!("../../../models/mix/binary.zst"),
+        include_bytes!("../../../models/mix/code.zst"),
+        include_bytes!("../../../models/mix/records.zst"),
+        include_bytes!("../../../models/mix/phrases.zst"),
+        include_bytes!("../../../models/mix/guided-tiny.zst"),
+        include_bytes!("../../../models/mix/guided-base.zst"),
+    ];
+    let (mut sum, mut i) = (0, 0);
+    while i < files.len() {
+        sum += files[i].len() as u64;
+        i += 1;
+    }
+    sum
+};
+
 /// The learned priors of a kind; samples have none.
 pub fn for_kind(kind: Kind) -> Option<&'static Priors> {
     match kind {
