@@ -3,6 +3,10 @@
 //! [`compress`] and [`decompress`] work on slices, [`Encoder`] and [`Decoder`] on streams, and
 //! [`Archive`] reads any part of a compressed file without decoding the rest. The format is specified in
 //! `formats/nzip.md`.
+//!
+//! The same input, options and release give the same bytes, on every machine and with any number of threads, as long as the
+//! same models are there. A build without the feature `built-in-models` lacks those that ship (3.8 MB): its encoders do with
+//! the codecs that need none (`zstd` for text), and its decoders name the model that a file needs.
 #![deny(unsafe_code)]
 
 #[cfg(feature = "candle")]
@@ -19,6 +23,7 @@ mod kernel;
 pub mod llm;
 mod model;
 mod models;
+mod progress;
 mod random;
 mod stream;
 pub mod tensor;
@@ -30,9 +35,10 @@ pub use gpu::wgpu30;
 pub use gpu::{Device, GpuCounters, GpuInfo, TensorBuffer};
 pub use model::circuit::Likelihood;
 pub use models::{Models, registry::ModelInfo};
+pub use progress::Progress;
 pub use stream::{
-    Archive, BlockInfo, CodecChoice, DecodeOptions, Decoder, Encoder, Options, StoredTensor, StreamInfo,
-    TensorReader, WindowInfo, compress, compress_with, decompress, decompress_with,
+    Archive, BlockInfo, CodecChoice, DecodeOptions, Decoder, Encoder, Options, Resources, StoredTensor,
+    StreamInfo, TensorReader, WindowInfo, compress, compress_with, decompress, decompress_with,
 };
 pub use tensor::bases::Bases;
 

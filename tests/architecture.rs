@@ -5,9 +5,10 @@ use std::fs;
 use std::path::Path;
 
 /// The library's floors, the lowest first. A floor may use itself and those before it.
-const FLOORS: [&str; 16] = [
+const FLOORS: [&str; 17] = [
     "error",
     "random",
+    "progress",
     "format",
     "kernel",
     "coder",

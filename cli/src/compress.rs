@@ -66,9 +66,10 @@ fn shape(text: &str) -> anyhow::Result<Vec<u64>> {
 impl Compression {
     /// How the library is to compress.
     pub fn options(&self, resources: &Resources, loaded: Loaded) -> anyhow::Result<Options> {
-        let mut options = Options::new().threads(resources.threads).embed_model(self.embed_model);
+        let model = loaded.model;
+        let mut options = Options::new().resources(resources.shared(loaded)).embed_model(self.embed_model);
         options = options.chained(!self.unchained);
-        if let Some(model) = loaded.model {
+        if let Some(model) = model {
             options = options.model(model);
         }
         if let (Some(dtype), Some(text)) = (self.dtype, &self.shape) {
@@ -83,10 +84,7 @@ impl Compression {
         if let Some(window) = self.window {
             options = options.window(usize::try_from(window.0).map_err(|_| usage("--window is too large"))?);
         }
-        if let Some(memory) = resources.memory {
-            options = options.memory(memory.0);
-        }
-        self.blocks.apply(options.models(loaded.models).bases(loaded.bases))
+        self.blocks.apply(options)
     }
 }
 

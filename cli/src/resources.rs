@@ -1,6 +1,6 @@
 //! Arguments that several verbs share: what they may use.
 
-use crate::console::Console;
+use crate::console::{Console, coded};
 use crate::quantity::Size;
 use crate::{device, names};
 use anyhow::Context;
@@ -75,9 +75,15 @@ impl Resources {
         Ok(self.decode_with(self.load()?))
     }
 
+    /// What the library may use, with what has been loaded.
+    pub fn shared(&self, loaded: Loaded) -> nzip::Resources {
+        let shared = nzip::Resources::new().threads(self.threads).models(loaded.models).bases(loaded.bases);
+        let shared = shared.progress(coded().clone());
+        self.memory.map_or(shared.clone(), |m| shared.memory(m.0))
+    }
+
     /// The same with what has been loaded.
     pub fn decode_with(&self, loaded: Loaded) -> DecodeOptions {
-        let options = DecodeOptions::new().threads(self.threads).models(loaded.models).bases(loaded.bases);
-        self.memory.map_or(options.clone(), |m| options.memory(m.0))
+        DecodeOptions::new().resources(self.shared(loaded))
     }
 }

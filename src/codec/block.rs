@@ -6,6 +6,7 @@ use super::{Codec, newer};
 use crate::error::{Error, Result};
 use crate::format::block::{BlockHeader, Units};
 use crate::model::lm;
+use crate::progress::Meter;
 use crate::tensor::bases::Bases;
 use std::any::Any;
 use std::ops::Range;
@@ -269,6 +270,8 @@ pub struct Environment<'a> {
     pub accelerator: Option<&'a dyn Accelerator>,
     /// Most memory that decoding may take, in bytes (approximate).
     pub memory: u64,
+    /// Counts what has been decoded.
+    pub meter: Meter<'a>,
 }
 
 /// A block, or some of its units, to decode.
@@ -356,6 +359,8 @@ pub struct Effort<'a> {
     pub level: u8,
     /// The language model that may guide `mix`.
     pub guide: super::mix::Guide<'a>,
+    /// Counts what has been coded.
+    pub meter: Meter<'a>,
 }
 
 /// A block ready to be written.
@@ -403,7 +408,7 @@ mod tests {
             numbers: Some(Hint { dtype: Dtype::U32, row_bytes: 0, form: None }),
             ..Content::bytes(&raw)
         };
-        let effort = Effort { level: 1, guide: crate::codec::mix::Guide::None };
+        let effort = Effort { level: 1, guide: crate::codec::mix::Guide::None, meter: Meter::NONE };
         let mut block = Codec::Tensor.object().encode(&content, &effort).unwrap().unwrap();
         assert!(keep(&mut block));
         let source = Block::check(header(block.clone())).unwrap();

@@ -5,6 +5,7 @@ pub mod block;
 pub mod buffer;
 pub mod choose;
 pub mod circuit;
+mod glance;
 pub mod llm;
 pub mod lm;
 pub mod mix;
@@ -80,7 +81,7 @@ impl Codec {
     /// Bytes that ship with nzip and that blocks of this codec need beside any model: the starting points of `mix`, which
     /// `table` uses too.
     pub fn start_len(self) -> u64 {
-        if matches!(self, Self::Mix | Self::Table) { crate::model::mix::priors::PACKED_LEN } else { 0 }
+        if matches!(self, Self::Mix | Self::Table) { crate::model::mix::shipped::PACKED_LEN } else { 0 }
     }
 
     /// The codec with this name.

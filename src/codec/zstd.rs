@@ -44,7 +44,7 @@ impl BlockCodec for Zstd {
     }
 
     fn encode(&self, content: &Content<'_>, effort: &Effort<'_>) -> Result<Option<EncodedBlock>> {
-        encode(content.raw, level(effort.level)).map(Some)
+        encode(content.raw, level(effort.level), false).map(Some)
     }
 
     fn decode(&self, jobs: &mut [&mut BlockJob<'_>]) {
@@ -111,14 +111,15 @@ pub fn compress(raw: &[u8], level: i32) -> Result<Vec<u8>> {
     compress_as(raw, &[CParameter::CompressionLevel(level)])
 }
 
-/// The length in bytes of the frame that a level gives with long-distance matching and the largest window.
-pub fn far_size(raw: &[u8], level: i32) -> Result<usize> {
+/// The same with long-distance matching and a window that holds all of it.
+pub fn compress_far(raw: &[u8], level: i32) -> Result<Vec<u8>> {
+    let whole = raw.len().next_power_of_two().trailing_zeros();
     let far = [
         CParameter::CompressionLevel(level),
-        CParameter::WindowLog(MAX_WINDOW_LOG),
+        CParameter::WindowLog(whole.clamp(20, MAX_WINDOW_LOG)),
         CParameter::EnableLongDistanceMatching(true),
     ];
-    Ok(compress_as(raw, &far)?.len())
+    compress_as(raw, &far)
 }
 
 fn compress_as(raw: &[u8], parameters: &[CParameter]) -> Result<Vec<u8>> {
@@ -137,8 +138,20 @@ fn compress_as(raw: &[u8], parameters: &[CParameter]) -> Result<Vec<u8>> {
     Ok(frame)
 }
 
-/// Codes a block of 1..=2^30 bytes at a level of Zstandard.
-pub fn encode(raw: &[u8], level: i32) -> Result<EncodedBlock> {
+/// The longest distance of repetitions, in bytes, at a level of 1..=9 where none farther are asked for.
+pub fn window(at: u8) -> usize {
+    // What zstd's own table of parameters says for long inputs.
+    let log = match level(at) {
+        ..=3 => 21,
+        4..=15 => 22,
+        16..=19 => 23,
+        _ => 27,
+    };
+    1 << log
+}
+
+/// Codes a block of 1..=2^30 bytes at a level of Zstandard; with `far`, repetitions at any distance are found.
+pub fn encode(raw: &[u8], level: i32, far: bool) -> Result<EncodedBlock> {
     let log2 = raw.len().div_ceil(MAX_UNITS).next_power_of_two().trailing_zeros().max(UNIT_LOG2);
     Ok(EncodedBlock {
         codec: Codec::Zstd,
@@ -146,7 +159,7 @@ pub fn encode(raw: &[u8], level: i32) -> Result<EncodedBlock> {
         model: None,
         params: None,
         units: Units::Fixed { log2: log2 as u8, checks: raw.chunks(1 << log2).map(check32).collect() },
-        payload: compress(raw, level)?,
+        payload: if far { compress_far(raw, level)? } else { compress(raw, level)? },
     })
 }
 

@@ -5,6 +5,7 @@ use crate::codec::block::{BlockJob, Environment};
 use crate::codec::buffer::reserve;
 use crate::codec::decode_blocks;
 use crate::error::{Error, Result};
+use crate::progress::Meter;
 use crate::tensor::bases::Bases;
 
 /// Decodes all streams in `packed` into one buffer of at most `most` bytes.
@@ -15,7 +16,7 @@ use crate::tensor::bases::Bases;
 /// model, and so on; [`crate::ErrorKind::LimitExceeded`] where decoding takes more than `memory` bytes; all that decoding can give.
 pub fn unpack(packed: &[u8], most: u64, memory: u64) -> Result<Vec<u8>> {
     let bases = Bases::new();
-    let environment = Environment { bases: &bases, accelerator: None, memory };
+    let environment = Environment { bases: &bases, accelerator: None, memory, meter: Meter::NONE };
     let mut walk = Walk::new(Input::new(packed), Payloads::Skip, memory);
     let (mut out, mut hasher) = (Vec::new(), blake3::Hasher::new());
     loop {

@@ -7,6 +7,7 @@ use crate::error::Result;
 use crate::format::checksum::hex;
 use crate::gpu::Device;
 use std::collections::HashMap;
+use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -20,6 +21,12 @@ pub struct Models {
     registry: Registry,
     loaded: Arc<Mutex<Loaded>>,
     device: Device,
+}
+
+impl fmt::Debug for Models {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Models").field("loaded", &self.lock().len()).field("device", &self.device).finish()
+    }
 }
 
 impl Default for Models {

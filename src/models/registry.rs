@@ -6,6 +6,7 @@ use crate::container::unpack::unpack;
 use crate::error::{Error, Result};
 use crate::format::checksum::hex;
 use crate::format::consts::MAGIC;
+use crate::model::shipped;
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -23,7 +24,7 @@ pub struct BuiltIn {
     pub name: &'static str,
     /// Its hash.
     pub hash: Hash,
-    /// The weight file as a `.nz` stream; `None` for a retired model.
+    /// The weight file as a `.nz` stream; `None` for a retired model, and in a build without `built-in-models`.
     pub packed: Option<&'static [u8]>,
 }
 
@@ -37,7 +38,7 @@ pub struct ModelInfo {
     pub name: Option<&'static str>,
     /// The id of a built-in model.
     pub id: Option<u8>,
-    /// Bytes of its stored (packed) weights; `None` for a retired model that is not here.
+    /// Bytes of its stored (packed) weights; `None` for a built-in model whose weights are not in this build.
     pub stored_len: Option<u64>,
     /// The file, for one in the user's model folders.
     pub path: Option<PathBuf>,
@@ -45,8 +46,8 @@ pub struct ModelInfo {
 
 /// All built-in models, in the order of `formats/models.md`.
 pub const BUILT_IN: &[BuiltIn] = &[
-    BuiltIn { id: 1, name: "tiny", hash: TINY_LM, packed: Some(include_bytes!("../../models/tiny.nz")) },
-    BuiltIn { id: 2, name: "base", hash: DEFAULT_LM, packed: Some(include_bytes!("../../models/base.nz")) },
+    BuiltIn { id: 1, name: "tiny", hash: TINY_LM, packed: shipped!("tiny.nz") },
+    BuiltIn { id: 2, name: "base", hash: DEFAULT_LM, packed: shipped!("base.nz") },
 ];
 
 /// The small language model, which guides `mix` where speed counts: `tiny`.
@@ -232,6 +233,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg(feature = "built-in-models")]
     fn built_in_models_have_their_hashes() {
         for m in BUILT_IN {
             let weights = crate::decompress(m.packed.expect("no model is retired")).unwrap();

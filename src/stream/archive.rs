@@ -10,6 +10,7 @@ pub use info::{BlockInfo, StreamInfo, WindowInfo};
 pub use tensors::{StoredTensor, TensorReader};
 
 use super::options::{DecodeOptions, Pool};
+use super::resources::Resources;
 use super::{Decoder, options};
 use crate::codec::block::{Block, BlockJob, Environment};
 use crate::codec::decode_blocks;
@@ -55,6 +56,13 @@ struct Fetched {
     block: Block,
     payload: Vec<u8>,
     units: Range<usize>,
+}
+
+impl Fetched {
+    /// The units that are decoded: where they are not independent, all in front of the wanted ones too.
+    fn decoded_units(&self) -> Range<usize> {
+        if self.block.header.units.independent() { self.units.clone() } else { 0..self.units.end }
+    }
 }
 
 impl Archive<Cursor<memmap2::Mmap>> {
@@ -103,8 +111,8 @@ impl<S: Read + Seek> Archive<S> {
     ///
     /// See [`Archive::new`].
     pub fn with_options(source: S, options: DecodeOptions) -> Result<Self> {
-        let pool = Pool::new(options.threads);
-        let mut source = Source::new(source, options.memory)?;
+        let pool = Pool::new(options.resources.threads);
+        let mut source = Source::new(source, options.resources.memory)?;
         let mut streams = map::read(&mut source, &options)?;
         let tensors: Vec<TensorInfo> =
             streams.iter_mut().flat_map(|s| std::mem::take(&mut s.tensors)).collect();
@@ -158,8 +166,8 @@ impl<S: Read + Seek> Archive<S> {
             return Err(Error::bad_argument(format!("range {start}..{end} of {len} bytes")));
         }
         let len = range.end - range.start;
-        if len > self.options.memory {
-            let cap = self.options.memory;
+        if len > self.options.resources.memory {
+            let cap = self.options.resources.memory;
             return Err(Error::limit(format!("a range of {len} bytes; the cap is {cap}")));
         }
         let mut out = Vec::new();
@@ -194,7 +202,7 @@ impl<S: Read + Seek> Archive<S> {
     }
 
     fn batch_bytes(&self) -> u64 {
-        (self.pool.threads() as u64 * options::CHUNK as u64).min(self.options.memory / 4)
+        (self.pool.threads() as u64 * options::CHUNK as u64).min(self.options.resources.memory / 4)
     }
 
     /// Stream and number of every block that the range touches.
@@ -251,8 +259,10 @@ impl<S: Read + Seek> Archive<S> {
             range.start.saturating_sub(place.raw_start)..range.end.min(place.raw_end()) - place.raw_start;
         let (units, payload) = parts(header, wanted);
         let prefix = units.end as u64 * u64::from(header.units.unit(0, header.raw_len).0 as u32);
-        if matches!(header.units, Units::Fixed { .. }) && prefix > self.options.memory.saturating_mul(2) {
-            let cap = self.options.memory;
+        if matches!(header.units, Units::Fixed { .. })
+            && prefix > self.options.resources.memory.saturating_mul(2)
+        {
+            let cap = self.options.resources.memory;
             return Err(within(Error::limit(format!("{prefix} bytes to decode; the cap is {cap}"))));
         }
         let start = payload_at + payload.start;
@@ -261,8 +271,13 @@ impl<S: Read + Seek> Archive<S> {
     }
 
     fn decode(&mut self, batch: &[Fetched], range: &Range<u64>, out: &mut Vec<u8>) -> Result<()> {
-        let DecodeOptions { bases, device, memory, .. } = &self.options;
-        let environment = Environment { bases, accelerator: device.accelerator(), memory: *memory };
+        let Resources { bases, device, memory, progress, .. } = &self.options.resources;
+        let raw = |f: &Fetched| f.decoded_units().map(|i| unit_len(&f.block.header, i)).sum::<u64>();
+        let raw = batch.iter().map(raw).sum();
+        progress.take(raw);
+        let work = progress.work(raw);
+        let environment =
+            Environment { bases, accelerator: device.accelerator(), memory: *memory, meter: work.meter() };
         let mut jobs = Vec::with_capacity(batch.len());
         for f in batch {
             let models = &self.streams[f.stream].models;
@@ -272,9 +287,12 @@ impl<S: Read + Seek> Archive<S> {
             jobs.push(BlockJob { units: f.units.clone(), ..job });
         }
         self.pool.run(|| decode_blocks(&mut jobs))?;
+        if jobs.iter().all(|j| j.error.is_none()) {
+            work.finish();
+        }
         for (job, f) in jobs.into_iter().zip(batch) {
             self.decoded += job.raw.len() as u64;
-            let skipped: u64 = (0..job.decoded_units().start).map(|i| unit_len(&f.block.header, i)).sum();
+            let skipped: u64 = (0..f.decoded_units().start).map(|i| unit_len(&f.block.header, i)).sum();
             if let Some(e) = job.error {
                 return Err(e.within(place_name(f.stream, f.number, &f.place)));
             }

@@ -1,6 +1,7 @@
 //! Reading streams front to back.
 
 use super::options::{DecodeOptions, Pool};
+use super::resources::Resources;
 use crate::codec::block::{BlockJob, Environment};
 use crate::codec::buffer::reserve;
 use crate::codec::decode_blocks;
@@ -10,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::format::block::Units;
 use crate::gpu::Device;
 use crate::models::StreamModels;
+use crate::progress::Progress;
 use crate::tensor::bases::Bases;
 use std::collections::VecDeque;
 use std::io::{self, Read};
@@ -46,6 +48,7 @@ pub struct Decoder<R: Read> {
     memory: u64,
     device: Device,
     bases: Bases,
+    progress: Progress,
     hasher: Option<blake3::Hasher>,
     /// Verified bytes that wait to be read, and buffers to use again.
     ready: VecDeque<Vec<u8>>,
@@ -99,15 +102,17 @@ impl<R: Read> Decoder<R> {
     }
 
     fn build(reader: R, options: DecodeOptions, payloads: Payloads) -> Self {
-        let fresh = StreamModels::new(options.models);
+        let Resources { threads, memory, models, bases, device, progress } = options.resources;
+        let fresh = StreamModels::new(models);
         Self {
-            walk: Walk::new(Input::new(reader), payloads, options.memory),
+            walk: Walk::new(Input::new(reader), payloads, memory),
             models: fresh.clone(),
             fresh,
-            pool: Pool::new(options.threads),
-            memory: options.memory,
-            bases: options.bases,
-            device: options.device,
+            pool: Pool::new(threads),
+            memory,
+            bases,
+            device,
+            progress,
             hasher: options.verify_hash.then(blake3::Hasher::new),
             ready: VecDeque::new(),
             position: 0,
@@ -195,6 +200,7 @@ impl<R: Read> Decoder<R> {
             .map_err(|e| e.within(block.place()));
         let mut codec = codec?;
         codec.adopt(&mut block.payload, &mut raw);
+        self.progress.take(block.raw_len());
         self.open = Some(OpenBlock { block, codec, unit: 0, raw, verified: 0, read: 0 });
         Ok(())
     }
@@ -240,8 +246,11 @@ impl<R: Read> Decoder<R> {
     /// Decodes blocks whose payloads they have, or the input in memory.
     fn decode(&mut self, batch: Vec<RawBlock>, input: Option<&[u8]>) -> Result<()> {
         let accelerator = self.device.accelerator();
-        let environment = Environment { bases: &self.bases, accelerator, memory: self.memory };
+        let work = self.progress.work(batch.iter().map(RawBlock::raw_len).sum());
+        let meter = work.meter();
+        let environment = Environment { bases: &self.bases, accelerator, memory: self.memory, meter };
         let mut jobs = Vec::with_capacity(batch.len());
+        self.progress.take(batch.iter().map(RawBlock::raw_len).sum());
         for raw in &batch {
             match self.models.load(raw.block.codec, raw.block.header.model) {
                 Ok(model) => {
@@ -255,6 +264,9 @@ impl<R: Read> Decoder<R> {
             }
         }
         self.pool.run(|| decode_blocks(&mut jobs))?;
+        if jobs.len() == batch.len() && jobs.iter().all(|j| j.error.is_none()) {
+            work.finish();
+        }
         let results: Vec<_> = jobs.into_iter().map(|j| (j.raw, j.verified, j.error)).collect();
         for ((mut raw, verified, error), block) in results.into_iter().zip(&batch) {
             raw.truncate(verified);
@@ -291,8 +303,11 @@ impl<R: Read> Decoder<R> {
             (open.verified, open.read) = (0, 0);
         }
         let end = open.verified + len;
-        let unit = open.codec.unit(&open.block.payload, open.verified, end, check, &mut open.raw);
+        let work = self.progress.work(len as u64);
+        let payload = &open.block.payload;
+        let unit = open.codec.unit(payload, open.verified, end, check, &mut open.raw, work.meter());
         unit.map_err(|e| e.within(place()))?;
+        work.finish();
         if let Some(hasher) = &mut self.hasher {
             hasher.update(&open.raw[open.verified..end]);
         }
@@ -373,9 +388,14 @@ impl<'a> Decoder<&'a [u8]> {
         let (start, units) = (out.len(), block.block.all_units().end);
         let payload = block.payload(Some(input));
         let model = self.models.load(block.block.codec, block.block.header.model);
+        self.progress.take(block.raw_len());
+        let work = self.progress.work(block.raw_len());
         model
-            .and_then(|m| decode_units(&block.block, payload, m.as_ref(), units, self.memory, out))
+            .and_then(|m| {
+                decode_units(&block.block, payload, m.as_ref(), units, self.memory, out, work.meter())
+            })
             .map_err(|e| e.within(block.place()))?;
+        work.finish();
         if let Some(hasher) = &mut self.hasher {
             hasher.update(&out[start..]);
         }

@@ -8,7 +8,7 @@ use crate::codec::Codec;
 use crate::codec::block::{EncodedBlock, ModelUse};
 use crate::codec::choose::{Chunk, Plan};
 use crate::codec::window::{Cutting, WindowLimits, Windowed};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::format::block::BlockHeader;
 use crate::format::consts::FIRST_STREAM_MODEL;
 use crate::format::header::Header;
@@ -77,10 +77,10 @@ impl<W: Write> Encoder<W> {
     /// [`crate::ErrorKind::BadArgument`] for options out of range, and those of finding the model.
     pub fn with_options(writer: W, options: Options) -> Result<Self> {
         options.check()?;
-        let pool = Pool::new(options.threads);
+        let pool = Pool::new(options.resources.threads);
         let plan = plan(&options)?;
         let chunk = chunk_len(&options, &plan);
-        let by_memory = usize::try_from(options.memory / 8 / chunk as u64).unwrap_or(usize::MAX);
+        let by_memory = usize::try_from(options.resources.memory / 8 / chunk as u64).unwrap_or(usize::MAX);
         let batch = chunk * pool.threads().min(by_memory).max(1);
         let out =
             Out { writer, written: 0, entries: Vec::new(), models: Vec::new(), packed: BTreeMap::new() };
@@ -125,6 +125,7 @@ impl<W: Write> Encoder<W> {
         if self.out.written > 0 || !self.raw.is_empty() {
             return Err(Error::bad_argument("something has been written before the whole content"));
         }
+        self.options.resources.progress.take(raw.len() as u64);
         match self.layout(raw)? {
             Some(layout) => {
                 self.encode_tensors(raw, &layout)?;
@@ -177,7 +178,7 @@ impl<W: Write> Encoder<W> {
         Ok(self.out.writer)
     }
 
-    /// Codes bytes and writes their blocks; returns how many, which is all of them unless more come and a record is
+    /// Codes bytes, which have been counted as taken in, and writes their blocks; returns how many, which is all of them unless more come and a record is
     /// cut.
     fn encode(&mut self, raw: &[u8], end: End) -> Result<usize> {
         if self.failed {
@@ -187,6 +188,7 @@ impl<W: Write> Encoder<W> {
             return Ok(0);
         }
         self.failed = true;
+        let progress = self.options.resources.progress.clone();
         let cutting = self.cutting(raw);
         let chunks = self.chunks(raw, &cutting, end);
         let raw = &raw[..chunks.iter().map(|c| c.raw.len()).sum()];
@@ -204,17 +206,21 @@ impl<W: Write> Encoder<W> {
         let whole = (small && plan.only.is_none() && plan.records().is_some()).then_some(raw);
         let first = chunks.iter().position(|c| c.fits).filter(|_| self.weighs);
         let options = &self.options;
+        let work = progress.work(raw.len() as u64);
+        let meter = work.meter();
         let encode = || match first {
             Some(i) => {
                 let (first, rest) = chunks.split_at(if whole.is_some() { chunks.len() } else { i + 1 });
-                weigh(plan, options, [first, rest], &cutting, whole)
+                weigh(plan, options, [first, rest], &cutting, whole, meter)
             }
-            None => {
-                Ok(Weighed { blocks: plan.blocks(&chunks, &cutting, whole)?, models: Some(BTreeMap::new()) })
-            }
+            None => Ok(Weighed {
+                blocks: plan.blocks(&chunks, &cutting, whole, meter)?,
+                models: Some(BTreeMap::new()),
+            }),
         };
         let (coded, ()) = self.pool.run(|| rayon::join(encode, hash))?;
         let Weighed { blocks, models } = coded?;
+        work.finish();
         self.weighs &= first.is_none();
         match models {
             Some(models) => self.out.packed.extend(models),
@@ -296,9 +302,11 @@ impl<W: Write> Write for Encoder<W> {
             return Ok(self.hold(bytes)?);
         }
         if self.raw.is_empty() && bytes.len() >= self.batch {
+            self.options.resources.progress.take(self.batch as u64);
             return Ok(self.encode(&bytes[..self.batch], End::Open)?);
         }
         let n = bytes.len().min(self.batch - self.raw.len());
+        self.options.resources.progress.take(n as u64);
         self.raw.extend_from_slice(&bytes[..n]);
         if self.raw.len() == self.batch {
             self.encode_buffer(End::Open)?;
@@ -383,7 +391,7 @@ fn plan(options: &Options) -> Result<Plan> {
     };
     let codec = match (only, &options.model) {
         (Some(codec), _) => codec,
-        (None, Some(model)) => options.models.codec(model)?,
+        (None, Some(model)) => options.resources.models.codec(model)?,
         (None, None) => Codec::Lm,
     };
     let default = (only == Some(Codec::Lm)).then_some(DEFAULT_LM);
@@ -393,7 +401,7 @@ fn plan(options: &Options) -> Result<Plan> {
     }
     let windowed = match options.model.or(default) {
         Some(model) if needs_model => {
-            let coder = options.models.load(codec, &model)?.windows;
+            let coder = options.resources.models.load(codec, &model)?.windows;
             let record = coder.cutting(&[], options.chained).unit;
             let block = if record > 1 { CHUNK } else { WINDOWED_BLOCK };
             let block = options.block.unwrap_or(block).min(CHUNK);
@@ -412,7 +420,13 @@ fn plan(options: &Options) -> Result<Plan> {
     let asked = options.model.filter(|_| only == Some(Codec::Mix));
     let guides = matches!(only, None | Some(Codec::Mix)) && windowed.is_none();
     let by_level = GUIDES[usize::from(options.level) - 1].filter(|_| guides);
-    let guide = asked.or(by_level).map(|hash| options.models.load(Codec::Lm, &hash)).transpose()?;
+    let load = |hash: Hash| options.resources.models.load(Codec::Lm, &hash);
+    let guide = match (asked, by_level.map(load)) {
+        (Some(hash), _) => Some(load(hash)?),
+        // A build without the built-in models does without the guide that nobody asked for.
+        (None, Some(Err(e))) if e.kind() == ErrorKind::MissingModel => None,
+        (None, by_level) => by_level.transpose()?,
+    };
     let guide = guide.and_then(|model| model.network);
     Ok(Plan { level: options.level, only, windowed, guide, insist: asked.is_some() })
 }

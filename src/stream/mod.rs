@@ -6,6 +6,7 @@ mod decoder;
 mod encoder;
 mod oneshot;
 mod options;
+mod resources;
 #[cfg(test)]
 mod tests;
 
@@ -14,3 +15,4 @@ pub use decoder::Decoder;
 pub use encoder::Encoder;
 pub use oneshot::{compress, compress_with, decompress, decompress_with};
 pub use options::{CodecChoice, DecodeOptions, Options};
+pub use resources::Resources;

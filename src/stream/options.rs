@@ -1,11 +1,9 @@
 //! What a caller can choose.
 
+use super::resources::{Resources, resource_setters};
 use crate::codec::Codec;
 use crate::error::{Error, Result};
-use crate::gpu::Device;
-use crate::models::Models;
 use crate::models::registry::Hash;
-use crate::tensor::bases::Bases;
 use crate::tensor::{Dtype, Layout};
 
 /// Raw bytes of a block of the codecs without windows, and of the chunks that `auto` looks at.
@@ -20,8 +18,6 @@ pub(super) const WINDOW_RAW: usize = 256 << 10;
 const WINDOW_PAYLOAD: usize = 32 << 10;
 /// Raw bytes of a block where ranges are to be read.
 const SEEKABLE_BLOCK: usize = 1 << 20;
-/// Default memory cap in bytes.
-const MEMORY: u64 = 1 << 30;
 
 /// Which codecs an encoder may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -47,16 +43,12 @@ pub struct Options {
     pub(super) codec: CodecChoice,
     pub(super) window: usize,
     pub(super) chained: bool,
-    pub(super) threads: usize,
-    pub(super) memory: u64,
     pub(super) model: Option<Hash>,
-    pub(super) models: Models,
-    pub(super) bases: Bases,
     pub(super) embed_model: bool,
     pub(super) block: Option<usize>,
     pub(super) content_hash: bool,
     pub(super) described: Option<Described>,
-    pub(super) device: Device,
+    pub(super) resources: Resources,
 }
 
 impl Default for Options {
@@ -66,16 +58,12 @@ impl Default for Options {
             codec: CodecChoice::Auto,
             window: WINDOW_PAYLOAD,
             chained: true,
-            threads: 0,
-            memory: MEMORY,
             model: None,
-            models: Models::new(),
-            bases: Bases::new(),
             embed_model: false,
             block: None,
             content_hash: false,
             described: None,
-            device: Device::cpu(),
+            resources: Resources::new(),
         }
     }
 }
@@ -114,34 +102,9 @@ impl Options {
         self
     }
 
-    /// How many threads to use; 0 means one per core. The output does not depend on it.
-    pub fn threads(mut self, threads: usize) -> Self {
-        self.threads = threads;
-        self
-    }
-
-    /// Most memory to use, in bytes (approximate); 1 GiB by default.
-    pub fn memory(mut self, bytes: u64) -> Self {
-        self.memory = bytes;
-        self
-    }
-
-    /// The model of windowed codecs, by the hash of its weights; it must be among `models`.
+    /// The model of windowed codecs, by the hash of its weights; it must be among those of [`Options::models`].
     pub fn model(mut self, hash: [u8; 32]) -> Self {
         self.model = Some(hash);
-        self
-    }
-
-    /// Where models are found.
-    pub fn models(mut self, models: Models) -> Self {
-        self.models = models.on(self.device.clone());
-        self
-    }
-
-    /// Tensors that those of the content may be coded against: those of the same name, type and shape. Only for content
-    /// that is given as a whole. Decoding then needs the same bases.
-    pub fn bases(mut self, bases: Bases) -> Self {
-        self.bases = bases;
         self
     }
 
@@ -172,10 +135,9 @@ impl Options {
         self
     }
 
-    /// Where models run. The output does not depend on it.
-    pub fn device(mut self, device: Device) -> Self {
-        self.models = self.models.on(device.clone());
-        self.device = device;
+    /// What the encoder may use, all at once.
+    pub fn resources(mut self, resources: Resources) -> Self {
+        self.resources = resources;
         self
     }
 
@@ -184,6 +146,10 @@ impl Options {
     pub fn tensor(mut self, dtype: crate::tensor::Dtype, shape: &[u64], start: u64) -> Self {
         self.described = Some(Described { dtype, shape: shape.to_vec(), start });
         self
+    }
+
+    fn resources_mut(&mut self) -> &mut Resources {
+        &mut self.resources
     }
 
     pub(super) fn check(&self) -> Result<()> {
@@ -205,28 +171,13 @@ impl Options {
     }
 }
 
-/// How to decompress.
-#[derive(Clone)]
-pub struct DecodeOptions {
-    pub(super) threads: usize,
-    pub(super) memory: u64,
-    pub(super) models: Models,
-    pub(super) bases: Bases,
-    pub(super) verify_hash: bool,
-    pub(super) device: Device,
-}
+resource_setters!(Options);
 
-impl Default for DecodeOptions {
-    fn default() -> Self {
-        Self {
-            threads: 0,
-            memory: MEMORY,
-            models: Models::new(),
-            bases: Bases::new(),
-            verify_hash: false,
-            device: Device::cpu(),
-        }
-    }
+/// How to decompress.
+#[derive(Clone, Default)]
+pub struct DecodeOptions {
+    pub(super) resources: Resources,
+    pub(super) verify_hash: bool,
 }
 
 impl DecodeOptions {
@@ -235,34 +186,9 @@ impl DecodeOptions {
         Self::default()
     }
 
-    /// How many threads to use; 0 means one per core.
-    pub fn threads(mut self, threads: usize) -> Self {
-        self.threads = threads;
-        self
-    }
-
-    /// Most memory to use, in bytes (approximate). Streams that need more are refused.
-    pub fn memory(mut self, bytes: u64) -> Self {
-        self.memory = bytes;
-        self
-    }
-
-    /// Where models are found.
-    pub fn models(mut self, models: Models) -> Self {
-        self.models = models.on(self.device.clone());
-        self
-    }
-
-    /// The tensors that those of the file may be coded against.
-    pub fn bases(mut self, bases: Bases) -> Self {
-        self.bases = bases;
-        self
-    }
-
-    /// Where models run.
-    pub fn device(mut self, device: Device) -> Self {
-        self.models = self.models.on(device.clone());
-        self.device = device;
+    /// What the decoder may use, all at once.
+    pub fn resources(mut self, resources: Resources) -> Self {
+        self.resources = resources;
         self
     }
 
@@ -271,7 +197,13 @@ impl DecodeOptions {
         self.verify_hash = verify;
         self
     }
+
+    fn resources_mut(&mut self) -> &mut Resources {
+        &mut self.resources
+    }
 }
+
+resource_setters!(DecodeOptions);
 
 /// What a caller says of bytes that do not tell it themselves.
 #[derive(Clone, Debug)]

@@ -4,6 +4,7 @@ use super::{Dtype, Layout};
 use crate::error::Result;
 use rayon::prelude::*;
 use std::collections::HashMap;
+use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -33,6 +34,12 @@ pub(crate) type Content = Arc<dyn AsRef<[u8]> + Send + Sync>;
 pub struct Bases {
     tensors: Arc<Vec<Arc<BaseTensor>>>,
     by_hash: Arc<HashMap<[u8; 32], usize>>,
+}
+
+impl fmt::Debug for Bases {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Bases").field("tensors", &self.tensors.len()).finish()
+    }
 }
 
 /// One tensor of a base file.

@@ -20,6 +20,7 @@ use crate::format::block::BlockHeader;
 use crate::format::consts::MAX_WINDOW_PAYLOAD;
 use crate::kernel::Kernel;
 use crate::model::circuit::{LANES, Model, PerLane, Visits, Walk, Weights, walk};
+use crate::progress::Meter;
 use layout::{Arrangement, Known, Layout, detect};
 
 /// log2 of the number of parts that the symbols of a choice share.
@@ -93,11 +94,13 @@ impl WindowCoder for Model {
         blocks: &[&[u8]],
         cutting: &Cutting,
         limits: WindowLimits,
+        meter: Meter<'_>,
     ) -> Result<Vec<Vec<EncodedWindow>>> {
-        encode(self, &Arrangement::parse(cutting.params.as_deref())?, blocks, limits)
+        let arrangement = Arrangement::parse(cutting.params.as_deref())?;
+        encode_counted(self, &arrangement, blocks, limits, meter)
     }
 
-    fn decode(&self, blocks: Vec<WindowedBlock<'_>>) -> Result<()> {
+    fn decode(&self, blocks: Vec<WindowedBlock<'_>>, meter: Meter<'_>) -> Result<()> {
         let mut arranged: Vec<(Arrangement, Vec<WindowJob<'_>>)> = Vec::new();
         for block in blocks {
             let params: Option<&dyn Any> = block.params.map(|p| p as &dyn Any);
@@ -107,7 +110,8 @@ impl WindowCoder for Model {
                 None => arranged.push((arrangement, block.windows)),
             }
         }
-        arranged.iter_mut().try_for_each(|(a, windows)| decode(self, a, windows, Kernel::best()))
+        let best = Kernel::best();
+        arranged.iter_mut().try_for_each(|(a, windows)| decode_counted(self, a, windows, best, meter))
     }
 }
 
@@ -121,7 +125,17 @@ pub fn encode(
     blocks: &[&[u8]],
     limits: WindowLimits,
 ) -> Result<Vec<Vec<EncodedWindow>>> {
-    let encode = |block: &&[u8]| encode_block(Source { model, arrangement, raw: block }, limits);
+    encode_counted(model, arrangement, blocks, limits, Meter::NONE)
+}
+
+fn encode_counted(
+    model: &Model,
+    arrangement: &Arrangement,
+    blocks: &[&[u8]],
+    limits: WindowLimits,
+    meter: Meter<'_>,
+) -> Result<Vec<Vec<EncodedWindow>>> {
+    let encode = |block: &&[u8]| encode_block(Source { model, arrangement, raw: block }, limits, meter);
     blocks.par_iter().map(encode).collect()
 }
 
@@ -251,7 +265,7 @@ fn put(coder: &mut BitEncoder, unit: &[Choices]) {
 }
 
 /// Codes a block into windows of whole units. A unit that is too long for W gets a window of its own.
-fn encode_block(source: Source<'_>, limits: WindowLimits) -> Result<Vec<EncodedWindow>> {
+fn encode_block(source: Source<'_>, limits: WindowLimits, meter: Meter<'_>) -> Result<Vec<EncodedWindow>> {
     let Source { model, arrangement, raw } = source;
     let bad = |e: Error| Error::bad_argument(format!("circuit: {e}"));
     let records = arrangement.records(raw.len(), model.width()).map_err(bad)?;
@@ -273,6 +287,7 @@ fn encode_block(source: Source<'_>, limits: WindowLimits) -> Result<Vec<EncodedW
                 put(&mut coder, unit);
             }
             raw_len += len;
+            meter.advance(len);
         }
     }
     if raw_len > 0 {
@@ -337,12 +352,26 @@ pub fn decode(
     jobs: &mut [WindowJob<'_>],
     kernel: Kernel,
 ) -> Result<()> {
+    decode_counted(model, arrangement, jobs, kernel, Meter::NONE)
+}
+
+fn decode_counted(
+    model: &Model,
+    arrangement: &Arrangement,
+    jobs: &mut [WindowJob<'_>],
+    kernel: Kernel,
+    meter: Meter<'_>,
+) -> Result<()> {
     let mut windows = Vec::with_capacity(jobs.len());
     for job in jobs.iter_mut().filter(|job| !job.raw.is_empty()) {
         windows.push((arrangement.records(job.raw.len(), model.width())?, job));
     }
     windows.sort_by_key(|(records, _)| std::cmp::Reverse(*records));
-    windows.par_chunks_mut(LANES).try_for_each(|group| decode_group(model, arrangement, group, kernel))
+    windows.par_chunks_mut(LANES).try_for_each(|group| {
+        decode_group(model, arrangement, group, kernel)?;
+        meter.advance(group.iter().map(|(_, job)| job.raw.len()).sum());
+        Ok(())
+    })
 }
 
 /// Decodes up to eight windows record by record. The windows of which the same variables exist share a walk;

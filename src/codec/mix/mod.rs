@@ -51,7 +51,7 @@ impl BlockCodec for Mix {
     }
 
     fn encode(&self, content: &Content<'_>, effort: &Effort<'_>) -> Result<Option<EncodedBlock>> {
-        encode::encode(content.raw, level(effort.level).max(1), effort.guide).map(Some)
+        encode::encode(content.raw, level(effort.level).max(1), effort).map(Some)
     }
 
     fn decode(&self, jobs: &mut [&mut BlockJob<'_>]) {

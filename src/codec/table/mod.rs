@@ -23,6 +23,8 @@ use crate::format::cursor::{Cursor, Parsed};
 use crate::format::varint;
 use crate::kernel::Kernel;
 use crate::model::circuit::{Model, Weights};
+use crate::model::mix::context::Kind;
+use crate::model::mix::shipped;
 use learn::{Learning, Variable};
 use plan::Profile;
 use schema::{Column, Schema};
@@ -38,7 +40,9 @@ const WINDOW_RAW: usize = 1 << 24;
 /// The fewest rows that are worth a circuit.
 const LEAST_ROWS: usize = 256;
 /// The fewest columns that are worth a circuit.
-const LEAST_COLUMNS: usize = 3;
+const LEAST_COLUMNS: usize = 2;
+/// The most lines that a table may have above the one that names its columns.
+const MAX_TITLES: usize = 64;
 /// From this many rows on, more hidden states pay.
 const MANY_ROWS: usize = 16_000;
 
@@ -66,7 +70,8 @@ impl BlockCodec for TableCodec {
     }
 
     fn is_tried(&self, level: u8) -> bool {
-        level >= FIRST_LEVEL
+        // `mix` codes the text of tables.
+        level >= FIRST_LEVEL && shipped::has(Kind::Text)
     }
 
     fn encode(&self, content: &Content<'_>, effort: &Effort<'_>) -> Result<Option<EncodedBlock>> {
@@ -151,7 +156,7 @@ pub(crate) fn encode(raw: &[u8], mix_level: u32) -> Result<Option<EncodedBlock>>
 
 /// A block that is a table, cut into lines and cells.
 struct Table<'a> {
-    /// The bytes before the first row: the first line.
+    /// The bytes before the first row: the line that names the columns, and any titles above it.
     head: &'a [u8],
     /// The bytes after the last LF.
     tail: &'a [u8],
@@ -170,25 +175,28 @@ impl<'a> Table<'a> {
     /// the usual number of cells, or where it uses every byte that could be a separator.
     fn find(raw: &'a [u8]) -> Option<Self> {
         let separator = [b'\t', b';', b'|', 0x1F, 0].into_iter().find(|b| !raw.contains(b))?;
-        let first = raw.iter().position(|&b| b == b'\n')? + 1;
         let last = raw.iter().rposition(|&b| b == b'\n')? + 1;
-        let (head, body, tail) = (&raw[..first], raw.get(first..last)?, &raw[last..]);
-        let lines: Vec<&[u8]> = body.split_inclusive(|&b| b == b'\n').map(|l| &l[..l.len() - 1]).collect();
+        let (body, tail) = raw.split_at(last);
+        let mut lines: Vec<&[u8]> =
+            body.split_inclusive(|&b| b == b'\n').map(|l| &l[..l.len() - 1]).collect();
+        if lines.len() <= LEAST_ROWS {
+            return None;
+        }
+        let with = lines[1..].iter().filter(|l| l.ends_with(b"\r")).count();
+        let carriage_return = with * 2 > lines.len() - 1;
+        let (delimiter, columns) = shape(&lines[1..])?;
+        let mut scratch = Vec::new();
+        let mut cut = |line: &&'a [u8]| {
+            let line = if carriage_return { line.strip_suffix(b"\r")? } else { line };
+            cells::split(line, delimiter, &mut scratch);
+            (scratch.len() == columns).then(|| scratch.clone())
+        };
+        let names = lines.iter().take(MAX_TITLES).position(|line| cut(line).is_some()).unwrap_or(0);
+        let head = &raw[..lines.drain(..=names).map(|line| line.len() + 1).sum()];
+        let cells: Vec<Option<Vec<&[u8]>>> = lines.iter().map(cut).collect();
         if lines.len() < LEAST_ROWS {
             return None;
         }
-        let with = lines.iter().filter(|l| l.ends_with(b"\r")).count();
-        let carriage_return = with * 2 > lines.len();
-        let (delimiter, columns) = shape(&lines)?;
-        let mut scratch = Vec::new();
-        let cells: Vec<Option<Vec<&[u8]>>> = lines
-            .iter()
-            .map(|line| {
-                let line = if carriage_return { line.strip_suffix(b"\r")? } else { line };
-                cells::split(line, delimiter, &mut scratch);
-                (scratch.len() == columns).then(|| scratch.clone())
-            })
-            .collect();
         let fitting = cells.iter().flatten().count();
         (fitting * 20 >= lines.len() * 19).then_some(Self {
             head,

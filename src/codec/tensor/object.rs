@@ -62,6 +62,7 @@ fn decode(job: &mut BlockJob<'_>) -> Result<()> {
     let (verified, result) =
         tiles::decode(accelerator, &decoder, header, job.payload, job.units.clone(), &mut job.raw);
     job.verified = verified;
+    job.environment.meter.advance(verified);
     result
 }
 

@@ -151,7 +151,15 @@ fn params(rng: &mut SplitMix) -> Planes {
         tables: tables(rng, count),
         low,
     };
-    Planes { kept: false, delta: None, group: element, fields: vec![field], mask: None, pieces: None }
+    Planes {
+        kept: false,
+        delta: None,
+        differences: None,
+        group: element,
+        fields: vec![field],
+        mask: None,
+        pieces: None,
+    }
 }
 
 /// Symbols that have frequencies.
@@ -351,6 +359,7 @@ fn largest_tiles() {
         let planes = Planes {
             kept: false,
             delta: None,
+            differences: None,
             group: field.element,
             fields: vec![field],
             mask: None,

@@ -13,7 +13,8 @@ use super::logistic::{TABLES, Tables, pair};
 use super::matcher::{COUNTERS, Matcher};
 use super::mixer::{Mixer, spread};
 use super::priming;
-use super::priors::{self, Priors, SIZES};
+use super::priors::{Priors, SIZES};
+use super::shipped;
 use super::slots::{SLOT, Slot, SlotTable};
 use super::state::{STATES, StateTable};
 use crate::model::fixed::{probability_of_one, stretch};
@@ -97,11 +98,12 @@ impl Predictor {
     /// Starts from the shipped priors of the shape's kind, or of its guide.
     ///
     /// # Errors
-    /// `NewerVersion` for a guide whose priors are not known; `LimitExceeded` where memory is missing.
+    /// `NewerVersion` for a guide whose priors are not known; `MissingModel` where this build lacks the priors;
+    /// `LimitExceeded` where memory is missing.
     pub fn new(shape: Shape) -> Result<Self> {
-        let learned = priors::for_kind(shape.kind).filter(|_| on(Part::Priors));
+        let learned = shipped::for_kind(shape.kind)?.filter(|_| on(Part::Priors));
         match (shape.start, learned) {
-            (Start::Learned(hash), _) => match priors::for_guide(&hash) {
+            (Start::Learned(hash), _) => match shipped::for_guide(&hash) {
                 Some(learned) => Self::with_priors(shape, learned),
                 None => {
                     let message = "priors for the model of a guided mix block: needs a newer nzip";
@@ -153,7 +155,7 @@ impl Predictor {
             seen: 0,
         };
         if shape.kind == Kind::Text {
-            let phrases = priors::phrases(shape.primed);
+            let phrases = shipped::phrases(shape.primed);
             priming::prime(&mut predictor.slots, &mut predictor.history, predictor.contexts, phrases);
         }
         predictor.seek_contexts();

@@ -97,7 +97,8 @@ fn backwards<S: Read + Seek>(source: &mut Source<S>, options: &DecodeOptions) ->
             0 => None,
             len => Some(index(source, index_end.checked_sub(len), index_end)?),
         };
-        let mut walk = Walk::new(Input::seekable(source.inner(), offset)?, Payloads::Skip, options.memory);
+        let mut walk =
+            Walk::new(Input::seekable(source.inner(), offset)?, Payloads::Skip, options.resources.memory);
         walk.next()?;
         let mut map = MapBuilder::new(options);
         if let Some(entries) = entries {
@@ -129,7 +130,7 @@ fn index<S: Read + Seek>(source: &mut Source<S>, start: Option<u64>, end: u64) -
 }
 
 fn forwards<S: Read + Seek>(source: &mut Source<S>, options: &DecodeOptions) -> Result<Vec<StreamMap>> {
-    let mut walk = Walk::new(Input::seekable(source.inner(), 0)?, Payloads::Skip, options.memory);
+    let mut walk = Walk::new(Input::seekable(source.inner(), 0)?, Payloads::Skip, options.resources.memory);
     let (mut streams, mut map) = (Vec::new(), MapBuilder::new(options));
     loop {
         match walk.next()? {
@@ -151,7 +152,7 @@ struct MapBuilder<'a> {
 
 impl<'a> MapBuilder<'a> {
     fn new(options: &'a DecodeOptions) -> Self {
-        let models = StreamModels::new(options.models.clone());
+        let models = StreamModels::new(options.resources.models.clone());
         Self { options, raw: 0, blocks: Vec::new(), models, embedded: 0 }
     }
 
@@ -188,7 +189,7 @@ impl<'a> MapBuilder<'a> {
             }
             Event::Model(section) => {
                 self.embedded += section.embedded.as_ref().map_or(0, |e| e.1.len() as u64);
-                self.models.add(section, self.options.memory)?;
+                self.models.add(section, self.options.resources.memory)?;
             }
             Event::StreamEnd(end) => return self.finish(end).map(Some),
             Event::StreamStart | Event::Other | Event::End => {}
@@ -198,7 +199,8 @@ impl<'a> MapBuilder<'a> {
 
     fn finish(&mut self, end: StreamEnd) -> Result<StreamMap> {
         let record = end.records.iter().find(|r| r.tag == tensors::TAG);
-        let tensors = record.map(|r| named(&r.bytes, end.raw_len, self.options.memory)).transpose()?;
+        let tensors =
+            record.map(|r| named(&r.bytes, end.raw_len, self.options.resources.memory)).transpose()?;
         Ok(StreamMap {
             tensors: tensors.unwrap_or_default(),
             offset: end.offset,

@@ -132,8 +132,8 @@ impl<S: Read + Seek> TensorReader<'_, S> {
     /// Those of [`Archive::read_range`].
     pub fn read(&mut self) -> Result<Vec<u8>> {
         let len = self.info().len;
-        if len > self.archive.options.memory {
-            let cap = self.archive.options.memory;
+        if len > self.archive.options.resources.memory {
+            let cap = self.archive.options.resources.memory;
             return Err(Error::limit(format!("a tensor of {len} bytes; the cap is {cap}")));
         }
         let mut out = Vec::new();
@@ -167,7 +167,7 @@ impl<S: Read + Seek> TensorReader<'_, S> {
     /// [`crate::ErrorKind::BadArgument`] where the archive has no GPU, [`crate::ErrorKind::Device`] where that fails, and those of
     /// [`Self::read`].
     pub fn read_to_gpu(&mut self) -> Result<TensorBuffer> {
-        let device = self.archive.options.device.clone();
+        let device = self.archive.options.resources.device.clone();
         let gpu = device.opened().ok_or_else(|| Error::bad_argument("no GPU was given to the archive"))?;
         let range = self.info().start..self.info().end();
         if let Some(buffer) = self.archive.resident(range)? {
@@ -207,8 +207,8 @@ impl<S: Read + Seek> TensorReader<'_, S> {
             return Err(Error::bad_argument(format!("row {bad} of {count}")));
         }
         let bytes = (rows.len() as u64).saturating_mul(row);
-        if bytes > self.archive.options.memory {
-            let cap = self.archive.options.memory;
+        if bytes > self.archive.options.resources.memory {
+            let cap = self.archive.options.resources.memory;
             return Err(Error::limit(format!("rows of {bytes} bytes; the cap is {cap}")));
         }
         let mut out = Vec::new();

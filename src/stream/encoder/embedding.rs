@@ -6,6 +6,7 @@ use crate::codec::window::Cutting;
 use crate::codec::{Codec, zstd};
 use crate::error::Result;
 use crate::models::registry::Hash;
+use crate::progress::Meter;
 use crate::stream::{CodecChoice, Options, compress_with};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,7 +20,7 @@ pub(super) struct Packed {
 impl Packed {
     /// Packs a model.
     pub fn new(hash: &Hash, options: &Options) -> Result<Self> {
-        let weights = options.models.find(hash)?;
+        let weights = options.resources.models.find(hash)?;
         Ok(Self { raw_len: weights.len() as u64, bytes: pack(&weights)? })
     }
 }
@@ -39,16 +40,18 @@ pub(super) fn weigh(
     [first, rest]: [&[Chunk<'_>]; 2],
     cutting: &Cutting,
     whole: Option<&[u8]>,
+    meter: Meter<'_>,
 ) -> Result<Weighed> {
     let bare = plan.without_models();
-    let (with, without) = (plan.blocks(first, cutting, whole)?, bare.blocks(first, cutting, whole)?);
+    let with = plan.blocks(first, cutting, whole, meter.share(3, 4))?;
+    let without = bare.blocks(first, cutting, whole, meter.share(1, 4))?;
     let hashes: BTreeSet<Hash> = with.iter().filter_map(|b| b.model).collect();
     let models: BTreeMap<Hash, Packed> =
         hashes.into_iter().map(|hash| Ok((hash, Packed::new(&hash, options)?))).collect::<Result<_>>()?;
     let stored: usize = models.values().map(|m| m.bytes.len()).sum();
     let pays = total(&with) + stored < total(&without);
     let (mut blocks, plan) = if pays { (with, plan) } else { (without, &bare) };
-    blocks.extend(plan.blocks(rest, cutting, None)?);
+    blocks.extend(plan.blocks(rest, cutting, None, meter)?);
     Ok(Weighed { blocks, models: pays.then_some(models) })
 }
 

@@ -9,6 +9,7 @@ use crate::error::Result;
 use crate::format::index::Record;
 use crate::format::tensors::{self, TensorRecord};
 use crate::format::varint;
+use crate::progress::Meter;
 use crate::stream::CodecChoice;
 use crate::stream::options::{BEST_CHUNK, CHUNK};
 use crate::tensor::form::Form;
@@ -68,7 +69,7 @@ impl<W: Write> Encoder<W> {
     /// Takes bytes while content is held back, and lets go of it where it starts like no file of tensors or grows too
     /// long. Returns how many have been taken.
     pub(super) fn hold(&mut self, bytes: &[u8]) -> Result<usize> {
-        let most = usize::try_from(self.options.memory / 2).unwrap_or(usize::MAX);
+        let most = usize::try_from(self.options.resources.memory / 2).unwrap_or(usize::MAX);
         let described = self.options.described.is_some();
         if described && bytes.len() > most.saturating_sub(self.raw.len()) {
             return Err(crate::Error::limit(format!(
@@ -84,6 +85,7 @@ impl<W: Write> Encoder<W> {
             self.release()?;
             return self.write(bytes).map_err(crate::Error::from);
         }
+        self.options.resources.progress.take(taken as u64);
         self.raw.extend_from_slice(&bytes[..taken]);
         Ok(taken)
     }
@@ -113,7 +115,7 @@ impl<W: Write> Encoder<W> {
         let forms = forms(layout, raw);
         // What a long tensor teaches about itself is stored once in a block.
         let most = if self.plan.level < 9 { CHUNK } else { BEST_CHUNK };
-        let bases = self.options.bases.names();
+        let bases = self.options.resources.bases.names();
         let base = |t: &TensorInfo| bases.get(t.name.as_str()).filter(|b| b.is_like(t.dtype, &t.shape));
         let may_share = |t: &TensorInfo| t.len <= if base(t).is_some() { SMALL_DELTA } else { SMALL };
         let mut pieces = pieces(raw.len(), layout, &forms, self.chunk.min(most), may_share);
@@ -134,6 +136,7 @@ impl<W: Write> Encoder<W> {
             });
             Content { raw: &raw[p.range.clone()], numbers: p.hint, base }
         };
+        let progress = self.options.resources.progress.clone();
         let mut held = Vec::new();
         // Of blocks that have copies: their number, and what a copy repeats.
         let mut kept: HashMap<usize, (u64, EncodedBlock)> = HashMap::new();
@@ -154,8 +157,10 @@ impl<W: Write> Encoder<W> {
             let hash = || {
                 hasher.update(all);
             };
-            let encode = || rayon::join(|| plan.encode_numbers(&work, few), hash);
+            let counted = progress.work(all.len() as u64);
+            let encode = || rayon::join(|| plan.encode_numbers(&work, few, counted.meter()), hash);
             let coded = self.pool.run(encode)?.0?;
+            counted.finish();
             let copies: Vec<bool> = batch.iter().map(is_copy).collect();
             let mut coded = coded.into_iter();
             for (i, is_copy) in (at..end).zip(copies) {
@@ -164,7 +169,7 @@ impl<W: Write> Encoder<W> {
                 let mut block = match source.and_then(|(number, block)| copy(block, *number)) {
                     Some(block) => block,
                     // Its original turned out to be no tensor block.
-                    None if is_copy => plan.encode_numbers(&[numbers(piece)], few)?.remove(0),
+                    None if is_copy => plan.encode_numbers(&[numbers(piece)], few, Meter::NONE)?.remove(0),
                     None => coded
                         .next()
                         .ok_or_else(|| crate::Error::bad_argument("a piece that was not coded"))?,

@@ -2,7 +2,7 @@
 
 use super::base::FoundBase;
 use super::field::{FieldDecoder, FieldScratch};
-use crate::codec::tensor::kernel::{collect, scatter};
+use crate::codec::tensor::kernel::{add_earlier, collect, scatter};
 use crate::codec::tensor::stored::{Params, PieceLayout, Planes, Sequence, TileGroups, TileMode};
 use crate::coder::rans::{Contexts, Decoder};
 use crate::error::{Error, ErrorKind, Result};
@@ -77,6 +77,8 @@ impl TileDecoder {
             Err(e) => Err(e),
             Ok(()) if c.rest().is_empty() => {
                 self.fields.base.iter().for_each(|base| base.apply(start, out));
+                let differences = self.fields.planes.differences.iter();
+                differences.for_each(|d| add_earlier(d.element, &d.distances, out));
                 Ok(())
             }
             Ok(()) => Err(Error::corrupt(format!("{} bytes after the tile", c.rest().len()))),

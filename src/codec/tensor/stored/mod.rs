@@ -3,6 +3,7 @@
 //! on.
 
 mod context;
+mod differences;
 mod field;
 mod nibbles;
 mod params;
@@ -16,6 +17,7 @@ mod tile_groups;
 mod zero_bits;
 
 pub use context::Context;
+pub use differences::{Differences, MAX_DISTANCE};
 pub use field::{FOLDED, FieldParams, Transform, bits_of};
 pub use nibbles::{nibble, parse_nibbles, put_nibbles};
 pub use params::{MAX_GROUP, Params, Planes};

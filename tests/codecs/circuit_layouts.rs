@@ -1,8 +1,6 @@
 //! Records that do not lie byte after byte: patches of pictures, and numbers of several bytes.
 
-mod circuit_support;
-
-use circuit_support::{COLOUR, GREY, micro, npy, of_patches, picture, pnm, records};
+use crate::circuits::{COLOUR, GREY, micro, npy, of_patches, picture, pnm, records};
 use nzip::internal::Kernel;
 use nzip::internal::SplitMix;
 use nzip::internal::codec::circuit::layout::{Arrangement, Known, Layout, detect};

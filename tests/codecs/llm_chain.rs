@@ -1,9 +1,7 @@
 //! Chained blocks of imported language models: kernels, lanes, threads and windows do not matter, damage is found,
 //! ranges are what they are in the whole.
 
-mod llm_support;
-
-use llm_support::{micro, sample};
+use crate::transformers::{micro, sample};
 use nzip::ErrorKind;
 use nzip::internal::Kernel;
 use nzip::internal::codec::llm::{

@@ -1,8 +1,6 @@
 //! Damaged, cut and made-up input: an error of the right kind, or the right bytes.
 
-mod common;
-
-use common::*;
+use crate::bytes::*;
 use nzip::internal::SplitMix;
 use nzip::{Archive, Codec, CodecChoice, DecodeOptions, Decoder, Encoder, Error, ErrorKind, Options};
 use std::io::{Cursor, Read, Write};
@@ -286,10 +284,14 @@ fn arguments_are_checked() {
 #[test]
 fn both_readers_refuse_the_same_files() {
     let files: [(&str, &[u8], ErrorKind); 4] = [
-        ("nested models", include_bytes!("regressions/nested-models-2.nz"), ErrorKind::Corrupt),
-        ("a block as a skippable section", include_bytes!("regressions/hidden-block.nz"), ErrorKind::Corrupt),
-        ("two changed bytes", include_bytes!("regressions/hidden-block-2-bytes.nz"), ErrorKind::Corrupt),
-        ("another stream's model", include_bytes!("regressions/model-leak.nz"), ErrorKind::MissingModel),
+        ("nested models", include_bytes!("../regressions/nested-models-2.nz"), ErrorKind::Corrupt),
+        (
+            "a block as a skippable section",
+            include_bytes!("../regressions/hidden-block.nz"),
+            ErrorKind::Corrupt,
+        ),
+        ("two changed bytes", include_bytes!("../regressions/hidden-block-2-bytes.nz"), ErrorKind::Corrupt),
+        ("another stream's model", include_bytes!("../regressions/model-leak.nz"), ErrorKind::MissingModel),
     ];
     for (name, file, kind) in files {
         assert_eq!(decode(file).unwrap_err().kind(), kind, "{name}, decompressed");

@@ -1,8 +1,6 @@
 //! The `circuit` codec: round trips, cost, random access, and files that lie.
 
-mod circuit_support;
-
-use circuit_support::{micro, records};
+use crate::circuits::{micro, records};
 use nzip::internal::SplitMix;
 use nzip::internal::model::circuit::{Alphabet, Likelihood, Model, Shape, Weights};
 use nzip::{Archive, Codec, CodecChoice, DecodeOptions, Encoder, ErrorKind, Models, Options};

@@ -1,0 +1,12 @@
+//! What must never change: golden files and traces of the models decode and compute as they always did.
+
+#[path = "../support/bytes.rs"]
+mod bytes;
+#[path = "../support/circuit.rs"]
+mod circuits;
+#[path = "../support/table.rs"]
+mod tables;
+
+mod llm;
+mod lm;
+mod streams;

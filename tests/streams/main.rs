@@ -1,0 +1,7 @@
+//! Streams through the public interface: what goes in comes out, and damage is found.
+
+#[path = "../support/bytes.rs"]
+mod bytes;
+
+mod hostile;
+mod round_trip;
