@@ -5,6 +5,7 @@ use crate::console::{Console, Stopwatch};
 use crate::failure::usage;
 use crate::files::{Input, first_difference, label, pump};
 use crate::level::{self, Level};
+use crate::list;
 use crate::output::Output;
 use crate::quantity::{Size, bits_per_byte, ratio};
 use crate::resources::{Loaded, Resources};
@@ -115,11 +116,12 @@ impl Compressor<'_> {
     pub fn run(&self, source: &Path) -> anyhow::Result<()> {
         let Self { target, console, .. } = *self;
         let watch = Stopwatch::start();
-        let mut input = Input::open(source, target.follows(), console)?;
+        let mut input = Input::open(source, target.follows())?;
         let output = target.open(source, true, || target.packed_name(source))?;
         if self.verify.is_some() && (input.metadata.is_none() || output.reopen().is_none()) {
             bail!("--verify reads again what it has read and written: both must be files");
         }
+        let meter = console.progress(&label(source), input.metadata.as_ref().map(Metadata::len));
         let mut encoder = Encoder::with_options(Tally { inner: output, bytes: 0 }, self.options.clone())?;
         let (raw, tally) = match whole(source, input.metadata.as_ref(), self.described)? {
             Some(file) => (file.metadata()?.len(), encoder.finish_file(&file)?),
@@ -130,7 +132,12 @@ impl Compressor<'_> {
         if let Some(options) = &self.verify {
             verify(&mut output, source, options).context("nothing was written: --verify")?;
         }
+        let what = match output.reopen().filter(|_| console.is_talkative()) {
+            Some(file) => Some(list::describe(file?)?),
+            None => None,
+        };
         target.finish(output, source, input.metadata.as_ref())?;
+        drop(meter);
         console.summary(&format!(
             "{}: {raw} -> {stored} bytes, ratio {:.3}, {:.3} bits per byte, {}",
             label(source),
@@ -138,6 +145,7 @@ impl Compressor<'_> {
             bits_per_byte(raw, stored),
             watch.speed(raw)
         ));
+        what.iter().for_each(|text| console.detail(text));
         Ok(())
     }
 }

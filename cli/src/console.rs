@@ -1,22 +1,12 @@
-//! Messages to the person at the terminal: reports, warnings, progress.
+//! Messages to the person at the terminal: reports, warnings, questions.
 
 use crate::failure::describe;
+use crate::progress::{Meter, coded};
 use crate::quantity::human;
-use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
-use nzip::Progress;
-use std::fmt::{self, Display};
-use std::io::{self, IsTerminal, Read, Write};
+use std::fmt::Display;
+use std::io::{self, IsTerminal, Write};
 use std::path::Path;
-use std::sync::LazyLock;
-use std::time::{Duration, Instant};
-
-/// How far the command has come with all of its files.
-static PROGRESS: LazyLock<Progress> = LazyLock::new(Progress::new);
-
-/// The handle that counts what the command codes, for the options of the library.
-pub fn coded() -> &'static Progress {
-    &PROGRESS
-}
+use std::time::Instant;
 
 /// How much to say on standard error.
 #[derive(Debug, Clone, Copy)]
@@ -59,41 +49,25 @@ impl Console {
         }
     }
 
+    /// Whether even more is wanted than a summary: `-vv`.
+    pub fn is_talkative(self) -> bool {
+        self.quiet == 0 && self.verbose > 1
+    }
+
     fn say(self, text: &str) {
         // There is nobody left to tell that standard error is gone.
         let _ = writeln!(io::stderr(), "{text}");
     }
 
-    /// A bar on a terminal, and nothing anywhere else.
-    pub fn progress(self, name: &str, len: Option<u64>) -> ProgressBar {
-        if self.quiet > 0 || !io::stderr().is_terminal() {
-            return ProgressBar::hidden();
-        }
-        let template = match len {
-            Some(_) => "{prefix} {wide_bar} {bytes}/{total_bytes} {binary_bytes_per_sec} {left}",
-            None => "{prefix} {spinner} {bytes} {binary_bytes_per_sec} {left}",
-        };
-        let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-        let before = (coded().raw_done(), coded().raw_taken(), coded().tokens());
-        let style = style.with_key("left", move |state: &ProgressState, out: &mut dyn fmt::Write| {
-            let _ = time_left(state, before, out);
-        });
-        let bar = ProgressBar::with_draw_target(len, ProgressDrawTarget::stderr());
-        bar.set_style(style);
-        bar.set_prefix(name.to_string());
-        bar.enable_steady_tick(Duration::from_millis(250));
-        bar
+    /// A line of progress on a terminal, and nothing anywhere else. `total` is the number of raw bytes, where it is known.
+    pub fn progress(self, name: &str, total: Option<u64>) -> Meter {
+        if self.is_watched() { Meter::start(name, total) } else { Meter::hidden() }
     }
-}
 
-/// How long it will take. A language model works long on what has been read at once, so it says itself how far it is.
-fn time_left(state: &ProgressState, before: (u64, u64, u64), out: &mut dyn fmt::Write) -> fmt::Result {
-    let (done, given) = (coded().raw_done() - before.0, coded().raw_taken() - before.1);
-    if done == 0 || coded().tokens() == before.2 {
-        return write!(out, "{}", HumanDuration(state.eta()));
+    /// Whether somebody may look on.
+    pub fn is_watched(self) -> bool {
+        self.quiet == 0 && io::stderr().is_terminal()
     }
-    let left = state.elapsed().mul_f64(given.saturating_sub(done) as f64 / done as f64);
-    write!(out, "llm {}/{} {}", human(done), human(given), HumanDuration(left))
 }
 
 /// Measures how fast a file is coded.
@@ -116,31 +90,6 @@ impl Stopwatch {
             0 => bytes,
             tokens => format!("{bytes}, {:.0} tokens/s", tokens as f64 / seconds),
         }
-    }
-}
-
-/// Counts what is read from `R`, on the bar too.
-pub struct Counted<R> {
-    /// Where the bytes come from.
-    pub inner: R,
-    /// How many there were.
-    pub bytes: u64,
-    /// Shows it.
-    pub bar: ProgressBar,
-}
-
-impl<R: Read> Read for Counted<R> {
-    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        let n = self.inner.read(out)?;
-        self.bytes += n as u64;
-        self.bar.set_position(self.bytes);
-        Ok(n)
-    }
-}
-
-impl<R> Drop for Counted<R> {
-    fn drop(&mut self) {
-        self.bar.finish_and_clear();
     }
 }
 

@@ -1,7 +1,8 @@
 //! `nzip -d`.
 
 use crate::console::{Console, Stopwatch};
-use crate::files::{Input, label, pump};
+use crate::files::{Input, is_dash, label, open_file, pump, raw_total};
+use crate::list;
 use crate::target::Target;
 use nzip::{DecodeOptions, Decoder};
 use std::io::Read;
@@ -13,7 +14,7 @@ const MAGIC: &[u8] = b"\x93NZ\r\n\x1a\n";
 /// Restores one file. With `-c` and `-f`, what is no compressed file is passed on as it is.
 pub fn run(source: &Path, options: &DecodeOptions, target: &Target, console: Console) -> anyhow::Result<()> {
     let watch = Stopwatch::start();
-    let mut input = Input::open(source, target.follows(), console)?;
+    let mut input = Input::open(source, target.follows())?;
     let mut start = Vec::new();
     if target.stdout && target.force {
         (&mut input.reader).take(MAGIC.len() as u64).read_to_end(&mut start)?;
@@ -24,11 +25,15 @@ pub fn run(source: &Path, options: &DecodeOptions, target: &Target, console: Con
         }
     }
     let mut output = target.open(source, false, || target.raw_name(source))?;
+    let meter = console.progress(&label(source), raw_total(source, console));
     let mut decoder = Decoder::with_options(start.chain(&mut input.reader), options.clone())?;
     let raw = pump(&mut decoder, &mut output).map_err(nzip::Error::from)?;
     drop(decoder);
     target.finish(output, source, input.metadata.as_ref())?;
-    drop(input);
+    drop(meter);
     console.summary(&format!("{}: {raw} bytes restored, {}", label(source), watch.speed(raw)));
+    if console.is_talkative() && !is_dash(source) && source.is_file() {
+        console.detail(&list::describe(open_file(source, true)?)?);
+    }
     Ok(())
 }

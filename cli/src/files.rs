@@ -1,6 +1,6 @@
 //! Files to read from.
 
-use crate::console::{Console, Counted};
+use crate::console::Console;
 use crate::failure::is_broken_pipe;
 use anyhow::bail;
 use std::fs::{self, File, Metadata};
@@ -43,7 +43,7 @@ pub fn label(path: &Path) -> String {
 /// Something to read from.
 pub struct Input {
     /// The bytes.
-    pub reader: Counted<Box<dyn Read>>,
+    pub reader: Box<dyn Read>,
     /// Of a file.
     pub metadata: Option<Metadata>,
 }
@@ -51,19 +51,20 @@ pub struct Input {
 impl Input {
     /// Opens a file, or standard input for `-`. Links, devices and pipes are read with `follow` only: with `-f`, or where
     /// nothing is made beside them.
-    pub fn open(path: &Path, follow: bool, console: Console) -> anyhow::Result<Self> {
+    pub fn open(path: &Path, follow: bool) -> anyhow::Result<Self> {
         if is_dash(path) {
-            let reader: Box<dyn Read> = Box::new(io::stdin().lock());
-            let bar = console.progress("standard input", None);
-            return Ok(Self { reader: Counted { inner: reader, bytes: 0, bar }, metadata: None });
+            return Ok(Self { reader: Box::new(io::stdin().lock()), metadata: None });
         }
         let file = open_file(path, follow)?;
-        let metadata = file.metadata()?;
-        let len = metadata.is_file().then_some(metadata.len());
-        let bar = console.progress(&label(path), len);
-        let reader = Counted { inner: Box::new(file) as Box<dyn Read>, bytes: 0, bar };
-        Ok(Self { reader, metadata: Some(metadata).filter(Metadata::is_file) })
+        let metadata = Some(file.metadata()?).filter(Metadata::is_file);
+        Ok(Self { reader: Box::new(file), metadata })
     }
+}
+
+/// Raw bytes of a compressed file, for those who look on; `None` where that cannot be known without decoding.
+pub fn raw_total(path: &Path, console: Console) -> Option<u64> {
+    let wanted = console.is_watched() && !is_dash(path) && path.is_file();
+    wanted.then(|| nzip::Archive::open(path).ok()).flatten().map(|archive| archive.len())
 }
 
 /// Opens a file that is no folder; unless `follow`, links and what is no regular file are refused, too.

@@ -66,6 +66,23 @@ pub fn run(
     Ok(good)
 }
 
+/// What a compressed file consists of, in one line: for `-vv`.
+///
+/// # Errors
+///
+/// Those of reading it.
+pub fn describe(file: File) -> anyhow::Result<String> {
+    let summary = Summary::of(&mut Archive::new(file)?)?;
+    let models = summary.models_cell(&Models::new().list());
+    Ok(format!(
+        "  {} blocks, codecs {}, windows {}, a range decodes up to {} more, models {models}",
+        summary.blocks,
+        summary.codecs_cell(),
+        summary.windows_cell(),
+        human(summary.range)
+    ))
+}
+
 fn table() -> Table {
     Table::new([
         ("stored", Align::Right),

@@ -23,6 +23,7 @@ mod model;
 mod names;
 mod naming;
 mod output;
+mod progress;
 mod quantity;
 mod range;
 mod resources;

@@ -1,6 +1,7 @@
 //! Where results go. A file appears under its name once it is whole, or not at all.
 
 use crate::console::may_overwrite;
+use crate::progress;
 use anyhow::{Context, bail};
 use std::fs::{self, File, FileTimes, Metadata, OpenOptions};
 use std::io::{self, IsTerminal, Write};
@@ -135,12 +136,13 @@ fn builder(_private: bool) -> tempfile::Builder<'static, 'static> {
 /// The temporary file of the moment.
 static PENDING: Mutex<Option<PathBuf>> = Mutex::new(None);
 
-/// Ctrl-C and friends leave nothing behind.
-fn watch_interrupts() {
+/// Ctrl-C and friends leave nothing behind: no temporary file, and no line of progress.
+pub fn watch_interrupts() {
     static HANDLER: Once = Once::new();
     HANDLER.call_once(|| {
         // Without a handler an interrupted run leaves its temporary file: not worth failing for.
         let _ = ctrlc::set_handler(|| {
+            progress::clear();
             if let Some(path) = PENDING.lock().unwrap_or_else(PoisonError::into_inner).take() {
                 let _ = fs::remove_file(path);
             }

@@ -1,6 +1,7 @@
 //! Arguments that several verbs share: what they may use.
 
-use crate::console::{Console, coded};
+use crate::console::Console;
+use crate::progress::coded;
 use crate::quantity::Size;
 use crate::{device, names};
 use anyhow::Context;

@@ -5,6 +5,7 @@ use crate::console::{Console, print};
 use crate::failure::usage;
 use crate::files::each;
 use crate::list::Detail;
+use crate::output::watch_interrupts;
 use crate::quantity::Span;
 use crate::resources::Resources;
 use crate::target::Target;
@@ -111,6 +112,7 @@ fn all(
         let detail = Detail { verbose: arguments.verbose > 0, json: operation.json };
         return list::run(files, &options, detail, console);
     }
+    watch_interrupts();
     if operation.decompress || operation.test || operation.range.is_some() {
         let options = arguments.resources.decode_options()?.device(device.clone());
         return each(files, console, |file| {

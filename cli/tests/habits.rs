@@ -415,6 +415,61 @@ fn help_version_man_page_and_completions() {
     assert!(bash.contains("auto store zstd lm mix"), "codecs are offered, not files");
 }
 
+#[test]
+fn more_is_told_to_those_who_ask_twice() {
+    let f = Folder::new();
+    f.write("a", &f.text());
+    let said = |options: &[&str]| f.stderr(&f.ok(options));
+    assert_eq!(said(&["-1v", "a"]).lines().count(), 1);
+    for options in [&["-1fvv", "a"][..], &["-tvv", "a.nz"], &["-dfvv", "a.nz"]] {
+        let said = said(options);
+        assert!(said.lines().count() == 2 && said.contains("1 blocks, codecs zstd"), "{options:?}: {said}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn progress_counts_what_is_coded_on_one_line() {
+    use std::process::{Command, Stdio};
+    if Command::new("script").arg("--version").output().is_err() {
+        return;
+    }
+    let f = Folder::new();
+    let numbers = |i: u32| format!("{} {}\n", i.wrapping_mul(0x9e37_79b9), i % 977);
+    f.write("a", (0..40_000).map(numbers).collect::<String>().as_bytes());
+    let raw_len = f.read("a").len();
+    let typed = |line: &str| {
+        let line = format!("stty cols 40 rows 24; {line}").replace("nzip", env!("CARGO_BIN_EXE_nzip"));
+        let mut child = Command::new("script");
+        child.args(["-qec", &line, "/dev/null"]).current_dir(f.path(".")).stdin(Stdio::null());
+        stdout(&child.output().unwrap())
+    };
+    // Everything that was drawn, without what moves and clears.
+    let plain = |text: &str| {
+        let mut parts = text.split('\u{1b}');
+        let first = parts.next().unwrap_or_default().to_string();
+        parts.fold(first, |all, part| all + part.split_once(char::is_alphabetic).map_or("", |p| p.1))
+    };
+    let drawn = |text: &str| -> Vec<String> {
+        text.split(['\r', '\n']).map(plain).filter(|p| p.contains(" %")).collect()
+    };
+    for line in ["nzip -6 -T1 a", "nzip -t -T1 a.nz", "nzip -df -T1 a.nz"] {
+        let said = typed(line);
+        let drawn = drawn(&said);
+        assert!(drawn.len() > 1, "{line}: {said:?}");
+        assert!(drawn.iter().all(|d| d.trim_end().chars().count() < 40), "{drawn:?}");
+        assert!(drawn.iter().any(|d| d.contains(" left")), "{drawn:?}");
+        assert!(!drawn[0].contains("100 %"), "what is read at once is not done: {drawn:?}");
+        assert!(said.contains(&raw_len.to_string()), "{said}");
+    }
+    // Interrupted, it leaves an empty line and no file.
+    let said = typed("timeout --foreground -s INT 1.5 nzip -6fT1 a -o b; echo code $?");
+    let last = said.rfind(" left").expect("a line was drawn");
+    assert!(said[last..].contains("\u{1b}[2K"), "{said:?}");
+    assert!(!f.exists("b"));
+    assert!(f.ok(&["-6f", "a"]).stderr.is_empty());
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn people_are_asked_before_a_file_is_overwritten() {

@@ -1,5 +1,8 @@
 //! A folder in which the command is run.
 
+// Each test binary uses a part of this.
+#![allow(dead_code)]
+
 use nzip::{Encoder, Options};
 use std::fs;
 use std::io::Write;
