@@ -436,7 +436,7 @@ fn progress_counts_what_is_coded_on_one_line() {
     }
     let f = Folder::new();
     let numbers = |i: u32| format!("{} {}\n", i.wrapping_mul(0x9e37_79b9), i % 977);
-    f.write("a", (0..40_000).map(numbers).collect::<String>().as_bytes());
+    f.write("a", (0..25_000).map(numbers).collect::<String>().as_bytes());
     let raw_len = f.read("a").len();
     let typed = |line: &str| {
         let line = format!("stty cols 40 rows 24; {line}").replace("nzip", env!("CARGO_BIN_EXE_nzip"));
@@ -463,8 +463,8 @@ fn progress_counts_what_is_coded_on_one_line() {
         assert!(said.contains(&raw_len.to_string()), "{said}");
     }
     // Interrupted, it leaves an empty line and no file.
-    let said = typed("timeout --foreground -s INT 1.5 nzip -6fT1 a -o b; echo code $?");
-    let last = said.rfind(" left").expect("a line was drawn");
+    let said = typed("timeout --foreground -s INT 1.5 nzip -8fT1 a -o b; echo code $?");
+    let last = said.rfind(" %").expect("a line was drawn");
     assert!(said[last..].contains("\u{1b}[2K"), "{said:?}");
     assert!(!f.exists("b"));
     assert!(f.ok(&["-6f", "a"]).stderr.is_empty());
