@@ -2,7 +2,7 @@
 
 use crate::level::refuse_long;
 use crate::work::FileArguments;
-use crate::{bench, generate, inspect, model, spelling, tensors, version};
+use crate::{bench, generate, inspect, model, spelling, startup, tensors, version};
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::error::ContextKind;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -106,8 +106,17 @@ impl Arguments {
         let command = Self::command().long_version(version::long());
         spelling::refuse_slips(&arguments, command.get_subcommands().map(clap::Command::get_name))?;
         let parsed = command.try_get_matches_from(arguments).and_then(|m| Self::from_arg_matches(&m));
-        Ok(parsed.unwrap_or_else(|e| without_tip(e).exit()))
+        match parsed {
+            Err(e) if !e.use_stderr() => {
+                startup::needs_stdout()?;
+                e.print()?;
+                std::io::Write::flush(&mut std::io::stdout())?;
+                std::process::exit(0)
+            }
+            parsed => Ok(parsed.unwrap_or_else(|e| without_tip(e).exit())),
+        }
     }
+
     /// Runs the verb, or the operation on files; false where something failed that has been reported.
     pub fn run(self) -> anyhow::Result<bool> {
         match self.verb {

@@ -3,6 +3,7 @@
 use crate::failure::describe;
 use crate::progress::{Meter, coded};
 use crate::quantity::human;
+use crate::startup;
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
@@ -21,14 +22,14 @@ impl Console {
         Self { quiet, verbose }
     }
 
-    /// What is wrong with a file.
+    /// Reports an error with a file.
     pub fn error(self, name: impl Display, e: &anyhow::Error) {
         if self.quiet < 2 {
             self.say(&format!("nzip: {name}: {}", describe(e)));
         }
     }
 
-    /// What is not as wanted, though nothing is wrong with the result.
+    /// Reports something that is not as wanted, though nothing is wrong with the result.
     pub fn warning(self, text: &str) {
         if self.quiet == 0 {
             self.say(&format!("nzip: warning: {text}"));
@@ -42,7 +43,7 @@ impl Console {
         }
     }
 
-    /// What only those want to know who ask for it.
+    /// Reports a detail, with `-v` only.
     pub fn detail(self, text: &str) {
         if self.quiet == 0 && self.verbose > 0 {
             self.say(text);
@@ -106,6 +107,7 @@ pub fn may_overwrite(path: &Path) -> bool {
 
 /// Writes a report to standard output.
 pub fn print(text: &str) -> anyhow::Result<()> {
+    startup::needs_stdout()?;
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes())?;
     Ok(out.flush()?)

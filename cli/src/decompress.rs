@@ -15,21 +15,21 @@ const MAGIC: &[u8] = b"\x93NZ\r\n\x1a\n";
 pub fn run(source: &Path, options: &DecodeOptions, target: &Target, console: Console) -> anyhow::Result<()> {
     let watch = Stopwatch::start();
     let mut input = Input::open(source, target.follows())?;
+    let found = input.source.as_ref();
+    let mut output = target.open(source, found, false, || target.raw_name(source))?;
     let mut start = Vec::new();
     if target.stdout && target.force {
         (&mut input.reader).take(MAGIC.len() as u64).read_to_end(&mut start)?;
         if start != MAGIC {
-            let mut output = target.open(source, false, || target.raw_name(source))?;
             pump(&mut start.chain(&mut input.reader), &mut output)?;
-            return target.finish(output, source, input.metadata.as_ref());
+            return target.finish(output, source, found, console);
         }
     }
-    let mut output = target.open(source, false, || target.raw_name(source))?;
     let meter = console.progress(&label(source), raw_total(source, console));
     let mut decoder = Decoder::with_options(start.chain(&mut input.reader), options.clone())?;
     let raw = pump(&mut decoder, &mut output).map_err(nzip::Error::from)?;
     drop(decoder);
-    target.finish(output, source, input.metadata.as_ref())?;
+    target.finish(output, source, found, console)?;
     drop(meter);
     console.summary(&format!("{}: {raw} bytes restored, {}", label(source), watch.speed(raw)));
     if console.is_talkative() && !is_dash(source) && source.is_file() {

@@ -2,8 +2,9 @@
 
 use crate::console::Console;
 use crate::failure::is_broken_pipe;
+use crate::identity::Source;
 use anyhow::bail;
-use std::fs::{self, File, Metadata};
+use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 
@@ -44,8 +45,8 @@ pub fn label(path: &Path) -> String {
 pub struct Input {
     /// The bytes.
     pub reader: Box<dyn Read>,
-    /// Of a file.
-    pub metadata: Option<Metadata>,
+    /// The regular file that they come from, if they come from one.
+    pub source: Option<Source>,
 }
 
 impl Input {
@@ -53,11 +54,11 @@ impl Input {
     /// nothing is made beside them.
     pub fn open(path: &Path, follow: bool) -> anyhow::Result<Self> {
         if is_dash(path) {
-            return Ok(Self { reader: Box::new(io::stdin().lock()), metadata: None });
+            return Ok(Self { reader: Box::new(io::stdin().lock()), source: None });
         }
         let file = open_file(path, follow)?;
-        let metadata = Some(file.metadata()?).filter(Metadata::is_file);
-        Ok(Self { reader: Box::new(file), metadata })
+        let source = Source::new(path, file.try_clone()?)?;
+        Ok(Self { reader: Box::new(file), source })
     }
 }
 
@@ -98,7 +99,7 @@ pub fn pump(from: &mut impl Read, to: &mut impl Write) -> io::Result<u64> {
     }
 }
 
-/// Where two streams differ first; a stream also differs where only it has ended.
+/// Finds the offset at which two streams differ first; a stream also differs where only it has ended.
 pub fn first_difference(a: impl Read, b: impl Read) -> io::Result<Option<u64>> {
     let (mut a, mut b) = (BufReader::with_capacity(PIECE, a), BufReader::with_capacity(PIECE, b));
     let mut at = 0;

@@ -1,6 +1,6 @@
 //! Tables of text with aligned columns.
 
-/// Which way a column leans.
+/// The alignment of a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Align {
     /// Words.

@@ -2,8 +2,9 @@
 
 use crate::console::print;
 use crate::files::open_file;
+use crate::identity::Identity;
 use crate::json;
-use crate::output::Output;
+use crate::output::{Making, Output};
 use crate::quantity::{Span, ratio};
 use crate::resources::Resources;
 use crate::table::{Align, Table};
@@ -12,7 +13,7 @@ use clap::{Args, Subcommand};
 use nzip::{Archive, StoredTensor};
 use serde::Serialize;
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// Tensors of .nz files, one at a time
@@ -86,14 +87,16 @@ impl TensorsArguments {
             }
             Action::Extract { what, output, force } => {
                 let bytes = what.read()?;
-                let mut out = Output::file(&output, force, false)?;
+                let mut read = what.resources.files();
+                read.extend(Identity::of(&what.file));
+                let mut out = Output::made(&output, &Making { force, read: &read, ..Making::default() })?;
                 out.write_all(&bytes)?;
                 out.finish(None, false)
             }
             Action::Cat { what } => {
-                let mut out = io::stdout().lock();
+                let mut out = Output::stdout(false)?;
                 out.write_all(&what.read()?)?;
-                Ok(out.flush()?)
+                out.finish(None, false)
             }
             Action::Verify { file, names, resources } => verify(&file, names, &resources),
         }
@@ -150,7 +153,7 @@ fn verify(file: &Path, mut names: Vec<String>, resources: &Resources) -> anyhow:
     print(&format!("{}: {} tensors, {bytes} bytes, ok\n", file.display(), names.len()))
 }
 
-/// What `tensors list` and `-l -v` print.
+/// The table that `tensors list` and `-l -v` print.
 pub fn table(tensors: &[StoredTensor]) -> String {
     let mut table = Table::new([
         ("stored", Align::Right),

@@ -4,8 +4,8 @@ use crate::compress::{self, Compression, Compressor};
 use crate::console::{Console, print};
 use crate::failure::usage;
 use crate::files::each;
+use crate::interrupt;
 use crate::list::Detail;
-use crate::output::watch_interrupts;
 use crate::quantity::Span;
 use crate::resources::Resources;
 use crate::target::Target;
@@ -45,7 +45,7 @@ pub struct FileArguments {
     pub resources: Resources,
 }
 
-/// What to do instead of compressing.
+/// The operation, if it is not to compress.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Operation (the last one counts; -t and -l before -d)")]
 pub struct Operation {
@@ -92,7 +92,7 @@ fn run(arguments: &FileArguments) -> anyhow::Result<bool> {
     }
     let found = inputs(arguments, console)?;
     let roots = if arguments.selection.recursive { arguments.files.clone() } else { Vec::new() };
-    let target = Target { roots, ..arguments.target.clone() };
+    let target = Target { roots, read: arguments.resources.files(), ..arguments.target.clone() };
     let device = arguments.resources.device(console);
     let good = all(arguments, &found.files, &target, &device, console);
     device::report(&device, console);
@@ -112,7 +112,7 @@ fn all(
         let detail = Detail { verbose: arguments.verbose > 0, json: operation.json };
         return list::run(files, &options, detail, console);
     }
-    watch_interrupts();
+    interrupt::watch();
     if operation.decompress || operation.test || operation.range.is_some() {
         let options = arguments.resources.decode_options()?.device(device.clone());
         return each(files, console, |file| {

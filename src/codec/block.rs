@@ -238,7 +238,7 @@ impl Block {
             && copy.payload_len == 0
             && table(original) == table(copy);
         if !same {
-            return Err(Error::corrupt("a copy of a block that is another one"));
+            return Err(Error::corrupt("the header of a copied block differs from its source's"));
         }
         let header = BlockHeader { flushed: copy.flushed, ..original.clone() };
         Ok(Block { header, ..source.clone() })
@@ -261,7 +261,7 @@ impl Block {
     }
 }
 
-/// What decoding may use besides the block and its model.
+/// The resources of decoding besides the block and its model.
 #[derive(Clone, Copy)]
 pub struct Environment<'a> {
     /// Tensors that blocks may be coded against.
@@ -288,7 +288,7 @@ pub struct BlockJob<'a> {
     pub raw: Vec<u8>,
     /// Raw bytes from the start of `raw` that have been verified.
     pub verified: usize,
-    /// What went wrong after them.
+    /// The first error after them, if decoding failed.
     pub error: Option<Error>,
 }
 

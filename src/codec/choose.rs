@@ -1,4 +1,5 @@
-//! Which codec a block gets. Integer comparisons of sizes only.
+//! The choice of a block's codec, by integer comparisons of coded sizes only: no clock and no float takes part, so that
+//! the same input gives the same bytes on every machine.
 
 use super::block::{BlockCodec, Content, Effort, EncodedBlock};
 use super::glance;
@@ -51,6 +52,9 @@ fn attempt(
 }
 
 /// Codes a block with whichever codec gives the smallest result at this level.
+///
+/// Codecs with models are slow, and so is the `zstd` that serves as their floor at high levels: both are spared where a
+/// cheap look tells the outcome. A wrong look costs size, never the content, and depends on the bytes alone.
 fn smallest(content: &Content<'_>, effort: &Effort<'_>) -> Result<EncodedBlock> {
     let (raw, level) = (content.raw, effort.level);
     let tried = || CODECS.iter().filter(|c| c.is_tried(level));
@@ -96,7 +100,7 @@ fn quick_numbers(content: &Content<'_>, effort: &Effort<'_>) -> Result<EncodedBl
     }
 }
 
-/// What a slow codec must leave of what a quick one does, at most, to be worth its time: 1/256 of it, at a level.
+/// The largest part of a quick codec's size, in 1/256, that a slow codec may need to be worth its time, at a level.
 fn worth(level: u8) -> usize {
     match level {
         ..=6 => 224,

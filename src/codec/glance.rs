@@ -14,7 +14,7 @@ const PIECES: usize = 16;
 const PIECE: usize = 8 << 10;
 /// Blocks shorter than this are never called random: there are too few bytes to tell.
 const LEAST_RANDOM: usize = 32 << 10;
-/// What a random byte takes at least by the estimates below, in 1/256 bits.
+/// The least that a random byte takes by the estimates below, in 1/256 bits.
 const RANDOM: u64 = 2043;
 /// Distances at which differences of random bytes are random too.
 const DISTANCES: [usize; 6] = [1, 2, 3, 4, 6, 8];
@@ -98,7 +98,7 @@ pub fn far_share(raw: &[u8]) -> usize {
 const NEIGHBOURS: u64 = 24;
 /// Numbers that are looked at.
 const NUMBERS: usize = 1 << 14;
-/// What a symbol that a context has not seen costs on top, in 1/256 bits.
+/// The extra cost of a symbol that a context has not seen, in 1/256 bits.
 const NEW: u64 = 3 * 256;
 
 /// Whether bytes of numbers of `size` bytes depend on the number before, so that a codec of contexts may pay.

@@ -1,4 +1,4 @@
-//! What windowed codecs have in common: cutting content, laying windows out, decoding them in lanes.
+//! The common part of windowed codecs: cutting content, laying windows out, decoding them in lanes.
 
 use super::Codec;
 use super::block::{BlockJob, BlockParams, EncodedBlock};
@@ -9,7 +9,7 @@ use crate::progress::Meter;
 use rayon::prelude::*;
 use std::sync::Arc;
 
-/// Where an encoder ends a window.
+/// The sizes at which an encoder ends a window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WindowLimits {
     /// W: payload bytes of a window, a multiple of 4.
@@ -32,7 +32,7 @@ pub struct EncodedWindow {
 pub struct WindowJob<'a> {
     /// Payload bytes; bits past their end read as zero.
     pub payload: &'a [u8],
-    /// Where the raw bytes go, as long as the stored raw length.
+    /// The room for the raw bytes, as long as the stored raw length.
     pub raw: &'a mut [u8],
 }
 
@@ -244,13 +244,13 @@ pub fn check_lengths(windows: &[Window]) -> Result<()> {
 /// A windowed codec with its model and the sizes of its blocks and windows.
 #[derive(Clone)]
 pub struct Windowed {
-    /// Which codec.
+    /// The codec of the blocks.
     pub codec: Codec,
     /// Hash of the model.
     pub model: [u8; 32],
     /// The codec, joined to the model.
     pub coder: Arc<dyn WindowCoder>,
-    /// Where windows end.
+    /// The sizes at which windows end.
     pub limits: WindowLimits,
     /// Raw bytes of a block.
     pub block: usize,

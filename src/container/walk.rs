@@ -17,7 +17,7 @@ use std::io::Read;
 /// Bytes of a skipped section that are verified at a time.
 const STEP: u64 = 256 << 10;
 
-/// What to do with payloads.
+/// The treatment of payloads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Payloads {
     /// Read them.
@@ -43,7 +43,7 @@ pub struct RawBlock {
 }
 
 impl RawBlock {
-    /// Where something in this block happened.
+    /// Names the block in error messages.
     pub fn place(&self) -> String {
         format!("block {} (raw offset {})", self.number, self.raw_start)
     }
@@ -94,7 +94,7 @@ impl StreamEnd {
     }
 }
 
-/// What the walk has come past.
+/// A section that the walk has come past.
 pub enum Event {
     /// The header of a stream.
     StreamStart,
@@ -113,7 +113,7 @@ pub struct Walk<R> {
     input: Input<R>,
     payloads: Payloads,
     memory: u64,
-    /// What is known about the stream that is being read; `None` between streams.
+    /// The state of the stream that is being read; `None` between streams.
     stream: Option<Stream>,
     streams: u64,
     spare: Vec<u8>,

@@ -1,4 +1,4 @@
-//! Where the canonical weights of a model are found, by their BLAKE3 hash.
+//! Finds the canonical weights of a model by their BLAKE3 hash.
 //!
 //! Built in, given by the caller, in the user's model folder, or embedded in the stream. Knows no model.
 

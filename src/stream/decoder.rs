@@ -56,7 +56,7 @@ pub struct Decoder<R: Read> {
     spare: Vec<Vec<u8>>,
     /// A block that is decoded unit by unit.
     open: Option<OpenBlock>,
-    /// What follows the ready bytes.
+    /// The next step after the ready bytes.
     next: Next,
 }
 
@@ -79,7 +79,7 @@ struct OpenBlock {
     block: RawBlock,
     codec: OrderedDecoder,
     unit: usize,
-    /// What has been decoded: the block so far, or no more than a unit.
+    /// The decoded bytes: the block so far, or no more than a unit.
     raw: Vec<u8>,
     /// Bytes of `raw` that have been verified, and those of them that have been read.
     verified: usize,

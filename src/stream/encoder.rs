@@ -16,6 +16,8 @@ use crate::format::index::{Entry, Index, Record};
 use crate::format::section::ModelSection;
 use crate::format::trailer::Trailer;
 use crate::models::registry::{DEFAULT_LM, Hash, TINY_LM, built_in_id};
+use crate::stream::content::FileContent;
+use crate::tensor::content::Content;
 use embedding::{Packed, Weighed, weigh};
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -48,7 +50,7 @@ pub struct Encoder<W: Write> {
     /// Raw bytes coded so far, and how the windowed codec wants the content to be cut, once its first bytes are known.
     coded: u64,
     cutting: Option<Cutting>,
-    /// What is written is held back, as it may turn out to hold tensors.
+    /// Written bytes are held back, as they may turn out to hold tensors.
     held: bool,
     /// Models are to be embedded if they pay, which the first records will tell.
     weighs: bool,
@@ -112,7 +114,7 @@ impl<W: Write> Encoder<W> {
     /// Those of the writer.
     pub fn finish(mut self) -> Result<W> {
         let raw = std::mem::take(&mut self.raw);
-        if self.held { self.finish_all(&raw) } else { self.finish_with(&raw) }
+        if self.held { self.finish_all(&raw) } else { self.finish_with(&raw.as_slice()) }
     }
 
     /// Writes the whole content at once, and finishes. Files of tensors of any size are recognised.
@@ -121,7 +123,11 @@ impl<W: Write> Encoder<W> {
     ///
     /// Those of the writer; [`crate::ErrorKind::BadArgument`] where something has been written before, or where
     /// the options describe tensors that `raw` is too short for.
-    pub fn finish_all(mut self, raw: &[u8]) -> Result<W> {
+    pub fn finish_all(self, raw: &[u8]) -> Result<W> {
+        self.finish_content(&raw)
+    }
+
+    fn finish_content(mut self, raw: &dyn Content) -> Result<W> {
         if self.out.written > 0 || !self.raw.is_empty() {
             return Err(Error::bad_argument("something has been written before the whole content"));
         }
@@ -129,35 +135,32 @@ impl<W: Write> Encoder<W> {
         match self.layout(raw)? {
             Some(layout) => {
                 self.encode_tensors(raw, &layout)?;
-                self.finish_with(&[])
+                self.finish_with(&Vec::new())
             }
             None => self.finish_with(raw),
         }
     }
 
-    /// Maps a file into memory, writes all of it and finishes; see [`Encoder::finish_all`].
-    ///
-    /// The file must not be cut short meanwhile: the system ends programs that read mapped pages which are gone.
+    /// Writes all of a file and finishes; see [`Encoder::finish_all`]. The file is read in parts, each of which is coded,
+    /// checked and hashed as it was when it was read.
     ///
     /// # Errors
     ///
-    /// See [`Encoder::finish_all`]; and those of mapping the file.
-    #[allow(unsafe_code)]
+    /// See [`Encoder::finish_all`]; those of reading the file, and [`crate::ErrorKind::Io`] where it changes meanwhile.
     pub fn finish_file(self, file: &std::fs::File) -> Result<W> {
-        // SAFETY: the map lives for this call only. What is read from it twice may differ where somebody writes to
-        // the file meanwhile; no code relies on it being the same, and check values are those of what was coded.
-        let map = unsafe { memmap2::Mmap::map(file)? };
-        self.finish_all(&map)
+        let content = FileContent::new(file)?;
+        let writer = self.finish_content(&content)?;
+        content.check()?;
+        Ok(writer)
     }
 
-    /// Finishes with bytes that nothing needs to be copied from; none may have been written but not
-    /// coded before.
-    fn finish_with(mut self, mut raw: &[u8]) -> Result<W> {
-        while raw.len() > self.batch {
-            let done = self.encode(&raw[..self.batch], End::Open)?;
-            raw = &raw[done..];
+    /// Finishes with a content that nothing needs to be copied from; no bytes may have been written but not coded before.
+    fn finish_with(mut self, raw: &dyn Content) -> Result<W> {
+        let (mut at, batch) = (0, self.batch as u64);
+        while raw.len() - at > batch {
+            at += self.encode(&raw.read(at..at + batch)?, End::Open)? as u64;
         }
-        self.encode(raw, End::Stream)?;
+        self.encode(&raw.read(at..raw.len())?, End::Stream)?;
         self.out.start()?;
         let blocks = self.out.entries.iter().filter(|e| e.raw_len > 0).count();
         let body_len = self.out.written;
@@ -245,9 +248,12 @@ impl<W: Write> Encoder<W> {
         self.cutting.get_or_insert_with(|| windowed.coder.cutting(head, windowed.chained)).clone()
     }
 
-    /// Cuts bytes into chunks. Where the codec takes records, what stands in front of them, behind them or is left of a cut
-    /// one stands alone. Where more bytes come, what would not fill a chunk waits: chunks must not depend on how many bytes
-    /// come at a time.
+    /// Cuts bytes into chunks, the unit of work that becomes one block or, for windowed codecs, several.
+    ///
+    /// If the codec takes records, the bytes in front of them, those behind them and the rest of a record that a flush has
+    /// cut get chunks of their own: such a codec could not code them, and would refuse the whole chunk. If more bytes come
+    /// (`End::Open`), those that would not fill a chunk wait for them: the same content must give the same blocks however
+    /// many bytes are written at a time.
     fn chunks<'r>(&self, raw: &'r [u8], cutting: &Cutting, end: End) -> Vec<Chunk<'r>> {
         let Some(windowed) = self.plan.records() else {
             return raw.chunks(self.chunk).map(|raw| Chunk { raw, fits: true }).collect();
@@ -285,7 +291,7 @@ impl<W: Write> Encoder<W> {
     }
 }
 
-/// What comes after some bytes.
+/// The reason why a chunk of bytes ends.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum End {
     /// More bytes.
@@ -435,7 +441,9 @@ fn plan(options: &Options) -> Result<Plan> {
 const GUIDES: [Option<Hash>; 9] =
     [None, None, None, None, None, None, Some(TINY_LM), Some(DEFAULT_LM), Some(DEFAULT_LM)];
 
-/// The unit of work: it must not depend on threads or memory, since blocks end where it ends.
+/// The raw bytes of a chunk. They must not depend on threads or memory, since blocks end where chunks end and the same
+/// input gives the same bytes. Larger ones compress better with `mix`, which forgets everything between blocks; smaller
+/// ones keep more threads busy.
 fn chunk_len(options: &Options, plan: &Plan) -> usize {
     match &plan.windowed {
         Some(w) => (CHUNK / w.block * w.block).max(w.block),

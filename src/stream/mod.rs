@@ -2,6 +2,7 @@
 
 mod archive;
 mod bases;
+mod content;
 mod decoder;
 mod encoder;
 mod oneshot;

@@ -1,4 +1,4 @@
-//! What a caller can choose.
+//! The choices of a caller.
 
 use super::resources::{Resources, resource_setters};
 use crate::codec::Codec;
@@ -19,11 +19,11 @@ const WINDOW_PAYLOAD: usize = 32 << 10;
 /// Raw bytes of a block where ranges are to be read.
 const SEEKABLE_BLOCK: usize = 1 << 20;
 
-/// Which codecs an encoder may use.
+/// The codecs that an encoder may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum CodecChoice {
-    /// Whatever gives the smallest block; never larger than `zstd` or `store`.
+    /// The codec that gives the smallest block; never larger than `zstd` or `store`.
     #[default]
     Auto,
     /// This one, even where it does not pay.
@@ -83,7 +83,7 @@ impl Options {
         self
     }
 
-    /// Which codecs to use.
+    /// The codecs to use; chosen for each block by default.
     pub fn codec(mut self, codec: CodecChoice) -> Self {
         self.codec = codec;
         self
@@ -135,7 +135,7 @@ impl Options {
         self
     }
 
-    /// What the encoder may use, all at once.
+    /// Sets all resources of the encoder at once.
     pub fn resources(mut self, resources: Resources) -> Self {
         self.resources = resources;
         self
@@ -186,7 +186,7 @@ impl DecodeOptions {
         Self::default()
     }
 
-    /// What the decoder may use, all at once.
+    /// Sets all resources of the decoder at once.
     pub fn resources(mut self, resources: Resources) -> Self {
         self.resources = resources;
         self
@@ -205,7 +205,7 @@ impl DecodeOptions {
 
 resource_setters!(DecodeOptions);
 
-/// What a caller says of bytes that do not tell it themselves.
+/// The caller's description of bytes that do not describe themselves.
 #[derive(Clone, Debug)]
 pub struct Described {
     pub dtype: Dtype,

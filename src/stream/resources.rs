@@ -1,4 +1,4 @@
-//! What encoders and decoders may use.
+//! The resources of encoders and decoders.
 
 use crate::gpu::Device;
 use crate::models::Models;
@@ -8,7 +8,7 @@ use crate::tensor::bases::Bases;
 /// Default memory cap in bytes.
 const MEMORY: u64 = 1 << 30;
 
-/// What an encoder, a decoder or an archive may use: threads, memory, models, bases, a device; and the handle that tells how
+/// The resources of an encoder, a decoder or an archive: threads, memory, models, bases, a device; and the handle that tells how
 /// far it has come. [`crate::Options`] and [`crate::DecodeOptions`] have the same setters, and take all of it at once.
 ///
 /// ```
@@ -69,7 +69,7 @@ macro_rules! resource_setters {
                 self
             }
 
-            /// Where models are found.
+            /// The models that may be used.
             pub fn models(mut self, models: crate::Models) -> Self {
                 let resources = self.resources_mut();
                 resources.models = models.on(resources.device.clone());
@@ -83,7 +83,7 @@ macro_rules! resource_setters {
                 self
             }
 
-            /// Where models run. The output does not depend on it.
+            /// The device that models run on. The output does not depend on it.
             pub fn device(mut self, device: crate::Device) -> Self {
                 let resources = self.resources_mut();
                 resources.models = std::mem::take(&mut resources.models).on(device.clone());

@@ -9,7 +9,7 @@ fn decode(packed: &[u8]) -> nzip::Result<Vec<u8>> {
     nzip::decompress_with(packed, DecodeOptions::new().threads(1).verify_hash(true))
 }
 
-/// What a decoder gives out before it ends or fails.
+/// The bytes that a decoder gives out before it ends or fails.
 fn prefix(packed: &[u8], threads: usize) -> (Vec<u8>, Option<ErrorKind>) {
     let options = DecodeOptions::new().threads(threads);
     let mut decoder = Decoder::with_options(packed, options).unwrap();
@@ -252,7 +252,7 @@ fn flushed_blocks_are_delivered_at_once() {
     }
 }
 
-/// What an encoder that has flushed one block has written so far.
+/// The bytes of an encoder that has flushed one block.
 fn nzip_flushed(encoder: Encoder<Vec<u8>>) -> Vec<u8> {
     let mut packed = encoder.finish().unwrap();
     let len = usize::from(packed[packed.len() - 1]);

@@ -308,7 +308,7 @@ struct Open<'j, 'p> {
     coder: BitDecoder<'p>,
     /// The symbols of the record that is being decoded; not meaningful while `walks` is false.
     record: Vec<u8>,
-    /// Which variables exist of the next record, until its walk begins.
+    /// The variables that exist of the next record, until its walk begins.
     waits: Option<Known>,
     /// Whether the current walk decodes a record of this window.
     walks: bool,

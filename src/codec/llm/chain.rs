@@ -48,7 +48,7 @@ pub fn kept_of(params: &[u8]) -> Result<usize> {
     match cursor.varint_in("tokens that enter again", 1..=1 << 14) {
         Ok(kept) if cursor.pos() == params.len() => Ok(kept as usize),
         Err(Parse::Bad(e)) => Err(e),
-        _ => Err(Error::corrupt("llm: parameters that are no number of tokens")),
+        _ => Err(Error::corrupt("llm: the parameters must be one number of tokens")),
     }
 }
 
@@ -85,7 +85,9 @@ fn check_kept(model: &Model, kept: usize) -> Result<()> {
     if (1..=most).contains(&kept) {
         return Ok(());
     }
-    Err(Error::corrupt(format!("llm: {kept} tokens enter again, 1..={most} expected")))
+    Err(Error::corrupt(format!(
+        "llm: windows start with the last {kept} tokens of the one before, 1..={most} expected"
+    )))
 }
 
 fn encode_block(

@@ -455,7 +455,11 @@ fn symbols(
     let mut symbols = Vec::new();
     if width == 0 {
         let clean = model.is_empty() && lengths.is_empty();
-        return if clean { Ok(symbols) } else { Err(Error::corrupt("table: a circuit that codes nothing")) };
+        return if clean {
+            Ok(symbols)
+        } else {
+            Err(Error::corrupt("table: a circuit, but no column that it codes"))
+        };
     }
     let model = Model::new(&Weights::from_bytes(model)?)?;
     let sum = lengths.iter().map(|w| w.0).fold(0, usize::saturating_add);

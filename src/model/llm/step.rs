@@ -157,7 +157,7 @@ impl<'m> Session<'m> {
     /// Steps at most [`MAX_COLUMNS`] columns; those of one window must be in the order of its text.
     ///
     /// # Panics
-    /// Where there are more columns, or a window would have more tokens than there is room for.
+    /// If there are more columns, or a window would have more tokens, than there is room for.
     pub fn step(&mut self, columns: &[Column]) {
         self.feed(columns);
         self.head(columns.len());

@@ -1,4 +1,4 @@
-//! What a file consists of.
+//! Descriptions of a file's parts: streams, blocks, units, models.
 
 use super::Archive;
 use crate::codec::Codec;

@@ -1,4 +1,4 @@
-//! Where the blocks of all streams of a file lie.
+//! The map of a file: the places of the blocks of all its streams.
 
 use super::super::options::DecodeOptions;
 use super::source::Source;
@@ -15,7 +15,7 @@ use crate::models::StreamModels;
 use crate::tensor::{Dtype, TensorInfo};
 use std::io::{Read, Seek};
 
-/// Where a block lies.
+/// The place of a block.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct BlockPlace {
     /// Offset of the block's first byte in the file.

@@ -25,7 +25,7 @@ impl Packed {
     }
 }
 
-/// What was found out about models that a stream would have to bring along.
+/// The result of weighing the models that a stream would have to bring along.
 pub(super) struct Weighed {
     pub blocks: Vec<EncodedBlock>,
     /// The models of the blocks; `None` where they do not pay, so that the stream gets none.
