@@ -521,7 +521,7 @@ fn magic() {
     else {
         return;
     };
-    assert_eq!(stdout(&out), "nzip compressed data, version 1, codec zstd\n", "{}", f.stderr(&out));
+    assert_eq!(stdout(&out), "nzip compressed data, version 1, first block zstd\n", "{}", f.stderr(&out));
 }
 
 #[test]

@@ -470,6 +470,39 @@ fn progress_counts_what_is_coded_on_one_line() {
     assert!(f.ok(&["-6f", "a"]).stderr.is_empty());
 }
 
+#[cfg(unix)]
+#[test]
+fn the_commands_of_the_readme_run() {
+    let readme = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md")).unwrap();
+    let blocks = readme.split("```sh\n").skip(1).filter_map(|block| block.split("```").next());
+    let commands: Vec<&str> =
+        blocks.flat_map(str::lines).map(|l| l.split('#').next().unwrap().trim()).collect();
+    assert!(commands.len() > 10);
+    let program = std::path::Path::new(env!("CARGO_BIN_EXE_nzip")).parent().unwrap();
+    let path = std::env::join_paths(
+        [program.to_path_buf()].into_iter().chain(std::env::split_paths(&std::env::var_os("PATH").unwrap())),
+    );
+    let path = path.unwrap();
+    for line in commands {
+        let f = Folder::new();
+        fs::create_dir(f.path("folder")).unwrap();
+        for name in ["book.txt", "scan.ppm", "big.log", "folder/a"] {
+            f.write(name, &f.text()[..5000]);
+        }
+        f.write("model.safetensors", &two_tensors());
+        // The compressed files that a command reads, and not what it is to make.
+        for word in line.split(' ').filter(|w| w.ends_with(".nz")) {
+            let name = &word[..word.len() - 3];
+            f.ok(&["-1", name]);
+            fs::remove_file(f.path(name)).unwrap();
+        }
+        let mut shell = std::process::Command::new("sh");
+        shell.args(["-c", line]).current_dir(f.path(".")).env("PATH", &path).env("NZIP_LEVEL", "1");
+        let out = shell.output().unwrap();
+        assert!(out.status.success(), "{line}: {}", f.stderr(&out));
+    }
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn people_are_asked_before_a_file_is_overwritten() {
