@@ -104,7 +104,7 @@ pub struct Compressor<'a> {
     pub options: Options,
     /// How results are decoded before they get their names, where they are to be verified.
     pub verify: Option<DecodeOptions>,
-    /// Whether the options say what the content is.
+    /// Whether the options describe the content (`--dtype`).
     pub described: bool,
     /// The target of the results.
     pub target: &'a Target,

@@ -29,7 +29,7 @@ pub struct Pending {
     holes: Option<Holes>,
 }
 
-/// What a file may become that is made from others.
+/// The conditions under which a result is made.
 #[derive(Debug, Default)]
 pub struct Making<'a> {
     /// Takes the place of a file of this name.

@@ -380,6 +380,20 @@ impl EncodedBlock {
     pub fn cost(&self) -> usize {
         self.payload.len() + self.units.stored_len() + self.params.as_ref().map_or(0, Vec::len)
     }
+
+    /// The block's header and payload. `model` is the stream's reference to the model, where the block names one.
+    pub fn into_parts(self, model: Option<u64>) -> (BlockHeader, Vec<u8>) {
+        let header = BlockHeader {
+            codec: self.codec.id(),
+            flushed: false,
+            raw_len: self.raw_len,
+            payload_len: self.payload.len() as u32,
+            model,
+            params: self.params,
+            units: self.units,
+        };
+        (header, self.payload)
+    }
 }
 
 #[cfg(test)]
@@ -390,15 +404,7 @@ mod tests {
     use crate::tensor::Dtype;
 
     fn header(block: EncodedBlock) -> BlockHeader {
-        BlockHeader {
-            codec: block.codec.id(),
-            flushed: false,
-            raw_len: block.raw_len,
-            payload_len: block.payload.len() as u32,
-            model: None,
-            params: block.params,
-            units: block.units,
-        }
+        block.into_parts(None).0
     }
 
     #[test]

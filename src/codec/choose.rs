@@ -109,13 +109,14 @@ fn worth(level: u8) -> usize {
     }
 }
 
-/// Codes numbers with `mix`, where that is tried at this level, their neighbours tell of each other, and a sample says that
+/// Codes numbers with `mix` or `light`, where one is tried at this level, their neighbours tell of each other, and a sample says that
 /// it is worth the time: loading one tensor has to be fast. `best` is the smallest block so far.
 fn slowly(content: &Content<'_>, effort: &Effort<'_>, best: EncodedBlock) -> Result<EncodedBlock> {
     let raw = content.raw;
-    let mix = Codec::Mix.object();
+    let mix = [Codec::Mix, Codec::Light].map(Codec::object).into_iter().find(|c| c.is_tried(effort.level));
+    let Some(mix) = mix else { return Ok(best) };
     let size = content.numbers.map_or(1, |hint| hint.dtype.group().1 as usize).clamp(1, 16);
-    if !mix.is_tried(effort.level) || !glance::neighbours_tell(raw, size) || glance::is_settled(raw)? {
+    if !glance::neighbours_tell(raw, size) || glance::is_settled(raw)? {
         return Ok(best);
     }
     // No language model knows numbers.

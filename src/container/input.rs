@@ -22,7 +22,7 @@ pub struct Input<R> {
 }
 
 impl<R: Read> Input<R> {
-    /// An input that reads what it skips.
+    /// An input that skips by reading.
     pub fn new(reader: R) -> Self {
         let skip: Skip<R> = |reader, _, n, _| io::copy(&mut reader.take(n), &mut io::sink());
         Self { reader, buffer: Vec::new(), start: 0, consumed: 0, end: u64::MAX, skip }
@@ -30,7 +30,7 @@ impl<R: Read> Input<R> {
 }
 
 impl<R: Read + Seek> Input<R> {
-    /// An input that starts at an offset and seeks over what it skips.
+    /// An input that starts at an offset and skips by seeking.
     ///
     /// # Errors
     ///
@@ -47,6 +47,21 @@ impl<R: Read + Seek> Input<R> {
 }
 
 impl<R: Read> Input<R> {
+    /// The reader, from which more may have been read than was asked for.
+    pub fn get_ref(&self) -> &R {
+        &self.reader
+    }
+
+    /// The reader, from which more may have been read than was asked for.
+    pub fn get_mut(&mut self) -> &mut R {
+        &mut self.reader
+    }
+
+    /// The reader, from which more may have been read than was asked for.
+    pub fn into_inner(self) -> R {
+        self.reader
+    }
+
     /// Offset of the next byte in the input.
     pub fn position(&self) -> u64 {
         self.consumed

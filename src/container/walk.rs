@@ -144,7 +144,7 @@ struct Kept {
 }
 
 impl Stream {
-    /// Takes note of a block that may have copies; gives a copy what it repeats.
+    /// Takes note of a block that may have copies; gives a copy the payload and unit table of its source.
     fn keep(&mut self, raw: &mut RawBlock, memory: u64) -> Result<()> {
         if raw.block.has_copies() {
             self.kept_bytes += raw.payload.len() as u64;
@@ -218,6 +218,21 @@ impl<R: Read> Walk<R> {
     pub fn pass(&mut self, entry: Entry) -> Result<()> {
         let result = self.input.skip(entry.stored_len, "a block");
         result.and_then(|()| self.stream()).map(|s| s.note(entry)).map_err(|e| self.within(e))
+    }
+
+    /// The input.
+    pub fn input(&self) -> &Input<R> {
+        &self.input
+    }
+
+    /// The input.
+    pub fn input_mut(&mut self) -> &mut Input<R> {
+        &mut self.input
+    }
+
+    /// The input.
+    pub fn into_input(self) -> Input<R> {
+        self.input
     }
 
     /// Offset of the next section in the input.

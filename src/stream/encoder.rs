@@ -20,6 +20,7 @@ use crate::stream::content::FileContent;
 use crate::tensor::content::Content;
 use embedding::{Packed, Weighed, weigh};
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io::{self, Write};
 
 /// Compresses what is written to it and writes one stream to `W`, never seeking.
@@ -56,7 +57,7 @@ pub struct Encoder<W: Write> {
     weighs: bool,
 }
 
-/// The writer, and what has been written to it.
+/// The writer, and the state of the stream that has been written to it.
 struct Out<W> {
     writer: W,
     written: u64,
@@ -81,6 +82,11 @@ impl<W: Write> Encoder<W> {
         options.check()?;
         let pool = Pool::new(options.resources.threads);
         let plan = plan(&options)?;
+        Ok(Self::build(writer, options, plan, pool))
+    }
+
+    /// An encoder with options that have been checked, the plan that goes with them, and a pool for their threads.
+    pub(super) fn build(writer: W, options: Options, plan: Plan, pool: Pool) -> Self {
         let chunk = chunk_len(&options, &plan);
         let by_memory = usize::try_from(options.resources.memory / 8 / chunk as u64).unwrap_or(usize::MAX);
         let batch = chunk * pool.threads().min(by_memory).max(1);
@@ -88,7 +94,7 @@ impl<W: Write> Encoder<W> {
             Out { writer, written: 0, entries: Vec::new(), models: Vec::new(), packed: BTreeMap::new() };
         let weighs = options.embed_model && plan.only.is_none() && plan.has_models();
         let hasher = blake3::Hasher::new();
-        Ok(Self {
+        Self {
             out,
             pool,
             plan,
@@ -104,10 +110,25 @@ impl<W: Write> Encoder<W> {
             held: false,
             weighs,
         }
-        .holding())
+        .holding()
     }
 
-    /// Writes what is left, the index and the trailer, and gives the writer back.
+    /// The writer.
+    pub fn get_ref(&self) -> &W {
+        &self.out.writer
+    }
+
+    /// The writer. What is written to it here damages the stream.
+    pub fn get_mut(&mut self) -> &mut W {
+        &mut self.out.writer
+    }
+
+    /// The writer, without finishing the stream, which reads as truncated; [`Encoder::finish`] is the usual way.
+    pub fn into_inner(self) -> W {
+        self.out.writer
+    }
+
+    /// Writes the remaining bytes, the index and the trailer, and gives the writer back.
     ///
     /// # Errors
     ///
@@ -302,6 +323,13 @@ enum End {
     Stream,
 }
 
+impl<W: Write> fmt::Debug for Encoder<W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut fields = f.debug_struct("Encoder");
+        fields.field("options", &self.options).field("written", &self.out.written).finish_non_exhaustive()
+    }
+}
+
 impl<W: Write> Write for Encoder<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if self.held {
@@ -350,21 +378,14 @@ impl<W: Write> Out<W> {
 
     fn block(&mut self, block: EncodedBlock, flushed: bool, options: &Options) -> Result<()> {
         let model = block.model.map(|hash| self.reference(hash, options)).transpose()?;
-        let header = BlockHeader {
-            codec: block.codec.id(),
-            flushed,
-            raw_len: block.raw_len,
-            payload_len: block.payload.len() as u32,
-            model,
-            params: block.params,
-            units: block.units,
-        };
+        let (header, payload) = block.into_parts(model);
+        let header = BlockHeader { flushed, ..header };
         let mut bytes = Vec::new();
         header.put(&mut bytes);
-        let stored_len = (bytes.len() + block.payload.len()) as u64;
+        let stored_len = (bytes.len() + payload.len()) as u64;
         self.write(&bytes)?;
-        self.write(&block.payload)?;
-        self.entries.push(Entry { stored_len, raw_len: block.raw_len.into() });
+        self.write(&payload)?;
+        self.entries.push(Entry { stored_len, raw_len: header.raw_len.into() });
         Ok(())
     }
 
@@ -390,7 +411,8 @@ impl<W: Write> Out<W> {
     }
 }
 
-fn plan(options: &Options) -> Result<Plan> {
+/// The codecs and models that an encoder with these options may use.
+pub(super) fn plan(options: &Options) -> Result<Plan> {
     let only = match options.codec {
         CodecChoice::Auto => None,
         CodecChoice::Only(codec) => Some(codec),

@@ -5,11 +5,14 @@ use crate::codec::Codec;
 use crate::error::{Error, Result};
 use crate::models::registry::Hash;
 use crate::tensor::{Dtype, Layout};
+use std::sync::{Arc, OnceLock};
 
 /// Raw bytes of a block of the codecs without windows, and of the chunks that `auto` looks at.
 pub(super) const CHUNK: usize = 16 << 20;
 /// The same at the last level, where `mix` may be used.
 pub(super) const BEST_CHUNK: usize = 64 << 20;
+/// The same where `light` is the codec: short, so that two threads share a file of a few megabytes.
+pub(super) const LIGHT_CHUNK: usize = 4 << 20;
 /// Default raw bytes of a block of windows.
 pub(super) const WINDOWED_BLOCK: usize = 256 << 10;
 /// Default R: most raw bytes of a window.
@@ -37,7 +40,7 @@ pub enum CodecChoice {
 /// let options = Options::new().level(9).codec(CodecChoice::Only(Codec::Zstd)).threads(1);
 /// # let _ = options;
 /// ```
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Options {
     pub(super) level: u8,
     pub(super) codec: CodecChoice,
@@ -174,7 +177,7 @@ impl Options {
 resource_setters!(Options);
 
 /// How to decompress.
-#[derive(Clone, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct DecodeOptions {
     pub(super) resources: Resources,
     pub(super) verify_hash: bool,
@@ -220,15 +223,16 @@ impl Described {
     }
 }
 
-/// A thread pool of the wanted size, started when it is first needed.
+/// A thread pool of the wanted size, started when it is first needed. Clones are the same pool.
+#[derive(Debug, Clone, Default)]
 pub(super) struct Pool {
     threads: usize,
-    pool: Option<rayon::ThreadPool>,
+    pool: Arc<OnceLock<rayon::ThreadPool>>,
 }
 
 impl Pool {
     pub(super) fn new(threads: usize) -> Self {
-        Self { threads, pool: None }
+        Self { threads, pool: Arc::default() }
     }
 
     pub(super) fn threads(&self) -> usize {
@@ -240,14 +244,14 @@ impl Pool {
         if self.threads == 0 {
             return Ok(work());
         }
-        if self.pool.is_none() {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(self.threads).build();
-            self.pool =
-                Some(pool.map_err(|e| Error::bad_argument(format!("{} threads: {e}", self.threads)))?);
-        }
-        match &self.pool {
-            Some(pool) => Ok(pool.install(work)),
-            None => Ok(work()),
-        }
+        let pool = match self.pool.get() {
+            Some(pool) => pool,
+            None => {
+                let pool = rayon::ThreadPoolBuilder::new().num_threads(self.threads).build();
+                let pool = pool.map_err(|e| Error::bad_argument(format!("{} threads: {e}", self.threads)))?;
+                self.pool.get_or_init(|| pool)
+            }
+        };
+        Ok(pool.install(work))
     }
 }

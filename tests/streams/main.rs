@@ -4,4 +4,6 @@
 mod bytes;
 
 mod hostile;
+mod progress;
 mod round_trip;
+mod shapes;

@@ -7,10 +7,10 @@
 mod decode;
 mod encode;
 mod guide;
-mod kind;
+pub(super) mod kind;
 mod learn;
 mod shape;
-mod x86;
+pub(super) mod x86;
 
 pub use decode::BlockDecoder;
 pub use encode::encode_block;
@@ -24,7 +24,7 @@ use crate::error::Result;
 use crate::model::lm::Model;
 
 /// The `mix` level for each of nzip's levels 1..=9; 0 where `mix` is not tried.
-const LEVELS: [u32; 9] = [0, 0, 0, 0, 1, 2, 3, 4, 5];
+const LEVELS: [u32; 9] = [0, 0, 0, 0, 0, 2, 3, 4, 5];
 
 /// The codec `mix`.
 pub struct Mix;

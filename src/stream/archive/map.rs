@@ -181,7 +181,7 @@ impl<'a> MapBuilder<'a> {
         Ok(())
     }
 
-    /// Takes note of what the walk has come past; returns the stream where that was its end.
+    /// Takes note of a section that the walk has come past; returns the stream at its end.
     fn note(&mut self, event: Event) -> Result<Option<StreamMap>> {
         match event {
             Event::Block(RawBlock { block, offset, stored_len, .. }) => {

@@ -32,6 +32,7 @@ pub struct StoredTensor {
 }
 
 /// One tensor of an [`Archive`], ready to be read.
+#[derive(Debug)]
 pub struct TensorReader<'a, S> {
     archive: &'a mut Archive<S>,
     number: usize,

@@ -150,7 +150,7 @@ impl<W: Write> Encoder<W> {
         Ok(taken)
     }
 
-    /// Codes what has been held back as bytes.
+    /// Codes the bytes that have been held back, as bytes.
     pub(super) fn release(&mut self) -> Result<()> {
         if !std::mem::take(&mut self.held) {
             return Ok(());
