@@ -86,6 +86,9 @@ impl Compression {
         if let Some(window) = self.window {
             options = options.window(usize::try_from(window.0).map_err(|_| usage("--window is too large"))?);
         }
+        if let Some(memory) = resources.memory {
+            options = options.decode_memory(memory.0);
+        }
         self.blocks.apply(options)
     }
 }

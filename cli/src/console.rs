@@ -1,5 +1,6 @@
 //! Messages to the person at the terminal: reports, warnings, questions.
 
+use crate::escape::{escaped, escaped_lines};
 use crate::failure::describe;
 use crate::progress::{Meter, coded};
 use crate::quantity::human;
@@ -57,7 +58,7 @@ impl Console {
 
     fn say(self, text: &str) {
         // There is nobody left to tell that standard error is gone.
-        let _ = writeln!(io::stderr(), "{text}");
+        let _ = writeln!(io::stderr(), "{}", escaped_lines(text));
     }
 
     /// A line of progress on a terminal, and nothing anywhere else. `total` is the number of raw bytes, where it is known.
@@ -100,7 +101,11 @@ pub fn may_overwrite(path: &Path) -> bool {
     if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
         return false;
     }
-    let asked = write!(io::stderr(), "nzip: {} exists already; overwrite it? [y/N] ", path.display());
+    let asked = write!(
+        io::stderr(),
+        "nzip: {} exists already; overwrite it? [y/N] ",
+        escaped(&path.display().to_string())
+    );
     let mut answer = String::new();
     asked.is_ok() && io::stdin().read_line(&mut answer).is_ok() && answer.trim_start().starts_with(['y', 'Y'])
 }

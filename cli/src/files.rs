@@ -1,6 +1,7 @@
 //! Files to read from.
 
 use crate::console::Console;
+use crate::escape::escaped;
 use crate::failure::is_broken_pipe;
 use crate::identity::Source;
 use anyhow::bail;
@@ -38,7 +39,7 @@ pub fn is_dash(path: &Path) -> bool {
 
 /// The name in messages.
 pub fn label(path: &Path) -> String {
-    if is_dash(path) { "standard input".into() } else { path.display().to_string() }
+    if is_dash(path) { "standard input".into() } else { escaped(&path.display().to_string()) }
 }
 
 /// Something to read from.

@@ -53,7 +53,7 @@ impl InspectArguments {
             number += 1;
         }
         Ok(Report {
-            file: label(file),
+            file: file.display().to_string(),
             stored_bytes: archive.stored_len(),
             raw_bytes: archive.len(),
             streams: streams.iter().map(json::Stream::new).collect(),

@@ -279,7 +279,7 @@ impl Listing {
     ) -> Self {
         let codecs = s.codecs.iter().map(|(name, raw)| CodecShare { name: name.clone(), raw_bytes: *raw });
         Self {
-            file: label(file),
+            file: file.display().to_string(),
             stored_bytes: s.stored,
             raw_bytes: s.raw,
             ratio: ratio(s.raw, s.stored),

@@ -77,6 +77,9 @@ impl Resources {
     pub fn load(&self) -> anyhow::Result<Loaded> {
         self.start_threads()?;
         let (mut models, mut bases) = (Models::new(), Bases::new());
+        if let Some(memory) = self.memory {
+            (models, bases) = (models.capped(memory.0), bases.capped(memory.0));
+        }
         let model = self.model.as_ref().map(|name| names::resolve(&mut models, name)).transpose()?;
         for path in &self.base {
             bases.add_file(path).with_context(|| format!("--base {}", path.display()))?;

@@ -90,6 +90,10 @@ fn run(arguments: &FileArguments) -> anyhow::Result<bool> {
     if arguments.resources.device.as_deref() == Some("list") {
         return print(&device::list()).map(|()| true);
     }
+    let most = nzip::most_threads();
+    if arguments.resources.threads > most {
+        console.warning(&format!("{most} threads, four for each core, are the most that are started"));
+    }
     let found = inputs(arguments, console)?;
     let roots = if arguments.selection.recursive { arguments.files.clone() } else { Vec::new() };
     let target = Target { roots, read: arguments.resources.files(), ..arguments.target.clone() };

@@ -5,8 +5,8 @@ use super::block::{BlockCodec, Content, Effort, EncodedBlock};
 use super::glance;
 use super::mix::Guide;
 use super::window::{Cutting, Windowed};
-use super::{CODECS, Codec, store, zstd};
-use crate::error::{ErrorKind, Result};
+use super::{CODECS, Codec, mix, store, table, zstd};
+use crate::error::{Error, ErrorKind, Result};
 use crate::model::lm::Model;
 use crate::progress::Meter;
 use rayon::prelude::*;
@@ -173,6 +173,10 @@ pub struct Plan {
     pub guide: Option<Arc<Model>>,
     /// Whether it guides all text, even where it does not pay.
     pub insist: bool,
+    /// Memory that coding may take, in bytes (approximate); no result depends on it.
+    pub memory: u64,
+    /// Memory that decoding a block may take.
+    pub limit: u64,
 }
 
 impl Plan {
@@ -187,7 +191,47 @@ impl Plan {
             Some(model) => Guide::WhereItPays(model),
             None => Guide::None,
         };
-        Effort { level: self.level, guide, meter }
+        Effort { level: self.level, guide, meter, limit: self.limit }
+    }
+
+    /// Memory that coding `len` bytes takes, beside these and the result, where no table is found in them.
+    pub fn memory_of(&self, len: usize) -> u64 {
+        let floor = zstd::memory(zstd::level(self.level), len);
+        let mixes = matches!(self.only, None | Some(Codec::Mix | Codec::Table)) && mix::level(self.level) > 0;
+        let mixed = if mixes { mix::memory(self.level, len, self.limit, self.guide.is_some()) } else { 0 };
+        floor.max(mixed)
+    }
+
+    /// Memory that coding a chunk takes, beside its bytes.
+    fn memory_of_bytes(&self, raw: &[u8]) -> u64 {
+        let tables =
+            matches!(self.only, None | Some(Codec::Table)) && Codec::Table.object().is_tried(self.level);
+        let table = if tables && table::is_likely(raw) { 8 * raw.len() as u64 } else { 0 };
+        raw.len() as u64 + self.memory_of(raw.len()) + table
+    }
+
+    /// Does work for all items, as many of them side by side as memory allows, beside what the items take themselves.
+    fn each<T: Sync, R: Send>(
+        &self,
+        items: &[T],
+        len: impl Fn(&T) -> usize,
+        memory: impl Fn(&T) -> u64,
+        work: impl Fn(&T) -> Result<R> + Sync + Send,
+    ) -> Result<Vec<R>> {
+        let all: u64 = items.iter().map(|i| len(i) as u64).sum();
+        let budget = self.memory.saturating_sub(2 * all);
+        let (mut done, mut rest) = (Vec::with_capacity(items.len()), items);
+        while !rest.is_empty() {
+            let mut sum = 0;
+            let fits = |item: &&T| {
+                sum += memory(item);
+                sum <= budget
+            };
+            let (now, later) = rest.split_at(rest.iter().take_while(fits).count().max(1));
+            done.extend(now.par_iter().map(&work).collect::<Result<Vec<R>>>()?);
+            rest = later;
+        }
+        Ok(done)
     }
 
     /// Whether `mix` may be used.
@@ -249,10 +293,17 @@ impl Plan {
                 })
                 .collect()
             }
-            (None, Some(codec)) => {
-                chunks.par_iter().map(|c| Ok(vec![self.forced(c.raw, codec, meter)?])).collect()
-            }
-            (None, None) => chunks.par_iter().map(|c| Ok(vec![self.smallest(c.raw, meter)?])).collect(),
+            (None, only) => self.each(
+                chunks,
+                |c| c.raw.len(),
+                |c| self.memory_of_bytes(c.raw),
+                |c| {
+                    Ok(vec![only.map_or_else(
+                        || self.smallest(c.raw, meter),
+                        |codec| self.forced(c.raw, codec, meter),
+                    )?])
+                },
+            ),
         }
     }
 
@@ -263,6 +314,12 @@ impl Plan {
     /// Codes a chunk with a codec that the caller asked for; with a plain one where it cannot code these bytes.
     fn forced(&self, raw: &[u8], codec: Codec, meter: Meter<'_>) -> Result<EncodedBlock> {
         let coded = codec.object().encode(&Content::bytes(raw), &self.effort(meter))?;
+        if coded.is_none() && codec == Codec::Mix {
+            let (len, limit) = (raw.len(), self.limit);
+            return Err(Error::limit(format!(
+                "a mix block of {len} bytes cannot be decoded in {limit} bytes of memory"
+            )));
+        }
         coded.map_or_else(|| plain(raw, self.level), Ok)
     }
 
@@ -322,7 +379,12 @@ impl Plan {
             meter.advance(content.raw.len());
             Ok(block)
         };
-        contents.par_iter().map(encode).collect()
+        let memory = |content: &Content<'_>| match content.numbers {
+            Some(_) => 3 * content.raw.len() as u64,
+            None if quick => zstd::memory(zstd::level(self.level), content.raw.len()),
+            None => self.memory_of_bytes(content.raw),
+        };
+        self.each(contents, |content| content.raw.len(), memory, encode)
     }
 
     /// The windowed codec's blocks of each chunk; none where it cannot code a chunk and need not.

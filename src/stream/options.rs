@@ -46,6 +46,7 @@ pub struct Options {
     pub(super) codec: CodecChoice,
     pub(super) window: usize,
     pub(super) chained: bool,
+    pub(super) decode_memory: u64,
     pub(super) model: Option<Hash>,
     pub(super) embed_model: bool,
     pub(super) block: Option<usize>,
@@ -61,6 +62,7 @@ impl Default for Options {
             codec: CodecChoice::Auto,
             window: WINDOW_PAYLOAD,
             chained: true,
+            decode_memory: u64::MAX,
             model: None,
             embed_model: false,
             block: None,
@@ -102,6 +104,13 @@ impl Options {
     /// serves all of it, and it is decoded from its start. Otherwise each window decodes alone, and files are larger.
     pub fn chained(mut self, chained: bool) -> Self {
         self.chained = chained;
+        self
+    }
+
+    /// Most memory that decoding, and coding on one thread, may take, in bytes (approximate): blocks are cut and codecs are
+    /// chosen so that [`DecodeOptions::memory`] of as much is enough. No limit by default; 1 GiB is enough for every level.
+    pub fn decode_memory(mut self, bytes: u64) -> Self {
+        self.decode_memory = bytes;
         self
     }
 
@@ -189,6 +198,11 @@ impl DecodeOptions {
         Self::default()
     }
 
+    /// The memory cap, in bytes.
+    pub fn memory_cap(&self) -> u64 {
+        self.resources.memory
+    }
+
     /// Sets all resources of the decoder at once.
     pub fn resources(mut self, resources: Resources) -> Self {
         self.resources = resources;
@@ -223,6 +237,11 @@ impl Described {
     }
 }
 
+/// The most threads that are started: four for each core. More would only wait for each other.
+pub fn most_threads() -> usize {
+    4 * std::thread::available_parallelism().map_or(1, usize::from)
+}
+
 /// A thread pool of the wanted size, started when it is first needed. Clones are the same pool.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Pool {
@@ -232,7 +251,7 @@ pub(super) struct Pool {
 
 impl Pool {
     pub(super) fn new(threads: usize) -> Self {
-        Self { threads, pool: Arc::default() }
+        Self { threads: threads.min(most_threads()), pool: Arc::default() }
     }
 
     pub(super) fn threads(&self) -> usize {

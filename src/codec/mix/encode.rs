@@ -23,17 +23,20 @@ const UNIT_LOG2: u8 = 20;
 /// Raw bytes after which an encoder counts them.
 const COUNTED: usize = 64 << 10;
 
-/// Codes a block of 1..=2^30 bytes at a level of [`MixOptions::level`].
-pub fn encode(raw: &[u8], level: u32, effort: &Effort<'_>) -> Result<EncodedBlock> {
-    let (payload, model) = encode_counted(raw, &MixOptions::level(level), effort.guide, effort.meter)?;
-    Ok(EncodedBlock {
+/// Codes a block of 1..=2^30 bytes at a level of [`MixOptions::level`]; `None` where decoding would take more than the limit
+/// of memory.
+pub fn encode(raw: &[u8], level: u32, effort: &Effort<'_>) -> Result<Option<EncodedBlock>> {
+    let guided = !matches!(effort.guide, Guide::None);
+    let Some(options) = MixOptions::within(level, raw.len(), effort.limit, guided) else { return Ok(None) };
+    let (payload, model) = encode_counted(raw, &options, effort.guide, effort.meter)?;
+    Ok(Some(EncodedBlock {
         codec: Codec::Mix,
         raw_len: raw.len() as u32,
         model: model.map(|m| *m.name()),
         params: None,
         units: Units::Fixed { log2: UNIT_LOG2, checks: raw.chunks(1 << UNIT_LOG2).map(check32).collect() },
         payload,
-    })
+    }))
 }
 
 /// Codes a block to a payload, and returns it with the model that guides it, if any.
