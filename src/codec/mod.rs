@@ -86,6 +86,12 @@ impl Codec {
         self.object().name()
     }
 
+    /// Bytes that ship with nzip and that blocks of this codec need beside any model: the starting points of `mix`, which
+    /// `table` uses too.
+    pub fn start_len(self) -> u64 {
+        if matches!(self, Self::Mix | Self::Table) { crate::model::mix::shipped::PACKED_LEN } else { 0 }
+    }
+
     /// The codec with this name.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|c| c.name() == name)

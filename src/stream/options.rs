@@ -19,6 +19,8 @@ pub(super) const WINDOWED_BLOCK: usize = 256 << 10;
 pub(super) const WINDOW_RAW: usize = 256 << 10;
 /// Default W: payload bytes of a window.
 const WINDOW_PAYLOAD: usize = 32 << 10;
+/// Raw bytes of a block where ranges are to be read.
+const SEEKABLE_BLOCK: usize = 1 << 20;
 
 /// The codecs that an encoder may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -132,6 +134,12 @@ impl Options {
     pub fn block_size(mut self, bytes: usize) -> Self {
         self.block = Some(bytes);
         self
+    }
+
+    /// Blocks of 1 MiB: whatever the codec, a range decodes at most that much more than it holds, and files become a little
+    /// larger. See [`Options::block_size`] for what holds otherwise.
+    pub fn seekable(self) -> Self {
+        self.block_size(SEEKABLE_BLOCK)
     }
 
     /// Whether a stream of one block gets an index with the BLAKE3 of its content too (42 bytes or so);

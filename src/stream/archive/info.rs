@@ -60,8 +60,18 @@ pub struct BlockInfo {
     pub window: Option<u32>,
     /// Whether payload lengths are stored.
     pub sized: bool,
+    /// Whether each unit decodes alone; otherwise the block is decoded from its start.
+    pub independent: bool,
     /// Windows, or check units of codecs without windows.
     pub units: Vec<WindowInfo>,
+}
+
+impl BlockInfo {
+    /// Most raw bytes that are decoded to read one byte of the block: its largest unit where units decode alone,
+    /// otherwise the whole block.
+    pub fn range_cost(&self) -> u64 {
+        if self.independent { self.units.iter().map(|u| u.raw_len).max().unwrap_or(0) } else { self.raw_len }
+    }
 }
 
 /// A window or check unit of a block.
@@ -147,6 +157,7 @@ impl<S: Read + Seek> Archive<S> {
             flushed: header.flushed,
             window,
             sized,
+            independent: header.units.independent(),
             units: units.collect(),
         })
     }
