@@ -76,6 +76,11 @@ impl Error {
         Self::new(self.kind, self.message.clone())
     }
 
+    /// Whether the reader had no bytes for now, so that the same may be tried again.
+    pub(crate) fn would_block(&self) -> bool {
+        self.source.as_ref().is_some_and(|e| e.kind() == io::ErrorKind::WouldBlock)
+    }
+
     /// The class of this error.
     pub fn kind(&self) -> ErrorKind {
         self.kind

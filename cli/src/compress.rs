@@ -75,9 +75,10 @@ fn codec_choice(name: &str) -> Result<CodecChoice, String> {
 impl Compression {
     /// How the library is to compress.
     pub fn options(&self, resources: &Resources, loaded: Loaded) -> anyhow::Result<Options> {
-        let mut options = Options::new().embed_model(self.embed_model);
+        let model = loaded.model;
+        let mut options = Options::new().resources(resources.shared(loaded)).embed_model(self.embed_model);
         options = options.chained(!self.unchained);
-        if let Some(model) = loaded.model {
+        if let Some(model) = model {
             options = options.model(model);
         }
         if let (Some(dtype), Some(text)) = (self.dtype, &self.shape) {
@@ -93,9 +94,9 @@ impl Compression {
             options = options.window(usize::try_from(window.0).map_err(|_| usage("--window is too large"))?);
         }
         if let Some(memory) = resources.memory {
-            options = options.memory(memory.0).decode_memory(memory.0);
+            options = options.decode_memory(memory.0);
         }
-        Ok(options.models(loaded.models).bases(loaded.bases))
+        Ok(options)
     }
 }
 
@@ -113,11 +114,11 @@ pub struct Compressor<'a> {
     pub options: Options,
     /// How results are decoded before they get their names, where they are to be verified.
     pub verify: Option<DecodeOptions>,
-    /// Whether the options say what the content is.
+    /// Whether the options describe the content (`--dtype`).
     pub described: bool,
-    /// Where results go.
+    /// The target of the results.
     pub target: &'a Target,
-    /// Where reports go.
+    /// The receiver of reports.
     pub console: Console,
 }
 
@@ -200,7 +201,7 @@ fn packed_name(source: &Path) -> PathBuf {
     name.into()
 }
 
-/// Counts what is written.
+/// Counts the bytes written.
 struct Tally<W> {
     inner: W,
     bytes: u64,

@@ -1,12 +1,23 @@
 //! Messages to the person at the terminal: reports, warnings, progress.
 
+use crate::escape::escaped_lines;
 use crate::failure::describe;
 use crate::quantity::human;
 use crate::startup;
 use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+use nzip::Progress;
 use std::fmt::{self, Display};
 use std::io::{self, IsTerminal, Read, Write};
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
+
+/// How far the command has come with all of its files.
+static PROGRESS: LazyLock<Progress> = LazyLock::new(Progress::new);
+
+/// The handle that counts what the command codes, for the options of the library.
+pub fn coded() -> &'static Progress {
+    &PROGRESS
+}
 
 /// How much to say on standard error.
 #[derive(Debug, Clone, Copy)]
@@ -21,14 +32,14 @@ impl Console {
         Self { quiet, verbose }
     }
 
-    /// What is wrong with a file.
+    /// Reports an error with a file.
     pub fn error(self, name: impl Display, e: &anyhow::Error) {
         if self.quiet < 2 {
             self.say(&format!("nzip: {name}: {}", describe(e)));
         }
     }
 
-    /// What is not as wanted, though nothing is wrong with the result.
+    /// Reports something that is not as wanted, though nothing is wrong with the result.
     pub fn warning(self, text: &str) {
         if self.quiet == 0 {
             self.say(&format!("nzip: warning: {text}"));
@@ -42,7 +53,7 @@ impl Console {
         }
     }
 
-    /// What only those want to know who ask for it.
+    /// Reports a detail, with `-v` only.
     pub fn detail(self, text: &str) {
         if self.quiet == 0 && self.verbose > 0 {
             self.say(text);
@@ -51,7 +62,7 @@ impl Console {
 
     fn say(self, text: &str) {
         // There is nobody left to tell that standard error is gone.
-        let _ = writeln!(io::stderr(), "{text}");
+        let _ = writeln!(io::stderr(), "{}", escaped_lines(text));
     }
 
     /// A bar on a terminal, and nothing anywhere else.
@@ -64,7 +75,7 @@ impl Console {
             None => "{prefix} {spinner} {bytes} {binary_bytes_per_sec} {left}",
         };
         let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-        let before = nzip::llm::progress();
+        let before = (coded().raw_done(), coded().raw_taken(), coded().tokens());
         let style = style.with_key("left", move |state: &ProgressState, out: &mut dyn fmt::Write| {
             let _ = time_left(state, before, out);
         });
@@ -76,11 +87,10 @@ impl Console {
     }
 }
 
-/// How long it will take. A language model works long on what has been read at once, so it says itself how far it is.
-fn time_left(state: &ProgressState, before: (u64, u64), out: &mut dyn fmt::Write) -> fmt::Result {
-    let (done, given) = nzip::llm::progress();
-    let (done, given) = (done - before.0, given - before.1);
-    if done == 0 {
+/// Writes the time left. A language model works long on bytes that were read at once, so it reports its own progress.
+fn time_left(state: &ProgressState, before: (u64, u64, u64), out: &mut dyn fmt::Write) -> fmt::Result {
+    let (done, given) = (coded().raw_done() - before.0, coded().raw_taken() - before.1);
+    if done == 0 || coded().tokens() == before.2 {
         return write!(out, "{}", HumanDuration(state.eta()));
     }
     let left = state.elapsed().mul_f64(given.saturating_sub(done) as f64 / done as f64);
@@ -96,25 +106,25 @@ pub struct Stopwatch {
 impl Stopwatch {
     /// Starts now.
     pub fn start() -> Self {
-        Self { start: Instant::now(), tokens: nzip::llm::tokens_coded() }
+        Self { start: Instant::now(), tokens: coded().tokens() }
     }
 
     /// Raw bytes a second and, where a language model was at work, tokens a second.
     pub fn speed(&self, raw: u64) -> String {
         let seconds = self.start.elapsed().as_secs_f64().max(1e-9);
         let bytes = format!("{}/s", human((raw as f64 / seconds) as u64));
-        match nzip::llm::tokens_coded() - self.tokens {
+        match coded().tokens() - self.tokens {
             0 => bytes,
             tokens => format!("{bytes}, {:.0} tokens/s", tokens as f64 / seconds),
         }
     }
 }
 
-/// Counts what is read from `R`, on the bar too.
+/// Counts the bytes read from `R`, on the bar too.
 pub struct Counted<R> {
-    /// Where the bytes come from.
+    /// The source of the bytes.
     pub inner: R,
-    /// How many there were.
+    /// The number of bytes read so far.
     pub bytes: u64,
     /// Shows it.
     pub bar: ProgressBar,

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 
-/// A request that makes no sense, whatever the files hold: exit code 2.
+/// A request that no files could satisfy: exit code 2.
 #[derive(Debug)]
 pub struct Usage(String);
 
@@ -20,7 +20,7 @@ pub fn usage(message: impl Into<String>) -> anyhow::Error {
     Usage(message.into()).into()
 }
 
-/// An error and its causes in one line, where no cause says again what is said before it.
+/// An error and its causes in one line, without causes that repeat the text before them.
 pub fn describe(e: &anyhow::Error) -> String {
     let mut text = String::new();
     for cause in e.chain() {

@@ -1,6 +1,7 @@
 //! Files to read from.
 
 use crate::console::{Console, Counted};
+use crate::escape::escaped;
 use crate::failure::is_broken_pipe;
 use crate::identity::Source;
 use anyhow::bail;
@@ -38,7 +39,7 @@ pub fn is_dash(path: &Path) -> bool {
 
 /// The name in messages.
 pub fn label(path: &Path) -> String {
-    if is_dash(path) { "standard input".into() } else { path.display().to_string() }
+    if is_dash(path) { "standard input".into() } else { escaped(&path.display().to_string()) }
 }
 
 /// Something to read from.
@@ -93,7 +94,7 @@ pub fn pump(from: &mut impl Read, to: &mut impl Write) -> io::Result<u64> {
     }
 }
 
-/// Where two streams differ first; a stream also differs where only it has ended.
+/// Finds the offset at which two streams differ first; a stream also differs where only it has ended.
 pub fn first_difference(a: impl Read, b: impl Read) -> io::Result<Option<u64>> {
     let (mut a, mut b) = (BufReader::with_capacity(PIECE, a), BufReader::with_capacity(PIECE, b));
     let mut at = 0;

@@ -11,12 +11,12 @@ use std::fs;
 use std::io::Write;
 use std::path::PathBuf;
 
-/// Where a model comes from and what it will be called.
+/// The source of a model and its name.
 #[derive(Debug, Args)]
 pub struct ImportArguments {
     /// A GGUF file, or a safetensors file with config.json and tokenizer.json beside it
     file: PathBuf,
-    /// What the model will be called
+    /// The name of the model
     #[arg(long, value_parser = name)]
     name: String,
     /// Most tokens of a window: more are better for the ratio and need more memory [default: 2048]

@@ -1,4 +1,4 @@
-//! What happens when the system or a person ends the command: no temporary file stays.
+//! The end of the command by a signal: no temporary file stays.
 
 use std::fs;
 use std::path::{Path, PathBuf};

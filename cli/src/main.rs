@@ -9,6 +9,7 @@ mod compress;
 mod console;
 mod decompress;
 mod device;
+mod escape;
 mod failure;
 mod files;
 mod generate;
@@ -49,7 +50,7 @@ fn main() -> ExitCode {
         // Whoever reads our output has seen enough.
         Err(e) if is_broken_pipe(&e) => ExitCode::SUCCESS,
         Err(e) => {
-            let _ = writeln!(io::stderr(), "nzip: {}", describe(&e));
+            let _ = writeln!(io::stderr(), "nzip: {}", escape::escaped_lines(&describe(&e)));
             ExitCode::from(if e.is::<Usage>() { 2 } else { 1 })
         }
     }

@@ -1,4 +1,4 @@
-//! Where results go. A file appears under its name once it is whole, or not at all.
+//! Targets of results. A file appears under its name once it is whole, or not at all.
 
 use crate::holes::Holes;
 use crate::identity::{Identity, refuse_over};
@@ -28,7 +28,7 @@ pub struct Pending {
     holes: Option<Holes>,
 }
 
-/// What a file may become that is made from others.
+/// The conditions under which a result is made.
 #[derive(Debug, Default)]
 pub struct Making<'a> {
     /// Takes the place of a file of this name.
@@ -80,7 +80,7 @@ impl Output {
         Ok(Self::Renamed(Pending { file, target, force: making.force, holes }))
     }
 
-    /// What has been written, to be read once more; `None` where that is gone.
+    /// Opens the written bytes for reading; `None` if they are gone.
     pub fn reopen(&self) -> Option<io::Result<File>> {
         match self {
             Self::Renamed(pending) => Some(pending.file.reopen()),

@@ -1,6 +1,6 @@
 //! Arguments that several verbs share: what they may use.
 
-use crate::console::Console;
+use crate::console::{Console, coded};
 use crate::identity::Identity;
 use crate::quantity::Size;
 use crate::{device, names};
@@ -33,7 +33,7 @@ pub struct Resources {
 /// The models and bases that the options name, in memory.
 #[derive(Clone)]
 pub struct Loaded {
-    /// Where models are found.
+    /// The models that may be used.
     pub models: Models,
     /// The hash of `--model`.
     pub model: Option<[u8; 32]>,
@@ -72,6 +72,9 @@ impl Resources {
     pub fn load(&self) -> anyhow::Result<Loaded> {
         self.start_threads()?;
         let (mut models, mut bases) = (Models::new(), Bases::new());
+        if let Some(memory) = self.memory {
+            (models, bases) = (models.capped(memory.0), bases.capped(memory.0));
+        }
         let model = self.model.as_ref().map(|name| names::resolve(&mut models, name)).transpose()?;
         for path in &self.base {
             bases.add_file(path).with_context(|| format!("--base {}", path.display()))?;
@@ -90,9 +93,16 @@ impl Resources {
         Ok(self.decode_with(self.load()?))
     }
 
+    /// The library's resources, with the models and bases that have been loaded.
+    pub fn shared(&self, loaded: Loaded) -> nzip::Resources {
+        // The threads of all files have been started, see `start_threads`.
+        let shared = nzip::Resources::new().models(loaded.models).bases(loaded.bases);
+        let shared = shared.progress(coded().clone());
+        self.memory.map_or(shared.clone(), |m| shared.memory(m.0))
+    }
+
     /// The same with what has been loaded.
     pub fn decode_with(&self, loaded: Loaded) -> DecodeOptions {
-        let options = DecodeOptions::new().models(loaded.models).bases(loaded.bases);
-        self.memory.map_or(options.clone(), |m| options.memory(m.0))
+        DecodeOptions::new().resources(self.shared(loaded))
     }
 }

@@ -40,7 +40,7 @@ pub struct FileArguments {
     pub verbose: u8,
 }
 
-/// What to do instead of compressing.
+/// The operation, if it is not to compress.
 #[derive(Debug, Args)]
 #[group(id = "what", multiple = false)]
 #[command(next_help_heading = "Operation (default: compress)")]
@@ -70,6 +70,10 @@ fn run(arguments: &FileArguments) -> anyhow::Result<bool> {
     let console = Console::new(arguments.quiet, arguments.verbose);
     if arguments.resources.device.as_deref() == Some("list") {
         return print(&device::list()).map(|()| true);
+    }
+    let most = nzip::most_threads();
+    if arguments.resources.threads > most {
+        console.warning(&format!("{most} threads, four for each core, are the most that are started"));
     }
     let files = inputs(arguments)?;
     let device = arguments.resources.device(console);

@@ -209,7 +209,7 @@ class Stream:
             planes.base = self.built_in.get(planes.base_hash)
             demand(planes.base is not None, f"missing base {planes.base_hash.hex()}")
         raw = tensor.decode(planes, units, payload)
-        if planes.method == 2:
+        if planes.method in (2, 5):
             self.kept[self.blocks] = units, raw
         return raw
 

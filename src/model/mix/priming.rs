@@ -2,7 +2,7 @@
 
 use super::context::{self, Kind, MAX_CONTEXTS};
 use super::history::History;
-use super::priors;
+use super::shipped;
 use super::slots::{Slot, SlotTable};
 use super::state::{STATES, StateTable};
 
@@ -14,7 +14,7 @@ const KEPT_BITS: u32 = 22;
 /// Tables that are kept.
 const KEPT: usize = 2;
 
-/// A primed table of 2^`bits` bytes, and what else it depends on.
+/// A primed table of 2^`bits` bytes, with the settings that it was primed for.
 struct Primed {
     bits: u32,
     contexts: usize,
@@ -57,7 +57,7 @@ pub fn primed(bits: u32, contexts: usize, limit: usize) -> Result<SlotTable> {
 
 fn prime_new(bits: u32, contexts: usize, limit: usize) -> Result<SlotTable> {
     let mut slots = SlotTable::new(bits)?;
-    prime(&mut slots, &mut History::new(false), contexts, priors::phrases(limit));
+    prime(&mut slots, &mut History::new(false), contexts, shipped::phrases(limit));
     Ok(slots)
 }
 

@@ -5,10 +5,13 @@ use crate::codec::Codec;
 use crate::codec::block::{self, EncodedBlock};
 use crate::codec::choose::{plain, total};
 use crate::codec::tensor::{BasePiece, Hint, copy, keep};
+use crate::codec::zstd;
 use crate::error::{Error, ErrorKind, Result};
+use crate::format::consts::max_unpacked;
 use crate::format::index::Record;
 use crate::format::tensors::{self, TensorRecord};
 use crate::format::varint;
+use crate::progress::Meter;
 use crate::stream::CodecChoice;
 use crate::stream::options::{BEST_CHUNK, CHUNK};
 use crate::tensor::bases::BaseTensor;
@@ -128,7 +131,7 @@ impl<W: Write> Encoder<W> {
     /// Takes bytes while content is held back, and lets go of it where it starts like no file of tensors or grows too
     /// long. Returns how many have been taken.
     pub(super) fn hold(&mut self, bytes: &[u8]) -> Result<usize> {
-        let most = usize::try_from(self.options.memory / 2).unwrap_or(usize::MAX);
+        let most = usize::try_from(self.options.resources.memory / 2).unwrap_or(usize::MAX);
         let described = self.options.described.is_some();
         if described && bytes.len() > most.saturating_sub(self.raw.len()) {
             return Err(Error::limit(format!(
@@ -144,11 +147,12 @@ impl<W: Write> Encoder<W> {
             self.release()?;
             return self.write(bytes).map_err(Error::from);
         }
+        self.options.resources.progress.take(taken as u64);
         self.raw.extend_from_slice(&bytes[..taken]);
         Ok(taken)
     }
 
-    /// Codes what has been held back as bytes.
+    /// Codes the bytes that have been held back, as bytes.
     pub(super) fn release(&mut self) -> Result<()> {
         if !std::mem::take(&mut self.held) {
             return Ok(());
@@ -176,7 +180,7 @@ impl<W: Write> Encoder<W> {
         let forms = forms(layout, raw);
         // What a long tensor teaches about itself is stored once in a block.
         let most = if self.plan.level < 9 { CHUNK } else { BEST_CHUNK };
-        let bases = self.options.bases.names();
+        let bases = self.options.resources.bases.names();
         let base = |t: &TensorInfo| bases.get(t.name.as_str()).filter(|b| b.is_like(t.dtype, &t.shape));
         let may_share = |t: &TensorInfo| t.len <= if base(t).is_some() { SMALL_DELTA } else { SMALL };
         let mut pieces = pieces(raw.len(), layout, &forms, self.chunk.min(most), may_share);
@@ -191,6 +195,7 @@ impl<W: Write> Encoder<W> {
             && raw.len() <= self.chunk.min(CHUNK) as u64;
         let base_of =
             |p: &Piece| p.of.and_then(|(number, from)| Some((base(&layout.tensors[number])?, from)));
+        let progress = self.options.resources.progress.clone();
         let mut reread = Reread::default();
         let (mut held, mut floor) = (Vec::new(), Vec::new());
         // Of blocks that have copies: their number, and what a copy repeats.
@@ -224,8 +229,10 @@ impl<W: Write> Encoder<W> {
             let hash = || {
                 hasher.update(all);
             };
-            let encode = || rayon::join(|| plan.encode_numbers(&work, few), hash);
+            let counted = progress.work(all.len() as u64);
+            let encode = || rayon::join(|| plan.encode_numbers(&work, few, counted.meter()), hash);
             let coded = self.pool.run(encode)?.0?;
+            counted.finish();
             let mut coded = coded.into_iter();
             for (i, is_copy) in (at..end).zip(copies) {
                 let piece = &pieces[i];
@@ -234,7 +241,7 @@ impl<W: Write> Encoder<W> {
                 let mut block = match source.and_then(|s| copy(&s.block, s.number)) {
                     Some(block) => block,
                     // Its original turned out to be no tensor block, or one of them has changed since they were compared.
-                    None if is_copy => plan.encode_numbers(&[numbers(i - at)], few)?.remove(0),
+                    None if is_copy => plan.encode_numbers(&[numbers(i - at)], few, Meter::NONE)?.remove(0),
                     None => coded.next().ok_or_else(|| Error::bad_argument("a piece that was not coded"))?,
                 };
                 if originals.contains(&i) && keep(&mut block) {
@@ -353,6 +360,11 @@ fn record(layout: &Layout) -> Result<Record> {
     let plain = tensors::put(&tensors.collect::<Vec<_>>());
     let mut bytes = Vec::new();
     varint::put(&mut bytes, plain.len() as u64);
-    bytes.extend(crate::codec::zstd::compress(&plain, 19)?);
+    let mut frame = zstd::compress(&plain, 19)?;
+    if plain.len() as u64 > max_unpacked(frame.len() as u64) {
+        // Names that are nearly the same: no reader takes so many from so few bytes.
+        frame = zstd::uncompressed(&plain);
+    }
+    bytes.extend(frame);
     Ok(Record { tag: tensors::TAG, bytes })
 }

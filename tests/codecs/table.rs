@@ -1,12 +1,10 @@
 //! The `table` codec from outside: what is restored, what it is worth, what it refuses.
 
-mod table_support;
-
+use crate::tables::orders;
 use nzip::internal::codec::table;
 use nzip::{Archive, Codec, CodecChoice, DecodeOptions, ErrorKind, Options};
 use proptest::prelude::*;
 use std::io::Cursor;
-use table_support::orders;
 
 fn only(codec: Codec) -> Options {
     Options::new().codec(CodecChoice::Only(codec)).threads(1)
@@ -26,7 +24,7 @@ fn packed(raw: &[u8]) -> Vec<u8> {
 #[test]
 fn odd_tables_come_back() {
     for (delimiter, end) in [(',', "\n"), (';', "\r\n"), ('\t', "\n"), ('|', "\r\n")] {
-        let raw = orders(400, delimiter, end);
+        let raw = orders(300, delimiter, end);
         assert_eq!(codecs(&packed(&raw)), [Codec::Table], "{delimiter:?} {end:?}");
         // Cut anywhere, with other line ends, with lines doubled or empty.
         let text = String::from_utf8(raw.clone()).unwrap();
@@ -88,8 +86,9 @@ fn output_is_the_same_everywhere() {
 
 #[test]
 fn what_is_no_table_is_coded_otherwise() {
-    let prose = "All of this is prose, and has commas, but no columns.\n".repeat(3);
-    for raw in [&b""[..], b"a,b,c\n", prose.repeat(200).replace("prose, and", "a").as_bytes(), &[7; 5000]] {
+    // Prose has lines with commas, but not always the same number of them.
+    let prose: String = (0..600).map(|i| "one, ".repeat(i * i % 7 % 5) + "and no columns.\n").collect();
+    for raw in [&b""[..], b"a,b,c\n", prose.as_bytes(), &[7; 5000]] {
         let packed = nzip::compress_with(raw, only(Codec::Table)).unwrap();
         assert!(nzip::decompress(&packed).unwrap() == raw);
         assert!(!codecs(&packed).contains(&Codec::Table));
@@ -157,4 +156,17 @@ proptest! {
             prop_assert_eq!(raw.len(), 40);
         }
     }
+}
+
+#[test]
+fn titles_and_two_columns_cost_little() {
+    let raw = orders(1000, ',', "\n");
+    let titled = [&b"sep=,\nOrders, exported in January\n"[..], &raw].concat();
+    let (with, without) = (packed(&titled).len(), packed(&raw).len());
+    assert!(with <= without + 60, "{with} and {without} bytes");
+    // Steps of a minute and noise.
+    let rows = (0..4000u64)
+        .map(|i| format!("{},{:02}.{:02}\n", 1_700_000_000 + 60 * i, 20 + i * i % 5, i * i * i % 97));
+    let two: String = std::iter::once("t,v\n".to_owned()).chain(rows).collect();
+    assert_eq!(codecs(&packed(two.as_bytes())), [Codec::Table]);
 }

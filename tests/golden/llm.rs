@@ -1,5 +1,5 @@
 //! The imported transformer against `formats/vectors/llm`: windows that a frozen micro model coded and a trace of
-//! the first one. `cargo test --test llm_vectors -- --ignored` writes both anew, which is only right before the
+//! the first one. `cargo test --test golden llm:: -- --ignored` writes both anew, which is only right before the
 //! first release.
 
 use nzip::internal::Kernel;

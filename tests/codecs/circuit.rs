@@ -1,8 +1,6 @@
 //! The `circuit` codec: round trips, cost, random access, and files that lie.
 
-mod circuit_support;
-
-use circuit_support::{micro, records};
+use crate::circuits::{micro, records};
 use nzip::internal::SplitMix;
 use nzip::internal::model::circuit::{Alphabet, Likelihood, Model, Shape, Weights};
 use nzip::{Archive, Codec, CodecChoice, DecodeOptions, Encoder, ErrorKind, Models, Options};
@@ -158,7 +156,7 @@ fn models_that_lie_are_refused() {
     }
 }
 
-/// Whatever happens to the bytes of a model, it is refused, or it codes and comes back.
+/// A model whose bytes have been changed is refused, or it codes and decodes.
 #[test]
 fn damaged_models_do_no_harm() {
     let bytes = micro().to_bytes();

@@ -1,13 +1,11 @@
 //! Golden files: every file of `formats/vectors/manifest.txt` decodes, for ever.
 //!
-//! A new one is added to [`makers`]; `NZIP_WRITE_VECTORS=1 cargo test --test vectors` writes the files that
+//! A new one is added to [`makers`]; `NZIP_WRITE_VECTORS=1 cargo test --test golden` writes the files that
 //! are not there yet, and never touches one that is.
 
-mod circuit_support;
-mod common;
-mod table_support;
-
-use common::*;
+use crate::bytes::*;
+use crate::circuits;
+use crate::tables;
 use nzip::internal::SplitMix;
 use nzip::internal::codec::lm::encode_blocks;
 use nzip::internal::codec::mix::{Guide, MixOptions, encode_block};
@@ -282,6 +280,42 @@ fn related() -> Vec<u8> {
     [&(json.len() as u64).to_le_bytes()[..], json.as_bytes(), &data].concat()
 }
 
+/// A safetensors file of numbers that their neighbours tell of: time stamps, two channels of sound, a picture, even steps, and the
+/// time stamps again.
+fn series() -> Vec<u8> {
+    let mut rng = SplitMix(77);
+    let mut at = 1_700_000_000_000u64;
+    let stamps: Vec<u8> = (0..1500)
+        .flat_map(|_| {
+            at += 900 + rng.below(200);
+            at.to_le_bytes()
+        })
+        .collect();
+    let mut wave = |i: u64, period: u64| ((i % period) * (period - i % period) * 3 + rng.below(40)) as i16;
+    let sound: Vec<u8> =
+        (0..600).flat_map(|i| [wave(i, 90), wave(i, 55)]).flat_map(i16::to_le_bytes).collect();
+    let picture: Vec<u8> = (0..50 * 60u64).map(|i| ((i % 60) * 2 + i / 60 + rng.below(3)) as u8).collect();
+    let steps: Vec<u8> = (0..400).flat_map(|i| (f64::from(i) / 256.0).to_le_bytes()).collect();
+    let list: [(&str, &str, &str, &[u8]); 5] = [
+        ("stamps", "I64", "[1500]", &stamps),
+        ("sound", "I16", "[600,2]", &sound),
+        ("picture", "U8", "[50,60]", &picture),
+        ("steps", "F64", "[400]", &steps),
+        ("again", "I64", "[1500]", &stamps),
+    ];
+    let (mut json, mut data) = (String::from("{"), Vec::new());
+    for (name, dtype, shape, bytes) in list {
+        let (start, end) = (data.len(), data.len() + bytes.len());
+        let comma = if start > 0 { "," } else { "" };
+        json += &format!(
+            r#"{comma}"{name}":{{"dtype":"{dtype}","shape":{shape},"data_offsets":[{start},{end}]}}"#
+        );
+        data.extend(bytes);
+    }
+    json += "}";
+    [&(json.len() as u64).to_le_bytes()[..], json.as_bytes(), &data].concat()
+}
+
 fn tensor_level(level: u8) -> Options {
     Options::new().level(level).codec(CodecChoice::Only(Codec::Tensor))
 }
@@ -377,7 +411,7 @@ fn decoding() -> DecodeOptions {
     DecodeOptions::new().models(patch_circuit().0).bases(bases())
 }
 
-/// What tensors may be coded against: the content of another golden file.
+/// The tensors that others may be coded against: the content of another golden file.
 fn bases() -> Bases {
     let mut bases = Bases::new();
     bases.add(nzip::decompress(&fs::read(folder().join("tensor-rows.nz")).unwrap()).unwrap()).unwrap();
@@ -416,22 +450,22 @@ fn makers() -> Vec<(&'static str, Vec<u8>)> {
     // A header that tells the records' width, records, and one that is cut short.
     let idx = || {
         let header = [0, 0, 8, 2, 0, 0, 0, 150, 0, 0, 0, 12];
-        [&header[..], &circuit_support::records(150), b"cut"].concat()
+        [&header[..], &circuits::records(150), b"cut"].concat()
     };
     // Patches that the right edge, the bottom and both cut; something behind the pixels.
     let colour = || {
         let (models, name) = patch_circuit();
-        let raw = [&circuit_support::pnm(31, 23, 3)[..], b"behind the pixels"].concat();
+        let raw = [&circuits::pnm(31, 23, 3)[..], b"behind the pixels"].concat();
         with(&raw, only(Codec::Circuit).models(models).model(name).window(512))
     };
     let grey = || {
         let mut models = Models::new();
-        let name = models.add(circuit_support::of_patches(circuit_support::GREY).to_bytes());
+        let name = models.add(circuits::of_patches(circuits::GREY).to_bytes());
         let options = only(Codec::Circuit).models(models).model(name).embed_model(true);
-        with(&circuit_support::pnm(2, 41, 1), options.window(64))
+        with(&circuits::pnm(2, 41, 1), options.window(64))
     };
     let wide = |descr, size, sign: fn(u8) -> u8| {
-        let raw = circuit_support::npy(descr, size, &circuit_support::records(120), sign);
+        let raw = circuits::npy(descr, size, &circuits::records(120), sign);
         with(&raw, circuit(256))
     };
     let flushed = || {
@@ -470,10 +504,11 @@ fn makers() -> Vec<(&'static str, Vec<u8>)> {
         ("tensor-rows.nz", with(&uneven(), tensor_level(8))),
         ("tensor-predicted.nz", with(&related(), tensor_level(9))),
         ("tensor-delta.nz", with(&tuned(), tensor_level(6).bases(bases()))),
+        ("tensor-differences.nz", with(&series(), tensor_level(6))),
         ("tensor-gguf.nz", with(&gguf(), Options::new().level(6).codec(CodecChoice::Only(Codec::Tensor)))),
-        ("tensor-gptq.nz", with(include_bytes!("layouts/gptq3.safetensors"), tensor_level(6))),
-        ("tensor-awq.nz", with(include_bytes!("layouts/awq.safetensors"), tensor_level(6))),
-        ("tensor-spqr.nz", with(include_bytes!("layouts/spqr.safetensors"), tensor_level(6))),
+        ("tensor-gptq.nz", with(include_bytes!("../layouts/gptq3.safetensors"), tensor_level(6))),
+        ("tensor-awq.nz", with(include_bytes!("../layouts/awq.safetensors"), tensor_level(6))),
+        ("tensor-spqr.nz", with(include_bytes!("../layouts/spqr.safetensors"), tensor_level(6))),
         ("lm-embedded-tensor.nz", with(&words(1000), lm(128).embed_model(true))),
         ("mix-text.nz", with(&prose(2000), only(Codec::Mix).level(5))),
         ("mix-guided.nz", {
@@ -481,14 +516,14 @@ fn makers() -> Vec<(&'static str, Vec<u8>)> {
             with(&prose(600), only(Codec::Mix).level(5).models(models).model(name))
         }),
         ("mix-records.nz", with(&records(200), only(Codec::Mix).level(9))),
-        ("circuit-hash.nz", with(&circuit_support::records(400), circuit(512))),
+        ("circuit-hash.nz", with(&circuits::records(400), circuit(512))),
         ("circuit-embedded.nz", with(&idx(), circuit(1 << 14).embed_model(true))),
         ("circuit-patches.nz", colour()),
         ("circuit-patches-grey.nz", grey()),
         ("circuit-wide-u64.nz", wide("<u8", 8, |_| 0)),
         ("circuit-wide-i16.nz", wide("<i2", 2, |b| if b > 127 { 255 } else { 0 })),
-        ("table-lf.nz", with(&table_support::orders(260, ',', "\n"), only(Codec::Table))),
-        ("table-crlf.nz", with(&table_support::orders(300, ';', "\r\n"), only(Codec::Table).level(9))),
+        ("table-lf.nz", with(&tables::orders(260, ',', "\n"), only(Codec::Table))),
+        ("table-crlf.nz", with(&tables::orders(300, ';', "\r\n"), only(Codec::Table).level(9))),
         ("mix-binary.nz", mix_kind(&fields(1500), (1, 0))),
         ("mix-words.nz", mix_kind(&samples(40, 1, 2), (4, 32))),
         ("mix-bytes.nz", mix_kind(&samples(60, 1, 1), (5, 16))),
@@ -504,12 +539,12 @@ fn golden_files_decode() {
         let circuit = folder().join("circuit/micro.nzpc");
         if !circuit.exists() {
             fs::create_dir_all(folder().join("circuit")).unwrap();
-            fs::write(circuit, circuit_support::micro().to_bytes()).unwrap();
+            fs::write(circuit, circuits::micro().to_bytes()).unwrap();
         }
         let mut lines = fs::read_to_string(&manifest).unwrap_or_default();
         let patch = folder().join("circuit/patch.nzpc");
         if !patch.exists() {
-            fs::write(patch, circuit_support::of_patches(circuit_support::COLOUR).to_bytes()).unwrap();
+            fs::write(patch, circuits::of_patches(circuits::COLOUR).to_bytes()).unwrap();
         }
         for (name, bytes) in makers() {
             let path = folder().join(name);

@@ -1,5 +1,5 @@
 //! The language model against `formats/vectors/lm`: a frozen micro model, windows that it coded and a
-//! trace of its steps. `cargo test --test lm_vectors -- --ignored` writes all but the model anew, which is only
+//! trace of its steps. `cargo test --test golden lm:: -- --ignored` writes all but the model anew, which is only
 //! right before the first release.
 
 use std::fmt::Write as _;

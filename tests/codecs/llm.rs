@@ -1,9 +1,7 @@
 //! Imported language models: all kernels, lane counts, batchings and thread counts give the same integers;
 //! sources are converted as they say or refused; windows decode to what went in.
 
-mod llm_support;
-
-use llm_support::{Gguf, micro, sample};
+use crate::transformers::{Gguf, micro, sample};
 use nzip::ErrorKind;
 use nzip::internal::Kernel;
 use nzip::internal::codec::llm::{MIN_PAYLOAD, decode_windows, decode_with_lanes, encode_blocks};

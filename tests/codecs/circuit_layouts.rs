@@ -1,8 +1,6 @@
 //! Records that do not lie byte after byte: patches of pictures, and numbers of several bytes.
 
-mod circuit_support;
-
-use circuit_support::{COLOUR, GREY, micro, npy, of_patches, picture, pnm, records};
+use crate::circuits::{COLOUR, GREY, micro, npy, of_patches, picture, pnm, records};
 use nzip::internal::Kernel;
 use nzip::internal::SplitMix;
 use nzip::internal::codec::circuit::layout::{Arrangement, Known, Layout, detect};
@@ -305,7 +303,7 @@ fn damage_is_noticed() {
     }
 }
 
-/// What is missing costs nothing: the cost is what the circuit says of the rest.
+/// Missing variables cost nothing: the cost is the circuit's own of the rest.
 #[test]
 fn missing_fields_are_summed_over() {
     let weights = of_patches(COLOUR);
