@@ -98,6 +98,8 @@ struct Summary {
     embedded: u64,
     /// Bytes of models that blocks have of their own.
     own: u64,
+    /// Streams of deflate that are undone.
+    undone: u64,
 }
 
 impl Summary {
@@ -118,6 +120,7 @@ impl Summary {
             }
             block.model.iter().for_each(|m| s.note_model(*m));
             s.own += block.own_model_len;
+            s.undone += block.undone.0;
         }
         Ok(s)
     }
@@ -130,6 +133,7 @@ impl Summary {
         self.windows += other.windows;
         self.embedded += other.embedded;
         self.own += other.own;
+        self.undone += other.undone;
         other.codecs.iter().for_each(|(name, raw)| self.note_codec(name.clone(), *raw));
         other.sizes.iter().for_each(|w| self.note_window(*w));
         other.models.iter().for_each(|m| self.note_model(*m));
@@ -171,14 +175,15 @@ impl Summary {
     /// `lm`, or `lm 90%, zstd 10%` by raw bytes.
     fn codecs_cell(&self) -> String {
         let percent = |raw: u64| (100 * raw + self.raw / 2) / self.raw.max(1);
-        match &self.codecs[..] {
+        let names = match &self.codecs[..] {
             [] => "-".into(),
             [(name, _)] => name.clone(),
             many => {
                 let cells = many.iter().map(|(name, raw)| format!("{name} {}%", percent(*raw)));
                 cells.collect::<Vec<_>>().join(", ")
             }
-        }
+        };
+        if self.undone > 0 { format!("{names} ({} undone)", self.undone) } else { names }
     }
 
     fn windows_cell(&self) -> String {
