@@ -40,8 +40,10 @@ pub fn run(
         _ => Output::stdout(false)?,
     };
     let mut at = range.start;
+    // The pieces must not fill the memory that decoding them needs.
+    let piece = PIECE.min((options.memory_cap() / 8).max(1));
     while at < range.end {
-        let end = ((at / PIECE + 1) * PIECE).min(range.end);
+        let end = ((at / piece + 1) * piece).min(range.end);
         output.write_all(&archive.read_range(at..end)?)?;
         at = end;
     }

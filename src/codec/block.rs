@@ -44,6 +44,15 @@ pub enum ModelUse {
     Required(Codec),
 }
 
+/// Memory that a model takes, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ModelMemory {
+    /// While it is kept.
+    pub loaded: u64,
+    /// Most of all while it is loaded, its weights not counted.
+    pub loading: u64,
+}
+
 /// A model made ready to code blocks. Clones share it.
 #[derive(Clone)]
 pub struct LoadedModel {
@@ -63,6 +72,11 @@ pub trait BlockParams: Any + Send + Sync {
     /// Whether later blocks may be copies of this one.
     fn has_copies(&self) -> bool {
         false
+    }
+
+    /// Memory that they take beside the stored bytes, in bytes (approximate).
+    fn memory(&self) -> u64 {
+        0
     }
 
     /// How the block is coded, in a few words; `None` where the codec's name says it.
@@ -129,6 +143,20 @@ pub trait BlockCodec: Sync {
     /// Those of parsing the weights; [`crate::ErrorKind::LimitExceeded`] where memory is missing.
     fn load(&self, _weights: &[u8], _accelerator: Option<&dyn Accelerator>) -> Result<LoadedModel> {
         Err(newer(&format!("a model for codec {}", self.name())))
+    }
+
+    /// Memory that a model of these canonical weights takes (approximate): when it is loaded, and most of all while it is
+    /// being loaded, the weights themselves not counted.
+    fn model_memory(&self, weights: &[u8]) -> ModelMemory {
+        // Matrices as they are parsed, and laid out for kernels with two bytes for each weight.
+        let len = weights.len() as u64;
+        ModelMemory { loaded: 3 * len, loading: 4 * len }
+    }
+
+    /// Memory that decoding a block takes beside its payload, its raw bytes and its model (approximate). `payload` is the
+    /// payload, which need not be valid.
+    fn working_memory(&self, _block: &Block, _payload: &[u8]) -> u64 {
+        0
     }
 
     /// Whether the automatic choice tries this codec at a level of 1..=9, besides `zstd` and `store`, which are the floor at all.
@@ -255,6 +283,13 @@ impl Block {
         self.header.units.unit(i, self.header.raw_len)
     }
 
+    /// Memory that the header takes, in bytes (approximate).
+    pub fn memory(&self) -> u64 {
+        let units = self.header.units.len() as u64 * 12;
+        let params = self.header.params.as_ref().map_or(0, |p| 2 * p.len() as u64);
+        256 + units + params + self.params.as_ref().map_or(0, |p| p.memory())
+    }
+
     /// The numbers of all units.
     pub fn all_units(&self) -> Range<usize> {
         0..self.header.units.len()
@@ -343,12 +378,14 @@ pub struct Content<'a> {
     pub numbers: Option<super::tensor::Hint>,
     /// The bytes of another tensor that they may be coded against.
     pub base: Option<super::tensor::BasePiece<'a>>,
+    /// Of a picture's raster: bytes of a pixel, and of a row.
+    pub rows: Option<(usize, usize)>,
 }
 
 impl<'a> Content<'a> {
     /// Bytes of which nothing is known.
     pub fn bytes(raw: &'a [u8]) -> Self {
-        Self { raw, numbers: None, base: None }
+        Self { raw, numbers: None, base: None, rows: None }
     }
 }
 
@@ -361,6 +398,8 @@ pub struct Effort<'a> {
     pub guide: super::mix::Guide<'a>,
     /// Counts what has been coded.
     pub meter: Meter<'a>,
+    /// Memory that decoding the block may take, in bytes (approximate).
+    pub limit: u64,
 }
 
 /// A block ready to be written.
@@ -414,7 +453,8 @@ mod tests {
             numbers: Some(Hint { dtype: Dtype::U32, row_bytes: 0, form: None }),
             ..Content::bytes(&raw)
         };
-        let effort = Effort { level: 1, guide: crate::codec::mix::Guide::None, meter: Meter::NONE };
+        let (guide, meter) = (crate::codec::mix::Guide::None, Meter::NONE);
+        let effort = Effort { level: 1, guide, meter, limit: u64::MAX };
         let mut block = Codec::Tensor.object().encode(&content, &effort).unwrap().unwrap();
         assert!(keep(&mut block));
         let source = Block::check(header(block.clone())).unwrap();

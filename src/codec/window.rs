@@ -113,13 +113,14 @@ pub trait WindowCoder: Send + Sync {
         meter: Meter<'_>,
     ) -> Result<Vec<Vec<EncodedWindow>>>;
 
-    /// Decodes the windows of blocks, all of them together. Damaged payloads may give any bytes. `meter` counts the raw bytes.
+    /// Decodes the windows of blocks, all of them together, in `memory` bytes beside payloads and raw bytes (approximate).
+    /// Damaged payloads may give any bytes. `meter` counts the raw bytes.
     ///
     /// # Errors
     ///
     /// [`crate::ErrorKind::Corrupt`] where a payload is not one that an encoder writes, [`crate::ErrorKind::LimitExceeded`] where
     /// memory is missing.
-    fn decode(&self, blocks: Vec<WindowedBlock<'_>>, meter: Meter<'_>) -> Result<()>;
+    fn decode(&self, blocks: Vec<WindowedBlock<'_>>, memory: u64, meter: Meter<'_>) -> Result<()>;
 
     /// The coder that decodes the same windows in another way, should this one go wrong without noticing.
     fn fallback(&self) -> Option<&dyn WindowCoder> {
@@ -173,7 +174,13 @@ fn run<'j, 'a: 'j>(
     jobs: impl Iterator<Item = &'j mut BlockJob<'a>>,
     meter: Meter<'_>,
 ) -> Result<()> {
-    coder.decode(jobs.map(windows_of).collect(), meter)
+    let mut memory = u64::MAX;
+    let blocks = jobs.map(|job| {
+        memory = memory.min(job.environment.memory);
+        windows_of(job)
+    });
+    let blocks = blocks.collect();
+    coder.decode(blocks, memory, meter)
 }
 
 /// The windows that a job decodes.

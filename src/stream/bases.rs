@@ -26,14 +26,20 @@ impl Bases {
         if start != MAGIC {
             return self.add_content(Arc::new(FileContent::new(&file)?));
         }
-        let len = Archive::new(File::open(path.as_ref())?)?.len();
+        let options = super::DecodeOptions::new().memory(self.memory.unwrap_or(1 << 30));
+        let len = Archive::with_options(File::open(path.as_ref())?, options)?.len();
+        let memory = self.memory.unwrap_or(self.held.saturating_add(len).saturating_add(1 << 30));
+        let left = memory.saturating_sub(self.held).checked_sub(len);
+        let left =
+            left.ok_or_else(|| Error::limit(format!("a base of {len} bytes; the memory cap is {memory}")))?;
         let mut raw = Vec::new();
         let room = usize::try_from(len).ok().map(|len| raw.try_reserve_exact(len));
         if room.is_none_or(|r| r.is_err()) {
             return Err(Error::limit(format!("no memory for a base of {len} bytes")));
         }
-        let options = super::DecodeOptions::new().bases(self.clone()).memory(len.max(1 << 30));
+        let options = super::DecodeOptions::new().bases(self.clone()).memory(left);
         Decoder::with_options(File::open(path)?, options)?.read_to_end(&mut raw)?;
+        self.held += raw.len() as u64;
         self.add(raw)
     }
 }

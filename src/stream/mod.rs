@@ -21,5 +21,5 @@ pub use decoder::Decoder;
 pub use encoder::Encoder;
 pub use messages::{Compressor, Decompressor};
 pub use oneshot::{compress, compress_with, decompress, decompress_with};
-pub use options::{CodecChoice, DecodeOptions, Options};
+pub use options::{CodecChoice, DecodeOptions, Options, most_threads};
 pub use resources::Resources;

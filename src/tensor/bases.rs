@@ -36,6 +36,10 @@ const PIECE: usize = 4 << 20;
 pub struct Bases {
     tensors: Arc<Vec<Arc<BaseTensor>>>,
     by_hash: Arc<HashMap<[u8; 32], usize>>,
+    /// Most memory that unpacked files may take, in bytes; 1 GiB, or the length of a longer file, where nothing is said.
+    pub(crate) memory: Option<u64>,
+    /// Memory that unpacked files take, in bytes.
+    pub(crate) held: u64,
 }
 
 impl fmt::Debug for Bases {
@@ -89,6 +93,12 @@ impl Bases {
     /// Creates an empty set of bases.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// All files that [`Bases::add_file`] unpacks may take so much memory, in bytes.
+    pub fn capped(mut self, memory: u64) -> Self {
+        self.memory = Some(memory);
+        self
     }
 
     /// Adds all tensors of a file, of any kind that [`Layout::read`] knows.

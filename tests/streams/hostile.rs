@@ -299,3 +299,28 @@ fn both_readers_refuse_the_same_files() {
         assert_eq!(range(file).unwrap_err().kind(), kind, "{name}, at random");
     }
 }
+
+/// Files built from the sections of golden files, in any order, with changes: front to back in one thread and in two, in one
+/// call and at random, they are the same.
+#[test]
+fn all_ways_to_read_agree() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/formats/vectors");
+    let mut paths: Vec<_> = std::fs::read_dir(folder).unwrap().map(|f| f.unwrap().path()).collect();
+    paths.sort();
+    let files: Vec<Vec<u8>> = paths.iter().filter_map(|p| std::fs::read(p).ok()).collect();
+    for file in files.iter().filter(|f| f.len() < 20_000) {
+        crate::agree::agree(file);
+    }
+    // Without `mix`, which starts too slowly for thousands of files; the fuzz target has it.
+    let fast = |f: &&Vec<u8>| !f.windows(3).any(|w| w == [1, 3, 0] || w == [1, 7, 0]);
+    let pieces = crate::agree::pieces(files.iter().filter(fast).map(|f| &f[..]));
+    assert!(pieces.len() > 20, "{}", pieces.len());
+    let (mut rng, mut good) = (SplitMix(11), 0);
+    for _ in 0..1500 {
+        let program: Vec<u8> = (0..4 + rng.below(40)).map(|_| rng.next_u32() as u8).collect();
+        let file = crate::agree::build(&pieces, &program);
+        crate::agree::agree(&file);
+        good += usize::from(range(&file).is_ok());
+    }
+    assert!((50..1450).contains(&good), "{good} of 1500 are files");
+}

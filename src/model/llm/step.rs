@@ -85,6 +85,14 @@ pub struct Session<'m> {
 }
 
 impl<'m> Session<'m> {
+    /// Memory that a session takes beside its windows, in bytes (approximate).
+    pub fn fixed_bytes(model: &Model) -> usize {
+        let s = &model.shape;
+        let wide = s.width.max(s.hidden).max(s.heads * s.head) + 2 * s.kv_heads * s.head + 4 * BLOCK;
+        let scores = s.heads / s.kv_heads * s.context.max(s.head).next_multiple_of(BLOCK);
+        MAX_COLUMNS * (4 * s.vocab.next_multiple_of(BLOCK) + 14 * wide) + 8 * scores
+    }
+
     /// Makes room for `lanes` windows of at most `tokens` tokens and for [`MAX_COLUMNS`] columns.
     ///
     /// # Errors

@@ -5,6 +5,7 @@ use crate::codec::choose::{Chunk, Plan, total};
 use crate::codec::window::Cutting;
 use crate::codec::{Codec, zstd};
 use crate::error::Result;
+use crate::format::consts::max_unpacked;
 use crate::models::registry::Hash;
 use crate::progress::Meter;
 use crate::stream::{CodecChoice, Options, compress_with};
@@ -60,5 +61,23 @@ fn pack(weights: &[u8]) -> Result<Vec<u8>> {
     let frame = zstd::compress(weights, 19)?;
     let options = Options::new().level(9).threads(1).codec(CodecChoice::Only(Codec::Tensor));
     let stream = compress_with(weights, options)?;
-    Ok(if stream.len() < frame.len() { stream } else { frame })
+    let packed = if stream.len() < frame.len() { stream } else { frame };
+    if weights.len() as u64 <= max_unpacked(packed.len() as u64) {
+        return Ok(packed);
+    }
+    // Weights of nearly nothing: no reader takes so many from so few bytes.
+    compress_with(weights, Options::new().level(1).threads(1).codec(CodecChoice::Only(Codec::Store)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn weights_of_nearly_nothing_are_not_packed_too_small() {
+        for len in [1 << 20, (1 << 20) + 1, 5 << 20] {
+            let packed = pack(&vec![0; len]).unwrap();
+            assert!(len as u64 <= max_unpacked(packed.len() as u64), "{len} bytes in {}", packed.len());
+        }
+    }
 }

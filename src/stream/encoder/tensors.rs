@@ -5,7 +5,9 @@ use crate::codec::Codec;
 use crate::codec::block::{self, EncodedBlock};
 use crate::codec::choose::{plain, total};
 use crate::codec::tensor::{BasePiece, Hint, copy, keep};
+use crate::codec::zstd;
 use crate::error::{Error, ErrorKind, Result};
+use crate::format::consts::max_unpacked;
 use crate::format::index::Record;
 use crate::format::tensors::{self, TensorRecord};
 use crate::format::varint;
@@ -218,7 +220,7 @@ impl<W: Write> Encoder<W> {
                 let p = &batch[i];
                 let base = based[i].as_deref().zip(base_of(p));
                 let base = base.map(|(bytes, (base, offset))| BasePiece { bytes, hash: base.hash, offset });
-                block::Content { raw: bytes(p), numbers: p.hint, base }
+                block::Content { numbers: p.hint, base, ..block::Content::bytes(bytes(p)) }
             };
             let is_copy = |p: &Piece| p.like.is_some_and(|l| l >= at || kept.contains_key(&l));
             let copies: Vec<bool> = batch.iter().map(is_copy).collect();
@@ -358,6 +360,11 @@ fn record(layout: &Layout) -> Result<Record> {
     let plain = tensors::put(&tensors.collect::<Vec<_>>());
     let mut bytes = Vec::new();
     varint::put(&mut bytes, plain.len() as u64);
-    bytes.extend(crate::codec::zstd::compress(&plain, 19)?);
+    let mut frame = zstd::compress(&plain, 19)?;
+    if plain.len() as u64 > max_unpacked(frame.len() as u64) {
+        // Names that are nearly the same: no reader takes so many from so few bytes.
+        frame = zstd::uncompressed(&plain);
+    }
+    bytes.extend(frame);
     Ok(Record { tag: tensors::TAG, bytes })
 }

@@ -66,6 +66,14 @@ pub struct Planes {
     pub pieces: Option<PieceLayout>,
 }
 
+impl Planes {
+    /// The number of all tables of frequencies.
+    pub fn table_count(&self) -> usize {
+        let of = |f: &FieldParams| f.tables.len() + f.low.as_ref().map_or(0, |l| l.1.len()) + 1;
+        self.fields.iter().map(of).sum::<usize>() + 1
+    }
+}
+
 impl Params {
     /// Appends the parameters.
     pub fn put(&self, out: &mut Vec<u8>) {
