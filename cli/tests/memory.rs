@@ -9,7 +9,7 @@ use nzip::{Codec, CodecChoice, Models, Options};
 use std::process::{Command, Stdio};
 use wait4::Wait4;
 
-/// What the process may take beyond the cap: its code, stacks, and what the allocator keeps.
+/// The memory that the process may take beyond the cap: its code, stacks, and what the allocator keeps.
 const BESIDE: u64 = 32 << 20;
 
 /// The arguments that [`runner`] passes on, one a line, and where it writes what it found.
