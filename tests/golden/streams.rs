@@ -538,7 +538,10 @@ fn makers() -> Vec<(&'static str, Vec<u8>)> {
             "deflate-picture.nz",
             with(include_bytes!("../data/packed/picture.png"), only(Codec::Deflate).level(5)),
         ),
-        ("deflate-nested.nz", with(include_bytes!("../data/packed/nested.zip"), only(Codec::Deflate).level(5))),
+        (
+            "deflate-nested.nz",
+            with(include_bytes!("../data/packed/nested.zip"), only(Codec::Deflate).level(5)),
+        ),
         ("mix-code.nz", with(&instructions(3000), only(Codec::Mix).level(9))),
     ]
 }
