@@ -11,6 +11,7 @@ import zstandard
 import circuit
 import llm
 import lm
+import light
 import mix
 from checksums import blake3, check
 
@@ -154,7 +155,7 @@ class Stream:
     def block(self):
         r = self.r
         codec, flags = r.u8(), r.u8()
-        demand(codec <= 7 and flags < 64, "newer: codec or flag")
+        demand(codec <= 8 and flags < 64, "newer: codec or flag")
         chained = bool(flags & 32)
         demand(not chained or codec == 5, "newer: chained block")
         raw_length, payload_length = r.varint(), r.varint()
@@ -181,6 +182,8 @@ class Stream:
             raw = mix.decode(payload, raw_length, None if reference is None else self.weights(reference))
         elif codec == 7:
             raw = table.decode(payload, raw_length)
+        elif codec == 8:
+            raw = light.decode(payload, raw_length)
         elif codec == 6:
             raw = self.tensor(tensor.Planes(params), units, payload)
         else:

@@ -40,7 +40,7 @@ fn smaller(a: EncodedBlock, b: EncodedBlock) -> EncodedBlock {
 /// Codes a block with whichever codec gives the smallest result at this level.
 fn smallest(content: &Content<'_>, effort: &Effort<'_>) -> Result<EncodedBlock> {
     let (raw, level) = (content.raw, effort.level);
-    let tried = || CODECS.iter().filter(|c| c.is_tried(level));
+    let tried = || CODECS.iter().filter(|c| c.is_tried(level) && raw.len() <= c.longest_tried(level));
     if tried().next().is_some() && glance::is_settled(raw)? {
         return plain(raw, level);
     }
@@ -176,6 +176,14 @@ impl Plan {
     pub fn mixes(&self) -> bool {
         let allowed = matches!(self.only, None | Some(Codec::Mix));
         allowed && self.windowed.is_none() && Codec::Mix.object().is_tried(self.level)
+    }
+
+    /// Whether `light` is the strongest codec that may be used.
+    pub fn is_light(&self) -> bool {
+        match self.only {
+            Some(codec) => codec == Codec::Light,
+            None => self.windowed.is_none() && !self.mixes() && Codec::Light.object().is_tried(self.level),
+        }
     }
 
     /// Whether blocks may need a model.

@@ -3,7 +3,9 @@
 mod embedding;
 mod tensors;
 
-use super::options::{BEST_CHUNK, CHUNK, CodecChoice, Options, Pool, WINDOW_RAW, WINDOWED_BLOCK};
+use super::options::{
+    BEST_CHUNK, CHUNK, CodecChoice, LIGHT_CHUNK, Options, Pool, WINDOW_RAW, WINDOWED_BLOCK,
+};
 use crate::codec::Codec;
 use crate::codec::block::{EncodedBlock, ModelUse};
 use crate::codec::choose::{Chunk, Plan};
@@ -425,6 +427,10 @@ const GUIDES: [Option<Hash>; 9] =
 fn chunk_len(options: &Options, plan: &Plan) -> usize {
     match &plan.windowed {
         Some(w) => (CHUNK / w.block * w.block).max(w.block),
-        None => options.block.unwrap_or(if options.level == 9 && plan.mixes() { BEST_CHUNK } else { CHUNK }),
+        None => options.block.unwrap_or(match options.level {
+            9 if plan.mixes() => BEST_CHUNK,
+            _ if plan.is_light() => LIGHT_CHUNK,
+            _ => CHUNK,
+        }),
     }
 }

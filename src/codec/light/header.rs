@@ -51,8 +51,9 @@ pub fn read(payload: &[u8]) -> Result<(Shape, usize)> {
         return Err(Error::truncated(message));
     };
     if version != VERSION || code > 2 {
-        let message =
-            format!("light version {version}, code {code}: needs a newer nzip (this one knows version {VERSION})");
+        let message = format!(
+            "light version {version}, code {code}: needs a newer nzip (this one knows version {VERSION})"
+        );
         return Err(Error::new(ErrorKind::NewerVersion, message));
     }
     if !TABLE_BITS.contains(&u32::from(bits)) {
@@ -169,7 +170,11 @@ mod tests {
         // Phrases prime nothing but text.
         assert_eq!(read(&[1, 16, 1, 1, 0, 0, 0]).unwrap_err().kind(), ErrorKind::Corrupt);
         // A run without a length before it, one that is too long, and a code that is not complete.
-        for lengths in [&[0x00][..], &[0x80, 0xF0, 0xF0, 0xF0, 0xF0, 0xF0, 0xF0, 0xF0, 0xF0, 0xF0, 0xF0, 0xF0, 0xF0, 0xF0, 0xF0], &[0x90, 0xFF]] {
+        for lengths in [
+            &[0x00][..],
+            &[0x80, 0xF0, 0xF0, 0xF0, 0xF0, 0xF0, 0xF0, 0xF0, 0xF0, 0xF0, 0xF0, 0xF0, 0xF0, 0xF0, 0xF0],
+            &[0x90, 0xFF],
+        ] {
             let mut bad = vec![1, 16, 0, 0, 0, 0, 2];
             bad.extend_from_slice(lengths);
             bad.extend([0; 300]);
