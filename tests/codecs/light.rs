@@ -48,7 +48,7 @@ fn every_kind_round_trips_in_pieces() {
 #[test]
 fn output_is_the_same_everywhere() {
     let payload = encode_block(&material(30_000), None).unwrap();
-    assert_eq!((payload.len(), twox_hash::XxHash3_64::oneshot(&payload)), (0, 0));
+    assert_eq!((payload.len(), twox_hash::XxHash3_64::oneshot(&payload)), (3891, 18_382_018_697_867_815_235));
 }
 
 #[test]
@@ -79,7 +79,7 @@ fn declared_memory_and_lengths_are_checked_first() {
     let error = BlockDecoder::new(&payload, usize::MAX / 4, u64::MAX).err().unwrap();
     assert_eq!(error.kind(), ErrorKind::Corrupt);
     let mut long = payload.clone();
-    long.push(0);
+    long.extend([0; 5]);
     assert_eq!(decode(&long, 300, 300).unwrap_err().kind(), ErrorKind::Corrupt);
 }
 
