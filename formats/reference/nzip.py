@@ -11,6 +11,7 @@ import zstandard
 import circuit
 import llm
 import lm
+import light
 import mix
 from checksums import blake3, check
 
@@ -162,14 +163,14 @@ class Stream:
         """A block inside a block, which names no model: its codec, parameters and raw bytes."""
         r.begin()
         demand(r.u8() == 1, "not a block")
-        demand(r.data[r.at] in (0, 1, 3, 7, 8), "newer: codec of a content")
+        demand(r.data[r.at] in (0, 1, 3, 7, 8, 9), "newer: codec of a content")
         demand(not r.data[r.at + 1] & 8, "newer: a model of a content")
         return self.read_block(r)[:3]
 
     def read_block(self, r):
         """Decodes the block whose kind has been read: codec, parameters, raw bytes, units, whether there may be copies."""
         codec, flags = r.u8(), r.u8()
-        demand(codec <= 8 and flags < 64, "newer: codec or flag")
+        demand(codec <= 9 and flags < 64, "newer: codec or flag")
         chained = bool(flags & 32)
         demand(not chained or codec == 5, "newer: chained block")
         raw_length, payload_length = r.varint(), r.varint()
@@ -199,6 +200,8 @@ class Stream:
         elif codec == 8:
             demand(raw_length <= 32768 * payload_length, "deflate block too short")
             raw = deflate.decode(payload, params, raw_length, self.content)
+        elif codec == 9:
+            raw = light.decode(payload, raw_length)
         elif codec == 6:
             planes = tensor.Planes(params)
             raw = self.tensor(planes, units, payload)

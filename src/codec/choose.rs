@@ -61,7 +61,7 @@ fn attempt(
 fn smallest(content: &Content<'_>, effort: &Effort<'_>, depth: u8) -> Result<EncodedBlock> {
     let (raw, level) = (content.raw, effort.level);
     let undone = if deflate::is_tried(level) { undo(content, effort, depth)? } else { None };
-    let tried = || CODECS.iter().filter(|c| c.is_tried(level));
+    let tried = || CODECS.iter().filter(|c| c.is_tried(level) && raw.len() <= c.longest_tried(level));
     if undone.is_none() && tried().next().is_some() && glance::is_settled(raw)? {
         return plain(raw, level);
     }

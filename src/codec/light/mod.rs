@@ -48,12 +48,12 @@ impl BlockCodec for LightCodec {
         level >= LEVEL
     }
 
-    fn encode(&self, content: &Content<'_>, effort: &Effort<'_>) -> Result<Option<EncodedBlock>> {
-        let raw = content.raw;
-        if effort.level > LEVEL && raw.len() > SHORT {
-            return Ok(None);
-        }
-        encode(raw).map(Some)
+    fn longest_tried(&self, level: u8) -> usize {
+        if level > LEVEL { SHORT } else { usize::MAX }
+    }
+
+    fn encode(&self, content: &Content<'_>, _effort: &Effort<'_>) -> Result<Option<EncodedBlock>> {
+        encode(content.raw).map(Some)
     }
 
     fn decode(&self, jobs: &mut [&mut BlockJob<'_>]) {
