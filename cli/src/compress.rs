@@ -35,6 +35,11 @@ pub struct Compression {
     /// Imported language models: windows decode alone, for ranges; larger files
     #[arg(long, hide_short_help = true)]
     pub unchained: bool,
+    /// Leave what is packed already (gzip, PNG, ZIP, PDF) as it is
+    ///
+    /// Otherwise streams of deflate are undone at levels from 5 on, and what is inside them is compressed.
+    #[arg(long, hide_short_help = true)]
+    pub no_undo: bool,
     /// Decode each result on the CPU and compare it with its source
     #[arg(long, conflicts_with_all = ["decompress", "test", "list", "range", "stdout"])]
     pub verify: bool,
@@ -70,7 +75,7 @@ impl Compression {
     pub fn options(&self, resources: &Resources, loaded: Loaded) -> anyhow::Result<Options> {
         let model = loaded.model;
         let mut options = Options::new().resources(resources.shared(loaded)).embed_model(self.embed_model);
-        options = options.chained(!self.unchained);
+        options = options.chained(!self.unchained).undo(!self.no_undo);
         if let Some(model) = model {
             options = options.model(model);
         }

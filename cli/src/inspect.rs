@@ -114,6 +114,9 @@ fn block_row(number: usize, b: &BlockInfo, list: &[ModelInfo]) -> Vec<String> {
     if let Some(window) = b.window {
         what += &format!(", {} windows of {window}", b.units.len());
     }
+    if b.undone.0 > 0 {
+        what += &format!(", {} streams undone, {} bytes inside", b.undone.0, b.undone.1);
+    }
     if b.sized {
         what += ", sized";
     }

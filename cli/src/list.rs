@@ -140,6 +140,8 @@ struct Summary {
     own: u64,
     /// Most raw bytes that are decoded to read one.
     range: u64,
+    /// Streams of deflate that are undone.
+    undone: u64,
 }
 
 impl Summary {
@@ -160,6 +162,7 @@ impl Summary {
             block.model.into_iter().for_each(|m| note(&mut s.models, m));
             s.own += block.own_model_len;
             s.range = s.range.max(block.range_cost());
+            s.undone += block.undone.0;
         }
         Ok(s)
     }
@@ -173,6 +176,7 @@ impl Summary {
         self.embedded += other.embedded;
         self.own += other.own;
         self.range = self.range.max(other.range);
+        self.undone += other.undone;
         other.codecs.iter().for_each(|(name, raw)| self.note_codec(name.clone(), *raw));
         other.known.iter().for_each(|c| note(&mut self.known, *c));
         other.sizes.iter().for_each(|w| note(&mut self.sizes, *w));
@@ -204,14 +208,15 @@ impl Summary {
     /// `lm`, or `lm 90%, zstd 10%` by raw bytes.
     fn codecs_cell(&self) -> String {
         let percent = |raw: u64| (100 * raw + self.raw / 2) / self.raw.max(1);
-        match &self.codecs[..] {
+        let names = match &self.codecs[..] {
             [] => "-".into(),
             [(name, _)] => name.clone(),
             many => {
                 let cells = many.iter().map(|(name, raw)| format!("{name} {}%", percent(*raw)));
                 cells.collect::<Vec<_>>().join(", ")
             }
-        }
+        };
+        if self.undone > 0 { format!("{names} ({} undone)", self.undone) } else { names }
     }
 
     fn windows_cell(&self) -> String {

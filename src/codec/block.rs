@@ -378,12 +378,14 @@ pub struct Content<'a> {
     pub numbers: Option<super::tensor::Hint>,
     /// The bytes of another tensor that they may be coded against.
     pub base: Option<super::tensor::BasePiece<'a>>,
+    /// Of a picture's raster: bytes of a pixel, and of a row.
+    pub rows: Option<(usize, usize)>,
 }
 
 impl<'a> Content<'a> {
     /// Bytes of which nothing is known.
     pub fn bytes(raw: &'a [u8]) -> Self {
-        Self { raw, numbers: None, base: None }
+        Self { raw, numbers: None, base: None, rows: None }
     }
 }
 

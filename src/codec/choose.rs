@@ -5,7 +5,7 @@ use super::block::{BlockCodec, Content, Effort, EncodedBlock};
 use super::glance;
 use super::mix::Guide;
 use super::window::{Cutting, Windowed};
-use super::{CODECS, Codec, mix, store, table, zstd};
+use super::{CODECS, Codec, deflate, mix, store, table, zstd};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::lm::Model;
 use crate::progress::Meter;
@@ -18,6 +18,8 @@ const SMALL: usize = 256 << 10;
 const QUICK_LEVEL: i32 = 9;
 /// The first level at which plain blocks may repeat what stands far before.
 const FAR_LEVEL: u8 = 2;
+/// The share of a block from which on streams that are undone are all that counts.
+const PACKED: usize = 4;
 /// The first level that does not ask the quick one: there the floor costs little beside the rest.
 const THOROUGH: u8 = 7;
 
@@ -51,18 +53,22 @@ fn attempt(
     }
 }
 
-/// Codes a block with whichever codec gives the smallest result at this level.
+/// Codes a block with whichever codec gives the smallest result at this level. `depth` is the number of levels of streams
+/// inside streams that may be undone.
 ///
 /// Codecs with models are slow, and so is the `zstd` that serves as their floor at high levels: both are spared where a
 /// cheap look tells the outcome. A wrong look costs size, never the content, and depends on the bytes alone.
-fn smallest(content: &Content<'_>, effort: &Effort<'_>) -> Result<EncodedBlock> {
+fn smallest(content: &Content<'_>, effort: &Effort<'_>, depth: u8) -> Result<EncodedBlock> {
     let (raw, level) = (content.raw, effort.level);
+    let undone = if deflate::is_tried(level) { undo(content, effort, depth)? } else { None };
     let tried = || CODECS.iter().filter(|c| c.is_tried(level));
-    if tried().next().is_some() && glance::is_settled(raw)? {
+    if undone.is_none() && tried().next().is_some() && glance::is_settled(raw)? {
         return plain(raw, level);
     }
-    let mut best: Option<EncodedBlock> = None;
-    for codec in tried() {
+    // Streams look like noise to the other codecs.
+    let packed = undone.as_ref().is_some_and(|u| u.streams * PACKED >= raw.len());
+    let mut best = undone.map(|u| u.block);
+    for codec in tried().filter(|_| !packed) {
         if let Some(coded) = attempt(*codec, content, effort)? {
             best = Some(match best {
                 Some(best) => smaller(best, coded),
@@ -79,6 +85,16 @@ fn smallest(content: &Content<'_>, effort: &Effort<'_>) -> Result<EncodedBlock> 
     }
     let floor = plain(raw, level)?;
     Ok(if best.cost() < floor.cost() { best } else { floor })
+}
+
+/// Undoes the streams of a block; their insides are coded like any block, but without models.
+fn undo(content: &Content<'_>, effort: &Effort<'_>, depth: u8) -> Result<Option<deflate::Undone>> {
+    if depth == 0 {
+        return Ok(None);
+    }
+    // Raw bytes are counted when the block is done, not their insides.
+    let plain = Effort { guide: Guide::None, meter: Meter::NONE, ..*effort };
+    deflate::undo(content.raw, depth, &|content, depth| smallest(content, &plain, depth))
 }
 
 /// Bytes of a tensor of which the floor is always computed.
@@ -177,6 +193,8 @@ pub struct Plan {
     pub memory: u64,
     /// Memory that decoding a block may take.
     pub limit: u64,
+    /// Whether streams of deflate are undone.
+    pub undo: bool,
 }
 
 impl Plan {
@@ -232,6 +250,18 @@ impl Plan {
             rest = later;
         }
         Ok(done)
+    }
+
+    /// Whether streams of deflate are looked for.
+    pub fn undoes(&self) -> bool {
+        match self.only {
+            None => self.undo && self.windowed.is_none() && deflate::is_tried(self.level),
+            Some(codec) => codec == Codec::Deflate,
+        }
+    }
+
+    fn depth(&self) -> u8 {
+        if self.undo { deflate::MAX_DEPTH } else { 0 }
     }
 
     /// Whether `mix` may be used.
@@ -308,12 +338,17 @@ impl Plan {
     }
 
     fn smallest(&self, raw: &[u8], meter: Meter<'_>) -> Result<EncodedBlock> {
-        smallest(&Content::bytes(raw), &self.effort(meter))
+        smallest(&Content::bytes(raw), &self.effort(meter), self.depth())
     }
 
     /// Codes a chunk with a codec that the caller asked for; with a plain one where it cannot code these bytes.
     fn forced(&self, raw: &[u8], codec: Codec, meter: Meter<'_>) -> Result<EncodedBlock> {
-        let coded = codec.object().encode(&Content::bytes(raw), &self.effort(meter))?;
+        let (content, effort) = (Content::bytes(raw), self.effort(meter));
+        if codec == Codec::Deflate {
+            let undone = undo(&content, &effort, deflate::MAX_DEPTH)?;
+            return undone.map_or_else(|| plain(raw, self.level), |u| Ok(u.block));
+        }
+        let coded = codec.object().encode(&content, &effort)?;
         if coded.is_none() && codec == Codec::Mix {
             let (len, limit) = (raw.len(), self.limit);
             return Err(Error::limit(format!(
@@ -374,7 +409,7 @@ impl Plan {
                 Some(_) if self.only.is_some() => quick_numbers(content, &effort)?,
                 Some(_) => slowly(content, &self.effort(half), quick_numbers(content, &effort)?)?,
                 None if quick => plain(content.raw, self.level)?,
-                None => return smallest(content, &effort),
+                None => return smallest(content, &effort, self.depth()),
             };
             meter.advance(content.raw.len());
             Ok(block)

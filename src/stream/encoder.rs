@@ -4,10 +4,10 @@ mod embedding;
 mod tensors;
 
 use super::options::{BEST_CHUNK, CHUNK, CodecChoice, Options, Pool, WINDOW_RAW, WINDOWED_BLOCK};
-use crate::codec::Codec;
 use crate::codec::block::{EncodedBlock, ModelUse};
 use crate::codec::choose::{Chunk, Plan};
 use crate::codec::window::{Cutting, WindowLimits, Windowed};
+use crate::codec::{Codec, deflate};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::block::BlockHeader;
 use crate::format::consts::FIRST_STREAM_MODEL;
@@ -279,7 +279,7 @@ impl<W: Write> Encoder<W> {
     /// many bytes are written at a time.
     fn chunks<'r>(&self, raw: &'r [u8], cutting: &Cutting, end: End) -> Vec<Chunk<'r>> {
         let Some(windowed) = self.plan.records() else {
-            return raw.chunks(self.chunk).map(|raw| Chunk { raw, fits: true }).collect();
+            return self.pieces(raw, end).into_iter().map(|raw| Chunk { raw, fits: true }).collect();
         };
         let [lead, body, tail] = cutting.split(raw, self.coded);
         let (unit, step) = (cutting.unit, cutting.step);
@@ -303,6 +303,23 @@ impl<W: Write> Encoder<W> {
         let fitting = |raw| Chunk { raw, fits: windowed.coder.fits(cutting, raw) };
         let records = records.chunks(chunk).map(fitting);
         other(lead).chain(other(left)).chain(records).chain(other(cut)).chain(other(rest)).collect()
+    }
+
+    /// Cuts bytes into chunks; before streams that would go on behind a chunk, where streams are undone.
+    fn pieces<'r>(&self, raw: &'r [u8], end: End) -> Vec<&'r [u8]> {
+        if !self.plan.undoes() {
+            return raw.chunks(self.chunk).collect();
+        }
+        let (mut pieces, mut rest) = (Vec::new(), raw);
+        while rest.len() >= self.chunk {
+            let (piece, after) = rest.split_at(deflate::cut(&rest[..self.chunk]));
+            pieces.push(piece);
+            rest = after;
+        }
+        if !rest.is_empty() && end != End::Open {
+            pieces.push(rest);
+        }
+        pieces
     }
 
     fn encode_buffer(&mut self, end: End) -> Result<()> {
@@ -462,8 +479,8 @@ pub(super) fn plan(options: &Options) -> Result<Plan> {
         (None, by_level) => by_level.transpose()?,
     };
     let guide = guide.and_then(|model| model.network);
-    let (memory, limit) = (options.resources.memory, options.decode_memory);
-    Ok(Plan { level: options.level, only, windowed, guide, insist: asked.is_some(), memory, limit })
+    let (memory, limit, undo) = (options.resources.memory, options.decode_memory, options.undo);
+    Ok(Plan { level: options.level, only, windowed, guide, insist: asked.is_some(), memory, limit, undo })
 }
 
 /// Fails where a model takes more memory than decoding may.

@@ -52,6 +52,7 @@ pub struct Options {
     pub(super) block: Option<usize>,
     pub(super) content_hash: bool,
     pub(super) described: Option<Described>,
+    pub(super) undo: bool,
     pub(super) resources: Resources,
 }
 
@@ -68,6 +69,7 @@ impl Default for Options {
             block: None,
             content_hash: false,
             described: None,
+            undo: true,
             resources: Resources::new(),
         }
     }
@@ -150,6 +152,13 @@ impl Options {
     /// Sets all resources of the encoder at once.
     pub fn resources(mut self, resources: Resources) -> Self {
         self.resources = resources;
+        self
+    }
+
+    /// Whether streams of deflate in the content (gzip, zlib, PNG, ZIP, PDF) are undone, at levels from 5 on, where that makes the
+    /// result smaller; the default. What is inside them then needs memory too, in compressing and in decompressing.
+    pub fn undo(mut self, undo: bool) -> Self {
+        self.undo = undo;
         self
     }
 

@@ -53,7 +53,7 @@ impl BlockCodec for Mix {
     }
 
     fn encode(&self, content: &Content<'_>, effort: &Effort<'_>) -> Result<Option<EncodedBlock>> {
-        encode::encode(content.raw, level(effort.level).max(1), effort)
+        encode::encode(content, level(effort.level).max(1), effort)
     }
 
     fn working_memory(&self, block: &Block, payload: &[u8]) -> u64 {

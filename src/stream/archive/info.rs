@@ -52,6 +52,8 @@ pub struct BlockInfo {
     pub model: Option<[u8; 32]>,
     /// Bytes of the payload that are a model of the block's own, and what describes it: the circuit of a `table`.
     pub own_model_len: u64,
+    /// Streams of deflate that are undone in the block, and the bytes inside them.
+    pub undone: (u64, u64),
     /// The writer flushed after this block.
     pub flushed: bool,
     /// W, for windowed codecs.
@@ -151,6 +153,7 @@ impl<S: Read + Seek> Archive<S> {
             codec,
             model: header.model.and_then(|m| self.streams[stream].models.hash(m, place.models as usize).ok()),
             own_model_len,
+            undone: crate::codec::deflate::undone(&header),
             flushed: header.flushed,
             window,
             sized,
