@@ -138,10 +138,10 @@ struct Summary {
     embedded: u64,
     /// Bytes of models that blocks have of their own.
     own: u64,
-    /// Most raw bytes that are decoded to read one.
-    range: u64,
     /// Streams of deflate that are undone.
     undone: u64,
+    /// Most raw bytes that are decoded to read one.
+    range: u64,
 }
 
 impl Summary {
@@ -161,8 +161,8 @@ impl Summary {
             }
             block.model.into_iter().for_each(|m| note(&mut s.models, m));
             s.own += block.own_model_len;
-            s.range = s.range.max(block.range_cost());
             s.undone += block.undone.0;
+            s.range = s.range.max(block.range_cost());
         }
         Ok(s)
     }
@@ -175,8 +175,8 @@ impl Summary {
         self.windows += other.windows;
         self.embedded += other.embedded;
         self.own += other.own;
-        self.range = self.range.max(other.range);
         self.undone += other.undone;
+        self.range = self.range.max(other.range);
         other.codecs.iter().for_each(|(name, raw)| self.note_codec(name.clone(), *raw));
         other.known.iter().for_each(|c| note(&mut self.known, *c));
         other.sizes.iter().for_each(|w| note(&mut self.sizes, *w));

@@ -2,6 +2,7 @@
 //! and no half file gets a result's name.
 #![cfg(unix)]
 
+#[allow(dead_code)] // Each file of tests uses some of it.
 mod cli_support;
 
 use cli_support::{Folder, stdout};
@@ -21,7 +22,7 @@ fn long_text() -> Vec<u8> {
         seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         format!("{i} line {:x}\n", seed >> 4)
     };
-    (0..30_000).map(|i| line(i)).collect::<String>().into_bytes()
+    (0..30_000).map(&mut line).collect::<String>().into_bytes()
 }
 
 /// A safetensors file of `count` tensors of 4 MiB each.

@@ -270,6 +270,14 @@ impl Plan {
         allowed && self.windowed.is_none() && Codec::Mix.object().is_tried(self.level)
     }
 
+    /// Whether `light` does the work.
+    pub fn is_light(&self) -> bool {
+        match self.only {
+            Some(codec) => codec == Codec::Light,
+            None => self.windowed.is_none() && !self.mixes() && Codec::Light.object().is_tried(self.level),
+        }
+    }
+
     /// Whether blocks may need a model.
     pub fn has_models(&self) -> bool {
         self.windowed.is_some() || self.guide.is_some()

@@ -3,7 +3,9 @@
 mod embedding;
 mod tensors;
 
-use super::options::{BEST_CHUNK, CHUNK, CodecChoice, Options, Pool, WINDOW_RAW, WINDOWED_BLOCK};
+use super::options::{
+    BEST_CHUNK, CHUNK, CodecChoice, LIGHT_CHUNK, Options, Pool, WINDOW_RAW, WINDOWED_BLOCK,
+};
 use crate::codec::block::{EncodedBlock, ModelUse};
 use crate::codec::choose::{Chunk, Plan};
 use crate::codec::window::{Cutting, WindowLimits, Windowed};
@@ -520,10 +522,12 @@ fn chunk_len(options: &Options, plan: &Plan) -> usize {
     };
     match &plan.windowed {
         Some(w) => (within(CHUNK) / w.block * w.block).max(w.block),
-        None => options.block.unwrap_or(if options.level == 9 && plan.mixes() {
-            within(BEST_CHUNK)
-        } else {
-            within(CHUNK)
+        None => options.block.unwrap_or_else(|| {
+            within(match () {
+                () if plan.is_light() => LIGHT_CHUNK,
+                () if options.level == 9 && plan.mixes() => BEST_CHUNK,
+                () => CHUNK,
+            })
         }),
     }
 }

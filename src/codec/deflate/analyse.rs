@@ -52,7 +52,7 @@ pub fn settings(s: &Parsed, last: Option<Settings>, chains: &mut Chains) -> (Set
     let farthest = s.tokens.iter().map(|t| t.dist()).max().unwrap_or(0);
     let far = if farthest > 32506 { 32768 } else { 32506 };
     let dynamic = s.blocks.iter().any(|b| !matches!(b.kind, Kind::Stored { .. }));
-    let first = FIRST.min(s.tokens.len());
+    let (first, more) = (FIRST.min(s.tokens.len()), MORE.min(s.tokens.len()));
     if !dynamic || first == 0 {
         return (last.unwrap_or(DEFAULT), 0, 0);
     }
@@ -75,13 +75,13 @@ pub fn settings(s: &Parsed, last: Option<Settings>, chains: &mut Chains) -> (Set
         let count = wrong(s, settings, chains, first, best.saturating_add(best / 2).saturating_add(4));
         best = best.min(count);
         tried.push((count, settings));
-        if count == 0 && first == s.tokens.len() {
-            return (settings, 0, first);
+        // What is never wrong need not be compared with others.
+        if count == 0 && wrong(s, settings, chains, more, 0) == 0 {
+            return (settings, 0, more);
         }
     }
     tried.sort_by_key(|t| t.0);
     let mut result = (DEFAULT, usize::MAX, 1);
-    let more = MORE.min(s.tokens.len());
     for &(count, settings) in tried.iter().take(8) {
         if count > best + best / 2 + 4 {
             break;

@@ -1,7 +1,5 @@
 //! The codes of deflate (RFC 1951): symbols of lengths and distances, and code lengths as zlib would choose them.
 
-use std::ops::Range;
-
 /// Symbols of literals and lengths that a block may have.
 pub const LITLEN: usize = 286;
 /// Symbols of distances that a block may have.
@@ -151,104 +149,6 @@ pub fn codes(lens: &[u8]) -> Vec<u16> {
     lens.iter().map(code).collect()
 }
 
-/// Code lengths of at most `max` bits for symbols with these counts, as zlib's `build_tree` and `gen_bitlen` choose them:
-/// a heap of nodes ordered by count, then depth; where codes are too long, zlib's way of shortening them.
-pub fn zlib_lengths(counts: &[u32], max: usize) -> Vec<u8> {
-    let n = counts.len();
-    // Nodes n.. are inner ones. `heap[1..=len]` is the heap, `order[at..]` the nodes taken off it, the last one first.
-    let mut count = counts.to_vec();
-    count.resize(2 * n + 1, 0);
-    let (mut depth, mut dad) = (vec![0u32; 2 * n + 1], vec![0usize; 2 * n + 1]);
-    let mut heap: Vec<usize> = vec![0];
-    heap.extend((0..n).filter(|&i| counts[i] > 0));
-    let mut top = heap.last().copied().filter(|_| heap.len() > 1).map_or(0, |i| i + 1);
-    while heap.len() < 3 {
-        // `top` is one more than the greatest symbol with a code.
-        let node = if top < 3 { top } else { 0 };
-        top = top.max(node + 1);
-        count[node] = 1;
-        heap.push(node);
-    }
-    let sift = |heap: &mut Vec<usize>, mut k: usize, count: &[u32], depth: &[u32]| {
-        let smaller = |a: usize, b: usize| (count[a], depth[a]) <= (count[b], depth[b]);
-        let less = |a: usize, b: usize| count[a] < count[b] || count[a] == count[b] && depth[a] <= depth[b];
-        let _ = smaller;
-        let v = heap[k];
-        let last = heap.len() - 1;
-        let mut j = 2 * k;
-        while j <= last {
-            if j < last && less(heap[j + 1], heap[j]) {
-                j += 1;
-            }
-            if less(v, heap[j]) {
-                break;
-            }
-            heap[k] = heap[j];
-            k = j;
-            j *= 2;
-        }
-        heap[k] = v;
-    };
-    for k in (1..=(heap.len() - 1) / 2).rev() {
-        sift(&mut heap, k, &count, &depth);
-    }
-    let mut order = Vec::with_capacity(2 * n + 1);
-    let mut node = n;
-    loop {
-        let a = heap[1];
-        let last = heap.pop().unwrap_or(0);
-        heap[1] = last;
-        sift(&mut heap, 1, &count, &depth);
-        let b = heap[1];
-        order.extend([a, b]);
-        count[node] = count[a].saturating_add(count[b]);
-        depth[node] = depth[a].max(depth[b]) + 1;
-        (dad[a], dad[b]) = (node, node);
-        heap[1] = node;
-        node += 1;
-        sift(&mut heap, 1, &count, &depth);
-        if heap.len() <= 2 {
-            break;
-        }
-    }
-    order.push(heap[1]);
-    order.reverse();
-    let mut lens = vec![0usize; 2 * n + 1];
-    let mut of_length = [0usize; 16];
-    let mut over = 0usize;
-    for &i in &order[1..] {
-        let mut len = lens[dad[i]] + 1;
-        if len > max {
-            len = max;
-            over += 1;
-        }
-        lens[i] = len;
-        if i < n {
-            of_length[len] += 1;
-        }
-    }
-    if over > 0 {
-        let mut left = over as isize;
-        while left > 0 {
-            let mut bits = max - 1;
-            while of_length[bits] == 0 {
-                bits -= 1;
-            }
-            of_length[bits] -= 1;
-            of_length[bits + 1] += 2;
-            of_length[max] -= 1;
-            left -= 2;
-        }
-        let mut leaves = order.iter().rev().filter(|&&i| i < n);
-        for bits in (1..=max).rev() {
-            for &leaf in leaves.by_ref().take(of_length[bits]) {
-                lens[leaf] = bits;
-            }
-        }
-    }
-    lens[..n].iter().map(|&l| l as u8).collect()
-}
-
 /// An item of the code that codes code lengths: the symbol, and the value of its extra bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Item {
@@ -274,46 +174,5 @@ impl Item {
             18 => 7,
             _ => 0,
         }
-    }
-}
-
-/// The items in which zlib writes code lengths (`scan_tree`).
-pub fn zlib_items(lens: &[u8], items: &mut Vec<Item>) {
-    let mut at = 0;
-    let mut before = None;
-    let mut after_same = false;
-    let _ = &mut after_same;
-    let mut limits: Range<usize> = match lens.first() {
-        Some(0) => 3..138,
-        _ => 4..7,
-    };
-    while at < lens.len() {
-        let len = lens[at];
-        let mut count = 1;
-        while count < limits.end && lens.get(at + count) == Some(&len) {
-            count += 1;
-        }
-        at += count;
-        let mut put = |symbol: u8, extra: usize| items.push(Item { symbol, extra: extra as u8 });
-        if count < limits.start {
-            (0..count).for_each(|_| put(len, 0));
-        } else if len != 0 {
-            let mut count = count;
-            if before != Some(len) {
-                put(len, 0);
-                count -= 1;
-            }
-            put(16, count - 3);
-        } else if count <= 10 {
-            put(17, count - 3);
-        } else {
-            put(18, count - 11);
-        }
-        before = Some(len);
-        limits = match lens.get(at) {
-            Some(0) => 3..138,
-            Some(next) if *next == len => 3..6,
-            _ => 4..7,
-        };
     }
 }

@@ -16,6 +16,7 @@ mod search;
 mod sums;
 mod tree;
 mod work;
+mod zlib;
 
 pub use encode::{Undone, undo};
 pub use find::cut;

@@ -1,8 +1,9 @@
 //! Codes the header of a block with codes of its own, as its difference from what zlib would write.
 
 use super::adaptive::{Bit, Coder, Number};
-use super::codes::{Counts, DISTS, END, Item, LITLEN, ORDER, zlib_items, zlib_lengths};
+use super::codes::{Counts, DISTS, END, Item, LITLEN, ORDER};
 use super::inflate::Tree;
+use super::zlib;
 use crate::error::{Error, Result};
 
 /// Models of headers.
@@ -52,7 +53,7 @@ pub struct Expected {
 impl Expected {
     /// Those that zlib gives a block.
     pub fn of(counts: &Counts) -> Self {
-        let (litlen, dist) = (zlib_lengths(&counts.litlen, 15), zlib_lengths(&counts.dist, 15));
+        let (litlen, dist) = (zlib::lengths(&counts.litlen, 15), zlib::lengths(&counts.dist, 15));
         Self { litlen, dist, counted: true }
     }
 }
@@ -77,9 +78,8 @@ pub fn tree<C: Coder>(
     let items = items(c, m, &litlen, &dist, given)?;
     let mut counts = [0u32; 19];
     items.iter().for_each(|item| counts[usize::from(item.symbol)] += 1);
-    let zlib = zlib_lengths(&counts, 7);
     let mut item_lens = [0u8; 19];
-    item_lens.copy_from_slice(&zlib);
+    item_lens.copy_from_slice(&zlib::lengths(&counts, 7));
     let same = given.is_some_and(|t| t.item_lens == item_lens);
     if !c.flag(&mut m.item_lens_expected, same) {
         for (i, len) in item_lens.iter_mut().enumerate() {
@@ -144,11 +144,11 @@ fn items<C: Coder>(
     dist: &[u8],
     given: Option<&Tree>,
 ) -> Result<Vec<Item>> {
-    let mut zlib = Vec::new();
-    zlib_items(litlen, &mut zlib);
-    zlib_items(dist, &mut zlib);
-    if c.flag(&mut m.items_expected, given.is_some_and(|t| t.items == zlib)) {
-        return Ok(zlib);
+    let mut expected = Vec::new();
+    zlib::items(litlen, &mut expected);
+    zlib::items(dist, &mut expected);
+    if c.flag(&mut m.items_expected, given.is_some_and(|t| t.items == expected)) {
+        return Ok(expected);
     }
     let lens = [litlen, dist].concat();
     let mut given = given.map(|t| t.items.iter());
