@@ -50,7 +50,7 @@ impl BlockCodec for LightCodec {
 
     fn encode(&self, content: &Content<'_>, effort: &Effort<'_>) -> Result<Option<EncodedBlock>> {
         let raw = content.raw;
-        if effort.level > LEVEL && raw.len() > SHORT {
+        if effort.level > LEVEL && raw.len() > SHORT || memory(raw.len(), effort.limit) == 0 {
             return Ok(None);
         }
         encode(raw).map(Some)
@@ -64,6 +64,13 @@ impl BlockCodec for LightCodec {
         let raw_len = block.block.header.raw_len as usize;
         Ok(Box::new(BlockDecoder::new(block.payload, raw_len, block.memory)?))
     }
+}
+
+/// The memory in bytes that coding `len` bytes takes, beside these; 0 where they are not coded since decoding would take more
+/// than `limit` bytes, with what readers hold and keep beside.
+pub fn memory(len: usize, limit: u64) -> u64 {
+    let need = header::least_memory(encode::table_bits(len), len);
+    if need + 2 * len as u64 <= limit - limit / 8 { need + len as u64 } else { 0 }
 }
 
 /// Codes a block of 1..=2^30 bytes.
