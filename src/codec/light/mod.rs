@@ -52,7 +52,10 @@ impl BlockCodec for LightCodec {
         if level > LEVEL { SHORT } else { usize::MAX }
     }
 
-    fn encode(&self, content: &Content<'_>, _effort: &Effort<'_>) -> Result<Option<EncodedBlock>> {
+    fn encode(&self, content: &Content<'_>, effort: &Effort<'_>) -> Result<Option<EncodedBlock>> {
+        if memory(content.raw.len(), effort.limit) == 0 {
+            return Ok(None);
+        }
         encode(content.raw).map(Some)
     }
 
@@ -64,6 +67,13 @@ impl BlockCodec for LightCodec {
         let raw_len = block.block.header.raw_len as usize;
         Ok(Box::new(BlockDecoder::new(block.payload, raw_len, block.memory)?))
     }
+}
+
+/// The memory in bytes that coding `len` bytes takes, beside these; 0 where they are not coded since decoding would take more
+/// than `limit` bytes, with what readers hold and keep beside.
+pub fn memory(len: usize, limit: u64) -> u64 {
+    let need = header::least_memory(encode::table_bits(len), len);
+    if need + 2 * len as u64 <= limit - limit / 8 { need + len as u64 } else { 0 }
 }
 
 /// Codes a block of 1..=2^30 bytes.
