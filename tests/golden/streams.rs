@@ -421,7 +421,7 @@ fn decoding() -> DecodeOptions {
     DecodeOptions::new().models(patch_circuit().0).bases(bases())
 }
 
-/// What tensors may be coded against: the content of another golden file.
+/// The tensors that others may be coded against: the content of another golden file.
 fn bases() -> Bases {
     let mut bases = Bases::new();
     bases.add(nzip::decompress(&fs::read(folder().join("tensor-rows.nz")).unwrap()).unwrap()).unwrap();
@@ -538,6 +538,20 @@ fn makers() -> Vec<(&'static str, Vec<u8>)> {
         ("mix-words.nz", mix_kind(&samples(40, 1, 2), (4, 32))),
         ("mix-bytes.nz", mix_kind(&samples(60, 1, 1), (5, 16))),
         ("mix-rgb.nz", mix_kind(&samples(24, 3, 1), (7, 48))),
+        ("deflate-text.nz", with(include_bytes!("../data/packed/text.gz"), only(Codec::Deflate).level(6))),
+        (
+            "deflate-streams.nz",
+            with(include_bytes!("../data/packed/streams.bin"), only(Codec::Deflate).level(4)),
+        ),
+        ("deflate-paths.nz", with(include_bytes!("../data/packed/paths.gz"), only(Codec::Deflate).level(4))),
+        (
+            "deflate-picture.nz",
+            with(include_bytes!("../data/packed/picture.png"), only(Codec::Deflate).level(5)),
+        ),
+        (
+            "deflate-nested.nz",
+            with(include_bytes!("../data/packed/nested.zip"), only(Codec::Deflate).level(5)),
+        ),
         ("mix-code.nz", with(&instructions(3000), only(Codec::Mix).level(9))),
         ("light-text.nz", with(&prose(2000), only(Codec::Light))),
         ("light-own-code.nz", with(&prose(9000), only(Codec::Light))),

@@ -21,6 +21,7 @@ pub mod pages;
 pub mod predictor;
 mod priming;
 pub mod priors;
+pub mod shipped;
 pub mod slots;
 pub mod state;
 pub mod x86;

@@ -9,7 +9,8 @@ use super::context::{self, Kind};
 use super::history::History;
 use super::logistic::{TABLES, Tables};
 use super::matcher::{COUNTERS, Matcher};
-use super::priors::{self, Priors};
+use super::priors::Priors;
+use super::shipped;
 use super::slots::{SLOT, Slot, SlotTable};
 use super::state::{STATES, StateTable};
 use crate::Result;
@@ -78,7 +79,7 @@ impl Light {
     pub fn new(shape: Shape) -> Result<Self> {
         let tables: &'static Tables = &TABLES;
         let untrained;
-        let start = match priors::for_kind(shape.kind) {
+        let start = match shipped::for_kind(shape.kind)? {
             Some(learned) => learned,
             None => {
                 untrained = Priors::untrained();
@@ -139,7 +140,7 @@ impl Light {
 
     /// Enters phrases into the bit histories of all contexts, as if each stood at a block's start.
     fn prime(&mut self) {
-        for phrase in priors::phrases(self.shape.primed).split(|&b| b == 0) {
+        for phrase in shipped::phrases(self.shape.primed).split(|&b| b == 0) {
             self.history.cut();
             for &byte in phrase {
                 let hashes = context::first(Kind::Text, &self.history);
