@@ -1,4 +1,4 @@
-//! What codec `llm` costs and gains with a model of the user's.
+//! Costs and gains of codec `llm` with a model of the user's.
 //!
 //! `NZIP_BENCH_MODEL=weights.nz cargo bench --bench llm -- FILE[:BYTES]...` prints for each file: tokens, bytes by
 //! the network alone, by windows that decode alone and by chained ones, speed in processor time.
@@ -84,12 +84,13 @@ fn decode(coded: &[Vec<EncodedWindow>], raw: &[u8], run: impl FnOnce(Vec<Vec<Win
 fn report(
     what: &str,
     raw: &[u8],
+    tokens: f64,
     encode: impl FnOnce() -> Vec<Vec<EncodedWindow>>,
     run: impl FnOnce(Vec<Vec<WindowJob<'_>>>),
 ) {
-    let (start, before) = (cpu_seconds(), nzip::llm::tokens_coded());
+    let start = cpu_seconds();
     let coded = encode();
-    let (seconds, tokens) = (cpu_seconds() - start, (nzip::llm::tokens_coded() - before) as f64);
+    let seconds = cpu_seconds() - start;
     let payload: usize = coded.iter().flatten().map(|w| w.payload.len()).sum();
     let (n, windows) = (raw.len() as f64, coded.iter().flatten().count());
     print!(
@@ -127,17 +128,18 @@ fn main() {
             print!("; network {:.1} ({:.4} bpb), {plain} coded", bits / 8.0, bits / raw.len() as f64);
         }
         let blocks: Vec<&[u8]> = raw.chunks(block).collect();
+        let count = tokens.len() as f64;
         if set("NZIP_BENCH_ALONE") != Some(0) {
             let run = |jobs: Vec<Vec<WindowJob<'_>>>| {
                 decode_windows(&model, &mut jobs.into_iter().flatten().collect::<Vec<_>>()).unwrap();
             };
-            report("alone", &raw, || encode_blocks(&model, &blocks, limits).unwrap(), run);
+            report("alone", &raw, count, || encode_blocks(&model, &blocks, limits).unwrap(), run);
         }
         let run = |jobs: Vec<Vec<WindowJob<'_>>>| {
             let chains = jobs.into_iter().map(|windows| ChainJob { kept, windows });
             decode_chains_with_lanes(&model, &mut chains.collect::<Vec<_>>(), MAX_COLUMNS).unwrap();
         };
-        report("chained", &raw, || encode_chains(&model, &blocks, limits, kept).unwrap(), run);
+        report("chained", &raw, count, || encode_chains(&model, &blocks, limits, kept).unwrap(), run);
         println!();
     }
     if let Ok(path) = std::env::var("NZIP_BENCH_TOKENS") {

@@ -5,7 +5,7 @@ pub use crate::kernel::Kernel;
 pub use crate::random::SplitMix;
 
 pub mod codec {
-    pub use crate::codec::{circuit, deflate, llm, lm, mix, table, window};
+    pub use crate::codec::{circuit, deflate, light, llm, lm, mix, table, window};
 }
 pub mod model {
     pub use crate::model::{circuit, llm, lm};

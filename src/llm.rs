@@ -29,15 +29,3 @@ pub fn import_safetensors(
 ) -> Result<Vec<u8>> {
     Ok(import::from_safetensors(file, config, tokenizer, context)?.to_bytes())
 }
-
-/// Raw bytes that codec `llm` has coded in this process so far, and how many it has been given to code, both ways.
-pub fn progress() -> (u64, u64) {
-    use crate::codec::llm::{RAW_DONE, RAW_GIVEN};
-    let load = |n: &std::sync::atomic::AtomicU64| n.load(std::sync::atomic::Ordering::Relaxed);
-    (load(&RAW_DONE), load(&RAW_GIVEN))
-}
-
-/// Tokens that codec `llm` has coded in this process so far, both ways.
-pub fn tokens_coded() -> u64 {
-    crate::codec::llm::TOKENS.load(std::sync::atomic::Ordering::Relaxed)
-}

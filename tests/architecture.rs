@@ -5,9 +5,10 @@ use std::fs;
 use std::path::Path;
 
 /// The library's floors, the lowest first. A floor may use itself and those before it.
-const FLOORS: [&str; 16] = [
+const FLOORS: [&str; 17] = [
     "error",
     "random",
+    "progress",
     "format",
     "kernel",
     "coder",
@@ -121,7 +122,7 @@ fn code(text: &str) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// What stands between a keyword at the start of a statement and its semicolon.
+/// The text between a keyword at the start of a statement and its semicolon.
 fn statements(code: &str, keyword: &str) -> Vec<String> {
     let starts = code.match_indices(keyword).filter(|(i, _)| {
         code[..*i].trim_end().ends_with([';', '}', ']', '{']) || code[..*i].trim().is_empty()

@@ -1,8 +1,9 @@
 //! Declared sizes take no memory until bytes arrive to back them, and inputs of any size take little.
 
-mod common;
+#[path = "support/bytes.rs"]
+mod bytes;
 
-use common::*;
+use bytes::*;
 use nzip::{Archive, Codec, CodecChoice, DecodeOptions, Decoder, Encoder, Error, ErrorKind, Options};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::io::{self, Cursor, Read, Write};

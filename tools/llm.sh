@@ -17,5 +17,5 @@ export NZIP_LLM_MODEL NZIP_LLM_SAMPLE
 NZIP_LLM_MODEL=$(realpath "$(ls "$work"/models/*.nz | head -1)")
 NZIP_LLM_SAMPLE=$(realpath "$work/sample")
 for profile in --release ""; do
-    cargo test $profile --test llm_real -- --ignored --nocapture
+    cargo test $profile --test codecs llm_real:: -- --ignored --nocapture
 done

@@ -1,8 +1,12 @@
 #!/bin/sh
-# Runs all tests: the library's and the command's, then the reference decoder on the golden files.
+# Runs the tests of the library and of the command, both without GPU, then the reference decoder on the golden files.
+# `.ci/run` also runs those of GPUs, of training and of candle.
 # Needs Rust; sets up a Python environment for the reference decoder under target/.
 set -eu
 cd "$(dirname "$0")/.."
-cargo test --quiet
+# One choice of packages and features for all, so that nothing is compiled twice.
+tests() { cargo test --quiet -p nzip -p nzip-cli --no-default-features --features nzip/built-in-models "$@"; }
+tests --lib --bins --tests
+tests --doc
 . tools/setup.sh
 "$python" formats/reference/check.py formats/vectors

@@ -1,20 +1,23 @@
 //! `nzip FILE`.
 
+use crate::blocks::Blocks;
 use crate::console::{Console, Stopwatch};
 use crate::failure::usage;
 use crate::files::{Input, first_difference, label, pump};
-use crate::level::Level;
+use crate::identity::Source;
+use crate::level::{self, Level};
+use crate::list;
 use crate::output::Output;
 use crate::quantity::{Size, bits_per_byte, ratio};
 use crate::resources::{Loaded, Resources};
 use crate::target::Target;
 use anyhow::{Context, bail};
-use clap::Args;
+use clap::{Args, ValueHint};
 use nzip::tensor::{Dtype, Layout};
-use nzip::{Codec, CodecChoice, DecodeOptions, Decoder, Encoder, ErrorKind, Options};
-use std::fs::{File, Metadata};
-use std::io::{self, Read, Write};
-use std::path::{Path, PathBuf};
+use nzip::{CodecChoice, DecodeOptions, Decoder, Encoder, ErrorKind, Options};
+use std::fs::File;
+use std::io::{self, Read, Seek, Write};
+use std::path::Path;
 
 /// How to compress.
 #[derive(Debug, Args)]
@@ -22,13 +25,15 @@ pub struct Compression {
     #[command(flatten)]
     pub level: Level,
     /// Use only this codec [default: auto]
-    #[arg(long, value_name = "NAME", value_parser = codec_choice)]
+    #[arg(long, value_name = "NAME", value_parser = level::codec_choice())]
     pub codec: Option<CodecChoice>,
+    #[command(flatten)]
+    pub blocks: Blocks,
     /// Payload bytes of a window, for codecs that have windows
-    #[arg(long, value_name = "SIZE")]
+    #[arg(long, value_name = "SIZE", value_hint = ValueHint::Other, hide_short_help = true)]
     pub window: Option<Size>,
     /// Imported language models: windows decode alone, for ranges; larger files
-    #[arg(long)]
+    #[arg(long, hide_short_help = true)]
     pub unchained: bool,
     /// Leave what is packed already (gzip, PNG, ZIP, PDF) as it is
     ///
@@ -44,13 +49,13 @@ pub struct Compression {
     #[arg(long)]
     pub embed_model: bool,
     /// The file holds one tensor of this type (f32, bf16, i8, ...)
-    #[arg(long, value_name = "TYPE", value_parser = dtype, requires = "shape")]
+    #[arg(long, value_name = "TYPE", value_parser = dtype, requires = "shape", hide_short_help = true, value_hint = ValueHint::Other)]
     pub dtype: Option<Dtype>,
     /// The tensor's dimensions, such as 1000x256
-    #[arg(long, value_name = "N[xN]...", requires = "dtype")]
+    #[arg(long, value_name = "N[xN]...", requires = "dtype", hide_short_help = true, value_hint = ValueHint::Other)]
     pub shape: Option<String>,
     /// Bytes in front of the tensor
-    #[arg(long, value_name = "SIZE", requires = "dtype")]
+    #[arg(long, value_name = "SIZE", requires = "dtype", value_hint = ValueHint::Other, hide_short_help = true)]
     pub skip: Option<Size>,
 }
 
@@ -65,29 +70,19 @@ fn shape(text: &str) -> anyhow::Result<Vec<u64>> {
         .map_err(|_| usage(format!("--shape {text}: whole numbers expected, as in 1000x256")))
 }
 
-fn codec_choice(name: &str) -> Result<CodecChoice, String> {
-    if name == "auto" {
-        return Ok(CodecChoice::Auto);
-    }
-    let available = Codec::AVAILABLE.iter();
-    available.clone().find(|c| c.name() == name).map(|c| CodecChoice::Only(*c)).ok_or_else(|| {
-        let names: Vec<_> = available.map(|c| c.name()).collect();
-        format!("auto, {} expected", names.join(", "))
-    })
-}
-
 impl Compression {
     /// How the library is to compress.
     pub fn options(&self, resources: &Resources, loaded: Loaded) -> anyhow::Result<Options> {
-        let mut options = Options::new().threads(resources.threads).embed_model(self.embed_model);
+        let model = loaded.model;
+        let mut options = Options::new().resources(resources.shared(loaded)).embed_model(self.embed_model);
         options = options.chained(!self.unchained).undo(!self.no_undo);
-        if let Some(model) = loaded.model {
+        if let Some(model) = model {
             options = options.model(model);
         }
         if let (Some(dtype), Some(text)) = (self.dtype, &self.shape) {
             options = options.tensor(dtype, &shape(text)?, self.skip.map_or(0, |s| s.0));
         }
-        if let Some(level) = self.level.0 {
+        if let Some(level) = self.level.chosen()? {
             options = options.level(level);
         }
         if let Some(codec) = self.codec {
@@ -97,9 +92,9 @@ impl Compression {
             options = options.window(usize::try_from(window.0).map_err(|_| usage("--window is too large"))?);
         }
         if let Some(memory) = resources.memory {
-            options = options.memory(memory.0);
+            options = options.decode_memory(memory.0);
         }
-        Ok(options.models(loaded.models).bases(loaded.bases))
+        self.blocks.apply(options)
     }
 }
 
@@ -117,11 +112,11 @@ pub struct Compressor<'a> {
     pub options: Options,
     /// How results are decoded before they get their names, where they are to be verified.
     pub verify: Option<DecodeOptions>,
-    /// Whether the options say what the content is.
+    /// Whether the options describe the content (`--dtype`).
     pub described: bool,
-    /// Where results go.
+    /// The target of the results.
     pub target: &'a Target,
-    /// Where reports go.
+    /// The receiver of reports.
     pub console: Console,
 }
 
@@ -130,22 +125,33 @@ impl Compressor<'_> {
     pub fn run(&self, source: &Path) -> anyhow::Result<()> {
         let Self { target, console, .. } = *self;
         let watch = Stopwatch::start();
-        let mut input = Input::open(source, target.follows(), console)?;
-        let output = target.open(source, true, || Ok(packed_name(source)))?;
-        if self.verify.is_some() && (input.metadata.is_none() || output.reopen().is_none()) {
+        let mut input = Input::open(source, target.follows())?;
+        let found = input.source.as_ref();
+        let output = target.open(source, found, true, || target.packed_name(source))?;
+        if self.verify.is_some() && (found.is_none() || output.reopen().is_none()) {
             bail!("--verify reads again what it has read and written: both must be files");
         }
+        let meter = console.progress(&label(source), found.map(|s| s.metadata().len()));
         let mut encoder = Encoder::with_options(Tally { inner: output, bytes: 0 }, self.options.clone())?;
-        let (raw, tally) = match whole(source, input.metadata.as_ref(), self.described)? {
-            Some(file) => (file.metadata()?.len(), encoder.finish_file(&file)?),
+        let whole = whole(found, self.described)?;
+        if let Some(file) = whole.filter(|_| !self.described) {
+            tell_unknown(source, file, console);
+        }
+        let (raw, tally) = match whole {
+            Some(file) => (file.metadata()?.len(), encoder.finish_file(file)?),
             None => (pump(&mut input.reader, &mut encoder).map_err(nzip::Error::from)?, encoder.finish()?),
         };
         let Tally { inner: mut output, bytes: stored } = tally;
         drop(input.reader);
-        if let Some(options) = &self.verify {
-            verify(&mut output, source, options).context("nothing was written: --verify")?;
+        if let (Some(options), Some(found)) = (&self.verify, found) {
+            verify(&mut output, found.file(), options).context("nothing was written: --verify")?;
         }
-        target.finish(output, source, input.metadata.as_ref())?;
+        let what = match output.reopen().filter(|_| console.is_talkative()) {
+            Some(file) => Some(list::describe(file?)?),
+            None => None,
+        };
+        target.finish(output, source, found, console)?;
+        drop(meter);
         console.summary(&format!(
             "{}: {raw} -> {stored} bytes, ratio {:.3}, {:.3} bits per byte, {}",
             label(source),
@@ -153,36 +159,45 @@ impl Compressor<'_> {
             bits_per_byte(raw, stored),
             watch.speed(raw)
         ));
+        what.iter().for_each(|text| console.detail(text));
         Ok(())
     }
 }
 
 /// Decodes a result that has no name yet, and compares it with its source.
-fn verify(output: &mut Output, source: &Path, options: &DecodeOptions) -> anyhow::Result<()> {
+fn verify(output: &mut Output, mut source: &File, options: &DecodeOptions) -> anyhow::Result<()> {
     output.flush()?;
+    source.rewind()?;
     let result = output.reopen().context("it cannot be read again")??;
     let decoder = Decoder::with_options(result, options.clone().verify_hash(true))?;
-    match first_difference(decoder, File::open(source)?).map_err(nzip::Error::from)? {
+    match first_difference(decoder, source).map_err(nzip::Error::from)? {
         None => Ok(()),
         Some(at) => bail!("the result differs from its source at byte {at}, or the source has changed"),
     }
 }
 
 /// The file, where it has to be seen as a whole: one that may hold tensors, or whose content is described.
-fn whole(source: &Path, metadata: Option<&Metadata>, described: bool) -> anyhow::Result<Option<File>> {
-    if metadata.is_none_or(|m| m.len() == 0) {
-        return Ok(None);
-    }
+fn whole(source: Option<&Source>, described: bool) -> anyhow::Result<Option<&File>> {
+    let Some(mut file) = source.filter(|s| s.metadata().len() > 0).map(Source::file) else { return Ok(None) };
     let mut start = Vec::new();
-    File::open(source)?.take(16).read_to_end(&mut start)?;
-    let wanted = described || Layout::is_likely(&start);
-    Ok(wanted.then(|| File::open(source)).transpose()?)
+    file.take(16).read_to_end(&mut start)?;
+    file.rewind()?;
+    Ok((described || Layout::is_likely(&start)).then_some(file))
 }
 
-fn packed_name(source: &Path) -> PathBuf {
-    let mut name = source.as_os_str().to_os_string();
-    name.push(".nz");
-    name.into()
+/// Says which tensors have types that nobody here knows.
+fn tell_unknown(source: &Path, file: &File, console: Console) {
+    let Ok(layout) = Layout::read_file(file) else { return };
+    let all = layout.tensors.len() + layout.unknown.len();
+    if let Some(first) = layout.unknown.first() {
+        console.detail(&format!(
+            "{}: {} of {all} tensors, the first {:?}, of types that are not known (type {}): coded as bytes, without names",
+            label(source),
+            layout.unknown.len(),
+            first.name,
+            first.kind
+        ));
+    }
 }
 
 /// Counts what is written.

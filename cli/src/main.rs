@@ -5,23 +5,34 @@
 
 mod arguments;
 mod bench;
+mod blocks;
 mod compress;
 mod console;
 mod decompress;
 mod device;
+mod escape;
 mod failure;
 mod files;
+mod foreign;
 mod generate;
+mod holes;
+mod identity;
 mod import;
 mod inspect;
+mod interrupt;
+mod json;
 mod level;
 mod list;
 mod model;
 mod names;
+mod naming;
 mod output;
+mod progress;
 mod quantity;
 mod range;
 mod resources;
+mod spelling;
+mod startup;
 mod table;
 mod target;
 mod tensors;
@@ -30,10 +41,12 @@ mod test;
 mod train;
 #[cfg(not(feature = "train"))]
 mod untrained;
+mod version;
+mod walk;
 mod work;
 
 use arguments::Arguments;
-use failure::{Usage, is_broken_pipe};
+use failure::{Usage, describe, is_broken_pipe};
 use std::io::{self, Write};
 use std::process::ExitCode;
 
@@ -45,7 +58,7 @@ fn main() -> ExitCode {
         // Whoever reads our output has seen enough.
         Err(e) if is_broken_pipe(&e) => ExitCode::SUCCESS,
         Err(e) => {
-            let _ = writeln!(io::stderr(), "nzip: {e:#}");
+            let _ = writeln!(io::stderr(), "nzip: {}", escape::escaped_lines(&describe(&e)));
             ExitCode::from(if e.is::<Usage>() { 2 } else { 1 })
         }
     }

@@ -1,37 +1,43 @@
 //! Arguments that several verbs share: what they may use.
 
 use crate::console::Console;
+use crate::identity::Identity;
+use crate::progress::coded;
 use crate::quantity::Size;
 use crate::{device, names};
 use anyhow::Context;
-use clap::Args;
+use clap::{Args, ValueHint};
 use nzip::{Bases, DecodeOptions, Device, Models};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Threads, memory, models, bases and the device.
 #[derive(Debug, Args)]
 pub struct Resources {
     /// Threads; 0 is one per core [default: 0]
     #[arg(short = 'T', long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    #[arg(env = "NZIP_THREADS", hide_env = true, value_hint = ValueHint::Other)]
     pub threads: usize,
     /// Most memory to use [default: 1G]
-    #[arg(short = 'M', long, value_name = "SIZE", value_parser = memory)]
+    #[arg(short = 'M', long, value_name = "SIZE", value_parser = memory, value_hint = ValueHint::Other)]
     pub memory: Option<Size>,
     /// File of tensors (or .nz file of one) that those of the same names are, or were, coded against
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", hide_short_help = true)]
     pub base: Vec<PathBuf>,
     /// Name, hash or file of a model, to compress or to decompress with
-    #[arg(long, value_name = "MODEL")]
+    #[arg(long, value_name = "MODEL", value_hint = ValueHint::AnyPath)]
     pub model: Option<String>,
-    /// Where models run: cpu, gpu, auto (a GPU if it is hardware), part of a GPU's name, or list [default: cpu]
-    #[arg(long, value_name = "NAME", env = "NZIP_DEVICE", hide_env_values = true)]
+    /// Where models run: cpu, gpu, auto or part of a GPU's name; list shows them [default: cpu]
+    ///
+    /// auto is a GPU if there is one that is hardware.
+    #[arg(long, value_name = "NAME", env = "NZIP_DEVICE", hide_env = true, value_hint = ValueHint::Other)]
     pub device: Option<String>,
 }
 
 /// The models and bases that the options name, in memory.
 #[derive(Clone)]
 pub struct Loaded {
-    /// Where models are found.
+    /// The models that may be used.
     pub models: Models,
     /// The hash of `--model`.
     pub model: Option<[u8; 32]>,
@@ -45,7 +51,8 @@ const LEAST_MEMORY: u64 = 1 << 20;
 fn memory(text: &str) -> Result<Size, String> {
     let size: Size = text.parse()?;
     if size.0 < LEAST_MEMORY {
-        return Err(format!("{} bytes are too few; did you mean {text}M?", size.0));
+        let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
+        return Err(format!("{} bytes are too few, 1M is the least; did you mean {digits}M?", size.0));
     }
     Ok(size)
 }
@@ -56,9 +63,23 @@ impl Resources {
         device::choose(self.device.as_deref(), console)
     }
 
+    /// Starts the threads that all files share.
+    fn start_threads(&self) -> anyhow::Result<()> {
+        static STARTED: AtomicBool = AtomicBool::new(false);
+        if self.threads > 0 && !STARTED.swap(true, Ordering::Relaxed) {
+            let threads = rayon::ThreadPoolBuilder::new().num_threads(self.threads);
+            threads.build_global().with_context(|| format!("{} threads", self.threads))?;
+        }
+        Ok(())
+    }
+
     /// Loads what `--model` and `--base` name.
     pub fn load(&self) -> anyhow::Result<Loaded> {
+        self.start_threads()?;
         let (mut models, mut bases) = (Models::new(), Bases::new());
+        if let Some(memory) = self.memory {
+            (models, bases) = (models.capped(memory.0), bases.capped(memory.0));
+        }
         let model = self.model.as_ref().map(|name| names::resolve(&mut models, name)).transpose()?;
         for path in &self.base {
             bases.add_file(path).with_context(|| format!("--base {}", path.display()))?;
@@ -66,14 +87,27 @@ impl Resources {
         Ok(Loaded { models, model, bases })
     }
 
+    /// The files among what `--model` and `--base` name.
+    pub fn files(&self) -> Vec<Identity> {
+        let model = self.model.iter().map(Path::new);
+        self.base.iter().map(PathBuf::as_path).chain(model).filter_map(Identity::of).collect()
+    }
+
     /// How the library is to decompress.
     pub fn decode_options(&self) -> anyhow::Result<DecodeOptions> {
         Ok(self.decode_with(self.load()?))
     }
 
+    /// The library's resources, with the models and bases that have been loaded.
+    pub fn shared(&self, loaded: Loaded) -> nzip::Resources {
+        // The threads of all files have been started, see `start_threads`.
+        let shared = nzip::Resources::new().models(loaded.models).bases(loaded.bases);
+        let shared = shared.progress(coded().clone());
+        self.memory.map_or(shared.clone(), |m| shared.memory(m.0))
+    }
+
     /// The same with what has been loaded.
     pub fn decode_with(&self, loaded: Loaded) -> DecodeOptions {
-        let options = DecodeOptions::new().threads(self.threads).models(loaded.models).bases(loaded.bases);
-        self.memory.map_or(options.clone(), |m| options.memory(m.0))
+        DecodeOptions::new().resources(self.shared(loaded))
     }
 }

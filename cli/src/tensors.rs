@@ -1,15 +1,19 @@
 //! `nzip tensors`.
 
 use crate::console::print;
-use crate::files::open_file;
-use crate::output::Output;
+use crate::files::{label, open_file};
+use crate::identity::Identity;
+use crate::json;
+use crate::output::{Making, Output};
 use crate::quantity::{Span, ratio};
 use crate::resources::Resources;
 use crate::table::{Align, Table};
+use anyhow::bail;
 use clap::{Args, Subcommand};
 use nzip::{Archive, StoredTensor};
+use serde::Serialize;
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// Tensors of .nz files, one at a time
@@ -25,6 +29,9 @@ enum Action {
     List {
         /// .nz file
         file: PathBuf,
+        /// Print JSON (docs/json.md lists its keys)
+        #[arg(long)]
+        json: bool,
     },
     /// Write the bytes of a tensor to a file
     Extract {
@@ -57,8 +64,8 @@ enum Action {
 struct What {
     /// .nz file
     file: PathBuf,
-    /// Name of the tensor
-    name: String,
+    /// Name of the tensor; not needed where there is one only
+    name: Option<String>,
     /// Only these rows
     #[arg(long, value_name = "A..B")]
     rows: Option<Span>,
@@ -70,20 +77,26 @@ impl TensorsArguments {
     /// Runs the action.
     pub fn run(self) -> anyhow::Result<()> {
         match self.action {
-            Action::List { file } => {
-                let mut archive = Archive::new(open_file(&file, true)?)?;
-                print(&table(&archive.tensors()?))
+            Action::List { file, json } => {
+                let tensors = Archive::new(open_file(&file, true)?)?.tensors()?;
+                if json {
+                    json::write(&tensors.iter().map(Row::new).collect::<Vec<_>>())
+                } else {
+                    print(&table(&tensors))
+                }
             }
             Action::Extract { what, output, force } => {
                 let bytes = what.read()?;
-                let mut out = Output::file(&output, force, false)?;
+                let mut read = what.resources.files();
+                read.extend(Identity::of(&what.file));
+                let mut out = Output::made(&output, &Making { force, read: &read, ..Making::default() })?;
                 out.write_all(&bytes)?;
                 out.finish(None, false)
             }
             Action::Cat { what } => {
-                let mut out = io::stdout().lock();
+                let mut out = Output::stdout(false)?;
                 out.write_all(&what.read()?)?;
-                Ok(out.flush()?)
+                out.finish(None, false)
             }
             Action::Verify { file, names, resources } => verify(&file, names, &resources),
         }
@@ -91,9 +104,29 @@ impl TensorsArguments {
 }
 
 impl What {
+    /// The tensor that is meant: the only one, whatever it is called, or the one of this name.
+    fn pick(&self, tensors: &[StoredTensor]) -> anyhow::Result<String> {
+        const MOST: usize = 12;
+        match (tensors, &self.name) {
+            ([], _) => bail!("{}: holds no tensors", self.file.display()),
+            ([only], _) => Ok(only.name.clone()),
+            (_, Some(name)) if tensors.iter().any(|t| t.name == *name) => Ok(name.clone()),
+            (_, wanted) => {
+                let mut names: Vec<_> = tensors.iter().take(MOST).map(|t| t.name.as_str()).collect();
+                if tensors.len() > MOST {
+                    names.push("... (nzip tensors list shows all)");
+                }
+                let what =
+                    wanted.as_ref().map_or("which tensor?".into(), |name| format!("no tensor {name:?}"));
+                bail!("{}: {what} There are {}: {}", self.file.display(), tensors.len(), names.join(", "))
+            }
+        }
+    }
+
     fn read(&self) -> anyhow::Result<Vec<u8>> {
         let mut archive = open(&self.file, &self.resources)?;
-        let mut tensor = archive.tensor(&self.name)?;
+        let name = self.pick(&archive.tensors()?)?;
+        let mut tensor = archive.tensor(&name)?;
         Ok(match &self.rows {
             Some(span) => {
                 let rows = span.within(tensor.row_count());
@@ -108,19 +141,26 @@ fn open(file: &Path, resources: &Resources) -> anyhow::Result<Archive<File>> {
     Ok(Archive::with_options(open_file(file, true)?, resources.decode_options()?)?)
 }
 
-fn verify(file: &Path, mut names: Vec<String>, resources: &Resources) -> anyhow::Result<()> {
+fn verify(file: &Path, names: Vec<String>, resources: &Resources) -> anyhow::Result<()> {
     let mut archive = open(file, resources)?;
-    if names.is_empty() {
-        names = archive.tensors()?.into_iter().map(|t| t.name).collect();
-    }
     let mut bytes = 0;
-    for name in &names {
-        bytes += archive.tensor(name)?.read()?.len();
-    }
-    print(&format!("{}: {} tensors, {bytes} bytes, ok\n", file.display(), names.len()))
+    let count = if names.is_empty() {
+        // By number: several may have one name.
+        let count = archive.tensors()?.len();
+        for number in 0..count {
+            bytes += archive.tensor_at(number)?.read()?.len();
+        }
+        count
+    } else {
+        for name in &names {
+            bytes += archive.tensor(name)?.read()?.len();
+        }
+        names.len()
+    };
+    print(&format!("{}: {count} tensors, {bytes} bytes, ok\n", label(file)))
 }
 
-/// What `tensors list` and `-l -v` print.
+/// The table that `tensors list` and `-l -v` print.
 pub fn table(tensors: &[StoredTensor]) -> String {
     let mut table = Table::new([
         ("stored", Align::Right),
@@ -144,4 +184,30 @@ pub fn table(tensors: &[StoredTensor]) -> String {
         ]);
     }
     table.render()
+}
+
+/// A tensor in JSON.
+#[derive(Debug, Serialize)]
+pub struct Row {
+    name: String,
+    #[serde(rename = "type")]
+    dtype: String,
+    shape: Vec<u64>,
+    stored_bytes: u64,
+    raw_bytes: u64,
+    method: String,
+}
+
+impl Row {
+    /// What is known of a tensor.
+    pub fn new(t: &StoredTensor) -> Self {
+        Self {
+            name: t.name.clone(),
+            dtype: t.dtype.to_string(),
+            shape: t.shape.clone(),
+            stored_bytes: t.stored_len,
+            raw_bytes: t.raw_len,
+            method: t.method.clone(),
+        }
+    }
 }

@@ -215,7 +215,7 @@ class Stream:
         for k, (length, _, wanted) in enumerate(units):
             demand(check(raw[at:at + length]) == wanted, f"check value of unit {k} differs")
             at += length
-        return codec, params, raw, units, codec == 6 and planes.method == 2
+        return codec, params, raw, units, codec == 6 and planes.method in (2, 5)
 
     def tensor(self, planes, units, payload):
         if planes.method == 0:

@@ -194,12 +194,17 @@ class Planes:
     def __init__(self, params):
         r = Reader(params)
         self.method = r.u8()
-        demand(self.method <= 3, "newer: tensor method")
+        demand(self.method <= 5, "newer: tensor method")
         self.base = None
         if self.method == 3:
             self.element, self.operation, self.base_hash = r.u8(), r.u8(), r.take(32)
             demand(self.element in (1, 2, 4, 8) and self.operation <= 1, "delta")
             self.offset = r.varint()
+        if self.method >= 4:
+            self.element, count = r.u8(), r.u8()
+            demand(self.element in (1, 2, 4, 8) and 1 <= count <= 2, "differences")
+            self.distances = [r.varint() for _ in range(count)]
+            demand(all(1 <= s <= 65536 for s in self.distances), "distance")
         if self.method == 0:
             self.block = r.varint()
         else:
@@ -212,9 +217,9 @@ class Planes:
             demand(more <= 2, "flags")
             self.cut = Cut(r, self.group, self.fields) if more == 2 else None
             demand(self.cut or sum(f.width for f in self.fields) == self.group, "fields do not fill the group")
-            demand(self.method != 3 or self.group == self.element and more == 0, "delta of other groups")
+            demand(self.method < 3 or self.group == self.element and more == 0, "delta of other groups")
             demand(self.method == 3 or all(f.context != 4 for f in self.fields), "context of no base")
-            demand(self.method != 3 and more == 0 or all(f.context != 5 for f in self.fields), "predictions with more")
+            demand(self.method < 3 and more == 0 or all(f.context != 5 for f in self.fields), "predictions with more")
             self.mask = None
             if more == 1:
                 demand(count == 1 and self.fields[0].symbols_of_group == 1 and self.fields[0].transform != 4, "masks")
@@ -242,7 +247,19 @@ class Planes:
             dense = Reader(self.planes(r, start // self.group, stored[:n]))
             raw = b"".join(dense.take(self.group) if s else bytes(self.group) for s in stored[:n])
         demand(r.at == len(payload), "tile too long")
+        if self.method >= 4:
+            return self.sum(raw)
         return self.undo(raw, start) if self.method == 3 else raw
+
+    def sum(self, raw):
+        """The raw bytes of a tile of differences, from its numbers."""
+        e = self.element
+        numbers = [int.from_bytes(raw[i:i + e], "big") for i in range(0, len(raw), e)]
+        elements = [n >> 1 if n % 2 == 0 else ~(n >> 1) for n in numbers]
+        for s in self.distances:
+            for i in range(s, len(elements)):
+                elements[i] += elements[i - s]
+        return b"".join((x % (1 << 8 * e)).to_bytes(e, "little") for x in elements)
 
     def base_elements(self, start, length):
         base = self.base[self.offset + start:self.offset + start + length]

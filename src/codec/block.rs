@@ -6,6 +6,7 @@ use super::{Codec, newer};
 use crate::error::{Error, Result};
 use crate::format::block::{BlockHeader, Units};
 use crate::model::lm;
+use crate::progress::Meter;
 use crate::tensor::bases::Bases;
 use std::any::Any;
 use std::ops::Range;
@@ -43,6 +44,15 @@ pub enum ModelUse {
     Required(Codec),
 }
 
+/// Memory that a model takes, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ModelMemory {
+    /// While it is kept.
+    pub loaded: u64,
+    /// Most of all while it is loaded, its weights not counted.
+    pub loading: u64,
+}
+
 /// A model made ready to code blocks. Clones share it.
 #[derive(Clone)]
 pub struct LoadedModel {
@@ -62,6 +72,11 @@ pub trait BlockParams: Any + Send + Sync {
     /// Whether later blocks may be copies of this one.
     fn has_copies(&self) -> bool {
         false
+    }
+
+    /// Memory that they take beside the stored bytes, in bytes (approximate).
+    fn memory(&self) -> u64 {
+        0
     }
 
     /// How the block is coded, in a few words; `None` where the codec's name says it.
@@ -128,6 +143,20 @@ pub trait BlockCodec: Sync {
     /// Those of parsing the weights; [`crate::ErrorKind::LimitExceeded`] where memory is missing.
     fn load(&self, _weights: &[u8], _accelerator: Option<&dyn Accelerator>) -> Result<LoadedModel> {
         Err(newer(&format!("a model for codec {}", self.name())))
+    }
+
+    /// Memory that a model of these canonical weights takes (approximate): when it is loaded, and most of all while it is
+    /// being loaded, the weights themselves not counted.
+    fn model_memory(&self, weights: &[u8]) -> ModelMemory {
+        // Matrices as they are parsed, and laid out for kernels with two bytes for each weight.
+        let len = weights.len() as u64;
+        ModelMemory { loaded: 3 * len, loading: 4 * len }
+    }
+
+    /// Memory that decoding a block takes beside its payload, its raw bytes and its model (approximate). `payload` is the
+    /// payload, which need not be valid.
+    fn working_memory(&self, _block: &Block, _payload: &[u8]) -> u64 {
+        0
     }
 
     /// Whether the automatic choice tries this codec at a level of 1..=9, besides `zstd` and `store`, which are the floor at all.
@@ -237,7 +266,7 @@ impl Block {
             && copy.payload_len == 0
             && table(original) == table(copy);
         if !same {
-            return Err(Error::corrupt("a copy of a block that is another one"));
+            return Err(Error::corrupt("the header of a copied block differs from its source's"));
         }
         let header = BlockHeader { flushed: copy.flushed, ..original.clone() };
         Ok(Block { header, ..source.clone() })
@@ -254,13 +283,20 @@ impl Block {
         self.header.units.unit(i, self.header.raw_len)
     }
 
+    /// Memory that the header takes, in bytes (approximate).
+    pub fn memory(&self) -> u64 {
+        let units = self.header.units.len() as u64 * 12;
+        let params = self.header.params.as_ref().map_or(0, |p| 2 * p.len() as u64);
+        256 + units + params + self.params.as_ref().map_or(0, |p| p.memory())
+    }
+
     /// The numbers of all units.
     pub fn all_units(&self) -> Range<usize> {
         0..self.header.units.len()
     }
 }
 
-/// What decoding may use besides the block and its model.
+/// The resources of decoding besides the block and its model.
 #[derive(Clone, Copy)]
 pub struct Environment<'a> {
     /// Tensors that blocks may be coded against.
@@ -269,6 +305,8 @@ pub struct Environment<'a> {
     pub accelerator: Option<&'a dyn Accelerator>,
     /// Most memory that decoding may take, in bytes (approximate).
     pub memory: u64,
+    /// Counts what has been decoded.
+    pub meter: Meter<'a>,
 }
 
 /// A block, or some of its units, to decode.
@@ -285,7 +323,7 @@ pub struct BlockJob<'a> {
     pub raw: Vec<u8>,
     /// Raw bytes from the start of `raw` that have been verified.
     pub verified: usize,
-    /// What went wrong after them.
+    /// The first error after them, if decoding failed.
     pub error: Option<Error>,
 }
 
@@ -358,6 +396,10 @@ pub struct Effort<'a> {
     pub level: u8,
     /// The language model that may guide `mix`.
     pub guide: super::mix::Guide<'a>,
+    /// Counts what has been coded.
+    pub meter: Meter<'a>,
+    /// Memory that decoding the block may take, in bytes (approximate).
+    pub limit: u64,
 }
 
 /// A block ready to be written.
@@ -377,6 +419,20 @@ impl EncodedBlock {
     pub fn cost(&self) -> usize {
         self.payload.len() + self.units.stored_len() + self.params.as_ref().map_or(0, Vec::len)
     }
+
+    /// The block's header and payload. `model` is the stream's reference to the model, where the block names one.
+    pub fn into_parts(self, model: Option<u64>) -> (BlockHeader, Vec<u8>) {
+        let header = BlockHeader {
+            codec: self.codec.id(),
+            flushed: false,
+            raw_len: self.raw_len,
+            payload_len: self.payload.len() as u32,
+            model,
+            params: self.params,
+            units: self.units,
+        };
+        (header, self.payload)
+    }
 }
 
 #[cfg(test)]
@@ -387,15 +443,7 @@ mod tests {
     use crate::tensor::Dtype;
 
     fn header(block: EncodedBlock) -> BlockHeader {
-        BlockHeader {
-            codec: block.codec.id(),
-            flushed: false,
-            raw_len: block.raw_len,
-            payload_len: block.payload.len() as u32,
-            model: None,
-            params: block.params,
-            units: block.units,
-        }
+        block.into_parts(None).0
     }
 
     #[test]
@@ -405,7 +453,8 @@ mod tests {
             numbers: Some(Hint { dtype: Dtype::U32, row_bytes: 0, form: None }),
             ..Content::bytes(&raw)
         };
-        let effort = Effort { level: 1, guide: crate::codec::mix::Guide::None };
+        let (guide, meter) = (crate::codec::mix::Guide::None, Meter::NONE);
+        let effort = Effort { level: 1, guide, meter, limit: u64::MAX };
         let mut block = Codec::Tensor.object().encode(&content, &effort).unwrap().unwrap();
         assert!(keep(&mut block));
         let source = Block::check(header(block.clone())).unwrap();

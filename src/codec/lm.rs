@@ -13,6 +13,7 @@ use crate::coder::range::{BitDecoder, BitEncoder};
 use crate::error::{Error, Result};
 use crate::model::lm::weights::Weights;
 use crate::model::lm::{Adaptive, Lanes, MAX_COLUMNS, Model, Single, Timeline};
+use crate::progress::Meter;
 use std::sync::Arc;
 
 /// The most bytes that coding one more raw byte can add to a payload: eight decisions of 14 bits, and the
@@ -61,12 +62,13 @@ impl WindowCoder for Model {
         blocks: &[&[u8]],
         _cutting: &Cutting,
         limits: WindowLimits,
+        meter: Meter<'_>,
     ) -> Result<Vec<Vec<EncodedWindow>>> {
-        encode_blocks(self, blocks, limits)
+        encode_counted(self, blocks, limits, meter)
     }
 
-    fn decode(&self, blocks: Vec<WindowedBlock<'_>>) -> Result<()> {
-        decode_windows(self, &mut all_windows(blocks.into_iter()))
+    fn decode(&self, blocks: Vec<WindowedBlock<'_>>, memory: u64, meter: Meter<'_>) -> Result<()> {
+        decode_within(self, &mut all_windows(blocks.into_iter()), memory, meter)
     }
 }
 
@@ -80,8 +82,17 @@ pub fn encode_blocks(
     blocks: &[&[u8]],
     limits: WindowLimits,
 ) -> Result<Vec<Vec<EncodedWindow>>> {
+    encode_counted(model, blocks, limits, Meter::NONE)
+}
+
+fn encode_counted(
+    model: &Model,
+    blocks: &[&[u8]],
+    limits: WindowLimits,
+    meter: Meter<'_>,
+) -> Result<Vec<Vec<EncodedWindow>>> {
     let limits = check_limits(limits)?;
-    blocks.par_iter().map(|block| encode_block(model, block, &limits)).collect()
+    blocks.par_iter().map(|block| encode_block(model, block, &limits, meter)).collect()
 }
 
 /// Lowers the raw length of the wanted limits to what the format allows for their payload length.
@@ -98,12 +109,18 @@ pub fn check_limits(limits: WindowLimits) -> Result<WindowLimits> {
     Ok(WindowLimits { raw: limits.raw.min(max_window_raw(limits.payload)), ..limits })
 }
 
-fn encode_block(model: &Model, mut block: &[u8], limits: &WindowLimits) -> Result<Vec<EncodedWindow>> {
+fn encode_block(
+    model: &Model,
+    mut block: &[u8],
+    limits: &WindowLimits,
+    meter: Meter<'_>,
+) -> Result<Vec<EncodedWindow>> {
     // The network's work past the end of a window is wasted, so short windows get short passes.
     let mut timeline = Timeline::new(model, limits.payload.min(MAX_COLUMNS))?;
     let mut windows = Vec::new();
     while !block.is_empty() {
-        let window = encode_window(&mut timeline, &block[..block.len().min(limits.raw)], limits.payload)?;
+        let raw = &block[..block.len().min(limits.raw)];
+        let window = encode_window(&mut timeline, raw, limits.payload, meter)?;
         block = &block[window.raw_len..];
         windows.push(window);
     }
@@ -114,7 +131,12 @@ fn encode_block(model: &Model, mut block: &[u8], limits: &WindowLimits) -> Resul
 ///
 /// The network runs ahead over many bytes; the coder follows byte by byte. Where the next byte might not fit,
 /// the coder's state is marked before it and restored if the payload became too long.
-fn encode_window(timeline: &mut Timeline<'_>, raw: &[u8], capacity: usize) -> Result<EncodedWindow> {
+fn encode_window(
+    timeline: &mut Timeline<'_>,
+    raw: &[u8],
+    capacity: usize,
+    meter: Meter<'_>,
+) -> Result<EncodedWindow> {
     timeline.reset();
     let mut adaptive = Box::new(Adaptive::default());
     let mut coder = BitEncoder::default();
@@ -140,10 +162,12 @@ fn encode_window(timeline: &mut Timeline<'_>, raw: &[u8], capacity: usize) -> Re
                 && coder.payload().len() > capacity
             {
                 coder.rewind(&mark);
+                meter.advance(step);
                 return Ok(EncodedWindow { raw_len: at, payload: coder.payload() });
             }
         }
         start += steps;
+        meter.advance(steps);
     }
     Ok(EncodedWindow { raw_len: raw.len(), payload: coder.payload() })
 }
@@ -155,18 +179,35 @@ fn encode_window(timeline: &mut Timeline<'_>, raw: &[u8], capacity: usize) -> Re
 /// `Corrupt` where a payload is not one that an encoder writes; `LimitExceeded` where memory is missing.
 /// After an error the contents of the slices are unspecified.
 pub fn decode_windows(model: &Model, jobs: &mut [WindowJob<'_>]) -> Result<()> {
+    decode_within(model, jobs, u64::MAX, Meter::NONE)
+}
+
+/// Decodes windows as [`decode_windows`] does, with no more of them together than `memory` bytes hold the states of.
+fn decode_within(model: &Model, jobs: &mut [WindowJob<'_>], memory: u64, meter: Meter<'_>) -> Result<()> {
+    let lane = model.lane_memory() + size_of::<Adaptive>() as u64;
+    if lane > memory {
+        return Err(Error::limit(format!("lm: states of {lane} bytes; the memory cap leaves {memory}")));
+    }
+    let most = usize::try_from(memory / lane).unwrap_or(usize::MAX);
     let mut jobs: Vec<_> = jobs.iter_mut().filter(|job| !job.raw.is_empty()).collect();
     jobs.sort_by_key(|job| std::cmp::Reverse(job.raw.len()));
     let per_thread = jobs.len().div_ceil(rayon::current_num_threads()).max(1);
-    let group = per_thread.div_ceil(per_thread.div_ceil(MAX_COLUMNS));
-    jobs.par_chunks_mut(group).try_for_each(|jobs| match jobs {
-        [job] => decode_alone(model, job),
-        jobs => decode_group(model, jobs),
-    })
+    let group = per_thread.div_ceil(per_thread.div_ceil(MAX_COLUMNS)).min(most);
+    let decode = |jobs: &mut [&mut WindowJob<'_>]| match jobs {
+        [job] => decode_alone(model, job, meter),
+        jobs => decode_group(model, jobs, meter),
+    };
+    let parallel = (most / group).min(rayon::current_num_threads());
+    if parallel == rayon::current_num_threads() {
+        return jobs.par_chunks_mut(group).try_for_each(decode);
+    }
+    // Where memory is short, a thread goes through several groups.
+    let part = jobs.len().div_ceil(group).div_ceil(parallel.max(1)).max(1) * group;
+    jobs.par_chunks_mut(part).try_for_each(|part| part.chunks_mut(group).try_for_each(decode))
 }
 
 /// Decodes one window by itself.
-fn decode_alone(model: &Model, job: &mut WindowJob<'_>) -> Result<()> {
+fn decode_alone(model: &Model, job: &mut WindowJob<'_>, meter: Meter<'_>) -> Result<()> {
     let mut network = Single::new(model)?;
     let mut coder = BitDecoder::new(job.payload);
     let mut adaptive = Box::new(Adaptive::default());
@@ -174,6 +215,7 @@ fn decode_alone(model: &Model, job: &mut WindowJob<'_>) -> Result<()> {
         let (history, rest) = job.raw.split_at_mut(at);
         let sums = network.step(history);
         rest[0] = adaptive.code_byte(|node| sums[node], history, |_, one| coder.decode(one))?;
+        meter.advance(1);
     }
     Ok(())
 }
@@ -188,7 +230,7 @@ struct Lane<'a, 'b> {
 }
 
 /// Decodes up to [`MAX_COLUMNS`] windows, one byte of each per step. A window that ends leaves the group.
-fn decode_group(model: &Model, jobs: &mut [&mut WindowJob<'_>]) -> Result<()> {
+fn decode_group(model: &Model, jobs: &mut [&mut WindowJob<'_>], meter: Meter<'_>) -> Result<()> {
     let mut network = Lanes::new(model, jobs.len())?;
     let mut lanes: Vec<_> = jobs
         .iter_mut()
@@ -211,6 +253,7 @@ fn decode_group(model: &Model, jobs: &mut [&mut WindowJob<'_>]) -> Result<()> {
             rest[0] = lane.adaptive.code_byte(|node| sums.sum(node), history, |_, one| coder.decode(one))?;
             lane.done += 1;
         }
+        meter.advance(lanes.len());
         for i in (0..lanes.len()).rev() {
             if lanes[i].done == lanes[i].raw.len() {
                 lanes.swap_remove(i);

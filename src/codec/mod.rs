@@ -6,6 +6,8 @@ pub mod buffer;
 pub mod choose;
 pub mod circuit;
 pub mod deflate;
+mod glance;
+pub mod light;
 pub mod llm;
 pub mod lm;
 pub mod mix;
@@ -43,11 +45,13 @@ pub enum Codec {
     Table = 7,
     /// Deflate streams, undone.
     Deflate = 8,
+    /// Context mixing with few contexts.
+    Light = 9,
 }
 
 impl Codec {
     /// All codecs that have an id.
-    pub const ALL: [Codec; 9] = [
+    pub const ALL: [Codec; 10] = [
         Codec::Store,
         Codec::Zstd,
         Codec::Lm,
@@ -57,6 +61,7 @@ impl Codec {
         Codec::Tensor,
         Codec::Table,
         Codec::Deflate,
+        Codec::Light,
     ];
 
     /// The codecs that this release reads and writes.
@@ -81,6 +86,12 @@ impl Codec {
         self.object().name()
     }
 
+    /// Bytes that ship with nzip and that blocks of this codec need beside any model: the starting points of `mix`, which
+    /// `table` uses too.
+    pub fn start_len(self) -> u64 {
+        if matches!(self, Self::Mix | Self::Table) { crate::model::mix::shipped::PACKED_LEN } else { 0 }
+    }
+
     /// The codec with this name.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|c| c.name() == name)
@@ -103,6 +114,7 @@ pub(crate) const CODECS: [&dyn BlockCodec; Codec::ALL.len()] = [
     &tensor::object::Tensor,
     &table::TableCodec,
     &deflate::Deflate,
+    &light::LightCodec,
 ];
 
 /// Decodes all jobs, in parallel. Each job keeps the bytes that were verified before its first error.

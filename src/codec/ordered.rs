@@ -1,8 +1,9 @@
 //! Decoding blocks in order, check unit by check unit, for codecs whose units do not decode alone.
 
-use super::block::{Block, BlockJob, LoadedModel, OrderedBlock};
+use super::block::{Block, BlockJob, Environment, LoadedModel, OrderedBlock};
 use crate::error::Result;
 use crate::format::checksum::{Check, same};
+use crate::progress::Meter;
 use rayon::prelude::*;
 
 /// Raw bytes of a block for which memory is taken at once, whatever its payload.
@@ -10,7 +11,7 @@ const PIECE: u64 = 1 << 20;
 /// Raw bytes for a byte of payload for which memory is taken at once.
 const MODEST: u64 = 64;
 /// Bytes that are decoded before they are hashed: few enough to be still in the processor's cache.
-const HOT: usize = 128 << 10;
+const HOT: usize = 64 << 10;
 
 /// Decodes the bytes of a block in order; its codec's half of [`OrderedDecoder`].
 pub trait Reader: Send {
@@ -72,7 +73,7 @@ impl OrderedDecoder {
     }
 
     /// Makes `raw` at least `end` bytes long and compares the check value of its bytes from `start` to `end`.
-    /// In place it may become longer, by no more than zstd decodes at a time.
+    /// In place it may become longer, by no more than zstd decodes at a time. `meter` counts the bytes.
     ///
     /// # Errors
     ///
@@ -84,12 +85,14 @@ impl OrderedDecoder {
         end: usize,
         check: u32,
         raw: &mut Vec<u8>,
+        meter: Meter<'_>,
     ) -> Result<()> {
         let (mut hash, mut at) = (Check::default(), start);
         while at < end {
             let to = end.min(at + HOT);
             self.0.fill(payload, to, raw)?;
             hash.update(&raw[at..to]);
+            meter.advance(to - at);
             at = to;
         }
         same("raw bytes", check, hash.value())
@@ -118,13 +121,14 @@ pub fn decode_units(
     count: usize,
     memory: u64,
     raw: &mut Vec<u8>,
+    meter: Meter<'_>,
 ) -> Result<()> {
     let mut decoder = OrderedDecoder::new(block, payload, model, memory, raw)?;
     let mut verified = raw.len();
     for i in 0..count {
         let (len, check) = block.unit(i);
         let end = verified + len;
-        if let Err(e) = decoder.unit(payload, verified, end, check, raw) {
+        if let Err(e) = decoder.unit(payload, verified, end, check, raw, meter) {
             raw.truncate(verified);
             return Err(e.within(format!("unit {i}")));
         }
@@ -139,8 +143,9 @@ pub fn decode_units(
 pub fn decode(jobs: &mut [&mut BlockJob<'_>]) {
     jobs.par_iter_mut().for_each(|job| {
         job.raw.clear();
-        let (block, payload, count, memory) = (job.block, job.payload, job.units.end, job.environment.memory);
-        let result = decode_units(block, payload, job.model.as_ref(), count, memory, &mut job.raw);
+        let (block, payload, count) = (job.block, job.payload, job.units.end);
+        let Environment { memory, meter, .. } = job.environment;
+        let result = decode_units(block, payload, job.model.as_ref(), count, memory, &mut job.raw, meter);
         job.verified = job.raw.len();
         job.settle(result);
     });

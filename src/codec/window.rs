@@ -1,14 +1,15 @@
-//! What windowed codecs have in common: cutting content, laying windows out, decoding them in lanes.
+//! The common part of windowed codecs: cutting content, laying windows out, decoding them in lanes.
 
 use super::Codec;
 use super::block::{BlockJob, BlockParams, EncodedBlock};
 use crate::error::{Error, Result};
 use crate::format::block::{Units, Window};
 use crate::format::checksum::{check32, same};
+use crate::progress::Meter;
 use rayon::prelude::*;
 use std::sync::Arc;
 
-/// Where an encoder ends a window.
+/// The sizes at which an encoder ends a window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WindowLimits {
     /// W: payload bytes of a window, a multiple of 4.
@@ -31,7 +32,7 @@ pub struct EncodedWindow {
 pub struct WindowJob<'a> {
     /// Payload bytes; bits past their end read as zero.
     pub payload: &'a [u8],
-    /// Where the raw bytes go, as long as the stored raw length.
+    /// The room for the raw bytes, as long as the stored raw length.
     pub raw: &'a mut [u8],
 }
 
@@ -98,7 +99,7 @@ pub trait WindowCoder: Send + Sync {
         true
     }
 
-    /// Codes blocks into windows; one window of each block steps together.
+    /// Codes blocks into windows; one window of each block steps together. `meter` counts the raw bytes.
     ///
     /// # Errors
     ///
@@ -109,15 +110,17 @@ pub trait WindowCoder: Send + Sync {
         blocks: &[&[u8]],
         cutting: &Cutting,
         limits: WindowLimits,
+        meter: Meter<'_>,
     ) -> Result<Vec<Vec<EncodedWindow>>>;
 
-    /// Decodes the windows of blocks, all of them together. Damaged payloads may give any bytes.
+    /// Decodes the windows of blocks, all of them together, in `memory` bytes beside payloads and raw bytes (approximate).
+    /// Damaged payloads may give any bytes. `meter` counts the raw bytes.
     ///
     /// # Errors
     ///
     /// [`crate::ErrorKind::Corrupt`] where a payload is not one that an encoder writes, [`crate::ErrorKind::LimitExceeded`] where
     /// memory is missing.
-    fn decode(&self, blocks: Vec<WindowedBlock<'_>>) -> Result<()>;
+    fn decode(&self, blocks: Vec<WindowedBlock<'_>>, memory: u64, meter: Meter<'_>) -> Result<()>;
 
     /// The coder that decodes the same windows in another way, should this one go wrong without noticing.
     fn fallback(&self) -> Option<&dyn WindowCoder> {
@@ -142,11 +145,12 @@ pub fn decode(jobs: &mut [&mut BlockJob<'_>]) {
             coders.push(model.windows.clone());
         }
     }
+    let meter = jobs.first().map_or(Meter::NONE, |j| j.environment.meter);
     for coder in coders {
         let uses = |job: &BlockJob<'_>| {
             job.error.is_none() && job.model.as_ref().is_some_and(|m| Arc::ptr_eq(&m.windows, &coder))
         };
-        if let Err(e) = run(&*coder, jobs.iter_mut().map(|j| &mut **j).filter(|j| uses(j))) {
+        if let Err(e) = run(&*coder, jobs.iter_mut().map(|j| &mut **j).filter(|j| uses(j)), meter) {
             jobs.iter_mut().filter(|j| uses(j)).for_each(|j| j.error = Some(e.again()));
         }
     }
@@ -165,8 +169,18 @@ pub fn missing_model(codec: &str) -> Error {
 }
 
 /// Decodes the windows of jobs that belong to one coder, all of them together.
-fn run<'j, 'a: 'j>(coder: &dyn WindowCoder, jobs: impl Iterator<Item = &'j mut BlockJob<'a>>) -> Result<()> {
-    coder.decode(jobs.map(windows_of).collect())
+fn run<'j, 'a: 'j>(
+    coder: &dyn WindowCoder,
+    jobs: impl Iterator<Item = &'j mut BlockJob<'a>>,
+    meter: Meter<'_>,
+) -> Result<()> {
+    let mut memory = u64::MAX;
+    let blocks = jobs.map(|job| {
+        memory = memory.min(job.environment.memory);
+        windows_of(job)
+    });
+    let blocks = blocks.collect();
+    coder.decode(blocks, memory, meter)
 }
 
 /// The windows that a job decodes.
@@ -199,7 +213,7 @@ fn verify(job: &mut BlockJob<'_>) -> Result<()> {
 fn once_more(job: &mut BlockJob<'_>, e: Error) -> Result<()> {
     let Some(model) = job.model.clone() else { return Err(e) };
     let Some(fallback) = model.windows.fallback() else { return Err(e) };
-    run(fallback, std::iter::once(&mut *job))?;
+    run(fallback, std::iter::once(&mut *job), Meter::NONE)?;
     job.verified = 0;
     verify(job)
 }
@@ -237,13 +251,13 @@ pub fn check_lengths(windows: &[Window]) -> Result<()> {
 /// A windowed codec with its model and the sizes of its blocks and windows.
 #[derive(Clone)]
 pub struct Windowed {
-    /// Which codec.
+    /// The codec of the blocks.
     pub codec: Codec,
     /// Hash of the model.
     pub model: [u8; 32],
     /// The codec, joined to the model.
     pub coder: Arc<dyn WindowCoder>,
-    /// Where windows end.
+    /// The sizes at which windows end.
     pub limits: WindowLimits,
     /// Raw bytes of a block.
     pub block: usize,
@@ -259,9 +273,14 @@ impl Windowed {
     /// # Errors
     ///
     /// Those of [`WindowCoder::encode`].
-    pub fn encode_pieces(&self, pieces: &[&[u8]], cutting: &Cutting) -> Result<Vec<EncodedBlock>> {
+    pub fn encode_pieces(
+        &self,
+        pieces: &[&[u8]],
+        cutting: &Cutting,
+        meter: Meter<'_>,
+    ) -> Result<Vec<EncodedBlock>> {
         let limits = WindowLimits { raw: self.limits.raw.max(cutting.unit), ..self.limits };
-        let coded = self.coder.encode(pieces, cutting, limits)?;
+        let coded = self.coder.encode(pieces, cutting, limits, meter)?;
         let blocks = pieces.iter().zip(coded).map(|(raw, windows)| {
             let (units, payload) = assemble(raw, windows, self.limits, cutting.chained);
             let (codec, model, params) = (self.codec, Some(self.model), cutting.params.clone());
@@ -275,11 +294,16 @@ impl Windowed {
     /// # Errors
     ///
     /// Those of [`WindowCoder::encode`].
-    pub fn encode(&self, chunks: &[&[u8]], cutting: &Cutting) -> Result<Vec<Vec<EncodedBlock>>> {
+    pub fn encode(
+        &self,
+        chunks: &[&[u8]],
+        cutting: &Cutting,
+        meter: Meter<'_>,
+    ) -> Result<Vec<Vec<EncodedBlock>>> {
         let unit = cutting.unit;
         let block = (self.block / unit * unit).max(unit);
         let pieces: Vec<&[u8]> = chunks.iter().flat_map(|c| c.chunks(block)).collect();
-        let mut blocks = self.encode_pieces(&pieces, cutting)?.into_iter();
+        let mut blocks = self.encode_pieces(&pieces, cutting, meter)?.into_iter();
         Ok(chunks.iter().map(|c| blocks.by_ref().take(c.len().div_ceil(block)).collect()).collect())
     }
 }

@@ -3,6 +3,7 @@
 use super::backend::{self, Buffer, GpuAccelerator};
 use crate::codec::acceleration::Accelerator;
 use crate::error::Result;
+use std::fmt;
 
 /// A GPU, or a program that plays one, as its driver describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,6 +54,12 @@ pub enum Wanted<'a> {
 #[derive(Clone, Default)]
 pub struct Device {
     gpu: Option<GpuAccelerator>,
+}
+
+impl fmt::Debug for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Device").field("gpu", &self.info()).finish()
+    }
 }
 
 impl Device {

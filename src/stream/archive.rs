@@ -3,13 +3,16 @@
 mod info;
 mod load;
 mod map;
+mod reader;
 mod source;
 mod tensors;
 
 pub use info::{BlockInfo, StreamInfo, WindowInfo};
+pub use reader::ArchiveReader;
 pub use tensors::{StoredTensor, TensorReader};
 
 use super::options::{DecodeOptions, Pool};
+use super::resources::Resources;
 use super::{Decoder, options};
 use crate::codec::block::{Block, BlockJob, Environment};
 use crate::codec::decode_blocks;
@@ -19,9 +22,10 @@ use crate::tensor::TensorInfo;
 use map::{BlockPlace, StreamMap};
 use source::Source;
 use std::collections::HashMap;
+use std::fmt;
 use std::fs::File;
 use std::io::{self, Cursor, Read, Seek, SeekFrom};
-use std::ops::Range;
+use std::ops::{Bound, Range, RangeBounds};
 use std::path::Path;
 
 /// A compressed file of which any part can be read.
@@ -42,10 +46,17 @@ pub struct Archive<S> {
     decoded: u64,
     /// All tensors, and where they are by name.
     tensors: Vec<TensorInfo>,
-    names: HashMap<String, usize>,
+    names: HashMap<String, tensors::Named>,
+    /// What is wrong with the names of tensors.
+    names_error: Option<Error>,
+    /// The stream whose models are held.
+    active: usize,
     /// Whether a content without named tensors has been looked through for them.
     looked: bool,
 }
+
+/// Most blocks that are decoded together.
+const BATCH_BLOCKS: usize = 1 << 10;
 
 /// A block of which some units are wanted, with its bytes.
 struct Fetched {
@@ -55,6 +66,20 @@ struct Fetched {
     block: Block,
     payload: Vec<u8>,
     units: Range<usize>,
+}
+
+impl Fetched {
+    /// The units that are decoded: where they are not independent, all in front of the wanted ones too.
+    fn decoded_units(&self) -> Range<usize> {
+        if self.block.header.units.independent() { self.units.clone() } else { 0..self.units.end }
+    }
+}
+
+impl<S> fmt::Debug for Archive<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut fields = f.debug_struct("Archive");
+        fields.field("streams", &self.streams.len()).field("options", &self.options).finish_non_exhaustive()
+    }
 }
 
 impl Archive<Cursor<memmap2::Mmap>> {
@@ -103,12 +128,14 @@ impl<S: Read + Seek> Archive<S> {
     ///
     /// See [`Archive::new`].
     pub fn with_options(source: S, options: DecodeOptions) -> Result<Self> {
-        let pool = Pool::new(options.threads);
-        let mut source = Source::new(source, options.memory)?;
+        let pool = Pool::new(options.resources.threads);
+        let mut source = Source::new(source, options.resources.memory)?;
         let mut streams = map::read(&mut source, &options)?;
         let tensors: Vec<TensorInfo> =
             streams.iter_mut().flat_map(|s| std::mem::take(&mut s.tensors)).collect();
+        let names_error = streams.iter_mut().find_map(|s| s.names_error.take());
         let mut archive = Self {
+            names_error,
             source,
             streams,
             options,
@@ -116,10 +143,26 @@ impl<S: Read + Seek> Archive<S> {
             decoded: 0,
             tensors: Vec::new(),
             names: HashMap::new(),
+            active: 0,
             looked: false,
         };
         archive.name(tensors);
         Ok(archive)
+    }
+
+    /// The file.
+    pub fn get_ref(&self) -> &S {
+        self.source.get_ref()
+    }
+
+    /// The file. Its content must stay as it is.
+    pub fn get_mut(&mut self) -> &mut S {
+        self.source.inner()
+    }
+
+    /// The file.
+    pub fn into_inner(self) -> S {
+        self.source.into_inner()
     }
 
     /// Raw bytes of all streams together.
@@ -144,6 +187,16 @@ impl<S: Read + Seek> Archive<S> {
 
     /// The raw bytes of a range.
     ///
+    /// ```
+    /// # use std::io::Cursor;
+    /// let packed = nzip::compress(b"once upon a time", 1)?;
+    /// let mut archive = nzip::Archive::new(Cursor::new(packed))?;
+    /// assert_eq!(archive.read_range(..4)?, b"once");
+    /// assert_eq!(archive.read_range(5..=8)?, b"upon");
+    /// assert_eq!(archive.read_range(12..)?, b"time");
+    /// # Ok::<(), nzip::Error>(())
+    /// ```
+    ///
     /// Only the windows that it touches are decoded, or its blocks up to the range's end for chained windows and
     /// codecs without windows.
     ///
@@ -152,26 +205,80 @@ impl<S: Read + Seek> Archive<S> {
     /// [`crate::ErrorKind::BadArgument`] for a range outside of the content,
     /// [`crate::ErrorKind::LimitExceeded`] for one larger than the memory cap, and all that decoding can
     /// give.
-    pub fn read_range(&mut self, range: Range<u64>) -> Result<Vec<u8>> {
+    pub fn read_range(&mut self, range: impl RangeBounds<u64>) -> Result<Vec<u8>> {
+        let after =
+            |n: u64| n.checked_add(1).ok_or_else(|| Error::bad_argument("a range past the largest offset"));
+        let start = match range.start_bound() {
+            Bound::Included(&start) => start,
+            Bound::Excluded(&before) => after(before)?,
+            Bound::Unbounded => 0,
+        };
+        let end = match range.end_bound() {
+            Bound::Included(&last) => after(last)?,
+            Bound::Excluded(&end) => end,
+            Bound::Unbounded => self.len(),
+        };
+        self.range(start..end)
+    }
+
+    /// Fills `out` with the raw bytes from `start` on. Tiles are decoded straight into it.
+    ///
+    /// ```
+    /// # use std::io::Cursor;
+    /// let packed = nzip::compress(b"once upon a time", 1)?;
+    /// let mut archive = nzip::Archive::new(Cursor::new(packed))?;
+    /// let mut word = [0; 4];
+    /// archive.read_range_into(5, &mut word)?;
+    /// assert_eq!(&word, b"upon");
+    /// # Ok::<(), nzip::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`crate::ErrorKind::BadArgument`] where the content ends before `out` is full, and those of [`Archive::read_range`].
+    pub fn read_range_into(&mut self, start: u64, out: &mut [u8]) -> Result<()> {
+        let (len, wanted) = (self.len(), out.len());
+        if start.checked_add(wanted as u64).is_none_or(|end| end > len) {
+            return Err(Error::bad_argument(format!("{wanted} bytes from {start} on of {len} bytes")));
+        }
+        self.read_into(start, out)
+    }
+
+    fn range(&mut self, range: Range<u64>) -> Result<Vec<u8>> {
         if range.start > range.end || range.end > self.len() {
             let (Range { start, end }, len) = (range, self.len());
             return Err(Error::bad_argument(format!("range {start}..{end} of {len} bytes")));
         }
         let len = range.end - range.start;
-        if len > self.options.memory {
-            let cap = self.options.memory;
+        if len > self.options.resources.memory {
+            let cap = self.options.resources.memory;
             return Err(Error::limit(format!("a range of {len} bytes; the cap is {cap}")));
         }
         let mut out = Vec::new();
         out.try_reserve_exact(len as usize)
             .map_err(|_| Error::limit(format!("no memory for {len} bytes")))?;
         let wanted = self.blocks_of(&range);
-        let mut at = 0;
+        let (mut at, mut next) = (0, None);
         while at < wanted.len() {
-            let (mut batch, mut raw) = (Vec::new(), 0);
-            while at < wanted.len() && (batch.is_empty() || raw < self.batch_bytes()) {
-                let fetched = self.fetch(wanted[at], &range)?;
-                raw += u64::from(fetched.block.header.raw_len);
+            let stream = wanted[at].0;
+            let left = self.left(stream, len);
+            let (mut batch, mut raw, mut need) = (Vec::new(), 0, 0u64);
+            while at < wanted.len() && raw < self.batch_bytes() && batch.len() < BATCH_BLOCKS {
+                // The models of one stream are those of no other, and those of one at a time are held.
+                if wanted[at].0 != stream && self.streams[stream].models.len() > 0 {
+                    break;
+                }
+                let fetched = match next.take() {
+                    Some(fetched) => fetched,
+                    None => self.fetch(wanted[at], &range, left)?,
+                };
+                need = need.saturating_add(fetched.need());
+                if need > left && !batch.is_empty() {
+                    next = Some(fetched);
+                    break;
+                }
+                let header = &fetched.block.header;
+                raw += u64::from(header.raw_len.max(header.payload_len));
                 batch.push(fetched);
                 at += 1;
             }
@@ -193,14 +300,27 @@ impl<S: Read + Seek> Archive<S> {
         Ok(io::copy(&mut Decoder::with_options(reader, options)?, &mut io::sink())?)
     }
 
+    /// Memory that is left under the cap for decoding blocks of a stream while a result of `taken` bytes is held, in bytes.
+    fn left(&mut self, stream: usize, taken: u64) -> u64 {
+        if self.active != stream {
+            self.streams[self.active].models.forget();
+            self.active = stream;
+        }
+        let models = self.streams[stream].models.held().saturating_add(self.options.resources.bases.held);
+        let held = taken.saturating_add(models);
+        self.options.resources.memory.saturating_sub(held)
+    }
+
     fn batch_bytes(&self) -> u64 {
-        (self.pool.threads() as u64 * options::CHUNK as u64).min(self.options.memory / 4)
+        (self.pool.threads() as u64 * options::CHUNK as u64).min(self.options.resources.memory / 4)
     }
 
     /// Stream and number of every block that the range touches.
     fn blocks_of(&self, range: &Range<u64>) -> Vec<(usize, usize)> {
         let mut wanted = Vec::new();
-        for (s, stream) in self.streams.iter().enumerate() {
+        let from = self.streams.partition_point(|s| s.raw_start + s.raw_len <= range.start);
+        let touched = self.streams[from..].iter().take_while(|s| s.raw_start < range.end);
+        for (s, stream) in touched.enumerate().map(|(i, s)| (from + i, s)) {
             let first = stream.blocks.partition_point(|b| b.raw_end() <= range.start);
             let touched = stream.blocks[first..].iter().take_while(|b| b.raw_start < range.end);
             wanted.extend((first..first + touched.count()).map(|b| (s, b)));
@@ -242,7 +362,8 @@ impl<S: Read + Seek> Archive<S> {
         Ok((header, place.offset + len as u64))
     }
 
-    fn fetch(&mut self, (stream, number): (usize, usize), range: &Range<u64>) -> Result<Fetched> {
+    /// Reads what decoding a range needs of a block, which may take `left` bytes with what it decodes to.
+    fn fetch(&mut self, (stream, number): (usize, usize), range: &Range<u64>, left: u64) -> Result<Fetched> {
         let (block, payload_at) = self.checked(stream, number)?;
         let header = &block.header;
         let place = self.streams[stream].blocks[number];
@@ -250,10 +371,11 @@ impl<S: Read + Seek> Archive<S> {
         let wanted =
             range.start.saturating_sub(place.raw_start)..range.end.min(place.raw_end()) - place.raw_start;
         let (units, payload) = parts(header, wanted);
-        let prefix = units.end as u64 * u64::from(header.units.unit(0, header.raw_len).0 as u32);
-        if matches!(header.units, Units::Fixed { .. }) && prefix > self.options.memory.saturating_mul(2) {
-            let cap = self.options.memory;
-            return Err(within(Error::limit(format!("{prefix} bytes to decode; the cap is {cap}"))));
+        let raw = raw_of(header, &units);
+        let need = (payload.end - payload.start).saturating_add(raw).saturating_add(block.memory());
+        if need > left {
+            let message = format!("a block of which {need} bytes are needed; the memory cap leaves {left}");
+            return Err(within(Error::limit(message)));
         }
         let start = payload_at + payload.start;
         let payload = self.source.read(start, payload.end - payload.start).map_err(within)?;
@@ -261,20 +383,34 @@ impl<S: Read + Seek> Archive<S> {
     }
 
     fn decode(&mut self, batch: &[Fetched], range: &Range<u64>, out: &mut Vec<u8>) -> Result<()> {
-        let DecodeOptions { bases, device, memory, .. } = &self.options;
-        let environment = Environment { bases, accelerator: device.accelerator(), memory: *memory };
-        let mut jobs = Vec::with_capacity(batch.len());
+        let mut loaded = Vec::with_capacity(batch.len());
         for f in batch {
-            let models = &self.streams[f.stream].models;
-            let model = models.load(f.block.codec, f.block.header.model);
-            let model = model.map_err(|e| e.within(place_name(f.stream, f.number, &f.place)))?;
+            let (models, before) = (&self.streams[f.stream].models, f.place.models as usize);
+            let model =
+                models.load(f.block.codec, f.block.header.model, before, self.options.resources.memory);
+            loaded.push(model.map_err(|e| e.within(place_name(f.stream, f.number, &f.place)))?);
+        }
+        let Some(first) = batch.first() else { return Ok(()) };
+        let used: u64 = batch.iter().map(Fetched::held).sum();
+        let memory = self.left(first.stream, range.end - range.start).saturating_sub(used);
+        let Resources { bases, device, progress, .. } = &self.options.resources;
+        let raw = batch.iter().map(|f| raw_of(&f.block.header, &f.units)).sum();
+        progress.take(raw);
+        let work = progress.work(raw);
+        let (accelerator, meter) = (device.accelerator(), work.meter());
+        let environment = Environment { bases, accelerator, memory, meter };
+        let mut jobs = Vec::with_capacity(batch.len());
+        for (f, model) in batch.iter().zip(loaded) {
             let job = BlockJob::new(&f.block, model, environment, &f.payload);
             jobs.push(BlockJob { units: f.units.clone(), ..job });
         }
         self.pool.run(|| decode_blocks(&mut jobs))?;
+        if jobs.iter().all(|j| j.error.is_none()) {
+            work.finish();
+        }
         for (job, f) in jobs.into_iter().zip(batch) {
             self.decoded += job.raw.len() as u64;
-            let skipped: u64 = (0..job.decoded_units().start).map(|i| unit_len(&f.block.header, i)).sum();
+            let skipped: u64 = (0..f.decoded_units().start).map(|i| unit_len(&f.block.header, i)).sum();
             if let Some(e) = job.error {
                 return Err(e.within(place_name(f.stream, f.number, &f.place)));
             }
@@ -289,6 +425,24 @@ impl<S: Read + Seek> Archive<S> {
 
 fn place_name(stream: usize, number: usize, place: &BlockPlace) -> String {
     format!("stream {stream}, block {number} (raw offset {}, offset {})", place.raw_start, place.offset)
+}
+
+impl Fetched {
+    /// Memory that payload, header and raw bytes take, in bytes.
+    fn held(&self) -> u64 {
+        self.payload.len() as u64 + self.block.memory() + raw_of(&self.block.header, &self.units)
+    }
+
+    /// Memory that decoding it takes, in bytes.
+    fn need(&self) -> u64 {
+        self.held().saturating_add(self.block.codec.working_memory(&self.block, &self.payload))
+    }
+}
+
+/// Raw bytes that decoding these units gives.
+fn raw_of(header: &BlockHeader, units: &Range<usize>) -> u64 {
+    let start = if header.units.independent() { units.start } else { 0 };
+    (start..units.end).map(|i| unit_len(header, i)).sum()
 }
 
 fn unit_len(header: &BlockHeader, i: usize) -> u64 {

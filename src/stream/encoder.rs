@@ -3,12 +3,14 @@
 mod embedding;
 mod tensors;
 
-use super::options::{BEST_CHUNK, CHUNK, CodecChoice, Options, Pool, WINDOW_RAW, WINDOWED_BLOCK};
+use super::options::{
+    BEST_CHUNK, CHUNK, CodecChoice, LIGHT_CHUNK, Options, Pool, WINDOW_RAW, WINDOWED_BLOCK,
+};
 use crate::codec::block::{EncodedBlock, ModelUse};
 use crate::codec::choose::{Chunk, Plan};
 use crate::codec::window::{Cutting, WindowLimits, Windowed};
 use crate::codec::{Codec, deflate};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::format::block::BlockHeader;
 use crate::format::consts::FIRST_STREAM_MODEL;
 use crate::format::header::Header;
@@ -16,8 +18,11 @@ use crate::format::index::{Entry, Index, Record};
 use crate::format::section::ModelSection;
 use crate::format::trailer::Trailer;
 use crate::models::registry::{DEFAULT_LM, Hash, TINY_LM, built_in_id};
+use crate::stream::content::FileContent;
+use crate::tensor::content::Content;
 use embedding::{Packed, Weighed, weigh};
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io::{self, Write};
 
 /// Compresses what is written to it and writes one stream to `W`, never seeking.
@@ -48,13 +53,13 @@ pub struct Encoder<W: Write> {
     /// Raw bytes coded so far, and how the windowed codec wants the content to be cut, once its first bytes are known.
     coded: u64,
     cutting: Option<Cutting>,
-    /// What is written is held back, as it may turn out to hold tensors.
+    /// Written bytes are held back, as they may turn out to hold tensors.
     held: bool,
     /// Models are to be embedded if they pay, which the first records will tell.
     weighs: bool,
 }
 
-/// The writer, and what has been written to it.
+/// The writer, and the state of the stream that has been written to it.
 struct Out<W> {
     writer: W,
     written: u64,
@@ -77,16 +82,23 @@ impl<W: Write> Encoder<W> {
     /// [`crate::ErrorKind::BadArgument`] for options out of range, and those of finding the model.
     pub fn with_options(writer: W, options: Options) -> Result<Self> {
         options.check()?;
-        let pool = Pool::new(options.threads);
+        let pool = Pool::new(options.resources.threads);
         let plan = plan(&options)?;
+        Ok(Self::build(writer, options, plan, pool))
+    }
+
+    /// An encoder with options that have been checked, the plan that goes with them, and a pool for their threads.
+    pub(super) fn build(writer: W, options: Options, plan: Plan, pool: Pool) -> Self {
         let chunk = chunk_len(&options, &plan);
-        let by_memory = usize::try_from(options.memory / 8 / chunk as u64).unwrap_or(usize::MAX);
+        // A chunk that is coded also has raw bytes and a result.
+        let each = (2 * chunk as u64 + plan.memory_of(chunk)).max(8 * chunk as u64);
+        let by_memory = usize::try_from(options.resources.memory / each).unwrap_or(usize::MAX);
         let batch = chunk * pool.threads().min(by_memory).max(1);
         let out =
             Out { writer, written: 0, entries: Vec::new(), models: Vec::new(), packed: BTreeMap::new() };
         let weighs = options.embed_model && plan.only.is_none() && plan.has_models();
         let hasher = blake3::Hasher::new();
-        Ok(Self {
+        Self {
             out,
             pool,
             plan,
@@ -102,17 +114,32 @@ impl<W: Write> Encoder<W> {
             held: false,
             weighs,
         }
-        .holding())
+        .holding()
     }
 
-    /// Writes what is left, the index and the trailer, and gives the writer back.
+    /// The writer.
+    pub fn get_ref(&self) -> &W {
+        &self.out.writer
+    }
+
+    /// The writer. What is written to it here damages the stream.
+    pub fn get_mut(&mut self) -> &mut W {
+        &mut self.out.writer
+    }
+
+    /// The writer, without finishing the stream, which reads as truncated; [`Encoder::finish`] is the usual way.
+    pub fn into_inner(self) -> W {
+        self.out.writer
+    }
+
+    /// Writes the remaining bytes, the index and the trailer, and gives the writer back.
     ///
     /// # Errors
     ///
     /// Those of the writer.
     pub fn finish(mut self) -> Result<W> {
         let raw = std::mem::take(&mut self.raw);
-        if self.held { self.finish_all(&raw) } else { self.finish_with(&raw) }
+        if self.held { self.finish_all(&raw) } else { self.finish_with(&raw.as_slice()) }
     }
 
     /// Writes the whole content at once, and finishes. Files of tensors of any size are recognised.
@@ -121,42 +148,44 @@ impl<W: Write> Encoder<W> {
     ///
     /// Those of the writer; [`crate::ErrorKind::BadArgument`] where something has been written before, or where
     /// the options describe tensors that `raw` is too short for.
-    pub fn finish_all(mut self, raw: &[u8]) -> Result<W> {
+    pub fn finish_all(self, raw: &[u8]) -> Result<W> {
+        self.finish_content(&raw)
+    }
+
+    fn finish_content(mut self, raw: &dyn Content) -> Result<W> {
         if self.out.written > 0 || !self.raw.is_empty() {
             return Err(Error::bad_argument("something has been written before the whole content"));
         }
+        self.options.resources.progress.take(raw.len() as u64);
         match self.layout(raw)? {
             Some(layout) => {
                 self.encode_tensors(raw, &layout)?;
-                self.finish_with(&[])
+                self.finish_with(&Vec::new())
             }
             None => self.finish_with(raw),
         }
     }
 
-    /// Maps a file into memory, writes all of it and finishes; see [`Encoder::finish_all`].
-    ///
-    /// The file must not be cut short meanwhile: the system ends programs that read mapped pages which are gone.
+    /// Writes all of a file and finishes; see [`Encoder::finish_all`]. The file is read in parts, each of which is coded,
+    /// checked and hashed as it was when it was read.
     ///
     /// # Errors
     ///
-    /// See [`Encoder::finish_all`]; and those of mapping the file.
-    #[allow(unsafe_code)]
+    /// See [`Encoder::finish_all`]; those of reading the file, and [`crate::ErrorKind::Io`] where it changes meanwhile.
     pub fn finish_file(self, file: &std::fs::File) -> Result<W> {
-        // SAFETY: the map lives for this call only. What is read from it twice may differ where somebody writes to
-        // the file meanwhile; no code relies on it being the same, and check values are those of what was coded.
-        let map = unsafe { memmap2::Mmap::map(file)? };
-        self.finish_all(&map)
+        let content = FileContent::new(file)?;
+        let writer = self.finish_content(&content)?;
+        content.check()?;
+        Ok(writer)
     }
 
-    /// Finishes with bytes that nothing needs to be copied from; none may have been written but not
-    /// coded before.
-    fn finish_with(mut self, mut raw: &[u8]) -> Result<W> {
-        while raw.len() > self.batch {
-            let done = self.encode(&raw[..self.batch], End::Open)?;
-            raw = &raw[done..];
+    /// Finishes with a content that nothing needs to be copied from; no bytes may have been written but not coded before.
+    fn finish_with(mut self, raw: &dyn Content) -> Result<W> {
+        let (mut at, batch) = (0, self.batch as u64);
+        while raw.len() - at > batch {
+            at += self.encode(&raw.read(at..at + batch)?, End::Open)? as u64;
         }
-        self.encode(raw, End::Stream)?;
+        self.encode(&raw.read(at..raw.len())?, End::Stream)?;
         self.out.start()?;
         let blocks = self.out.entries.iter().filter(|e| e.raw_len > 0).count();
         let body_len = self.out.written;
@@ -177,7 +206,7 @@ impl<W: Write> Encoder<W> {
         Ok(self.out.writer)
     }
 
-    /// Codes bytes and writes their blocks; returns how many, which is all of them unless more come and a record is
+    /// Codes bytes, which have been counted as taken in, and writes their blocks; returns how many, which is all of them unless more come and a record is
     /// cut.
     fn encode(&mut self, raw: &[u8], end: End) -> Result<usize> {
         if self.failed {
@@ -187,6 +216,7 @@ impl<W: Write> Encoder<W> {
             return Ok(0);
         }
         self.failed = true;
+        let progress = self.options.resources.progress.clone();
         let cutting = self.cutting(raw);
         let chunks = self.chunks(raw, &cutting, end);
         let raw = &raw[..chunks.iter().map(|c| c.raw.len()).sum()];
@@ -204,17 +234,21 @@ impl<W: Write> Encoder<W> {
         let whole = (small && plan.only.is_none() && plan.records().is_some()).then_some(raw);
         let first = chunks.iter().position(|c| c.fits).filter(|_| self.weighs);
         let options = &self.options;
+        let work = progress.work(raw.len() as u64);
+        let meter = work.meter();
         let encode = || match first {
             Some(i) => {
                 let (first, rest) = chunks.split_at(if whole.is_some() { chunks.len() } else { i + 1 });
-                weigh(plan, options, [first, rest], &cutting, whole)
+                weigh(plan, options, [first, rest], &cutting, whole, meter)
             }
-            None => {
-                Ok(Weighed { blocks: plan.blocks(&chunks, &cutting, whole)?, models: Some(BTreeMap::new()) })
-            }
+            None => Ok(Weighed {
+                blocks: plan.blocks(&chunks, &cutting, whole, meter)?,
+                models: Some(BTreeMap::new()),
+            }),
         };
         let (coded, ()) = self.pool.run(|| rayon::join(encode, hash))?;
         let Weighed { blocks, models } = coded?;
+        work.finish();
         self.weighs &= first.is_none();
         match models {
             Some(models) => self.out.packed.extend(models),
@@ -239,9 +273,12 @@ impl<W: Write> Encoder<W> {
         self.cutting.get_or_insert_with(|| windowed.coder.cutting(head, windowed.chained)).clone()
     }
 
-    /// Cuts bytes into chunks. Where the codec takes records, what stands in front of them, behind them or is left of a cut
-    /// one stands alone. Where more bytes come, what would not fill a chunk waits: chunks must not depend on how many bytes
-    /// come at a time.
+    /// Cuts bytes into chunks, the unit of work that becomes one block or, for windowed codecs, several.
+    ///
+    /// If the codec takes records, the bytes in front of them, those behind them and the rest of a record that a flush has
+    /// cut get chunks of their own: such a codec could not code them, and would refuse the whole chunk. If more bytes come
+    /// (`End::Open`), those that would not fill a chunk wait for them: the same content must give the same blocks however
+    /// many bytes are written at a time.
     fn chunks<'r>(&self, raw: &'r [u8], cutting: &Cutting, end: End) -> Vec<Chunk<'r>> {
         let Some(windowed) = self.plan.records() else {
             return self.pieces(raw, end).into_iter().map(|raw| Chunk { raw, fits: true }).collect();
@@ -296,7 +333,7 @@ impl<W: Write> Encoder<W> {
     }
 }
 
-/// What comes after some bytes.
+/// The reason why a chunk of bytes ends.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum End {
     /// More bytes.
@@ -307,15 +344,24 @@ enum End {
     Stream,
 }
 
+impl<W: Write> fmt::Debug for Encoder<W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut fields = f.debug_struct("Encoder");
+        fields.field("options", &self.options).field("written", &self.out.written).finish_non_exhaustive()
+    }
+}
+
 impl<W: Write> Write for Encoder<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if self.held {
             return Ok(self.hold(bytes)?);
         }
         if self.raw.is_empty() && bytes.len() >= self.batch {
+            self.options.resources.progress.take(self.batch as u64);
             return Ok(self.encode(&bytes[..self.batch], End::Open)?);
         }
         let n = bytes.len().min(self.batch - self.raw.len());
+        self.options.resources.progress.take(n as u64);
         self.raw.extend_from_slice(&bytes[..n]);
         if self.raw.len() == self.batch {
             self.encode_buffer(End::Open)?;
@@ -353,21 +399,14 @@ impl<W: Write> Out<W> {
 
     fn block(&mut self, block: EncodedBlock, flushed: bool, options: &Options) -> Result<()> {
         let model = block.model.map(|hash| self.reference(hash, options)).transpose()?;
-        let header = BlockHeader {
-            codec: block.codec.id(),
-            flushed,
-            raw_len: block.raw_len,
-            payload_len: block.payload.len() as u32,
-            model,
-            params: block.params,
-            units: block.units,
-        };
+        let (header, payload) = block.into_parts(model);
+        let header = BlockHeader { flushed, ..header };
         let mut bytes = Vec::new();
         header.put(&mut bytes);
-        let stored_len = (bytes.len() + block.payload.len()) as u64;
+        let stored_len = (bytes.len() + payload.len()) as u64;
         self.write(&bytes)?;
-        self.write(&block.payload)?;
-        self.entries.push(Entry { stored_len, raw_len: block.raw_len.into() });
+        self.write(&payload)?;
+        self.entries.push(Entry { stored_len, raw_len: header.raw_len.into() });
         Ok(())
     }
 
@@ -393,14 +432,15 @@ impl<W: Write> Out<W> {
     }
 }
 
-fn plan(options: &Options) -> Result<Plan> {
+/// The codecs and models that an encoder with these options may use.
+pub(super) fn plan(options: &Options) -> Result<Plan> {
     let only = match options.codec {
         CodecChoice::Auto => None,
         CodecChoice::Only(codec) => Some(codec),
     };
     let codec = match (only, &options.model) {
         (Some(codec), _) => codec,
-        (None, Some(model)) => options.models.codec(model)?,
+        (None, Some(model)) => options.resources.models.codec(model)?,
         (None, None) => Codec::Lm,
     };
     let default = (only == Some(Codec::Lm)).then_some(DEFAULT_LM);
@@ -410,7 +450,11 @@ fn plan(options: &Options) -> Result<Plan> {
     }
     let windowed = match options.model.or(default) {
         Some(model) if needs_model => {
-            let coder = options.models.load(codec, &model)?.windows;
+            if options.decode_memory < u64::MAX {
+                refuse_model(options, &model)?;
+            }
+            let memory = options.resources.memory;
+            let coder = options.resources.models.load(codec, &model, memory)?.windows;
             let record = coder.cutting(&[], options.chained).unit;
             let block = if record > 1 { CHUNK } else { WINDOWED_BLOCK };
             let block = options.block.unwrap_or(block).min(CHUNK);
@@ -427,21 +471,63 @@ fn plan(options: &Options) -> Result<Plan> {
         _ => None,
     };
     let asked = options.model.filter(|_| only == Some(Codec::Mix));
-    let guides = matches!(only, None | Some(Codec::Mix)) && windowed.is_none();
+    let guides = matches!(only, None | Some(Codec::Mix)) && windowed.is_none() && !cannot_guide(options);
     let by_level = GUIDES[usize::from(options.level) - 1].filter(|_| guides);
-    let guide = asked.or(by_level).map(|hash| options.models.load(Codec::Lm, &hash)).transpose()?;
+    let load = |hash: Hash| options.resources.models.load(Codec::Lm, &hash, options.resources.memory);
+    let guide = match (asked, by_level.map(load)) {
+        (Some(hash), _) => Some(load(hash)?),
+        // A build without the built-in models does without the guide that nobody asked for.
+        (None, Some(Err(e))) if e.kind() == ErrorKind::MissingModel => None,
+        (None, by_level) => by_level.transpose()?,
+    };
     let guide = guide.and_then(|model| model.network);
-    Ok(Plan { level: options.level, only, windowed, guide, insist: asked.is_some(), undo: options.undo })
+    let (memory, limit, undo) = (options.resources.memory, options.decode_memory, options.undo);
+    Ok(Plan { level: options.level, only, windowed, guide, insist: asked.is_some(), memory, limit, undo })
 }
+
+/// Fails where a model takes more memory than decoding may.
+fn refuse_model(options: &Options, model: &Hash) -> Result<()> {
+    // The weights, what is parsed from them, and what runs.
+    let need = 5 * options.resources.models.find(model)?.len() as u64;
+    let limit = options.decode_memory;
+    if need <= limit {
+        Ok(())
+    } else {
+        Err(Error::limit(format!("the model takes {need} bytes of memory, the limit is {limit}")))
+    }
+}
+
+/// Whether no guided block of `mix` could be decoded within the limit.
+fn cannot_guide(options: &Options) -> bool {
+    options.decode_memory < LEAST_GUIDED
+}
+
+/// Memory below which no model is loaded to guide `mix`.
+const LEAST_GUIDED: u64 = 128 << 20;
+/// The shortest chunks that limits of memory lead to.
+const LEAST_CHUNK: usize = 64 << 10;
 
 /// The language model that guides `mix` at each level of 1..=9.
 const GUIDES: [Option<Hash>; 9] =
     [None, None, None, None, None, None, Some(TINY_LM), Some(DEFAULT_LM), Some(DEFAULT_LM)];
 
-/// The unit of work: it must not depend on threads or memory, since blocks end where it ends.
+/// The raw bytes of a chunk. They must not depend on threads or memory, since blocks end where chunks end and the same
+/// input gives the same bytes. Larger ones compress better with `mix`, which forgets everything between blocks; smaller
+/// ones keep more threads busy.
 fn chunk_len(options: &Options, plan: &Plan) -> usize {
+    let fits = |chunk: usize| 3 * chunk as u64 + plan.memory_of(chunk) <= plan.limit;
+    let within = |most: usize| {
+        let halves = std::iter::successors(Some(most), |c| Some(c / 2).filter(|c| *c >= LEAST_CHUNK));
+        halves.into_iter().find(|c| fits(*c)).unwrap_or(LEAST_CHUNK)
+    };
     match &plan.windowed {
-        Some(w) => (CHUNK / w.block * w.block).max(w.block),
-        None => options.block.unwrap_or(if options.level == 9 && plan.mixes() { BEST_CHUNK } else { CHUNK }),
+        Some(w) => (within(CHUNK) / w.block * w.block).max(w.block),
+        None => options.block.unwrap_or_else(|| {
+            within(match () {
+                () if plan.is_light() => LIGHT_CHUNK,
+                () if options.level == 9 && plan.mixes() => BEST_CHUNK,
+                () => CHUNK,
+            })
+        }),
     }
 }

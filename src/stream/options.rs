@@ -1,31 +1,32 @@
-//! What a caller can choose.
+//! The choices of a caller.
 
+use super::resources::{Resources, resource_setters};
 use crate::codec::Codec;
 use crate::error::{Error, Result};
-use crate::gpu::Device;
-use crate::models::Models;
 use crate::models::registry::Hash;
-use crate::tensor::bases::Bases;
 use crate::tensor::{Dtype, Layout};
+use std::sync::{Arc, OnceLock};
 
 /// Raw bytes of a block of the codecs without windows, and of the chunks that `auto` looks at.
 pub(super) const CHUNK: usize = 16 << 20;
 /// The same at the last level, where `mix` may be used.
 pub(super) const BEST_CHUNK: usize = 64 << 20;
+/// The same where `light` is the codec: short, so that two threads share a file of a few megabytes.
+pub(super) const LIGHT_CHUNK: usize = 4 << 20;
 /// Default raw bytes of a block of windows.
 pub(super) const WINDOWED_BLOCK: usize = 256 << 10;
 /// Default R: most raw bytes of a window.
 pub(super) const WINDOW_RAW: usize = 256 << 10;
 /// Default W: payload bytes of a window.
 const WINDOW_PAYLOAD: usize = 32 << 10;
-/// Default memory cap in bytes.
-const MEMORY: u64 = 1 << 30;
+/// Raw bytes of a block where ranges are to be read.
+const SEEKABLE_BLOCK: usize = 1 << 20;
 
-/// Which codecs an encoder may use.
+/// The codecs that an encoder may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum CodecChoice {
-    /// Whatever gives the smallest block; never larger than `zstd` or `store`.
+    /// The codec that gives the smallest block; never larger than `zstd` or `store`.
     #[default]
     Auto,
     /// This one, even where it does not pay.
@@ -39,23 +40,20 @@ pub enum CodecChoice {
 /// let options = Options::new().level(9).codec(CodecChoice::Only(Codec::Zstd)).threads(1);
 /// # let _ = options;
 /// ```
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Options {
     pub(super) level: u8,
     pub(super) codec: CodecChoice,
     pub(super) window: usize,
     pub(super) chained: bool,
-    pub(super) threads: usize,
-    pub(super) memory: u64,
+    pub(super) decode_memory: u64,
     pub(super) model: Option<Hash>,
-    pub(super) models: Models,
-    pub(super) bases: Bases,
     pub(super) embed_model: bool,
     pub(super) block: Option<usize>,
     pub(super) content_hash: bool,
     pub(super) described: Option<Described>,
-    pub(super) device: Device,
     pub(super) undo: bool,
+    pub(super) resources: Resources,
 }
 
 impl Default for Options {
@@ -65,17 +63,14 @@ impl Default for Options {
             codec: CodecChoice::Auto,
             window: WINDOW_PAYLOAD,
             chained: true,
-            threads: 0,
-            memory: MEMORY,
+            decode_memory: u64::MAX,
             model: None,
-            models: Models::new(),
-            bases: Bases::new(),
             embed_model: false,
             block: None,
             content_hash: false,
             described: None,
-            device: Device::cpu(),
             undo: true,
+            resources: Resources::new(),
         }
     }
 }
@@ -95,7 +90,7 @@ impl Options {
         self
     }
 
-    /// Which codecs to use.
+    /// The codecs to use; chosen for each block by default.
     pub fn codec(mut self, codec: CodecChoice) -> Self {
         self.codec = codec;
         self
@@ -114,34 +109,16 @@ impl Options {
         self
     }
 
-    /// How many threads to use; 0 means one per core. The output does not depend on it.
-    pub fn threads(mut self, threads: usize) -> Self {
-        self.threads = threads;
+    /// Most memory that decoding, and coding on one thread, may take, in bytes (approximate): blocks are cut and codecs are
+    /// chosen so that [`DecodeOptions::memory`] of as much is enough. No limit by default; 1 GiB is enough for every level.
+    pub fn decode_memory(mut self, bytes: u64) -> Self {
+        self.decode_memory = bytes;
         self
     }
 
-    /// Most memory to use, in bytes (approximate); 1 GiB by default.
-    pub fn memory(mut self, bytes: u64) -> Self {
-        self.memory = bytes;
-        self
-    }
-
-    /// The model of windowed codecs, by the hash of its weights; it must be among `models`.
+    /// The model of windowed codecs, by the hash of its weights; it must be among those of [`Options::models`].
     pub fn model(mut self, hash: [u8; 32]) -> Self {
         self.model = Some(hash);
-        self
-    }
-
-    /// Where models are found.
-    pub fn models(mut self, models: Models) -> Self {
-        self.models = models.on(self.device.clone());
-        self
-    }
-
-    /// Tensors that those of the content may be coded against: those of the same name, type and shape. Only for content
-    /// that is given as a whole. Decoding then needs the same bases.
-    pub fn bases(mut self, bases: Bases) -> Self {
-        self.bases = bases;
         self
     }
 
@@ -159,6 +136,12 @@ impl Options {
         self
     }
 
+    /// Blocks of 1 MiB: whatever the codec, a range decodes at most that much more than it holds, and files become a little
+    /// larger. See [`Options::block_size`] for what holds otherwise.
+    pub fn seekable(self) -> Self {
+        self.block_size(SEEKABLE_BLOCK)
+    }
+
     /// Whether a stream of one block gets an index with the BLAKE3 of its content too (42 bytes or so);
     /// longer streams always have it.
     pub fn content_hash(mut self, always: bool) -> Self {
@@ -166,10 +149,9 @@ impl Options {
         self
     }
 
-    /// Where models run. The output does not depend on it.
-    pub fn device(mut self, device: Device) -> Self {
-        self.models = self.models.on(device.clone());
-        self.device = device;
+    /// Sets all resources of the encoder at once.
+    pub fn resources(mut self, resources: Resources) -> Self {
+        self.resources = resources;
         self
     }
 
@@ -185,6 +167,10 @@ impl Options {
     pub fn tensor(mut self, dtype: crate::tensor::Dtype, shape: &[u64], start: u64) -> Self {
         self.described = Some(Described { dtype, shape: shape.to_vec(), start });
         self
+    }
+
+    fn resources_mut(&mut self) -> &mut Resources {
+        &mut self.resources
     }
 
     pub(super) fn check(&self) -> Result<()> {
@@ -206,28 +192,13 @@ impl Options {
     }
 }
 
-/// How to decompress.
-#[derive(Clone)]
-pub struct DecodeOptions {
-    pub(super) threads: usize,
-    pub(super) memory: u64,
-    pub(super) models: Models,
-    pub(super) bases: Bases,
-    pub(super) verify_hash: bool,
-    pub(super) device: Device,
-}
+resource_setters!(Options);
 
-impl Default for DecodeOptions {
-    fn default() -> Self {
-        Self {
-            threads: 0,
-            memory: MEMORY,
-            models: Models::new(),
-            bases: Bases::new(),
-            verify_hash: false,
-            device: Device::cpu(),
-        }
-    }
+/// How to decompress.
+#[derive(Debug, Clone, Default)]
+pub struct DecodeOptions {
+    pub(super) resources: Resources,
+    pub(super) verify_hash: bool,
 }
 
 impl DecodeOptions {
@@ -236,34 +207,14 @@ impl DecodeOptions {
         Self::default()
     }
 
-    /// How many threads to use; 0 means one per core.
-    pub fn threads(mut self, threads: usize) -> Self {
-        self.threads = threads;
-        self
+    /// The memory cap, in bytes.
+    pub fn memory_cap(&self) -> u64 {
+        self.resources.memory
     }
 
-    /// Most memory to use, in bytes (approximate). Streams that need more are refused.
-    pub fn memory(mut self, bytes: u64) -> Self {
-        self.memory = bytes;
-        self
-    }
-
-    /// Where models are found.
-    pub fn models(mut self, models: Models) -> Self {
-        self.models = models.on(self.device.clone());
-        self
-    }
-
-    /// The tensors that those of the file may be coded against.
-    pub fn bases(mut self, bases: Bases) -> Self {
-        self.bases = bases;
-        self
-    }
-
-    /// Where models run.
-    pub fn device(mut self, device: Device) -> Self {
-        self.models = self.models.on(device.clone());
-        self.device = device;
+    /// Sets all resources of the decoder at once.
+    pub fn resources(mut self, resources: Resources) -> Self {
+        self.resources = resources;
         self
     }
 
@@ -272,9 +223,15 @@ impl DecodeOptions {
         self.verify_hash = verify;
         self
     }
+
+    fn resources_mut(&mut self) -> &mut Resources {
+        &mut self.resources
+    }
 }
 
-/// What a caller says of bytes that do not tell it themselves.
+resource_setters!(DecodeOptions);
+
+/// The caller's description of bytes that do not describe themselves.
 #[derive(Clone, Debug)]
 pub struct Described {
     pub dtype: Dtype,
@@ -289,15 +246,21 @@ impl Described {
     }
 }
 
-/// A thread pool of the wanted size, started when it is first needed.
+/// The most threads that are started: four for each core. More would only wait for each other.
+pub fn most_threads() -> usize {
+    4 * std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// A thread pool of the wanted size, started when it is first needed. Clones are the same pool.
+#[derive(Debug, Clone, Default)]
 pub(super) struct Pool {
     threads: usize,
-    pool: Option<rayon::ThreadPool>,
+    pool: Arc<OnceLock<rayon::ThreadPool>>,
 }
 
 impl Pool {
     pub(super) fn new(threads: usize) -> Self {
-        Self { threads, pool: None }
+        Self { threads: threads.min(most_threads()), pool: Arc::default() }
     }
 
     pub(super) fn threads(&self) -> usize {
@@ -309,14 +272,14 @@ impl Pool {
         if self.threads == 0 {
             return Ok(work());
         }
-        if self.pool.is_none() {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(self.threads).build();
-            self.pool =
-                Some(pool.map_err(|e| Error::bad_argument(format!("{} threads: {e}", self.threads)))?);
-        }
-        match &self.pool {
-            Some(pool) => Ok(pool.install(work)),
-            None => Ok(work()),
-        }
+        let pool = match self.pool.get() {
+            Some(pool) => pool,
+            None => {
+                let pool = rayon::ThreadPoolBuilder::new().num_threads(self.threads).build();
+                let pool = pool.map_err(|e| Error::bad_argument(format!("{} threads: {e}", self.threads)))?;
+                self.pool.get_or_init(|| pool)
+            }
+        };
+        Ok(pool.install(work))
     }
 }

@@ -5,6 +5,7 @@ use crate::codec::Codec;
 use crate::codec::window::{Cutting, EncodedWindow, WindowCoder, WindowLimits, WindowedBlock, all_windows};
 use crate::error::{Error, ErrorKind, Result};
 use crate::models::Models;
+use crate::progress::Meter;
 use crate::random::SplitMix;
 use std::io::{Cursor, Write};
 use std::sync::Arc;
@@ -39,6 +40,7 @@ impl WindowCoder for Nibbles {
         blocks: &[&[u8]],
         _cutting: &Cutting,
         limits: WindowLimits,
+        _meter: Meter<'_>,
     ) -> Result<Vec<Vec<EncodedWindow>>> {
         let block = |mut raw: &[u8]| {
             let mut windows = Vec::new();
@@ -52,7 +54,7 @@ impl WindowCoder for Nibbles {
         Ok(blocks.iter().map(|b| block(b)).collect())
     }
 
-    fn decode(&self, blocks: Vec<WindowedBlock<'_>>) -> Result<()> {
+    fn decode(&self, blocks: Vec<WindowedBlock<'_>>, _memory: u64, _meter: Meter<'_>) -> Result<()> {
         for job in all_windows(blocks.into_iter()) {
             let nibble = |i: usize| job.payload.get(i / 2).map_or(0, |b| b >> (4 * (1 - i % 2)) & 15);
             let mut at = 0;
@@ -75,13 +77,14 @@ impl WindowCoder for Triples {
         blocks: &[&[u8]],
         _cutting: &Cutting,
         limits: WindowLimits,
+        _meter: Meter<'_>,
     ) -> Result<Vec<Vec<EncodedWindow>>> {
         let window = |raw: &[u8]| EncodedWindow { raw_len: raw.len(), payload: raw.to_vec() };
         let most = limits.raw.min(limits.payload) / 3 * 3;
         Ok(blocks.iter().map(|b| b.chunks(most).map(window).collect()).collect())
     }
 
-    fn decode(&self, blocks: Vec<WindowedBlock<'_>>) -> Result<()> {
+    fn decode(&self, blocks: Vec<WindowedBlock<'_>>, _memory: u64, _meter: Meter<'_>) -> Result<()> {
         for job in all_windows(blocks.into_iter()) {
             assert!(job.raw.len().is_multiple_of(3));
             job.raw.copy_from_slice(job.payload);

@@ -10,7 +10,7 @@ use rayon::prelude::*;
 
 use super::Codec;
 use super::acceleration::{Accelerator, WindowModel};
-use super::block::{BlockCodec, BlockJob, BlockParams, LoadedModel, ModelUse, UnitKind};
+use super::block::{BlockCodec, BlockJob, BlockParams, LoadedModel, ModelMemory, ModelUse, UnitKind};
 use super::window::{
     self, Cutting, EncodedWindow, WindowCoder, WindowJob, WindowLimits, WindowedBlock, max_window_raw,
 };
@@ -20,6 +20,7 @@ use crate::format::block::BlockHeader;
 use crate::format::consts::MAX_WINDOW_PAYLOAD;
 use crate::kernel::Kernel;
 use crate::model::circuit::{LANES, Model, PerLane, Visits, Walk, Weights, walk};
+use crate::progress::Meter;
 use layout::{Arrangement, Known, Layout, detect};
 
 /// log2 of the number of parts that the symbols of a choice share.
@@ -28,6 +29,9 @@ type Part = CoderPart<PRECISION>;
 
 /// The number of groups of [`LANES`] records whose choices are computed, in parallel, before they are coded.
 const GROUPS: usize = 32;
+
+/// Memory of a circuit beside its parameters, in bytes.
+const FIXED: u64 = 1 << 20;
 
 /// The codec `circuit`.
 pub struct Circuit;
@@ -65,6 +69,10 @@ impl BlockCodec for Circuit {
         Weights::recognise(weights)
     }
 
+    fn model_memory(&self, weights: &[u8]) -> ModelMemory {
+        memory_of(weights)
+    }
+
     fn load(&self, weights: &[u8], accelerator: Option<&dyn Accelerator>) -> Result<LoadedModel> {
         let model = WindowModel::Circuit(Model::new(&Weights::from_bytes(weights)?)?);
         Ok(LoadedModel { windows: model.coder(accelerator)?, network: None })
@@ -72,6 +80,16 @@ impl BlockCodec for Circuit {
 
     fn decode(&self, jobs: &mut [&mut BlockJob<'_>]) {
         window::decode(jobs);
+    }
+}
+
+/// Memory that the circuit of a weight file takes, in bytes (approximate).
+pub fn memory_of(weights: &[u8]) -> ModelMemory {
+    // A byte in the parsed file; then two for each use: upwards, downwards and, one after the other, as they are expanded.
+    let parameters = Weights::declared(weights);
+    ModelMemory {
+        loaded: (4 * parameters).saturating_add(FIXED),
+        loading: (6 * parameters).saturating_add(FIXED),
     }
 }
 
@@ -93,11 +111,13 @@ impl WindowCoder for Model {
         blocks: &[&[u8]],
         cutting: &Cutting,
         limits: WindowLimits,
+        meter: Meter<'_>,
     ) -> Result<Vec<Vec<EncodedWindow>>> {
-        encode(self, &Arrangement::parse(cutting.params.as_deref())?, blocks, limits)
+        let arrangement = Arrangement::parse(cutting.params.as_deref())?;
+        encode_counted(self, &arrangement, blocks, limits, meter)
     }
 
-    fn decode(&self, blocks: Vec<WindowedBlock<'_>>) -> Result<()> {
+    fn decode(&self, blocks: Vec<WindowedBlock<'_>>, memory: u64, meter: Meter<'_>) -> Result<()> {
         let mut arranged: Vec<(Arrangement, Vec<WindowJob<'_>>)> = Vec::new();
         for block in blocks {
             let params: Option<&dyn Any> = block.params.map(|p| p as &dyn Any);
@@ -107,7 +127,9 @@ impl WindowCoder for Model {
                 None => arranged.push((arrangement, block.windows)),
             }
         }
-        arranged.iter_mut().try_for_each(|(a, windows)| decode(self, a, windows, Kernel::best()))
+        let bounds = Bounds { memory, meter };
+        let best = Kernel::best();
+        arranged.iter_mut().try_for_each(|(a, windows)| decode_within(self, a, windows, best, bounds))
     }
 }
 
@@ -121,7 +143,17 @@ pub fn encode(
     blocks: &[&[u8]],
     limits: WindowLimits,
 ) -> Result<Vec<Vec<EncodedWindow>>> {
-    let encode = |block: &&[u8]| encode_block(Source { model, arrangement, raw: block }, limits);
+    encode_counted(model, arrangement, blocks, limits, Meter::NONE)
+}
+
+fn encode_counted(
+    model: &Model,
+    arrangement: &Arrangement,
+    blocks: &[&[u8]],
+    limits: WindowLimits,
+    meter: Meter<'_>,
+) -> Result<Vec<Vec<EncodedWindow>>> {
+    let encode = |block: &&[u8]| encode_block(Source { model, arrangement, raw: block }, limits, meter);
     blocks.par_iter().map(encode).collect()
 }
 
@@ -251,7 +283,7 @@ fn put(coder: &mut BitEncoder, unit: &[Choices]) {
 }
 
 /// Codes a block into windows of whole units. A unit that is too long for W gets a window of its own.
-fn encode_block(source: Source<'_>, limits: WindowLimits) -> Result<Vec<EncodedWindow>> {
+fn encode_block(source: Source<'_>, limits: WindowLimits, meter: Meter<'_>) -> Result<Vec<EncodedWindow>> {
     let Source { model, arrangement, raw } = source;
     let bad = |e: Error| Error::bad_argument(format!("circuit: {e}"));
     let records = arrangement.records(raw.len(), model.width()).map_err(bad)?;
@@ -273,6 +305,7 @@ fn encode_block(source: Source<'_>, limits: WindowLimits) -> Result<Vec<EncodedW
                 put(&mut coder, unit);
             }
             raw_len += len;
+            meter.advance(len);
         }
     }
     if raw_len > 0 {
@@ -293,7 +326,7 @@ struct Open<'j, 'p> {
     coder: BitDecoder<'p>,
     /// The symbols of the record that is being decoded; not meaningful while `walks` is false.
     record: Vec<u8>,
-    /// Which variables exist of the next record, until its walk begins.
+    /// The variables that exist of the next record, until its walk begins.
     waits: Option<Known>,
     /// Whether the current walk decodes a record of this window.
     walks: bool,
@@ -337,12 +370,51 @@ pub fn decode(
     jobs: &mut [WindowJob<'_>],
     kernel: Kernel,
 ) -> Result<()> {
+    decode_within(model, arrangement, jobs, kernel, Bounds { memory: u64::MAX, meter: Meter::NONE })
+}
+
+/// What decoding keeps to besides its windows.
+#[derive(Clone, Copy)]
+pub struct Bounds<'a> {
+    /// Memory for messages, in bytes: as many windows are decoded at a time as it holds.
+    pub memory: u64,
+    /// Counts the raw bytes.
+    pub meter: Meter<'a>,
+}
+
+/// Decodes windows as [`decode`] does, within bounds.
+///
+/// # Errors
+/// Those of [`decode`].
+pub fn decode_within(
+    model: &Model,
+    arrangement: &Arrangement,
+    jobs: &mut [WindowJob<'_>],
+    kernel: Kernel,
+    Bounds { memory, meter }: Bounds<'_>,
+) -> Result<()> {
     let mut windows = Vec::with_capacity(jobs.len());
     for job in jobs.iter_mut().filter(|job| !job.raw.is_empty()) {
         windows.push((arrangement.records(job.raw.len(), model.width())?, job));
     }
     windows.sort_by_key(|(records, _)| std::cmp::Reverse(*records));
-    windows.par_chunks_mut(LANES).try_for_each(|group| decode_group(model, arrangement, group, kernel))
+    let one = Walk::memory(model) + (2 * LANES * model.width()) as u64;
+    if one > memory {
+        return Err(Error::limit(format!(
+            "circuit: messages of {one} bytes; the memory cap leaves {memory}"
+        )));
+    }
+    let groups = windows.len().div_ceil(LANES).max(1);
+    let parallel = (memory / one).min(rayon::current_num_threads() as u64).max(1) as usize;
+    // Where memory is short, a thread goes through several groups.
+    let part = if parallel < rayon::current_num_threads() { groups.div_ceil(parallel) } else { 1 };
+    windows.par_chunks_mut(part * LANES).try_for_each(|part| {
+        part.chunks_mut(LANES).try_for_each(|group| {
+            decode_group(model, arrangement, group, kernel)?;
+            meter.advance(group.iter().map(|(_, job)| job.raw.len()).sum());
+            Ok(())
+        })
+    })
 }
 
 /// Decodes up to eight windows record by record. The windows of which the same variables exist share a walk;

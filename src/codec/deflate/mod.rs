@@ -32,6 +32,7 @@ use crate::format::block::{BlockHeader, Units};
 use crate::format::consts::KIND_BLOCK;
 use crate::format::cursor::{Cursor, Parse};
 use crate::format::varint;
+use crate::progress::Meter;
 use adaptive::Reading;
 use recipe::{Summary, recreate};
 use std::sync::Arc;
@@ -130,6 +131,13 @@ impl BlockCodec for Deflate {
         ordered::decode(jobs);
     }
 
+    fn working_memory(&self, block: &Block, payload: &[u8]) -> u64 {
+        let Some(params) = block.params_as::<Params>() else { return 0 };
+        let Ok((contents, _)) = contents(payload, params) else { return 0 };
+        let inner = contents.iter().map(|(b, p)| b.codec.working_memory(b, p)).max().unwrap_or(0);
+        needed(&contents, params, block) + inner
+    }
+
     fn open(&self, block: &OrderedBlock<'_>, _raw: &mut Vec<u8>) -> Result<Box<dyn Reader>> {
         Ok(Box::new(Recreated { whole: decode(block.block, block.payload, block.memory)?, at: 0 }))
     }
@@ -178,17 +186,9 @@ fn decode(block: &Block, payload: &[u8], memory: u64) -> Result<Vec<u8>> {
     let Some(params) = block.params_as::<Params>() else {
         return Err(Error::corrupt("a deflate block without parameters"));
     };
-    let mut c = Cursor::new(payload);
-    let count = c.varint_in("number of contents", 1..=MAX_CONTENTS as u64).map_err(ended)?;
-    let mut contents = Vec::new();
-    let mut total = 0;
-    for i in 0..count {
-        let content = content(&mut c, params.depth).map_err(|e| e.within(format!("content {i}")))?;
-        total += u64::from(content.0.header.raw_len);
-        contents.push(content);
-    }
-    // An inside is a part of a content, twice where its filters are applied; a token takes four bytes.
-    let need = FIXED_MEMORY + total + 5 * params.summary.inside + 3 * u64::from(block.header.raw_len);
+    let (contents, rest) = contents(payload, params)?;
+    let total: u64 = contents.iter().map(|(b, _)| u64::from(b.header.raw_len)).sum();
+    let need = needed(&contents, params, block);
     let Some(left) = memory.checked_sub(need).filter(|_| total <= 2 * MAX_INSIDE) else {
         return Err(Error::limit(format!(
             "a deflate block needs {need} bytes of memory, the limit is {memory}"
@@ -197,14 +197,30 @@ fn decode(block: &Block, payload: &[u8], memory: u64) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     for (i, (block, payload)) in contents.iter().enumerate() {
         let mut raw = Vec::new();
-        decode_units(block, payload, None, block.all_units().end, left, &mut raw)
+        decode_units(block, payload, None, block.all_units().end, left, &mut raw, Meter::NONE)
             .map_err(|e| e.within(format!("content {i}")))?;
         bytes.push(raw);
     }
-    let mut reading = Reading::new(c.rest());
+    let mut reading = Reading::new(rest);
     let raw = recreate(&mut reading, &bytes, params.summary, block.header.raw_len as usize)?;
     reading.finish()?;
     Ok(raw)
+}
+
+/// The headers and payloads of the contents at the start of a payload, and what comes after them.
+fn contents<'a>(payload: &'a [u8], params: &Params) -> Result<(Vec<(Block, &'a [u8])>, &'a [u8])> {
+    let mut c = Cursor::new(payload);
+    let count = c.varint_in("number of contents", 1..=MAX_CONTENTS as u64).map_err(ended)?;
+    let read = |i| content(&mut c, params.depth).map_err(|e| e.within(format!("content {i}")));
+    let contents = (0..count).map(read).collect::<Result<_>>()?;
+    Ok((contents, c.rest()))
+}
+
+/// Memory in bytes that recreating a block takes beside the work of its contents: an inside is a part of a content, twice
+/// where its filters are applied; a token takes four bytes.
+fn needed(contents: &[(Block, &[u8])], params: &Params, block: &Block) -> u64 {
+    let total: u64 = contents.iter().map(|(b, _)| u64::from(b.header.raw_len)).sum();
+    FIXED_MEMORY + total + 5 * params.summary.inside + 3 * u64::from(block.header.raw_len)
 }
 
 fn ended(e: Parse) -> Error {

@@ -2,13 +2,14 @@
 //! block. So a block is the unit of encoding, and one lane in decoding.
 
 use super::lanes::{self, Lane, Limits, restart};
-use super::{check_limits, coded, given, put, symbol_len};
+use super::{check_limits, coded, put, symbol_len};
 use crate::codec::window::{EncodedWindow, WindowJob, WindowLimits, max_window_raw};
 use crate::coder::range::{BitDecoder, BitEncoder};
 use crate::error::{Error, Result};
 use crate::format::cursor::{Cursor, Parse};
 use crate::format::varint;
 use crate::model::llm::{Column, Encode, Learner, MAX_COLUMNS, Model, Session};
+use crate::progress::Meter;
 use rayon::prelude::*;
 
 /// Most bytes that one more symbol can add to a payload: six decisions of 14 bits, two choices of 24 bits,
@@ -47,7 +48,7 @@ pub fn kept_of(params: &[u8]) -> Result<usize> {
     match cursor.varint_in("tokens that enter again", 1..=1 << 14) {
         Ok(kept) if cursor.pos() == params.len() => Ok(kept as usize),
         Err(Parse::Bad(e)) => Err(e),
-        _ => Err(Error::corrupt("llm: parameters that are no number of tokens")),
+        _ => Err(Error::corrupt("llm: the parameters must be one number of tokens")),
     }
 }
 
@@ -63,11 +64,20 @@ pub fn encode_chains(
     limits: WindowLimits,
     kept: usize,
 ) -> Result<Vec<Vec<EncodedWindow>>> {
+    encode_counted(model, blocks, limits, kept, Meter::NONE)
+}
+
+pub(super) fn encode_counted(
+    model: &Model,
+    blocks: &[&[u8]],
+    limits: WindowLimits,
+    kept: usize,
+    meter: Meter<'_>,
+) -> Result<Vec<Vec<EncodedWindow>>> {
     check_limits(limits)?;
     check_kept(model, kept)?;
     let limits = WindowLimits { raw: limits.raw.min(max_window_raw(limits.payload)), ..limits };
-    given(blocks.iter().map(|b| b.len()).sum());
-    blocks.par_iter().map(|block| encode_block(model, block, limits, kept)).collect()
+    blocks.par_iter().map(|block| encode_block(model, block, limits, kept, meter)).collect()
 }
 
 fn check_kept(model: &Model, kept: usize) -> Result<()> {
@@ -75,7 +85,9 @@ fn check_kept(model: &Model, kept: usize) -> Result<()> {
     if (1..=most).contains(&kept) {
         return Ok(());
     }
-    Err(Error::corrupt(format!("llm: {kept} tokens enter again, 1..={most} expected")))
+    Err(Error::corrupt(format!(
+        "llm: windows start with the last {kept} tokens of the one before, 1..={most} expected"
+    )))
 }
 
 fn encode_block(
@@ -83,6 +95,7 @@ fn encode_block(
     block: &[u8],
     limits: WindowLimits,
     kept: usize,
+    meter: Meter<'_>,
 ) -> Result<Vec<EncodedWindow>> {
     let symbols = model.tokenizer().encode(block);
     let vocab = model.shape().vocab as u32;
@@ -105,7 +118,7 @@ fn encode_block(
         }
         learner.code(&mut timeline.session, column, &mut Encode { symbol, coder: &mut coder })?;
         raw_len += len;
-        coded(len, symbol < vocab);
+        coded(len, symbol < vocab, meter);
         if symbol < vocab {
             fresh = true;
             timeline.at += 1;
@@ -160,18 +173,26 @@ impl<'m, 't> TokenTimeline<'m, 't> {
 /// `Corrupt` where a payload is not one that an encoder writes; `LimitExceeded` where memory is missing. What
 /// the slices hold after an error is unspecified.
 pub fn decode_chains_with_lanes(model: &Model, jobs: &mut [ChainJob<'_>], lanes: usize) -> Result<()> {
+    decode_within(model, jobs, lanes, usize::MAX, Meter::NONE)
+}
+
+/// The same in `memory` bytes.
+pub(super) fn decode_within(
+    model: &Model,
+    jobs: &mut [ChainJob<'_>],
+    lanes: usize,
+    memory: usize,
+    meter: Meter<'_>,
+) -> Result<()> {
     let raw_len = |job: &ChainJob<'_>| job.windows.iter().map(|w| w.raw.len()).sum::<usize>();
     let queue: Vec<_> = jobs.iter_mut().filter(|job| raw_len(job) > 0).collect();
-    for job in &queue {
-        given(raw_len(job));
-        check_kept(model, job.kept)?;
-    }
-    let limits = Limits { lanes, memory: LANE_BYTES, own: Learner::bytes(model) };
-    lanes::decode(model, queue, &limits, |job| raw_len(job), |job| ChainLane::new(model, job))
+    queue.iter().try_for_each(|job| check_kept(model, job.kept))?;
+    let limits = Limits { lanes, memory: LANE_BYTES.min(memory), own: Learner::bytes(model) };
+    lanes::decode(model, queue, &limits, |job| raw_len(job), |job| ChainLane::new(model, job, meter))
 }
 
 /// A block on its way through the decoder.
-struct ChainLane<'a, 'b> {
+struct ChainLane<'a, 'b, 'm> {
     kept: usize,
     /// The windows after the current one.
     windows: std::slice::IterMut<'a, WindowJob<'b>>,
@@ -179,13 +200,15 @@ struct ChainLane<'a, 'b> {
     done: usize,
     coder: BitDecoder<'b>,
     learner: Learner,
+    meter: Meter<'m>,
 }
 
-impl<'a, 'b> ChainLane<'a, 'b> {
-    fn new(model: &Model, job: &'a mut ChainJob<'b>) -> Result<Self> {
+impl<'a, 'b, 'm> ChainLane<'a, 'b, 'm> {
+    fn new(model: &Model, job: &'a mut ChainJob<'b>, meter: Meter<'m>) -> Result<Self> {
         let (kept, learner) = (job.kept, Learner::new(model)?);
         let windows = job.windows.iter_mut();
-        let mut new = Self { kept, windows, raw: &mut [], done: 0, coder: BitDecoder::new(&[]), learner };
+        let coder = BitDecoder::new(&[]);
+        let mut new = Self { kept, windows, raw: &mut [], done: 0, coder, learner, meter };
         new.open();
         Ok(new)
     }
@@ -198,13 +221,13 @@ impl<'a, 'b> ChainLane<'a, 'b> {
     }
 }
 
-impl Lane for ChainLane<'_, '_> {
+impl Lane for ChainLane<'_, '_, '_> {
     fn token(&mut self, model: &Model, session: &mut Session<'_>, column: usize) -> Result<Option<u32>> {
         let vocab = model.shape().vocab as u32;
         self.learner.look(session, column);
         loop {
             let symbol = self.learner.code(session, column, &mut self.coder)?;
-            self.done += put(model, symbol, &mut self.raw[self.done..])?;
+            self.done += put(model, symbol, &mut self.raw[self.done..], self.meter)?;
             if self.done == self.raw.len() && !self.open() {
                 return Ok(None);
             }

@@ -13,33 +13,24 @@ pub use windows::{WindowLane, decode_windows, decode_with_lanes, encode_blocks};
 
 use super::Codec;
 use super::acceleration::{Accelerator, WindowModel};
-use super::block::{BlockCodec, BlockJob, BlockParams, LoadedModel, ModelUse, UnitKind};
+use super::block::{BlockCodec, BlockJob, BlockParams, LoadedModel, ModelMemory, ModelUse, UnitKind};
 use super::window::{self, Cutting, EncodedWindow, WindowCoder, WindowLimits, WindowedBlock, all_windows};
 use crate::error::{Error, Result};
 use crate::format::block::BlockHeader;
 use crate::model::llm::{MAGIC, MAX_COLUMNS, MAX_TOKEN, Model, Weights};
+use crate::progress::Meter;
 use std::any::Any;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Fewest payload bytes that a window may be limited to.
 pub const MIN_PAYLOAD: usize = 32;
 
-/// Tokens that have been coded by this process, for reports.
-pub static TOKENS: AtomicU64 = AtomicU64::new(0);
-/// Raw bytes that have been coded by this process, and those that it has been given to code.
-pub static RAW_DONE: AtomicU64 = AtomicU64::new(0);
-pub static RAW_GIVEN: AtomicU64 = AtomicU64::new(0);
-
-/// Counts raw bytes that will be coded.
-fn given(bytes: usize) {
-    RAW_GIVEN.fetch_add(bytes as u64, Ordering::Relaxed);
-}
-
 /// Counts a coded symbol of `bytes` raw bytes.
-fn coded(bytes: usize, is_token: bool) {
-    RAW_DONE.fetch_add(bytes as u64, Ordering::Relaxed);
-    TOKENS.fetch_add(is_token.into(), Ordering::Relaxed);
+fn coded(bytes: usize, is_token: bool, meter: Meter<'_>) {
+    meter.advance(bytes);
+    if is_token {
+        meter.token();
+    }
 }
 
 /// The codec `llm`.
@@ -78,6 +69,12 @@ impl BlockCodec for Llm {
         weights.starts_with(&MAGIC)
     }
 
+    fn model_memory(&self, weights: &[u8]) -> ModelMemory {
+        // Weights are parsed once and laid out row by row; the vocabulary takes some more.
+        let len = weights.len() as u64;
+        ModelMemory { loaded: len + len / 4, loading: 2 * len + len / 4 }
+    }
+
     fn load(&self, weights: &[u8], accelerator: Option<&dyn Accelerator>) -> Result<LoadedModel> {
         let model = WindowModel::Llm(Weights::from_bytes(weights)?);
         Ok(LoadedModel { windows: model.coder(accelerator)?, network: None })
@@ -104,14 +101,16 @@ impl WindowCoder for Model {
         blocks: &[&[u8]],
         cutting: &Cutting,
         limits: WindowLimits,
+        meter: Meter<'_>,
     ) -> Result<Vec<Vec<EncodedWindow>>> {
         match &cutting.params {
-            Some(params) => encode_chains(self, blocks, limits, kept_of(params)?),
-            None => encode_blocks(self, blocks, limits),
+            Some(params) => chain::encode_counted(self, blocks, limits, kept_of(params)?, meter),
+            None => windows::encode_counted(self, blocks, limits, meter),
         }
     }
 
-    fn decode(&self, blocks: Vec<WindowedBlock<'_>>) -> Result<()> {
+    fn decode(&self, blocks: Vec<WindowedBlock<'_>>, memory: u64, meter: Meter<'_>) -> Result<()> {
+        let memory = usize::try_from(memory).unwrap_or(usize::MAX);
         let (chained, alone): (Vec<_>, Vec<_>) = blocks.into_iter().partition(|b| b.params.is_some());
         let mut chains = Vec::with_capacity(chained.len());
         for WindowedBlock { params, windows } in chained {
@@ -119,17 +118,17 @@ impl WindowCoder for Model {
             chains.push(ChainJob { kept: kept.map_or(0, |k| k.0), windows });
         }
         if !chains.is_empty() {
-            decode_chains_with_lanes(self, &mut chains, MAX_COLUMNS)?;
+            chain::decode_within(self, &mut chains, MAX_COLUMNS, memory, meter)?;
         }
-        decode_windows(self, &mut all_windows(alone.into_iter()))
+        windows::decode_within(self, &mut all_windows(alone.into_iter()), MAX_COLUMNS, memory, meter)
     }
 }
 
-/// Writes the bytes of a decoded symbol at the start of `room` and returns their number.
+/// Writes the bytes of a decoded symbol at the start of `room`, counts them and returns their number.
 ///
 /// # Errors
 /// `Corrupt` where they do not fit, or where the symbol is a token without bytes.
-fn put(model: &Model, symbol: u32, room: &mut [u8]) -> Result<usize> {
+fn put(model: &Model, symbol: u32, room: &mut [u8], meter: Meter<'_>) -> Result<usize> {
     let vocab = model.shape().vocab as u32;
     let byte = [symbol.wrapping_sub(vocab) as u8];
     let bytes = if symbol < vocab { model.tokenizer().bytes_of(symbol) } else { &byte };
@@ -138,7 +137,7 @@ fn put(model: &Model, symbol: u32, room: &mut [u8]) -> Result<usize> {
         return Err(Error::corrupt(format!("llm: a token of {found} bytes where 1..={most} are left")));
     }
     room[..bytes.len()].copy_from_slice(bytes);
-    coded(bytes.len(), symbol < vocab);
+    coded(bytes.len(), symbol < vocab, meter);
     Ok(bytes.len())
 }
 

@@ -1,11 +1,12 @@
 //! Windows that stand alone: the network and the adaptive stage start anew in each.
 
 use super::lanes::{self, Lane, Limits};
-use super::{check_limits, coded, given, put, symbol_len};
+use super::{check_limits, coded, put, symbol_len};
 use crate::codec::window::{EncodedWindow, WindowJob, WindowLimits, max_window_raw};
 use crate::coder::range::{BitDecoder, BitEncoder};
 use crate::error::{Error, Result};
 use crate::model::llm::{Adaptive, Column, Distribution, Encode, MAX_COLUMNS, Model, Session, powers};
+use crate::progress::Meter;
 use rayon::prelude::*;
 use std::ops::Range;
 use std::sync::Mutex;
@@ -17,7 +18,7 @@ const CACHE_BYTES: usize = 800 << 20;
 const SYMBOL_MAX: usize = 24;
 
 /// The state of a block while it is encoded.
-struct Progress {
+struct Cut {
     symbols: Vec<u32>,
     /// Number of symbols that the finished windows hold.
     done: usize,
@@ -38,15 +39,23 @@ pub fn encode_blocks(
     blocks: &[&[u8]],
     limits: WindowLimits,
 ) -> Result<Vec<Vec<EncodedWindow>>> {
+    encode_counted(model, blocks, limits, Meter::NONE)
+}
+
+pub(super) fn encode_counted(
+    model: &Model,
+    blocks: &[&[u8]],
+    limits: WindowLimits,
+    meter: Meter<'_>,
+) -> Result<Vec<Vec<EncodedWindow>>> {
     check_limits(limits)?;
     let limits = WindowLimits { raw: limits.raw.min(max_window_raw(limits.payload)), ..limits };
     let encode =
-        |block: &&[u8]| Progress { symbols: model.tokenizer().encode(block), done: 0, windows: Vec::new() };
-    let mut blocks: Vec<Progress> = blocks.par_iter().map(encode).collect();
+        |block: &&[u8]| Cut { symbols: model.tokenizer().encode(block), done: 0, windows: Vec::new() };
+    let mut blocks: Vec<Cut> = blocks.par_iter().map(encode).collect();
     let sessions = Mutex::new(Vec::new());
-    given(blocks.iter().map(|p| p.symbols.iter().map(|&s| symbol_len(model, s)).sum::<usize>()).sum());
     loop {
-        let cut = |(b, p): (usize, &Progress)| {
+        let cut = |(b, p): (usize, &Cut)| {
             plan(model, &p.symbols, p.done, limits.raw).into_iter().map(move |w| (b, w))
         };
         let jobs: Vec<(usize, Range<usize>)> = blocks.iter().enumerate().flat_map(cut).collect();
@@ -59,8 +68,13 @@ pub fn encode_blocks(
                 Some(session) => session,
                 None => Session::new(model, 1, model.shape().context)?,
             };
-            let coded =
-                encode_window(model, &mut session, &blocks[*b].symbols[window.clone()], limits.payload);
+            let coded = encode_window(
+                model,
+                &mut session,
+                &blocks[*b].symbols[window.clone()],
+                limits.payload,
+                meter,
+            );
             sessions.lock().unwrap_or_else(|e| e.into_inner()).push(session);
             coded
         };
@@ -103,6 +117,7 @@ fn encode_window(
     session: &mut Session<'_>,
     symbols: &[u32],
     capacity: usize,
+    meter: Meter<'_>,
 ) -> Result<(usize, EncodedWindow)> {
     session.reset(0);
     let vocab = model.shape().vocab as u32;
@@ -133,7 +148,7 @@ fn encode_window(
             return Ok((i, EncodedWindow { raw_len, payload: coder.payload() }));
         }
         let len = symbol_len(model, symbol);
-        coded(len, symbol < vocab);
+        coded(len, symbol < vocab, meter);
         raw_len += len;
         at += usize::from(symbol < vocab);
     }
@@ -155,15 +170,25 @@ pub fn decode_windows(model: &Model, jobs: &mut [WindowJob<'_>]) -> Result<()> {
 /// # Errors
 /// See [`decode_windows`].
 pub fn decode_with_lanes(model: &Model, jobs: &mut [WindowJob<'_>], lanes: usize) -> Result<()> {
+    decode_within(model, jobs, lanes, usize::MAX, Meter::NONE)
+}
+
+/// The same in `memory` bytes.
+pub(super) fn decode_within(
+    model: &Model,
+    jobs: &mut [WindowJob<'_>],
+    lanes: usize,
+    memory: usize,
+    meter: Meter<'_>,
+) -> Result<()> {
     let queue: Vec<_> = jobs.iter_mut().filter(|job| !job.raw.is_empty()).collect();
-    given(queue.iter().map(|job| job.raw.len()).sum());
-    let limits = Limits { lanes, memory: CACHE_BYTES, own: 0 };
+    let limits = Limits { lanes, memory: CACHE_BYTES.min(memory), own: size_of::<Adaptive>() };
     lanes::decode(
         model,
         queue,
         &limits,
         |job| job.raw.len(),
-        |job| Ok(WindowLane::new(job.payload, &mut *job.raw)),
+        |job| Ok(WindowLane::new(job.payload, &mut *job.raw, meter)),
     )
 }
 
@@ -175,13 +200,14 @@ pub struct WindowLane<'a, 'b> {
     adaptive: Adaptive,
     /// Room for the sums of a distribution.
     sums: Vec<u64>,
+    meter: Meter<'b>,
 }
 
 impl<'a, 'b> WindowLane<'a, 'b> {
     /// Starts at the first byte of a window.
-    pub fn new(payload: &'b [u8], raw: &'a mut [u8]) -> Self {
+    pub fn new(payload: &'b [u8], raw: &'a mut [u8], meter: Meter<'b>) -> Self {
         let (coder, adaptive) = (BitDecoder::new(payload), Adaptive::default());
-        Self { raw, done: 0, coder, adaptive, sums: Vec::new() }
+        Self { raw, done: 0, coder, adaptive, sums: Vec::new(), meter }
     }
 
     /// Decodes escaped bytes and one token, whose weights are `d`; `None` where the window is complete.
@@ -191,7 +217,7 @@ impl<'a, 'b> WindowLane<'a, 'b> {
     pub fn token(&mut self, model: &Model, mut d: Distribution<'_>) -> Result<Option<u32>> {
         loop {
             let symbol = self.adaptive.code(&mut d, &mut self.coder)?;
-            self.done += put(model, symbol, &mut self.raw[self.done..])?;
+            self.done += put(model, symbol, &mut self.raw[self.done..], self.meter)?;
             if self.done == self.raw.len() {
                 return Ok(None);
             }

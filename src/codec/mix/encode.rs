@@ -5,7 +5,7 @@ use super::kind::{self, kind_from};
 use super::shape::{MixOptions, header, shape_for};
 use super::{Guide, x86};
 use crate::codec::Codec;
-use crate::codec::block::{Content, EncodedBlock};
+use crate::codec::block::{Content, Effort, EncodedBlock};
 use crate::coder::binary::BinaryEncoder;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::block::Units;
@@ -14,44 +14,52 @@ use crate::kernel::{Kernel, dispatch};
 use crate::model::lm::Model;
 use crate::model::mix::context::Kind;
 use crate::model::mix::predictor::{Predictor, Shape, Start};
-use crate::model::mix::priors::{self, Priors};
+use crate::model::mix::priors::Priors;
+use crate::model::mix::shipped;
+use crate::progress::Meter;
 
 /// log2 of the raw bytes of a check unit.
 const UNIT_LOG2: u8 = 20;
+/// Raw bytes after which an encoder counts them.
+const COUNTED: usize = 64 << 10;
 
-/// Codes a block of 1..=2^30 bytes at a level of [`MixOptions::level`].
-pub fn encode(content: &Content<'_>, level: u32, guide: Guide<'_>) -> Result<EncodedBlock> {
+/// Codes a block of 1..=2^30 bytes at a level of [`MixOptions::level`]; `None` where decoding would take more than the limit
+/// of memory.
+pub fn encode(content: &Content<'_>, level: u32, effort: &Effort<'_>) -> Result<Option<EncodedBlock>> {
     let raw = content.raw;
-    let (payload, model) = encode_known(raw, content.rows, &MixOptions::level(level), guide)?;
-    Ok(EncodedBlock {
+    let guided = !matches!(effort.guide, Guide::None);
+    let Some(options) = MixOptions::within(level, raw.len(), effort.limit, guided) else { return Ok(None) };
+    let (payload, model) = encode_known(raw, content.rows, &options, effort.guide, effort.meter)?;
+    Ok(Some(EncodedBlock {
         codec: Codec::Mix,
         raw_len: raw.len() as u32,
         model: model.map(|m| *m.name()),
         params: None,
         units: Units::Fixed { log2: UNIT_LOG2, checks: raw.chunks(1 << UNIT_LOG2).map(check32).collect() },
         payload,
-    })
+    }))
 }
 
 /// Codes a block to a payload, and returns it with the model that guides it, if any.
 ///
 /// # Errors
-/// `LimitExceeded` where memory is missing; `Corrupt` or `NewerVersion` for a forced kind that does not
-/// exist.
+/// `LimitExceeded` where memory is missing; `MissingModel` where this build lacks the priors; `Corrupt` or
+/// `NewerVersion` for a forced kind that does not exist.
 pub fn encode_block<'a>(
     raw: &[u8],
     options: &MixOptions,
     guide: Guide<'a>,
 ) -> Result<(Vec<u8>, Option<&'a Model>)> {
-    encode_known(raw, None, options, guide)
+    encode_known(raw, None, options, guide, Meter::NONE)
 }
 
-/// The same for the raster of a picture, of which the bytes of a pixel and of a row are known.
+/// The same, counted, and for the raster of a picture, of which the bytes of a pixel and of a row are known.
 fn encode_known<'a>(
     raw: &[u8],
     rows: Option<(usize, usize)>,
     options: &MixOptions,
     guide: Guide<'a>,
+    meter: Meter<'_>,
 ) -> Result<(Vec<u8>, Option<&'a Model>)> {
     let kind = match options.forced {
         Some((kind, parameter)) => kind_from(kind, parameter)?,
@@ -65,34 +73,37 @@ fn encode_known<'a>(
             } else {
                 Predictor::new(shape)?
             };
-            encode_from(start, sample, &shape, None).map(|payload| payload.len())
+            encode_from(start, sample, &shape, None, Meter::NONE).map(|payload| payload.len())
         })?,
     };
     let shape = shape_for(kind, raw.len(), options);
-    let guided = |model| encode_as(raw, &Shape { start: start_for(model), ..shape }, Some(model));
+    let guided =
+        |model, meter| encode_as(raw, &Shape { start: start_for(model), ..shape }, Some(model), meter);
     match guide {
-        Guide::All(model) if kind == Kind::Text => Ok((guided(model)?, Some(model))),
+        Guide::All(model) if kind == Kind::Text => Ok((guided(model, meter)?, Some(model))),
         // Some text, such as some logs, is coded better without a guide. Both are tried, so a guide never
         // makes a block larger.
         Guide::WhereItPays(model) if kind == Kind::Text => {
-            let (alone, guided) = (encode_as(raw, &shape, None)?, guided(model)?);
+            // The network takes about as long as all the rest.
+            let alone = encode_as(raw, &shape, None, meter.share(1, 3))?;
+            let guided = guided(model, meter.share(2, 3))?;
             Ok(if guided.len() < alone.len() { (guided, Some(model)) } else { (alone, None) })
         }
-        _ => Ok((encode_as(raw, &shape, None)?, None)),
+        _ => Ok((encode_as(raw, &shape, None, meter)?, None)),
     }
 }
 
 /// The start of text that a model guides: the priors learned with this model, or else priors derived from
 /// those of unguided text.
 fn start_for(model: &Model) -> Start {
-    match priors::for_guide(model.name()) {
+    match shipped::for_guide(model.name()) {
         Some(_) => Start::Learned(*model.name()),
         None => Start::Derived,
     }
 }
 
-fn encode_as(raw: &[u8], shape: &Shape, network: Option<&Model>) -> Result<Vec<u8>> {
-    encode_from(Predictor::new(*shape)?, raw, shape, network)
+fn encode_as(raw: &[u8], shape: &Shape, network: Option<&Model>, meter: Meter<'_>) -> Result<Vec<u8>> {
+    encode_from(Predictor::new(*shape)?, raw, shape, network, meter)
 }
 
 fn encode_from(
@@ -100,6 +111,7 @@ fn encode_from(
     raw: &[u8],
     shape: &Shape,
     network: Option<&Model>,
+    meter: Meter<'_>,
 ) -> Result<Vec<u8>> {
     predictor.reserve(raw.len())?;
     let encoder = BinaryEncoder::new(header(shape).to_vec());
@@ -114,7 +126,7 @@ fn encode_from(
         raw
     };
     let mut guide = network.map(|n| Ahead::new(n, bytes)).transpose()?;
-    Ok(run(bytes, &mut predictor, encoder, guide.as_mut()))
+    Ok(run(bytes, &mut predictor, encoder, guide.as_mut(), meter))
 }
 
 pub fn run(
@@ -122,11 +134,12 @@ pub fn run(
     predictor: &mut Predictor,
     encoder: BinaryEncoder,
     guide: Option<&mut Ahead<'_>>,
+    meter: Meter<'_>,
 ) -> Vec<u8> {
     dispatch!(
         Kernel::best(),
-        scalar: encode_groups::<false>(bytes, predictor, encoder, guide),
-        avx2: encode_avx2(bytes, predictor, encoder, guide),
+        scalar: encode_groups::<false>(bytes, predictor, encoder, guide, meter),
+        avx2: encode_avx2(bytes, predictor, encoder, guide, meter),
     )
 }
 
@@ -137,8 +150,9 @@ fn encode_avx2(
     predictor: &mut Predictor,
     encoder: BinaryEncoder,
     guide: Option<&mut Ahead<'_>>,
+    meter: Meter<'_>,
 ) -> Vec<u8> {
-    encode_groups::<true>(bytes, predictor, encoder, guide)
+    encode_groups::<true>(bytes, predictor, encoder, guide, meter)
 }
 
 #[inline(always)]
@@ -147,11 +161,12 @@ fn encode_groups<const A: bool>(
     predictor: &mut Predictor,
     encoder: BinaryEncoder,
     guide: Option<&mut Ahead<'_>>,
+    meter: Meter<'_>,
 ) -> Vec<u8> {
     match predictor.groups() {
-        1 => encode_bits::<A, 2>(bytes, predictor, encoder, guide),
-        2 => encode_bits::<A, 3>(bytes, predictor, encoder, guide),
-        _ => encode_bits::<A, 4>(bytes, predictor, encoder, guide),
+        1 => encode_bits::<A, 2>(bytes, predictor, encoder, guide, meter),
+        2 => encode_bits::<A, 3>(bytes, predictor, encoder, guide, meter),
+        _ => encode_bits::<A, 4>(bytes, predictor, encoder, guide, meter),
     }
 }
 
@@ -161,6 +176,7 @@ fn encode_bits<const A: bool, const V: usize>(
     predictor: &mut Predictor,
     mut encoder: BinaryEncoder,
     mut guide: Option<&mut Ahead<'_>>,
+    meter: Meter<'_>,
 ) -> Vec<u8> {
     for (i, &byte) in bytes.iter().enumerate() {
         predictor.begin_byte::<A, V>(guide.as_mut().map(|g| g.at(i)));
@@ -168,6 +184,9 @@ fn encode_bits<const A: bool, const V: usize>(
             let bit = u32::from(byte >> i & 1);
             encoder.encode(bit, predictor.p());
             predictor.update::<A, V>(bit);
+        }
+        if (i + 1).is_multiple_of(COUNTED) {
+            meter.advance(COUNTED);
         }
     }
     encoder.finish()
@@ -190,8 +209,8 @@ mod tests {
             }
             let mut predictor = Predictor::new(shape).unwrap();
             let coder = BinaryEncoder::new(header(&shape).to_vec());
-            let scalar = encode_groups::<false>(&filtered, &mut predictor, coder, None);
-            assert_eq!(scalar, encode_as(&raw, &shape, None).unwrap(), "{kind:?}");
+            let scalar = encode_groups::<false>(&filtered, &mut predictor, coder, None, Meter::NONE);
+            assert_eq!(scalar, encode_as(&raw, &shape, None, Meter::NONE).unwrap(), "{kind:?}");
         }
     }
 }

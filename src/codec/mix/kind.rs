@@ -2,6 +2,7 @@
 //! decide.
 
 use crate::model::mix::context::Kind;
+use crate::model::mix::shipped;
 use crate::{Error, ErrorKind, Result};
 
 /// Records and rows that are looked for are shorter than this, in bytes.
@@ -136,6 +137,8 @@ pub fn choose(
     kinds.extend(row(middle, 2).map(|stride| Kind::Words { stride }));
     let plain = sample.iter().filter(|&&b| (32..127).contains(&b)).count();
     kinds.extend((plain * 3 >= sample.len() * 2).then_some(Kind::Text));
+    // A build without the built-in models has priors for none but samples.
+    kinds.retain(|kind| shipped::has(*kind));
     let mut best = (usize::MAX, Kind::Binary);
     for kind in kinds {
         let size = trial(&sample, kind)?;

@@ -10,7 +10,9 @@ use crate::error::Result;
 use crate::model::lm::Model;
 use crate::model::mix::context::Kind;
 use crate::model::mix::predictor::{Predictor, Shape, Start};
-use crate::model::mix::priors::{self, Priors};
+use crate::model::mix::priors::Priors;
+use crate::model::mix::shipped;
+use crate::progress::Meter;
 
 /// Learns priors for a kind, given by its number and parameter in the codec header, by coding each piece of
 /// data as a block. With a network, the priors are those of text that it guides, and start with the network's
@@ -23,7 +25,10 @@ pub fn learn_priors(
     network: Option<&Model>,
 ) -> Result<Vec<u8>> {
     let kind = kind_from(kind, parameter)?;
-    let unguided = network.and_then(|_| priors::for_kind(kind));
+    let unguided = match network {
+        Some(_) => shipped::for_kind(kind)?,
+        None => None,
+    };
     let mut priors = unguided.map_or_else(Priors::untrained, Priors::guided);
     let start = network.map_or(Start::Unguided, |_| Start::Derived);
     // Some pieces are coded with fewer contexts, so that the weights of the first contexts suit both numbers.
@@ -37,7 +42,8 @@ pub fn learn_priors(
         }
         let mut predictor = Predictor::with_priors(shape, &priors)?;
         let mut guide = network.map(|n| Ahead::new(n, &piece)).transpose()?;
-        run(&piece, &mut predictor, BinaryEncoder::new(Vec::new()), guide.as_mut());
+        let coder = BinaryEncoder::new(Vec::new());
+        run(&piece, &mut predictor, coder, guide.as_mut(), Meter::NONE);
         priors = predictor.priors();
         if let Kind::Records { period } = kind {
             priors.level_columns(period);

@@ -7,24 +7,26 @@
 mod decode;
 mod encode;
 mod guide;
-mod kind;
+pub(super) mod kind;
 mod learn;
 mod shape;
-mod x86;
+pub(super) mod x86;
 
 pub use decode::BlockDecoder;
 pub use encode::encode_block;
 pub use learn::learn_priors;
-pub use shape::MixOptions;
+pub use shape::{MixOptions, memory_of};
 
 use super::Codec;
-use super::block::{BlockCodec, BlockJob, Content, Effort, EncodedBlock, ModelUse, OrderedBlock, UnitKind};
+use super::block::{
+    Block, BlockCodec, BlockJob, Content, Effort, EncodedBlock, ModelUse, OrderedBlock, UnitKind,
+};
 use super::ordered::{self, Reader};
 use crate::error::Result;
 use crate::model::lm::Model;
 
 /// The `mix` level for each of nzip's levels 1..=9; 0 where `mix` is not tried.
-const LEVELS: [u32; 9] = [0, 0, 0, 0, 1, 2, 3, 4, 5];
+const LEVELS: [u32; 9] = [0, 0, 0, 0, 0, 2, 3, 4, 5];
 
 /// The codec `mix`.
 pub struct Mix;
@@ -51,7 +53,11 @@ impl BlockCodec for Mix {
     }
 
     fn encode(&self, content: &Content<'_>, effort: &Effort<'_>) -> Result<Option<EncodedBlock>> {
-        encode::encode(content, level(effort.level).max(1), effort.guide).map(Some)
+        encode::encode(content, level(effort.level).max(1), effort)
+    }
+
+    fn working_memory(&self, block: &Block, payload: &[u8]) -> u64 {
+        memory_of(payload, block.header.raw_len as usize)
     }
 
     fn decode(&self, jobs: &mut [&mut BlockJob<'_>]) {
@@ -68,6 +74,12 @@ impl BlockCodec for Mix {
 /// The `mix` level that goes with a level of 1..=9; 0 where `mix` is not tried.
 pub fn level(level: u8) -> u32 {
     LEVELS[usize::from(level.clamp(1, 9)) - 1]
+}
+
+/// The memory in bytes that coding `len` bytes at a level of 1..=9 takes, beside these; 0 where they are not coded since
+/// decoding would take more than `limit` bytes.
+pub fn memory(at: u8, len: usize, limit: u64, guided: bool) -> u64 {
+    shape::encoding_need(level(at).max(1), len, limit, guided)
 }
 
 /// Whether a language model guides blocks of text.

@@ -9,7 +9,7 @@ mod rows;
 mod schema;
 
 use super::Codec;
-use super::block::{BlockCodec, BlockJob, Content, Effort, EncodedBlock, OrderedBlock, UnitKind};
+use super::block::{Block, BlockCodec, BlockJob, Content, Effort, EncodedBlock, OrderedBlock, UnitKind};
 use super::buffer::{reserve, resize};
 use super::circuit;
 use super::circuit::layout::Arrangement;
@@ -23,6 +23,9 @@ use crate::format::cursor::{Cursor, Parsed};
 use crate::format::varint;
 use crate::kernel::Kernel;
 use crate::model::circuit::{Model, Weights};
+use crate::model::mix::context::Kind;
+use crate::model::mix::shipped;
+use crate::progress::Meter;
 use learn::{Learning, Variable};
 use plan::Profile;
 use schema::{Column, Schema};
@@ -38,12 +41,16 @@ const WINDOW_RAW: usize = 1 << 24;
 /// The fewest rows that are worth a circuit.
 const LEAST_ROWS: usize = 256;
 /// The fewest columns that are worth a circuit.
-const LEAST_COLUMNS: usize = 3;
+const LEAST_COLUMNS: usize = 2;
+/// The most lines that a table may have above the one that names its columns.
+const MAX_TITLES: usize = 64;
 /// From this many rows on, more hidden states pay.
 const MANY_ROWS: usize = 16_000;
 
 /// The first level at which the automatic choice looks for tables.
 const FIRST_LEVEL: u8 = 6;
+/// Bytes that are looked at to guess whether a block is a table.
+const GLANCE: usize = 64 << 10;
 
 /// The codec `table`.
 pub struct TableCodec;
@@ -66,11 +73,22 @@ impl BlockCodec for TableCodec {
     }
 
     fn is_tried(&self, level: u8) -> bool {
-        level >= FIRST_LEVEL
+        // `mix` codes the text of tables.
+        level >= FIRST_LEVEL && shipped::has(Kind::Text)
     }
 
     fn encode(&self, content: &Content<'_>, effort: &Effort<'_>) -> Result<Option<EncodedBlock>> {
-        encode(content.raw, mix::level(effort.level).max(1))
+        let (raw, level) = (content.raw, mix::level(effort.level).max(1));
+        // Decoding holds rows, symbols and the parts that `mix` has coded.
+        let limit = effort.limit.saturating_sub(6 * raw.len() as u64);
+        match MixOptions::within(level, raw.len(), limit, false) {
+            Some(options) => encode(raw, &options),
+            None => Ok(None),
+        }
+    }
+
+    fn working_memory(&self, block: &Block, payload: &[u8]) -> u64 {
+        working_memory(payload, block.header.raw_len as usize)
     }
 
     fn decode(&self, jobs: &mut [&mut BlockJob<'_>]) {
@@ -126,18 +144,22 @@ pub struct Parts {
 /// The first leaves everything that varies to `mix`.
 #[doc(hidden)]
 pub fn payloads(raw: &[u8], mix_level: u32) -> Result<Vec<Vec<u8>>> {
+    payloads_with(raw, &MixOptions::level(mix_level))
+}
+
+fn payloads_with(raw: &[u8], mixing: &MixOptions) -> Result<Vec<Vec<u8>>> {
     let Some(table) = Table::find(raw) else { return Ok(Vec::new()) };
     let plans = plan::plans(&table.profiles());
     let schemas: Vec<Schema> = plans.into_iter().map(|columns| tighten(&table, columns)).collect();
     let mut free = schemas[0].clone();
     let varies = |c: &Column| c.variables() > 0 || c.turn() > 0;
     free.columns.iter_mut().filter(|c| varies(c)).for_each(|c| *c = Column::Text);
-    std::iter::once(&free).chain(&schemas).map(|schema| encode_as(&table, schema, mix_level)).collect()
+    std::iter::once(&free).chain(&schemas).map(|schema| encode_as(&table, schema, mixing)).collect()
 }
 
 /// Codes a block of 1..=2^30 bytes, if it is a table; the smallest payload wins.
-pub(crate) fn encode(raw: &[u8], mix_level: u32) -> Result<Option<EncodedBlock>> {
-    let best = payloads(raw, mix_level)?.into_iter().min_by_key(Vec::len);
+fn encode(raw: &[u8], mixing: &MixOptions) -> Result<Option<EncodedBlock>> {
+    let best = payloads_with(raw, mixing)?.into_iter().min_by_key(Vec::len);
     let too_long = |p: &Vec<u8>| raw.len() as u64 > max_raw(p.len() as u64);
     Ok(best.filter(|p| !too_long(p)).map(|payload| EncodedBlock {
         codec: Codec::Table,
@@ -149,9 +171,14 @@ pub(crate) fn encode(raw: &[u8], mix_level: u32) -> Result<Option<EncodedBlock>>
     }))
 }
 
+/// Whether a block looks like a table, by its start.
+pub fn is_likely(raw: &[u8]) -> bool {
+    Table::find(&raw[..raw.len().min(GLANCE)]).is_some()
+}
+
 /// A block that is a table, cut into lines and cells.
 struct Table<'a> {
-    /// The bytes before the first row: the first line.
+    /// The bytes before the first row: the line that names the columns, and any titles above it.
     head: &'a [u8],
     /// The bytes after the last LF.
     tail: &'a [u8],
@@ -170,25 +197,28 @@ impl<'a> Table<'a> {
     /// the usual number of cells, or where it uses every byte that could be a separator.
     fn find(raw: &'a [u8]) -> Option<Self> {
         let separator = [b'\t', b';', b'|', 0x1F, 0].into_iter().find(|b| !raw.contains(b))?;
-        let first = raw.iter().position(|&b| b == b'\n')? + 1;
         let last = raw.iter().rposition(|&b| b == b'\n')? + 1;
-        let (head, body, tail) = (&raw[..first], raw.get(first..last)?, &raw[last..]);
-        let lines: Vec<&[u8]> = body.split_inclusive(|&b| b == b'\n').map(|l| &l[..l.len() - 1]).collect();
+        let (body, tail) = raw.split_at(last);
+        let mut lines: Vec<&[u8]> =
+            body.split_inclusive(|&b| b == b'\n').map(|l| &l[..l.len() - 1]).collect();
+        if lines.len() <= LEAST_ROWS {
+            return None;
+        }
+        let with = lines[1..].iter().filter(|l| l.ends_with(b"\r")).count();
+        let carriage_return = with * 2 > lines.len() - 1;
+        let (delimiter, columns) = shape(&lines[1..])?;
+        let mut scratch = Vec::new();
+        let mut cut = |line: &&'a [u8]| {
+            let line = if carriage_return { line.strip_suffix(b"\r")? } else { line };
+            cells::split(line, delimiter, &mut scratch);
+            (scratch.len() == columns).then(|| scratch.clone())
+        };
+        let names = lines.iter().take(MAX_TITLES).position(|line| cut(line).is_some()).unwrap_or(0);
+        let head = &raw[..lines.drain(..=names).map(|line| line.len() + 1).sum()];
+        let cells: Vec<Option<Vec<&[u8]>>> = lines.iter().map(cut).collect();
         if lines.len() < LEAST_ROWS {
             return None;
         }
-        let with = lines.iter().filter(|l| l.ends_with(b"\r")).count();
-        let carriage_return = with * 2 > lines.len();
-        let (delimiter, columns) = shape(&lines)?;
-        let mut scratch = Vec::new();
-        let cells: Vec<Option<Vec<&[u8]>>> = lines
-            .iter()
-            .map(|line| {
-                let line = if carriage_return { line.strip_suffix(b"\r")? } else { line };
-                cells::split(line, delimiter, &mut scratch);
-                (scratch.len() == columns).then(|| scratch.clone())
-            })
-            .collect();
         let fitting = cells.iter().flatten().count();
         (fitting * 20 >= lines.len() * 19).then_some(Self {
             head,
@@ -293,12 +323,12 @@ fn tighten(table: &Table<'_>, columns: Vec<Column>) -> Schema {
 }
 
 /// Codes the table by a schema. Two numbers of hidden states are tried; the smaller payload stays.
-fn encode_as(table: &Table<'_>, schema: &Schema, mix_level: u32) -> Result<Vec<u8>> {
+fn encode_as(table: &Table<'_>, schema: &Schema, mixing: &MixOptions) -> Result<Vec<u8>> {
     let rows::Writer { records, text, .. } = table.write(schema);
     let variables = variables(schema);
-    let coded = mixed(&text, mix_level)?;
+    let coded = mixed(&text, mixing)?;
     if variables.is_empty() {
-        return assemble(schema, None, &records, (&text, &coded), mix_level);
+        return assemble(schema, None, &records, (&text, &coded), mixing);
     }
     let rows = schema.records();
     let most = if rows < MANY_ROWS { 16 } else { 32 };
@@ -306,7 +336,7 @@ fn encode_as(table: &Table<'_>, schema: &Schema, mix_level: u32) -> Result<Vec<u
     for latents in [most / 2, most] {
         let learning = Learning { latents, passes: if rows < MANY_ROWS { 24 } else { 8 }, rows };
         let weights = learn::learn(&records, &variables, learning)?;
-        let payload = assemble(schema, Some(&weights), &records, (&text, &coded), mix_level)?;
+        let payload = assemble(schema, Some(&weights), &records, (&text, &coded), mixing)?;
         if best.is_empty() || payload.len() < best.len() {
             best = payload;
         }
@@ -315,11 +345,11 @@ fn encode_as(table: &Table<'_>, schema: &Schema, mix_level: u32) -> Result<Vec<u
 }
 
 /// The `mix` payload of these bytes; empty for no bytes.
-fn mixed(raw: &[u8], level: u32) -> Result<Vec<u8>> {
+fn mixed(raw: &[u8], mixing: &MixOptions) -> Result<Vec<u8>> {
     if raw.is_empty() {
         return Ok(Vec::new());
     }
-    Ok(mix::encode_block(raw, &MixOptions::level(level), Guide::None)?.0)
+    Ok(mix::encode_block(raw, mixing, Guide::None)?.0)
 }
 
 /// Codes records of `width` symbols into windows of the circuit coder.
@@ -337,7 +367,7 @@ fn assemble(
     weights: Option<&Weights>,
     records: &[u8],
     (text, coded): (&[u8], &[u8]),
-    mix_level: u32,
+    mixing: &MixOptions,
 ) -> Result<Vec<u8>> {
     let width = schema.width();
     let windows = weights.map_or(Ok(Vec::new()), |w| windows(w, records, width))?;
@@ -345,7 +375,7 @@ fn assemble(
     schema.put(&mut head);
     let schema_len = head.len();
     head.extend(weights.map_or(Vec::new(), Weights::to_bytes));
-    let head_coded = mixed(&head, mix_level)?;
+    let head_coded = mixed(&head, mixing)?;
     let mut out = Vec::new();
     for n in [schema_len, head.len(), head_coded.len(), text.len(), coded.len(), windows.len()] {
         varint::put(&mut out, n as u64);
@@ -413,6 +443,15 @@ fn read_lengths(c: &mut Cursor<'_>, raw_len: usize) -> Parsed<Lengths> {
     })
 }
 
+/// Memory that decoding a payload takes, in bytes (approximate), without its circuit, of which nothing is known before the
+/// schema is decoded; 0 where it is damaged.
+fn working_memory(payload: &[u8], raw_len: usize) -> u64 {
+    let Ok((lengths, [head, text, _])) = parts(payload, raw_len) else { return 0 };
+    let [head_len, text_len] = [lengths.head.0, lengths.text.0];
+    let mixed = mix::memory_of(head, head_len).max(mix::memory_of(text, text_len));
+    4 * raw_len as u64 + head_len as u64 + text_len as u64 + mixed
+}
+
 /// Decodes a whole block of `raw_len` raw bytes.
 ///
 /// # Errors
@@ -428,12 +467,12 @@ pub fn decode(payload: &[u8], raw_len: usize, memory: u64) -> Result<Vec<u8>> {
     if (records as u64).saturating_mul(schema.columns.len() as u64) > raw_len as u64 {
         return Err(Error::corrupt(format!("table: {records} rows do not fit {raw_len} raw bytes")));
     }
-    let need = 4 * raw_len as u64 + (records as u64) * width as u64;
-    if need > memory {
+    let need = 4 * raw_len as u64 + (records as u64) * width as u64 + head.len() as u64;
+    let Some(left) = memory.checked_sub(need) else {
         return Err(Error::limit(format!("a table needs {need} bytes of memory, the limit is {memory}")));
-    }
-    let symbols = symbols(&head[lengths.schema..], (records, width), &lengths.windows, windows)?;
-    let text = unmixed(text, lengths.text.0, memory)?;
+    };
+    let symbols = symbols(&head[lengths.schema..], (records, width), &lengths.windows, windows, left)?;
+    let text = unmixed(text, lengths.text.0, left)?;
     rows::restore(&schema, &symbols, &text, raw_len)
 }
 
@@ -443,11 +482,23 @@ fn symbols(
     (records, width): (usize, usize),
     lengths: &[(usize, usize)],
     mut windows: &[u8],
+    memory: u64,
 ) -> Result<Vec<u8>> {
     let mut symbols = Vec::new();
     if width == 0 {
         let clean = model.is_empty() && lengths.is_empty();
-        return if clean { Ok(symbols) } else { Err(Error::corrupt("table: a circuit that codes nothing")) };
+        return if clean {
+            Ok(symbols)
+        } else {
+            Err(Error::corrupt("table: a circuit, but no column that it codes"))
+        };
+    }
+    let need = circuit::memory_of(model);
+    if need.loading > memory {
+        let need = need.loading;
+        return Err(Error::limit(format!(
+            "a table's circuit needs {need} bytes of memory, {memory} are left"
+        )));
     }
     let model = Model::new(&Weights::from_bytes(model)?)?;
     let sum = lengths.iter().map(|w| w.0).fold(0, usize::saturating_add);
@@ -468,7 +519,8 @@ fn symbols(
         jobs.push(WindowJob { payload, raw });
         (rest, windows) = (after, later);
     }
-    circuit::decode(&model, &Arrangement::Bytes, &mut jobs, Kernel::best())?;
+    let bounds = circuit::Bounds { memory: memory - need.loaded, meter: Meter::NONE };
+    circuit::decode_within(&model, &Arrangement::Bytes, &mut jobs, Kernel::best(), bounds)?;
     Ok(symbols)
 }
 

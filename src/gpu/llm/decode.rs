@@ -7,6 +7,7 @@ use crate::codec::window::WindowJob;
 use crate::gpu::context::Gpu;
 use crate::gpu::fault::Outcome;
 use crate::model::llm::{Column, Distribution, MAX_COLUMNS, Model};
+use crate::progress::Meter;
 
 /// A window that is being decoded.
 struct Window<'a, 'b> {
@@ -37,7 +38,12 @@ pub fn decode(
     let mut next = || -> Option<Window<'_, '_>> {
         let (number, job) = queue.pop()?;
         let len = job.raw.len();
-        Some(Window { number, len, token: start, lane: WindowLane::new(job.payload, &mut *job.raw) })
+        Some(Window {
+            number,
+            len,
+            token: start,
+            lane: WindowLane::new(job.payload, &mut *job.raw, Meter::NONE),
+        })
     };
     let mut windows: Vec<Option<Window<'_, '_>>> = (0..count).map(|_| next()).collect();
     let (mut corrupt, mut decoded, mut blocks) = (Vec::new(), 0, Vec::new());

@@ -11,6 +11,7 @@ use crate::gpu::tests::{gpu, open};
 use crate::kernel::Kernel;
 use crate::model::lm::Model;
 use crate::model::lm::weights::{Config, TableConfig, Weights};
+use crate::progress::Meter;
 use crate::random::SplitMix;
 use std::sync::Arc;
 
@@ -206,17 +207,18 @@ fn the_cpu_takes_over_from_a_lost_gpu() {
     let cpu = Arc::new(Model::new(weights.clone()).unwrap());
     let coder = GpuCoder::new(device.clone(), PackedLm::new(&weights), cpu.clone());
     let block = text(500, 1);
-    let windows = coder.encode(&[&block], &Cutting::BYTES, LIMITS).unwrap();
+    let windows = coder.encode(&[&block], &Cutting::BYTES, LIMITS, Meter::NONE).unwrap();
     assert_eq!(device.warning(), None);
     device.gpu().lose();
-    assert_eq!(coder.encode(&[&block], &Cutting::BYTES, LIMITS).unwrap(), windows);
+    assert_eq!(coder.encode(&[&block], &Cutting::BYTES, LIMITS, Meter::NONE).unwrap(), windows);
     let mut raw = vec![0; windows[0][0].raw_len];
     let job = WindowJob { payload: &windows[0][0].payload, raw: &mut raw };
-    coder.decode(vec![WindowedBlock { params: None, windows: vec![job] }]).unwrap();
+    let jobs = WindowedBlock { params: None, windows: vec![job] };
+    coder.decode(vec![jobs], u64::MAX, Meter::NONE).unwrap();
     assert_eq!(raw, block[..raw.len()]);
     assert!(device.warning().is_some());
     let strict = GpuCoder::new(device.without_fallback(), PackedLm::new(&weights), cpu);
-    let e = strict.encode(&[&block], &Cutting::BYTES, LIMITS).unwrap_err();
+    let e = strict.encode(&[&block], &Cutting::BYTES, LIMITS, Meter::NONE).unwrap_err();
     assert_eq!(e.kind(), crate::error::ErrorKind::Device);
 }
 

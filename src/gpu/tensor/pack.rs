@@ -33,6 +33,7 @@ pub fn fits(planes: &Planes) -> bool {
         && matches!(field.context, Context::None | Context::Rows { .. })
         && !field.signed
         && planes.delta.is_none()
+        && planes.differences.is_none()
         && planes.pieces.is_none()
 }
 

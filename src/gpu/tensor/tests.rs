@@ -27,16 +27,7 @@ fn normal(rng: &mut SplitMix) -> f32 {
 fn encoded(raw: &[u8], dtype: Dtype, row_bytes: u64, level: u8) -> Option<(BlockHeader, Vec<u8>)> {
     let block = encode_block(raw, Hint { dtype, row_bytes, form: None }, level).unwrap()?;
     let Ok(Params::Planes(planes)) = Params::parse(block.params.as_deref().unwrap()) else { return None };
-    let header = BlockHeader {
-        codec: block.codec.id(),
-        flushed: false,
-        raw_len: block.raw_len,
-        payload_len: block.payload.len() as u32,
-        model: None,
-        params: block.params,
-        units: block.units,
-    };
-    fits(&planes).then_some((header, block.payload))
+    fits(&planes).then(|| block.into_parts(None))
 }
 
 /// Decodes a block on the GPU; both outcomes must be those of the CPU. Returns the raw bytes that the GPU
@@ -151,7 +142,15 @@ fn params(rng: &mut SplitMix) -> Planes {
         tables: tables(rng, count),
         low,
     };
-    Planes { kept: false, delta: None, group: element, fields: vec![field], mask: None, pieces: None }
+    Planes {
+        kept: false,
+        delta: None,
+        differences: None,
+        group: element,
+        fields: vec![field],
+        mask: None,
+        pieces: None,
+    }
 }
 
 /// Symbols that have frequencies.
@@ -351,6 +350,7 @@ fn largest_tiles() {
         let planes = Planes {
             kept: false,
             delta: None,
+            differences: None,
             group: field.element,
             fields: vec![field],
             mask: None,

@@ -1,5 +1,11 @@
 //! The predictor: gives the probability of the next bit from everything before it.
 //!
+//! Each context remembers, for every node of the next nibble's tree, a state that sums up the bits seen there; a map
+//! that learns turns the state into a probability. The mixer adds up the logits of all contexts, of the match models
+//! and of the guide, weighted by sets of weights that it learns while coding; adaptive maps then correct its result.
+//! A byte is two nibbles, since the 15 nodes of a nibble's tree and a check byte fill one slot of 16 bytes: a context
+//! costs one cache line per nibble instead of one per bit.
+//!
 //! Most of its time would go into waiting for memory: every context's slot lies at a random place of a table
 //! that no cache holds. So all that the next nibble or byte will need is *sought* (found by hash and
 //! prefetched) before the present bit is learned, and *started* (loaded) only after that.
@@ -13,7 +19,8 @@ use super::logistic::{TABLES, Tables, pair};
 use super::matcher::{COUNTERS, Matcher};
 use super::mixer::{Mixer, spread};
 use super::priming;
-use super::priors::{self, Priors, SIZES};
+use super::priors::{Priors, SIZES};
+use super::shipped;
 use super::slots::{SLOT, Slot, SlotTable};
 use super::state::{STATES, StateTable};
 use crate::model::fixed::{probability_of_one, stretch};
@@ -34,7 +41,7 @@ pub struct Shape {
     pub start: Start,
 }
 
-/// The guide of a block, and what its predictor starts from.
+/// The guide of a block, and the priors of its predictor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Start {
     /// No guide: the start of the kind.
@@ -97,11 +104,12 @@ impl Predictor {
     /// Starts from the shipped priors of the shape's kind, or of its guide.
     ///
     /// # Errors
-    /// `NewerVersion` for a guide whose priors are not known; `LimitExceeded` where memory is missing.
+    /// `NewerVersion` for a guide whose priors are not known; `MissingModel` where this build lacks the priors;
+    /// `LimitExceeded` where memory is missing.
     pub fn new(shape: Shape) -> Result<Self> {
-        let learned = priors::for_kind(shape.kind).filter(|_| on(Part::Priors));
+        let learned = shipped::for_kind(shape.kind)?.filter(|_| on(Part::Priors));
         match (shape.start, learned) {
-            (Start::Learned(hash), _) => match priors::for_guide(&hash) {
+            (Start::Learned(hash), _) => match shipped::for_guide(&hash) {
                 Some(learned) => Self::with_priors(shape, learned),
                 None => {
                     let message = "priors for the model of a guided mix block: needs a newer nzip";
@@ -126,14 +134,19 @@ impl Predictor {
         let states: &'static StateTable = &STATES;
         let hashes = [0; MAX_CONTEXTS];
         let history = History::new(shape.kind == Kind::Code);
+        let contexts = shape.groups.min(MAX_CONTEXTS / GROUP) * GROUP;
+        let slots = match shape.kind {
+            Kind::Text => priming::primed(shape.memory_bits, contexts, shape.primed)?,
+            _ => SlotTable::new(shape.memory_bits)?,
+        };
         let heads = shape.memory_bits.saturating_sub(6).clamp(16, 22);
         let mut predictor = Self {
             shape,
             tables,
             states,
             history,
-            slots: SlotTable::new(shape.memory_bits)?,
-            contexts: shape.groups.min(MAX_CONTEXTS / GROUP) * GROUP,
+            slots,
+            contexts,
             hashes,
             buckets: [0; MAX_CONTEXTS],
             places: [0; MAX_CONTEXTS],
@@ -152,10 +165,6 @@ impl Predictor {
             logit: 0,
             seen: 0,
         };
-        if shape.kind == Kind::Text {
-            let phrases = priors::phrases(shape.primed);
-            priming::prime(&mut predictor.slots, &mut predictor.history, predictor.contexts, phrases);
-        }
         predictor.seek_contexts();
         predictor.start_contexts();
         Ok(predictor)
@@ -271,6 +280,7 @@ impl Predictor {
             for i in 0..GROUP {
                 let state = usize::from(slots[i][node & 15]);
                 nudge(&mut maps[i][state], bit);
+                // State 0 has seen nothing: it must not learn, so that new contexts stay silent.
                 maps[i][0] = HALF;
                 slots[i][node & 15] = next[state];
             }
@@ -284,7 +294,7 @@ impl Predictor {
         }
     }
 
-    /// Seeks what the second nibble needs.
+    /// Seeks the entries of the second nibble.
     fn seek_nibble(&mut self) {
         self.direct.seek(self.c0, self.history.c4 & 0xff, [self.hashes[0], self.hashes[1]]);
         for bucket in &mut self.buckets[..self.contexts] {
@@ -293,7 +303,7 @@ impl Predictor {
         }
     }
 
-    /// Loads what the second nibble needs.
+    /// Loads the slots of the second nibble.
     fn start_nibble(&mut self) {
         self.store_slots();
         self.direct.start();
@@ -310,7 +320,7 @@ impl Predictor {
         self.current[i / GROUP][i % GROUP] = *self.slots.slot(place);
     }
 
-    /// Appends the byte that is complete to the history and seeks what the next one needs.
+    /// Appends the complete byte to the history and seeks the entries of the next one.
     fn seek_byte(&mut self) {
         self.history.push(self.c0 as u8);
         for matcher in &mut self.matchers {
@@ -332,7 +342,7 @@ impl Predictor {
         }
     }
 
-    /// Loads what the next byte needs.
+    /// Loads the slots of the next byte.
     fn start_byte(&mut self) {
         self.store_slots();
         // The mixer learns fast at first, and slower when its weights have settled.

@@ -1,10 +1,7 @@
-//! Priors, the starting points of predictors: the state that a trained predictor had, and phrases that prime
-//! the bit histories of text.
-
-use std::sync::LazyLock;
+//! Priors, the starting points of predictors: the state that a trained predictor had.
 
 use super::apm::{HALF, counter};
-use super::context::{Kind, MAX_CONTEXTS};
+use super::context::MAX_CONTEXTS;
 use super::matcher::COUNTERS;
 use super::mixer::{FAMILIES, FINALS, LANES, Row, Short, VECTORS, WIDTH};
 use super::state::STATES;
@@ -17,7 +14,7 @@ const GUESS: [usize; 2] = [5, 14];
 const INPUTS: usize = LANES * VECTORS;
 /// 16-bit values of the maps, and of all of a learned state: maps, counters, rows, second layer.
 const MAPS: usize = MAX_CONTEXTS * 256;
-const VALUES: usize = MAPS + 2 * COUNTERS + rows() * INPUTS + FINALS * WIDTH;
+pub const VALUES: usize = MAPS + 2 * COUNTERS + rows() * INPUTS + FINALS * WIDTH;
 
 /// The number of rows of all families.
 const fn rows() -> usize {
@@ -132,78 +129,5 @@ impl Priors {
         let rows = self.rows.iter().flat_map(|r| r.0.as_flattened()).map(|&w| round(w));
         let finals = self.finals.iter().flat_map(|r| r.0).map(round);
         maps.chain(counters).chain(rows).chain(finals).flat_map(u16::to_le_bytes).collect()
-    }
-}
-
-/// Unpacks a file that ships in the binary; a test does so with all of them.
-fn unpack(packed: &[u8], size: usize) -> Vec<u8> {
-    zstd::bulk::decompress(packed, size).expect("shipped priors unpack")
-}
-
-/// Reads the priors of a kind.
-fn learned(packed: &[u8]) -> Priors {
-    Priors::parse(&unpack(packed, 2 * VALUES)).expect("shipped priors have their size")
-}
-
-/// Reads the priors of guided text and the hash of the model that they were learned with.
-fn guided(packed: &[u8]) -> ([u8; 32], Priors) {
-    let bytes = unpack(packed, 32 + 2 * VALUES);
-    let parts = bytes.split_first_chunk::<32>();
-    let parts = parts.and_then(|(hash, rest)| Some((*hash, Priors::parse(rest)?)));
-    parts.expect("shipped priors have their size")
-}
-
-static TEXT: LazyLock<Priors> = LazyLock::new(|| learned(include_bytes!("../../../models/mix/text.zst")));
-static BINARY: LazyLock<Priors> = LazyLock::new(|| learned(include_bytes!("../../../models/mix/binary.zst")));
-static CODE: LazyLock<Priors> = LazyLock::new(|| learned(include_bytes!("../../../models/mix/code.zst")));
-static RECORDS: LazyLock<Priors> =
-    LazyLock::new(|| learned(include_bytes!("../../../models/mix/records.zst")));
-static PHRASES: LazyLock<Vec<u8>> =
-    LazyLock::new(|| unpack(include_bytes!("../../../models/mix/phrases.zst"), 1 << 20));
-static GUIDED: LazyLock<[([u8; 32], Priors); 2]> = LazyLock::new(|| {
-    [
-        guided(include_bytes!("../../../models/mix/guided-tiny.zst")),
-        guided(include_bytes!("../../../models/mix/guided-base.zst")),
-    ]
-});
-
-/// The learned priors of a kind; samples have none.
-pub fn for_kind(kind: Kind) -> Option<&'static Priors> {
-    match kind {
-        Kind::Text => Some(&TEXT),
-        Kind::Binary => Some(&BINARY),
-        Kind::Code => Some(&CODE),
-        Kind::Records { .. } => Some(&RECORDS),
-        Kind::Bytes { .. } | Kind::Words { .. } => None,
-    }
-}
-
-/// The learned priors of text that the model with this hash guides, if there are such.
-pub fn for_guide(hash: &[u8; 32]) -> Option<&'static Priors> {
-    GUIDED.iter().find(|(known, _)| known == hash).map(|(_, priors)| priors)
-}
-
-/// Phrases for priming text, each ended by a zero byte: the commonest ones, in all at most `limit` bytes. The
-/// commonest come last.
-pub fn phrases(limit: usize) -> &'static [u8] {
-    let all = &PHRASES[..];
-    let cut = all.len().saturating_sub(limit);
-    match all[..cut].iter().rposition(|&b| b == 0) {
-        Some(end) => &all[end + 1..],
-        None => all,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn shipped_priors_unpack() {
-        for kind in [Kind::Text, Kind::Binary, Kind::Code, Kind::Records { period: 2 }] {
-            assert!(for_kind(kind).is_some());
-        }
-        assert!(for_guide(&[0; 32]).is_none() && GUIDED[0].0 != GUIDED[1].0);
-        assert!(phrases(usize::MAX).len() > 1000);
     }
 }

@@ -1,4 +1,4 @@
-//! What a file consists of.
+//! Descriptions of a file's parts: streams, blocks, units, models.
 
 use super::Archive;
 use crate::codec::Codec;
@@ -60,8 +60,18 @@ pub struct BlockInfo {
     pub window: Option<u32>,
     /// Whether payload lengths are stored.
     pub sized: bool,
+    /// Whether each unit decodes alone; otherwise the block is decoded from its start.
+    pub independent: bool,
     /// Windows, or check units of codecs without windows.
     pub units: Vec<WindowInfo>,
+}
+
+impl BlockInfo {
+    /// Most raw bytes that are decoded to read one byte of the block: its largest unit where units decode alone,
+    /// otherwise the whole block.
+    pub fn range_cost(&self) -> u64 {
+        if self.independent { self.units.iter().map(|u| u.raw_len).max().unwrap_or(0) } else { self.raw_len }
+    }
 }
 
 /// A window or check unit of a block.
@@ -96,7 +106,7 @@ impl<S: Read + Seek> Archive<S> {
 
     /// Number of blocks in all streams.
     pub fn block_count(&self) -> usize {
-        self.streams.iter().map(|s| s.blocks.len()).sum()
+        self.streams.last().map_or(0, |s| s.first_block + s.blocks.len())
     }
 
     /// Block `number`, counted through all streams from 0; `None` past the last one.
@@ -105,13 +115,11 @@ impl<S: Read + Seek> Archive<S> {
     ///
     /// Those of reading the block's header.
     pub fn block(&mut self, number: usize) -> Result<Option<BlockInfo>> {
-        let mut number = number;
-        for stream in 0..self.streams.len() {
-            let count = self.streams[stream].blocks.len();
-            if number < count {
-                return self.block_info(stream, number).map(Some);
-            }
-            number -= count;
+        let behind = self.streams.partition_point(|s| s.first_block <= number);
+        let Some(stream) = behind.checked_sub(1) else { return Ok(None) };
+        let number = number - self.streams[stream].first_block;
+        if number < self.streams[stream].blocks.len() {
+            return self.block_info(stream, number).map(Some);
         }
         Ok(None)
     }
@@ -143,12 +151,13 @@ impl<S: Read + Seek> Archive<S> {
             payload_len,
             codec_id: header.codec,
             codec,
-            model: header.model.and_then(|m| self.streams[stream].models.hash(m).ok()),
+            model: header.model.and_then(|m| self.streams[stream].models.hash(m, place.models as usize).ok()),
             own_model_len,
             undone: crate::codec::deflate::undone(&header),
             flushed: header.flushed,
             window,
             sized,
+            independent: header.units.independent(),
             units: units.collect(),
         })
     }

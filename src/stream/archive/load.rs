@@ -10,6 +10,7 @@ use crate::format::block::{BlockHeader, Units};
 use crate::gpu::TensorBuffer;
 use crate::kernel::Kernel;
 use crate::stream::options::Pool;
+use crate::stream::resources::Resources;
 use crate::tensor::bases::Bases;
 use rayon::prelude::*;
 use std::io::{Read, Seek};
@@ -146,8 +147,8 @@ impl<S: Read + Seek> Archive<S> {
             places.push((info.start, info.len));
         }
         let all = places.iter().fold(0u64, |sum, p| sum.saturating_add(p.1));
-        if all > self.options.memory {
-            let cap = self.options.memory;
+        if all > self.options.resources.memory {
+            let cap = self.options.resources.memory;
             return Err(Error::limit(format!("tensors of {all} bytes; the cap is {cap}")));
         }
         let mut outs = Vec::with_capacity(places.len());
@@ -176,7 +177,7 @@ impl<S: Read + Seek> Archive<S> {
 
     /// Reads and decodes parts of blocks; those of blocks that have no tiles at once.
     fn decode_parts(&mut self, pool: &mut Pool, parts: Vec<Part<'_>>) -> Result<()> {
-        let (device, bases) = (self.options.device.clone(), self.options.bases.clone());
+        let Resources { device, bases, progress, .. } = self.options.resources.clone();
         let largest = parts.iter().map(|p| p.out.len()).max().unwrap_or(0);
         let ahead = (self.batch_bytes() / largest.max(1) as u64).min(parts.len() as u64) as usize;
         let mut parts = parts.into_iter();
@@ -190,11 +191,16 @@ impl<S: Read + Seek> Archive<S> {
                 let payload = self.source.read(payload_at, block.header.payload_len.into());
                 let payload = payload.map_err(|e| e.within(&place))?;
                 self.decoded += out.len() as u64;
+                progress.take(out.len() as u64);
                 return Ok(Some(Whole { block, payload, out, place }));
             }
             Ok(None)
         };
-        decode_ahead(pool, ahead, read, |mut whole: Whole<'_>| whole.decode(device.accelerator(), &bases))
+        decode_ahead(pool, ahead, read, |mut whole: Whole<'_>| {
+            whole.decode(device.accelerator(), &bases)?;
+            progress.work(whole.out.len() as u64).finish();
+            Ok(())
+        })
     }
 
     /// Decodes the raw bytes from `start` on into `out`, block by block and where possible without a copy in between.
@@ -219,8 +225,8 @@ impl<S: Read + Seek> Archive<S> {
         let header = &block.header;
         let within = |e: Error| e.within(&place);
         let Self { pool, source, options, decoded, .. } = self;
-        let decoder = tiles::decoder(&block, Kernel::best(), &options.bases).map_err(within)?;
-        let device = &options.device;
+        let decoder = tiles::decoder(&block, Kernel::best(), &options.resources.bases).map_err(within)?;
+        let device = &options.resources.device;
         // A GPU is given more at a time than a thread.
         let steps = steps(header, STEP * if device.lanes() > 0 { 32 } else { 1 });
         let (mut left, mut rest) = (steps.iter(), &mut *out);
@@ -233,8 +239,15 @@ impl<S: Read + Seek> Archive<S> {
             Ok(Some((step.units.clone(), payload, part)))
         };
         let ahead = AHEAD * pool.threads();
+        let progress = &options.resources.progress;
+        progress.take(header.raw_len.into());
+        let work = progress.work(header.raw_len.into());
+        let meter = work.meter();
         let result = decode_ahead(pool, ahead, read, |(units, payload, part)| {
-            tiles::decode(device.accelerator(), &decoder, header, &payload, units, part).1
+            let (verified, result) =
+                tiles::decode(device.accelerator(), &decoder, header, &payload, units, part);
+            meter.advance(verified);
+            result
         });
         result.map_err(within)?;
         *decoded += out.len() as u64;
@@ -243,19 +256,23 @@ impl<S: Read + Seek> Archive<S> {
 
     /// Decodes a range on the GPU and leaves it there, where it is one block of tiles for which there are kernels.
     pub(super) fn resident(&mut self, range: Range<u64>) -> Result<Option<TensorBuffer>> {
-        let device = self.options.device.clone();
+        let device = self.options.resources.device.clone();
         let Some(gpu) = device.opened() else { return Ok(None) };
         let [block] = self.blocks_of(&range)[..] else { return Ok(None) };
         let Some(Tiled { block, payload_at, place }) = self.tiled(block, range)? else { return Ok(None) };
         let header = &block.header;
         let within = |e: Error| e.within(&place);
-        let decoder = tiles::decoder(&block, Kernel::best(), &self.options.bases).map_err(within)?;
+        let decoder =
+            tiles::decoder(&block, Kernel::best(), &self.options.resources.bases).map_err(within)?;
         if !gpu.takes(&decoder) {
             return Ok(None);
         }
         let payload = self.source.read(payload_at, header.payload_len.into()).map_err(within)?;
         let buffer = gpu.tiles_to_buffer(&decoder, header, &payload, block.all_units()).map_err(within)?;
-        self.decoded += buffer.as_ref().map_or(0, |b| b.len);
+        let decoded = buffer.as_ref().map_or(0, |b| b.len);
+        self.decoded += decoded;
+        self.options.resources.progress.take(decoded);
+        self.options.resources.progress.work(decoded).finish();
         Ok(buffer)
     }
 

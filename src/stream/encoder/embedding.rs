@@ -5,7 +5,9 @@ use crate::codec::choose::{Chunk, Plan, total};
 use crate::codec::window::Cutting;
 use crate::codec::{Codec, zstd};
 use crate::error::Result;
+use crate::format::consts::max_unpacked;
 use crate::models::registry::Hash;
+use crate::progress::Meter;
 use crate::stream::{CodecChoice, Options, compress_with};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,12 +21,12 @@ pub(super) struct Packed {
 impl Packed {
     /// Packs a model.
     pub fn new(hash: &Hash, options: &Options) -> Result<Self> {
-        let weights = options.models.find(hash)?;
+        let weights = options.resources.models.find(hash)?;
         Ok(Self { raw_len: weights.len() as u64, bytes: pack(&weights)? })
     }
 }
 
-/// What was found out about models that a stream would have to bring along.
+/// The result of weighing the models that a stream would have to bring along.
 pub(super) struct Weighed {
     pub blocks: Vec<EncodedBlock>,
     /// The models of the blocks; `None` where they do not pay, so that the stream gets none.
@@ -39,16 +41,18 @@ pub(super) fn weigh(
     [first, rest]: [&[Chunk<'_>]; 2],
     cutting: &Cutting,
     whole: Option<&[u8]>,
+    meter: Meter<'_>,
 ) -> Result<Weighed> {
     let bare = plan.without_models();
-    let (with, without) = (plan.blocks(first, cutting, whole)?, bare.blocks(first, cutting, whole)?);
+    let with = plan.blocks(first, cutting, whole, meter.share(3, 4))?;
+    let without = bare.blocks(first, cutting, whole, meter.share(1, 4))?;
     let hashes: BTreeSet<Hash> = with.iter().filter_map(|b| b.model).collect();
     let models: BTreeMap<Hash, Packed> =
         hashes.into_iter().map(|hash| Ok((hash, Packed::new(&hash, options)?))).collect::<Result<_>>()?;
     let stored: usize = models.values().map(|m| m.bytes.len()).sum();
     let pays = total(&with) + stored < total(&without);
     let (mut blocks, plan) = if pays { (with, plan) } else { (without, &bare) };
-    blocks.extend(plan.blocks(rest, cutting, None)?);
+    blocks.extend(plan.blocks(rest, cutting, None, meter)?);
     Ok(Weighed { blocks, models: pays.then_some(models) })
 }
 
@@ -57,5 +61,23 @@ fn pack(weights: &[u8]) -> Result<Vec<u8>> {
     let frame = zstd::compress(weights, 19)?;
     let options = Options::new().level(9).threads(1).codec(CodecChoice::Only(Codec::Tensor));
     let stream = compress_with(weights, options)?;
-    Ok(if stream.len() < frame.len() { stream } else { frame })
+    let packed = if stream.len() < frame.len() { stream } else { frame };
+    if weights.len() as u64 <= max_unpacked(packed.len() as u64) {
+        return Ok(packed);
+    }
+    // Weights of nearly nothing: no reader takes so many from so few bytes.
+    compress_with(weights, Options::new().level(1).threads(1).codec(CodecChoice::Only(Codec::Store)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn weights_of_nearly_nothing_are_not_packed_too_small() {
+        for len in [1 << 20, (1 << 20) + 1, 5 << 20] {
+            let packed = pack(&vec![0; len]).unwrap();
+            assert!(len as u64 <= max_unpacked(packed.len() as u64), "{len} bytes in {}", packed.len());
+        }
+    }
 }

@@ -1,18 +1,19 @@
 //! Encoding blocks.
 
 use super::classes::choose_by_classes;
-use super::contexts::{choose_by_base, choose_by_fields, choose_usual};
+use super::contexts::{choose_by_fields, choose_for_differences, choose_usual};
+use super::differences::choose_differences;
 use super::field_parts::FieldParts;
 use super::hint::Hint;
 use super::packing::plan_packed;
-use super::plan::{TableChoice, plan, plan_delta, plan_predicted};
+use super::plan::{TableChoice, plan, plan_delta, plan_differences, plan_predicted};
 use super::prediction::choose_prediction;
 use super::tile::TileParts;
 use super::write::TileWriter;
 use crate::codec::Codec;
 use crate::codec::block::EncodedBlock;
-use crate::codec::tensor::kernel::{histogram, subtract_base};
-use crate::codec::tensor::stored::{BaseReference, Operation, Params, Planes, SequenceWriter};
+use crate::codec::tensor::kernel::{histogram, subtract_base, subtract_earlier};
+use crate::codec::tensor::stored::{BaseReference, Differences, Operation, Params, Planes, SequenceWriter};
 use crate::coder::rans::Freqs;
 use crate::error::Result;
 use crate::format::block::{Tile, Units};
@@ -41,7 +42,7 @@ pub fn encode_block(raw: &[u8], hint: Hint, level: u8) -> Result<Option<EncodedB
 
 /// The same with a kernel of the caller's choice, which changes nothing but the speed.
 pub fn encode_with(raw: &[u8], hint: Hint, level: u8, kernel: Kernel) -> Result<Option<EncodedBlock>> {
-    let coding = Coding { hint, level, kernel, base: None };
+    let coding = Coding { hint, level, kernel, original: raw, base: None };
     let mut typed = match plan(raw, hint, level) {
         Some(planes) => coding.encode(raw, planes, &[])?,
         None => None,
@@ -53,12 +54,17 @@ pub fn encode_with(raw: &[u8], hint: Hint, level: u8, kernel: Kernel) -> Result<
         let predicted = coding.encode(raw, planes, &[TableChoice::Predicted])?;
         typed = [typed, predicted].into_iter().flatten().min_by_key(EncodedBlock::cost);
     }
-    let Some((planes, choices)) = hint.form.and_then(|form| plan_packed(raw, form)) else {
-        return Ok(typed);
-    };
-    let packed = coding.encode(raw, planes, &choices)?;
-    // The first of equal ones.
-    Ok([typed, packed].into_iter().flatten().min_by_key(EncodedBlock::cost))
+    if let Some((planes, choices)) = hint.form.and_then(|form| plan_packed(raw, form)) {
+        let packed = coding.encode(raw, planes, &choices)?;
+        // The first of equal ones.
+        typed = [typed, packed].into_iter().flatten().min_by_key(EncodedBlock::cost);
+    }
+    let cost = typed.as_ref().map_or(raw.len(), EncodedBlock::cost);
+    if let Some(differences) = choose_differences(raw, hint, cost, level) {
+        let coded = coding.encode_differences(raw, differences)?;
+        typed = [typed, coded].into_iter().flatten().min_by_key(EncodedBlock::cost);
+    }
+    Ok(typed)
 }
 
 /// The bytes of a base that belong to those of a block.
@@ -90,8 +96,7 @@ pub fn encode_delta(raw: &[u8], hint: Hint, base: BasePiece<'_>, level: u8) -> R
     if raw.len() != base.bytes.len() || raw.is_empty() || !raw.len().is_multiple_of(element) {
         return Ok(None);
     }
-    let coding =
-        Coding { hint, level, kernel: Kernel::best(), base: Some(RawAndBase { raw, base: base.bytes }) };
+    let coding = Coding { hint, level, kernel: Kernel::best(), original: raw, base: Some(base.bytes) };
     let mut best = None;
     for operation in [Operation::Difference, Operation::Xor] {
         let mut numbers = raw.to_vec();
@@ -127,23 +132,35 @@ pub fn keep(block: &mut EncodedBlock) -> bool {
     block.codec == Codec::Tensor && block.params.as_deref_mut().is_some_and(Params::mark_kept)
 }
 
-/// A block and the base that it is coded against, of one length.
-#[derive(Clone, Copy)]
-struct RawAndBase<'a> {
-    raw: &'a [u8],
-    base: &'a [u8],
-}
-
 /// How a block is coded, whatever its planes are.
 struct Coding<'a> {
     hint: Hint,
     level: u8,
     kernel: Kernel,
-    /// What the numbers that are coded are the difference of; `None` where they are the raw bytes.
-    base: Option<RawAndBase<'a>>,
+    /// The bytes of the block.
+    original: &'a [u8],
+    /// The bytes of the base, as many, where the block is coded against one.
+    base: Option<&'a [u8]>,
 }
 
 impl Coding<'_> {
+    /// Codes a block as differences between its elements, tile by tile.
+    fn encode_differences(&self, raw: &[u8], differences: Differences) -> Result<Option<EncodedBlock>> {
+        let Differences { element, ref distances } = differences;
+        if !raw.len().is_multiple_of(element) {
+            return Ok(None);
+        }
+        let mut numbers = raw.to_vec();
+        let tiles = numbers.par_chunks_mut(self.tile_len(element));
+        tiles.for_each(|tile| subtract_earlier(element, distances, tile));
+        self.encode(&numbers, plan_differences(differences), &[])
+    }
+
+    /// About the raw bytes of a tile: a multiple of `unit` bytes.
+    fn tile_len(&self, unit: usize) -> usize {
+        (TILES[usize::from(self.level.clamp(1, 9)) - 1] / unit).max(1) * unit
+    }
+
     /// Codes a block with these planes, whose contexts and tables are chosen here: `choices` says how for
     /// each field; those that it lacks are usual. `None` where the block or its parameters do not fit the
     /// planes.
@@ -158,8 +175,7 @@ impl Coding<'_> {
         if unit as u64 > MAX_TILE_RAW || !numbers.len().is_multiple_of(unit) {
             return Ok(None);
         }
-        let tile = TILES[usize::from(self.level.clamp(1, 9)) - 1];
-        let units = match (tile / unit).max(1) {
+        let units = match self.tile_len(unit) / unit {
             rows if predicted && rows > ROWS => rows / ROWS * ROWS,
             units => units,
         };
@@ -177,8 +193,7 @@ impl Coding<'_> {
         let tile_writer = TileWriter::new(&planes);
         let mut writer = SequenceWriter::new(Vec::with_capacity(numbers.len()), self.kernel);
         let mut table = Vec::with_capacity(tiles.len());
-        let original = self.base.map_or(numbers, |b| b.raw);
-        for (tile, raw) in tiles.iter().zip(original.chunks(size)) {
+        for (tile, raw) in tiles.iter().zip(self.original.chunks(size)) {
             let start = writer.out.len();
             tile_writer.put(tile, &mut writer)?;
             table.push(Tile { payload_len: (writer.out.len() - start) as u32, check: check32(raw) });
@@ -206,10 +221,10 @@ impl Coding<'_> {
         choices: &[TableChoice],
         tiles: &mut [TileParts<'_>],
     ) -> bool {
-        let group = planes.group;
+        let (group, is_difference) = (planes.group, planes.differences.is_some());
         for (number, field) in planes.fields.iter_mut().enumerate() {
-            if let Some(RawAndBase { base, .. }) = self.base {
-                choose_by_base(field, number, tiles, group, |first| &base[first * group..]);
+            if self.base.is_some() || is_difference {
+                choose_for_differences(field, number, tiles, group, self.base);
                 continue;
             }
             let choice = choices.get(number).copied().unwrap_or(TableChoice::Usual);

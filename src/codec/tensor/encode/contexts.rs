@@ -104,20 +104,20 @@ pub fn choose_by_fields(
     true
 }
 
-/// Chooses the tables of a field of a block that is coded against a base: by the exponents of the base's
-/// elements, by the symbols of the field before, or one table, whichever costs least. `base` gives the base's
-/// bytes from a group on.
-pub fn choose_by_base<'b>(
+/// Chooses the tables of a field of a block whose elements are coded as differences: by the exponents of the base's
+/// elements, where these are differences from a base, by the symbols of the field before, or one table, whichever costs
+/// least. Elements have `group` bytes.
+pub fn choose_for_differences(
     field: &mut FieldParams,
     number: usize,
     tiles: &mut [TileParts<'_>],
     group: usize,
-    base: impl Fn(usize) -> &'b [u8],
+    base: Option<&[u8]>,
 ) {
     let (mut before, mut exponents) = (vec![[0u32; 256]; 256], vec![[0u32; 256]; 256]);
     for t in tiles.iter().filter(|t| !t.constant) {
         let symbols = &t.fields[number].symbols;
-        for (element, s) in base(t.first).chunks_exact(group).zip(symbols) {
+        for (element, s) in base.iter().flat_map(|b| b[t.first * group..].chunks_exact(group)).zip(symbols) {
             exponents[usize::from(base_exponent(element))][usize::from(*s)] += 1;
         }
         if number > 0 {
@@ -126,14 +126,13 @@ pub fn choose_by_base<'b>(
             }
         }
     }
-    let mut all = [0; 256];
-    exponents.iter().for_each(|c| all.iter_mut().zip(c).for_each(|(a, c)| *a += c));
-    (field.context, field.tables) = (Context::None, vec![Freqs::from_counts(&all)]);
-    let mut least = cost(&vec![0; 256], &field.tables, &exponents);
-    for (counts, by_exponent) in [(exponents, true), (before, false)] {
-        if number == 0 && !by_exponent {
-            continue;
-        }
+    let all = histogram(tiles.iter().map(|t| &t.fields[number].symbols[..]));
+    let one = Freqs::from_counts(&all);
+    let mut least = one.cost(&all) + one.stored_cost();
+    (field.context, field.tables) = (Context::None, vec![one]);
+    let by_exponent = base.map(|base| (exponents, Some(base)));
+    let by_symbol = (number > 0).then_some((before, None));
+    for (counts, base) in by_exponent.into_iter().chain(by_symbol) {
         let (map, tables) = join_classes(&counts);
         let found = cost(&map, &tables, &counts);
         if tables.len() < 2 || found >= least {
@@ -142,17 +141,17 @@ pub fn choose_by_base<'b>(
         least = found;
         for t in tiles.iter_mut().filter(|t| !t.constant) {
             let count = t.fields[number].symbols.len();
-            t.fields[number].contexts = if by_exponent {
-                let elements = base(t.first).chunks_exact(group).take(count);
-                elements.map(|e| map[usize::from(base_exponent(e))]).collect()
-            } else {
-                t.fields[number - 1].symbols.iter().map(|s| map[usize::from(*s)]).collect()
+            t.fields[number].contexts = match base {
+                Some(base) => {
+                    let elements = base[t.first * group..].chunks_exact(group).take(count);
+                    elements.map(|e| map[usize::from(base_exponent(e))]).collect()
+                }
+                None => t.fields[number - 1].symbols.iter().map(|s| map[usize::from(*s)]).collect(),
             };
         }
-        field.context = if by_exponent {
-            Context::Base { map: boxed(&map) }
-        } else {
-            Context::Fields { first: number - 1, minus: None, map: boxed(&map) }
+        field.context = match base {
+            Some(_) => Context::Base { map: boxed(&map) },
+            None => Context::Fields { first: number - 1, minus: None, map: boxed(&map) },
         };
         field.tables = tables;
     }
@@ -165,7 +164,7 @@ fn boxed(map: &[u8]) -> TableMap {
     boxed
 }
 
-/// What symbols, counted for each key, cost with the tables that a map chooses, tables included, in 1/256
+/// The cost of symbols, counted for each key, with the tables that a map chooses, tables included, in 1/256
 /// bits.
 fn cost(map: &[u8], tables: &[Freqs], counts: &[[u32; 256]]) -> u64 {
     let symbols = map.iter().zip(counts).map(|(m, c)| tables[usize::from(*m)].cost(c)).sum::<u64>();

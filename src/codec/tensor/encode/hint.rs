@@ -1,9 +1,9 @@
-//! What a caller knows of a block.
+//! The caller's knowledge of a block.
 
 use crate::tensor::Dtype;
 use crate::tensor::form::Form;
 
-/// What a caller knows of the bytes of a block. They are coded without loss even where it is wrong.
+/// The caller's knowledge of the bytes of a block. They are coded without loss even where it is wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Hint {
     /// The type of the elements.

@@ -10,6 +10,7 @@
 mod block;
 mod classes;
 mod contexts;
+mod differences;
 mod field_parts;
 mod hint;
 mod join;

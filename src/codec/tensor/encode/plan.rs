@@ -4,7 +4,7 @@ use super::hint::Hint;
 use super::symbols::choose_symbols;
 use crate::codec::tensor::kernel::NumberMap;
 use crate::codec::tensor::stored::{
-    BaseReference, FieldParams, MAX_GROUP, PieceLayout, Planes, Transform, bits_of,
+    BaseReference, Differences, FieldParams, MAX_GROUP, PieceLayout, Planes, Transform, bits_of,
 };
 use crate::coder::rans::Freqs;
 use crate::tensor::Dtype;
@@ -17,7 +17,7 @@ const MIN_SAMPLE: usize = 1 << 14;
 const SHARE: usize = 16;
 /// Elements of a sample that lie together in the block.
 const SAMPLE_RUN: usize = 1 << 8;
-/// What a packed piece of low bits costs in time, in 1/256 bits per number.
+/// The price put on the decoding time of a packed piece of low bits, in 1/256 bits per number.
 const PIECE: u64 = 3;
 /// The level from which on time does not count.
 const SLOW: u8 = 7;
@@ -52,12 +52,24 @@ pub fn plan_predicted(raw: &[u8], hint: Hint, level: u8) -> Option<Planes> {
 pub fn plan_delta(reference: BaseReference) -> Planes {
     let element = reference.element;
     let fields = vec![FieldParams::new(1, 1, Transform::Plain, 0, 0); element];
-    Planes { kept: false, delta: Some(reference), group: element, fields, mask: None, pieces: None }
+    Planes { delta: Some(reference), ..plain_planes(element, fields) }
+}
+
+/// The planes of a block that is coded as differences between its elements: each byte of an element has a field.
+pub fn plan_differences(differences: Differences) -> Planes {
+    let element = differences.element;
+    let fields = vec![FieldParams::new(1, 1, Transform::Plain, 0, 0); element];
+    Planes { differences: Some(differences), ..plain_planes(element, fields) }
+}
+
+/// The planes of a block with nothing but fields.
+fn plain_planes(group: usize, fields: Vec<FieldParams>) -> Planes {
+    Planes { kept: false, delta: None, differences: None, group, fields, mask: None, pieces: None }
 }
 
 /// The planes of a block whose fields are pieces.
 pub fn plan_pieces(group: usize, fields: Vec<FieldParams>, layout: PieceLayout) -> Planes {
-    Planes { kept: false, delta: None, group, fields, mask: None, pieces: Some(layout) }
+    Planes { pieces: Some(layout), ..plain_planes(group, fields) }
 }
 
 /// A field whose eight low bits are coded too, with tables that are yet to be chosen.
@@ -102,7 +114,7 @@ fn plan_numbers(raw: &[u8], hint: Hint, level: u8, predicted: bool) -> Option<Pl
     }
     // The table is a placeholder until the masks are known.
     let mask = mask.then(|| Freqs::from_counts(&[0; 256]));
-    Some(Planes { kept: false, delta: None, group, fields, mask, pieces: None })
+    Some(Planes { mask, ..plain_planes(group, fields) })
 }
 
 /// Plans whole numbers of several bytes: a palette, or a field for each byte.

@@ -6,6 +6,7 @@ use super::join::join_classes;
 use super::tile::TileParts;
 use crate::codec::tensor::predictor::tables_of_row;
 use crate::codec::tensor::stored::{Context, FieldParams, Transform};
+use crate::coder::rans::Freqs;
 use crate::kernel::Kernel;
 
 /// Quantiles of the means that the classes cover, in 1/64: a few extreme rows must not widen the classes of
@@ -50,6 +51,7 @@ pub fn choose_by_rows(
     let (rows, columns) = means(field, number, tiles, groups);
     let step = (spread(&rows).max(spread(&columns)) / 14).max(1);
     let (row_classes, column_classes) = (classes_of(&rows, step), classes_of(&columns, step));
+    let column_classes = if column_classes.iter().any(|c| *c != 8) { column_classes } else { Vec::new() };
     // Appends what the map says for each symbol of a tile.
     let look_up = |t: &TileParts<'_>, map: &[u8; 16], out: &mut Vec<u8>| {
         for (row, column, symbols) in by_row(t.first, groups, &t.fields[number].symbols) {
@@ -66,7 +68,7 @@ pub fn choose_by_rows(
         pairs.for_each(|(sum, s)| counts[usize::from(*sum)][usize::from(*s)] += 1);
     }
     let (found, tables) = join_classes(&counts);
-    if tables.len() < 2 {
+    if tables.len() < 2 || !pays(&counts, &found, &tables, row_classes.len() + column_classes.len()) {
         return false;
     }
     let mut map = [0; 16];
@@ -78,9 +80,20 @@ pub fn choose_by_rows(
         let last = (t.first + t.fields[number].symbols.len() - 1) / groups;
         t.row_classes = row_classes[t.first / groups..=last].to_vec();
     }
-    let columns = if column_classes.iter().any(|c| *c != 8) { column_classes } else { Vec::new() };
-    (field.context, field.tables) = (Context::Rows { groups: groups as u64, columns, map }, tables);
+    (field.context, field.tables) =
+        (Context::Rows { groups: groups as u64, columns: column_classes, map }, tables);
     true
+}
+
+/// Whether several tables, and the nibbles that choose them, take less than one table for all symbols, which `counts`
+/// holds for each sum of classes. Where rows are short, their classes cost more than they save.
+fn pays(counts: &[[u32; 256]], map: &[u8], tables: &[Freqs], nibbles: usize) -> bool {
+    let mut all = [0; 256];
+    counts.iter().flatten().zip((0..256).cycle()).for_each(|(c, s)| all[s] += c);
+    let one = Freqs::from_counts(&all);
+    let symbols: u64 = map.iter().zip(counts).map(|(m, c)| tables[usize::from(*m)].cost(c)).sum();
+    let stored: u64 = tables.iter().map(Freqs::stored_cost).sum();
+    symbols + stored + (nibbles as u64) * 4 * 256 < one.cost(&all) + one.stored_cost()
 }
 
 /// The means of all rows, and of all columns where these are not too many: sixteenths of symbols, or of
@@ -121,7 +134,7 @@ fn mantissa_bits(element: usize) -> u32 {
     }
 }
 
-/// What a symbol adds to the mean of its row or column: the size of a byte; of floats the exponent, which
+/// The part of a symbol in the mean of its row or column: the size of a byte; of floats the exponent, which
 /// grows with the symbol.
 fn weight(field: &FieldParams, symbol: u8) -> i64 {
     if field.element == 1 { i64::from((symbol as i8).unsigned_abs()) } else { i64::from(symbol) }

@@ -12,7 +12,9 @@ mod products;
 mod split;
 mod transpose;
 
-pub use differences::{add_base, add_previous, subtract_base, subtract_previous};
+pub use differences::{
+    add_base, add_earlier, add_previous, subtract_base, subtract_earlier, subtract_previous,
+};
 pub use fold::{FOLD_RUN, count_folded, least_symbol, unfold};
 pub use histogram::histogram;
 pub use look_up::look_up;

@@ -1,8 +1,9 @@
-//! What the bytes of a `tensor` block say (`formats/tensor.md`): types that hold exactly what is stored, and
+//! The content of a `tensor` block (`formats/tensor.md`): types that hold exactly what is stored, and
 //! the functions that read (`parse`) and write (`put`) them. `parse` checks everything that a decoder relies
 //! on.
 
 mod context;
+mod differences;
 mod field;
 mod nibbles;
 mod params;
@@ -16,6 +17,7 @@ mod tile_groups;
 mod zero_bits;
 
 pub use context::Context;
+pub use differences::{Differences, MAX_DISTANCE};
 pub use field::{FOLDED, FieldParams, Transform, bits_of};
 pub use nibbles::{nibble, parse_nibbles, put_nibbles};
 pub use params::{MAX_GROUP, Params, Planes};

@@ -1,6 +1,7 @@
 //! The parameters of a `tensor` block (`formats/tensor.md`, "Parameters").
 
 use super::context::Context;
+use super::differences::Differences;
 use super::field::{FieldParams, Transform};
 use super::pieces::PieceLayout;
 use super::reference::{BaseReference, Operation};
@@ -24,6 +25,10 @@ const PLANES: u8 = 1;
 const KEPT: u8 = 2;
 /// The block has planes of what it differs by from a base.
 const DELTA: u8 = 3;
+/// The block has planes of differences between its elements.
+const DIFFERENCES: u8 = 4;
+/// The same, and later blocks may be copies of it.
+const KEPT_DIFFERENCES: u8 = 5;
 
 /// Set in the byte behind the fields where tiles may have masks.
 const HAS_MASK: u8 = 1;
@@ -49,14 +54,24 @@ pub struct Planes {
     pub kept: bool,
     /// The base that the block is coded against, if any.
     pub delta: Option<BaseReference>,
+    /// The differences between elements that are coded in their place, if any; never together with a base.
+    pub differences: Option<Differences>,
     /// Bytes of a group.
     pub group: usize,
     /// The fields of a group, in order.
     pub fields: Vec<FieldParams>,
     /// The table of masks, where tiles may leave out groups that are zero.
     pub mask: Option<Freqs>,
-    /// Where the pieces of fields lie. `None` where a group's fields are whole bytes, one behind the other.
+    /// The places of the fields' pieces. `None` if a group's fields are whole bytes, one behind the other.
     pub pieces: Option<PieceLayout>,
+}
+
+impl Planes {
+    /// The number of all tables of frequencies.
+    pub fn table_count(&self) -> usize {
+        let of = |f: &FieldParams| f.tables.len() + f.low.as_ref().map_or(0, |l| l.1.len()) + 1;
+        self.fields.iter().map(of).sum::<usize>() + 1
+    }
 }
 
 impl Params {
@@ -68,13 +83,25 @@ impl Params {
                 varint::put(out, *block);
             }
             Params::Planes(p) => {
-                match &p.delta {
-                    Some(delta) => {
-                        out.push(DELTA);
-                        delta.put(out);
+                out.push(match (&p.delta, &p.differences) {
+                    (Some(_), _) => DELTA,
+                    (None, Some(_)) => {
+                        if p.kept {
+                            KEPT_DIFFERENCES
+                        } else {
+                            DIFFERENCES
+                        }
                     }
-                    None => out.push(if p.kept { KEPT } else { PLANES }),
-                }
+                    (None, None) => {
+                        if p.kept {
+                            KEPT
+                        } else {
+                            PLANES
+                        }
+                    }
+                });
+                p.delta.iter().for_each(|d| d.put(out));
+                p.differences.iter().for_each(|d| d.put(out));
                 varint::put(out, p.group as u64);
                 out.push(p.fields.len() as u8);
                 p.fields.iter().for_each(|f| f.put(out));
@@ -109,10 +136,11 @@ impl Params {
         let method = c.u8()?;
         match method {
             COPY => return Ok(Params::Copy { block: c.varint("block")? }),
-            PLANES..=DELTA => {}
+            PLANES..=KEPT_DIFFERENCES => {}
             other => return Err(crate::codec::newer(&format!("tensor method {other}")).into()),
         }
         let delta = if method == DELTA { Some(BaseReference::parse(c)?) } else { None };
+        let differences = if method >= DIFFERENCES { Some(Differences::parse(c)?) } else { None };
         let group = c.varint_in("bytes of a group", 1..=MAX_GROUP)? as usize;
         let count = u64::from(c.u8()?);
         in_range("number of fields", count, 1..=MAX_FIELDS)?;
@@ -123,36 +151,38 @@ impl Params {
         let mask = match more & HAS_MASK {
             0 => None,
             _ if fields.len() == 1 && fields[0].per_group() == 1 => Some(Freqs::parse(c)?),
-            _ => return Err(Error::corrupt("masks of groups of several elements").into()),
+            _ => return Err(Error::corrupt("masks need groups of one element").into()),
         };
         let pieces = if more & HAS_PIECES != 0 { Some(PieceLayout::parse(c, group, &fields)?) } else { None };
         if pieces.is_none() {
             let sum: usize = fields.iter().map(|f| f.width).sum();
             in_range("sum of the fields' bytes", sum as u64, group as u64..=group as u64)?;
         }
-        if delta.as_ref().is_some_and(|d| d.element != group || more != 0) {
-            return Err(Error::corrupt("deltas of other groups than elements").into());
+        let element = delta.as_ref().map(|d| d.element).or(differences.as_ref().map(|d| d.element));
+        if element.is_some_and(|element| element != group || more != 0) {
+            return Err(Error::corrupt("deltas need groups of one element").into());
         }
         let predicted = fields.iter().any(|f| matches!(f.context, Context::Predicted(_)));
-        if predicted && (delta.is_some() || more != 0) {
-            return Err(Error::corrupt("predictions with masks, a cut or a base").into());
+        if predicted && (element.is_some() || more != 0) {
+            return Err(Error::corrupt("predictions with masks, a cut, a base or differences").into());
         }
         if delta.is_none() && fields.iter().any(|f| matches!(f.context, Context::Base { .. })) {
-            return Err(Error::corrupt("a context of a base that is not there").into());
+            return Err(Error::corrupt("a field's context is the base, but the block has none").into());
         }
-        Ok(Params::Planes(Arc::new(Planes { kept: method == KEPT, delta, group, fields, mask, pieces })))
+        let kept = matches!(method, KEPT | KEPT_DIFFERENCES);
+        Ok(Params::Planes(Arc::new(Planes { kept, delta, differences, group, fields, mask, pieces })))
     }
 
     /// Changes valid parameters so that later blocks may be copies of their block. Returns false, and changes
     /// nothing, for a block that is a copy itself or is coded against a base: such blocks have no copies.
     pub fn mark_kept(bytes: &mut [u8]) -> bool {
-        match bytes.first_mut() {
-            Some(method) if *method == PLANES => {
-                *method = KEPT;
-                true
-            }
-            _ => false,
-        }
+        let Some(method) = bytes.first_mut() else { return false };
+        *method = match *method {
+            PLANES => KEPT,
+            DIFFERENCES => KEPT_DIFFERENCES,
+            _ => return false,
+        };
+        true
     }
 }
 
@@ -190,6 +220,7 @@ impl Planes {
             let operation = if d.operation == Operation::Xor { "xor" } else { "difference" };
             format!("{operation} to {}: ", &hex(&d.hash)[..8])
         });
-        format!("{against}{}{mask}", fields.join(", "))
+        let differences = self.differences.as_ref().map_or(String::new(), Differences::describe);
+        format!("{against}{differences}{}{mask}", fields.join(", "))
     }
 }

@@ -1,0 +1,171 @@
+//! Quick looks at bytes, which tell where slow coding would bring nothing. Estimates in integers, no choice of a codec.
+
+use super::zstd;
+use crate::coder::rans::Freqs;
+use crate::error::Result;
+use std::collections::HashSet;
+
+/// The zstd level of quick looks.
+const QUICK: i32 = 1;
+/// Bytes of which zstd leaves less than one in so many are settled: a model has little left to gain.
+const REPETITIVE: usize = 2000;
+/// Pieces of a sample, and the bytes of each.
+const PIECES: usize = 16;
+const PIECE: usize = 8 << 10;
+/// Blocks shorter than this are never called random: there are too few bytes to tell.
+const LEAST_RANDOM: usize = 32 << 10;
+/// The least that a random byte takes by the estimates below, in 1/256 bits.
+const RANDOM: u64 = 2043;
+/// Distances at which differences of random bytes are random too.
+const DISTANCES: [usize; 6] = [1, 2, 3, 4, 6, 8];
+
+/// Whether the plain codecs do as well as any other: bytes that look random, or of which zstd leaves next to nothing.
+///
+/// # Errors
+///
+/// [`crate::ErrorKind::LimitExceeded`] where memory is missing.
+pub fn is_settled(raw: &[u8]) -> Result<bool> {
+    if raw.len() < REPETITIVE {
+        return Ok(false);
+    }
+    if looks_random(raw) {
+        return Ok(true);
+    }
+    // Where a sample does not shrink that much, all of it does not.
+    let piece = &raw[raw.len() / 2..][..(64 << 10).min(raw.len() / 2)];
+    if zstd::compress(piece, QUICK)?.len() * REPETITIVE > 16 * raw.len() {
+        return Ok(false);
+    }
+    Ok(zstd::compress(raw, QUICK)?.len() * REPETITIVE < raw.len())
+}
+
+/// Whether bytes are spread evenly, and differences between them too, and zstd finds no repetition in a sample.
+fn looks_random(raw: &[u8]) -> bool {
+    if raw.len() < LEAST_RANDOM {
+        return false;
+    }
+    let pieces: Vec<&[u8]> = sample(raw).collect();
+    let even = |distance: usize| {
+        let mut counts = [0; 256];
+        for piece in &pieces {
+            let shifted = piece.get(distance..).unwrap_or_default();
+            shifted.iter().zip(*piece).for_each(|(a, b)| {
+                let byte = if distance == 0 { *a } else { a.wrapping_sub(*b) };
+                counts[usize::from(byte)] += 1;
+            });
+        }
+        let total: u64 = counts.iter().map(|c| u64::from(*c)).sum();
+        Freqs::estimate(&counts) >= RANDOM * total
+    };
+    even(0)
+        && DISTANCES.into_iter().all(even)
+        && pieces.iter().all(|p| zstd::compress(p, QUICK).is_ok_and(|c| c.len() >= p.len()))
+        && far_share(raw) == 0
+}
+
+/// Pieces from all over the bytes.
+fn sample(raw: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let step = raw.len().div_ceil(PIECES).max(PIECE);
+    raw.chunks(step).map(|c| &c[..c.len().min(PIECE)])
+}
+
+/// One position in so many is looked at to find repetitions, chosen by what stands there.
+const CHOSEN_BITS: u32 = 6;
+/// Bytes that must repeat.
+const REPEAT: usize = 32;
+
+/// The share of positions, in 1/256, whose next 32 bytes also stand somewhere before, at any distance.
+///
+/// Positions are chosen by the eight bytes that stand there, so that both places of a repetition are chosen alike. They
+/// are multiples of four: repetitions at other distances are seen where they are long.
+pub fn far_share(raw: &[u8]) -> usize {
+    let (mut seen, mut all, mut repeated) = (HashSet::new(), 0usize, 0usize);
+    let mut before = 0;
+    for start in (0..raw.len().saturating_sub(REPEAT)).step_by(4) {
+        let Some(Ok(eight)) = raw.get(start..start + 8).map(<[u8; 8]>::try_from) else { break };
+        let word = u64::from_le_bytes(eight);
+        if word.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (64 - CHOSEN_BITS) != 0 || word == before {
+            continue;
+        }
+        before = word;
+        all += 1;
+        repeated += usize::from(!seen.insert(twox_hash::XxHash3_64::oneshot(&raw[start..start + REPEAT])));
+    }
+    repeated * 256 / all.max(1)
+}
+
+/// Numbers whose neighbours tell less than one bit in so many are left to codecs that look at each number alone.
+const NEIGHBOURS: u64 = 24;
+/// Numbers that are looked at.
+const NUMBERS: usize = 1 << 14;
+/// The extra cost of a symbol that a context has not seen, in 1/256 bits.
+const NEW: u64 = 3 * 256;
+
+/// Whether bytes of numbers of `size` bytes depend on the number before, so that a codec of contexts may pay.
+pub fn neighbours_tell(raw: &[u8], size: usize) -> bool {
+    let middle = raw.len() / 2 / size * size;
+    let half = (NUMBERS / 2 * size).min(middle);
+    let part = &raw[middle - half..(middle + half).min(raw.len())];
+    let (mut alone, mut together) = (0, 0);
+    for k in 0..size {
+        let mut counts = vec![[0u32; 256]; 16];
+        let bytes = || part.iter().skip(k).step_by(size);
+        for (before, byte) in bytes().zip(bytes().skip(1)) {
+            counts[usize::from(*before >> 4)][usize::from(*byte)] += 1;
+        }
+        let mut all = [0; 256];
+        counts.iter().for_each(|c| all.iter_mut().zip(c).for_each(|(a, c)| *a += c));
+        let cost = |c: &[u32; 256]| Freqs::estimate(c) + NEW * c.iter().filter(|n| **n > 0).count() as u64;
+        alone += cost(&all);
+        together += counts.iter().map(cost).sum::<u64>();
+    }
+    together + together / NEIGHBOURS < alone
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::SplitMix;
+
+    fn random(len: usize) -> Vec<u8> {
+        let mut rng = SplitMix(3);
+        (0..len).map(|_| rng.next_u64() as u8).collect()
+    }
+
+    /// Sums of small random steps.
+    fn walk(steps: &[u8]) -> Vec<u8> {
+        let sum = |at: &mut u8, b: &u8| {
+            *at = at.wrapping_add(b & 15);
+            Some(*at)
+        };
+        steps.iter().scan(0, sum).collect()
+    }
+
+    #[test]
+    fn random_and_repetitive_bytes_are_settled() {
+        let noise = random(1 << 17);
+        assert!(is_settled(&noise).unwrap());
+        assert!(is_settled(&vec![0; 1 << 20]).unwrap());
+        assert!(is_settled(&b"Nothing but toil and no rest.\n".repeat(20_000)).unwrap());
+        let text: Vec<u8> = (0..20_000u32).flat_map(|i| format!("line {i}\n").into_bytes()).collect();
+        assert!(!is_settled(&text).unwrap());
+        // Random steps of words: every byte is even, differences are not.
+        assert!(!is_settled(&walk(&noise)).unwrap());
+        // Noise that comes twice.
+        assert!(!is_settled(&[&noise[..], &noise].concat()).unwrap());
+    }
+
+    #[test]
+    fn far_repetitions_are_seen() {
+        let noise = random(1 << 20);
+        assert_eq!(far_share(&noise), 0);
+        assert!(far_share(&[&noise[..], &noise].concat()) > 100);
+    }
+
+    #[test]
+    fn slow_changes_tell() {
+        let noise = random(1 << 16);
+        assert!(!neighbours_tell(&noise, 1) && !neighbours_tell(&noise, 4));
+        assert!(neighbours_tell(&walk(&noise), 1));
+    }
+}

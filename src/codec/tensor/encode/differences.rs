@@ -1,0 +1,65 @@
+//! Choosing the distances of differences, from a sample.
+
+use super::hint::Hint;
+use crate::codec::tensor::kernel::{histogram, subtract_earlier};
+use crate::codec::tensor::stored::{Differences, MAX_DISTANCE};
+use crate::coder::rans::Freqs;
+use crate::tensor::Dtype;
+
+/// Bytes of a slice of the block that is looked at: at least, at most.
+const SLICE: (usize, usize) = (16 << 10, 64 << 10);
+/// Rows that a slice should have.
+const ROWS: usize = 4;
+/// The level from which on twice as many slices are looked at.
+const THOROUGH: u8 = 4;
+
+/// The differences with which the elements of a block take fewest bytes, where that is less than the `cost` that they
+/// take without, as far as a sample tells. `None` where no differences promise to pay.
+///
+/// The candidates are the difference from the element before (constants and slow changes), the difference of these
+/// (steady steps), the difference from the row above, and both together (pictures).
+pub fn choose_differences(raw: &[u8], hint: Hint, cost: usize, level: u8) -> Option<Differences> {
+    let (element, apart) = match hint.dtype {
+        Dtype::C64 => (4, 2),
+        Dtype::C128 => (8, 2),
+        dtype => match dtype.group() {
+            (1, bytes @ (1 | 2 | 4 | 8)) => (bytes as usize, 1),
+            _ => return None,
+        },
+    };
+    let row = hint.row_bytes as usize / element;
+    let mut candidates = vec![vec![apart], vec![apart, apart]];
+    let has_rows = row > apart && ROWS * row * element <= raw.len();
+    if has_rows && row as u64 <= MAX_DISTANCE && 2 * row * element <= SLICE.1 {
+        candidates.extend([vec![row], vec![apart, row]]);
+    }
+    let len = (ROWS * row * element).clamp(SLICE.0, SLICE.1).min(raw.len()) / element * element;
+    let slices = if level < THOROUGH { 2 } else { 4 };
+    let step = (raw.len() / slices).max(len).next_multiple_of(element);
+    let slices: Vec<&[u8]> = raw.chunks(step.max(1)).map(|c| &c[..c.len().min(len)]).collect();
+    let estimated =
+        candidates.into_iter().map(|distances| (estimate(&slices, element, &distances), distances));
+    let (bits, distances) = estimated.min_by_key(|e| e.0)?;
+    let sampled: usize = slices.iter().map(|s| s.len()).sum();
+    // `bits` are those of the sample, in 1/256.
+    let pays = u128::from(bits) * (raw.len() as u128) < (cost as u128) * 8 * 256 * (sampled as u128);
+    pays.then_some(Differences { element, distances })
+}
+
+/// Estimates the cost of slices as differences, in 1/256 bits, with one table for each byte of an element.
+fn estimate(slices: &[&[u8]], element: usize, distances: &[usize]) -> u64 {
+    let mut planes = vec![Vec::new(); element];
+    for slice in slices {
+        let mut numbers = slice.to_vec();
+        subtract_earlier(element, distances, &mut numbers);
+        // The first elements have none before them.
+        let skip = (distances.iter().sum::<usize>() * element).min(numbers.len() / 2 / element * element);
+        for (k, plane) in planes.iter_mut().enumerate() {
+            plane.extend(numbers[skip..].iter().skip(k).step_by(element));
+        }
+    }
+    let all: usize = slices.iter().map(|s| s.len() / element).sum();
+    let counted = planes[0].len().max(1);
+    let bits: u64 = planes.iter().map(|p| Freqs::estimate(&histogram(std::iter::once(&p[..])))).sum();
+    bits * all as u64 / counted as u64
+}

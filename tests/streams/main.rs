@@ -1,0 +1,11 @@
+//! Streams through the public interface: what goes in comes out, and damage is found.
+
+#[path = "../support/agree.rs"]
+mod agree;
+#[path = "../support/bytes.rs"]
+mod bytes;
+
+mod hostile;
+mod progress;
+mod round_trip;
+mod shapes;
