@@ -6,4 +6,5 @@ mod agree;
 mod bytes;
 
 mod hostile;
+mod limits;
 mod round_trip;
