@@ -65,7 +65,9 @@ impl BlockCodec for Zstd {
             reserve(raw, block.block.header.raw_len as usize)?;
         } else if CONTEXT + window_len(block.payload) > block.memory {
             let (window, cap) = (window_len(block.payload), block.memory);
-            return Err(Error::limit(format!("a zstd window of {window} bytes; the memory cap leaves {cap}")));
+            return Err(Error::limit(format!(
+                "a zstd window of {window} bytes; the memory cap leaves {cap}"
+            )));
         }
         Ok(Box::new(BlockReader { frame: Decoder::new(block.modest)?, whole }))
     }

@@ -21,7 +21,9 @@ pub fn check_plain(packed: &[u8], len: u64, memory: u64) -> Result<()> {
             Event::Block(raw) if raw.block.header.model.is_some() => return Err(nested()),
             Event::Block(raw) => found = found.saturating_add(raw.raw_len()),
             Event::End if found == len => return Ok(()),
-            Event::End => return Err(Error::corrupt(format!("weights of {len} bytes expected, {found} found"))),
+            Event::End => {
+                return Err(Error::corrupt(format!("weights of {len} bytes expected, {found} found")));
+            }
             Event::StreamStart | Event::StreamEnd(_) | Event::Other => {}
         }
     }
@@ -57,7 +59,9 @@ pub fn unpack(packed: &[u8], most: u64, memory: u64) -> Result<Vec<u8>> {
                 }
                 let need = (out.len() as u64).saturating_add(raw.raw_len().saturating_mul(2));
                 if need > memory {
-                    return Err(within(Error::limit(format!("unpacking takes {need} bytes of memory; the cap is {memory}"))));
+                    return Err(within(Error::limit(format!(
+                        "unpacking takes {need} bytes of memory; the cap is {memory}"
+                    ))));
                 }
                 let environment = Environment { memory: memory - out.len() as u64, ..environment };
                 let mut jobs = [BlockJob::new(&raw.block, None, environment, raw.payload(Some(packed)))];

@@ -160,7 +160,9 @@ impl Stream {
             self.kept_bytes += raw.payload.len() as u64 + raw.block.memory();
             if self.kept_bytes > memory / 4 {
                 let found = self.kept_bytes;
-                return Err(Error::limit(format!("{found} bytes that have copies; the cap is a quarter of {memory}")));
+                return Err(Error::limit(format!(
+                    "{found} bytes that have copies; the cap is a quarter of {memory}"
+                )));
             }
             let payload: Arc<[u8]> = std::mem::take(&mut raw.payload).into();
             raw.shared = Some(payload.clone());
@@ -300,7 +302,8 @@ impl<R: Read> Walk<R> {
         let (memory, stored_len) = (self.memory, len as u64 + u64::from(payload_len));
         let stream = self.stream()?;
         let raw_start = stream.raw;
-        let mut raw = RawBlock { block, payload, shared: None, payload_at, offset, stored_len, number, raw_start };
+        let mut raw =
+            RawBlock { block, payload, shared: None, payload_at, offset, stored_len, number, raw_start };
         stream.keep(&mut raw, memory).map_err(place)?;
         stream.note(Entry { stored_len, raw_len: raw.raw_len() });
         Ok(raw)

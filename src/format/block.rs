@@ -378,8 +378,9 @@ mod tests {
     fn a_long_header_is_parsed_few_times() {
         let count = 1 << 16;
         for sized in [false, true] {
-            let windows: Vec<_> =
-                (0..count).map(|i| Window { raw_len: 1 + i * 97 % (1 << 14), payload_len: 4, check: i }).collect();
+            let windows: Vec<_> = (0..count)
+                .map(|i| Window { raw_len: 1 + i * 97 % (1 << 14), payload_len: 4, check: i })
+                .collect();
             let header = BlockHeader {
                 codec: 2,
                 flushed: false,

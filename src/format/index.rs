@@ -107,7 +107,9 @@ impl Index {
         let (mut records, count) = (Vec::new(), c.varint("number of index records")?);
         c.expect(usize::try_from(count).unwrap_or(usize::MAX).saturating_mul(2))?;
         if count > MAX_RECORDS {
-            return Err(Error::corrupt(format!("{count} index records; at most {MAX_RECORDS} are allowed")).into());
+            return Err(
+                Error::corrupt(format!("{count} index records; at most {MAX_RECORDS} are allowed")).into()
+            );
         }
         for _ in 0..count {
             let tag = c.varint("tag of an index record")?;

@@ -73,7 +73,10 @@ pub struct Models {
 
 impl fmt::Debug for Models {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Models").field("loaded", &self.lock().models.len()).field("device", &self.device).finish()
+        f.debug_struct("Models")
+            .field("loaded", &self.lock().models.len())
+            .field("device", &self.device)
+            .finish()
     }
 }
 

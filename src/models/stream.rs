@@ -111,7 +111,9 @@ impl StreamModels {
         if reference >= FIRST_STREAM_MODEL {
             let section = self.section(reference - FIRST_STREAM_MODEL, before)?;
             if let Some((raw_len, packed)) = &section.embedded {
-                return self.embedded(of, section.hash, *raw_len, packed, memory.saturating_sub(used)).map(Some);
+                return self
+                    .embedded(of, section.hash, *raw_len, packed, memory.saturating_sub(used))
+                    .map(Some);
             }
         }
         let hash = self.hash(reference, before)?;

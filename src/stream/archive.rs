@@ -289,12 +289,7 @@ impl<S: Read + Seek> Archive<S> {
     }
 
     /// Reads what decoding a range needs of a block, which may take `left` bytes with what it decodes to.
-    fn fetch(
-        &mut self,
-        (stream, number): (usize, usize),
-        range: &Range<u64>,
-        left: u64,
-    ) -> Result<Fetched> {
+    fn fetch(&mut self, (stream, number): (usize, usize), range: &Range<u64>, left: u64) -> Result<Fetched> {
         let (block, payload_at) = self.checked(stream, number)?;
         let header = &block.header;
         let place = self.streams[stream].blocks[number];
@@ -317,7 +312,8 @@ impl<S: Read + Seek> Archive<S> {
         let mut loaded = Vec::with_capacity(batch.len());
         for f in batch {
             let (models, before) = (&self.streams[f.stream].models, f.place.models as usize);
-            let model = models.load(f.block.codec, f.block.header.model, before, self.options.resources.memory);
+            let model =
+                models.load(f.block.codec, f.block.header.model, before, self.options.resources.memory);
             loaded.push(model.map_err(|e| e.within(place_name(f.stream, f.number, &f.place)))?);
         }
         let Some(first) = batch.first() else { return Ok(()) };

@@ -30,7 +30,8 @@ impl Bases {
         let len = Archive::with_options(File::open(path.as_ref())?, options)?.len();
         let memory = self.memory.unwrap_or(self.held.saturating_add(len).saturating_add(1 << 30));
         let left = memory.saturating_sub(self.held).checked_sub(len);
-        let left = left.ok_or_else(|| Error::limit(format!("a base of {len} bytes; the memory cap is {memory}")))?;
+        let left =
+            left.ok_or_else(|| Error::limit(format!("a base of {len} bytes; the memory cap is {memory}")))?;
         let mut raw = Vec::new();
         let room = usize::try_from(len).ok().map(|len| raw.try_reserve_exact(len));
         if room.is_none_or(|r| r.is_err()) {

@@ -60,7 +60,10 @@ fn raw_lengths_are_bounded_by_payloads() {
     }
     let mix = [&[1u8, 16, 1, 0, 1, 0, 0, 0][..], &[0; 10]].concat();
     // Another version of the priors would be newer, whatever its length.
-    let priors = nzip::compress_with(&[7; 5000], nzip::Options::new().codec(nzip::CodecChoice::Only(nzip::Codec::Mix)));
+    let priors = nzip::compress_with(
+        &[7; 5000],
+        nzip::Options::new().codec(nzip::CodecChoice::Only(nzip::Codec::Mix)),
+    );
     let priors = first_payload_byte(&priors.unwrap());
     let mix = [&[priors], &mix[1..]].concat();
     too_long(fixed(3, 46_000 * (10 + 4) + 1, &mix));

@@ -87,7 +87,10 @@ impl BlockCodec for Circuit {
 pub fn memory_of(weights: &[u8]) -> ModelMemory {
     // A byte in the parsed file; then two for each use: upwards, downwards and, one after the other, as they are expanded.
     let parameters = Weights::declared(weights);
-    ModelMemory { loaded: (4 * parameters).saturating_add(FIXED), loading: (6 * parameters).saturating_add(FIXED) }
+    ModelMemory {
+        loaded: (4 * parameters).saturating_add(FIXED),
+        loading: (6 * parameters).saturating_add(FIXED),
+    }
 }
 
 impl BlockParams for Arrangement {}
@@ -397,7 +400,9 @@ pub fn decode_within(
     windows.sort_by_key(|(records, _)| std::cmp::Reverse(*records));
     let one = Walk::memory(model) + (2 * LANES * model.width()) as u64;
     if one > memory {
-        return Err(Error::limit(format!("circuit: messages of {one} bytes; the memory cap leaves {memory}")));
+        return Err(Error::limit(format!(
+            "circuit: messages of {one} bytes; the memory cap leaves {memory}"
+        )));
     }
     let groups = windows.len().div_ceil(LANES).max(1);
     let parallel = (memory / one).min(rayon::current_num_threads() as u64).max(1) as usize;

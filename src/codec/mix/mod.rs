@@ -18,7 +18,9 @@ pub use learn::learn_priors;
 pub use shape::{MixOptions, memory_of};
 
 use super::Codec;
-use super::block::{Block, BlockCodec, BlockJob, Content, Effort, EncodedBlock, ModelUse, OrderedBlock, UnitKind};
+use super::block::{
+    Block, BlockCodec, BlockJob, Content, Effort, EncodedBlock, ModelUse, OrderedBlock, UnitKind,
+};
 use super::ordered::{self, Reader};
 use crate::error::Result;
 use crate::model::lm::Model;

@@ -23,9 +23,9 @@ use crate::format::cursor::{Cursor, Parsed};
 use crate::format::varint;
 use crate::kernel::Kernel;
 use crate::model::circuit::{Model, Weights};
-use crate::progress::Meter;
 use crate::model::mix::context::Kind;
 use crate::model::mix::shipped;
+use crate::progress::Meter;
 use learn::{Learning, Variable};
 use plan::Profile;
 use schema::{Column, Schema};
@@ -479,7 +479,9 @@ fn symbols(
     let need = circuit::memory_of(model);
     if need.loading > memory {
         let need = need.loading;
-        return Err(Error::limit(format!("a table's circuit needs {need} bytes of memory, {memory} are left")));
+        return Err(Error::limit(format!(
+            "a table's circuit needs {need} bytes of memory, {memory} are left"
+        )));
     }
     let model = Model::new(&Weights::from_bytes(model)?)?;
     let sum = lengths.iter().map(|w| w.0).fold(0, usize::saturating_add);

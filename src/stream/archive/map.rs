@@ -178,7 +178,9 @@ impl Left {
         let left = self.bytes.checked_sub(bytes as u64);
         self.bytes = left.ok_or_else(|| {
             let cap = self.cap;
-            Error::limit(format!("where blocks and tensors lie takes more than half of the memory cap of {cap} bytes"))
+            Error::limit(format!(
+                "where blocks and tensors lie takes more than half of the memory cap of {cap} bytes"
+            ))
         })?;
         Ok(())
     }
