@@ -223,6 +223,9 @@ class Stream:
         length = r.varint()
         rest = body[r.at:]
         demand(1 <= length <= (1 << 20) + 256 * len(rest), "length of embedded weights out of range")
+        if rest[:7] == MAGIC:
+            # Here rather than where a block names the model: the stream must not name one.
+            demand(len(decode(rest, nested=True)) == length, "embedded model of the wrong length")
         return name, (rest, length)
 
     def weights(self, reference):
