@@ -2,8 +2,9 @@
 
 use super::block::{BlockCodec, Content, Effort, EncodedBlock};
 use super::glance;
-use super::mix::Guide;
-use super::window::{Cutting, Windowed};
+use super::hints::Guide;
+use super::window::Cutting;
+use super::windowed::Windowed;
 use super::{CODECS, Codec, store, zstd};
 use crate::error::{ErrorKind, Result};
 use crate::model::lm::Model;

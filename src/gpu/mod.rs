@@ -41,4 +41,11 @@ mod words;
 #[cfg(feature = "gpu")]
 use accelerator as backend;
 
-pub use device::{Device, GpuCounters, GpuInfo, TensorBuffer};
+pub use device::{Device, TensorBuffer};
+
+/// What users of the library get.
+pub mod public {
+    pub use super::device::{Device, GpuCounters, GpuInfo, TensorBuffer};
+    #[cfg(feature = "gpu")]
+    pub use super::wgpu30;
+}

@@ -7,7 +7,8 @@ use super::options::{BEST_CHUNK, CHUNK, CodecChoice, Options, Pool, WINDOW_RAW, 
 use crate::codec::Codec;
 use crate::codec::block::{EncodedBlock, ModelUse};
 use crate::codec::choose::{Chunk, Plan};
-use crate::codec::window::{Cutting, WindowLimits, Windowed};
+use crate::codec::window::{Cutting, WindowLimits};
+use crate::codec::windowed::Windowed;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::block::BlockHeader;
 use crate::format::consts::FIRST_STREAM_MODEL;

@@ -21,7 +21,6 @@ use super::Codec;
 use super::block::{BlockCodec, BlockJob, Content, Effort, EncodedBlock, ModelUse, OrderedBlock, UnitKind};
 use super::ordered::{self, Reader};
 use crate::error::Result;
-use crate::model::lm::Model;
 
 /// The `mix` level for each of nzip's levels 1..=9; 0 where `mix` is not tried.
 const LEVELS: [u32; 9] = [0, 0, 0, 0, 1, 2, 3, 4, 5];
@@ -68,15 +67,4 @@ impl BlockCodec for Mix {
 /// The `mix` level that goes with a level of 1..=9; 0 where `mix` is not tried.
 pub fn level(level: u8) -> u32 {
     LEVELS[usize::from(level.clamp(1, 9)) - 1]
-}
-
-/// Whether a language model guides blocks of text.
-#[derive(Debug, Clone, Copy)]
-pub enum Guide<'a> {
-    /// No model guides.
-    None,
-    /// The model guides where that makes the block smaller; text is coded both ways.
-    WhereItPays(&'a Model),
-    /// The model guides all text.
-    All(&'a Model),
 }

@@ -1,9 +1,10 @@
 //! The codec `tensor` as the rest of nzip sees it.
 
 use super::decode::tiles;
-use super::encode::{Hint, encode_block, encode_delta};
+use super::encode::{encode_block, encode_delta};
 use super::stored::Params;
 use crate::codec::block::{BlockCodec, BlockJob, BlockParams, Content, Effort, EncodedBlock, UnitKind};
+use crate::codec::hints::Hint;
 use crate::codec::{Codec, store};
 use crate::error::Result;
 use crate::format::block::BlockHeader;
