@@ -1,4 +1,4 @@
-//! What codec `llm` costs and gains with a model of the user's.
+//! Costs and gains of codec `llm` with a model of the user's.
 //!
 //! `NZIP_BENCH_MODEL=weights.nz cargo bench --bench llm -- FILE[:BYTES]...` prints for each file: tokens, bytes by
 //! the network alone, by windows that decode alone and by chained ones, speed in processor time.

@@ -1,4 +1,4 @@
-//! What each part of `mix` brings in bytes and costs in time: `mix_ablation [-c CUT] FILES`. Every file is coded as a
+//! Gain in bytes and cost in time of each part of `mix`: `mix_ablation [-c CUT] FILES`. Every file is coded as a
 //! block at the default level with one part switched off at a time.
 
 use nzip::internal::codec::mix::{Guide, MixOptions, encode_block};

@@ -1,4 +1,4 @@
-//! What each way to store a table takes: `table_bench [-l level of mix] FILES`.
+//! Sizes of each way to store a table: `table_bench [-l level of mix] FILES`.
 
 use nzip::internal::codec::table;
 

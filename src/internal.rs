@@ -14,6 +14,10 @@ pub mod codec {
         }
     }
 
+    pub mod light {
+        pub use crate::codec::light::{BlockDecoder, encode_block};
+    }
+
     pub mod llm {
         pub use crate::codec::llm::{
             ChainJob, MIN_PAYLOAD, decode_chains_with_lanes, decode_windows, decode_with_lanes,

@@ -50,6 +50,6 @@ pub use progress::Progress;
 pub use stream::{
     Archive, ArchiveReader, BlockInfo, CodecChoice, Compressor, DecodeOptions, Decoder, Decompressor,
     Encoder, Options, Resources, StoredTensor, StreamInfo, TensorReader, WindowInfo, bufread, compress,
-    compress_with, decompress, decompress_with, read, write,
+    compress_with, decompress, decompress_with, most_threads, read, write,
 };
 pub use tensor::bases::Bases;

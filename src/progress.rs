@@ -1,4 +1,4 @@
-//! How far encoders and decoders have come.
+//! Progress of encoders and decoders: counts of bytes taken in and coded.
 
 use std::fmt;
 use std::sync::Arc;

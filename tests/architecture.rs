@@ -122,7 +122,7 @@ fn code(text: &str) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// What stands between a keyword at the start of a statement and its semicolon.
+/// The text between a keyword at the start of a statement and its semicolon.
 fn statements(code: &str, keyword: &str) -> Vec<String> {
     let starts = code.match_indices(keyword).filter(|(i, _)| {
         code[..*i].trim_end().ends_with([';', '}', ']', '{']) || code[..*i].trim().is_empty()

@@ -2,7 +2,7 @@
 
 use crate::level::refuse_long;
 use crate::work::FileArguments;
-use crate::{bench, generate, inspect, model, tensors};
+use crate::{bench, generate, inspect, model, startup, tensors};
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{CommandFactory, Parser, Subcommand};
 use std::ffi::OsString;
@@ -91,8 +91,17 @@ impl Arguments {
     pub fn read() -> anyhow::Result<Self> {
         let arguments: Vec<OsString> = std::env::args_os().collect();
         refuse_long(&arguments)?;
-        Ok(Self::parse_from(arguments))
+        match Self::try_parse_from(arguments) {
+            Err(e) if !e.use_stderr() => {
+                startup::needs_stdout()?;
+                e.print()?;
+                std::io::Write::flush(&mut std::io::stdout())?;
+                std::process::exit(0)
+            }
+            parsed => Ok(parsed.unwrap_or_else(|e| e.exit())),
+        }
     }
+
     /// Runs the verb, or the operation on files; false where something failed that has been reported.
     pub fn run(self) -> anyhow::Result<bool> {
         match self.verb {

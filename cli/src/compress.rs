@@ -3,6 +3,7 @@
 use crate::console::{Console, Stopwatch};
 use crate::failure::usage;
 use crate::files::{Input, first_difference, label, pump};
+use crate::identity::Source;
 use crate::level::Level;
 use crate::output::Output;
 use crate::quantity::{Size, bits_per_byte, ratio};
@@ -12,8 +13,8 @@ use anyhow::{Context, bail};
 use clap::Args;
 use nzip::tensor::{Dtype, Layout};
 use nzip::{Codec, CodecChoice, DecodeOptions, Decoder, Encoder, ErrorKind, Options};
-use std::fs::{File, Metadata};
-use std::io::{self, Read, Write};
+use std::fs::File;
+use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
 /// How to compress.
@@ -110,11 +111,11 @@ pub struct Compressor<'a> {
     pub options: Options,
     /// How results are decoded before they get their names, where they are to be verified.
     pub verify: Option<DecodeOptions>,
-    /// Whether the options say what the content is.
+    /// Whether the options describe the content (`--dtype`).
     pub described: bool,
-    /// Where results go.
+    /// The target of the results.
     pub target: &'a Target,
-    /// Where reports go.
+    /// The receiver of reports.
     pub console: Console,
 }
 
@@ -124,21 +125,26 @@ impl Compressor<'_> {
         let Self { target, console, .. } = *self;
         let watch = Stopwatch::start();
         let mut input = Input::open(source, target.follows(), console)?;
-        let output = target.open(source, true, || Ok(packed_name(source)))?;
-        if self.verify.is_some() && (input.metadata.is_none() || output.reopen().is_none()) {
+        let found = input.source.as_ref();
+        let output = target.open(source, found, true, || Ok(packed_name(source)))?;
+        if self.verify.is_some() && (found.is_none() || output.reopen().is_none()) {
             bail!("--verify reads again what it has read and written: both must be files");
         }
         let mut encoder = Encoder::with_options(Tally { inner: output, bytes: 0 }, self.options.clone())?;
-        let (raw, tally) = match whole(source, input.metadata.as_ref(), self.described)? {
-            Some(file) => (file.metadata()?.len(), encoder.finish_file(&file)?),
+        let whole = whole(found, self.described)?;
+        if let Some(file) = whole.filter(|_| !self.described) {
+            tell_unknown(source, file, console);
+        }
+        let (raw, tally) = match whole {
+            Some(file) => (file.metadata()?.len(), encoder.finish_file(file)?),
             None => (pump(&mut input.reader, &mut encoder).map_err(nzip::Error::from)?, encoder.finish()?),
         };
         let Tally { inner: mut output, bytes: stored } = tally;
         drop(input.reader);
-        if let Some(options) = &self.verify {
-            verify(&mut output, source, options).context("nothing was written: --verify")?;
+        if let (Some(options), Some(found)) = (&self.verify, found) {
+            verify(&mut output, found.file(), options).context("nothing was written: --verify")?;
         }
-        target.finish(output, source, input.metadata.as_ref())?;
+        target.finish(output, source, found, console)?;
         console.summary(&format!(
             "{}: {raw} -> {stored} bytes, ratio {:.3}, {:.3} bits per byte, {}",
             label(source),
@@ -151,25 +157,39 @@ impl Compressor<'_> {
 }
 
 /// Decodes a result that has no name yet, and compares it with its source.
-fn verify(output: &mut Output, source: &Path, options: &DecodeOptions) -> anyhow::Result<()> {
+fn verify(output: &mut Output, mut source: &File, options: &DecodeOptions) -> anyhow::Result<()> {
     output.flush()?;
+    source.rewind()?;
     let result = output.reopen().context("it cannot be read again")??;
     let decoder = Decoder::with_options(result, options.clone().verify_hash(true))?;
-    match first_difference(decoder, File::open(source)?).map_err(nzip::Error::from)? {
+    match first_difference(decoder, source).map_err(nzip::Error::from)? {
         None => Ok(()),
         Some(at) => bail!("the result differs from its source at byte {at}, or the source has changed"),
     }
 }
 
 /// The file, where it has to be seen as a whole: one that may hold tensors, or whose content is described.
-fn whole(source: &Path, metadata: Option<&Metadata>, described: bool) -> anyhow::Result<Option<File>> {
-    if metadata.is_none_or(|m| m.len() == 0) {
-        return Ok(None);
-    }
+fn whole(source: Option<&Source>, described: bool) -> anyhow::Result<Option<&File>> {
+    let Some(mut file) = source.filter(|s| s.metadata().len() > 0).map(Source::file) else { return Ok(None) };
     let mut start = Vec::new();
-    File::open(source)?.take(16).read_to_end(&mut start)?;
-    let wanted = described || Layout::is_likely(&start);
-    Ok(wanted.then(|| File::open(source)).transpose()?)
+    file.take(16).read_to_end(&mut start)?;
+    file.rewind()?;
+    Ok((described || Layout::is_likely(&start)).then_some(file))
+}
+
+/// Says which tensors have types that nobody here knows.
+fn tell_unknown(source: &Path, file: &File, console: Console) {
+    let Ok(layout) = Layout::read_file(file) else { return };
+    let all = layout.tensors.len() + layout.unknown.len();
+    if let Some(first) = layout.unknown.first() {
+        console.detail(&format!(
+            "{}: {} of {all} tensors, the first {:?}, of types that are not known (type {}): coded as bytes, without names",
+            label(source),
+            layout.unknown.len(),
+            first.name,
+            first.kind
+        ));
+    }
 }
 
 fn packed_name(source: &Path) -> PathBuf {
@@ -178,7 +198,7 @@ fn packed_name(source: &Path) -> PathBuf {
     name.into()
 }
 
-/// Counts what is written.
+/// Counts the bytes written.
 struct Tally<W> {
     inner: W,
     bytes: u64,

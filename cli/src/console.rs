@@ -1,6 +1,9 @@
 //! Messages to the person at the terminal: reports, warnings, progress.
 
+use crate::escape::escaped_lines;
+use crate::failure::describe;
 use crate::quantity::human;
+use crate::startup;
 use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use nzip::Progress;
 use std::fmt::{self, Display};
@@ -29,14 +32,14 @@ impl Console {
         Self { quiet, verbose }
     }
 
-    /// What is wrong with a file.
+    /// Reports an error with a file.
     pub fn error(self, name: impl Display, e: &anyhow::Error) {
         if self.quiet < 2 {
-            self.say(&format!("nzip: {name}: {e:#}"));
+            self.say(&format!("nzip: {name}: {}", describe(e)));
         }
     }
 
-    /// What is not as wanted, though nothing is wrong with the result.
+    /// Reports something that is not as wanted, though nothing is wrong with the result.
     pub fn warning(self, text: &str) {
         if self.quiet == 0 {
             self.say(&format!("nzip: warning: {text}"));
@@ -50,7 +53,7 @@ impl Console {
         }
     }
 
-    /// What only those want to know who ask for it.
+    /// Reports a detail, with `-v` only.
     pub fn detail(self, text: &str) {
         if self.quiet == 0 && self.verbose > 0 {
             self.say(text);
@@ -59,7 +62,7 @@ impl Console {
 
     fn say(self, text: &str) {
         // There is nobody left to tell that standard error is gone.
-        let _ = writeln!(io::stderr(), "{text}");
+        let _ = writeln!(io::stderr(), "{}", escaped_lines(text));
     }
 
     /// A bar on a terminal, and nothing anywhere else.
@@ -84,7 +87,7 @@ impl Console {
     }
 }
 
-/// How long it will take. A language model works long on what has been read at once, so it says itself how far it is.
+/// Writes the time left. A language model works long on bytes that were read at once, so it reports its own progress.
 fn time_left(state: &ProgressState, before: (u64, u64, u64), out: &mut dyn fmt::Write) -> fmt::Result {
     let (done, given) = (coded().raw_done() - before.0, coded().raw_taken() - before.1);
     if done == 0 || coded().tokens() == before.2 {
@@ -117,11 +120,11 @@ impl Stopwatch {
     }
 }
 
-/// Counts what is read from `R`, on the bar too.
+/// Counts the bytes read from `R`, on the bar too.
 pub struct Counted<R> {
-    /// Where the bytes come from.
+    /// The source of the bytes.
     pub inner: R,
-    /// How many there were.
+    /// The number of bytes read so far.
     pub bytes: u64,
     /// Shows it.
     pub bar: ProgressBar,
@@ -144,6 +147,7 @@ impl<R> Drop for Counted<R> {
 
 /// Writes a report to standard output.
 pub fn print(text: &str) -> anyhow::Result<()> {
+    startup::needs_stdout()?;
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes())?;
     Ok(out.flush()?)

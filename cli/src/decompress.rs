@@ -11,11 +11,12 @@ use std::path::{Path, PathBuf};
 pub fn run(source: &Path, options: &DecodeOptions, target: &Target, console: Console) -> anyhow::Result<()> {
     let watch = Stopwatch::start();
     let mut input = Input::open(source, target.follows(), console)?;
-    let mut output = target.open(source, false, || raw_name(source))?;
+    let found = input.source.as_ref();
+    let mut output = target.open(source, found, false, || raw_name(source))?;
     let mut decoder = Decoder::with_options(&mut input.reader, options.clone())?;
     let raw = pump(&mut decoder, &mut output).map_err(nzip::Error::from)?;
     drop(decoder);
-    target.finish(output, source, input.metadata.as_ref())?;
+    target.finish(output, source, found, console)?;
     drop(input);
     console.summary(&format!("{}: {raw} bytes restored, {}", label(source), watch.speed(raw)));
     Ok(())

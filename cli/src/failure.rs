@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 
-/// A request that makes no sense, whatever the files hold: exit code 2.
+/// A request that no files could satisfy: exit code 2.
 #[derive(Debug)]
 pub struct Usage(String);
 
@@ -18,6 +18,20 @@ impl std::error::Error for Usage {}
 /// An error of kind [`Usage`].
 pub fn usage(message: impl Into<String>) -> anyhow::Error {
     Usage(message.into()).into()
+}
+
+/// An error and its causes in one line, without causes that repeat the text before them.
+pub fn describe(e: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in e.chain() {
+        let cause = cause.to_string();
+        if text.is_empty() {
+            text = cause;
+        } else if !text.ends_with(&cause) {
+            text += &format!(": {cause}");
+        }
+    }
+    text
 }
 
 /// Whether whoever reads our output has gone away.

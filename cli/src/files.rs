@@ -1,9 +1,11 @@
 //! Files to read from.
 
 use crate::console::{Console, Counted};
+use crate::escape::escaped;
 use crate::failure::is_broken_pipe;
+use crate::identity::Source;
 use anyhow::bail;
-use std::fs::{self, File, Metadata};
+use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 
@@ -37,15 +39,15 @@ pub fn is_dash(path: &Path) -> bool {
 
 /// The name in messages.
 pub fn label(path: &Path) -> String {
-    if is_dash(path) { "standard input".into() } else { path.display().to_string() }
+    if is_dash(path) { "standard input".into() } else { escaped(&path.display().to_string()) }
 }
 
 /// Something to read from.
 pub struct Input {
     /// The bytes.
     pub reader: Counted<Box<dyn Read>>,
-    /// Of a file.
-    pub metadata: Option<Metadata>,
+    /// The regular file that they come from, if they come from one.
+    pub source: Option<Source>,
 }
 
 impl Input {
@@ -55,14 +57,13 @@ impl Input {
         if is_dash(path) {
             let reader: Box<dyn Read> = Box::new(io::stdin().lock());
             let bar = console.progress("standard input", None);
-            return Ok(Self { reader: Counted { inner: reader, bytes: 0, bar }, metadata: None });
+            return Ok(Self { reader: Counted { inner: reader, bytes: 0, bar }, source: None });
         }
         let file = open_file(path, follow)?;
-        let metadata = file.metadata()?;
-        let len = metadata.is_file().then_some(metadata.len());
-        let bar = console.progress(&label(path), len);
+        let source = Source::new(path, file.try_clone()?)?;
+        let bar = console.progress(&label(path), source.as_ref().map(|s| s.metadata().len()));
         let reader = Counted { inner: Box::new(file) as Box<dyn Read>, bytes: 0, bar };
-        Ok(Self { reader, metadata: Some(metadata).filter(Metadata::is_file) })
+        Ok(Self { reader, source })
     }
 }
 
@@ -93,7 +94,7 @@ pub fn pump(from: &mut impl Read, to: &mut impl Write) -> io::Result<u64> {
     }
 }
 
-/// Where two streams differ first; a stream also differs where only it has ended.
+/// Finds the offset at which two streams differ first; a stream also differs where only it has ended.
 pub fn first_difference(a: impl Read, b: impl Read) -> io::Result<Option<u64>> {
     let (mut a, mut b) = (BufReader::with_capacity(PIECE, a), BufReader::with_capacity(PIECE, b));
     let mut at = 0;

@@ -11,12 +11,12 @@ use std::fs;
 use std::io::Write;
 use std::path::PathBuf;
 
-/// Where a model comes from and what it will be called.
+/// The source of a model and its name.
 #[derive(Debug, Args)]
 pub struct ImportArguments {
     /// A GGUF file, or a safetensors file with config.json and tokenizer.json beside it
     file: PathBuf,
-    /// What the model will be called
+    /// The name of the model
     #[arg(long, value_parser = name)]
     name: String,
     /// Most tokens of a window: more are better for the ratio and need more memory [default: 2048]
@@ -49,11 +49,11 @@ impl ImportArguments {
         let hash = Models::new().add(weights.clone());
         let path = folder.join(format!("{}.nz", hex(&hash)));
         if !path.exists() {
-            let mut out = Output::file(&path, true, false)?;
+            let mut out = Output::file(&path, true)?;
             out.write_all(&pack(&weights, 1)?)?;
             out.finish(None, true)?;
         }
-        let mut name_file = Output::file(&named, self.force, false)?;
+        let mut name_file = Output::file(&named, self.force)?;
         name_file.write_all(format!("{}\n", hex(&hash)).as_bytes())?;
         name_file.finish(None, true)?;
         print(&format!("{}  {}\n", hex(&hash), self.name))

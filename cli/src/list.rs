@@ -82,7 +82,7 @@ fn streams(archive: &Archive<File>, file: &Path) -> String {
     text
 }
 
-/// What a file, or several, consist of.
+/// The sums over one file or several.
 #[derive(Default)]
 struct Summary {
     files: u64,

@@ -9,11 +9,15 @@ mod compress;
 mod console;
 mod decompress;
 mod device;
+mod escape;
 mod failure;
 mod files;
 mod generate;
+mod holes;
+mod identity;
 mod import;
 mod inspect;
+mod interrupt;
 mod level;
 mod list;
 mod model;
@@ -22,6 +26,7 @@ mod output;
 mod quantity;
 mod range;
 mod resources;
+mod startup;
 mod table;
 mod target;
 mod tensors;
@@ -33,7 +38,7 @@ mod untrained;
 mod work;
 
 use arguments::Arguments;
-use failure::{Usage, is_broken_pipe};
+use failure::{Usage, describe, is_broken_pipe};
 use std::io::{self, Write};
 use std::process::ExitCode;
 
@@ -45,7 +50,7 @@ fn main() -> ExitCode {
         // Whoever reads our output has seen enough.
         Err(e) if is_broken_pipe(&e) => ExitCode::SUCCESS,
         Err(e) => {
-            let _ = writeln!(io::stderr(), "nzip: {e:#}");
+            let _ = writeln!(io::stderr(), "nzip: {}", escape::escaped_lines(&describe(&e)));
             ExitCode::from(if e.is::<Usage>() { 2 } else { 1 })
         }
     }

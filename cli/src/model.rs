@@ -1,14 +1,15 @@
 //! `nzip model`.
 
 use crate::console::print;
+use crate::identity::Identity;
 use crate::import::ImportArguments;
 use crate::names::{hex, pack, resolve};
-use crate::output::Output;
+use crate::output::{Making, Output};
 use crate::table::{Align, Table};
 use clap::{Args, Subcommand};
 use nzip::{ModelInfo, Models};
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Models that nzip can use.
 #[derive(Debug, Args)]
@@ -109,7 +110,8 @@ fn export(model: &str, output: Option<PathBuf>, raw: bool, force: bool) -> anyho
     let hash = resolve(&mut models, model)?;
     let weights = models.find(&hash)?;
     let path = output.unwrap_or_else(|| PathBuf::from(format!("{}.nz", hex(&hash))));
-    let mut out = Output::file(&path, force, false)?;
+    let read: Vec<_> = Identity::of(Path::new(model)).into_iter().collect();
+    let mut out = Output::made(&path, &Making { force, read: &read, ..Making::default() })?;
     if raw {
         out.write_all(&weights)?;
     } else {

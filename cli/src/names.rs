@@ -1,4 +1,4 @@
-//! What models are called and cost, and how they are found by what they are called.
+//! Names and costs of models, and finding models by name.
 
 use crate::failure::usage;
 use crate::quantity::human;
@@ -51,13 +51,13 @@ pub fn hex(hash: &[u8; 32]) -> String {
     hash.iter().map(|b| format!("{b:02x}")).collect()
 }
 
-/// What a model is called in reports.
+/// The name of a model in reports.
 pub fn label(hash: &[u8; 32], list: &[ModelInfo]) -> String {
     let name = list.iter().find(|m| m.hash == *hash).and_then(|m| m.name);
     name.map_or_else(|| hex(hash)[..12].to_string(), String::from)
 }
 
-/// What a model costs: bytes inside the file, or of nzip, or of a file in the model folder.
+/// The cost of a model in words: bytes inside the file, or of nzip, or of a file in the model folder.
 pub fn cost(hash: &[u8; 32], embedded: u64, list: &[ModelInfo]) -> String {
     if embedded > 0 {
         return format!("embedded {}", human(embedded));

@@ -1,10 +1,12 @@
-//! Where results go. A file appears under its name once it is whole, or not at all.
+//! Targets of results. A file appears under its name once it is whole, or not at all.
 
+use crate::holes::Holes;
+use crate::identity::{Identity, refuse_over};
+use crate::{interrupt, startup};
 use anyhow::{Context, bail};
 use std::fs::{self, File, FileTimes, Metadata, OpenOptions};
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, Once, PoisonError};
 use tempfile::NamedTempFile;
 
 /// A place to write a result to.
@@ -22,38 +24,63 @@ pub struct Pending {
     file: NamedTempFile,
     target: PathBuf,
     force: bool,
+    /// Where zeros are left out.
+    holes: Option<Holes>,
+}
+
+/// The conditions under which a result is made.
+#[derive(Debug, Default)]
+pub struct Making<'a> {
+    /// Takes the place of a file of this name.
+    pub force: bool,
+    /// Is readable by nobody else before it gets a mode at the end.
+    pub private: bool,
+    /// Has holes where whole pages are zeros.
+    pub sparse: bool,
+    /// The files that are read for it, none of which it may replace.
+    pub read: &'a [Identity],
 }
 
 impl Output {
     /// Standard output; `binary` content is refused where it is a terminal.
     pub fn stdout(binary: bool) -> anyhow::Result<Self> {
+        startup::needs_stdout()?;
         if binary && io::stdout().is_terminal() {
             bail!("compressed data is not written to a terminal (-f does it)");
         }
         Ok(Self::Stdout(io::stdout()))
     }
 
-    /// A file of this name. A result made from a file gets that file's mode at the end, and is readable by
-    /// nobody else before.
-    pub fn file(path: &Path, force: bool, private: bool) -> anyhow::Result<Self> {
+    /// A file of this name that is made from nothing but memory.
+    pub fn file(path: &Path, force: bool) -> anyhow::Result<Self> {
+        Self::made(path, &Making { force, ..Making::default() })
+    }
+
+    /// A file of this name.
+    pub fn made(path: &Path, making: &Making<'_>) -> anyhow::Result<Self> {
         match fs::metadata(path) {
             Ok(found) if found.is_dir() => bail!("{} is a folder", path.display()),
             Ok(found) if !found.is_file() => {
                 let file = OpenOptions::new().write(true).open(path);
                 return Ok(Self::Direct(file.with_context(|| path.display().to_string())?));
             }
-            Ok(_) if !force => bail!("{} exists already (-f overwrites it)", path.display()),
-            _ => {}
+            Ok(_) => {
+                refuse_over(path, making.read)?;
+                if !making.force {
+                    bail!("{} exists already (-f overwrites it)", path.display());
+                }
+            }
+            Err(_) => {}
         }
         let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
-        let folder = target.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        watch_interrupts();
-        let file = builder(private).tempfile_in(folder).with_context(|| path.display().to_string())?;
-        *PENDING.lock().unwrap_or_else(PoisonError::into_inner) = Some(file.path().to_path_buf());
-        Ok(Self::Renamed(Pending { file, target, force }))
+        let make = || builder(making.private).tempfile_in(folder(&target));
+        let file =
+            interrupt::guarded(make, |file| file.path()).with_context(|| path.display().to_string())?;
+        let holes = making.sparse.then(Holes::default);
+        Ok(Self::Renamed(Pending { file, target, force: making.force, holes }))
     }
 
-    /// What has been written, to be read once more; `None` where that is gone.
+    /// Opens the written bytes for reading; `None` if they are gone.
     pub fn reopen(&self) -> Option<io::Result<File>> {
         match self {
             Self::Renamed(pending) => Some(pending.file.reopen()),
@@ -61,7 +88,8 @@ impl Output {
         }
     }
 
-    /// Ends the result, which takes over mode and time of modification; `sync` waits for the disk.
+    /// Ends the result, which takes over owner, mode and time of modification of `like` as far as that may be; `sync` waits
+    /// until content and name are on the disk.
     pub fn finish(self, like: Option<&Metadata>, sync: bool) -> anyhow::Result<()> {
         match self {
             Self::Stdout(mut out) => Ok(out.flush()?),
@@ -76,6 +104,10 @@ impl Write for Output {
         match self {
             Self::Stdout(out) => out.write(bytes),
             Self::Direct(file) => file.write(bytes),
+            Self::Renamed(Pending { file, holes: Some(holes), .. }) => {
+                holes.write_all(file.as_file_mut(), bytes)?;
+                Ok(bytes.len())
+            }
             Self::Renamed(pending) => pending.file.as_file_mut().write(bytes),
         }
     }
@@ -91,23 +123,79 @@ impl Write for Output {
 
 impl Pending {
     fn finish(self, like: Option<&Metadata>, sync: bool) -> anyhow::Result<()> {
-        let Self { file, target, force } = self;
+        let Self { file, target, force, holes } = self;
         let name = || target.display().to_string();
+        if let Some(holes) = holes {
+            holes.finish(file.as_file()).with_context(name)?;
+        }
         if let Some(like) = like {
             let mut times = FileTimes::new();
             if let Ok(time) = like.modified() {
                 times = times.set_modified(time);
             }
             file.as_file().set_times(times).with_context(name)?;
-            file.as_file().set_permissions(like.permissions()).with_context(name)?;
+            take_over(file.as_file(), like).with_context(name)?;
         }
         if sync {
             file.as_file().sync_all().with_context(name)?;
         }
         let renamed = if force { file.persist(&target) } else { file.persist_noclobber(&target) };
-        renamed.map_err(|e| e.error).with_context(name)?;
+        interrupt::release();
+        let file = renamed.map_err(|e| e.error).with_context(name)?;
+        if sync {
+            sync_folder(folder(&target)).with_context(name)?;
+            if Identity::of(&target) != Identity::of_open(&target, &file) {
+                bail!("{} has been replaced by another file meanwhile", target.display());
+            }
+        }
         Ok(())
     }
+}
+
+/// The folder that a file stands in.
+fn folder(path: &Path) -> &Path {
+    path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Waits until the names in a folder are on the disk.
+#[cfg(unix)]
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    match File::open(folder)?.sync_all() {
+        // Some file systems have no such thing.
+        Err(e) if e.kind() == io::ErrorKind::InvalidInput => Ok(()),
+        done => done,
+    }
+}
+
+#[cfg(not(unix))]
+fn sync_folder(_folder: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+/// Gives a file the owner and group of another one where that is permitted, and those bits of its mode that these justify:
+/// nothing that acts with the owner's rights, and nothing for a group that the file could not get.
+#[cfg(unix)]
+fn take_over(file: &File, like: &Metadata) -> io::Result<()> {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
+    // Only root may give files away, and others only to groups of theirs.
+    if fchown(file, Some(like.uid()), Some(like.gid())).is_err() {
+        let _ = fchown(file, None, Some(like.gid()));
+    }
+    let mode = like.mode() & 0o777;
+    let mode = if file.metadata()?.gid() == like.gid() {
+        mode
+    } else {
+        // The old group's members are others now, and the others of old are in the new group.
+        let both = mode >> 3 & mode & 0o7;
+        mode & 0o700 | both << 3 | both
+    };
+    file.set_permissions(fs::Permissions::from_mode(mode))
+}
+
+/// Makes a file read-only where another one is.
+#[cfg(not(unix))]
+fn take_over(file: &File, like: &Metadata) -> io::Result<()> {
+    file.set_permissions(like.permissions())
 }
 
 #[cfg(unix)]
@@ -126,21 +214,4 @@ fn builder(_private: bool) -> tempfile::Builder<'static, 'static> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(".nzip-");
     builder
-}
-
-/// The temporary file of the moment.
-static PENDING: Mutex<Option<PathBuf>> = Mutex::new(None);
-
-/// Ctrl-C and friends leave nothing behind.
-fn watch_interrupts() {
-    static HANDLER: Once = Once::new();
-    HANDLER.call_once(|| {
-        // Without a handler an interrupted run leaves its temporary file: not worth failing for.
-        let _ = ctrlc::set_handler(|| {
-            if let Some(path) = PENDING.lock().unwrap_or_else(PoisonError::into_inner).take() {
-                let _ = fs::remove_file(path);
-            }
-            std::process::exit(130);
-        });
-    });
 }

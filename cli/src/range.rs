@@ -2,7 +2,8 @@
 
 use crate::console::Console;
 use crate::files::{is_dash, label, open_file};
-use crate::output::Output;
+use crate::identity::Identity;
+use crate::output::{Making, Output};
 use crate::quantity::Span;
 use crate::target::Target;
 use anyhow::bail;
@@ -24,18 +25,25 @@ pub fn run(
     if is_dash(source) {
         bail!("--range needs a file: standard input cannot be read at random");
     }
-    let mut archive = Archive::with_options(open_file(source, true)?, options.clone())?;
+    let file = open_file(source, true)?;
+    let mut read = target.read.clone();
+    read.extend(Identity::of_open(source, &file));
+    let mut archive = Archive::with_options(file, options.clone())?;
     let range = span.within(archive.len());
     if range.start > range.end || range.end > archive.len() {
         bail!("bytes {}..{} of {}", range.start, range.end, archive.len());
     }
     let mut output = match &target.output {
-        Some(path) if !is_dash(path) => Output::file(path, target.force, false)?,
+        Some(path) if !is_dash(path) => {
+            Output::made(path, &Making { force: target.force, read: &read, ..Making::default() })?
+        }
         _ => Output::stdout(false)?,
     };
     let mut at = range.start;
+    // The pieces must not fill the memory that decoding them needs.
+    let piece = PIECE.min((options.memory_cap() / 8).max(1));
     while at < range.end {
-        let end = ((at / PIECE + 1) * PIECE).min(range.end);
+        let end = ((at / piece + 1) * piece).min(range.end);
         output.write_all(&archive.read_range(at..end)?)?;
         at = end;
     }

@@ -1,12 +1,14 @@
 //! Arguments that several verbs share: what they may use.
 
 use crate::console::{Console, coded};
+use crate::identity::Identity;
 use crate::quantity::Size;
 use crate::{device, names};
 use anyhow::Context;
 use clap::Args;
 use nzip::{Bases, DecodeOptions, Device, Models};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Threads, memory, models, bases and the device.
 #[derive(Debug, Args)]
@@ -31,7 +33,7 @@ pub struct Resources {
 /// The models and bases that the options name, in memory.
 #[derive(Clone)]
 pub struct Loaded {
-    /// Where models are found.
+    /// The models that may be used.
     pub models: Models,
     /// The hash of `--model`.
     pub model: Option<[u8; 32]>,
@@ -56,9 +58,23 @@ impl Resources {
         device::choose(self.device.as_deref(), console)
     }
 
+    /// Starts the threads that all files share.
+    fn start_threads(&self) -> anyhow::Result<()> {
+        static STARTED: AtomicBool = AtomicBool::new(false);
+        if self.threads > 0 && !STARTED.swap(true, Ordering::Relaxed) {
+            let threads = rayon::ThreadPoolBuilder::new().num_threads(self.threads);
+            threads.build_global().with_context(|| format!("{} threads", self.threads))?;
+        }
+        Ok(())
+    }
+
     /// Loads what `--model` and `--base` name.
     pub fn load(&self) -> anyhow::Result<Loaded> {
+        self.start_threads()?;
         let (mut models, mut bases) = (Models::new(), Bases::new());
+        if let Some(memory) = self.memory {
+            (models, bases) = (models.capped(memory.0), bases.capped(memory.0));
+        }
         let model = self.model.as_ref().map(|name| names::resolve(&mut models, name)).transpose()?;
         for path in &self.base {
             bases.add_file(path).with_context(|| format!("--base {}", path.display()))?;
@@ -66,14 +82,21 @@ impl Resources {
         Ok(Loaded { models, model, bases })
     }
 
+    /// The files among what `--model` and `--base` name.
+    pub fn files(&self) -> Vec<Identity> {
+        let model = self.model.iter().map(Path::new);
+        self.base.iter().map(PathBuf::as_path).chain(model).filter_map(Identity::of).collect()
+    }
+
     /// How the library is to decompress.
     pub fn decode_options(&self) -> anyhow::Result<DecodeOptions> {
         Ok(self.decode_with(self.load()?))
     }
 
-    /// What the library may use, with what has been loaded.
+    /// The library's resources, with the models and bases that have been loaded.
     pub fn shared(&self, loaded: Loaded) -> nzip::Resources {
-        let shared = nzip::Resources::new().threads(self.threads).models(loaded.models).bases(loaded.bases);
+        // The threads of all files have been started, see `start_threads`.
+        let shared = nzip::Resources::new().models(loaded.models).bases(loaded.bases);
         let shared = shared.progress(coded().clone());
         self.memory.map_or(shared.clone(), |m| shared.memory(m.0))
     }

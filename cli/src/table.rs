@@ -1,6 +1,8 @@
 //! Tables of text with aligned columns.
 
-/// Which way a column leans.
+use crate::escape::escaped;
+
+/// The alignment of a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Align {
     /// Words.
@@ -23,7 +25,7 @@ impl Table {
 
     /// Adds a row with one cell for each heading.
     pub fn row(&mut self, cells: impl Into<Vec<String>>) {
-        let cells = cells.into();
+        let cells: Vec<String> = cells.into().iter().map(|c| escaped(c)).collect();
         debug_assert_eq!(cells.len(), self.headings.len());
         self.rows.push(cells);
     }

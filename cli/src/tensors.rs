@@ -1,15 +1,16 @@
 //! `nzip tensors`.
 
 use crate::console::print;
-use crate::files::open_file;
-use crate::output::Output;
+use crate::files::{label, open_file};
+use crate::identity::Identity;
+use crate::output::{Making, Output};
 use crate::quantity::{Span, ratio};
 use crate::resources::Resources;
 use crate::table::{Align, Table};
 use clap::{Args, Subcommand};
 use nzip::{Archive, StoredTensor};
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// Tensors of .nz files, one at a time
@@ -76,14 +77,16 @@ impl TensorsArguments {
             }
             Action::Extract { what, output, force } => {
                 let bytes = what.read()?;
-                let mut out = Output::file(&output, force, false)?;
+                let mut read = what.resources.files();
+                read.extend(Identity::of(&what.file));
+                let mut out = Output::made(&output, &Making { force, read: &read, ..Making::default() })?;
                 out.write_all(&bytes)?;
                 out.finish(None, false)
             }
             Action::Cat { what } => {
-                let mut out = io::stdout().lock();
+                let mut out = Output::stdout(false)?;
                 out.write_all(&what.read()?)?;
-                Ok(out.flush()?)
+                out.finish(None, false)
             }
             Action::Verify { file, names, resources } => verify(&file, names, &resources),
         }
@@ -108,19 +111,26 @@ fn open(file: &Path, resources: &Resources) -> anyhow::Result<Archive<File>> {
     Ok(Archive::with_options(open_file(file, true)?, resources.decode_options()?)?)
 }
 
-fn verify(file: &Path, mut names: Vec<String>, resources: &Resources) -> anyhow::Result<()> {
+fn verify(file: &Path, names: Vec<String>, resources: &Resources) -> anyhow::Result<()> {
     let mut archive = open(file, resources)?;
-    if names.is_empty() {
-        names = archive.tensors()?.into_iter().map(|t| t.name).collect();
-    }
     let mut bytes = 0;
-    for name in &names {
-        bytes += archive.tensor(name)?.read()?.len();
-    }
-    print(&format!("{}: {} tensors, {bytes} bytes, ok\n", file.display(), names.len()))
+    let count = if names.is_empty() {
+        // By number: several may have one name.
+        let count = archive.tensors()?.len();
+        for number in 0..count {
+            bytes += archive.tensor_at(number)?.read()?.len();
+        }
+        count
+    } else {
+        for name in &names {
+            bytes += archive.tensor(name)?.read()?.len();
+        }
+        names.len()
+    };
+    print(&format!("{}: {count} tensors, {bytes} bytes, ok\n", label(file)))
 }
 
-/// What `tensors list` and `-l -v` print.
+/// The table that `tensors list` and `-l -v` print.
 pub fn table(tensors: &[StoredTensor]) -> String {
     let mut table = Table::new([
         ("stored", Align::Right),

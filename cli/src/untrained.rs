@@ -11,7 +11,7 @@ pub struct TrainArguments {
 }
 
 impl TrainArguments {
-    /// Says what is missing.
+    /// Says that this build cannot train.
     pub fn run(self) -> anyhow::Result<()> {
         Err(usage(
             "this nzip was built without training; build it with `cargo build --release -p nzip-cli --features train`",

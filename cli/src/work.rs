@@ -40,7 +40,7 @@ pub struct FileArguments {
     pub verbose: u8,
 }
 
-/// What to do instead of compressing.
+/// The operation, if it is not to compress.
 #[derive(Debug, Args)]
 #[group(id = "what", multiple = false)]
 #[command(next_help_heading = "Operation (default: compress)")]
@@ -71,6 +71,10 @@ fn run(arguments: &FileArguments) -> anyhow::Result<bool> {
     if arguments.resources.device.as_deref() == Some("list") {
         return print(&device::list()).map(|()| true);
     }
+    let most = nzip::most_threads();
+    if arguments.resources.threads > most {
+        console.warning(&format!("{most} threads, four for each core, are the most that are started"));
+    }
     let files = inputs(arguments)?;
     let device = arguments.resources.device(console);
     let good = all(arguments, &files, &device, console);
@@ -85,6 +89,7 @@ fn all(
     console: Console,
 ) -> anyhow::Result<bool> {
     let operation = &arguments.operation;
+    let target = Target { read: arguments.resources.files(), ..arguments.target.clone() };
     if operation.list {
         let options = arguments.resources.decode_options()?;
         return list::run(files, &options, arguments.verbose > 0, console);
@@ -93,11 +98,11 @@ fn all(
         let options = arguments.resources.decode_options()?.device(device.clone());
         return each(files, console, |file| {
             if let Some(span) = operation.range {
-                range::run(file, span, &options, &arguments.target, console)
+                range::run(file, span, &options, &target, console)
             } else if operation.test {
                 test::run(file, &options, console)
             } else {
-                decompress::run(file, &options, &arguments.target, console)
+                decompress::run(file, &options, &target, console)
             }
         });
     }
@@ -109,7 +114,7 @@ fn all(
         // On the CPU, whatever has encoded.
         verify: arguments.compression.verify.then(|| arguments.resources.decode_with(loaded)),
         described: arguments.compression.dtype.is_some(),
-        target: &arguments.target,
+        target: &target,
         console,
     };
     each(files, console, |file| compressor.run(file))

@@ -1,5 +1,7 @@
 """Decodes all golden files of a folder and compares the results with its manifest. Usage: check.py ../vectors"""
 
+import concurrent.futures
+import functools
 import json
 import pathlib
 import sys
@@ -19,19 +21,29 @@ def tensors(raw):
     return [raw[start + a:start + b] for a, b in ranges]
 
 
-def main(folder):
+def load_models(folder):
+    """All models that golden files name, and the tensors of their base."""
     patterns = ("*.nzlm", "*.nzllm", "*.nzpc")
     models = [path.read_bytes() for pattern in patterns for path in sorted(folder.rglob(pattern))]
-    models += tensors(nzip.decode((folder / BASE).read_bytes()))
-    failed = 0
+    return models + tensors(nzip.decode((folder / BASE).read_bytes()))
+
+
+def is_good(folder, models, line):
+    """Whether the file of a line of the manifest decodes to the bytes of that line."""
+    name, packed_hash, raw_length, raw_hash = line.split()
+    packed = (folder / name).read_bytes()
+    raw = nzip.decode(packed, models)
+    return blake3(packed).hex() == packed_hash and len(raw) == int(raw_length) and blake3(raw).hex() == raw_hash
+
+
+def main(folder):
     lines = (folder / "manifest.txt").read_text().splitlines()
-    for line in lines:
-        name, packed_hash, raw_length, raw_hash = line.split()
-        packed = (folder / name).read_bytes()
-        raw = nzip.decode(packed, models)
-        good = blake3(packed).hex() == packed_hash and len(raw) == int(raw_length) and blake3(raw).hex() == raw_hash
-        print(f"{'ok ' if good else 'BAD'} {name}")
-        failed += not good
+    check = functools.partial(is_good, folder, load_models(folder))
+    failed = 0
+    with concurrent.futures.ProcessPoolExecutor() as processes:
+        for line, good in zip(lines, processes.map(check, lines)):
+            print(f"{'ok ' if good else 'BAD'} {line.split()[0]}", flush=True)
+            failed += not good
     print(f"{len(lines) - failed} passed, {failed} failed")
     return failed > 0 or not lines
 

@@ -45,6 +45,15 @@ pub enum ModelUse {
     Required(Codec),
 }
 
+/// Memory that a model takes, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ModelMemory {
+    /// While it is kept.
+    pub loaded: u64,
+    /// Most of all while it is loaded, its weights not counted.
+    pub loading: u64,
+}
+
 /// A model made ready to code blocks. Clones share it.
 #[derive(Clone)]
 pub struct LoadedModel {
@@ -64,6 +73,11 @@ pub trait BlockParams: Any + Send + Sync {
     /// Whether later blocks may be copies of this one.
     fn has_copies(&self) -> bool {
         false
+    }
+
+    /// Memory that they take beside the stored bytes, in bytes (approximate).
+    fn memory(&self) -> u64 {
+        0
     }
 
     /// How the block is coded, in a few words; `None` where the codec's name says it.
@@ -130,6 +144,20 @@ pub trait BlockCodec: Sync {
     /// Those of parsing the weights; [`crate::ErrorKind::LimitExceeded`] where memory is missing.
     fn load(&self, _weights: &[u8], _accelerator: Option<&dyn Accelerator>) -> Result<LoadedModel> {
         Err(newer(&format!("a model for codec {}", self.name())))
+    }
+
+    /// Memory that a model of these canonical weights takes (approximate): when it is loaded, and most of all while it is
+    /// being loaded, the weights themselves not counted.
+    fn model_memory(&self, weights: &[u8]) -> ModelMemory {
+        // Matrices as they are parsed, and laid out for kernels with two bytes for each weight.
+        let len = weights.len() as u64;
+        ModelMemory { loaded: 3 * len, loading: 4 * len }
+    }
+
+    /// Memory that decoding a block takes beside its payload, its raw bytes and its model (approximate). `payload` is the
+    /// payload, which need not be valid.
+    fn working_memory(&self, _block: &Block, _payload: &[u8]) -> u64 {
+        0
     }
 
     /// Whether the automatic choice tries this codec at a level of 1..=9, besides `zstd` and `store`, which are the floor at all.
@@ -239,7 +267,7 @@ impl Block {
             && copy.payload_len == 0
             && table(original) == table(copy);
         if !same {
-            return Err(Error::corrupt("a copy of a block that is another one"));
+            return Err(Error::corrupt("the header of a copied block differs from its source's"));
         }
         let header = BlockHeader { flushed: copy.flushed, ..original.clone() };
         Ok(Block { header, ..source.clone() })
@@ -256,13 +284,20 @@ impl Block {
         self.header.units.unit(i, self.header.raw_len)
     }
 
+    /// Memory that the header takes, in bytes (approximate).
+    pub fn memory(&self) -> u64 {
+        let units = self.header.units.len() as u64 * 12;
+        let params = self.header.params.as_ref().map_or(0, |p| 2 * p.len() as u64);
+        256 + units + params + self.params.as_ref().map_or(0, |p| p.memory())
+    }
+
     /// The numbers of all units.
     pub fn all_units(&self) -> Range<usize> {
         0..self.header.units.len()
     }
 }
 
-/// What decoding may use besides the block and its model.
+/// The resources of decoding besides the block and its model.
 #[derive(Clone, Copy)]
 pub struct Environment<'a> {
     /// Tensors that blocks may be coded against.
@@ -289,7 +324,7 @@ pub struct BlockJob<'a> {
     pub raw: Vec<u8>,
     /// Raw bytes from the start of `raw` that have been verified.
     pub verified: usize,
-    /// What went wrong after them.
+    /// The first error after them, if decoding failed.
     pub error: Option<Error>,
 }
 
@@ -381,6 +416,20 @@ impl EncodedBlock {
     pub fn cost(&self) -> usize {
         self.payload.len() + self.units.stored_len() + self.params.as_ref().map_or(0, Vec::len)
     }
+
+    /// The block's header and payload. `model` is the stream's reference to the model, where the block names one.
+    pub fn into_parts(self, model: Option<u64>) -> (BlockHeader, Vec<u8>) {
+        let header = BlockHeader {
+            codec: self.codec.id(),
+            flushed: false,
+            raw_len: self.raw_len,
+            payload_len: self.payload.len() as u32,
+            model,
+            params: self.params,
+            units: self.units,
+        };
+        (header, self.payload)
+    }
 }
 
 #[cfg(test)]
@@ -391,15 +440,7 @@ mod tests {
     use crate::tensor::Dtype;
 
     fn header(block: EncodedBlock) -> BlockHeader {
-        BlockHeader {
-            codec: block.codec.id(),
-            flushed: false,
-            raw_len: block.raw_len,
-            payload_len: block.payload.len() as u32,
-            model: None,
-            params: block.params,
-            units: block.units,
-        }
+        block.into_parts(None).0
     }
 
     #[test]

@@ -28,3 +28,12 @@ pub fn reserve(raw: &mut Vec<u8>, more: usize) -> Result<()> {
     // Not exactly `more`: a buffer that several blocks are appended to must not be moved for each of them.
     raw.try_reserve(more).map_err(|_| Error::limit(format!("not enough memory for {more} bytes")))
 }
+
+/// Makes room for exactly `more` bytes.
+///
+/// # Errors
+///
+/// [`crate::ErrorKind::LimitExceeded`] where the memory cannot be had.
+pub fn reserve_exact(raw: &mut Vec<u8>, more: usize) -> Result<()> {
+    raw.try_reserve_exact(more).map_err(|_| Error::limit(format!("not enough memory for {more} bytes")))
+}

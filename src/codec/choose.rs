@@ -1,4 +1,5 @@
-//! Which codec a block gets. Integer comparisons of sizes only.
+//! The choice of a block's codec, by integer comparisons of coded sizes only: no clock and no float takes part, so that
+//! the same input gives the same bytes on every machine.
 
 use super::block::{BlockCodec, Content, Effort, EncodedBlock};
 use super::glance;
@@ -52,6 +53,9 @@ fn attempt(
 }
 
 /// Codes a block with whichever codec gives the smallest result at this level.
+///
+/// Codecs with models are slow, and so is the `zstd` that serves as their floor at high levels: both are spared where a
+/// cheap look tells the outcome. A wrong look costs size, never the content, and depends on the bytes alone.
 fn smallest(content: &Content<'_>, effort: &Effort<'_>) -> Result<EncodedBlock> {
     let (raw, level) = (content.raw, effort.level);
     let tried = || CODECS.iter().filter(|c| c.is_tried(level));
@@ -97,7 +101,7 @@ fn quick_numbers(content: &Content<'_>, effort: &Effort<'_>) -> Result<EncodedBl
     }
 }
 
-/// What a slow codec must leave of what a quick one does, at most, to be worth its time: 1/256 of it, at a level.
+/// The largest part of a quick codec's size, in 1/256, that a slow codec may need to be worth its time, at a level.
 fn worth(level: u8) -> usize {
     match level {
         ..=6 => 224,
@@ -106,13 +110,14 @@ fn worth(level: u8) -> usize {
     }
 }
 
-/// Codes numbers with `mix`, where that is tried at this level, their neighbours tell of each other, and a sample says that
+/// Codes numbers with `mix` or `light`, where one is tried at this level, their neighbours tell of each other, and a sample says that
 /// it is worth the time: loading one tensor has to be fast. `best` is the smallest block so far.
 fn slowly(content: &Content<'_>, effort: &Effort<'_>, best: EncodedBlock) -> Result<EncodedBlock> {
     let raw = content.raw;
-    let mix = Codec::Mix.object();
+    let mix = [Codec::Mix, Codec::Light].map(Codec::object).into_iter().find(|c| c.is_tried(effort.level));
+    let Some(mix) = mix else { return Ok(best) };
     let size = content.numbers.map_or(1, |hint| hint.dtype.group().1 as usize).clamp(1, 16);
-    if !mix.is_tried(effort.level) || !glance::neighbours_tell(raw, size) || glance::is_settled(raw)? {
+    if !glance::neighbours_tell(raw, size) || glance::is_settled(raw)? {
         return Ok(best);
     }
     // No language model knows numbers.

@@ -14,7 +14,7 @@ const PIECES: usize = 16;
 const PIECE: usize = 8 << 10;
 /// Blocks shorter than this are never called random: there are too few bytes to tell.
 const LEAST_RANDOM: usize = 32 << 10;
-/// What a random byte takes at least by the estimates below, in 1/256 bits.
+/// The least that a random byte takes by the estimates below, in 1/256 bits.
 const RANDOM: u64 = 2043;
 /// Distances at which differences of random bytes are random too.
 const DISTANCES: [usize; 6] = [1, 2, 3, 4, 6, 8];
@@ -98,7 +98,7 @@ pub fn far_share(raw: &[u8]) -> usize {
 const NEIGHBOURS: u64 = 24;
 /// Numbers that are looked at.
 const NUMBERS: usize = 1 << 14;
-/// What a symbol that a context has not seen costs on top, in 1/256 bits.
+/// The extra cost of a symbol that a context has not seen, in 1/256 bits.
 const NEW: u64 = 3 * 256;
 
 /// Whether bytes of numbers of `size` bytes depend on the number before, so that a codec of contexts may pay.
@@ -132,6 +132,15 @@ mod tests {
         (0..len).map(|_| rng.next_u64() as u8).collect()
     }
 
+    /// Sums of small random steps.
+    fn walk(steps: &[u8]) -> Vec<u8> {
+        let sum = |at: &mut u8, b: &u8| {
+            *at = at.wrapping_add(b & 15);
+            Some(*at)
+        };
+        steps.iter().scan(0, sum).collect()
+    }
+
     #[test]
     fn random_and_repetitive_bytes_are_settled() {
         let noise = random(1 << 17);
@@ -141,15 +150,7 @@ mod tests {
         let text: Vec<u8> = (0..20_000u32).flat_map(|i| format!("line {i}\n").into_bytes()).collect();
         assert!(!is_settled(&text).unwrap());
         // Random steps of words: every byte is even, differences are not.
-        let mut at = 0u8;
-        let walk: Vec<u8> = noise
-            .iter()
-            .map(|b| {
-                at = at.wrapping_add(b & 15);
-                at
-            })
-            .collect();
-        assert!(!is_settled(&walk).unwrap());
+        assert!(!is_settled(&walk(&noise)).unwrap());
         // Noise that comes twice.
         assert!(!is_settled(&[&noise[..], &noise].concat()).unwrap());
     }
@@ -165,14 +166,6 @@ mod tests {
     fn slow_changes_tell() {
         let noise = random(1 << 16);
         assert!(!neighbours_tell(&noise, 1) && !neighbours_tell(&noise, 4));
-        let mut at = 0u8;
-        let walk: Vec<u8> = noise
-            .iter()
-            .map(|b| {
-                at = at.wrapping_add(b & 15);
-                at
-            })
-            .collect();
-        assert!(neighbours_tell(&walk, 1));
+        assert!(neighbours_tell(&walk(&noise), 1));
     }
 }

@@ -4,7 +4,7 @@ use crate::model::lm::Model;
 use crate::tensor::Dtype;
 use crate::tensor::form::Form;
 
-/// What a caller knows of the bytes of a block. They are coded without loss even where it is wrong.
+/// The caller's knowledge of the bytes of a block. They are coded without loss even where it is wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Hint {
     /// The type of the elements.

@@ -67,8 +67,8 @@ impl WindowCoder for Model {
         encode_counted(self, blocks, limits, meter)
     }
 
-    fn decode(&self, blocks: Vec<WindowedBlock<'_>>, meter: Meter<'_>) -> Result<()> {
-        decode_counted(self, &mut all_windows(blocks.into_iter()), meter)
+    fn decode(&self, blocks: Vec<WindowedBlock<'_>>, memory: u64, meter: Meter<'_>) -> Result<()> {
+        decode_within(self, &mut all_windows(blocks.into_iter()), memory, meter)
     }
 }
 
@@ -179,18 +179,31 @@ fn encode_window(
 /// `Corrupt` where a payload is not one that an encoder writes; `LimitExceeded` where memory is missing.
 /// After an error the contents of the slices are unspecified.
 pub fn decode_windows(model: &Model, jobs: &mut [WindowJob<'_>]) -> Result<()> {
-    decode_counted(model, jobs, Meter::NONE)
+    decode_within(model, jobs, u64::MAX, Meter::NONE)
 }
 
-fn decode_counted(model: &Model, jobs: &mut [WindowJob<'_>], meter: Meter<'_>) -> Result<()> {
+/// Decodes windows as [`decode_windows`] does, with no more of them together than `memory` bytes hold the states of.
+fn decode_within(model: &Model, jobs: &mut [WindowJob<'_>], memory: u64, meter: Meter<'_>) -> Result<()> {
+    let lane = model.lane_memory() + size_of::<Adaptive>() as u64;
+    if lane > memory {
+        return Err(Error::limit(format!("lm: states of {lane} bytes; the memory cap leaves {memory}")));
+    }
+    let most = usize::try_from(memory / lane).unwrap_or(usize::MAX);
     let mut jobs: Vec<_> = jobs.iter_mut().filter(|job| !job.raw.is_empty()).collect();
     jobs.sort_by_key(|job| std::cmp::Reverse(job.raw.len()));
     let per_thread = jobs.len().div_ceil(rayon::current_num_threads()).max(1);
-    let group = per_thread.div_ceil(per_thread.div_ceil(MAX_COLUMNS));
-    jobs.par_chunks_mut(group).try_for_each(|jobs| match jobs {
+    let group = per_thread.div_ceil(per_thread.div_ceil(MAX_COLUMNS)).min(most);
+    let decode = |jobs: &mut [&mut WindowJob<'_>]| match jobs {
         [job] => decode_alone(model, job, meter),
         jobs => decode_group(model, jobs, meter),
-    })
+    };
+    let parallel = (most / group).min(rayon::current_num_threads());
+    if parallel == rayon::current_num_threads() {
+        return jobs.par_chunks_mut(group).try_for_each(decode);
+    }
+    // Where memory is short, a thread goes through several groups.
+    let part = jobs.len().div_ceil(group).div_ceil(parallel.max(1)).max(1) * group;
+    jobs.par_chunks_mut(part).try_for_each(|part| part.chunks_mut(group).try_for_each(decode))
 }
 
 /// Decodes one window by itself.

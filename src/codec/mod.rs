@@ -7,6 +7,7 @@ pub mod choose;
 pub mod circuit;
 mod glance;
 pub mod hints;
+pub mod light;
 pub mod llm;
 pub mod lm;
 pub mod mix;
@@ -44,11 +45,13 @@ pub enum Codec {
     Tensor = 6,
     /// Columns of delimited text through a circuit learned from them.
     Table = 7,
+    /// Context mixing with few contexts.
+    Light = 8,
 }
 
 impl Codec {
     /// All codecs that have an id.
-    pub const ALL: [Codec; 8] = [
+    pub const ALL: [Codec; 9] = [
         Codec::Store,
         Codec::Zstd,
         Codec::Lm,
@@ -57,6 +60,7 @@ impl Codec {
         Codec::Llm,
         Codec::Tensor,
         Codec::Table,
+        Codec::Light,
     ];
 
     /// The codecs that this release reads and writes.
@@ -102,6 +106,7 @@ pub(crate) const CODECS: [&dyn BlockCodec; Codec::ALL.len()] = [
     &llm::Llm,
     &tensor::object::Tensor,
     &table::TableCodec,
+    &light::LightCodec,
 ];
 
 /// Decodes all jobs, in parallel. Each job keeps the bytes that were verified before its first error.

@@ -5,7 +5,7 @@ use crate::format::block::Window;
 use crate::progress::Meter;
 use std::any::Any;
 
-/// Where an encoder ends a window.
+/// The sizes at which an encoder ends a window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WindowLimits {
     /// W: payload bytes of a window, a multiple of 4.
@@ -28,7 +28,7 @@ pub struct EncodedWindow {
 pub struct WindowJob<'a> {
     /// Payload bytes; bits past their end read as zero.
     pub payload: &'a [u8],
-    /// Where the raw bytes go, as long as the stored raw length.
+    /// The room for the raw bytes, as long as the stored raw length.
     pub raw: &'a mut [u8],
 }
 
@@ -109,13 +109,14 @@ pub trait WindowCoder: Send + Sync {
         meter: Meter<'_>,
     ) -> Result<Vec<Vec<EncodedWindow>>>;
 
-    /// Decodes the windows of blocks, all of them together. Damaged payloads may give any bytes. `meter` counts the raw bytes.
+    /// Decodes the windows of blocks, all of them together, in `memory` bytes beside payloads and raw bytes (approximate).
+    /// Damaged payloads may give any bytes. `meter` counts the raw bytes.
     ///
     /// # Errors
     ///
     /// [`crate::ErrorKind::Corrupt`] where a payload is not one that an encoder writes, [`crate::ErrorKind::LimitExceeded`] where
     /// memory is missing.
-    fn decode(&self, blocks: Vec<WindowedBlock<'_>>, meter: Meter<'_>) -> Result<()>;
+    fn decode(&self, blocks: Vec<WindowedBlock<'_>>, memory: u64, meter: Meter<'_>) -> Result<()>;
 
     /// The coder that decodes the same windows in another way, should this one go wrong without noticing.
     fn fallback(&self) -> Option<&dyn WindowCoder> {

@@ -57,7 +57,13 @@ fn run<'j, 'a: 'j>(
     jobs: impl Iterator<Item = &'j mut BlockJob<'a>>,
     meter: Meter<'_>,
 ) -> Result<()> {
-    coder.decode(jobs.map(windows_of).collect(), meter)
+    let mut memory = u64::MAX;
+    let blocks = jobs.map(|job| {
+        memory = memory.min(job.environment.memory);
+        windows_of(job)
+    });
+    let blocks = blocks.collect();
+    coder.decode(blocks, memory, meter)
 }
 
 /// The windows that a job decodes.
@@ -98,13 +104,13 @@ fn once_more(job: &mut BlockJob<'_>, e: Error) -> Result<()> {
 /// A windowed codec with its model and the sizes of its blocks and windows.
 #[derive(Clone)]
 pub struct Windowed {
-    /// Which codec.
+    /// The codec of the blocks.
     pub codec: Codec,
     /// Hash of the model.
     pub model: [u8; 32],
     /// The codec, joined to the model.
     pub coder: Arc<dyn WindowCoder>,
-    /// Where windows end.
+    /// The sizes at which windows end.
     pub limits: WindowLimits,
     /// Raw bytes of a block.
     pub block: usize,

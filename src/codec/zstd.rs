@@ -1,7 +1,7 @@
 //! The `zstd` codec: the payload is one Zstandard frame without its magic number.
 
 use super::Codec;
-use super::block::{BlockCodec, BlockJob, Content, Effort, EncodedBlock, OrderedBlock, UnitKind};
+use super::block::{Block, BlockCodec, BlockJob, Content, Effort, EncodedBlock, OrderedBlock, UnitKind};
 use super::buffer::reserve;
 use super::ordered::{self, Reader};
 use crate::error::{Error, ErrorKind, Result};
@@ -22,6 +22,9 @@ const MAX_UNITS: usize = 8;
 const LEVELS: [i32; 9] = [3, 9, 15, 19, 19, 19, 19, 19, 22];
 /// Most bytes that are decoded at a time where the block is long for its payload.
 const PIECE: usize = 1 << 20;
+
+/// Memory that zstd takes to decode a frame beside its window, in bytes.
+const CONTEXT: u64 = 512 << 10;
 
 /// The codec `zstd`.
 pub struct Zstd;
@@ -47,6 +50,11 @@ impl BlockCodec for Zstd {
         encode(content.raw, level(effort.level), false).map(Some)
     }
 
+    fn working_memory(&self, block: &Block, payload: &[u8]) -> u64 {
+        // In pieces, raw bytes are gathered in a buffer that doubles, and zstd keeps a window of its own.
+        CONTEXT + u64::from(block.header.raw_len) + window_len(payload)
+    }
+
     fn decode(&self, jobs: &mut [&mut BlockJob<'_>]) {
         ordered::decode(jobs);
     }
@@ -55,6 +63,11 @@ impl BlockCodec for Zstd {
         let whole = raw.len() + block.block.header.raw_len as usize;
         if block.modest {
             reserve(raw, block.block.header.raw_len as usize)?;
+        } else if CONTEXT + window_len(block.payload) > block.memory {
+            let (window, cap) = (window_len(block.payload), block.memory);
+            return Err(Error::limit(format!(
+                "a zstd window of {window} bytes; the memory cap leaves {cap}"
+            )));
         }
         Ok(Box::new(BlockReader { frame: Decoder::new(block.modest)?, whole }))
     }
@@ -150,6 +163,20 @@ pub fn window(at: u8) -> usize {
     1 << log
 }
 
+/// A frame without its magic number that holds bytes as they are.
+pub fn uncompressed(raw: &[u8]) -> Vec<u8> {
+    // Neither length nor check value; a window of 2^17 bytes, which is also the largest block.
+    let mut frame = vec![0, (17 - 10) << 3];
+    let count = raw.len().div_ceil(1 << 17).max(1);
+    for i in 0..count {
+        let block = &raw[i << 17..raw.len().min((i + 1) << 17)];
+        let header = u32::from(i + 1 == count) | (block.len() as u32) << 3;
+        frame.extend_from_slice(&header.to_le_bytes()[..3]);
+        frame.extend_from_slice(block);
+    }
+    frame
+}
+
 /// Codes a block of 1..=2^30 bytes at a level of Zstandard; with `far`, repetitions at any distance are found.
 pub fn encode(raw: &[u8], level: i32, far: bool) -> Result<EncodedBlock> {
     let log2 = raw.len().div_ceil(MAX_UNITS).next_power_of_two().trailing_zeros().max(UNIT_LOG2);
@@ -161,6 +188,21 @@ pub fn encode(raw: &[u8], level: i32, far: bool) -> Result<EncodedBlock> {
         units: Units::Fixed { log2: log2 as u8, checks: raw.chunks(1 << log2).map(check32).collect() },
         payload: if far { compress_far(raw, level)? } else { compress(raw, level)? },
     })
+}
+
+/// The window that a frame without its magic number asks for, in bytes (RFC 8878, 3.1.1.1); 0 where its header is cut.
+fn window_len(frame: &[u8]) -> u64 {
+    let Some((&descriptor, rest)) = frame.split_first() else { return 0 };
+    if descriptor & 1 << 5 == 0 {
+        let Some(&window) = rest.first() else { return 0 };
+        let base = 1u64 << (10 + (window >> 3));
+        return base + base / 8 * u64::from(window & 7);
+    }
+    // A single segment: the window is the content, whose length follows the id of a dictionary.
+    let dictionary = [0, 1, 2, 4][usize::from(descriptor & 3)];
+    let (len, more) = [(1, 0), (2, 256), (4, 0), (8, 0)][usize::from(descriptor >> 6)];
+    let Some(bytes) = rest.get(dictionary..dictionary + len) else { return 0 };
+    bytes.iter().rev().fold(0u64, |n, b| n << 8 | u64::from(*b)).saturating_add(more)
 }
 
 /// Decodes a frame front to back, in one of two ways.
@@ -296,6 +338,30 @@ mod tests {
             }
             decoder.finish(&frame, &mut OutBuffer::around_pos(&mut out, raw.len())).unwrap();
             assert!(out == raw);
+        }
+    }
+
+    #[test]
+    fn windows_are_read_from_the_header() {
+        for (len, level) in [(100, 1), (100_000, 1), (3 << 20, 3)] {
+            let raw = vec![7; len];
+            let frame = compress(&raw, level).unwrap();
+            assert!(window_len(&frame) >= (len as u64).min(1 << 19), "{len}: {}", window_len(&frame));
+            assert!(window_len(&frame) <= (len as u64).next_power_of_two().max(1 << 10), "{len}");
+            let sized = zstd::bulk::compress(&raw, level).unwrap();
+            // A single segment where the level's window holds all.
+            assert_eq!(window_len(&sized[4..]), (len as u64).min(2 << 20));
+        }
+        assert_eq!((window_len(&[]), window_len(&[0]), window_len(&[32])), (0, 0, 0));
+    }
+
+    #[test]
+    fn uncompressed_frames_decode() {
+        for len in [0, 1, 1 << 17, (1 << 17) + 1, 300_000] {
+            let raw: Vec<u8> = (0..len).map(|i| (i / 3) as u8).collect();
+            let mut out = vec![1; len];
+            decompress(&uncompressed(&raw), &mut out).unwrap();
+            assert!(out == raw, "{len}");
         }
     }
 

@@ -19,18 +19,20 @@ pub struct Input<R> {
     /// Offset of the input's end, where it is known; otherwise `u64::MAX`.
     end: u64,
     skip: Skip<R>,
+    /// Most bytes that a parser may ask for.
+    most: usize,
 }
 
 impl<R: Read> Input<R> {
-    /// An input that reads what it skips.
+    /// An input that skips by reading.
     pub fn new(reader: R) -> Self {
         let skip: Skip<R> = |reader, _, n, _| io::copy(&mut reader.take(n), &mut io::sink());
-        Self { reader, buffer: Vec::new(), start: 0, consumed: 0, end: u64::MAX, skip }
+        Self { reader, buffer: Vec::new(), start: 0, consumed: 0, end: u64::MAX, skip, most: usize::MAX }
     }
 }
 
 impl<R: Read + Seek> Input<R> {
-    /// An input that starts at an offset and seeks over what it skips.
+    /// An input that starts at an offset and skips by seeking.
     ///
     /// # Errors
     ///
@@ -62,6 +64,11 @@ impl<R: Read> Input<R> {
         self.reader
     }
 
+    /// The same, but parsers may ask for no more than [`max_parsed`] of `memory` bytes.
+    pub fn capped(self, memory: u64) -> Self {
+        Self { most: max_parsed(memory), ..self }
+    }
+
     /// Offset of the next byte in the input.
     pub fn position(&self) -> u64 {
         self.consumed
@@ -82,11 +89,13 @@ impl<R: Read> Input<R> {
     ///
     /// # Errors
     ///
-    /// Those of the parser and the reader; [`crate::ErrorKind::Truncated`] where the input ends before.
+    /// Those of the parser and the reader; [`crate::ErrorKind::Truncated`] where the input ends before,
+    /// [`crate::ErrorKind::LimitExceeded`] where the parser asks for too much.
     pub fn parse<T>(&mut self, what: &str, parser: impl Fn(&[u8]) -> Parsed<T>) -> Result<T> {
         loop {
             match parser(self.bytes()) {
                 Ok(value) => return Ok(value),
+                Err(Parse::Need(n)) if n > self.most => return Err(too_long(what, n, self.most)),
                 Err(Parse::Need(n)) => self.need(n, what)?,
                 Err(Parse::Bad(e)) => return Err(e),
             }
@@ -133,7 +142,7 @@ impl<R: Read> Input<R> {
         while out.len() < n {
             // Memory follows the bytes that arrive, not the length that is declared.
             let step = (n - out.len()).min(out.len().max(STEP));
-            out.try_reserve(step).map_err(|_| Error::limit(format!("not enough memory for {what}")))?;
+            out.try_reserve_exact(step).map_err(|_| Error::limit(format!("not enough memory for {what}")))?;
             let got = (&mut self.reader).take(step as u64).read_to_end(out)?;
             self.consumed += got as u64;
             if got < step {
@@ -169,6 +178,16 @@ impl<R: Read> Input<R> {
         }
         Ok(true)
     }
+}
+
+/// Bytes that a header may have where a reader may take `memory` bytes: parsed, it takes some three times as much.
+pub fn max_parsed(memory: u64) -> usize {
+    usize::try_from(memory / 8).unwrap_or(usize::MAX).max(1 << 16)
+}
+
+/// The error for a structure of more bytes than [`max_parsed`].
+pub fn too_long(what: &str, needed: usize, most: usize) -> Error {
+    Error::limit(format!("{what} of {needed} bytes or more; the memory cap allows {most}"))
 }
 
 fn ends_inside(what: &str, needed: u64, found: u64) -> Error {

@@ -8,6 +8,31 @@ use crate::error::{Error, Result};
 use crate::progress::Meter;
 use crate::tensor::bases::Bases;
 
+/// Walks through streams that are to need no models, decoding nothing, and checks that they hold `len` raw bytes.
+///
+/// # Errors
+///
+/// [`crate::ErrorKind::Corrupt`] where they do not, or name a model; those of walking.
+pub fn check_plain(packed: &[u8], len: u64, memory: u64) -> Result<()> {
+    let (mut walk, mut found) = (Walk::new(Input::new(packed), Payloads::Skip, memory), 0u64);
+    loop {
+        match walk.next()? {
+            Event::Model(_) => return Err(nested()),
+            Event::Block(raw) if raw.block.header.model.is_some() => return Err(nested()),
+            Event::Block(raw) => found = found.saturating_add(raw.raw_len()),
+            Event::End if found == len => return Ok(()),
+            Event::End => {
+                return Err(Error::corrupt(format!("weights of {len} bytes expected, {found} found")));
+            }
+            Event::StreamStart | Event::StreamEnd(_) | Event::Other => {}
+        }
+    }
+}
+
+fn nested() -> Error {
+    Error::corrupt("weights whose stream has a model of its own")
+}
+
 /// Decodes all streams in `packed` into one buffer of at most `most` bytes.
 ///
 /// # Errors
@@ -23,7 +48,7 @@ pub fn unpack(packed: &[u8], most: u64, memory: u64) -> Result<Vec<u8>> {
         match walk.next()? {
             Event::StreamStart => _ = hasher.reset(),
             Event::Other => {}
-            Event::Model(_) => return Err(Error::corrupt("weights whose stream has a model of its own")),
+            Event::Model(_) => return Err(nested()),
             Event::Block(raw) => {
                 let within = |e: Error| e.within(raw.place());
                 if raw.block.header.model.is_some() {
@@ -32,6 +57,13 @@ pub fn unpack(packed: &[u8], most: u64, memory: u64) -> Result<Vec<u8>> {
                 if (out.len() as u64).saturating_add(raw.raw_len()) > most {
                     return Err(within(Error::corrupt(format!("weights of more than {most} bytes"))));
                 }
+                let need = (out.len() as u64).saturating_add(raw.raw_len().saturating_mul(2));
+                if need > memory {
+                    return Err(within(Error::limit(format!(
+                        "unpacking takes {need} bytes of memory; the cap is {memory}"
+                    ))));
+                }
+                let environment = Environment { memory: memory - out.len() as u64, ..environment };
                 let mut jobs = [BlockJob::new(&raw.block, None, environment, raw.payload(Some(packed)))];
                 decode_blocks(&mut jobs);
                 let [job] = jobs;

@@ -13,11 +13,12 @@ use crate::format::section::{self, ModelSection};
 use crate::format::trailer::Trailer;
 use std::collections::HashMap;
 use std::io::Read;
+use std::sync::Arc;
 
 /// Bytes of a skipped section that are verified at a time.
 const STEP: u64 = 256 << 10;
 
-/// What to do with payloads.
+/// The treatment of payloads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Payloads {
     /// Read them.
@@ -29,8 +30,10 @@ pub enum Payloads {
 /// A block as it stands in the stream.
 pub struct RawBlock {
     pub block: Block,
-    /// The payload; empty where payloads are skipped.
+    /// The payload; empty where payloads are skipped or shared.
     pub payload: Vec<u8>,
+    /// The payload of a block that has copies, and of these.
+    shared: Option<Arc<[u8]>>,
     /// Offset of the payload in the input.
     pub payload_at: u64,
     /// Offset of the block in the input, and its bytes there.
@@ -43,7 +46,7 @@ pub struct RawBlock {
 }
 
 impl RawBlock {
-    /// Where something in this block happened.
+    /// Names the block in error messages.
     pub fn place(&self) -> String {
         format!("block {} (raw offset {})", self.number, self.raw_start)
     }
@@ -57,7 +60,14 @@ impl RawBlock {
     pub fn payload<'a>(&'a self, input: Option<&'a [u8]>) -> &'a [u8] {
         let start = self.payload_at as usize;
         // Skipping has made sure that it is there.
-        input.map_or(&self.payload, |bytes| &bytes[start..start + self.block.header.payload_len as usize])
+        let within = |bytes: &'a [u8]| &bytes[start..start + self.block.header.payload_len as usize];
+        input.map_or(self.shared.as_deref().unwrap_or(&self.payload), within)
+    }
+
+    /// Memory that the block takes beside its raw bytes while it waits to be decoded: its payload, unless other blocks
+    /// have it too, and its header.
+    pub fn memory(&self) -> u64 {
+        (self.payload.capacity() as u64).saturating_add(self.block.memory())
     }
 }
 
@@ -94,7 +104,7 @@ impl StreamEnd {
     }
 }
 
-/// What the walk has come past.
+/// A section that the walk has come past.
 pub enum Event {
     /// The header of a stream.
     StreamStart,
@@ -113,7 +123,7 @@ pub struct Walk<R> {
     input: Input<R>,
     payloads: Payloads,
     memory: u64,
-    /// What is known about the stream that is being read; `None` between streams.
+    /// The state of the stream that is being read; `None` between streams.
     stream: Option<Stream>,
     streams: u64,
     spare: Vec<u8>,
@@ -129,8 +139,8 @@ struct Stream {
     raw: u64,
     entries: u64,
     entries_hash: Check,
-    /// The index and its bytes in the stream.
-    index: Option<(u64, Index)>,
+    /// The bytes of the index in the stream, the hash that it holds and its records.
+    index: Option<(u64, [u8; 32], Vec<Record>)>,
     /// Blocks that later ones may be copies of, and their payload bytes.
     kept: HashMap<u64, Kept>,
     kept_bytes: u64,
@@ -139,28 +149,31 @@ struct Stream {
 /// A block whose payload is needed again.
 struct Kept {
     block: Block,
-    payload: Vec<u8>,
+    payload: Arc<[u8]>,
     payload_at: u64,
 }
 
 impl Stream {
-    /// Takes note of a block that may have copies; gives a copy what it repeats.
+    /// Takes note of a block that may have copies; gives a copy the payload and unit table of its source.
     fn keep(&mut self, raw: &mut RawBlock, memory: u64) -> Result<()> {
         if raw.block.has_copies() {
-            self.kept_bytes += raw.payload.len() as u64;
-            if self.kept_bytes > memory {
+            self.kept_bytes += raw.payload.len() as u64 + raw.block.memory();
+            if self.kept_bytes > memory / 4 {
                 let found = self.kept_bytes;
-                return Err(Error::limit(format!("{found} bytes that have copies; the cap is {memory}")));
+                return Err(Error::limit(format!(
+                    "{found} bytes that have copies; the cap is a quarter of {memory}"
+                )));
             }
-            let (block, payload, payload_at) = (raw.block.clone(), raw.payload.clone(), raw.payload_at);
+            let payload: Arc<[u8]> = std::mem::take(&mut raw.payload).into();
+            raw.shared = Some(payload.clone());
+            let (block, payload_at) = (raw.block.clone(), raw.payload_at);
             self.kept.insert(raw.number, Kept { block, payload, payload_at });
         } else if let Some(number) = raw.block.copy_of() {
             let source = self.kept.get(&number);
             let source =
                 source.ok_or_else(|| Error::corrupt(format!("a copy of block {number}, which has none")))?;
             raw.block = raw.block.resolve(&source.block)?;
-            raw.payload.clear();
-            raw.payload.extend_from_slice(&source.payload);
+            raw.shared = Some(source.payload.clone());
             raw.payload_at = source.payload_at;
         }
         Ok(())
@@ -182,7 +195,7 @@ impl Stream {
 impl<R: Read> Walk<R> {
     /// Starts at a stream. `memory` is the largest payload or section that is read.
     pub fn new(input: Input<R>, payloads: Payloads, memory: u64) -> Self {
-        Self { input, payloads, memory, stream: None, streams: 0, spare: Vec::new() }
+        Self { input: input.capped(memory), payloads, memory, stream: None, streams: 0, spare: Vec::new() }
     }
 
     /// The next thing that is not [`Event::Other`].
@@ -233,6 +246,11 @@ impl<R: Read> Walk<R> {
     /// The input.
     pub fn into_input(self) -> Input<R> {
         self.input
+    }
+
+    /// Memory that blocks with copies take so far, in bytes.
+    pub fn held(&self) -> u64 {
+        self.stream.as_ref().map_or(0, |s| s.kept_bytes)
     }
 
     /// Offset of the next section in the input.
@@ -299,7 +317,8 @@ impl<R: Read> Walk<R> {
         let (memory, stored_len) = (self.memory, len as u64 + u64::from(payload_len));
         let stream = self.stream()?;
         let raw_start = stream.raw;
-        let mut raw = RawBlock { block, payload, payload_at, offset, stored_len, number, raw_start };
+        let mut raw =
+            RawBlock { block, payload, shared: None, payload_at, offset, stored_len, number, raw_start };
         stream.keep(&mut raw, memory).map_err(place)?;
         stream.note(Entry { stored_len, raw_len: raw.raw_len() });
         Ok(raw)
@@ -314,30 +333,28 @@ impl<R: Read> Walk<R> {
 
     fn model(&mut self) -> Result<Event> {
         let (bytes, total) = self.body("a model section")?;
-        let model = ModelSection::parse(&bytes)?;
+        let model = ModelSection::parse(bytes)?;
         self.stream()?.note(Entry { stored_len: total, raw_len: 0 });
         Ok(Event::Model(model))
     }
 
     fn index(&mut self) -> Result<Event> {
         let (bytes, total) = self.body("the index")?;
-        let mut index = Index::parse(&bytes)?;
-        let mut hash = Check::default();
-        let mut entry = Vec::new();
-        for e in &index.entries {
-            entry.clear();
-            e.put(&mut entry);
-            hash.update(&entry);
-        }
+        let (mut check, mut found, mut bytes_of_entry) = (Check::default(), 0, Vec::new());
+        let (hash, records) = Index::parse_with(&bytes, |e| {
+            bytes_of_entry.clear();
+            e.put(&mut bytes_of_entry);
+            check.update(&bytes_of_entry);
+            found += 1;
+        })?;
         let stream = self.stream()?;
-        let (expected, found) = (stream.entries, index.entries.len() as u64);
-        if expected != found || hash.value() != stream.entries_hash.value() {
+        let expected = stream.entries;
+        if expected != found || check.value() != stream.entries_hash.value() {
             return Err(Error::corrupt(format!(
                 "the index ({found} entries) does not describe the {expected} sections before it"
             )));
         }
-        index.entries = Vec::new();
-        stream.index = Some((total, index));
+        stream.index = Some((total, hash, records));
         stream.len += total;
         Ok(Event::Other)
     }
@@ -353,7 +370,7 @@ impl<R: Read> Walk<R> {
         if index_len == 0 && stream.blocks > 1 {
             return Err(Error::corrupt("a stream of several blocks without an index"));
         }
-        let (hash, records) = stream.index.take().map(|(_, i)| (i.hash, i.records)).unzip();
+        let (hash, records) = stream.index.take().map(|(_, hash, records)| (hash, records)).unzip();
         let end = StreamEnd {
             offset: stream.start,
             stored_len: stream.len + len as u64,
@@ -371,14 +388,17 @@ impl<R: Read> Walk<R> {
     /// Reads a whole section and returns its body and its length.
     fn body(&mut self, what: &str) -> Result<(Vec<u8>, u64)> {
         let start = self.input.parse(what, section::Start::parse)?;
-        if start.body_len > self.memory {
+        // The body, and what is parsed from it.
+        if start.body_len > self.memory / 2 {
             let (found, cap) = (start.body_len, self.memory);
             return Err(Error::limit(format!("{what} of {found} bytes; the cap is {cap}")));
         }
         let mut bytes = Vec::new();
         self.input.read(start.total() as usize, what, &mut bytes)?;
-        let body = section::body(&bytes).map_err(|e| e.at_end(what))?;
-        Ok((body.to_vec(), start.total()))
+        section::body(&bytes).map_err(|e| e.at_end(what))?;
+        bytes.truncate(start.len + start.body_len as usize);
+        bytes.drain(..start.len);
+        Ok((bytes, start.total()))
     }
 
     fn skippable(&mut self) -> Result<Event> {

@@ -1,7 +1,7 @@
 //! The block header with its unit table.
 
 use super::consts::*;
-use super::cursor::{Cursor, Parsed, in_range};
+use super::cursor::{Cursor, Parse, Parsed, in_range};
 use super::{checksum, varint};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -54,6 +54,20 @@ pub enum Units {
         /// The tiles in order.
         tiles: Vec<Tile>,
     },
+}
+
+/// Fewest bytes of an entry in a table of tiles, of windows, and of sized windows.
+const TILE_LEAST: usize = 5;
+const WINDOW_LEAST: usize = 5;
+const SIZED_LEAST: usize = 6;
+
+/// Adds to the bytes that an entry lacks those that the `others` behind it take at least. A header that is not complete is
+/// parsed again from its start when more bytes have come: asking for many makes that a few times, however they come.
+fn with_rest<T>(parsed: Parsed<T>, others: u64, least: usize) -> Parsed<T> {
+    parsed.map_err(|e| match e {
+        Parse::Need(n) => Parse::Need(n.saturating_add(others as usize * least)),
+        bad => bad,
+    })
 }
 
 /// The header of a block: everything it stores before its payload.
@@ -241,11 +255,14 @@ impl Units {
     fn parse_tiles(c: &mut Cursor<'_>, raw_len: u64, payload_len: u64) -> Parsed<Self> {
         let raw = c.varint_in("raw size of a tile", 1..=MAX_TILE_RAW)?;
         let count = raw_len.div_ceil(raw);
-        c.expect(5 * count as usize)?;
+        c.expect(TILE_LEAST * count as usize)?;
         let mut tiles = Vec::with_capacity(count as usize);
-        for _ in 0..count {
+        let mut tile = || -> Parsed<Tile> {
             let payload_len = c.varint_in("payload length of a tile", 0..=payload_len)? as u32;
-            tiles.push(Tile { payload_len, check: c.u32()? });
+            Ok(Tile { payload_len, check: c.u32()? })
+        };
+        for i in 0..count {
+            tiles.push(with_rest(tile(), count - i - 1, TILE_LEAST)?);
         }
         Ok(Units::Tiles { raw: raw as u32, tiles })
     }
@@ -268,11 +285,11 @@ impl Units {
     ) -> Parsed<Self> {
         let payload = 4 * c.varint_in("window size / 4", 1..=MAX_WINDOW_PAYLOAD / 4)?;
         let count = c.varint_in("number of windows", 1..=raw_len)?;
-        // An entry takes at least 5 bytes (6 where sized): a count that the bytes at hand cannot hold
-        // allocates nothing.
-        c.expect((count as usize).saturating_mul(if sized { 6 } else { 5 }))?;
+        // A count that the bytes at hand cannot hold allocates nothing.
+        let least = if sized { SIZED_LEAST } else { WINDOW_LEAST };
+        c.expect((count as usize).saturating_mul(least))?;
         let mut windows = Vec::with_capacity(count as usize);
-        for i in 0..count {
+        let mut window = |i: u64| -> Parsed<Window> {
             let raw_len = c.varint_in("raw length of a window", 1..=MAX_WINDOW_RAW)? as u32;
             let len = if sized {
                 c.varint_in("payload length of a window", 0..=payload)?
@@ -281,7 +298,10 @@ impl Units {
             } else {
                 payload_len.saturating_sub(i * payload).min(payload)
             };
-            windows.push(Window { raw_len, payload_len: len as u32, check: c.u32()? });
+            Ok(Window { raw_len, payload_len: len as u32, check: c.u32()? })
+        };
+        for i in 0..count {
+            windows.push(with_rest(window(i), count - i - 1, least)?);
         }
         Ok(Units::Windows { payload: payload as u32, sized, chained, windows })
     }
@@ -302,7 +322,6 @@ impl Units {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::format::cursor::Parse;
 
     fn samples() -> Vec<BlockHeader> {
         let base = BlockHeader {
@@ -352,6 +371,32 @@ mod tests {
                     other => panic!("{cut}: {other:?}"),
                 }
             }
+        }
+    }
+
+    #[test]
+    fn a_long_header_is_parsed_few_times() {
+        let count = 1 << 16;
+        for sized in [false, true] {
+            let windows: Vec<_> = (0..count)
+                .map(|i| Window { raw_len: 1 + i * 97 % (1 << 14), payload_len: 4, check: i })
+                .collect();
+            let header = BlockHeader {
+                codec: 2,
+                flushed: false,
+                raw_len: windows.iter().map(|w| w.raw_len).sum(),
+                payload_len: 4 * count,
+                model: Some(1),
+                params: None,
+                units: Units::Windows { payload: 4, sized, chained: false, windows },
+            };
+            let mut out = Vec::new();
+            header.put(&mut out);
+            let (mut have, mut rounds) = (0, 0);
+            while let Err(Parse::Need(n)) = BlockHeader::parse(&out[..have]) {
+                (have, rounds) = (n, rounds + 1);
+            }
+            assert!(have <= out.len() && rounds < 60, "{rounds} rounds");
         }
     }
 

@@ -62,6 +62,8 @@ pub const MAX_TILE_RAW: u64 = 1 << 20;
 pub const MAX_SECTION_BODY: u64 = 1 << 32;
 /// Most model sections in one stream.
 pub const MAX_MODELS: u64 = 1 << 10;
+/// Most records in one index.
+pub const MAX_RECORDS: u64 = 1 << 10;
 /// Longest trailer, in bytes.
 pub const MAX_TRAILER: usize = 26;
 /// Shortest trailer, in bytes.
@@ -71,6 +73,13 @@ pub const MIN_TRAILER: usize = 8;
 /// far.
 pub const fn max_payload(raw_len: u64) -> u64 {
     2 * raw_len + 65536
+}
+
+/// The most bytes that `packed` compressed bytes outside of blocks may stand for: embedded weights, names of tensors. It
+/// bounds the work and memory that some bytes of a file can cause before any block is decoded, and the multiply-adds of an
+/// embedded language model, which has a byte for each.
+pub const fn max_unpacked(packed: u64) -> u64 {
+    (1 << 20) + 256 * packed
 }
 
 #[cfg(test)]

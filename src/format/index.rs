@@ -1,6 +1,6 @@
 //! The index of a stream: the lengths of its sections, and the hash of its raw bytes.
 
-use super::consts::KIND_INDEX;
+use super::consts::{KIND_INDEX, MAX_RECORDS};
 use super::cursor::{Cursor, Parsed};
 use super::{section, varint};
 use crate::error::{Error, ErrorKind, Result};
@@ -63,9 +63,21 @@ impl Index {
     /// # Errors
     ///
     /// `Corrupt`, or `NewerVersion` for a record with an odd tag.
+    #[cfg(test)]
     pub fn parse(body: &[u8]) -> Result<Self> {
+        let mut entries = Vec::new();
+        let (hash, records) = Self::parse_with(body, |e| entries.push(e))?;
+        Ok(Self { entries, hash, records })
+    }
+
+    /// Reads the body of an index section and hands out its entries in order; returns the hash and the records.
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::parse`]; entries may have been handed out before.
+    pub fn parse_with(body: &[u8], entry: impl FnMut(Entry)) -> Result<([u8; 32], Vec<Record>)> {
         let mut c = Cursor::new(body);
-        let index = Self::fields(&mut c).map_err(|e| {
+        let (hash, records) = Self::fields(&mut c, entry).map_err(|e| {
             let e = e.at_end("the index");
             // The length of the section has been checked, so an index that needs more bytes is corrupt, not
             // truncated.
@@ -74,33 +86,38 @@ impl Index {
         if !c.rest().is_empty() {
             return Err(Error::corrupt(format!("index: {} bytes too many", c.rest().len())));
         }
-        match index.records.iter().find(|r| r.tag % 2 == 1) {
+        match records.iter().find(|r| r.tag % 2 == 1) {
             Some(r) => {
                 let found = format!("needs a newer nzip (index record {})", r.tag);
                 Err(Error::new(ErrorKind::NewerVersion, found))
             }
-            None => Ok(index),
+            None => Ok((hash, records)),
         }
     }
 
-    fn fields(c: &mut Cursor<'_>) -> Parsed<Self> {
+    fn fields(c: &mut Cursor<'_>, mut entry: impl FnMut(Entry)) -> Parsed<([u8; 32], Vec<Record>)> {
         let count = c.varint("number of index entries")?;
         c.expect(usize::try_from(count).unwrap_or(usize::MAX).saturating_mul(2))?;
-        let mut entries = Vec::with_capacity(count as usize);
         for _ in 0..count {
             let stored_len = c.varint_in("stored length in the index", 1..=1 << 40)?;
             let raw_len = c.varint_in("raw length in the index", 0..=super::consts::MAX_BLOCK_RAW)?;
-            entries.push(Entry { stored_len, raw_len });
+            entry(Entry { stored_len, raw_len });
         }
         let hash = c.hash()?;
-        let mut records = Vec::new();
-        for _ in 0..c.varint("number of index records")? {
+        let (mut records, count) = (Vec::new(), c.varint("number of index records")?);
+        c.expect(usize::try_from(count).unwrap_or(usize::MAX).saturating_mul(2))?;
+        if count > MAX_RECORDS {
+            return Err(
+                Error::corrupt(format!("{count} index records; at most {MAX_RECORDS} are allowed")).into()
+            );
+        }
+        for _ in 0..count {
             let tag = c.varint("tag of an index record")?;
             let len = c.varint("length of an index record")?;
             let bytes = c.take(usize::try_from(len).unwrap_or(usize::MAX))?.to_vec();
             records.push(Record { tag, bytes });
         }
-        Ok(Self { entries, hash, records })
+        Ok((hash, records))
     }
 }
 

@@ -1,7 +1,7 @@
 //! Sections other than blocks and the trailer: kind, length, body, check value.
 
-use super::consts::{KIND_MODEL, MAX_SECTION_BODY};
-use super::cursor::{Cursor, Parsed, in_range};
+use super::consts::{KIND_MODEL, MAX_SECTION_BODY, max_unpacked};
+use super::cursor::{Cursor, Parse, Parsed, in_range};
 use super::{checksum, varint};
 use crate::error::{Error, Result};
 
@@ -76,22 +76,27 @@ impl ModelSection {
     /// # Errors
     ///
     /// `Corrupt` where the body is too short, or declares longer weights than its compressed bytes may hold.
-    pub fn parse(body: &[u8]) -> Result<Self> {
-        let parse = || -> Parsed<Self> {
-            let mut c = Cursor::new(body);
+    pub fn parse(mut body: Vec<u8>) -> Result<Self> {
+        let fields = |c: &mut Cursor<'_>| -> Parsed<([u8; 32], Option<u64>)> {
             let hash = c.hash()?;
-            let embedded = if c.rest().is_empty() {
-                None
-            } else {
-                let raw_len = c.varint("length of embedded weights")?;
-                Some((raw_len, c.rest().to_vec()))
-            };
-            if let Some((raw_len, packed)) = &embedded {
-                in_range("length of embedded weights", *raw_len, 1..=(packed.len() as u64) << 15)?;
+            if c.rest().is_empty() {
+                return Ok((hash, None));
             }
-            Ok(Self { hash, embedded })
+            let raw_len = c.varint("length of embedded weights")?;
+            in_range("length of embedded weights", raw_len, 1..=max_unpacked(c.rest().len() as u64))?;
+            Ok((hash, Some(raw_len)))
         };
-        parse().map_err(|_| Error::corrupt("model section: the body is not a hash and weights"))
+        let mut c = Cursor::new(&body);
+        let (hash, raw_len) = fields(&mut c).map_err(|e| match e {
+            Parse::Bad(e) => e.within("model section"),
+            Parse::Need(_) => Error::corrupt("model section: the body is not a hash and weights"),
+        })?;
+        let start = c.pos();
+        let embedded = raw_len.map(|raw_len| {
+            body.drain(..start);
+            (raw_len, body)
+        });
+        Ok(Self { hash, embedded })
     }
 }
 
@@ -106,7 +111,7 @@ mod tests {
             let mut out = Vec::new();
             model.put(&mut out);
             assert_eq!(Start::parse(&out).unwrap().total(), out.len() as u64);
-            assert_eq!(ModelSection::parse(body(&out).unwrap()).unwrap(), model);
+            assert_eq!(ModelSection::parse(body(&out).unwrap().to_vec()).unwrap(), model);
         }
     }
 }

@@ -55,9 +55,24 @@ pub fn parse(bytes: &[u8], raw_len: u64) -> Result<Vec<TensorRecord>> {
     if c.rest().is_empty() { Ok(found) } else { Err(Error::corrupt("names: bytes behind the last one")) }
 }
 
+/// The number of tensors that the content declares, which it has the bytes for.
+///
+/// # Errors
+///
+/// `Corrupt` where it has not.
+pub fn count(bytes: &[u8]) -> Result<usize> {
+    let mut c = Cursor::new(bytes);
+    number(&mut c).map_err(|e| Error::corrupt(format!("names: {}", e.at_end("the names"))))
+}
+
+fn number(c: &mut Cursor<'_>) -> Parsed<usize> {
+    let count = usize::try_from(c.varint("number of tensors")?).unwrap_or(usize::MAX);
+    c.expect(count.saturating_mul(5))?;
+    Ok(count)
+}
+
 fn fields(c: &mut Cursor<'_>, raw_len: u64) -> Parsed<Vec<TensorRecord>> {
-    let count = c.varint("number of tensors")?;
-    c.expect(usize::try_from(count).unwrap_or(usize::MAX).saturating_mul(5))?;
+    let count = number(c)?;
     let (mut tensors, mut at) = (Vec::new(), 0u64);
     for _ in 0..count {
         let len = c.varint("length of a name")?;

@@ -68,20 +68,21 @@ impl<K: WindowKernels> WindowCoder for GpuCoder<K> {
     }
 
     /// The GPU decodes windows of blocks without parameters, the CPU those of other blocks.
-    fn decode(&self, blocks: Vec<WindowedBlock<'_>>, meter: Meter<'_>) -> Result<()> {
+    fn decode(&self, blocks: Vec<WindowedBlock<'_>>, memory: u64, meter: Meter<'_>) -> Result<()> {
         let (simple, other): (Vec<_>, Vec<_>) = blocks.into_iter().partition(|b| b.params.is_none());
         if !other.is_empty() {
-            self.cpu.decode(other, meter)?;
+            self.cpu.decode(other, memory, meter)?;
         }
         let mut windows = all_windows(simple.into_iter());
         let mut open: Vec<_> = windows.iter_mut().filter(|job| !job.raw.is_empty()).collect();
         let corrupt = self.device.attempt(|gpu| self.kernels.decode(gpu, &mut open))?;
-        let Some(corrupt) = corrupt else { return self.decode_on_cpu(windows, meter) };
+        let Some(corrupt) = corrupt else { return self.decode_on_cpu(windows, memory, meter) };
         meter.advance(open.iter().map(|job| job.raw.len()).sum());
         // The CPU decodes them once more to find the error.
         corrupt.into_iter().try_for_each(|i| {
             let job = &mut *open[i];
-            self.decode_on_cpu(vec![WindowJob { payload: job.payload, raw: &mut *job.raw }], Meter::NONE)
+            let job = WindowJob { payload: job.payload, raw: &mut *job.raw };
+            self.decode_on_cpu(vec![job], memory, Meter::NONE)
         })
     }
 
@@ -91,7 +92,7 @@ impl<K: WindowKernels> WindowCoder for GpuCoder<K> {
 }
 
 impl<K> GpuCoder<K> {
-    fn decode_on_cpu(&self, windows: Vec<WindowJob<'_>>, meter: Meter<'_>) -> Result<()> {
-        self.cpu.decode(vec![WindowedBlock { params: None, windows }], meter)
+    fn decode_on_cpu(&self, windows: Vec<WindowJob<'_>>, memory: u64, meter: Meter<'_>) -> Result<()> {
+        self.cpu.decode(vec![WindowedBlock { params: None, windows }], memory, meter)
     }
 }

@@ -6,6 +6,7 @@
 //! is the CPU, and `absent` stands in for the GPU.
 
 mod device;
+pub mod public;
 
 #[cfg(not(feature = "gpu"))]
 mod absent;
@@ -42,10 +43,3 @@ mod words;
 use accelerator as backend;
 
 pub use device::{Device, TensorBuffer};
-
-/// What users of the library get.
-pub mod public {
-    pub use super::device::{Device, GpuCounters, GpuInfo, TensorBuffer};
-    #[cfg(feature = "gpu")]
-    pub use super::wgpu30;
-}

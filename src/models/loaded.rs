@@ -3,7 +3,7 @@
 use super::registry::{self, Hash, ModelInfo, Registry};
 use crate::codec::block::LoadedModel;
 use crate::codec::{CODECS, Codec};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::format::checksum::hex;
 use crate::gpu::Device;
 use std::collections::HashMap;
@@ -12,7 +12,55 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Models that have been made ready, by the codec whose they are and their hash.
-type Loaded = HashMap<(u8, Hash), LoadedModel>;
+#[derive(Clone, Default)]
+pub(super) struct Loaded {
+    models: HashMap<(u8, Hash), LoadedModel>,
+    /// Memory that they take, in bytes (approximate).
+    pub bytes: u64,
+}
+
+impl Loaded {
+    pub fn get(&self, codec: Codec, hash: &Hash) -> Option<LoadedModel> {
+        self.models.get(&(codec.id(), *hash)).cloned()
+    }
+
+    /// Keeps a model that takes so many bytes.
+    pub fn keep(&mut self, codec: Codec, hash: Hash, model: LoadedModel, bytes: u64) {
+        self.models.insert((codec.id(), hash), model);
+        self.bytes += bytes;
+    }
+
+    /// Loads the model of `len` bytes of weights that `weights` gives, and keeps it.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::ErrorKind::LimitExceeded`] where loading takes more than `left` bytes; those of `weights` and of the codec.
+    pub fn load<W: AsRef<[u8]>>(
+        &mut self,
+        codec: Codec,
+        hash: Hash,
+        device: &Device,
+        left: u64,
+        len: u64,
+        weights: impl FnOnce() -> Result<W>,
+    ) -> Result<LoadedModel> {
+        let (of, within) = (codec.object(), |e: Error| e.within(format!("model {}", hex(&hash))));
+        let fits = |need: u64| {
+            if need <= left {
+                return Ok(());
+            }
+            let e = Error::limit(format!("loading it takes {need} bytes of memory; the cap leaves {left}"));
+            Err(within(e))
+        };
+        fits(len.saturating_mul(2))?;
+        let weights = weights()?;
+        let memory = of.model_memory(weights.as_ref());
+        fits(memory.loading.saturating_add(len))?;
+        let model = of.load(weights.as_ref(), device.accelerator()).map_err(within)?;
+        self.keep(codec, hash, model.clone(), memory.loaded);
+        Ok(model)
+    }
+}
 
 /// The models that an encoder or decoder may use: built-in ones, those in the user's model folder, and
 /// the ones added here. Clones share what has been loaded.
@@ -25,7 +73,10 @@ pub struct Models {
 
 impl fmt::Debug for Models {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Models").field("loaded", &self.lock().len()).field("device", &self.device).finish()
+        f.debug_struct("Models")
+            .field("loaded", &self.lock().models.len())
+            .field("device", &self.device)
+            .finish()
     }
 }
 
@@ -82,29 +133,41 @@ impl Models {
         Self { loaded: Arc::default(), device, ..self }
     }
 
-    /// The model of a codec with this hash, ready to run.
-    pub(crate) fn load(&self, codec: Codec, hash: &Hash) -> Result<LoadedModel> {
-        let key = (codec.id(), *hash);
+    /// The model of a codec with this hash, ready to run. All together may take `left` bytes more.
+    pub(crate) fn load(&self, codec: Codec, hash: &Hash, left: u64) -> Result<LoadedModel> {
         let mut loaded = self.lock();
-        if let Some(model) = loaded.get(&key) {
-            return Ok(model.clone());
+        if let Some(model) = loaded.get(codec, hash) {
+            return Ok(model);
         }
-        let weights = self.registry.find(hash)?;
-        let model = codec.object().load(&weights, self.device.accelerator());
-        let model = model.map_err(|e| e.within(format!("model {}", hex(hash))))?;
-        loaded.insert(key, model.clone());
-        Ok(model)
+        let weights = self.registry.find_within(hash, left)?;
+        loaded.load(codec, *hash, &self.device, left, weights.len() as u64, || Ok(weights))
     }
 
-    /// The same models, but what is added or loaded from now on is not shared with others.
-    pub(crate) fn apart(&self) -> Self {
-        Self { loaded: Arc::new(Mutex::new(self.lock().clone())), ..self.clone() }
+    /// A model that has been loaded.
+    pub(crate) fn loaded(&self, codec: Codec, hash: &Hash) -> Option<LoadedModel> {
+        self.lock().get(codec, hash)
+    }
+
+    /// Memory that the loaded models take, in bytes.
+    pub(crate) fn held(&self) -> u64 {
+        self.lock().bytes
+    }
+
+    /// What runs the models.
+    pub(crate) fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// Reading and unpacking weight files may take `memory` bytes; 1 GiB where nothing is said.
+    pub fn capped(mut self, memory: u64) -> Self {
+        self.registry.memory = memory;
+        self
     }
 
     /// The windowed codec that the model with this hash is for.
     pub(crate) fn codec(&self, hash: &Hash) -> Result<Codec> {
         // Finding the weights may mean unpacking a large file.
-        if let Some(known) = CODECS.iter().find(|c| self.lock().contains_key(&(c.id().id(), *hash))) {
+        if let Some(known) = CODECS.iter().find(|c| self.lock().get(c.id(), hash).is_some()) {
             return Ok(known.id());
         }
         let weights = self.registry.find(hash)?;
@@ -127,6 +190,6 @@ impl Models {
         hash: Hash,
         windows: Arc<dyn crate::codec::window::WindowCoder>,
     ) {
-        self.lock().insert((codec.id(), hash), LoadedModel { windows, network: None });
+        self.lock().keep(codec, hash, LoadedModel { windows, network: None }, 0);
     }
 }

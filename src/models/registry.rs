@@ -1,4 +1,4 @@
-//! Where the canonical weights of a model are found, by their BLAKE3 hash.
+//! Finds the canonical weights of a model by their BLAKE3 hash.
 //!
 //! Built in, given by the caller, in the user's model folder, or embedded in the stream. Knows no model.
 
@@ -9,6 +9,7 @@ use crate::format::consts::MAGIC;
 use crate::model::shipped;
 use std::collections::HashMap;
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -73,27 +74,29 @@ const fn hash(digits: &[u8; 64]) -> Hash {
 /// Largest weight file that is read into memory, in bytes.
 const MAX_FILE: u64 = 1 << 31;
 
-/// Memory that unpacking a weight file may take, in bytes.
+/// Memory that reading and unpacking a weight file may take, in bytes, where nobody sets it.
 const MEMORY: u64 = 1 << 30;
 
 /// Finds weights by hash.
 #[derive(Clone)]
 pub struct Registry {
-    given: HashMap<Hash, Arc<[u8]>>,
-    folders: Vec<PathBuf>,
+    given: Arc<HashMap<Hash, Arc<[u8]>>>,
+    folders: Arc<[PathBuf]>,
+    /// Memory that reading and unpacking a weight file may take, in bytes.
+    pub memory: u64,
 }
 
 impl Registry {
     /// Knows the built-in models and the user's model folders.
     pub fn new() -> Self {
-        Self { given: HashMap::new(), folders: user_folders() }
+        Self { given: Arc::default(), folders: user_folders().into(), memory: MEMORY }
     }
 
     /// Adds canonical weights and returns their hash.
     pub fn add(&mut self, weights: impl Into<Arc<[u8]>>) -> Hash {
         let weights = weights.into();
         let hash = *blake3::hash(&weights).as_bytes();
-        self.given.insert(hash, weights);
+        Arc::make_mut(&mut self.given).insert(hash, weights);
         hash
     }
 
@@ -103,7 +106,7 @@ impl Registry {
     ///
     /// Those of reading the file and of unpacking it.
     pub fn add_file(&mut self, path: &Path) -> Result<Hash> {
-        let weights = Self::read(path).map_err(|e| e.within(path.display()))?;
+        let weights = Self::read(path, self.memory).map_err(|e| e.within(path.display()))?;
         Ok(self.add(weights))
     }
 
@@ -114,17 +117,26 @@ impl Registry {
     /// [`crate::ErrorKind::MissingModel`] with name and hash; [`crate::ErrorKind::Corrupt`] where a file
     /// named by this hash holds other bytes.
     pub fn find(&self, hash: &Hash) -> Result<Arc<[u8]>> {
+        self.find_within(hash, self.memory)
+    }
+
+    /// The same, where unpacking may take `memory` bytes.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Self::find`]; [`crate::ErrorKind::LimitExceeded`] where it takes more.
+    pub fn find_within(&self, hash: &Hash, memory: u64) -> Result<Arc<[u8]>> {
         if let Some(weights) = self.given.get(hash) {
             return Ok(weights.clone());
         }
         let built_in = BUILT_IN.iter().find(|m| m.hash == *hash);
         if let Some(packed) = built_in.and_then(|m| m.packed) {
-            return checked(unpack(packed, MAX_FILE, MEMORY)?, hash);
+            return checked(unpack(packed, MAX_FILE, memory)?, hash);
         }
-        for folder in &self.folders {
+        for folder in &*self.folders {
             let path = folder.join(format!("{}.nz", hex(hash)));
             if path.is_file() {
-                return Self::read(&path)
+                return Self::read(&path, memory)
                     .and_then(|w| checked(w, hash))
                     .map_err(|e| e.within(path.display()));
             }
@@ -147,13 +159,16 @@ impl Registry {
         models
     }
 
-    fn read(path: &Path) -> Result<Vec<u8>> {
-        let len = fs::metadata(path)?.len();
-        if len > MAX_FILE {
-            return Err(Error::limit(format!("a weight file of {len} bytes; {MAX_FILE} are allowed")));
+    fn read(path: &Path, memory: u64) -> Result<Vec<u8>> {
+        let most = MAX_FILE.min(memory);
+        let mut bytes = Vec::new();
+        // The length that the system names may be wrong, of a pipe or a file that grows.
+        fs::File::open(path)?.take(most + 1).read_to_end(&mut bytes)?;
+        let len = bytes.len() as u64;
+        if len > most {
+            return Err(Error::limit(format!("a weight file of more than {most} bytes")));
         }
-        let bytes = fs::read(path)?;
-        if bytes.starts_with(&MAGIC) { unpack(&bytes, MAX_FILE, MEMORY) } else { Ok(bytes) }
+        if bytes.starts_with(&MAGIC) { unpack(&bytes, MAX_FILE, memory - len) } else { Ok(bytes) }
     }
 }
 
@@ -212,7 +227,7 @@ mod tests {
     fn given_found_in_a_folder_or_missing() {
         let folder = tempfile::tempdir().unwrap();
         let mut registry = Registry::new();
-        registry.folders = vec![folder.path().to_path_buf()];
+        registry.folders = [folder.path().to_path_buf()].into();
         let hash = *blake3::hash(b"weights").as_bytes();
         let e = registry.find(&hash).unwrap_err();
         assert_eq!(e.kind(), ErrorKind::MissingModel);
@@ -227,7 +242,7 @@ mod tests {
         let listed: Vec<_> = listed.iter().filter(|m| m.path.is_some()).collect();
         assert_eq!((listed.len(), listed[0].hash, listed[0].stored_len), (1, hash, Some(7)));
 
-        registry.folders.clear();
+        registry.folders = [].into();
         assert_eq!(registry.add_file(&path).unwrap(), hash);
         assert_eq!(&*registry.find(&hash).unwrap(), b"weights");
     }

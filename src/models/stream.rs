@@ -1,84 +1,155 @@
 //! The models that the sections of one stream name or bring along.
 
 use super::Models;
+use super::loaded::Loaded;
 use super::registry::{self, Hash};
 use crate::codec::block::{BlockCodec, LoadedModel, ModelUse};
 use crate::codec::buffer::resize;
 use crate::codec::windowed::missing_model;
-use crate::codec::zstd;
+use crate::codec::{Codec, zstd};
 use crate::container;
 use crate::error::{Error, Result};
 use crate::format::checksum::hex;
 use crate::format::consts::{FIRST_STREAM_MODEL, MAGIC, MAX_MODELS};
 use crate::format::section::ModelSection;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// The models of one stream while it is read.
 #[derive(Clone)]
 pub(crate) struct StreamModels {
     models: Models,
-    sections: Vec<Hash>,
-    /// Bytes of embedded weights so far.
-    held: u64,
+    sections: Vec<ModelSection>,
+    /// Bytes of the packed weights that the stream has brought along.
+    packed: u64,
+    /// Its own models that blocks have used. They are nobody else's: another stream must bring them along itself.
+    own: Arc<Mutex<Loaded>>,
 }
 
 impl StreamModels {
     pub(crate) fn new(models: Models) -> Self {
-        Self { models, sections: Vec::new(), held: 0 }
+        Self { models, sections: Vec::new(), packed: 0, own: Arc::default() }
     }
 
-    /// Takes note of a model section; embedded weights are unpacked and checked against the hash.
+    /// The same for the next stream, which has no sections yet.
+    pub(crate) fn fresh(&self) -> Self {
+        Self::new(self.models.clone())
+    }
+
+    /// Takes note of a model section. Embedded weights are unpacked when a block first names them.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::ErrorKind::Corrupt`] for more sections than a stream may have, [`crate::ErrorKind::LimitExceeded`] where
+    /// `memory` bytes do not hold all packed weights.
     pub(crate) fn add(&mut self, section: ModelSection, memory: u64) -> Result<()> {
         if self.sections.len() as u64 >= MAX_MODELS {
             return Err(Error::corrupt(format!("more than {MAX_MODELS} model sections")));
         }
-        if let Some((raw_len, packed)) = section.embedded {
-            if self.held == 0 {
-                // A stream's own models are nobody else's: another stream that names them must bring them along.
-                self.models = self.models.apart();
-            }
-            self.held = self.held.saturating_add(raw_len);
-            if self.held > memory {
-                let held = self.held;
-                return Err(Error::limit(format!("embedded models of {held} bytes; the cap is {memory}")));
-            }
-            let weights = unpack(&packed, raw_len)?;
-            let found = *blake3::hash(&weights).as_bytes();
-            if found != section.hash {
-                let (wanted, found) = (hex(&section.hash), hex(&found));
-                return Err(Error::corrupt(format!("embedded model {wanted} expected, {found} found")));
-            }
-            self.models.add(weights);
+        self.packed += section.embedded.as_ref().map_or(0, |e| e.1.len() as u64);
+        if self.packed > memory {
+            let packed = self.packed;
+            return Err(Error::limit(format!("embedded models of {packed} bytes; the cap is {memory}")));
         }
-        self.sections.push(section.hash);
+        match &section.embedded {
+            Some((raw_len, packed)) if packed.starts_with(&MAGIC) => {
+                container::unpack::check_plain(packed, *raw_len, memory)?;
+            }
+            _ => {}
+        }
+        self.sections.push(section);
         Ok(())
     }
 
-    /// The hash behind a block's model reference.
-    pub(crate) fn hash(&self, reference: u64) -> Result<Hash> {
+    /// The number of model sections so far.
+    pub(crate) fn len(&self) -> usize {
+        self.sections.len()
+    }
+
+    /// Memory that the stream's own models and those that it shares take, in bytes.
+    pub(crate) fn held(&self) -> u64 {
+        self.packed + self.own.lock().unwrap_or_else(PoisonError::into_inner).bytes + self.models.held()
+    }
+
+    /// Lets go of the stream's own models; those that are used again are unpacked again.
+    pub(crate) fn forget(&self) {
+        *self.own.lock().unwrap_or_else(PoisonError::into_inner) = Loaded::default();
+    }
+
+    /// The hash behind a model reference of a block that stands behind the first `before` model sections.
+    pub(crate) fn hash(&self, reference: u64, before: usize) -> Result<Hash> {
         if reference < FIRST_STREAM_MODEL {
             return registry::built_in_hash(reference as u8);
         }
-        let i = (reference - FIRST_STREAM_MODEL) as usize;
-        let found = self.sections.get(i).copied();
+        self.section(reference - FIRST_STREAM_MODEL, before).map(|s| s.hash)
+    }
+
+    fn section(&self, i: u64, before: usize) -> Result<&ModelSection> {
+        let found = self.sections.iter().take(before).nth(i as usize);
         found.ok_or_else(|| Error::corrupt(format!("model section {i} is referred to, but not there")))
     }
 
-    /// The model that a block names, ready to run; `None` where it names none and needs none.
-    pub(crate) fn load(&self, codec: &dyn BlockCodec, reference: Option<u64>) -> Result<Option<LoadedModel>> {
-        match (codec.model_use(), reference) {
-            (ModelUse::Required(_), None) => Err(missing_model(codec.name())),
-            (ModelUse::Required(of) | ModelUse::Optional(of), Some(reference)) => {
-                self.models.load(of, &self.hash(reference)?).map(Some)
+    /// The model that a block names, ready to run; `None` where it names none and needs none. `before` is the number of
+    /// model sections in front of the block.
+    ///
+    /// # Errors
+    ///
+    /// Those of finding, unpacking and loading the model; [`crate::ErrorKind::LimitExceeded`] where all models together
+    /// would take more than `memory` bytes.
+    pub(crate) fn load(
+        &self,
+        codec: &dyn BlockCodec,
+        reference: Option<u64>,
+        before: usize,
+        memory: u64,
+    ) -> Result<Option<LoadedModel>> {
+        let (of, reference) = match (codec.model_use(), reference) {
+            (ModelUse::Required(_), None) => return Err(missing_model(codec.name())),
+            (ModelUse::Required(of) | ModelUse::Optional(of), Some(reference)) => (of, reference),
+            (ModelUse::None, _) | (_, None) => return Ok(None),
+        };
+        let used = self.held();
+        if reference >= FIRST_STREAM_MODEL {
+            let section = self.section(reference - FIRST_STREAM_MODEL, before)?;
+            if let Some((raw_len, packed)) = &section.embedded {
+                return self
+                    .embedded(of, section.hash, *raw_len, packed, memory.saturating_sub(used))
+                    .map(Some);
             }
-            (ModelUse::None, _) | (_, None) => Ok(None),
+        }
+        let hash = self.hash(reference, before)?;
+        self.models.load(of, &hash, memory.saturating_sub(used)).map(Some)
+    }
+
+    /// A model that the stream brings along; its weights are checked against the hash.
+    fn embedded(&self, of: Codec, hash: Hash, raw_len: u64, packed: &[u8], left: u64) -> Result<LoadedModel> {
+        let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(model) = own.get(of, &hash) {
+            return Ok(model);
+        }
+        let unpack = || {
+            let weights = unpack(packed, raw_len, left)?;
+            let found = *blake3::hash(&weights).as_bytes();
+            if found != hash {
+                let (wanted, found) = (hex(&hash), hex(&found));
+                return Err(Error::corrupt(format!("embedded model {wanted} expected, {found} found")));
+            }
+            Ok(weights)
+        };
+        // One that others have loaded serves as well, once it is clear that the stream has it.
+        match self.models.loaded(of, &hash) {
+            Some(model) => {
+                unpack()?;
+                own.keep(of, hash, model.clone(), 0);
+                Ok(model)
+            }
+            None => own.load(of, hash, self.models.device(), left, raw_len, unpack),
         }
     }
 }
 
 /// Embedded weights of `raw_len` bytes: a stream of its own, or a Zstandard frame.
-fn unpack(packed: &[u8], raw_len: u64) -> Result<Vec<u8>> {
+fn unpack(packed: &[u8], raw_len: u64, memory: u64) -> Result<Vec<u8>> {
     if packed.starts_with(&MAGIC) {
-        let memory = raw_len.saturating_mul(2).max(1 << 26);
         let weights = container::unpack::unpack(packed, raw_len, memory)?;
         if weights.len() as u64 != raw_len {
             let found = weights.len();

@@ -46,10 +46,17 @@ pub struct Archive<S> {
     decoded: u64,
     /// All tensors, and where they are by name.
     tensors: Vec<TensorInfo>,
-    names: HashMap<String, usize>,
+    names: HashMap<String, tensors::Named>,
+    /// What is wrong with the names of tensors.
+    names_error: Option<Error>,
+    /// The stream whose models are held.
+    active: usize,
     /// Whether a content without named tensors has been looked through for them.
     looked: bool,
 }
+
+/// Most blocks that are decoded together.
+const BATCH_BLOCKS: usize = 1 << 10;
 
 /// A block of which some units are wanted, with its bytes.
 struct Fetched {
@@ -126,7 +133,9 @@ impl<S: Read + Seek> Archive<S> {
         let mut streams = map::read(&mut source, &options)?;
         let tensors: Vec<TensorInfo> =
             streams.iter_mut().flat_map(|s| std::mem::take(&mut s.tensors)).collect();
+        let names_error = streams.iter_mut().find_map(|s| s.names_error.take());
         let mut archive = Self {
+            names_error,
             source,
             streams,
             options,
@@ -134,6 +143,7 @@ impl<S: Read + Seek> Archive<S> {
             decoded: 0,
             tensors: Vec::new(),
             names: HashMap::new(),
+            active: 0,
             looked: false,
         };
         archive.name(tensors);
@@ -248,12 +258,27 @@ impl<S: Read + Seek> Archive<S> {
         out.try_reserve_exact(len as usize)
             .map_err(|_| Error::limit(format!("no memory for {len} bytes")))?;
         let wanted = self.blocks_of(&range);
-        let mut at = 0;
+        let (mut at, mut next) = (0, None);
         while at < wanted.len() {
-            let (mut batch, mut raw) = (Vec::new(), 0);
-            while at < wanted.len() && (batch.is_empty() || raw < self.batch_bytes()) {
-                let fetched = self.fetch(wanted[at], &range)?;
-                raw += u64::from(fetched.block.header.raw_len);
+            let stream = wanted[at].0;
+            let left = self.left(stream, len);
+            let (mut batch, mut raw, mut need) = (Vec::new(), 0, 0u64);
+            while at < wanted.len() && raw < self.batch_bytes() && batch.len() < BATCH_BLOCKS {
+                // The models of one stream are those of no other, and those of one at a time are held.
+                if wanted[at].0 != stream && self.streams[stream].models.len() > 0 {
+                    break;
+                }
+                let fetched = match next.take() {
+                    Some(fetched) => fetched,
+                    None => self.fetch(wanted[at], &range, left)?,
+                };
+                need = need.saturating_add(fetched.need());
+                if need > left && !batch.is_empty() {
+                    next = Some(fetched);
+                    break;
+                }
+                let header = &fetched.block.header;
+                raw += u64::from(header.raw_len.max(header.payload_len));
                 batch.push(fetched);
                 at += 1;
             }
@@ -275,6 +300,17 @@ impl<S: Read + Seek> Archive<S> {
         Ok(io::copy(&mut Decoder::with_options(reader, options)?, &mut io::sink())?)
     }
 
+    /// Memory that is left under the cap for decoding blocks of a stream while a result of `taken` bytes is held, in bytes.
+    fn left(&mut self, stream: usize, taken: u64) -> u64 {
+        if self.active != stream {
+            self.streams[self.active].models.forget();
+            self.active = stream;
+        }
+        let models = self.streams[stream].models.held().saturating_add(self.options.resources.bases.held);
+        let held = taken.saturating_add(models);
+        self.options.resources.memory.saturating_sub(held)
+    }
+
     fn batch_bytes(&self) -> u64 {
         (self.pool.threads() as u64 * options::CHUNK as u64).min(self.options.resources.memory / 4)
     }
@@ -282,7 +318,9 @@ impl<S: Read + Seek> Archive<S> {
     /// Stream and number of every block that the range touches.
     fn blocks_of(&self, range: &Range<u64>) -> Vec<(usize, usize)> {
         let mut wanted = Vec::new();
-        for (s, stream) in self.streams.iter().enumerate() {
+        let from = self.streams.partition_point(|s| s.raw_start + s.raw_len <= range.start);
+        let touched = self.streams[from..].iter().take_while(|s| s.raw_start < range.end);
+        for (s, stream) in touched.enumerate().map(|(i, s)| (from + i, s)) {
             let first = stream.blocks.partition_point(|b| b.raw_end() <= range.start);
             let touched = stream.blocks[first..].iter().take_while(|b| b.raw_start < range.end);
             wanted.extend((first..first + touched.count()).map(|b| (s, b)));
@@ -324,7 +362,8 @@ impl<S: Read + Seek> Archive<S> {
         Ok((header, place.offset + len as u64))
     }
 
-    fn fetch(&mut self, (stream, number): (usize, usize), range: &Range<u64>) -> Result<Fetched> {
+    /// Reads what decoding a range needs of a block, which may take `left` bytes with what it decodes to.
+    fn fetch(&mut self, (stream, number): (usize, usize), range: &Range<u64>, left: u64) -> Result<Fetched> {
         let (block, payload_at) = self.checked(stream, number)?;
         let header = &block.header;
         let place = self.streams[stream].blocks[number];
@@ -332,12 +371,11 @@ impl<S: Read + Seek> Archive<S> {
         let wanted =
             range.start.saturating_sub(place.raw_start)..range.end.min(place.raw_end()) - place.raw_start;
         let (units, payload) = parts(header, wanted);
-        let prefix = units.end as u64 * u64::from(header.units.unit(0, header.raw_len).0 as u32);
-        if matches!(header.units, Units::Fixed { .. })
-            && prefix > self.options.resources.memory.saturating_mul(2)
-        {
-            let cap = self.options.resources.memory;
-            return Err(within(Error::limit(format!("{prefix} bytes to decode; the cap is {cap}"))));
+        let raw = raw_of(header, &units);
+        let need = (payload.end - payload.start).saturating_add(raw).saturating_add(block.memory());
+        if need > left {
+            let message = format!("a block of which {need} bytes are needed; the memory cap leaves {left}");
+            return Err(within(Error::limit(message)));
         }
         let start = payload_at + payload.start;
         let payload = self.source.read(start, payload.end - payload.start).map_err(within)?;
@@ -345,18 +383,24 @@ impl<S: Read + Seek> Archive<S> {
     }
 
     fn decode(&mut self, batch: &[Fetched], range: &Range<u64>, out: &mut Vec<u8>) -> Result<()> {
-        let Resources { bases, device, memory, progress, .. } = &self.options.resources;
-        let raw = |f: &Fetched| f.decoded_units().map(|i| unit_len(&f.block.header, i)).sum::<u64>();
-        let raw = batch.iter().map(raw).sum();
+        let mut loaded = Vec::with_capacity(batch.len());
+        for f in batch {
+            let (models, before) = (&self.streams[f.stream].models, f.place.models as usize);
+            let model =
+                models.load(f.block.codec, f.block.header.model, before, self.options.resources.memory);
+            loaded.push(model.map_err(|e| e.within(place_name(f.stream, f.number, &f.place)))?);
+        }
+        let Some(first) = batch.first() else { return Ok(()) };
+        let used: u64 = batch.iter().map(Fetched::held).sum();
+        let memory = self.left(first.stream, range.end - range.start).saturating_sub(used);
+        let Resources { bases, device, progress, .. } = &self.options.resources;
+        let raw = batch.iter().map(|f| raw_of(&f.block.header, &f.units)).sum();
         progress.take(raw);
         let work = progress.work(raw);
-        let environment =
-            Environment { bases, accelerator: device.accelerator(), memory: *memory, meter: work.meter() };
+        let (accelerator, meter) = (device.accelerator(), work.meter());
+        let environment = Environment { bases, accelerator, memory, meter };
         let mut jobs = Vec::with_capacity(batch.len());
-        for f in batch {
-            let models = &self.streams[f.stream].models;
-            let model = models.load(f.block.codec, f.block.header.model);
-            let model = model.map_err(|e| e.within(place_name(f.stream, f.number, &f.place)))?;
+        for (f, model) in batch.iter().zip(loaded) {
             let job = BlockJob::new(&f.block, model, environment, &f.payload);
             jobs.push(BlockJob { units: f.units.clone(), ..job });
         }
@@ -381,6 +425,24 @@ impl<S: Read + Seek> Archive<S> {
 
 fn place_name(stream: usize, number: usize, place: &BlockPlace) -> String {
     format!("stream {stream}, block {number} (raw offset {}, offset {})", place.raw_start, place.offset)
+}
+
+impl Fetched {
+    /// Memory that payload, header and raw bytes take, in bytes.
+    fn held(&self) -> u64 {
+        self.payload.len() as u64 + self.block.memory() + raw_of(&self.block.header, &self.units)
+    }
+
+    /// Memory that decoding it takes, in bytes.
+    fn need(&self) -> u64 {
+        self.held().saturating_add(self.block.codec.working_memory(&self.block, &self.payload))
+    }
+}
+
+/// Raw bytes that decoding these units gives.
+fn raw_of(header: &BlockHeader, units: &Range<usize>) -> u64 {
+    let start = if header.units.independent() { units.start } else { 0 };
+    (start..units.end).map(|i| unit_len(header, i)).sum()
 }
 
 fn unit_len(header: &BlockHeader, i: usize) -> u64 {

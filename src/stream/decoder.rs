@@ -3,7 +3,7 @@
 use super::options::{DecodeOptions, Pool};
 use super::resources::Resources;
 use crate::codec::block::{BlockJob, Environment};
-use crate::codec::buffer::reserve;
+use crate::codec::buffer::reserve_exact;
 use crate::codec::decode_blocks;
 use crate::codec::ordered::{OrderedDecoder, decode_units};
 use crate::container::{Event, Input, Payloads, RawBlock, Walk};
@@ -23,6 +23,8 @@ const BATCH_RAW: u64 = 16 << 20;
 const TILES_RAW: u64 = 1 << 20;
 /// Windows per thread that are decoded together.
 const BATCH_WINDOWS: usize = 64;
+/// Most blocks that are decoded together, and most buffers that are kept to be used again.
+const BATCH_BLOCKS: usize = 1 << 10;
 /// Raw bytes of a batch for each lane of a GPU.
 const LANE_RAW: u64 = 64 << 10;
 
@@ -44,7 +46,6 @@ pub struct Decoder<R: Read> {
     walk: Walk<R>,
     /// The models of the stream that is being read, and those that every stream may use.
     models: StreamModels,
-    fresh: StreamModels,
     pool: Pool,
     memory: u64,
     device: Device,
@@ -57,7 +58,7 @@ pub struct Decoder<R: Read> {
     spare: Vec<Vec<u8>>,
     /// A block that is decoded unit by unit.
     open: Option<OpenBlock>,
-    /// What follows the ready bytes.
+    /// The next step after the ready bytes.
     next: Next,
 }
 
@@ -80,7 +81,7 @@ struct OpenBlock {
     block: RawBlock,
     codec: OrderedDecoder,
     unit: usize,
-    /// What has been decoded: the block so far, or no more than a unit.
+    /// The decoded bytes: the block so far, or no more than a unit.
     raw: Vec<u8>,
     /// Bytes of `raw` that have been verified, and those of them that have been read.
     verified: usize,
@@ -105,11 +106,9 @@ impl<R: Read> Decoder<R> {
 
     fn build(reader: R, options: DecodeOptions, payloads: Payloads, pool: Pool) -> Self {
         let Resources { memory, models, bases, device, progress, .. } = options.resources;
-        let fresh = StreamModels::new(models);
         Self {
             walk: Walk::new(Input::new(reader), payloads, memory),
-            models: fresh.clone(),
-            fresh,
+            models: StreamModels::new(models.capped(memory)),
             pool,
             memory,
             bases,
@@ -156,7 +155,7 @@ impl<R: Read> Decoder<R> {
                 continue;
             }
             match self.event()? {
-                Event::Block(block) => match self.batch(block)? {
+                Event::Block(block) => match self.batch(block, None)? {
                     Batch::Alone(block) => self.open(block)?,
                     Batch::Many(blocks) => self.decode(blocks, None)?,
                 },
@@ -179,18 +178,30 @@ impl<R: Read> Decoder<R> {
         }
     }
 
+    /// Memory that is left under the cap for blocks, in bytes.
+    fn left(&self) -> u64 {
+        let held = self.models.held().saturating_add(self.bases.held).saturating_add(self.walk.held());
+        self.memory.saturating_sub(held)
+    }
+
+    /// Memory that decoding a block takes, in bytes; its payload is in `input` where payloads are skipped.
+    fn need(&self, block: &RawBlock, input: Option<&[u8]>) -> u64 {
+        let working = block.block.codec.working_memory(&block.block, block.payload(input));
+        block.memory().saturating_add(block.raw_len()).saturating_add(working)
+    }
+
     /// A block that is decoded unit by unit, or blocks that are decoded together.
-    fn batch(&mut self, block: RawBlock) -> Result<Batch> {
+    fn batch(&mut self, block: RawBlock, input: Option<&[u8]>) -> Result<Batch> {
         let windowed = !matches!(block.block.header.units, Units::Fixed { .. });
-        if !windowed && (self.pool.threads() == 1 || !self.fits_batch(&block)) {
+        if !windowed && (self.pool.threads() == 1 || !self.fits_batch(&block, input)) {
             return Ok(Batch::Alone(block));
         }
-        if block.raw_len() > self.memory {
-            let (found, cap) = (block.raw_len(), self.memory);
-            let e = Error::limit(format!("a block of {found} raw bytes; the cap is {cap}"));
+        let (found, left) = (block.memory().saturating_add(block.raw_len()), self.left());
+        if found > left {
+            let e = Error::limit(format!("a block that takes {found} bytes; the memory cap leaves {left}"));
             return Err(e.within(block.place()));
         }
-        let mut batch = self.gather(block);
+        let mut batch = self.gather(block, input);
         match batch.pop() {
             Some(block) if batch.is_empty() && !windowed => Ok(Batch::Alone(block)),
             last => {
@@ -200,53 +211,61 @@ impl<R: Read> Decoder<R> {
         }
     }
 
-    /// Raw bytes of a block for which memory is taken at once.
-    fn room(&self) -> u64 {
-        (4 * BATCH_RAW).min(self.memory / 4)
-    }
-
     fn open(&mut self, mut block: RawBlock) -> Result<()> {
         let mut raw = self.spare.pop().unwrap_or_default();
         raw.clear();
-        let codec = self
-            .models
-            .load(block.block.codec, block.block.header.model)
-            .and_then(|model| {
-                OrderedDecoder::new(&block.block, &block.payload, model.as_ref(), self.memory, &mut raw)
-            })
-            .map_err(|e| e.within(block.place()));
-        let mut codec = codec?;
+        let unit = block.block.unit(0).0 as u64;
+        let model =
+            self.models.load(block.block.codec, block.block.header.model, self.models.len(), self.memory);
+        let memory = self.left().saturating_sub(block.memory()).saturating_sub(unit);
+        let codec = model.and_then(|model| {
+            OrderedDecoder::new(&block.block, &block.payload, model.as_ref(), memory, &mut raw)
+        });
+        let mut codec = codec.map_err(|e| e.within(block.place()))?;
         codec.adopt(&mut block.payload, &mut raw);
         self.progress.take(block.raw_len());
         self.open = Some(OpenBlock { block, codec, unit: 0, raw, verified: 0, read: 0 });
         Ok(())
     }
 
-    fn fits_batch(&self, block: &RawBlock) -> bool {
-        block.raw_len() <= self.room()
+    /// Whether a block is small enough to be decoded together with others.
+    fn fits_batch(&self, block: &RawBlock, input: Option<&[u8]>) -> bool {
+        let room = (4 * BATCH_RAW).min(self.memory / 4);
+        block.raw_len() <= room && self.need(block, input) <= self.left() / 2
     }
 
-    /// Reads more blocks to decode together with `first`. A flushed block ends the batch, so that
-    /// nobody waits for bytes that the writer has flushed.
-    fn gather(&mut self, first: RawBlock) -> Vec<RawBlock> {
+    /// Reads more blocks to decode together with `first`, as many as the memory holds. A flushed block ends the batch, so
+    /// that nobody waits for bytes that the writer has flushed.
+    fn gather(&mut self, first: RawBlock, input: Option<&[u8]>) -> Vec<RawBlock> {
         let threads = self.pool.threads();
         let lanes = self.device.lanes();
         let most_windows = (threads * BATCH_WINDOWS).max(lanes);
+        // Buffers that wait to be used again take some, too.
+        let mut left = (self.left() / 4 * 3).saturating_sub(self.need(&first, input));
         let (mut raw, mut windows, mut batch) = (0, 0, vec![first]);
         while let Some(last) = batch.last() {
             let header = &last.block.header;
-            raw += last.raw_len();
+            // What is coded larger than it is takes as long.
+            raw += last.raw_len().max(header.payload_len.into());
             if let Units::Windows { windows: w, .. } = &header.units {
                 windows += w.len();
             }
             let tiled = matches!(header.units, Units::Tiles { .. });
             let wanted = threads as u64 * if tiled { TILES_RAW } else { BATCH_RAW };
             let most_raw = wanted.max(lanes as u64 * LANE_RAW).min(self.memory / 4);
-            if header.flushed || raw >= most_raw || windows >= most_windows {
+            if header.flushed || raw >= most_raw || windows >= most_windows || batch.len() >= BATCH_BLOCKS {
                 break;
             }
             match self.walk.next() {
-                Ok(Event::Block(block)) if self.fits_batch(&block) => batch.push(block),
+                Ok(Event::Block(block)) => {
+                    let need = self.need(&block, input);
+                    if need > left || !self.fits_batch(&block, input) {
+                        self.next = Next::Event(Event::Block(block));
+                        break;
+                    }
+                    left -= need;
+                    batch.push(block);
+                }
                 Ok(event) => {
                     self.next = Next::Event(event);
                     break;
@@ -264,22 +283,26 @@ impl<R: Read> Decoder<R> {
     /// Decodes blocks whose payloads they have, or the input in memory.
     fn decode(&mut self, batch: Vec<RawBlock>, input: Option<&[u8]>) -> Result<()> {
         let accelerator = self.device.accelerator();
-        let work = self.progress.work(batch.iter().map(RawBlock::raw_len).sum());
-        let meter = work.meter();
-        let environment = Environment { bases: &self.bases, accelerator, memory: self.memory, meter };
-        let mut jobs = Vec::with_capacity(batch.len());
-        self.progress.take(batch.iter().map(RawBlock::raw_len).sum());
+        let mut models = Vec::with_capacity(batch.len());
         for raw in &batch {
-            match self.models.load(raw.block.codec, raw.block.header.model) {
-                Ok(model) => {
-                    let job = BlockJob::new(&raw.block, model, environment, raw.payload(input));
-                    jobs.push(BlockJob { raw: self.spare.pop().unwrap_or_default(), ..job });
-                }
+            match self.models.load(raw.block.codec, raw.block.header.model, self.models.len(), self.memory) {
+                Ok(model) => models.push(model),
                 Err(e) => {
                     self.next = Next::Failed(e.within(raw.place()));
                     break;
                 }
             }
+        }
+        let used: u64 = batch.iter().map(|b| b.memory() + b.raw_len()).sum();
+        let memory = self.left().saturating_sub(used);
+        let raw: u64 = batch.iter().map(RawBlock::raw_len).sum();
+        self.progress.take(raw);
+        let work = self.progress.work(raw);
+        let environment = Environment { bases: &self.bases, accelerator, memory, meter: work.meter() };
+        let mut jobs = Vec::with_capacity(batch.len());
+        for (raw, model) in batch.iter().zip(models) {
+            let job = BlockJob::new(&raw.block, model, environment, raw.payload(input));
+            jobs.push(BlockJob { raw: self.spare.pop().unwrap_or_default(), ..job });
         }
         self.pool.run(|| decode_blocks(&mut jobs))?;
         if jobs.len() == batch.len() && jobs.iter().all(|j| j.error.is_none()) {
@@ -304,7 +327,7 @@ impl<R: Read> Decoder<R> {
         let (units, i) = (open.block.block.all_units().end, open.unit);
         if i == units {
             if let Some(open) = self.open.take() {
-                self.spare.push(open.raw);
+                self.keep(open.raw);
                 self.walk.recycle(open.block.payload);
             }
             return Ok(());
@@ -312,9 +335,9 @@ impl<R: Read> Decoder<R> {
         let (len, check) = open.block.block.unit(i);
         let place = || format!("{}, unit {i}", open.block.place());
         if !open.codec.in_place() {
-            if len as u64 > self.memory {
+            if len as u64 > self.memory / 2 {
                 let cap = self.memory;
-                let e = Error::limit(format!("a check unit of {len} bytes; the cap is {cap}"));
+                let e = Error::limit(format!("a check unit of {len} bytes; the memory cap is {cap}"));
                 return Err(e.within(place()));
             }
             open.raw.clear();
@@ -345,7 +368,8 @@ impl<R: Read> Decoder<R> {
             self.position += n;
             if self.position == front.len() {
                 self.position = 0;
-                self.spare.extend(self.ready.pop_front());
+                let read = self.ready.pop_front();
+                read.into_iter().for_each(|raw| self.keep(raw));
             }
         } else if let Some(open) = &mut self.open {
             open.read += n;
@@ -357,16 +381,24 @@ impl<R: Read> Decoder<R> {
             hasher.update(&raw);
         }
         if raw.is_empty() {
-            self.spare.push(raw);
+            self.keep(raw);
         } else {
             self.ready.push_back(raw);
         }
     }
 
-    /// Takes note of what is no block.
+    /// Keeps a buffer to be used again, unless many are kept.
+    fn keep(&mut self, raw: Vec<u8>) {
+        let kept: usize = self.spare.iter().map(Vec::capacity).sum();
+        if (kept + raw.capacity()) as u64 <= self.memory / 8 {
+            self.spare.push(raw);
+        }
+    }
+
+    /// Takes note of a section that is no block.
     fn note(&mut self, event: Event) -> Result<()> {
         match event {
-            Event::StreamStart => self.models = self.fresh.clone(),
+            Event::StreamStart => self.models = self.models.fresh(),
             Event::Model(section) => self.models.add(section, self.memory)?,
             Event::StreamEnd(end) => {
                 if let Some(hasher) = &mut self.hasher {
@@ -391,7 +423,7 @@ impl<'a> Decoder<&'a [u8]> {
         let mut decoder = Self::build(input, options, Payloads::Skip, pool);
         loop {
             match decoder.event()? {
-                Event::Block(block) => match decoder.batch(block)? {
+                Event::Block(block) => match decoder.batch(block, Some(input))? {
                     Batch::Alone(block) => decoder.append(&block, input, out)?,
                     Batch::Many(blocks) => decoder.decode(blocks, Some(input))?,
                 },
@@ -399,23 +431,37 @@ impl<'a> Decoder<&'a [u8]> {
                 other => decoder.note(other)?,
             }
             while let Some(bytes) = decoder.ready.pop_front() {
-                reserve(out, bytes.len())?;
+                decoder.grow(out, bytes.len())?;
                 out.extend_from_slice(&bytes);
-                decoder.spare.push(bytes);
+                decoder.keep(bytes);
             }
         }
     }
 
+    /// Makes room for more bytes of the result, which counts against the cap.
+    fn grow(&self, out: &mut Vec<u8>, more: usize) -> Result<()> {
+        let (need, cap) = (out.len() + more, usize::try_from(self.memory).unwrap_or(usize::MAX));
+        if need > cap {
+            return Err(Error::limit(format!("a result of {need} bytes or more; the memory cap is {cap}")));
+        }
+        if need > out.capacity() {
+            // Twice as much, so that few bytes are moved, but not more than may be taken.
+            reserve_exact(out, need.max(2 * out.capacity()).min(cap) - out.len())?;
+        }
+        Ok(())
+    }
+
     fn append(&mut self, block: &RawBlock, input: &[u8], out: &mut Vec<u8>) -> Result<()> {
+        self.grow(out, block.raw_len() as usize)?;
         let (start, units) = (out.len(), block.block.all_units().end);
         let payload = block.payload(Some(input));
-        let model = self.models.load(block.block.codec, block.block.header.model);
+        let model =
+            self.models.load(block.block.codec, block.block.header.model, self.models.len(), self.memory);
+        let memory = self.left().saturating_sub(block.memory());
         self.progress.take(block.raw_len());
         let work = self.progress.work(block.raw_len());
         model
-            .and_then(|m| {
-                decode_units(&block.block, payload, m.as_ref(), units, self.memory, out, work.meter())
-            })
+            .and_then(|m| decode_units(&block.block, payload, m.as_ref(), units, memory, out, work.meter()))
             .map_err(|e| e.within(block.place()))?;
         work.finish();
         if let Some(hasher) = &mut self.hasher {

@@ -17,6 +17,8 @@ use crate::format::index::{Entry, Index, Record};
 use crate::format::section::ModelSection;
 use crate::format::trailer::Trailer;
 use crate::models::registry::{DEFAULT_LM, Hash, TINY_LM, built_in_id};
+use crate::stream::content::FileContent;
+use crate::tensor::content::Content;
 use embedding::{Packed, Weighed, weigh};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -50,13 +52,13 @@ pub struct Encoder<W: Write> {
     /// Raw bytes coded so far, and how the windowed codec wants the content to be cut, once its first bytes are known.
     coded: u64,
     cutting: Option<Cutting>,
-    /// What is written is held back, as it may turn out to hold tensors.
+    /// Written bytes are held back, as they may turn out to hold tensors.
     held: bool,
     /// Models are to be embedded if they pay, which the first records will tell.
     weighs: bool,
 }
 
-/// The writer, and what has been written to it.
+/// The writer, and the state of the stream that has been written to it.
 struct Out<W> {
     writer: W,
     written: u64,
@@ -127,14 +129,14 @@ impl<W: Write> Encoder<W> {
         self.out.writer
     }
 
-    /// Writes what is left, the index and the trailer, and gives the writer back.
+    /// Writes the remaining bytes, the index and the trailer, and gives the writer back.
     ///
     /// # Errors
     ///
     /// Those of the writer.
     pub fn finish(mut self) -> Result<W> {
         let raw = std::mem::take(&mut self.raw);
-        if self.held { self.finish_all(&raw) } else { self.finish_with(&raw) }
+        if self.held { self.finish_all(&raw) } else { self.finish_with(&raw.as_slice()) }
     }
 
     /// Writes the whole content at once, and finishes. Files of tensors of any size are recognised.
@@ -143,7 +145,11 @@ impl<W: Write> Encoder<W> {
     ///
     /// Those of the writer; [`crate::ErrorKind::BadArgument`] where something has been written before, or where
     /// the options describe tensors that `raw` is too short for.
-    pub fn finish_all(mut self, raw: &[u8]) -> Result<W> {
+    pub fn finish_all(self, raw: &[u8]) -> Result<W> {
+        self.finish_content(&raw)
+    }
+
+    fn finish_content(mut self, raw: &dyn Content) -> Result<W> {
         if self.out.written > 0 || !self.raw.is_empty() {
             return Err(Error::bad_argument("something has been written before the whole content"));
         }
@@ -151,35 +157,32 @@ impl<W: Write> Encoder<W> {
         match self.layout(raw)? {
             Some(layout) => {
                 self.encode_tensors(raw, &layout)?;
-                self.finish_with(&[])
+                self.finish_with(&Vec::new())
             }
             None => self.finish_with(raw),
         }
     }
 
-    /// Maps a file into memory, writes all of it and finishes; see [`Encoder::finish_all`].
-    ///
-    /// The file must not be cut short meanwhile: the system ends programs that read mapped pages which are gone.
+    /// Writes all of a file and finishes; see [`Encoder::finish_all`]. The file is read in parts, each of which is coded,
+    /// checked and hashed as it was when it was read.
     ///
     /// # Errors
     ///
-    /// See [`Encoder::finish_all`]; and those of mapping the file.
-    #[allow(unsafe_code)]
+    /// See [`Encoder::finish_all`]; those of reading the file, and [`crate::ErrorKind::Io`] where it changes meanwhile.
     pub fn finish_file(self, file: &std::fs::File) -> Result<W> {
-        // SAFETY: the map lives for this call only. What is read from it twice may differ where somebody writes to
-        // the file meanwhile; no code relies on it being the same, and check values are those of what was coded.
-        let map = unsafe { memmap2::Mmap::map(file)? };
-        self.finish_all(&map)
+        let content = FileContent::new(file)?;
+        let writer = self.finish_content(&content)?;
+        content.check()?;
+        Ok(writer)
     }
 
-    /// Finishes with bytes that nothing needs to be copied from; none may have been written but not
-    /// coded before.
-    fn finish_with(mut self, mut raw: &[u8]) -> Result<W> {
-        while raw.len() > self.batch {
-            let done = self.encode(&raw[..self.batch], End::Open)?;
-            raw = &raw[done..];
+    /// Finishes with a content that nothing needs to be copied from; no bytes may have been written but not coded before.
+    fn finish_with(mut self, raw: &dyn Content) -> Result<W> {
+        let (mut at, batch) = (0, self.batch as u64);
+        while raw.len() - at > batch {
+            at += self.encode(&raw.read(at..at + batch)?, End::Open)? as u64;
         }
-        self.encode(raw, End::Stream)?;
+        self.encode(&raw.read(at..raw.len())?, End::Stream)?;
         self.out.start()?;
         let blocks = self.out.entries.iter().filter(|e| e.raw_len > 0).count();
         let body_len = self.out.written;
@@ -233,7 +236,7 @@ impl<W: Write> Encoder<W> {
         let encode = || match first {
             Some(i) => {
                 let (first, rest) = chunks.split_at(if whole.is_some() { chunks.len() } else { i + 1 });
-                weigh(plan, options, [first, rest], &cutting, whole, meter)
+                weigh(plan, options, [first, rest], &cutting, whole, meter, one_stream)
             }
             None => Ok(Weighed {
                 blocks: plan.blocks(&chunks, &cutting, whole, meter)?,
@@ -267,9 +270,12 @@ impl<W: Write> Encoder<W> {
         self.cutting.get_or_insert_with(|| windowed.coder.cutting(head, windowed.chained)).clone()
     }
 
-    /// Cuts bytes into chunks. Where the codec takes records, what stands in front of them, behind them or is left of a cut
-    /// one stands alone. Where more bytes come, what would not fill a chunk waits: chunks must not depend on how many bytes
-    /// come at a time.
+    /// Cuts bytes into chunks, the unit of work that becomes one block or, for windowed codecs, several.
+    ///
+    /// If the codec takes records, the bytes in front of them, those behind them and the rest of a record that a flush has
+    /// cut get chunks of their own: such a codec could not code them, and would refuse the whole chunk. If more bytes come
+    /// (`End::Open`), those that would not fill a chunk wait for them: the same content must give the same blocks however
+    /// many bytes are written at a time.
     fn chunks<'r>(&self, raw: &'r [u8], cutting: &Cutting, end: End) -> Vec<Chunk<'r>> {
         let Some(windowed) = self.plan.records() else {
             return raw.chunks(self.chunk).map(|raw| Chunk { raw, fits: true }).collect();
@@ -307,7 +313,7 @@ impl<W: Write> Encoder<W> {
     }
 }
 
-/// What comes after some bytes.
+/// The reason why a chunk of bytes ends.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum End {
     /// More bytes.
@@ -373,21 +379,14 @@ impl<W: Write> Out<W> {
 
     fn block(&mut self, block: EncodedBlock, flushed: bool, options: &Options) -> Result<()> {
         let model = block.model.map(|hash| self.reference(hash, options)).transpose()?;
-        let header = BlockHeader {
-            codec: block.codec.id(),
-            flushed,
-            raw_len: block.raw_len,
-            payload_len: block.payload.len() as u32,
-            model,
-            params: block.params,
-            units: block.units,
-        };
+        let (header, payload) = block.into_parts(model);
+        let header = BlockHeader { flushed, ..header };
         let mut bytes = Vec::new();
         header.put(&mut bytes);
-        let stored_len = (bytes.len() + block.payload.len()) as u64;
+        let stored_len = (bytes.len() + payload.len()) as u64;
         self.write(&bytes)?;
-        self.write(&block.payload)?;
-        self.entries.push(Entry { stored_len, raw_len: block.raw_len.into() });
+        self.write(&payload)?;
+        self.entries.push(Entry { stored_len, raw_len: header.raw_len.into() });
         Ok(())
     }
 
@@ -401,7 +400,8 @@ impl<W: Write> Out<W> {
         }
         let mut embedded = None;
         if options.embed_model {
-            let packed = self.packed.remove(&hash).map_or_else(|| Packed::new(&hash, options), Ok)?;
+            let packed =
+                self.packed.remove(&hash).map_or_else(|| Packed::new(&hash, options, one_stream), Ok)?;
             embedded = Some((packed.raw_len, packed.bytes));
         }
         let mut bytes = Vec::new();
@@ -411,6 +411,11 @@ impl<W: Write> Out<W> {
         self.models.push(hash);
         Ok(FIRST_STREAM_MODEL + self.models.len() as u64 - 1)
     }
+}
+
+/// One stream of all of these bytes.
+fn one_stream(raw: &[u8], options: Options) -> Result<Vec<u8>> {
+    Encoder::with_options(Vec::new(), options)?.finish_all(raw)
 }
 
 /// The codecs and models that an encoder with these options may use.
@@ -431,7 +436,8 @@ pub(super) fn plan(options: &Options) -> Result<Plan> {
     }
     let windowed = match options.model.or(default) {
         Some(model) if needs_model => {
-            let coder = options.resources.models.load(codec, &model)?.windows;
+            let memory = options.resources.memory;
+            let coder = options.resources.models.load(codec, &model, memory)?.windows;
             let record = coder.cutting(&[], options.chained).unit;
             let block = if record > 1 { CHUNK } else { WINDOWED_BLOCK };
             let block = options.block.unwrap_or(block).min(CHUNK);
@@ -450,7 +456,7 @@ pub(super) fn plan(options: &Options) -> Result<Plan> {
     let asked = options.model.filter(|_| only == Some(Codec::Mix));
     let guides = matches!(only, None | Some(Codec::Mix)) && windowed.is_none();
     let by_level = GUIDES[usize::from(options.level) - 1].filter(|_| guides);
-    let load = |hash: Hash| options.resources.models.load(Codec::Lm, &hash);
+    let load = |hash: Hash| options.resources.models.load(Codec::Lm, &hash, options.resources.memory);
     let guide = match (asked, by_level.map(load)) {
         (Some(hash), _) => Some(load(hash)?),
         // A build without the built-in models does without the guide that nobody asked for.
@@ -465,7 +471,9 @@ pub(super) fn plan(options: &Options) -> Result<Plan> {
 const GUIDES: [Option<Hash>; 9] =
     [None, None, None, None, None, None, Some(TINY_LM), Some(DEFAULT_LM), Some(DEFAULT_LM)];
 
-/// The unit of work: it must not depend on threads or memory, since blocks end where it ends.
+/// The raw bytes of a chunk. They must not depend on threads or memory, since blocks end where chunks end and the same
+/// input gives the same bytes. Larger ones compress better with `mix`, which forgets everything between blocks; smaller
+/// ones keep more threads busy.
 fn chunk_len(options: &Options, plan: &Plan) -> usize {
     match &plan.windowed {
         Some(w) => (CHUNK / w.block * w.block).max(w.block),

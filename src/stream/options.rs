@@ -1,4 +1,4 @@
-//! What a caller can choose.
+//! The choices of a caller.
 
 use super::resources::{Resources, resource_setters};
 use crate::codec::Codec;
@@ -11,6 +11,8 @@ use std::sync::{Arc, OnceLock};
 pub(super) const CHUNK: usize = 16 << 20;
 /// The same at the last level, where `mix` may be used.
 pub(super) const BEST_CHUNK: usize = 64 << 20;
+/// The same where `light` is the codec: short, so that two threads share a file of a few megabytes.
+pub(super) const LIGHT_CHUNK: usize = 4 << 20;
 /// Default raw bytes of a block of windows.
 pub(super) const WINDOWED_BLOCK: usize = 256 << 10;
 /// Default R: most raw bytes of a window.
@@ -18,11 +20,11 @@ pub(super) const WINDOW_RAW: usize = 256 << 10;
 /// Default W: payload bytes of a window.
 const WINDOW_PAYLOAD: usize = 32 << 10;
 
-/// Which codecs an encoder may use.
+/// The codecs that an encoder may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum CodecChoice {
-    /// Whatever gives the smallest block; never larger than `zstd` or `store`.
+    /// The codec that gives the smallest block; never larger than `zstd` or `store`.
     #[default]
     Auto,
     /// This one, even where it does not pay.
@@ -82,7 +84,7 @@ impl Options {
         self
     }
 
-    /// Which codecs to use.
+    /// The codecs to use; chosen for each block by default.
     pub fn codec(mut self, codec: CodecChoice) -> Self {
         self.codec = codec;
         self
@@ -128,7 +130,7 @@ impl Options {
         self
     }
 
-    /// What the encoder may use, all at once.
+    /// Sets all resources of the encoder at once.
     pub fn resources(mut self, resources: Resources) -> Self {
         self.resources = resources;
         self
@@ -179,7 +181,12 @@ impl DecodeOptions {
         Self::default()
     }
 
-    /// What the decoder may use, all at once.
+    /// The memory cap, in bytes.
+    pub fn memory_cap(&self) -> u64 {
+        self.resources.memory
+    }
+
+    /// Sets all resources of the decoder at once.
     pub fn resources(mut self, resources: Resources) -> Self {
         self.resources = resources;
         self
@@ -198,7 +205,7 @@ impl DecodeOptions {
 
 resource_setters!(DecodeOptions);
 
-/// What a caller says of bytes that do not tell it themselves.
+/// The caller's description of bytes that do not describe themselves.
 #[derive(Clone, Debug)]
 pub struct Described {
     pub dtype: Dtype,
@@ -213,6 +220,11 @@ impl Described {
     }
 }
 
+/// The most threads that are started: four for each core. More would only wait for each other.
+pub fn most_threads() -> usize {
+    4 * std::thread::available_parallelism().map_or(1, usize::from)
+}
+
 /// A thread pool of the wanted size, started when it is first needed. Clones are the same pool.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Pool {
@@ -222,7 +234,7 @@ pub(super) struct Pool {
 
 impl Pool {
     pub(super) fn new(threads: usize) -> Self {
-        Self { threads, pool: Arc::default() }
+        Self { threads: threads.min(most_threads()), pool: Arc::default() }
     }
 
     pub(super) fn threads(&self) -> usize {

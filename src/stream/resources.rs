@@ -1,4 +1,4 @@
-//! What encoders and decoders may use.
+//! The resources of encoders and decoders.
 
 use crate::gpu::Device;
 use crate::models::Models;
@@ -8,7 +8,7 @@ use crate::tensor::bases::Bases;
 /// Default memory cap in bytes.
 const MEMORY: u64 = 1 << 30;
 
-/// What an encoder, a decoder or an archive may use: threads, memory, models, bases, a device; and the handle that tells how
+/// The resources of an encoder, a decoder or an archive: threads, memory, models, bases, a device; and the handle that tells how
 /// far it has come. [`crate::Options`] and [`crate::DecodeOptions`] have the same setters, and take all of it at once.
 ///
 /// ```
@@ -69,8 +69,8 @@ macro_rules! resource_setters {
                 self
             }
 
-            /// Where models are found.
-            pub fn models(mut self, models: crate::Models) -> Self {
+            /// The models that may be used.
+            pub fn models(mut self, models: crate::models::Models) -> Self {
                 let resources = self.resources_mut();
                 resources.models = models.on(resources.device.clone());
                 self
@@ -78,13 +78,13 @@ macro_rules! resource_setters {
 
             /// Tensors that those of the content may be coded against: those of the same name, type and shape. An encoder uses
             /// them only for content that is given as a whole. Decoding then needs the same bases.
-            pub fn bases(mut self, bases: crate::Bases) -> Self {
+            pub fn bases(mut self, bases: crate::tensor::bases::Bases) -> Self {
                 self.resources_mut().bases = bases;
                 self
             }
 
-            /// Where models run. The output does not depend on it.
-            pub fn device(mut self, device: crate::Device) -> Self {
+            /// The device that models run on. The output does not depend on it.
+            pub fn device(mut self, device: crate::gpu::Device) -> Self {
                 let resources = self.resources_mut();
                 resources.models = std::mem::take(&mut resources.models).on(device.clone());
                 resources.device = device;
@@ -93,7 +93,7 @@ macro_rules! resource_setters {
 
             /// The handle that counts what has been coded. Clones of these options count with the same one; by default
             /// nobody else has it.
-            pub fn progress(mut self, progress: crate::Progress) -> Self {
+            pub fn progress(mut self, progress: crate::progress::Progress) -> Self {
                 self.resources_mut().progress = progress;
                 self
             }

@@ -54,7 +54,7 @@ impl WindowCoder for Nibbles {
         Ok(blocks.iter().map(|b| block(b)).collect())
     }
 
-    fn decode(&self, blocks: Vec<WindowedBlock<'_>>, _meter: Meter<'_>) -> Result<()> {
+    fn decode(&self, blocks: Vec<WindowedBlock<'_>>, _memory: u64, _meter: Meter<'_>) -> Result<()> {
         for job in all_windows(blocks.into_iter()) {
             let nibble = |i: usize| job.payload.get(i / 2).map_or(0, |b| b >> (4 * (1 - i % 2)) & 15);
             let mut at = 0;
@@ -84,7 +84,7 @@ impl WindowCoder for Triples {
         Ok(blocks.iter().map(|b| b.chunks(most).map(window).collect()).collect())
     }
 
-    fn decode(&self, blocks: Vec<WindowedBlock<'_>>, _meter: Meter<'_>) -> Result<()> {
+    fn decode(&self, blocks: Vec<WindowedBlock<'_>>, _memory: u64, _meter: Meter<'_>) -> Result<()> {
         for job in all_windows(blocks.into_iter()) {
             assert!(job.raw.len().is_multiple_of(3));
             job.raw.copy_from_slice(job.payload);

@@ -1,15 +1,17 @@
 //! Base tensors: tensors that the tensors of another file are coded against.
 
+use super::content::Content;
 use super::{Dtype, Layout};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use rayon::prelude::*;
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// The bytes of a whole file, however they are held.
-pub(crate) type Content = Arc<dyn AsRef<[u8]> + Send + Sync>;
+/// Bytes of a tensor that are hashed at a time.
+const PIECE: usize = 4 << 20;
 
 /// Tensor files that other tensor files are coded against, such as the model that a fine-tuned model was made
 /// from. A stream names each base tensor that it needs by the BLAKE3 hash of its bytes. Clones share the
@@ -34,6 +36,10 @@ pub(crate) type Content = Arc<dyn AsRef<[u8]> + Send + Sync>;
 pub struct Bases {
     tensors: Arc<Vec<Arc<BaseTensor>>>,
     by_hash: Arc<HashMap<[u8; 32], usize>>,
+    /// Most memory that unpacked files may take, in bytes; 1 GiB, or the length of a longer file, where nothing is said.
+    pub(crate) memory: Option<u64>,
+    /// Memory that unpacked files take, in bytes.
+    pub(crate) held: u64,
 }
 
 impl fmt::Debug for Bases {
@@ -49,21 +55,50 @@ pub(crate) struct BaseTensor {
     shape: Vec<u64>,
     /// BLAKE3 hash of the tensor's bytes.
     pub hash: [u8; 32],
-    content: Content,
-    range: Range<usize>,
+    content: Arc<dyn Content>,
+    range: Range<u64>,
 }
 
 impl BaseTensor {
-    /// The tensor's bytes.
-    pub fn bytes(&self) -> &[u8] {
-        (*self.content).as_ref().get(self.range.clone()).unwrap_or_default()
+    /// The tensor's length in bytes.
+    pub fn len(&self) -> u64 {
+        self.range.end - self.range.start
     }
+
+    /// `len` of the tensor's bytes from `from` on. Where the tensor comes from a file that somebody has written to, they are
+    /// not those that the hash is of.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Content::read`]; [`crate::ErrorKind::BadArgument`] where the tensor has fewer.
+    pub fn read(&self, from: u64, len: usize) -> Result<Cow<'_, [u8]>> {
+        let end = from.checked_add(len as u64).filter(|end| *end <= self.len());
+        let Some(end) = end else {
+            return Err(Error::bad_argument(format!("{len} bytes from {from} of a base of {}", self.len())));
+        };
+        self.content.read(self.range.start + from..self.range.start + end)
+    }
+}
+
+/// The BLAKE3 hash of a range of a content.
+fn hash(content: &dyn Content, range: Range<u64>) -> Result<[u8; 32]> {
+    let mut hasher = blake3::Hasher::new();
+    for start in range.clone().step_by(PIECE) {
+        hasher.update(&content.read(start..(start + PIECE as u64).min(range.end))?);
+    }
+    Ok(*hasher.finalize().as_bytes())
 }
 
 impl Bases {
     /// Creates an empty set of bases.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// All files that [`Bases::add_file`] unpacks may take so much memory, in bytes.
+    pub fn capped(mut self, memory: u64) -> Self {
+        self.memory = Some(memory);
+        self
     }
 
     /// Adds all tensors of a file, of any kind that [`Layout::read`] knows.
@@ -75,15 +110,15 @@ impl Bases {
         self.add_content(Arc::new(file))
     }
 
-    pub(crate) fn add_content(&mut self, content: Content) -> Result<()> {
-        let layout = Layout::read((*content).as_ref())?;
+    pub(crate) fn add_content(&mut self, content: Arc<dyn Content>) -> Result<()> {
+        let layout = Layout::read_content(&*content)?;
         let tensors = layout.tensors.into_par_iter().map(|t| {
-            let range = t.start as usize..t.end() as usize;
-            let hash = *blake3::hash(&(*content).as_ref()[range.clone()]).as_bytes();
+            let range = t.start..t.end();
+            let hash = hash(&*content, range.clone())?;
             let content = content.clone();
-            Arc::new(BaseTensor { name: t.name, dtype: t.dtype, shape: t.shape, hash, content, range })
+            Ok(Arc::new(BaseTensor { name: t.name, dtype: t.dtype, shape: t.shape, hash, content, range }))
         });
-        let found: Vec<_> = tensors.collect();
+        let found = tensors.collect::<Result<Vec<_>>>()?;
         let (all, by_hash) = (Arc::make_mut(&mut self.tensors), Arc::make_mut(&mut self.by_hash));
         for tensor in found {
             by_hash.entry(tensor.hash).or_insert(all.len());

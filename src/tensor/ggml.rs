@@ -35,7 +35,7 @@ pub struct Field {
     pub bytes: usize,
 }
 
-/// Which elements of a block the low half and the high half of a byte of quants hold, in this order.
+/// The elements of a block that the low half and the high half of a byte of quants hold, in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NibbleOrder {

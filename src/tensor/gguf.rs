@@ -4,7 +4,7 @@
 //! demand.
 
 use super::dtype::Dtype;
-use super::{FileKind, Layout, TensorInfo, ggml};
+use super::{FileKind, Layout, TensorInfo, UnknownTensor, ggml};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::cursor::{Cursor, Parsed, in_range};
 
@@ -204,14 +204,19 @@ impl<'a> Gguf<'a> {
     /// rules of the format, [`ErrorKind::NewerVersion`] for other versions than 2 and 3 and for unknown
     /// tensor types.
     pub fn read(file: &'a [u8]) -> Result<Self> {
-        Self::parse(file, file.len() as u64).map_err(|e| e.at_end("the GGUF header"))
+        let gguf = Self::parse(file, file.len() as u64).map_err(|e| e.at_end("the GGUF header"))?;
+        match gguf.layout.unknown.first() {
+            Some(unknown) => Err(newer(format!("GGUF tensor type {}", unknown.kind))),
+            None => Ok(gguf),
+        }
     }
 
-    /// Reads the header of a file of `file_len` bytes from its first bytes.
+    /// Reads the header of a file of `file_len` bytes from its first bytes. Tensors of unknown types stand apart in the
+    /// layout.
     ///
     /// # Errors
     ///
-    /// Those of [`Self::read`]; [`crate::format::cursor::Parse::Need`] where `bytes` ends inside the header.
+    /// Those of [`Self::read`], but for unknown types; [`crate::format::cursor::Parse::Need`] where `bytes` ends inside the header.
     pub(crate) fn parse(bytes: &'a [u8], file_len: u64) -> Parsed<Self> {
         let mut c = Cursor::new(bytes);
         if bytes.iter().zip(MAGIC).any(|(a, b)| *a != b) {
@@ -225,7 +230,7 @@ impl<'a> Gguf<'a> {
         let (tensors, pairs) = (c.u64()?, c.u64()?);
         let metadata = pairs_of(&mut c, pairs, file_len)?;
         let alignment = alignment(&metadata)?;
-        let mut table = tensor_table(&mut c, tensors, file_len)?;
+        let (mut table, mut unknown) = tensor_table(&mut c, tensors, file_len)?;
         let data = (c.pos() as u64).next_multiple_of(alignment);
         for t in &mut table {
             let name = &t.name;
@@ -235,7 +240,16 @@ impl<'a> Gguf<'a> {
                     Error::corrupt(format!("tensor {name:?} starts at {} and has {} bytes", t.start, t.len))
                 })?;
         }
-        let layout = Layout::new(FileKind::Gguf, table, file_len)?;
+        let mut layout = Layout::new(FileKind::Gguf, table, file_len)?;
+        for t in &mut unknown {
+            let UnknownTensor { name, start, .. } = t;
+            in_range(&format!("offset of tensor {name:?} modulo its alignment"), *start % alignment, 0..=0)?;
+            *start = start.checked_add(data).filter(|s| *s <= file_len).ok_or_else(|| {
+                Error::corrupt(format!("tensor {name:?} starts at {start}, its file ends at {file_len}"))
+            })?;
+        }
+        unknown.sort_by_key(|t| t.start);
+        layout.unknown = unknown;
         Ok(Self { version, metadata, layout, data })
     }
 
@@ -303,24 +317,30 @@ fn alignment(metadata: &[(&str, Value<'_>)]) -> Result<u64> {
     }
 }
 
-/// Reads the tensor table. The starts of the tensors still count from the start of the tensor data.
-fn tensor_table(c: &mut Cursor<'_>, count: u64, file_len: u64) -> Parsed<Vec<TensorInfo>> {
+/// Reads the tensor table, and returns the tensors of known and of unknown types. Their starts still count from the start of
+/// the tensor data.
+fn tensor_table(
+    c: &mut Cursor<'_>,
+    count: u64,
+    file_len: u64,
+) -> Parsed<(Vec<TensorInfo>, Vec<UnknownTensor>)> {
     // An entry takes at least 24 bytes: the length of the name, the number of dimensions, type and offset.
     plausible("tensors", count, 24, file_len)?;
     c.expect(24 * count as usize)?;
-    let mut table = Vec::new();
+    let (mut table, mut unknown) = (Vec::new(), Vec::new());
     for _ in 0..count {
         let name = name(c)?.to_string();
         let dims = c.u32()?;
         in_range("number of dimensions", dims.into(), 0..=MAX_DIMS)?;
         let mut shape = (0..dims).map(|_| c.u64()).collect::<Parsed<Vec<_>>>()?;
         shape.reverse();
-        let kind = c.u32()?;
-        let dtype = dtype(kind).ok_or_else(|| newer(format!("GGUF tensor type {kind}")))?;
-        let offset = c.u64()?;
-        table.push(TensorInfo::new(name, dtype, shape, offset)?);
+        let (kind, start) = (c.u32()?, c.u64()?);
+        match dtype(kind) {
+            Some(dtype) => table.push(TensorInfo::new(name, dtype, shape, start)?),
+            None => unknown.push(UnknownTensor { name, kind, start }),
+        }
     }
-    Ok(table)
+    Ok((table, unknown))
 }
 
 /// The element type with this id in ggml.

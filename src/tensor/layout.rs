@@ -1,5 +1,6 @@
 //! The layout of a tensor file: which tensors it holds, and where they lie.
 
+use super::content::{self, Content};
 use super::{Dtype, gguf, npy, npz, nzll, nzlm, safetensors};
 use crate::error::{Error, Result};
 
@@ -64,6 +65,18 @@ impl TensorInfo {
     }
 }
 
+/// A tensor whose type this release does not know: it is bytes up to the next tensor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct UnknownTensor {
+    /// The tensor's name.
+    pub name: String,
+    /// The number of its type in the file.
+    pub kind: u32,
+    /// Offset of its first byte in the file.
+    pub start: u64,
+}
+
 /// The kind of a file and its tensors.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -72,6 +85,8 @@ pub struct Layout {
     pub kind: FileKind,
     /// The tensors, ordered by start. They do not overlap.
     pub tensors: Vec<TensorInfo>,
+    /// Further tensors, whose types are not known; ordered by start.
+    pub unknown: Vec<UnknownTensor>,
 }
 
 impl Layout {
@@ -94,7 +109,7 @@ impl Layout {
         if let Some(pair) = names.windows(2).find(|p| p[0] == p[1]) {
             return Err(Error::corrupt(format!("two tensors are called {:?}", pair[0])));
         }
-        Ok(Self { kind, tensors })
+        Ok(Self { kind, tensors, unknown: Vec::new() })
     }
 
     /// Reads the layout of a whole file. Its first bytes tell its kind.
@@ -104,23 +119,30 @@ impl Layout {
     /// Those of the parser of the file's kind; [`crate::ErrorKind::BadArgument`] where the first bytes are
     /// those of no known kind.
     pub fn read(file: &[u8]) -> Result<Self> {
-        let len = file.len() as u64;
-        let parsed = if file.starts_with(&gguf::MAGIC) {
-            gguf::Gguf::parse(file, len).map(|g| g.layout)
-        } else if file.starts_with(&npy::MAGIC) {
-            npy::parse(file, len, "array")
-        } else if file.starts_with(&npz::MAGIC) {
-            Ok(npz::parse(file)?)
-        } else if file.starts_with(&nzlm::MAGIC) {
-            Ok(nzlm::parse(file)?)
-        } else if file.starts_with(&nzll::MAGIC) {
-            Ok(nzll::parse(file)?)
-        } else if file.get(8) == Some(&b'{') {
-            safetensors::parse(file, len)
+        Self::read_content(&file)
+    }
+
+    /// The same of a content of which only the headers are read.
+    pub(crate) fn read_content(content: &dyn Content) -> Result<Self> {
+        let len = content.len();
+        let start = content.read(0..len.min(16))?;
+        if start.starts_with(&npz::MAGIC) {
+            return npz::parse(content);
+        }
+        let parse = if start.starts_with(&gguf::MAGIC) {
+            |head: &[u8], len| gguf::Gguf::parse(head, len).map(|g| g.layout)
+        } else if start.starts_with(&npy::MAGIC) {
+            |head: &[u8], len| npy::parse(head, len, "array")
+        } else if start.starts_with(&nzlm::MAGIC) {
+            nzlm::parse
+        } else if start.starts_with(&nzll::MAGIC) {
+            nzll::parse
+        } else if start.get(8) == Some(&b'{') {
+            safetensors::parse
         } else {
             return Err(Error::bad_argument("no tensor file: neither safetensors nor GGUF, npy or npz"));
         };
-        parsed.map_err(|e| e.at_end("the header"))
+        content::parse(content, 0..len, "the header", |head| parse(head, len))
     }
 
     /// Whether a file that starts with these bytes (16 are enough) may be one that [`Layout::read`] knows.

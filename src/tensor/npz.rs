@@ -1,7 +1,8 @@
 //! Finds NumPy arrays in `.npz` files, which are ZIP archives. Only members stored uncompressed are found.
 
+use super::content::{self, Content};
 use super::{FileKind, Layout, npy};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::format::cursor::{Cursor, Parse, Parsed};
 
 /// The first bytes of a member's local header.
@@ -10,8 +11,8 @@ pub const MAGIC: [u8; 4] = *b"PK\x03\x04";
 const ZIP64: u16 = 1;
 
 /// One member of a ZIP archive, as its local header describes it.
-struct Member<'a> {
-    name: &'a [u8],
+struct Member {
+    name: Vec<u8>,
     stored: bool,
     /// Length of the content in bytes; `None` where the header does not give it (a data descriptor follows
     /// the content).
@@ -24,31 +25,41 @@ struct Member<'a> {
 /// # Errors
 ///
 /// [`crate::ErrorKind::Corrupt`] where the file does not start with a member, or where two arrays share a
-/// name.
-pub(crate) fn parse(file: &[u8]) -> Result<Layout> {
-    if !file.starts_with(&MAGIC) {
+/// name; those of reading.
+pub(crate) fn parse(file: &dyn Content) -> Result<Layout> {
+    let len = file.len();
+    if *file.read(0..len.min(4))? != MAGIC {
         return Err(Error::corrupt("npz: no ZIP archive"));
     }
     let (mut tensors, mut at) = (Vec::new(), 0);
-    while let Ok((member, content)) = member(&file[at..]) {
+    while let Some((member, content)) = known(content::parse(file, at..len, "a member", member))? {
         let start = at + content;
-        let end = member.len.and_then(|n| usize::try_from(n).ok()).and_then(|n| start.checked_add(n));
-        let Some(end) = end.filter(|end| *end <= file.len()) else { break };
-        let name = std::str::from_utf8(member.name).ok().map(|n| n.strip_suffix(".npy").unwrap_or(n));
+        let end = member.len.and_then(|n| start.checked_add(n));
+        let Some(end) = end.filter(|end| *end <= len) else { break };
+        let name = std::str::from_utf8(&member.name).ok().map(|n| n.strip_suffix(".npy").unwrap_or(n));
         if let Some(name) = name.filter(|_| member.stored)
-            && let Ok(mut tensor) = npy::array(&file[start..end], name)
-            && tensor.end() == (end - start) as u64
+            && let Some(mut tensor) =
+                known(content::parse(file, start..end, "an array", |head| npy::array(head, name)))?
+            && tensor.end() == end - start
         {
-            tensor.start += start as u64;
+            tensor.start += start;
             tensors.push(tensor);
         }
         at = end;
     }
-    Layout::new(FileKind::Npz, tensors, file.len() as u64)
+    Layout::new(FileKind::Npz, tensors, len)
+}
+
+/// The parsed structure, or `None` if something else stands there.
+fn known<T>(parsed: Result<T>) -> Result<Option<T>> {
+    match parsed {
+        Err(e) if e.kind() == ErrorKind::Io => Err(e),
+        parsed => Ok(parsed.ok()),
+    }
 }
 
 /// Reads a local header and returns it with its length in bytes.
-fn member(bytes: &[u8]) -> Parsed<(Member<'_>, usize)> {
+fn member(bytes: &[u8]) -> Parsed<(Member, u64)> {
     let mut c = Cursor::new(bytes);
     if c.take(4)? != MAGIC {
         return Err(Error::corrupt("npz: not a member").into());
@@ -57,7 +68,7 @@ fn member(bytes: &[u8]) -> Parsed<(Member<'_>, usize)> {
     c.take(4 + 4)?; // time, CRC
     let (packed, raw) = (c.u32()?, c.u32()?);
     let (name_len, extra_len) = (c.u16()?, c.u16()?);
-    let name = c.take(name_len.into())?;
+    let name = c.take(name_len.into())?.to_vec();
     let mut len = Some(u64::from(packed));
     if packed == u32::MAX {
         len = zip64(c.clone().take(extra_len.into())?, raw == u32::MAX);
@@ -65,7 +76,7 @@ fn member(bytes: &[u8]) -> Parsed<(Member<'_>, usize)> {
     c.take(extra_len.into())?;
     // Bit 3: the lengths follow the content. Bit 0: the content is encrypted.
     let known = flags & 0b1000 == 0;
-    Ok((Member { name, stored: method == 0 && flags & 1 == 0, len: len.filter(|_| known) }, c.pos()))
+    Ok((Member { name, stored: method == 0 && flags & 1 == 0, len: len.filter(|_| known) }, c.pos() as u64))
 }
 
 /// The compressed length from the ZIP64 extra field. Where `raw_too`, the uncompressed length comes before
@@ -137,7 +148,7 @@ mod tests {
             assert!(file[t.start as usize..t.end() as usize].iter().all(|b| *b == 9));
         }
         for cut in 0..file.len() {
-            if let Ok(layout) = parse(&file[..cut]) {
+            if let Ok(layout) = parse(&&file[..cut]) {
                 assert!(layout.tensors.iter().all(|t| t.end() <= cut as u64));
             }
         }
@@ -154,6 +165,6 @@ mod tests {
         put(&mut twice, "a.npy", 0, 0, &array(3), false);
         put(&mut twice, "a.npy", 0, 0, &array(3), false);
         assert!(parse(&twice).is_err());
-        assert!(parse(b"nothing").is_err());
+        assert!(parse(&&b"nothing"[..]).is_err());
     }
 }

@@ -10,16 +10,15 @@ pub const MAGIC: [u8; 8] = *b"\x93NZLL\r\n\x1a";
 /// The largest number of layers of a model.
 const MAX_LAYERS: u64 = 256;
 
-/// Finds the matrices of a whole file. Neither the values of the weights nor the tokenizer that follows them
+/// Finds the matrices of a file of `file_len` bytes from its first bytes. Neither the values of the weights nor the tokenizer that follows them
 /// are checked.
 ///
 /// # Errors
 ///
 /// [`crate::ErrorKind::Corrupt`] where it is not a weight file of version 1, or too short for the matrices
-/// that its header declares; [`crate::ErrorKind::Truncated`] where it ends inside the header.
-pub(crate) fn parse(file: &[u8]) -> Result<Layout> {
-    let tensors = fields(file).map_err(|e| e.at_end("the header of a weight file"))?;
-    Layout::new(FileKind::Nzll, tensors, file.len() as u64)
+/// that its header declares; `Parse::Need` where `bytes` ends inside the header.
+pub(crate) fn parse(bytes: &[u8], file_len: u64) -> Parsed<Layout> {
+    Ok(Layout::new(FileKind::Nzll, fields(bytes, file_len)?, file_len)?)
 }
 
 /// Collects tensors that lie one directly after the other.
@@ -52,7 +51,7 @@ impl List {
     }
 }
 
-fn fields(file: &[u8]) -> Parsed<Vec<TensorInfo>> {
+fn fields(file: &[u8], file_len: u64) -> Parsed<Vec<TensorInfo>> {
     let mut c = Cursor::new(file);
     if c.take(8)? != MAGIC || c.u16()? != 1 {
         return Err(Error::corrupt("no weight file of version 1").into());
@@ -66,7 +65,7 @@ fn fields(file: &[u8]) -> Parsed<Vec<TensorInfo>> {
     let own_head = c.u8()? & 1 != 0;
     c.u32()?;
     let (queries, keys) = (a.saturating_mul(h), b.saturating_mul(h));
-    let mut list = List { tensors: Vec::new(), at: c.pos() as u64, len: file.len() as u64 };
+    let mut list = List { tensors: Vec::new(), at: c.pos() as u64, len: file_len };
     list.matrix("embedding", v, d)?;
     for l in 0..layers {
         let name = |part: &str| format!("layer.{l}.{part}");
@@ -98,12 +97,12 @@ mod tests {
     fn the_micro_model() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/formats/vectors/llm/micro.nzllm");
         let file = std::fs::read(path).unwrap();
-        let layout = parse(&file).unwrap();
+        let layout = parse(&file, file.len() as u64).unwrap();
         let end = layout.tensors.last().unwrap().end() as usize;
         // The tokenizer follows: a rule below 5.
         assert!(layout.find("embedding.weight").is_some() && end < file.len() && file[end] < 5);
         for cut in 0..end {
-            assert!(parse(&file[..cut]).is_err());
+            assert!(parse(&file[..cut], cut as u64).is_err());
         }
     }
 }

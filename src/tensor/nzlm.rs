@@ -7,20 +7,19 @@ use crate::format::cursor::{Cursor, Parsed};
 /// The first bytes of a file.
 pub const MAGIC: [u8; 8] = *b"\x93NZLM\r\n\x1a";
 
-/// Finds the tables and matrices of a whole file. The values of the weights are not checked.
+/// Finds the tables and matrices of a file of `file_len` bytes from its first bytes. The values of the weights are not checked.
 ///
 /// # Errors
 ///
 /// [`crate::ErrorKind::Corrupt`] where it is not a weight file of version 1, or has another length than its
-/// header implies; [`crate::ErrorKind::Truncated`] where it ends inside the header.
-pub(crate) fn parse(file: &[u8]) -> Result<Layout> {
-    let tensors = fields(file).map_err(|e| e.at_end("the header of a weight file"))?;
+/// header implies; `Parse::Need` where `bytes` ends inside the header.
+pub(crate) fn parse(bytes: &[u8], file_len: u64) -> Parsed<Layout> {
+    let tensors = fields(bytes)?;
     let end = tensors.last().map_or(0, TensorInfo::end);
-    if end != file.len() as u64 {
-        let len = file.len();
-        return Err(Error::corrupt(format!("weights end at {end}, the file at {len}")));
+    if end != file_len {
+        return Err(Error::corrupt(format!("weights end at {end}, the file at {file_len}")).into());
     }
-    Layout::new(FileKind::Nzlm, tensors, end)
+    Ok(Layout::new(FileKind::Nzlm, tensors, end)?)
 }
 
 fn fields(file: &[u8]) -> Parsed<Vec<TensorInfo>> {
@@ -67,10 +66,10 @@ mod tests {
     fn the_micro_model() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/formats/vectors/lm/micro.nzlm");
         let file = std::fs::read(path).unwrap();
-        let layout = parse(&file).unwrap();
+        let layout = parse(&file, file.len() as u64).unwrap();
         assert!(layout.find("head.weight").unwrap().shape[0] == 256 && layout.find("table.0").is_some());
         for cut in 0..file.len() {
-            assert!(parse(&file[..cut]).is_err());
+            assert!(parse(&file[..cut], cut as u64).is_err());
         }
     }
 }

@@ -2,6 +2,7 @@
 //! names, types and shapes. A match is only a proposal, since names prove nothing: the encoder uses it where
 //! it pays.
 
+use super::content::Content;
 use super::form::{Form, Packing};
 use super::{Dtype, Layout, TensorInfo};
 use std::collections::HashMap;
@@ -18,17 +19,17 @@ const ALONE: u64 = 64 << 10;
 /// The smallest number of values that may share a class.
 const FEWEST: u64 = 16;
 
-/// The form of each tensor of a layout, in order; `None` for tensors that are not recognised. `raw` is the
-/// whole file.
-pub fn forms(layout: &Layout, raw: &[u8]) -> Vec<Option<Form>> {
+/// The form of each tensor of a layout, in order; `None` for tensors that are not recognised. `content`
+/// is the whole file.
+pub fn forms(layout: &Layout, content: &dyn Content) -> Vec<Option<Form>> {
     let by_name = layout.tensors.iter().map(|t| (t.name.as_str(), t)).collect();
-    let names = Names { by_name, raw };
+    let names = Names { by_name, content };
     layout.tensors.iter().map(|t| names.form(t).filter(|f| f.rows > 0 && f.word > 0)).collect()
 }
 
 struct Names<'a> {
     by_name: HashMap<&'a str, &'a TensorInfo>,
-    raw: &'a [u8],
+    content: &'a dyn Content,
 }
 
 impl Names<'_> {
@@ -90,8 +91,8 @@ impl Names<'_> {
     /// The form of `weight_packed` of compressed-tensors, where a word holds numbers of one row.
     fn packed_columns(&self, t: &TensorInfo, columns: u64) -> Option<Form> {
         let shape = self.sibling(t, "weight_shape").filter(|s| s.dtype == Dtype::I64 && s.len >= 16)?;
-        let end = usize::try_from(shape.end()).ok()?;
-        let numbers = u64::from_le_bytes(*self.raw.get(..end)?.last_chunk()?);
+        let end = shape.end();
+        let numbers = u64::from_le_bytes(*self.content.read(end - 8..end).ok()?.last_chunk()?);
         let bits = bits_of_padded(columns, numbers)?;
         // Earlier releases of compressed-tensors left the highest bits of each word unused.
         let dense = columns == (numbers.checked_mul(bits.into())?).div_ceil(32);
@@ -165,7 +166,7 @@ mod tests {
             t
         });
         let tensors = tensors.collect();
-        Layout { kind: FileKind::Safetensors, tensors }
+        Layout { kind: FileKind::Safetensors, tensors, unknown: Vec::new() }
     }
 
     fn first(tensors: &[(&str, Dtype, &[u64])]) -> Option<Form> {

@@ -303,7 +303,7 @@ fn damage_is_noticed() {
     }
 }
 
-/// What is missing costs nothing: the cost is what the circuit says of the rest.
+/// Missing variables cost nothing: the cost is the circuit's own of the rest.
 #[test]
 fn missing_fields_are_summed_over() {
     let weights = of_patches(COLOUR);

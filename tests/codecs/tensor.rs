@@ -20,12 +20,17 @@ fn numbers(count: u64, rng: &mut SplitMix) -> Vec<u8> {
 
 /// Two large tensors, of which the second is stored again under a third name, a small one and an empty one.
 fn file() -> Vec<u8> {
+    file_of(ROWS)
+}
+
+/// The same with `rows` rows in each of the large tensors.
+fn file_of(rows: u64) -> Vec<u8> {
     let mut rng = SplitMix(1);
-    let (a, b) = (numbers(ROWS * COLUMNS, &mut rng), numbers(ROWS * COLUMNS, &mut rng));
+    let (a, b) = (numbers(rows * COLUMNS, &mut rng), numbers(rows * COLUMNS, &mut rng));
     let small = numbers(10, &mut rng);
     let (n, s) = (a.len(), small.len());
     let json = format!(
-        r#"{{"a":{{"dtype":"F32","shape":[{ROWS},{COLUMNS}],"data_offsets":[0,{n}]}},"b":{{"dtype":"F32","shape":[{ROWS},{COLUMNS}],"data_offsets":[{n},{}]}},"none":{{"dtype":"F16","shape":[0,5],"data_offsets":[{},{}]}},"small":{{"dtype":"F32","shape":[10],"data_offsets":[{},{}]}},"tied":{{"dtype":"F32","shape":[{ROWS},{COLUMNS}],"data_offsets":[{},{}]}}}}    "#,
+        r#"{{"a":{{"dtype":"F32","shape":[{rows},{COLUMNS}],"data_offsets":[0,{n}]}},"b":{{"dtype":"F32","shape":[{rows},{COLUMNS}],"data_offsets":[{n},{}]}},"none":{{"dtype":"F16","shape":[0,5],"data_offsets":[{},{}]}},"small":{{"dtype":"F32","shape":[10],"data_offsets":[{},{}]}},"tied":{{"dtype":"F32","shape":[{rows},{COLUMNS}],"data_offsets":[{},{}]}}}}    "#,
         2 * n,
         2 * n,
         2 * n,
@@ -194,7 +199,9 @@ fn described_bytes() {
 
 #[test]
 fn damage_is_an_error() {
-    let (raw, packed) = packed(7);
+    // Two tiles in each of the large tensors.
+    let raw = file_of(1100);
+    let packed = nzip::compress_with(&raw, Options::new().level(7)).unwrap();
     let mut rng = SplitMix(9);
     for i in 0..120 {
         let mut bad = packed.clone();
@@ -295,7 +302,7 @@ fn damaged_deltas_are_errors() {
     }
 }
 
-/// What an encoder makes of content that comes in pieces.
+/// Compresses content that comes in pieces.
 fn in_pieces(raw: &[u8], size: usize, options: Options) -> nzip::Result<Vec<u8>> {
     let mut encoder = Encoder::with_options(Vec::new(), options)?;
     for piece in raw.chunks(size) {

@@ -1,4 +1,4 @@
-//! What must never change: golden files and traces of the models decode and compute as they always did.
+//! Promises that never change: golden files decode, and models compute, as they always did.
 
 #[path = "../support/bytes.rs"]
 mod bytes;

@@ -411,7 +411,7 @@ fn decoding() -> DecodeOptions {
     DecodeOptions::new().models(patch_circuit().0).bases(bases())
 }
 
-/// What tensors may be coded against: the content of another golden file.
+/// The tensors that others may be coded against: the content of another golden file.
 fn bases() -> Bases {
     let mut bases = Bases::new();
     bases.add(nzip::decompress(&fs::read(folder().join("tensor-rows.nz")).unwrap()).unwrap()).unwrap();

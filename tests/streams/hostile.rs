@@ -9,7 +9,7 @@ fn decode(packed: &[u8]) -> nzip::Result<Vec<u8>> {
     nzip::decompress_with(packed, DecodeOptions::new().threads(1).verify_hash(true))
 }
 
-/// What a decoder gives out before it ends or fails.
+/// The bytes that a decoder gives out before it ends or fails.
 fn prefix(packed: &[u8], threads: usize) -> (Vec<u8>, Option<ErrorKind>) {
     let options = DecodeOptions::new().threads(threads);
     let mut decoder = Decoder::with_options(packed, options).unwrap();
@@ -252,7 +252,7 @@ fn flushed_blocks_are_delivered_at_once() {
     }
 }
 
-/// What an encoder that has flushed one block has written so far.
+/// The bytes of an encoder that has flushed one block.
 fn nzip_flushed(encoder: Encoder<Vec<u8>>) -> Vec<u8> {
     let mut packed = encoder.finish().unwrap();
     let len = usize::from(packed[packed.len() - 1]);
@@ -298,4 +298,29 @@ fn both_readers_refuse_the_same_files() {
         assert_eq!(prefix(file, 2).1, Some(kind), "{name}, front to back");
         assert_eq!(range(file).unwrap_err().kind(), kind, "{name}, at random");
     }
+}
+
+/// Files built from the sections of golden files, in any order, with changes: front to back in one thread and in two, in one
+/// call and at random, they are the same.
+#[test]
+fn all_ways_to_read_agree() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/formats/vectors");
+    let mut paths: Vec<_> = std::fs::read_dir(folder).unwrap().map(|f| f.unwrap().path()).collect();
+    paths.sort();
+    let files: Vec<Vec<u8>> = paths.iter().filter_map(|p| std::fs::read(p).ok()).collect();
+    for file in files.iter().filter(|f| f.len() < 20_000) {
+        crate::agree::agree(file);
+    }
+    // Without `mix`, which starts too slowly for thousands of files; the fuzz target has it.
+    let fast = |f: &&Vec<u8>| !f.windows(3).any(|w| w == [1, 3, 0] || w == [1, 7, 0]);
+    let pieces = crate::agree::pieces(files.iter().filter(fast).map(|f| &f[..]));
+    assert!(pieces.len() > 20, "{}", pieces.len());
+    let (mut rng, mut good) = (SplitMix(11), 0);
+    for _ in 0..1500 {
+        let program: Vec<u8> = (0..4 + rng.below(40)).map(|_| rng.next_u32() as u8).collect();
+        let file = crate::agree::build(&pieces, &program);
+        crate::agree::agree(&file);
+        good += usize::from(range(&file).is_ok());
+    }
+    assert!((50..1450).contains(&good), "{good} of 1500 are files");
 }

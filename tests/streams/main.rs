@@ -1,5 +1,7 @@
 //! Streams through the public interface: what goes in comes out, and damage is found.
 
+#[path = "../support/agree.rs"]
+mod agree;
 #[path = "../support/bytes.rs"]
 mod bytes;
 

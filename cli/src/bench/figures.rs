@@ -1,4 +1,4 @@
-//! What is measured: bytes, time and memory of a program on a file.
+//! The measurements: bytes, time and memory of a program on a file.
 
 /// The figures of one program on one file.
 #[derive(Debug, Clone)]

@@ -45,7 +45,7 @@ fn point(r: &Run, cost: Cost) -> Point {
     Point { name: r.tool.clone(), own: r.own, speed: r.speed(cost), ratio: ratio(r.raw, r.stored) }
 }
 
-/// Where values lie in a panel.
+/// The axes of a panel: which values its edges stand for.
 struct Axes {
     left: f64,
     /// Decades of speed.
@@ -106,7 +106,7 @@ fn panel(out: &mut String, left: f64, name: &str, points: &[Point]) {
 const NAME_HEIGHT: f64 = 11.0;
 const LETTER: f64 = 6.0;
 
-/// What a dot or a name covers.
+/// The rectangle that a dot or a name covers.
 #[derive(Debug, Clone, Copy)]
 struct Area {
     x: f64,

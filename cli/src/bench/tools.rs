@@ -1,4 +1,4 @@
-//! Which programs are run, and how.
+//! The programs that are run, and their arguments.
 
 use std::env;
 use std::path::PathBuf;
@@ -20,7 +20,7 @@ pub struct Tool {
     pub package: Option<&'static str>,
 }
 
-/// What runs the peers that are Python packages.
+/// The interpreter of the peers that are Python packages.
 const PYTHON: &str = "python3";
 
 /// A program and its arguments.
@@ -138,7 +138,7 @@ fn has_package(name: &str) -> bool {
     status.is_ok_and(|s| s.success())
 }
 
-/// What `--peers list` prints.
+/// The text that `--peers list` prints.
 pub fn list() -> String {
     let line = |p: &Tool| format!("{}{}\n", p.name, if p.is_installed() { "" } else { " (not installed)" });
     peers(1).iter().map(line).collect()

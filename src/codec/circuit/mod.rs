@@ -9,7 +9,7 @@ use rayon::prelude::*;
 
 use super::Codec;
 use super::acceleration::{Accelerator, WindowModel};
-use super::block::{BlockCodec, BlockJob, BlockParams, LoadedModel, ModelUse, UnitKind};
+use super::block::{BlockCodec, BlockJob, BlockParams, LoadedModel, ModelMemory, ModelUse, UnitKind};
 use super::window::{
     Cutting, EncodedWindow, WindowCoder, WindowJob, WindowLimits, WindowedBlock, max_window_raw,
 };
@@ -29,6 +29,9 @@ type Part = CoderPart<PRECISION>;
 
 /// The number of groups of [`LANES`] records whose choices are computed, in parallel, before they are coded.
 const GROUPS: usize = 32;
+
+/// Memory of a circuit beside its parameters, in bytes.
+const FIXED: u64 = 1 << 20;
 
 /// The codec `circuit`.
 pub struct Circuit;
@@ -66,6 +69,10 @@ impl BlockCodec for Circuit {
         Weights::recognise(weights)
     }
 
+    fn model_memory(&self, weights: &[u8]) -> ModelMemory {
+        memory_of(weights)
+    }
+
     fn load(&self, weights: &[u8], accelerator: Option<&dyn Accelerator>) -> Result<LoadedModel> {
         let model = WindowModel::Circuit(Model::new(&Weights::from_bytes(weights)?)?);
         Ok(LoadedModel { windows: model.coder(accelerator)?, network: None })
@@ -73,6 +80,16 @@ impl BlockCodec for Circuit {
 
     fn decode(&self, jobs: &mut [&mut BlockJob<'_>]) {
         windowed::decode(jobs);
+    }
+}
+
+/// Memory that the circuit of a weight file takes, in bytes (approximate).
+pub fn memory_of(weights: &[u8]) -> ModelMemory {
+    // A byte in the parsed file; then two for each use: upwards, downwards and, one after the other, as they are expanded.
+    let parameters = Weights::declared(weights);
+    ModelMemory {
+        loaded: (4 * parameters).saturating_add(FIXED),
+        loading: (6 * parameters).saturating_add(FIXED),
     }
 }
 
@@ -100,7 +117,7 @@ impl WindowCoder for Model {
         encode_counted(self, &arrangement, blocks, limits, meter)
     }
 
-    fn decode(&self, blocks: Vec<WindowedBlock<'_>>, meter: Meter<'_>) -> Result<()> {
+    fn decode(&self, blocks: Vec<WindowedBlock<'_>>, memory: u64, meter: Meter<'_>) -> Result<()> {
         let mut arranged: Vec<(Arrangement, Vec<WindowJob<'_>>)> = Vec::new();
         for block in blocks {
             let arrangement =
@@ -110,8 +127,9 @@ impl WindowCoder for Model {
                 None => arranged.push((arrangement, block.windows)),
             }
         }
+        let bounds = Bounds { memory, meter };
         let best = Kernel::best();
-        arranged.iter_mut().try_for_each(|(a, windows)| decode_counted(self, a, windows, best, meter))
+        arranged.iter_mut().try_for_each(|(a, windows)| decode_within(self, a, windows, best, bounds))
     }
 }
 
@@ -308,7 +326,7 @@ struct Open<'j, 'p> {
     coder: BitDecoder<'p>,
     /// The symbols of the record that is being decoded; not meaningful while `walks` is false.
     record: Vec<u8>,
-    /// Which variables exist of the next record, until its walk begins.
+    /// The variables that exist of the next record, until its walk begins.
     waits: Option<Known>,
     /// Whether the current walk decodes a record of this window.
     walks: bool,
@@ -352,25 +370,50 @@ pub fn decode(
     jobs: &mut [WindowJob<'_>],
     kernel: Kernel,
 ) -> Result<()> {
-    decode_counted(model, arrangement, jobs, kernel, Meter::NONE)
+    decode_within(model, arrangement, jobs, kernel, Bounds { memory: u64::MAX, meter: Meter::NONE })
 }
 
-fn decode_counted(
+/// What decoding keeps to besides its windows.
+#[derive(Clone, Copy)]
+pub struct Bounds<'a> {
+    /// Memory for messages, in bytes: as many windows are decoded at a time as it holds.
+    pub memory: u64,
+    /// Counts the raw bytes.
+    pub meter: Meter<'a>,
+}
+
+/// Decodes windows as [`decode`] does, within bounds.
+///
+/// # Errors
+/// Those of [`decode`].
+pub fn decode_within(
     model: &Model,
     arrangement: &Arrangement,
     jobs: &mut [WindowJob<'_>],
     kernel: Kernel,
-    meter: Meter<'_>,
+    Bounds { memory, meter }: Bounds<'_>,
 ) -> Result<()> {
     let mut windows = Vec::with_capacity(jobs.len());
     for job in jobs.iter_mut().filter(|job| !job.raw.is_empty()) {
         windows.push((arrangement.records(job.raw.len(), model.width())?, job));
     }
     windows.sort_by_key(|(records, _)| std::cmp::Reverse(*records));
-    windows.par_chunks_mut(LANES).try_for_each(|group| {
-        decode_group(model, arrangement, group, kernel)?;
-        meter.advance(group.iter().map(|(_, job)| job.raw.len()).sum());
-        Ok(())
+    let one = Walk::memory(model) + (2 * LANES * model.width()) as u64;
+    if one > memory {
+        return Err(Error::limit(format!(
+            "circuit: messages of {one} bytes; the memory cap leaves {memory}"
+        )));
+    }
+    let groups = windows.len().div_ceil(LANES).max(1);
+    let parallel = (memory / one).min(rayon::current_num_threads() as u64).max(1) as usize;
+    // Where memory is short, a thread goes through several groups.
+    let part = if parallel < rayon::current_num_threads() { groups.div_ceil(parallel) } else { 1 };
+    windows.par_chunks_mut(part * LANES).try_for_each(|part| {
+        part.chunks_mut(LANES).try_for_each(|group| {
+            decode_group(model, arrangement, group, kernel)?;
+            meter.advance(group.iter().map(|(_, job)| job.raw.len()).sum());
+            Ok(())
+        })
     })
 }
 

@@ -48,7 +48,7 @@ pub fn kept_of(params: &[u8]) -> Result<usize> {
     match cursor.varint_in("tokens that enter again", 1..=1 << 14) {
         Ok(kept) if cursor.pos() == params.len() => Ok(kept as usize),
         Err(Parse::Bad(e)) => Err(e),
-        _ => Err(Error::corrupt("llm: parameters that are no number of tokens")),
+        _ => Err(Error::corrupt("llm: the parameters must be one number of tokens")),
     }
 }
 
@@ -85,7 +85,9 @@ fn check_kept(model: &Model, kept: usize) -> Result<()> {
     if (1..=most).contains(&kept) {
         return Ok(());
     }
-    Err(Error::corrupt(format!("llm: {kept} tokens enter again, 1..={most} expected")))
+    Err(Error::corrupt(format!(
+        "llm: windows start with the last {kept} tokens of the one before, 1..={most} expected"
+    )))
 }
 
 fn encode_block(
@@ -171,19 +173,21 @@ impl<'m, 't> TokenTimeline<'m, 't> {
 /// `Corrupt` where a payload is not one that an encoder writes; `LimitExceeded` where memory is missing. What
 /// the slices hold after an error is unspecified.
 pub fn decode_chains_with_lanes(model: &Model, jobs: &mut [ChainJob<'_>], lanes: usize) -> Result<()> {
-    decode_counted(model, jobs, lanes, Meter::NONE)
+    decode_within(model, jobs, lanes, usize::MAX, Meter::NONE)
 }
 
-pub(super) fn decode_counted(
+/// The same in `memory` bytes.
+pub(super) fn decode_within(
     model: &Model,
     jobs: &mut [ChainJob<'_>],
     lanes: usize,
+    memory: usize,
     meter: Meter<'_>,
 ) -> Result<()> {
     let raw_len = |job: &ChainJob<'_>| job.windows.iter().map(|w| w.raw.len()).sum::<usize>();
     let queue: Vec<_> = jobs.iter_mut().filter(|job| raw_len(job) > 0).collect();
     queue.iter().try_for_each(|job| check_kept(model, job.kept))?;
-    let limits = Limits { lanes, memory: LANE_BYTES, own: Learner::bytes(model) };
+    let limits = Limits { lanes, memory: LANE_BYTES.min(memory), own: Learner::bytes(model) };
     lanes::decode(model, queue, &limits, |job| raw_len(job), |job| ChainLane::new(model, job, meter))
 }
 

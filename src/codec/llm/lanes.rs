@@ -1,6 +1,6 @@
 //! Decoding in lanes: windows or blocks that step through the network together, one token of each at a time.
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::llm::{Column, MAX_COLUMNS, Model, Session};
 use rayon::prelude::*;
 use std::sync::Mutex;
@@ -48,8 +48,14 @@ pub(super) fn decode<J: Send, L: Lane>(
     let Some(longest) = jobs.last().map(raw_len) else { return Ok(()) };
     // A token has a byte at least, and the last one is not stepped.
     let tokens = longest.min(model.shape().context);
-    let threads = rayon::current_num_threads().min(jobs.len());
-    let by_memory = limits.memory / threads / (model.cache_bytes(tokens) + limits.own).max(1);
+    // What a thread takes for itself, and for each of its lanes.
+    let (fixed, lane) = (Session::fixed_bytes(model), (model.cache_bytes(tokens) + limits.own).max(1));
+    if fixed + lane > limits.memory {
+        let (need, memory) = (fixed + lane, limits.memory);
+        return Err(Error::limit(format!("llm: states of {need} bytes; the memory cap leaves {memory}")));
+    }
+    let threads = rayon::current_num_threads().min(jobs.len()).min(limits.memory / (fixed + lane));
+    let by_memory = (limits.memory / threads - fixed) / lane;
     let count = jobs.len().div_ceil(threads).min(limits.lanes).min(by_memory).clamp(1, MAX_COLUMNS);
     let queue = Mutex::new(jobs);
     let next = || {

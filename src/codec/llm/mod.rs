@@ -13,7 +13,7 @@ pub use windows::{decode_windows, decode_with_lanes, encode_blocks};
 
 use super::Codec;
 use super::acceleration::{Accelerator, WindowModel};
-use super::block::{BlockCodec, BlockJob, BlockParams, LoadedModel, ModelUse, UnitKind};
+use super::block::{BlockCodec, BlockJob, BlockParams, LoadedModel, ModelMemory, ModelUse, UnitKind};
 use super::window::{Cutting, EncodedWindow, WindowCoder, WindowLimits, WindowedBlock, all_windows};
 use super::windowed;
 use crate::error::{Error, Result};
@@ -69,6 +69,12 @@ impl BlockCodec for Llm {
         weights.starts_with(&MAGIC)
     }
 
+    fn model_memory(&self, weights: &[u8]) -> ModelMemory {
+        // Weights are parsed once and laid out row by row; the vocabulary takes some more.
+        let len = weights.len() as u64;
+        ModelMemory { loaded: len + len / 4, loading: 2 * len + len / 4 }
+    }
+
     fn load(&self, weights: &[u8], accelerator: Option<&dyn Accelerator>) -> Result<LoadedModel> {
         let model = WindowModel::Llm(Weights::from_bytes(weights)?);
         Ok(LoadedModel { windows: model.coder(accelerator)?, network: None })
@@ -103,7 +109,8 @@ impl WindowCoder for Model {
         }
     }
 
-    fn decode(&self, blocks: Vec<WindowedBlock<'_>>, meter: Meter<'_>) -> Result<()> {
+    fn decode(&self, blocks: Vec<WindowedBlock<'_>>, memory: u64, meter: Meter<'_>) -> Result<()> {
+        let memory = usize::try_from(memory).unwrap_or(usize::MAX);
         let (chained, alone): (Vec<_>, Vec<_>) = blocks.into_iter().partition(|b| b.params.is_some());
         let mut chains = Vec::with_capacity(chained.len());
         for WindowedBlock { params, windows } in chained {
@@ -111,9 +118,9 @@ impl WindowCoder for Model {
             chains.push(ChainJob { kept: kept.map_or(0, |k| k.0), windows });
         }
         if !chains.is_empty() {
-            chain::decode_counted(self, &mut chains, MAX_COLUMNS, meter)?;
+            chain::decode_within(self, &mut chains, MAX_COLUMNS, memory, meter)?;
         }
-        windows::decode_counted(self, &mut all_windows(alone.into_iter()), MAX_COLUMNS, meter)
+        windows::decode_within(self, &mut all_windows(alone.into_iter()), MAX_COLUMNS, memory, meter)
     }
 }
 

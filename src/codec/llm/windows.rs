@@ -170,17 +170,19 @@ pub fn decode_windows(model: &Model, jobs: &mut [WindowJob<'_>]) -> Result<()> {
 /// # Errors
 /// See [`decode_windows`].
 pub fn decode_with_lanes(model: &Model, jobs: &mut [WindowJob<'_>], lanes: usize) -> Result<()> {
-    decode_counted(model, jobs, lanes, Meter::NONE)
+    decode_within(model, jobs, lanes, usize::MAX, Meter::NONE)
 }
 
-pub(super) fn decode_counted(
+/// The same in `memory` bytes.
+pub(super) fn decode_within(
     model: &Model,
     jobs: &mut [WindowJob<'_>],
     lanes: usize,
+    memory: usize,
     meter: Meter<'_>,
 ) -> Result<()> {
     let queue: Vec<_> = jobs.iter_mut().filter(|job| !job.raw.is_empty()).collect();
-    let limits = Limits { lanes, memory: CACHE_BYTES, own: 0 };
+    let limits = Limits { lanes, memory: CACHE_BYTES.min(memory), own: size_of::<Adaptive>() };
     lanes::decode(
         model,
         queue,

@@ -7,23 +7,25 @@
 mod decode;
 mod encode;
 mod guide;
-mod kind;
+pub(super) mod kind;
 mod learn;
 mod shape;
-mod x86;
+pub(super) mod x86;
 
 pub use decode::BlockDecoder;
 pub use encode::encode_block;
 pub use learn::learn_priors;
-pub use shape::MixOptions;
+pub use shape::{MixOptions, memory_of};
 
 use super::Codec;
-use super::block::{BlockCodec, BlockJob, Content, Effort, EncodedBlock, ModelUse, OrderedBlock, UnitKind};
+use super::block::{
+    Block, BlockCodec, BlockJob, Content, Effort, EncodedBlock, ModelUse, OrderedBlock, UnitKind,
+};
 use super::ordered::{self, Reader};
 use crate::error::Result;
 
 /// The `mix` level for each of nzip's levels 1..=9; 0 where `mix` is not tried.
-const LEVELS: [u32; 9] = [0, 0, 0, 0, 1, 2, 3, 4, 5];
+const LEVELS: [u32; 9] = [0, 0, 0, 0, 0, 2, 3, 4, 5];
 
 /// The codec `mix`.
 pub struct Mix;
@@ -51,6 +53,10 @@ impl BlockCodec for Mix {
 
     fn encode(&self, content: &Content<'_>, effort: &Effort<'_>) -> Result<Option<EncodedBlock>> {
         encode::encode(content.raw, level(effort.level).max(1), effort).map(Some)
+    }
+
+    fn working_memory(&self, block: &Block, payload: &[u8]) -> u64 {
+        memory_of(payload, block.header.raw_len as usize)
     }
 
     fn decode(&self, jobs: &mut [&mut BlockJob<'_>]) {

@@ -110,6 +110,12 @@ pub fn read_header<'a>(payload: &'a [u8], network: Option<&Model>) -> Result<(Sh
     Ok((shape, rest))
 }
 
+/// The memory in bytes that decoding a payload takes, as its header has it; 0 where it has none.
+pub fn memory_of(payload: &[u8], raw_len: usize) -> u64 {
+    let bits = payload.get(1).copied().filter(|b| TABLE_BITS.contains(&u32::from(*b)));
+    bits.map_or(0, |bits| (1u64 << bits) + FIXED_MEMORY + 2 * raw_len as u64)
+}
+
 /// The memory in bytes that coding a block takes.
 pub fn memory_need(shape: &Shape, raw_len: usize) -> u64 {
     (1u64 << shape.memory_bits) + FIXED_MEMORY + 2 * raw_len as u64

@@ -9,7 +9,7 @@ mod rows;
 mod schema;
 
 use super::Codec;
-use super::block::{BlockCodec, BlockJob, Content, Effort, EncodedBlock, OrderedBlock, UnitKind};
+use super::block::{Block, BlockCodec, BlockJob, Content, Effort, EncodedBlock, OrderedBlock, UnitKind};
 use super::buffer::{reserve, resize};
 use super::circuit;
 use super::circuit::layout::Arrangement;
@@ -26,6 +26,7 @@ use crate::kernel::Kernel;
 use crate::model::circuit::{Model, Weights};
 use crate::model::mix::context::Kind;
 use crate::model::mix::shipped;
+use crate::progress::Meter;
 use learn::{Learning, Variable};
 use plan::Profile;
 use schema::{Column, Schema};
@@ -77,6 +78,10 @@ impl BlockCodec for TableCodec {
 
     fn encode(&self, content: &Content<'_>, effort: &Effort<'_>) -> Result<Option<EncodedBlock>> {
         encode(content.raw, mix::level(effort.level).max(1))
+    }
+
+    fn working_memory(&self, block: &Block, payload: &[u8]) -> u64 {
+        working_memory(payload, block.header.raw_len as usize)
     }
 
     fn decode(&self, jobs: &mut [&mut BlockJob<'_>]) {
@@ -422,6 +427,15 @@ fn read_lengths(c: &mut Cursor<'_>, raw_len: usize) -> Parsed<Lengths> {
     })
 }
 
+/// Memory that decoding a payload takes, in bytes (approximate), without its circuit, of which nothing is known before the
+/// schema is decoded; 0 where it is damaged.
+fn working_memory(payload: &[u8], raw_len: usize) -> u64 {
+    let Ok((lengths, [head, text, _])) = parts(payload, raw_len) else { return 0 };
+    let [head_len, text_len] = [lengths.head.0, lengths.text.0];
+    let mixed = mix::memory_of(head, head_len).max(mix::memory_of(text, text_len));
+    4 * raw_len as u64 + head_len as u64 + text_len as u64 + mixed
+}
+
 /// Decodes a whole block of `raw_len` raw bytes.
 ///
 /// # Errors
@@ -437,12 +451,12 @@ pub fn decode(payload: &[u8], raw_len: usize, memory: u64) -> Result<Vec<u8>> {
     if (records as u64).saturating_mul(schema.columns.len() as u64) > raw_len as u64 {
         return Err(Error::corrupt(format!("table: {records} rows do not fit {raw_len} raw bytes")));
     }
-    let need = 4 * raw_len as u64 + (records as u64) * width as u64;
-    if need > memory {
+    let need = 4 * raw_len as u64 + (records as u64) * width as u64 + head.len() as u64;
+    let Some(left) = memory.checked_sub(need) else {
         return Err(Error::limit(format!("a table needs {need} bytes of memory, the limit is {memory}")));
-    }
-    let symbols = symbols(&head[lengths.schema..], (records, width), &lengths.windows, windows)?;
-    let text = unmixed(text, lengths.text.0, memory)?;
+    };
+    let symbols = symbols(&head[lengths.schema..], (records, width), &lengths.windows, windows, left)?;
+    let text = unmixed(text, lengths.text.0, left)?;
     rows::restore(&schema, &symbols, &text, raw_len)
 }
 
@@ -452,11 +466,23 @@ fn symbols(
     (records, width): (usize, usize),
     lengths: &[(usize, usize)],
     mut windows: &[u8],
+    memory: u64,
 ) -> Result<Vec<u8>> {
     let mut symbols = Vec::new();
     if width == 0 {
         let clean = model.is_empty() && lengths.is_empty();
-        return if clean { Ok(symbols) } else { Err(Error::corrupt("table: a circuit that codes nothing")) };
+        return if clean {
+            Ok(symbols)
+        } else {
+            Err(Error::corrupt("table: a circuit, but no column that it codes"))
+        };
+    }
+    let need = circuit::memory_of(model);
+    if need.loading > memory {
+        let need = need.loading;
+        return Err(Error::limit(format!(
+            "a table's circuit needs {need} bytes of memory, {memory} are left"
+        )));
     }
     let model = Model::new(&Weights::from_bytes(model)?)?;
     let sum = lengths.iter().map(|w| w.0).fold(0, usize::saturating_add);
@@ -477,7 +503,8 @@ fn symbols(
         jobs.push(WindowJob { payload, raw });
         (rest, windows) = (after, later);
     }
-    circuit::decode(&model, &Arrangement::Bytes, &mut jobs, Kernel::best())?;
+    let bounds = circuit::Bounds { memory: memory - need.loaded, meter: Meter::NONE };
+    circuit::decode_within(&model, &Arrangement::Bytes, &mut jobs, Kernel::best(), bounds)?;
     Ok(symbols)
 }
 

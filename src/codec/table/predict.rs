@@ -129,7 +129,7 @@ fn median(mut numbers: Vec<f64>) -> f64 {
     numbers[numbers.len() / 2]
 }
 
-/// Which of these distances are at most `times` their median (plus 1).
+/// Tells of each distance whether it is at most `times` their median (plus 1).
 fn near(off: Vec<f64>, times: f64) -> Vec<bool> {
     let far = times * median(off.clone()) + 1.0;
     off.into_iter().map(|o| o <= far).collect()

@@ -231,7 +231,10 @@ impl<'a> Reader<'a> {
 
     fn push(&mut self, bytes: &[u8]) -> Result<()> {
         if bytes.len() > self.raw_len - self.raw.len() {
-            return Err(corrupt(format!("it goes on after {} raw bytes", self.raw_len)));
+            return Err(corrupt(format!(
+                "its rows give more than the {} raw bytes of the block",
+                self.raw_len
+            )));
         }
         self.raw.try_reserve(bytes.len()).map_err(|_| Error::limit("no memory for a table"))?;
         self.raw.extend_from_slice(bytes);

@@ -3,9 +3,12 @@
 use super::decode::tiles;
 use super::encode::{encode_block, encode_delta};
 use super::stored::Params;
-use crate::codec::block::{BlockCodec, BlockJob, BlockParams, Content, Effort, EncodedBlock, UnitKind};
+use crate::codec::block::{
+    Block, BlockCodec, BlockJob, BlockParams, Content, Effort, EncodedBlock, UnitKind,
+};
 use crate::codec::hints::Hint;
 use crate::codec::{Codec, store};
+use crate::coder::rans::{Decoder, Freqs};
 use crate::error::Result;
 use crate::format::block::BlockHeader;
 use crate::kernel::Kernel;
@@ -48,6 +51,16 @@ impl BlockCodec for Tensor {
         Ok([alone, delta].into_iter().flatten().min_by_key(EncodedBlock::cost))
     }
 
+    fn working_memory(&self, block: &Block, _payload: &[u8]) -> u64 {
+        let tables = match block.params_as::<Params>() {
+            Some(Params::Planes(planes)) => planes.table_count() as u64,
+            _ => 0,
+        };
+        // Tables as they are looked up, and a few tiles in pieces.
+        let tile = (0..block.all_units().len().min(1)).map(|i| block.unit(i).0 as u64).sum::<u64>();
+        tables * Decoder::TABLE_BYTES as u64 + 4 * tile
+    }
+
     fn decode(&self, jobs: &mut [&mut BlockJob<'_>]) {
         jobs.par_iter_mut().for_each(|job| {
             let result = decode(job);
@@ -77,6 +90,13 @@ impl BlockParams for Params {
 
     fn has_copies(&self) -> bool {
         matches!(self, Params::Planes(planes) if planes.kept)
+    }
+
+    fn memory(&self) -> u64 {
+        match self {
+            Params::Copy { .. } => 0,
+            Params::Planes(planes) => (planes.table_count() * size_of::<Freqs>()) as u64,
+        }
     }
 
     fn describe(&self) -> Option<String> {

@@ -15,15 +15,7 @@ use crate::tensor::ggml::Block;
 use std::sync::Arc;
 
 fn header(block: &EncodedBlock) -> BlockHeader {
-    BlockHeader {
-        codec: block.codec.id(),
-        flushed: false,
-        raw_len: block.raw_len,
-        payload_len: block.payload.len() as u32,
-        model: None,
-        params: block.params.clone(),
-        units: block.units.clone(),
-    }
+    block.clone().into_parts(None).0
 }
 
 /// The decoder of a block with this header.

@@ -12,6 +12,9 @@ pub struct Decoder {
 }
 
 impl Decoder {
+    /// Memory of a table, in bytes.
+    pub const TABLE_BYTES: usize = 4 << BITS;
+
     /// Prepares tables; contexts count them from 0.
     pub fn new(tables: &[Freqs]) -> Self {
         let mut slots = Vec::with_capacity(tables.len() << BITS);

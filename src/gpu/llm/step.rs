@@ -244,7 +244,7 @@ impl<'a> GpuSession<'a> {
     /// the vocabulary for the token that follows.
     ///
     /// # Panics
-    /// Where there are more columns or longer windows than there is room for, or a token is not in the
+    /// If there are more columns or longer windows than there is room for, or a token is not in the
     /// vocabulary.
     pub fn step(&mut self, columns: &[Column]) -> Outcome<Vec<u32>> {
         assert!(columns.len() <= self.work_memory.columns);

@@ -213,7 +213,8 @@ fn the_cpu_takes_over_from_a_lost_gpu() {
     assert_eq!(coder.encode(&[&block], &Cutting::BYTES, LIMITS, Meter::NONE).unwrap(), windows);
     let mut raw = vec![0; windows[0][0].raw_len];
     let job = WindowJob { payload: &windows[0][0].payload, raw: &mut raw };
-    coder.decode(vec![WindowedBlock { params: None, windows: vec![job] }], Meter::NONE).unwrap();
+    let jobs = WindowedBlock { params: None, windows: vec![job] };
+    coder.decode(vec![jobs], u64::MAX, Meter::NONE).unwrap();
     assert_eq!(raw, block[..raw.len()]);
     assert!(device.warning().is_some());
     let strict = GpuCoder::new(device.without_fallback(), PackedLm::new(&weights), cpu);

@@ -33,16 +33,7 @@ fn encoded(raw: &[u8], dtype: Dtype, row_bytes: u64, level: u8) -> Option<(Block
     let effort = Effort { level, guide: Guide::None, meter: Meter::NONE };
     let block = Codec::Tensor.object().encode(&content, &effort).unwrap()?;
     let Ok(Params::Planes(planes)) = Params::parse(block.params.as_deref().unwrap()) else { return None };
-    let header = BlockHeader {
-        codec: block.codec.id(),
-        flushed: false,
-        raw_len: block.raw_len,
-        payload_len: block.payload.len() as u32,
-        model: None,
-        params: block.params,
-        units: block.units,
-    };
-    fits(&planes).then_some((header, block.payload))
+    fits(&planes).then(|| block.into_parts(None))
 }
 
 /// Decodes a block on the GPU; both outcomes must be those of the CPU. Returns the raw bytes that the GPU

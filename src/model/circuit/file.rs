@@ -186,6 +186,12 @@ impl Weights {
         (0..self.nodes.len()).map(of).sum()
     }
 
+    /// The number of parameters that a file declares, or the most that it may where it is damaged.
+    pub fn declared(bytes: &[u8]) -> u64 {
+        let weights = read_header(&mut Cursor::new(bytes));
+        weights.map_or(0, |w| w.parameters()).min(MAX_PARAMETERS)
+    }
+
     /// Whether these bytes begin like a model file of a circuit.
     pub fn recognise(bytes: &[u8]) -> bool {
         bytes.starts_with(&MAGIC)

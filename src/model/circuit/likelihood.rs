@@ -124,7 +124,7 @@ impl Likelihood {
         let class: Vec<f64> = node.leaf.chunks_exact(node.states).map(|row| dot(row, &joint)).collect();
         let total: f64 = class.iter().sum();
         if total <= 0.0 {
-            return Err(Error::bad_argument("what is known has probability 0"));
+            return Err(Error::bad_argument("the known variables together have probability 0"));
         }
         Ok(self.symbols[node.alphabet].iter().map(|&(c, share)| class[c] / total * share).collect())
     }

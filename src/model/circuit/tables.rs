@@ -147,7 +147,7 @@ fn edge(weights: &[u32], states: usize) -> Result<Vec<u16>> {
     for row in weights.chunks_exact(states) {
         let sum: u64 = row.iter().map(|&w| u64::from(w)).sum();
         if sum == 0 {
-            return Err(Error::corrupt("a state that leads nowhere"));
+            return Err(Error::corrupt("a state whose transitions all have weight 0"));
         }
         out.extend(row.iter().map(|&w| ((u64::from(w) << 15) / sum).min(32767) as u16));
     }
@@ -162,7 +162,7 @@ fn leaf(weights: &[u32], states: usize, classes: usize) -> Result<(Vec<u16>, Vec
         sums.iter_mut().zip(row).for_each(|(s, &w)| *s += u64::from(w));
     }
     if sums.contains(&0) {
-        return Err(Error::corrupt("a state that shows nothing"));
+        return Err(Error::corrupt("a state whose symbols all have weight 0"));
     }
     let (mut out, mut shift) = (Vec::with_capacity(weights.len()), Vec::with_capacity(classes));
     for row in weights.chunks_exact(states) {

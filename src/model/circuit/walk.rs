@@ -95,6 +95,12 @@ impl<'m> Walk<'m> {
         })
     }
 
+    /// Memory that [`Walk::new`] takes for a model, in bytes.
+    pub fn memory(model: &Model) -> u64 {
+        let states = 3 * (model.stack / 2) + 3 * (model.most_states / 2) + model.most_classes;
+        (states * size_of::<PerLane>()) as u64
+    }
+
     /// Walks once over the tree: codes eight records of which the same variables are there. The visits must
     /// be those of this model.
     ///

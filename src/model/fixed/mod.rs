@@ -1,4 +1,4 @@
-//! What the models share: integer tables and functions of probabilities, a hash, aligned memory. Nothing here
+//! The common part of the models: integer tables and functions of probabilities, a hash, aligned memory. Nothing here
 //! knows a model; the models use this module and not one another.
 
 mod aligned;

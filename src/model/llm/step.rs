@@ -85,6 +85,14 @@ pub struct Session<'m> {
 }
 
 impl<'m> Session<'m> {
+    /// Memory that a session takes beside its windows, in bytes (approximate).
+    pub fn fixed_bytes(model: &Model) -> usize {
+        let s = &model.shape;
+        let wide = s.width.max(s.hidden).max(s.heads * s.head) + 2 * s.kv_heads * s.head + 4 * BLOCK;
+        let scores = s.heads / s.kv_heads * s.context.max(s.head).next_multiple_of(BLOCK);
+        MAX_COLUMNS * (4 * s.vocab.next_multiple_of(BLOCK) + 14 * wide) + 8 * scores
+    }
+
     /// Makes room for `lanes` windows of at most `tokens` tokens and for [`MAX_COLUMNS`] columns.
     ///
     /// # Errors
@@ -157,7 +165,7 @@ impl<'m> Session<'m> {
     /// Steps at most [`MAX_COLUMNS`] columns; those of one window must be in the order of its text.
     ///
     /// # Panics
-    /// Where there are more columns, or a window would have more tokens than there is room for.
+    /// If there are more columns, or a window would have more tokens, than there is room for.
     pub fn step(&mut self, columns: &[Column]) {
         self.feed(columns);
         self.head(columns.len());

@@ -50,6 +50,14 @@ impl PreparedLayer {
 }
 
 impl Model {
+    /// Memory that a window takes while it is decoded together with others, in bytes (approximate): its state, the outputs
+    /// of all matrices of a layer, and its weights of symbols.
+    pub fn lane_memory(&self) -> u64 {
+        let c = &self.config;
+        let wide = c.width + 4 * c.state + c.hidden + c.tables.len() * c.table_width + 1024;
+        4 * (c.layers * c.state + 4 * wide) as u64
+    }
+
     /// Prepares a network for the fastest kernel of this machine.
     ///
     /// # Errors

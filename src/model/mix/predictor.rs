@@ -1,5 +1,11 @@
 //! The predictor: gives the probability of the next bit from everything before it.
 //!
+//! Each context remembers, for every node of the next nibble's tree, a state that sums up the bits seen there; a map
+//! that learns turns the state into a probability. The mixer adds up the logits of all contexts, of the match models
+//! and of the guide, weighted by sets of weights that it learns while coding; adaptive maps then correct its result.
+//! A byte is two nibbles, since the 15 nodes of a nibble's tree and a check byte fill one slot of 16 bytes: a context
+//! costs one cache line per nibble instead of one per bit.
+//!
 //! Most of its time would go into waiting for memory: every context's slot lies at a random place of a table
 //! that no cache holds. So all that the next nibble or byte will need is *sought* (found by hash and
 //! prefetched) before the present bit is learned, and *started* (loaded) only after that.
@@ -35,7 +41,7 @@ pub struct Shape {
     pub start: Start,
 }
 
-/// The guide of a block, and what its predictor starts from.
+/// The guide of a block, and the priors of its predictor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Start {
     /// No guide: the start of the kind.
@@ -128,14 +134,19 @@ impl Predictor {
         let states: &'static StateTable = &STATES;
         let hashes = [0; MAX_CONTEXTS];
         let history = History::new(shape.kind == Kind::Code);
+        let contexts = shape.groups.min(MAX_CONTEXTS / GROUP) * GROUP;
+        let slots = match shape.kind {
+            Kind::Text => priming::primed(shape.memory_bits, contexts, shape.primed)?,
+            _ => SlotTable::new(shape.memory_bits)?,
+        };
         let heads = shape.memory_bits.saturating_sub(6).clamp(16, 22);
         let mut predictor = Self {
             shape,
             tables,
             states,
             history,
-            slots: SlotTable::new(shape.memory_bits)?,
-            contexts: shape.groups.min(MAX_CONTEXTS / GROUP) * GROUP,
+            slots,
+            contexts,
             hashes,
             buckets: [0; MAX_CONTEXTS],
             places: [0; MAX_CONTEXTS],
@@ -154,10 +165,6 @@ impl Predictor {
             logit: 0,
             seen: 0,
         };
-        if shape.kind == Kind::Text {
-            let phrases = shipped::phrases(shape.primed);
-            priming::prime(&mut predictor.slots, &mut predictor.history, predictor.contexts, phrases);
-        }
         predictor.seek_contexts();
         predictor.start_contexts();
         Ok(predictor)
@@ -273,6 +280,7 @@ impl Predictor {
             for i in 0..GROUP {
                 let state = usize::from(slots[i][node & 15]);
                 nudge(&mut maps[i][state], bit);
+                // State 0 has seen nothing: it must not learn, so that new contexts stay silent.
                 maps[i][0] = HALF;
                 slots[i][node & 15] = next[state];
             }
@@ -286,7 +294,7 @@ impl Predictor {
         }
     }
 
-    /// Seeks what the second nibble needs.
+    /// Seeks the entries of the second nibble.
     fn seek_nibble(&mut self) {
         self.direct.seek(self.c0, self.history.c4 & 0xff, [self.hashes[0], self.hashes[1]]);
         for bucket in &mut self.buckets[..self.contexts] {
@@ -295,7 +303,7 @@ impl Predictor {
         }
     }
 
-    /// Loads what the second nibble needs.
+    /// Loads the slots of the second nibble.
     fn start_nibble(&mut self) {
         self.store_slots();
         self.direct.start();
@@ -312,7 +320,7 @@ impl Predictor {
         self.current[i / GROUP][i % GROUP] = *self.slots.slot(place);
     }
 
-    /// Appends the byte that is complete to the history and seeks what the next one needs.
+    /// Appends the complete byte to the history and seeks the entries of the next one.
     fn seek_byte(&mut self) {
         self.history.push(self.c0 as u8);
         for matcher in &mut self.matchers {
@@ -334,7 +342,7 @@ impl Predictor {
         }
     }
 
-    /// Loads what the next byte needs.
+    /// Loads the slots of the next byte.
     fn start_byte(&mut self) {
         self.store_slots();
         // The mixer learns fast at first, and slower when its weights have settled.

@@ -2,8 +2,64 @@
 
 use super::context::{self, Kind, MAX_CONTEXTS};
 use super::history::History;
+use super::shipped;
 use super::slots::{Slot, SlotTable};
 use super::state::{STATES, StateTable};
+
+use crate::Result;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// log2 of the size of the largest tables that are kept: those of blocks up to 32 KiB.
+const KEPT_BITS: u32 = 22;
+/// Tables that are kept.
+const KEPT: usize = 2;
+
+/// A primed table of 2^`bits` bytes, with the settings that it was primed for.
+struct Primed {
+    bits: u32,
+    contexts: usize,
+    limit: usize,
+    slots: Arc<SlotTable>,
+}
+
+/// Small primed tables, the last ones that were used at the end. Priming takes much longer than coding a short block, and
+/// programs code many of them.
+static PRIMED: Mutex<Vec<Primed>> = Mutex::new(Vec::new());
+
+/// A table of 2^`bits` bytes that is primed for the first `contexts` contexts with at most `limit` bytes of phrases.
+///
+/// # Errors
+/// `LimitExceeded` where memory is missing.
+pub fn primed(bits: u32, contexts: usize, limit: usize) -> Result<SlotTable> {
+    if bits > KEPT_BITS || limit == 0 {
+        return prime_new(bits, contexts, limit);
+    }
+    let find = || {
+        let mut kept = PRIMED.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = kept.iter().position(|k| (k.bits, k.contexts, k.limit) == (bits, contexts, limit))?;
+        let found = kept.remove(at);
+        let slots = found.slots.clone();
+        kept.push(found);
+        Some(slots)
+    };
+    if let Some(slots) = find() {
+        return slots.copy();
+    }
+    let slots = Arc::new(prime_new(bits, contexts, limit)?);
+    let copy = slots.copy()?;
+    let mut kept = PRIMED.lock().unwrap_or_else(PoisonError::into_inner);
+    if kept.len() >= KEPT {
+        kept.remove(0);
+    }
+    kept.push(Primed { bits, contexts, limit, slots });
+    Ok(copy)
+}
+
+fn prime_new(bits: u32, contexts: usize, limit: usize) -> Result<SlotTable> {
+    let mut slots = SlotTable::new(bits)?;
+    prime(&mut slots, &mut History::new(false), contexts, shipped::phrases(limit));
+    Ok(slots)
+}
 
 /// Bytes between asking for a byte's slots and changing them.
 const AHEAD: usize = 4;
@@ -11,7 +67,7 @@ const AHEAD: usize = 4;
 /// Enters phrases of text, each ended by a zero byte, into the bit histories of the first `contexts`
 /// contexts, as if each phrase stood at a block's start. Only slots are learned; `history` is empty
 /// afterwards.
-pub fn prime(slots: &mut SlotTable, history: &mut History, contexts: usize, phrases: &[u8]) {
+fn prime(slots: &mut SlotTable, history: &mut History, contexts: usize, phrases: &[u8]) {
     let mut line: [([u32; MAX_CONTEXTS], u8); AHEAD] = [([0; MAX_CONTEXTS], 0); AHEAD];
     let mut n = 0;
     for phrase in phrases.split(|&b| b == 0) {
@@ -59,5 +115,24 @@ fn learn_nibble(slot: &mut Slot, nibble: u8, states: &StateTable) {
         let bit = usize::from(nibble >> shift & 1);
         slot[node] = states.next[bit][usize::from(slot[node])];
         node = (node << 1 | bit) & 15;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kept_tables_are_those_of_new_ones() {
+        for (contexts, limit) in [(8, 4 << 10), (16, 4 << 10), (8, 8 << 10), (8, 4 << 10)] {
+            let mut tables =
+                [prime_new(16, contexts, limit), primed(16, contexts, limit), primed(16, contexts, limit)]
+                    .map(|table| table.unwrap());
+            let [new, first, second] = &mut tables;
+            for place in 0..(1 << 16) / super::super::slots::SLOT {
+                assert_eq!(new.slot(place), first.slot(place));
+                assert_eq!(new.slot(place), second.slot(place));
+            }
+        }
     }
 }

@@ -35,6 +35,16 @@ impl SlotTable {
         Ok(Self { buckets, states: &STATES, mask })
     }
 
+    /// A table with the same slots.
+    ///
+    /// # Errors
+    /// `LimitExceeded` where memory is missing.
+    pub fn copy(&self) -> Result<Self> {
+        let mut buckets = Pages::new(self.buckets.len())?;
+        buckets.copy_from_slice(&self.buckets);
+        Ok(Self { buckets, ..*self })
+    }
+
     /// The bucket of the slot of a context's first nibble.
     #[inline(always)]
     pub fn bucket(&self, hash: u32) -> usize {

@@ -1,4 +1,4 @@
-//! What a file consists of.
+//! Descriptions of a file's parts: streams, blocks, units, models.
 
 use super::Archive;
 use crate::codec::Codec;
@@ -94,7 +94,7 @@ impl<S: Read + Seek> Archive<S> {
 
     /// Number of blocks in all streams.
     pub fn block_count(&self) -> usize {
-        self.streams.iter().map(|s| s.blocks.len()).sum()
+        self.streams.last().map_or(0, |s| s.first_block + s.blocks.len())
     }
 
     /// Block `number`, counted through all streams from 0; `None` past the last one.
@@ -103,13 +103,11 @@ impl<S: Read + Seek> Archive<S> {
     ///
     /// Those of reading the block's header.
     pub fn block(&mut self, number: usize) -> Result<Option<BlockInfo>> {
-        let mut number = number;
-        for stream in 0..self.streams.len() {
-            let count = self.streams[stream].blocks.len();
-            if number < count {
-                return self.block_info(stream, number).map(Some);
-            }
-            number -= count;
+        let behind = self.streams.partition_point(|s| s.first_block <= number);
+        let Some(stream) = behind.checked_sub(1) else { return Ok(None) };
+        let number = number - self.streams[stream].first_block;
+        if number < self.streams[stream].blocks.len() {
+            return self.block_info(stream, number).map(Some);
         }
         Ok(None)
     }
@@ -141,7 +139,7 @@ impl<S: Read + Seek> Archive<S> {
             payload_len,
             codec_id: header.codec,
             codec,
-            model: header.model.and_then(|m| self.streams[stream].models.hash(m).ok()),
+            model: header.model.and_then(|m| self.streams[stream].models.hash(m, place.models as usize).ok()),
             own_model_len,
             flushed: header.flushed,
             window,

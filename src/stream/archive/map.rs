@@ -1,21 +1,21 @@
-//! Where the blocks of all streams of a file lie.
+//! The map of a file: the places of the blocks of all its streams.
 
 use super::super::options::DecodeOptions;
 use super::source::Source;
 use crate::container::{Event, Input, Payloads, RawBlock, StreamEnd, Walk};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::block::BlockHeader;
-use crate::format::consts::{KIND_BLOCK, KIND_INDEX, MAX_TRAILER};
-use crate::format::cursor::Parsed;
+use crate::format::consts::{KIND_BLOCK, KIND_INDEX, MAX_TRAILER, max_unpacked};
+use crate::format::cursor::{Parsed, in_range};
 use crate::format::index::{Entry, Index};
-use crate::format::section;
+use crate::format::section::{self, ModelSection};
 use crate::format::tensors;
 use crate::format::trailer::Trailer;
 use crate::models::StreamModels;
 use crate::tensor::{Dtype, TensorInfo};
 use std::io::{Read, Seek};
 
-/// Where a block lies.
+/// The place of a block.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct BlockPlace {
     /// Offset of the block's first byte in the file.
@@ -24,6 +24,8 @@ pub(super) struct BlockPlace {
     /// Offset of the block's first raw byte in the whole content.
     pub raw_start: u64,
     pub raw_len: u64,
+    /// Model sections of the stream in front of the block.
+    pub models: u32,
 }
 
 impl BlockPlace {
@@ -39,12 +41,16 @@ pub(super) struct StreamMap {
     pub index_len: u64,
     pub raw_start: u64,
     pub raw_len: u64,
+    /// Blocks of the streams in front of this one.
+    pub first_block: usize,
     pub hash: Option<[u8; 32]>,
     pub blocks: Vec<BlockPlace>,
     pub models: StreamModels,
     pub embedded: u64,
     /// Tensors that the index names; starts count from the first raw byte of the file.
     pub tensors: Vec<TensorInfo>,
+    /// What is wrong with their names.
+    pub names_error: Option<Error>,
 }
 
 /// Reads a block header, whose kind byte may be wrong.
@@ -71,11 +77,13 @@ pub(super) fn read<S: Read + Seek>(
         Err(e) if matches!(e.kind(), ErrorKind::Corrupt | ErrorKind::Truncated) => forwards(source, options)?,
         Err(e) => return Err(e),
     };
-    let mut raw_start = 0u64;
+    let (mut raw_start, mut first_block) = (0u64, 0);
     for stream in &mut streams {
         stream.raw_start = raw_start;
         stream.blocks.iter_mut().for_each(|b| b.raw_start += raw_start);
         stream.tensors.iter_mut().for_each(|t| t.start += raw_start);
+        stream.first_block = first_block;
+        first_block += stream.blocks.len();
         let end = raw_start.checked_add(stream.raw_len);
         raw_start = end.ok_or_else(|| Error::corrupt("more than 2^64 raw bytes"))?;
     }
@@ -83,7 +91,8 @@ pub(super) fn read<S: Read + Seek>(
 }
 
 fn backwards<S: Read + Seek>(source: &mut Source<S>, options: &DecodeOptions) -> Result<Vec<StreamMap>> {
-    let (mut streams, mut end) = (Vec::new(), source.len());
+    let (mut streams, mut end, mut left) = (Vec::new(), source.len(), Left::new(options));
+    let fresh = StreamModels::new(options.resources.models.clone());
     while end > 0 {
         let tail = source.read(end.saturating_sub(MAX_TRAILER as u64), end.min(MAX_TRAILER as u64))?;
         let (trailer, len) =
@@ -93,14 +102,15 @@ fn backwards<S: Read + Seek>(source: &mut Source<S>, options: &DecodeOptions) ->
         let index_end = end - len as u64;
         let entries = match trailer.index_len {
             0 => None,
-            len => Some(index(source, index_end.checked_sub(len), index_end)?),
+            len => Some(index(source, index_end.checked_sub(len), index_end, &mut left)?),
         };
         let mut walk =
             Walk::new(Input::seekable(source.inner(), offset)?, Payloads::Skip, options.resources.memory);
         walk.next()?;
-        let mut map = MapBuilder::new(options);
+        let mut map = MapBuilder::new(&fresh, &mut left);
         if let Some(entries) = entries {
             map.follow(&mut walk, &entries)?;
+            map.left.give_back(entries.capacity() * size_of::<Entry>());
         }
         let stream = loop {
             if let Some(stream) = map.note(walk.next()?)? {
@@ -118,30 +128,71 @@ fn backwards<S: Read + Seek>(source: &mut Source<S>, options: &DecodeOptions) ->
 }
 
 /// The entries of the index that lies between two offsets.
-fn index<S: Read + Seek>(source: &mut Source<S>, start: Option<u64>, end: u64) -> Result<Vec<Entry>> {
+fn index<S: Read + Seek>(
+    source: &mut Source<S>,
+    start: Option<u64>,
+    end: u64,
+    left: &mut Left,
+) -> Result<Vec<Entry>> {
     let start = start.ok_or_else(|| Error::corrupt("trailer: the index is longer than the stream"))?;
     let bytes = source.read(start, end - start)?;
     if bytes.first() != Some(&KIND_INDEX) {
         return Err(Error::corrupt(format!("no index at offset {start}")));
     }
-    Ok(Index::parse(section::body(&bytes).map_err(|e| e.at_end("the index"))?)?.entries)
+    let body = section::body(&bytes).map_err(|e| e.at_end("the index"))?;
+    let mut count = 0;
+    Index::parse_with(body, |_| count += 1)?;
+    left.take(count * size_of::<Entry>())?;
+    let mut entries = Vec::with_capacity(count);
+    Index::parse_with(body, |e| entries.push(e))?;
+    Ok(entries)
 }
 
 fn forwards<S: Read + Seek>(source: &mut Source<S>, options: &DecodeOptions) -> Result<Vec<StreamMap>> {
-    let mut walk = Walk::new(Input::seekable(source.inner(), 0)?, Payloads::Skip, options.resources.memory);
-    let (mut streams, mut map) = (Vec::new(), MapBuilder::new(options));
+    let memory = options.resources.memory;
+    let mut walk = Walk::new(Input::seekable(source.inner(), 0)?, Payloads::Skip, memory);
+    let (fresh, mut left) = (StreamModels::new(options.resources.models.clone()), Left::new(options));
+    let (mut streams, mut map) = (Vec::new(), MapBuilder::new(&fresh, &mut left));
     loop {
         match walk.next()? {
-            Event::StreamStart => map = MapBuilder::new(options),
+            Event::StreamStart => map.start(&fresh),
             Event::End => return Ok(streams),
             event => streams.extend(map.note(event)?),
         }
     }
 }
 
+/// Memory that the map may still take.
+struct Left {
+    cap: u64,
+    bytes: u64,
+}
+
+impl Left {
+    /// Half of the cap: the other half is for what is read.
+    fn new(options: &DecodeOptions) -> Self {
+        Self { cap: options.resources.memory, bytes: options.resources.memory / 2 }
+    }
+
+    fn take(&mut self, bytes: usize) -> Result<()> {
+        let left = self.bytes.checked_sub(bytes as u64);
+        self.bytes = left.ok_or_else(|| {
+            let cap = self.cap;
+            Error::limit(format!(
+                "where blocks and tensors lie takes more than half of the memory cap of {cap} bytes"
+            ))
+        })?;
+        Ok(())
+    }
+
+    fn give_back(&mut self, bytes: usize) {
+        self.bytes += bytes as u64;
+    }
+}
+
 /// A stream while a walk comes past its sections.
 struct MapBuilder<'a> {
-    options: &'a DecodeOptions,
+    left: &'a mut Left,
     raw: u64,
     blocks: Vec<BlockPlace>,
     models: StreamModels,
@@ -149,15 +200,24 @@ struct MapBuilder<'a> {
 }
 
 impl<'a> MapBuilder<'a> {
-    fn new(options: &'a DecodeOptions) -> Self {
-        let models = StreamModels::new(options.resources.models.clone());
-        Self { options, raw: 0, blocks: Vec::new(), models, embedded: 0 }
+    fn new(fresh: &StreamModels, left: &'a mut Left) -> Self {
+        Self { left, raw: 0, blocks: Vec::new(), models: fresh.clone(), embedded: 0 }
     }
 
-    fn block(&mut self, offset: u64, Entry { stored_len, raw_len }: Entry) {
-        self.blocks.push(BlockPlace { offset, stored_len, raw_start: self.raw, raw_len });
+    /// Goes on with the next stream.
+    fn start(&mut self, fresh: &StreamModels) {
+        (self.raw, self.embedded, self.models) = (0, 0, fresh.fresh());
+        self.blocks.clear();
+    }
+
+    fn block(&mut self, offset: u64, Entry { stored_len, raw_len }: Entry) -> Result<()> {
+        // The list doubles when it is full.
+        self.left.take(2 * size_of::<BlockPlace>())?;
+        let models = self.models.len() as u32;
+        self.blocks.push(BlockPlace { offset, stored_len, raw_start: self.raw, raw_len, models });
         // A block has at most 2^30 raw bytes, and its entry in the index some bytes of the file: no overflow.
         self.raw += raw_len;
+        Ok(())
     }
 
     /// Takes blocks from the entries of the index, and walks through the other sections.
@@ -165,7 +225,7 @@ impl<'a> MapBuilder<'a> {
         for entry in entries {
             let offset = walk.position();
             if entry.raw_len > 0 {
-                self.block(offset, *entry);
+                self.block(offset, *entry)?;
                 walk.pass(*entry)?;
                 continue;
             }
@@ -179,15 +239,17 @@ impl<'a> MapBuilder<'a> {
         Ok(())
     }
 
-    /// Takes note of what the walk has come past; returns the stream where that was its end.
+    /// Takes note of a section that the walk has come past; returns the stream at its end.
     fn note(&mut self, event: Event) -> Result<Option<StreamMap>> {
         match event {
             Event::Block(RawBlock { block, offset, stored_len, .. }) => {
-                self.block(offset, Entry { stored_len, raw_len: block.header.raw_len.into() });
+                self.block(offset, Entry { stored_len, raw_len: block.header.raw_len.into() })?;
             }
             Event::Model(section) => {
-                self.embedded += section.embedded.as_ref().map_or(0, |e| e.1.len() as u64);
-                self.models.add(section, self.options.resources.memory)?;
+                let packed = section.embedded.as_ref().map_or(0, |e| e.1.len());
+                self.embedded += packed as u64;
+                self.left.take(packed + size_of::<ModelSection>())?;
+                self.models.add(section, self.left.cap)?;
             }
             Event::StreamEnd(end) => return self.finish(end).map(Some),
             Event::StreamStart | Event::Other | Event::End => {}
@@ -196,16 +258,24 @@ impl<'a> MapBuilder<'a> {
     }
 
     fn finish(&mut self, end: StreamEnd) -> Result<StreamMap> {
+        self.left.take(2 * size_of::<StreamMap>())?;
         let record = end.records.iter().find(|r| r.tag == tensors::TAG);
-        let tensors =
-            record.map(|r| named(&r.bytes, end.raw_len, self.options.resources.memory)).transpose()?;
+        let before = self.left.bytes;
+        // Reading bytes needs no names: only those who ask for tensors are told what is wrong with them.
+        let tensors = record.map(|r| named(&r.bytes, end.raw_len, self.left)).transpose();
+        let (tensors, names_error) = tensors.map_or_else(|e| (None, Some(e)), |t| (t, None));
+        if names_error.is_some() {
+            self.left.bytes = before;
+        }
         Ok(StreamMap {
             tensors: tensors.unwrap_or_default(),
+            names_error,
             offset: end.offset,
             stored_len: end.stored_len,
             index_len: end.index_len,
             raw_start: 0,
             raw_len: end.raw_len,
+            first_block: 0,
             hash: end.hash,
             blocks: std::mem::take(&mut self.blocks),
             models: self.models.clone(),
@@ -214,17 +284,20 @@ impl<'a> MapBuilder<'a> {
     }
 }
 
+/// Memory that a tensor is charged with beside three times its name and shape, in bytes: where it lies, its entry in the table of
+/// names, and its line in a listing.
+const TENSOR: usize = 768;
+
 /// The tensors that a record names. Those of types that this release does not know are left out.
-fn named(record: &[u8], raw_len: u64, memory: u64) -> Result<Vec<TensorInfo>> {
+fn named(record: &[u8], raw_len: u64, left: &mut Left) -> Result<Vec<TensorInfo>> {
     let mut c = crate::format::cursor::Cursor::new(record);
-    let most = (record.len() as u64) << 15;
-    let len = c.varint_in("length of the names", 1..=most).map_err(|e| e.at_end("the names"))?;
-    if len > memory {
-        return Err(Error::limit(format!("names of {len} bytes; the cap is {memory}")));
-    }
+    let len = c.varint("length of the names").map_err(|e| e.at_end("the names"))?;
+    in_range("length of the names", len, 1..=max_unpacked(c.rest().len() as u64))?;
+    left.take(len as usize)?;
     let mut plain = Vec::new();
     crate::codec::buffer::resize(&mut plain, len as usize)?;
     crate::codec::zstd::decompress(c.rest(), &mut plain)?;
+    left.take(tensors::count(&plain)?.saturating_mul(TENSOR).saturating_add(3 * plain.len()))?;
     let mut found = Vec::new();
     for t in tensors::parse(&plain, raw_len)? {
         let Some(dtype) = Dtype::from_id(t.dtype) else { continue };
@@ -238,5 +311,6 @@ fn named(record: &[u8], raw_len: u64, memory: u64) -> Result<Vec<TensorInfo>> {
         }
         found.push(info);
     }
+    left.give_back(plain.len());
     Ok(found)
 }

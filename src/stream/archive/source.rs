@@ -1,6 +1,7 @@
 //! Bytes at an offset.
 
 use crate::codec::buffer::resize;
+use crate::container::input::{max_parsed, too_long};
 use crate::error::{Error, Result};
 use crate::format::cursor::{Parse, Parsed};
 use std::io::{Read, Seek, SeekFrom};
@@ -75,6 +76,9 @@ impl<S: Read + Seek> Source<S> {
                     return Err(Error::truncated(format!(
                         "{what} at offset {offset}: {n} bytes needed, {room} left"
                     )));
+                }
+                Err(Parse::Need(n)) if n > max_parsed(self.memory) => {
+                    return Err(too_long(what, n, max_parsed(self.memory)));
                 }
                 Err(Parse::Need(n)) => len = (n as u64).max(2 * len).min(room),
             }

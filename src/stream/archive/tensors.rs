@@ -31,6 +31,13 @@ pub struct StoredTensor {
     pub method: String,
 }
 
+/// Which tensors have a name.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Named {
+    One(usize),
+    Many,
+}
+
 /// One tensor of an [`Archive`], ready to be read.
 #[derive(Debug)]
 pub struct TensorReader<'a, S> {
@@ -48,7 +55,9 @@ impl<S: Read + Seek> Archive<S> {
     /// Those of reading block headers and, of a file of one plain block, of [`Archive::read_range`].
     pub fn tensors(&mut self) -> Result<Vec<StoredTensor>> {
         self.look()?;
-        (0..self.tensors.len()).map(|i| self.stored_tensor(i)).collect()
+        // Many tensors may lie in one block.
+        let mut last = None;
+        (0..self.tensors.len()).map(|i| self.stored_tensor(i, &mut last)).collect()
     }
 
     /// Name, type, shape and place of the tensors that the index names, without a look at blocks.
@@ -71,22 +80,45 @@ impl<S: Read + Seek> Archive<S> {
     ///
     /// # Errors
     ///
-    /// [`crate::ErrorKind::BadArgument`] where no tensor is called so; those of [`Archive::tensors`].
+    /// [`crate::ErrorKind::BadArgument`] where no tensor is called so, or more than one; those of [`Archive::tensors`].
     pub fn tensor(&mut self, name: &str) -> Result<TensorReader<'_, S>> {
         self.look()?;
-        let number = self.names.get(name).copied();
-        let number = number.ok_or_else(|| Error::bad_argument(format!("no tensor is called {name:?}")))?;
+        match self.names.get(name).copied() {
+            Some(Named::One(number)) => Ok(TensorReader { archive: self, number }),
+            Some(Named::Many) => Err(Error::bad_argument(format!("more than one tensor is called {name:?}"))),
+            None => Err(Error::bad_argument(format!("no tensor is called {name:?}"))),
+        }
+    }
+
+    /// The tensor with this number in [`Archive::tensors`]. Names do not tell tensors apart that are called the same.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::ErrorKind::BadArgument`] where there are fewer; those of [`Archive::tensors`].
+    pub fn tensor_at(&mut self, number: usize) -> Result<TensorReader<'_, S>> {
+        self.look()?;
+        let count = self.tensors.len();
+        if number >= count {
+            return Err(Error::bad_argument(format!("tensor {number} of {count}")));
+        }
         Ok(TensorReader { archive: self, number })
     }
 
     /// Takes note of tensors.
     pub(super) fn name(&mut self, tensors: Vec<TensorInfo>) {
-        self.names = tensors.iter().enumerate().map(|(i, t)| (t.name.clone(), i)).collect();
+        self.names.clear();
+        for (number, t) in tensors.iter().enumerate() {
+            let entry = self.names.entry(t.name.clone());
+            entry.and_modify(|e| *e = Named::Many).or_insert(Named::One(number));
+        }
         self.tensors = tensors;
     }
 
     /// Looks for tensors in the content of a file of one plain block that names none.
     pub(crate) fn look(&mut self) -> Result<()> {
+        if let Some(e) = &self.names_error {
+            return Err(e.again());
+        }
         if self.looked || !self.tensors.is_empty() || self.block_count() != 1 || self.len() > CHUNK as u64 {
             return Ok(());
         }
@@ -100,7 +132,11 @@ impl<S: Read + Seek> Archive<S> {
         Ok(())
     }
 
-    fn stored_tensor(&mut self, number: usize) -> Result<StoredTensor> {
+    fn stored_tensor(
+        &mut self,
+        number: usize,
+        last: &mut Option<((usize, usize), String)>,
+    ) -> Result<StoredTensor> {
         let t = self.tensors[number].clone();
         let (mut stored_len, mut methods) = (0, Vec::new());
         for (stream, block) in self.blocks_of(&(t.start..t.end())) {
@@ -108,8 +144,14 @@ impl<S: Read + Seek> Archive<S> {
             let part = t.end().min(place.raw_end()) - t.start.max(place.raw_start);
             stored_len +=
                 (u128::from(place.stored_len) * u128::from(part) / u128::from(place.raw_len)) as u64;
-            let header = self.own_header(stream, block)?.0;
-            let method = Block::check(header).map_or_else(|_| "?".into(), |block| block.describe());
+            let method = match last {
+                Some((of, method)) if *of == (stream, block) => method.clone(),
+                _ => {
+                    let header = self.own_header(stream, block)?.0;
+                    Block::check(header).map_or_else(|_| "?".into(), |block| block.describe())
+                }
+            };
+            *last = Some(((stream, block), method.clone()));
             if !methods.contains(&method) {
                 methods.push(method);
             }

@@ -2,20 +2,25 @@
 
 use super::{Encoder, End};
 use crate::codec::Codec;
-use crate::codec::block::{Content, EncodedBlock};
+use crate::codec::block::{self, EncodedBlock};
 use crate::codec::choose::{plain, total};
 use crate::codec::hints::{BasePiece, Hint};
 use crate::codec::tensor::{copy, keep};
-use crate::error::Result;
+use crate::codec::zstd;
+use crate::error::{Error, ErrorKind, Result};
+use crate::format::consts::max_unpacked;
 use crate::format::index::Record;
 use crate::format::tensors::{self, TensorRecord};
 use crate::format::varint;
 use crate::progress::Meter;
 use crate::stream::CodecChoice;
 use crate::stream::options::{BEST_CHUNK, CHUNK};
+use crate::tensor::bases::BaseTensor;
+use crate::tensor::content::Content;
 use crate::tensor::form::Form;
 use crate::tensor::recognise::forms;
-use crate::tensor::{Layout, TensorInfo};
+use crate::tensor::{Dtype, Layout, TensorInfo};
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::io::Write;
 use std::ops::Range;
@@ -32,11 +37,11 @@ const SHARED: u64 = 1 << 20;
 const COPIED: usize = 1 << 10;
 
 /// The share of a file up to which what stands beside its tensors must be quick to decode.
-const BESIDE: usize = 16;
+const BESIDE: u64 = 16;
 
 /// Bytes that become a block.
 struct Piece {
-    range: Range<usize>,
+    range: Range<u64>,
     hint: Option<Hint>,
     /// The earlier piece with the same bytes.
     like: Option<usize>,
@@ -44,14 +49,71 @@ struct Piece {
     of: Option<(usize, u64)>,
 }
 
+impl Piece {
+    /// Bytes that have no type.
+    fn plain(range: Range<u64>) -> Self {
+        Self { range, hint: None, like: None, of: None }
+    }
+
+    /// Bytes of a tensor of an unknown type.
+    fn unknown(range: Range<u64>) -> Self {
+        let hint = Some(Hint { dtype: Dtype::U8, row_bytes: 0, form: None });
+        Self { hint, ..Self::plain(range) }
+    }
+
+    /// Bytes of the piece, at most those of a block.
+    fn len(&self) -> usize {
+        (self.range.end - self.range.start) as usize
+    }
+}
+
+/// A block that has copies.
+struct Kept {
+    /// Its number in the stream.
+    number: u64,
+    /// Of its raw bytes.
+    hash: blake3::Hash,
+    /// All but its payload.
+    block: EncodedBlock,
+}
+
+/// Reads base tensors once more, and makes sure that they are what their hashes say.
+#[derive(Default)]
+struct Reread {
+    hasher: blake3::Hasher,
+}
+
+impl Reread {
+    /// The bytes of a base for a piece, which starts at byte `from` of its tensor. Pieces come in order.
+    fn read<'b>(&mut self, base: &'b BaseTensor, from: u64, piece: &Piece) -> Result<Cow<'b, [u8]>> {
+        let bytes = base.read(from, piece.len())?;
+        if let Cow::Owned(bytes) = &bytes {
+            if from == 0 {
+                self.hasher.reset();
+            }
+            self.hasher.update(bytes);
+            if from + bytes.len() as u64 == base.len() && *self.hasher.finalize().as_bytes() != base.hash {
+                return Err(Error::new(ErrorKind::Io, "a base has changed since it was opened"));
+            }
+        }
+        Ok(bytes)
+    }
+}
+
 impl<W: Write> Encoder<W> {
     /// The tensors of the content, where there are any and they may be coded as such.
-    pub(super) fn layout(&self, raw: &[u8]) -> Result<Option<Layout>> {
+    pub(super) fn layout(&self, raw: &dyn Content) -> Result<Option<Layout>> {
         if let Some(described) = &self.options.described {
-            return described.layout(raw.len() as u64).map(Some);
+            return described.layout(raw.len()).map(Some);
         }
-        // A file that breaks the rules of its kind is bytes.
-        Ok(Layout::read(raw).ok().filter(|l| self.may_have_tensors() && !l.tensors.is_empty()))
+        if !self.may_have_tensors() {
+            return Ok(None);
+        }
+        match Layout::read_content(raw) {
+            Err(e) if e.kind() == ErrorKind::Io => Err(e),
+            // A file that breaks the rules of its kind is bytes.
+            layout => Ok(layout.ok().filter(|l| !l.tensors.is_empty())),
+        }
     }
 
     /// The encoder, which holds back what is written first where that may have tensors.
@@ -73,7 +135,7 @@ impl<W: Write> Encoder<W> {
         let most = usize::try_from(self.options.resources.memory / 2).unwrap_or(usize::MAX);
         let described = self.options.described.is_some();
         if described && bytes.len() > most.saturating_sub(self.raw.len()) {
-            return Err(crate::Error::limit(format!(
+            return Err(Error::limit(format!(
                 "a described tensor that comes in pieces; at most {most} bytes are held back"
             )));
         }
@@ -84,14 +146,14 @@ impl<W: Write> Encoder<W> {
         let likely = described || start.len() < START || Layout::is_likely(start);
         if !likely || taken > most.saturating_sub(self.raw.len()) {
             self.release()?;
-            return self.write(bytes).map_err(crate::Error::from);
+            return self.write(bytes).map_err(Error::from);
         }
         self.options.resources.progress.take(taken as u64);
         self.raw.extend_from_slice(&bytes[..taken]);
         Ok(taken)
     }
 
-    /// Codes what has been held back as bytes.
+    /// Codes the bytes that have been held back, as bytes.
     pub(super) fn release(&mut self) -> Result<()> {
         if !std::mem::take(&mut self.held) {
             return Ok(());
@@ -108,7 +170,10 @@ impl<W: Write> Encoder<W> {
 
     /// Codes the whole content. A file that fits a block may become a plain one without names instead, where the blocks of
     /// tensors are larger: tensors that resemble each other are smaller together. An archive finds them by the content.
-    pub(super) fn encode_tensors(&mut self, raw: &[u8], layout: &Layout) -> Result<()> {
+    ///
+    /// Bytes are read once for coding, checking and hashing, batch by batch: what is written is right even if somebody writes
+    /// to the file meanwhile.
+    pub(super) fn encode_tensors(&mut self, raw: &dyn Content, layout: &Layout) -> Result<()> {
         if self.weighs {
             // What is beside tensors is too little for a model.
             self.plan = self.plan.without_models();
@@ -120,40 +185,47 @@ impl<W: Write> Encoder<W> {
         let base = |t: &TensorInfo| bases.get(t.name.as_str()).filter(|b| b.is_like(t.dtype, &t.shape));
         let may_share = |t: &TensorInfo| t.len <= if base(t).is_some() { SMALL_DELTA } else { SMALL };
         let mut pieces = pieces(raw.len(), layout, &forms, self.chunk.min(most), may_share);
-        find_copies(raw, &mut pieces);
+        find_copies(raw, &mut pieces)?;
         let originals: HashSet<usize> = pieces.iter().filter_map(|p| p.like).collect();
         let names = record(layout)?;
-        let beside: usize = pieces.iter().filter(|p| p.hint.is_none()).map(|p| p.range.len()).sum();
+        let beside: u64 = pieces.iter().filter(|p| p.hint.is_none()).map(|p| p.len() as u64).sum();
         let few = beside.saturating_mul(BESIDE) <= raw.len();
         // What a caller has described no reader could find again without names.
         let compared = self.plan.only.is_none()
             && self.options.described.is_none()
-            && raw.len() <= self.chunk.min(CHUNK);
-        let numbers = |p: &Piece| {
-            let base = p.of.and_then(|(number, offset)| {
-                let base = base(&layout.tensors[number])?;
-                let bytes = base.bytes().get(offset as usize..)?.get(..p.range.len())?;
-                Some(BasePiece { bytes, hash: base.hash, offset })
-            });
-            Content { raw: &raw[p.range.clone()], numbers: p.hint, base }
-        };
+            && raw.len() <= self.chunk.min(CHUNK) as u64;
+        let base_of =
+            |p: &Piece| p.of.and_then(|(number, from)| Some((base(&layout.tensors[number])?, from)));
         let progress = self.options.resources.progress.clone();
-        let mut held = Vec::new();
+        let mut reread = Reread::default();
+        let (mut held, mut floor) = (Vec::new(), Vec::new());
         // Of blocks that have copies: their number, and what a copy repeats.
-        let mut kept: HashMap<usize, (u64, EncodedBlock)> = HashMap::new();
+        let mut kept: HashMap<usize, Kept> = HashMap::new();
         let (mut at, mut blocks) = (0, 0);
         self.out.start()?;
         while at < pieces.len() {
             let mut end = at;
             while end < pieces.len()
-                && (end == at || pieces[end].range.end - pieces[at].range.start <= self.batch)
+                && (end == at || pieces[end].range.end - pieces[at].range.start <= self.batch as u64)
             {
                 end += 1;
             }
             let batch = &pieces[at..end];
+            let start = batch[0].range.start;
+            let all = &*raw.read(start..batch[batch.len() - 1].range.end)?;
+            let bytes = |p: &Piece| &all[(p.range.start - start) as usize..][..p.len()];
+            let based =
+                batch.iter().map(|p| base_of(p).map(|(base, from)| reread.read(base, from, p)).transpose());
+            let based = based.collect::<Result<Vec<_>>>()?;
+            let numbers = |i: usize| {
+                let p = &batch[i];
+                let base = based[i].as_deref().zip(base_of(p));
+                let base = base.map(|(bytes, (base, offset))| BasePiece { bytes, hash: base.hash, offset });
+                block::Content { raw: bytes(p), numbers: p.hint, base }
+            };
             let is_copy = |p: &Piece| p.like.is_some_and(|l| l >= at || kept.contains_key(&l));
-            let work: Vec<_> = batch.iter().filter(|p| !is_copy(p)).map(numbers).collect();
-            let all = &raw[batch[0].range.start..batch[batch.len() - 1].range.end];
+            let copies: Vec<bool> = batch.iter().map(is_copy).collect();
+            let work: Vec<_> = (0..batch.len()).filter(|i| !copies[*i]).map(numbers).collect();
             let (plan, hasher) = (&self.plan, &mut self.hasher);
             let hash = || {
                 hasher.update(all);
@@ -162,21 +234,20 @@ impl<W: Write> Encoder<W> {
             let encode = || rayon::join(|| plan.encode_numbers(&work, few, counted.meter()), hash);
             let coded = self.pool.run(encode)?.0?;
             counted.finish();
-            let copies: Vec<bool> = batch.iter().map(is_copy).collect();
             let mut coded = coded.into_iter();
             for (i, is_copy) in (at..end).zip(copies) {
                 let piece = &pieces[i];
                 let source = piece.like.filter(|_| is_copy).and_then(|l| kept.get(&l));
-                let mut block = match source.and_then(|(number, block)| copy(block, *number)) {
+                let source = source.filter(|s| s.hash == blake3::hash(bytes(piece)));
+                let mut block = match source.and_then(|s| copy(&s.block, s.number)) {
                     Some(block) => block,
-                    // Its original turned out to be no tensor block.
-                    None if is_copy => plan.encode_numbers(&[numbers(piece)], few, Meter::NONE)?.remove(0),
-                    None => coded
-                        .next()
-                        .ok_or_else(|| crate::Error::bad_argument("a piece that was not coded"))?,
+                    // Its original turned out to be no tensor block, or one of them has changed since they were compared.
+                    None if is_copy => plan.encode_numbers(&[numbers(i - at)], few, Meter::NONE)?.remove(0),
+                    None => coded.next().ok_or_else(|| Error::bad_argument("a piece that was not coded"))?,
                 };
                 if originals.contains(&i) && keep(&mut block) {
-                    kept.insert(i, (blocks, EncodedBlock { payload: Vec::new(), ..block.clone() }));
+                    let block = EncodedBlock { payload: Vec::new(), ..block.clone() };
+                    kept.insert(i, Kept { number: blocks, hash: blake3::hash(bytes(piece)), block });
                 }
                 blocks += 1;
                 if compared {
@@ -185,10 +256,13 @@ impl<W: Write> Encoder<W> {
                     self.out.block(block, false, &self.options)?;
                 }
             }
+            if compared {
+                // All of it is one batch.
+                floor.push(plain(all, self.plan.level)?);
+            }
             at = end;
         }
         if compared {
-            let floor = vec![plain(raw, self.plan.level)?];
             if total(&floor) < total(&held) + names.bytes.len() {
                 return self.out.blocks(floor, &self.options);
             }
@@ -201,26 +275,29 @@ impl<W: Write> Encoder<W> {
 
 /// Cuts the content where tensors start and end, and where blocks would be too long.
 fn pieces(
-    len: usize,
+    len: u64,
     layout: &Layout,
     forms: &[Option<Form>],
     most: usize,
     may_share: impl Fn(&TensorInfo) -> bool,
 ) -> Vec<Piece> {
     let (mut pieces, mut at) = (Vec::new(), 0);
-    let plain = |range: Range<usize>, pieces: &mut Vec<Piece>| {
-        let starts = range.clone().step_by(most);
-        pieces.extend(starts.map(|s| Piece {
-            range: s..(s + most).min(range.end),
-            hint: None,
-            like: None,
-            of: None,
-        }));
+    let mut unknown = layout.unknown.iter().map(|t| t.start).peekable();
+    // What stands between tensors, among it those of unknown types.
+    let mut between = |range: Range<u64>, pieces: &mut Vec<Piece>| {
+        let cut =
+            |range: Range<u64>| range.clone().step_by(most).map(move |s| s..(s + most as u64).min(range.end));
+        let (mut start, mut kind): (u64, fn(Range<u64>) -> Piece) = (range.start, Piece::plain);
+        while let Some(next) = unknown.next_if(|s| *s < range.end) {
+            pieces.extend(cut(start..next.max(start)).map(kind));
+            (start, kind) = (next.max(start), Piece::unknown);
+        }
+        pieces.extend(cut(start..range.end).map(kind));
     };
     let tensors = layout.tensors.iter().zip(forms).enumerate().map(|(i, (t, form))| (i, t, form));
     let mut tensors = tensors.filter(|t| t.1.len > 0).peekable();
     while let Some((number, t, form)) = tensors.next() {
-        plain(at..t.start as usize, &mut pieces);
+        between(at..t.start, &mut pieces);
         let (start, mut end) = (t.start, t.end());
         let (group, mut row) = (t.dtype.group().1, t.row_bytes());
         while may_share(t)
@@ -244,28 +321,32 @@ fn pieces(
         let hint = Some(Hint { dtype: t.dtype, row_bytes, form: *form });
         let starts = (start..end).step_by(step as usize);
         pieces.extend(starts.map(|s| Piece {
-            range: s as usize..(s + step).min(end) as usize,
+            range: s..(s + step).min(end),
             hint,
             like: None,
             of: (end == t.end()).then_some((number, s - start)),
         }));
-        at = end as usize;
+        at = end;
     }
-    plain(at..len, &mut pieces);
+    between(at..len, &mut pieces);
     pieces
 }
 
-fn find_copies(raw: &[u8], pieces: &mut [Piece]) {
+/// Notes which pieces have the bytes of an earlier one.
+fn find_copies(raw: &dyn Content, pieces: &mut [Piece]) -> Result<()> {
     let mut seen: HashMap<u64, usize> = HashMap::new();
     for i in 0..pieces.len() {
         let (range, hint) = (pieces[i].range.clone(), pieces[i].hint);
-        if hint.is_none() || range.len() < COPIED {
+        if hint.is_none() || pieces[i].len() < COPIED {
             continue;
         }
-        let first = *seen.entry(twox_hash::XxHash3_64::oneshot(&raw[range.clone()])).or_insert(i);
-        let same = first != i && pieces[first].hint == hint && raw[pieces[first].range.clone()] == raw[range];
+        let bytes = raw.read(range)?;
+        let first = *seen.entry(twox_hash::XxHash3_64::oneshot(&bytes)).or_insert(i);
+        let same =
+            first != i && pieces[first].hint == hint && raw.read(pieces[first].range.clone())? == bytes;
         pieces[i].like = same.then_some(first);
     }
+    Ok(())
 }
 
 /// The index record with the names.
@@ -280,6 +361,11 @@ fn record(layout: &Layout) -> Result<Record> {
     let plain = tensors::put(&tensors.collect::<Vec<_>>());
     let mut bytes = Vec::new();
     varint::put(&mut bytes, plain.len() as u64);
-    bytes.extend(crate::codec::zstd::compress(&plain, 19)?);
+    let mut frame = zstd::compress(&plain, 19)?;
+    if plain.len() as u64 > max_unpacked(frame.len() as u64) {
+        // Names that are nearly the same: no reader takes so many from so few bytes.
+        frame = zstd::uncompressed(&plain);
+    }
+    bytes.extend(frame);
     Ok(Record { tag: tensors::TAG, bytes })
 }

@@ -11,7 +11,7 @@ use nzip::internal::model::circuit::{Model, Patch, Weights};
 use super::run::{CircuitOptions, Event, learn};
 use crate::error::{Place, bad_argument};
 
-/// Where the records come from, where the model goes, and how it is learned.
+/// A job: the source of the records, the file for the model, and the settings of learning.
 #[derive(Debug, Clone)]
 pub struct CircuitJob {
     /// IDX, `.npy` of integers, raw records, or a PGM or PPM picture or a folder of such.

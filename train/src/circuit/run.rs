@@ -47,7 +47,7 @@ pub struct CircuitOptions {
     pub state: PathBuf,
 }
 
-/// What learning a circuit reports while it goes on.
+/// A report of learning a circuit while it goes on.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub enum Event {

@@ -120,7 +120,7 @@ impl CustomOp1 for ReluSquared {
     }
 }
 
-/// What a `Recurrence` leaves behind: the states after every step, `lanes × steps × state`.
+/// The states after every step of a `Recurrence`: `lanes × steps × state`.
 pub type States = Arc<Mutex<Vec<f32>>>;
 
 /// Gated linear recurrence (the minGRU family, Feng et al. 2024) over `lanes` sequences of `steps`:

@@ -78,7 +78,7 @@ const VALIDATION_BYTES: usize = 8 << 10;
 /// Steps between reports.
 const REPORT: usize = 100;
 
-/// What a training run reports while it goes on.
+/// A report of a training run while it goes on.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub enum Event {

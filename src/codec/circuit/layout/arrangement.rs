@@ -164,7 +164,7 @@ impl Arrangement {
         Ok(count)
     }
 
-    /// Which variables exist of record number `record` (from 0) of a window of `raw_len` raw bytes.
+    /// The variables that exist of record number `record` (from 0) of a window of `raw_len` raw bytes.
     pub fn known(&self, raw_len: usize, record: usize) -> Known {
         let Arrangement::Patches { patch, .. } = self else { return Known::All };
         let (_, columns, rows) = self.corner(raw_len, record);

@@ -14,7 +14,7 @@ use crate::tensor::{Dtype, npy};
 /// Largest band of patches across a picture, in bytes: an encoder holds all choices of a band in memory.
 const MAX_BAND: usize = 1 << 19;
 
-/// Where the records of a file lie, and how its bytes map to them.
+/// The place of a file's records, and how its bytes map to them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Layout {
     /// Length in bytes of the header before the records.

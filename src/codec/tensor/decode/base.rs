@@ -5,6 +5,7 @@ use crate::codec::tensor::stored::BaseReference;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::checksum::hex;
 use crate::tensor::bases::{BaseTensor, Bases};
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// The base of a block.
@@ -29,7 +30,7 @@ impl FoundBase {
                 format!("coded against a tensor with the BLAKE3 {hash}: {what}"),
             ));
         };
-        let whole = tensor.bytes().len() as u64;
+        let whole = tensor.len();
         if reference.offset.checked_add(len).is_none_or(|end| end > whole) {
             let from = reference.offset;
             return Err(Error::corrupt(format!("{len} bytes from {from} of a base of {whole}")));
@@ -37,17 +38,24 @@ impl FoundBase {
         Ok(Self { tensor: tensor.clone(), reference })
     }
 
-    /// The base's bytes that belong to `len` raw bytes of the block from byte `start` on. Empty where the
-    /// block has fewer.
-    pub fn bytes(&self, start: u64, len: usize) -> &[u8] {
-        let from = (self.reference.offset + start) as usize;
-        self.tensor.bytes().get(from..from + len).unwrap_or_default()
+    /// The base's bytes that belong to `len` raw bytes of the block from byte `start` on.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`BaseTensor::read`].
+    pub fn bytes(&self, start: u64, len: usize) -> Result<Cow<'_, [u8]>> {
+        self.tensor.read(self.reference.offset + start, len).map_err(|e| e.within("a base"))
     }
 
     /// Turns the decoded numbers of elements, from raw byte `start` of the block on, into the elements.
-    pub fn apply(&self, start: u64, numbers: &mut [u8]) {
-        let base = self.bytes(start, numbers.len());
-        add_base(self.reference.element, self.reference.operation, base, numbers);
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Self::bytes`].
+    pub fn apply(&self, start: u64, numbers: &mut [u8]) -> Result<()> {
+        let base = self.bytes(start, numbers.len())?;
+        add_base(self.reference.element, self.reference.operation, &base, numbers);
+        Ok(())
     }
 }
 
@@ -73,7 +81,7 @@ mod tests {
                 subtract_base(element, operation, &base, &mut out);
                 assert!(out != raw);
                 let found = FoundBase::find(reference.clone(), &bases, 640).unwrap();
-                found.apply(0, &mut out);
+                found.apply(0, &mut out).unwrap();
                 assert!(out == raw);
                 let e = FoundBase::find(reference.clone(), &bases, 641).err().unwrap();
                 assert_eq!(e.kind(), ErrorKind::Corrupt);

@@ -185,11 +185,11 @@ impl FieldDecoder {
             }
             (Context::Base { map }, _) => {
                 let Some(base) = &self.base else {
-                    return Err(Error::corrupt("a context of a base that is not there"));
+                    return Err(Error::corrupt("a field's context is the base, but the block has none"));
                 };
                 let size = self.planes.group;
                 let start = groups.first * size as u64;
-                for element in base.bytes(start, groups.stored * size).chunks_exact(size) {
+                for element in base.bytes(start, groups.stored * size)?.chunks_exact(size) {
                     out.resize(out.len() + per, map[usize::from(base_exponent(element))]);
                 }
             }
@@ -198,7 +198,9 @@ impl FieldDecoder {
                 let mut classes = vec![0; groups.stored * stripes];
                 sequence.decode(decoder, self.kernel, Contexts::One, &mut classes)?;
                 if classes.iter().any(|k| usize::from(*k) >= field.tables.len()) {
-                    return Err(Error::corrupt("a class without a table"));
+                    return Err(Error::corrupt(
+                        "a class of rows or columns names a table that does not exist",
+                    ));
                 }
                 repeat_classes(&classes, *stripes, per, out);
             }

@@ -34,7 +34,7 @@ pub fn decode_predicted(
 ) -> Result<()> {
     let (row, rows) = (prediction.row(), classes.len());
     if out.len() != row * rows || decoder.tables() > MAX_PREDICTED_TABLES {
-        return Err(Error::corrupt("predictions of what is not whole rows"));
+        return Err(Error::corrupt("predictions need tiles of whole rows"));
     }
     let PredictedScratch { predictor, symbols, tables } = scratch;
     predictor.start(prediction, rows);

@@ -42,7 +42,7 @@ impl TileDecoder {
     /// that is too short; [`ErrorKind::MissingBase`] where the base is not among those given.
     pub fn new(params: &Params, raw_len: u64, kernel: Kernel, bases: &Bases) -> Result<Self> {
         let Params::Planes(planes) = params else {
-            return Err(Error::corrupt("a copy of a block that is not there"));
+            return Err(Error::corrupt("the source of a copied block is missing"));
         };
         let base = planes.delta.clone().map(|d| FoundBase::find(d, bases, raw_len)).transpose()?;
         let mask = planes.mask.as_ref().map(|m| Decoder::new(std::slice::from_ref(m)));
@@ -74,7 +74,7 @@ impl TileDecoder {
             Err(e) if e.kind() == ErrorKind::Truncated => Err(Error::corrupt(format!("{e}"))),
             Err(e) => Err(e),
             Ok(()) if c.rest().is_empty() => {
-                self.fields.base.iter().for_each(|base| base.apply(start, out));
+                self.fields.base.iter().try_for_each(|base| base.apply(start, out))?;
                 let differences = self.fields.planes.differences.iter();
                 differences.for_each(|d| add_earlier(d.element, &d.distances, out));
                 Ok(())

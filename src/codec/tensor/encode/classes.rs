@@ -17,7 +17,7 @@ const CHOICES: [usize; 4] = [16, 8, 4, 2];
 /// The weight that the symbols of all cells have in each table of a sample, which has not seen all symbols.
 const PRIOR: u32 = 32;
 
-/// What each symbol costs with each table, in 1/256 bits.
+/// The cost of each symbol with each table, in 1/256 bits.
 type Costs = Vec<[u16; MAX_TABLES]>;
 
 /// Gives a field, whose parts in all tiles these are, classes of `stripes` stripes where that is smaller than
@@ -70,7 +70,7 @@ pub fn choose_by_classes(field: &mut FieldParams, tiles: &mut [&mut FieldParts],
 /// The table of a class, while classes are learned.
 struct ClassTable {
     freqs: Freqs,
-    /// What it costs to say that a cell has the class, in 1/256 bits.
+    /// The cost of saying that a cell has the class, in 1/256 bits.
     choice_cost: u64,
 }
 

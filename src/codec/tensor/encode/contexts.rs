@@ -164,7 +164,7 @@ fn boxed(map: &[u8]) -> TableMap {
     boxed
 }
 
-/// What symbols, counted for each key, cost with the tables that a map chooses, tables included, in 1/256
+/// The cost of symbols, counted for each key, with the tables that a map chooses, tables included, in 1/256
 /// bits.
 fn cost(map: &[u8], tables: &[Freqs], counts: &[[u32; 256]]) -> u64 {
     let symbols = map.iter().zip(counts).map(|(m, c)| tables[usize::from(*m)].cost(c)).sum::<u64>();

@@ -10,7 +10,7 @@ pub struct ClassRun {
     /// How often each symbol occurs in all of them together, for each place in a class.
     pub counts: Vec<[u32; 256]>,
     freqs: Vec<Freqs>,
-    /// What symbols and tables cost, in 1/256 bits.
+    /// The cost of symbols and tables, in 1/256 bits.
     cost: u64,
 }
 

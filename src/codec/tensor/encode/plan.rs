@@ -17,7 +17,7 @@ const MIN_SAMPLE: usize = 1 << 14;
 const SHARE: usize = 16;
 /// Elements of a sample that lie together in the block.
 const SAMPLE_RUN: usize = 1 << 8;
-/// What a packed piece of low bits costs in time, in 1/256 bits per number.
+/// The price put on the decoding time of a packed piece of low bits, in 1/256 bits per number.
 const PIECE: u64 = 3;
 /// The level from which on time does not count.
 const SLOW: u8 = 7;

@@ -134,7 +134,7 @@ fn mantissa_bits(element: usize) -> u32 {
     }
 }
 
-/// What a symbol adds to the mean of its row or column: the size of a byte; of floats the exponent, which
+/// The part of a symbol in the mean of its row or column: the size of a byte; of floats the exponent, which
 /// grows with the symbol.
 fn weight(field: &FieldParams, symbol: u8) -> i64 {
     if field.element == 1 { i64::from((symbol as i8).unsigned_abs()) } else { i64::from(symbol) }

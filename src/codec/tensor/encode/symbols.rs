@@ -3,15 +3,15 @@
 use crate::codec::tensor::stored::FOLDED;
 use crate::coder::rans::Freqs;
 
-/// What an exception costs beside its element, in bits.
+/// The cost of an exception beside its element, in bits.
 const EXCEPTION: u64 = 12;
 /// The numbers of folded symbols that are tried, at quick levels and at others.
 const FOLDS: [u8; 5] = [0, 3, 6, 9, 12];
 const ALL_FOLDS: [u8; 14] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13];
-/// What a folded symbol costs in time, in 1/256 bits.
+/// The price put on a folded symbol's decoding time, in 1/256 bits.
 const FOLDED_TIME: u64 = 64;
 
-/// Which part of numbers is coded by symbols.
+/// The part of numbers that is coded by symbols.
 pub struct SymbolRange {
     /// Low bits of a number, which do not belong to its symbol.
     pub low_bits: u32,

@@ -128,5 +128,5 @@ pub fn collect(
 }
 
 fn too_large() -> Error {
-    Error::corrupt("an element of more bits than its piece")
+    Error::corrupt("an element has more bits than its packed field")
 }

@@ -1,4 +1,5 @@
-//! What encoder and decoder both compute of what a tile has shown so far, to choose the tables of symbols.
+//! Predictions from the part of a tile that has been coded so far, which choose the tables of symbols. Encoder and
+//! decoder compute the same.
 
 mod columns;
 mod keys;

@@ -1,4 +1,4 @@
-//! What chooses the table of each symbol of a field.
+//! The context of a field: the choice of each symbol's table.
 
 use super::nibbles::{parse_nibbles, put_nibbles};
 use super::prediction::LinearPrediction;
@@ -11,7 +11,7 @@ use crate::format::varint;
 /// The largest number of groups of a row whose columns have classes.
 const MAX_CLASS_COLUMNS: u64 = 1 << 16;
 
-/// What chooses the table of each symbol of a field.
+/// The context that chooses the table of each symbol of a field.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Context {
     /// Nothing: there is one table.
@@ -46,11 +46,11 @@ pub enum Context {
         /// The table that the classes themselves are coded with.
         freqs: Box<Freqs>,
     },
-    /// What the numbers before it in the same row predict, with the classes of row and column.
+    /// A prediction from the numbers before it in the same row, with the classes of row and column.
     Predicted(Box<LinearPrediction>),
 }
 
-/// What the kinds of context that a field may have depend on.
+/// The properties of a field that decide which kinds of context it may have.
 pub struct ContextLimits {
     /// The field is all there is of a group, one element that has one symbol.
     pub whole: bool,
@@ -110,7 +110,7 @@ impl Context {
             2 => {
                 let (first, minus) = (usize::from(c.u8()?), usize::from(c.u8()?).checked_sub(1));
                 if [Some(first), minus].into_iter().flatten().any(|f| f >= limits.earlier) {
-                    return Err(Error::corrupt("a context of a later field").into());
+                    return Err(Error::corrupt("a field's context must be an earlier field").into());
                 }
                 Context::Fields { first, minus, map: parse_map(c)? }
             }

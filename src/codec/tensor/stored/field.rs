@@ -39,11 +39,11 @@ pub struct FieldParams {
     pub fold: u8,
     /// The sign of a float or decimal belongs to its symbol instead of its low bits.
     pub signed: bool,
-    /// What chooses the tables of symbols.
+    /// The choice of the symbols' tables.
     pub context: Context,
     /// The tables that symbols are coded with.
     pub tables: Vec<Freqs>,
-    /// Where the low bits are eight and coded too: the table for each symbol above them, and their tables.
+    /// If the low bits are eight and coded too: the table for each symbol above them, and their tables.
     pub low: Option<(TableMap, Vec<Freqs>)>,
 }
 
@@ -82,7 +82,7 @@ impl FieldParams {
         }
     }
 
-    /// What is added to a symbol that is not folded to make a number without its low bits.
+    /// The amount added to a symbol that is not folded to make a number without its low bits.
     pub fn direct(&self) -> u64 {
         self.base.wrapping_add((FOLDED - 1) * u64::from(self.fold))
     }
@@ -136,7 +136,7 @@ impl FieldParams {
         field.tables = parse_tables(c, most)?;
         field.low = match parse_flag(c)? {
             true if field.low_bits != 8 => {
-                return Err(Error::corrupt("low bits coded that are not eight").into());
+                return Err(Error::corrupt("low bits are coded, but there are not eight of them").into());
             }
             true => Some((parse_map(c)?, parse_tables(c, MAX_TABLES)?)),
             false => None,
@@ -144,7 +144,7 @@ impl FieldParams {
         let known =
             |(map, tables): &(TableMap, Vec<Freqs>)| map.iter().all(|m| usize::from(*m) < tables.len());
         if field.context.last_table() >= field.tables.len() || !field.low.as_ref().is_none_or(known) {
-            return Err(Error::corrupt("a context without a table").into());
+            return Err(Error::corrupt("a context names a table that does not exist").into());
         }
         Ok(field)
     }

@@ -1,4 +1,4 @@
-//! What the bytes of a `tensor` block say (`formats/tensor.md`): types that hold exactly what is stored, and
+//! The content of a `tensor` block (`formats/tensor.md`): types that hold exactly what is stored, and
 //! the functions that read (`parse`) and write (`put`) them. `parse` checks everything that a decoder relies
 //! on.
 

@@ -62,8 +62,16 @@ pub struct Planes {
     pub fields: Vec<FieldParams>,
     /// The table of masks, where tiles may leave out groups that are zero.
     pub mask: Option<Freqs>,
-    /// Where the pieces of fields lie. `None` where a group's fields are whole bytes, one behind the other.
+    /// The places of the fields' pieces. `None` if a group's fields are whole bytes, one behind the other.
     pub pieces: Option<PieceLayout>,
+}
+
+impl Planes {
+    /// The number of all tables of frequencies.
+    pub fn table_count(&self) -> usize {
+        let of = |f: &FieldParams| f.tables.len() + f.low.as_ref().map_or(0, |l| l.1.len()) + 1;
+        self.fields.iter().map(of).sum::<usize>() + 1
+    }
 }
 
 impl Params {
@@ -143,7 +151,7 @@ impl Params {
         let mask = match more & HAS_MASK {
             0 => None,
             _ if fields.len() == 1 && fields[0].per_group() == 1 => Some(Freqs::parse(c)?),
-            _ => return Err(Error::corrupt("masks of groups of several elements").into()),
+            _ => return Err(Error::corrupt("masks need groups of one element").into()),
         };
         let pieces = if more & HAS_PIECES != 0 { Some(PieceLayout::parse(c, group, &fields)?) } else { None };
         if pieces.is_none() {
@@ -152,14 +160,14 @@ impl Params {
         }
         let element = delta.as_ref().map(|d| d.element).or(differences.as_ref().map(|d| d.element));
         if element.is_some_and(|element| element != group || more != 0) {
-            return Err(Error::corrupt("deltas of other groups than elements").into());
+            return Err(Error::corrupt("deltas need groups of one element").into());
         }
         let predicted = fields.iter().any(|f| matches!(f.context, Context::Predicted(_)));
         if predicted && (element.is_some() || more != 0) {
             return Err(Error::corrupt("predictions with masks, a cut, a base or differences").into());
         }
         if delta.is_none() && fields.iter().any(|f| matches!(f.context, Context::Base { .. })) {
-            return Err(Error::corrupt("a context of a base that is not there").into());
+            return Err(Error::corrupt("a field's context is the base, but the block has none").into());
         }
         let kept = matches!(method, KEPT | KEPT_DIFFERENCES);
         Ok(Params::Planes(Arc::new(Planes { kept, delta, differences, group, fields, mask, pieces })))

@@ -13,7 +13,7 @@ const MAX_WORDS: u64 = 1 << 20;
 /// The largest number of raw bytes of a band.
 const MAX_BAND: u64 = 1 << 20;
 
-/// Where the words of a group and the pieces of its fields lie.
+/// The places of a group's words and of its fields' pieces.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PieceLayout {
     /// Rows of a band: word i of each of them make up the band's group i.

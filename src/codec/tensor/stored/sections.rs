@@ -43,13 +43,13 @@ pub struct Sections<'a> {
     pub zero_bits: ZeroBits,
     /// Elements that have no symbol.
     pub exceptions: Exceptions<'a>,
-    /// What the tile adds to the field's context.
+    /// The tile's addition to the field's context.
     pub contexts: StoredContexts<'a>,
     /// The symbols of all stored groups.
     pub symbols: Sequence<'a>,
 }
 
-/// What a tile stores to choose the tables of symbols.
+/// The stored part of the choice of symbols' tables.
 pub enum StoredContexts<'a> {
     /// Nothing: the parameters say it all.
     Nothing,
@@ -81,7 +81,7 @@ impl<'a> Sections<'a> {
             Context::Predicted(prediction) => {
                 let row = prediction.row() as u64;
                 if !groups.first.is_multiple_of(row) || !(groups.all as u64).is_multiple_of(row) {
-                    return Err(Error::corrupt("predictions in a tile of parts of rows").into());
+                    return Err(Error::corrupt("predictions need tiles of whole rows").into());
                 }
                 StoredContexts::Rows(c.take(groups.rows(row).div_ceil(2) as usize)?)
             }

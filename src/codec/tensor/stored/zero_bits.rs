@@ -71,7 +71,7 @@ impl ZeroBits {
             || groups.mask.is_some()
             || field.low.is_some()
         {
-            return Err(Error::corrupt("zero bits by row of what has no rows").into());
+            return Err(Error::corrupt("zero bits are stored by row, but the block has no rows").into());
         }
         let more = u32::from(c.u8()?);
         in_range("zero bits of marked rows", more.into(), u64::from(zeros) + 1..=field.low_bits.into())?;

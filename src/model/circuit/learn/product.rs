@@ -21,7 +21,7 @@ impl Products {
     /// `ls` and `rs` are those of rows and columns.
     ///
     /// # Panics
-    /// Where a size is 0 or a slice is too short.
+    /// If a size is 0 or a slice is too short.
     #[allow(clippy::too_many_arguments)]
     pub fn product(
         self,

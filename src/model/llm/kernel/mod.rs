@@ -91,7 +91,7 @@ pub struct Outputs<'a> {
 /// them within.
 ///
 /// # Panics
-/// Where a slice is too short.
+/// If a slice is too short.
 pub fn product(
     kernel: Kernel,
     matrix: &Blocked,
