@@ -6,7 +6,7 @@
 
 mod adaptive;
 mod chain;
-mod cuts;
+pub mod cuts;
 pub mod import;
 mod kernel;
 mod learner;
