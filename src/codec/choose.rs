@@ -3,8 +3,9 @@
 
 use super::block::{BlockCodec, Content, Effort, EncodedBlock};
 use super::glance;
-use super::mix::Guide;
-use super::window::{Cutting, Windowed};
+use super::hints::Guide;
+use super::window::Cutting;
+use super::windowed::Windowed;
 use super::{CODECS, Codec, deflate, light, mix, store, table, zstd};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::lm::Model;

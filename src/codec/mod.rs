@@ -7,15 +7,18 @@ pub mod choose;
 pub mod circuit;
 pub mod deflate;
 mod glance;
+pub mod hints;
 pub mod light;
 pub mod llm;
 pub mod lm;
 pub mod mix;
 pub mod ordered;
+mod reader;
 pub mod store;
 pub mod table;
 pub mod tensor;
 pub mod window;
+pub mod windowed;
 pub mod zstd;
 
 use crate::error::{Error, ErrorKind, Result};
