@@ -269,3 +269,15 @@ pub fn restore(
     reading.finish()?;
     Ok(raw)
 }
+
+/// Parameters and payload of a block whose streams are recorded by cost, its contents stored; for golden files.
+///
+/// # Errors
+///
+/// [`crate::ErrorKind::Corrupt`] where a search takes too many steps.
+#[doc(hidden)]
+pub fn by_cost(raw: &[u8], chain: u32, counted: bool) -> Result<Option<(Vec<u8>, Vec<u8>)>> {
+    let store = |content: &Content<'_>, _: u8| Ok(super::store::encode(content.raw));
+    let undone = encode::undo_as(raw, 1, &store, Some(record::Method::Paths { chain, counted }))?;
+    Ok(undone.and_then(|u| Some((u.block.params?, u.block.payload))))
+}
