@@ -7,7 +7,6 @@ use crate::bytes::*;
 use crate::circuits;
 use crate::tables;
 use nzip::internal::SplitMix;
-use nzip::internal::codec::deflate;
 use nzip::internal::codec::lm::encode_blocks;
 use nzip::internal::codec::mix::{Guide, MixOptions, encode_block};
 use nzip::internal::codec::window::WindowLimits;
@@ -142,17 +141,6 @@ fn mix_kind(raw: &[u8], kind: (u8, u16)) -> Vec<u8> {
     let mut rest = vec![20];
     rest.extend(check(raw));
     let block = block(3, 0, raw.len() as u64, payload.len() as u64, &rest);
-    stream(&[[block, payload].concat()])
-}
-
-/// A `deflate` block whose streams are recorded by cost.
-fn by_cost(raw: &[u8], chain: u32, counted: bool) -> Vec<u8> {
-    let (params, payload) = deflate::by_cost(raw, chain, counted).unwrap().unwrap();
-    let mut rest = vec![params.len() as u8];
-    rest.extend(params);
-    rest.push(20);
-    rest.extend(check(raw));
-    let block = block(8, 16, raw.len() as u64, payload.len() as u64, &rest);
     stream(&[[block, payload].concat()])
 }
 
@@ -554,8 +542,6 @@ fn makers() -> Vec<(&'static str, Vec<u8>)> {
             "deflate-nested.nz",
             with(include_bytes!("../data/packed/nested.zip"), only(Codec::Deflate).level(5)),
         ),
-        ("deflate-counted.nz", by_cost(include_bytes!("../data/packed/paths.gz"), 8192, true)),
-        ("deflate-by-cost.nz", by_cost(include_bytes!("../data/packed/streams.bin"), 64, false)),
         ("mix-code.nz", with(&instructions(3000), only(Codec::Mix).level(9))),
     ]
 }
