@@ -43,9 +43,7 @@ pub mod tensor;
 
 pub use codec::Codec;
 pub use error::{Error, ErrorKind, Result};
-#[cfg(feature = "gpu")]
-pub use gpu::wgpu30;
-pub use gpu::{Device, GpuCounters, GpuInfo, TensorBuffer};
+pub use gpu::public::*;
 pub use model::circuit::Likelihood;
 pub use models::{Models, registry::ModelInfo};
 pub use progress::Progress;

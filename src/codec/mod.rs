@@ -7,15 +7,18 @@ pub mod choose;
 pub mod circuit;
 pub mod deflate;
 mod glance;
+pub mod hints;
 pub mod light;
 pub mod llm;
 pub mod lm;
 pub mod mix;
 pub mod ordered;
+mod reader;
 pub mod store;
 pub mod table;
 pub mod tensor;
 pub mod window;
+pub mod windowed;
 pub mod zstd;
 
 use crate::error::{Error, ErrorKind, Result};
@@ -86,10 +89,14 @@ impl Codec {
         self.object().name()
     }
 
-    /// Bytes that ship with nzip and that blocks of this codec need beside any model: the starting points of `mix`, which
-    /// `table` uses too.
+    /// Bytes that ship with nzip and that blocks of this codec may need beside any model: the starting points of `mix`, which
+    /// `table` and `deflate` use too.
     pub fn start_len(self) -> u64 {
-        if matches!(self, Self::Mix | Self::Table) { crate::model::mix::shipped::PACKED_LEN } else { 0 }
+        if matches!(self, Self::Mix | Self::Table | Self::Deflate) {
+            crate::model::mix::shipped::PACKED_LEN
+        } else {
+            0
+        }
     }
 
     /// The codec with this name.

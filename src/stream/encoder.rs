@@ -8,7 +8,8 @@ use super::options::{
 };
 use crate::codec::block::{EncodedBlock, ModelUse};
 use crate::codec::choose::{Chunk, Plan};
-use crate::codec::window::{Cutting, WindowLimits, Windowed};
+use crate::codec::window::{Cutting, WindowLimits};
+use crate::codec::windowed::Windowed;
 use crate::codec::{Codec, deflate};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::block::BlockHeader;
@@ -239,7 +240,7 @@ impl<W: Write> Encoder<W> {
         let encode = || match first {
             Some(i) => {
                 let (first, rest) = chunks.split_at(if whole.is_some() { chunks.len() } else { i + 1 });
-                weigh(plan, options, [first, rest], &cutting, whole, meter)
+                weigh(plan, options, [first, rest], &cutting, whole, meter, one_stream)
             }
             None => Ok(Weighed {
                 blocks: plan.blocks(&chunks, &cutting, whole, meter)?,
@@ -420,7 +421,8 @@ impl<W: Write> Out<W> {
         }
         let mut embedded = None;
         if options.embed_model {
-            let packed = self.packed.remove(&hash).map_or_else(|| Packed::new(&hash, options), Ok)?;
+            let packed =
+                self.packed.remove(&hash).map_or_else(|| Packed::new(&hash, options, one_stream), Ok)?;
             embedded = Some((packed.raw_len, packed.bytes));
         }
         let mut bytes = Vec::new();
@@ -430,6 +432,11 @@ impl<W: Write> Out<W> {
         self.models.push(hash);
         Ok(FIRST_STREAM_MODEL + self.models.len() as u64 - 1)
     }
+}
+
+/// One stream of all of these bytes.
+fn one_stream(raw: &[u8], options: Options) -> Result<Vec<u8>> {
+    Encoder::with_options(Vec::new(), options)?.finish_all(raw)
 }
 
 /// The codecs and models that an encoder with these options may use.

@@ -7,7 +7,7 @@ use super::picture::{Rows, unfilter};
 use super::recipe::{Recipe, Step, Summary, finish, put, recreate};
 use super::record::Method;
 use super::search::Chains;
-use super::{MAX_CONTENTS, Params, max_raw};
+use super::{MAX_CONTENTS, Params, max_raw, may_hold};
 use crate::codec::Codec;
 use crate::codec::block::{Content, EncodedBlock};
 use crate::coder::binary::BinaryEncoder;
@@ -153,6 +153,9 @@ pub fn undo_as(raw: &[u8], depth: u8, nested: Nested<'_>, method: Option<Method>
         nested(&Content { rows, ..Content::bytes(content) }, depth - 1)
     };
     let blocks: Vec<EncodedBlock> = contents.par_iter().zip(&rows).map(code).collect::<Result<_>>()?;
+    if blocks.iter().any(|b| b.model.is_some() || !may_hold(b.codec)) {
+        return Ok(None);
+    }
     let own = blocks.iter().filter_map(|b| b.params.as_ref().filter(|_| b.codec == Codec::Deflate));
     let deepest = own.filter_map(|p| p.first().copied()).max().unwrap_or(0);
     let mut payload = Vec::new();

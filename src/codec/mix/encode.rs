@@ -3,9 +3,10 @@
 use super::guide::Ahead;
 use super::kind::{self, kind_from};
 use super::shape::{MixOptions, header, shape_for};
-use super::{Guide, x86};
+use super::x86;
 use crate::codec::Codec;
 use crate::codec::block::{Content, Effort, EncodedBlock};
+use crate::codec::hints::Guide;
 use crate::coder::binary::BinaryEncoder;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::block::Units;

@@ -23,7 +23,6 @@ use super::block::{
 };
 use super::ordered::{self, Reader};
 use crate::error::Result;
-use crate::model::lm::Model;
 
 /// The `mix` level for each of nzip's levels 1..=9; 0 where `mix` is not tried.
 const LEVELS: [u32; 9] = [0, 0, 0, 0, 0, 2, 3, 4, 5];
@@ -80,15 +79,4 @@ pub fn level(level: u8) -> u32 {
 /// decoding would take more than `limit` bytes.
 pub fn memory(at: u8, len: usize, limit: u64, guided: bool) -> u64 {
     shape::encoding_need(level(at).max(1), len, limit, guided)
-}
-
-/// Whether a language model guides blocks of text.
-#[derive(Debug, Clone, Copy)]
-pub enum Guide<'a> {
-    /// No model guides.
-    None,
-    /// The model guides where that makes the block smaller; text is coded both ways.
-    WhereItPays(&'a Model),
-    /// The model guides all text.
-    All(&'a Model),
 }

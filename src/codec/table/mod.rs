@@ -13,7 +13,8 @@ use super::block::{Block, BlockCodec, BlockJob, Content, Effort, EncodedBlock, O
 use super::buffer::{reserve, resize};
 use super::circuit;
 use super::circuit::layout::Arrangement;
-use super::mix::{self, BlockDecoder, Guide, MixOptions};
+use super::hints::Guide;
+use super::mix::{self, BlockDecoder, MixOptions};
 use super::ordered::{self, Reader};
 use super::window::{EncodedWindow, WindowJob, WindowLimits, lengthen, max_window_raw};
 use crate::error::{Error, Result};

@@ -1,8 +1,9 @@
 use super::decode::Scratch;
-use super::encode::{BasePiece, copy, encode_block, encode_delta, encode_with, keep};
+use super::encode::{copy, encode_block, encode_delta, encode_with, keep};
 use super::stored::{self, Params};
-use super::{Hint, TileDecoder, tiles};
+use super::{TileDecoder, tiles};
 use crate::codec::block::{Block as CheckedBlock, EncodedBlock};
+use crate::codec::hints::{BasePiece, Hint};
 use crate::error::Result;
 use crate::format::block::BlockHeader;
 use crate::kernel::Kernel;
