@@ -1,4 +1,4 @@
-//! The codes of deflate (RFC 1951): symbols of lengths and distances, and code lengths as zlib would choose them.
+//! The codes of deflate (RFC 1951): symbols of lengths and distances, and what writes code lengths.
 
 /// Symbols of literals and lengths that a block may have.
 pub const LITLEN: usize = 286;

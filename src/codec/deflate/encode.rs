@@ -7,7 +7,7 @@ use super::picture::{Rows, unfilter};
 use super::recipe::{Recipe, Step, Summary, finish, put, recreate};
 use super::record::Method;
 use super::search::Chains;
-use super::{MAX_CONTENTS, Params, max_raw};
+use super::{MAX_CONTENTS, Params, max_raw, may_hold};
 use crate::codec::Codec;
 use crate::codec::block::{Content, EncodedBlock};
 use crate::coder::binary::BinaryEncoder;
@@ -99,6 +99,11 @@ fn kind(inside: &[u8]) -> usize {
 ///
 /// Those of coding the contents.
 pub fn undo(raw: &[u8], depth: u8, nested: Nested<'_>) -> Result<Option<Undone>> {
+    undo_as(raw, depth, nested, None)
+}
+
+/// The same, all streams recorded with one method where it is given.
+pub fn undo_as(raw: &[u8], depth: u8, nested: Nested<'_>, method: Option<Method>) -> Result<Option<Undone>> {
     let mut finder = Finder::new(raw);
     let mut pool = Pool::new();
     let mut recipe = Recipe::new();
@@ -106,7 +111,7 @@ pub fn undo(raw: &[u8], depth: u8, nested: Nested<'_>) -> Result<Option<Undone>>
     let (mut at, mut streams, mut count) = (0, 0, 0);
     let mut analyst = Analyst { chains: Chains::new(), last: None };
     while let Some(found) = finder.next(MOST - pool.inside) {
-        let Some(method) = analyst.method(&recipe, &found) else { continue };
+        let Some(method) = method.or_else(|| analyst.method(&recipe, &found)) else { continue };
         let stream = &found.stream;
         let split = found.rows.and_then(|rows| Some((rows, unfilter(&stream.raw, rows)?)));
         let rows = split.as_ref().map(|s| s.0);
@@ -148,6 +153,9 @@ pub fn undo(raw: &[u8], depth: u8, nested: Nested<'_>) -> Result<Option<Undone>>
         nested(&Content { rows, ..Content::bytes(content) }, depth - 1)
     };
     let blocks: Vec<EncodedBlock> = contents.par_iter().zip(&rows).map(code).collect::<Result<_>>()?;
+    if blocks.iter().any(|b| b.model.is_some() || !may_hold(b.codec)) {
+        return Ok(None);
+    }
     let own = blocks.iter().filter_map(|b| b.params.as_ref().filter(|_| b.codec == Codec::Deflate));
     let deepest = own.filter_map(|p| p.first().copied()).max().unwrap_or(0);
     let mut payload = Vec::new();

@@ -227,6 +227,12 @@ fn ended(e: Parse) -> Error {
     e.at_end("the contents of a deflate block")
 }
 
+/// Whether a content may be a block of this codec.
+fn may_hold(codec: Codec) -> bool {
+    use Codec::{Deflate, Light, Mix, Store, Table, Zstd};
+    matches!(codec, Store | Zstd | Mix | Table | Deflate | Light)
+}
+
 /// Reads the header of a content, and returns it with its payload.
 fn content<'a>(c: &mut Cursor<'a>, depth: u8) -> Result<(Block, &'a [u8])> {
     if c.rest().first().is_some_and(|kind| *kind != KIND_BLOCK) {
@@ -237,12 +243,12 @@ fn content<'a>(c: &mut Cursor<'a>, depth: u8) -> Result<(Block, &'a [u8])> {
     let payload = c.take(header.payload_len as usize).map_err(ended)?;
     let block = Block::check(header)?;
     match block.codec.id() {
-        Codec::Store | Codec::Zstd | Codec::Mix | Codec::Light | Codec::Table => {}
         Codec::Deflate => {
             if block.params_as::<Params>().is_none_or(|p| p.depth >= depth) {
                 return Err(Error::corrupt("deflate streams that are deeper than declared"));
             }
         }
+        codec if may_hold(codec) => {}
         other => return Err(newer(&format!("codec {} inside deflate streams", other.name()))),
     }
     if block.header.model.is_some() || !matches!(block.header.units, Units::Fixed { .. }) {
@@ -268,4 +274,16 @@ pub fn restore(
     let raw = recreate(&mut reading, contents, Summary { streams, inside }, len)?;
     reading.finish()?;
     Ok(raw)
+}
+
+/// Parameters and payload of a block whose streams are recorded by cost, its contents stored; for golden files.
+///
+/// # Errors
+///
+/// [`crate::ErrorKind::Corrupt`] where a search takes too many steps.
+#[doc(hidden)]
+pub fn by_cost(raw: &[u8], chain: u32, counted: bool) -> Result<Option<(Vec<u8>, Vec<u8>)>> {
+    let store = |content: &Content<'_>, _: u8| Ok(super::store::encode(content.raw));
+    let undone = encode::undo_as(raw, 1, &store, Some(record::Method::Paths { chain, counted }))?;
+    Ok(undone.and_then(|u| Some((u.block.params?, u.block.payload))))
 }
