@@ -14,6 +14,10 @@ pub mod codec {
         }
     }
 
+    pub mod deflate {
+        pub use crate::codec::deflate::restore;
+    }
+
     pub mod light {
         pub use crate::codec::light::{BlockDecoder, encode_block};
     }

@@ -53,3 +53,9 @@ pub use stream::{
     compress_with, decompress, decompress_with, most_threads, read, write,
 };
 pub use tensor::bases::Bases;
+
+/// The instruction sets that nzip has inner loops for and this machine can run, the one in use last. Results do not depend
+/// on them.
+pub fn instruction_sets() -> Vec<&'static str> {
+    kernel::Kernel::supported().map(kernel::Kernel::name).collect()
+}

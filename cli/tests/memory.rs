@@ -1,5 +1,6 @@
 //! Peak memory of the command: under `-M`, or little above it, with any codec and any number of threads.
 
+#[allow(dead_code)] // Each file of tests uses some of it.
 mod cli_support;
 
 use cli_support::Folder;

@@ -379,12 +379,14 @@ pub struct Content<'a> {
     pub numbers: Option<Hint>,
     /// The bytes of another tensor that they may be coded against.
     pub base: Option<BasePiece<'a>>,
+    /// Of a picture's raster: bytes of a pixel, and of a row.
+    pub rows: Option<(usize, usize)>,
 }
 
 impl<'a> Content<'a> {
     /// Bytes of which nothing is known.
     pub fn bytes(raw: &'a [u8]) -> Self {
-        Self { raw, numbers: None, base: None }
+        Self { raw, numbers: None, base: None, rows: None }
     }
 }
 
@@ -397,6 +399,8 @@ pub struct Effort<'a> {
     pub guide: Guide<'a>,
     /// Counts what has been coded.
     pub meter: Meter<'a>,
+    /// Memory that decoding the block may take, in bytes (approximate).
+    pub limit: u64,
 }
 
 /// A block ready to be written.
@@ -450,7 +454,8 @@ mod tests {
             numbers: Some(Hint { dtype: Dtype::U32, row_bytes: 0, form: None }),
             ..Content::bytes(&raw)
         };
-        let effort = Effort { level: 1, guide: Guide::None, meter: Meter::NONE };
+        let (guide, meter) = (Guide::None, Meter::NONE);
+        let effort = Effort { level: 1, guide, meter, limit: u64::MAX };
         let mut block = Codec::Tensor.object().encode(&content, &effort).unwrap().unwrap();
         assert!(keep(&mut block));
         let source = Block::check(header(block.clone())).unwrap();

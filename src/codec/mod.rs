@@ -5,6 +5,7 @@ pub mod block;
 pub mod buffer;
 pub mod choose;
 pub mod circuit;
+pub mod deflate;
 mod glance;
 pub mod hints;
 pub mod light;
@@ -45,13 +46,15 @@ pub enum Codec {
     Tensor = 6,
     /// Columns of delimited text through a circuit learned from them.
     Table = 7,
+    /// Deflate streams, undone.
+    Deflate = 8,
     /// Context mixing with few contexts.
-    Light = 8,
+    Light = 9,
 }
 
 impl Codec {
     /// All codecs that have an id.
-    pub const ALL: [Codec; 9] = [
+    pub const ALL: [Codec; 10] = [
         Codec::Store,
         Codec::Zstd,
         Codec::Lm,
@@ -60,6 +63,7 @@ impl Codec {
         Codec::Llm,
         Codec::Tensor,
         Codec::Table,
+        Codec::Deflate,
         Codec::Light,
     ];
 
@@ -85,6 +89,12 @@ impl Codec {
         self.object().name()
     }
 
+    /// Bytes that ship with nzip and that blocks of this codec need beside any model: the starting points of `mix`, which
+    /// `table` uses too.
+    pub fn start_len(self) -> u64 {
+        if matches!(self, Self::Mix | Self::Table) { crate::model::mix::shipped::PACKED_LEN } else { 0 }
+    }
+
     /// The codec with this name.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|c| c.name() == name)
@@ -106,6 +116,7 @@ pub(crate) const CODECS: [&dyn BlockCodec; Codec::ALL.len()] = [
     &llm::Llm,
     &tensor::object::Tensor,
     &table::TableCodec,
+    &deflate::Deflate,
     &light::LightCodec,
 ];
 

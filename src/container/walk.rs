@@ -3,7 +3,7 @@
 use super::Input;
 use crate::codec::block::Block;
 use crate::codec::newer;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::format::block::BlockHeader;
 use crate::format::checksum::{Check, hex, same};
 use crate::format::consts::{KIND_BLOCK, KIND_INDEX, KIND_MODEL, KIND_SKIPPABLE, KIND_TRAILER};
@@ -261,6 +261,7 @@ impl<R: Read> Walk<R> {
     fn within(&self, e: Error) -> Error {
         match &self.stream {
             Some(s) => e.within(format!("stream {}, offset {}", self.streams, s.len)),
+            None if e.kind() == ErrorKind::NotNz => e,
             None => e.within(format!("stream {}", self.streams)),
         }
     }
@@ -271,7 +272,8 @@ impl<R: Read> Walk<R> {
                 return Ok(Event::End);
             }
             let start = self.input.position();
-            let len = self.input.parse("the stream header", Header::parse)?.1;
+            let header = self.input.parse("the stream header", Header::parse);
+            let len = header.map_err(|e| self.behind_a_stream(e))?.1;
             self.input.consume(len);
             self.stream = Some(Stream { start, len: len as u64, ..Stream::default() });
             return Ok(Event::StreamStart);
@@ -288,6 +290,14 @@ impl<R: Read> Walk<R> {
             0 => Err(Error::corrupt("section kind: 1 or more expected, 0 found")),
             kind => Err(newer(&format!("section kind {kind}"))),
         }
+    }
+
+    /// What is no stream is another file in front of all streams, and damage behind one.
+    fn behind_a_stream(&self, e: Error) -> Error {
+        if e.kind() == ErrorKind::NotNz && self.streams > 0 {
+            return Error::corrupt(format!("bytes that are no stream behind the last one: {e}"));
+        }
+        e
     }
 
     fn stream(&mut self) -> Result<&mut Stream> {

@@ -3,12 +3,14 @@
 mod embedding;
 mod tensors;
 
-use super::options::{BEST_CHUNK, CHUNK, CodecChoice, Options, Pool, WINDOW_RAW, WINDOWED_BLOCK};
-use crate::codec::Codec;
+use super::options::{
+    BEST_CHUNK, CHUNK, CodecChoice, LIGHT_CHUNK, Options, Pool, WINDOW_RAW, WINDOWED_BLOCK,
+};
 use crate::codec::block::{EncodedBlock, ModelUse};
 use crate::codec::choose::{Chunk, Plan};
 use crate::codec::window::{Cutting, WindowLimits};
 use crate::codec::windowed::Windowed;
+use crate::codec::{Codec, deflate};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::block::BlockHeader;
 use crate::format::consts::FIRST_STREAM_MODEL;
@@ -89,7 +91,9 @@ impl<W: Write> Encoder<W> {
     /// An encoder with options that have been checked, the plan that goes with them, and a pool for their threads.
     pub(super) fn build(writer: W, options: Options, plan: Plan, pool: Pool) -> Self {
         let chunk = chunk_len(&options, &plan);
-        let by_memory = usize::try_from(options.resources.memory / 8 / chunk as u64).unwrap_or(usize::MAX);
+        // A chunk that is coded also has raw bytes and a result.
+        let each = (2 * chunk as u64 + plan.memory_of(chunk)).max(8 * chunk as u64);
+        let by_memory = usize::try_from(options.resources.memory / each).unwrap_or(usize::MAX);
         let batch = chunk * pool.threads().min(by_memory).max(1);
         let out =
             Out { writer, written: 0, entries: Vec::new(), models: Vec::new(), packed: BTreeMap::new() };
@@ -278,7 +282,7 @@ impl<W: Write> Encoder<W> {
     /// many bytes are written at a time.
     fn chunks<'r>(&self, raw: &'r [u8], cutting: &Cutting, end: End) -> Vec<Chunk<'r>> {
         let Some(windowed) = self.plan.records() else {
-            return raw.chunks(self.chunk).map(|raw| Chunk { raw, fits: true }).collect();
+            return self.pieces(raw, end).into_iter().map(|raw| Chunk { raw, fits: true }).collect();
         };
         let [lead, body, tail] = cutting.split(raw, self.coded);
         let (unit, step) = (cutting.unit, cutting.step);
@@ -302,6 +306,23 @@ impl<W: Write> Encoder<W> {
         let fitting = |raw| Chunk { raw, fits: windowed.coder.fits(cutting, raw) };
         let records = records.chunks(chunk).map(fitting);
         other(lead).chain(other(left)).chain(records).chain(other(cut)).chain(other(rest)).collect()
+    }
+
+    /// Cuts bytes into chunks; before streams that would go on behind a chunk, where streams are undone.
+    fn pieces<'r>(&self, raw: &'r [u8], end: End) -> Vec<&'r [u8]> {
+        if !self.plan.undoes() {
+            return raw.chunks(self.chunk).collect();
+        }
+        let (mut pieces, mut rest) = (Vec::new(), raw);
+        while rest.len() >= self.chunk {
+            let (piece, after) = rest.split_at(deflate::cut(&rest[..self.chunk]));
+            pieces.push(piece);
+            rest = after;
+        }
+        if !rest.is_empty() && end != End::Open {
+            pieces.push(rest);
+        }
+        pieces
     }
 
     fn encode_buffer(&mut self, end: End) -> Result<()> {
@@ -436,6 +457,9 @@ pub(super) fn plan(options: &Options) -> Result<Plan> {
     }
     let windowed = match options.model.or(default) {
         Some(model) if needs_model => {
+            if options.decode_memory < u64::MAX {
+                refuse_model(options, &model)?;
+            }
             let memory = options.resources.memory;
             let coder = options.resources.models.load(codec, &model, memory)?.windows;
             let record = coder.cutting(&[], options.chained).unit;
@@ -454,7 +478,7 @@ pub(super) fn plan(options: &Options) -> Result<Plan> {
         _ => None,
     };
     let asked = options.model.filter(|_| only == Some(Codec::Mix));
-    let guides = matches!(only, None | Some(Codec::Mix)) && windowed.is_none();
+    let guides = matches!(only, None | Some(Codec::Mix)) && windowed.is_none() && !cannot_guide(options);
     let by_level = GUIDES[usize::from(options.level) - 1].filter(|_| guides);
     let load = |hash: Hash| options.resources.models.load(Codec::Lm, &hash, options.resources.memory);
     let guide = match (asked, by_level.map(load)) {
@@ -464,8 +488,31 @@ pub(super) fn plan(options: &Options) -> Result<Plan> {
         (None, by_level) => by_level.transpose()?,
     };
     let guide = guide.and_then(|model| model.network);
-    Ok(Plan { level: options.level, only, windowed, guide, insist: asked.is_some() })
+    let (memory, limit, undo) = (options.resources.memory, options.decode_memory, options.undo);
+    Ok(Plan { level: options.level, only, windowed, guide, insist: asked.is_some(), memory, limit, undo })
 }
+
+/// Fails where a model takes more memory than decoding may.
+fn refuse_model(options: &Options, model: &Hash) -> Result<()> {
+    // The weights, what is parsed from them, and what runs.
+    let need = 5 * options.resources.models.find(model)?.len() as u64;
+    let limit = options.decode_memory;
+    if need <= limit {
+        Ok(())
+    } else {
+        Err(Error::limit(format!("the model takes {need} bytes of memory, the limit is {limit}")))
+    }
+}
+
+/// Whether no guided block of `mix` could be decoded within the limit.
+fn cannot_guide(options: &Options) -> bool {
+    options.decode_memory < LEAST_GUIDED
+}
+
+/// Memory below which no model is loaded to guide `mix`.
+const LEAST_GUIDED: u64 = 128 << 20;
+/// The shortest chunks that limits of memory lead to.
+const LEAST_CHUNK: usize = 64 << 10;
 
 /// The language model that guides `mix` at each level of 1..=9.
 const GUIDES: [Option<Hash>; 9] =
@@ -475,8 +522,19 @@ const GUIDES: [Option<Hash>; 9] =
 /// input gives the same bytes. Larger ones compress better with `mix`, which forgets everything between blocks; smaller
 /// ones keep more threads busy.
 fn chunk_len(options: &Options, plan: &Plan) -> usize {
+    let fits = |chunk: usize| 3 * chunk as u64 + plan.memory_of(chunk) <= plan.limit;
+    let within = |most: usize| {
+        let halves = std::iter::successors(Some(most), |c| Some(c / 2).filter(|c| *c >= LEAST_CHUNK));
+        halves.into_iter().find(|c| fits(*c)).unwrap_or(LEAST_CHUNK)
+    };
     match &plan.windowed {
-        Some(w) => (CHUNK / w.block * w.block).max(w.block),
-        None => options.block.unwrap_or(if options.level == 9 && plan.mixes() { BEST_CHUNK } else { CHUNK }),
+        Some(w) => (within(CHUNK) / w.block * w.block).max(w.block),
+        None => options.block.unwrap_or_else(|| {
+            within(match () {
+                () if plan.is_light() => LIGHT_CHUNK,
+                () if options.level == 9 && plan.mixes() => BEST_CHUNK,
+                () => CHUNK,
+            })
+        }),
     }
 }

@@ -19,6 +19,8 @@ pub(super) const WINDOWED_BLOCK: usize = 256 << 10;
 pub(super) const WINDOW_RAW: usize = 256 << 10;
 /// Default W: payload bytes of a window.
 const WINDOW_PAYLOAD: usize = 32 << 10;
+/// Raw bytes of a block where ranges are to be read.
+const SEEKABLE_BLOCK: usize = 1 << 20;
 
 /// The codecs that an encoder may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -44,11 +46,13 @@ pub struct Options {
     pub(super) codec: CodecChoice,
     pub(super) window: usize,
     pub(super) chained: bool,
+    pub(super) decode_memory: u64,
     pub(super) model: Option<Hash>,
     pub(super) embed_model: bool,
     pub(super) block: Option<usize>,
     pub(super) content_hash: bool,
     pub(super) described: Option<Described>,
+    pub(super) undo: bool,
     pub(super) resources: Resources,
 }
 
@@ -59,11 +63,13 @@ impl Default for Options {
             codec: CodecChoice::Auto,
             window: WINDOW_PAYLOAD,
             chained: true,
+            decode_memory: u64::MAX,
             model: None,
             embed_model: false,
             block: None,
             content_hash: false,
             described: None,
+            undo: true,
             resources: Resources::new(),
         }
     }
@@ -103,6 +109,13 @@ impl Options {
         self
     }
 
+    /// Most memory that decoding, and coding on one thread, may take, in bytes (approximate): blocks are cut and codecs are
+    /// chosen so that [`DecodeOptions::memory`] of as much is enough. No limit by default; 1 GiB is enough for every level.
+    pub fn decode_memory(mut self, bytes: u64) -> Self {
+        self.decode_memory = bytes;
+        self
+    }
+
     /// The model of windowed codecs, by the hash of its weights; it must be among those of [`Options::models`].
     pub fn model(mut self, hash: [u8; 32]) -> Self {
         self.model = Some(hash);
@@ -123,6 +136,12 @@ impl Options {
         self
     }
 
+    /// Blocks of 1 MiB: whatever the codec, a range decodes at most that much more than it holds, and files become a little
+    /// larger. See [`Options::block_size`] for what holds otherwise.
+    pub fn seekable(self) -> Self {
+        self.block_size(SEEKABLE_BLOCK)
+    }
+
     /// Whether a stream of one block gets an index with the BLAKE3 of its content too (42 bytes or so);
     /// longer streams always have it.
     pub fn content_hash(mut self, always: bool) -> Self {
@@ -133,6 +152,13 @@ impl Options {
     /// Sets all resources of the encoder at once.
     pub fn resources(mut self, resources: Resources) -> Self {
         self.resources = resources;
+        self
+    }
+
+    /// Whether streams of deflate in the content (gzip, zlib, PNG, ZIP, PDF) are undone, at levels from 5 on, where that makes the
+    /// result smaller; the default. What is inside them then needs memory too, in compressing and in decompressing.
+    pub fn undo(mut self, undo: bool) -> Self {
+        self.undo = undo;
         self
     }
 

@@ -528,6 +528,20 @@ fn makers() -> Vec<(&'static str, Vec<u8>)> {
         ("mix-words.nz", mix_kind(&samples(40, 1, 2), (4, 32))),
         ("mix-bytes.nz", mix_kind(&samples(60, 1, 1), (5, 16))),
         ("mix-rgb.nz", mix_kind(&samples(24, 3, 1), (7, 48))),
+        ("deflate-text.nz", with(include_bytes!("../data/packed/text.gz"), only(Codec::Deflate).level(6))),
+        (
+            "deflate-streams.nz",
+            with(include_bytes!("../data/packed/streams.bin"), only(Codec::Deflate).level(4)),
+        ),
+        ("deflate-paths.nz", with(include_bytes!("../data/packed/paths.gz"), only(Codec::Deflate).level(4))),
+        (
+            "deflate-picture.nz",
+            with(include_bytes!("../data/packed/picture.png"), only(Codec::Deflate).level(5)),
+        ),
+        (
+            "deflate-nested.nz",
+            with(include_bytes!("../data/packed/nested.zip"), only(Codec::Deflate).level(5)),
+        ),
         ("mix-code.nz", with(&instructions(3000), only(Codec::Mix).level(9))),
     ]
 }

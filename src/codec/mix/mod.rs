@@ -52,7 +52,7 @@ impl BlockCodec for Mix {
     }
 
     fn encode(&self, content: &Content<'_>, effort: &Effort<'_>) -> Result<Option<EncodedBlock>> {
-        encode::encode(content.raw, level(effort.level).max(1), effort).map(Some)
+        encode::encode(content, level(effort.level).max(1), effort)
     }
 
     fn working_memory(&self, block: &Block, payload: &[u8]) -> u64 {
@@ -73,4 +73,10 @@ impl BlockCodec for Mix {
 /// The `mix` level that goes with a level of 1..=9; 0 where `mix` is not tried.
 pub fn level(level: u8) -> u32 {
     LEVELS[usize::from(level.clamp(1, 9)) - 1]
+}
+
+/// The memory in bytes that coding `len` bytes at a level of 1..=9 takes, beside these; 0 where they are not coded since
+/// decoding would take more than `limit` bytes.
+pub fn memory(at: u8, len: usize, limit: u64, guided: bool) -> u64 {
+    shape::encoding_need(level(at).max(1), len, limit, guided)
 }

@@ -74,7 +74,9 @@ pub(super) fn read<S: Read + Seek>(
     }
     let mut streams = match backwards(source, options) {
         Ok(streams) => streams,
-        Err(e) if matches!(e.kind(), ErrorKind::Corrupt | ErrorKind::Truncated) => forwards(source, options)?,
+        Err(e) if matches!(e.kind(), ErrorKind::Corrupt | ErrorKind::NotNz | ErrorKind::Truncated) => {
+            forwards(source, options)?
+        }
         Err(e) => return Err(e),
     };
     let (mut raw_start, mut first_block) = (0u64, 0);

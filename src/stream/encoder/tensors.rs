@@ -221,7 +221,7 @@ impl<W: Write> Encoder<W> {
                 let p = &batch[i];
                 let base = based[i].as_deref().zip(base_of(p));
                 let base = base.map(|(bytes, (base, offset))| BasePiece { bytes, hash: base.hash, offset });
-                block::Content { raw: bytes(p), numbers: p.hint, base }
+                block::Content { numbers: p.hint, base, ..block::Content::bytes(bytes(p)) }
             };
             let is_copy = |p: &Piece| p.like.is_some_and(|l| l >= at || kept.contains_key(&l));
             let copies: Vec<bool> = batch.iter().map(is_copy).collect();
