@@ -38,7 +38,7 @@ pub struct Compression {
     /// Leave what is packed already (gzip, PNG, ZIP, PDF) as it is
     ///
     /// Otherwise streams of deflate are undone at levels from 5 on, and what is inside them is compressed.
-    #[arg(long)]
+    #[arg(long, hide_short_help = true)]
     pub no_undo: bool,
     /// Decode each result on the CPU and compare it with its source
     #[arg(long, conflicts_with_all = ["decompress", "test", "list", "range", "stdout"])]

@@ -1,11 +1,8 @@
 //! Peak memory of the command: under `-M`, or little above it, with any codec and any number of threads.
 
-#[allow(dead_code)] // Each file of tests uses some of it.
-mod cli_support;
-
-use cli_support::Folder;
 use nzip::tensor::Dtype;
 use nzip::{Codec, CodecChoice, Models, Options};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use wait4::Wait4;
 
@@ -19,10 +16,10 @@ const ARGUMENTS: &str = "NZIP_TEST_ARGUMENTS";
 ///
 /// The system counts what a process had before it became another program, and what its parent had where they share
 /// memory for a moment: so a small process starts the command.
-fn peak(folder: &Folder, arguments: &[&str]) -> (i32, u64) {
+fn peak(folder: &Path, arguments: &[&str]) -> (i32, u64) {
     let mut runner = Command::new(std::env::current_exe().unwrap());
     runner.args(["--exact", "runner", "--nocapture"]).env(ARGUMENTS, arguments.join("\n"));
-    let out = runner.current_dir(folder.path(".")).output().unwrap();
+    let out = runner.current_dir(folder).output().unwrap();
     let out = String::from_utf8(out.stdout).unwrap();
     let line = out.lines().find_map(|l| l.split_once("peak: ")).unwrap_or_else(|| panic!("{out}")).1;
     let (code, peak) = line.split_once(' ').unwrap();
@@ -54,7 +51,7 @@ fn text(len: usize) -> Vec<u8> {
 }
 
 /// A file of each codec whose blocks take, all at a time, more than the smaller caps.
-fn files(folder: &Folder) -> Vec<String> {
+fn files(folder: &Path) -> Vec<String> {
     let repository = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
     let only = |codec| Options::new().level(6).codec(CodecChoice::Only(codec)).threads(2);
     let model = |name: &str| {
@@ -81,7 +78,7 @@ fn files(folder: &Folder) -> Vec<String> {
     for (name, raw, options) in cases {
         match nzip::compress_with(raw, options) {
             Ok(packed) => {
-                folder.write(&format!("{name}.nz"), &packed);
+                std::fs::write(folder.join(format!("{name}.nz")), packed).unwrap();
                 names.push(format!("{name}.nz"));
             }
             // The small circuit of the golden files knows few symbols.
@@ -93,11 +90,12 @@ fn files(folder: &Folder) -> Vec<String> {
 
 #[test]
 fn decoding_stays_under_the_cap() {
-    let folder = Folder::new();
-    let mut names = files(&folder);
+    let temporary = tempfile::tempdir().unwrap();
+    let folder = temporary.path();
+    let mut names = files(folder);
     for golden in ["circuit-embedded", "circuit-wide-u64", "tensor-predicted", "table-lf"] {
         let file = format!("{}/../formats/vectors/{golden}.nz", env!("CARGO_MANIFEST_DIR"));
-        folder.write(&format!("{golden}.nz"), &std::fs::read(file).unwrap());
+        std::fs::copy(file, folder.join(format!("{golden}.nz"))).unwrap();
         names.push(format!("{golden}.nz"));
     }
     for name in &names {
@@ -105,7 +103,7 @@ fn decoding_stays_under_the_cap() {
             for (cap, bytes) in [("64M", 64u64 << 20), ("256M", 256 << 20), ("1G", 1 << 30)] {
                 for verb in [&["-t"][..], &["--range", ".."]] {
                     let arguments = [verb, &["-T", threads, "-M", cap, name]].concat();
-                    let (code, found) = peak(&folder, &arguments);
+                    let (code, found) = peak(folder, &arguments);
                     println!("{arguments:?}: {code}, {} MB", found >> 20);
                     assert!(found <= bytes + BESIDE, "{arguments:?}: {} MB", found >> 20);
                     // A range is held as a whole beside what decodes it; otherwise the largest cap is always enough.

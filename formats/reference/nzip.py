@@ -11,6 +11,7 @@ import zstandard
 import circuit
 import llm
 import lm
+import light
 import mix
 from checksums import blake3, check
 
@@ -110,8 +111,8 @@ def read_units(r, kind, raw_length, payload_length):
 class Stream:
     """One stream of a file; creating it decodes the stream. `built_in` maps hashes to the given models and bases."""
 
-    def __init__(self, data, at, built_in):
-        self.r, self.built_in = Reader(data, at), built_in
+    def __init__(self, data, at, built_in, nested):
+        self.r, self.built_in, self.nested = Reader(data, at), built_in, nested
         self.models, self.raw, self.sections = [], b"", []
         self.blocks, self.kept = 0, {}
         self.decode()
@@ -143,6 +144,7 @@ class Stream:
                 body = r.take(r.varint())
                 r.check()
                 if kind == 2:
+                    demand(not self.nested, "embedded weights that have a model of their own")
                     self.models.append(self.model(body))
                 elif kind == 3:
                     self.index(body)
@@ -162,20 +164,21 @@ class Stream:
         """A block inside a block, which names no model: its codec, parameters and raw bytes."""
         r.begin()
         demand(r.u8() == 1, "not a block")
-        demand(r.data[r.at] in (0, 1, 3, 7, 8), "newer: codec of a content")
+        demand(r.data[r.at] in (0, 1, 3, 7, 8, 9), "newer: codec of a content")
         demand(not r.data[r.at + 1] & 8, "newer: a model of a content")
         return self.read_block(r)[:3]
 
     def read_block(self, r):
         """Decodes the block whose kind has been read: codec, parameters, raw bytes, units, whether there may be copies."""
         codec, flags = r.u8(), r.u8()
-        demand(codec <= 8 and flags < 64, "newer: codec or flag")
+        demand(codec <= 9 and flags < 64, "newer: codec or flag")
         chained = bool(flags & 32)
         demand(not chained or codec == 5, "newer: chained block")
         raw_length, payload_length = r.varint(), r.varint()
         demand(1 <= raw_length <= 1 << 30, "raw length out of range")
         demand(payload_length <= 2 * raw_length + 65536, "payload length out of range")
         reference = r.varint() if flags & 8 else None
+        demand(reference is None or not self.nested, "embedded weights that are coded with a model")
         demand(codec == 4 or bool(flags & 16) == (chained or codec in (6, 8)), "newer: parameters")
         params = r.take(r.varint()) if flags & 16 else None
         units = read_units(r, flags & 3, raw_length, payload_length)
@@ -199,6 +202,8 @@ class Stream:
         elif codec == 8:
             demand(raw_length <= 32768 * payload_length, "deflate block too short")
             raw = deflate.decode(payload, params, raw_length, self.content)
+        elif codec == 9:
+            raw = light.decode(payload, raw_length)
         elif codec == 6:
             planes = tensor.Planes(params)
             raw = self.tensor(planes, units, payload)
@@ -236,10 +241,11 @@ class Stream:
             return name, None
         length = r.varint()
         rest = body[r.at:]
-        weights = decode(rest) if rest[:7] == MAGIC else unzstd(rest, length)
-        demand(len(weights) == length, "embedded model of the wrong length")
-        demand(blake3(weights) == name, "embedded model does not have its hash")
-        return name, weights
+        demand(1 <= length <= (1 << 20) + 256 * len(rest), "length of embedded weights out of range")
+        if rest[:7] == MAGIC:
+            # Here rather than where a block names the model: the stream must not name one.
+            demand(len(decode(rest, nested=True)) == length, "embedded model of the wrong length")
+        return name, (rest, length)
 
     def weights(self, reference):
         if reference < 128:
@@ -247,6 +253,12 @@ class Stream:
             return self.built_in[reference]
         demand(reference - 128 < len(self.models), "model section missing")
         name, weights = self.models[reference - 128]
+        if isinstance(weights, tuple):
+            rest, length = weights
+            weights = decode(rest, nested=True) if rest[:7] == MAGIC else unzstd(rest, length)
+            demand(len(weights) == length, "embedded model of the wrong length")
+            demand(blake3(weights) == name, "embedded model does not have its hash")
+            self.models[reference - 128] = name, weights
         if weights is None:
             weights = self.built_in.get(name)
             demand(weights is not None, f"missing model {name.hex()}")
@@ -257,7 +269,9 @@ class Stream:
         entries = [(r.varint(), r.varint()) for _ in range(r.varint())]
         demand(entries == self.sections, "index does not describe the sections")
         demand(r.take(32) == blake3(self.raw), "stream hash differs")
-        for _ in range(r.varint()):
+        records = r.varint()
+        demand(records <= 1024, "number of index records out of range")
+        for _ in range(records):
             demand(r.varint() % 2 == 0, "newer: index record")
             r.take(r.varint())  # names of tensors, for example, which decoding does not need
         demand(r.at == len(body), "index too long")
@@ -268,13 +282,14 @@ import table  # noqa: E402  (these modules import names from above)
 import tensor  # noqa: E402
 
 
-def decode(data, models=()):
-    """The raw bytes of a whole file. `models` are the weight files and base tensors that streams name by hash."""
+def decode(data, models=(), nested=False):
+    """The raw bytes of a whole file. `models` are the weight files and base tensors that streams name by hash; `nested`
+    says whether the file is embedded weights, which must name no model."""
     known = {blake3(m): m for m in models}
     demand(data, "truncated")
     raw, at = b"", 0
     while at < len(data):
-        stream = Stream(data, at, known)
+        stream = Stream(data, at, known, nested)
         raw += stream.raw
         at = stream.r.at
     return raw

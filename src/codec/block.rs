@@ -165,6 +165,11 @@ pub trait BlockCodec: Sync {
         false
     }
 
+    /// The most raw bytes of a block that it tries for, at a level at which it is tried.
+    fn longest_tried(&self, _level: u8) -> usize {
+        usize::MAX
+    }
+
     /// Codes a block without a model of its own; `None` where the codec cannot make it smaller or it is not of its kind.
     ///
     /// # Errors

@@ -6,7 +6,7 @@ use super::glance;
 use super::hints::Guide;
 use super::window::Cutting;
 use super::windowed::Windowed;
-use super::{CODECS, Codec, deflate, mix, store, table, zstd};
+use super::{CODECS, Codec, deflate, light, mix, store, table, zstd};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::lm::Model;
 use crate::progress::Meter;
@@ -62,7 +62,7 @@ fn attempt(
 fn smallest(content: &Content<'_>, effort: &Effort<'_>, depth: u8) -> Result<EncodedBlock> {
     let (raw, level) = (content.raw, effort.level);
     let undone = if deflate::is_tried(level) { undo(content, effort, depth)? } else { None };
-    let tried = || CODECS.iter().filter(|c| c.is_tried(level));
+    let tried = || CODECS.iter().filter(|c| c.is_tried(level) && raw.len() <= c.longest_tried(level));
     if undone.is_none() && tried().next().is_some() && glance::is_settled(raw)? {
         return plain(raw, level);
     }
@@ -218,7 +218,9 @@ impl Plan {
         let floor = zstd::memory(zstd::level(self.level), len);
         let mixes = matches!(self.only, None | Some(Codec::Mix | Codec::Table)) && mix::level(self.level) > 0;
         let mixed = if mixes { mix::memory(self.level, len, self.limit, self.guide.is_some()) } else { 0 };
-        floor.max(mixed)
+        let lights = self.is_light() || self.only.is_none() && Codec::Light.object().is_tried(self.level);
+        let light = if lights { light::memory(len, self.limit) } else { 0 };
+        floor.max(mixed).max(light)
     }
 
     /// Memory that coding a chunk takes, beside its bytes.
@@ -358,10 +360,10 @@ impl Plan {
             return undone.map_or_else(|| plain(raw, self.level), |u| Ok(u.block));
         }
         let coded = codec.object().encode(&content, &effort)?;
-        if coded.is_none() && codec == Codec::Mix {
-            let (len, limit) = (raw.len(), self.limit);
+        if coded.is_none() && matches!(codec, Codec::Mix | Codec::Light) {
+            let (len, limit, name) = (raw.len(), self.limit, codec.object().name());
             return Err(Error::limit(format!(
-                "a mix block of {len} bytes cannot be decoded in {limit} bytes of memory"
+                "a {name} block of {len} bytes cannot be decoded in {limit} bytes of memory"
             )));
         }
         coded.map_or_else(|| plain(raw, self.level), Ok)

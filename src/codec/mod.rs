@@ -89,10 +89,14 @@ impl Codec {
         self.object().name()
     }
 
-    /// Bytes that ship with nzip and that blocks of this codec need beside any model: the starting points of `mix`, which
-    /// `table` uses too.
+    /// Bytes that ship with nzip and that blocks of this codec may need beside any model: the starting points of `mix`, which
+    /// `table` and `deflate` use too.
     pub fn start_len(self) -> u64 {
-        if matches!(self, Self::Mix | Self::Table) { crate::model::mix::shipped::PACKED_LEN } else { 0 }
+        if matches!(self, Self::Mix | Self::Table | Self::Deflate) {
+            crate::model::mix::shipped::PACKED_LEN
+        } else {
+            0
+        }
     }
 
     /// The codec with this name.

@@ -9,6 +9,7 @@ mod transformers;
 
 mod circuit;
 mod circuit_layouts;
+mod light;
 mod llm;
 mod llm_chain;
 mod llm_real;

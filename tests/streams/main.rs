@@ -6,6 +6,7 @@ mod agree;
 mod bytes;
 
 mod hostile;
+mod limits;
 mod progress;
 mod round_trip;
 mod shapes;

@@ -237,7 +237,7 @@ fn content<'a>(c: &mut Cursor<'a>, depth: u8) -> Result<(Block, &'a [u8])> {
     let payload = c.take(header.payload_len as usize).map_err(ended)?;
     let block = Block::check(header)?;
     match block.codec.id() {
-        Codec::Store | Codec::Zstd | Codec::Mix | Codec::Table => {}
+        Codec::Store | Codec::Zstd | Codec::Mix | Codec::Light | Codec::Table => {}
         Codec::Deflate => {
             if block.params_as::<Params>().is_none_or(|p| p.depth >= depth) {
                 return Err(Error::corrupt("deflate streams that are deeper than declared"));

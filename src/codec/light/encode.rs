@@ -40,7 +40,7 @@ fn primed(raw_len: usize) -> usize {
 }
 
 /// log2 of the slot table's size in bytes for a block: enough for most of its contexts.
-fn table_bits(raw_len: usize) -> u32 {
+pub fn table_bits(raw_len: usize) -> u32 {
     ((raw_len.max(1) as u64 * 20).ilog2() + 1).clamp(18, *TABLE_BITS.end())
 }
 

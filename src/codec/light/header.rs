@@ -74,7 +74,12 @@ pub fn read(payload: &[u8]) -> Result<(Shape, usize)> {
 
 /// The memory in bytes that coding a block takes.
 pub fn memory_need(shape: &Shape, raw_len: usize) -> u64 {
-    (1u64 << shape.memory_bits) + FIXED_MEMORY + 2 * raw_len as u64
+    least_memory(shape.memory_bits, raw_len)
+}
+
+/// The same for a slot table of 2^`memory_bits` bytes.
+pub fn least_memory(memory_bits: u32, raw_len: usize) -> u64 {
+    (1u64 << memory_bits) + FIXED_MEMORY + 2 * raw_len as u64
 }
 
 /// Writes lengths of a code as half bytes, the higher one first: a length, or 0 and n for n + 3 repetitions of

@@ -48,12 +48,15 @@ impl BlockCodec for LightCodec {
         level >= LEVEL
     }
 
+    fn longest_tried(&self, level: u8) -> usize {
+        if level > LEVEL { SHORT } else { usize::MAX }
+    }
+
     fn encode(&self, content: &Content<'_>, effort: &Effort<'_>) -> Result<Option<EncodedBlock>> {
-        let raw = content.raw;
-        if effort.level > LEVEL && raw.len() > SHORT {
+        if memory(content.raw.len(), effort.limit) == 0 {
             return Ok(None);
         }
-        encode(raw).map(Some)
+        encode(content.raw).map(Some)
     }
 
     fn decode(&self, jobs: &mut [&mut BlockJob<'_>]) {
@@ -64,6 +67,13 @@ impl BlockCodec for LightCodec {
         let raw_len = block.block.header.raw_len as usize;
         Ok(Box::new(BlockDecoder::new(block.payload, raw_len, block.memory)?))
     }
+}
+
+/// The memory in bytes that coding `len` bytes takes, beside these; 0 where they are not coded since decoding would take more
+/// than `limit` bytes, with what readers hold and keep beside.
+pub fn memory(len: usize, limit: u64) -> u64 {
+    let need = header::least_memory(encode::table_bits(len), len);
+    if need + 2 * len as u64 <= limit - limit / 8 { need + len as u64 } else { 0 }
 }
 
 /// Codes a block of 1..=2^30 bytes.

@@ -5,7 +5,7 @@ pub mod code;
 pub mod kernel;
 
 use super::apm::Apm;
-use super::context::{self, Kind, MAX_CONTEXTS};
+use super::context::{self, Kind};
 use super::history::History;
 use super::logistic::{TABLES, Tables};
 use super::matcher::{COUNTERS, Matcher};
@@ -18,7 +18,7 @@ use code::Code;
 use kernel::{Probabilities, Row, SOURCES};
 
 /// Contexts of a byte: the first ones of its kind.
-pub const CONTEXTS: usize = 6;
+pub const CONTEXTS: usize = context::FIRST;
 /// Sources of probabilities behind the contexts: the newest byte, and the match model.
 const NEWEST: usize = 6;
 const MATCH: usize = 7;
@@ -69,14 +69,6 @@ pub struct Light {
     rate: i32,
     /// The number of contexts that have been seen before.
     known: usize,
-}
-
-/// The hashes of the contexts of the next byte.
-#[inline(always)]
-fn hashes(kind: Kind, history: &History) -> [u32; CONTEXTS] {
-    let mut all = [0; MAX_CONTEXTS];
-    context::fill(kind, history, &mut all);
-    std::array::from_fn(|i| all[i])
 }
 
 impl Light {
@@ -151,7 +143,7 @@ impl Light {
         for phrase in shipped::phrases(self.shape.primed).split(|&b| b == 0) {
             self.history.cut();
             for &byte in phrase {
-                let hashes = hashes(Kind::Text, &self.history);
+                let hashes = context::first(Kind::Text, &self.history);
                 let (code, length) = self.shape.code.code(byte);
                 for hash in hashes {
                     prime_context(&mut self.slots, self.states, hash, code | 1 << length, length);
@@ -289,7 +281,7 @@ impl Light {
     /// Computes the contexts of the next byte and seeks their buckets.
     #[inline(always)]
     fn seek_byte(&mut self) {
-        self.hashes = hashes(self.shape.kind, &self.history);
+        self.hashes = context::first(self.shape.kind, &self.history);
         for (bucket, &hash) in self.buckets.iter_mut().zip(&self.hashes) {
             *bucket = self.slots.bucket(hash);
             self.slots.prefetch(*bucket);
