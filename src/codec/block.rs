@@ -459,8 +459,7 @@ mod tests {
             numbers: Some(Hint { dtype: Dtype::U32, row_bytes: 0, form: None }),
             ..Content::bytes(&raw)
         };
-        let (guide, meter) = (Guide::None, Meter::NONE);
-        let effort = Effort { level: 1, guide, meter, limit: u64::MAX };
+        let effort = Effort { level: 1, guide: Guide::None, meter: Meter::NONE, limit: u64::MAX };
         let mut block = Codec::Tensor.object().encode(&content, &effort).unwrap().unwrap();
         assert!(keep(&mut block));
         let source = Block::check(header(block.clone())).unwrap();

@@ -150,7 +150,7 @@ fn light_kind(raw: &[u8], kind: (u8, u16)) -> Vec<u8> {
     let payload = light::encode_block(raw, Some(kind)).unwrap();
     let mut rest = vec![20];
     rest.extend(check(raw));
-    let block = block(8, 0, raw.len() as u64, payload.len() as u64, &rest);
+    let block = block(9, 0, raw.len() as u64, payload.len() as u64, &rest);
     stream(&[[block, payload].concat()])
 }
 
