@@ -416,12 +416,19 @@ impl<'a> Decoder<&'a [u8]> {
         }
     }
 
+    /// Fails where the cap does not allow so many more bytes of the result.
+    fn allow(&self, out: &[u8], more: usize) -> Result<()> {
+        let (need, cap) = (out.len() as u64 + more as u64, self.memory);
+        if need <= cap {
+            return Ok(());
+        }
+        Err(Error::limit(format!("a result of {need} bytes or more; the memory cap is {cap}")))
+    }
+
     /// Makes room for more bytes of the result, which counts against the cap.
     fn grow(&self, out: &mut Vec<u8>, more: usize) -> Result<()> {
+        self.allow(out, more)?;
         let (need, cap) = (out.len() + more, usize::try_from(self.memory).unwrap_or(usize::MAX));
-        if need > cap {
-            return Err(Error::limit(format!("a result of {need} bytes or more; the memory cap is {cap}")));
-        }
         if need > out.capacity() {
             // Twice as much, so that few bytes are moved, but not more than may be taken.
             reserve_exact(out, need.max(2 * out.capacity()).min(cap) - out.len())?;
@@ -430,7 +437,8 @@ impl<'a> Decoder<&'a [u8]> {
     }
 
     fn append(&mut self, block: &RawBlock, input: &[u8], out: &mut Vec<u8>) -> Result<()> {
-        self.grow(out, block.raw_len() as usize)?;
+        // Memory is taken as bytes are decoded: a length alone is not believed.
+        self.allow(out, block.raw_len() as usize)?;
         let (start, units) = (out.len(), block.block.all_units().end);
         let payload = block.payload(Some(input));
         let model =

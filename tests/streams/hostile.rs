@@ -317,7 +317,8 @@ fn all_ways_to_read_agree() {
     assert!(pieces.len() > 20, "{}", pieces.len());
     // More of them, from another seed: NZIP_TEST_AGREE=SEED,COUNT.
     let asked = std::env::var("NZIP_TEST_AGREE").unwrap_or_default();
-    let asked = asked.split_once(',').and_then(|(seed, count)| Some((seed.parse().ok()?, count.parse().ok()?)));
+    let asked =
+        asked.split_once(',').and_then(|(seed, count)| Some((seed.parse().ok()?, count.parse().ok()?)));
     let (seed, count) = asked.unwrap_or((11, 1500u64));
     let (mut rng, mut good) = (SplitMix(seed), 0);
     for _ in 0..count {
