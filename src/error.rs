@@ -8,6 +8,8 @@ use std::io;
 pub enum ErrorKind {
     /// The data needs a feature or version that this release does not know.
     NewerVersion,
+    /// The data is no `.nz` stream: it starts otherwise.
+    NotNz,
     /// The data contradicts itself or a checksum.
     Corrupt,
     /// The data ends before it should.
@@ -76,6 +78,11 @@ impl Error {
         Self::new(self.kind, self.message.clone())
     }
 
+    /// Whether the reader had no bytes for now, so that the same may be tried again.
+    pub(crate) fn would_block(&self) -> bool {
+        self.source.as_ref().is_some_and(|e| e.kind() == io::ErrorKind::WouldBlock)
+    }
+
     /// The class of this error.
     pub fn kind(&self) -> ErrorKind {
         self.kind
@@ -99,7 +106,7 @@ impl From<Error> for io::Error {
     fn from(e: Error) -> Self {
         let kind = match e.kind {
             ErrorKind::Truncated => io::ErrorKind::UnexpectedEof,
-            ErrorKind::Corrupt => io::ErrorKind::InvalidData,
+            ErrorKind::Corrupt | ErrorKind::NotNz => io::ErrorKind::InvalidData,
             ErrorKind::NewerVersion => io::ErrorKind::Unsupported,
             ErrorKind::BadArgument => io::ErrorKind::InvalidInput,
             ErrorKind::MissingModel | ErrorKind::MissingBase => io::ErrorKind::NotFound,

@@ -40,6 +40,15 @@ impl Kernel {
         Self::avx512().or(Self::avx2()).unwrap_or(Self::Scalar)
     }
 
+    /// The name in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Scalar => "scalar",
+            Self::Avx2(_) => "avx2",
+            Self::Avx512(_) => "avx512",
+        }
+    }
+
     /// The kernel of AVX2 where this machine has it.
     pub fn avx2() -> Option<Self> {
         // Every processor with AVX2 has POPCNT; an emulator or a hypervisor may hide it.

@@ -4,6 +4,19 @@
 //! [`Archive`] reads any part of a compressed file without decoding the rest. The format is specified in
 //! `formats/nzip.md`.
 //!
+//! | wanted | type |
+//! |---|---|
+//! | write raw bytes, get a stream written | [`Encoder`], which is [`write::Encoder`] |
+//! | read raw bytes from a stream | [`Decoder`], which is [`read::Decoder`] |
+//! | read a stream that is made of what is read | [`read::Encoder`], [`bufread::Encoder`] |
+//! | write a stream, get raw bytes written | [`write::Decoder`] |
+//! | a stream that is finished when its encoder is dropped | [`Encoder::auto_finish`], [`Encoder::on_finish`] |
+//! | any range, or a reader that seeks | [`Archive::read_range`], [`Archive::reader`] |
+//! | one tensor, some rows of it | [`Archive::tensor`] |
+//! | many small contents | [`Compressor`], [`Decompressor`] |
+//! | threads, memory, models, a GPU | [`Resources`], in [`Options`] and [`DecodeOptions`] |
+//! | how far it has come | [`Progress`] |
+//!
 //! The same input, options and release give the same bytes, on every machine and with any number of threads, as long as the
 //! same models are there. A build without the feature `built-in-models` lacks those that ship (3.8 MB): its encoders do with
 //! the codecs that need none (`zstd` for text), and its decoders name the model that a file needs.
@@ -30,14 +43,19 @@ pub mod tensor;
 
 pub use codec::Codec;
 pub use error::{Error, ErrorKind, Result};
-#[cfg(feature = "gpu")]
-pub use gpu::wgpu30;
-pub use gpu::{Device, GpuCounters, GpuInfo, TensorBuffer};
+pub use gpu::public::*;
 pub use model::circuit::Likelihood;
 pub use models::{Models, registry::ModelInfo};
 pub use progress::Progress;
 pub use stream::{
-    Archive, BlockInfo, CodecChoice, DecodeOptions, Decoder, Encoder, Options, Resources, StoredTensor,
-    StreamInfo, TensorReader, WindowInfo, compress, compress_with, decompress, decompress_with, most_threads,
+    Archive, ArchiveReader, BlockInfo, CodecChoice, Compressor, DecodeOptions, Decoder, Decompressor,
+    Encoder, Options, Resources, StoredTensor, StreamInfo, TensorReader, WindowInfo, bufread, compress,
+    compress_with, decompress, decompress_with, most_threads, read, write,
 };
 pub use tensor::bases::Bases;
+
+/// The instruction sets that nzip has inner loops for and this machine can run, the one in use last. Results do not depend
+/// on them.
+pub fn instruction_sets() -> Vec<&'static str> {
+    kernel::Kernel::supported().map(kernel::Kernel::name).collect()
+}

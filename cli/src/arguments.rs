@@ -2,9 +2,10 @@
 
 use crate::level::refuse_long;
 use crate::work::FileArguments;
-use crate::{bench, generate, inspect, model, startup, tensors};
+use crate::{bench, generate, inspect, model, spelling, startup, tensors, version};
 use clap::builder::styling::{AnsiColor, Styles};
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::error::ContextKind;
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::ffi::OsString;
 
 #[cfg(feature = "train")]
@@ -26,9 +27,11 @@ const TEMPLATE: &str = "\
 {all-args}{after-help}";
 
 const AFTER: &str = "\
+Levels: -1 to -4 zstd; -5 light, -6 mix (context mixing); -7 mix with the model tiny; -8, -9 with base.
 SIZE takes K, M or G (powers of 1024). Without FILE, or with -, nzip reads standard input.
 A verb comes first; a file that is called like one is given as ./NAME.
-Exit codes: 0 all is well, 1 a file failed, 2 the command line makes no sense.";
+Environment: NZIP_LEVEL, NZIP_THREADS, NZIP_DEVICE; NZIP_MODELS is a folder of models.
+Exit codes: 0 all is well, 1 a file failed or was left out, 2 the command line makes no sense.";
 
 /// Compress files without loss, with learned models
 ///
@@ -46,6 +49,7 @@ Exit codes: 0 all is well, 1 a file failed, 2 the command line makes no sense.";
     subcommand_help_heading = "Verbs",
     disable_help_subcommand = true,
     args_conflicts_with_subcommands = true,
+    args_override_self = true,
     max_term_width = 100
 )]
 pub struct Arguments {
@@ -86,19 +90,30 @@ impl Verb {
     }
 }
 
+/// An unknown option is seldom meant as the name of a file: only similar options are a tip.
+fn without_tip(mut e: clap::Error) -> clap::Error {
+    if e.kind() == clap::error::ErrorKind::UnknownArgument {
+        e.remove(ContextKind::Suggested);
+    }
+    e
+}
+
 impl Arguments {
     /// Reads the command line; ends the program for `--help`, `--version` and errors.
     pub fn read() -> anyhow::Result<Self> {
-        let arguments: Vec<OsString> = std::env::args_os().collect();
+        let arguments: Vec<OsString> = spelling::rewrite(std::env::args_os().collect());
         refuse_long(&arguments)?;
-        match Self::try_parse_from(arguments) {
+        let command = Self::command().long_version(version::long());
+        spelling::refuse_slips(&arguments, command.get_subcommands().map(clap::Command::get_name))?;
+        let parsed = command.try_get_matches_from(arguments).and_then(|m| Self::from_arg_matches(&m));
+        match parsed {
             Err(e) if !e.use_stderr() => {
                 startup::needs_stdout()?;
                 e.print()?;
                 std::io::Write::flush(&mut std::io::stdout())?;
                 std::process::exit(0)
             }
-            parsed => Ok(parsed.unwrap_or_else(|e| e.exit())),
+            parsed => Ok(parsed.unwrap_or_else(|e| without_tip(e).exit())),
         }
     }
 

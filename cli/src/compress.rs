@@ -1,21 +1,23 @@
 //! `nzip FILE`.
 
+use crate::blocks::Blocks;
 use crate::console::{Console, Stopwatch};
 use crate::failure::usage;
 use crate::files::{Input, first_difference, label, pump};
 use crate::identity::Source;
-use crate::level::Level;
+use crate::level::{self, Level};
+use crate::list;
 use crate::output::Output;
 use crate::quantity::{Size, bits_per_byte, ratio};
 use crate::resources::{Loaded, Resources};
 use crate::target::Target;
 use anyhow::{Context, bail};
-use clap::Args;
+use clap::{Args, ValueHint};
 use nzip::tensor::{Dtype, Layout};
-use nzip::{Codec, CodecChoice, DecodeOptions, Decoder, Encoder, ErrorKind, Options};
+use nzip::{CodecChoice, DecodeOptions, Decoder, Encoder, ErrorKind, Options};
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// How to compress.
 #[derive(Debug, Args)]
@@ -23,14 +25,21 @@ pub struct Compression {
     #[command(flatten)]
     pub level: Level,
     /// Use only this codec [default: auto]
-    #[arg(long, value_name = "NAME", value_parser = codec_choice)]
+    #[arg(long, value_name = "NAME", value_parser = level::codec_choice())]
     pub codec: Option<CodecChoice>,
+    #[command(flatten)]
+    pub blocks: Blocks,
     /// Payload bytes of a window, for codecs that have windows
-    #[arg(long, value_name = "SIZE")]
+    #[arg(long, value_name = "SIZE", value_hint = ValueHint::Other, hide_short_help = true)]
     pub window: Option<Size>,
     /// Imported language models: windows decode alone, for ranges; larger files
-    #[arg(long)]
+    #[arg(long, hide_short_help = true)]
     pub unchained: bool,
+    /// Leave what is packed already (gzip, PNG, ZIP, PDF) as it is
+    ///
+    /// Otherwise streams of deflate are undone at levels from 5 on, and what is inside them is compressed.
+    #[arg(long, hide_short_help = true)]
+    pub no_undo: bool,
     /// Decode each result on the CPU and compare it with its source
     #[arg(long, conflicts_with_all = ["decompress", "test", "list", "range", "stdout"])]
     pub verify: bool,
@@ -40,13 +49,13 @@ pub struct Compression {
     #[arg(long)]
     pub embed_model: bool,
     /// The file holds one tensor of this type (f32, bf16, i8, ...)
-    #[arg(long, value_name = "TYPE", value_parser = dtype, requires = "shape")]
+    #[arg(long, value_name = "TYPE", value_parser = dtype, requires = "shape", hide_short_help = true, value_hint = ValueHint::Other)]
     pub dtype: Option<Dtype>,
     /// The tensor's dimensions, such as 1000x256
-    #[arg(long, value_name = "N[xN]...", requires = "dtype")]
+    #[arg(long, value_name = "N[xN]...", requires = "dtype", hide_short_help = true, value_hint = ValueHint::Other)]
     pub shape: Option<String>,
     /// Bytes in front of the tensor
-    #[arg(long, value_name = "SIZE", requires = "dtype")]
+    #[arg(long, value_name = "SIZE", requires = "dtype", value_hint = ValueHint::Other, hide_short_help = true)]
     pub skip: Option<Size>,
 }
 
@@ -61,30 +70,19 @@ fn shape(text: &str) -> anyhow::Result<Vec<u64>> {
         .map_err(|_| usage(format!("--shape {text}: whole numbers expected, as in 1000x256")))
 }
 
-fn codec_choice(name: &str) -> Result<CodecChoice, String> {
-    if name == "auto" {
-        return Ok(CodecChoice::Auto);
-    }
-    let available = Codec::AVAILABLE.iter();
-    available.clone().find(|c| c.name() == name).map(|c| CodecChoice::Only(*c)).ok_or_else(|| {
-        let names: Vec<_> = available.map(|c| c.name()).collect();
-        format!("auto, {} expected", names.join(", "))
-    })
-}
-
 impl Compression {
     /// How the library is to compress.
     pub fn options(&self, resources: &Resources, loaded: Loaded) -> anyhow::Result<Options> {
         let model = loaded.model;
         let mut options = Options::new().resources(resources.shared(loaded)).embed_model(self.embed_model);
-        options = options.chained(!self.unchained);
+        options = options.chained(!self.unchained).undo(!self.no_undo);
         if let Some(model) = model {
             options = options.model(model);
         }
         if let (Some(dtype), Some(text)) = (self.dtype, &self.shape) {
             options = options.tensor(dtype, &shape(text)?, self.skip.map_or(0, |s| s.0));
         }
-        if let Some(level) = self.level.0 {
+        if let Some(level) = self.level.chosen()? {
             options = options.level(level);
         }
         if let Some(codec) = self.codec {
@@ -93,7 +91,10 @@ impl Compression {
         if let Some(window) = self.window {
             options = options.window(usize::try_from(window.0).map_err(|_| usage("--window is too large"))?);
         }
-        Ok(options)
+        if let Some(memory) = resources.memory {
+            options = options.decode_memory(memory.0);
+        }
+        self.blocks.apply(options)
     }
 }
 
@@ -111,7 +112,7 @@ pub struct Compressor<'a> {
     pub options: Options,
     /// How results are decoded before they get their names, where they are to be verified.
     pub verify: Option<DecodeOptions>,
-    /// Whether the options say what the content is.
+    /// Whether the options describe the content (`--dtype`).
     pub described: bool,
     /// The target of the results.
     pub target: &'a Target,
@@ -124,12 +125,13 @@ impl Compressor<'_> {
     pub fn run(&self, source: &Path) -> anyhow::Result<()> {
         let Self { target, console, .. } = *self;
         let watch = Stopwatch::start();
-        let mut input = Input::open(source, target.follows(), console)?;
+        let mut input = Input::open(source, target.follows())?;
         let found = input.source.as_ref();
-        let output = target.open(source, found, true, || Ok(packed_name(source)))?;
+        let output = target.open(source, found, true, || target.packed_name(source))?;
         if self.verify.is_some() && (found.is_none() || output.reopen().is_none()) {
             bail!("--verify reads again what it has read and written: both must be files");
         }
+        let meter = console.progress(&label(source), found.map(|s| s.metadata().len()));
         let mut encoder = Encoder::with_options(Tally { inner: output, bytes: 0 }, self.options.clone())?;
         let whole = whole(found, self.described)?;
         if let Some(file) = whole.filter(|_| !self.described) {
@@ -144,7 +146,12 @@ impl Compressor<'_> {
         if let (Some(options), Some(found)) = (&self.verify, found) {
             verify(&mut output, found.file(), options).context("nothing was written: --verify")?;
         }
+        let what = match output.reopen().filter(|_| console.is_talkative()) {
+            Some(file) => Some(list::describe(file?)?),
+            None => None,
+        };
         target.finish(output, source, found, console)?;
+        drop(meter);
         console.summary(&format!(
             "{}: {raw} -> {stored} bytes, ratio {:.3}, {:.3} bits per byte, {}",
             label(source),
@@ -152,6 +159,7 @@ impl Compressor<'_> {
             bits_per_byte(raw, stored),
             watch.speed(raw)
         ));
+        what.iter().for_each(|text| console.detail(text));
         Ok(())
     }
 }
@@ -190,12 +198,6 @@ fn tell_unknown(source: &Path, file: &File, console: Console) {
             first.kind
         ));
     }
-}
-
-fn packed_name(source: &Path) -> PathBuf {
-    let mut name = source.as_os_str().to_os_string();
-    name.push(".nz");
-    name.into()
 }
 
 /// Counts what is written.

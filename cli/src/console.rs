@@ -1,23 +1,14 @@
-//! Messages to the person at the terminal: reports, warnings, progress.
+//! Messages to the person at the terminal: reports, warnings, questions.
 
-use crate::escape::escaped_lines;
+use crate::escape::{escaped, escaped_lines};
 use crate::failure::describe;
+use crate::progress::{Meter, coded};
 use crate::quantity::human;
 use crate::startup;
-use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
-use nzip::Progress;
-use std::fmt::{self, Display};
-use std::io::{self, IsTerminal, Read, Write};
-use std::sync::LazyLock;
-use std::time::{Duration, Instant};
-
-/// How far the command has come with all of its files.
-static PROGRESS: LazyLock<Progress> = LazyLock::new(Progress::new);
-
-/// The handle that counts what the command codes, for the options of the library.
-pub fn coded() -> &'static Progress {
-    &PROGRESS
-}
+use std::fmt::Display;
+use std::io::{self, IsTerminal, Write};
+use std::path::Path;
+use std::time::Instant;
 
 /// How much to say on standard error.
 #[derive(Debug, Clone, Copy)]
@@ -60,41 +51,25 @@ impl Console {
         }
     }
 
+    /// Whether even more is wanted than a summary: `-vv`.
+    pub fn is_talkative(self) -> bool {
+        self.quiet == 0 && self.verbose > 1
+    }
+
     fn say(self, text: &str) {
         // There is nobody left to tell that standard error is gone.
         let _ = writeln!(io::stderr(), "{}", escaped_lines(text));
     }
 
-    /// A bar on a terminal, and nothing anywhere else.
-    pub fn progress(self, name: &str, len: Option<u64>) -> ProgressBar {
-        if self.quiet > 0 || !io::stderr().is_terminal() {
-            return ProgressBar::hidden();
-        }
-        let template = match len {
-            Some(_) => "{prefix} {wide_bar} {bytes}/{total_bytes} {binary_bytes_per_sec} {left}",
-            None => "{prefix} {spinner} {bytes} {binary_bytes_per_sec} {left}",
-        };
-        let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-        let before = (coded().raw_done(), coded().raw_taken(), coded().tokens());
-        let style = style.with_key("left", move |state: &ProgressState, out: &mut dyn fmt::Write| {
-            let _ = time_left(state, before, out);
-        });
-        let bar = ProgressBar::with_draw_target(len, ProgressDrawTarget::stderr());
-        bar.set_style(style);
-        bar.set_prefix(name.to_string());
-        bar.enable_steady_tick(Duration::from_millis(250));
-        bar
+    /// A line of progress on a terminal, and nothing anywhere else. `total` is the number of raw bytes, where it is known.
+    pub fn progress(self, name: &str, total: Option<u64>) -> Meter {
+        if self.is_watched() { Meter::start(name, total) } else { Meter::hidden() }
     }
-}
 
-/// How long it will take. A language model works long on what has been read at once, so it says itself how far it is.
-fn time_left(state: &ProgressState, before: (u64, u64, u64), out: &mut dyn fmt::Write) -> fmt::Result {
-    let (done, given) = (coded().raw_done() - before.0, coded().raw_taken() - before.1);
-    if done == 0 || coded().tokens() == before.2 {
-        return write!(out, "{}", HumanDuration(state.eta()));
+    /// Whether somebody may look on.
+    pub fn is_watched(self) -> bool {
+        self.quiet == 0 && io::stderr().is_terminal()
     }
-    let left = state.elapsed().mul_f64(given.saturating_sub(done) as f64 / done as f64);
-    write!(out, "llm {}/{} {}", human(done), human(given), HumanDuration(left))
 }
 
 /// Measures how fast a file is coded.
@@ -120,29 +95,19 @@ impl Stopwatch {
     }
 }
 
-/// Counts what is read from `R`, on the bar too.
-pub struct Counted<R> {
-    /// The source of the bytes.
-    pub inner: R,
-    /// The number of bytes read so far.
-    pub bytes: u64,
-    /// Shows it.
-    pub bar: ProgressBar,
-}
-
-impl<R: Read> Read for Counted<R> {
-    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        let n = self.inner.read(out)?;
-        self.bytes += n as u64;
-        self.bar.set_position(self.bytes);
-        Ok(n)
+/// Asks whether a file is to be overwritten. Nobody is asked where standard input or standard error is no terminal, and
+/// then the answer is no.
+pub fn may_overwrite(path: &Path) -> bool {
+    if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+        return false;
     }
-}
-
-impl<R> Drop for Counted<R> {
-    fn drop(&mut self) {
-        self.bar.finish_and_clear();
-    }
+    let asked = write!(
+        io::stderr(),
+        "nzip: {} exists already; overwrite it? [y/N] ",
+        escaped(&path.display().to_string())
+    );
+    let mut answer = String::new();
+    asked.is_ok() && io::stdin().read_line(&mut answer).is_ok() && answer.trim_start().starts_with(['y', 'Y'])
 }
 
 /// Writes a report to standard output.

@@ -1,28 +1,39 @@
 //! `nzip -d`.
 
 use crate::console::{Console, Stopwatch};
-use crate::files::{Input, label, pump};
+use crate::files::{Input, is_dash, label, open_file, pump, raw_total};
+use crate::list;
 use crate::target::Target;
-use anyhow::Context;
 use nzip::{DecodeOptions, Decoder};
-use std::path::{Path, PathBuf};
+use std::io::Read;
+use std::path::Path;
 
-/// Restores one file.
+/// What compressed files start with.
+const MAGIC: &[u8] = b"\x93NZ\r\n\x1a\n";
+
+/// Restores one file. With `-c` and `-f`, what is no compressed file is passed on as it is.
 pub fn run(source: &Path, options: &DecodeOptions, target: &Target, console: Console) -> anyhow::Result<()> {
     let watch = Stopwatch::start();
-    let mut input = Input::open(source, target.follows(), console)?;
+    let mut input = Input::open(source, target.follows())?;
     let found = input.source.as_ref();
-    let mut output = target.open(source, found, false, || raw_name(source))?;
-    let mut decoder = Decoder::with_options(&mut input.reader, options.clone())?;
+    let mut output = target.open(source, found, false, || target.raw_name(source))?;
+    let mut start = Vec::new();
+    if target.stdout && target.force {
+        (&mut input.reader).take(MAGIC.len() as u64).read_to_end(&mut start)?;
+        if start != MAGIC {
+            pump(&mut start.chain(&mut input.reader), &mut output)?;
+            return target.finish(output, source, found, console);
+        }
+    }
+    let meter = console.progress(&label(source), raw_total(source, console));
+    let mut decoder = Decoder::with_options(start.chain(&mut input.reader), options.clone())?;
     let raw = pump(&mut decoder, &mut output).map_err(nzip::Error::from)?;
     drop(decoder);
     target.finish(output, source, found, console)?;
-    drop(input);
+    drop(meter);
     console.summary(&format!("{}: {raw} bytes restored, {}", label(source), watch.speed(raw)));
+    if console.is_talkative() && !is_dash(source) && source.is_file() {
+        console.detail(&list::describe(open_file(source, true)?)?);
+    }
     Ok(())
-}
-
-fn raw_name(source: &Path) -> anyhow::Result<PathBuf> {
-    let is_packed = source.extension().is_some_and(|e| e == "nz");
-    is_packed.then(|| source.with_extension("")).context("the name does not end in .nz (-o or -c chooses)")
 }

@@ -1,6 +1,6 @@
 //! Files to read from.
 
-use crate::console::{Console, Counted};
+use crate::console::Console;
 use crate::escape::escaped;
 use crate::failure::is_broken_pipe;
 use crate::identity::Source;
@@ -45,35 +45,41 @@ pub fn label(path: &Path) -> String {
 /// Something to read from.
 pub struct Input {
     /// The bytes.
-    pub reader: Counted<Box<dyn Read>>,
+    pub reader: Box<dyn Read>,
     /// The regular file that they come from, if they come from one.
     pub source: Option<Source>,
 }
 
 impl Input {
-    /// Opens a file, or standard input for `-`. Links are followed with `force` or where nothing is made
-    /// beside them.
-    pub fn open(path: &Path, follow: bool, console: Console) -> anyhow::Result<Self> {
+    /// Opens a file, or standard input for `-`. Links, devices and pipes are read with `follow` only: with `-f`, or where
+    /// nothing is made beside them.
+    pub fn open(path: &Path, follow: bool) -> anyhow::Result<Self> {
         if is_dash(path) {
-            let reader: Box<dyn Read> = Box::new(io::stdin().lock());
-            let bar = console.progress("standard input", None);
-            return Ok(Self { reader: Counted { inner: reader, bytes: 0, bar }, source: None });
+            return Ok(Self { reader: Box::new(io::stdin().lock()), source: None });
         }
         let file = open_file(path, follow)?;
         let source = Source::new(path, file.try_clone()?)?;
-        let bar = console.progress(&label(path), source.as_ref().map(|s| s.metadata().len()));
-        let reader = Counted { inner: Box::new(file) as Box<dyn Read>, bytes: 0, bar };
-        Ok(Self { reader, source })
+        Ok(Self { reader: Box::new(file), source })
     }
 }
 
-/// Opens a file that is no folder, nor a link unless `follow`.
+/// Raw bytes of a compressed file, for those who look on; `None` where that cannot be known without decoding.
+pub fn raw_total(path: &Path, console: Console) -> Option<u64> {
+    let wanted = console.is_watched() && !is_dash(path) && path.is_file();
+    wanted.then(|| nzip::Archive::open(path).ok()).flatten().map(|archive| archive.len())
+}
+
+/// Opens a file that is no folder; unless `follow`, links and what is no regular file are refused, too.
 pub fn open_file(path: &Path, follow: bool) -> anyhow::Result<File> {
     if !follow && fs::symlink_metadata(path)?.is_symlink() {
         bail!("is a link (-f follows it)");
     }
-    if fs::metadata(path)?.is_dir() {
-        bail!("is a folder");
+    let metadata = fs::metadata(path)?;
+    if metadata.is_dir() {
+        bail!("is a folder (-r takes what is in it)");
+    }
+    if !follow && !metadata.is_file() {
+        bail!("is no regular file and was left out (-f reads it)");
     }
     Ok(File::open(path)?)
 }

@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-/// What tells one file from all others that exist at the same time.
+/// The identity of a file, which no other file has at the same time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity(Id);
 
@@ -92,7 +92,7 @@ impl Source {
         &self.metadata
     }
 
-    /// What has happened to the content since the file was opened, if anything.
+    /// The change of the content since the file was opened, if there was one.
     ///
     /// # Errors
     ///

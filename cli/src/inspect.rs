@@ -2,11 +2,13 @@
 
 use crate::console::{Console, print};
 use crate::files::{each, label, open_file};
+use crate::json::{self, Model};
 use crate::names::{self, hex};
 use crate::quantity::bits_per_byte;
 use crate::table::{Align, Table};
 use clap::Args;
-use nzip::{Archive, BlockInfo, ModelInfo, Models, StreamInfo};
+use nzip::{Archive, BlockInfo, ModelInfo, Models, StreamInfo, WindowInfo};
+use serde::Serialize;
 use std::path::{Path, PathBuf};
 
 /// Show the blocks and windows of .nz files
@@ -21,13 +23,42 @@ pub struct InspectArguments {
     /// Show blocks only
     #[arg(short, long)]
     blocks: bool,
+    /// Print JSON (docs/json.md lists its keys)
+    #[arg(long)]
+    json: bool,
 }
 
 impl InspectArguments {
     /// Prints the tables; false where some file could not be read.
     pub fn run(self) -> anyhow::Result<bool> {
         let list = Models::new().list();
-        each(&self.files, Console::new(0, 0), |file| self.show(file, &list))
+        let console = Console::new(0, 0);
+        if !self.json {
+            return each(&self.files, console, |file| self.show(file, &list));
+        }
+        let mut reports = Vec::new();
+        let good = each(&self.files, console, |file| {
+            reports.push(self.report(file, &list)?);
+            Ok(())
+        })?;
+        json::write(&reports).map(|()| good)
+    }
+
+    fn report(&self, file: &Path, list: &[ModelInfo]) -> anyhow::Result<Report> {
+        let mut archive = Archive::new(open_file(file, true)?)?;
+        let streams: Vec<_> = archive.streams();
+        let (mut blocks, mut number) = (Vec::new(), 0);
+        while let Some(block) = archive.block(number)? {
+            blocks.push(Block::new(&block, &streams, self.blocks, list));
+            number += 1;
+        }
+        Ok(Report {
+            file: file.display().to_string(),
+            stored_bytes: archive.stored_len(),
+            raw_bytes: archive.len(),
+            streams: streams.iter().map(json::Stream::new).collect(),
+            blocks,
+        })
     }
 
     fn show(&self, file: &Path, list: &[ModelInfo]) -> anyhow::Result<()> {
@@ -83,6 +114,9 @@ fn block_row(number: usize, b: &BlockInfo, list: &[ModelInfo]) -> Vec<String> {
     if let Some(window) = b.window {
         what += &format!(", {} windows of {window}", b.units.len());
     }
+    if b.undone.0 > 0 {
+        what += &format!(", {} streams undone, {} bytes inside", b.undone.0, b.undone.1);
+    }
     if b.sized {
         what += ", sized";
     }
@@ -115,4 +149,66 @@ fn unit_row(i: usize, b: &BlockInfo) -> Vec<String> {
         bpb,
         format!("check {:08x}", u.check),
     ]
+}
+
+/// A file in JSON.
+#[derive(Serialize)]
+struct Report {
+    file: String,
+    stored_bytes: u64,
+    raw_bytes: u64,
+    streams: Vec<json::Stream>,
+    blocks: Vec<Block>,
+}
+
+#[derive(Serialize)]
+struct Block {
+    stream: usize,
+    offset: u64,
+    stored_bytes: u64,
+    raw_offset: u64,
+    raw_bytes: u64,
+    codec: String,
+    model: Option<Model>,
+    own_model_bytes: u64,
+    window_bytes: Option<u32>,
+    sized: bool,
+    flushed: bool,
+    range_bytes: u64,
+    units: Vec<Unit>,
+}
+
+#[derive(Serialize)]
+struct Unit {
+    raw_offset: u64,
+    raw_bytes: u64,
+    stored_bytes: Option<u64>,
+    check: String,
+}
+
+impl Block {
+    fn new(b: &BlockInfo, streams: &[StreamInfo], short: bool, list: &[ModelInfo]) -> Self {
+        let embedded = streams.get(b.stream).map_or(0, |s| s.embedded_len);
+        let unit = |u: &WindowInfo| Unit {
+            raw_offset: u.raw_start,
+            raw_bytes: u.raw_len,
+            stored_bytes: u.payload_len,
+            check: format!("{:08x}", u.check),
+        };
+        Self {
+            stream: b.stream,
+            offset: b.offset,
+            stored_bytes: b.stored_len,
+            raw_offset: b.raw_start,
+            raw_bytes: b.raw_len,
+            codec: b.codec.map_or(format!("codec {}", b.codec_id), |c| c.name().into()),
+            model: b.model.as_ref().map(|m| Model::new(m, embedded, list)),
+            own_model_bytes: b.own_model_len,
+            window_bytes: b.window,
+            sized: b.sized,
+            flushed: b.flushed,
+            range_bytes: b.range_cost(),
+            units: if short { Vec::new() } else { b.units.iter().map(unit).collect() },
+        }
+    }
 }

@@ -1,5 +1,6 @@
-//! What happens when the system or a person ends the command: no temporary file stays.
+//! The end of the command by a signal: no temporary file stays.
 
+use crate::progress;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
@@ -12,14 +13,19 @@ fn temporary() -> MutexGuard<'static, Option<PathBuf>> {
     TEMPORARY.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// From now on, signals that end the command leave neither a temporary file nor a line of progress.
+pub fn watch() {
+    static WATCH: Once = Once::new();
+    WATCH.call_once(handle);
+}
+
 /// Makes a temporary file with `make`, which is removed if a signal ends the command.
 ///
 /// # Errors
 ///
 /// Those of `make`.
 pub fn guarded<T, E>(make: impl FnOnce() -> Result<T, E>, path: impl FnOnce(&T) -> &Path) -> Result<T, E> {
-    static WATCH: Once = Once::new();
-    WATCH.call_once(watch);
+    watch();
     let mut current = temporary();
     let made = make()?;
     *current = Some(path(&made).to_path_buf());
@@ -33,6 +39,7 @@ pub fn release() {
 
 /// Removes the temporary file, and lets no other be made as long as the result lives.
 fn remove() -> MutexGuard<'static, Option<PathBuf>> {
+    progress::clear();
     let mut current = temporary();
     if let Some(path) = current.take() {
         // Nothing can be done where it stays.
@@ -44,7 +51,7 @@ fn remove() -> MutexGuard<'static, Option<PathBuf>> {
 /// Removes the temporary file at signals that end the command, which then end it as they would without this. Those that
 /// the command was started to ignore (`nohup`) stay ignored. A write beyond the largest size of files is an error, no signal.
 #[cfg(unix)]
-fn watch() {
+fn handle() {
     use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGXCPU, SIGXFSZ};
     use signal_hook::iterator::Signals;
     use signal_hook::low_level::emulate_default_handler;
@@ -64,7 +71,7 @@ fn watch() {
 
 /// The same where there is only Ctrl-C and its like.
 #[cfg(not(unix))]
-fn watch() {
+fn handle() {
     // Without a handler an interrupted run leaves its temporary file: not worth failing for.
     let _ = ctrlc::set_handler(|| {
         let _none_is_made = remove();

@@ -2,24 +2,89 @@
 
 use crate::console::{Console, print};
 use crate::files::{each, is_dash, label, open_file};
+use crate::json::{self, Model};
 use crate::names::{self, hex};
 use crate::quantity::{bits_per_byte, human, ratio};
 use crate::table::{Align, Table};
 use crate::tensors;
 use anyhow::bail;
-use nzip::{Archive, DecodeOptions, ModelInfo, Models};
+use nzip::{Archive, Codec, DecodeOptions, ModelInfo, Models};
+use serde::Serialize;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-/// Lists files; their streams too if `verbose`.
+/// How much a list tells.
+#[derive(Debug, Clone, Copy)]
+pub struct Detail {
+    /// Streams and tensors too.
+    pub verbose: bool,
+    /// As JSON, which holds everything.
+    pub json: bool,
+}
+
+/// Lists files.
 pub fn run(
     files: &[PathBuf],
     options: &DecodeOptions,
-    verbose: bool,
+    detail: Detail,
     console: Console,
 ) -> anyhow::Result<bool> {
     let list = Models::new().list();
-    let mut table = Table::new([
+    let mut table = table();
+    let (mut all, mut details, mut listings) = (Summary::default(), String::new(), Vec::new());
+    let good = each(files, console, |file| {
+        let mut archive = open(file, options)?;
+        let summary = Summary::of(&mut archive)?;
+        // Of what the index names; a list decodes nothing.
+        let known = (detail.verbose || detail.json) && !archive.tensor_infos().is_empty();
+        let tensors = if known { archive.tensors()? } else { Vec::new() };
+        if detail.json {
+            let tensors = tensors.iter().map(tensors::Row::new).collect();
+            listings.push(Listing::new(file, &summary, &archive, tensors, &list));
+        } else {
+            table.row(summary.row(label(file), &list));
+            details += &streams(&archive, file);
+            if !tensors.is_empty() {
+                details += &format!("{}:\n{}", label(file), tensors::table(&tensors));
+            }
+        }
+        all.add(&summary);
+        Ok(())
+    })?;
+    if detail.json {
+        return json::write(&listings).map(|()| good);
+    }
+    if all.files > 1 {
+        table.row(all.row(format!("{} files", all.files), &list));
+    }
+    if all.files > 0 {
+        print(&table.render())?;
+    }
+    if detail.verbose {
+        print(&details)?;
+    }
+    Ok(good)
+}
+
+/// What a compressed file consists of, in one line: for `-vv`.
+///
+/// # Errors
+///
+/// Those of reading it.
+pub fn describe(file: File) -> anyhow::Result<String> {
+    let summary = Summary::of(&mut Archive::new(file)?)?;
+    let models = summary.models_cell(&Models::new().list());
+    Ok(format!(
+        "  {} blocks, codecs {}, windows {}, a range decodes up to {} more, models {models}",
+        summary.blocks,
+        summary.codecs_cell(),
+        summary.windows_cell(),
+        human(summary.range)
+    ))
+}
+
+fn table() -> Table {
+    Table::new([
         ("stored", Align::Right),
         ("raw", Align::Right),
         ("ratio", Align::Right),
@@ -27,36 +92,10 @@ pub fn run(
         ("blocks", Align::Right),
         ("codecs", Align::Left),
         ("windows", Align::Left),
+        ("range", Align::Right),
         ("model", Align::Left),
         ("file", Align::Left),
-    ]);
-    let (mut all, mut details, mut tensor_tables) = (Summary::default(), String::new(), String::new());
-    let good = each(files, console, |file| {
-        let mut archive = open(file, options)?;
-        let summary = Summary::of(&mut archive)?;
-        table.row(summary.row(label(file), &list));
-        details += &streams(&archive, file);
-        // Of what the index names; a list decodes nothing.
-        let found = if archive.tensor_infos().is_empty() { Vec::new() } else { archive.tensors()? };
-        if !found.is_empty() {
-            tensor_tables += &format!("{}:\n{}", label(file), tensors::table(&found));
-        }
-        all.add(&summary);
-        Ok(())
-    })?;
-    if all.files > 1 {
-        table.row(all.row(format!("{} files", all.files), &list));
-    }
-    if all.files > 0 {
-        print(&table.render())?;
-    }
-    if !tensor_tables.is_empty() {
-        print(&tensor_tables)?;
-    }
-    if verbose {
-        print(&details)?;
-    }
-    Ok(good)
+    ])
 }
 
 fn open(file: &Path, options: &DecodeOptions) -> anyhow::Result<Archive<File>> {
@@ -94,10 +133,15 @@ struct Summary {
     sizes: Vec<u32>,
     /// Raw bytes by codec, in the order in which they occur.
     codecs: Vec<(String, u64)>,
+    known: Vec<Codec>,
     models: Vec<[u8; 32]>,
     embedded: u64,
     /// Bytes of models that blocks have of their own.
     own: u64,
+    /// Streams of deflate that are undone.
+    undone: u64,
+    /// Most raw bytes that are decoded to read one.
+    range: u64,
 }
 
 impl Summary {
@@ -108,16 +152,17 @@ impl Summary {
         while let Some(block) = archive.block(number)? {
             number += 1;
             s.blocks += 1;
-            s.note_codec(
-                block.codec.map_or(format!("codec {}", block.codec_id), |c| c.name().into()),
-                block.raw_len,
-            );
+            let name = block.codec.map_or(format!("codec {}", block.codec_id), |c| c.name().into());
+            s.note_codec(name, block.raw_len);
+            block.codec.into_iter().for_each(|c| note(&mut s.known, c));
             if let Some(window) = block.window {
                 s.windows += block.units.len() as u64;
-                s.note_window(window);
+                note(&mut s.sizes, window);
             }
-            block.model.iter().for_each(|m| s.note_model(*m));
+            block.model.into_iter().for_each(|m| note(&mut s.models, m));
             s.own += block.own_model_len;
+            s.undone += block.undone.0;
+            s.range = s.range.max(block.range_cost());
         }
         Ok(s)
     }
@@ -130,27 +175,18 @@ impl Summary {
         self.windows += other.windows;
         self.embedded += other.embedded;
         self.own += other.own;
+        self.undone += other.undone;
+        self.range = self.range.max(other.range);
         other.codecs.iter().for_each(|(name, raw)| self.note_codec(name.clone(), *raw));
-        other.sizes.iter().for_each(|w| self.note_window(*w));
-        other.models.iter().for_each(|m| self.note_model(*m));
+        other.known.iter().for_each(|c| note(&mut self.known, *c));
+        other.sizes.iter().for_each(|w| note(&mut self.sizes, *w));
+        other.models.iter().for_each(|m| note(&mut self.models, *m));
     }
 
     fn note_codec(&mut self, name: String, raw: u64) {
         match self.codecs.iter_mut().find(|c| c.0 == name) {
             Some(codec) => codec.1 += raw,
             None => self.codecs.push((name, raw)),
-        }
-    }
-
-    fn note_window(&mut self, size: u32) {
-        if !self.sizes.contains(&size) {
-            self.sizes.push(size);
-        }
-    }
-
-    fn note_model(&mut self, hash: [u8; 32]) {
-        if !self.models.contains(&hash) {
-            self.models.push(hash);
         }
     }
 
@@ -163,6 +199,7 @@ impl Summary {
             self.blocks.to_string(),
             self.codecs_cell(),
             self.windows_cell(),
+            human(self.range),
             self.models_cell(list),
             name,
         ]
@@ -171,14 +208,15 @@ impl Summary {
     /// `lm`, or `lm 90%, zstd 10%` by raw bytes.
     fn codecs_cell(&self) -> String {
         let percent = |raw: u64| (100 * raw + self.raw / 2) / self.raw.max(1);
-        match &self.codecs[..] {
+        let names = match &self.codecs[..] {
             [] => "-".into(),
             [(name, _)] => name.clone(),
             many => {
                 let cells = many.iter().map(|(name, raw)| format!("{name} {}%", percent(*raw)));
                 cells.collect::<Vec<_>>().join(", ")
             }
-        }
+        };
+        if self.undone > 0 { format!("{names} ({} undone)", self.undone) } else { names }
     }
 
     fn windows_cell(&self) -> String {
@@ -192,9 +230,75 @@ impl Summary {
     fn models_cell(&self, list: &[ModelInfo]) -> String {
         let cell = |m| format!("{} ({})", names::label(m, list), names::cost(m, self.embedded, list));
         let mut cells: Vec<_> = self.models.iter().map(cell).collect();
+        match names::start_of(&self.known) {
+            0 => {}
+            start => cells.push(format!("start of mix (built in, {})", human(start))),
+        }
         if self.own > 0 {
             cells.push(format!("its own ({})", human(self.own)));
         }
         if cells.is_empty() { "-".into() } else { cells.join(", ") }
+    }
+}
+
+/// Adds what is not yet there.
+fn note<T: PartialEq>(all: &mut Vec<T>, one: T) {
+    if !all.contains(&one) {
+        all.push(one);
+    }
+}
+
+/// A file in JSON.
+#[derive(Serialize)]
+struct Listing {
+    file: String,
+    stored_bytes: u64,
+    raw_bytes: u64,
+    ratio: f64,
+    bits_per_byte: f64,
+    blocks: u64,
+    codecs: Vec<CodecShare>,
+    windows: u64,
+    window_bytes: Vec<u32>,
+    range_bytes: u64,
+    models: Vec<Model>,
+    own_model_bytes: u64,
+    stored_with_model_bytes: u64,
+    streams: Vec<json::Stream>,
+    tensors: Vec<tensors::Row>,
+}
+
+#[derive(Serialize)]
+struct CodecShare {
+    name: String,
+    raw_bytes: u64,
+}
+
+impl Listing {
+    fn new(
+        file: &Path,
+        s: &Summary,
+        archive: &Archive<File>,
+        tensors: Vec<tensors::Row>,
+        list: &[ModelInfo],
+    ) -> Self {
+        let codecs = s.codecs.iter().map(|(name, raw)| CodecShare { name: name.clone(), raw_bytes: *raw });
+        Self {
+            file: file.display().to_string(),
+            stored_bytes: s.stored,
+            raw_bytes: s.raw,
+            ratio: ratio(s.raw, s.stored),
+            bits_per_byte: bits_per_byte(s.raw, s.stored),
+            blocks: s.blocks,
+            codecs: codecs.collect(),
+            windows: s.windows,
+            window_bytes: s.sizes.clone(),
+            range_bytes: s.range,
+            models: s.models.iter().map(|m| Model::new(m, s.embedded, list)).collect(),
+            own_model_bytes: s.own,
+            stored_with_model_bytes: s.stored + names::brought_along(&s.models, s.embedded, &s.known, list),
+            streams: archive.streams().iter().map(json::Stream::new).collect(),
+            tensors,
+        }
     }
 }

@@ -5,6 +5,7 @@
 
 mod arguments;
 mod bench;
+mod blocks;
 mod compress;
 mod console;
 mod decompress;
@@ -12,20 +13,25 @@ mod device;
 mod escape;
 mod failure;
 mod files;
+mod foreign;
 mod generate;
 mod holes;
 mod identity;
 mod import;
 mod inspect;
 mod interrupt;
+mod json;
 mod level;
 mod list;
 mod model;
 mod names;
+mod naming;
 mod output;
+mod progress;
 mod quantity;
 mod range;
 mod resources;
+mod spelling;
 mod startup;
 mod table;
 mod target;
@@ -35,6 +41,8 @@ mod test;
 mod train;
 #[cfg(not(feature = "train"))]
 mod untrained;
+mod version;
+mod walk;
 mod work;
 
 use arguments::Arguments;

@@ -57,14 +57,37 @@ pub fn label(hash: &[u8; 32], list: &[ModelInfo]) -> String {
     name.map_or_else(|| hex(hash)[..12].to_string(), String::from)
 }
 
-/// The cost of a model in words: bytes inside the file, or of nzip, or of a file in the model folder.
-pub fn cost(hash: &[u8; 32], embedded: u64, list: &[ModelInfo]) -> String {
+/// Where a model is and how many bytes it takes there: inside a file that has `embedded` bytes of models, in nzip, or in the
+/// model folder.
+pub fn place(hash: &[u8; 32], embedded: u64, list: &[ModelInfo]) -> (&'static str, Option<u64>) {
     if embedded > 0 {
-        return format!("embedded {}", human(embedded));
+        return ("embedded", Some(embedded));
     }
     match list.iter().find(|m| m.hash == *hash) {
-        Some(ModelInfo { stored_len: Some(n), path: None, .. }) => format!("built in, {}", human(*n)),
-        Some(ModelInfo { stored_len: Some(n), .. }) => format!("model folder, {}", human(*n)),
-        _ => "not here".into(),
+        Some(ModelInfo { stored_len: Some(n), path: None, .. }) => ("built in", Some(*n)),
+        Some(ModelInfo { stored_len: Some(n), .. }) => ("model folder", Some(*n)),
+        _ => ("not here", None),
     }
+}
+
+/// The same in words.
+pub fn cost(hash: &[u8; 32], embedded: u64, list: &[ModelInfo]) -> String {
+    match place(hash, embedded, list) {
+        (place @ "embedded", Some(n)) => format!("{place} {}", human(n)),
+        (place, Some(n)) => format!("{place}, {}", human(n)),
+        (place, None) => place.into(),
+    }
+}
+
+/// Bytes that these codecs start from. All that need them share them.
+pub fn start_of(codecs: &[Codec]) -> u64 {
+    codecs.iter().map(|c| c.start_len()).max().unwrap_or(0)
+}
+
+/// Bytes that the decoder of a file brings along: the models that its blocks name, unless the file holds them, and what
+/// its codecs start from. This is what "with models" means in every report.
+pub fn brought_along(models: &[[u8; 32]], embedded: u64, codecs: &[Codec], list: &[ModelInfo]) -> u64 {
+    let here = |m| if embedded > 0 { 0 } else { place(m, 0, list).1.unwrap_or(0) };
+    let models: u64 = models.iter().map(here).sum();
+    models + start_of(codecs)
 }

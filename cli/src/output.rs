@@ -1,5 +1,6 @@
 //! Targets of results. A file appears under its name once it is whole, or not at all.
 
+use crate::console::may_overwrite;
 use crate::holes::Holes;
 use crate::identity::{Identity, refuse_over};
 use crate::{interrupt, startup};
@@ -28,7 +29,7 @@ pub struct Pending {
     holes: Option<Holes>,
 }
 
-/// What a file may become that is made from others.
+/// The conditions under which a result is made.
 #[derive(Debug, Default)]
 pub struct Making<'a> {
     /// Takes the place of a file of this name.
@@ -58,6 +59,7 @@ impl Output {
 
     /// A file of this name.
     pub fn made(path: &Path, making: &Making<'_>) -> anyhow::Result<Self> {
+        let mut force = making.force;
         match fs::metadata(path) {
             Ok(found) if found.is_dir() => bail!("{} is a folder", path.display()),
             Ok(found) if !found.is_file() => {
@@ -66,9 +68,10 @@ impl Output {
             }
             Ok(_) => {
                 refuse_over(path, making.read)?;
-                if !making.force {
+                if !force && !may_overwrite(path) {
                     bail!("{} exists already (-f overwrites it)", path.display());
                 }
+                force = true;
             }
             Err(_) => {}
         }
@@ -77,7 +80,7 @@ impl Output {
         let file =
             interrupt::guarded(make, |file| file.path()).with_context(|| path.display().to_string())?;
         let holes = making.sparse.then(Holes::default);
-        Ok(Self::Renamed(Pending { file, target, force: making.force, holes }))
+        Ok(Self::Renamed(Pending { file, target, force, holes }))
     }
 
     /// Opens the written bytes for reading; `None` if they are gone.

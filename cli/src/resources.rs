@@ -1,11 +1,12 @@
 //! Arguments that several verbs share: what they may use.
 
-use crate::console::{Console, coded};
+use crate::console::Console;
 use crate::identity::Identity;
+use crate::progress::coded;
 use crate::quantity::Size;
 use crate::{device, names};
 use anyhow::Context;
-use clap::Args;
+use clap::{Args, ValueHint};
 use nzip::{Bases, DecodeOptions, Device, Models};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,18 +16,21 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub struct Resources {
     /// Threads; 0 is one per core [default: 0]
     #[arg(short = 'T', long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    #[arg(env = "NZIP_THREADS", hide_env = true, value_hint = ValueHint::Other)]
     pub threads: usize,
     /// Most memory to use [default: 1G]
-    #[arg(short = 'M', long, value_name = "SIZE", value_parser = memory)]
+    #[arg(short = 'M', long, value_name = "SIZE", value_parser = memory, value_hint = ValueHint::Other)]
     pub memory: Option<Size>,
     /// File of tensors (or .nz file of one) that those of the same names are, or were, coded against
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", hide_short_help = true)]
     pub base: Vec<PathBuf>,
     /// Name, hash or file of a model, to compress or to decompress with
-    #[arg(long, value_name = "MODEL")]
+    #[arg(long, value_name = "MODEL", value_hint = ValueHint::AnyPath)]
     pub model: Option<String>,
-    /// Where models run: cpu, gpu, auto (a GPU if it is hardware), part of a GPU's name, or list [default: cpu]
-    #[arg(long, value_name = "NAME", env = "NZIP_DEVICE", hide_env_values = true)]
+    /// Where models run: cpu, gpu, auto or part of a GPU's name; list shows them [default: cpu]
+    ///
+    /// auto is a GPU if there is one that is hardware.
+    #[arg(long, value_name = "NAME", env = "NZIP_DEVICE", hide_env = true, value_hint = ValueHint::Other)]
     pub device: Option<String>,
 }
 
@@ -47,7 +51,8 @@ const LEAST_MEMORY: u64 = 1 << 20;
 fn memory(text: &str) -> Result<Size, String> {
     let size: Size = text.parse()?;
     if size.0 < LEAST_MEMORY {
-        return Err(format!("{} bytes are too few; did you mean {text}M?", size.0));
+        let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
+        return Err(format!("{} bytes are too few, 1M is the least; did you mean {digits}M?", size.0));
     }
     Ok(size)
 }

@@ -1,4 +1,4 @@
-//! What has to be found out before Rust's runtime starts: whether standard output was closed (`>&-`). The runtime opens
+//! Finds out, before Rust's runtime starts, whether standard output was closed (`>&-`). The runtime opens
 //! `/dev/null` in its place, so that later nothing would fail and nothing be written.
 
 #![cfg_attr(any(target_os = "linux", target_vendor = "apple"), allow(unsafe_code))]

@@ -3,9 +3,10 @@
 use crate::console::Console;
 use crate::files::{is_dash, label};
 use crate::identity::{Identity, Source};
+use crate::naming;
 use crate::output::{Making, Output};
 use anyhow::{Context, bail};
-use clap::Args;
+use clap::{Args, ValueHint};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -14,16 +15,24 @@ use std::path::{Path, PathBuf};
 #[command(next_help_heading = "Output")]
 pub struct Target {
     /// Write to standard output
-    #[arg(short = 'c', long, conflicts_with_all = ["output", "rm"])]
+    #[arg(short = 'c', long, alias = "to-stdout", conflicts_with_all = ["output", "rm"])]
     pub stdout: bool,
-    /// Write to this file
+    /// Write to this file, or into this folder
+    ///
+    /// A folder is one that exists, or whose name ends in /. With -r the folders inside are made there, too.
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
+    /// Suffix of compressed files [default: .nz]
+    #[arg(short = 'S', long, value_name = "SUFFIX", value_parser = naming::suffix, value_hint = ValueHint::Other)]
+    pub suffix: Option<String>,
+    /// The folders that are gone through: results in another folder keep their places below these.
+    #[arg(skip)]
+    pub roots: Vec<PathBuf>,
     /// Overwrite files, follow links, write to terminals
     #[arg(short, long)]
     pub force: bool,
     /// Keep the sources (default)
-    #[arg(short, long, overrides_with = "rm")]
+    #[arg(short, long, overrides_with = "rm", hide_short_help = true)]
     pub keep: bool,
     /// Remove each source once its result is safely on disk
     #[arg(long, overrides_with = "keep")]
@@ -40,6 +49,37 @@ impl Target {
     /// Whether the result of `source` goes to standard output.
     pub fn is_stdout(&self, source: &Path) -> bool {
         self.stdout || self.output.as_deref().map_or(is_dash(source), is_dash)
+    }
+
+    /// The folder that results go to, where one is chosen.
+    pub fn folder(&self) -> Option<&Path> {
+        let output = self.output.as_deref().filter(|o| !is_dash(o))?;
+        let named = output.as_os_str().as_encoded_bytes().ends_with(b"/");
+        (named || output.is_dir()).then_some(output)
+    }
+
+    /// What the result of compressing `source` is called where nobody chose.
+    pub fn packed_name(&self, source: &Path) -> anyhow::Result<PathBuf> {
+        naming::packed(source, self.suffix.as_deref(), self.force)
+    }
+
+    /// What the result of restoring `source` is called where nobody chose.
+    pub fn raw_name(&self, source: &Path) -> anyhow::Result<PathBuf> {
+        naming::raw(source, self.suffix.as_deref())
+    }
+
+    /// The place in the folder of `-o` of a result that would stand at `beside`.
+    fn inside(&self, folder: &Path, beside: &Path) -> anyhow::Result<PathBuf> {
+        let below = |root: &PathBuf| {
+            // A folder takes its own name along, unless it has none, such as `.`.
+            let above = root.file_name().and_then(|_| root.parent()).unwrap_or(root);
+            beside.strip_prefix(root).ok().and_then(|_| beside.strip_prefix(above).ok())
+        };
+        let name = self.roots.iter().find_map(below).or(beside.file_name().map(Path::new));
+        let path = folder.join(name.context("a file without a name: -o takes a file here")?);
+        let parent = path.parent().unwrap_or(folder);
+        fs::create_dir_all(parent).with_context(|| parent.display().to_string())?;
+        Ok(path)
     }
 
     /// Opens the result of `source`, which was found to be the regular file `found` if it is one; `name` says what the result
@@ -62,7 +102,11 @@ impl Target {
         if let Some(found) = found.filter(|f| self.rm && !self.force && f.names() > 1) {
             bail!("has {} names: --rm would remove only one of them (-f does it)", found.names());
         }
-        let path = self.output.clone().map_or_else(name, Ok)?;
+        let path = match (self.folder(), &self.output) {
+            (Some(folder), _) => self.inside(folder, &name()?)?,
+            (None, Some(file)) => file.clone(),
+            (None, None) => name()?,
+        };
         let sparse = !binary && !self.no_sparse;
         Output::made(&path, &Making { force: self.force, private: found.is_some(), sparse, read: &read })
     }

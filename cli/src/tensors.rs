@@ -3,12 +3,15 @@
 use crate::console::print;
 use crate::files::{label, open_file};
 use crate::identity::Identity;
+use crate::json;
 use crate::output::{Making, Output};
 use crate::quantity::{Span, ratio};
 use crate::resources::Resources;
 use crate::table::{Align, Table};
+use anyhow::bail;
 use clap::{Args, Subcommand};
 use nzip::{Archive, StoredTensor};
+use serde::Serialize;
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -26,6 +29,9 @@ enum Action {
     List {
         /// .nz file
         file: PathBuf,
+        /// Print JSON (docs/json.md lists its keys)
+        #[arg(long)]
+        json: bool,
     },
     /// Write the bytes of a tensor to a file
     Extract {
@@ -58,8 +64,8 @@ enum Action {
 struct What {
     /// .nz file
     file: PathBuf,
-    /// Name of the tensor
-    name: String,
+    /// Name of the tensor; not needed where there is one only
+    name: Option<String>,
     /// Only these rows
     #[arg(long, value_name = "A..B")]
     rows: Option<Span>,
@@ -71,9 +77,13 @@ impl TensorsArguments {
     /// Runs the action.
     pub fn run(self) -> anyhow::Result<()> {
         match self.action {
-            Action::List { file } => {
-                let mut archive = Archive::new(open_file(&file, true)?)?;
-                print(&table(&archive.tensors()?))
+            Action::List { file, json } => {
+                let tensors = Archive::new(open_file(&file, true)?)?.tensors()?;
+                if json {
+                    json::write(&tensors.iter().map(Row::new).collect::<Vec<_>>())
+                } else {
+                    print(&table(&tensors))
+                }
             }
             Action::Extract { what, output, force } => {
                 let bytes = what.read()?;
@@ -94,9 +104,29 @@ impl TensorsArguments {
 }
 
 impl What {
+    /// The tensor that is meant: the only one, whatever it is called, or the one of this name.
+    fn pick(&self, tensors: &[StoredTensor]) -> anyhow::Result<String> {
+        const MOST: usize = 12;
+        match (tensors, &self.name) {
+            ([], _) => bail!("{}: holds no tensors", self.file.display()),
+            ([only], _) => Ok(only.name.clone()),
+            (_, Some(name)) if tensors.iter().any(|t| t.name == *name) => Ok(name.clone()),
+            (_, wanted) => {
+                let mut names: Vec<_> = tensors.iter().take(MOST).map(|t| t.name.as_str()).collect();
+                if tensors.len() > MOST {
+                    names.push("... (nzip tensors list shows all)");
+                }
+                let what =
+                    wanted.as_ref().map_or("which tensor?".into(), |name| format!("no tensor {name:?}"));
+                bail!("{}: {what} There are {}: {}", self.file.display(), tensors.len(), names.join(", "))
+            }
+        }
+    }
+
     fn read(&self) -> anyhow::Result<Vec<u8>> {
         let mut archive = open(&self.file, &self.resources)?;
-        let mut tensor = archive.tensor(&self.name)?;
+        let name = self.pick(&archive.tensors()?)?;
+        let mut tensor = archive.tensor(&name)?;
         Ok(match &self.rows {
             Some(span) => {
                 let rows = span.within(tensor.row_count());
@@ -154,4 +184,30 @@ pub fn table(tensors: &[StoredTensor]) -> String {
         ]);
     }
     table.render()
+}
+
+/// A tensor in JSON.
+#[derive(Debug, Serialize)]
+pub struct Row {
+    name: String,
+    #[serde(rename = "type")]
+    dtype: String,
+    shape: Vec<u64>,
+    stored_bytes: u64,
+    raw_bytes: u64,
+    method: String,
+}
+
+impl Row {
+    /// What is known of a tensor.
+    pub fn new(t: &StoredTensor) -> Self {
+        Self {
+            name: t.name.clone(),
+            dtype: t.dtype.to_string(),
+            shape: t.shape.clone(),
+            stored_bytes: t.stored_len,
+            raw_bytes: t.raw_len,
+            method: t.method.clone(),
+        }
+    }
 }

@@ -1,7 +1,8 @@
 //! `nzip -t`.
 
 use crate::console::{Console, Stopwatch};
-use crate::files::{Input, label, pump};
+use crate::files::{Input, is_dash, label, open_file, pump, raw_total};
+use crate::list;
 use nzip::{DecodeOptions, Decoder};
 use std::io;
 use std::path::Path;
@@ -9,11 +10,14 @@ use std::path::Path;
 /// Decodes one file to nowhere and verifies check values and stream hashes.
 pub fn run(source: &Path, options: &DecodeOptions, console: Console) -> anyhow::Result<()> {
     let watch = Stopwatch::start();
-    let mut input = Input::open(source, true, console)?;
+    let mut input = Input::open(source, true)?;
+    let meter = console.progress(&label(source), raw_total(source, console));
     let mut decoder = Decoder::with_options(&mut input.reader, options.clone().verify_hash(true))?;
     let raw = pump(&mut decoder, &mut io::sink()).map_err(nzip::Error::from)?;
-    drop(decoder);
-    drop(input);
+    drop(meter);
     console.summary(&format!("{}: ok, {raw} bytes, {}", label(source), watch.speed(raw)));
+    if console.is_talkative() && !is_dash(source) && source.is_file() {
+        console.detail(&list::describe(open_file(source, true)?)?);
+    }
     Ok(())
 }

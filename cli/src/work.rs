@@ -4,11 +4,14 @@ use crate::compress::{self, Compression, Compressor};
 use crate::console::{Console, print};
 use crate::failure::usage;
 use crate::files::each;
+use crate::interrupt;
+use crate::list::Detail;
 use crate::quantity::Span;
 use crate::resources::Resources;
 use crate::target::Target;
+use crate::walk::{self, Found, Selection, Wanted};
 use crate::{decompress, device, list, range, test};
-use clap::{ArgAction, Args};
+use clap::{ArgAction, Args, ValueHint};
 use nzip::Device;
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
@@ -17,11 +20,20 @@ use std::path::PathBuf;
 #[derive(Debug, Args)]
 pub struct FileArguments {
     /// Files; - is standard input
-    #[arg(value_name = "FILE")]
+    #[arg(value_name = "FILE", hide_short_help = true, value_hint = ValueHint::AnyPath)]
     pub files: Vec<PathBuf>,
+    /// Say less (-qq: not even errors)
+    #[arg(short, long, action = ArgAction::Count)]
+    pub quiet: u8,
+    /// Say more (-vv: even more)
+    #[arg(short, long, action = ArgAction::Count)]
+    pub verbose: u8,
 
     #[command(flatten)]
     pub operation: Operation,
+
+    #[command(flatten)]
+    pub selection: Selection,
 
     #[command(flatten)]
     pub target: Target,
@@ -31,32 +43,39 @@ pub struct FileArguments {
 
     #[command(flatten, next_help_heading = "Resources")]
     pub resources: Resources,
-
-    /// Say less (-qq: not even errors)
-    #[arg(short, long, action = ArgAction::Count, help_heading = "Options")]
-    pub quiet: u8,
-    /// Say more
-    #[arg(short, long, action = ArgAction::Count, help_heading = "Options")]
-    pub verbose: u8,
 }
 
 /// The operation, if it is not to compress.
 #[derive(Debug, Args)]
-#[group(id = "what", multiple = false)]
-#[command(next_help_heading = "Operation (default: compress)")]
+#[command(next_help_heading = "Operation (the last one counts; -t and -l before -d)")]
 pub struct Operation {
-    /// Decompress
-    #[arg(short, long)]
+    /// Compress (default)
+    #[arg(short = 'z', long, overrides_with_all = ["decompress", "test", "list"])]
+    pub compress: bool,
+    /// Decompress; with -c and -f what is no .nz file is passed on as it is
+    #[arg(short, long, alias = "uncompress", overrides_with = "compress")]
     pub decompress: bool,
     /// Decode and verify everything, write nothing
-    #[arg(short, long)]
+    #[arg(short, long, overrides_with_all = ["compress", "list"])]
     pub test: bool,
-    /// List sizes, ratio, codecs, windows and models
-    #[arg(short, long)]
+    /// List sizes, ratio, codecs, windows, what a range costs, and models
+    ///
+    /// "range" is the most raw bytes that are decoded to read one byte. -v lists streams and tensors, too.
+    #[arg(short, long, overrides_with_all = ["compress", "test"])]
     pub list: bool,
+    /// List as JSON (docs/json.md lists its keys)
+    #[arg(long, requires = "list")]
+    pub json: bool,
     /// Decode only these raw bytes, to standard output unless -o is given
-    #[arg(long, value_name = "A..B")]
+    #[arg(long, value_name = "A..B", conflicts_with_all = ["compress", "test", "list"], value_hint = ValueHint::Other)]
     pub range: Option<Span>,
+}
+
+impl Operation {
+    /// Whether compressed files are read.
+    fn reads_packed(&self) -> bool {
+        self.list || self.test || self.decompress || self.range.is_some()
+    }
 }
 
 impl FileArguments {
@@ -75,34 +94,38 @@ fn run(arguments: &FileArguments) -> anyhow::Result<bool> {
     if arguments.resources.threads > most {
         console.warning(&format!("{most} threads, four for each core, are the most that are started"));
     }
-    let files = inputs(arguments)?;
+    let found = inputs(arguments, console)?;
+    let roots = if arguments.selection.recursive { arguments.files.clone() } else { Vec::new() };
+    let target = Target { roots, read: arguments.resources.files(), ..arguments.target.clone() };
     let device = arguments.resources.device(console);
-    let good = all(arguments, &files, &device, console);
+    let good = all(arguments, &found.files, &target, &device, console);
     device::report(&device, console);
-    good
+    good.map(|good| good && found.good)
 }
 
 fn all(
     arguments: &FileArguments,
     files: &[PathBuf],
+    target: &Target,
     device: &Device,
     console: Console,
 ) -> anyhow::Result<bool> {
     let operation = &arguments.operation;
-    let target = Target { read: arguments.resources.files(), ..arguments.target.clone() };
     if operation.list {
         let options = arguments.resources.decode_options()?;
-        return list::run(files, &options, arguments.verbose > 0, console);
+        let detail = Detail { verbose: arguments.verbose > 0, json: operation.json };
+        return list::run(files, &options, detail, console);
     }
+    interrupt::watch();
     if operation.decompress || operation.test || operation.range.is_some() {
         let options = arguments.resources.decode_options()?.device(device.clone());
         return each(files, console, |file| {
             if let Some(span) = operation.range {
-                range::run(file, span, &options, &target, console)
+                range::run(file, span, &options, target, console)
             } else if operation.test {
                 test::run(file, &options, console)
             } else {
-                decompress::run(file, &options, &target, console)
+                decompress::run(file, &options, target, console)
             }
         });
     }
@@ -114,22 +137,34 @@ fn all(
         // On the CPU, whatever has encoded.
         verify: arguments.compression.verify.then(|| arguments.resources.decode_with(loaded)),
         described: arguments.compression.dtype.is_some(),
-        target: &target,
+        target,
         console,
     };
     each(files, console, |file| compressor.run(file))
 }
 
 /// The files that are named, or standard input; refuses what would lose data.
-fn inputs(arguments: &FileArguments) -> anyhow::Result<Vec<PathBuf>> {
-    if arguments.files.is_empty() {
+fn inputs(arguments: &FileArguments, console: Console) -> anyhow::Result<Found> {
+    let FileArguments { files, operation, selection, target, .. } = arguments;
+    if files.is_empty() {
+        if selection.recursive {
+            return Err(usage("-r needs a folder"));
+        }
         if io::stdin().is_terminal() {
             return Err(usage("no file is named and standard input is a terminal; nzip -h helps"));
         }
-        return Ok(vec!["-".into()]);
+        return Ok(Found { files: vec!["-".into()], good: true });
     }
-    if arguments.target.output.is_some() && arguments.files.len() > 1 {
-        return Err(usage("-o takes one file; -c joins many"));
+    let wanted = Wanted {
+        recursive: selection.recursive,
+        packed: operation.reads_packed(),
+        suffix: target.suffix.as_deref(),
+        exclude: selection.exclude_compressed && !operation.reads_packed(),
+    };
+    let found = walk::find(files, wanted, console);
+    let one = target.output.is_some() && target.folder().is_none();
+    if one && found.files.len().max(files.len()) > 1 {
+        return Err(usage("-o takes one file, or a folder; -c joins many"));
     }
-    Ok(arguments.files.clone())
+    Ok(found)
 }

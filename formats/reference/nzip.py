@@ -11,6 +11,7 @@ import zstandard
 import circuit
 import llm
 import lm
+import light
 import mix
 from checksums import blake3, check
 
@@ -153,9 +154,24 @@ class Stream:
             self.sections.append((r.at - begin, len(self.raw) - length_before))
 
     def block(self):
-        r = self.r
+        _, _, raw, units, kept = self.read_block(self.r)
+        if kept:
+            self.kept[self.blocks] = units, raw
+        self.raw += raw
+        self.blocks += 1
+
+    def content(self, r):
+        """A block inside a block, which names no model: its codec, parameters and raw bytes."""
+        r.begin()
+        demand(r.u8() == 1, "not a block")
+        demand(r.data[r.at] in (0, 1, 3, 7, 8, 9), "newer: codec of a content")
+        demand(not r.data[r.at + 1] & 8, "newer: a model of a content")
+        return self.read_block(r)[:3]
+
+    def read_block(self, r):
+        """Decodes the block whose kind has been read: codec, parameters, raw bytes, units, whether there may be copies."""
         codec, flags = r.u8(), r.u8()
-        demand(codec <= 7 and flags < 64, "newer: codec or flag")
+        demand(codec <= 9 and flags < 64, "newer: codec or flag")
         chained = bool(flags & 32)
         demand(not chained or codec == 5, "newer: chained block")
         raw_length, payload_length = r.varint(), r.varint()
@@ -163,7 +179,7 @@ class Stream:
         demand(payload_length <= 2 * raw_length + 65536, "payload length out of range")
         reference = r.varint() if flags & 8 else None
         demand(reference is None or not self.nested, "embedded weights that are coded with a model")
-        demand(codec == 4 or bool(flags & 16) == (chained or codec == 6), "newer: parameters")
+        demand(codec == 4 or bool(flags & 16) == (chained or codec in (6, 8)), "newer: parameters")
         params = r.take(r.varint()) if flags & 16 else None
         units = read_units(r, flags & 3, raw_length, payload_length)
         r.check()
@@ -183,8 +199,14 @@ class Stream:
             raw = mix.decode(payload, raw_length, None if reference is None else self.weights(reference))
         elif codec == 7:
             raw = table.decode(payload, raw_length)
+        elif codec == 8:
+            demand(raw_length <= 32768 * payload_length, "deflate block too short")
+            raw = deflate.decode(payload, params, raw_length, self.content)
+        elif codec == 9:
+            raw = light.decode(payload, raw_length)
         elif codec == 6:
-            raw = self.tensor(tensor.Planes(params), units, payload)
+            planes = tensor.Planes(params)
+            raw = self.tensor(planes, units, payload)
         else:
             kind = {2: lm, 4: circuit, 5: llm}[codec]
             network = kind.Model(self.weights(reference))
@@ -198,8 +220,7 @@ class Stream:
         for k, (length, _, wanted) in enumerate(units):
             demand(check(raw[at:at + length]) == wanted, f"check value of unit {k} differs")
             at += length
-        self.raw += raw
-        self.blocks += 1
+        return codec, params, raw, units, codec == 6 and planes.method in (2, 5)
 
     def tensor(self, planes, units, payload):
         if planes.method == 0:
@@ -211,8 +232,6 @@ class Stream:
             planes.base = self.built_in.get(planes.base_hash)
             demand(planes.base is not None, f"missing base {planes.base_hash.hex()}")
         raw = tensor.decode(planes, units, payload)
-        if planes.method in (2, 5):
-            self.kept[self.blocks] = units, raw
         return raw
 
     def model(self, body):
@@ -258,6 +277,7 @@ class Stream:
         demand(r.at == len(body), "index too long")
 
 
+import deflate  # noqa: E402
 import table  # noqa: E402  (these modules import names from above)
 import tensor  # noqa: E402
 

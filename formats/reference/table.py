@@ -180,8 +180,8 @@ def decode(payload, raw_length):
     demand(raw_length <= 32768 * len(payload), "too much of too little")
     r = Reader(payload)
     schema_length = ranged(r, 1, 1 << 26)
-    head_length, head_size = ranged(r, schema_length, 1 << 26), r.varint()
-    text_length, text_size = ranged(r, 0, raw_length), r.varint()
+    head_length, head_size = ranged(r, schema_length, 1 << 26), ranged(r, 0, 1 << 27)
+    text_length, text_size = ranged(r, 0, raw_length), ranged(r, 0, 2 * raw_length + 65536)
     windows = []
     for _ in range(ranged(r, 0, raw_length)):
         count = ranged(r, 1, raw_length)

@@ -3,11 +3,11 @@
 //! Codecs know this trait only; who implements it stands above them. An accelerator gives the same bits as
 //! the CPU, or declines.
 
-use super::tensor::TileDecoder;
 use super::window::WindowCoder;
 use crate::error::Result;
 use crate::format::block::BlockHeader;
 use crate::model::{circuit, llm, lm};
+use std::any::Any;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -24,14 +24,15 @@ pub trait Accelerator: Send + Sync {
     /// Those of [`WindowModel::on_cpu`].
     fn windows(&self, model: WindowModel) -> Result<Arc<dyn WindowCoder>>;
 
-    /// Decodes the tiles `units` of a validated block and compares their check values. `payload` and `raw`
-    /// are exactly those of these tiles.
+    /// Decodes the tiles `units` of a validated block and compares their check values. `decoder` is what their
+    /// codec has prepared to decode them: an accelerator that does not know its type declines. `payload` and
+    /// `raw` are exactly those of these tiles.
     ///
     /// Returns how many bytes from the start of `raw` have been verified, and what went wrong after them;
     /// `None` where the CPU is to decode all of them, whatever `raw` holds then.
     fn tiles(
         &self,
-        decoder: &TileDecoder,
+        decoder: &dyn Any,
         header: &BlockHeader,
         payload: &[u8],
         units: Range<usize>,
@@ -67,7 +68,11 @@ impl WindowModel {
     /// `Corrupt` where a sum of an `llm` model could overflow; `LimitExceeded` where memory is missing.
     pub fn on_cpu(self) -> Result<Arc<dyn WindowCoder>> {
         Ok(match self {
-            Self::Lm(_, model) => model,
+            Self::Lm(weights, model) => {
+                // Only a device needs them: the model has its own copy.
+                drop(weights);
+                model
+            }
             Self::Circuit(model) => Arc::new(model),
             Self::Llm(weights) => Arc::new(llm::Model::new(weights)?),
         })

@@ -1,6 +1,7 @@
 //! A codec as one object, and what passes between it and the rest of nzip.
 
 use super::acceleration::Accelerator;
+use super::hints::{BasePiece, Guide, Hint};
 use super::window::WindowCoder;
 use super::{Codec, newer};
 use crate::error::{Error, Result};
@@ -164,6 +165,11 @@ pub trait BlockCodec: Sync {
         false
     }
 
+    /// The most raw bytes of a block that it tries for, at a level at which it is tried.
+    fn longest_tried(&self, _level: u8) -> usize {
+        usize::MAX
+    }
+
     /// Codes a block without a model of its own; `None` where the codec cannot make it smaller or it is not of its kind.
     ///
     /// # Errors
@@ -182,7 +188,7 @@ pub trait BlockCodec: Sync {
     /// # Errors
     ///
     /// [`crate::ErrorKind::LimitExceeded`] where decoding would take more than the cap, and those of the codec's own header.
-    fn open(&self, _block: &OrderedBlock<'_>, _raw: &mut Vec<u8>) -> Result<Box<dyn super::ordered::Reader>> {
+    fn open(&self, _block: &OrderedBlock<'_>, _raw: &mut Vec<u8>) -> Result<Box<dyn super::reader::Reader>> {
         Err(self.unknown())
     }
 
@@ -375,15 +381,17 @@ pub struct OrderedBlock<'a> {
 pub struct Content<'a> {
     pub raw: &'a [u8],
     /// The type of the numbers in it, and their rows.
-    pub numbers: Option<super::tensor::Hint>,
+    pub numbers: Option<Hint>,
     /// The bytes of another tensor that they may be coded against.
-    pub base: Option<super::tensor::BasePiece<'a>>,
+    pub base: Option<BasePiece<'a>>,
+    /// Of a picture's raster: bytes of a pixel, and of a row.
+    pub rows: Option<(usize, usize)>,
 }
 
 impl<'a> Content<'a> {
     /// Bytes of which nothing is known.
     pub fn bytes(raw: &'a [u8]) -> Self {
-        Self { raw, numbers: None, base: None }
+        Self { raw, numbers: None, base: None, rows: None }
     }
 }
 
@@ -393,9 +401,11 @@ pub struct Effort<'a> {
     /// 1..=9.
     pub level: u8,
     /// The language model that may guide `mix`.
-    pub guide: super::mix::Guide<'a>,
+    pub guide: Guide<'a>,
     /// Counts what has been coded.
     pub meter: Meter<'a>,
+    /// Memory that decoding the block may take, in bytes (approximate).
+    pub limit: u64,
 }
 
 /// A block ready to be written.
@@ -415,25 +425,31 @@ impl EncodedBlock {
     pub fn cost(&self) -> usize {
         self.payload.len() + self.units.stored_len() + self.params.as_ref().map_or(0, Vec::len)
     }
+
+    /// The block's header and payload. `model` is the stream's reference to the model, where the block names one.
+    pub fn into_parts(self, model: Option<u64>) -> (BlockHeader, Vec<u8>) {
+        let header = BlockHeader {
+            codec: self.codec.id(),
+            flushed: false,
+            raw_len: self.raw_len,
+            payload_len: self.payload.len() as u32,
+            model,
+            params: self.params,
+            units: self.units,
+        };
+        (header, self.payload)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::codec::tensor::{Hint, keep};
+    use crate::codec::tensor::keep;
     use crate::format::block::Tile;
     use crate::tensor::Dtype;
 
     fn header(block: EncodedBlock) -> BlockHeader {
-        BlockHeader {
-            codec: block.codec.id(),
-            flushed: false,
-            raw_len: block.raw_len,
-            payload_len: block.payload.len() as u32,
-            model: None,
-            params: block.params,
-            units: block.units,
-        }
+        block.into_parts(None).0
     }
 
     #[test]
@@ -443,7 +459,7 @@ mod tests {
             numbers: Some(Hint { dtype: Dtype::U32, row_bytes: 0, form: None }),
             ..Content::bytes(&raw)
         };
-        let effort = Effort { level: 1, guide: crate::codec::mix::Guide::None, meter: Meter::NONE };
+        let effort = Effort { level: 1, guide: Guide::None, meter: Meter::NONE, limit: u64::MAX };
         let mut block = Codec::Tensor.object().encode(&content, &effort).unwrap().unwrap();
         assert!(keep(&mut block));
         let source = Block::check(header(block.clone())).unwrap();

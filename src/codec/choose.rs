@@ -3,10 +3,11 @@
 
 use super::block::{BlockCodec, Content, Effort, EncodedBlock};
 use super::glance;
-use super::mix::Guide;
-use super::window::{Cutting, Windowed};
-use super::{CODECS, Codec, store, zstd};
-use crate::error::{ErrorKind, Result};
+use super::hints::Guide;
+use super::window::Cutting;
+use super::windowed::Windowed;
+use super::{CODECS, Codec, deflate, light, mix, store, table, zstd};
+use crate::error::{Error, ErrorKind, Result};
 use crate::model::lm::Model;
 use crate::progress::Meter;
 use rayon::prelude::*;
@@ -18,6 +19,8 @@ const SMALL: usize = 256 << 10;
 const QUICK_LEVEL: i32 = 9;
 /// The first level at which plain blocks may repeat what stands far before.
 const FAR_LEVEL: u8 = 2;
+/// The share of a block from which on streams that are undone are all that counts.
+const PACKED: usize = 4;
 /// The first level that does not ask the quick one: there the floor costs little beside the rest.
 const THOROUGH: u8 = 7;
 
@@ -51,18 +54,22 @@ fn attempt(
     }
 }
 
-/// Codes a block with whichever codec gives the smallest result at this level.
+/// Codes a block with whichever codec gives the smallest result at this level. `depth` is the number of levels of streams
+/// inside streams that may be undone.
 ///
 /// Codecs with models are slow, and so is the `zstd` that serves as their floor at high levels: both are spared where a
 /// cheap look tells the outcome. A wrong look costs size, never the content, and depends on the bytes alone.
-fn smallest(content: &Content<'_>, effort: &Effort<'_>) -> Result<EncodedBlock> {
+fn smallest(content: &Content<'_>, effort: &Effort<'_>, depth: u8) -> Result<EncodedBlock> {
     let (raw, level) = (content.raw, effort.level);
-    let tried = || CODECS.iter().filter(|c| c.is_tried(level));
-    if tried().next().is_some() && glance::is_settled(raw)? {
+    let undone = if deflate::is_tried(level) { undo(content, effort, depth)? } else { None };
+    let tried = || CODECS.iter().filter(|c| c.is_tried(level) && raw.len() <= c.longest_tried(level));
+    if undone.is_none() && tried().next().is_some() && glance::is_settled(raw)? {
         return plain(raw, level);
     }
-    let mut best: Option<EncodedBlock> = None;
-    for codec in tried() {
+    // Streams look like noise to the other codecs.
+    let packed = undone.as_ref().is_some_and(|u| u.streams * PACKED >= raw.len());
+    let mut best = undone.map(|u| u.block);
+    for codec in tried().filter(|_| !packed) {
         if let Some(coded) = attempt(*codec, content, effort)? {
             best = Some(match best {
                 Some(best) => smaller(best, coded),
@@ -79,6 +86,16 @@ fn smallest(content: &Content<'_>, effort: &Effort<'_>) -> Result<EncodedBlock> 
     }
     let floor = plain(raw, level)?;
     Ok(if best.cost() < floor.cost() { best } else { floor })
+}
+
+/// Undoes the streams of a block; their insides are coded like any block, but without models.
+fn undo(content: &Content<'_>, effort: &Effort<'_>, depth: u8) -> Result<Option<deflate::Undone>> {
+    if depth == 0 {
+        return Ok(None);
+    }
+    // Raw bytes are counted when the block is done, not their insides.
+    let plain = Effort { guide: Guide::None, meter: Meter::NONE, ..*effort };
+    deflate::undo(content.raw, depth, &|content, depth| smallest(content, &plain, depth))
 }
 
 /// Bytes of a tensor of which the floor is always computed.
@@ -109,13 +126,14 @@ fn worth(level: u8) -> usize {
     }
 }
 
-/// Codes numbers with `mix`, where that is tried at this level, their neighbours tell of each other, and a sample says that
+/// Codes numbers with `mix` or `light`, where one is tried at this level, their neighbours tell of each other, and a sample says that
 /// it is worth the time: loading one tensor has to be fast. `best` is the smallest block so far.
 fn slowly(content: &Content<'_>, effort: &Effort<'_>, best: EncodedBlock) -> Result<EncodedBlock> {
     let raw = content.raw;
-    let mix = Codec::Mix.object();
+    let mix = [Codec::Mix, Codec::Light].map(Codec::object).into_iter().find(|c| c.is_tried(effort.level));
+    let Some(mix) = mix else { return Ok(best) };
     let size = content.numbers.map_or(1, |hint| hint.dtype.group().1 as usize).clamp(1, 16);
-    if !mix.is_tried(effort.level) || !glance::neighbours_tell(raw, size) || glance::is_settled(raw)? {
+    if !glance::neighbours_tell(raw, size) || glance::is_settled(raw)? {
         return Ok(best);
     }
     // No language model knows numbers.
@@ -172,6 +190,12 @@ pub struct Plan {
     pub guide: Option<Arc<Model>>,
     /// Whether it guides all text, even where it does not pay.
     pub insist: bool,
+    /// Memory that coding may take, in bytes (approximate); no result depends on it.
+    pub memory: u64,
+    /// Memory that decoding a block may take.
+    pub limit: u64,
+    /// Whether streams of deflate are undone.
+    pub undo: bool,
 }
 
 impl Plan {
@@ -186,13 +210,75 @@ impl Plan {
             Some(model) => Guide::WhereItPays(model),
             None => Guide::None,
         };
-        Effort { level: self.level, guide, meter }
+        Effort { level: self.level, guide, meter, limit: self.limit }
+    }
+
+    /// Memory that coding `len` bytes takes, beside these and the result, where no table is found in them.
+    pub fn memory_of(&self, len: usize) -> u64 {
+        let floor = zstd::memory(zstd::level(self.level), len);
+        let mixes = matches!(self.only, None | Some(Codec::Mix | Codec::Table)) && mix::level(self.level) > 0;
+        let mixed = if mixes { mix::memory(self.level, len, self.limit, self.guide.is_some()) } else { 0 };
+        let lights = self.is_light() || self.only.is_none() && Codec::Light.object().is_tried(self.level);
+        let light = if lights { light::memory(len, self.limit) } else { 0 };
+        floor.max(mixed).max(light)
+    }
+
+    /// Memory that coding a chunk takes, beside its bytes.
+    fn memory_of_bytes(&self, raw: &[u8]) -> u64 {
+        let tables =
+            matches!(self.only, None | Some(Codec::Table)) && Codec::Table.object().is_tried(self.level);
+        let table = if tables && table::is_likely(raw) { 8 * raw.len() as u64 } else { 0 };
+        raw.len() as u64 + self.memory_of(raw.len()) + table
+    }
+
+    /// Does work for all items, as many of them side by side as memory allows, beside what the items take themselves.
+    fn each<T: Sync, R: Send>(
+        &self,
+        items: &[T],
+        len: impl Fn(&T) -> usize,
+        memory: impl Fn(&T) -> u64,
+        work: impl Fn(&T) -> Result<R> + Sync + Send,
+    ) -> Result<Vec<R>> {
+        let all: u64 = items.iter().map(|i| len(i) as u64).sum();
+        let budget = self.memory.saturating_sub(2 * all);
+        let (mut done, mut rest) = (Vec::with_capacity(items.len()), items);
+        while !rest.is_empty() {
+            let mut sum = 0;
+            let fits = |item: &&T| {
+                sum += memory(item);
+                sum <= budget
+            };
+            let (now, later) = rest.split_at(rest.iter().take_while(fits).count().max(1));
+            done.extend(now.par_iter().map(&work).collect::<Result<Vec<R>>>()?);
+            rest = later;
+        }
+        Ok(done)
+    }
+
+    /// Whether streams of deflate are looked for.
+    pub fn undoes(&self) -> bool {
+        match self.only {
+            None => self.undo && self.windowed.is_none() && deflate::is_tried(self.level),
+            Some(codec) => codec == Codec::Deflate,
+        }
+    }
+
+    fn depth(&self) -> u8 {
+        if self.undo { deflate::MAX_DEPTH } else { 0 }
     }
 
     /// Whether `mix` may be used.
     pub fn mixes(&self) -> bool {
         let allowed = matches!(self.only, None | Some(Codec::Mix));
         allowed && self.windowed.is_none() && Codec::Mix.object().is_tried(self.level)
+    }
+
+    /// Whether `light` does the work.
+    pub fn is_light(&self) -> bool {
+        match self.only {
+            Some(codec) => codec == Codec::Light,
+            None => self.windowed.is_none() && !self.mixes() && Codec::Light.object().is_tried(self.level),
+        }
     }
 
     /// Whether blocks may need a model.
@@ -248,20 +334,38 @@ impl Plan {
                 })
                 .collect()
             }
-            (None, Some(codec)) => {
-                chunks.par_iter().map(|c| Ok(vec![self.forced(c.raw, codec, meter)?])).collect()
-            }
-            (None, None) => chunks.par_iter().map(|c| Ok(vec![self.smallest(c.raw, meter)?])).collect(),
+            (None, only) => self.each(
+                chunks,
+                |c| c.raw.len(),
+                |c| self.memory_of_bytes(c.raw),
+                |c| {
+                    Ok(vec![only.map_or_else(
+                        || self.smallest(c.raw, meter),
+                        |codec| self.forced(c.raw, codec, meter),
+                    )?])
+                },
+            ),
         }
     }
 
     fn smallest(&self, raw: &[u8], meter: Meter<'_>) -> Result<EncodedBlock> {
-        smallest(&Content::bytes(raw), &self.effort(meter))
+        smallest(&Content::bytes(raw), &self.effort(meter), self.depth())
     }
 
     /// Codes a chunk with a codec that the caller asked for; with a plain one where it cannot code these bytes.
     fn forced(&self, raw: &[u8], codec: Codec, meter: Meter<'_>) -> Result<EncodedBlock> {
-        let coded = codec.object().encode(&Content::bytes(raw), &self.effort(meter))?;
+        let (content, effort) = (Content::bytes(raw), self.effort(meter));
+        if codec == Codec::Deflate {
+            let undone = undo(&content, &effort, deflate::MAX_DEPTH)?;
+            return undone.map_or_else(|| plain(raw, self.level), |u| Ok(u.block));
+        }
+        let coded = codec.object().encode(&content, &effort)?;
+        if coded.is_none() && matches!(codec, Codec::Mix | Codec::Light) {
+            let (len, limit, name) = (raw.len(), self.limit, codec.object().name());
+            return Err(Error::limit(format!(
+                "a {name} block of {len} bytes cannot be decoded in {limit} bytes of memory"
+            )));
+        }
         coded.map_or_else(|| plain(raw, self.level), Ok)
     }
 
@@ -316,12 +420,17 @@ impl Plan {
                 Some(_) if self.only.is_some() => quick_numbers(content, &effort)?,
                 Some(_) => slowly(content, &self.effort(half), quick_numbers(content, &effort)?)?,
                 None if quick => plain(content.raw, self.level)?,
-                None => return smallest(content, &effort),
+                None => return smallest(content, &effort, self.depth()),
             };
             meter.advance(content.raw.len());
             Ok(block)
         };
-        contents.par_iter().map(encode).collect()
+        let memory = |content: &Content<'_>| match content.numbers {
+            Some(_) => 3 * content.raw.len() as u64,
+            None if quick => zstd::memory(zstd::level(self.level), content.raw.len()),
+            None => self.memory_of_bytes(content.raw),
+        };
+        self.each(contents, |content| content.raw.len(), memory, encode)
     }
 
     /// The windowed codec's blocks of each chunk; none where it cannot code a chunk and need not.

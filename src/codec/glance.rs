@@ -132,6 +132,15 @@ mod tests {
         (0..len).map(|_| rng.next_u64() as u8).collect()
     }
 
+    /// Sums of small random steps.
+    fn walk(steps: &[u8]) -> Vec<u8> {
+        let sum = |at: &mut u8, b: &u8| {
+            *at = at.wrapping_add(b & 15);
+            Some(*at)
+        };
+        steps.iter().scan(0, sum).collect()
+    }
+
     #[test]
     fn random_and_repetitive_bytes_are_settled() {
         let noise = random(1 << 17);
@@ -141,15 +150,7 @@ mod tests {
         let text: Vec<u8> = (0..20_000u32).flat_map(|i| format!("line {i}\n").into_bytes()).collect();
         assert!(!is_settled(&text).unwrap());
         // Random steps of words: every byte is even, differences are not.
-        let mut at = 0u8;
-        let walk: Vec<u8> = noise
-            .iter()
-            .map(|b| {
-                at = at.wrapping_add(b & 15);
-                at
-            })
-            .collect();
-        assert!(!is_settled(&walk).unwrap());
+        assert!(!is_settled(&walk(&noise)).unwrap());
         // Noise that comes twice.
         assert!(!is_settled(&[&noise[..], &noise].concat()).unwrap());
     }
@@ -165,14 +166,6 @@ mod tests {
     fn slow_changes_tell() {
         let noise = random(1 << 16);
         assert!(!neighbours_tell(&noise, 1) && !neighbours_tell(&noise, 4));
-        let mut at = 0u8;
-        let walk: Vec<u8> = noise
-            .iter()
-            .map(|b| {
-                at = at.wrapping_add(b & 15);
-                at
-            })
-            .collect();
-        assert!(neighbours_tell(&walk, 1));
+        assert!(neighbours_tell(&walk(&noise), 1));
     }
 }

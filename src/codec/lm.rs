@@ -6,9 +6,9 @@ use super::Codec;
 use super::acceleration::{Accelerator, WindowModel};
 use super::block::{BlockCodec, BlockJob, LoadedModel, ModelUse, UnitKind};
 use super::window::{
-    self, Cutting, EncodedWindow, WindowCoder, WindowJob, WindowLimits, WindowedBlock, all_windows,
-    max_window_raw,
+    Cutting, EncodedWindow, WindowCoder, WindowJob, WindowLimits, WindowedBlock, all_windows, max_window_raw,
 };
+use super::windowed;
 use crate::coder::range::{BitDecoder, BitEncoder};
 use crate::error::{Error, Result};
 use crate::model::lm::weights::Weights;
@@ -52,7 +52,7 @@ impl BlockCodec for Lm {
     }
 
     fn decode(&self, jobs: &mut [&mut BlockJob<'_>]) {
-        window::decode(jobs);
+        windowed::decode(jobs);
     }
 }
 

@@ -5,15 +5,20 @@ pub mod block;
 pub mod buffer;
 pub mod choose;
 pub mod circuit;
+pub mod deflate;
 mod glance;
+pub mod hints;
+pub mod light;
 pub mod llm;
 pub mod lm;
 pub mod mix;
 pub mod ordered;
+mod reader;
 pub mod store;
 pub mod table;
 pub mod tensor;
 pub mod window;
+pub mod windowed;
 pub mod zstd;
 
 use crate::error::{Error, ErrorKind, Result};
@@ -41,11 +46,15 @@ pub enum Codec {
     Tensor = 6,
     /// Columns of delimited text through a circuit learned from them.
     Table = 7,
+    /// Deflate streams, undone.
+    Deflate = 8,
+    /// Context mixing with few contexts.
+    Light = 9,
 }
 
 impl Codec {
     /// All codecs that have an id.
-    pub const ALL: [Codec; 8] = [
+    pub const ALL: [Codec; 10] = [
         Codec::Store,
         Codec::Zstd,
         Codec::Lm,
@@ -54,6 +63,8 @@ impl Codec {
         Codec::Llm,
         Codec::Tensor,
         Codec::Table,
+        Codec::Deflate,
+        Codec::Light,
     ];
 
     /// The codecs that this release reads and writes.
@@ -78,6 +89,16 @@ impl Codec {
         self.object().name()
     }
 
+    /// Bytes that ship with nzip and that blocks of this codec may need beside any model: the starting points of `mix`, which
+    /// `table` and `deflate` use too.
+    pub fn start_len(self) -> u64 {
+        if matches!(self, Self::Mix | Self::Table | Self::Deflate) {
+            crate::model::mix::shipped::PACKED_LEN
+        } else {
+            0
+        }
+    }
+
     /// The codec with this name.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|c| c.name() == name)
@@ -99,6 +120,8 @@ pub(crate) const CODECS: [&dyn BlockCodec; Codec::ALL.len()] = [
     &llm::Llm,
     &tensor::object::Tensor,
     &table::TableCodec,
+    &deflate::Deflate,
+    &light::LightCodec,
 ];
 
 /// Decodes all jobs, in parallel. Each job keeps the bytes that were verified before its first error.

@@ -1,5 +1,7 @@
 //! Decoding blocks in order, check unit by check unit, for codecs whose units do not decode alone.
 
+pub use super::reader::Reader;
+
 use super::block::{Block, BlockJob, Environment, LoadedModel, OrderedBlock};
 use crate::error::Result;
 use crate::format::checksum::{Check, same};
@@ -12,33 +14,6 @@ const PIECE: u64 = 1 << 20;
 const MODEST: u64 = 64;
 /// Bytes that are decoded before they are hashed: few enough to be still in the processor's cache.
 const HOT: usize = 64 << 10;
-
-/// Decodes the bytes of a block in order; its codec's half of [`OrderedDecoder`].
-pub trait Reader: Send {
-    /// Makes `raw` at least `end` bytes long. `payload` is the block's whole payload in every call.
-    ///
-    /// # Errors
-    ///
-    /// Those of a damaged payload; [`crate::ErrorKind::LimitExceeded`] where memory is missing.
-    fn fill(&mut self, payload: &[u8], end: usize, raw: &mut Vec<u8>) -> Result<()>;
-
-    /// Fails unless the payload ends where the raw bytes do; `raw` is the buffer of the last call of [`Reader::fill`].
-    ///
-    /// # Errors
-    ///
-    /// [`crate::ErrorKind::Corrupt`] where there is more.
-    fn finish(&mut self, _payload: &[u8], _raw: &mut Vec<u8>) -> Result<()> {
-        Ok(())
-    }
-
-    /// Whether all calls must get the same buffer, with the block's earlier bytes in it.
-    fn in_place(&self) -> bool {
-        false
-    }
-
-    /// Makes the payload's memory the raw bytes, where they are the same; `raw` is empty before.
-    fn adopt(&mut self, _payload: &mut Vec<u8>, _raw: &mut Vec<u8>) {}
-}
 
 /// Decodes a block unit by unit and verifies each.
 pub struct OrderedDecoder(Box<dyn Reader>);

@@ -119,6 +119,22 @@ pub fn level(level: u8) -> i32 {
     LEVELS[usize::from(level.clamp(1, 9)) - 1]
 }
 
+/// Memory in bytes that compressing `len` bytes at a level takes, beside these and with a second result.
+pub fn memory(level: i32, len: usize) -> u64 {
+    // Base-2 logarithms of the window, the chains and the hash table, which follow the length down.
+    let (window, chain, hash) = match level {
+        ..=3 => (21, 16, 17),
+        4..=9 => (22, 20, 21),
+        10..=15 => (22, 23, 23),
+        16..=19 => (23, 24, 22),
+        _ => (27, 27, 25),
+    };
+    let needed = (len.max(1 << 12) - 1).ilog2() + 1;
+    let window = needed.min(window);
+    let (chain, hash) = (chain.min(window + 1), hash.min(window + 1));
+    (4 << chain) + (4 << hash) + (3 << 20) + 2 * len as u64
+}
+
 /// Compresses bytes into one frame without its magic number.
 pub fn compress(raw: &[u8], level: i32) -> Result<Vec<u8>> {
     compress_as(raw, &[CParameter::CompressionLevel(level)])

@@ -24,7 +24,7 @@ pub struct Input<R> {
 }
 
 impl<R: Read> Input<R> {
-    /// An input that reads what it skips.
+    /// An input that skips by reading.
     pub fn new(reader: R) -> Self {
         let skip: Skip<R> = |reader, _, n, _| io::copy(&mut reader.take(n), &mut io::sink());
         Self { reader, buffer: Vec::new(), start: 0, consumed: 0, end: u64::MAX, skip, most: usize::MAX }
@@ -32,7 +32,7 @@ impl<R: Read> Input<R> {
 }
 
 impl<R: Read + Seek> Input<R> {
-    /// An input that starts at an offset and seeks over what it skips.
+    /// An input that starts at an offset and skips by seeking.
     ///
     /// # Errors
     ///
@@ -49,6 +49,21 @@ impl<R: Read + Seek> Input<R> {
 }
 
 impl<R: Read> Input<R> {
+    /// The reader, from which more may have been read than was asked for.
+    pub fn get_ref(&self) -> &R {
+        &self.reader
+    }
+
+    /// The reader, from which more may have been read than was asked for.
+    pub fn get_mut(&mut self) -> &mut R {
+        &mut self.reader
+    }
+
+    /// The reader, from which more may have been read than was asked for.
+    pub fn into_inner(self) -> R {
+        self.reader
+    }
+
     /// The same, but parsers may ask for no more than [`max_parsed`] of `memory` bytes.
     pub fn capped(self, memory: u64) -> Self {
         Self { most: max_parsed(memory), ..self }

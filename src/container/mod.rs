@@ -5,6 +5,8 @@
 pub mod input;
 pub mod unpack;
 pub mod walk;
+pub mod whole;
 
 pub use input::Input;
 pub use walk::{Event, Payloads, RawBlock, StreamEnd, Walk};
+pub use whole::Whole;

@@ -3,7 +3,7 @@
 use super::Input;
 use crate::codec::block::Block;
 use crate::codec::newer;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::format::block::BlockHeader;
 use crate::format::checksum::{Check, hex, same};
 use crate::format::consts::{KIND_BLOCK, KIND_INDEX, KIND_MODEL, KIND_SKIPPABLE, KIND_TRAILER};
@@ -154,7 +154,7 @@ struct Kept {
 }
 
 impl Stream {
-    /// Takes note of a block that may have copies; gives a copy what it repeats.
+    /// Takes note of a block that may have copies; gives a copy the payload and unit table of its source.
     fn keep(&mut self, raw: &mut RawBlock, memory: u64) -> Result<()> {
         if raw.block.has_copies() {
             self.kept_bytes += raw.payload.len() as u64 + raw.block.memory();
@@ -233,6 +233,21 @@ impl<R: Read> Walk<R> {
         result.and_then(|()| self.stream()).map(|s| s.note(entry)).map_err(|e| self.within(e))
     }
 
+    /// The input.
+    pub fn input(&self) -> &Input<R> {
+        &self.input
+    }
+
+    /// The input.
+    pub fn input_mut(&mut self) -> &mut Input<R> {
+        &mut self.input
+    }
+
+    /// The input.
+    pub fn into_input(self) -> Input<R> {
+        self.input
+    }
+
     /// Memory that blocks with copies take so far, in bytes.
     pub fn held(&self) -> u64 {
         self.stream.as_ref().map_or(0, |s| s.kept_bytes)
@@ -246,6 +261,7 @@ impl<R: Read> Walk<R> {
     fn within(&self, e: Error) -> Error {
         match &self.stream {
             Some(s) => e.within(format!("stream {}, offset {}", self.streams, s.len)),
+            None if e.kind() == ErrorKind::NotNz => e,
             None => e.within(format!("stream {}", self.streams)),
         }
     }
@@ -256,7 +272,8 @@ impl<R: Read> Walk<R> {
                 return Ok(Event::End);
             }
             let start = self.input.position();
-            let len = self.input.parse("the stream header", Header::parse)?.1;
+            let header = self.input.parse("the stream header", Header::parse);
+            let len = header.map_err(|e| self.behind_a_stream(e))?.1;
             self.input.consume(len);
             self.stream = Some(Stream { start, len: len as u64, ..Stream::default() });
             return Ok(Event::StreamStart);
@@ -273,6 +290,14 @@ impl<R: Read> Walk<R> {
             0 => Err(Error::corrupt("section kind: 1 or more expected, 0 found")),
             kind => Err(newer(&format!("section kind {kind}"))),
         }
+    }
+
+    /// What is no stream is another file in front of all streams, and damage behind one.
+    fn behind_a_stream(&self, e: Error) -> Error {
+        if e.kind() == ErrorKind::NotNz && self.streams > 0 {
+            return Error::corrupt(format!("bytes that are no stream behind the last one: {e}"));
+        }
+        e
     }
 
     fn stream(&mut self) -> Result<&mut Stream> {

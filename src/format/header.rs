@@ -30,11 +30,11 @@ impl Header {
     ///
     /// # Errors
     ///
-    /// [`super::cursor::Parse::Need`] where `bytes` ends inside the header; otherwise `Corrupt`, or
+    /// [`super::cursor::Parse::Need`] where `bytes` ends inside the header; otherwise `NotNz`, `Corrupt`, or
     /// `NewerVersion` for a later container version or an unknown feature.
     pub fn parse(bytes: &[u8]) -> Parsed<(Self, usize)> {
         let mut c = Cursor::new(bytes);
-        magic(&bytes[..bytes.len().min(MAGIC.len())])?;
+        magic(bytes)?;
         c.take(MAGIC.len())?;
         let version = c.u8()?;
         if version > VERSION {
@@ -55,12 +55,42 @@ impl Header {
     }
 }
 
-/// Fails unless `bytes` is the magic or a prefix of it.
+/// The first bytes of other formats that people take for this one.
+const OTHERS: [(&[u8], &str); 16] = [
+    (b"\x1f\x8b", "gzip"),
+    (b"\x28\xb5\x2f\xfd", "zstd"),
+    (b"\xfd7zXZ\0", "xz"),
+    (b"BZh", "bzip2"),
+    (b"BZ3v1", "bzip3"),
+    (b"PK\x03\x04", "zip"),
+    (b"7z\xbc\xaf\x27\x1c", "7z"),
+    (b"\x04\x22\x4d\x18", "lz4"),
+    (b"LZIP", "lzip"),
+    (b"Rar!", "rar"),
+    (b"\x89PNG", "PNG"),
+    (b"\xff\xd8\xff", "JPEG"),
+    (b"%PDF", "PDF"),
+    (b"GGUF", "GGUF"),
+    (b"\x93NUMPY", "npy"),
+    (b"\x7fELF", "an ELF program"),
+];
+
+/// The bytes of the magic that no other format starts with.
+const OWN: usize = 3;
+
+/// Fails unless `bytes` starts with the magic, or is the start of it.
 fn magic(bytes: &[u8]) -> Result<()> {
-    if MAGIC.starts_with(bytes) {
+    let start = &bytes[..bytes.len().min(MAGIC.len())];
+    if MAGIC.starts_with(start) {
         return Ok(());
     }
-    Err(Error::corrupt(format!("not an nzip stream: magic {MAGIC:02x?} expected, {bytes:02x?} found")))
+    if start.starts_with(&MAGIC[..OWN]) {
+        let found = format!("magic {MAGIC:02x?} expected, {start:02x?} found: was the file sent as text?");
+        return Err(Error::corrupt(found));
+    }
+    let other = OTHERS.iter().find(|(first, _)| bytes.starts_with(first));
+    let like = other.map_or(String::new(), |(_, name)| format!(" (looks like {name})"));
+    Err(Error::new(ErrorKind::NotNz, format!("not a .nz file{like}")))
 }
 
 #[cfg(test)]
@@ -73,6 +103,21 @@ mod tests {
         Header { must: 0, may: 300 }.put(&mut out);
         let (header, len) = Header::parse(&out[2..]).unwrap();
         assert_eq!((header, len), (Header { must: 0, may: 300 }, out.len() - 2));
+    }
+
+    #[test]
+    fn other_files_are_told_from_damaged_ones() {
+        let error = |bytes: &[u8]| Header::parse(bytes).unwrap_err().at_end("");
+        let gzip = error(b"\x1f\x8b\x08\0\0\0\0\0\0\0");
+        assert_eq!(
+            (gzip.kind(), gzip.to_string().as_str()),
+            (ErrorKind::NotNz, "not a .nz file (looks like gzip)")
+        );
+        assert_eq!(error(b"some text").to_string(), "not a .nz file");
+        assert_eq!(error(b"\x93NUMPY\x01\0").to_string(), "not a .nz file (looks like npy)");
+        // Line ends that a transfer has changed.
+        assert_eq!(error(b"\x93NZ\n\x1a\n\x01\0").kind(), ErrorKind::Corrupt);
+        assert_eq!(error(b"\x93N").kind(), ErrorKind::Truncated);
     }
 
     #[test]

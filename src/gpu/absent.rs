@@ -3,9 +3,13 @@
 use super::device::{GpuCounters, GpuInfo, TensorBuffer, Wanted};
 use crate::codec::acceleration::{Accelerator, WindowModel};
 use crate::codec::tensor::TileDecoder;
+use crate::codec::tensor::stored::{Planes, ZeroBits};
 use crate::codec::window::WindowCoder;
+use crate::coder::rans;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::block::BlockHeader;
+use crate::model::fixed::LOG2;
+use std::any::Any;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -16,6 +20,15 @@ pub enum Buffer {}
 /// An opened GPU. There is no value of this type.
 #[derive(Clone)]
 pub enum GpuAccelerator {}
+
+/// What kernels read of tables and decoders. It stays, and is checked, in builds without them.
+const _: (
+    fn(&TileDecoder) -> &Planes,
+    fn(&TileDecoder, usize) -> (&rans::Decoder, Option<&rans::Decoder>),
+    fn(&rans::Decoder) -> &[u32],
+    fn(&ZeroBits) -> Option<u32>,
+    &[u8; 256],
+) = (TileDecoder::params, TileDecoder::tables, rans::Decoder::slots, ZeroBits::same_zeros, LOG2);
 
 /// All GPUs: none.
 pub fn list() -> Vec<GpuInfo> {
@@ -74,7 +87,7 @@ impl Accelerator for GpuAccelerator {
 
     fn tiles(
         &self,
-        _: &TileDecoder,
+        _: &dyn Any,
         _: &BlockHeader,
         _: &[u8],
         _: Range<usize>,

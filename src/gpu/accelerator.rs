@@ -11,6 +11,7 @@ use crate::codec::tensor::TileDecoder;
 use crate::codec::window::WindowCoder;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::block::BlockHeader;
+use std::any::Any;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -141,15 +142,13 @@ impl Accelerator for GpuAccelerator {
 
     fn tiles(
         &self,
-        decoder: &TileDecoder,
+        decoder: &dyn Any,
         header: &BlockHeader,
         payload: &[u8],
         units: Range<usize>,
         raw: &mut [u8],
     ) -> Option<(usize, Result<()>)> {
-        if !self.takes(decoder) {
-            return None;
-        }
+        let decoder = decoder.downcast_ref().filter(|decoder| self.takes(decoder))?;
         match self.attempt(|gpu| tensor::tiles(gpu, decoder, header, payload, units, raw)) {
             // An error that was found on the GPU may be the GPU's own: the CPU has the last word.
             Ok(done) => done.filter(|done| done.1.is_ok() || !self.falls_back),

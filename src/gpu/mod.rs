@@ -6,6 +6,7 @@
 //! is the CPU, and `absent` stands in for the GPU.
 
 mod device;
+pub mod public;
 
 #[cfg(not(feature = "gpu"))]
 mod absent;
@@ -41,4 +42,4 @@ mod words;
 #[cfg(feature = "gpu")]
 use accelerator as backend;
 
-pub use device::{Device, GpuCounters, GpuInfo, TensorBuffer};
+pub use device::{Device, TensorBuffer};

@@ -5,7 +5,7 @@ use super::loaded::Loaded;
 use super::registry::{self, Hash};
 use crate::codec::block::{BlockCodec, LoadedModel, ModelUse};
 use crate::codec::buffer::resize;
-use crate::codec::window::missing_model;
+use crate::codec::windowed::missing_model;
 use crate::codec::{Codec, zstd};
 use crate::container;
 use crate::error::{Error, Result};

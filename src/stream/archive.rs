@@ -3,10 +3,12 @@
 mod info;
 mod load;
 mod map;
+mod reader;
 mod source;
 mod tensors;
 
 pub use info::{BlockInfo, StreamInfo, WindowInfo};
+pub use reader::ArchiveReader;
 pub use tensors::{StoredTensor, TensorReader};
 
 use super::options::{DecodeOptions, Pool};
@@ -20,9 +22,10 @@ use crate::tensor::TensorInfo;
 use map::{BlockPlace, StreamMap};
 use source::Source;
 use std::collections::HashMap;
+use std::fmt;
 use std::fs::File;
 use std::io::{self, Cursor, Read, Seek, SeekFrom};
-use std::ops::Range;
+use std::ops::{Bound, Range, RangeBounds};
 use std::path::Path;
 
 /// A compressed file of which any part can be read.
@@ -69,6 +72,13 @@ impl Fetched {
     /// The units that are decoded: where they are not independent, all in front of the wanted ones too.
     fn decoded_units(&self) -> Range<usize> {
         if self.block.header.units.independent() { self.units.clone() } else { 0..self.units.end }
+    }
+}
+
+impl<S> fmt::Debug for Archive<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut fields = f.debug_struct("Archive");
+        fields.field("streams", &self.streams.len()).field("options", &self.options).finish_non_exhaustive()
     }
 }
 
@@ -140,6 +150,21 @@ impl<S: Read + Seek> Archive<S> {
         Ok(archive)
     }
 
+    /// The file.
+    pub fn get_ref(&self) -> &S {
+        self.source.get_ref()
+    }
+
+    /// The file. Its content must stay as it is.
+    pub fn get_mut(&mut self) -> &mut S {
+        self.source.inner()
+    }
+
+    /// The file.
+    pub fn into_inner(self) -> S {
+        self.source.into_inner()
+    }
+
     /// Raw bytes of all streams together.
     pub fn len(&self) -> u64 {
         self.streams.last().map_or(0, |s| s.raw_start + s.raw_len)
@@ -162,6 +187,16 @@ impl<S: Read + Seek> Archive<S> {
 
     /// The raw bytes of a range.
     ///
+    /// ```
+    /// # use std::io::Cursor;
+    /// let packed = nzip::compress(b"once upon a time", 1)?;
+    /// let mut archive = nzip::Archive::new(Cursor::new(packed))?;
+    /// assert_eq!(archive.read_range(..4)?, b"once");
+    /// assert_eq!(archive.read_range(5..=8)?, b"upon");
+    /// assert_eq!(archive.read_range(12..)?, b"time");
+    /// # Ok::<(), nzip::Error>(())
+    /// ```
+    ///
     /// Only the windows that it touches are decoded, or its blocks up to the range's end for chained windows and
     /// codecs without windows.
     ///
@@ -170,7 +205,46 @@ impl<S: Read + Seek> Archive<S> {
     /// [`crate::ErrorKind::BadArgument`] for a range outside of the content,
     /// [`crate::ErrorKind::LimitExceeded`] for one larger than the memory cap, and all that decoding can
     /// give.
-    pub fn read_range(&mut self, range: Range<u64>) -> Result<Vec<u8>> {
+    pub fn read_range(&mut self, range: impl RangeBounds<u64>) -> Result<Vec<u8>> {
+        let after =
+            |n: u64| n.checked_add(1).ok_or_else(|| Error::bad_argument("a range past the largest offset"));
+        let start = match range.start_bound() {
+            Bound::Included(&start) => start,
+            Bound::Excluded(&before) => after(before)?,
+            Bound::Unbounded => 0,
+        };
+        let end = match range.end_bound() {
+            Bound::Included(&last) => after(last)?,
+            Bound::Excluded(&end) => end,
+            Bound::Unbounded => self.len(),
+        };
+        self.range(start..end)
+    }
+
+    /// Fills `out` with the raw bytes from `start` on. Tiles are decoded straight into it.
+    ///
+    /// ```
+    /// # use std::io::Cursor;
+    /// let packed = nzip::compress(b"once upon a time", 1)?;
+    /// let mut archive = nzip::Archive::new(Cursor::new(packed))?;
+    /// let mut word = [0; 4];
+    /// archive.read_range_into(5, &mut word)?;
+    /// assert_eq!(&word, b"upon");
+    /// # Ok::<(), nzip::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`crate::ErrorKind::BadArgument`] where the content ends before `out` is full, and those of [`Archive::read_range`].
+    pub fn read_range_into(&mut self, start: u64, out: &mut [u8]) -> Result<()> {
+        let (len, wanted) = (self.len(), out.len());
+        if start.checked_add(wanted as u64).is_none_or(|end| end > len) {
+            return Err(Error::bad_argument(format!("{wanted} bytes from {start} on of {len} bytes")));
+        }
+        self.read_into(start, out)
+    }
+
+    fn range(&mut self, range: Range<u64>) -> Result<Vec<u8>> {
         if range.start > range.end || range.end > self.len() {
             let (Range { start, end }, len) = (range, self.len());
             return Err(Error::bad_argument(format!("range {start}..{end} of {len} bytes")));

@@ -14,7 +14,8 @@ use crate::models::StreamModels;
 use crate::progress::Progress;
 use crate::tensor::bases::Bases;
 use std::collections::VecDeque;
-use std::io::{self, Read};
+use std::fmt;
+use std::io::{self, BufRead, Read};
 
 /// Raw bytes per thread that are decoded together.
 const BATCH_RAW: u64 = 16 << 20;
@@ -99,15 +100,16 @@ impl<R: Read> Decoder<R> {
     ///
     /// [`crate::ErrorKind::BadArgument`] where the threads cannot be had.
     pub fn with_options(reader: R, options: DecodeOptions) -> Result<Self> {
-        Ok(Self::build(reader, options, Payloads::Read))
+        let pool = Pool::new(options.resources.threads);
+        Ok(Self::build(reader, options, Payloads::Read, pool))
     }
 
-    fn build(reader: R, options: DecodeOptions, payloads: Payloads) -> Self {
-        let Resources { threads, memory, models, bases, device, progress } = options.resources;
+    fn build(reader: R, options: DecodeOptions, payloads: Payloads, pool: Pool) -> Self {
+        let Resources { memory, models, bases, device, progress, .. } = options.resources;
         Self {
             walk: Walk::new(Input::new(reader), payloads, memory),
             models: StreamModels::new(models.capped(memory)),
-            pool: Pool::new(threads),
+            pool,
             memory,
             bases,
             device,
@@ -119,6 +121,21 @@ impl<R: Read> Decoder<R> {
             open: None,
             next: Next::Unknown,
         }
+    }
+
+    /// The reader, from which more may have been read than has been decoded.
+    pub fn get_ref(&self) -> &R {
+        self.walk.input().get_ref()
+    }
+
+    /// The reader, from which more may have been read than has been decoded.
+    pub fn get_mut(&mut self) -> &mut R {
+        self.walk.input_mut().get_mut()
+    }
+
+    /// The reader, from which more may have been read than has been decoded.
+    pub fn into_inner(self) -> R {
+        self.walk.into_input().into_inner()
     }
 
     fn event(&mut self) -> Result<Event> {
@@ -253,6 +270,7 @@ impl<R: Read> Decoder<R> {
                     self.next = Next::Event(event);
                     break;
                 }
+                Err(e) if e.would_block() => break,
                 Err(e) => {
                     self.next = Next::Failed(e);
                     break;
@@ -377,7 +395,7 @@ impl<R: Read> Decoder<R> {
         }
     }
 
-    /// Takes note of what is no block.
+    /// Takes note of a section that is no block.
     fn note(&mut self, event: Event) -> Result<()> {
         match event {
             Event::StreamStart => self.models = self.models.fresh(),
@@ -395,21 +413,25 @@ impl<R: Read> Decoder<R> {
 }
 
 impl<'a> Decoder<&'a [u8]> {
-    /// Decodes all of the input into one buffer.
-    pub(super) fn collect(input: &'a [u8], options: DecodeOptions) -> Result<Vec<u8>> {
-        let mut decoder = Self::build(input, options, Payloads::Skip);
-        let mut out = Vec::new();
+    /// Decodes all of the input behind what `out` holds.
+    pub(super) fn collect(
+        input: &'a [u8],
+        options: DecodeOptions,
+        pool: Pool,
+        out: &mut Vec<u8>,
+    ) -> Result<()> {
+        let mut decoder = Self::build(input, options, Payloads::Skip, pool);
         loop {
             match decoder.event()? {
                 Event::Block(block) => match decoder.batch(block, Some(input))? {
-                    Batch::Alone(block) => decoder.append(&block, input, &mut out)?,
+                    Batch::Alone(block) => decoder.append(&block, input, out)?,
                     Batch::Many(blocks) => decoder.decode(blocks, Some(input))?,
                 },
-                Event::End => return Ok(out),
+                Event::End => return Ok(()),
                 other => decoder.note(other)?,
             }
             while let Some(bytes) = decoder.ready.pop_front() {
-                decoder.grow(&mut out, bytes.len())?;
+                decoder.grow(out, bytes.len())?;
                 out.extend_from_slice(&bytes);
                 decoder.keep(bytes);
             }
@@ -462,19 +484,42 @@ impl<R: Read> Read for Decoder<R> {
         if out.is_empty() {
             return Ok(0);
         }
+        let bytes = self.fill_buf()?;
+        let n = out.len().min(bytes.len());
+        out[..n].copy_from_slice(&bytes[..n]);
+        self.consume(n);
+        Ok(n)
+    }
+}
+
+impl<R: Read> BufRead for Decoder<R> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
         match self.advance() {
-            Ok(true) => {}
-            Ok(false) => return Ok(0),
+            Ok(_) => {}
+            // Nothing has been lost.
+            Err(e) if e.would_block() => return Err(e.into()),
             Err(e) => {
                 self.open = None;
                 self.next = Next::Failed(e.again());
                 return Err(e.into());
             }
         }
-        let bytes = self.available();
-        let n = out.len().min(bytes.len());
-        out[..n].copy_from_slice(&bytes[..n]);
-        self.take(n);
-        Ok(n)
+        Ok(self.available())
+    }
+
+    fn consume(&mut self, n: usize) {
+        if n > 0 {
+            self.take(n);
+        }
+    }
+}
+
+impl<R: Read> fmt::Debug for Decoder<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut fields = f.debug_struct("Decoder");
+        fields
+            .field("progress", &self.progress)
+            .field("position", &self.walk.position())
+            .finish_non_exhaustive()
     }
 }

@@ -3,11 +3,14 @@
 mod embedding;
 mod tensors;
 
-use super::options::{BEST_CHUNK, CHUNK, CodecChoice, Options, Pool, WINDOW_RAW, WINDOWED_BLOCK};
-use crate::codec::Codec;
+use super::options::{
+    BEST_CHUNK, CHUNK, CodecChoice, LIGHT_CHUNK, Options, Pool, WINDOW_RAW, WINDOWED_BLOCK,
+};
 use crate::codec::block::{EncodedBlock, ModelUse};
 use crate::codec::choose::{Chunk, Plan};
-use crate::codec::window::{Cutting, WindowLimits, Windowed};
+use crate::codec::window::{Cutting, WindowLimits};
+use crate::codec::windowed::Windowed;
+use crate::codec::{Codec, deflate};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::block::BlockHeader;
 use crate::format::consts::FIRST_STREAM_MODEL;
@@ -20,6 +23,7 @@ use crate::stream::content::FileContent;
 use crate::tensor::content::Content;
 use embedding::{Packed, Weighed, weigh};
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io::{self, Write};
 
 /// Compresses what is written to it and writes one stream to `W`, never seeking.
@@ -56,7 +60,7 @@ pub struct Encoder<W: Write> {
     weighs: bool,
 }
 
-/// The writer, and what has been written to it.
+/// The writer, and the state of the stream that has been written to it.
 struct Out<W> {
     writer: W,
     written: u64,
@@ -81,14 +85,21 @@ impl<W: Write> Encoder<W> {
         options.check()?;
         let pool = Pool::new(options.resources.threads);
         let plan = plan(&options)?;
+        Ok(Self::build(writer, options, plan, pool))
+    }
+
+    /// An encoder with options that have been checked, the plan that goes with them, and a pool for their threads.
+    pub(super) fn build(writer: W, options: Options, plan: Plan, pool: Pool) -> Self {
         let chunk = chunk_len(&options, &plan);
-        let by_memory = usize::try_from(options.resources.memory / 8 / chunk as u64).unwrap_or(usize::MAX);
+        // A chunk that is coded also has raw bytes and a result.
+        let each = (2 * chunk as u64 + plan.memory_of(chunk)).max(8 * chunk as u64);
+        let by_memory = usize::try_from(options.resources.memory / each).unwrap_or(usize::MAX);
         let batch = chunk * pool.threads().min(by_memory).max(1);
         let out =
             Out { writer, written: 0, entries: Vec::new(), models: Vec::new(), packed: BTreeMap::new() };
         let weighs = options.embed_model && plan.only.is_none() && plan.has_models();
         let hasher = blake3::Hasher::new();
-        Ok(Self {
+        Self {
             out,
             pool,
             plan,
@@ -104,10 +115,25 @@ impl<W: Write> Encoder<W> {
             held: false,
             weighs,
         }
-        .holding())
+        .holding()
     }
 
-    /// Writes what is left, the index and the trailer, and gives the writer back.
+    /// The writer.
+    pub fn get_ref(&self) -> &W {
+        &self.out.writer
+    }
+
+    /// The writer. What is written to it here damages the stream.
+    pub fn get_mut(&mut self) -> &mut W {
+        &mut self.out.writer
+    }
+
+    /// The writer, without finishing the stream, which reads as truncated; [`Encoder::finish`] is the usual way.
+    pub fn into_inner(self) -> W {
+        self.out.writer
+    }
+
+    /// Writes the remaining bytes, the index and the trailer, and gives the writer back.
     ///
     /// # Errors
     ///
@@ -214,7 +240,7 @@ impl<W: Write> Encoder<W> {
         let encode = || match first {
             Some(i) => {
                 let (first, rest) = chunks.split_at(if whole.is_some() { chunks.len() } else { i + 1 });
-                weigh(plan, options, [first, rest], &cutting, whole, meter)
+                weigh(plan, options, [first, rest], &cutting, whole, meter, one_stream)
             }
             None => Ok(Weighed {
                 blocks: plan.blocks(&chunks, &cutting, whole, meter)?,
@@ -256,7 +282,7 @@ impl<W: Write> Encoder<W> {
     /// many bytes are written at a time.
     fn chunks<'r>(&self, raw: &'r [u8], cutting: &Cutting, end: End) -> Vec<Chunk<'r>> {
         let Some(windowed) = self.plan.records() else {
-            return raw.chunks(self.chunk).map(|raw| Chunk { raw, fits: true }).collect();
+            return self.pieces(raw, end).into_iter().map(|raw| Chunk { raw, fits: true }).collect();
         };
         let [lead, body, tail] = cutting.split(raw, self.coded);
         let (unit, step) = (cutting.unit, cutting.step);
@@ -282,6 +308,23 @@ impl<W: Write> Encoder<W> {
         other(lead).chain(other(left)).chain(records).chain(other(cut)).chain(other(rest)).collect()
     }
 
+    /// Cuts bytes into chunks; before streams that would go on behind a chunk, where streams are undone.
+    fn pieces<'r>(&self, raw: &'r [u8], end: End) -> Vec<&'r [u8]> {
+        if !self.plan.undoes() {
+            return raw.chunks(self.chunk).collect();
+        }
+        let (mut pieces, mut rest) = (Vec::new(), raw);
+        while rest.len() >= self.chunk {
+            let (piece, after) = rest.split_at(deflate::cut(&rest[..self.chunk]));
+            pieces.push(piece);
+            rest = after;
+        }
+        if !rest.is_empty() && end != End::Open {
+            pieces.push(rest);
+        }
+        pieces
+    }
+
     fn encode_buffer(&mut self, end: End) -> Result<()> {
         let mut raw = std::mem::take(&mut self.raw);
         let result = self.encode(&raw, end);
@@ -300,6 +343,13 @@ enum End {
     Flush,
     /// Nothing.
     Stream,
+}
+
+impl<W: Write> fmt::Debug for Encoder<W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut fields = f.debug_struct("Encoder");
+        fields.field("options", &self.options).field("written", &self.out.written).finish_non_exhaustive()
+    }
 }
 
 impl<W: Write> Write for Encoder<W> {
@@ -350,21 +400,14 @@ impl<W: Write> Out<W> {
 
     fn block(&mut self, block: EncodedBlock, flushed: bool, options: &Options) -> Result<()> {
         let model = block.model.map(|hash| self.reference(hash, options)).transpose()?;
-        let header = BlockHeader {
-            codec: block.codec.id(),
-            flushed,
-            raw_len: block.raw_len,
-            payload_len: block.payload.len() as u32,
-            model,
-            params: block.params,
-            units: block.units,
-        };
+        let (header, payload) = block.into_parts(model);
+        let header = BlockHeader { flushed, ..header };
         let mut bytes = Vec::new();
         header.put(&mut bytes);
-        let stored_len = (bytes.len() + block.payload.len()) as u64;
+        let stored_len = (bytes.len() + payload.len()) as u64;
         self.write(&bytes)?;
-        self.write(&block.payload)?;
-        self.entries.push(Entry { stored_len, raw_len: block.raw_len.into() });
+        self.write(&payload)?;
+        self.entries.push(Entry { stored_len, raw_len: header.raw_len.into() });
         Ok(())
     }
 
@@ -378,7 +421,8 @@ impl<W: Write> Out<W> {
         }
         let mut embedded = None;
         if options.embed_model {
-            let packed = self.packed.remove(&hash).map_or_else(|| Packed::new(&hash, options), Ok)?;
+            let packed =
+                self.packed.remove(&hash).map_or_else(|| Packed::new(&hash, options, one_stream), Ok)?;
             embedded = Some((packed.raw_len, packed.bytes));
         }
         let mut bytes = Vec::new();
@@ -390,7 +434,13 @@ impl<W: Write> Out<W> {
     }
 }
 
-fn plan(options: &Options) -> Result<Plan> {
+/// One stream of all of these bytes.
+fn one_stream(raw: &[u8], options: Options) -> Result<Vec<u8>> {
+    Encoder::with_options(Vec::new(), options)?.finish_all(raw)
+}
+
+/// The codecs and models that an encoder with these options may use.
+pub(super) fn plan(options: &Options) -> Result<Plan> {
     let only = match options.codec {
         CodecChoice::Auto => None,
         CodecChoice::Only(codec) => Some(codec),
@@ -407,6 +457,9 @@ fn plan(options: &Options) -> Result<Plan> {
     }
     let windowed = match options.model.or(default) {
         Some(model) if needs_model => {
+            if options.decode_memory < u64::MAX {
+                refuse_model(options, &model)?;
+            }
             let memory = options.resources.memory;
             let coder = options.resources.models.load(codec, &model, memory)?.windows;
             let record = coder.cutting(&[], options.chained).unit;
@@ -425,7 +478,7 @@ fn plan(options: &Options) -> Result<Plan> {
         _ => None,
     };
     let asked = options.model.filter(|_| only == Some(Codec::Mix));
-    let guides = matches!(only, None | Some(Codec::Mix)) && windowed.is_none();
+    let guides = matches!(only, None | Some(Codec::Mix)) && windowed.is_none() && !cannot_guide(options);
     let by_level = GUIDES[usize::from(options.level) - 1].filter(|_| guides);
     let load = |hash: Hash| options.resources.models.load(Codec::Lm, &hash, options.resources.memory);
     let guide = match (asked, by_level.map(load)) {
@@ -435,8 +488,31 @@ fn plan(options: &Options) -> Result<Plan> {
         (None, by_level) => by_level.transpose()?,
     };
     let guide = guide.and_then(|model| model.network);
-    Ok(Plan { level: options.level, only, windowed, guide, insist: asked.is_some() })
+    let (memory, limit, undo) = (options.resources.memory, options.decode_memory, options.undo);
+    Ok(Plan { level: options.level, only, windowed, guide, insist: asked.is_some(), memory, limit, undo })
 }
+
+/// Fails where a model takes more memory than decoding may.
+fn refuse_model(options: &Options, model: &Hash) -> Result<()> {
+    // The weights, what is parsed from them, and what runs.
+    let need = 5 * options.resources.models.find(model)?.len() as u64;
+    let limit = options.decode_memory;
+    if need <= limit {
+        Ok(())
+    } else {
+        Err(Error::limit(format!("the model takes {need} bytes of memory, the limit is {limit}")))
+    }
+}
+
+/// Whether no guided block of `mix` could be decoded within the limit.
+fn cannot_guide(options: &Options) -> bool {
+    options.decode_memory < LEAST_GUIDED
+}
+
+/// Memory below which no model is loaded to guide `mix`.
+const LEAST_GUIDED: u64 = 128 << 20;
+/// The shortest chunks that limits of memory lead to.
+const LEAST_CHUNK: usize = 64 << 10;
 
 /// The language model that guides `mix` at each level of 1..=9.
 const GUIDES: [Option<Hash>; 9] =
@@ -446,8 +522,19 @@ const GUIDES: [Option<Hash>; 9] =
 /// input gives the same bytes. Larger ones compress better with `mix`, which forgets everything between blocks; smaller
 /// ones keep more threads busy.
 fn chunk_len(options: &Options, plan: &Plan) -> usize {
+    let fits = |chunk: usize| 3 * chunk as u64 + plan.memory_of(chunk) <= plan.limit;
+    let within = |most: usize| {
+        let halves = std::iter::successors(Some(most), |c| Some(c / 2).filter(|c| *c >= LEAST_CHUNK));
+        halves.into_iter().find(|c| fits(*c)).unwrap_or(LEAST_CHUNK)
+    };
     match &plan.windowed {
-        Some(w) => (CHUNK / w.block * w.block).max(w.block),
-        None => options.block.unwrap_or(if options.level == 9 && plan.mixes() { BEST_CHUNK } else { CHUNK }),
+        Some(w) => (within(CHUNK) / w.block * w.block).max(w.block),
+        None => options.block.unwrap_or_else(|| {
+            within(match () {
+                () if plan.is_light() => LIGHT_CHUNK,
+                () if options.level == 9 && plan.mixes() => BEST_CHUNK,
+                () => CHUNK,
+            })
+        }),
     }
 }

@@ -1,19 +1,25 @@
 //! Streams: writing, reading front to back, reading at random.
 
 mod archive;
+mod auto_finish;
 mod bases;
+pub mod bufread;
 mod content;
 mod decoder;
 mod encoder;
+mod messages;
 mod oneshot;
 mod options;
+pub mod read;
 mod resources;
 #[cfg(test)]
 mod tests;
+pub mod write;
 
-pub use archive::{Archive, BlockInfo, StoredTensor, StreamInfo, TensorReader, WindowInfo};
+pub use archive::{Archive, ArchiveReader, BlockInfo, StoredTensor, StreamInfo, TensorReader, WindowInfo};
 pub use decoder::Decoder;
 pub use encoder::Encoder;
+pub use messages::{Compressor, Decompressor};
 pub use oneshot::{compress, compress_with, decompress, decompress_with};
 pub use options::{CodecChoice, DecodeOptions, Options, most_threads};
 pub use resources::Resources;

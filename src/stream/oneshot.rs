@@ -1,6 +1,6 @@
 //! Slices in, vectors out.
 
-use super::{DecodeOptions, Decoder, Encoder, Options};
+use super::{DecodeOptions, Decompressor, Encoder, Options};
 use crate::error::Result;
 
 /// Compresses `raw` with the default options and this level (1..=9).
@@ -31,7 +31,7 @@ pub fn compress_with(raw: &[u8], options: Options) -> Result<Vec<u8>> {
 ///
 /// # Errors
 ///
-/// See [`crate::ErrorKind`]. The whole result is held in memory: use [`Decoder`] for input that is not
+/// See [`crate::ErrorKind`]. The whole result is held in memory: use [`crate::Decoder`] for input that is not
 /// trusted.
 pub fn decompress(packed: &[u8]) -> Result<Vec<u8>> {
     decompress_with(packed, DecodeOptions::new())
@@ -43,5 +43,5 @@ pub fn decompress(packed: &[u8]) -> Result<Vec<u8>> {
 ///
 /// See [`decompress`].
 pub fn decompress_with(packed: &[u8], options: DecodeOptions) -> Result<Vec<u8>> {
-    Decoder::collect(packed, options)
+    Decompressor::new(options).decompress(packed)
 }

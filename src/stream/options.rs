@@ -5,17 +5,22 @@ use crate::codec::Codec;
 use crate::error::{Error, Result};
 use crate::models::registry::Hash;
 use crate::tensor::{Dtype, Layout};
+use std::sync::{Arc, OnceLock};
 
 /// Raw bytes of a block of the codecs without windows, and of the chunks that `auto` looks at.
 pub(super) const CHUNK: usize = 16 << 20;
 /// The same at the last level, where `mix` may be used.
 pub(super) const BEST_CHUNK: usize = 64 << 20;
+/// The same where `light` is the codec: short, so that two threads share a file of a few megabytes.
+pub(super) const LIGHT_CHUNK: usize = 4 << 20;
 /// Default raw bytes of a block of windows.
 pub(super) const WINDOWED_BLOCK: usize = 256 << 10;
 /// Default R: most raw bytes of a window.
 pub(super) const WINDOW_RAW: usize = 256 << 10;
 /// Default W: payload bytes of a window.
 const WINDOW_PAYLOAD: usize = 32 << 10;
+/// Raw bytes of a block where ranges are to be read.
+const SEEKABLE_BLOCK: usize = 1 << 20;
 
 /// The codecs that an encoder may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -35,17 +40,19 @@ pub enum CodecChoice {
 /// let options = Options::new().level(9).codec(CodecChoice::Only(Codec::Zstd)).threads(1);
 /// # let _ = options;
 /// ```
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Options {
     pub(super) level: u8,
     pub(super) codec: CodecChoice,
     pub(super) window: usize,
     pub(super) chained: bool,
+    pub(super) decode_memory: u64,
     pub(super) model: Option<Hash>,
     pub(super) embed_model: bool,
     pub(super) block: Option<usize>,
     pub(super) content_hash: bool,
     pub(super) described: Option<Described>,
+    pub(super) undo: bool,
     pub(super) resources: Resources,
 }
 
@@ -56,11 +63,13 @@ impl Default for Options {
             codec: CodecChoice::Auto,
             window: WINDOW_PAYLOAD,
             chained: true,
+            decode_memory: u64::MAX,
             model: None,
             embed_model: false,
             block: None,
             content_hash: false,
             described: None,
+            undo: true,
             resources: Resources::new(),
         }
     }
@@ -100,6 +109,13 @@ impl Options {
         self
     }
 
+    /// Most memory that decoding, and coding on one thread, may take, in bytes (approximate): blocks are cut and codecs are
+    /// chosen so that [`DecodeOptions::memory`] of as much is enough. No limit by default; 1 GiB is enough for every level.
+    pub fn decode_memory(mut self, bytes: u64) -> Self {
+        self.decode_memory = bytes;
+        self
+    }
+
     /// The model of windowed codecs, by the hash of its weights; it must be among those of [`Options::models`].
     pub fn model(mut self, hash: [u8; 32]) -> Self {
         self.model = Some(hash);
@@ -120,6 +136,12 @@ impl Options {
         self
     }
 
+    /// Blocks of 1 MiB: whatever the codec, a range decodes at most that much more than it holds, and files become a little
+    /// larger. See [`Options::block_size`] for what holds otherwise.
+    pub fn seekable(self) -> Self {
+        self.block_size(SEEKABLE_BLOCK)
+    }
+
     /// Whether a stream of one block gets an index with the BLAKE3 of its content too (42 bytes or so);
     /// longer streams always have it.
     pub fn content_hash(mut self, always: bool) -> Self {
@@ -130,6 +152,13 @@ impl Options {
     /// Sets all resources of the encoder at once.
     pub fn resources(mut self, resources: Resources) -> Self {
         self.resources = resources;
+        self
+    }
+
+    /// Whether streams of deflate in the content (gzip, zlib, PNG, ZIP, PDF) are undone, at levels from 5 on, where that makes the
+    /// result smaller; the default. What is inside them then needs memory too, in compressing and in decompressing.
+    pub fn undo(mut self, undo: bool) -> Self {
+        self.undo = undo;
         self
     }
 
@@ -166,7 +195,7 @@ impl Options {
 resource_setters!(Options);
 
 /// How to decompress.
-#[derive(Clone, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct DecodeOptions {
     pub(super) resources: Resources,
     pub(super) verify_hash: bool,
@@ -222,15 +251,16 @@ pub fn most_threads() -> usize {
     4 * std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// A thread pool of the wanted size, started when it is first needed.
+/// A thread pool of the wanted size, started when it is first needed. Clones are the same pool.
+#[derive(Debug, Clone, Default)]
 pub(super) struct Pool {
     threads: usize,
-    pool: Option<rayon::ThreadPool>,
+    pool: Arc<OnceLock<rayon::ThreadPool>>,
 }
 
 impl Pool {
     pub(super) fn new(threads: usize) -> Self {
-        Self { threads: threads.min(most_threads()), pool: None }
+        Self { threads: threads.min(most_threads()), pool: Arc::default() }
     }
 
     pub(super) fn threads(&self) -> usize {
@@ -242,14 +272,14 @@ impl Pool {
         if self.threads == 0 {
             return Ok(work());
         }
-        if self.pool.is_none() {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(self.threads).build();
-            self.pool =
-                Some(pool.map_err(|e| Error::bad_argument(format!("{} threads: {e}", self.threads)))?);
-        }
-        match &self.pool {
-            Some(pool) => Ok(pool.install(work)),
-            None => Ok(work()),
-        }
+        let pool = match self.pool.get() {
+            Some(pool) => pool,
+            None => {
+                let pool = rayon::ThreadPoolBuilder::new().num_threads(self.threads).build();
+                let pool = pool.map_err(|e| Error::bad_argument(format!("{} threads: {e}", self.threads)))?;
+                self.pool.get_or_init(|| pool)
+            }
+        };
+        Ok(pool.install(work))
     }
 }

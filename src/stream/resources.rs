@@ -70,7 +70,7 @@ macro_rules! resource_setters {
             }
 
             /// The models that may be used.
-            pub fn models(mut self, models: crate::Models) -> Self {
+            pub fn models(mut self, models: crate::models::Models) -> Self {
                 let resources = self.resources_mut();
                 resources.models = models.on(resources.device.clone());
                 self
@@ -78,13 +78,13 @@ macro_rules! resource_setters {
 
             /// Tensors that those of the content may be coded against: those of the same name, type and shape. An encoder uses
             /// them only for content that is given as a whole. Decoding then needs the same bases.
-            pub fn bases(mut self, bases: crate::Bases) -> Self {
+            pub fn bases(mut self, bases: crate::tensor::bases::Bases) -> Self {
                 self.resources_mut().bases = bases;
                 self
             }
 
             /// The device that models run on. The output does not depend on it.
-            pub fn device(mut self, device: crate::Device) -> Self {
+            pub fn device(mut self, device: crate::gpu::Device) -> Self {
                 let resources = self.resources_mut();
                 resources.models = std::mem::take(&mut resources.models).on(device.clone());
                 resources.device = device;
@@ -93,7 +93,7 @@ macro_rules! resource_setters {
 
             /// The handle that counts what has been coded. Clones of these options count with the same one; by default
             /// nobody else has it.
-            pub fn progress(mut self, progress: crate::Progress) -> Self {
+            pub fn progress(mut self, progress: crate::progress::Progress) -> Self {
                 self.resources_mut().progress = progress;
                 self
             }

@@ -110,6 +110,29 @@ fn absurd_counts_are_refused_at_once() {
 }
 
 #[test]
+fn unknown_types_stand_apart() {
+    let file = |offset: u64| {
+        let mut out = head(3, 0);
+        tensor(&mut out, "known", &[8], 0, 0);
+        tensor(&mut out, "strange", &[8], 99, offset);
+        tensor(&mut out, "last", &[8], 0, 96);
+        out.resize(out.len().next_multiple_of(32) + 128, 0);
+        out
+    };
+    let raw = file(32);
+    let layout = Layout::read(&raw).unwrap();
+    let names: Vec<_> = layout.tensors.iter().map(|t| t.name.as_str()).collect();
+    assert_eq!(names, ["known", "last"]);
+    let [unknown] = &layout.unknown[..] else { panic!("{:?}", layout.unknown) };
+    assert_eq!((unknown.name.as_str(), unknown.kind, unknown.start), ("strange", 99, raw.len() as u64 - 96));
+    // Who needs the tensors of a model needs all of them.
+    assert_eq!(Gguf::read(&raw).unwrap_err().kind(), ErrorKind::NewerVersion);
+    for offset in [8, 1024, u64::MAX - 31] {
+        assert_eq!(Layout::read(&file(offset)).unwrap_err().kind(), ErrorKind::Corrupt);
+    }
+}
+
+#[test]
 fn broken_rules() {
     let with = |tensors: &[(&str, &[u64], u32, u64)], pairs: &[(&str, u32, &[u8])]| {
         let mut out = head(tensors.len() as u64, pairs.len() as u64);

@@ -50,7 +50,7 @@ pub(crate) fn parse(file: &dyn Content) -> Result<Layout> {
     Layout::new(FileKind::Npz, tensors, len)
 }
 
-/// What has been parsed, or `None` where something else stands there.
+/// The parsed structure, or `None` if something else stands there.
 fn known<T>(parsed: Result<T>) -> Result<Option<T>> {
     match parsed {
         Err(e) if e.kind() == ErrorKind::Io => Err(e),

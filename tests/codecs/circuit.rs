@@ -156,7 +156,7 @@ fn models_that_lie_are_refused() {
     }
 }
 
-/// Whatever happens to the bytes of a model, it is refused, or it codes and comes back.
+/// A model whose bytes have been changed is refused, or it codes and decodes.
 #[test]
 fn damaged_models_do_no_harm() {
     let bytes = micro().to_bytes();

@@ -9,6 +9,8 @@ mod transformers;
 
 mod circuit;
 mod circuit_layouts;
+mod deflate;
+mod light;
 mod llm;
 mod llm_chain;
 mod llm_real;

@@ -24,7 +24,7 @@ fn packed(raw: &[u8]) -> Vec<u8> {
 #[test]
 fn odd_tables_come_back() {
     for (delimiter, end) in [(',', "\n"), (';', "\r\n"), ('\t', "\n"), ('|', "\r\n")] {
-        let raw = orders(400, delimiter, end);
+        let raw = orders(300, delimiter, end);
         assert_eq!(codecs(&packed(&raw)), [Codec::Table], "{delimiter:?} {end:?}");
         // Cut anywhere, with other line ends, with lines doubled or empty.
         let text = String::from_utf8(raw.clone()).unwrap();

@@ -7,6 +7,7 @@ use crate::bytes::*;
 use crate::circuits;
 use crate::tables;
 use nzip::internal::SplitMix;
+use nzip::internal::codec::light;
 use nzip::internal::codec::lm::encode_blocks;
 use nzip::internal::codec::mix::{Guide, MixOptions, encode_block};
 use nzip::internal::codec::window::WindowLimits;
@@ -141,6 +142,15 @@ fn mix_kind(raw: &[u8], kind: (u8, u16)) -> Vec<u8> {
     let mut rest = vec![20];
     rest.extend(check(raw));
     let block = block(3, 0, raw.len() as u64, payload.len() as u64, &rest);
+    stream(&[[block, payload].concat()])
+}
+
+/// A stream of one `light` block of a kind.
+fn light_kind(raw: &[u8], kind: (u8, u16)) -> Vec<u8> {
+    let payload = light::encode_block(raw, Some(kind)).unwrap();
+    let mut rest = vec![20];
+    rest.extend(check(raw));
+    let block = block(9, 0, raw.len() as u64, payload.len() as u64, &rest);
     stream(&[[block, payload].concat()])
 }
 
@@ -528,7 +538,28 @@ fn makers() -> Vec<(&'static str, Vec<u8>)> {
         ("mix-words.nz", mix_kind(&samples(40, 1, 2), (4, 32))),
         ("mix-bytes.nz", mix_kind(&samples(60, 1, 1), (5, 16))),
         ("mix-rgb.nz", mix_kind(&samples(24, 3, 1), (7, 48))),
+        ("deflate-text.nz", with(include_bytes!("../data/packed/text.gz"), only(Codec::Deflate).level(6))),
+        (
+            "deflate-streams.nz",
+            with(include_bytes!("../data/packed/streams.bin"), only(Codec::Deflate).level(4)),
+        ),
+        ("deflate-paths.nz", with(include_bytes!("../data/packed/paths.gz"), only(Codec::Deflate).level(4))),
+        (
+            "deflate-picture.nz",
+            with(include_bytes!("../data/packed/picture.png"), only(Codec::Deflate).level(5)),
+        ),
+        (
+            "deflate-nested.nz",
+            with(include_bytes!("../data/packed/nested.zip"), only(Codec::Deflate).level(5)),
+        ),
         ("mix-code.nz", with(&instructions(3000), only(Codec::Mix).level(9))),
+        ("light-text.nz", with(&prose(2000), only(Codec::Light))),
+        ("light-own-code.nz", with(&prose(9000), only(Codec::Light))),
+        ("light-binary.nz", light_kind(&fields(1500), (1, 0))),
+        ("light-records.nz", light_kind(&records(200), (2, 12))),
+        ("light-code.nz", light_kind(&instructions(9000), (3, 0))),
+        ("light-words.nz", light_kind(&samples(40, 1, 2), (4, 32))),
+        ("light-rgb.nz", light_kind(&samples(24, 3, 1), (7, 48))),
     ]
 }
 

@@ -7,4 +7,6 @@ mod bytes;
 
 mod hostile;
 mod limits;
+mod progress;
 mod round_trip;
+mod shapes;

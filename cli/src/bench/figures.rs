@@ -13,8 +13,10 @@ pub struct Run {
     pub raw: u64,
     /// Bytes of the result.
     pub stored: u64,
-    /// Stored bytes of the built-in models that the result needs, by hash.
+    /// Stored bytes of the models that the result needs and does not hold, by hash.
     pub models: Vec<([u8; 32], u64)>,
+    /// Bytes that the result's codecs start from, whatever the model.
+    pub start: u64,
     /// Compression.
     pub encode: Cost,
     /// Restoring.
@@ -24,9 +26,9 @@ pub struct Run {
 }
 
 impl Run {
-    /// Stored bytes and those of the models.
+    /// Stored bytes and all that the decoder brings along: models, and what codecs start from.
     pub fn with_models(&self) -> u64 {
-        self.stored + self.models.iter().map(|m| m.1).sum::<u64>()
+        self.stored + self.start + self.models.iter().map(|m| m.1).sum::<u64>()
     }
 
     /// Raw bytes per second of a cost.

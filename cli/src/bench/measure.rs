@@ -3,6 +3,7 @@
 use super::figures::{Cost, Run};
 use super::tools::{Command, Tool};
 use crate::files::first_difference;
+use crate::names;
 use anyhow::{Context, bail};
 use nzip::{Archive, Models};
 use std::fs::{self, File};
@@ -32,13 +33,15 @@ pub fn run(tool: &Tool, folder: &Path, file: &str, repeat: u32) -> anyhow::Resul
         remove_if_there(&out)?;
         decode = decode.best(time(&tool.decode, folder)?);
     }
+    let (models, start) = if tool.own { brought_along(&packed)? } else { (Vec::new(), 0) };
     Ok(Run {
         file: file.into(),
         tool: tool.name.clone(),
         own: tool.own,
         raw: fs::metadata(&raw)?.len(),
         stored: fs::metadata(&packed)?.len(),
-        models: if tool.needs_models() { models(&packed)? } else { Vec::new() },
+        models,
+        start,
         encode,
         decode,
         good: same(&raw, &out)?,
@@ -47,6 +50,8 @@ pub fn run(tool: &Tool, folder: &Path, file: &str, repeat: u32) -> anyhow::Resul
 
 fn time(command: &Command, folder: &Path) -> anyhow::Result<Cost> {
     let mut process = std::process::Command::new(&command.program);
+    // What people have set for themselves is not what is compared.
+    process.env_remove("NZIP_LEVEL").env_remove("NZIP_THREADS");
     process.args(&command.arguments).current_dir(folder).stdin(Stdio::null());
     let to_file = |name: &str| File::create(folder.join(name)).map(Stdio::from);
     process.stdout(command.stdout.map_or_else(|| Ok(Stdio::null()), to_file)?);
@@ -70,18 +75,20 @@ fn remove_if_there(path: &PathBuf) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The built-in models that a file needs, with their stored sizes.
-fn models(packed: &Path) -> anyhow::Result<Vec<([u8; 32], u64)>> {
-    let built_in: Vec<_> = Models::new().list().into_iter().filter(|m| m.id.is_some()).collect();
+/// The models that a file needs and does not hold, with their stored sizes, and the bytes that its codecs start from.
+fn brought_along(packed: &Path) -> anyhow::Result<(Vec<([u8; 32], u64)>, u64)> {
+    let list = Models::new().list();
     let mut archive = Archive::new(File::open(packed)?)?;
-    let (mut found, mut number) = (Vec::new(), 0);
+    let embedded: u64 = archive.streams().iter().map(|s| s.embedded_len).sum();
+    let (mut models, mut start, mut number) = (Vec::new(), 0, 0);
     while let Some(block) = archive.block(number)? {
         number += 1;
-        let model = built_in.iter().find(|m| Some(m.hash) == block.model);
-        let cost = model.and_then(|m| Some((m.hash, m.stored_len?)));
-        found.extend(cost.filter(|c| !found.contains(c)));
+        start = start.max(names::start_of(block.codec.as_slice()));
+        let bytes = |hash| names::place(&hash, 0, &list).1.map(|n| (hash, n));
+        let model = block.model.filter(|_| embedded == 0).and_then(bytes);
+        models.extend(model.filter(|m| !models.contains(m)));
     }
-    Ok(found)
+    Ok((models, start))
 }
 
 fn same(a: &Path, b: &Path) -> anyhow::Result<bool> {

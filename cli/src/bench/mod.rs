@@ -7,8 +7,8 @@ mod report;
 mod tools;
 
 use crate::console::print;
-use crate::failure::usage;
-use crate::files::open_file;
+use crate::failure::{describe, usage};
+use crate::files::{is_dash, open_file};
 use anyhow::Context;
 use clap::Args;
 use figures::Run;
@@ -21,7 +21,8 @@ use tools::Tool;
 ///
 /// Every run is a process of its own, so that time and memory mean the same for all; runs use one thread
 /// where the program can be told so. Each result is restored and compared with its source. "with model" adds
-/// the stored size of the built-in models that the file needs.
+/// all that the decoder brings along: the stored size of the models that the file needs and does not hold, and the
+/// starting points of mix where it is used.
 #[derive(Debug, Args)]
 pub struct BenchArguments {
     /// Files to compress
@@ -55,7 +56,7 @@ pub struct BenchArguments {
     /// Write all figures as comma-separated values
     #[arg(long, value_name = "PATH")]
     csv: Option<PathBuf>,
-    /// Write all figures as JSON
+    /// Write all figures as JSON (docs/json.md lists its keys); - writes them to standard output, and no tables
     #[arg(long, value_name = "PATH")]
     json: Option<PathBuf>,
 }
@@ -86,15 +87,17 @@ impl BenchArguments {
                     Ok(run) => runs.push(run),
                     Err(e) => {
                         failed = true;
-                        let _ = writeln!(std::io::stderr(), "nzip: {name}: {}: {e:#}", tool.name);
+                        let _ = writeln!(std::io::stderr(), "nzip: {name}: {}: {}", tool.name, describe(&e));
                     }
                 }
             }
             progress("");
-            print(&report::table(&name, &runs[first..]))?;
+            if !self.only_json() {
+                print(&report::table(&name, &runs[first..]))?;
+            }
         }
         let totals = report::totals(&runs, &tools);
-        if self.files.len() > 1 {
+        if self.files.len() > 1 && !self.only_json() {
             print(&report::table(&format!("all {} files", self.files.len()), &totals))?;
         }
         self.write(&runs, &totals)?;
@@ -128,8 +131,14 @@ impl BenchArguments {
         Ok(tools)
     }
 
+    /// Whether standard output is for JSON.
+    fn only_json(&self) -> bool {
+        self.json.as_deref().is_some_and(is_dash)
+    }
+
     fn write(&self, runs: &[Run], totals: &[Run]) -> anyhow::Result<()> {
         let write = |path: &Option<PathBuf>, text: String| match path {
+            Some(path) if is_dash(path) => print(&text),
             Some(path) => fs::write(path, text).with_context(|| path.display().to_string()),
             None => Ok(()),
         };

@@ -14,7 +14,17 @@ const RIGHT: f64 = 36.0;
 
 const STYLE: &str = "text{font:12px sans-serif;fill:#333}.title{font-size:15px;font-weight:bold}\
 .grid{stroke:#e4e4e4}.axis{stroke:#999;fill:none}.front{stroke:#bbb;stroke-dasharray:5 4;fill:none}\
-.own{fill:#0b6e99}.ours{stroke:#0b6e99;stroke-width:1.5;fill:none}.peer{fill:#c2571a}.name{font-size:11px}";
+.own{fill:#0b6e99}.ours{stroke:#0b6e99;stroke-width:1.5;fill:none}.peer{fill:#c2571a}.name{font-size:11px}\
+circle{stroke:#fff;stroke-width:.8}.leader{stroke:#888;stroke-width:.7}";
+
+/// What the lines and colours mean, from left to right: class, whether it is a line, words, and the place of the next one.
+const LEGEND: [(&str, bool, &str, f64); 4] = [
+    ("own", false, "nzip", 50.0),
+    ("peer", false, "other programs", 110.0),
+    ("ours", true, "levels of nzip", 126.0),
+    ("front", true, "best there is: nothing is faster and smaller", 0.0),
+];
+const LEGEND_WIDTH: f64 = 560.0;
 
 /// A point of a panel, in the units of its axes.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,10 +45,25 @@ pub fn svg(title: &str, runs: &[Run]) -> String {
          <style>{STYLE}</style><rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n"
     );
     let _ = writeln!(out, "<text class=\"title\" x=\"{LEFT}\" y=\"24\">{}</text>", escape(title));
+    legend(&mut out, width - RIGHT - LEGEND_WIDTH);
     let points = |cost: fn(&Run) -> Cost| runs.iter().map(|r| point(r, cost(r))).collect::<Vec<_>>();
     panel(&mut out, LEFT, "compression", &points(|r| r.encode));
     panel(&mut out, LEFT + PANEL.0 + GAP, "restoring", &points(|r| r.decode));
     out + "</svg>\n"
+}
+
+fn legend(out: &mut String, mut x: f64) {
+    let y = 20.0;
+    for (class, is_line, words, next) in LEGEND {
+        let (end, text) = if is_line { (x + 24.0, x + 30.0) } else { (x, x + 9.0) };
+        let _ = if is_line {
+            writeln!(out, "<line class=\"{class}\" x1=\"{x}\" y1=\"{y}\" x2=\"{end}\" y2=\"{y}\"/>")
+        } else {
+            writeln!(out, "<circle class=\"{class}\" cx=\"{x}\" cy=\"{y}\" r=\"4\"/>")
+        };
+        let _ = writeln!(out, "<text class=\"legend\" x=\"{text}\" y=\"24\">{words}</text>");
+        x += next;
+    }
 }
 
 fn point(r: &Run, cost: Cost) -> Point {
@@ -75,6 +100,20 @@ impl Axes {
         TOP + PANEL.1 * (self.y.1 - ratio) / (self.y.1 - self.y.0)
     }
 
+    /// Places along the line through these points.
+    fn along(&self, points: &[Point]) -> Vec<Area> {
+        const STEPS: u32 = 24;
+        let at = |p: &Point| (self.x(p.speed), self.y(p.ratio));
+        let between = |pair: &[Point]| {
+            let ((x, y), (u, v)) = (at(&pair[0]), at(&pair[1]));
+            (0..=STEPS).map(f64::from).map(move |i| {
+                let t = i / f64::from(STEPS);
+                Area { x: x + (u - x) * t, y: y + (v - y) * t, width: 1.0, height: 1.0 }
+            })
+        };
+        points.windows(2).flat_map(between).collect()
+    }
+
     fn line(&self, class: &str, points: &[Point]) -> String {
         let at = |p: &Point| format!("{:.1},{:.1}", self.x(p.speed), self.y(p.ratio));
         let points: Vec<_> = points.iter().map(at).collect();
@@ -88,18 +127,35 @@ fn panel(out: &mut String, left: f64, name: &str, points: &[Point]) {
     }
     let axes = Axes::new(left, points);
     grid(out, &axes, name);
-    *out += &axes.line("front", &front(points));
+    let front = front(points);
+    *out += &axes.line("front", &front);
     let is_level = |p: &&Point| p.own && p.name.trim_start_matches("nzip -").parse::<u8>().is_ok();
-    *out += &axes.line("ours", &points.iter().filter(is_level).cloned().collect::<Vec<_>>());
+    let levels = points.iter().filter(is_level).cloned().collect::<Vec<_>>();
+    *out += &axes.line("ours", &levels);
+    let lines = [axes.along(&front), axes.along(&levels)].concat();
     let mut taken: Vec<Area> = points.iter().map(|p| Area::dot(axes.x(p.speed), axes.y(p.ratio))).collect();
+    let class = |p: &Point| if p.own { "own" } else { "peer" };
+    let mut names = String::new();
     for p in points {
-        let (x, y, class) = (axes.x(p.speed), axes.y(p.ratio), if p.own { "own" } else { "peer" });
-        let _ = writeln!(out, "<circle class=\"{class}\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"4\"/>");
-        let place = Area::name(x, y, &p.name, &taken);
-        let (x, y, text) = (place.x, place.y + NAME_HEIGHT - 2.0, escape(&p.name));
-        let _ = writeln!(out, "<text class=\"name {class}\" x=\"{x:.1}\" y=\"{y:.1}\">{text}</text>");
+        let (x, y, class) = (axes.x(p.speed), axes.y(p.ratio), class(p));
+        let place = Area::name(x, y, &p.name, &taken, &lines);
+        let (tx, ty, text) = (place.x, place.y + NAME_HEIGHT - 2.0, escape(&p.name));
+        let _ = writeln!(names, "<text class=\"name {class}\" x=\"{tx:.1}\" y=\"{ty:.1}\">{text}</text>");
+        // A name further away is led to its dot.
+        let (ex, ey) = place.nearest(x, y);
+        if (ex - x).hypot(ey - y) > 12.0 {
+            let _ = writeln!(
+                out,
+                "<line class=\"leader\" x1=\"{x:.1}\" y1=\"{y:.1}\" x2=\"{ex:.1}\" y2=\"{ey:.1}\"/>"
+            );
+        }
         taken.push(place);
     }
+    for p in points {
+        let (x, y, class) = (axes.x(p.speed), axes.y(p.ratio), class(p));
+        let _ = writeln!(out, "<circle class=\"{class}\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"4\"/>");
+    }
+    *out += &names;
 }
 
 /// Height of a name and the mean width of its letters.
@@ -120,18 +176,29 @@ impl Area {
         Self { x: x - 4.0, y: y - 4.0, width: 8.0, height: 8.0 }
     }
 
-    /// The free place nearest to the dot at (x, y): right of it, left, above or below, then further away.
-    fn name(x: f64, y: f64, name: &str, taken: &[Area]) -> Self {
+    /// The best place for a name of the dot at (x, y): it must not meet what is taken, should not lie on lines, and is near.
+    fn name(x: f64, y: f64, name: &str, taken: &[Area], lines: &[Area]) -> Self {
         let (width, height) = (LETTER * name.chars().count() as f64, NAME_HEIGHT);
         let middle = y - height / 2.0;
         let around = |away: f64| {
-            let (right, left) = (x + 7.0, x - 7.0 - width);
-            [(right, middle - away), (right, middle + away), (left, middle - away), (left, middle + away)]
+            let (right, left, centre) = (x + 7.0, x - 7.0 - width, x - width / 2.0);
+            let ways =
+                [(right, -1.0), (right, 1.0), (left, -1.0), (left, 1.0), (centre, -1.0), (centre, 1.0)];
+            ways.map(|(x, way)| (Self { x, y: middle + way * away, width, height }, away))
         };
-        let places = (0..12).flat_map(|i| around(6.0 * f64::from(i)));
-        let mut boxes = places.map(|(x, y)| Self { x, y, width, height });
-        let first = Self { x: x + 7.0, y: middle, width, height };
-        boxes.find(|b| taken.iter().all(|t| !b.meets(t))).unwrap_or(first)
+        let places = (0..16).flat_map(|i| around(4.0 * f64::from(i)));
+        let cost = |(place, away): &(Self, f64)| {
+            let meets = |all: &[Area]| all.iter().filter(|t| place.meets(t)).count() as f64;
+            let outside = if place.y < TOP || place.y + height > TOP + PANEL.1 { 1000.0 } else { 0.0 };
+            1000.0 * meets(taken) + 6.0 * meets(lines) + outside + away
+        };
+        let best = places.min_by(|a, b| cost(a).total_cmp(&cost(b)));
+        best.map_or(Self { x: x + 7.0, y: middle, width, height }, |(place, _)| place)
+    }
+
+    /// The place of the area that is nearest to (x, y).
+    fn nearest(&self, x: f64, y: f64) -> (f64, f64) {
+        (x.clamp(self.x, self.x + self.width), y.clamp(self.y, self.y + self.height))
     }
 
     fn meets(&self, other: &Self) -> bool {
@@ -220,12 +287,23 @@ mod tests {
 
     #[test]
     fn names_do_not_lie_on_each_other() {
-        let mut taken = vec![Area::dot(50.0, 50.0), Area::dot(52.0, 50.0)];
+        let mut taken = vec![Area::dot(50.0, 150.0), Area::dot(52.0, 150.0)];
         for _ in 0..8 {
-            let place = Area::name(50.0, 50.0, "zstd -19", &taken);
+            let place = Area::name(50.0, 150.0, "zstd -19", &taken, &[]);
             assert!(taken.iter().all(|t| !place.meets(t)));
             taken.push(place);
         }
+    }
+
+    #[test]
+    fn names_keep_off_lines_and_the_legend_names_them() {
+        let line: Vec<Area> =
+            (0..100).map(|i| Area { x: f64::from(i), y: 150.0, width: 1.0, height: 1.0 }).collect();
+        let place = Area::name(50.0, 150.0, "xz", &[Area::dot(50.0, 150.0)], &line);
+        assert!(line.iter().all(|l| !place.meets(l)));
+        let mut text = String::new();
+        legend(&mut text, 0.0);
+        assert!(text.contains("class=\"front\"") && text.contains("nothing is faster and smaller"));
     }
 
     #[test]

@@ -57,6 +57,7 @@ pub fn totals(runs: &[Run], tools: &[Tool]) -> Vec<Run> {
                 total.encode = sum(total.encode, r.encode);
                 total.decode = sum(total.decode, r.decode);
                 total.good &= r.good;
+                total.start = total.start.max(r.start);
                 let new: Vec<_> = r.models.iter().filter(|m| !total.models.contains(m)).copied().collect();
                 total.models.extend(new);
             }
@@ -136,7 +137,18 @@ mod tests {
         let cost = Cost { seconds: 2.0, memory: Some(1 << 20) };
         let models = vec![([model; 32], 50)];
         let (file, tool) = (file.into(), "nzip -1".into());
-        Run { file, tool, own: true, raw: 1000, stored, models, encode: cost, decode: cost, good: true }
+        Run {
+            file,
+            tool,
+            own: true,
+            raw: 1000,
+            stored,
+            models,
+            start: 0,
+            encode: cost,
+            decode: cost,
+            good: true,
+        }
     }
 
     #[test]

@@ -71,11 +71,6 @@ impl Tool {
         Ok(Self { name: format!("nzip {}{on}", options.join(" ")), own: true, encode, decode, package: None })
     }
 
-    /// Whether results may need a built-in model. Embedded ones count as bytes of the file.
-    pub fn needs_models(&self) -> bool {
-        self.own && !self.encode.arguments.iter().any(|a| a == "--embed-model")
-    }
-
     /// Whether the program is found.
     pub fn is_installed(&self) -> bool {
         let path = env::var_os("PATH").unwrap_or_default();

@@ -1,5 +1,8 @@
 //! A folder in which the command is run.
 
+// Each test binary uses a part of this.
+#![allow(dead_code)]
+
 use nzip::{Encoder, Options};
 use std::fs;
 use std::io::Write;
@@ -55,7 +58,10 @@ impl Folder {
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_nzip"));
         command.args(arguments).current_dir(self.0.path());
-        command.env("XDG_DATA_HOME", self.0.path()).env_remove("NZIP_MODELS");
+        command.env("XDG_DATA_HOME", self.0.path());
+        for name in ["NZIP_MODELS", "NZIP_LEVEL", "NZIP_THREADS", "NZIP_DEVICE"] {
+            command.env_remove(name);
+        }
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }

@@ -2,7 +2,6 @@
 
 pub mod layout;
 
-use std::any::Any;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -12,8 +11,9 @@ use super::Codec;
 use super::acceleration::{Accelerator, WindowModel};
 use super::block::{BlockCodec, BlockJob, BlockParams, LoadedModel, ModelMemory, ModelUse, UnitKind};
 use super::window::{
-    self, Cutting, EncodedWindow, WindowCoder, WindowJob, WindowLimits, WindowedBlock, max_window_raw,
+    Cutting, EncodedWindow, WindowCoder, WindowJob, WindowLimits, WindowedBlock, max_window_raw,
 };
+use super::windowed;
 use crate::coder::range::{BitDecoder, BitEncoder, Part as CoderPart};
 use crate::error::{Error, Result};
 use crate::format::block::BlockHeader;
@@ -79,7 +79,7 @@ impl BlockCodec for Circuit {
     }
 
     fn decode(&self, jobs: &mut [&mut BlockJob<'_>]) {
-        window::decode(jobs);
+        windowed::decode(jobs);
     }
 }
 
@@ -120,8 +120,8 @@ impl WindowCoder for Model {
     fn decode(&self, blocks: Vec<WindowedBlock<'_>>, memory: u64, meter: Meter<'_>) -> Result<()> {
         let mut arranged: Vec<(Arrangement, Vec<WindowJob<'_>>)> = Vec::new();
         for block in blocks {
-            let params: Option<&dyn Any> = block.params.map(|p| p as &dyn Any);
-            let arrangement = params.and_then(|p| p.downcast_ref()).copied().unwrap_or(Arrangement::Bytes);
+            let arrangement =
+                block.params.and_then(|p| p.downcast_ref()).copied().unwrap_or(Arrangement::Bytes);
             match arranged.iter_mut().find(|a| a.0 == arrangement) {
                 Some(known) => known.1.extend(block.windows),
                 None => arranged.push((arrangement, block.windows)),

@@ -6,20 +6,20 @@
 
 mod chain;
 mod lanes;
-mod windows;
+pub mod windows;
 
 pub use chain::{ChainJob, decode_chains_with_lanes, encode_chains, kept_of};
-pub use windows::{WindowLane, decode_windows, decode_with_lanes, encode_blocks};
+pub use windows::{decode_windows, decode_with_lanes, encode_blocks};
 
 use super::Codec;
 use super::acceleration::{Accelerator, WindowModel};
 use super::block::{BlockCodec, BlockJob, BlockParams, LoadedModel, ModelMemory, ModelUse, UnitKind};
-use super::window::{self, Cutting, EncodedWindow, WindowCoder, WindowLimits, WindowedBlock, all_windows};
+use super::window::{Cutting, EncodedWindow, WindowCoder, WindowLimits, WindowedBlock, all_windows};
+use super::windowed;
 use crate::error::{Error, Result};
 use crate::format::block::BlockHeader;
 use crate::model::llm::{MAGIC, MAX_COLUMNS, MAX_TOKEN, Model, Weights};
 use crate::progress::Meter;
-use std::any::Any;
 use std::sync::Arc;
 
 /// Fewest payload bytes that a window may be limited to.
@@ -81,7 +81,7 @@ impl BlockCodec for Llm {
     }
 
     fn decode(&self, jobs: &mut [&mut BlockJob<'_>]) {
-        window::decode(jobs);
+        windowed::decode(jobs);
     }
 }
 
@@ -114,7 +114,7 @@ impl WindowCoder for Model {
         let (chained, alone): (Vec<_>, Vec<_>) = blocks.into_iter().partition(|b| b.params.is_some());
         let mut chains = Vec::with_capacity(chained.len());
         for WindowedBlock { params, windows } in chained {
-            let kept = params.and_then(|p| (p as &dyn Any).downcast_ref::<Kept>());
+            let kept = params.and_then(|p| p.downcast_ref::<Kept>());
             chains.push(ChainJob { kept: kept.map_or(0, |k| k.0), windows });
         }
         if !chains.is_empty() {

@@ -28,9 +28,7 @@ pub struct BlockDecoder {
     /// The number of raw bytes handed out so far.
     released: usize,
     /// Undoes the branch filter, in blocks of code.
-    walk: Option<x86::Walk>,
-    /// Unfiltered bytes that have not been handed out yet, the next one last; at most three between calls.
-    ahead: Vec<u8>,
+    filter: Option<x86::Unfilter>,
 }
 
 impl BlockDecoder {
@@ -58,8 +56,7 @@ impl BlockDecoder {
             decoder: BinaryDecoder::new(payload, HEADER),
             raw_len,
             released: 0,
-            walk: (shape.kind == Kind::Code).then(x86::Walk::default),
-            ahead: Vec::new(),
+            filter: (shape.kind == Kind::Code).then(x86::Unfilter::default),
         })
     }
 
@@ -79,9 +76,11 @@ impl BlockDecoder {
                 self.raw_len
             )));
         }
-        if self.walk.is_some() {
+        if self.filter.is_some() {
             self.decode_to(payload, (end + x86::LOOKAHEAD).min(self.raw_len))?;
-            self.unfilter(out);
+            if let Some(filter) = &mut self.filter {
+                filter.next(self.predictor.history().bytes(), out);
+            }
         } else {
             self.decode_to(payload, end)?;
             out.copy_from_slice(&self.predictor.history().bytes()[self.released..end]);
@@ -91,23 +90,6 @@ impl BlockDecoder {
             return Err(Error::corrupt("payload is left after a mix block's last byte"));
         }
         Ok(())
-    }
-
-    /// Fills `out` with the next raw bytes of a filtered block.
-    fn unfilter(&mut self, out: &mut [u8]) {
-        let bytes = self.predictor.history().bytes();
-        let Some(walk) = &mut self.walk else { return };
-        for byte in out.iter_mut() {
-            if self.ahead.is_empty() {
-                match walk.step(bytes, self.released, true) {
-                    Some(field) => self.ahead.extend(field.iter().rev()),
-                    None => self.ahead.push(bytes[self.released]),
-                }
-            }
-            *byte = self.ahead.pop().unwrap_or(0);
-            self.released += 1;
-        }
-        self.released -= out.len();
     }
 
     /// Decodes until the predictor's history holds `end` bytes.

@@ -3,9 +3,10 @@
 use super::guide::Ahead;
 use super::kind::{self, kind_from};
 use super::shape::{MixOptions, header, shape_for};
-use super::{Guide, x86};
+use super::x86;
 use crate::codec::Codec;
-use crate::codec::block::{Effort, EncodedBlock};
+use crate::codec::block::{Content, Effort, EncodedBlock};
+use crate::codec::hints::Guide;
 use crate::coder::binary::BinaryEncoder;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::block::Units;
@@ -23,17 +24,21 @@ const UNIT_LOG2: u8 = 20;
 /// Raw bytes after which an encoder counts them.
 const COUNTED: usize = 64 << 10;
 
-/// Codes a block of 1..=2^30 bytes at a level of [`MixOptions::level`].
-pub fn encode(raw: &[u8], level: u32, effort: &Effort<'_>) -> Result<EncodedBlock> {
-    let (payload, model) = encode_counted(raw, &MixOptions::level(level), effort.guide, effort.meter)?;
-    Ok(EncodedBlock {
+/// Codes a block of 1..=2^30 bytes at a level of [`MixOptions::level`]; `None` where decoding would take more than the limit
+/// of memory.
+pub fn encode(content: &Content<'_>, level: u32, effort: &Effort<'_>) -> Result<Option<EncodedBlock>> {
+    let raw = content.raw;
+    let guided = !matches!(effort.guide, Guide::None);
+    let Some(options) = MixOptions::within(level, raw.len(), effort.limit, guided) else { return Ok(None) };
+    let (payload, model) = encode_known(raw, content.rows, &options, effort.guide, effort.meter)?;
+    Ok(Some(EncodedBlock {
         codec: Codec::Mix,
         raw_len: raw.len() as u32,
         model: model.map(|m| *m.name()),
         params: None,
         units: Units::Fixed { log2: UNIT_LOG2, checks: raw.chunks(1 << UNIT_LOG2).map(check32).collect() },
         payload,
-    })
+    }))
 }
 
 /// Codes a block to a payload, and returns it with the model that guides it, if any.
@@ -46,18 +51,20 @@ pub fn encode_block<'a>(
     options: &MixOptions,
     guide: Guide<'a>,
 ) -> Result<(Vec<u8>, Option<&'a Model>)> {
-    encode_counted(raw, options, guide, Meter::NONE)
+    encode_known(raw, None, options, guide, Meter::NONE)
 }
 
-fn encode_counted<'a>(
+/// The same, counted, and for the raster of a picture, of which the bytes of a pixel and of a row are known.
+fn encode_known<'a>(
     raw: &[u8],
+    rows: Option<(usize, usize)>,
     options: &MixOptions,
     guide: Guide<'a>,
     meter: Meter<'_>,
 ) -> Result<(Vec<u8>, Option<&'a Model>)> {
     let kind = match options.forced {
         Some((kind, parameter)) => kind_from(kind, parameter)?,
-        None => kind::choose(raw, |sample, kind| {
+        None => kind::choose(raw, rows, |sample, kind| {
             let trial = MixOptions { primed: 0, groups: 1, ..*options };
             let shape = shape_for(kind, sample.len(), &trial);
             // Priors say much about a short block and little about a long one, so a trial on a sample of a

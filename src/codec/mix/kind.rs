@@ -99,16 +99,34 @@ fn row(raw: &[u8], unit: usize) -> Option<usize> {
     (least < cost(4 * unit)).then_some(best)
 }
 
+/// The kind of rows of samples, where there is one.
+fn kind_of_rows(width: usize, stride: usize) -> Option<Kind> {
+    let fits = stride > width && stride <= usize::from(u16::MAX);
+    (fits && matches!(width, 1 | 3 | 4)).then_some(Kind::Bytes { width, stride })
+}
+
 /// Chooses the kind that codes samples of a block smallest. `trial` returns the coded size of bytes for a
-/// kind. Text is recognised by its bytes alone, without a trial.
-pub fn choose(raw: &[u8], trial: impl Fn(&[u8], Kind) -> Result<usize>) -> Result<Kind> {
-    let sample = sample(raw);
+/// kind. Text is recognised by its bytes alone, without a trial. Of a picture's raster, `rows` are the bytes of a pixel and
+/// of a row.
+pub fn choose(
+    raw: &[u8],
+    rows: Option<(usize, usize)>,
+    trial: impl Fn(&[u8], Kind) -> Result<usize>,
+) -> Result<Kind> {
+    let known = rows.and_then(|(width, stride)| kind_of_rows(width, stride));
+    // The sample of a picture has whole rows next to each other.
+    let rows = rows.filter(|_| known.is_some()).map(|(_, stride)| (3 * PIECE).max(4 * stride));
+    let sample = match rows {
+        Some(len) if len < raw.len() => raw[(raw.len() - len) / 2..][..len].to_vec(),
+        _ => sample(raw),
+    };
     if sample.is_empty() || looks_like_text(&sample) {
         return Ok(Kind::Text);
     }
     let middle = &raw[raw.len() / 3..];
     let middle = &middle[..middle.len().min(64 << 10)];
     let mut kinds = vec![Kind::Binary, Kind::Code];
+    kinds.extend(known);
     kinds.extend(recurrence(middle).map(|period| Kind::Records { period }));
     if let Some(stride) = row(middle, 1) {
         kinds.push(Kind::Records { period: stride });

@@ -7,10 +7,10 @@
 mod decode;
 mod encode;
 mod guide;
-mod kind;
+pub(super) mod kind;
 mod learn;
 mod shape;
-mod x86;
+pub(super) mod x86;
 
 pub use decode::BlockDecoder;
 pub use encode::encode_block;
@@ -23,10 +23,9 @@ use super::block::{
 };
 use super::ordered::{self, Reader};
 use crate::error::Result;
-use crate::model::lm::Model;
 
 /// The `mix` level for each of nzip's levels 1..=9; 0 where `mix` is not tried.
-const LEVELS: [u32; 9] = [0, 0, 0, 0, 1, 2, 3, 4, 5];
+const LEVELS: [u32; 9] = [0, 0, 0, 0, 0, 2, 3, 4, 5];
 
 /// The codec `mix`.
 pub struct Mix;
@@ -53,7 +52,7 @@ impl BlockCodec for Mix {
     }
 
     fn encode(&self, content: &Content<'_>, effort: &Effort<'_>) -> Result<Option<EncodedBlock>> {
-        encode::encode(content.raw, level(effort.level).max(1), effort).map(Some)
+        encode::encode(content, level(effort.level).max(1), effort)
     }
 
     fn working_memory(&self, block: &Block, payload: &[u8]) -> u64 {
@@ -76,13 +75,8 @@ pub fn level(level: u8) -> u32 {
     LEVELS[usize::from(level.clamp(1, 9)) - 1]
 }
 
-/// Whether a language model guides blocks of text.
-#[derive(Debug, Clone, Copy)]
-pub enum Guide<'a> {
-    /// No model guides.
-    None,
-    /// The model guides where that makes the block smaller; text is coded both ways.
-    WhereItPays(&'a Model),
-    /// The model guides all text.
-    All(&'a Model),
+/// The memory in bytes that coding `len` bytes at a level of 1..=9 takes, beside these; 0 where they are not coded since
+/// decoding would take more than `limit` bytes.
+pub fn memory(at: u8, len: usize, limit: u64, guided: bool) -> u64 {
+    shape::encoding_need(level(at).max(1), len, limit, guided)
 }

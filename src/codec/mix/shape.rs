@@ -16,6 +16,11 @@ const TABLE_BITS: std::ops::RangeInclusive<u32> = 16..=30;
 /// phrases.
 const FIXED_MEMORY: u64 = 64 << 20;
 
+/// The same that tables which are really used take.
+const USED_MEMORY: u64 = 24 << 20;
+/// Memory in bytes that a model takes which guides text.
+const GUIDE_MEMORY: u64 = 32 << 20;
+
 /// The options of the encoder.
 #[derive(Debug, Clone, Copy)]
 pub struct MixOptions {
@@ -42,6 +47,20 @@ impl MixOptions {
             _ => (28, 3, 1020),
         };
         Self { table_bits, groups, primed, forced: None }
+    }
+}
+
+impl MixOptions {
+    /// The options of a level with the largest slot table with which a block of `raw_len` bytes can be decoded in `limit`
+    /// bytes of memory; `None` where it cannot. A `guided` block needs its model too.
+    pub fn within(level: u32, raw_len: usize, limit: u64, guided: bool) -> Option<Self> {
+        let options = Self::level(level);
+        // Readers also hold the payload and what they hand out, and have more to keep.
+        let model = if guided { GUIDE_MEMORY } else { 0 };
+        let left = limit.checked_sub(FIXED_MEMORY + 4 * raw_len as u64 + limit / 8 + model)?;
+        let wanted = table_bits(raw_len, &options);
+        let table_bits = (22..=wanted).rev().find(|bits| 1 << bits <= left)?;
+        Some(if table_bits == wanted { options } else { Self { table_bits, ..options } })
     }
 }
 
@@ -119,6 +138,14 @@ pub fn memory_of(payload: &[u8], raw_len: usize) -> u64 {
 /// The memory in bytes that coding a block takes.
 pub fn memory_need(shape: &Shape, raw_len: usize) -> u64 {
     (1u64 << shape.memory_bits) + FIXED_MEMORY + 2 * raw_len as u64
+}
+
+/// The memory in bytes that coding `raw_len` bytes at a level of [`MixOptions::level`] takes, beside these; 0 where they are
+/// not coded since decoding would take more than `limit` bytes.
+pub fn encoding_need(level: u32, raw_len: usize, limit: u64, guided: bool) -> u64 {
+    let options = MixOptions::within(level, raw_len, limit, guided);
+    let table = |o: MixOptions| (1u64 << table_bits(raw_len, &o)) + USED_MEMORY + 3 * raw_len as u64;
+    options.map_or(0, table)
 }
 
 /// log2 of the slot table's size in bytes for a block: enough for its contexts, at most what the options

@@ -52,6 +52,33 @@ impl Walk {
     }
 }
 
+/// Undoes the filter while a block is decoded front to back.
+#[derive(Debug, Default)]
+pub struct Unfilter {
+    walk: Walk,
+    /// The number of raw bytes given out so far.
+    position: usize,
+    /// Raw bytes that have not been given out yet, the next one last; at most three between calls.
+    ahead: Vec<u8>,
+}
+
+impl Unfilter {
+    /// Fills `out` with the next raw bytes. `bytes` are the filtered bytes from the block's start on, at least
+    /// [`LOOKAHEAD`] more than are given out, or all of the block.
+    pub fn next(&mut self, bytes: &[u8], out: &mut [u8]) {
+        for byte in out {
+            if self.ahead.is_empty() {
+                match self.walk.step(bytes, self.position, true) {
+                    Some(field) => self.ahead.extend(field.iter().rev()),
+                    None => self.ahead.push(bytes[self.position]),
+                }
+            }
+            *byte = self.ahead.pop().unwrap_or(0);
+            self.position += 1;
+        }
+    }
+}
+
 /// Filters a block in place.
 pub fn apply(bytes: &mut [u8]) {
     convert(bytes, false);

@@ -13,7 +13,8 @@ use super::block::{Block, BlockCodec, BlockJob, Content, Effort, EncodedBlock, O
 use super::buffer::{reserve, resize};
 use super::circuit;
 use super::circuit::layout::Arrangement;
-use super::mix::{self, BlockDecoder, Guide, MixOptions};
+use super::hints::Guide;
+use super::mix::{self, BlockDecoder, MixOptions};
 use super::ordered::{self, Reader};
 use super::window::{EncodedWindow, WindowJob, WindowLimits, lengthen, max_window_raw};
 use crate::error::{Error, Result};
@@ -49,6 +50,8 @@ const MANY_ROWS: usize = 16_000;
 
 /// The first level at which the automatic choice looks for tables.
 const FIRST_LEVEL: u8 = 6;
+/// Bytes that are looked at to guess whether a block is a table.
+const GLANCE: usize = 64 << 10;
 
 /// The codec `table`.
 pub struct TableCodec;
@@ -76,7 +79,13 @@ impl BlockCodec for TableCodec {
     }
 
     fn encode(&self, content: &Content<'_>, effort: &Effort<'_>) -> Result<Option<EncodedBlock>> {
-        encode(content.raw, mix::level(effort.level).max(1))
+        let (raw, level) = (content.raw, mix::level(effort.level).max(1));
+        // Decoding holds rows, symbols and the parts that `mix` has coded.
+        let limit = effort.limit.saturating_sub(6 * raw.len() as u64);
+        match MixOptions::within(level, raw.len(), limit, false) {
+            Some(options) => encode(raw, &options),
+            None => Ok(None),
+        }
     }
 
     fn working_memory(&self, block: &Block, payload: &[u8]) -> u64 {
@@ -136,18 +145,22 @@ pub struct Parts {
 /// The first leaves everything that varies to `mix`.
 #[doc(hidden)]
 pub fn payloads(raw: &[u8], mix_level: u32) -> Result<Vec<Vec<u8>>> {
+    payloads_with(raw, &MixOptions::level(mix_level))
+}
+
+fn payloads_with(raw: &[u8], mixing: &MixOptions) -> Result<Vec<Vec<u8>>> {
     let Some(table) = Table::find(raw) else { return Ok(Vec::new()) };
     let plans = plan::plans(&table.profiles());
     let schemas: Vec<Schema> = plans.into_iter().map(|columns| tighten(&table, columns)).collect();
     let mut free = schemas[0].clone();
     let varies = |c: &Column| c.variables() > 0 || c.turn() > 0;
     free.columns.iter_mut().filter(|c| varies(c)).for_each(|c| *c = Column::Text);
-    std::iter::once(&free).chain(&schemas).map(|schema| encode_as(&table, schema, mix_level)).collect()
+    std::iter::once(&free).chain(&schemas).map(|schema| encode_as(&table, schema, mixing)).collect()
 }
 
 /// Codes a block of 1..=2^30 bytes, if it is a table; the smallest payload wins.
-pub(crate) fn encode(raw: &[u8], mix_level: u32) -> Result<Option<EncodedBlock>> {
-    let best = payloads(raw, mix_level)?.into_iter().min_by_key(Vec::len);
+fn encode(raw: &[u8], mixing: &MixOptions) -> Result<Option<EncodedBlock>> {
+    let best = payloads_with(raw, mixing)?.into_iter().min_by_key(Vec::len);
     let too_long = |p: &Vec<u8>| raw.len() as u64 > max_raw(p.len() as u64);
     Ok(best.filter(|p| !too_long(p)).map(|payload| EncodedBlock {
         codec: Codec::Table,
@@ -157,6 +170,11 @@ pub(crate) fn encode(raw: &[u8], mix_level: u32) -> Result<Option<EncodedBlock>>
         units: Units::Fixed { log2: UNIT_LOG2, checks: raw.chunks(1 << UNIT_LOG2).map(check32).collect() },
         payload,
     }))
+}
+
+/// Whether a block looks like a table, by its start.
+pub fn is_likely(raw: &[u8]) -> bool {
+    Table::find(&raw[..raw.len().min(GLANCE)]).is_some()
 }
 
 /// A block that is a table, cut into lines and cells.
@@ -306,12 +324,12 @@ fn tighten(table: &Table<'_>, columns: Vec<Column>) -> Schema {
 }
 
 /// Codes the table by a schema. Two numbers of hidden states are tried; the smaller payload stays.
-fn encode_as(table: &Table<'_>, schema: &Schema, mix_level: u32) -> Result<Vec<u8>> {
+fn encode_as(table: &Table<'_>, schema: &Schema, mixing: &MixOptions) -> Result<Vec<u8>> {
     let rows::Writer { records, text, .. } = table.write(schema);
     let variables = variables(schema);
-    let coded = mixed(&text, mix_level)?;
+    let coded = mixed(&text, mixing)?;
     if variables.is_empty() {
-        return assemble(schema, None, &records, (&text, &coded), mix_level);
+        return assemble(schema, None, &records, (&text, &coded), mixing);
     }
     let rows = schema.records();
     let most = if rows < MANY_ROWS { 16 } else { 32 };
@@ -319,7 +337,7 @@ fn encode_as(table: &Table<'_>, schema: &Schema, mix_level: u32) -> Result<Vec<u
     for latents in [most / 2, most] {
         let learning = Learning { latents, passes: if rows < MANY_ROWS { 24 } else { 8 }, rows };
         let weights = learn::learn(&records, &variables, learning)?;
-        let payload = assemble(schema, Some(&weights), &records, (&text, &coded), mix_level)?;
+        let payload = assemble(schema, Some(&weights), &records, (&text, &coded), mixing)?;
         if best.is_empty() || payload.len() < best.len() {
             best = payload;
         }
@@ -328,11 +346,11 @@ fn encode_as(table: &Table<'_>, schema: &Schema, mix_level: u32) -> Result<Vec<u
 }
 
 /// The `mix` payload of these bytes; empty for no bytes.
-fn mixed(raw: &[u8], level: u32) -> Result<Vec<u8>> {
+fn mixed(raw: &[u8], mixing: &MixOptions) -> Result<Vec<u8>> {
     if raw.is_empty() {
         return Ok(Vec::new());
     }
-    Ok(mix::encode_block(raw, &MixOptions::level(level), Guide::None)?.0)
+    Ok(mix::encode_block(raw, mixing, Guide::None)?.0)
 }
 
 /// Codes records of `width` symbols into windows of the circuit coder.
@@ -350,7 +368,7 @@ fn assemble(
     weights: Option<&Weights>,
     records: &[u8],
     (text, coded): (&[u8], &[u8]),
-    mix_level: u32,
+    mixing: &MixOptions,
 ) -> Result<Vec<u8>> {
     let width = schema.width();
     let windows = weights.map_or(Ok(Vec::new()), |w| windows(w, records, width))?;
@@ -358,7 +376,7 @@ fn assemble(
     schema.put(&mut head);
     let schema_len = head.len();
     head.extend(weights.map_or(Vec::new(), Weights::to_bytes));
-    let head_coded = mixed(&head, mix_level)?;
+    let head_coded = mixed(&head, mixing)?;
     let mut out = Vec::new();
     for n in [schema_len, head.len(), head_coded.len(), text.len(), coded.len(), windows.len()] {
         varint::put(&mut out, n as u64);

@@ -21,6 +21,4 @@ pub mod stored;
 mod tests;
 
 pub use decode::{TileDecoder, tiles};
-#[cfg(all(test, feature = "gpu"))]
-pub use encode::encode_block;
-pub use encode::{BasePiece, Hint, copy, keep};
+pub use encode::{copy, keep};

@@ -1,11 +1,12 @@
 //! The codec `tensor` as the rest of nzip sees it.
 
 use super::decode::tiles;
-use super::encode::{Hint, encode_block, encode_delta};
+use super::encode::{encode_block, encode_delta};
 use super::stored::Params;
 use crate::codec::block::{
     Block, BlockCodec, BlockJob, BlockParams, Content, Effort, EncodedBlock, UnitKind,
 };
+use crate::codec::hints::Hint;
 use crate::codec::{Codec, store};
 use crate::coder::rans::{Decoder, Freqs};
 use crate::error::Result;

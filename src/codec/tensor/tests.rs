@@ -1,8 +1,9 @@
 use super::decode::Scratch;
-use super::encode::{BasePiece, copy, encode_block, encode_delta, encode_with, keep};
+use super::encode::{copy, encode_block, encode_delta, encode_with, keep};
 use super::stored::{self, Params};
-use super::{Hint, TileDecoder, tiles};
+use super::{TileDecoder, tiles};
 use crate::codec::block::{Block as CheckedBlock, EncodedBlock};
+use crate::codec::hints::{BasePiece, Hint};
 use crate::error::Result;
 use crate::format::block::BlockHeader;
 use crate::kernel::Kernel;
@@ -14,15 +15,7 @@ use crate::tensor::ggml::Block;
 use std::sync::Arc;
 
 fn header(block: &EncodedBlock) -> BlockHeader {
-    BlockHeader {
-        codec: block.codec.id(),
-        flushed: false,
-        raw_len: block.raw_len,
-        payload_len: block.payload.len() as u32,
-        model: None,
-        params: block.params.clone(),
-        units: block.units.clone(),
-    }
+    block.clone().into_parts(None).0
 }
 
 /// The decoder of a block with this header.

@@ -1,7 +1,8 @@
 //! The decoder's loop in AVX2: four vectors of eight lanes each.
 #![allow(unsafe_code)] // a kernel
 
-use super::{BITS, Contexts, LOW, TOTAL};
+use super::tables::Contexts;
+use super::{BITS, LOW, TOTAL};
 use std::arch::x86_64::*;
 
 /// For each mask of lanes that need a word: which of the next eight words lane i takes.

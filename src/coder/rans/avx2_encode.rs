@@ -1,7 +1,8 @@
 //! The encoder's loop in AVX2: four vectors of eight lanes each.
 #![allow(unsafe_code)] // a kernel
 
-use super::{BITS, Contexts, Encoder, MANY};
+use super::tables::{Contexts, Encoder};
+use super::{BITS, MANY};
 use std::arch::x86_64::*;
 
 /// For each mask of lanes that give a word away: the shuffle that packs the words of these lanes at the end

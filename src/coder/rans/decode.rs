@@ -1,28 +1,9 @@
 //! The decoder: its tables, and the loop in plain Rust. The loop in AVX2 is in `avx2_decode`.
 
+use super::tables::Contexts;
 use super::{BITS, Freqs, LOW, MANY, TOTAL, lanes};
 use crate::error::{Error, Result};
 use crate::kernel::{Kernel, dispatch};
-
-/// The table that each symbol of a sequence uses.
-#[derive(Clone, Copy)]
-pub enum Contexts<'a> {
-    /// All symbols use the first table.
-    One,
-    /// Symbol i uses the table with the i-th number. There are as many numbers as symbols, all below the
-    /// count of tables.
-    Many(&'a [u8]),
-}
-
-impl<'a> Contexts<'a> {
-    /// The contexts of `count` symbols from `start` on.
-    pub(super) fn part(self, start: usize, count: usize) -> Self {
-        match self {
-            Contexts::One => Contexts::One,
-            Contexts::Many(ids) => Contexts::Many(&ids[start..start + count]),
-        }
-    }
-}
 
 /// One or more tables, laid out for decoding.
 pub struct Decoder {
@@ -49,7 +30,6 @@ impl Decoder {
     /// For each table one entry for each of 2^12 slots (values of a state's low bits): the symbol that owns
     /// the slot in bits 0..8, its frequency in 8..20, and the slot's distance from the symbol's start in
     /// 20..32.
-    #[cfg(feature = "gpu")]
     pub fn slots(&self) -> &[u32] {
         &self.slots
     }

@@ -3,38 +3,13 @@
 //! It goes through the symbols from the last to the first, since a decoder undoes the steps in the opposite
 //! order.
 
-use super::{BITS, Contexts, Freqs, LOW, MANY, TOTAL, lanes};
+use super::tables::{Contexts, Encoder};
+use super::{BITS, LOW, MANY, TOTAL, lanes};
 use crate::error::{Error, Result};
 use crate::kernel::{Kernel, dispatch};
 
 /// Words that a kernel may overwrite below those that it keeps.
 const SLACK: usize = 8;
-
-/// One or more tables, laid out for encoding: for each table an entry for each of 256 symbols.
-pub struct Encoder {
-    /// floor(2^32 / f), or 2^32 − 1 where f is 1. The upper half of its product with a state is the state
-    /// divided by f, or one less; so a comparison replaces the division.
-    pub(super) reciprocals: Vec<u32>,
-    /// The frequency in bits 0..16, the start in 16..32.
-    pub(super) places: Vec<u32>,
-}
-
-impl Encoder {
-    /// Prepares tables; contexts count them from 0.
-    pub fn new(tables: &[Freqs]) -> Self {
-        let mut all = Self { reciprocals: Vec::new(), places: Vec::new() };
-        for freqs in tables {
-            let mut start = 0u32;
-            for &f in &freqs.0 {
-                let f = u32::from(f);
-                all.reciprocals.push(if f < 2 { u32::MAX } else { ((1u64 << 32) / u64::from(f)) as u32 });
-                all.places.push(f | start << 16);
-                start += f;
-            }
-        }
-        all
-    }
-}
 
 /// A coded sequence. Its memory serves the next one.
 #[derive(Default)]

@@ -14,10 +14,12 @@ mod avx2_encode;
 mod decode;
 mod encode;
 mod freqs;
+mod tables;
 
-pub use decode::{Contexts, Decoder, Runs};
-pub use encode::{Coded, Encoder, encode};
+pub use decode::{Decoder, Runs};
+pub use encode::{Coded, encode};
 pub use freqs::Freqs;
+pub use tables::{Contexts, Encoder};
 
 /// log2 of the sum of all frequencies.
 pub const BITS: u32 = 12;

@@ -1,7 +1,7 @@
 //! Packs a circuit for its kernel: one buffer of words that holds instructions, nodes and tables.
 
 use crate::gpu::lanes::LANES;
-use crate::model::circuit::{Model, Node, Symbols};
+use crate::model::circuit::tables::{Model, Node, Symbols};
 use std::ops::Range;
 
 /// Threads of a workgroup.

@@ -2,7 +2,7 @@
 
 use super::pack::PackedLlm;
 use super::step::GpuSession;
-use crate::codec::llm::WindowLane;
+use crate::codec::llm::windows::WindowLane;
 use crate::codec::window::WindowJob;
 use crate::gpu::context::Gpu;
 use crate::gpu::fault::Outcome;

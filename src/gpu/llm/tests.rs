@@ -8,8 +8,9 @@ use crate::codec::window::{WindowJob, WindowLimits};
 use crate::gpu::context::Gpu;
 use crate::gpu::tests::gpu;
 use crate::kernel::Kernel;
+use crate::model::llm::cuts::Cut;
 use crate::model::llm::weights::{Layer, Matrix, Scale};
-use crate::model::llm::{self, Column, Cut, Model, Shape, Tokenizer, Weights};
+use crate::model::llm::{self, Column, Model, Shape, Tokenizer, Weights};
 use crate::random::SplitMix;
 use std::collections::BTreeSet;
 

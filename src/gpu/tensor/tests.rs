@@ -2,9 +2,12 @@
 
 use super::decode::tiles_in_batches;
 use super::{fits, resident};
+use crate::codec::Codec;
 use crate::codec::block::Block as CheckedBlock;
+use crate::codec::block::{Content, Effort};
+use crate::codec::hints::{Guide, Hint};
 use crate::codec::tensor::stored::{Context, FieldParams, Params, Planes, Transform};
-use crate::codec::tensor::{Hint, TileDecoder, encode_block, tiles};
+use crate::codec::tensor::{TileDecoder, tiles};
 use crate::coder::rans::{Coded, Contexts, Encoder, Freqs, encode};
 use crate::format::block::{BlockHeader, Tile, Units};
 use crate::format::checksum::check32;
@@ -12,6 +15,7 @@ use crate::format::varint;
 use crate::gpu::context::Gpu;
 use crate::gpu::tests::gpu;
 use crate::kernel::Kernel;
+use crate::progress::Meter;
 use crate::random::SplitMix;
 use crate::tensor::Dtype;
 use crate::tensor::bases::Bases;
@@ -25,18 +29,11 @@ fn normal(rng: &mut SplitMix) -> f32 {
 
 /// A block as it is encoded; `None` where the encoder has another idea than the kernels.
 fn encoded(raw: &[u8], dtype: Dtype, row_bytes: u64, level: u8) -> Option<(BlockHeader, Vec<u8>)> {
-    let block = encode_block(raw, Hint { dtype, row_bytes, form: None }, level).unwrap()?;
+    let content = Content { numbers: Some(Hint { dtype, row_bytes, form: None }), ..Content::bytes(raw) };
+    let effort = Effort { level, guide: Guide::None, meter: Meter::NONE };
+    let block = Codec::Tensor.object().encode(&content, &effort).unwrap()?;
     let Ok(Params::Planes(planes)) = Params::parse(block.params.as_deref().unwrap()) else { return None };
-    let header = BlockHeader {
-        codec: block.codec.id(),
-        flushed: false,
-        raw_len: block.raw_len,
-        payload_len: block.payload.len() as u32,
-        model: None,
-        params: block.params,
-        units: block.units,
-    };
-    fits(&planes).then_some((header, block.payload))
+    fits(&planes).then(|| block.into_parts(None))
 }
 
 /// Decodes a block on the GPU; both outcomes must be those of the CPU. Returns the raw bytes that the GPU

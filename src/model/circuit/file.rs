@@ -10,8 +10,6 @@ pub const MAGIC: [u8; 8] = *b"\x93NZPC\r\n\x1a";
 const VERSION: u16 = 1;
 /// The version of files of circuits that code patches of pictures; all but [`Patch`] is as in version 1.
 const VERSION_PATCH: u16 = 2;
-/// Most states of a hidden variable.
-pub const MAX_STATES: usize = 256;
 /// Most parameters of a circuit.
 const MAX_PARAMETERS: u64 = 1 << 25;
 /// Most parameters for each byte of the file.

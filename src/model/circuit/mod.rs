@@ -11,11 +11,11 @@ pub mod file;
 mod kernel;
 pub mod learn;
 mod likelihood;
-mod tables;
+pub mod tables;
 pub mod walk;
 
 pub use file::{Alphabet, Patch, Shape, Weights};
 pub use kernel::{LANES, PerLane};
 pub use likelihood::Likelihood;
-pub use tables::{Model, Node, Symbols};
+pub use tables::Model;
 pub use walk::{Visits, Walk};

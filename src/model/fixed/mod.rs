@@ -7,6 +7,4 @@ mod tables;
 
 pub use aligned::Aligned;
 pub use hash::hash;
-#[cfg(feature = "gpu")]
-pub use tables::LOG2;
-pub use tables::{EXP2, SQUASH, probability_of_one, squash, stretch};
+pub use tables::{EXP2, LOG2, SQUASH, probability_of_one, squash, stretch};

@@ -6,7 +6,7 @@
 
 mod adaptive;
 mod chain;
-mod cuts;
+pub mod cuts;
 pub mod import;
 mod kernel;
 mod learner;
@@ -20,11 +20,10 @@ pub mod weights;
 
 pub use crate::coder::range::BitEncoder;
 pub use adaptive::{Adaptive, Coder, Encode};
-pub use cuts::Cut;
 pub use learner::Learner;
 pub use model::Model;
 pub use step::{Column, MAX_COLUMNS, Session, powers};
-pub use symbols::{Distribution, Symbol};
+pub use symbols::Distribution;
 pub use tables::sigmoid_table;
 pub use tokens::{MAX_TOKEN, Merge, Tokenizer};
 pub use weights::{Layer, MAGIC, Matrix, Scale, Shape, Weights};

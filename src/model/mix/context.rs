@@ -49,11 +49,40 @@ pub fn fill(kind: Kind, h: &History, out: &mut [u32; MAX_CONTEXTS]) {
         Kind::Words { stride } => words(h, stride),
     };
     for (i, hash) in out.iter_mut().enumerate() {
-        *hash = mix_hash(*hash, i as u32 + 1).wrapping_mul(0x9E37_79B1);
+        *hash = finish(*hash, i);
     }
 }
 
+/// Contexts that the light predictor uses: the first ones.
+pub const FIRST: usize = 6;
+
+/// Computes the hashes of the first contexts of the next byte, as [`fill`] does.
+#[inline(always)]
+pub fn first(kind: Kind, h: &History) -> [u32; FIRST] {
+    // Cut in each arm by itself, so that the contexts behind are not computed.
+    let cut = |all: [u32; MAX_CONTEXTS]| -> [u32; FIRST] { std::array::from_fn(|i| all[i]) };
+    let mut out = match kind {
+        Kind::Text => cut(text(h)),
+        Kind::Binary => cut(binary(h)),
+        Kind::Records { period } => cut(records(h, period.max(1))),
+        Kind::Code => cut(code(h)),
+        Kind::Bytes { width, stride } => cut(bytes(h, width, stride)),
+        Kind::Words { stride } => cut(words(h, stride)),
+    };
+    for (i, hash) in out.iter_mut().enumerate() {
+        *hash = finish(*hash, i);
+    }
+    out
+}
+
+/// The final hash of a context's value.
+#[inline(always)]
+fn finish(value: u32, i: usize) -> u32 {
+    mix_hash(value, i as u32 + 1).wrapping_mul(0x9E37_79B1)
+}
+
 /// The contexts of text: orders 1 to 8, words, lines and fields, tags, sparse and indirect ones.
+#[inline(always)]
 fn text(h: &History) -> [u32; MAX_CONTEXTS] {
     let (c4, c8) = (h.c4, h.c8);
     let c1 = c4 & 0xff;
@@ -87,6 +116,7 @@ fn text(h: &History) -> [u32; MAX_CONTEXTS] {
 }
 
 /// The contexts of other binary data: orders 1 to 6, and sparse ones, since fields have fixed places.
+#[inline(always)]
 fn binary(h: &History) -> [u32; MAX_CONTEXTS] {
     let (c4, c8) = (h.c4, h.c8);
     let c1 = c4 & 0xff;
@@ -120,6 +150,7 @@ fn binary(h: &History) -> [u32; MAX_CONTEXTS] {
 }
 
 /// The contexts of x86 code: the place in the instruction with its opcode, earlier instructions, and orders.
+#[inline(always)]
 fn code(h: &History) -> [u32; MAX_CONTEXTS] {
     let (c4, c8) = (h.c4, h.c8);
     let c1 = c4 & 0xff;
@@ -153,6 +184,7 @@ fn code(h: &History) -> [u32; MAX_CONTEXTS] {
 }
 
 /// The contexts of records: the bytes above (one and two records before), to the left, and the column.
+#[inline(always)]
 fn records(h: &History, period: usize) -> [u32; MAX_CONTEXTS] {
     let (c4, c8) = (h.c4, h.c8);
     let c1 = c4 & 0xff;
@@ -188,6 +220,7 @@ fn records(h: &History, period: usize) -> [u32; MAX_CONTEXTS] {
 
 /// The contexts of samples whose bytes are values of their own: neighbours in the picture and predictions by
 /// gradients; `N` is the row above, `W` the sample to the left, as in `formats/mix.md`.
+#[inline(always)]
 fn bytes(h: &History, width: usize, stride: usize) -> [u32; MAX_CONTEXTS] {
     let c1 = h.c4 & 0xff;
     let (w, ww) = (h.back(width), h.back(2 * width));
@@ -236,6 +269,7 @@ fn bytes(h: &History, width: usize, stride: usize) -> [u32; MAX_CONTEXTS] {
 }
 
 /// The contexts of 16-bit samples: as in [`bytes`], with how much the neighbours vary.
+#[inline(always)]
 fn words(h: &History, stride: usize) -> [u32; MAX_CONTEXTS] {
     let phase = h.len() & 1;
     let low = if phase == 1 { h.c4 & 0xff | 0x100 } else { 0 };

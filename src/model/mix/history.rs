@@ -1,4 +1,4 @@
-//! The bytes so far, and what is tracked about them for contexts.
+//! The bytes so far, and the features of them that contexts use.
 
 use super::x86::Instructions;
 use crate::{Error, ErrorKind, Result};

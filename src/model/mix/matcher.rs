@@ -168,6 +168,12 @@ impl Matcher {
         self.expected & 255
     }
 
+    /// The expected byte, if any, and the number of the counter that belongs to length and misses.
+    #[inline(always)]
+    pub fn expectation(&self) -> Option<(u8, usize)> {
+        (self.expected != 0).then_some((self.expected as u8, self.place))
+    }
+
     /// The bit that the last [`Matcher::predict`] expected, if any.
     #[inline(always)]
     pub fn expected_bit(&self) -> Option<u32> {

@@ -12,7 +12,7 @@ pub use super::kernel::{FAMILIES, LANES, Row, Short, VECTORS, WIDTH};
 use super::logistic::Tables;
 use crate::kernel::prefetch_at;
 
-/// The mixer: the rows of both layers, and what the present bit has selected and computed.
+/// The mixer: the rows of both layers, and the selection and results of the present bit.
 pub struct Mixer {
     inputs: Row,
     /// The first layer's rows, family after family; where each family starts; and the selected rows.

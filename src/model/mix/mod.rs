@@ -13,6 +13,7 @@ pub mod context;
 pub mod direct;
 pub mod history;
 pub mod kernel;
+pub mod light;
 pub mod logistic;
 pub mod matcher;
 pub mod mixer;

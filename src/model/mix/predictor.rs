@@ -41,7 +41,7 @@ pub struct Shape {
     pub start: Start,
 }
 
-/// The guide of a block, and what its predictor starts from.
+/// The guide of a block, and the priors of its predictor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Start {
     /// No guide: the start of the kind.
@@ -294,7 +294,7 @@ impl Predictor {
         }
     }
 
-    /// Seeks what the second nibble needs.
+    /// Seeks the entries of the second nibble.
     fn seek_nibble(&mut self) {
         self.direct.seek(self.c0, self.history.c4 & 0xff, [self.hashes[0], self.hashes[1]]);
         for bucket in &mut self.buckets[..self.contexts] {
@@ -303,7 +303,7 @@ impl Predictor {
         }
     }
 
-    /// Loads what the second nibble needs.
+    /// Loads the slots of the second nibble.
     fn start_nibble(&mut self) {
         self.store_slots();
         self.direct.start();
@@ -320,7 +320,7 @@ impl Predictor {
         self.current[i / GROUP][i % GROUP] = *self.slots.slot(place);
     }
 
-    /// Appends the byte that is complete to the history and seeks what the next one needs.
+    /// Appends the complete byte to the history and seeks the entries of the next one.
     fn seek_byte(&mut self) {
         self.history.push(self.c0 as u8);
         for matcher in &mut self.matchers {
@@ -342,7 +342,7 @@ impl Predictor {
         }
     }
 
-    /// Loads what the next byte needs.
+    /// Loads the slots of the next byte.
     fn start_byte(&mut self) {
         self.store_slots();
         // The mixer learns fast at first, and slower when its weights have settled.

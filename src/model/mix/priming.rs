@@ -14,7 +14,7 @@ const KEPT_BITS: u32 = 22;
 /// Tables that are kept.
 const KEPT: usize = 2;
 
-/// A primed table of 2^`bits` bytes, and what else it depends on.
+/// A primed table of 2^`bits` bytes, with the settings that it was primed for.
 struct Primed {
     bits: u32,
     contexts: usize,

@@ -36,6 +36,27 @@ static GUIDED: LazyLock<Vec<([u8; 32], Priors)>> = LazyLock::new(|| {
     files.into_iter().flatten().map(guided).collect()
 });
 
+/// Bytes of all priors and phrases as they ship; 0 in a build without them.
+pub const PACKED_LEN: u64 = {
+    let files = [
+        shipped!("mix/text.zst"),
+        shipped!("mix/binary.zst"),
+        shipped!("mix/code.zst"),
+        shipped!("mix/records.zst"),
+        shipped!("mix/phrases.zst"),
+        shipped!("mix/guided-tiny.zst"),
+        shipped!("mix/guided-base.zst"),
+    ];
+    let (mut sum, mut i) = (0, 0);
+    while i < files.len() {
+        if let Some(file) = files[i] {
+            sum += file.len() as u64;
+        }
+        i += 1;
+    }
+    sum
+};
+
 /// The error of a build without the built-in models, for a file of `models/mix`.
 fn missing(name: &str) -> Error {
     Error::missing_model(format!(

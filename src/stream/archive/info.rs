@@ -52,14 +52,26 @@ pub struct BlockInfo {
     pub model: Option<[u8; 32]>,
     /// Bytes of the payload that are a model of the block's own, and what describes it: the circuit of a `table`.
     pub own_model_len: u64,
+    /// Streams of deflate that are undone in the block, and the bytes inside them.
+    pub undone: (u64, u64),
     /// The writer flushed after this block.
     pub flushed: bool,
     /// W, for windowed codecs.
     pub window: Option<u32>,
     /// Whether payload lengths are stored.
     pub sized: bool,
+    /// Whether each unit decodes alone; otherwise the block is decoded from its start.
+    pub independent: bool,
     /// Windows, or check units of codecs without windows.
     pub units: Vec<WindowInfo>,
+}
+
+impl BlockInfo {
+    /// Most raw bytes that are decoded to read one byte of the block: its largest unit where units decode alone,
+    /// otherwise the whole block.
+    pub fn range_cost(&self) -> u64 {
+        if self.independent { self.units.iter().map(|u| u.raw_len).max().unwrap_or(0) } else { self.raw_len }
+    }
 }
 
 /// A window or check unit of a block.
@@ -141,9 +153,11 @@ impl<S: Read + Seek> Archive<S> {
             codec,
             model: header.model.and_then(|m| self.streams[stream].models.hash(m, place.models as usize).ok()),
             own_model_len,
+            undone: crate::codec::deflate::undone(&header),
             flushed: header.flushed,
             window,
             sized,
+            independent: header.units.independent(),
             units: units.collect(),
         })
     }

@@ -74,7 +74,9 @@ pub(super) fn read<S: Read + Seek>(
     }
     let mut streams = match backwards(source, options) {
         Ok(streams) => streams,
-        Err(e) if matches!(e.kind(), ErrorKind::Corrupt | ErrorKind::Truncated) => forwards(source, options)?,
+        Err(e) if matches!(e.kind(), ErrorKind::Corrupt | ErrorKind::NotNz | ErrorKind::Truncated) => {
+            forwards(source, options)?
+        }
         Err(e) => return Err(e),
     };
     let (mut raw_start, mut first_block) = (0u64, 0);
@@ -239,7 +241,7 @@ impl<'a> MapBuilder<'a> {
         Ok(())
     }
 
-    /// Takes note of what the walk has come past; returns the stream where that was its end.
+    /// Takes note of a section that the walk has come past; returns the stream at its end.
     fn note(&mut self, event: Event) -> Result<Option<StreamMap>> {
         match event {
             Event::Block(RawBlock { block, offset, stored_len, .. }) => {

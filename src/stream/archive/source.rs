@@ -26,6 +26,14 @@ impl<S: Read + Seek> Source<S> {
         self.len
     }
 
+    pub(super) fn get_ref(&self) -> &S {
+        &self.inner
+    }
+
+    pub(super) fn into_inner(self) -> S {
+        self.inner
+    }
+
     pub(super) fn inner(&mut self) -> &mut S {
         &mut self.inner
     }

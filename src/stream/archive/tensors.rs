@@ -39,6 +39,7 @@ pub(super) enum Named {
 }
 
 /// One tensor of an [`Archive`], ready to be read.
+#[derive(Debug)]
 pub struct TensorReader<'a, S> {
     archive: &'a mut Archive<S>,
     number: usize,

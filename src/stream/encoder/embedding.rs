@@ -8,8 +8,11 @@ use crate::error::Result;
 use crate::format::consts::max_unpacked;
 use crate::models::registry::Hash;
 use crate::progress::Meter;
-use crate::stream::{CodecChoice, Options, compress_with};
+use crate::stream::options::{CodecChoice, Options};
 use std::collections::{BTreeMap, BTreeSet};
+
+/// Makes a stream of bytes: an encoder, which needs what stands here.
+pub(super) type Encode = fn(&[u8], Options) -> Result<Vec<u8>>;
 
 /// A model as a model section embeds it.
 pub(super) struct Packed {
@@ -19,10 +22,10 @@ pub(super) struct Packed {
 }
 
 impl Packed {
-    /// Packs a model.
-    pub fn new(hash: &Hash, options: &Options) -> Result<Self> {
+    /// Packs a model; `encode` makes a stream of weights.
+    pub fn new(hash: &Hash, options: &Options, encode: Encode) -> Result<Self> {
         let weights = options.resources.models.find(hash)?;
-        Ok(Self { raw_len: weights.len() as u64, bytes: pack(&weights)? })
+        Ok(Self { raw_len: weights.len() as u64, bytes: pack(&weights, encode)? })
     }
 }
 
@@ -42,13 +45,14 @@ pub(super) fn weigh(
     cutting: &Cutting,
     whole: Option<&[u8]>,
     meter: Meter<'_>,
+    encode: Encode,
 ) -> Result<Weighed> {
     let bare = plan.without_models();
     let with = plan.blocks(first, cutting, whole, meter.share(3, 4))?;
     let without = bare.blocks(first, cutting, whole, meter.share(1, 4))?;
     let hashes: BTreeSet<Hash> = with.iter().filter_map(|b| b.model).collect();
-    let models: BTreeMap<Hash, Packed> =
-        hashes.into_iter().map(|hash| Ok((hash, Packed::new(&hash, options)?))).collect::<Result<_>>()?;
+    let pack = |hash: Hash| Ok((hash, Packed::new(&hash, options, encode)?));
+    let models: BTreeMap<Hash, Packed> = hashes.into_iter().map(pack).collect::<Result<_>>()?;
     let stored: usize = models.values().map(|m| m.bytes.len()).sum();
     let pays = total(&with) + stored < total(&without);
     let (mut blocks, plan) = if pays { (with, plan) } else { (without, &bare) };
@@ -57,16 +61,16 @@ pub(super) fn weigh(
 }
 
 /// Weights as a model section embeds them.
-fn pack(weights: &[u8]) -> Result<Vec<u8>> {
+fn pack(weights: &[u8], encode: Encode) -> Result<Vec<u8>> {
     let frame = zstd::compress(weights, 19)?;
     let options = Options::new().level(9).threads(1).codec(CodecChoice::Only(Codec::Tensor));
-    let stream = compress_with(weights, options)?;
+    let stream = encode(weights, options)?;
     let packed = if stream.len() < frame.len() { stream } else { frame };
     if weights.len() as u64 <= max_unpacked(packed.len() as u64) {
         return Ok(packed);
     }
     // Weights of nearly nothing: no reader takes so many from so few bytes.
-    compress_with(weights, Options::new().level(1).threads(1).codec(CodecChoice::Only(Codec::Store)))
+    encode(weights, Options::new().level(1).threads(1).codec(CodecChoice::Only(Codec::Store)))
 }
 
 #[cfg(test)]
@@ -76,7 +80,7 @@ mod tests {
     #[test]
     fn weights_of_nearly_nothing_are_not_packed_too_small() {
         for len in [1 << 20, (1 << 20) + 1, 5 << 20] {
-            let packed = pack(&vec![0; len]).unwrap();
+            let packed = pack(&vec![0; len], crate::compress_with).unwrap();
             assert!(len as u64 <= max_unpacked(packed.len() as u64), "{len} bytes in {}", packed.len());
         }
     }

@@ -4,7 +4,8 @@ use super::{Encoder, End};
 use crate::codec::Codec;
 use crate::codec::block::{self, EncodedBlock};
 use crate::codec::choose::{plain, total};
-use crate::codec::tensor::{BasePiece, Hint, copy, keep};
+use crate::codec::hints::{BasePiece, Hint};
+use crate::codec::tensor::{copy, keep};
 use crate::codec::zstd;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::consts::max_unpacked;
@@ -152,7 +153,7 @@ impl<W: Write> Encoder<W> {
         Ok(taken)
     }
 
-    /// Codes what has been held back as bytes.
+    /// Codes the bytes that have been held back, as bytes.
     pub(super) fn release(&mut self) -> Result<()> {
         if !std::mem::take(&mut self.held) {
             return Ok(());
@@ -220,7 +221,7 @@ impl<W: Write> Encoder<W> {
                 let p = &batch[i];
                 let base = based[i].as_deref().zip(base_of(p));
                 let base = base.map(|(bytes, (base, offset))| BasePiece { bytes, hash: base.hash, offset });
-                block::Content { raw: bytes(p), numbers: p.hint, base }
+                block::Content { numbers: p.hint, base, ..block::Content::bytes(bytes(p)) }
             };
             let is_copy = |p: &Piece| p.like.is_some_and(|l| l >= at || kept.contains_key(&l));
             let copies: Vec<bool> = batch.iter().map(is_copy).collect();

@@ -50,13 +50,11 @@ impl TileDecoder {
     }
 
     /// The parameters.
-    #[cfg(feature = "gpu")]
     pub fn params(&self) -> &Planes {
         &self.fields.planes
     }
 
     /// The tables of a field's symbols, and those of its low bits where these are coded.
-    #[cfg(feature = "gpu")]
     pub fn tables(&self, field: usize) -> (&Decoder, Option<&Decoder>) {
         let tables = &self.fields.tables[field];
         (&tables.symbols, tables.low.as_ref())

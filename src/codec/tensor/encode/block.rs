@@ -4,7 +4,6 @@ use super::classes::choose_by_classes;
 use super::contexts::{choose_by_fields, choose_for_differences, choose_usual};
 use super::differences::choose_differences;
 use super::field_parts::FieldParts;
-use super::hint::Hint;
 use super::packing::plan_packed;
 use super::plan::{TableChoice, plan, plan_delta, plan_differences, plan_predicted};
 use super::prediction::choose_prediction;
@@ -12,6 +11,7 @@ use super::tile::TileParts;
 use super::write::TileWriter;
 use crate::codec::Codec;
 use crate::codec::block::EncodedBlock;
+use crate::codec::hints::{BasePiece, Hint};
 use crate::codec::tensor::kernel::{histogram, subtract_base, subtract_earlier};
 use crate::codec::tensor::stored::{BaseReference, Differences, Operation, Params, Planes, SequenceWriter};
 use crate::coder::rans::Freqs;
@@ -65,17 +65,6 @@ pub fn encode_with(raw: &[u8], hint: Hint, level: u8, kernel: Kernel) -> Result<
         typed = [typed, coded].into_iter().flatten().min_by_key(EncodedBlock::cost);
     }
     Ok(typed)
-}
-
-/// The bytes of a base that belong to those of a block.
-#[derive(Debug, Clone, Copy)]
-pub struct BasePiece<'a> {
-    /// As many bytes as the block has.
-    pub bytes: &'a [u8],
-    /// BLAKE3 of the whole base.
-    pub hash: [u8; 32],
-    /// Bytes of the base before these.
-    pub offset: u64,
 }
 
 /// Codes a block against a base, by differences or by XOR, whichever is smaller. Returns `None` where the

@@ -1,9 +1,9 @@
 //! Choosing what the tables of a field's symbols depend on.
 
-use super::hint::Hint;
 use super::join::join_classes;
 use super::rows::{choose_by_rows, rows_are_uneven};
 use super::tile::TileParts;
+use crate::codec::hints::Hint;
 use crate::codec::tensor::kernel::histogram;
 use crate::codec::tensor::predictor::{base_exponent, symbol_difference};
 use crate::codec::tensor::stored::{Context, FieldParams, TableMap};

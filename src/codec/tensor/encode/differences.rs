@@ -1,6 +1,6 @@
 //! Choosing the distances of differences, from a sample.
 
-use super::hint::Hint;
+use crate::codec::hints::Hint;
 use crate::codec::tensor::kernel::{histogram, subtract_earlier};
 use crate::codec::tensor::stored::{Differences, MAX_DISTANCE};
 use crate::coder::rans::Freqs;

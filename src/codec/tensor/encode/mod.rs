@@ -12,7 +12,6 @@ mod classes;
 mod contexts;
 mod differences;
 mod field_parts;
-mod hint;
 mod join;
 mod least_squares;
 mod packing;
@@ -27,5 +26,4 @@ mod write;
 
 #[cfg(test)]
 pub use block::encode_with;
-pub use block::{BasePiece, copy, encode_block, encode_delta, keep};
-pub use hint::Hint;
+pub use block::{copy, encode_block, encode_delta, keep};

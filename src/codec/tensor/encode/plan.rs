@@ -1,7 +1,7 @@
 //! Choosing the fields of a block of typed elements, from a sample.
 
-use super::hint::Hint;
 use super::symbols::choose_symbols;
+use crate::codec::hints::Hint;
 use crate::codec::tensor::kernel::NumberMap;
 use crate::codec::tensor::stored::{
     BaseReference, Differences, FieldParams, MAX_GROUP, PieceLayout, Planes, Transform, bits_of,

@@ -1,11 +1,11 @@
 //! Choosing the prediction of numbers from those before them in their row.
 
-use super::hint::Hint;
 use super::join::{join_classes, join_runs};
 use super::least_squares::{FittedPrediction, fit};
 use super::tile::TileParts;
 use super::tile_columns::{TileColumns, octaves};
 use super::values::{scale_values, symbol_values};
+use crate::codec::hints::Hint;
 use crate::codec::tensor::kernel::histogram;
 use crate::codec::tensor::predictor::ColumnPredictor;
 use crate::codec::tensor::stored::{

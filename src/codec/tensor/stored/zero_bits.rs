@@ -83,7 +83,6 @@ impl ZeroBits {
     }
 
     /// The zero bits of all elements; `None` where rows differ.
-    #[cfg(feature = "gpu")]
     pub fn same_zeros(&self) -> Option<u32> {
         self.marked.is_none().then_some(self.zeros)
     }

@@ -20,4 +20,4 @@ pub mod structure;
 pub use data::{Dataset, Partition};
 pub use em::{Pseudo, Workspace};
 pub use network::Network;
-pub use product::{Product, Products};
+pub use product::Products;

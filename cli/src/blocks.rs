@@ -1,0 +1,40 @@
+//! Arguments that several verbs share: how large blocks are.
+
+use crate::failure::usage;
+use crate::quantity::Size;
+use clap::{Args, ValueHint};
+use nzip::Options;
+
+/// The size of blocks, which is what a range costs at most.
+#[derive(Debug, Args)]
+pub struct Blocks {
+    /// Blocks of 1 MiB, so that ranges are cheap to read; slightly larger files
+    ///
+    /// A range then decodes at most 1 MiB more than it holds at either end. Files become a little larger. Without it the default codec decodes a range from the start of its block on, and
+    /// a block holds up to 16 MiB (64 MiB at -9). nzip -l shows what a range of a file costs.
+    #[arg(long, conflicts_with = "block_size")]
+    seekable: bool,
+    /// Raw bytes of a block, 4K to 1G [default: 16M]
+    ///
+    /// Without it blocks hold 16 MiB, 64 MiB where mix is used at -9, and 256 KiB with codecs of windows.
+    #[arg(long, value_name = "SIZE", value_hint = ValueHint::Other)]
+    block_size: Option<Size>,
+}
+
+impl Blocks {
+    /// The options with this size of blocks.
+    ///
+    /// # Errors
+    ///
+    /// A size that this machine cannot address.
+    pub fn apply(&self, options: Options) -> anyhow::Result<Options> {
+        Ok(match self.block_size {
+            Some(size) => {
+                let bytes = usize::try_from(size.0).map_err(|_| usage("--block-size is too large"))?;
+                options.block_size(bytes)
+            }
+            None if self.seekable => options.seekable(),
+            None => options,
+        })
+    }
+}

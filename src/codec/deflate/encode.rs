@@ -1,0 +1,218 @@
+//! Encoding blocks: which streams are undone, and into which contents their insides go.
+
+use super::adaptive::Writing;
+use super::analyse::{cost_with, settings};
+use super::find::{Finder, Form, Found};
+use super::picture::{Rows, unfilter};
+use super::recipe::{Recipe, Step, Summary, finish, put, recreate};
+use super::record::Method;
+use super::search::Chains;
+use super::{MAX_CONTENTS, Params, max_raw};
+use crate::codec::Codec;
+use crate::codec::block::{Content, EncodedBlock};
+use crate::coder::binary::BinaryEncoder;
+use crate::error::Result;
+use crate::format::block::{BlockHeader, Units};
+use crate::format::checksum::check32;
+use crate::format::varint;
+use rayon::prelude::*;
+
+/// Check units are 2^20 raw bytes.
+const UNIT_LOG2: u8 = 20;
+/// The most bytes that are undone in a block.
+const MOST: usize = 128 << 20;
+/// The fewest bytes of a picture that gets a content of its own.
+const OWN: usize = 16 << 10;
+/// The longest chain of searches by cost.
+const CHAIN: u32 = 8192;
+/// A record of a stream is worth its bytes up to this share of the stream.
+const WORTH: usize = 6;
+
+/// Codes a content with other codecs; the levels of streams that may be undone inside it.
+pub type Nested<'a> = &'a (dyn Fn(&Content<'_>, u8) -> Result<EncodedBlock> + Sync);
+
+/// A block whose streams are undone.
+pub struct Undone {
+    pub block: EncodedBlock,
+    /// Bytes of the streams.
+    pub streams: usize,
+}
+
+/// The kinds of contents that insides share.
+const TEXT: usize = 0;
+const CODE: usize = 1;
+const OTHER: usize = 2;
+
+/// Contents that grow.
+struct Pool {
+    contents: Vec<Vec<u8>>,
+    /// Rows of contents that are pictures.
+    rows: Vec<Option<Rows>>,
+    /// The contents of the shared kinds.
+    shared: [Option<usize>; 3],
+    inside: usize,
+}
+
+impl Pool {
+    fn new() -> Self {
+        Self { contents: vec![Vec::new()], rows: vec![None], shared: [None; 3], inside: 0 }
+    }
+
+    fn open(&mut self, rows: Option<Rows>) -> usize {
+        self.contents.push(Vec::new());
+        self.rows.push(rows);
+        self.contents.len() - 1
+    }
+
+    /// The content for an inside.
+    fn place(&mut self, inside: &[u8], rows: Option<Rows>) -> usize {
+        if rows.is_some() && inside.len() >= OWN && self.contents.len() < MAX_CONTENTS - 3 {
+            return self.open(rows);
+        }
+        let kind = kind(inside);
+        match self.shared[kind] {
+            Some(i) => i,
+            None => {
+                let i = self.open(None);
+                self.shared[kind] = Some(i);
+                i
+            }
+        }
+    }
+}
+
+/// What an inside looks like.
+fn kind(inside: &[u8]) -> usize {
+    if inside.starts_with(b"\x7FELF") || inside.starts_with(b"MZ") {
+        return CODE;
+    }
+    let glance = &inside[..inside.len().min(4096)];
+    let control = glance.iter().filter(|b| matches!(b, 0..=8 | 11 | 12 | 14..=31 | 127)).count();
+    let odd: usize = glance.utf8_chunks().map(|c| c.invalid().len()).sum();
+    if (control + odd) * 16 <= glance.len() { TEXT } else { OTHER }
+}
+
+/// Undoes the streams of a block of 1..=2^30 bytes; `None` where there are none that are worth it. `depth` is the number of
+/// levels that may be undone, at least 1.
+///
+/// # Errors
+///
+/// Those of coding the contents.
+pub fn undo(raw: &[u8], depth: u8, nested: Nested<'_>) -> Result<Option<Undone>> {
+    let mut finder = Finder::new(raw);
+    let mut pool = Pool::new();
+    let mut recipe = Recipe::new();
+    let mut c = Writing(BinaryEncoder::new(Vec::new()));
+    let (mut at, mut streams, mut count) = (0, 0, 0);
+    let mut analyst = Analyst { chains: Chains::new(), last: None };
+    while let Some(found) = finder.next(MOST - pool.inside) {
+        let Some(method) = analyst.method(&recipe, &found) else { continue };
+        let stream = &found.stream;
+        let split = found.rows.and_then(|rows| Some((rows, unfilter(&stream.raw, rows)?)));
+        let rows = split.as_ref().map(|s| s.0);
+        let content = pool.place(&stream.raw, rows);
+        let before = found.range.start - at;
+        let step = Step { before, content, rows, form: &found.form, stream, method };
+        pool.contents[0].extend_from_slice(&raw[at..found.range.start]);
+        put(&mut c, &mut recipe, &step)?;
+        match split {
+            Some((_, (filters, raster))) => {
+                pool.contents[0].extend_from_slice(&filters);
+                pool.contents[content].extend_from_slice(&raster);
+            }
+            None => pool.contents[content].extend_from_slice(&stream.raw),
+        }
+        if matches!(found.form, Form::Png(_)) {
+            pool.contents[0].extend_from_slice(&found.head);
+        }
+        at = found.range.end;
+        pool.inside += stream.raw.len();
+        streams += found.range.len();
+        count += 1;
+    }
+    let Pool { mut contents, rows, inside, .. } = pool;
+    contents[0].extend_from_slice(&raw[at..]);
+    if count == 0 || contents.iter().any(Vec::is_empty) {
+        return Ok(None);
+    }
+    finish(&mut c, &mut recipe, raw.len() - at);
+    let record = c.0.finish();
+    let summary = Summary { streams: count, inside: inside as u64 };
+    // What does not come back as it was is left alone.
+    let back = recreate(&mut super::Reading::new(&record), &contents, summary, raw.len());
+    if !back.is_ok_and(|b| b == raw) {
+        return Ok(None);
+    }
+    let code = |(content, rows): (&Vec<u8>, &Option<Rows>)| {
+        let rows = rows.map(|r| (r.pixel, r.row));
+        nested(&Content { rows, ..Content::bytes(content) }, depth - 1)
+    };
+    let blocks: Vec<EncodedBlock> = contents.par_iter().zip(&rows).map(code).collect::<Result<_>>()?;
+    let own = blocks.iter().filter_map(|b| b.params.as_ref().filter(|_| b.codec == Codec::Deflate));
+    let deepest = own.filter_map(|p| p.first().copied()).max().unwrap_or(0);
+    let mut payload = Vec::new();
+    varint::put(&mut payload, blocks.len() as u64);
+    for block in blocks {
+        let header = BlockHeader {
+            codec: block.codec.id(),
+            flushed: false,
+            raw_len: block.raw_len,
+            payload_len: block.payload.len() as u32,
+            model: None,
+            params: block.params,
+            units: block.units,
+        };
+        header.put(&mut payload);
+        payload.extend_from_slice(&block.payload);
+    }
+    payload.extend_from_slice(&record);
+    if raw.len() as u64 > max_raw(payload.len() as u64) || payload.len() > 2 * raw.len() {
+        return Ok(None);
+    }
+    let block = EncodedBlock {
+        codec: Codec::Deflate,
+        raw_len: raw.len() as u32,
+        model: None,
+        params: Some(Params { depth: deepest + 1, summary }.put()),
+        units: Units::Fixed { log2: UNIT_LOG2, checks: raw.chunks(1 << UNIT_LOG2).map(check32).collect() },
+        payload,
+    };
+    Ok(Some(Undone { block, streams }))
+}
+
+/// Chooses how streams are recorded.
+struct Analyst {
+    chains: Chains,
+    /// The method of the last stream.
+    last: Option<Method>,
+}
+
+impl Analyst {
+    /// The method for a stream; `None` where its record would cost more than it is worth.
+    fn method(&mut self, recipe: &Recipe, found: &Found) -> Option<Method> {
+        let stream = &found.stream;
+        let last = match self.last {
+            Some(Method::Search(settings)) => Some(settings),
+            _ => None,
+        };
+        let (settings, wrong, of) = settings(stream, last, &mut self.chains);
+        let searched = Method::Search(settings);
+        if wrong * 50 <= of {
+            self.last = Some(searched);
+            return Some(searched);
+        }
+        let methods = [
+            searched,
+            Method::Paths { chain: CHAIN, counted: false },
+            Method::Paths { chain: CHAIN, counted: true },
+        ];
+        let costs: Vec<(usize, Method)> =
+            methods.par_iter().filter_map(|&m| Some((cost_with(&recipe.models, stream, m)?, m))).collect();
+        let (cost, method) = costs.into_iter().min_by_key(|c| c.0)?;
+        if cost * WORTH > stream.len {
+            return None;
+        }
+        self.last = Some(method);
+        Some(method)
+    }
+}

@@ -1,0 +1,271 @@
+//! The `deflate` codec: streams of deflate in a block are undone, and their insides coded by other codecs, beside a record of
+//! what recreates the streams. Specified in `formats/deflate.md`.
+
+mod adaptive;
+mod analyse;
+mod codes;
+mod encode;
+mod find;
+mod inflate;
+mod output;
+mod paths;
+mod picture;
+mod recipe;
+mod record;
+mod search;
+mod sums;
+mod tree;
+mod work;
+mod zlib;
+
+pub use encode::{Undone, undo};
+pub use find::cut;
+
+use super::block::{
+    Block, BlockCodec, BlockJob, BlockParams, Content, Effort, EncodedBlock, OrderedBlock, UnitKind,
+};
+use super::buffer::reserve;
+use super::ordered::{self, Reader, decode_units};
+use super::{Codec, newer};
+use crate::error::{Error, Result};
+use crate::format::block::{BlockHeader, Units};
+use crate::format::consts::KIND_BLOCK;
+use crate::format::cursor::{Cursor, Parse};
+use crate::format::varint;
+use crate::progress::Meter;
+use adaptive::Reading;
+use recipe::{Summary, recreate};
+use std::sync::Arc;
+
+/// The most levels of streams inside streams.
+pub const MAX_DEPTH: u8 = 2;
+/// The most contents of a block.
+const MAX_CONTENTS: usize = 255;
+/// The most bytes of all contents of a block together.
+const MAX_INSIDE: u64 = 1 << 30;
+/// Memory in bytes that recreating takes beside contents, insides and raw bytes: chains and models.
+const FIXED_MEMORY: u64 = 32 << 20;
+
+/// The first level at which the automatic choice undoes streams.
+const FIRST_LEVEL: u8 = 5;
+
+/// The codec `deflate`.
+pub struct Deflate;
+
+/// The parameters of a block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Params {
+    /// Levels of streams inside streams, 1..=[`MAX_DEPTH`]: contents of this codec have fewer.
+    depth: u8,
+    summary: Summary,
+}
+
+impl Params {
+    fn put(&self) -> Vec<u8> {
+        let mut out = vec![self.depth];
+        varint::put(&mut out, self.summary.streams);
+        varint::put(&mut out, self.summary.inside);
+        out
+    }
+
+    fn read(bytes: &[u8]) -> Result<Self> {
+        let mut c = Cursor::new(bytes);
+        let mut parse = || {
+            let depth = c.u8()?;
+            let streams = c.varint_in("number of deflate streams", 1..=u64::from(u32::MAX))?;
+            let inside = c.varint_in("bytes inside deflate streams", 1..=MAX_INSIDE)?;
+            Ok((depth, streams, inside, c.rest().is_empty()))
+        };
+        let (depth, streams, inside, whole) = parse().map_err(|e: Parse| match e {
+            Parse::Need(_) => Error::corrupt("parameters of a deflate block that are cut"),
+            Parse::Bad(e) => e,
+        })?;
+        if depth == 0 || !whole {
+            return Err(Error::corrupt("parameters of a deflate block"));
+        }
+        if depth > MAX_DEPTH {
+            return Err(newer(&format!("deflate streams {depth} levels deep")));
+        }
+        Ok(Self { depth, summary: Summary { streams, inside } })
+    }
+}
+
+impl BlockParams for Params {
+    fn describe(&self) -> Option<String> {
+        let Summary { streams, inside } = self.summary;
+        let what = if streams == 1 { "stream" } else { "streams" };
+        Some(format!("deflate: {streams} {what} undone, {inside} bytes inside"))
+    }
+}
+
+impl BlockCodec for Deflate {
+    fn id(&self) -> Codec {
+        Codec::Deflate
+    }
+
+    fn name(&self) -> &'static str {
+        "deflate"
+    }
+
+    fn units(&self) -> UnitKind {
+        UnitKind::Fixed
+    }
+
+    fn max_raw(&self, payload_len: u64) -> u64 {
+        max_raw(payload_len)
+    }
+
+    fn params(&self, header: &BlockHeader) -> Result<Option<Arc<dyn BlockParams>>> {
+        let Some(params) = header.params.as_ref().filter(|_| !header.units.chained()) else {
+            return Err(self.unknown());
+        };
+        Ok(Some(Arc::new(Params::read(params)?)))
+    }
+
+    /// Nothing: streams are only undone where it is known how their insides are coded; see [`undo`].
+    fn encode(&self, _content: &Content<'_>, _effort: &Effort<'_>) -> Result<Option<EncodedBlock>> {
+        Ok(None)
+    }
+
+    fn decode(&self, jobs: &mut [&mut BlockJob<'_>]) {
+        ordered::decode(jobs);
+    }
+
+    fn working_memory(&self, block: &Block, payload: &[u8]) -> u64 {
+        let Some(params) = block.params_as::<Params>() else { return 0 };
+        let Ok((contents, _)) = contents(payload, params) else { return 0 };
+        let inner = contents.iter().map(|(b, p)| b.codec.working_memory(b, p)).max().unwrap_or(0);
+        needed(&contents, params, block) + inner
+    }
+
+    fn open(&self, block: &OrderedBlock<'_>, _raw: &mut Vec<u8>) -> Result<Box<dyn Reader>> {
+        Ok(Box::new(Recreated { whole: decode(block.block, block.payload, block.memory)?, at: 0 }))
+    }
+}
+
+/// The number of streams that are undone in a block, and of the bytes inside them.
+pub fn undone(header: &BlockHeader) -> (u64, u64) {
+    let params = header.params.as_ref().filter(|_| header.codec == Codec::Deflate.id());
+    params.and_then(|p| Params::read(p).ok()).map_or((0, 0), |p| (p.summary.streams, p.summary.inside))
+}
+
+/// Whether the automatic choice undoes streams at a level of 1..=9.
+pub fn is_tried(level: u8) -> bool {
+    level >= FIRST_LEVEL
+}
+
+/// The largest raw length that `payload_len` bytes of payload may stand for.
+fn max_raw(payload_len: u64) -> u64 {
+    payload_len << 15
+}
+
+/// A recreated block whose bytes are handed out in order.
+struct Recreated {
+    whole: Vec<u8>,
+    /// Offset of the next byte.
+    at: usize,
+}
+
+impl Reader for Recreated {
+    fn fill(&mut self, _payload: &[u8], end: usize, raw: &mut Vec<u8>) -> Result<()> {
+        let more = end.saturating_sub(raw.len());
+        reserve(raw, more)?;
+        raw.extend_from_slice(&self.whole[self.at..self.at + more]);
+        self.at += more;
+        Ok(())
+    }
+}
+
+/// The raw bytes of a block.
+///
+/// # Errors
+///
+/// Those of a damaged payload; [`crate::ErrorKind::LimitExceeded`] where contents, insides and raw bytes take more than
+/// `memory` bytes, before any of it is taken.
+fn decode(block: &Block, payload: &[u8], memory: u64) -> Result<Vec<u8>> {
+    let Some(params) = block.params_as::<Params>() else {
+        return Err(Error::corrupt("a deflate block without parameters"));
+    };
+    let (contents, rest) = contents(payload, params)?;
+    let total: u64 = contents.iter().map(|(b, _)| u64::from(b.header.raw_len)).sum();
+    let need = needed(&contents, params, block);
+    let Some(left) = memory.checked_sub(need).filter(|_| total <= 2 * MAX_INSIDE) else {
+        return Err(Error::limit(format!(
+            "a deflate block needs {need} bytes of memory, the limit is {memory}"
+        )));
+    };
+    let mut bytes = Vec::new();
+    for (i, (block, payload)) in contents.iter().enumerate() {
+        let mut raw = Vec::new();
+        decode_units(block, payload, None, block.all_units().end, left, &mut raw, Meter::NONE)
+            .map_err(|e| e.within(format!("content {i}")))?;
+        bytes.push(raw);
+    }
+    let mut reading = Reading::new(rest);
+    let raw = recreate(&mut reading, &bytes, params.summary, block.header.raw_len as usize)?;
+    reading.finish()?;
+    Ok(raw)
+}
+
+/// The headers and payloads of the contents at the start of a payload, and what comes after them.
+fn contents<'a>(payload: &'a [u8], params: &Params) -> Result<(Vec<(Block, &'a [u8])>, &'a [u8])> {
+    let mut c = Cursor::new(payload);
+    let count = c.varint_in("number of contents", 1..=MAX_CONTENTS as u64).map_err(ended)?;
+    let read = |i| content(&mut c, params.depth).map_err(|e| e.within(format!("content {i}")));
+    let contents = (0..count).map(read).collect::<Result<_>>()?;
+    Ok((contents, c.rest()))
+}
+
+/// Memory in bytes that recreating a block takes beside the work of its contents: an inside is a part of a content, twice
+/// where its filters are applied; a token takes four bytes.
+fn needed(contents: &[(Block, &[u8])], params: &Params, block: &Block) -> u64 {
+    let total: u64 = contents.iter().map(|(b, _)| u64::from(b.header.raw_len)).sum();
+    FIXED_MEMORY + total + 5 * params.summary.inside + 3 * u64::from(block.header.raw_len)
+}
+
+fn ended(e: Parse) -> Error {
+    e.at_end("the contents of a deflate block")
+}
+
+/// Reads the header of a content, and returns it with its payload.
+fn content<'a>(c: &mut Cursor<'a>, depth: u8) -> Result<(Block, &'a [u8])> {
+    if c.rest().first().is_some_and(|kind| *kind != KIND_BLOCK) {
+        return Err(Error::corrupt("not a block"));
+    }
+    let (header, len) = BlockHeader::parse(c.rest()).map_err(ended)?;
+    c.take(len).map_err(ended)?;
+    let payload = c.take(header.payload_len as usize).map_err(ended)?;
+    let block = Block::check(header)?;
+    match block.codec.id() {
+        Codec::Store | Codec::Zstd | Codec::Mix | Codec::Light | Codec::Table => {}
+        Codec::Deflate => {
+            if block.params_as::<Params>().is_none_or(|p| p.depth >= depth) {
+                return Err(Error::corrupt("deflate streams that are deeper than declared"));
+            }
+        }
+        other => return Err(newer(&format!("codec {} inside deflate streams", other.name()))),
+    }
+    if block.header.model.is_some() || !matches!(block.header.units, Units::Fixed { .. }) {
+        return Err(newer("models inside deflate streams"));
+    }
+    Ok((block, payload))
+}
+
+/// Puts `len` bytes together from a record and contents, as decoding a block does; for fuzzing.
+///
+/// # Errors
+///
+/// Those of damaged records.
+#[doc(hidden)]
+pub fn restore(
+    record: &[u8],
+    contents: &[Vec<u8>],
+    streams: u64,
+    inside: u64,
+    len: usize,
+) -> Result<Vec<u8>> {
+    let mut reading = Reading::new(record);
+    let raw = recreate(&mut reading, contents, Summary { streams, inside }, len)?;
+    reading.finish()?;
+    Ok(raw)
+}

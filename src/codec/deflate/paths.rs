@@ -1,0 +1,252 @@
+//! The tokens of an encoder that looks for the cheapest way through a block: for each position the matches that it may
+//! have chosen, in the order of the cost of the block's rest.
+
+use super::codes::{
+    DIST_EXTRA, END, FIRST_LEN, LEN_EXTRA, MAX_MATCH, MIN_MATCH, Token, WINDOW, dist_symbol, len_symbol,
+};
+use super::search::common;
+use super::work::Work;
+
+/// Positions whose matches are kept at a time, and those behind them that costs look at.
+pub const SEGMENT: usize = 1 << 16;
+const AHEAD: usize = 1 << 10;
+/// The most matches of one position.
+const MOST: usize = 32;
+/// The cost of a symbol without a code.
+const NEVER: u32 = 1 << 20;
+/// The greatest cost of the rest of a block.
+const CEILING: u32 = 1 << 30;
+const MASK: usize = (1 << 16) - 1;
+
+/// floor(256·log2(n)) by repeated squaring, for n in 1..2^32.
+pub fn log2(n: u32) -> u32 {
+    let log = n.ilog2();
+    let mut x = u64::from(n) << (31 - log);
+    let mut result = log;
+    for _ in 0..8 {
+        x = x * x >> 31;
+        let carry = (x >> 32) as u32;
+        x >>= carry;
+        result = result << 1 | carry;
+    }
+    result
+}
+
+/// The costs of the tokens of a block, in 1/256 bit.
+#[derive(Debug, Clone)]
+pub struct Costs {
+    pub literal: [u32; 256],
+    pub len: [u32; MAX_MATCH + 1],
+    pub dist: [u32; 30],
+}
+
+impl Costs {
+    /// Costs by the number of bits of each symbol's code.
+    pub fn of_lengths(litlen: &[u8], dist: &[u8]) -> Self {
+        let cost = |lens: &[u8], i: usize| match lens.get(i) {
+            Some(&len) if len > 0 => 256 * u32::from(len),
+            _ => NEVER,
+        };
+        Self::of(|i| cost(litlen, i), |i| cost(dist, i))
+    }
+
+    /// Costs by how often each symbol occurs.
+    pub fn of_counts(litlen: &[u32], dist: &[u32]) -> Self {
+        let total = |counts: &[u32]| counts.iter().fold(0u32, |a, &b| a.saturating_add(b)).max(1);
+        let (all, far) = (log2(total(litlen)), log2(total(dist)));
+        let cost = |counts: &[u32], all: u32, i: usize| match counts.get(i) {
+            Some(&n) if n > 0 => all - log2(n),
+            _ => NEVER,
+        };
+        Self::of(|i| cost(litlen, all, i), |i| cost(dist, far, i))
+    }
+
+    fn of(litlen: impl Fn(usize) -> u32, dist: impl Fn(usize) -> u32) -> Self {
+        let mut costs = Self { literal: [0; 256], len: [NEVER; MAX_MATCH + 1], dist: [0; 30] };
+        (0..END).for_each(|i| costs.literal[i] = litlen(i));
+        for len in MIN_MATCH..=MAX_MATCH {
+            let symbol = len_symbol(len);
+            costs.len[len] = litlen(FIRST_LEN + symbol) + 256 * u32::from(LEN_EXTRA[symbol]);
+        }
+        (0..30).for_each(|i| costs.dist[i] = dist(i) + 256 * u32::from(DIST_EXTRA[i]));
+        costs
+    }
+}
+
+/// Chains of positions by their first three bytes.
+pub struct Links {
+    head: Vec<u32>,
+    before: Vec<u32>,
+    base: u32,
+    entered: usize,
+}
+
+impl Links {
+    pub fn new() -> Self {
+        Self { head: vec![0; 1 << 16], before: vec![0; 1 << 16], base: 1, entered: 0 }
+    }
+
+    /// Starts another inside.
+    pub fn restart(&mut self) {
+        // Positions are 32 bits, and insides have at most 2^30 bytes.
+        if u64::from(self.base) + self.entered as u64 > 1 << 31 {
+            self.head.fill(0);
+            self.base = 1;
+        } else {
+            self.base += self.entered as u32;
+        }
+        self.entered = 0;
+    }
+
+    fn enter(&mut self, raw: &[u8], end: usize) {
+        let last = end.min(raw.len().saturating_sub(MIN_MATCH - 1));
+        while self.entered < last {
+            let p = self.entered;
+            let [a, b, c] = [raw[p], raw[p + 1], raw[p + 2]].map(u32::from);
+            let hash = (a | b << 8 | c << 16).wrapping_mul(0x9E37_79B1) >> 16;
+            let slot = &mut self.head[hash as usize];
+            self.before[p & MASK] = *slot;
+            *slot = self.base + p as u32;
+            self.entered += 1;
+        }
+        self.entered = self.entered.max(end);
+    }
+}
+
+/// What is known of the positions start..start + known of a block.
+pub struct Paths {
+    start: usize,
+    /// Positions that may be asked for.
+    end: usize,
+    /// Where the matches of each position start in `matches`.
+    first: Vec<u32>,
+    /// Ever longer matches at ever longer distances, less one.
+    matches: Vec<(u16, u16)>,
+    /// The cost of the block from each position on.
+    rest: Vec<u32>,
+}
+
+/// A token that may stand at a position: cost, length (0 for a literal).
+pub type Choice = (u32, u16);
+
+impl Paths {
+    pub fn new() -> Self {
+        Self { start: 0, end: 0, first: Vec::new(), matches: Vec::new(), rest: Vec::new() }
+    }
+
+    /// Looks at a segment of a block that ends at `end`, from `at` on.
+    pub fn look(
+        &mut self,
+        links: &mut Links,
+        raw: &[u8],
+        at: usize,
+        end: usize,
+        chain: usize,
+        costs: &Costs,
+        work: &mut Work,
+    ) {
+        let known = end.min(at + SEGMENT + AHEAD);
+        (self.start, self.end) = (at, end.min(at + SEGMENT));
+        self.first.clear();
+        self.matches.clear();
+        for p in at..known {
+            self.first.push(self.matches.len() as u32);
+            links.enter(raw, p + 1);
+            let limit = MAX_MATCH.min(end - p);
+            if limit >= MIN_MATCH {
+                self.find(links, &raw[..p + limit], p, chain, work);
+            }
+        }
+        self.first.push(self.matches.len() as u32);
+        let n = known - at;
+        self.rest.clear();
+        self.rest.resize(n + MAX_MATCH, 0);
+        for i in (0..n).rev() {
+            let mut best = costs.literal[usize::from(raw[at + i])] + self.rest[i + 1];
+            let mut len = MIN_MATCH;
+            for &(longest, dist) in &self.matches[self.first[i] as usize..self.first[i + 1] as usize] {
+                let far = costs.dist[dist_symbol(usize::from(dist) + 1)];
+                let to = usize::from(longest) + 1;
+                for (cost, rest) in costs.len[len..to].iter().zip(&self.rest[i + len..i + to]) {
+                    best = best.min(far + cost + rest);
+                }
+                len = to;
+            }
+            self.rest[i] = best.min(CEILING);
+        }
+    }
+
+    #[inline]
+    fn find(&mut self, links: &Links, raw: &[u8], p: usize, chain: usize, work: &mut Work) {
+        let target = &raw[p..];
+        let limit = target.len();
+        let here = links.base + p as u32;
+        let floor = here.saturating_sub(WINDOW as u32).max(links.base);
+        let (mut best, mut count) = (MIN_MATCH - 1, 0);
+        let mut c = links.before[p & MASK];
+        for _ in 0..chain {
+            if c < floor || !work.step() {
+                break;
+            }
+            let q = (c - links.base) as usize;
+            let other = &raw[q..q + limit];
+            if other[best] == target[best] && other[best - 1] == target[best - 1] {
+                let len = common(other, target);
+                if len > best {
+                    best = len;
+                    self.matches.push((len as u16, (p - q - 1) as u16));
+                    count += 1;
+                    if len == limit || count == MOST {
+                        break;
+                    }
+                }
+            }
+            c = links.before[q & MASK];
+        }
+    }
+
+    /// The end of the segment.
+    pub fn end(&self) -> usize {
+        self.end
+    }
+
+    /// The cheapest token at `at` that costs more than `after` (among equal ones the shorter goes first); `None` without one.
+    #[inline]
+    pub fn next(&self, raw: &[u8], at: usize, costs: &Costs, after: Option<Choice>) -> Option<Choice> {
+        let i = at - self.start;
+        let mut best: Option<Choice> = None;
+        let mut consider = |choice: Choice| {
+            if after.is_none_or(|a| choice > a) && best.is_none_or(|b| choice < b) {
+                best = Some(choice);
+            }
+        };
+        let literal = costs.literal[usize::from(raw[at])];
+        if literal < NEVER {
+            consider((literal + self.rest[i + 1], 0));
+        }
+        let mut len = MIN_MATCH;
+        for &(longest, dist) in &self.matches[self.first[i] as usize..self.first[i + 1] as usize] {
+            let far = costs.dist[dist_symbol(usize::from(dist) + 1)];
+            let to = usize::from(longest) + 1;
+            if far < NEVER {
+                for l in len..to {
+                    if costs.len[l] < NEVER {
+                        consider((far + costs.len[l] + self.rest[i + l], l as u16));
+                    }
+                }
+            }
+            len = to;
+        }
+        best
+    }
+
+    /// The token of a choice at `at`.
+    pub fn token(&self, at: usize, choice: Choice) -> Token {
+        let i = at - self.start;
+        let matches = &self.matches[self.first[i] as usize..self.first[i + 1] as usize];
+        match matches.iter().find(|m| m.0 >= choice.1) {
+            Some(&(_, dist)) if choice.1 > 0 => Token::new(choice.1.into(), usize::from(dist) + 1),
+            _ => Token::LITERAL,
+        }
+    }
+}

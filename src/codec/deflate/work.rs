@@ -1,0 +1,30 @@
+//! The bound of what a search may do.
+
+/// Steps along chains that are left.
+#[derive(Debug, Clone, Copy)]
+pub struct Work {
+    left: u64,
+}
+
+/// Steps that an inside may take for each of its bytes, and besides.
+const PER_BYTE: u64 = 1024;
+const BESIDES: u64 = 1 << 20;
+
+impl Work {
+    /// The steps for an inside of `len` bytes.
+    pub fn new(len: usize) -> Self {
+        Self { left: PER_BYTE * len as u64 + BESIDES }
+    }
+
+    /// Takes a step; false where none is left.
+    #[inline(always)]
+    pub fn step(&mut self) -> bool {
+        self.left = self.left.saturating_sub(1);
+        self.left > 0
+    }
+
+    /// Whether more steps were asked for than there are.
+    pub fn is_spent(&self) -> bool {
+        self.left == 0
+    }
+}

@@ -1,0 +1,38 @@
+//! What the callers of encoders know of the bytes of a block, or want of their coding.
+
+use crate::model::lm::Model;
+use crate::tensor::Dtype;
+use crate::tensor::form::Form;
+
+/// The caller's knowledge of the bytes of a block. They are coded without loss even where it is wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hint {
+    /// The type of the elements.
+    pub dtype: Dtype,
+    /// Bytes of a row; a block starts where a row starts. 0 where there are no rows.
+    pub row_bytes: u64,
+    /// How the bytes pack fields of some bits, where that is known.
+    pub form: Option<Form>,
+}
+
+/// The bytes of a base that belong to those of a block.
+#[derive(Debug, Clone, Copy)]
+pub struct BasePiece<'a> {
+    /// As many bytes as the block has.
+    pub bytes: &'a [u8],
+    /// BLAKE3 of the whole base.
+    pub hash: [u8; 32],
+    /// Bytes of the base before these.
+    pub offset: u64,
+}
+
+/// Whether a language model guides blocks of text.
+#[derive(Debug, Clone, Copy)]
+pub enum Guide<'a> {
+    /// No model guides.
+    None,
+    /// The model guides where that makes the block smaller; text is coded both ways.
+    WhereItPays(&'a Model),
+    /// The model guides all text.
+    All(&'a Model),
+}

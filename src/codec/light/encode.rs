@@ -1,0 +1,116 @@
+//! Encoding blocks.
+
+use super::header::{self, Named, TABLE_BITS};
+use crate::codec::mix::kind::{self, kind_from};
+use crate::codec::mix::x86;
+use crate::coder::binary::BinaryEncoder;
+use crate::error::{Error, ErrorKind, Result};
+use crate::kernel::{Kernel, dispatch};
+use crate::model::mix::context::Kind;
+use crate::model::mix::light::code::Code;
+use crate::model::mix::light::{Light, Shape};
+use std::borrow::Cow;
+
+/// Blocks from this length on store a code of their own, in raw bytes.
+const OWN_CODE: usize = 8 << 10;
+
+/// Codes a block to a payload. The kind is `forced` by its number and parameter in the header, or found by
+/// trials.
+///
+/// # Errors
+/// `LimitExceeded` where memory is missing; `Corrupt` or `NewerVersion` for a forced kind that does not exist.
+pub fn encode_block(raw: &[u8], forced: Option<(u8, u16)>) -> Result<Vec<u8>> {
+    let kind = match forced {
+        Some((kind, parameter)) => kind_from(kind, parameter)?,
+        // A long block learns what phrases tell by itself, so trials on a sample do without them.
+        None => {
+            kind::choose(raw, None, |sample, kind| encode_as(sample, kind, 0).map(|payload| payload.len()))?
+        }
+    };
+    encode_as(raw, kind, if kind == Kind::Text { primed(raw.len()) } else { 0 })
+}
+
+/// Bytes of phrases that prime text of a length: for short text, less time.
+fn primed(raw_len: usize) -> usize {
+    match raw_len {
+        0..0x4000 => 64 << 10,
+        0x4000..0x20000 => 128 << 10,
+        _ => 256 << 10,
+    }
+}
+
+/// log2 of the slot table's size in bytes for a block: enough for most of its contexts.
+pub fn table_bits(raw_len: usize) -> u32 {
+    ((raw_len.max(1) as u64 * 20).ilog2() + 1).clamp(18, *TABLE_BITS.end())
+}
+
+fn encode_as(raw: &[u8], kind: Kind, primed: usize) -> Result<Vec<u8>> {
+    let bytes = if kind == Kind::Code { Cow::Owned(filtered(raw)?) } else { Cow::Borrowed(raw) };
+    let (code, named) = match kind {
+        _ if bytes.len() >= OWN_CODE => {
+            let mut frequencies = [0; 256];
+            bytes.iter().for_each(|&b| frequencies[usize::from(b)] += 1);
+            (Code::new(&Code::lengths_for(&frequencies)).unwrap_or_else(Code::flat), Named::Own)
+        }
+        Kind::Text => (Code::text(), Named::Text),
+        _ => (Code::flat(), Named::Flat),
+    };
+    let shape = Shape { kind, memory_bits: table_bits(raw.len()), primed, code };
+    let encoder = BinaryEncoder::new(header::write(&shape, named));
+    let mut light = Light::new(shape)?;
+    light.reserve(bytes.len())?;
+    Ok(dispatch!(
+        Kernel::best(),
+        scalar: run::<false>(&bytes, &mut light, encoder),
+        avx2: run_avx2(&bytes, &mut light, encoder),
+    ))
+}
+
+/// A filtered copy of a block.
+fn filtered(raw: &[u8]) -> Result<Vec<u8>> {
+    let mut filtered = Vec::new();
+    let message = |e| Error::new(ErrorKind::LimitExceeded, format!("no memory to filter a block: {e}"));
+    filtered.try_reserve_exact(raw.len()).map_err(message)?;
+    filtered.extend_from_slice(raw);
+    x86::apply(&mut filtered);
+    Ok(filtered)
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+fn run_avx2(bytes: &[u8], light: &mut Light, encoder: BinaryEncoder) -> Vec<u8> {
+    run::<true>(bytes, light, encoder)
+}
+
+#[inline(always)]
+fn run<const A: bool>(bytes: &[u8], light: &mut Light, mut encoder: BinaryEncoder) -> Vec<u8> {
+    for &byte in bytes {
+        let (code, mut left) = light.code().code(byte);
+        light.code_byte::<A>(|p| {
+            left -= 1;
+            let bit = code >> left & 1;
+            encoder.encode(bit, p);
+            bit
+        });
+    }
+    encoder.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scalar_and_avx2_code_the_same_bits() {
+        let mut raw = include_bytes!("../../../formats/lm.md").to_vec();
+        raw.extend_from_slice(include_bytes!("../../../formats/tables/squash.bin"));
+        for (kind, parameter) in [(0, 0), (1, 0), (2, 12), (4, 64), (7, 96)] {
+            let kind = kind_from(kind, parameter).unwrap();
+            let fast = encode_as(&raw, kind, 4096 * usize::from(kind == Kind::Text)).unwrap();
+            let (shape, at) = header::read(&fast).unwrap();
+            let encoder = BinaryEncoder::new(fast[..at].to_vec());
+            let scalar = run::<false>(&raw, &mut Light::new(shape).unwrap(), encoder);
+            assert!(scalar == fast, "{kind:?}");
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! The part of decoding in order that a codec does itself.
+
+use crate::error::Result;
+
+/// Decodes the bytes of a block in order; its codec's half of [`super::ordered::OrderedDecoder`].
+pub trait Reader: Send {
+    /// Makes `raw` at least `end` bytes long. `payload` is the block's whole payload in every call.
+    ///
+    /// # Errors
+    ///
+    /// Those of a damaged payload; [`crate::ErrorKind::LimitExceeded`] where memory is missing.
+    fn fill(&mut self, payload: &[u8], end: usize, raw: &mut Vec<u8>) -> Result<()>;
+
+    /// Fails unless the payload ends where the raw bytes do; `raw` is the buffer of the last call of [`Reader::fill`].
+    ///
+    /// # Errors
+    ///
+    /// [`crate::ErrorKind::Corrupt`] where there is more.
+    fn finish(&mut self, _payload: &[u8], _raw: &mut Vec<u8>) -> Result<()> {
+        Ok(())
+    }
+
+    /// Whether all calls must get the same buffer, with the block's earlier bytes in it.
+    fn in_place(&self) -> bool {
+        false
+    }
+
+    /// Makes the payload's memory the raw bytes, where they are the same; `raw` is empty before.
+    fn adopt(&mut self, _payload: &mut Vec<u8>, _raw: &mut Vec<u8>) {}
+}

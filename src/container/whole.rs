@@ -1,0 +1,88 @@
+//! Finding out which sections have arrived as a whole, for readers that are given bytes piece by piece.
+
+use crate::format::block::BlockHeader;
+use crate::format::consts::{KIND_BLOCK, KIND_TRAILER};
+use crate::format::cursor::Parse;
+use crate::format::header::Header;
+use crate::format::section;
+use crate::format::trailer::Trailer;
+
+/// Measures sections one after the other.
+pub struct Whole {
+    /// The largest section that is waited for; a longer one is handed on at once, to be refused.
+    most: u64,
+    /// Whether a stream header comes next.
+    between_streams: bool,
+    /// Bytes that the next section has at least.
+    needed: usize,
+    /// The bytes are no sections: nothing is to be waited for.
+    broken: bool,
+}
+
+impl Whole {
+    /// Starts in front of a stream.
+    pub fn new(most: u64) -> Self {
+        Self { most, between_streams: true, needed: 1, broken: false }
+    }
+
+    /// The length of the sections that are whole at the start of `bytes`, in which everything comes that has not been
+    /// counted by a call before. Counts them.
+    pub fn take(&mut self, bytes: &[u8]) -> usize {
+        let mut at = 0;
+        while !self.broken && bytes.len() - at >= self.needed {
+            let rest = &bytes[at..];
+            match self.section(rest) {
+                Ok(len) if len > self.most => self.broken = true,
+                Ok(len) if len <= rest.len() as u64 => {
+                    self.between_streams = !self.between_streams && rest[0] == KIND_TRAILER;
+                    at += len as usize;
+                    self.needed = 1;
+                }
+                Ok(len) => self.needed = len as usize,
+                Err(Parse::Need(n)) => self.needed = n.max(rest.len() + 1),
+                Err(Parse::Bad(_)) => self.broken = true,
+            }
+        }
+        if self.broken { bytes.len() } else { at }
+    }
+
+    fn section(&self, bytes: &[u8]) -> Result<u64, Parse> {
+        if self.between_streams {
+            return Ok(Header::parse(bytes)?.1 as u64);
+        }
+        Ok(match bytes[0] {
+            KIND_TRAILER => Trailer::parse(bytes)?.1 as u64,
+            KIND_BLOCK => {
+                let (header, len) = BlockHeader::parse(bytes)?;
+                len as u64 + u64::from(header.payload_len)
+            }
+            _ => section::Start::parse(bytes)?.total(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sections_are_handed_on_when_they_are_whole() {
+        let one = crate::compress(&[7; 5000], 1).unwrap();
+        let packed = [&one[..], &one].concat();
+        let mut whole = Whole::new(1 << 20);
+        let (mut start, mut ends) = (0, Vec::new());
+        for end in 0..=packed.len() {
+            let n = whole.take(&packed[start..end]);
+            if n > 0 {
+                start += n;
+                assert_eq!(start, end, "as soon as the last byte has come");
+                ends.push(start);
+            }
+        }
+        assert!(ends.contains(&one.len()) && ends.last() == Some(&packed.len()));
+        assert_eq!(ends.len() % 2, 0);
+        assert_eq!(Whole::new(1 << 20).take(&packed), packed.len());
+        assert_eq!(Whole::new(1 << 20).take(b"no stream at all"), 16);
+        assert_eq!(Whole::new(10).take(&packed[..packed.len() / 4]), packed.len() / 4);
+    }
+}

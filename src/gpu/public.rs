@@ -1,0 +1,5 @@
+//! What users of the library get.
+
+pub use super::device::{Device, GpuCounters, GpuInfo, TensorBuffer};
+#[cfg(feature = "gpu")]
+pub use super::wgpu30;

@@ -1,0 +1,220 @@
+//! The inner loops of the light predictor, in AVX2 and in plain Rust with the same integers.
+//!
+//! All eight sources of a bit's probability go through every step side by side, one in each 32-bit lane.
+#![allow(unsafe_code)] // kernels
+
+/// The sources of a bit's probability: six contexts, the newest byte, and the match model.
+pub const SOURCES: usize = 8;
+/// How slowly each source's probability follows the bits, as a shift.
+const RATES: [u32; SOURCES] = [7, 7, 7, 7, 7, 7, 5, 6];
+/// Probabilities are taken to lie in this range (Q16) when they become logits.
+const LEAST: u32 = 16;
+const MOST: u32 = 65536 - LEAST;
+/// Shift of the sum of a source's two products, before the sources are added up.
+const PAIR_SHIFT: u32 = 5;
+/// Further shift from a sum to a logit, since weights are Q14.
+const SUM_SHIFT: u32 = 14 - PAIR_SHIFT;
+/// Largest magnitude of a mixed logit, in Q8 octaves.
+const LIMIT: i32 = 4095;
+
+/// The weights of a mixer's row, or its inputs: two of each source, the confidence and the logit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(C, align(32))]
+pub struct Row(pub [i16; 2 * SOURCES]);
+
+/// The probabilities (Q16, 0..=65535) of a bit by source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(C, align(32))]
+pub struct Probabilities(pub [u32; SOURCES]);
+
+/// The binary logarithm of a number in 1..=65535 in Q8 and plus a constant, with straight lines between the
+/// powers of two.
+fn line(v: u32) -> i32 {
+    let exponent = v.ilog2();
+    ((exponent << 8) + ((v << 8) >> exponent)) as i32
+}
+
+/// The two inputs of each source: how far its probability is from one half in 1/2048, and its logit in Q8
+/// octaves.
+#[inline(always)]
+pub fn inputs_scalar(p: &Probabilities) -> Row {
+    let mut x = Row([0; 2 * SOURCES]);
+    for (pair, &p) in x.0.as_chunks_mut::<2>().0.iter_mut().zip(&p.0) {
+        let q = p.clamp(LEAST, MOST);
+        *pair = [((p as i32 - 32768) >> 5) as i16, (line(q) - line(65536 - q)) as i16];
+    }
+    x
+}
+
+/// The logit that a row gives for inputs. Inputs are at most 3072 in magnitude, so that the two products of a
+/// source and the sum of all shifted pairs stay below 2^31.
+#[inline(always)]
+pub fn mix_scalar(row: &Row, x: &Row) -> i32 {
+    let pairs = row.0.as_chunks::<2>().0.iter().zip(x.0.as_chunks::<2>().0);
+    let pair = |(w, x): (&[i16; 2], &[i16; 2])| {
+        (i32::from(w[0]) * i32::from(x[0]) + i32::from(w[1]) * i32::from(x[1])) >> PAIR_SHIFT
+    };
+    (pairs.map(pair).sum::<i32>() >> SUM_SHIFT).clamp(-LIMIT, LIMIT)
+}
+
+/// Moves each weight by `(x * error + 2^14) >> 15`, saturating at 16 bits.
+#[inline(always)]
+pub fn train_scalar(row: &mut Row, x: &Row, error: i16) {
+    for (w, &x) in row.0.iter_mut().zip(&x.0) {
+        let step = (i32::from(x) * i32::from(error) + (1 << 14)) >> 15;
+        *w = w.saturating_add(step as i16);
+    }
+}
+
+/// Moves each probability towards `bit` by 2^-rate of the distance, and by at least one.
+#[inline(always)]
+pub fn learn_scalar(p: &Probabilities, bit: u32) -> Probabilities {
+    let target = if bit != 0 { 65535 } else { 0 };
+    Probabilities(std::array::from_fn(|i| {
+        let round = if bit != 0 { (1 << RATES[i]) - 1 } else { 0 };
+        (p.0[i] as i32 + ((target - p.0[i] as i32 + round) >> RATES[i])) as u32
+    }))
+}
+
+#[cfg(target_arch = "x86_64")]
+pub mod avx2 {
+    //! The forms in AVX2.
+
+    use std::arch::x86_64::*;
+
+    use super::{LEAST, LIMIT, MOST, PAIR_SHIFT, Probabilities, RATES, Row, SOURCES, SUM_SHIFT};
+
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn load<T>(from: &T) -> __m256i {
+        const { assert!(size_of::<T>() == 32) };
+        // SAFETY: the value holds 256 bits; an unaligned load is used.
+        unsafe { _mm256_loadu_si256(std::ptr::from_ref(from).cast()) }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn store<T>(to: &mut T, value: __m256i) {
+        const { assert!(size_of::<T>() == 32) };
+        // SAFETY: the value holds 256 bits, all of which are numbers; an unaligned store is used.
+        unsafe { _mm256_storeu_si256(std::ptr::from_mut(to).cast(), value) };
+    }
+
+    /// See [`super::line`], plus a constant. The conversion to a floating-point number is exact below 2^24,
+    /// so that its bits are the exponent and what follows the leading one.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn line(v: __m256i) -> __m256i {
+        _mm256_srli_epi32::<15>(_mm256_castps_si256(_mm256_cvtepi32_ps(v)))
+    }
+
+    /// Eight numbers as one vector. Gathered in registers: a wide load of eight narrow stores would have to
+    /// wait for them.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    pub fn gather(p: [u32; SOURCES]) -> Probabilities {
+        let [a, b, c, d, e, f, g, h] = p.map(|p| p as i32);
+        let mut all = Probabilities([0; SOURCES]);
+        store(&mut all, _mm256_setr_epi32(a, b, c, d, e, f, g, h));
+        all
+    }
+
+    /// See [`super::inputs_scalar`].
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    pub fn inputs(p: &Probabilities) -> Row {
+        let p = load(p);
+        let q = _mm256_max_epi32(p, _mm256_set1_epi32(LEAST as i32));
+        let q = _mm256_min_epi32(q, _mm256_set1_epi32(MOST as i32));
+        let logit = _mm256_sub_epi32(line(q), line(_mm256_sub_epi32(_mm256_set1_epi32(65536), q)));
+        let confidence = _mm256_srai_epi32::<5>(_mm256_sub_epi32(p, _mm256_set1_epi32(32768)));
+        let mut x = Row([0; 2 * SOURCES]);
+        store(&mut x, _mm256_blend_epi16::<0xAA>(confidence, _mm256_slli_epi32::<16>(logit)));
+        x
+    }
+
+    /// See [`super::mix_scalar`].
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    pub fn mix(row: &Row, x: &Row) -> i32 {
+        let pairs = _mm256_srai_epi32::<{ PAIR_SHIFT as i32 }>(_mm256_madd_epi16(load(row), load(x)));
+        let four = _mm_add_epi32(_mm256_castsi256_si128(pairs), _mm256_extracti128_si256::<1>(pairs));
+        let two = _mm_add_epi32(four, _mm_shuffle_epi32::<0b01_00_11_10>(four));
+        let one = _mm_add_epi32(two, _mm_shuffle_epi32::<0b10_11_00_01>(two));
+        (_mm_cvtsi128_si32(one) >> SUM_SHIFT).clamp(-LIMIT, LIMIT)
+    }
+
+    /// See [`super::train_scalar`].
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    pub fn train(row: &mut Row, x: &Row, error: i16) {
+        let step = _mm256_mulhrs_epi16(load(x), _mm256_set1_epi16(error));
+        let moved = _mm256_adds_epi16(load(row), step);
+        store(row, moved);
+    }
+
+    /// See [`super::learn_scalar`].
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    pub fn learn(p: &Probabilities, bit: u32) -> Probabilities {
+        const ROUND: [u32; SOURCES] = {
+            let (mut round, mut i) = ([0; SOURCES], 0);
+            while i < SOURCES {
+                round[i] = (1 << RATES[i]) - 1;
+                i += 1;
+            }
+            round
+        };
+        let p = load(p);
+        let mask = _mm256_set1_epi32(0i32.wrapping_sub((bit & 1) as i32));
+        let target = _mm256_srli_epi32::<16>(mask);
+        let round = _mm256_and_si256(mask, load(&ROUND));
+        let distance = _mm256_add_epi32(_mm256_sub_epi32(target, p), round);
+        let mut moved = Probabilities([0; SOURCES]);
+        store(&mut moved, _mm256_add_epi32(p, _mm256_srav_epi32(distance, load(&RATES))));
+        moved
+    }
+}
+
+#[cfg(all(test, target_arch = "x86_64"))]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::kernel::Kernel;
+
+    proptest! {
+        #[test]
+        fn avx2_equals_scalar(
+            p in prop::array::uniform8(0u32..65536),
+            weights in prop::array::uniform16(any::<i16>()),
+            error in -32767i16..=32767,
+            bit in 0u32..2,
+        ) {
+            if Kernel::avx2().is_some() {
+                let p = Probabilities(p);
+                let (x, row) = (inputs_scalar(&p), Row(weights));
+                // SAFETY: AVX2 was detected.
+                unsafe {
+                    prop_assert_eq!(avx2::gather(p.0), p);
+                    prop_assert_eq!(avx2::inputs(&p), x);
+                    prop_assert_eq!(avx2::mix(&row, &x), mix_scalar(&row, &x));
+                    prop_assert_eq!(avx2::learn(&p, bit), learn_scalar(&p, bit));
+                    let (mut left, mut right) = (row, row);
+                    train_scalar(&mut left, &x, error);
+                    avx2::train(&mut right, &x, error);
+                    prop_assert_eq!(left, right);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn probabilities_reach_both_ends() {
+        let mut p = Probabilities([32768; SOURCES]);
+        for (bit, end) in [(1, 65535), (0, 0)] {
+            (0..10_000).for_each(|_| p = learn_scalar(&p, bit));
+            assert_eq!(p.0, [end; SOURCES]);
+        }
+    }
+}

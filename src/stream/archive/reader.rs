@@ -1,0 +1,123 @@
+//! An archive as a reader that seeks.
+
+use super::{Archive, unit_len};
+use crate::error::Result;
+use crate::format::block::BlockHeader;
+use std::fmt;
+use std::io::{self, BufRead, Read, Seek, SeekFrom};
+use std::ops::Range;
+
+/// Raw bytes that are decoded at a time where a block need not be decoded from its start.
+const PIECE: u64 = 256 << 10;
+
+/// The content of an [`Archive`] as a reader that seeks; see [`Archive::reader`].
+pub struct ArchiveReader<'a, S> {
+    archive: &'a mut Archive<S>,
+    position: u64,
+    /// Offset of the decoded bytes.
+    start: u64,
+    decoded: Vec<u8>,
+}
+
+impl<S: Read + Seek> Archive<S> {
+    /// The content as a reader that seeks. It keeps what it has decoded last: the windows or tiles around its position, or a
+    /// whole block where that must be decoded from its start.
+    ///
+    /// ```
+    /// use std::io::{Cursor, Read, Seek, SeekFrom};
+    /// let packed = nzip::compress(b"once upon a time", 1)?;
+    /// let mut archive = nzip::Archive::new(Cursor::new(packed))?;
+    /// let mut reader = archive.reader();
+    /// let mut text = String::new();
+    /// reader.seek(SeekFrom::End(-4))?;
+    /// reader.read_to_string(&mut text)?;
+    /// assert_eq!(text, "time");
+    /// # Ok::<(), nzip::Error>(())
+    /// ```
+    pub fn reader(&mut self) -> ArchiveReader<'_, S> {
+        ArchiveReader { archive: self, position: 0, start: 0, decoded: Vec::new() }
+    }
+
+    /// Raw bytes around a place inside of the content that are best decoded together.
+    fn around(&mut self, at: u64) -> Result<Range<u64>> {
+        let Some(&(stream, number)) = self.blocks_of(&(at..at + 1)).first() else { return Ok(at..at) };
+        let place = self.streams[stream].blocks[number];
+        let block = self.checked(stream, number)?.0;
+        let inside = at - place.raw_start;
+        let range = if block.header.units.independent() {
+            units_around(&block.header, inside)
+        } else if place.raw_len <= self.options.resources.memory / 4 {
+            0..place.raw_len
+        } else {
+            // Too much to be kept.
+            inside..(inside + PIECE).min(place.raw_len)
+        };
+        Ok(place.raw_start + range.start..place.raw_start + range.end)
+    }
+}
+
+/// The units of a block from the one on that holds a place, up to so many raw bytes.
+fn units_around(header: &BlockHeader, inside: u64) -> Range<u64> {
+    let mut range = 0..0;
+    for i in 0..header.units.len() {
+        if range.end <= inside {
+            range.start = range.end;
+        } else if range.end - range.start >= PIECE {
+            break;
+        }
+        range.end += unit_len(header, i);
+    }
+    range
+}
+
+impl<S: Read + Seek> BufRead for ArchiveReader<'_, S> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        if self.position >= self.archive.len() {
+            return Ok(&[]);
+        }
+        if !(self.start..self.start + self.decoded.len() as u64).contains(&self.position) {
+            let around = self.archive.around(self.position)?;
+            self.decoded = Vec::new();
+            self.start = around.start;
+            self.decoded = self.archive.read_range(around)?;
+        }
+        Ok(&self.decoded[(self.position - self.start) as usize..])
+    }
+
+    fn consume(&mut self, n: usize) {
+        self.position += n as u64;
+    }
+}
+
+impl<S: Read + Seek> Read for ArchiveReader<'_, S> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        if out.is_empty() {
+            return Ok(0);
+        }
+        let bytes = self.fill_buf()?;
+        let n = out.len().min(bytes.len());
+        out[..n].copy_from_slice(&bytes[..n]);
+        self.consume(n);
+        Ok(n)
+    }
+}
+
+impl<S: Read + Seek> Seek for ArchiveReader<'_, S> {
+    /// Moves to an offset of the raw bytes, which may lie behind their end: nothing is read there.
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        let (base, offset) = match to {
+            SeekFrom::Start(at) => (at, 0),
+            SeekFrom::End(offset) => (self.archive.len(), offset),
+            SeekFrom::Current(offset) => (self.position, offset),
+        };
+        let bad = || io::Error::new(io::ErrorKind::InvalidInput, "a place before the first byte");
+        self.position = base.checked_add_signed(offset).ok_or_else(bad)?;
+        Ok(self.position)
+    }
+}
+
+impl<S> fmt::Debug for ArchiveReader<'_, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ArchiveReader").field("position", &self.position).finish_non_exhaustive()
+    }
+}

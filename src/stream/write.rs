@@ -1,0 +1,162 @@
+//! Encoder and decoder that write to a [`Write`].
+
+use super::{DecodeOptions, Decoder as Reading};
+use crate::container::Whole;
+use crate::error::{Error, Result};
+use std::fmt;
+use std::io::{self, BufRead, Read, Write};
+
+pub use super::auto_finish::AutoFinish;
+pub use super::encoder::Encoder;
+
+/// Most bytes that are taken at a time.
+const STEP: usize = 256 << 10;
+
+/// Decompresses what is written to it, and writes the raw bytes to `W` as soon as the section that holds them has arrived.
+///
+/// [`Decoder::finish`] must be called at the end: only then is it known that nothing is missing.
+///
+/// ```
+/// use std::io::Write;
+/// let packed = nzip::compress(b"in pieces", 1)?;
+/// let mut decoder = nzip::write::Decoder::new(Vec::new());
+/// for piece in packed.chunks(7) {
+///     decoder.write_all(piece)?;
+/// }
+/// assert_eq!(decoder.finish()?, b"in pieces");
+/// # Ok::<(), nzip::Error>(())
+/// ```
+pub struct Decoder<W: Write> {
+    writer: W,
+    decoder: Reading<Queue>,
+    sections: Whole,
+    /// A section that has not arrived as a whole.
+    pending: Vec<u8>,
+}
+
+/// Whole sections, which are read as far as they have arrived.
+#[derive(Default)]
+struct Queue {
+    bytes: Vec<u8>,
+    read: usize,
+    /// Nothing more will arrive.
+    ended: bool,
+}
+
+impl Queue {
+    fn push(&mut self, bytes: &[u8]) -> Result<()> {
+        self.bytes.drain(..self.read);
+        self.read = 0;
+        let room = self.bytes.try_reserve(bytes.len());
+        room.map_err(|_| Error::limit(format!("no memory for a section of {} bytes", bytes.len())))?;
+        self.bytes.extend_from_slice(bytes);
+        Ok(())
+    }
+}
+
+impl Read for Queue {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let rest = &self.bytes[self.read..];
+        if rest.is_empty() && !self.ended && !out.is_empty() {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let n = out.len().min(rest.len());
+        out[..n].copy_from_slice(&rest[..n]);
+        self.read += n;
+        Ok(n)
+    }
+}
+
+impl<W: Write> Decoder<W> {
+    /// A decoder with the default options.
+    pub fn new(writer: W) -> Self {
+        Self::with_options(writer, DecodeOptions::new()).expect("the default options are in range")
+    }
+
+    /// A decoder with these options.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`crate::Decoder::with_options`].
+    pub fn with_options(writer: W, options: DecodeOptions) -> Result<Self> {
+        let sections = Whole::new(options.resources.memory);
+        let decoder = Reading::with_options(Queue::default(), options)?;
+        Ok(Self { writer, decoder, sections, pending: Vec::new() })
+    }
+
+    /// Decodes what is left, and gives the writer back.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::ErrorKind::Truncated`] where the end is missing; those of decoding and of the writer.
+    pub fn finish(mut self) -> Result<W> {
+        let queue = self.decoder.get_mut();
+        queue.push(&self.pending)?;
+        queue.ended = true;
+        self.pending.clear();
+        self.decode()?;
+        self.writer.flush()?;
+        Ok(self.writer)
+    }
+
+    /// The writer.
+    pub fn get_ref(&self) -> &W {
+        &self.writer
+    }
+
+    /// The writer.
+    pub fn get_mut(&mut self) -> &mut W {
+        &mut self.writer
+    }
+
+    /// The writer, without what has arrived and not been written yet, and without a look at whether anything is missing.
+    pub fn into_inner(self) -> W {
+        self.writer
+    }
+
+    /// Writes all raw bytes that can be decoded.
+    fn decode(&mut self) -> io::Result<()> {
+        loop {
+            let n = match self.decoder.fill_buf() {
+                Ok([]) => return Ok(()),
+                Ok(bytes) => {
+                    self.writer.write_all(bytes)?;
+                    bytes.len()
+                }
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(e) => return Err(e),
+            };
+            self.decoder.consume(n);
+        }
+    }
+}
+
+impl<W: Write> Write for Decoder<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        // An error of the writer before may have left something.
+        self.decode()?;
+        let bytes = &bytes[..bytes.len().min(STEP)];
+        let room = self.pending.try_reserve(bytes.len());
+        room.map_err(|_| Error::limit("no memory for a section"))?;
+        self.pending.extend_from_slice(bytes);
+        let whole = self.sections.take(&self.pending);
+        if whole > 0 {
+            self.decoder.get_mut().push(&self.pending[..whole])?;
+            self.pending.drain(..whole);
+            self.decode()?;
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.decode()?;
+        self.writer.flush()
+    }
+}
+
+impl<W: Write> fmt::Debug for Decoder<W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut fields = f.debug_struct("Decoder");
+        fields.field("decoder", &self.decoder).field("pending", &self.pending.len()).finish_non_exhaustive()
+    }
+}
