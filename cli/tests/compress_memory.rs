@@ -2,7 +2,6 @@
 //! had when it was started.
 #![cfg(target_os = "linux")]
 
-#[allow(dead_code)] // Each file of tests uses some of it.
 mod cli_support;
 
 use cli_support::Folder;

@@ -2,7 +2,6 @@
 //! and no half file gets a result's name.
 #![cfg(unix)]
 
-#[allow(dead_code)] // Each file of tests uses some of it.
 mod cli_support;
 
 use cli_support::{Folder, stdout};

@@ -78,17 +78,11 @@ pub trait Coder {
 }
 
 /// The models of a number.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Number {
     length: [Bit; 31],
     high: [[Bit; 8]; 32],
     low: [Bit; 32],
-}
-
-impl Default for Number {
-    fn default() -> Self {
-        Self { length: [Bit::default(); 31], high: [[Bit::default(); 8]; 32], low: [Bit::default(); 32] }
-    }
 }
 
 /// Writes bits.

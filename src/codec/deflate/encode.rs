@@ -99,11 +99,6 @@ fn kind(inside: &[u8]) -> usize {
 ///
 /// Those of coding the contents.
 pub fn undo(raw: &[u8], depth: u8, nested: Nested<'_>) -> Result<Option<Undone>> {
-    undo_as(raw, depth, nested, None)
-}
-
-/// The same, all streams recorded with one method where it is given.
-pub fn undo_as(raw: &[u8], depth: u8, nested: Nested<'_>, method: Option<Method>) -> Result<Option<Undone>> {
     let mut finder = Finder::new(raw);
     let mut pool = Pool::new();
     let mut recipe = Recipe::new();
@@ -111,7 +106,7 @@ pub fn undo_as(raw: &[u8], depth: u8, nested: Nested<'_>, method: Option<Method>
     let (mut at, mut streams, mut count) = (0, 0, 0);
     let mut analyst = Analyst { chains: Chains::new(), last: None };
     while let Some(found) = finder.next(MOST - pool.inside) {
-        let Some(method) = method.or_else(|| analyst.method(&recipe, &found)) else { continue };
+        let Some(method) = analyst.method(&recipe, &found) else { continue };
         let stream = &found.stream;
         let split = found.rows.and_then(|rows| Some((rows, unfilter(&stream.raw, rows)?)));
         let rows = split.as_ref().map(|s| s.0);

@@ -207,8 +207,11 @@ fn decode(block: &Block, payload: &[u8], memory: u64) -> Result<Vec<u8>> {
     Ok(raw)
 }
 
+/// A content: its header and its payload.
+type Coded<'a> = (Block, &'a [u8]);
+
 /// The headers and payloads of the contents at the start of a payload, and what comes after them.
-fn contents<'a>(payload: &'a [u8], params: &Params) -> Result<(Vec<(Block, &'a [u8])>, &'a [u8])> {
+fn contents<'a>(payload: &'a [u8], params: &Params) -> Result<(Vec<Coded<'a>>, &'a [u8])> {
     let mut c = Cursor::new(payload);
     let count = c.varint_in("number of contents", 1..=MAX_CONTENTS as u64).map_err(ended)?;
     let read = |i| content(&mut c, params.depth).map_err(|e| e.within(format!("content {i}")));
@@ -218,7 +221,7 @@ fn contents<'a>(payload: &'a [u8], params: &Params) -> Result<(Vec<(Block, &'a [
 
 /// Memory in bytes that recreating a block takes beside the work of its contents: an inside is a part of a content, twice
 /// where its filters are applied; a token takes four bytes.
-fn needed(contents: &[(Block, &[u8])], params: &Params, block: &Block) -> u64 {
+fn needed(contents: &[Coded<'_>], params: &Params, block: &Block) -> u64 {
     let total: u64 = contents.iter().map(|(b, _)| u64::from(b.header.raw_len)).sum();
     FIXED_MEMORY + total + 5 * params.summary.inside + 3 * u64::from(block.header.raw_len)
 }
@@ -234,7 +237,7 @@ fn may_hold(codec: Codec) -> bool {
 }
 
 /// Reads the header of a content, and returns it with its payload.
-fn content<'a>(c: &mut Cursor<'a>, depth: u8) -> Result<(Block, &'a [u8])> {
+fn content<'a>(c: &mut Cursor<'a>, depth: u8) -> Result<Coded<'a>> {
     if c.rest().first().is_some_and(|kind| *kind != KIND_BLOCK) {
         return Err(Error::corrupt("not a block"));
     }
@@ -274,16 +277,4 @@ pub fn restore(
     let raw = recreate(&mut reading, contents, Summary { streams, inside }, len)?;
     reading.finish()?;
     Ok(raw)
-}
-
-/// Parameters and payload of a block whose streams are recorded by cost, its contents stored; for golden files.
-///
-/// # Errors
-///
-/// [`crate::ErrorKind::Corrupt`] where a search takes too many steps.
-#[doc(hidden)]
-pub fn by_cost(raw: &[u8], chain: u32, counted: bool) -> Result<Option<(Vec<u8>, Vec<u8>)>> {
-    let store = |content: &Content<'_>, _: u8| Ok(super::store::encode(content.raw));
-    let undone = encode::undo_as(raw, 1, &store, Some(record::Method::Paths { chain, counted }))?;
-    Ok(undone.and_then(|u| Some((u.block.params?, u.block.payload))))
 }

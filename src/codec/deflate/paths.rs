@@ -6,6 +6,7 @@ use super::codes::{
 };
 use super::search::common;
 use super::work::Work;
+use std::ops::Range;
 
 /// Positions whose matches are kept at a time, and those behind them that costs look at.
 pub const SEGMENT: usize = 1 << 16;
@@ -24,7 +25,7 @@ pub fn log2(n: u32) -> u32 {
     let mut x = u64::from(n) << (31 - log);
     let mut result = log;
     for _ in 0..8 {
-        x = x * x >> 31;
+        x = (x * x) >> 31;
         let carry = (x >> 32) as u32;
         x >>= carry;
         result = result << 1 | carry;
@@ -134,13 +135,12 @@ impl Paths {
         Self { start: 0, end: 0, first: Vec::new(), matches: Vec::new(), rest: Vec::new() }
     }
 
-    /// Looks at a segment of a block that ends at `end`, from `at` on.
+    /// Looks at the first segment of the rest of a block, whose raw bytes have this range.
     pub fn look(
         &mut self,
         links: &mut Links,
         raw: &[u8],
-        at: usize,
-        end: usize,
+        Range { start: at, end }: Range<usize>,
         chain: usize,
         costs: &Costs,
         work: &mut Work,

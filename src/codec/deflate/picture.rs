@@ -39,7 +39,7 @@ fn predict(kind: u8, row: &[u8], above: &[u8], i: usize, pixel: usize) -> u8 {
 
 /// Splits filtered rows into the names of their filters and the raster. `None` where a row is cut or a filter unknown.
 pub fn unfilter(inside: &[u8], shape: Rows) -> Option<(Vec<u8>, Vec<u8>)> {
-    if inside.len() % (shape.row + 1) != 0 {
+    if !inside.len().is_multiple_of(shape.row + 1) {
         return None;
     }
     let mut filters = Vec::with_capacity(inside.len() / (shape.row + 1));

@@ -85,7 +85,7 @@ fn shape<C: Coder>(
         let given = given.and_then(|s| s.rows).unwrap_or(Rows { row: 1, pixel: 1 });
         let row = c.number(&mut m.rows[0], given.row as u32 - 1) as usize + 1;
         let pixel = c.number(&mut m.rows[1], given.pixel as u32 - 1) as usize + 1;
-        if pixel > 8 || len % (row + 1) != 0 {
+        if pixel > 8 || !len.is_multiple_of(row + 1) {
             return Err(corrupt("with a picture of no shape"));
         }
         rows = Some(Rows { row, pixel });

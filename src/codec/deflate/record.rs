@@ -352,7 +352,7 @@ impl<C: Coder> Coding<'_, C> {
                 (false, n) => 2 + n.ilog2() as usize,
             };
             let right = self.c.flag(&mut self.m.right[what][history], actual == expected);
-            history = (2 * history & 7) | usize::from(!right);
+            history = ((2 * history) & 7) | usize::from(!right);
             let token = if right { expected } else { self.other(state, &search, expected, what, actual)? };
             search.pass(&mut state.chains, self.at, token);
             self.tokens.push(token);
@@ -423,7 +423,7 @@ impl<C: Coder> Coding<'_, C> {
             1 + (high << low | self.c.tree(&mut self.m.far_low, low, value & ((1 << low) - 1))) as usize;
         let at = self.at;
         let there = at.checked_sub(dist).filter(|_| at + len <= self.raw.len());
-        if !there.is_some_and(|p| self.raw[p..p + len] == self.raw[at..at + len]) {
+        if there.is_none_or(|p| self.raw[p..p + len] != self.raw[at..at + len]) {
             return Err(corrupt("with a match that is not there"));
         }
         Ok(Token::new(len, dist))
@@ -480,7 +480,7 @@ impl<C: Coder> Coding<'_, C> {
         while self.at < end {
             // Positions are looked at in order, whether tokens start there or not.
             while seen <= self.at {
-                state.paths.look(&mut state.links, self.raw, seen, end, chain, &costs, &mut self.work);
+                state.paths.look(&mut state.links, self.raw, seen..end, chain, &costs, &mut self.work);
                 seen = state.paths.end();
                 if self.work.is_spent() {
                     return Err(corrupt("that takes too many steps"));
@@ -512,12 +512,12 @@ impl<C: Coder> Coding<'_, C> {
             let gap = gap(after.map(|a| a.0 - choice.0));
             let model = &mut self.m.taken[(gap * 8 + rank.min(7)) * 4 + kinds][*history];
             if self.c.flag(model, token == actual) {
-                *history = (2 * *history & 7) | usize::from(rank > 0);
+                *history = ((2 * *history) & 7) | usize::from(rank > 0);
                 return Ok(token);
             }
             here = after;
         }
-        *history = (2 * *history & 7) | 1;
+        *history = ((2 * *history) & 7) | 1;
         self.c.check()?;
         if self.c.flag(&mut self.m.literal[0], actual.is_literal()) {
             return Ok(Token::LITERAL);

@@ -210,8 +210,8 @@ impl Light {
             train::<A>(&mut self.rows[row], &x, error as i16);
             self.stage.update(got);
             let p = learn::<A>(&p, got);
-            for i in 0..CONTEXTS {
-                self.maps[i][states[i]] = p.0[i] as u16;
+            for ((map, state), p) in self.maps.iter_mut().zip(&states).zip(p.0) {
+                map[*state] = p as u16;
             }
             self.newest[at_newest & 65535] = p.0[NEWEST] as u16;
             if expects {
@@ -219,8 +219,8 @@ impl Light {
                 self.expected[place] = if bit != 0 { q } else { 65535 - q };
             }
             let next = &self.states.next[got as usize];
-            for i in 0..CONTEXTS {
-                self.current[i][node & 15] = next[states[i]];
+            for (slot, state) in self.current.iter_mut().zip(&states) {
+                slot[node & 15] = next[*state];
             }
             node = node << 1 | got as usize;
             if let Some(byte) = byte {
