@@ -75,8 +75,11 @@ fn remove_if_there(path: &PathBuf) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The models that a file needs and does not hold, with their stored sizes, and the bytes that its codecs start from.
-fn brought_along(packed: &Path) -> anyhow::Result<(Vec<([u8; 32], u64)>, u64)> {
+/// A model by its hash, and its stored size in bytes.
+type SizedModel = ([u8; 32], u64);
+
+/// The models that a file needs and does not hold, and the bytes that its codecs start from.
+fn brought_along(packed: &Path) -> anyhow::Result<(Vec<SizedModel>, u64)> {
     let list = Models::new().list();
     let mut archive = Archive::new(File::open(packed)?)?;
     let embedded: u64 = archive.streams().iter().map(|s| s.embedded_len).sum();
