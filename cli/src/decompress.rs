@@ -8,7 +8,7 @@ use nzip::{DecodeOptions, Decoder};
 use std::io::Read;
 use std::path::Path;
 
-/// What compressed files start with.
+/// The first bytes of compressed files.
 const MAGIC: &[u8] = b"\x93NZ\r\n\x1a\n";
 
 /// Restores one file. With `-c` and `-f`, what is no compressed file is passed on as it is.

@@ -48,7 +48,7 @@ pub struct Stream {
 }
 
 impl Stream {
-    /// What is known of a stream.
+    /// Describes a stream.
     pub fn new(s: &StreamInfo) -> Self {
         Self {
             offset: s.offset,

@@ -66,7 +66,7 @@ pub fn run(
     Ok(good)
 }
 
-/// What a compressed file consists of, in one line: for `-vv`.
+/// The parts of a compressed file in one line, for `-vv`.
 ///
 /// # Errors
 ///

@@ -1,4 +1,4 @@
-//! What results are called.
+//! Names of results.
 
 use anyhow::{Context, bail};
 use std::path::{Path, PathBuf};

@@ -150,7 +150,7 @@ mod tests {
             assert!(line.chars().count() < width.max(1), "{width}: {line}");
         }
         assert_eq!(state.line("a.txt", 33), "512 KiB/s   12 %  1:08 min left");
-        assert_eq!(state.line("a.txt", 45), "5 MiB/39 MiB  512 KiB/s   12 %  1:08 min left");
+        assert_eq!(state.line("a.txt", 46), "5 MiB/39 MiB  512 KiB/s   12 %  1:08 min left");
         assert_eq!(state.line("a.txt", 10), " 12 %");
         let wide = state.line("a.txt", 80);
         assert!(wide.starts_with("a.txt  [##") && wide.ends_with("12 %  1:08 min left"), "{wide}");

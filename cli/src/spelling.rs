@@ -1,4 +1,4 @@
-//! What people type, put into the words of the command line: names of links, words for options, slips.
+//! Spellings that people type, put into the words of the command line: names of links, words for options, slips.
 
 use crate::failure::usage;
 use std::ffi::{OsStr, OsString};

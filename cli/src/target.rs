@@ -58,12 +58,12 @@ impl Target {
         (named || output.is_dir()).then_some(output)
     }
 
-    /// What the result of compressing `source` is called where nobody chose.
+    /// The name of the result of compressing `source` where nobody chose one.
     pub fn packed_name(&self, source: &Path) -> anyhow::Result<PathBuf> {
         naming::packed(source, self.suffix.as_deref(), self.force)
     }
 
-    /// What the result of restoring `source` is called where nobody chose.
+    /// The name of the result of restoring `source` where nobody chose one.
     pub fn raw_name(&self, source: &Path) -> anyhow::Result<PathBuf> {
         naming::raw(source, self.suffix.as_deref())
     }

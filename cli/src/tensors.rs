@@ -199,7 +199,7 @@ pub struct Row {
 }
 
 impl Row {
-    /// What is known of a tensor.
+    /// Describes a tensor.
     pub fn new(t: &StoredTensor) -> Self {
         Self {
             name: t.name.clone(),

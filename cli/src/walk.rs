@@ -21,7 +21,7 @@ pub struct Selection {
     pub exclude_compressed: bool,
 }
 
-/// What is looked for in folders.
+/// The files that are looked for in folders.
 #[derive(Debug, Clone, Copy)]
 pub struct Wanted<'a> {
     /// Whether folders are gone through.

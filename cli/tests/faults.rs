@@ -1,4 +1,4 @@
-//! What goes wrong around the command: files that change, disks that are full, signals, closed pipes. No source is ever lost,
+//! Faults around the command: files that change, disks that are full, signals, closed pipes. No source is ever lost,
 //! and no half file gets a result's name.
 #![cfg(unix)]
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use wait4::Wait4;
 
-/// What the process may take beyond the cap: its code, stacks, and what the allocator keeps.
+/// The memory that the process may take beyond the cap: its code, stacks, and what the allocator keeps.
 const BESIDE: u64 = 32 << 20;
 
 /// The arguments that [`runner`] passes on, one a line, and where it writes what it found.
@@ -67,12 +67,12 @@ fn files(folder: &Path) -> Vec<String> {
     let cases: [(&str, &[u8], Options); 8] = [
         ("store", &long, only(Codec::Store).block_size(16 << 20)),
         ("zstd", &long, only(Codec::Zstd).level(1).block_size(16 << 20)),
-        ("mix", &long[..2 << 20], only(Codec::Mix).block_size(128 << 10)),
+        ("mix", &long[..512 << 10], only(Codec::Mix).block_size(128 << 10)),
         ("tensor", &numbers, only(Codec::Tensor).tensor(Dtype::F32, &[6 << 10, 1 << 10], 0)),
         ("table", rows.as_bytes(), only(Codec::Table)),
-        ("lm", &long[..4 << 20], model("lm/micro.nzlm").codec(CodecChoice::Only(Codec::Lm))),
+        ("lm", &long[..512 << 10], model("lm/micro.nzlm").codec(CodecChoice::Only(Codec::Lm))),
         ("circuit", &long[..1_200_000], model("circuit/micro.nzpc").codec(CodecChoice::Only(Codec::Circuit))),
-        ("llm", &long[..64 << 10], model("llm/micro.nzllm").codec(CodecChoice::Only(Codec::Llm))),
+        ("llm", &long[..16 << 10], model("llm/micro.nzllm").codec(CodecChoice::Only(Codec::Llm))),
     ];
     let mut names = Vec::new();
     for (name, raw, options) in cases {
@@ -93,7 +93,7 @@ fn decoding_stays_under_the_cap() {
     let temporary = tempfile::tempdir().unwrap();
     let folder = temporary.path();
     let mut names = files(folder);
-    for golden in ["circuit-embedded", "circuit-wide-u64", "tensor-predicted", "table-lf"] {
+    for golden in ["circuit-embedded", "tensor-predicted", "table-lf"] {
         let file = format!("{}/../formats/vectors/{golden}.nz", env!("CARGO_MANIFEST_DIR"));
         std::fs::copy(file, folder.join(format!("{golden}.nz"))).unwrap();
         names.push(format!("{golden}.nz"));
@@ -102,6 +102,9 @@ fn decoding_stays_under_the_cap() {
         for threads in ["1", "2", "8"] {
             for (cap, bytes) in [("64M", 64u64 << 20), ("256M", 256 << 20), ("1G", 1 << 30)] {
                 for verb in [&["-t"][..], &["--range", ".."]] {
+                    if verb.len() > 1 && threads != "2" {
+                        continue;
+                    }
                     let arguments = [verb, &["-T", threads, "-M", cap, name]].concat();
                     let (code, found) = peak(folder, &arguments);
                     println!("{arguments:?}: {code}, {} MB", found >> 20);

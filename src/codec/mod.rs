@@ -90,9 +90,9 @@ impl Codec {
     }
 
     /// Bytes that ship with nzip and that blocks of this codec may need beside any model: the starting points of `mix`, which
-    /// `table` and `deflate` use too.
+    /// `table`, `deflate` and `light` use too.
     pub fn start_len(self) -> u64 {
-        if matches!(self, Self::Mix | Self::Table | Self::Deflate) {
+        if matches!(self, Self::Mix | Self::Table | Self::Deflate | Self::Light) {
             crate::model::mix::shipped::PACKED_LEN
         } else {
             0

@@ -4,6 +4,7 @@ pub use super::reader::Reader;
 
 use super::block::{Block, BlockJob, Environment, LoadedModel, OrderedBlock};
 use crate::error::Result;
+use crate::format::block::BlockHeader;
 use crate::format::checksum::{Check, same};
 use crate::progress::Meter;
 use rayon::prelude::*;
@@ -14,6 +15,12 @@ const PIECE: u64 = 1 << 20;
 const MODEST: u64 = 64;
 /// Bytes that are decoded before they are hashed: few enough to be still in the processor's cache.
 const HOT: usize = 64 << 10;
+
+/// Whether a block is so short, for its payload and the memory, that room for all of it may be taken at once.
+pub fn is_modest(header: &BlockHeader, memory: u64) -> bool {
+    let (len, payload_len) = (u64::from(header.raw_len), u64::from(header.payload_len));
+    len <= memory / 4 && len <= (MODEST * payload_len).max(PIECE)
+}
 
 /// Decodes a block unit by unit and verifies each.
 pub struct OrderedDecoder(Box<dyn Reader>);
@@ -31,8 +38,7 @@ impl OrderedDecoder {
         memory: u64,
         raw: &mut Vec<u8>,
     ) -> Result<Self> {
-        let (len, payload_len) = (u64::from(block.header.raw_len), u64::from(block.header.payload_len));
-        let modest = len <= memory / 4 && len <= (MODEST * payload_len).max(PIECE);
+        let modest = is_modest(&block.header, memory);
         block.codec.open(&OrderedBlock { block, payload, model, memory, modest }, raw).map(Self)
     }
 

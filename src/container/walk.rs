@@ -292,7 +292,7 @@ impl<R: Read> Walk<R> {
         }
     }
 
-    /// What is no stream is another file in front of all streams, and damage behind one.
+    /// Bytes that are no stream are another file in front of all streams, and damage behind one.
     fn behind_a_stream(&self, e: Error) -> Error {
         if e.kind() == ErrorKind::NotNz && self.streams > 0 {
             return Error::corrupt(format!("bytes that are no stream behind the last one: {e}"));

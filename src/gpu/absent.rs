@@ -21,14 +21,12 @@ pub enum Buffer {}
 #[derive(Clone)]
 pub enum GpuAccelerator {}
 
-/// What kernels read of tables and decoders. It stays, and is checked, in builds without them.
-const _: (
-    fn(&TileDecoder) -> &Planes,
-    fn(&TileDecoder, usize) -> (&rans::Decoder, Option<&rans::Decoder>),
-    fn(&rans::Decoder) -> &[u32],
-    fn(&ZeroBits) -> Option<u32>,
-    &[u8; 256],
-) = (TileDecoder::params, TileDecoder::tables, rans::Decoder::slots, ZeroBits::same_zeros, LOG2);
+// What kernels read of tables and decoders: it stays, and is checked, in builds without them.
+const _: fn(&TileDecoder) -> &Planes = TileDecoder::params;
+const _: fn(&TileDecoder, usize) -> (&rans::Decoder, Option<&rans::Decoder>) = TileDecoder::tables;
+const _: fn(&rans::Decoder) -> &[u32] = rans::Decoder::slots;
+const _: fn(&ZeroBits) -> Option<u32> = ZeroBits::same_zeros;
+const _: &[u8; 256] = LOG2;
 
 /// All GPUs: none.
 pub fn list() -> Vec<GpuInfo> {

@@ -153,7 +153,7 @@ impl Models {
         self.lock().bytes
     }
 
-    /// What runs the models.
+    /// The device that runs the models.
     pub(crate) fn device(&self) -> &Device {
         &self.device
     }

@@ -47,7 +47,7 @@ pub struct Archive<S> {
     /// All tensors, and where they are by name.
     tensors: Vec<TensorInfo>,
     names: HashMap<String, tensors::Named>,
-    /// What is wrong with the names of tensors.
+    /// The error in the names of tensors, if there is one.
     names_error: Option<Error>,
     /// The stream whose models are held.
     active: usize,

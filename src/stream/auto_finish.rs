@@ -6,7 +6,7 @@ use std::fmt;
 use std::io::{self, Write};
 use std::thread;
 
-/// What is done with the outcome of finishing.
+/// The function that receives the outcome of finishing.
 type Then<'a, W> = Box<dyn FnOnce(Result<W>) + Send + 'a>;
 
 /// An [`Encoder`] that finishes its stream when it is dropped; see [`Encoder::auto_finish`] and [`Encoder::on_finish`].

@@ -25,7 +25,7 @@ pub struct Encoder<R> {
     /// A part of the stream, of which `read` bytes have been read.
     out: Vec<u8>,
     read: usize,
-    /// What went wrong at the end.
+    /// The error at the end, if there was one.
     error: Option<Error>,
 }
 

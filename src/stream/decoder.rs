@@ -5,7 +5,7 @@ use super::resources::Resources;
 use crate::codec::block::{BlockJob, Environment};
 use crate::codec::buffer::reserve_exact;
 use crate::codec::decode_blocks;
-use crate::codec::ordered::{OrderedDecoder, decode_units};
+use crate::codec::ordered::{OrderedDecoder, decode_units, is_modest};
 use crate::container::{Event, Input, Payloads, RawBlock, Walk};
 use crate::error::{Error, Result};
 use crate::format::block::Units;
@@ -438,12 +438,19 @@ impl<'a> Decoder<&'a [u8]> {
         }
     }
 
-    /// Makes room for more bytes of the result, which counts against the cap.
-    fn grow(&self, out: &mut Vec<u8>, more: usize) -> Result<()> {
-        let (need, cap) = (out.len() + more, usize::try_from(self.memory).unwrap_or(usize::MAX));
+    /// Fails where more bytes of the result, which counts against the cap, are too many.
+    fn check_room(&self, out: &[u8], more: usize) -> Result<()> {
+        let (need, cap) = (out.len() as u64 + more as u64, self.memory);
         if need > cap {
             return Err(Error::limit(format!("a result of {need} bytes or more; the memory cap is {cap}")));
         }
+        Ok(())
+    }
+
+    /// Makes room for more bytes of the result.
+    fn grow(&self, out: &mut Vec<u8>, more: usize) -> Result<()> {
+        self.check_room(out, more)?;
+        let (need, cap) = (out.len() + more, usize::try_from(self.memory).unwrap_or(usize::MAX));
         if need > out.capacity() {
             // Twice as much, so that few bytes are moved, but not more than may be taken.
             reserve_exact(out, need.max(2 * out.capacity()).min(cap) - out.len())?;
@@ -452,7 +459,10 @@ impl<'a> Decoder<&'a [u8]> {
     }
 
     fn append(&mut self, block: &RawBlock, input: &[u8], out: &mut Vec<u8>) -> Result<()> {
-        self.grow(out, block.raw_len() as usize)?;
+        self.check_room(out, block.raw_len() as usize)?;
+        if is_modest(&block.block.header, self.memory) {
+            self.grow(out, block.raw_len() as usize)?;
+        }
         let (start, units) = (out.len(), block.block.all_units().end);
         let payload = block.payload(Some(input));
         let model =

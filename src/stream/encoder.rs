@@ -157,7 +157,7 @@ impl<W: Write> Encoder<W> {
         if self.out.written > 0 || !self.raw.is_empty() {
             return Err(Error::bad_argument("something has been written before the whole content"));
         }
-        self.options.resources.progress.take(raw.len() as u64);
+        self.options.resources.progress.take(raw.len());
         match self.layout(raw)? {
             Some(layout) => {
                 self.encode_tensors(raw, &layout)?;

@@ -21,7 +21,7 @@ const PIECE: usize = 4 << 20;
 /// use nzip::{Bases, DecodeOptions, Options};
 /// # let file = |scale: f32| {
 /// #     let json = r#"{"w":{"dtype":"F32","shape":[40,100],"data_offsets":[0,16000]}}"#;
-/// #     let data = (0..4000u32).flat_map(|i| (i as f32 * scale).to_le_bytes());
+/// #     let data = (0..4000u32).flat_map(|i| ((i.wrapping_mul(2_654_435_761) >> 8) as f32 * scale).to_le_bytes());
 /// #     (json.len() as u64).to_le_bytes().into_iter().chain(json.bytes()).chain(data).collect::<Vec<u8>>()
 /// # };
 /// let (model, tuned) = (file(0.5), file(0.50001));

@@ -17,7 +17,7 @@ const STYLE: &str = "text{font:12px sans-serif;fill:#333}.title{font-size:15px;f
 .own{fill:#0b6e99}.ours{stroke:#0b6e99;stroke-width:1.5;fill:none}.peer{fill:#c2571a}.name{font-size:11px}\
 circle{stroke:#fff;stroke-width:.8}.leader{stroke:#888;stroke-width:.7}";
 
-/// What the lines and colours mean, from left to right: class, whether it is a line, words, and the place of the next one.
+/// The legend, from left to right: class, whether it is a line, words, and the place of the next one.
 const LEGEND: [(&str, bool, &str, f64); 4] = [
     ("own", false, "nzip", 50.0),
     ("peer", false, "other programs", 110.0),

@@ -373,7 +373,7 @@ pub fn decode(
     decode_within(model, arrangement, jobs, kernel, Bounds { memory: u64::MAX, meter: Meter::NONE })
 }
 
-/// What decoding keeps to besides its windows.
+/// The limits of decoding besides its windows.
 #[derive(Clone, Copy)]
 pub struct Bounds<'a> {
     /// Memory for messages, in bytes: as many windows are decoded at a time as it holds.

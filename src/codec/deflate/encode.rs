@@ -86,7 +86,7 @@ impl Pool {
     }
 }
 
-/// What an inside looks like.
+/// The kind of an inside.
 fn kind(inside: &[u8]) -> usize {
     if inside.starts_with(b"\x7FELF") || inside.starts_with(b"MZ") {
         return CODE;

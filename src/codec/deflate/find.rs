@@ -5,7 +5,7 @@ use super::picture::Rows;
 use super::sums::{adler32, crc32};
 use std::ops::Range;
 
-/// What stands around a stream and is computed from the inside.
+/// The bytes around a stream that are computed from its inside.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Form {
     /// Nothing.

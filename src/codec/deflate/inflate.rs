@@ -12,7 +12,7 @@ pub struct Tree {
     /// The lengths of the codes of literals and lengths, and of distances.
     pub litlen: Vec<u8>,
     pub dist: Vec<u8>,
-    /// What the header says of the lengths: items, the lengths of the codes of these, and how many of those are given.
+    /// The lengths as the header stores them: items, the lengths of the codes of these, and how many of those are given.
     pub items: Vec<Item>,
     pub item_lens: [u8; 19],
     pub given: usize,

@@ -113,7 +113,7 @@ impl Links {
     }
 }
 
-/// What is known of the positions start..start + known of a block.
+/// The facts known of the positions start..start + known of a block.
 pub struct Paths {
     start: usize,
     /// Positions that may be asked for.

@@ -23,7 +23,7 @@ fn paeth(a: u8, b: u8, c: u8) -> u8 {
     }
 }
 
-/// What filter `kind` predicts for byte `i` of a row, from the row so far and the one above; zeros stand outside the picture.
+/// The prediction of filter `kind` for byte `i` of a row, from the row so far and the one above; zeros stand outside the picture.
 #[inline(always)]
 fn predict(kind: u8, row: &[u8], above: &[u8], i: usize, pixel: usize) -> u8 {
     let left = |row: &[u8]| if i < pixel { 0 } else { row[i - pixel] };

@@ -156,7 +156,7 @@ pub fn put<C: Coder>(c: &mut C, recipe: &mut Recipe, step: &Step<'_>) -> Result<
     stream(c, &mut recipe.models, &mut recipe.state, &step.stream.raw, given, &mut Output::default())
 }
 
-/// What a block was said to hold: streams, and bytes inside them.
+/// The declared content of a block: streams, and bytes inside them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Summary {
     pub streams: u64,

@@ -91,7 +91,7 @@ impl Models {
     }
 }
 
-/// What coding streams needs besides models, kept from stream to stream.
+/// The state of coding streams besides models, kept from stream to stream.
 pub struct State {
     method: Method,
     /// Tokens of a full block.

@@ -30,7 +30,7 @@ pub struct Settings {
 pub struct Chains {
     head: Vec<u32>,
     before: Vec<u32>,
-    /// What positions of this inside start at in the chains; smaller ones are of earlier insides.
+    /// The first position of this inside in the chains; smaller ones are of earlier insides.
     base: u32,
     /// Positions of this inside that have been entered or passed by.
     entered: usize,

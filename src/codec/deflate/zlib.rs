@@ -1,4 +1,4 @@
-//! What zlib chooses: the code lengths of symbols with given counts, and the items that write code lengths.
+//! The choices of zlib: the code lengths of symbols with given counts, and the items that write code lengths.
 
 use super::codes::Item;
 

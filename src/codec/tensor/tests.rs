@@ -451,14 +451,14 @@ fn absurd_predictions_are_refused() {
     };
     assert!(change(&|_| {}).is_ok());
     assert!(change(&|p| p.scales[3] = 0x8000).unwrap_err().contains("scale"));
-    assert!(change(&|p| p.map[77] = 255).unwrap_err().contains("without a table"));
+    assert!(change(&|p| p.map[77] = 255).unwrap_err().contains("a table that does not exist"));
     assert!(change(&|p| p.columns.truncate(1)).is_err());
     assert!(change(&|p| p.multipliers.clear()).is_err());
     let decoder = tile_decoder(&header(&block), Kernel::best()).unwrap();
     for (start, len) in [(0, 11), (1, 12)] {
         let error = decoder.tile(&block.payload, start, &mut vec![0; len], &mut Scratch::default());
         let error = error.unwrap_err().to_string();
-        assert!(error.contains("parts of rows"), "{error}");
+        assert!(error.contains("tiles of whole rows"), "{error}");
     }
     // Any bit of the parameters.
     for _ in 0..2000 {

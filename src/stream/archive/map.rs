@@ -49,7 +49,7 @@ pub(super) struct StreamMap {
     pub embedded: u64,
     /// Tensors that the index names; starts count from the first raw byte of the file.
     pub tensors: Vec<TensorInfo>,
-    /// What is wrong with their names.
+    /// The error in their names, if there is one.
     pub names_error: Option<Error>,
 }
 

@@ -7,7 +7,7 @@ const TEXT: &[u8; 256] = include_bytes!("../../../../formats/tables/light-text.b
 
 /// A complete prefix code of the 256 bytes, with all that coding needs to know of it. A *prefix* is the bits
 /// of a code so far behind a leading one.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Code {
     lengths: [u8; 256],
     codes: [u16; 256],
@@ -15,6 +15,13 @@ pub struct Code {
     bytes: Box<[u16; 2 << LONGEST]>,
     /// By prefix of a code that goes on: its number among all such prefixes, in their order.
     nodes: Box<[u8; 1 << LONGEST]>,
+}
+
+impl std::fmt::Debug for Code {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The rest follows from the lengths.
+        f.debug_struct("Code").field("lengths", &self.lengths).finish_non_exhaustive()
+    }
 }
 
 impl Code {
