@@ -481,6 +481,7 @@ class Streams:
         self.at += length
 
     def write(self, last, header, start, tokens):
+        demand(len(tokens) <= 1 << 22, "too many tokens")
         out = self.out
         out.put(last | (2 if header is None else 4), 3)
         if header is None:

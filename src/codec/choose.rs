@@ -95,7 +95,9 @@ fn undo(content: &Content<'_>, effort: &Effort<'_>, depth: u8) -> Result<Option<
     }
     // Raw bytes are counted when the block is done, not their insides.
     let plain = Effort { guide: Guide::None, meter: Meter::NONE, ..*effort };
-    deflate::undo(content.raw, depth, &|content, depth| smallest(content, &plain, depth))
+    deflate::undo(content.raw, depth, effort.limit, &|content, depth, limit| {
+        smallest(content, &Effort { limit, ..plain }, depth)
+    })
 }
 
 /// Bytes of a tensor of which the floor is always computed.

@@ -7,7 +7,7 @@ use super::picture::{Rows, unfilter};
 use super::recipe::{Recipe, Step, Summary, finish, put, recreate};
 use super::record::Method;
 use super::search::Chains;
-use super::{MAX_CONTENTS, Params, max_raw, may_hold};
+use super::{MAX_CONTENTS, Params, max_raw, may_hold, memory_need};
 use crate::codec::Codec;
 use crate::codec::block::{Content, EncodedBlock};
 use crate::coder::binary::BinaryEncoder;
@@ -21,6 +21,10 @@ use rayon::prelude::*;
 const UNIT_LOG2: u8 = 20;
 /// The most bytes that are undone in a block.
 const MOST: usize = 128 << 20;
+/// The share of the memory for decoding that insides may be.
+const SHARE: u64 = 12;
+/// How often a block is coded without streams that turned out to take too many steps.
+const ROUNDS: usize = 4;
 /// The fewest bytes of a picture that gets a content of its own.
 const OWN: usize = 16 << 10;
 /// The longest chain of searches by cost.
@@ -28,8 +32,9 @@ const CHAIN: u32 = 8192;
 /// A record of a stream is worth its bytes up to this share of the stream.
 const WORTH: usize = 6;
 
-/// Codes a content with other codecs; the levels of streams that may be undone inside it.
-pub type Nested<'a> = &'a (dyn Fn(&Content<'_>, u8) -> Result<EncodedBlock> + Sync);
+/// Codes a content with other codecs: the levels of streams that may be undone inside it, and the memory that decoding it may
+/// take.
+pub type Nested<'a> = &'a (dyn Fn(&Content<'_>, u8, u64) -> Result<EncodedBlock> + Sync);
 
 /// A block whose streams are undone.
 pub struct Undone {
@@ -92,20 +97,49 @@ fn kind(inside: &[u8]) -> usize {
     if (control + odd) * 16 <= glance.len() { TEXT } else { OTHER }
 }
 
-/// Undoes the streams of a block of 1..=2^30 bytes; `None` where there are none that are worth it. `depth` is the number of
-/// levels that may be undone, at least 1.
+/// Undoes the streams of a block of 1..=2^30 bytes; `None` where there are none that are worth it, or where decoding would
+/// take more than `limit` bytes of memory. `depth` is the number of levels that may be undone, at least 1.
 ///
 /// # Errors
 ///
 /// Those of coding the contents.
-pub fn undo(raw: &[u8], depth: u8, nested: Nested<'_>) -> Result<Option<Undone>> {
+pub fn undo(raw: &[u8], depth: u8, limit: u64, nested: Nested<'_>) -> Result<Option<Undone>> {
+    // Streams that take too many steps are found out when they are coded; what follows them is coded anew without them.
+    let mut refused = Vec::new();
+    for _ in 0..ROUNDS {
+        match undo_but(raw, limit, &refused) {
+            Ok(Some(parts)) => return parts.block(raw, depth, limit, nested),
+            Ok(None) => return Ok(None),
+            Err(start) => refused.push(start),
+        }
+    }
+    Ok(None)
+}
+
+/// What a block is made of.
+struct Parts {
+    contents: Vec<Vec<u8>>,
+    rows: Vec<Option<Rows>>,
+    record: Vec<u8>,
+    summary: Summary,
+    /// Bytes of the streams.
+    streams: usize,
+}
+
+/// The parts of a block whose streams are undone, but those that start at `refused`. Fails with the start of a stream that
+/// cannot be coded.
+fn undo_but(raw: &[u8], limit: u64, refused: &[usize]) -> std::result::Result<Option<Parts>, usize> {
+    let most = MOST.min(usize::try_from(limit / SHARE).unwrap_or(MOST));
     let mut finder = Finder::new(raw);
     let mut pool = Pool::new();
     let mut recipe = Recipe::new();
     let mut c = Writing(BinaryEncoder::new(Vec::new()));
     let (mut at, mut streams, mut count) = (0, 0, 0);
     let mut analyst = Analyst { chains: Chains::new(), last: None };
-    while let Some(found) = finder.next(MOST - pool.inside) {
+    while let Some(found) = finder.next(most - pool.inside) {
+        if refused.contains(&found.range.start) {
+            continue;
+        }
         let Some(method) = analyst.method(&recipe, &found) else { continue };
         let stream = &found.stream;
         let split = found.rows.and_then(|rows| Some((rows, unfilter(&stream.raw, rows)?)));
@@ -114,7 +148,7 @@ pub fn undo(raw: &[u8], depth: u8, nested: Nested<'_>) -> Result<Option<Undone>>
         let before = found.range.start - at;
         let step = Step { before, content, rows, form: &found.form, stream, method };
         pool.contents[0].extend_from_slice(&raw[at..found.range.start]);
-        put(&mut c, &mut recipe, &step)?;
+        put(&mut c, &mut recipe, &step).map_err(|_| found.range.start)?;
         match split {
             Some((_, (filters, raster))) => {
                 pool.contents[0].extend_from_slice(&filters);
@@ -143,44 +177,59 @@ pub fn undo(raw: &[u8], depth: u8, nested: Nested<'_>) -> Result<Option<Undone>>
     if !back.is_ok_and(|b| b == raw) {
         return Ok(None);
     }
-    let code = |(content, rows): (&Vec<u8>, &Option<Rows>)| {
-        let rows = rows.map(|r| (r.pixel, r.row));
-        nested(&Content { rows, ..Content::bytes(content) }, depth - 1)
-    };
-    let blocks: Vec<EncodedBlock> = contents.par_iter().zip(&rows).map(code).collect::<Result<_>>()?;
-    if blocks.iter().any(|b| b.model.is_some() || !may_hold(b.codec)) {
-        return Ok(None);
-    }
-    let own = blocks.iter().filter_map(|b| b.params.as_ref().filter(|_| b.codec == Codec::Deflate));
-    let deepest = own.filter_map(|p| p.first().copied()).max().unwrap_or(0);
-    let mut payload = Vec::new();
-    varint::put(&mut payload, blocks.len() as u64);
-    for block in blocks {
-        let header = BlockHeader {
-            codec: block.codec.id(),
-            flushed: false,
-            raw_len: block.raw_len,
-            payload_len: block.payload.len() as u32,
+    Ok(Some(Parts { contents, rows, record, summary, streams }))
+}
+
+impl Parts {
+    /// The block, its contents coded.
+    fn block(self, raw: &[u8], depth: u8, limit: u64, nested: Nested<'_>) -> Result<Option<Undone>> {
+        let Self { contents, rows, record, summary, streams } = self;
+        let total = contents.iter().map(|c| c.len() as u64).sum();
+        // Readers hold the payload, and a range of what has been decoded.
+        let need = memory_need(total, summary.inside, raw.len() as u64) + 2 * raw.len() as u64;
+        let Some(left) = limit.checked_sub(need) else { return Ok(None) };
+        let mut blocks: Vec<EncodedBlock> = Vec::new();
+        for (content, rows) in contents.iter().zip(rows) {
+            let rows = rows.map(|r| (r.pixel, r.row));
+            blocks.push(nested(&Content { rows, ..Content::bytes(content) }, depth - 1, left)?);
+        }
+        if blocks.iter().any(|b| b.model.is_some() || !may_hold(b.codec)) {
+            return Ok(None);
+        }
+        let own = blocks.iter().filter_map(|b| b.params.as_ref().filter(|_| b.codec == Codec::Deflate));
+        let deepest = own.filter_map(|p| p.first().copied()).max().unwrap_or(0);
+        let mut payload = Vec::new();
+        varint::put(&mut payload, blocks.len() as u64);
+        for block in blocks {
+            let header = BlockHeader {
+                codec: block.codec.id(),
+                flushed: false,
+                raw_len: block.raw_len,
+                payload_len: block.payload.len() as u32,
+                model: None,
+                params: block.params,
+                units: block.units,
+            };
+            header.put(&mut payload);
+            payload.extend_from_slice(&block.payload);
+        }
+        payload.extend_from_slice(&record);
+        if raw.len() as u64 > max_raw(payload.len() as u64) || payload.len() > 2 * raw.len() {
+            return Ok(None);
+        }
+        let block = EncodedBlock {
+            codec: Codec::Deflate,
+            raw_len: raw.len() as u32,
             model: None,
-            params: block.params,
-            units: block.units,
+            params: Some(Params { depth: deepest + 1, summary }.put()),
+            units: Units::Fixed {
+                log2: UNIT_LOG2,
+                checks: raw.chunks(1 << UNIT_LOG2).map(check32).collect(),
+            },
+            payload,
         };
-        header.put(&mut payload);
-        payload.extend_from_slice(&block.payload);
+        Ok(Some(Undone { block, streams }))
     }
-    payload.extend_from_slice(&record);
-    if raw.len() as u64 > max_raw(payload.len() as u64) || payload.len() > 2 * raw.len() {
-        return Ok(None);
-    }
-    let block = EncodedBlock {
-        codec: Codec::Deflate,
-        raw_len: raw.len() as u32,
-        model: None,
-        params: Some(Params { depth: deepest + 1, summary }.put()),
-        units: Units::Fixed { log2: UNIT_LOG2, checks: raw.chunks(1 << UNIT_LOG2).map(check32).collect() },
-        payload,
-    };
-    Ok(Some(Undone { block, streams }))
 }
 
 /// Chooses how streams are recorded.

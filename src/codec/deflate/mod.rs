@@ -43,8 +43,8 @@ pub const MAX_DEPTH: u8 = 2;
 const MAX_CONTENTS: usize = 255;
 /// The most bytes of all contents of a block together.
 const MAX_INSIDE: u64 = 1 << 30;
-/// Memory in bytes that recreating takes beside contents, insides and raw bytes: chains and models.
-const FIXED_MEMORY: u64 = 32 << 20;
+/// Memory in bytes that recreating takes beside contents, insides and raw bytes: chains, models and tokens.
+const FIXED_MEMORY: u64 = 48 << 20;
 
 /// The first level at which the automatic choice undoes streams.
 const FIRST_LEVEL: u8 = 5;
@@ -219,11 +219,16 @@ fn contents<'a>(payload: &'a [u8], params: &Params) -> Result<(Vec<Coded<'a>>, &
     Ok((contents, c.rest()))
 }
 
-/// Memory in bytes that recreating a block takes beside the work of its contents: an inside is a part of a content, twice
-/// where its filters are applied; a token takes four bytes.
+/// Memory in bytes that recreating a block takes beside the work of its contents.
 fn needed(contents: &[Coded<'_>], params: &Params, block: &Block) -> u64 {
     let total: u64 = contents.iter().map(|(b, _)| u64::from(b.header.raw_len)).sum();
-    FIXED_MEMORY + total + 5 * params.summary.inside + 3 * u64::from(block.header.raw_len)
+    memory_need(total, params.summary.inside, block.header.raw_len.into())
+}
+
+/// The same for contents of `total` bytes: insides are copied where their filters are applied, and raw bytes stand three
+/// times where a stream is cut into chunks.
+fn memory_need(total: u64, inside: u64, raw_len: u64) -> u64 {
+    FIXED_MEMORY + total + inside + 3 * raw_len
 }
 
 fn ended(e: Parse) -> Error {

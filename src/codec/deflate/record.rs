@@ -29,6 +29,8 @@ pub enum Method {
 
 /// Ranks among the choices of a position that are coded as such.
 const RANKS: usize = 12;
+/// The most tokens of a block.
+const MOST_TOKENS: usize = 1 << 22;
 /// Bits that an explicit distance needs.
 const DIST_BITS: u32 = 15;
 
@@ -355,8 +357,7 @@ impl<C: Coder> Coding<'_, C> {
             history = ((2 * history) & 7) | usize::from(!right);
             let token = if right { expected } else { self.other(state, &search, expected, what, actual)? };
             search.pass(&mut state.chains, self.at, token);
-            self.tokens.push(token);
-            self.at += token.span();
+            self.push(token)?;
             if self.at > self.raw.len() {
                 return Err(corrupt("with a match past the end"));
             }
@@ -371,6 +372,16 @@ impl<C: Coder> Coding<'_, C> {
             Kind::Dynamic(self.tree(&expected, given)?)
         };
         self.write(last, &kind, start)
+    }
+
+    /// Takes a token up.
+    fn push(&mut self, token: Token) -> Result<()> {
+        if self.tokens.len() == MOST_TOKENS {
+            return Err(corrupt("with a block of too many tokens"));
+        }
+        self.tokens.push(token);
+        self.at += token.span();
+        Ok(())
     }
 
     /// Codes a token that is not the expected one.
@@ -488,8 +499,7 @@ impl<C: Coder> Coding<'_, C> {
             }
             let actual = given_tokens.next().copied().unwrap_or_default();
             let token = self.choice(&state.paths, &costs, &mut history, actual, end)?;
-            self.tokens.push(token);
-            self.at += token.span();
+            self.push(token)?;
         }
         self.write(last, &kind, start)
     }
