@@ -2,7 +2,7 @@
 
 use super::classes::choose_by_classes;
 use super::contexts::{choose_by_fields, choose_for_differences, choose_usual};
-use super::differences::choose_differences;
+use super::differences::{choose_differences, takes_off_much};
 use super::field_parts::FieldParts;
 use super::packing::plan_packed;
 use super::plan::{TableChoice, plan, plan_delta, plan_differences, plan_predicted};
@@ -62,7 +62,7 @@ pub fn encode_with(raw: &[u8], hint: Hint, level: u8, kernel: Kernel) -> Result<
     let cost = typed.as_ref().map_or(raw.len(), EncodedBlock::cost);
     if let Some(differences) = choose_differences(raw, hint, cost, level) {
         let coded = coding.encode_differences(raw, differences)?;
-        typed = [typed, coded].into_iter().flatten().min_by_key(EncodedBlock::cost);
+        typed = coded.filter(|coded| takes_off_much(coded.cost(), cost)).or(typed);
     }
     Ok(typed)
 }
