@@ -4,7 +4,7 @@
 use super::codes::{
     DIST_EXTRA, END, FIRST_LEN, LEN_EXTRA, MAX_MATCH, MIN_MATCH, Token, WINDOW, dist_symbol, len_symbol,
 };
-use super::search::common;
+use super::search::{Chains, common};
 use super::work::Work;
 use std::ops::Range;
 
@@ -17,7 +17,6 @@ const MOST: usize = 32;
 const NEVER: u32 = 1 << 20;
 /// The greatest cost of the rest of a block.
 const CEILING: u32 = 1 << 30;
-const MASK: usize = (1 << 16) - 1;
 
 /// floor(256·log2(n)) by repeated squaring, for n in 1..2^32.
 pub fn log2(n: u32) -> u32 {
@@ -74,44 +73,9 @@ impl Costs {
     }
 }
 
-/// Chains of positions by their first three bytes.
-pub struct Links {
-    head: Vec<u32>,
-    before: Vec<u32>,
-    base: u32,
-    entered: usize,
-}
-
-impl Links {
-    pub fn new() -> Self {
-        Self { head: vec![0; 1 << 16], before: vec![0; 1 << 16], base: 1, entered: 0 }
-    }
-
-    /// Starts another inside.
-    pub fn restart(&mut self) {
-        // Positions are 32 bits, and insides have at most 2^30 bytes.
-        if u64::from(self.base) + self.entered as u64 > 1 << 31 {
-            self.head.fill(0);
-            self.base = 1;
-        } else {
-            self.base += self.entered as u32;
-        }
-        self.entered = 0;
-    }
-
-    fn enter(&mut self, raw: &[u8], end: usize) {
-        let last = end.min(raw.len().saturating_sub(MIN_MATCH - 1));
-        while self.entered < last {
-            let p = self.entered;
-            let [a, b, c] = [raw[p], raw[p + 1], raw[p + 2]].map(u32::from);
-            let hash = (a | b << 8 | c << 16).wrapping_mul(0x9E37_79B1) >> 16;
-            let slot = &mut self.head[hash as usize];
-            self.before[p & MASK] = *slot;
-            *slot = self.base + p as u32;
-            self.entered += 1;
-        }
-        self.entered = self.entered.max(end);
-    }
+/// The chain of a position by its first three bytes: all of them count alike.
+fn chain_of([a, b, c]: [u32; 3]) -> u32 {
+    (a | b << 8 | c << 16).wrapping_mul(0x9E37_79B1) >> 16
 }
 
 /// The facts known of the positions start..start + known of a block.
@@ -138,7 +102,7 @@ impl Paths {
     /// Looks at the first segment of the rest of a block, whose raw bytes have this range.
     pub fn look(
         &mut self,
-        links: &mut Links,
+        links: &mut Chains,
         raw: &[u8],
         Range { start: at, end }: Range<usize>,
         chain: usize,
@@ -151,7 +115,7 @@ impl Paths {
         self.matches.clear();
         for p in at..known {
             self.first.push(self.matches.len() as u32);
-            links.enter(raw, p + 1);
+            links.enter_by(raw, p + 1, chain_of);
             let limit = MAX_MATCH.min(end - p);
             if limit >= MIN_MATCH {
                 self.find(links, &raw[..p + limit], p, chain, work);
@@ -177,18 +141,18 @@ impl Paths {
     }
 
     #[inline]
-    fn find(&mut self, links: &Links, raw: &[u8], p: usize, chain: usize, work: &mut Work) {
+    fn find(&mut self, links: &Chains, raw: &[u8], p: usize, chain: usize, work: &mut Work) {
         let target = &raw[p..];
         let limit = target.len();
-        let here = links.base + p as u32;
-        let floor = here.saturating_sub(WINDOW as u32).max(links.base);
+        let here = links.base() + p as u32;
+        let floor = here.saturating_sub(WINDOW as u32).max(links.base());
         let (mut best, mut count) = (MIN_MATCH - 1, 0);
-        let mut c = links.before[p & MASK];
+        let mut c = links.previous(p);
         for _ in 0..chain {
             if c < floor || !work.step() {
                 break;
             }
-            let q = (c - links.base) as usize;
+            let q = (c - links.base()) as usize;
             let other = &raw[q..q + limit];
             if other[best] == target[best] && other[best - 1] == target[best - 1] {
                 let len = common(other, target);
@@ -201,7 +165,7 @@ impl Paths {
                     }
                 }
             }
-            c = links.before[q & MASK];
+            c = links.previous(q);
         }
     }
 

@@ -7,7 +7,7 @@ use super::codes::{
 };
 use super::inflate::{Block, Kind, Parsed};
 use super::output::Output;
-use super::paths::{Choice, Costs, Links, Paths};
+use super::paths::{Choice, Costs, Paths};
 use super::search::{Chains, Search, Settings};
 use super::tree::{Expected, TreeModels, tree};
 use super::work::Work;
@@ -97,7 +97,7 @@ pub struct State {
     /// Tokens of a full block.
     full: u32,
     chains: Chains,
-    links: Links,
+    links: Chains,
     paths: Paths,
 }
 
@@ -120,7 +120,7 @@ impl State {
             method: Method::Search(DEFAULT),
             full: 16383,
             chains: Chains::new(),
-            links: Links::new(),
+            links: Chains::new(),
             paths: Paths::new(),
         }
     }

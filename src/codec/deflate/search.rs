@@ -55,16 +55,20 @@ impl Chains {
         self.entered = 0;
     }
 
-    /// Enters all positions before `end`.
+    /// Enters all positions before `end` by zlib's hash.
     #[inline]
     pub fn enter(&mut self, raw: &[u8], end: usize, hash_bits: u32) {
         let shift = hash_bits.div_ceil(3);
+        self.enter_by(raw, end, |[a, b, c]| (a << (2 * shift) ^ b << shift ^ c) & ((1 << hash_bits) - 1));
+    }
+
+    /// Enters all positions before `end` into the chains that `hash` names, by the three bytes there; below 2^16.
+    #[inline]
+    pub fn enter_by(&mut self, raw: &[u8], end: usize, hash: impl Fn([u32; 3]) -> u32) {
         let last = end.min(raw.len().saturating_sub(MIN_MATCH - 1));
         while self.entered < last {
             let p = self.entered;
-            let [a, b, c] = [raw[p], raw[p + 1], raw[p + 2]].map(u32::from);
-            let hash = (a << (2 * shift) ^ b << shift ^ c) & ((1 << hash_bits) - 1);
-            let slot = &mut self.head[hash as usize];
+            let slot = &mut self.head[hash([raw[p], raw[p + 1], raw[p + 2]].map(u32::from)) as usize];
             self.before[p & MASK] = *slot;
             *slot = self.base + p as u32;
             self.entered += 1;
@@ -79,8 +83,14 @@ impl Chains {
 
     /// The position before `p`, which has been entered, in its chain.
     #[inline(always)]
-    fn previous(&self, p: usize) -> u32 {
+    pub fn previous(&self, p: usize) -> u32 {
         self.before[p & MASK]
+    }
+
+    /// The first position of this inside in the chains.
+    #[inline(always)]
+    pub fn base(&self) -> u32 {
+        self.base
     }
 }
 
