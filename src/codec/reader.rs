@@ -1,5 +1,6 @@
 //! The part of decoding in order that a codec does itself.
 
+use super::buffer::reserve;
 use crate::error::Result;
 
 /// Decodes the bytes of a block in order; its codec's half of [`super::ordered::OrderedDecoder`].
@@ -27,4 +28,28 @@ pub trait Reader: Send {
 
     /// Makes the payload's memory the raw bytes, where they are the same; `raw` is empty before.
     fn adopt(&mut self, _payload: &mut Vec<u8>, _raw: &mut Vec<u8>) {}
+}
+
+/// A block whose bytes are only known as a whole, which are handed out in order.
+pub struct DecodedBlock {
+    bytes: Vec<u8>,
+    /// Offset of the next byte.
+    at: usize,
+}
+
+impl DecodedBlock {
+    /// Hands out the raw bytes of a block.
+    pub fn new(bytes: Vec<u8>) -> Self {
+        Self { bytes, at: 0 }
+    }
+}
+
+impl Reader for DecodedBlock {
+    fn fill(&mut self, _payload: &[u8], end: usize, raw: &mut Vec<u8>) -> Result<()> {
+        let more = end.saturating_sub(raw.len());
+        reserve(raw, more)?;
+        raw.extend_from_slice(&self.bytes[self.at..self.at + more]);
+        self.at += more;
+        Ok(())
+    }
 }

@@ -24,8 +24,8 @@ pub use find::cut;
 use super::block::{
     Block, BlockCodec, BlockJob, BlockParams, Content, Effort, EncodedBlock, OrderedBlock, UnitKind,
 };
-use super::buffer::reserve;
 use super::ordered::{self, Reader, decode_units};
+use super::reader::DecodedBlock;
 use super::{Codec, newer};
 use crate::error::{Error, Result};
 use crate::format::block::{BlockHeader, Units};
@@ -139,7 +139,7 @@ impl BlockCodec for Deflate {
     }
 
     fn open(&self, block: &OrderedBlock<'_>, _raw: &mut Vec<u8>) -> Result<Box<dyn Reader>> {
-        Ok(Box::new(Recreated { whole: decode(block.block, block.payload, block.memory)?, at: 0 }))
+        Ok(Box::new(DecodedBlock::new(decode(block.block, block.payload, block.memory)?)))
     }
 }
 
@@ -157,23 +157,6 @@ pub fn is_tried(level: u8) -> bool {
 /// The largest raw length that `payload_len` bytes of payload may stand for.
 fn max_raw(payload_len: u64) -> u64 {
     payload_len << 15
-}
-
-/// A recreated block whose bytes are handed out in order.
-struct Recreated {
-    whole: Vec<u8>,
-    /// Offset of the next byte.
-    at: usize,
-}
-
-impl Reader for Recreated {
-    fn fill(&mut self, _payload: &[u8], end: usize, raw: &mut Vec<u8>) -> Result<()> {
-        let more = end.saturating_sub(raw.len());
-        reserve(raw, more)?;
-        raw.extend_from_slice(&self.whole[self.at..self.at + more]);
-        self.at += more;
-        Ok(())
-    }
 }
 
 /// The raw bytes of a block.

@@ -10,12 +10,13 @@ mod schema;
 
 use super::Codec;
 use super::block::{Block, BlockCodec, BlockJob, Content, Effort, EncodedBlock, OrderedBlock, UnitKind};
-use super::buffer::{reserve, resize};
+use super::buffer::resize;
 use super::circuit;
 use super::circuit::layout::Arrangement;
 use super::hints::Guide;
 use super::mix::{self, BlockDecoder, MixOptions};
 use super::ordered::{self, Reader};
+use super::reader::DecodedBlock;
 use super::window::{EncodedWindow, WindowJob, WindowLimits, lengthen, max_window_raw};
 use crate::error::{Error, Result};
 use crate::format::block::Units;
@@ -98,7 +99,7 @@ impl BlockCodec for TableCodec {
 
     fn open(&self, block: &OrderedBlock<'_>, _raw: &mut Vec<u8>) -> Result<Box<dyn Reader>> {
         let raw_len = block.block.header.raw_len as usize;
-        Ok(Box::new(Restored { whole: decode(block.payload, raw_len, block.memory)?, at: 0 }))
+        Ok(Box::new(DecodedBlock::new(decode(block.payload, raw_len, block.memory)?)))
     }
 
     fn own_model_len(&self, read: &mut dyn FnMut(u64) -> Result<Vec<u8>>) -> Result<u64> {
@@ -109,23 +110,6 @@ impl BlockCodec for TableCodec {
 /// The largest raw length that `payload_len` bytes of payload may stand for.
 fn max_raw(payload_len: u64) -> u64 {
     payload_len << 15
-}
-
-/// A restored block whose bytes are handed out in order: its columns are only known as a whole.
-struct Restored {
-    whole: Vec<u8>,
-    /// Offset of the next byte.
-    at: usize,
-}
-
-impl Reader for Restored {
-    fn fill(&mut self, _payload: &[u8], end: usize, raw: &mut Vec<u8>) -> Result<()> {
-        let more = end.saturating_sub(raw.len());
-        reserve(raw, more)?;
-        raw.extend_from_slice(&self.whole[self.at..self.at + more]);
-        self.at += more;
-        Ok(())
-    }
 }
 
 /// Sizes of a payload's parts in bytes, for reports.
