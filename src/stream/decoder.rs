@@ -1,5 +1,6 @@
 //! Reading streams front to back.
 
+use super::buffered::read_buffered;
 use super::options::{DecodeOptions, Pool};
 use super::resources::Resources;
 use crate::codec::block::{BlockJob, Environment};
@@ -483,14 +484,7 @@ impl<'a> Decoder<&'a [u8]> {
 
 impl<R: Read> Read for Decoder<R> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        if out.is_empty() {
-            return Ok(0);
-        }
-        let bytes = self.fill_buf()?;
-        let n = out.len().min(bytes.len());
-        out[..n].copy_from_slice(&bytes[..n]);
-        self.consume(n);
-        Ok(n)
+        read_buffered(self, out)
     }
 }
 

@@ -3,6 +3,7 @@
 mod archive;
 mod auto_finish;
 mod bases;
+mod buffered;
 pub mod bufread;
 mod content;
 mod decoder;

@@ -3,6 +3,7 @@
 use super::{Archive, unit_len};
 use crate::error::Result;
 use crate::format::block::BlockHeader;
+use crate::stream::buffered::read_buffered;
 use std::fmt;
 use std::io::{self, BufRead, Read, Seek, SeekFrom};
 use std::ops::Range;
@@ -91,14 +92,7 @@ impl<S: Read + Seek> BufRead for ArchiveReader<'_, S> {
 
 impl<S: Read + Seek> Read for ArchiveReader<'_, S> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        if out.is_empty() {
-            return Ok(0);
-        }
-        let bytes = self.fill_buf()?;
-        let n = out.len().min(bytes.len());
-        out[..n].copy_from_slice(&bytes[..n]);
-        self.consume(n);
-        Ok(n)
+        read_buffered(self, out)
     }
 }
 
