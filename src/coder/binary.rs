@@ -64,6 +64,9 @@ impl BinaryEncoder {
     }
 }
 
+/// The most zero bytes past its end that decoding an intact payload reads.
+pub const OVERRUN: usize = 4;
+
 /// Reads bits from a payload, which must be the same in every call; bytes past its end read as zero.
 #[derive(Debug)]
 pub struct BinaryDecoder {

@@ -1,5 +1,6 @@
 //! The `light` codec from outside: round trips, hostile payloads, determinism.
 
+use super::mix::material;
 use nzip::internal::codec::light::{BlockDecoder, encode_block};
 use nzip::{CodecChoice, ErrorKind, Options};
 use proptest::prelude::*;
@@ -14,21 +15,6 @@ fn decode(payload: &[u8], raw_len: usize, step: usize) -> nzip::Result<Vec<u8>> 
         decoder.decode_into(payload, piece)?;
     }
     Ok(raw)
-}
-
-/// Text, records and code-like bytes from a fixed recurrence, which a pinned payload depends on.
-fn material(len: usize) -> Vec<u8> {
-    let mut x = 1u32;
-    (0..len)
-        .map(|i| {
-            x = x.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            match i / 997 % 3 {
-                0 => b"the quick brown fox, "[i % 21],
-                1 => (i % 13 * 17) as u8 ^ u8::from(x >> 28 == 0),
-                _ => [0xE8, 0x10, 0x0F, 0x00, 0x85, 0xFF][(x >> 29) as usize % 6],
-            }
-        })
-        .collect()
 }
 
 #[test]

@@ -21,7 +21,7 @@ fn decode(payload: &[u8], raw_len: usize, step: usize) -> nzip::Result<Vec<u8>> 
 }
 
 /// Text, records and code-like bytes from a fixed recurrence, which a pinned payload depends on.
-fn material(len: usize) -> Vec<u8> {
+pub fn material(len: usize) -> Vec<u8> {
     let mut x = 1u32;
     (0..len)
         .map(|i| {

@@ -1,6 +1,6 @@
 //! Adaptive bits: the alphabet of a record, coded and decoded by the same code.
 
-use crate::coder::binary::{BinaryDecoder, BinaryEncoder};
+use crate::coder::binary::{BinaryDecoder, BinaryEncoder, OVERRUN};
 use crate::error::{Error, Result};
 
 /// The most bits that a probability averages over.
@@ -106,9 +106,6 @@ pub struct Reading<'a> {
     payload: &'a [u8],
     decoder: BinaryDecoder,
 }
-
-/// The most zero bytes past its end that decoding an intact record reads.
-const OVERRUN: usize = 4;
 
 impl<'a> Reading<'a> {
     /// Starts at the first byte.

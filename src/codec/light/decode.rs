@@ -2,19 +2,16 @@
 
 use super::header;
 use crate::codec::buffer::reserve;
-use crate::codec::mix::x86;
+use crate::codec::mix::outlet::Outlet;
 use crate::codec::ordered::Reader;
-use crate::coder::binary::BinaryDecoder;
+use crate::coder::binary::{BinaryDecoder, OVERRUN};
 use crate::error::{Error, ErrorKind, Result};
 use crate::kernel::{Kernel, dispatch};
-use crate::model::mix::context::Kind;
 use crate::model::mix::light::Light;
 
 /// The most raw bytes that one payload byte can stand for: a byte takes at least one decision, which costs at
 /// least log2(65536/65528) bits.
 const MAX_EXPANSION: u64 = 46_000;
-/// The most zero bytes past its end that decoding an intact payload reads.
-const OVERRUN: usize = 4;
 
 /// The most raw bytes that a payload can stand for.
 pub fn max_raw(payload_len: u64) -> u64 {
@@ -26,10 +23,7 @@ pub struct BlockDecoder {
     light: Light,
     decoder: BinaryDecoder,
     raw_len: usize,
-    /// The number of raw bytes handed out so far.
-    released: usize,
-    /// Undoes the branch filter, in blocks of code.
-    filter: Option<x86::Unfilter>,
+    outlet: Outlet,
 }
 
 impl BlockDecoder {
@@ -49,9 +43,9 @@ impl BlockDecoder {
         if raw_len as u64 > max_raw(coded as u64) {
             return Err(Error::corrupt(format!("{coded} payload bytes cannot hold {raw_len} raw bytes")));
         }
-        let filter = (shape.kind == Kind::Code).then(x86::Unfilter::default);
+        let outlet = Outlet::new("light", shape.kind, raw_len);
         let decoder = BinaryDecoder::new(payload, start);
-        Ok(Self { light: Light::new(shape)?, decoder, raw_len, released: 0, filter })
+        Ok(Self { light: Light::new(shape)?, decoder, raw_len, outlet })
     }
 
     /// Decodes the next `out.len()` bytes.
@@ -61,26 +55,9 @@ impl BlockDecoder {
     /// byte; `BadArgument` if more bytes are asked for than the block has. After an error the decoder gives no
     /// more bytes.
     pub fn decode_into(&mut self, payload: &[u8], out: &mut [u8]) -> Result<()> {
-        let end = self.released.saturating_add(out.len());
-        if end > self.raw_len {
-            let (asked, at, has) = (out.len(), self.released, self.raw_len);
-            let message = format!("{asked} bytes asked for at {at}, the light block has {has}");
-            return Err(Error::bad_argument(message));
-        }
-        match &mut self.filter {
-            Some(_) => self.decode_to(payload, (end + x86::LOOKAHEAD).min(self.raw_len))?,
-            None => self.decode_to(payload, end)?,
-        }
-        let bytes = self.light.history().bytes();
-        match &mut self.filter {
-            Some(filter) => filter.next(bytes, out),
-            None => out.copy_from_slice(&bytes[self.released..end]),
-        }
-        self.released = end;
-        if end == self.raw_len && self.decoder.has_rest(payload) {
-            return Err(Error::corrupt("payload is left after a light block's last byte"));
-        }
-        Ok(())
+        self.decode_to(payload, self.outlet.wanted(out.len())?)?;
+        let has_rest = self.decoder.has_rest(payload);
+        self.outlet.hand_out(self.light.history().bytes(), out, has_rest)
     }
 
     /// Decodes until the history holds `end` bytes.

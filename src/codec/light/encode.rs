@@ -4,7 +4,7 @@ use super::header::{self, Named, TABLE_BITS};
 use crate::codec::mix::kind::{self, kind_from};
 use crate::codec::mix::x86;
 use crate::coder::binary::BinaryEncoder;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::kernel::{Kernel, dispatch};
 use crate::model::mix::context::Kind;
 use crate::model::mix::light::code::Code;
@@ -45,7 +45,7 @@ pub fn table_bits(raw_len: usize) -> u32 {
 }
 
 fn encode_as(raw: &[u8], kind: Kind, primed: usize) -> Result<Vec<u8>> {
-    let bytes = if kind == Kind::Code { Cow::Owned(filtered(raw)?) } else { Cow::Borrowed(raw) };
+    let bytes = if kind == Kind::Code { Cow::Owned(x86::filtered(raw)?) } else { Cow::Borrowed(raw) };
     let (code, named) = match kind {
         _ if bytes.len() >= OWN_CODE => {
             let mut frequencies = [0; 256];
@@ -64,16 +64,6 @@ fn encode_as(raw: &[u8], kind: Kind, primed: usize) -> Result<Vec<u8>> {
         scalar: run::<false>(&bytes, &mut light, encoder),
         avx2: run_avx2(&bytes, &mut light, encoder),
     ))
-}
-
-/// A filtered copy of a block.
-fn filtered(raw: &[u8]) -> Result<Vec<u8>> {
-    let mut filtered = Vec::new();
-    let message = |e| Error::new(ErrorKind::LimitExceeded, format!("no memory to filter a block: {e}"));
-    filtered.try_reserve_exact(raw.len()).map_err(message)?;
-    filtered.extend_from_slice(raw);
-    x86::apply(&mut filtered);
-    Ok(filtered)
 }
 
 #[cfg(target_arch = "x86_64")]

@@ -1,6 +1,6 @@
 //! The codec `light`: context mixing with few contexts, specified in `formats/light.md`.
 //!
-//! It shares kinds of data, contexts and the branch filter with `mix`, and takes a fifth of its time.
+//! It shares kinds of data, contexts and the branch filter with `mix`, and takes less than half of its time.
 
 mod decode;
 mod encode;

@@ -1,23 +1,20 @@
 //! Decoding blocks.
 
 use super::guide::Behind;
+use super::outlet::Outlet;
 use super::shape::{HEADER, memory_need, read_header};
-use super::x86;
 use crate::codec::buffer::reserve;
 use crate::codec::ordered::Reader;
-use crate::coder::binary::BinaryDecoder;
+use crate::coder::binary::{BinaryDecoder, OVERRUN};
 use crate::error::{Error, ErrorKind, Result};
 use crate::kernel::{Kernel, dispatch};
 use crate::model::lm::Model;
-use crate::model::mix::context::Kind;
 use crate::model::mix::predictor::Predictor;
 use std::sync::Arc;
 
 /// The most raw bytes that one payload byte can stand for: coding a bit costs at least log2(65536/65535)
 /// bits.
 const MAX_EXPANSION: u64 = 46_000;
-/// The most zero bytes past its end that decoding an intact payload reads.
-const OVERRUN: usize = 4;
 
 /// Decodes a block front to back. Every call must be given the same payload.
 pub struct BlockDecoder {
@@ -25,10 +22,7 @@ pub struct BlockDecoder {
     guide: Option<Behind>,
     decoder: BinaryDecoder,
     raw_len: usize,
-    /// The number of raw bytes handed out so far.
-    released: usize,
-    /// Undoes the branch filter, in blocks of code.
-    filter: Option<x86::Unfilter>,
+    outlet: Outlet,
 }
 
 impl BlockDecoder {
@@ -55,8 +49,7 @@ impl BlockDecoder {
             guide: network.map(Behind::new).transpose()?,
             decoder: BinaryDecoder::new(payload, HEADER),
             raw_len,
-            released: 0,
-            filter: (shape.kind == Kind::Code).then(x86::Unfilter::default),
+            outlet: Outlet::new("mix", shape.kind, raw_len),
         })
     }
 
@@ -67,29 +60,9 @@ impl BlockDecoder {
     /// last byte; `BadArgument` if more bytes are asked for than the block has. After an error the decoder
     /// gives no more bytes.
     pub fn decode_into(&mut self, payload: &[u8], out: &mut [u8]) -> Result<()> {
-        let end = self.released.saturating_add(out.len());
-        if end > self.raw_len {
-            return Err(Error::bad_argument(format!(
-                "{} bytes asked for at {}, the mix block has {}",
-                out.len(),
-                self.released,
-                self.raw_len
-            )));
-        }
-        if self.filter.is_some() {
-            self.decode_to(payload, (end + x86::LOOKAHEAD).min(self.raw_len))?;
-            if let Some(filter) = &mut self.filter {
-                filter.next(self.predictor.history().bytes(), out);
-            }
-        } else {
-            self.decode_to(payload, end)?;
-            out.copy_from_slice(&self.predictor.history().bytes()[self.released..end]);
-        }
-        self.released = end;
-        if end == self.raw_len && self.decoder.has_rest(payload) {
-            return Err(Error::corrupt("payload is left after a mix block's last byte"));
-        }
-        Ok(())
+        self.decode_to(payload, self.outlet.wanted(out.len())?)?;
+        let has_rest = self.decoder.has_rest(payload);
+        self.outlet.hand_out(self.predictor.history().bytes(), out, has_rest)
     }
 
     /// Decodes until the predictor's history holds `end` bytes.

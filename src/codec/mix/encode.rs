@@ -8,7 +8,7 @@ use crate::codec::Codec;
 use crate::codec::block::{Content, Effort, EncodedBlock};
 use crate::codec::hints::Guide;
 use crate::coder::binary::BinaryEncoder;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::format::block::Units;
 use crate::format::checksum::check32;
 use crate::kernel::{Kernel, dispatch};
@@ -18,6 +18,7 @@ use crate::model::mix::predictor::{Predictor, Shape, Start};
 use crate::model::mix::priors::Priors;
 use crate::model::mix::shipped;
 use crate::progress::Meter;
+use std::borrow::Cow;
 
 /// log2 of the raw bytes of a check unit.
 const UNIT_LOG2: u8 = 20;
@@ -116,18 +117,9 @@ fn encode_from(
 ) -> Result<Vec<u8>> {
     predictor.reserve(raw.len())?;
     let encoder = BinaryEncoder::new(header(shape).to_vec());
-    let mut filtered = Vec::new();
-    let bytes = if shape.kind == Kind::Code {
-        let message = |e| Error::new(ErrorKind::LimitExceeded, format!("no memory to filter a block: {e}"));
-        filtered.try_reserve_exact(raw.len()).map_err(message)?;
-        filtered.extend_from_slice(raw);
-        x86::apply(&mut filtered);
-        &filtered[..]
-    } else {
-        raw
-    };
-    let mut guide = network.map(|n| Ahead::new(n, bytes)).transpose()?;
-    Ok(run(bytes, &mut predictor, encoder, guide.as_mut(), meter))
+    let bytes = if shape.kind == Kind::Code { Cow::Owned(x86::filtered(raw)?) } else { Cow::Borrowed(raw) };
+    let mut guide = network.map(|n| Ahead::new(n, &bytes)).transpose()?;
+    Ok(run(&bytes, &mut predictor, encoder, guide.as_mut(), meter))
 }
 
 pub fn run(

@@ -9,6 +9,7 @@ mod encode;
 mod guide;
 pub(super) mod kind;
 mod learn;
+pub(super) mod outlet;
 mod shape;
 pub(super) mod x86;
 

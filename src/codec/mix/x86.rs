@@ -1,6 +1,8 @@
 //! The filter of x86 branches: the relative displacements of CALL, JMP and Jcc become absolute addresses, so
 //! that branches to one place look alike. Specified in `formats/mix.md`.
 
+use crate::error::{Error, ErrorKind, Result};
+
 /// Length of a branch's displacement in bytes.
 const WIDTH: usize = 4;
 /// The number of bytes from a position on that undoing the filter there may need.
@@ -77,6 +79,20 @@ impl Unfilter {
             self.position += 1;
         }
     }
+}
+
+/// A filtered copy of a block.
+///
+/// # Errors
+///
+/// [`ErrorKind::LimitExceeded`] where memory is missing.
+pub fn filtered(raw: &[u8]) -> Result<Vec<u8>> {
+    let mut filtered = Vec::new();
+    let message = |e| Error::new(ErrorKind::LimitExceeded, format!("no memory to filter a block: {e}"));
+    filtered.try_reserve_exact(raw.len()).map_err(message)?;
+    filtered.extend_from_slice(raw);
+    apply(&mut filtered);
+    Ok(filtered)
 }
 
 /// Filters a block in place.
