@@ -170,6 +170,23 @@ pub trait BlockCodec: Sync {
         usize::MAX
     }
 
+    /// Memory that coding `len` raw bytes takes beside them and the result, in bytes (approximate); `None` where they are not
+    /// coded, since decoding them would take more than `effort.limit`. `raw` holds the bytes where they are at hand.
+    fn encoding_memory(&self, _len: usize, _raw: Option<&[u8]>, _effort: &Effort<'_>) -> Option<u64> {
+        Some(0)
+    }
+
+    /// The raw bytes to cut blocks to where this codec does most of the work at a level of 1..=9; `None` for the length
+    /// that suits most.
+    fn preferred_chunk(&self, _level: u8) -> Option<usize> {
+        None
+    }
+
+    /// Bytes that ship with nzip and that blocks of this codec may need beside any model.
+    fn start_len(&self) -> u64 {
+        0
+    }
+
     /// Codes a block without a model of its own; `None` where the codec cannot make it smaller or it is not of its kind.
     ///
     /// # Errors

@@ -9,10 +9,6 @@ use std::sync::{Arc, OnceLock};
 
 /// Raw bytes of a block of the codecs without windows, and of the chunks that `auto` looks at.
 pub(super) const CHUNK: usize = 16 << 20;
-/// The same at the last level, where `mix` may be used.
-pub(super) const BEST_CHUNK: usize = 64 << 20;
-/// The same where `light` is the codec: short, so that two threads share a file of a few megabytes.
-pub(super) const LIGHT_CHUNK: usize = 4 << 20;
 /// Default raw bytes of a block of windows.
 pub(super) const WINDOWED_BLOCK: usize = 256 << 10;
 /// Default R: most raw bytes of a window.
