@@ -15,8 +15,8 @@ use std::io::{Read, Seek};
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// The tensors of an archive as a backend of [`VarBuilder`]. Each is decoded, and its check values are verified, when it is
-/// asked for; nothing is kept.
+/// The tensors of an archive as a backend of [`VarBuilder`]. Each is decoded, and its check values are
+/// verified, when it is asked for; nothing is kept.
 pub struct Weights<S> {
     archive: Mutex<Archive<S>>,
     infos: Vec<TensorInfo>,
@@ -37,7 +37,8 @@ impl<S: Read + Seek> Weights<S> {
     ///
     /// # Errors
     ///
-    /// Those of [`Archive::read_range`], wrapped, where the file is one plain block, which is decoded to look for tensors.
+    /// Those of [`Archive::read_range`], wrapped, where the file is one plain block, which is decoded to look
+    /// for tensors.
     pub fn new(mut archive: Archive<S>) -> Result<Self> {
         archive.look().map_err(Error::wrap)?;
         let infos = archive.tensor_infos().to_vec();
@@ -53,7 +54,8 @@ impl<S: Read + Seek> Weights<S> {
     ///
     /// # Errors
     ///
-    /// [`Error::CannotFindTensor`]; [`Error::Msg`] for types that candle does not have; those of decoding, wrapped.
+    /// [`Error::CannotFindTensor`]; [`Error::Msg`] for types that candle does not have; those of decoding,
+    /// wrapped.
     pub fn load(&self, name: &str, device: &Device) -> Result<Tensor> {
         let info = self.infos.iter().find(|t| t.name == name);
         let info = info.ok_or_else(|| Error::CannotFindTensor { path: name.to_string() }.bt())?;

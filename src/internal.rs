@@ -1,5 +1,5 @@
-//! Inner parts that `nzip-train`, tests, benchmarks and fuzz targets use, item by item. No part of the interface: may change
-//! in any release.
+//! Inner parts that `nzip-train`, tests, benchmarks and fuzz targets use, item by item. No part of the
+//! interface: may change in any release.
 
 pub use crate::kernel::Kernel;
 pub use crate::random::SplitMix;

@@ -17,9 +17,10 @@
 //! | threads, memory, models, a GPU | [`Resources`], in [`Options`] and [`DecodeOptions`] |
 //! | how far it has come | [`Progress`] |
 //!
-//! The same input, options and release give the same bytes, on every machine and with any number of threads, as long as the
-//! same models are there. A build without the feature `built-in-models` lacks those that ship (3.8 MB): its encoders do with
-//! the codecs that need none (`zstd` for text), and its decoders name the model that a file needs.
+//! The same input, options and release give the same bytes, on every machine and with any number of threads,
+//! as long as the same models are there. A build without the feature `built-in-models` lacks those that ship
+//! (3.8 MB): its encoders do with the codecs that need none (`zstd` for text), and its decoders name the
+//! model that a file needs.
 #![deny(unsafe_code)]
 
 #[cfg(feature = "candle")]
@@ -54,8 +55,8 @@ pub use stream::{
 };
 pub use tensor::bases::Bases;
 
-/// The instruction sets that nzip has inner loops for and this machine can run, the one in use last. Results do not depend
-/// on them.
+/// The instruction sets that nzip has inner loops for and this machine can run, the one in use last. Results
+/// do not depend on them.
 pub fn instruction_sets() -> Vec<&'static str> {
     kernel::Kernel::supported().map(kernel::Kernel::name).collect()
 }

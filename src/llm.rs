@@ -10,8 +10,8 @@ use crate::model::llm::import;
 ///
 /// # Errors
 ///
-/// [`crate::ErrorKind::Corrupt`] for a file that contradicts itself, [`crate::ErrorKind::NewerVersion`] for an
-/// architecture, tokenizer or quantisation that this release does not know.
+/// [`crate::ErrorKind::Corrupt`] for a file that contradicts itself, [`crate::ErrorKind::NewerVersion`] for
+/// an architecture, tokenizer or quantisation that this release does not know.
 pub fn import_gguf(file: &[u8], context: Option<usize>) -> Result<Vec<u8>> {
     Ok(import::from_gguf(file, context)?.to_bytes())
 }

@@ -31,14 +31,14 @@ impl Progress {
         Self::default()
     }
 
-    /// Raw bytes taken in so far: those that an encoder was given, and those of the blocks that a decoder or an archive has
-    /// begun to decode.
+    /// Raw bytes taken in so far: those that an encoder was given, and those of the blocks that a decoder or
+    /// an archive has begun to decode.
     pub fn raw_taken(&self) -> u64 {
         self.0.taken.load(Ordering::Relaxed)
     }
 
-    /// Raw bytes coded so far, never more than [`Progress::raw_taken`]. While an encoder tries several ways to code the same
-    /// bytes, it counts a part of them for each.
+    /// Raw bytes coded so far, never more than [`Progress::raw_taken`]. While an encoder tries several ways
+    /// to code the same bytes, it counts a part of them for each.
     pub fn raw_done(&self) -> u64 {
         self.0.done.load(Ordering::Relaxed)
     }

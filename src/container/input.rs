@@ -133,8 +133,8 @@ impl<R: Read> Input<R> {
     ///
     /// # Errors
     ///
-    /// [`crate::ErrorKind::Truncated`] where the input ends before; [`crate::ErrorKind::LimitExceeded`] where memory is missing;
-    /// those of the reader.
+    /// [`crate::ErrorKind::Truncated`] where the input ends before; [`crate::ErrorKind::LimitExceeded`] where
+    /// memory is missing; those of the reader.
     pub fn read(&mut self, n: usize, what: &str, out: &mut Vec<u8>) -> Result<()> {
         let ready = n.min(self.bytes().len());
         out.extend_from_slice(&self.bytes()[..ready]);
@@ -180,7 +180,8 @@ impl<R: Read> Input<R> {
     }
 }
 
-/// Bytes that a header may have where a reader may take `memory` bytes: parsed, it takes some three times as much.
+/// Bytes that a header may have where a reader may take `memory` bytes: parsed, it takes some three times as
+/// much.
 pub fn max_parsed(memory: u64) -> usize {
     usize::try_from(memory / 8).unwrap_or(usize::MAX).max(1 << 16)
 }

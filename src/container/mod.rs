@@ -1,6 +1,7 @@
 //! The container as it stands in a file: sections in order, checked by the rules of `formats/nzip.md`.
 //!
-//! Front-to-back reading and random access walk through the same [`Walk`]. Nothing here knows where models are found.
+//! Front-to-back reading and random access walk through the same [`Walk`]. Nothing here knows where models
+//! are found.
 
 pub mod input;
 pub mod unpack;

@@ -8,7 +8,8 @@ use crate::error::{Error, Result};
 use crate::progress::Meter;
 use crate::tensor::bases::Bases;
 
-/// Walks through streams that are to need no models, decoding nothing, and checks that they hold `len` raw bytes.
+/// Walks through streams that are to need no models, decoding nothing, and checks that they hold `len` raw
+/// bytes.
 ///
 /// # Errors
 ///
@@ -37,8 +38,9 @@ fn nested() -> Error {
 ///
 /// # Errors
 ///
-/// [`crate::ErrorKind::Corrupt`] where the content is longer or names a model, since weights that need a model would need a
-/// model, and so on; [`crate::ErrorKind::LimitExceeded`] where decoding takes more than `memory` bytes; all that decoding can give.
+/// [`crate::ErrorKind::Corrupt`] where the content is longer or names a model, since weights that need a
+/// model would need a model, and so on; [`crate::ErrorKind::LimitExceeded`] where decoding takes more than
+/// `memory` bytes; all that decoding can give.
 pub fn unpack(packed: &[u8], most: u64, memory: u64) -> Result<Vec<u8>> {
     let bases = Bases::new();
     let environment = Environment { bases: &bases, accelerator: None, memory, meter: Meter::NONE };

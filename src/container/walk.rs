@@ -64,8 +64,8 @@ impl RawBlock {
         input.map_or(self.shared.as_deref().unwrap_or(&self.payload), within)
     }
 
-    /// Memory that the block takes beside its raw bytes while it waits to be decoded: its payload, unless other blocks
-    /// have it too, and its header.
+    /// Memory that the block takes beside its raw bytes while it waits to be decoded: its payload, unless
+    /// other blocks have it too, and its header.
     pub fn memory(&self) -> u64 {
         (self.payload.capacity() as u64).saturating_add(self.block.memory())
     }
@@ -216,8 +216,9 @@ impl<R: Read> Walk<R> {
     ///
     /// # Errors
     ///
-    /// [`crate::ErrorKind::Truncated`] and [`crate::ErrorKind::Corrupt`] for damage, [`crate::ErrorKind::NewerVersion`] for what
-    /// this release does not know, [`crate::ErrorKind::LimitExceeded`] for more than the memory; those of the reader.
+    /// [`crate::ErrorKind::Truncated`] and [`crate::ErrorKind::Corrupt`] for damage,
+    /// [`crate::ErrorKind::NewerVersion`] for what this release does not know,
+    /// [`crate::ErrorKind::LimitExceeded`] for more than the memory; those of the reader.
     pub fn section(&mut self) -> Result<Event> {
         let result = self.advance();
         result.map_err(|e| self.within(e))

@@ -25,8 +25,8 @@ impl Whole {
         Self { most, between_streams: true, needed: 1, broken: false }
     }
 
-    /// The length of the sections that are whole at the start of `bytes`, in which everything comes that has not been
-    /// counted by a call before. Counts them.
+    /// The length of the sections that are whole at the start of `bytes`, in which everything comes that has
+    /// not been counted by a call before. Counts them.
     pub fn take(&mut self, bytes: &[u8]) -> usize {
         let mut at = 0;
         while !self.broken && bytes.len() - at >= self.needed {

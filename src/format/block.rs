@@ -61,8 +61,9 @@ const TILE_LEAST: usize = 5;
 const WINDOW_LEAST: usize = 5;
 const SIZED_LEAST: usize = 6;
 
-/// Adds to the bytes that an entry lacks those that the `others` behind it take at least. A header that is not complete is
-/// parsed again from its start when more bytes have come: asking for many makes that a few times, however they come.
+/// Adds to the bytes that an entry lacks those that the `others` behind it take at least. A header that is
+/// not complete is parsed again from its start when more bytes have come: asking for many makes that a few
+/// times, however they come.
 fn with_rest<T>(parsed: Parsed<T>, others: u64, least: usize) -> Parsed<T> {
     parsed.map_err(|e| match e {
         Parse::Need(n) => Parse::Need(n.saturating_add(others as usize * least)),

@@ -70,7 +70,8 @@ impl Index {
         Ok(Self { entries, hash, records })
     }
 
-    /// Reads the body of an index section and hands out its entries in order; returns the hash and the records.
+    /// Reads the body of an index section and hands out its entries in order; returns the hash and the
+    /// records.
     ///
     /// # Errors
     ///

@@ -34,7 +34,8 @@ impl Loaded {
     ///
     /// # Errors
     ///
-    /// [`crate::ErrorKind::LimitExceeded`] where loading takes more than `left` bytes; those of `weights` and of the codec.
+    /// [`crate::ErrorKind::LimitExceeded`] where loading takes more than `left` bytes; those of `weights` and
+    /// of the codec.
     pub fn load<W: AsRef<[u8]>>(
         &mut self,
         codec: Codec,

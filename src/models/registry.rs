@@ -25,7 +25,8 @@ pub struct BuiltIn {
     pub name: &'static str,
     /// Its hash.
     pub hash: Hash,
-    /// The weight file as a `.nz` stream; `None` for a retired model, and in a build without `built-in-models`.
+    /// The weight file as a `.nz` stream; `None` for a retired model, and in a build without
+    /// `built-in-models`.
     pub packed: Option<&'static [u8]>,
 }
 

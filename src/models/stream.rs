@@ -21,7 +21,8 @@ pub(crate) struct StreamModels {
     sections: Vec<ModelSection>,
     /// Bytes of the packed weights that the stream has brought along.
     packed: u64,
-    /// Its own models that blocks have used. They are nobody else's: another stream must bring them along itself.
+    /// Its own models that blocks have used. They are nobody else's: another stream must bring them along
+    /// itself.
     own: Arc<Mutex<Loaded>>,
 }
 
@@ -39,8 +40,8 @@ impl StreamModels {
     ///
     /// # Errors
     ///
-    /// [`crate::ErrorKind::Corrupt`] for more sections than a stream may have, [`crate::ErrorKind::LimitExceeded`] where
-    /// `memory` bytes do not hold all packed weights.
+    /// [`crate::ErrorKind::Corrupt`] for more sections than a stream may have,
+    /// [`crate::ErrorKind::LimitExceeded`] where `memory` bytes do not hold all packed weights.
     pub(crate) fn add(&mut self, section: ModelSection, memory: u64) -> Result<()> {
         if self.sections.len() as u64 >= MAX_MODELS {
             return Err(Error::corrupt(format!("more than {MAX_MODELS} model sections")));
@@ -88,13 +89,13 @@ impl StreamModels {
         found.ok_or_else(|| Error::corrupt(format!("model section {i} is referred to, but not there")))
     }
 
-    /// The model that a block names, ready to run; `None` where it names none and needs none. `before` is the number of
-    /// model sections in front of the block.
+    /// The model that a block names, ready to run; `None` where it names none and needs none. `before` is the
+    /// number of model sections in front of the block.
     ///
     /// # Errors
     ///
-    /// Those of finding, unpacking and loading the model; [`crate::ErrorKind::LimitExceeded`] where all models together
-    /// would take more than `memory` bytes.
+    /// Those of finding, unpacking and loading the model; [`crate::ErrorKind::LimitExceeded`] where all
+    /// models together would take more than `memory` bytes.
     pub(crate) fn load(
         &self,
         codec: &dyn BlockCodec,

@@ -197,8 +197,8 @@ impl<S: Read + Seek> Archive<S> {
     /// # Ok::<(), nzip::Error>(())
     /// ```
     ///
-    /// Only the windows that it touches are decoded, or its blocks up to the range's end for chained windows and
-    /// codecs without windows.
+    /// Only the windows that it touches are decoded, or its blocks up to the range's end for chained windows
+    /// and codecs without windows.
     ///
     /// # Errors
     ///
@@ -235,7 +235,8 @@ impl<S: Read + Seek> Archive<S> {
     ///
     /// # Errors
     ///
-    /// [`crate::ErrorKind::BadArgument`] where the content ends before `out` is full, and those of [`Archive::read_range`].
+    /// [`crate::ErrorKind::BadArgument`] where the content ends before `out` is full, and those of
+    /// [`Archive::read_range`].
     pub fn read_range_into(&mut self, start: u64, out: &mut [u8]) -> Result<()> {
         let (len, wanted) = (self.len(), out.len());
         if start.checked_add(wanted as u64).is_none_or(|end| end > len) {
@@ -300,7 +301,8 @@ impl<S: Read + Seek> Archive<S> {
         Ok(io::copy(&mut Decoder::with_options(reader, options)?, &mut io::sink())?)
     }
 
-    /// Memory that is left under the cap for decoding blocks of a stream while a result of `taken` bytes is held, in bytes.
+    /// Memory that is left under the cap for decoding blocks of a stream while a result of `taken` bytes is
+    /// held, in bytes.
     fn left(&mut self, stream: usize, taken: u64) -> u64 {
         if self.active != stream {
             self.streams[self.active].models.forget();

@@ -9,9 +9,11 @@ use std::thread;
 /// The function that receives the outcome of finishing.
 type Then<'a, W> = Box<dyn FnOnce(Result<W>) + Send + 'a>;
 
-/// An [`Encoder`] that finishes its stream when it is dropped; see [`Encoder::auto_finish`] and [`Encoder::on_finish`].
+/// An [`Encoder`] that finishes its stream when it is dropped; see [`Encoder::auto_finish`] and
+/// [`Encoder::on_finish`].
 ///
-/// It does not where the thread panics: what has been written by then is not all, and the stream is to read as truncated.
+/// It does not where the thread panics: what has been written by then is not all, and the stream is to read
+/// as truncated.
 pub struct AutoFinish<'a, W: Write> {
     /// Always there until it is dropped.
     encoder: Option<Encoder<W>>,
@@ -19,8 +21,8 @@ pub struct AutoFinish<'a, W: Write> {
 }
 
 impl<W: Write> Encoder<W> {
-    /// The same encoder, but dropping it finishes the stream. An error that occurs then is lost: use [`Encoder::finish`] or
-    /// [`Encoder::on_finish`] where that matters.
+    /// The same encoder, but dropping it finishes the stream. An error that occurs then is lost: use
+    /// [`Encoder::finish`] or [`Encoder::on_finish`] where that matters.
     ///
     /// ```
     /// use std::io::Write;

@@ -2,7 +2,8 @@
 
 use std::io::{self, BufRead};
 
-/// Copies what `reader` has next, as much as fits into `out`, and takes it; the body of `Read::read` of a buffered reader.
+/// Copies what `reader` has next, as much as fits into `out`, and takes it; the body of `Read::read` of a
+/// buffered reader.
 pub fn read_buffered(reader: &mut impl BufRead, out: &mut [u8]) -> io::Result<usize> {
     if out.is_empty() {
         return Ok(0);

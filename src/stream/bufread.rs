@@ -5,8 +5,8 @@ use crate::error::{Error, Result};
 use std::fmt;
 use std::io::{self, BufRead, Read};
 
-/// Decompresses the streams that it reads from `R`: the same as [`crate::read::Decoder`], which reads large pieces into a
-/// buffer of its own whatever `R` is.
+/// Decompresses the streams that it reads from `R`: the same as [`crate::read::Decoder`], which reads large
+/// pieces into a buffer of its own whatever `R` is.
 pub type Decoder<R> = super::Decoder<R>;
 
 /// Compresses what it reads from `R`: reading from it gives one stream.

@@ -1,5 +1,5 @@
-//! Contents of files, read where they are needed. Nothing is mapped into memory: the system would end the program where a file
-//! became shorter.
+//! Contents of files, read where they are needed. Nothing is mapped into memory: the system would end the
+//! program where a file became shorter.
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::tensor::Layout;
@@ -21,7 +21,8 @@ pub(super) struct FileContent {
 }
 
 impl FileContent {
-    /// The content of an open file. Where the system can read at any place, the file's own place of reading stays.
+    /// The content of an open file. Where the system can read at any place, the file's own place of reading
+    /// stays.
     pub fn new(file: &File) -> Result<Self> {
         let metadata = file.metadata()?;
         Ok(Self {

@@ -235,8 +235,8 @@ impl<R: Read> Decoder<R> {
         block.raw_len() <= room && self.need(block, input) <= self.left() / 2
     }
 
-    /// Reads more blocks to decode together with `first`, as many as the memory holds. A flushed block ends the batch, so
-    /// that nobody waits for bytes that the writer has flushed.
+    /// Reads more blocks to decode together with `first`, as many as the memory holds. A flushed block ends
+    /// the batch, so that nobody waits for bytes that the writer has flushed.
     fn gather(&mut self, first: RawBlock, input: Option<&[u8]>) -> Vec<RawBlock> {
         let threads = self.pool.threads();
         let lanes = self.device.lanes();

@@ -51,7 +51,8 @@ pub struct Encoder<W: Write> {
     /// Records of the index.
     records: Vec<Record>,
     failed: bool,
-    /// Raw bytes coded so far, and how the windowed codec wants the content to be cut, once its first bytes are known.
+    /// Raw bytes coded so far, and how the windowed codec wants the content to be cut, once its first bytes
+    /// are known.
     coded: u64,
     cutting: Option<Cutting>,
     /// Written bytes are held back, as they may turn out to hold tensors.
@@ -88,7 +89,8 @@ impl<W: Write> Encoder<W> {
         Ok(Self::build(writer, options, plan, pool))
     }
 
-    /// An encoder with options that have been checked, the plan that goes with them, and a pool for their threads.
+    /// An encoder with options that have been checked, the plan that goes with them, and a pool for their
+    /// threads.
     pub(super) fn build(writer: W, options: Options, plan: Plan, pool: Pool) -> Self {
         let chunk = chunk_len(&options, &plan);
         // A chunk that is coded also has raw bytes and a result.
@@ -128,7 +130,8 @@ impl<W: Write> Encoder<W> {
         &mut self.out.writer
     }
 
-    /// The writer, without finishing the stream, which reads as truncated; [`Encoder::finish`] is the usual way.
+    /// The writer, without finishing the stream, which reads as truncated; [`Encoder::finish`] is the usual
+    /// way.
     pub fn into_inner(self) -> W {
         self.out.writer
     }
@@ -147,8 +150,8 @@ impl<W: Write> Encoder<W> {
     ///
     /// # Errors
     ///
-    /// Those of the writer; [`crate::ErrorKind::BadArgument`] where something has been written before, or where
-    /// the options describe tensors that `raw` is too short for.
+    /// Those of the writer; [`crate::ErrorKind::BadArgument`] where something has been written before, or
+    /// where the options describe tensors that `raw` is too short for.
     pub fn finish_all(self, raw: &[u8]) -> Result<W> {
         self.finish_content(&raw)
     }
@@ -167,12 +170,13 @@ impl<W: Write> Encoder<W> {
         }
     }
 
-    /// Writes all of a file and finishes; see [`Encoder::finish_all`]. The file is read in parts, each of which is coded,
-    /// checked and hashed as it was when it was read.
+    /// Writes all of a file and finishes; see [`Encoder::finish_all`]. The file is read in parts, each of
+    /// which is coded, checked and hashed as it was when it was read.
     ///
     /// # Errors
     ///
-    /// See [`Encoder::finish_all`]; those of reading the file, and [`crate::ErrorKind::Io`] where it changes meanwhile.
+    /// See [`Encoder::finish_all`]; those of reading the file, and [`crate::ErrorKind::Io`] where it changes
+    /// meanwhile.
     pub fn finish_file(self, file: &std::fs::File) -> Result<W> {
         let content = FileContent::new(file)?;
         let writer = self.finish_content(&content)?;
@@ -180,7 +184,8 @@ impl<W: Write> Encoder<W> {
         Ok(writer)
     }
 
-    /// Finishes with a content that nothing needs to be copied from; no bytes may have been written but not coded before.
+    /// Finishes with a content that nothing needs to be copied from; no bytes may have been written but not
+    /// coded before.
     fn finish_with(mut self, raw: &dyn Content) -> Result<W> {
         let (mut at, batch) = (0, self.batch as u64);
         while raw.len() - at > batch {
@@ -207,8 +212,8 @@ impl<W: Write> Encoder<W> {
         Ok(self.out.writer)
     }
 
-    /// Codes bytes, which have been counted as taken in, and writes their blocks; returns how many, which is all of them unless more come and a record is
-    /// cut.
+    /// Codes bytes, which have been counted as taken in, and writes their blocks; returns how many, which is
+    /// all of them unless more come and a record is cut.
     fn encode(&mut self, raw: &[u8], end: End) -> Result<usize> {
         if self.failed {
             return Err(Error::bad_argument("this encoder has failed before"));
@@ -268,7 +273,8 @@ impl<W: Write> Encoder<W> {
         Ok(raw.len())
     }
 
-    /// How the windowed codec wants content to be cut that starts with these bytes, unless it has started before.
+    /// How the windowed codec wants content to be cut that starts with these bytes, unless it has started
+    /// before.
     fn cutting(&mut self, head: &[u8]) -> Cutting {
         let Some(windowed) = &self.plan.windowed else { return Cutting::BYTES };
         self.cutting.get_or_insert_with(|| windowed.coder.cutting(head, windowed.chained)).clone()
@@ -276,10 +282,10 @@ impl<W: Write> Encoder<W> {
 
     /// Cuts bytes into chunks, the unit of work that becomes one block or, for windowed codecs, several.
     ///
-    /// If the codec takes records, the bytes in front of them, those behind them and the rest of a record that a flush has
-    /// cut get chunks of their own: such a codec could not code them, and would refuse the whole chunk. If more bytes come
-    /// (`End::Open`), those that would not fill a chunk wait for them: the same content must give the same blocks however
-    /// many bytes are written at a time.
+    /// If the codec takes records, the bytes in front of them, those behind them and the rest of a record
+    /// that a flush has cut get chunks of their own: such a codec could not code them, and would refuse the
+    /// whole chunk. If more bytes come (`End::Open`), those that would not fill a chunk wait for them: the
+    /// same content must give the same blocks however many bytes are written at a time.
     fn chunks<'r>(&self, raw: &'r [u8], cutting: &Cutting, end: End) -> Vec<Chunk<'r>> {
         let Some(windowed) = self.plan.records() else {
             return self.pieces(raw, end).into_iter().map(|raw| Chunk { raw, fits: true }).collect();
@@ -518,9 +524,9 @@ const LEAST_CHUNK: usize = 64 << 10;
 const GUIDES: [Option<Hash>; 9] =
     [None, None, None, None, None, None, Some(TINY_LM), Some(DEFAULT_LM), Some(DEFAULT_LM)];
 
-/// The raw bytes of a chunk. They must not depend on threads or memory, since blocks end where chunks end and the same
-/// input gives the same bytes. Larger ones compress better with `mix`, which forgets everything between blocks; smaller
-/// ones keep more threads busy.
+/// The raw bytes of a chunk. They must not depend on threads or memory, since blocks end where chunks end and
+/// the same input gives the same bytes. Larger ones compress better with `mix`, which forgets everything
+/// between blocks; smaller ones keep more threads busy.
 fn chunk_len(options: &Options, plan: &Plan) -> usize {
     let fits = |chunk: usize| 3 * chunk as u64 + plan.memory_of(chunk) <= plan.limit;
     let within = |most: usize| {

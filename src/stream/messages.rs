@@ -7,8 +7,8 @@ use crate::codec::choose::Plan;
 use crate::error::Result;
 use std::fmt;
 
-/// Compresses many contents with the same options: models are loaded and threads are started once. The result is byte for byte
-/// that of [`crate::compress_with`]. May be shared by threads.
+/// Compresses many contents with the same options: models are loaded and threads are started once. The result
+/// is byte for byte that of [`crate::compress_with`]. May be shared by threads.
 ///
 /// ```
 /// use nzip::{Compressor, Decompressor, DecodeOptions, Options};
@@ -73,8 +73,8 @@ impl Compressor {
     }
 }
 
-/// Decompresses many contents with the same options: models are loaded and threads are started once. May be shared by
-/// threads. [`Compressor`] has an example.
+/// Decompresses many contents with the same options: models are loaded and threads are started once. May be
+/// shared by threads. [`Compressor`] has an example.
 #[derive(Debug, Clone, Default)]
 pub struct Decompressor {
     options: DecodeOptions,

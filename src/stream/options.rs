@@ -102,28 +102,32 @@ impl Options {
         self
     }
 
-    /// Whether the windows of imported language models follow one another, which is the default: what a block teaches
-    /// serves all of it, and it is decoded from its start. Otherwise each window decodes alone, and files are larger.
+    /// Whether the windows of imported language models follow one another, which is the default: what a block
+    /// teaches serves all of it, and it is decoded from its start. Otherwise each window decodes alone, and
+    /// files are larger.
     pub fn chained(mut self, chained: bool) -> Self {
         self.chained = chained;
         self
     }
 
-    /// Most memory that decoding, and coding on one thread, may take, in bytes (approximate): blocks are cut and codecs are
-    /// chosen so that [`DecodeOptions::memory`] of as much is enough. No limit by default; 1 GiB is enough for every level.
+    /// Most memory that decoding, and coding on one thread, may take, in bytes (approximate): blocks are cut
+    /// and codecs are chosen so that [`DecodeOptions::memory`] of as much is enough. No limit by default; 1
+    /// GiB is enough for every level.
     pub fn decode_memory(mut self, bytes: u64) -> Self {
         self.decode_memory = bytes;
         self
     }
 
-    /// The model of windowed codecs, by the hash of its weights; it must be among those of [`Options::models`].
+    /// The model of windowed codecs, by the hash of its weights; it must be among those of
+    /// [`Options::models`].
     pub fn model(mut self, hash: [u8; 32]) -> Self {
         self.model = Some(hash);
         self
     }
 
-    /// Whether to put the model into the stream, so that it decodes anywhere. With [`CodecChoice::Auto`] there is none if the
-    /// first records (up to 16 MiB of the content) are smaller without it, its own bytes counted.
+    /// Whether to put the model into the stream, so that it decodes anywhere. With [`CodecChoice::Auto`]
+    /// there is none if the first records (up to 16 MiB of the content) are smaller without it, its own bytes
+    /// counted.
     pub fn embed_model(mut self, embed: bool) -> Self {
         self.embed_model = embed;
         self
@@ -136,8 +140,8 @@ impl Options {
         self
     }
 
-    /// Blocks of 1 MiB: whatever the codec, a range decodes at most that much more than it holds, and files become a little
-    /// larger. See [`Options::block_size`] for what holds otherwise.
+    /// Blocks of 1 MiB: whatever the codec, a range decodes at most that much more than it holds, and files
+    /// become a little larger. See [`Options::block_size`] for what holds otherwise.
     pub fn seekable(self) -> Self {
         self.block_size(SEEKABLE_BLOCK)
     }
@@ -155,15 +159,16 @@ impl Options {
         self
     }
 
-    /// Whether streams of deflate in the content (gzip, zlib, PNG, ZIP, PDF) are undone, at levels from 5 on, where that makes the
-    /// result smaller; the default. What is inside them then needs memory too, in compressing and in decompressing.
+    /// Whether streams of deflate in the content (gzip, zlib, PNG, ZIP, PDF) are undone, at levels from 5 on,
+    /// where that makes the result smaller; the default. What is inside them then needs memory too, in
+    /// compressing and in decompressing.
     pub fn undo(mut self, undo: bool) -> Self {
         self.undo = undo;
         self
     }
 
-    /// Says that the content is one tensor of this type and shape, behind `start` other bytes. An encoder that gets the content in
-    /// pieces must be able to hold all of it in half of [`Options::memory`].
+    /// Says that the content is one tensor of this type and shape, behind `start` other bytes. An encoder
+    /// that gets the content in pieces must be able to hold all of it in half of [`Options::memory`].
     pub fn tensor(mut self, dtype: crate::tensor::Dtype, shape: &[u64], start: u64) -> Self {
         self.described = Some(Described { dtype, shape: shape.to_vec(), start });
         self

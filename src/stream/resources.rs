@@ -8,8 +8,9 @@ use crate::tensor::bases::Bases;
 /// Default memory cap in bytes.
 const MEMORY: u64 = 1 << 30;
 
-/// The resources of an encoder, a decoder or an archive: threads, memory, models, bases, a device; and the handle that tells how
-/// far it has come. [`crate::Options`] and [`crate::DecodeOptions`] have the same setters, and take all of it at once.
+/// The resources of an encoder, a decoder or an archive: threads, memory, models, bases, a device; and the
+/// handle that tells how far it has come. [`crate::Options`] and [`crate::DecodeOptions`] have the same
+/// setters, and take all of it at once.
 ///
 /// ```
 /// use nzip::{DecodeOptions, Options, Resources};
@@ -63,7 +64,8 @@ macro_rules! resource_setters {
                 self
             }
 
-            /// Most memory to use, in bytes (approximate); 1 GiB by default. Streams that need more are refused.
+            /// Most memory to use, in bytes (approximate); 1 GiB by default. Streams that need more are
+            /// refused.
             pub fn memory(mut self, bytes: u64) -> Self {
                 self.resources_mut().memory = bytes;
                 self
@@ -76,8 +78,9 @@ macro_rules! resource_setters {
                 self
             }
 
-            /// Tensors that those of the content may be coded against: those of the same name, type and shape. An encoder uses
-            /// them only for content that is given as a whole. Decoding then needs the same bases.
+            /// Tensors that those of the content may be coded against: those of the same name, type and
+            /// shape. An encoder uses them only for content that is given as a whole. Decoding then needs the
+            /// same bases.
             pub fn bases(mut self, bases: crate::tensor::bases::Bases) -> Self {
                 self.resources_mut().bases = bases;
                 self
@@ -91,8 +94,8 @@ macro_rules! resource_setters {
                 self
             }
 
-            /// The handle that counts what has been coded. Clones of these options count with the same one; by default
-            /// nobody else has it.
+            /// The handle that counts what has been coded. Clones of these options count with the same one;
+            /// by default nobody else has it.
             pub fn progress(mut self, progress: crate::progress::Progress) -> Self {
                 self.resources_mut().progress = progress;
                 self

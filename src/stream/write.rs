@@ -12,7 +12,8 @@ pub use super::encoder::Encoder;
 /// Most bytes that are taken at a time.
 const STEP: usize = 256 << 10;
 
-/// Decompresses what is written to it, and writes the raw bytes to `W` as soon as the section that holds them has arrived.
+/// Decompresses what is written to it, and writes the raw bytes to `W` as soon as the section that holds them
+/// has arrived.
 ///
 /// [`Decoder::finish`] must be called at the end: only then is it known that nothing is missing.
 ///
@@ -109,7 +110,8 @@ impl<W: Write> Decoder<W> {
         &mut self.writer
     }
 
-    /// The writer, without what has arrived and not been written yet, and without a look at whether anything is missing.
+    /// The writer, without what has arrived and not been written yet, and without a look at whether anything
+    /// is missing.
     pub fn into_inner(self) -> W {
         self.writer
     }

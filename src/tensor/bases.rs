@@ -36,7 +36,8 @@ const PIECE: usize = 4 << 20;
 pub struct Bases {
     tensors: Arc<Vec<Arc<BaseTensor>>>,
     by_hash: Arc<HashMap<[u8; 32], usize>>,
-    /// Most memory that unpacked files may take, in bytes; 1 GiB, or the length of a longer file, where nothing is said.
+    /// Most memory that unpacked files may take, in bytes; 1 GiB, or the length of a longer file, where
+    /// nothing is said.
     pub(crate) memory: Option<u64>,
     /// Memory that unpacked files take, in bytes.
     pub(crate) held: u64,
@@ -65,8 +66,8 @@ impl BaseTensor {
         self.range.end - self.range.start
     }
 
-    /// `len` of the tensor's bytes from `from` on. Where the tensor comes from a file that somebody has written to, they are
-    /// not those that the hash is of.
+    /// `len` of the tensor's bytes from `from` on. Where the tensor comes from a file that somebody has
+    /// written to, they are not those that the hash is of.
     ///
     /// # Errors
     ///

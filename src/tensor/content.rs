@@ -17,8 +17,8 @@ pub trait Content: Send + Sync {
     ///
     /// # Errors
     ///
-    /// Those of reading, also where the file has become shorter; [`crate::ErrorKind::BadArgument`] for a range that ends
-    /// behind the content; [`crate::ErrorKind::LimitExceeded`] where memory is missing.
+    /// Those of reading, also where the file has become shorter; [`crate::ErrorKind::BadArgument`] for a
+    /// range that ends behind the content; [`crate::ErrorKind::LimitExceeded`] where memory is missing.
     fn read(&self, range: Range<u64>) -> Result<Cow<'_, [u8]>>;
 }
 

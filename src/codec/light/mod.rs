@@ -1,6 +1,8 @@
 //! The codec `light`: context mixing with few contexts, specified in `formats/light.md`.
 //!
-//! It shares kinds of data, contexts and the branch filter with `mix`, and takes less than half of its time.
+//! It shares the kinds of data, the contexts and the branch filter with `mix`, and takes less than half of
+//! its time: bytes go through a Huffman-shaped code, so that common ones take few decisions, and each
+//! decision mixes few predictions in a single layer.
 
 mod decode;
 mod encode;
@@ -16,10 +18,10 @@ use crate::error::Result;
 use crate::format::block::Units;
 use crate::format::checksum::check32;
 
-/// The level that tries it for all content.
+/// The level at which the automatic choice tries `light` for all content.
 const LEVEL: u8 = 5;
-/// Content that levels above that one try it for, too, in raw bytes: so short that it costs no time worth
-/// mentioning, and that it may win.
+/// Up to this many raw bytes, levels above [`LEVEL`] try `light` too: content so short takes no time worth
+/// mentioning, and `light` may beat `mix` on it.
 const SHORT: usize = 16 << 10;
 /// log2 of the raw bytes of a check unit.
 const UNIT_LOG2: u8 = 20;
@@ -69,8 +71,9 @@ impl BlockCodec for LightCodec {
     }
 }
 
-/// The memory in bytes that coding `len` bytes takes, beside these; 0 where they are not coded since decoding would take more
-/// than `limit` bytes, with what readers hold and keep beside.
+/// The memory in bytes that coding `len` bytes takes, in addition to these bytes. 0 where they are not coded
+/// at all, because decoding would exceed `limit` bytes together with the payload and output that readers
+/// hold.
 pub fn memory(len: usize, limit: u64) -> u64 {
     let need = header::least_memory(encode::table_bits(len), len);
     if need + 2 * len as u64 <= limit - limit / 8 { need + len as u64 } else { 0 }

@@ -50,8 +50,8 @@ impl PreparedLayer {
 }
 
 impl Model {
-    /// Memory that a window takes while it is decoded together with others, in bytes (approximate): its state, the outputs
-    /// of all matrices of a layer, and its weights of symbols.
+    /// Memory that a window takes while it is decoded together with others, in bytes (approximate): its
+    /// state, the outputs of all matrices of a layer, and its weights of symbols.
     pub fn lane_memory(&self) -> u64 {
         let c = &self.config;
         let wide = c.width + 4 * c.state + c.hidden + c.tables.len() * c.table_width + 1024;

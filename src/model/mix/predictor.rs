@@ -1,10 +1,10 @@
 //! The predictor: gives the probability of the next bit from everything before it.
 //!
-//! Each context remembers, for every node of the next nibble's tree, a state that sums up the bits seen there; a map
-//! that learns turns the state into a probability. The mixer adds up the logits of all contexts, of the match models
-//! and of the guide, weighted by sets of weights that it learns while coding; adaptive maps then correct its result.
-//! A byte is two nibbles, since the 15 nodes of a nibble's tree and a check byte fill one slot of 16 bytes: a context
-//! costs one cache line per nibble instead of one per bit.
+//! Each context remembers, for every node of the next nibble's tree, a state that sums up the bits seen
+//! there; a map that learns turns the state into a probability. The mixer adds up the logits of all contexts,
+//! of the match models and of the guide, weighted by sets of weights that it learns while coding; adaptive
+//! maps then correct its result. A byte is two nibbles, since the 15 nodes of a nibble's tree and a check
+//! byte fill one slot of 16 bytes: a context costs one cache line per nibble instead of one per bit.
 //!
 //! Most of its time would go into waiting for memory: every context's slot lies at a random place of a table
 //! that no cache holds. So all that the next nibble or byte will need is *sought* (found by hash and
@@ -104,8 +104,8 @@ impl Predictor {
     /// Starts from the shipped priors of the shape's kind, or of its guide.
     ///
     /// # Errors
-    /// `NewerVersion` for a guide whose priors are not known; `MissingModel` where this build lacks the priors;
-    /// `LimitExceeded` where memory is missing.
+    /// `NewerVersion` for a guide whose priors are not known; `MissingModel` where this build lacks the
+    /// priors; `LimitExceeded` where memory is missing.
     pub fn new(shape: Shape) -> Result<Self> {
         let learned = shipped::for_kind(shape.kind)?.filter(|_| on(Part::Priors));
         match (shape.start, learned) {

@@ -22,11 +22,12 @@ struct Primed {
     slots: Arc<SlotTable>,
 }
 
-/// Small primed tables, the last ones that were used at the end. Priming takes much longer than coding a short block, and
-/// programs code many of them.
+/// Small primed tables, the last ones that were used at the end. Priming takes much longer than coding a
+/// short block, and programs code many of them.
 static PRIMED: Mutex<Vec<Primed>> = Mutex::new(Vec::new());
 
-/// A table of 2^`bits` bytes that is primed for the first `contexts` contexts with at most `limit` bytes of phrases.
+/// A table of 2^`bits` bytes that is primed for the first `contexts` contexts with at most `limit` bytes of
+/// phrases.
 ///
 /// # Errors
 /// `LimitExceeded` where memory is missing.

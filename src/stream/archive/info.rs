@@ -50,7 +50,8 @@ pub struct BlockInfo {
     pub codec: Option<Codec>,
     /// Hash of the model, where the block names one that this release can resolve.
     pub model: Option<[u8; 32]>,
-    /// Bytes of the payload that are a model of the block's own, and what describes it: the circuit of a `table`.
+    /// Bytes of the payload that are a model of the block's own, and what describes it: the circuit of a
+    /// `table`.
     pub own_model_len: u64,
     /// Streams of deflate that are undone in the block, and the bytes inside them.
     pub undone: (u64, u64),
@@ -67,8 +68,8 @@ pub struct BlockInfo {
 }
 
 impl BlockInfo {
-    /// Most raw bytes that are decoded to read one byte of the block: its largest unit where units decode alone,
-    /// otherwise the whole block.
+    /// Most raw bytes that are decoded to read one byte of the block: its largest unit where units decode
+    /// alone, otherwise the whole block.
     pub fn range_cost(&self) -> u64 {
         if self.independent { self.units.iter().map(|u| u.raw_len).max().unwrap_or(0) } else { self.raw_len }
     }

@@ -71,8 +71,8 @@ fn steps(header: &BlockHeader, wanted: usize) -> Vec<Step> {
     steps
 }
 
-/// Decodes on all threads of a pool what this one reads, up to so many pieces ahead. Of several errors it is that of what was
-/// read first.
+/// Decodes on all threads of a pool what this one reads, up to so many pieces ahead. Of several errors it is
+/// that of what was read first.
 ///
 /// Threads that had to wait for each other now and then would sleep longer than a step takes.
 fn decode_ahead<T: Send>(
@@ -138,8 +138,8 @@ impl<S: Read + Seek> Archive<S> {
     ///
     /// # Errors
     ///
-    /// [`crate::ErrorKind::BadArgument`] for a name that no tensor has, [`crate::ErrorKind::LimitExceeded`] where all together are
-    /// larger than the memory cap, and all that decoding can give.
+    /// [`crate::ErrorKind::BadArgument`] for a name that no tensor has, [`crate::ErrorKind::LimitExceeded`]
+    /// where all together are larger than the memory cap, and all that decoding can give.
     pub fn read_tensors(&mut self, names: &[&str]) -> Result<Vec<Vec<u8>>> {
         let mut places = Vec::with_capacity(names.len());
         for name in names {
@@ -203,7 +203,8 @@ impl<S: Read + Seek> Archive<S> {
         })
     }
 
-    /// Decodes the raw bytes from `start` on into `out`, block by block and where possible without a copy in between.
+    /// Decodes the raw bytes from `start` on into `out`, block by block and where possible without a copy in
+    /// between.
     pub(super) fn read_into(&mut self, start: u64, out: &mut [u8]) -> Result<()> {
         let range = start..start + out.len() as u64;
         for (stream, block) in self.blocks_of(&range) {
@@ -218,8 +219,8 @@ impl<S: Read + Seek> Archive<S> {
         Ok(())
     }
 
-    /// Decodes a block some tiles at a time, so that no more than the payload of these and of the next ones is held beside
-    /// `out`.
+    /// Decodes a block some tiles at a time, so that no more than the payload of these and of the next ones
+    /// is held beside `out`.
     fn decode_in_parts(&mut self, tiled: Tiled, out: &mut [u8]) -> Result<()> {
         let Tiled { block, mut payload_at, place } = tiled;
         let header = &block.header;
@@ -254,7 +255,8 @@ impl<S: Read + Seek> Archive<S> {
         Ok(())
     }
 
-    /// Decodes a range on the GPU and leaves it there, where it is one block of tiles for which there are kernels.
+    /// Decodes a range on the GPU and leaves it there, where it is one block of tiles for which there are
+    /// kernels.
     pub(super) fn resident(&mut self, range: Range<u64>) -> Result<Option<TensorBuffer>> {
         let device = self.options.resources.device.clone();
         let Some(gpu) = device.opened() else { return Ok(None) };

@@ -286,8 +286,8 @@ impl<'a> MapBuilder<'a> {
     }
 }
 
-/// Memory that a tensor is charged with beside three times its name and shape, in bytes: where it lies, its entry in the table of
-/// names, and its line in a listing.
+/// Memory that a tensor is charged with beside three times its name and shape, in bytes: where it lies, its
+/// entry in the table of names, and its line in a listing.
 const TENSOR: usize = 768;
 
 /// The tensors that a record names. Those of types that this release does not know are left out.

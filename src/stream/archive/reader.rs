@@ -21,8 +21,8 @@ pub struct ArchiveReader<'a, S> {
 }
 
 impl<S: Read + Seek> Archive<S> {
-    /// The content as a reader that seeks. It keeps what it has decoded last: the windows or tiles around its position, or a
-    /// whole block where that must be decoded from its start.
+    /// The content as a reader that seeks. It keeps what it has decoded last: the windows or tiles around its
+    /// position, or a whole block where that must be decoded from its start.
     ///
     /// ```
     /// use std::io::{Cursor, Read, Seek, SeekFrom};

@@ -80,7 +80,8 @@ impl<S: Read + Seek> Archive<S> {
     ///
     /// # Errors
     ///
-    /// [`crate::ErrorKind::BadArgument`] where no tensor is called so, or more than one; those of [`Archive::tensors`].
+    /// [`crate::ErrorKind::BadArgument`] where no tensor is called so, or more than one; those of
+    /// [`Archive::tensors`].
     pub fn tensor(&mut self, name: &str) -> Result<TensorReader<'_, S>> {
         self.look()?;
         match self.names.get(name).copied() {
@@ -90,7 +91,8 @@ impl<S: Read + Seek> Archive<S> {
         }
     }
 
-    /// The tensor with this number in [`Archive::tensors`]. Names do not tell tensors apart that are called the same.
+    /// The tensor with this number in [`Archive::tensors`]. Names do not tell tensors apart that are called
+    /// the same.
     ///
     /// # Errors
     ///
@@ -201,14 +203,14 @@ impl<S: Read + Seek> TensorReader<'_, S> {
         self.archive.read_into(start, out)
     }
 
-    /// Decodes all elements into a buffer of the GPU of [`crate::DecodeOptions::device`]. A tensor that is one block of tiles for which
-    /// there are kernels is decoded there; any other is decoded as by [`Self::read`] and copied. `nzip::wgpu30` gives access to the
-    /// buffer's memory.
+    /// Decodes all elements into a buffer of the GPU of [`crate::DecodeOptions::device`]. A tensor that is
+    /// one block of tiles for which there are kernels is decoded there; any other is decoded as by
+    /// [`Self::read`] and copied. `nzip::wgpu30` gives access to the buffer's memory.
     ///
     /// # Errors
     ///
-    /// [`crate::ErrorKind::BadArgument`] where the archive has no GPU, [`crate::ErrorKind::Device`] where that fails, and those of
-    /// [`Self::read`].
+    /// [`crate::ErrorKind::BadArgument`] where the archive has no GPU, [`crate::ErrorKind::Device`] where
+    /// that fails, and those of [`Self::read`].
     pub fn read_to_gpu(&mut self) -> Result<TensorBuffer> {
         let device = self.archive.options.resources.device.clone();
         let gpu = device.opened().ok_or_else(|| Error::bad_argument("no GPU was given to the archive"))?;
@@ -239,7 +241,8 @@ impl<S: Read + Seek> TensorReader<'_, S> {
         self.archive.read_range(start + rows.start * row..start + rows.end * row)
     }
 
-    /// The bytes of rows in any order, one directly after the other. Each tile that they touch is decoded once.
+    /// The bytes of rows in any order, one directly after the other. Each tile that they touch is decoded
+    /// once.
     ///
     /// # Errors
     ///

@@ -36,8 +36,8 @@ pub(super) struct Weighed {
     pub models: Option<BTreeMap<Hash, Packed>>,
 }
 
-/// Codes chunks of which the first ones end with the first records: with models, if those chunks and the models together
-/// become smaller than the chunks without any.
+/// Codes chunks of which the first ones end with the first records: with models, if those chunks and the
+/// models together become smaller than the chunks without any.
 pub(super) fn weigh(
     plan: &Plan,
     options: &Options,

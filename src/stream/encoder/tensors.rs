@@ -129,8 +129,8 @@ impl<W: Write> Encoder<W> {
         }
     }
 
-    /// Takes bytes while content is held back, and lets go of it where it starts like no file of tensors or grows too
-    /// long. Returns how many have been taken.
+    /// Takes bytes while content is held back, and lets go of it where it starts like no file of tensors or
+    /// grows too long. Returns how many have been taken.
     pub(super) fn hold(&mut self, bytes: &[u8]) -> Result<usize> {
         let most = usize::try_from(self.options.resources.memory / 2).unwrap_or(usize::MAX);
         let described = self.options.described.is_some();
@@ -168,11 +168,12 @@ impl<W: Write> Encoder<W> {
         Ok(())
     }
 
-    /// Codes the whole content. A file that fits a block may become a plain one without names instead, where the blocks of
-    /// tensors are larger: tensors that resemble each other are smaller together. An archive finds them by the content.
+    /// Codes the whole content. A file that fits a block may become a plain one without names instead, where
+    /// the blocks of tensors are larger: tensors that resemble each other are smaller together. An archive
+    /// finds them by the content.
     ///
-    /// Bytes are read once for coding, checking and hashing, batch by batch: what is written is right even if somebody writes
-    /// to the file meanwhile.
+    /// Bytes are read once for coding, checking and hashing, batch by batch: what is written is right even if
+    /// somebody writes to the file meanwhile.
     pub(super) fn encode_tensors(&mut self, raw: &dyn Content, layout: &Layout) -> Result<()> {
         if self.weighs {
             // What is beside tensors is too little for a model.
@@ -241,7 +242,8 @@ impl<W: Write> Encoder<W> {
                 let source = source.filter(|s| s.hash == blake3::hash(bytes(piece)));
                 let mut block = match source.and_then(|s| copy(&s.block, s.number)) {
                     Some(block) => block,
-                    // Its original turned out to be no tensor block, or one of them has changed since they were compared.
+                    // Its original turned out to be no tensor block, or one of them has changed since they
+                    // were compared.
                     None if is_copy => plan.encode_numbers(&[numbers(i - at)], few, Meter::NONE)?.remove(0),
                     None => coded.next().ok_or_else(|| Error::bad_argument("a piece that was not coded"))?,
                 };

@@ -104,9 +104,9 @@ pub fn choose_by_fields(
     true
 }
 
-/// Chooses the tables of a field of a block whose elements are coded as differences: by the exponents of the base's
-/// elements, where these are differences from a base, by the symbols of the field before, or one table, whichever costs
-/// least. Elements have `group` bytes.
+/// Chooses the tables of a field of a block whose elements are coded as differences: by the exponents of the
+/// base's elements, where these are differences from a base, by the symbols of the field before, or one
+/// table, whichever costs least. Elements have `group` bytes.
 pub fn choose_for_differences(
     field: &mut FieldParams,
     number: usize,

@@ -13,17 +13,17 @@ const ROWS: usize = 4;
 /// The level from which on twice as many slices are looked at.
 const THOROUGH: u8 = 4;
 
-/// Whether differences take off so much of a `cost` in bytes that they are worth it: a 64th. Blocks without them decode
-/// faster, and on GPUs.
+/// Whether differences take off so much of a `cost` in bytes that they are worth it: a 64th. Blocks without
+/// them decode faster, and on GPUs.
 pub fn takes_off_much(differences: usize, cost: usize) -> bool {
     differences as u64 * 64 < cost as u64 * 63
 }
 
-/// The differences with which the elements of a block take fewest bytes, where that is less than the `cost` that they
-/// take without, as far as a sample tells. `None` where no differences promise to pay.
+/// The differences with which the elements of a block take fewest bytes, where that is less than the `cost`
+/// that they take without, as far as a sample tells. `None` where no differences promise to pay.
 ///
-/// The candidates are the difference from the element before (constants and slow changes), the difference of these
-/// (steady steps), the difference from the row above, and both together (pictures).
+/// The candidates are the difference from the element before (constants and slow changes), the difference of
+/// these (steady steps), the difference from the row above, and both together (pictures).
 pub fn choose_differences(raw: &[u8], hint: Hint, cost: usize, level: u8) -> Option<Differences> {
     let (element, apart) = match hint.dtype {
         Dtype::C64 => (4, 2),

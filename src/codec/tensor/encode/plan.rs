@@ -55,7 +55,8 @@ pub fn plan_delta(reference: BaseReference) -> Planes {
     Planes { delta: Some(reference), ..plain_planes(element, fields) }
 }
 
-/// The planes of a block that is coded as differences between its elements: each byte of an element has a field.
+/// The planes of a block that is coded as differences between its elements: each byte of an element has a
+/// field.
 pub fn plan_differences(differences: Differences) -> Planes {
     let element = differences.element;
     let fields = vec![FieldParams::new(1, 1, Transform::Plain, 0, 0); element];

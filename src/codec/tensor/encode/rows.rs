@@ -85,8 +85,8 @@ pub fn choose_by_rows(
     true
 }
 
-/// Whether several tables, and the nibbles that choose them, take less than one table for all symbols, which `counts`
-/// holds for each sum of classes. Where rows are short, their classes cost more than they save.
+/// Whether several tables, and the nibbles that choose them, take less than one table for all symbols, which
+/// `counts` holds for each sum of classes. Where rows are short, their classes cost more than they save.
 fn pays(counts: &[[u32; 256]], map: &[u8], tables: &[Freqs], nibbles: usize) -> bool {
     let mut all = [0; 256];
     counts.iter().flatten().zip((0..256).cycle()).for_each(|(c, s)| all[s] += c);

@@ -24,9 +24,9 @@ pub fn add_base(element: usize, operation: Operation, base: &[u8], numbers: &mut
     }
 }
 
-/// Replaces elements of 1, 2, 4 or 8 bytes, lowest byte first, by their differences from the elements that stand each of
-/// `distances` before them, taken one after the other; elements without such a one are taken as they are. Differences
-/// become numbers as in [`subtract_base`].
+/// Replaces elements of 1, 2, 4 or 8 bytes, lowest byte first, by their differences from the elements that
+/// stand each of `distances` before them, taken one after the other; elements without such a one are taken as
+/// they are. Differences become numbers as in [`subtract_base`].
 pub fn subtract_earlier(element: usize, distances: &[usize], elements: &mut [u8]) {
     match element {
         1 => subtract_earlier8(distances, elements),

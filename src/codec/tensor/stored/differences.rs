@@ -9,8 +9,8 @@ const MAX_DISTANCES: u64 = 2;
 /// The largest distance, in elements.
 pub const MAX_DISTANCE: u64 = 1 << 16;
 
-/// How the numbers of a tile are found from its elements: by differences, taken one after the other, from the element
-/// that stands a distance before each one.
+/// How the numbers of a tile are found from its elements: by differences, taken one after the other, from the
+/// element that stands a distance before each one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Differences {
     /// Bytes of an element: 1, 2, 4 or 8.

@@ -2,8 +2,8 @@
 
 use crate::kernel::{Kernel, dispatch};
 
-/// Computes `dst += lhs · rhs` for matrices of m × n, m × k and k × n: the sizes (m, n, k), dst row by row, lhs and rhs each
-/// with its strides (row, column). All accesses have been checked to lie inside the slices.
+/// Computes `dst += lhs · rhs` for matrices of m × n, m × k and k × n: the sizes (m, n, k), dst row by row,
+/// lhs and rhs each with its strides (row, column). All accesses have been checked to lie inside the slices.
 pub type Product = fn((usize, usize, usize), &mut [f32], &[f32], (usize, usize), &[f32], (usize, usize));
 
 /// How products are computed.
