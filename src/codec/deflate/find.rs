@@ -20,8 +20,9 @@ pub enum Form {
 
 /// A stream that was found.
 pub struct Found {
-    /// The raw bytes that are recreated: the stream and the bytes computed from its inside. Of a PNG file, they
-    /// reach from the first IDAT chunk to the last; the two bytes of zlib's header among them are stored.
+    /// The raw bytes that are recreated: the stream and the bytes computed from its inside. Of a PNG file,
+    /// they reach from the first IDAT chunk to the last; the two bytes of zlib's header among them are
+    /// stored.
     pub range: Range<usize>,
     pub form: Form,
     /// The first two bytes of a zlib stream in a PNG file.

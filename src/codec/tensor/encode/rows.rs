@@ -97,8 +97,8 @@ fn pays(counts: &[[u32; 256]], map: &[u8], tables: &[Freqs], nibbles: usize) -> 
     symbols + stored + (nibbles as u64) * 4 * 256 < one.cost(&all) + one.stored_cost()
 }
 
-/// The means of all rows, and of all columns unless there are too many: in sixteenths of symbols, or of octaves
-/// where elements are bytes.
+/// The means of all rows, and of all columns unless there are too many: in sixteenths of symbols, or of
+/// octaves where elements are bytes.
 fn means(field: &FieldParams, number: usize, tiles: &[TileParts<'_>], groups: usize) -> (Vec<i64>, Vec<i64>) {
     let columns_too = groups <= MAX_COLUMNS;
     // Sums and counts.
@@ -178,8 +178,8 @@ fn spread(means: &[i64]) -> i64 {
     }
 }
 
-/// The class of each mean, with classes `step` apart: 8 in the middle, 1 to 15 around it, and 0 for rows without
-/// a mean.
+/// The class of each mean, with classes `step` apart: 8 in the middle, 1 to 15 around it, and 0 for rows
+/// without a mean.
 fn classes_of(means: &[i64], step: i64) -> Vec<u8> {
     let sorted = sorted(means);
     let middle = sorted.get(sorted.len() / 2).copied().unwrap_or(0);
