@@ -322,7 +322,7 @@ fn other_files_are_named_and_passed_on() {
     assert_eq!(kind, Some(nzip::ErrorKind::NotNz));
     // Damage behind a stream is damage.
     f.write("b.nz", &[&f.read("a.nz")[..], b"and something else"].concat());
-    assert!(f.stderr(&f.run(&["-t", "b.nz"])).contains("bytes that are no stream behind the last one"));
+    assert!(f.stderr(&f.run(&["-t", "b.nz"])).contains("bytes after the last stream that are not a stream"));
 
     let joined = f.ok(&["-dcf", "a", "a.nz", "g.nz"]).stdout;
     assert_eq!(joined, [&b"plain textplain text"[..], &f.read("g.nz")].concat());
