@@ -1,4 +1,4 @@
-//! Loading the tensors of `.nz` files into candle, one at a time and only those that a model asks for.
+//! Loads tensors of `.nz` files into candle, one at a time, and only those that a model asks for.
 //!
 //! ```no_run
 //! use candle_core::{DType, Device};
@@ -15,8 +15,8 @@ use std::io::{Read, Seek};
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// The tensors of an archive as a backend of [`VarBuilder`]. Each is decoded, and its check values are verified, when it is
-/// asked for; nothing is kept.
+/// The tensors of an archive as a backend for [`VarBuilder`]. A tensor is decoded, and its check values are
+/// verified, when it is asked for; nothing is kept.
 pub struct Weights<S> {
     archive: Mutex<Archive<S>>,
     infos: Vec<TensorInfo>,
@@ -37,23 +37,25 @@ impl<S: Read + Seek> Weights<S> {
     ///
     /// # Errors
     ///
-    /// Those of [`Archive::read_range`], wrapped, where the file is one plain block, which is decoded to look for tensors.
+    /// Those of [`Archive::read_range`], wrapped, where the file is one block without names, which is decoded
+    /// and searched for tensors.
     pub fn new(mut archive: Archive<S>) -> Result<Self> {
         archive.look().map_err(Error::wrap)?;
         let infos = archive.tensor_infos().to_vec();
         Ok(Self { archive: Mutex::new(archive), infos })
     }
 
-    /// Name, type, shape and place of each.
+    /// The name, type, shape and place of each tensor.
     pub fn infos(&self) -> &[TensorInfo] {
         &self.infos
     }
 
-    /// A tensor with the type that it is stored with.
+    /// A tensor in the type in which it is stored.
     ///
     /// # Errors
     ///
-    /// [`Error::CannotFindTensor`]; [`Error::Msg`] for types that candle does not have; those of decoding, wrapped.
+    /// [`Error::CannotFindTensor`]; [`Error::Msg`] for types that candle does not have; those of decoding,
+    /// wrapped.
     pub fn load(&self, name: &str, device: &Device) -> Result<Tensor> {
         let info = self.infos.iter().find(|t| t.name == name);
         let info = info.ok_or_else(|| Error::CannotFindTensor { path: name.to_string() }.bt())?;
@@ -68,7 +70,7 @@ impl<S: Read + Seek> Weights<S> {
     }
 
     fn archive(&self) -> MutexGuard<'_, Archive<S>> {
-        // An archive that a panic left behind holds no half-changed state that a later read would use.
+        // An archive that was in use during a panic has no half-changed state that a later read would use.
         self.archive.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -99,7 +101,7 @@ impl<S: Read + Seek + Send> SimpleBackend for Weights<S> {
     }
 }
 
-/// candle's type for one of ours.
+/// The candle type for an nzip type.
 fn dtype(ours: Dtype) -> Option<DType> {
     Some(match ours {
         Dtype::U8 | Dtype::Bool => DType::U8,

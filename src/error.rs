@@ -8,7 +8,7 @@ use std::io;
 pub enum ErrorKind {
     /// The data needs a feature or version that this release does not know.
     NewerVersion,
-    /// The data is no `.nz` stream: it starts otherwise.
+    /// The data is not a `.nz` stream: it starts differently.
     NotNz,
     /// The data contradicts itself or a checksum.
     Corrupt,
@@ -20,9 +20,9 @@ pub enum ErrorKind {
     MissingModel,
     /// The data is coded against a base tensor that was not given.
     MissingBase,
-    /// A declared size or the memory needed is above the caller's limit, or memory could not be allocated.
+    /// A declared size or the needed memory exceeds the caller's limit, or memory could not be allocated.
     LimitExceeded,
-    /// A GPU is missing or failed, and the options do not let the CPU take over.
+    /// A GPU is missing or has failed, and the options do not let the CPU take over.
     Device,
     /// The underlying reader or writer failed.
     Io,
@@ -42,7 +42,7 @@ pub struct Error {
 pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
-    /// An error of this class; `message` says where, what was expected and what was found.
+    /// An error of this class. `message` says where it occurred, what was expected and what was found.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self { kind, message: message.into(), source: None }
     }
@@ -73,12 +73,12 @@ impl Error {
         self
     }
 
-    /// A copy of this error, without its source, for readers that are called again after a failure.
+    /// A copy of this error without its source, for readers that are called again after a failure.
     pub(crate) fn again(&self) -> Self {
         Self::new(self.kind, self.message.clone())
     }
 
-    /// Whether the reader had no bytes for now, so that the same may be tried again.
+    /// Whether the reader had no bytes for now, so that the operation can be tried again.
     pub(crate) fn would_block(&self) -> bool {
         self.source.as_ref().is_some_and(|e| e.kind() == io::ErrorKind::WouldBlock)
     }

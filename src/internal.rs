@@ -1,5 +1,5 @@
-//! Inner parts that `nzip-train`, tests, benchmarks and fuzz targets use, item by item. No part of the interface: may change
-//! in any release.
+//! Inner parts that `nzip-train`, tests, benchmarks and fuzz targets use, item by item. They are not part of
+//! the interface, and may change in any release.
 
 pub use crate::kernel::Kernel;
 pub use crate::random::SplitMix;
@@ -47,7 +47,7 @@ pub mod codec {
     }
 }
 
-/// Models as they are learned, and as their tests step them.
+/// Models, as the trainer learns them and tests step them.
 pub mod model {
     pub mod circuit {
         pub use crate::model::circuit::{Alphabet, Likelihood, Model, Patch, Shape, Weights};

@@ -1,31 +1,33 @@
-//! The instruction sets that inner loops are written for, and the one way in which a routine picks its form.
+//! The instruction sets for which inner loops are written, and the one way in which a routine chooses its
+//! form.
 //!
-//! All forms of a routine give the same bits, which tests compare: a kernel is a choice of speed alone.
+//! All forms of a routine give the same bits, which tests compare: the kernel only affects the speed.
 
 #![allow(unsafe_code)] // prefetches
 
 use std::fmt;
 
-/// The instruction set that inner loops run with.
+/// The instruction set with which inner loops run.
 ///
-/// A value is a proof: it can only be had where this machine has the instructions ([`Kernel::supported`],
-/// [`Kernel::best`]). So that is checked once, where a kernel is chosen, and never where it runs.
+/// A value is a proof: it can only be obtained where this machine has the instructions
+/// ([`Kernel::supported`], [`Kernel::best`]). So the check happens once, where a kernel is chosen, and never
+/// where it runs.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Kernel {
     /// Plain Rust for any machine.
     Scalar,
     /// 256-bit integer vectors: AVX2 and POPCNT.
     Avx2(HasAvx2),
-    /// 512-bit integer vectors: AVX-512 F, BW, DQ, VL and VNNI, beside all that AVX2 has. A routine that has
-    /// no form of its own for it runs that for AVX2.
+    /// 512-bit integer vectors: AVX-512 F, BW, DQ, VL and VNNI, in addition to everything that AVX2 has. A
+    /// routine without a form of its own for it runs the form for AVX2.
     Avx512(HasAvx512),
 }
 
-/// Shows that the processor has AVX2 and POPCNT.
+/// Proves that the processor has AVX2 and POPCNT.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct HasAvx2(());
 
-/// Shows that the processor has what [`Kernel::Avx512`] names.
+/// Proves that the processor has everything that [`Kernel::Avx512`] names.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct HasAvx512(());
 
@@ -49,7 +51,7 @@ impl Kernel {
         }
     }
 
-    /// The kernel of AVX2 where this machine has it.
+    /// The AVX2 kernel, if this machine has AVX2.
     pub fn avx2() -> Option<Self> {
         // Every processor with AVX2 has POPCNT; an emulator or a hypervisor may hide it.
         #[cfg(target_arch = "x86_64")]
@@ -59,7 +61,7 @@ impl Kernel {
         found.then_some(Self::Avx2(HasAvx2(())))
     }
 
-    /// The kernel of AVX-512 where this machine has it.
+    /// The AVX-512 kernel, if this machine has these instructions.
     pub fn avx512() -> Option<Self> {
         #[cfg(target_arch = "x86_64")]
         let found = is_x86_feature_detected!("avx512f")
@@ -83,12 +85,12 @@ impl fmt::Debug for Kernel {
     }
 }
 
-/// Runs the form of a routine that belongs to a kernel: `dispatch!(kernel, scalar: …, avx2: …)`, with
-/// `avx512: …` where there is one; otherwise that kernel runs the form for AVX2.
+/// Runs the form of a routine for a kernel: `dispatch!(kernel, scalar: …, avx2: …)`, with `avx512: …` where
+/// there is such a form; otherwise that kernel runs the form for AVX2.
 ///
-/// The vector forms are calls of functions with `#[target_feature]`, of no more than the kernel stands for,
-/// and exist on x86-64 alone. The macro makes them `unsafe`ly, which is sound as far as the instructions go;
-/// what else an `unsafe fn` asks for is the caller's to show.
+/// The vector forms must be calls of functions with `#[target_feature]` for no more than the kernel stands
+/// for, and exist on x86-64 only. The macro calls them as `unsafe`, which is sound as far as instructions go;
+/// everything else that an `unsafe fn` requires is up to the caller.
 macro_rules! dispatch {
     ($kernel:expr, scalar: $scalar:expr, avx2: $avx2:expr $(, avx512: $avx512:expr)? $(,)?) => {
         match $kernel {
@@ -121,7 +123,7 @@ pub fn prefetch<T>(item: &T) {
     let _ = item;
 }
 
-/// Hints that the item at `index` will be read soon; out of range it does nothing.
+/// Hints that the item at `index` will be read soon; does nothing if it is out of range.
 #[inline(always)]
 pub fn prefetch_at<T>(memory: &[T], index: usize) {
     if let Some(item) = memory.get(index) {

@@ -8,18 +8,19 @@
 //! |---|---|
 //! | write raw bytes, get a stream written | [`Encoder`], which is [`write::Encoder`] |
 //! | read raw bytes from a stream | [`Decoder`], which is [`read::Decoder`] |
-//! | read a stream that is made of what is read | [`read::Encoder`], [`bufread::Encoder`] |
+//! | read raw bytes, get a stream to read | [`read::Encoder`], [`bufread::Encoder`] |
 //! | write a stream, get raw bytes written | [`write::Decoder`] |
 //! | a stream that is finished when its encoder is dropped | [`Encoder::auto_finish`], [`Encoder::on_finish`] |
 //! | any range, or a reader that seeks | [`Archive::read_range`], [`Archive::reader`] |
 //! | one tensor, some rows of it | [`Archive::tensor`] |
 //! | many small contents | [`Compressor`], [`Decompressor`] |
 //! | threads, memory, models, a GPU | [`Resources`], in [`Options`] and [`DecodeOptions`] |
-//! | how far it has come | [`Progress`] |
+//! | to see how far coding has come | [`Progress`] |
 //!
-//! The same input, options and release give the same bytes, on every machine and with any number of threads, as long as the
-//! same models are there. A build without the feature `built-in-models` lacks those that ship (3.8 MB): its encoders do with
-//! the codecs that need none (`zstd` for text), and its decoders name the model that a file needs.
+//! The same input, options and release give the same bytes, on every machine and with any number of threads,
+//! provided that the same models are available. A build without the feature `built-in-models` lacks the
+//! models that ship (3.8 MB): its encoders only use codecs that need none (`zstd` for text), and its decoders
+//! name the model that a file needs.
 #![deny(unsafe_code)]
 
 #[cfg(feature = "candle")]
@@ -54,8 +55,8 @@ pub use stream::{
 };
 pub use tensor::bases::Bases;
 
-/// The instruction sets that nzip has inner loops for and this machine can run, the one in use last. Results do not depend
-/// on them.
+/// The instruction sets for which nzip has inner loops and which this machine can run; the last one is in
+/// use. Results do not depend on them.
 pub fn instruction_sets() -> Vec<&'static str> {
     kernel::Kernel::supported().map(kernel::Kernel::name).collect()
 }

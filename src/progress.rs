@@ -1,11 +1,11 @@
-//! Progress of encoders and decoders: counts of bytes taken in and coded.
+//! Progress of encoders and decoders: counts of bytes taken and coded.
 
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// How far the encoders and decoders that were given this handle have come. Clones share the counts, so that
-/// one thread can show what another one does.
+/// How far the encoders and decoders that use this handle have come. Clones share the counts, so that one
+/// thread can show what another one does.
 ///
 /// ```
 /// use nzip::{Options, Progress};
@@ -31,29 +31,29 @@ impl Progress {
         Self::default()
     }
 
-    /// Raw bytes taken in so far: those that an encoder was given, and those of the blocks that a decoder or an archive has
-    /// begun to decode.
+    /// The number of raw bytes taken so far: those that an encoder was given, and those of the blocks that a
+    /// decoder or an archive has begun to decode.
     pub fn raw_taken(&self) -> u64 {
         self.0.taken.load(Ordering::Relaxed)
     }
 
-    /// Raw bytes coded so far, never more than [`Progress::raw_taken`]. While an encoder tries several ways to code the same
-    /// bytes, it counts a part of them for each.
+    /// The number of raw bytes coded so far, never more than [`Progress::raw_taken`]. While an encoder tries
+    /// several ways to code the same bytes, it counts a share of them for each.
     pub fn raw_done(&self) -> u64 {
         self.0.done.load(Ordering::Relaxed)
     }
 
-    /// Tokens that imported language models have coded so far.
+    /// The number of tokens that imported language models have coded so far.
     pub fn tokens(&self) -> u64 {
         self.0.tokens.load(Ordering::Relaxed)
     }
 
-    /// Counts raw bytes that are to be coded.
+    /// Counts raw bytes that will be coded.
     pub(crate) fn take(&self, bytes: u64) {
         self.0.taken.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    /// Starts to code `len` raw bytes that have been taken in.
+    /// Starts coding `len` raw bytes that have been taken.
     pub(crate) fn work(&self, len: u64) -> Work<'_> {
         Work { progress: self, len, parts: AtomicU64::new(0) }
     }
@@ -67,24 +67,24 @@ impl fmt::Debug for Progress {
     }
 }
 
-/// Parts of a raw byte in which work is counted.
+/// The number of parts of a raw byte in which work is counted.
 const PARTS: u64 = 256;
 
-/// Raw bytes that are being coded. However often they are passed over, they count once.
+/// Raw bytes that are being coded. They count once, however many passes are made over them.
 pub(crate) struct Work<'p> {
     progress: &'p Progress,
     len: u64,
-    /// Done so far, in parts of raw bytes; may go past the end.
+    /// The work done so far, in parts of raw bytes; it may exceed the total.
     parts: AtomicU64,
 }
 
 impl Work<'_> {
-    /// Counts passes over all of the bytes.
+    /// A meter for a pass over all of the bytes.
     pub(crate) fn meter(&self) -> Meter<'_> {
         Meter { work: Some(self), share: PARTS }
     }
 
-    /// Counts what is left: the bytes are coded.
+    /// Counts everything that is left: the bytes are coded.
     pub(crate) fn finish(&self) {
         self.add(self.len * PARTS);
     }
@@ -101,7 +101,7 @@ impl Work<'_> {
 #[derive(Clone, Copy)]
 pub struct Meter<'w> {
     work: Option<&'w Work<'w>>,
-    /// The share of the work that this pass is, in [`PARTS`].
+    /// The share of the work that this pass makes up, in [`PARTS`].
     share: u64,
 }
 
@@ -111,12 +111,12 @@ impl Meter<'static> {
 }
 
 impl Meter<'_> {
-    /// A pass that is `part` of `whole` parts of this one.
+    /// A meter for a pass that is `part` of `whole` parts of this one.
     pub(crate) fn share(self, part: u64, whole: u64) -> Self {
         Self { share: self.share * part / whole, ..self }
     }
 
-    /// Counts raw bytes that the pass has come past.
+    /// Counts raw bytes that the pass has processed.
     pub(crate) fn advance(self, bytes: usize) {
         if let Some(work) = self.work {
             work.add(bytes as u64 * self.share);

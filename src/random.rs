@@ -1,4 +1,4 @@
-//! A seeded generator of numbers that are the same on every machine.
+//! A seeded random number generator that gives the same numbers on every machine.
 
 /// SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014): a small
 /// generator whose whole state is one number, the seed.

@@ -35,8 +35,9 @@ Exit codes: 0 all is well, 1 a file failed or was left out, 2 the command line m
 
 /// Compress files without loss, with learned models
 ///
-/// "nzip FILE" writes FILE.nz and keeps FILE, its mode and its time. "nzip -d FILE.nz" restores it, checked
-/// against check values of the original bytes. Options and files may come in any order.
+/// "nzip FILE" writes FILE.nz and keeps FILE; the result gets FILE's mode and time. "nzip -d FILE.nz"
+/// restores it and verifies it against check values of the original bytes. Options and files may come in any
+/// order.
 #[derive(Debug, Parser)]
 #[command(
     name = "nzip",
@@ -77,7 +78,7 @@ enum Verb {
 }
 
 impl Verb {
-    /// Runs the verb; false where something failed that has been reported.
+    /// Runs the verb; false where something failed and has been reported.
     fn run(self) -> anyhow::Result<bool> {
         match self {
             Verb::Inspect(a) => a.run(),
@@ -90,7 +91,7 @@ impl Verb {
     }
 }
 
-/// An unknown option is seldom meant as the name of a file: only similar options are a tip.
+/// An unknown option is seldom meant as a file name, so only similar options are suggested.
 fn without_tip(mut e: clap::Error) -> clap::Error {
     if e.kind() == clap::error::ErrorKind::UnknownArgument {
         e.remove(ContextKind::Suggested);
@@ -117,7 +118,7 @@ impl Arguments {
         }
     }
 
-    /// Runs the verb, or the operation on files; false where something failed that has been reported.
+    /// Runs the verb, or the operation on files; false where something failed and has been reported.
     pub fn run(self) -> anyhow::Result<bool> {
         match self.verb {
             Some(verb) => verb.run(),

@@ -1,22 +1,24 @@
-//! Arguments that several verbs share: how large blocks are.
+//! Arguments that several verbs share: the size of blocks.
 
 use crate::failure::usage;
 use crate::quantity::Size;
 use clap::{Args, ValueHint};
 use nzip::Options;
 
-/// The size of blocks, which is what a range costs at most.
+/// The size of blocks, which bounds the cost of a range.
 #[derive(Debug, Args)]
 pub struct Blocks {
     /// Blocks of 1 MiB, so that ranges are cheap to read; slightly larger files
     ///
-    /// A range then decodes at most 1 MiB more than it holds at either end. Files become a little larger. Without it the default codec decodes a range from the start of its block on, and
-    /// a block holds up to 16 MiB (64 MiB at -9). nzip -l shows what a range of a file costs.
+    /// Reading a range then decodes at most 1 MiB more than it holds at either end. Without this option, the
+    /// default codec decodes a range from the start of its block, and a block holds up to 16 MiB (64 MiB at
+    /// -9). nzip -l shows what a range of a file costs.
     #[arg(long, conflicts_with = "block_size")]
     seekable: bool,
     /// Raw bytes of a block, 4K to 1G [default: 16M]
     ///
-    /// Without it blocks hold 16 MiB, 64 MiB where mix is used at -9, and 256 KiB with codecs of windows.
+    /// By default blocks hold 16 MiB, 64 MiB where mix is used at -9, 4 MiB at -5, and 256 KiB with codecs
+    /// that have windows.
     #[arg(long, value_name = "SIZE", value_hint = ValueHint::Other)]
     block_size: Option<Size>,
 }

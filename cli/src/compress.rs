@@ -35,17 +35,17 @@ pub struct Compression {
     /// Imported language models: windows decode alone, for ranges; larger files
     #[arg(long, hide_short_help = true)]
     pub unchained: bool,
-    /// Leave what is packed already (gzip, PNG, ZIP, PDF) as it is
+    /// Leave packed content (gzip, PNG, ZIP, PDF) as it is
     ///
-    /// Otherwise streams of deflate are undone at levels from 5 on, and what is inside them is compressed.
+    /// Otherwise deflate streams are undone at levels from 5 on, and their contents are compressed instead.
     #[arg(long, hide_short_help = true)]
     pub no_undo: bool,
     /// Decode each result on the CPU and compare it with its source
     #[arg(long, conflicts_with_all = ["decompress", "test", "list", "range", "stdout"])]
     pub verify: bool,
-    /// Put the model into the file, so that it decodes anywhere
+    /// Put the model into the file, so that it can be decoded anywhere
     ///
-    /// Without --codec the model is left out, and not used, where the file would not become smaller by it.
+    /// Without --codec the model is left out, and not used, where the file would not become smaller with it.
     #[arg(long)]
     pub embed_model: bool,
     /// The file holds one tensor of this type (f32, bf16, i8, ...)
@@ -54,7 +54,7 @@ pub struct Compression {
     /// The tensor's dimensions, such as 1000x256
     #[arg(long, value_name = "N[xN]...", requires = "dtype", hide_short_help = true, value_hint = ValueHint::Other)]
     pub shape: Option<String>,
-    /// Bytes in front of the tensor
+    /// Bytes before the tensor
     #[arg(long, value_name = "SIZE", requires = "dtype", value_hint = ValueHint::Other, hide_short_help = true)]
     pub skip: Option<Size>,
 }
@@ -71,7 +71,7 @@ fn shape(text: &str) -> anyhow::Result<Vec<u64>> {
 }
 
 impl Compression {
-    /// How the library is to compress.
+    /// The options for the library.
     pub fn options(&self, resources: &Resources, loaded: Loaded) -> anyhow::Result<Options> {
         let model = loaded.model;
         let mut options = Options::new().resources(resources.shared(loaded)).embed_model(self.embed_model);
@@ -98,7 +98,7 @@ impl Compression {
     }
 }
 
-/// Finds out before any file is touched whether the options make sense.
+/// Checks before any file is touched whether the options make sense.
 pub fn check(options: &Options) -> anyhow::Result<()> {
     match Encoder::with_options(io::sink(), options.clone()) {
         Err(e) if e.kind() == ErrorKind::BadArgument => Err(usage(e.to_string())),
@@ -108,15 +108,15 @@ pub fn check(options: &Options) -> anyhow::Result<()> {
 
 /// How files are compressed.
 pub struct Compressor<'a> {
-    /// How the library is to compress.
+    /// The options for the library.
     pub options: Options,
-    /// How results are decoded before they get their names, where they are to be verified.
+    /// How results are decoded before they get their names, if they are to be verified.
     pub verify: Option<DecodeOptions>,
     /// Whether the options describe the content (`--dtype`).
     pub described: bool,
-    /// The target of the results.
+    /// Where results go.
     pub target: &'a Target,
-    /// The receiver of reports.
+    /// Where reports go.
     pub console: Console,
 }
 
@@ -129,7 +129,7 @@ impl Compressor<'_> {
         let found = input.source.as_ref();
         let output = target.open(source, found, true, || target.packed_name(source))?;
         if self.verify.is_some() && (found.is_none() || output.reopen().is_none()) {
-            bail!("--verify reads again what it has read and written: both must be files");
+            bail!("--verify reads source and result a second time: both must be files");
         }
         let meter = console.progress(&label(source), found.map(|s| s.metadata().len()));
         let mut encoder = Encoder::with_options(Tally { inner: output, bytes: 0 }, self.options.clone())?;
@@ -176,7 +176,7 @@ fn verify(output: &mut Output, mut source: &File, options: &DecodeOptions) -> an
     }
 }
 
-/// The file, where it has to be seen as a whole: one that may hold tensors, or whose content is described.
+/// The file, if it must be seen as a whole: because it may hold tensors, or its content is described.
 fn whole(source: Option<&Source>, described: bool) -> anyhow::Result<Option<&File>> {
     let Some(mut file) = source.filter(|s| s.metadata().len() > 0).map(Source::file) else { return Ok(None) };
     let mut start = Vec::new();
@@ -185,13 +185,13 @@ fn whole(source: Option<&Source>, described: bool) -> anyhow::Result<Option<&Fil
     Ok((described || Layout::is_likely(&start)).then_some(file))
 }
 
-/// Says which tensors have types that nobody here knows.
+/// Reports tensors of types that this release does not know.
 fn tell_unknown(source: &Path, file: &File, console: Console) {
     let Ok(layout) = Layout::read_file(file) else { return };
     let all = layout.tensors.len() + layout.unknown.len();
     if let Some(first) = layout.unknown.first() {
         console.detail(&format!(
-            "{}: {} of {all} tensors, the first {:?}, of types that are not known (type {}): coded as bytes, without names",
+            "{}: {} of {all} tensors, the first {:?}, are of unknown types (type {}): coded as bytes, without names",
             label(source),
             layout.unknown.len(),
             first.name,
@@ -200,7 +200,7 @@ fn tell_unknown(source: &Path, file: &File, console: Console) {
     }
 }
 
-/// Counts what is written.
+/// Counts the bytes written.
 struct Tally<W> {
     inner: W,
     bytes: u64,

@@ -10,7 +10,7 @@ use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::time::Instant;
 
-/// How much to say on standard error.
+/// How much to report on standard error.
 #[derive(Debug, Clone, Copy)]
 pub struct Console {
     quiet: u8,
@@ -30,14 +30,14 @@ impl Console {
         }
     }
 
-    /// Reports something that is not as wanted, though nothing is wrong with the result.
+    /// Reports something unwanted that does not make the result wrong.
     pub fn warning(self, text: &str) {
         if self.quiet == 0 {
             self.say(&format!("nzip: warning: {text}"));
         }
     }
 
-    /// The summary of a file: for people who look on, or ask for it.
+    /// Reports the summary of a file: to a terminal, or with `-v`.
     pub fn summary(self, text: &str) {
         if self.quiet == 0 && (self.verbose > 0 || io::stderr().is_terminal()) {
             self.say(text);
@@ -51,22 +51,23 @@ impl Console {
         }
     }
 
-    /// Whether even more is wanted than a summary: `-vv`.
+    /// Whether even more than a summary is wanted: `-vv`.
     pub fn is_talkative(self) -> bool {
         self.quiet == 0 && self.verbose > 1
     }
 
     fn say(self, text: &str) {
-        // There is nobody left to tell that standard error is gone.
+        // If standard error is gone, there is no way to report that.
         let _ = writeln!(io::stderr(), "{}", escaped_lines(text));
     }
 
-    /// A line of progress on a terminal, and nothing anywhere else. `total` is the number of raw bytes, where it is known.
+    /// A line of progress on a terminal; nothing anywhere else. `total` is the number of raw bytes, if it is
+    /// known.
     pub fn progress(self, name: &str, total: Option<u64>) -> Meter {
         if self.is_watched() { Meter::start(name, total) } else { Meter::hidden() }
     }
 
-    /// Whether somebody may look on.
+    /// Whether somebody may be watching.
     pub fn is_watched(self) -> bool {
         self.quiet == 0 && io::stderr().is_terminal()
     }
@@ -84,7 +85,7 @@ impl Stopwatch {
         Self { start: Instant::now(), tokens: coded().tokens() }
     }
 
-    /// Raw bytes a second and, where a language model was at work, tokens a second.
+    /// The raw bytes per second and, if a language model was at work, the tokens per second.
     pub fn speed(&self, raw: u64) -> String {
         let seconds = self.start.elapsed().as_secs_f64().max(1e-9);
         let bytes = format!("{}/s", human((raw as f64 / seconds) as u64));
@@ -95,8 +96,8 @@ impl Stopwatch {
     }
 }
 
-/// Asks whether a file is to be overwritten. Nobody is asked where standard input or standard error is no terminal, and
-/// then the answer is no.
+/// Asks whether to overwrite a file. Where standard input or standard error is not a terminal, nobody is
+/// asked, and the answer is no.
 pub fn may_overwrite(path: &Path) -> bool {
     if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
         return false;

@@ -11,7 +11,7 @@ use std::path::Path;
 /// The first bytes of compressed files.
 const MAGIC: &[u8] = b"\x93NZ\r\n\x1a\n";
 
-/// Restores one file. With `-c` and `-f`, what is no compressed file is passed on as it is.
+/// Restores one file. With `-c` and `-f`, a file that is not compressed is passed on unchanged.
 pub fn run(source: &Path, options: &DecodeOptions, target: &Target, console: Console) -> anyhow::Result<()> {
     let watch = Stopwatch::start();
     let mut input = Input::open(source, target.follows())?;

@@ -5,7 +5,7 @@ use crate::quantity::human;
 use nzip::Device;
 use std::fmt::Write;
 
-/// The device with this name. Where there is none, a warning is given and the CPU does the work.
+/// The device with this name. If there is none, warns, and the CPU does the work.
 pub fn choose(name: Option<&str>, console: Console) -> Device {
     let found = match name {
         None | Some("" | "cpu") => Ok(Device::cpu()),
@@ -19,7 +19,7 @@ pub fn choose(name: Option<&str>, console: Console) -> Device {
     })
 }
 
-/// Says so if the CPU had to take over; and, to those who ask for it, what a GPU did.
+/// Warns if the CPU had to take over; with `-vv`, also reports what a GPU did.
 pub fn report(device: &Device, console: Console) {
     if let Some(why) = device.warning() {
         console.warning(&format!("{why}; the CPU did the work"));
@@ -38,7 +38,7 @@ pub fn report(device: &Device, console: Console) {
     ));
 }
 
-/// The devices that there are, a line each.
+/// The available devices, one per line.
 pub fn list() -> String {
     let mut text = String::from("cpu\n");
     for gpu in Device::list() {

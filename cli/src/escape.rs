@@ -1,7 +1,8 @@
-//! Text from files and of file names, made safe to show.
+//! Makes text from files and file names safe to display.
 
-/// Escapes what could move a terminal's cursor, change its colours or turn the direction of text: control characters,
-/// and those of Unicode that are invisible or change the order of what is seen.
+/// Escapes whatever could move a terminal's cursor, change its colours or reverse the direction of text:
+/// control characters, and Unicode characters that are invisible or change the order in which text is
+/// displayed.
 pub fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {

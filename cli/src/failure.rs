@@ -1,9 +1,9 @@
-//! Errors of the command and what they mean for its exit code.
+//! Errors of the command, and what they mean for its exit code.
 
 use std::fmt;
 use std::io;
 
-/// How names of temporary files start.
+/// How the names of temporary files start.
 pub const TEMPORARY: &str = ".nzip-";
 
 /// A request that makes no sense, whatever the files hold: exit code 2.
@@ -23,14 +23,15 @@ pub fn usage(message: impl Into<String>) -> anyhow::Error {
     Usage(message.into()).into()
 }
 
-/// An error and its causes in one line: each thing is said once, without names of temporary files and numbers of the system.
+/// An error and its causes in one line. Everything is said once, without names of temporary files and error
+/// numbers of the system.
 pub fn describe(e: &anyhow::Error) -> String {
     let mut parts: Vec<String> = Vec::new();
     for cause in e.chain() {
         let text = plain(&cause.to_string());
         match parts.last_mut() {
             Some(last) if last.ends_with(&text) => {}
-            // What only wraps its cause ends with it, too.
+            // An error that only wraps its cause ends with the cause's text.
             Some(last) if text.ends_with(last.as_str()) => *last = text,
             _ => parts.push(text),
         }
@@ -38,7 +39,7 @@ pub fn describe(e: &anyhow::Error) -> String {
     parts.join(": ")
 }
 
-/// A message without what only programmers want to know.
+/// A message without details that only programmers want to know.
 fn plain(text: &str) -> String {
     let without = |text: &str, start: &str, end: &str| match text.split_once(start) {
         Some((before, rest)) => match rest.split_once(end) {
@@ -48,11 +49,11 @@ fn plain(text: &str) -> String {
         None => text.to_string(),
     };
     let text = without(text, " (os error ", ")");
-    // As tempfile puts it.
+    // In the form that tempfile uses.
     if text.contains(TEMPORARY) { without(&text, " at path \"", "\"") } else { text }
 }
 
-/// Whether whoever reads our output has gone away.
+/// Whether the reader of the output has gone away.
 pub fn is_broken_pipe(e: &anyhow::Error) -> bool {
     let io_error = |cause: &(dyn std::error::Error + 'static)| {
         cause.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe)

@@ -9,10 +9,10 @@ use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 
-/// Bytes that are read or written at a time.
+/// The number of bytes that are read or written at a time.
 const PIECE: usize = 256 << 10;
 
-/// Goes on after errors, which it reports.
+/// Runs `work` on each file; reports errors and goes on after them.
 pub fn each(
     files: &[PathBuf],
     console: Console,
@@ -51,8 +51,8 @@ pub struct Input {
 }
 
 impl Input {
-    /// Opens a file, or standard input for `-`. Links, devices and pipes are read with `follow` only: with `-f`, or where
-    /// nothing is made beside them.
+    /// Opens a file, or standard input for `-`. Links, devices and pipes are only read with `follow`: that
+    /// is, with `-f`, or where no result is made next to them.
     pub fn open(path: &Path, follow: bool) -> anyhow::Result<Self> {
         if is_dash(path) {
             return Ok(Self { reader: Box::new(io::stdin().lock()), source: None });
@@ -63,13 +63,14 @@ impl Input {
     }
 }
 
-/// Raw bytes of a compressed file, for those who look on; `None` where that cannot be known without decoding.
+/// The raw bytes of a compressed file, to show progress; `None` where they cannot be known without decoding.
 pub fn raw_total(path: &Path, console: Console) -> Option<u64> {
     let wanted = console.is_watched() && !is_dash(path) && path.is_file();
     wanted.then(|| nzip::Archive::open(path).ok()).flatten().map(|archive| archive.len())
 }
 
-/// Opens a file that is no folder; unless `follow`, links and what is no regular file are refused, too.
+/// Opens a file that is not a folder; unless `follow`, links and anything that is not a regular file are
+/// refused too.
 pub fn open_file(path: &Path, follow: bool) -> anyhow::Result<File> {
     if !follow && fs::symlink_metadata(path)?.is_symlink() {
         bail!("is a link (-f follows it)");
@@ -79,7 +80,7 @@ pub fn open_file(path: &Path, follow: bool) -> anyhow::Result<File> {
         bail!("is a folder (-r takes what is in it)");
     }
     if !follow && !metadata.is_file() {
-        bail!("is no regular file and was left out (-f reads it)");
+        bail!("is not a regular file and was left out (-f reads it)");
     }
     Ok(File::open(path)?)
 }
@@ -100,7 +101,8 @@ pub fn pump(from: &mut impl Read, to: &mut impl Write) -> io::Result<u64> {
     }
 }
 
-/// Finds the offset at which two streams differ first; a stream also differs where only it has ended.
+/// Finds the first offset at which two streams differ. Streams of different lengths differ where the shorter
+/// one ends.
 pub fn first_difference(a: impl Read, b: impl Read) -> io::Result<Option<u64>> {
     let (mut a, mut b) = (BufReader::with_capacity(PIECE, a), BufReader::with_capacity(PIECE, b));
     let mut at = 0;

@@ -19,7 +19,7 @@ pub struct GenerateArguments {
 enum What {
     /// nzip.1 to standard output, or all pages to a folder
     Man {
-        /// The folder; it is made if need be
+        /// The folder; it is created if needed
         folder: Option<PathBuf>,
     },
     /// Completions to standard output
@@ -57,7 +57,7 @@ const FILES: [(&str, &str); 1] = [(
 )];
 
 impl GenerateArguments {
-    /// Writes them for `command`.
+    /// Writes man pages or completions for `command`.
     pub fn run(self, mut command: Command) -> anyhow::Result<()> {
         let mut text = Vec::new();
         match self.what {
@@ -72,7 +72,7 @@ impl GenerateArguments {
     }
 }
 
-/// Writes the page of a command and of the verbs below it.
+/// Writes the pages of a command and of its verbs.
 fn pages(mut command: Command, folder: &Path) -> anyhow::Result<()> {
     command.build();
     below(&command, folder, true)
@@ -86,7 +86,7 @@ fn below(command: &Command, folder: &Path, top: bool) -> anyhow::Result<()> {
     command.get_subcommands().filter(|c| !c.is_hide_set()).try_for_each(|c| below(c, folder, false))
 }
 
-/// A man page; that of the command itself has more sections than those of its verbs.
+/// A man page. The command's own page has more sections than those of its verbs.
 fn page(command: Command, top: bool, out: &mut Vec<u8>) -> anyhow::Result<()> {
     let verbs = command.get_subcommands().next().is_some();
     let man = Man::new(command);

@@ -1,4 +1,4 @@
-//! Writing files with holes: whole pieces of zeros take no place on the disk.
+//! Writes files with holes: whole pieces of zeros take no space on disk.
 
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom, Write};
@@ -17,14 +17,14 @@ pub struct Holes {
 }
 
 impl Holes {
-    /// Writes all of `bytes` behind what was written before, or leaves them out where they are zeros.
+    /// Writes all of `bytes` after what was written before, leaving out pieces of zeros.
     ///
     /// # Errors
     ///
     /// Those of seeking and writing.
     pub fn write_all(&mut self, file: &mut File, bytes: &[u8]) -> io::Result<()> {
         let first = ((PIECE as u64 - self.len % PIECE as u64) as usize).min(bytes.len());
-        // What stands before the first boundary, then whole pieces and what is left.
+        // The bytes before the first boundary, then whole pieces and the rest.
         let (head, rest) = bytes.split_at(if self.len.is_multiple_of(PIECE as u64) { 0 } else { first });
         self.put(file, head)?;
         let mut rest = rest;
@@ -53,7 +53,7 @@ impl Holes {
         Ok(())
     }
 
-    /// Gives the file its length, where it ends with zeros.
+    /// Sets the file's length, in case it ends with zeros.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! Which file a name stands for, and whether a file is as it was when it was opened.
+//! Which file a name stands for, and whether a file is unchanged since it was opened.
 
 use anyhow::bail;
 use std::fs::{self, File, Metadata};
@@ -13,12 +13,13 @@ pub struct Identity(Id);
 /// The numbers of device and inode.
 #[cfg(unix)]
 type Id = (u64, u64);
-/// The path without links. Two names of one file by hard links are not told to be the same.
+/// The path without links. Two hard links to one file are not recognised as the same file.
 #[cfg(not(unix))]
 type Id = PathBuf;
 
 impl Identity {
-    /// The identity of the file that `path` stands for, links followed, if it is a regular file that exists.
+    /// The identity of the file for which `path` stands, following links, if it is a regular file that
+    /// exists.
     pub fn of(path: &Path) -> Option<Self> {
         Self::found(path, &fs::metadata(path).ok()?)
     }
@@ -42,7 +43,7 @@ impl Identity {
         Some(Self(fs::canonicalize(path).ok()?))
     }
 
-    /// The identity of what standard output is written to, if it is a regular file.
+    /// The identity of the file to which standard output is written, if it is a regular file.
     #[cfg(unix)]
     pub fn of_stdout() -> Option<Self> {
         use std::os::fd::AsFd;
@@ -50,14 +51,14 @@ impl Identity {
         Self::of_open(Path::new(""), &file)
     }
 
-    /// The identity of what standard output is written to: not known here.
+    /// The identity of the file to which standard output is written: unknown on this system.
     #[cfg(not(unix))]
     pub fn of_stdout() -> Option<Self> {
         None
     }
 }
 
-/// A regular file that is read from, as it was when it was opened.
+/// A regular file that is being read, with its state when it was opened.
 pub struct Source {
     path: PathBuf,
     file: File,
@@ -66,7 +67,7 @@ pub struct Source {
 }
 
 impl Source {
-    /// Notes how a file is that has just been opened as `path`; `None` where it is no regular file.
+    /// Records the state of a file that has just been opened as `path`; `None` if it is not a regular file.
     ///
     /// # Errors
     ///
@@ -77,7 +78,7 @@ impl Source {
         Ok(identity.map(|identity| Self { path: path.to_path_buf(), file, identity, metadata }))
     }
 
-    /// The file, which shares its place of reading with the reader.
+    /// The file. It shares its position with the reader.
     pub fn file(&self) -> &File {
         &self.file
     }
@@ -87,12 +88,12 @@ impl Source {
         &self.identity
     }
 
-    /// Mode, times and length at the start.
+    /// Its mode, times and length when it was opened.
     pub fn metadata(&self) -> &Metadata {
         &self.metadata
     }
 
-    /// The change of the content since the file was opened, if there was one.
+    /// How the content has changed since the file was opened, if it has.
     ///
     /// # Errors
     ///
@@ -108,7 +109,7 @@ impl Source {
         })
     }
 
-    /// Whether the name stands for this file no more.
+    /// Whether the name no longer stands for this file.
     pub fn is_moved(&self) -> bool {
         Identity::of(&self.path).as_ref() != Some(&self.identity)
     }
@@ -133,7 +134,7 @@ fn names(_metadata: &Metadata) -> u64 {
     1
 }
 
-/// Fails where a result called `result` would take the place of a file that is `read` for it.
+/// Fails if a result named `result` would replace a file that is `read` to make it.
 ///
 /// # Errors
 ///

@@ -19,7 +19,7 @@ pub struct ImportArguments {
     /// The name of the model
     #[arg(long, value_parser = name)]
     name: String,
-    /// Most tokens of a window: more are better for the ratio and need more memory [default: 2048]
+    /// Most tokens of a window: more give a better ratio and need more memory [default: 2048]
     #[arg(long)]
     context: Option<usize>,
     /// Overwrite a model of this name

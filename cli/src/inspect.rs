@@ -29,7 +29,7 @@ pub struct InspectArguments {
 }
 
 impl InspectArguments {
-    /// Prints the tables; false where some file could not be read.
+    /// Prints the tables; false if a file could not be read.
     pub fn run(self) -> anyhow::Result<bool> {
         let list = Models::new().list();
         let console = Console::new(0, 0);

@@ -17,10 +17,10 @@ pub fn write(report: &impl Serialize) -> anyhow::Result<()> {
 /// A model that blocks name.
 #[derive(Debug, Serialize)]
 pub struct Model {
-    /// The name of a built-in one.
+    /// The name, if it is built in.
     name: Option<&'static str>,
     hash: String,
-    /// Its bytes inside this file, of nzip or in the model folder; none where it is not here.
+    /// Its bytes in this file, in nzip or in the model folder; none if it is not available.
     stored_bytes: Option<u64>,
     /// `embedded`, `built in`, `model folder` or `not here`.
     place: &'static str,

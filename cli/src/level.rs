@@ -7,11 +7,11 @@ use nzip::{Codec, CodecChoice};
 use std::ffi::OsString;
 use std::iter;
 
-/// The level, where one is given; the last one counts.
+/// The level, if one is given; the last one counts.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Level(pub Option<u8>);
 
-/// Ids of other words for a level, and what they mean.
+/// The ids of other words for a level, and what they mean.
 const WORDS: [(&str, u8, &str); 2] = [("fast", 1, "As -1"), ("best", 9, "As -9")];
 
 /// The ids of `-1` … `-9`.
@@ -72,11 +72,11 @@ fn number(text: &str) -> Result<u8, String> {
 }
 
 impl Level {
-    /// The level of the command line or, where there is none, of the environment.
+    /// The level of the command line or, if there is none, of the environment.
     ///
     /// # Errors
     ///
-    /// A variable that holds no level.
+    /// A variable that does not hold a level.
     pub fn chosen(self) -> anyhow::Result<Option<u8>> {
         if self.0.is_some() {
             return Ok(self.0);
@@ -90,7 +90,7 @@ impl Level {
     }
 }
 
-/// The name of automatic choice.
+/// The name of the automatic choice.
 const AUTO: &str = "auto";
 
 /// Reads the name of a codec.
@@ -100,11 +100,11 @@ pub fn codec_choice() -> impl TypedValueParser<Value = CodecChoice> {
         .map(|name| Codec::from_name(&name).map_or(CodecChoice::Auto, CodecChoice::Only))
 }
 
-/// Refuses `-19` and the like, which would read as `-1 -9`.
+/// Refuses `-19` and the like, which would be read as `-1 -9`.
 pub fn refuse_long(arguments: &[OsString]) -> anyhow::Result<()> {
     for argument in arguments.iter().skip(1).filter_map(|a| a.to_str()).take_while(|a| *a != "--") {
         let Some(cluster) = argument.strip_prefix('-').filter(|c| !c.starts_with('-')) else { continue };
-        // What follows these letters is their value.
+        // After these letters comes their value.
         let flags = cluster.split(['o', 'T', 'M', 'S']).next().unwrap_or_default();
         let digits: String = flags.chars().skip_while(|c| !c.is_ascii_digit()).collect();
         if digits.starts_with('0') || digits.chars().nth(1).is_some_and(|c| c.is_ascii_digit()) {

@@ -13,10 +13,10 @@ use serde::Serialize;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-/// How much a list tells.
+/// How much a list shows.
 #[derive(Debug, Clone, Copy)]
 pub struct Detail {
-    /// Streams and tensors too.
+    /// Streams and tensors as well.
     pub verbose: bool,
     /// As JSON, which holds everything.
     pub json: bool,
@@ -35,7 +35,7 @@ pub fn run(
     let good = each(files, console, |file| {
         let mut archive = open(file, options)?;
         let summary = Summary::of(&mut archive)?;
-        // Of what the index names; a list decodes nothing.
+        // Only tensors that the index names; a list decodes nothing.
         let known = (detail.verbose || detail.json) && !archive.tensor_infos().is_empty();
         let tensors = if known { archive.tensors()? } else { Vec::new() };
         if detail.json {
@@ -131,16 +131,16 @@ struct Summary {
     windows: u64,
     /// The window sizes that occur.
     sizes: Vec<u32>,
-    /// Raw bytes by codec, in the order in which they occur.
+    /// The raw bytes of each codec, in the order of occurrence.
     codecs: Vec<(String, u64)>,
     known: Vec<Codec>,
     models: Vec<[u8; 32]>,
     embedded: u64,
-    /// Bytes of models that blocks have of their own.
+    /// The bytes of the blocks' own models.
     own: u64,
-    /// Streams of deflate that are undone.
+    /// The number of deflate streams that are undone.
     undone: u64,
-    /// Most raw bytes that are decoded to read one.
+    /// The most raw bytes that are decoded in order to read one.
     range: u64,
 }
 
@@ -241,7 +241,7 @@ impl Summary {
     }
 }
 
-/// Adds what is not yet there.
+/// Adds an item unless it is already there.
 fn note<T: PartialEq>(all: &mut Vec<T>, one: T) {
     if !all.contains(&one) {
         all.push(one);

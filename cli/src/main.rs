@@ -1,7 +1,8 @@
 //! The command `nzip`: arguments, verbs (one file each), reports and exit codes.
 //!
-//! `arguments` knows the verbs, the verbs know what they share: arguments of several verbs (`resources`, `target`, `level`),
-//! files and their results (`files`, `output`), names of models (`names`), and what is printed (`console`, `table`, `quantity`).
+//! `arguments` knows the verbs. The verbs know what they share: arguments of several verbs (`resources`,
+//! `target`, `level`), files and their results (`files`, `output`), names of models (`names`), and what is
+//! printed (`console`, `table`, `quantity`).
 
 mod arguments;
 mod bench;
@@ -50,7 +51,7 @@ use failure::{Usage, describe, is_broken_pipe};
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-/// Runs the command. Exit codes: 0 all is well, 1 something failed, 2 the command line makes no sense.
+/// Runs the command. Exit codes: 0 for success, 1 if something failed, 2 if the command line makes no sense.
 fn main() -> ExitCode {
     match Arguments::read().and_then(Arguments::run) {
         Ok(true) => ExitCode::SUCCESS,

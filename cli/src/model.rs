@@ -29,14 +29,14 @@ enum Action {
     },
     /// Convert a language model of the Llama family and put it into the model folder
     Import(ImportArguments),
-    /// Write a model's weights to a file that --model and the model folder take
+    /// Write a model's weights to a file for --model or the model folder
     Export {
         /// Name, hash (or its start) or file
         model: String,
         /// File to write [default: HASH.nz]
         #[arg(short, long)]
         output: Option<PathBuf>,
-        /// Write the weights as they are, not as .nz
+        /// Write the plain weights, not as .nz
         #[arg(long)]
         raw: bool,
         /// Overwrite the file

@@ -1,12 +1,12 @@
-//! Names and costs of models, and finding models by name.
+//! Names and sizes of models, and finding models by name.
 
 use crate::failure::usage;
 use crate::quantity::human;
 use nzip::{Codec, CodecChoice, ModelInfo, Models, Options};
 use std::path::Path;
 
-/// Weights as a model file: the smaller of the two codecs that open fast. A small model has too many small tensors for blocks of
-/// their own to pay.
+/// Packs weights as a model file, with the better of the two codecs that open fast. A small model has too
+/// many small tensors for blocks of their own to pay.
 pub fn pack(weights: &[u8], level: u8) -> anyhow::Result<Vec<u8>> {
     let pack = |codec| {
         let options = Options::new().level(level).codec(CodecChoice::Only(codec)).content_hash(true);
@@ -19,7 +19,7 @@ pub fn pack(weights: &[u8], level: u8) -> anyhow::Result<Vec<u8>> {
     Ok(std::cmp::min_by_key(packed, pack(Codec::Tensor)?, Vec::len))
 }
 
-/// Finds the model that is meant by a name, a file, or a hash or its first eight digits or more.
+/// Finds the model that is meant by a name, a file, a hash or at least the first eight digits of one.
 pub fn resolve(models: &mut Models, model: &str) -> anyhow::Result<[u8; 32]> {
     let list = models.list();
     if let Some(m) = list.iter().find(|m| m.name == Some(model)) {
@@ -57,8 +57,8 @@ pub fn label(hash: &[u8; 32], list: &[ModelInfo]) -> String {
     name.map_or_else(|| hex(hash)[..12].to_string(), String::from)
 }
 
-/// Where a model is and how many bytes it takes there: inside a file that has `embedded` bytes of models, in nzip, or in the
-/// model folder.
+/// Where a model is, and how many bytes it takes there: in a file that has `embedded` bytes of models, in
+/// nzip, or in the model folder.
 pub fn place(hash: &[u8; 32], embedded: u64, list: &[ModelInfo]) -> (&'static str, Option<u64>) {
     if embedded > 0 {
         return ("embedded", Some(embedded));
@@ -70,7 +70,7 @@ pub fn place(hash: &[u8; 32], embedded: u64, list: &[ModelInfo]) -> (&'static st
     }
 }
 
-/// The same in words.
+/// The same, in words.
 pub fn cost(hash: &[u8; 32], embedded: u64, list: &[ModelInfo]) -> String {
     match place(hash, embedded, list) {
         (place @ "embedded", Some(n)) => format!("{place} {}", human(n)),
@@ -79,13 +79,13 @@ pub fn cost(hash: &[u8; 32], embedded: u64, list: &[ModelInfo]) -> String {
     }
 }
 
-/// Bytes that these codecs start from. All that need them share them.
+/// The bytes from which these codecs start. All codecs that need them share them.
 pub fn start_of(codecs: &[Codec]) -> u64 {
     codecs.iter().map(|c| c.start_len()).max().unwrap_or(0)
 }
 
-/// Bytes that the decoder of a file brings along: the models that its blocks name, unless the file holds them, and what
-/// its codecs start from. This is what "with models" means in every report.
+/// The bytes that the decoder of a file must have: the models that its blocks name, unless the file contains
+/// them, and the starting points of its codecs. This is what "with models" means in every report.
 pub fn brought_along(models: &[[u8; 32]], embedded: u64, codecs: &[Codec], list: &[ModelInfo]) -> u64 {
     let here = |m| if embedded > 0 { 0 } else { place(m, 0, list).1.unwrap_or(0) };
     let models: u64 = models.iter().map(here).sum();

@@ -1,14 +1,14 @@
-//! Names of results.
+//! The names of results.
 
 use anyhow::{Context, bail};
 use std::path::{Path, PathBuf};
 
-/// The suffix where none is chosen.
+/// The suffix if none is chosen.
 const SUFFIX: &str = ".nz";
-/// The suffix of a compressed tar archive, in one word.
+/// The suffix of a compressed tar archive as a single word.
 const TAR: &str = ".tnz";
 
-/// Reads a suffix of compressed files: not empty, and no path.
+/// Reads a suffix of compressed files, which must not be empty or a path.
 pub fn suffix(text: &str) -> Result<String, String> {
     if text.is_empty() || text.contains(['/', '\\']) {
         return Err("a suffix such as .nz expected".into());
@@ -20,7 +20,7 @@ pub fn suffix(text: &str) -> Result<String, String> {
 ///
 /// # Errors
 ///
-/// A source that is called like a compressed file, unless `force`.
+/// A source that is named like a compressed file, unless `force`.
 pub fn packed(source: &Path, suffix: Option<&str>, force: bool) -> anyhow::Result<PathBuf> {
     let suffix = suffix.unwrap_or(SUFFIX);
     if let (Some((_, found)), false) = (split(source, suffix), force) {
@@ -46,17 +46,17 @@ pub fn raw(source: &Path, suffix: Option<&str>) -> anyhow::Result<PathBuf> {
     Ok(stem)
 }
 
-/// Whether a file is called like a compressed one.
+/// Whether a file is named like a compressed one.
 pub fn is_packed(source: &Path, suffix: Option<&str>) -> bool {
     split(source, suffix.unwrap_or(SUFFIX)).is_some()
 }
 
-/// The path without its suffix, and the suffix: the one that is asked for or one that is always known.
+/// The path without its suffix, and the suffix: the one that was chosen, or one that is always known.
 fn split<'a>(source: &Path, suffix: &'a str) -> Option<(PathBuf, &'a str)> {
     [suffix, SUFFIX, TAR].into_iter().find_map(|suffix| Some((without(source, suffix)?, suffix)))
 }
 
-/// The path without this suffix; a name that is nothing else does not have it.
+/// The path without this suffix. A name that consists of nothing but the suffix does not count as having it.
 fn without(source: &Path, suffix: &str) -> Option<PathBuf> {
     let extension = suffix.strip_prefix('.').filter(|e| !e.contains('.'));
     if let Some(extension) = extension {

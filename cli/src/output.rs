@@ -1,4 +1,4 @@
-//! Targets of results. A file appears under its name once it is whole, or not at all.
+//! Where results are written. A file appears under its name once it is complete, or not at all.
 
 use crate::console::may_overwrite;
 use crate::holes::Holes;
@@ -10,7 +10,7 @@ use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 
-/// A place to write a result to.
+/// A place to which a result is written.
 pub enum Output {
     /// Standard output.
     Stdout(io::Stdout),
@@ -20,39 +20,39 @@ pub enum Output {
     Renamed(Pending),
 }
 
-/// A file under a temporary name, which is removed with this value.
+/// A file with a temporary name, which is removed when this value is dropped.
 pub struct Pending {
     file: NamedTempFile,
     target: PathBuf,
     force: bool,
-    /// Where zeros are left out.
+    /// Tracks the zeros that are left out, if any are.
     holes: Option<Holes>,
 }
 
 /// The conditions under which a result is made.
 #[derive(Debug, Default)]
 pub struct Making<'a> {
-    /// Takes the place of a file of this name.
+    /// Whether it may replace a file of this name.
     pub force: bool,
-    /// Is readable by nobody else before it gets a mode at the end.
+    /// Whether nobody else may read it before it gets its final mode.
     pub private: bool,
-    /// Has holes where whole pages are zeros.
+    /// Whether it has holes where whole pages are zeros.
     pub sparse: bool,
-    /// The files that are read for it, none of which it may replace.
+    /// The files that are read to make it, none of which it may replace.
     pub read: &'a [Identity],
 }
 
 impl Output {
-    /// Standard output; `binary` content is refused where it is a terminal.
+    /// Standard output; `binary` content is refused if it is a terminal.
     pub fn stdout(binary: bool) -> anyhow::Result<Self> {
         startup::needs_stdout()?;
         if binary && io::stdout().is_terminal() {
-            bail!("compressed data is not written to a terminal (-f does it)");
+            bail!("compressed data is not written to a terminal (-f does so)");
         }
         Ok(Self::Stdout(io::stdout()))
     }
 
-    /// A file of this name that is made from nothing but memory.
+    /// A file of this name that is made from memory only.
     pub fn file(path: &Path, force: bool) -> anyhow::Result<Self> {
         Self::made(path, &Making { force, ..Making::default() })
     }
@@ -91,8 +91,8 @@ impl Output {
         }
     }
 
-    /// Ends the result, which takes over owner, mode and time of modification of `like` as far as that may be; `sync` waits
-    /// until content and name are on the disk.
+    /// Completes the result. It takes over owner, mode and modification time of `like` as far as permitted;
+    /// with `sync`, waits until content and name are on disk.
     pub fn finish(self, like: Option<&Metadata>, sync: bool) -> anyhow::Result<()> {
         match self {
             Self::Stdout(mut out) => Ok(out.flush()?),
@@ -155,16 +155,16 @@ impl Pending {
     }
 }
 
-/// The folder that a file stands in.
+/// The folder that contains a file.
 fn folder(path: &Path) -> &Path {
     path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// Waits until the names in a folder are on the disk.
+/// Waits until the names in a folder are on disk.
 #[cfg(unix)]
 fn sync_folder(folder: &Path) -> io::Result<()> {
     match File::open(folder)?.sync_all() {
-        // Some file systems have no such thing.
+        // Some file systems do not support this.
         Err(e) if e.kind() == io::ErrorKind::InvalidInput => Ok(()),
         done => done,
     }
@@ -175,12 +175,12 @@ fn sync_folder(_folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Gives a file the owner and group of another one where that is permitted, and those bits of its mode that these justify:
-/// nothing that acts with the owner's rights, and nothing for a group that the file could not get.
+/// Gives a file the owner and group of another one, as far as permitted, and those bits of its mode that this
+/// justifies: none that act with the owner's rights, and none for a group that the file could not get.
 #[cfg(unix)]
 fn take_over(file: &File, like: &Metadata) -> io::Result<()> {
     use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
-    // Only root may give files away, and others only to groups of theirs.
+    // Only root may give files away, and others may only use their own groups.
     if fchown(file, Some(like.uid()), Some(like.gid())).is_err() {
         let _ = fchown(file, None, Some(like.gid()));
     }
@@ -188,7 +188,7 @@ fn take_over(file: &File, like: &Metadata) -> io::Result<()> {
     let mode = if file.metadata()?.gid() == like.gid() {
         mode
     } else {
-        // The old group's members are others now, and the others of old are in the new group.
+        // The old group's members are now among the others, and some of the old others are in the new group.
         let both = mode >> 3 & mode & 0o7;
         mode & 0o700 | both << 3 | both
     };

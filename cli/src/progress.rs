@@ -15,26 +15,26 @@ const TICK: Duration = Duration::from_millis(200);
 /// How far the command has come with all of its files.
 static PROGRESS: LazyLock<Progress> = LazyLock::new(Progress::new);
 
-/// The bar of the moment.
+/// The current bar.
 static BAR: Mutex<Option<ProgressBar>> = Mutex::new(None);
 
-/// The handle that counts what the command codes, for the options of the library.
+/// The handle that counts what the command codes, for the library's options.
 pub fn coded() -> &'static Progress {
     &PROGRESS
 }
 
-/// Takes the line off the terminal: for what ends the command at once.
+/// Removes the line from the terminal, before something ends the command at once.
 pub fn clear() {
     if let Some(bar) = BAR.lock().unwrap_or_else(PoisonError::into_inner).take() {
         bar.finish_and_clear();
     }
 }
 
-/// A line that shows how far the work on a file has come, and is gone when this value is dropped. It shows raw bytes that
-/// have been coded, not those that have been read.
+/// A line that shows how far the work on a file has come, and disappears when this value is dropped. It
+/// counts raw bytes that have been coded, not those that have been read.
 #[derive(Default)]
 pub struct Meter {
-    /// Ends the thread that draws, when it is dropped.
+    /// Ends the thread that draws when it is dropped.
     drawing: Option<(Sender<()>, JoinHandle<()>)>,
 }
 
@@ -44,7 +44,7 @@ impl Meter {
         Self::default()
     }
 
-    /// Shows progress where standard error is a terminal. `total` is the number of raw bytes, where it is known.
+    /// Shows progress if standard error is a terminal. `total` is the number of raw bytes, if it is known.
     pub fn start(name: &str, total: Option<u64>) -> Self {
         if !io::stderr().is_terminal() {
             return Self::hidden();
@@ -77,23 +77,23 @@ impl Drop for Meter {
     }
 }
 
-/// Columns of the terminal.
+/// The number of columns of the terminal.
 fn width() -> usize {
     console::Term::stderr().size_checked().map_or(80, |(_, columns)| columns.into())
 }
 
 /// How far the work on a file has come.
 struct State {
-    /// Raw bytes coded.
+    /// The raw bytes coded.
     done: u64,
-    /// Raw bytes of the file.
+    /// The raw bytes of the file.
     total: Option<u64>,
     time: Duration,
 }
 
 impl State {
-    /// What fits into a line of `width` columns: first the share and the time left, then bytes and speed, then the name, and
-    /// a bar.
+    /// The text that fits into a line of `width` columns: first the share and the time left, then bytes and
+    /// speed, then the name, and a bar.
     fn line(&self, name: &str, width: usize) -> String {
         let speed = self.done as f64 / self.time.as_secs_f64().max(1e-3);
         let speed = format!("{}/s", human(speed as u64));
@@ -122,13 +122,13 @@ impl State {
 /// The shortest bar that is worth drawing.
 const LEAST_BAR: usize = 10;
 
-/// The first text, from long to short, that leaves the last column free; nothing where none does.
+/// The first text, from long to short, that leaves the last column free; empty if none does.
 fn longest(texts: &[&str], width: usize) -> String {
     let fits = texts.iter().find(|t| t.chars().count() < width);
     fits.map_or(String::new(), |t| (*t).to_string())
 }
 
-/// A time as people read it: `8 s`, `2:05 min`, `1:02:05 h`.
+/// A time in readable form: `8 s`, `2:05 min`, `1:02:05 h`.
 fn clock(time: Duration) -> String {
     let s = time.as_secs_f64().ceil().min(360_000.0) as u64;
     match s {

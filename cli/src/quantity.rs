@@ -1,10 +1,10 @@
-//! Sizes and ranges as people write them.
+//! Sizes and ranges as users write them.
 
 use std::ops::Range;
 use std::str::FromStr;
 
-/// A number of bytes: digits, then nothing, K, M, G or T, with "B" or "iB" behind if one likes; all are
-/// powers of 1024.
+/// A number of bytes: digits, then optionally K, M, G or T, which are powers of 1024 and may be followed by
+/// "B" or "iB".
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Size(pub u64);
 
@@ -13,7 +13,8 @@ impl FromStr for Size {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
-        let number: u64 = digits.parse().map_err(|_| "a number with K, M or G behind it expected")?;
+        let number: u64 =
+            digits.parse().map_err(|_| "a number expected, optionally followed by K, M, G or T")?;
         let suffix = text[digits.len()..].to_ascii_lowercase();
         let power = match suffix.trim_end_matches("ib").trim_end_matches('b') {
             "" if suffix != "ib" => 0,
@@ -27,7 +28,7 @@ impl FromStr for Size {
     }
 }
 
-/// `A..B`, where either end may be left out.
+/// `A..B`, in which either end may be left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Span {
     /// The first byte.
@@ -58,7 +59,7 @@ impl FromStr for Span {
     }
 }
 
-/// A size for people: `1023 B`, `16 KiB`, `1.3 MiB`.
+/// A size in readable form: `1023 B`, `16 KiB`, `1.3 MiB`.
 pub fn human(bytes: u64) -> String {
     const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
     if bytes < 1024 {

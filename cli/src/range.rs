@@ -11,7 +11,7 @@ use nzip::{Archive, DecodeOptions};
 use std::io::Write;
 use std::path::Path;
 
-/// Raw bytes that are decoded together: whole blocks of the usual sizes.
+/// The raw bytes that are decoded together: whole blocks of the usual sizes.
 const PIECE: u64 = 64 << 20;
 
 /// Decodes a part of one file.

@@ -1,4 +1,4 @@
-//! Arguments that several verbs share: what they may use.
+//! Arguments that several verbs share: the resources that they may use.
 
 use crate::console::Console;
 use crate::identity::Identity;
@@ -21,7 +21,7 @@ pub struct Resources {
     /// Most memory to use [default: 1G]
     #[arg(short = 'M', long, value_name = "SIZE", value_parser = memory, value_hint = ValueHint::Other)]
     pub memory: Option<Size>,
-    /// File of tensors (or .nz file of one) that those of the same names are, or were, coded against
+    /// File of tensors (or .nz file of one): tensors of the same names are, or were, coded against them
     #[arg(long, value_name = "FILE", hide_short_help = true)]
     pub base: Vec<PathBuf>,
     /// Name, hash or file of a model, to compress or to decompress with
@@ -29,7 +29,7 @@ pub struct Resources {
     pub model: Option<String>,
     /// Where models run: cpu, gpu, auto or part of a GPU's name; list shows them [default: cpu]
     ///
-    /// auto is a GPU if there is one that is hardware.
+    /// auto is a GPU if there is a hardware one, and the CPU otherwise.
     #[arg(long, value_name = "NAME", env = "NZIP_DEVICE", hide_env = true, value_hint = ValueHint::Other)]
     pub device: Option<String>,
 }
@@ -45,7 +45,7 @@ pub struct Loaded {
     pub bases: Bases,
 }
 
-/// Below this no block can be coded.
+/// With less memory, no block can be coded.
 const LEAST_MEMORY: u64 = 1 << 20;
 
 fn memory(text: &str) -> Result<Size, String> {
@@ -87,26 +87,26 @@ impl Resources {
         Ok(Loaded { models, model, bases })
     }
 
-    /// The files among what `--model` and `--base` name.
+    /// The files that `--model` and `--base` name.
     pub fn files(&self) -> Vec<Identity> {
         let model = self.model.iter().map(Path::new);
         self.base.iter().map(PathBuf::as_path).chain(model).filter_map(Identity::of).collect()
     }
 
-    /// How the library is to decompress.
+    /// The library's options for decompressing.
     pub fn decode_options(&self) -> anyhow::Result<DecodeOptions> {
         Ok(self.decode_with(self.load()?))
     }
 
     /// The library's resources, with the models and bases that have been loaded.
     pub fn shared(&self, loaded: Loaded) -> nzip::Resources {
-        // The threads of all files have been started, see `start_threads`.
+        // The threads for all files have been started; see `start_threads`.
         let shared = nzip::Resources::new().models(loaded.models).bases(loaded.bases);
         let shared = shared.progress(coded().clone());
         self.memory.map_or(shared.clone(), |m| shared.memory(m.0))
     }
 
-    /// The same with what has been loaded.
+    /// The library's options for decompressing, with what has been loaded.
     pub fn decode_with(&self, loaded: Loaded) -> DecodeOptions {
         DecodeOptions::new().resources(self.shared(loaded))
     }

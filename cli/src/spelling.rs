@@ -1,19 +1,21 @@
-//! Spellings that people type, put into the words of the command line: names of links, words for options, slips.
+//! Translates spellings that users type into those of the command line: names of links, words for options,
+//! typing errors.
 
 use crate::failure::usage;
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
-/// Links to the command and the options that they stand for.
+/// Links to the command, and the options for which they stand.
 const LINKS: [(&str, &str); 2] = [("nunzip", "-d"), ("nzcat", "-dc")];
 
-/// Words that other programs have for an option, where a verb may stand.
+/// Words that other programs use for an option, where a verb may stand.
 const WORDS: [(&str, &str); 4] = [("list", "-l"), ("test", "-t"), ("compress", "-z"), ("decompress", "-d")];
 
 /// The word that asks for help.
 const HELP: &str = "help";
 
-/// The arguments as the parser knows them; the first one is the name by which the command was called.
+/// The arguments in the form that the parser knows. The first one is the name by which the command was
+/// called.
 pub fn rewrite(mut arguments: Vec<OsString>) -> Vec<OsString> {
     let called = arguments.first().map(Path::new).and_then(Path::file_stem).and_then(OsStr::to_str);
     if let Some((_, option)) = LINKS.iter().find(|(name, _)| called == Some(*name)) {
@@ -30,7 +32,7 @@ pub fn rewrite(mut arguments: Vec<OsString>) -> Vec<OsString> {
     arguments
 }
 
-/// Refuses a word that is no file but nearly a verb.
+/// Refuses a word that is not a file but nearly a verb.
 ///
 /// # Errors
 ///
@@ -43,7 +45,7 @@ pub fn refuse_slips<'a>(arguments: &[OsString], verbs: impl Iterator<Item = &'a 
     if verbs.contains(&word) || Path::new(word).symlink_metadata().is_ok() {
         return Ok(());
     }
-    // One slip in a short word, two in a long one.
+    // One typing error in a short word, two in a long one.
     let near = |verb: &&&str| strsim::damerau_levenshtein(word, verb) <= verb.len().div_ceil(4).min(2);
     match verbs.iter().filter(near).min_by_key(|verb| strsim::damerau_levenshtein(word, verb)) {
         Some(verb) => Err(usage(format!("{word}: no such file and no verb; did you mean {verb}?"))),

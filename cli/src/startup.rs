@@ -1,5 +1,5 @@
-//! Finds out, before Rust's runtime starts, whether standard output was closed (`>&-`). The runtime opens
-//! `/dev/null` in its place, so that later nothing would fail and nothing be written.
+//! Detects, before Rust's runtime starts, whether standard output was closed (`>&-`). The runtime would open
+//! `/dev/null` in its place, so that nothing would fail later and nothing be written.
 
 #![cfg_attr(any(target_os = "linux", target_vendor = "apple"), allow(unsafe_code))]
 
@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 static CLOSED: AtomicBool = AtomicBool::new(false);
 
 /// The system runs the functions in this section before `main`.
-// SAFETY: the section holds pointers to functions of this type. This one makes one system call and sets an atomic: it needs
-// nothing of the runtime.
+// SAFETY: the section holds pointers to functions of this type. This one makes one system call and sets an
+// atomic: it needs nothing from the runtime.
 #[cfg(any(target_os = "linux", target_vendor = "apple"))]
 #[used]
 #[cfg_attr(target_os = "linux", unsafe(link_section = ".init_array"))]
@@ -22,7 +22,7 @@ static LOOK: extern "C" fn() = {
     look
 };
 
-/// Fails where the command was started without a standard output.
+/// Fails if the command was started without a standard output.
 ///
 /// # Errors
 ///

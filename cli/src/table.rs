@@ -1,13 +1,13 @@
-//! Tables of text with aligned columns.
+//! Text tables with aligned columns.
 
 use crate::escape::escaped;
 
 /// The alignment of a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Align {
-    /// Words.
+    /// For words.
     Left,
-    /// Numbers.
+    /// For numbers.
     Right,
 }
 
@@ -30,7 +30,7 @@ impl Table {
         self.rows.push(cells);
     }
 
-    /// The text, two spaces between columns.
+    /// The text, with two spaces between columns.
     pub fn render(&self) -> String {
         let headings: Vec<String> = self.headings.iter().map(|h| h.0.to_string()).collect();
         let lines = || std::iter::once(&headings).chain(&self.rows);

@@ -19,13 +19,14 @@ pub struct Target {
     pub stdout: bool,
     /// Write to this file, or into this folder
     ///
-    /// A folder is one that exists, or whose name ends in /. With -r the folders inside are made there, too.
+    /// A folder is one that exists, or a name that ends in /. With -r, the folders inside are created there
+    /// too.
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
     /// Suffix of compressed files [default: .nz]
     #[arg(short = 'S', long, value_name = "SUFFIX", value_parser = naming::suffix, value_hint = ValueHint::Other)]
     pub suffix: Option<String>,
-    /// The folders that are gone through: results in another folder keep their places below these.
+    /// The folders that are searched: results in another folder keep their places relative to these.
     #[arg(skip)]
     pub roots: Vec<PathBuf>,
     /// Overwrite files, follow links, write to terminals
@@ -37,10 +38,10 @@ pub struct Target {
     /// Remove each source once its result is safely on disk
     #[arg(long, overrides_with = "keep")]
     pub rm: bool,
-    /// Write zeros as they are (without it, restored files get holes where whole pages are zeros)
+    /// Write zeros as they are (otherwise restored files get holes where whole pages are zeros)
     #[arg(long, hide_short_help = true)]
     pub no_sparse: bool,
-    /// Files that are read beside each source: no result may take their place.
+    /// Files that are read in addition to each source; no result may replace them.
     #[arg(skip)]
     pub read: Vec<Identity>,
 }
@@ -51,27 +52,27 @@ impl Target {
         self.stdout || self.output.as_deref().map_or(is_dash(source), is_dash)
     }
 
-    /// The folder that results go to, where one is chosen.
+    /// The folder to which results go, if one was chosen.
     pub fn folder(&self) -> Option<&Path> {
         let output = self.output.as_deref().filter(|o| !is_dash(o))?;
         let named = output.as_os_str().as_encoded_bytes().ends_with(b"/");
         (named || output.is_dir()).then_some(output)
     }
 
-    /// The name of the result of compressing `source` where nobody chose one.
+    /// The name of the result of compressing `source`, unless the user chose one.
     pub fn packed_name(&self, source: &Path) -> anyhow::Result<PathBuf> {
         naming::packed(source, self.suffix.as_deref(), self.force)
     }
 
-    /// The name of the result of restoring `source` where nobody chose one.
+    /// The name of the result of restoring `source`, unless the user chose one.
     pub fn raw_name(&self, source: &Path) -> anyhow::Result<PathBuf> {
         naming::raw(source, self.suffix.as_deref())
     }
 
-    /// The place in the folder of `-o` of a result that would stand at `beside`.
+    /// The path in the folder of `-o` for a result that would otherwise be at `beside`.
     fn inside(&self, folder: &Path, beside: &Path) -> anyhow::Result<PathBuf> {
         let below = |root: &PathBuf| {
-            // A folder takes its own name along, unless it has none, such as `.`.
+            // A folder keeps its own name there, unless it has none, such as `.`.
             let above = root.file_name().and_then(|_| root.parent()).unwrap_or(root);
             beside.strip_prefix(root).ok().and_then(|_| beside.strip_prefix(above).ok())
         };
@@ -82,8 +83,9 @@ impl Target {
         Ok(path)
     }
 
-    /// Opens the result of `source`, which was found to be the regular file `found` if it is one; `name` says what the result
-    /// is called where nobody chose. `binary` is what no terminal should get, and has no holes.
+    /// Opens the result of `source`, which is the regular file `found` if it is one; `name` returns the
+    /// result's name unless the user chose one. A `binary` result must not go to a terminal, and has no
+    /// holes.
     pub fn open(
         &self,
         source: &Path,
@@ -100,7 +102,7 @@ impl Target {
             return Output::stdout(binary && !self.force);
         }
         if let Some(found) = found.filter(|f| self.rm && !self.force && f.names() > 1) {
-            bail!("has {} names: --rm would remove only one of them (-f does it)", found.names());
+            bail!("has {} names: --rm would remove only one of them (-f does so)", found.names());
         }
         let path = match (self.folder(), &self.output) {
             (Some(folder), _) => self.inside(folder, &name()?)?,
@@ -111,12 +113,13 @@ impl Target {
         Output::made(&path, &Making { force: self.force, private: found.is_some(), sparse, read: &read })
     }
 
-    /// Whether a link as source is read.
+    /// Whether a link is read as a source.
     pub fn follows(&self) -> bool {
         self.force || self.stdout || self.output.is_some()
     }
 
-    /// Ends a result and removes its source, if that is wanted and the source is still the file that was read.
+    /// Completes a result, and removes its source if that is wanted and the source is still the file that was
+    /// read.
     pub fn finish(
         &self,
         output: Output,
@@ -137,9 +140,7 @@ impl Target {
             bail!("{change}; it is kept");
         }
         if found.is_moved() {
-            bail!(
-                "the name stands for another file than the one that was read, or for none; nothing is removed"
-            );
+            bail!("the name no longer stands for the file that was read; nothing is removed");
         }
         fs::remove_file(source).context("cannot be removed")
     }

@@ -104,7 +104,7 @@ impl TensorsArguments {
 }
 
 impl What {
-    /// The tensor that is meant: the only one, whatever it is called, or the one of this name.
+    /// The tensor that is meant: the only one, whatever its name, or the one with this name.
     fn pick(&self, tensors: &[StoredTensor]) -> anyhow::Result<String> {
         const MOST: usize = 12;
         match (tensors, &self.name) {
@@ -145,7 +145,7 @@ fn verify(file: &Path, names: Vec<String>, resources: &Resources) -> anyhow::Res
     let mut archive = open(file, resources)?;
     let mut bytes = 0;
     let count = if names.is_empty() {
-        // By number: several may have one name.
+        // By index, since several may have the same name.
         let count = archive.tensors()?.len();
         for number in 0..count {
             bytes += archive.tensor_at(number)?.read()?.len();

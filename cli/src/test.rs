@@ -7,7 +7,7 @@ use nzip::{DecodeOptions, Decoder};
 use std::io;
 use std::path::Path;
 
-/// Decodes one file to nowhere and verifies check values and stream hashes.
+/// Decodes one file without writing it anywhere, and verifies check values and stream hashes.
 pub fn run(source: &Path, options: &DecodeOptions, console: Console) -> anyhow::Result<()> {
     let watch = Stopwatch::start();
     let mut input = Input::open(source, true)?;

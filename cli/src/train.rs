@@ -16,22 +16,22 @@ enum SizeArgument {
 /// Learn a language model from a folder of text, or a circuit from a file of records.
 #[derive(Debug, Args)]
 pub struct TrainArguments {
-    /// Folder of text files, plain or .zst; with --circuit a file of records (IDX, .npy of integers, or raw), or with
-    /// --patch a PGM or PPM picture or a folder of them
+    /// Folder of text files, plain or .zst; with --circuit a file of records (IDX, .npy of integers, or raw),
+    /// or with --patch a PGM or PPM picture or a folder of them
     data: PathBuf,
-    /// Weight file to write; the checkpoint (.ckpt) lies beside it
+    /// Weight file to write; the checkpoint (.ckpt) is written beside it
     #[arg(short, long)]
     output: PathBuf,
     /// Shape of the network
     #[arg(long, value_enum, default_value = "base")]
     size: SizeArgument,
-    /// Lines "PREFIX FACTOR": sample files whose names start so FACTOR times as often
+    /// File of lines "PREFIX FACTOR": sample files with this prefix FACTOR times as often
     #[arg(long)]
     weights: Option<PathBuf>,
-    /// Start from an exported weight file instead of chance
+    /// Start from an exported weight file instead of random weights
     #[arg(long, conflicts_with = "resume")]
     from: Option<PathBuf>,
-    /// Go on from the checkpoint beside the output
+    /// Continue from the checkpoint beside the output
     #[arg(long)]
     resume: bool,
     #[command(flatten, next_help_heading = "Circuit")]
@@ -39,7 +39,7 @@ pub struct TrainArguments {
     /// Total number of steps
     #[arg(long, default_value_t = 20_000)]
     steps: usize,
-    /// Let the learning rate fall to zero, with quantised weights, over this many last steps
+    /// Number of last steps over which the learning rate falls to zero, with quantised weights
     #[arg(long, default_value_t = 3_000)]
     decay: usize,
     /// Streams read side by side
@@ -62,31 +62,31 @@ pub struct TrainArguments {
     validate: Option<PathBuf>,
 }
 
-/// Options of circuits only.
+/// Options for circuits only.
 #[derive(Debug, Args)]
 struct CircuitArguments {
     /// Learn a probabilistic circuit
     #[arg(long)]
     circuit: bool,
-    /// Bytes of a raw record; IDX and .npy files say it themselves
+    /// Bytes of a raw record; IDX and .npy files state it themselves
     #[arg(long, value_name = "N")]
     record: Option<usize>,
     /// Bytes before the first raw record
     #[arg(long, value_name = "N", default_value_t = 0, requires = "record")]
     skip: usize,
-    /// Pixels of the patches that pictures are cut into, across and down
+    /// Width and height in pixels of the patches into which pictures are cut
     #[arg(long, value_name = "WxH", value_parser = patch, conflicts_with_all = ["record", "skip"])]
     patch: Option<(u8, u8)>,
     /// Most states of a hidden variable, 2 to 256
     #[arg(long, value_name = "K", default_value_t = 32)]
     latents: usize,
-    /// Most classes into which symbols are put
+    /// Most classes into which symbols are grouped
     #[arg(long, value_name = "N", default_value_t = 32)]
     classes: usize,
-    /// Passes over the records in random batches, in all
+    /// Total number of passes over the records in random batches
     #[arg(long, value_name = "N", default_value_t = 10)]
     epochs: usize,
-    /// Passes after them that learn from all records at once
+    /// Number of passes after those that learn from all records at once
     #[arg(long, value_name = "N", default_value_t = 0)]
     full: usize,
     /// Records of a batch
@@ -98,31 +98,31 @@ struct CircuitArguments {
     /// Step size at the end
     #[arg(long, value_name = "X", default_value_t = 0.004)]
     last_step: f32,
-    /// Pseudocounts of a state over its edges, by how often each is taken at all
+    /// Pseudocounts of a state over its edges, in proportion to how often each edge is taken overall
     #[arg(long, value_name = "X", default_value_t = 1.0)]
     edge_pseudocount: f32,
-    /// Pseudocounts of a state over its edges, by where states go that resemble it
+    /// Pseudocounts of a state over its edges, in proportion to the edges of similar states
     #[arg(long, value_name = "X", default_value_t = 0.0)]
     edge_borrow: f32,
-    /// Pseudocounts of a state over its classes, by how often each is seen at all
+    /// Pseudocounts of a state over its classes, in proportion to how often each class occurs overall
     #[arg(long, value_name = "X", default_value_t = 1.0)]
     leaf_pseudocount: f32,
-    /// Pseudocounts of a state over its classes, by how often their neighbours are seen
+    /// Pseudocounts of a state over its classes, in proportion to how often neighbouring classes occur
     #[arg(long, value_name = "X", default_value_t = 0.0)]
     leaf_smooth: f32,
     /// Hold every N-th record out for validation; 0 learns from all
     #[arg(long, value_name = "N", default_value_t = 12)]
     hold_out: usize,
-    /// Before going on, remove states with less than this share of an even one
+    /// Before continuing, remove states with less than this fraction of an equal share
     #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
     prune: f32,
-    /// Before going on, remove edges along which fewer records than this are expected to go
+    /// Before continuing, remove edges along which fewer records than this are expected
     #[arg(long, value_name = "RECORDS", default_value_t = 0.0)]
     prune_edges: f32,
-    /// Before going on, split states, up to --latents
+    /// Before continuing, split states, up to --latents
     #[arg(long)]
     grow: bool,
-    /// Fineness of the stored parameters: 2^N steps to a factor of 2
+    /// Precision of the stored parameters: 2^N steps per factor of 2
     #[arg(long, value_name = "N", default_value_t = 2)]
     log2_steps: u8,
 }
@@ -198,12 +198,12 @@ impl TrainArguments {
 
 fn say(line: Option<String>) {
     if let Some(line) = line {
-        // There is nobody left to tell that standard error is gone.
+        // If standard error is gone, there is no way to report that.
         let _ = writeln!(io::stderr(), "{line}");
     }
 }
 
-/// The line about an event of learning a language model.
+/// The line that reports an event while a language model is learned.
 fn lm_line(event: lm::Event) -> Option<String> {
     Some(match event {
         lm::Event::Start { bytes, done, steps } => {
@@ -220,7 +220,7 @@ fn lm_line(event: lm::Event) -> Option<String> {
     })
 }
 
-/// The line about an event of learning a circuit.
+/// The line that reports an event while a circuit is learned.
 fn circuit_line(event: circuit::Event, job: &CircuitJob) -> Option<String> {
     Some(match event {
         circuit::Event::Start { records, variables, parameters, seconds } => format!(

@@ -1,4 +1,4 @@
-//! `nzip train` where the command was built without it.
+//! `nzip train` in a command that was built without it.
 
 use crate::failure::usage;
 use clap::Args;

@@ -1,8 +1,8 @@
-//! `--version`: what this build and this machine can do.
+//! `--version`: what this build and this machine support.
 
 use nzip::{Codec, Models, instruction_sets};
 
-/// The version with features, codecs, models and instruction sets, a line each.
+/// The version, followed by features, codecs, models and instruction sets, one line each.
 pub fn long() -> String {
     let features: Vec<&str> = [("gpu", cfg!(feature = "gpu")), ("train", cfg!(feature = "train"))]
         .into_iter()

@@ -1,4 +1,4 @@
-//! Which files the arguments stand for: `-r` and `--exclude-compressed`.
+//! Finds the files for which the arguments stand: `-r` and `--exclude-compressed`.
 
 use crate::console::Console;
 use crate::files::{is_dash, label};
@@ -11,26 +11,27 @@ use walkdir::WalkDir;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Files")]
 pub struct Selection {
-    /// Take what is in folders
+    /// Take the files in folders
     ///
-    /// To compress, all regular files that have not the suffix; to decompress, test and list, those that have it.
+    /// When compressing, these are all regular files without the suffix; when decompressing, testing and
+    /// listing, those with it.
     #[arg(short, long)]
     pub recursive: bool,
-    /// Leave out what is compressed already, by its name (.gz, .jpg, .mp4, ...)
+    /// Leave out files that are already compressed, judged by their names (.gz, .jpg, .mp4, ...)
     #[arg(long)]
     pub exclude_compressed: bool,
 }
 
-/// The files that are looked for in folders.
+/// Which files are wanted in folders.
 #[derive(Debug, Clone, Copy)]
 pub struct Wanted<'a> {
-    /// Whether folders are gone through.
+    /// Whether folders are searched.
     pub recursive: bool,
-    /// Whether compressed files are looked for, or all others.
+    /// Whether compressed files are wanted, or all others.
     pub packed: bool,
-    /// The suffix of compressed files, where one is chosen.
+    /// The suffix of compressed files, if one was chosen.
     pub suffix: Option<&'a str>,
-    /// Whether files that are compressed already, by their names, are left out.
+    /// Whether files whose names say that they are already compressed are left out.
     pub exclude: bool,
 }
 
@@ -38,11 +39,11 @@ pub struct Wanted<'a> {
 pub struct Found {
     /// The files, in the order of the arguments and, inside a folder, of their names.
     pub files: Vec<PathBuf>,
-    /// False where something failed that has been reported.
+    /// False if something failed and has been reported.
     pub good: bool,
 }
 
-/// The files that the arguments name, folders replaced by what is in them.
+/// The files that the arguments name, with folders replaced by the files in them.
 pub fn find(arguments: &[PathBuf], wanted: Wanted<'_>, console: Console) -> Found {
     let mut found = Found { files: Vec::new(), good: true };
     for argument in arguments {
@@ -57,7 +58,7 @@ pub fn find(arguments: &[PathBuf], wanted: Wanted<'_>, console: Console) -> Foun
     found
 }
 
-/// Adds the files of a folder and of those inside; links and what is no regular file are left out.
+/// Adds the files of a folder and of its subfolders, without links and anything that is not a regular file.
 fn folder(path: &Path, wanted: Wanted<'_>, console: Console, found: &mut Found) {
     for entry in WalkDir::new(path).sort_by_file_name() {
         match entry {

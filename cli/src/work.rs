@@ -1,4 +1,4 @@
-//! `nzip [FILE]...`: which operation is done with each file.
+//! `nzip [FILE]...`: chooses the operation for each file.
 
 use crate::compress::{self, Compression, Compressor};
 use crate::console::{Console, print};
@@ -45,22 +45,23 @@ pub struct FileArguments {
     pub resources: Resources,
 }
 
-/// The operation, if it is not to compress.
+/// The operation, if it is not compression.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Operation (the last one counts; -t and -l before -d)")]
 pub struct Operation {
     /// Compress (default)
     #[arg(short = 'z', long, overrides_with_all = ["decompress", "test", "list"])]
     pub compress: bool,
-    /// Decompress; with -c and -f what is no .nz file is passed on as it is
+    /// Decompress; with -c and -f, a file that is not .nz is passed on unchanged
     #[arg(short, long, alias = "uncompress", overrides_with = "compress")]
     pub decompress: bool,
     /// Decode and verify everything, write nothing
     #[arg(short, long, overrides_with_all = ["compress", "list"])]
     pub test: bool,
-    /// List sizes, ratio, codecs, windows, what a range costs, and models
+    /// List sizes, ratio, codecs, windows, the cost of a range, and models
     ///
-    /// "range" is the most raw bytes that are decoded to read one byte. -v lists streams and tensors, too.
+    /// "range" is the most raw bytes that are decoded in order to read one byte. -v also lists streams and
+    /// tensors.
     #[arg(short, long, overrides_with_all = ["compress", "test"])]
     pub list: bool,
     /// List as JSON (docs/json.md lists its keys)
@@ -79,7 +80,7 @@ impl Operation {
 }
 
 impl FileArguments {
-    /// Runs the operation on all files; false where some failed.
+    /// Runs the operation on all files; false if some failed.
     pub fn run(&self) -> anyhow::Result<bool> {
         run(self)
     }
@@ -134,7 +135,7 @@ fn all(
     compress::check(&options)?;
     let compressor = Compressor {
         options,
-        // On the CPU, whatever has encoded.
+        // On the CPU, whatever encoded the file.
         verify: arguments.compression.verify.then(|| arguments.resources.decode_with(loaded)),
         described: arguments.compression.dtype.is_some(),
         target,
@@ -143,7 +144,7 @@ fn all(
     each(files, console, |file| compressor.run(file))
 }
 
-/// The files that are named, or standard input; refuses what would lose data.
+/// The files that are named, or standard input. Refuses requests that would lose data.
 fn inputs(arguments: &FileArguments, console: Console) -> anyhow::Result<Found> {
     let FileArguments { files, operation, selection, target, .. } = arguments;
     if files.is_empty() {
@@ -151,7 +152,7 @@ fn inputs(arguments: &FileArguments, console: Console) -> anyhow::Result<Found> 
             return Err(usage("-r needs a folder"));
         }
         if io::stdin().is_terminal() {
-            return Err(usage("no file is named and standard input is a terminal; nzip -h helps"));
+            return Err(usage("no file is named and standard input is a terminal; nzip -h shows the usage"));
         }
         return Ok(Found { files: vec!["-".into()], good: true });
     }

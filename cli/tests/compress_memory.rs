@@ -1,5 +1,5 @@
-//! Memory of the command under `-M`. This process stays small: what the system says of a command's memory counts what its parent
-//! had when it was started.
+//! Memory of the command under `-M`. This process stays small: what the system says of a command's memory
+//! counts what its parent had when it was started.
 #![cfg(target_os = "linux")]
 
 mod cli_support;

@@ -1,5 +1,5 @@
-//! Faults around the command: files that change, disks that are full, signals, closed pipes. No source is ever lost,
-//! and no half file gets a result's name.
+//! Faults around the command: files that change, disks that are full, signals, closed pipes. No source is
+//! ever lost, and no half file gets a result's name.
 #![cfg(unix)]
 
 mod cli_support;

@@ -1,4 +1,5 @@
-//! The command as people know it from other compressors: forms of options, folders, lists for programs, messages.
+//! The command as people know it from other compressors: forms of options, folders, lists for programs,
+//! messages.
 
 mod cli_support;
 
@@ -293,7 +294,7 @@ fn what_is_no_regular_file_is_left_out() {
     assert!(made.unwrap().success());
     let out = f.run(&["-1", "pipe", "a"]);
     assert_eq!(out.status.code(), Some(1));
-    assert!(f.stderr(&out).contains("pipe: is no regular file and was left out (-f reads it)"));
+    assert!(f.stderr(&out).contains("pipe: is not a regular file and was left out (-f reads it)"));
     assert!(f.exists("a.nz") && !f.exists("pipe.nz"));
     let out = f.run(&["/dev/null"]);
     assert_eq!(out.status.code(), Some(1));
@@ -322,7 +323,7 @@ fn other_files_are_named_and_passed_on() {
     assert_eq!(kind, Some(nzip::ErrorKind::NotNz));
     // Damage behind a stream is damage.
     f.write("b.nz", &[&f.read("a.nz")[..], b"and something else"].concat());
-    assert!(f.stderr(&f.run(&["-t", "b.nz"])).contains("bytes that are no stream behind the last one"));
+    assert!(f.stderr(&f.run(&["-t", "b.nz"])).contains("bytes after the last stream that are not a stream"));
 
     let joined = f.ok(&["-dcf", "a", "a.nz", "g.nz"]).stdout;
     assert_eq!(joined, [&b"plain textplain text"[..], &f.read("g.nz")].concat());

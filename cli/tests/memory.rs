@@ -14,8 +14,8 @@ const ARGUMENTS: &str = "NZIP_TEST_ARGUMENTS";
 
 /// Exit code and peak memory of a run in bytes.
 ///
-/// The system counts what a process had before it became another program, and what its parent had where they share
-/// memory for a moment: so a small process starts the command.
+/// The system counts what a process had before it became another program, and what its parent had where they
+/// share memory for a moment: so a small process starts the command.
 fn peak(folder: &Path, arguments: &[&str]) -> (i32, u64) {
     let mut runner = Command::new(std::env::current_exe().unwrap());
     runner.args(["--exact", "runner", "--nocapture"]).env(ARGUMENTS, arguments.join("\n"));
@@ -109,7 +109,8 @@ fn decoding_stays_under_the_cap() {
                     let (code, found) = peak(folder, &arguments);
                     println!("{arguments:?}: {code}, {} MB", found >> 20);
                     assert!(found <= bytes + BESIDE, "{arguments:?}: {} MB", found >> 20);
-                    // A range is held as a whole beside what decodes it; otherwise the largest cap is always enough.
+                    // A range is held as a whole beside what decodes it; otherwise the largest cap is always
+                    // enough.
                     let enough = bytes >> 20 >= 1024 && !name.starts_with("circuit-embedded");
                     assert!(code == 0 || !enough, "{arguments:?}: {code}");
                 }

@@ -1,4 +1,4 @@
-//! A codec as one object, and what passes between it and the rest of nzip.
+//! A codec as one object, and the types through which the rest of nzip deals with it.
 
 use super::acceleration::Accelerator;
 use super::hints::{BasePiece, Guide, Hint};
@@ -45,21 +45,21 @@ pub enum ModelUse {
     Required(Codec),
 }
 
-/// Memory that a model takes, in bytes.
+/// The memory that a model takes, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ModelMemory {
-    /// While it is kept.
+    /// While the model is kept.
     pub loaded: u64,
-    /// Most of all while it is loaded, its weights not counted.
+    /// The peak while the model is being loaded, its weights not counted.
     pub loading: u64,
 }
 
-/// A model made ready to code blocks. Clones share it.
+/// A model that is ready to code blocks. Clones share it.
 #[derive(Clone)]
 pub struct LoadedModel {
     /// Codes windows with it.
     pub windows: Arc<dyn WindowCoder>,
-    /// The network, of a language model: it may guide `mix`.
+    /// The network of a language model, which may guide `mix`; `None` for models of other codecs.
     pub network: Option<Arc<lm::Model>>,
 }
 
@@ -75,18 +75,18 @@ pub trait BlockParams: Any + Send + Sync {
         false
     }
 
-    /// Memory that they take beside the stored bytes, in bytes (approximate).
+    /// The memory in bytes (approximate) that the parameters take in addition to their stored bytes.
     fn memory(&self) -> u64 {
         0
     }
 
-    /// How the block is coded, in a few words; `None` where the codec's name says it.
+    /// How the block is coded, in a few words; `None` where the codec's name says all there is to say.
     fn describe(&self) -> Option<String> {
         None
     }
 }
 
-/// One way to code the bytes of a block: all that the rest of nzip knows of a codec.
+/// One way to code the bytes of a block: everything that the rest of nzip knows about a codec.
 pub trait BlockCodec: Sync {
     /// The id in block headers.
     fn id(&self) -> Codec;
@@ -102,12 +102,13 @@ pub trait BlockCodec: Sync {
         ModelUse::None
     }
 
-    /// The message where the caller asks for the codec without giving the model that it needs.
+    /// The message for a caller who asks for the codec without giving the model that it needs.
     fn model_wanted(&self) -> String {
         format!("codec {}: a model is needed (--model)", self.name())
     }
 
-    /// The largest raw length that `payload_len` bytes of payload may stand for, for codecs whose units do not bound it.
+    /// The largest raw length that `payload_len` bytes of payload may stand for. Only codecs whose check
+    /// units do not already bound it need a limit of their own.
     fn max_raw(&self, _payload_len: u64) -> u64 {
         u64::MAX
     }
@@ -115,29 +116,29 @@ pub trait BlockCodec: Sync {
     /// Parses the parameters of a block; `None` where it has none.
     ///
     /// # Errors
-    ///
-    /// [`crate::ErrorKind::NewerVersion`] for parameters of unknown kinds, [`crate::ErrorKind::Corrupt`] for wrong ones
-    /// and for other things in the header that the codec does not allow.
+    /// [`crate::ErrorKind::NewerVersion`] for kinds of parameters that this release does not know;
+    /// [`crate::ErrorKind::Corrupt`] for wrong parameters, and for anything else in the header that the codec
+    /// does not allow.
     fn params(&self, header: &BlockHeader) -> Result<Option<Arc<dyn BlockParams>>> {
         if header.params.is_some() || header.units.chained() { Err(self.unknown()) } else { Ok(None) }
     }
 
-    /// The error for a header that only a later release of the codec can have written.
+    /// The error for a header that only a later release can have written.
     fn unknown(&self) -> Error {
         newer(&format!("another kind of {} block", self.name()))
     }
 
-    /// Whether coding takes so long that the automatic choice gives it nothing but text.
+    /// Whether coding is so slow that the automatic choice gives this codec nothing but text.
     fn is_slow(&self) -> bool {
         false
     }
 
-    /// Whether these are the canonical weights of a model for this codec, by their first bytes.
+    /// Whether `_weights` are the canonical weights of a model for this codec, judged by their first bytes.
     fn recognises(&self, _weights: &[u8]) -> bool {
         false
     }
 
-    /// Makes a model ready from its canonical weights, to run on the accelerator where there is one.
+    /// Makes a model ready from its canonical weights. It runs on the accelerator where there is one.
     ///
     /// # Errors
     ///
@@ -146,71 +147,75 @@ pub trait BlockCodec: Sync {
         Err(newer(&format!("a model for codec {}", self.name())))
     }
 
-    /// Memory that a model of these canonical weights takes (approximate): when it is loaded, and most of all while it is
-    /// being loaded, the weights themselves not counted.
+    /// The memory (approximate) that a model with these canonical weights takes once it is loaded, and at its
+    /// peak while it is being loaded. The weights themselves are not counted.
     fn model_memory(&self, weights: &[u8]) -> ModelMemory {
-        // Matrices as they are parsed, and laid out for kernels with two bytes for each weight.
+        // Parsed matrices, and the same laid out for kernels with two bytes for each weight.
         let len = weights.len() as u64;
         ModelMemory { loaded: 3 * len, loading: 4 * len }
     }
 
-    /// Memory that decoding a block takes beside its payload, its raw bytes and its model (approximate). `payload` is the
-    /// payload, which need not be valid.
+    /// The memory in bytes (approximate) that decoding a block takes in addition to its payload, raw bytes
+    /// and model. `_payload` need not be valid.
     fn working_memory(&self, _block: &Block, _payload: &[u8]) -> u64 {
         0
     }
 
-    /// Whether the automatic choice tries this codec at a level of 1..=9, besides `zstd` and `store`, which are the floor at all.
+    /// Whether the automatic choice tries this codec at a level of 1..=9. `zstd` and `store` are the floor at
+    /// all levels and are not asked.
     fn is_tried(&self, _level: u8) -> bool {
         false
     }
 
-    /// The most raw bytes of a block that it tries for, at a level at which it is tried.
+    /// The largest block, in raw bytes, for which the codec is tried at a level.
     fn longest_tried(&self, _level: u8) -> usize {
         usize::MAX
     }
 
-    /// Memory that coding `len` raw bytes takes beside them and the result, in bytes (approximate); `None` where they are not
-    /// coded, since decoding them would take more than `effort.limit`. `raw` holds the bytes where they are at hand.
+    /// Memory that coding `len` raw bytes takes in addition to these bytes and the result, in bytes (approximate); `None`
+    /// where they are not coded, because decoding them would take more than `effort.limit`. `raw` holds the bytes where
+    /// they are at hand.
     fn encoding_memory(&self, _len: usize, _raw: Option<&[u8]>, _effort: &Effort<'_>) -> Option<u64> {
         Some(0)
     }
 
-    /// The raw bytes to cut blocks to where this codec does most of the work at a level of 1..=9; `None` for the length
-    /// that suits most.
+    /// The raw bytes of a block if this codec does most of the work at a level of 1..=9; `None` for the default.
     fn preferred_chunk(&self, _level: u8) -> Option<usize> {
         None
     }
 
-    /// Bytes that ship with nzip and that blocks of this codec may need beside any model.
+    /// The number of bytes that ship with nzip and that blocks of this codec may need in addition to any model.
     fn start_len(&self) -> u64 {
         0
     }
 
-    /// Codes a block without a model of its own; `None` where the codec cannot make it smaller or it is not of its kind.
+    /// Codes a block without a model of its own. `None` where the codec cannot make these bytes smaller or
+    /// does not suit them.
     ///
     /// # Errors
     ///
-    /// [`crate::ErrorKind::LimitExceeded`] where memory is missing; [`crate::ErrorKind::NewerVersion`] for codecs that need
-    /// a model.
+    /// [`crate::ErrorKind::LimitExceeded`] where memory is missing; [`crate::ErrorKind::NewerVersion`] for
+    /// codecs that need a model.
     fn encode(&self, _content: &Content<'_>, _effort: &Effort<'_>) -> Result<Option<EncodedBlock>> {
         Err(newer(&format!("codec {}", self.name())))
     }
 
-    /// Decodes blocks of this codec, in parallel. Each job keeps the bytes that were verified before its first error.
+    /// Decodes blocks of this codec, in parallel. Each job keeps the bytes that were verified before its
+    /// first error.
     fn decode(&self, jobs: &mut [&mut BlockJob<'_>]);
 
-    /// Opens a block of [`UnitKind::Fixed`] to decode it in order; see [`super::ordered`].
+    /// Opens a block of [`UnitKind::Fixed`] for decoding in order; see [`super::ordered`].
     ///
     /// # Errors
     ///
-    /// [`crate::ErrorKind::LimitExceeded`] where decoding would take more than the cap, and those of the codec's own header.
+    /// [`crate::ErrorKind::LimitExceeded`] where decoding would exceed the memory cap, and the errors of the
+    /// codec's own header.
     fn open(&self, _block: &OrderedBlock<'_>, _raw: &mut Vec<u8>) -> Result<Box<dyn super::reader::Reader>> {
         Err(self.unknown())
     }
 
-    /// Bytes of a block's payload that are a model of the block's own; `read` gives the first bytes of the payload, as
-    /// many as are asked for or as there are.
+    /// The number of payload bytes that hold a model of the block's own. `_read` returns the first bytes of
+    /// the payload: as many as asked for, or as there are.
     fn own_model_len(&self, _read: &mut dyn FnMut(u64) -> Result<Vec<u8>>) -> Result<u64> {
         Ok(0)
     }
@@ -230,8 +235,8 @@ impl Block {
     ///
     /// # Errors
     ///
-    /// [`crate::ErrorKind::NewerVersion`] for unknown codecs and kinds of blocks, [`crate::ErrorKind::Corrupt`] for lengths
-    /// and parameters that the codec does not allow.
+    /// [`crate::ErrorKind::NewerVersion`] for unknown codecs and kinds of blocks,
+    /// [`crate::ErrorKind::Corrupt`] for lengths and parameters that the codec does not allow.
     pub fn check(header: BlockHeader) -> Result<Self> {
         let codec = Codec::from_id(header.codec)?.object();
         let name = codec.name();
@@ -262,7 +267,7 @@ impl Block {
         self.params.as_ref().is_some_and(|p| p.has_copies())
     }
 
-    /// How the block is coded, in words.
+    /// How the block is coded, in a few words.
     pub fn describe(&self) -> String {
         if let Some(block) = self.copy_of() {
             return format!("copy of block {block}");
@@ -271,14 +276,14 @@ impl Block {
         described.unwrap_or_else(|| self.codec.name().into())
     }
 
-    /// The block under whose header this copy is decoded: `source`, once it is clear that this can be a copy of it.
-    ///
+    /// The block under whose header this copy is decoded: `source`, after a check that this block can be a
+    /// copy of it.
     /// # Errors
     ///
     /// [`crate::ErrorKind::Corrupt`] where `source` is another block.
     pub fn resolve(&self, source: &Block) -> Result<Block> {
         let (copy, original) = (&self.header, &source.header);
-        // Everything in a table of tiles but the payload's lengths.
+        // Everything in a table of tiles except the payload lengths.
         let table = |h: &BlockHeader| match &h.units {
             Units::Tiles { raw, tiles } => Some((*raw, tiles.iter().map(|t| t.check).collect::<Vec<_>>())),
             Units::Fixed { .. } | Units::Windows { .. } => None,
@@ -306,7 +311,7 @@ impl Block {
         self.header.units.unit(i, self.header.raw_len)
     }
 
-    /// Memory that the header takes, in bytes (approximate).
+    /// The memory in bytes (approximate) that the header takes.
     pub fn memory(&self) -> u64 {
         let units = self.header.units.len() as u64 * 12;
         let params = self.header.params.as_ref().map_or(0, |p| 2 * p.len() as u64);
@@ -319,28 +324,28 @@ impl Block {
     }
 }
 
-/// The resources of decoding besides the block and its model.
+/// The resources of decoding other than the block and its model.
 #[derive(Clone, Copy)]
 pub struct Environment<'a> {
     /// Tensors that blocks may be coded against.
     pub bases: &'a Bases,
     /// The device that decodes tiles; `None` for the CPU.
     pub accelerator: Option<&'a dyn Accelerator>,
-    /// Most memory that decoding may take, in bytes (approximate).
+    /// The memory cap of decoding, in bytes (approximate).
     pub memory: u64,
     /// Counts what has been decoded.
     pub meter: Meter<'a>,
 }
 
-/// A block, or some of its units, to decode.
+/// A block to decode, or some of its units.
 pub struct BlockJob<'a> {
     pub block: &'a Block,
     /// Its model, where it names one.
     pub model: Option<LoadedModel>,
     pub environment: Environment<'a>,
-    /// The payload of the units that are decoded, or the whole payload for units of [`UnitKind::Fixed`].
+    /// The payload of the units to decode, or the whole payload for units of [`UnitKind::Fixed`].
     pub payload: &'a [u8],
-    /// The units that are wanted. Where units are not independent, those in front of them are decoded too.
+    /// The units that the caller wants. Where units are not independent, those before them are decoded too.
     pub units: Range<usize>,
     /// Receives the raw bytes; its old content does not matter.
     pub raw: Vec<u8>,
@@ -362,18 +367,18 @@ impl<'a> BlockJob<'a> {
         Self { block, model, environment, payload, units, raw: Vec::new(), verified: 0, error: None }
     }
 
-    /// The units that `raw` holds.
+    /// The units whose bytes `raw` holds.
     pub fn decoded_units(&self) -> Range<usize> {
         if self.block.header.units.independent() { self.units.clone() } else { 0..self.units.end }
     }
 
-    /// Makes `raw` as long as the decoded units.
+    /// Makes `raw` as long as the units to decode.
     pub(super) fn allocate(&mut self) -> Result<()> {
         let len = self.decoded_units().map(|i| self.block.unit(i).0).sum();
         super::buffer::resize(&mut self.raw, len)
     }
 
-    /// Keeps an error, unless one came before it.
+    /// Keeps an error, unless an earlier one is already kept.
     pub(super) fn settle(&mut self, result: Result<()>) {
         if let Err(e) = result {
             self.error.get_or_insert(e);
@@ -387,21 +392,22 @@ pub struct OrderedBlock<'a> {
     pub payload: &'a [u8],
     /// The model that it names.
     pub model: Option<&'a LoadedModel>,
-    /// Most memory that decoding may take, in bytes (approximate).
+    /// The memory cap of decoding, in bytes (approximate).
     pub memory: u64,
-    /// Whether the block is so short, for its payload and the memory, that room for all of it may be taken at once.
+    /// Whether the block is short enough, for its payload and the memory cap, that the room for all of it may
+    /// be allocated at once.
     pub modest: bool,
 }
 
-/// The raw bytes of a block to encode, and what is known of them.
+/// The raw bytes of a block to encode, and what is known about them.
 #[derive(Debug, Clone, Copy)]
 pub struct Content<'a> {
     pub raw: &'a [u8],
-    /// The type of the numbers in it, and their rows.
+    /// The type of the numbers in these bytes, and their rows.
     pub numbers: Option<Hint>,
-    /// The bytes of another tensor that they may be coded against.
+    /// The piece of another tensor that these bytes may be coded against.
     pub base: Option<BasePiece<'a>>,
-    /// Of a picture's raster: bytes of a pixel, and of a row.
+    /// For a picture's raster: the bytes of a pixel, and of a row.
     pub rows: Option<(usize, usize)>,
 }
 
@@ -412,16 +418,16 @@ impl<'a> Content<'a> {
     }
 }
 
-/// How hard to try.
+/// How much work encoding may take.
 #[derive(Debug, Clone, Copy)]
 pub struct Effort<'a> {
-    /// 1..=9.
+    /// The level, 1..=9.
     pub level: u8,
     /// The language model that may guide `mix`.
     pub guide: Guide<'a>,
     /// Counts what has been coded.
     pub meter: Meter<'a>,
-    /// Memory that decoding the block may take, in bytes (approximate).
+    /// The memory that decoding the block may take, in bytes (approximate).
     pub limit: u64,
 }
 
@@ -438,12 +444,13 @@ pub struct EncodedBlock {
 }
 
 impl EncodedBlock {
-    /// Bytes on disk, without those that every block has.
+    /// The bytes on disk, without those that every block has.
     pub fn cost(&self) -> usize {
         self.payload.len() + self.units.stored_len() + self.params.as_ref().map_or(0, Vec::len)
     }
 
-    /// The block's header and payload. `model` is the stream's reference to the model, where the block names one.
+    /// The block's header and payload. `model` is the stream's reference to the model, where the block names
+    /// one.
     pub fn into_parts(self, model: Option<u64>) -> (BlockHeader, Vec<u8>) {
         let header = BlockHeader {
             codec: self.codec.id(),
@@ -485,7 +492,7 @@ mod tests {
         assert!(of(copy.units.clone()).resolve(&source).is_ok());
         let Units::Tiles { raw, tiles } = copy.units.clone() else { panic!("tiles") };
         assert_eq!(tiles.len(), 1);
-        // The one tile is as long either way, but the table says otherwise.
+        // The single tile is as long either way, but the table says otherwise.
         assert!(of(Units::Tiles { raw: raw + 4, tiles: tiles.clone() }).resolve(&source).is_err());
         let other = vec![Tile { check: !tiles[0].check, ..tiles[0] }];
         assert!(of(Units::Tiles { raw, tiles: other }).resolve(&source).is_err());

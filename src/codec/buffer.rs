@@ -1,4 +1,4 @@
-//! Memory for raw bytes whose length a file declares.
+//! Allocation of memory whose size a file declares.
 
 use crate::error::{Error, Result};
 

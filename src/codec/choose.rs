@@ -1,6 +1,11 @@
-//! The choice of a block's codec, by integer comparisons of coded sizes only: no clock and no float takes part, so that
-//! the same input gives the same bytes on every machine.
+//! The choice of a block's codec. It compares coded sizes as integers only; no clock and no float takes part,
+//! so the same input gives the same bytes on every machine.
 
+//!
+//! The exact way would be to code every block with every codec and keep the smallest result. That is too slow
+//! where a model or a high level of zstd is involved, so cheap looks (`glance`, a quick zstd level, a sample)
+//! rule out codecs that are very unlikely to win. Such a look may miss the smallest result, but the block
+//! always decodes, and the look depends on nothing but the block's bytes and the level.
 use super::block::{BlockCodec, Content, Effort, EncodedBlock};
 use super::glance;
 use super::hints::Guide;
@@ -13,23 +18,24 @@ use crate::progress::Meter;
 use rayon::prelude::*;
 use std::sync::Arc;
 
-/// Blocks for which the floor is always computed, in raw bytes.
+/// Blocks of up to this many raw bytes always have their floor computed.
 const SMALL: usize = 256 << 10;
-/// A quick zstd level, whose size says whether a slow one could win.
+/// The quick zstd level whose result tells whether the slow level could win.
 const QUICK_LEVEL: i32 = 9;
-/// The first level at which plain blocks may repeat what stands far before.
+/// The first level at which plain blocks may refer to repetitions farther back than the level's window.
 const FAR_LEVEL: u8 = 2;
-/// The share of a block from which on streams that are undone are all that counts.
+/// Only streams that are undone matter to a block once they make up one part in so many of it.
 const PACKED: usize = 4;
-/// The first level that does not ask the quick one: there the floor costs little beside the rest.
+/// The first level at which the floor is always computed: coding the rest takes so long there that it costs
+/// little.
 const THOROUGH: u8 = 7;
 
 /// Codes a block with `zstd` or `store`, whichever is smaller.
 pub fn plain(raw: &[u8], level: u8) -> Result<EncodedBlock> {
-    // Distances that the level's own window does not reach.
+    // Repetitions at distances that the level's own window does not reach.
     let far = level >= FAR_LEVEL && raw.len() > zstd::window(level) && glance::far_share(raw) > 0;
     let coded = zstd::encode(raw, zstd::level(level), far)?;
-    // Comparing before storing saves the copy of blocks that zstd shrinks.
+    // Comparing before `store` copies anything saves the copy for blocks that zstd shrinks.
     if coded.payload.len() + 4 * coded.units.len() < raw.len() + 4 {
         Ok(coded)
     } else {
@@ -42,7 +48,8 @@ fn smaller(a: EncodedBlock, b: EncodedBlock) -> EncodedBlock {
     if b.cost() < a.cost() { b } else { a }
 }
 
-/// Codes a block with a codec that nobody asked for: a build without the built-in models does with those that need none.
+/// Codes a block with a codec that nobody asked for by name. Where this build lacks the model that the codec
+/// needs, the result is `None`, so that the choice goes on with the codecs that need none.
 fn attempt(
     codec: &dyn BlockCodec,
     content: &Content<'_>,
@@ -54,11 +61,11 @@ fn attempt(
     }
 }
 
-/// Codes a block with whichever codec gives the smallest result at this level. `depth` is the number of levels of streams
-/// inside streams that may be undone.
+/// Codes a block with whichever codec gives the smallest result at this level. `depth` is how many levels of
+/// deflate streams inside deflate streams may be undone.
 ///
-/// Codecs with models are slow, and so is the `zstd` that serves as their floor at high levels: both are spared where a
-/// cheap look tells the outcome. A wrong look costs size, never the content, and depends on the bytes alone.
+/// Codecs with models are slow, and so is the `zstd` that serves as their floor at high levels: both are
+/// skipped where a cheap look already tells the outcome. A wrong guess costs size, never correctness.
 fn smallest(content: &Content<'_>, effort: &Effort<'_>, depth: u8) -> Result<EncodedBlock> {
     let (raw, level) = (content.raw, effort.level);
     let undone = if deflate::is_tried(level) { undo(content, effort, depth)? } else { None };
@@ -66,7 +73,7 @@ fn smallest(content: &Content<'_>, effort: &Effort<'_>, depth: u8) -> Result<Enc
     if undone.is_none() && tried().next().is_some() && glance::is_settled(raw)? {
         return plain(raw, level);
     }
-    // Streams look like noise to the other codecs.
+    // To the other codecs, packed bytes are noise: none of them could win.
     let packed = undone.as_ref().is_some_and(|u| u.streams * PACKED >= raw.len());
     let mut best = undone.map(|u| u.block);
     for codec in tried().filter(|_| !packed) {
@@ -78,8 +85,8 @@ fn smallest(content: &Content<'_>, effort: &Effort<'_>, depth: u8) -> Result<Enc
         }
     }
     let Some(best) = best else { return plain(raw, level) };
-    // Where a model takes off more than a third of what a quick zstd level leaves, a slow one cannot catch up: it parses
-    // better, but it sees the same matches. Elsewhere, and at thorough levels always, the floor is computed.
+    // A slow zstd level parses better than a quick one, but it sees the same matches. So where the best codec
+    // takes more than a third off what the quick level leaves, the slow level cannot catch up and is not run.
     let hopeless = level < THOROUGH && raw.len() > SMALL;
     if hopeless && best.cost() * 3 < zstd::compress_far(raw, QUICK_LEVEL)?.len() * 2 {
         return Ok(best);
@@ -88,27 +95,29 @@ fn smallest(content: &Content<'_>, effort: &Effort<'_>, depth: u8) -> Result<Enc
     Ok(if best.cost() < floor.cost() { best } else { floor })
 }
 
-/// Undoes the streams of a block; their insides are coded like any block, but without models.
+/// Undoes the deflate streams of a block. Their contents are coded like any other block, but without models.
 fn undo(content: &Content<'_>, effort: &Effort<'_>, depth: u8) -> Result<Option<deflate::Undone>> {
     if depth == 0 {
         return Ok(None);
     }
-    // Raw bytes are counted when the block is done, not their insides.
+    // The meter counts raw bytes of the block once it is done, not the bytes inside its streams.
     let plain = Effort { guide: Guide::None, meter: Meter::NONE, ..*effort };
     deflate::undo(content.raw, depth, effort.limit, &|content, depth, limit| {
         smallest(content, &Effort { limit, ..plain }, depth)
     })
 }
 
-/// Bytes of a tensor of which the floor is always computed.
+/// Tensors of up to this many bytes always have their floor computed.
 const SMALL_TENSOR: usize = 64 << 10;
-/// A piece of the sample that tells whether a plain codec could win, and the share that such pieces are.
+/// The length in bytes of each piece of the sample that tells whether a plain codec could win; one piece in
+/// [`PIECES`] is looked at.
 const PIECE: usize = 32 << 10;
 const PIECES: usize = 32;
-/// Bytes of the sample that tells whether a slow codec could win.
+/// The length in bytes of the sample that tells whether a slow codec could win.
 const SLOW_SAMPLE: usize = 32 << 10;
 
-/// Codes numbers of a known type: as such, or by a plain codec where a sample repeats itself.
+/// Codes numbers of a known type with the tensor codec, or with a plain codec where that is smaller. For long
+/// tensors the plain codec runs only where a sample shows repetitions.
 fn quick_numbers(content: &Content<'_>, effort: &Effort<'_>) -> Result<EncodedBlock> {
     let (raw, level) = (content.raw, effort.level);
     let coded = Codec::Tensor.object().encode(content, effort)?;
@@ -119,7 +128,8 @@ fn quick_numbers(content: &Content<'_>, effort: &Effort<'_>) -> Result<EncodedBl
     }
 }
 
-/// The largest part of a quick codec's size, in 1/256, that a slow codec may need to be worth its time, at a level.
+/// The largest part of the quick codec's size, in 1/256, that a slow codec may leave at a level to be worth
+/// its time.
 fn worth(level: u8) -> usize {
     match level {
         ..=6 => 224,
@@ -128,8 +138,9 @@ fn worth(level: u8) -> usize {
     }
 }
 
-/// Codes numbers with `mix` or `light`, where one is tried at this level, their neighbours tell of each other, and a sample says that
-/// it is worth the time: loading one tensor has to be fast. `best` is the smallest block so far.
+/// Codes numbers with `mix` or `light` where that is worth the time: one of them is tried at this level,
+/// neighbouring numbers depend on each other, and a sample is small enough. The bar is high because loading
+/// one tensor has to be fast. `best` is the smallest block so far.
 fn slowly(content: &Content<'_>, effort: &Effort<'_>, best: EncodedBlock) -> Result<EncodedBlock> {
     let raw = content.raw;
     let mix = [Codec::Mix, Codec::Light].map(Codec::object).into_iter().find(|c| c.is_tried(effort.level));
@@ -138,7 +149,7 @@ fn slowly(content: &Content<'_>, effort: &Effort<'_>, best: EncodedBlock) -> Res
     if !glance::neighbours_tell(raw, size) || glance::is_settled(raw)? {
         return Ok(best);
     }
-    // No language model knows numbers.
+    // A language model has nothing to say about numbers.
     let effort = Effort { guide: Guide::None, ..*effort };
     let is_worth = |cost: usize, of: usize| cost * 256 < of * worth(effort.level);
     if raw.len() > SLOW_SAMPLE * if effort.level < THOROUGH { 4 } else { 32 } {
@@ -146,7 +157,8 @@ fn slowly(content: &Content<'_>, effort: &Effort<'_>, best: EncodedBlock) -> Res
         let sample = &raw[middle..middle + SLOW_SAMPLE];
         let quiet = Effort { meter: Meter::NONE, ..effort };
         let Some(trial) = attempt(mix, &Content::bytes(sample), &quiet)? else { return Ok(best) };
-        // A sample has yet to learn what all of it knows: it may be a quarter larger.
+        // The coder is still learning while it codes the sample, so the sample may come out a quarter larger
+        // than its share.
         if !is_worth(trial.cost() / 5 * 4, best.cost() / (raw.len() / SLOW_SAMPLE)) {
             return Ok(best);
         }
@@ -157,7 +169,7 @@ fn slowly(content: &Content<'_>, effort: &Effort<'_>, best: EncodedBlock) -> Res
     }
 }
 
-/// Whether a sample says that a codec which finds repetitions might leave less than `cost` bytes.
+/// Whether a sample suggests that a codec which finds repetitions might leave less than `cost` bytes.
 fn repeats(raw: &[u8], cost: usize) -> Result<bool> {
     if (256 - glance::far_share(raw)) * (raw.len() / 256) < cost {
         return Ok(true);
@@ -175,14 +187,15 @@ fn repeats(raw: &[u8], cost: usize) -> Result<bool> {
 #[derive(Debug, Clone, Copy)]
 pub struct Chunk<'a> {
     pub raw: &'a [u8],
-    /// Whether the windowed codec takes them: not a header in front of records, nor a record that is cut.
+    /// Whether the windowed codec takes these bytes. It does not take a header before the records or a record
+    /// that is cut.
     pub fits: bool,
 }
 
 /// The codecs and models that may be used to code chunks.
 #[derive(Clone)]
 pub struct Plan {
-    /// 1..=9.
+    /// The level, 1..=9.
     pub level: u8,
     /// The only codec allowed, or `None` for the smallest result.
     pub only: Option<Codec>,
@@ -190,18 +203,18 @@ pub struct Plan {
     pub windowed: Option<Windowed>,
     /// The language model that may guide `mix`.
     pub guide: Option<Arc<Model>>,
-    /// Whether it guides all text, even where it does not pay.
+    /// Whether the model guides all text, even where that does not pay.
     pub insist: bool,
-    /// Memory that coding may take, in bytes (approximate); no result depends on it.
+    /// The memory that coding may take, in bytes (approximate). No result depends on it.
     pub memory: u64,
-    /// Memory that decoding a block may take.
+    /// The memory that decoding a block may take, in bytes (approximate).
     pub limit: u64,
-    /// Whether streams of deflate are undone.
+    /// Whether deflate streams are undone.
     pub undo: bool,
 }
 
 impl Plan {
-    /// The windowed codec, where it takes only whole records.
+    /// The windowed codec, if it takes whole records only.
     pub fn records(&self) -> Option<&Windowed> {
         self.windowed.as_ref().filter(|w| w.record > 1)
     }
@@ -241,7 +254,8 @@ impl Plan {
         self.allowed().filter(does_all).find_map(|c| c.preferred_chunk(self.level))
     }
 
-    /// Does work for all items, as many of them side by side as memory allows, beside what the items take themselves.
+    /// Runs `work` on all items, as many of them in parallel as the memory for coding allows, and returns the
+    /// results in order. `len` and `memory` give the bytes of an item and the memory that its work takes.
     fn each<T: Sync, R: Send>(
         &self,
         items: &[T],
@@ -265,7 +279,7 @@ impl Plan {
         Ok(done)
     }
 
-    /// Whether streams of deflate are looked for.
+    /// Whether the encoder looks for deflate streams.
     pub fn undoes(&self) -> bool {
         match self.only {
             None => self.undo && self.windowed.is_none() && deflate::is_tried(self.level),
@@ -282,13 +296,13 @@ impl Plan {
         self.windowed.is_some() || self.guide.is_some()
     }
 
-    /// The same without any models.
+    /// The same plan without any models.
     pub fn without_models(&self) -> Self {
         Self { windowed: None, guide: None, ..*self }
     }
 
-    /// Codes chunks, in parallel, which `cutting` has cut. Where they make up all of a small `whole`, that may become one
-    /// plain block.
+    /// Codes chunks, which have been cut by `cutting`, in parallel. `whole` is given where the chunks make up
+    /// a whole short content; it then becomes a single plain block if that is smaller.
     pub fn blocks(
         &self,
         chunks: &[Chunk<'_>],
@@ -315,7 +329,8 @@ impl Plan {
                 chunks.iter().map(|c| self.split(w, c.raw, cutting, meter)).collect()
             }
             (Some(w), only) => {
-                // Where the codec may choose, it codes all bytes once more without windows.
+                // Where the codec is chosen, all bytes are coded a second time without windows: that takes
+                // about a quarter of the time.
                 let (windows, plain_bytes) = match only {
                     Some(_) => (meter, Meter::NONE),
                     None => (meter.share(3, 4), meter.share(1, 4)),
@@ -348,7 +363,8 @@ impl Plan {
         smallest(&Content::bytes(raw), &self.effort(meter), self.depth())
     }
 
-    /// Codes a chunk with a codec that the caller asked for; with a plain one where it cannot code these bytes.
+    /// Codes a chunk with the codec that the caller asked for, or with a plain one where that codec cannot
+    /// code these bytes.
     fn forced(&self, raw: &[u8], codec: Codec, meter: Meter<'_>) -> Result<EncodedBlock> {
         let (content, effort) = (Content::bytes(raw), self.effort(meter));
         if codec == Codec::Deflate {
@@ -365,8 +381,8 @@ impl Plan {
         coded.map_or_else(|| plain(raw, self.level), Ok)
     }
 
-    /// The smaller of one plain block, and a slow windowed codec for what looks like text, with plain blocks
-    /// for the rest and wherever those pay.
+    /// The smaller of two: one block of all bytes, or blocks of a slow windowed codec for whatever looks like
+    /// text and other blocks for the rest. A text block falls back to another codec where that is smaller.
     fn split(
         &self,
         w: &Windowed,
@@ -374,7 +390,7 @@ impl Plan {
         cutting: &Cutting,
         meter: Meter<'_>,
     ) -> Result<Vec<EncodedBlock>> {
-        // Beside the slow codec, what the others take is next to nothing.
+        // Compared with the slow codec, the others take next to no time.
         let others = meter.share(1, 64);
         let whole = self.smallest(raw, others)?;
         if glance::is_settled(raw)? {
@@ -400,15 +416,17 @@ impl Plan {
         Ok(if total(&parts) < total(&whole) { parts } else { whole })
     }
 
-    /// Codes blocks of numbers of known types and the bytes between them, in parallel, as one block each. Where the bytes
-    /// are `few` beside the numbers, they are coded so that they do not hold up those who load tensors.
+    /// Codes blocks of numbers of known types, and of the bytes between them, in parallel: one block for each
+    /// content. With `few`, the other bytes are so few that they are coded by fast codecs, so as not to hold
+    /// up readers that load tensors.
     pub fn encode_numbers(
         &self,
         contents: &[Content<'_>],
         few: bool,
         meter: Meter<'_>,
     ) -> Result<Vec<EncodedBlock>> {
-        // Blocks of tensors are counted when they are done and half by `mix`, others by their codec.
+        // `mix` counts half of a tensor's bytes as it goes; the other half is counted when the block is done.
+        // Other content is counted by its codec.
         let (effort, half) = (self.effort(meter), meter.share(1, 2));
         let quick = self.only == Some(Codec::Tensor) || few && self.level < THOROUGH;
         let encode = |content: &Content<'_>| {
@@ -429,7 +447,8 @@ impl Plan {
         self.each(contents, |content| content.raw.len(), memory, encode)
     }
 
-    /// The windowed codec's blocks of each chunk; none where it cannot code a chunk and need not.
+    /// The windowed codec's blocks of each chunk; none for a chunk that it cannot code, unless the caller
+    /// demands this codec.
     fn windowed_blocks(
         &self,
         w: &Windowed,
@@ -439,7 +458,7 @@ impl Plan {
     ) -> Result<Vec<Vec<EncodedBlock>>> {
         let fitting: Vec<&[u8]> = chunks.iter().filter(|c| c.fits).map(|c| c.raw).collect();
         let coded = match w.encode(&fitting, cutting, meter) {
-            // Symbols that the model does not have.
+            // The bytes hold symbols that the model does not have.
             Err(e) if self.only.is_none() && e.kind() == ErrorKind::BadArgument => Vec::new(),
             coded => coded?,
         };
@@ -447,7 +466,8 @@ impl Plan {
         Ok(chunks.iter().map(|c| c.fits.then(|| coded.next()).flatten().unwrap_or_default()).collect())
     }
 
-    /// The smaller of one plain block, and windowed blocks with plain runs where those pay.
+    /// The smaller of one plain block, and windowed blocks with plain blocks in place of those that are not
+    /// smaller than zstd.
     fn combine(
         &self,
         raw: &[u8],
@@ -474,22 +494,22 @@ impl Plan {
         self.or_whole(raw, parts, meter)
     }
 
-    /// The smaller of blocks and one plain block of the same bytes.
+    /// The smaller of these blocks and one block of the same bytes.
     fn or_whole(&self, raw: &[u8], parts: Vec<EncodedBlock>, meter: Meter<'_>) -> Result<Vec<EncodedBlock>> {
         let whole = vec![self.smallest(raw, meter)?];
         Ok(if total(&parts) < total(&whole) { parts } else { whole })
     }
 }
 
-/// Bytes of blocks, with what a block costs on top: its header, its place in the index.
+/// The size of blocks in bytes, including what each block costs elsewhere: its header and its index entry.
 pub fn total(blocks: &[EncodedBlock]) -> usize {
     blocks.iter().map(|b| b.cost() + 24).sum()
 }
 
-/// Bytes that are looked at together to tell text from other data.
+/// The length in bytes of the pieces that are classified as text or other data.
 const GLANCE: usize = 16 << 10;
 
-/// Runs of text and of other data.
+/// Cuts bytes into runs of text and runs of other data; true stands for text.
 fn text_runs(raw: &[u8]) -> Vec<(std::ops::Range<usize>, bool)> {
     let mut runs: Vec<(std::ops::Range<usize>, bool)> = Vec::new();
     for (i, piece) in raw.chunks(GLANCE).enumerate() {
@@ -502,7 +522,7 @@ fn text_runs(raw: &[u8]) -> Vec<(std::ops::Range<usize>, bool)> {
     runs
 }
 
-/// Whether at most one byte in sixteen is a control character or no UTF-8.
+/// Whether at most one byte in sixteen is a control character or not valid UTF-8.
 fn looks_like_text(piece: &[u8]) -> bool {
     let control = |b: &u8| matches!(b, 0..=8 | 11 | 12 | 14..=31 | 127);
     let odd =

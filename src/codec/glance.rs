@@ -1,4 +1,5 @@
-//! Quick looks at bytes, which tell where slow coding would bring nothing. Estimates in integers, no choice of a codec.
+//! Quick looks at bytes that tell where slow coding would gain nothing. They are estimates in integers and
+//! choose no codec themselves.
 
 use super::zstd;
 use crate::coder::rans::Freqs;
@@ -7,19 +8,20 @@ use std::collections::HashSet;
 
 /// The zstd level of quick looks.
 const QUICK: i32 = 1;
-/// Bytes of which zstd leaves less than one in so many are settled: a model has little left to gain.
+/// Bytes of which zstd leaves less than one in this many are settled: a model has little left to gain.
 const REPETITIVE: usize = 2000;
-/// Pieces of a sample, and the bytes of each.
+/// The number of pieces in a sample, and the length of each in bytes.
 const PIECES: usize = 16;
 const PIECE: usize = 8 << 10;
-/// Blocks shorter than this are never called random: there are too few bytes to tell.
+/// The shortest block, in bytes, that may be called random: fewer bytes do not tell.
 const LEAST_RANDOM: usize = 32 << 10;
-/// The least that a random byte takes by the estimates below, in 1/256 bits.
+/// The least estimated cost of a random byte, in 1/256 bits.
 const RANDOM: u64 = 2043;
-/// Distances at which differences of random bytes are random too.
+/// Distances at which differences between bytes must look random too.
 const DISTANCES: [usize; 6] = [1, 2, 3, 4, 6, 8];
 
-/// Whether the plain codecs do as well as any other: bytes that look random, or of which zstd leaves next to nothing.
+/// Whether the plain codecs do as well as any other, because the bytes look random or zstd leaves next to
+/// nothing of them.
 ///
 /// # Errors
 ///
@@ -31,7 +33,7 @@ pub fn is_settled(raw: &[u8]) -> Result<bool> {
     if looks_random(raw) {
         return Ok(true);
     }
-    // Where a sample does not shrink that much, all of it does not.
+    // Where a sample does not shrink that much, the whole does not either.
     let piece = &raw[raw.len() / 2..][..(64 << 10).min(raw.len() / 2)];
     if zstd::compress(piece, QUICK)?.len() * REPETITIVE > 16 * raw.len() {
         return Ok(false);
@@ -39,7 +41,8 @@ pub fn is_settled(raw: &[u8]) -> Result<bool> {
     Ok(zstd::compress(raw, QUICK)?.len() * REPETITIVE < raw.len())
 }
 
-/// Whether bytes are spread evenly, and differences between them too, and zstd finds no repetition in a sample.
+/// Whether the bytes and the differences between them are spread evenly, and zstd finds no repetition in a
+/// sample.
 fn looks_random(raw: &[u8]) -> bool {
     if raw.len() < LEAST_RANDOM {
         return false;
@@ -63,21 +66,22 @@ fn looks_random(raw: &[u8]) -> bool {
         && far_share(raw) == 0
 }
 
-/// Pieces from all over the bytes.
+/// The pieces of a sample, taken from all over the bytes.
 fn sample(raw: &[u8]) -> impl Iterator<Item = &[u8]> {
     let step = raw.len().div_ceil(PIECES).max(PIECE);
     raw.chunks(step).map(|c| &c[..c.len().min(PIECE)])
 }
 
-/// One position in so many is looked at to find repetitions, chosen by what stands there.
+/// One position in 2^this is looked at to find repetitions.
 const CHOSEN_BITS: u32 = 6;
-/// Bytes that must repeat.
+/// The number of bytes that must repeat.
 const REPEAT: usize = 32;
 
-/// The share of positions, in 1/256, whose next 32 bytes also stand somewhere before, at any distance.
+/// The share of positions, in 1/256, whose next 32 bytes also occur somewhere before, at any distance.
 ///
-/// Positions are chosen by the eight bytes that stand there, so that both places of a repetition are chosen alike. They
-/// are multiples of four: repetitions at other distances are seen where they are long.
+/// Positions are selected by a hash of the eight bytes that stand there, so that both places of a repetition
+/// are selected or neither. Only multiples of four are looked at; a repetition at another distance is still
+/// found if it is long, because its bytes are then looked at in some other place.
 pub fn far_share(raw: &[u8]) -> usize {
     let (mut seen, mut all, mut repeated) = (HashSet::new(), 0usize, 0usize);
     let mut before = 0;
@@ -94,14 +98,16 @@ pub fn far_share(raw: &[u8]) -> usize {
     repeated * 256 / all.max(1)
 }
 
-/// Numbers whose neighbours tell less than one bit in so many are left to codecs that look at each number alone.
+/// A codec with contexts may pay if the number before saves at least one bit in this many.
 const NEIGHBOURS: u64 = 24;
-/// Numbers that are looked at.
+/// The number of numbers that are looked at.
 const NUMBERS: usize = 1 << 14;
-/// The extra cost of a symbol that a context has not seen, in 1/256 bits.
+/// The extra cost of a symbol that is new to its context, in 1/256 bits.
 const NEW: u64 = 3 * 256;
 
-/// Whether bytes of numbers of `size` bytes depend on the number before, so that a codec of contexts may pay.
+/// Whether numbers of `size` bytes depend on the number before, so that a codec with contexts may pay.
+/// Compares the cost of each byte alone with its cost after the upper half of the same byte of the number
+/// before.
 pub fn neighbours_tell(raw: &[u8], size: usize) -> bool {
     let middle = raw.len() / 2 / size * size;
     let half = (NUMBERS / 2 * size).min(middle);
@@ -149,9 +155,9 @@ mod tests {
         assert!(is_settled(&b"Nothing but toil and no rest.\n".repeat(20_000)).unwrap());
         let text: Vec<u8> = (0..20_000u32).flat_map(|i| format!("line {i}\n").into_bytes()).collect();
         assert!(!is_settled(&text).unwrap());
-        // Random steps of words: every byte is even, differences are not.
+        // Random steps of words: every byte by itself is spread evenly, differences of words are not.
         assert!(!is_settled(&walk(&noise)).unwrap());
-        // Noise that comes twice.
+        // Noise that occurs twice.
         assert!(!is_settled(&[&noise[..], &noise].concat()).unwrap());
     }
 

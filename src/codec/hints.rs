@@ -1,28 +1,28 @@
-//! What the callers of encoders know of the bytes of a block, or want of their coding.
+//! What callers of encoders know about the bytes of a block, and what they ask of the coding.
 
 use crate::model::lm::Model;
 use crate::tensor::Dtype;
 use crate::tensor::form::Form;
 
-/// The caller's knowledge of the bytes of a block. They are coded without loss even where it is wrong.
+/// The caller's knowledge of the bytes of a block. Coding is lossless even where it is wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Hint {
     /// The type of the elements.
     pub dtype: Dtype,
-    /// Bytes of a row; a block starts where a row starts. 0 where there are no rows.
+    /// The length of a row in bytes; a block starts where a row starts. 0 where there are no rows.
     pub row_bytes: u64,
-    /// How the bytes pack fields of some bits, where that is known.
+    /// How the bytes pack fields of a few bits each, where that is known.
     pub form: Option<Form>,
 }
 
-/// The bytes of a base that belong to those of a block.
+/// The piece of a base tensor that belongs to the bytes of a block.
 #[derive(Debug, Clone, Copy)]
 pub struct BasePiece<'a> {
     /// As many bytes as the block has.
     pub bytes: &'a [u8],
     /// BLAKE3 of the whole base.
     pub hash: [u8; 32],
-    /// Bytes of the base before these.
+    /// The number of bytes of the base before this piece.
     pub offset: u64,
 }
 

@@ -115,7 +115,8 @@ fn encode_block(
     limits: &WindowLimits,
     meter: Meter<'_>,
 ) -> Result<Vec<EncodedWindow>> {
-    // The network's work past the end of a window is wasted, so short windows get short passes.
+    // A pass of the network that runs past the end of a window is partly wasted, so short windows get short
+    // passes.
     let mut timeline = Timeline::new(model, limits.payload.min(MAX_COLUMNS))?;
     let mut windows = Vec::new();
     while !block.is_empty() {
@@ -129,7 +130,8 @@ fn encode_block(
 
 /// Codes one window: as much of `raw` as fits `capacity` bytes of payload.
 ///
-/// The network runs ahead over many bytes; the coder follows byte by byte. Where the next byte might not fit,
+/// The network runs ahead over many bytes, and the coder follows byte by byte. Where the next byte might not
+/// fit,
 /// the coder's state is marked before it and restored if the payload became too long.
 fn encode_window(
     timeline: &mut Timeline<'_>,
@@ -182,7 +184,8 @@ pub fn decode_windows(model: &Model, jobs: &mut [WindowJob<'_>]) -> Result<()> {
     decode_within(model, jobs, u64::MAX, Meter::NONE)
 }
 
-/// Decodes windows as [`decode_windows`] does, with no more of them together than `memory` bytes hold the states of.
+/// Decodes windows as [`decode_windows`] does, but no more of them together than have room for their states
+/// in `memory` bytes.
 fn decode_within(model: &Model, jobs: &mut [WindowJob<'_>], memory: u64, meter: Meter<'_>) -> Result<()> {
     let lane = model.lane_memory() + size_of::<Adaptive>() as u64;
     if lane > memory {
@@ -201,7 +204,7 @@ fn decode_within(model: &Model, jobs: &mut [WindowJob<'_>], memory: u64, meter: 
     if parallel == rayon::current_num_threads() {
         return jobs.par_chunks_mut(group).try_for_each(decode);
     }
-    // Where memory is short, a thread goes through several groups.
+    // Where memory is short, each thread decodes several groups one after the other.
     let part = jobs.len().div_ceil(group).div_ceil(parallel.max(1)).max(1) * group;
     jobs.par_chunks_mut(part).try_for_each(|part| part.chunks_mut(group).try_for_each(decode))
 }

@@ -46,7 +46,7 @@ pub enum Codec {
     Tensor = 6,
     /// Columns of delimited text through a circuit learned from them.
     Table = 7,
-    /// Deflate streams, undone.
+    /// Deflate streams undone, and their contents coded by other codecs.
     Deflate = 8,
     /// Context mixing with few contexts.
     Light = 9,
@@ -89,8 +89,8 @@ impl Codec {
         self.object().name()
     }
 
-    /// Bytes that ship with nzip and that blocks of this codec may need beside any model: the starting points of `mix`, which
-    /// other codecs use too.
+    /// The number of bytes that ship with nzip and that blocks of this codec may need in addition to any
+    /// model: the starting points of `mix`, which other codecs use too.
     pub fn start_len(self) -> u64 {
         self.object().start_len()
     }
@@ -127,7 +127,7 @@ pub(crate) fn decode_blocks(jobs: &mut [BlockJob<'_>]) {
         by_codec[usize::from(job.block.codec.id().id())].push(job);
     }
     let work = CODECS.into_iter().zip(by_codec).filter(|(_, jobs)| !jobs.is_empty());
-    // The lanes of a model fill all threads and much memory: windowed codecs follow one another.
+    // The lanes of one model fill all threads and much memory, so windowed codecs run one after the other.
     let (windowed, other): (Vec<_>, Vec<_>) = work.partition(|(codec, _)| codec.units() == UnitKind::Windows);
     windowed.into_iter().for_each(|(codec, mut jobs)| codec.decode(&mut jobs));
     other.into_par_iter().for_each(|(codec, mut jobs)| codec.decode(&mut jobs));

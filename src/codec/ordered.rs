@@ -1,4 +1,4 @@
-//! Decoding blocks in order, check unit by check unit, for codecs whose units do not decode alone.
+//! Decodes blocks in order, one check unit after the other, for codecs whose units cannot be decoded alone.
 
 pub use super::reader::Reader;
 
@@ -9,14 +9,16 @@ use crate::format::checksum::{Check, same};
 use crate::progress::Meter;
 use rayon::prelude::*;
 
-/// Raw bytes of a block for which memory is taken at once, whatever its payload.
+/// Raw bytes of a block for which memory may always be allocated at once, whatever its payload.
 const PIECE: u64 = 1 << 20;
-/// Raw bytes for a byte of payload for which memory is taken at once.
+/// Raw bytes per byte of payload for which memory may be allocated at once.
 const MODEST: u64 = 64;
-/// Bytes that are decoded before they are hashed: few enough to be still in the processor's cache.
+/// The number of bytes that are decoded before they are hashed: few enough to be still in the processor's
+/// cache.
 const HOT: usize = 64 << 10;
 
-/// Whether a block is so short, for its payload and the memory, that room for all of it may be taken at once.
+/// Whether a block is short enough, for its payload and the memory cap, that the room for all of it may be
+/// allocated at once.
 pub fn is_modest(header: &BlockHeader, memory: u64) -> bool {
     let (len, payload_len) = (u64::from(header.raw_len), u64::from(header.payload_len));
     len <= memory / 4 && len <= (MODEST * payload_len).max(PIECE)
@@ -26,11 +28,12 @@ pub fn is_modest(header: &BlockHeader, memory: u64) -> bool {
 pub struct OrderedDecoder(Box<dyn Reader>);
 
 impl OrderedDecoder {
-    /// Starts at the block's first byte, which will come behind the bytes that `raw` holds.
+    /// Opens a block. Its first byte will be appended to the bytes that `raw` holds.
     ///
     /// # Errors
     ///
-    /// [`crate::ErrorKind::LimitExceeded`] where `memory` bytes are too few, and those of the codec's own header.
+    /// [`crate::ErrorKind::LimitExceeded`] where `memory` bytes are too few, and the errors of the codec's
+    /// own header.
     pub fn new(
         block: &Block,
         payload: &[u8],
@@ -42,23 +45,24 @@ impl OrderedDecoder {
         block.codec.open(&OrderedBlock { block, payload, model, memory, modest }, raw).map(Self)
     }
 
-    /// Whether all calls must get the same buffer, with the block's earlier bytes. Otherwise they may be
-    /// taken out between calls.
+    /// Whether all calls must get the same buffer, with the block's earlier bytes in it. Otherwise the caller
+    /// may take bytes out between calls.
     pub fn in_place(&self) -> bool {
         self.0.in_place()
     }
 
-    /// Makes the payload's memory the raw bytes, where they are the same; `raw` is empty before.
+    /// Turns the payload's memory into the raw bytes where the two are equal. `raw` must be empty.
     pub fn adopt(&mut self, payload: &mut Vec<u8>, raw: &mut Vec<u8>) {
         self.0.adopt(payload, raw);
     }
 
     /// Makes `raw` at least `end` bytes long and compares the check value of its bytes from `start` to `end`.
-    /// In place it may become longer, by no more than zstd decodes at a time. `meter` counts the bytes.
+    /// In place, `raw` may become longer than that, by no more than zstd decodes at a time. `meter` counts
+    /// the bytes.
     ///
     /// # Errors
     ///
-    /// Those of decoding; [`crate::ErrorKind::Corrupt`] where the check value is another one.
+    /// Those of decoding; [`crate::ErrorKind::Corrupt`] where the check value differs.
     pub fn unit(
         &mut self,
         payload: &[u8],
@@ -83,13 +87,13 @@ impl OrderedDecoder {
     ///
     /// # Errors
     ///
-    /// [`crate::ErrorKind::Corrupt`] where there is more.
+    /// [`crate::ErrorKind::Corrupt`] where it goes on.
     pub fn finish(&mut self, payload: &[u8], raw: &mut Vec<u8>) -> Result<()> {
         self.0.finish(payload, raw)
     }
 }
 
-/// Decodes the first `count` units of a block behind the bytes that `raw` holds; see [`OrderedDecoder::new`] for
+/// Decodes the first `count` units of a block and appends them to `raw`; see [`OrderedDecoder::new`] for
 /// `memory`. After an error, `raw` ends with the last unit that has been verified.
 ///
 /// # Errors
@@ -120,7 +124,7 @@ pub fn decode_units(
     result
 }
 
-/// Decodes jobs in parallel, each in order.
+/// Decodes jobs in parallel, the units of each in order.
 pub fn decode(jobs: &mut [&mut BlockJob<'_>]) {
     jobs.par_iter_mut().for_each(|job| {
         job.raw.clear();

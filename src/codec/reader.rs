@@ -1,9 +1,9 @@
-//! The part of decoding in order that a codec does itself.
+//! The part of decoding in order that each codec implements.
 
 use super::buffer::reserve;
 use crate::error::Result;
 
-/// Decodes the bytes of a block in order; its codec's half of [`super::ordered::OrderedDecoder`].
+/// Decodes the bytes of a block in order: the codec's half of [`super::ordered::OrderedDecoder`].
 pub trait Reader: Send {
     /// Makes `raw` at least `end` bytes long. `payload` is the block's whole payload in every call.
     ///
@@ -12,11 +12,12 @@ pub trait Reader: Send {
     /// Those of a damaged payload; [`crate::ErrorKind::LimitExceeded`] where memory is missing.
     fn fill(&mut self, payload: &[u8], end: usize, raw: &mut Vec<u8>) -> Result<()>;
 
-    /// Fails unless the payload ends where the raw bytes do; `raw` is the buffer of the last call of [`Reader::fill`].
+    /// Fails unless the payload ends where the raw bytes do; `raw` is the buffer of the last call of
+    /// [`Reader::fill`].
     ///
     /// # Errors
     ///
-    /// [`crate::ErrorKind::Corrupt`] where there is more.
+    /// [`crate::ErrorKind::Corrupt`] where the payload goes on.
     fn finish(&mut self, _payload: &[u8], _raw: &mut Vec<u8>) -> Result<()> {
         Ok(())
     }
@@ -26,19 +27,19 @@ pub trait Reader: Send {
         false
     }
 
-    /// Makes the payload's memory the raw bytes, where they are the same; `raw` is empty before.
+    /// Turns the payload's memory into the raw bytes where the two are equal. `raw` must be empty.
     fn adopt(&mut self, _payload: &mut Vec<u8>, _raw: &mut Vec<u8>) {}
 }
 
-/// A block whose bytes are only known as a whole, which are handed out in order.
+/// Hands out in order the bytes of a block that its codec can only decode as a whole.
 pub struct DecodedBlock {
     bytes: Vec<u8>,
-    /// Offset of the next byte.
+    /// The offset of the next byte.
     at: usize,
 }
 
 impl DecodedBlock {
-    /// Hands out the raw bytes of a block.
+    /// Hands out these raw bytes of a block.
     pub fn new(bytes: Vec<u8>) -> Self {
         Self { bytes, at: 0 }
     }

@@ -66,7 +66,7 @@ pub fn encode(raw: &[u8]) -> EncodedBlock {
 }
 
 struct Copier {
-    /// Offset of the next byte.
+    /// The offset of the next byte.
     at: usize,
 }
 

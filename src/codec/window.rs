@@ -1,4 +1,4 @@
-//! Windows: what a codec that has them gets and gives, and the bounds of their lengths.
+//! Windows: the types that a codec with windows receives and returns, and the bounds of their lengths.
 
 use crate::error::{Error, Result};
 use crate::format::block::Window;
@@ -8,18 +8,18 @@ use std::any::Any;
 /// The sizes at which an encoder ends a window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WindowLimits {
-    /// W: payload bytes of a window, a multiple of 4.
+    /// W: the payload bytes of a window, a multiple of 4.
     pub payload: usize,
-    /// R: most raw bytes of a window.
+    /// R: the most raw bytes of a window.
     pub raw: usize,
 }
 
-/// One window as its codec leaves it.
+/// One window as its codec has coded it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EncodedWindow {
-    /// Raw bytes that it holds.
+    /// The number of raw bytes that it holds.
     pub raw_len: usize,
-    /// The shortest string that decodes, at most W bytes; bits past its end read as zero.
+    /// The shortest byte string that decodes to them, at most W bytes; bits past its end read as zero.
     pub payload: Vec<u8>,
 }
 
@@ -28,37 +28,38 @@ pub struct EncodedWindow {
 pub struct WindowJob<'a> {
     /// Payload bytes; bits past their end read as zero.
     pub payload: &'a [u8],
-    /// The room for the raw bytes, as long as the stored raw length.
+    /// The room for the raw bytes, exactly as long as the stored raw length.
     pub raw: &'a mut [u8],
 }
 
 /// The windows of a block to decode.
 pub struct WindowedBlock<'a> {
-    /// The block's parameters as the codec has parsed them ([`super::block::BlockParams`]); `None` where it has none.
+    /// The block's parameters as the codec has parsed them ([`super::block::BlockParams`]); `None` where it
+    /// has none.
     pub params: Option<&'a dyn Any>,
-    /// Its windows; of chained windows, all from the first one on.
+    /// The windows to decode. Where windows are chained, all from the block's first one on.
     pub windows: Vec<WindowJob<'a>>,
 }
 
-/// Takes the windows of all blocks out of them.
+/// Takes the windows of all blocks out of them, in order.
 pub fn all_windows<'a>(blocks: impl Iterator<Item = WindowedBlock<'a>>) -> Vec<WindowJob<'a>> {
     blocks.flat_map(|b| b.windows).collect()
 }
 
-/// How a codec wants the content of a file to be cut, and its blocks to be coded.
+/// How a codec wants the content of a file to be cut into blocks, and the blocks to be coded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cutting {
-    /// Offset of the first byte that the codec takes; those in front of it are coded otherwise.
+    /// Offset of the first byte that the codec takes. Other codecs code the bytes before it.
     pub start: u64,
-    /// Offset behind the last byte that it takes; `u64::MAX` where that is the content's end.
+    /// Offset just after the last byte that it takes; `u64::MAX` where that is the content's end.
     pub end: u64,
-    /// Raw bytes that blocks and windows hold whole numbers of, 1 or more.
+    /// Blocks and windows hold whole multiples of this many raw bytes, 1 or more.
     pub unit: usize,
-    /// Raw bytes that the last block holds whole numbers of, 1 or more.
+    /// The last block holds a whole multiple of this many raw bytes, 1 or more.
     pub step: usize,
     /// Parameters of the blocks; `None` where they have none.
     pub params: Option<Vec<u8>>,
-    /// Whether each window of a block needs all in front of it.
+    /// Whether decoding a window needs all windows of the block before it.
     pub chained: bool,
 }
 
@@ -66,15 +67,15 @@ impl Cutting {
     /// Any bytes, cut anywhere, in windows that decode alone.
     pub const BYTES: Self = Self { start: 0, end: u64::MAX, unit: 1, step: 1, params: None, chained: false };
 
-    /// Cuts bytes that stand `at` a place of the content into those in front of what the codec takes, those that it
-    /// takes, and those behind them.
+    /// Cuts bytes, the first of which has offset `at` in the content, into those before what the codec takes,
+    /// those that it takes, and those after it.
     pub fn split<'r>(&self, raw: &'r [u8], at: u64) -> [&'r [u8]; 3] {
         let to = |place: u64| usize::try_from(place.saturating_sub(at)).unwrap_or(usize::MAX).min(raw.len());
         let (start, end) = (to(self.start), to(self.end));
         [&raw[..start], &raw[start..end], &raw[end..]]
     }
 
-    /// Bytes from a place to the start of the next unit.
+    /// The number of bytes from offset `at` to the start of the next unit; 0 where a unit starts there.
     pub fn left_of_unit(&self, at: u64) -> usize {
         let unit = self.unit as u64;
         let over = at.saturating_sub(self.start) % unit;
@@ -84,8 +85,9 @@ impl Cutting {
 
 /// A codec whose blocks are made of windows, joined to its model.
 pub trait WindowCoder: Send + Sync {
-    /// How content that starts with `head` is to be cut; for an empty head, what holds for any content. `chained` says
-    /// whether windows may need those in front of them, for codecs whose blocks then become smaller.
+    /// How content that starts with `_head` is to be cut; for an empty head, what holds for any content.
+    /// `_chained` says whether windows may depend on those before them, for codecs whose blocks become
+    /// smaller that way.
     fn cutting(&self, _head: &[u8], _chained: bool) -> Cutting {
         Cutting::BYTES
     }
@@ -99,8 +101,8 @@ pub trait WindowCoder: Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`crate::ErrorKind::BadArgument`] for limits or bytes that the codec cannot code, [`crate::ErrorKind::LimitExceeded`] where
-    /// memory is missing.
+    /// [`crate::ErrorKind::BadArgument`] for limits or bytes that the codec cannot code;
+    /// [`crate::ErrorKind::LimitExceeded`] where memory is missing.
     fn encode(
         &self,
         blocks: &[&[u8]],
@@ -109,33 +111,35 @@ pub trait WindowCoder: Send + Sync {
         meter: Meter<'_>,
     ) -> Result<Vec<Vec<EncodedWindow>>>;
 
-    /// Decodes the windows of blocks, all of them together, in `memory` bytes beside payloads and raw bytes (approximate).
-    /// Damaged payloads may give any bytes. `meter` counts the raw bytes.
+    /// Decodes the windows of blocks, all of them together, using at most `memory` bytes (approximate) in
+    /// addition to payloads and raw bytes. A damaged payload may decode to any bytes: the caller compares
+    /// check values. `meter` counts the raw bytes.
     ///
     /// # Errors
     ///
-    /// [`crate::ErrorKind::Corrupt`] where a payload is not one that an encoder writes, [`crate::ErrorKind::LimitExceeded`] where
-    /// memory is missing.
+    /// [`crate::ErrorKind::Corrupt`] where a payload is not one that an encoder writes;
+    /// [`crate::ErrorKind::LimitExceeded`] where memory is missing.
     fn decode(&self, blocks: Vec<WindowedBlock<'_>>, memory: u64, meter: Meter<'_>) -> Result<()>;
 
-    /// The coder that decodes the same windows in another way, should this one go wrong without noticing.
+    /// Another coder for the same windows, for the case that this one gives wrong bytes without an error, as
+    /// a faulty device may.
     fn fallback(&self) -> Option<&dyn WindowCoder> {
         None
     }
 }
 
-/// Raw bytes that stand for a byte of payload at most, and payload bytes that every window may have for free: a rule of
-/// the format that bounds the work of a reader. A codec may cost less (`lm`: down to 0.0007 bits a byte); its encoder
-/// then adds zeros.
+/// The most raw bytes per byte of payload, and the number of payload bytes that every window is credited with
+/// for free: a rule of the format that bounds a reader's work. A codec may code more cheaply (`lm`: down to
+/// 0.0007 bits a byte); its encoder then appends zeros.
 const RAW_PER_BYTE: usize = 2048;
 const FREE_BYTES: usize = 32;
 
-/// Most raw bytes that a window of `payload_len` stored bytes may hold.
+/// The most raw bytes that a window of `payload_len` stored bytes may hold.
 pub fn max_window_raw(payload_len: usize) -> usize {
     RAW_PER_BYTE * (payload_len + FREE_BYTES)
 }
 
-/// Makes a window's payload long enough for its raw bytes; zeros past its end decode the same.
+/// Makes a window's payload long enough for its raw bytes. Zeros at its end do not change what it decodes to.
 pub fn lengthen(window: &mut EncodedWindow) {
     let least = window.raw_len.div_ceil(RAW_PER_BYTE).saturating_sub(FREE_BYTES);
     if window.payload.len() < least {

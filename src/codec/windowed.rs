@@ -1,4 +1,4 @@
-//! Coding the blocks of windowed codecs: windows laid out, decoded in lanes, verified.
+//! Codes the blocks of windowed codecs: lays windows out, decodes them in lanes, verifies them.
 
 use super::Codec;
 use super::block::{BlockJob, EncodedBlock};
@@ -11,7 +11,7 @@ use rayon::prelude::*;
 use std::any::Any;
 use std::sync::Arc;
 
-/// Decodes the jobs of windowed codecs; windows of the same model run in lanes together.
+/// Decodes the jobs of windowed codecs; windows of the same model run together in lanes.
 pub fn decode(jobs: &mut [&mut BlockJob<'_>]) {
     for job in jobs.iter_mut() {
         let allocated = match &job.model {
@@ -51,7 +51,7 @@ pub fn missing_model(codec: &str) -> Error {
     Error::corrupt(format!("a {codec} block without a model"))
 }
 
-/// Decodes the windows of jobs that belong to one coder, all of them together.
+/// Decodes, all together, the windows of jobs that belong to one coder.
 fn run<'j, 'a: 'j>(
     coder: &dyn WindowCoder,
     jobs: impl Iterator<Item = &'j mut BlockJob<'a>>,
@@ -66,7 +66,7 @@ fn run<'j, 'a: 'j>(
     coder.decode(blocks, memory, meter)
 }
 
-/// The windows that a job decodes.
+/// The windows of the units that a job decodes.
 fn windows_of<'j>(job: &'j mut BlockJob<'_>) -> WindowedBlock<'j> {
     let units = job.decoded_units();
     let params = job.block.params.as_deref().map(|p| p as &dyn Any);
@@ -92,7 +92,7 @@ fn verify(job: &mut BlockJob<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Decodes the windows once more with what the coder can fall back on, where that is something.
+/// Decodes the windows again with the coder's fallback; fails with `e` where it has none.
 fn once_more(job: &mut BlockJob<'_>, e: Error) -> Result<()> {
     let Some(model) = job.model.clone() else { return Err(e) };
     let Some(fallback) = model.windows.fallback() else { return Err(e) };
@@ -114,9 +114,9 @@ pub struct Windowed {
     pub limits: WindowLimits,
     /// Raw bytes of a block.
     pub block: usize,
-    /// Raw bytes of a record; 1 for codecs of any bytes.
+    /// The length of a record in raw bytes; 1 for codecs that take any bytes.
     pub record: usize,
-    /// Whether the windows of a block may need those in front of them.
+    /// Whether the windows of a block may depend on those before them.
     pub chained: bool,
 }
 
@@ -142,7 +142,7 @@ impl Windowed {
         Ok(blocks.collect())
     }
 
-    /// Codes chunks, which are cut into blocks; returns the blocks of each.
+    /// Codes chunks, each of which is first cut into blocks; returns the blocks of each.
     ///
     /// # Errors
     ///
@@ -161,15 +161,15 @@ impl Windowed {
     }
 }
 
-/// Lays windows out as a payload and its table: equal-info, or `sized` where padding costs over 0.5 %. W is what the
-/// longest one needs, if that is more than it should be.
+/// Lays windows out as a payload with its table: equal-info, or `sized` where padding would cost over 0.5 %.
+/// W becomes what the longest window needs if that is more than the wanted limit.
 pub fn assemble(
     raw: &[u8],
     mut windows: Vec<EncodedWindow>,
     mut limits: WindowLimits,
     chained: bool,
 ) -> (Units, Vec<u8>) {
-    // A run of near-certain bytes may cost less than the bound allows.
+    // A run of nearly certain bytes may cost less than the bound allows.
     windows.iter_mut().for_each(lengthen);
     let longest = windows.iter().map(|w| w.payload.len()).max().unwrap_or(0);
     limits.payload = limits.payload.max(longest.next_multiple_of(4));

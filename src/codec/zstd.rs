@@ -20,10 +20,10 @@ const MAX_UNITS: usize = 8;
 
 /// The zstd level for each of nzip's levels 1..=9.
 const LEVELS: [i32; 9] = [3, 9, 15, 19, 19, 19, 19, 19, 22];
-/// Most bytes that are decoded at a time where the block is long for its payload.
+/// The most bytes that are decoded at a time where the block is long for its payload.
 const PIECE: usize = 1 << 20;
 
-/// Memory that zstd takes to decode a frame beside its window, in bytes.
+/// The memory that zstd takes to decode a frame in addition to its window, in bytes.
 const CONTEXT: u64 = 512 << 10;
 
 /// The codec `zstd`.
@@ -51,7 +51,8 @@ impl BlockCodec for Zstd {
     }
 
     fn working_memory(&self, block: &Block, payload: &[u8]) -> u64 {
-        // In pieces, raw bytes are gathered in a buffer that doubles, and zstd keeps a window of its own.
+        // In pieces, raw bytes are gathered in a buffer that grows by doubling, and zstd keeps a window of
+        // its own.
         CONTEXT + u64::from(block.header.raw_len) + window_len(payload)
     }
 
@@ -73,10 +74,10 @@ impl BlockCodec for Zstd {
     }
 }
 
-/// Decodes the frame of a block: in place where there is room for the whole block.
+/// Decodes the frame of a block: in place where there is room for the whole block, otherwise in pieces.
 struct BlockReader {
     frame: Decoder<'static>,
-    /// Length of the buffer when the whole block is in it.
+    /// The length of the buffer once it holds the whole block.
     whole: usize,
 }
 
@@ -119,9 +120,10 @@ pub fn level(level: u8) -> i32 {
     LEVELS[usize::from(level.clamp(1, 9)) - 1]
 }
 
-/// Memory in bytes that compressing `len` bytes at a level takes, beside these and with a second result.
+/// The memory in bytes that compressing `len` bytes at a level takes, in addition to these bytes and
+/// including a second result.
 pub fn memory(level: i32, len: usize) -> u64 {
-    // Base-2 logarithms of the window, the chains and the hash table, which follow the length down.
+    // Base-2 logarithms of the window, the chains and the hash table, which shrink with the length.
     let (window, chain, hash) = match level {
         ..=3 => (21, 16, 17),
         4..=9 => (22, 20, 21),
@@ -135,12 +137,12 @@ pub fn memory(level: i32, len: usize) -> u64 {
     (4 << chain) + (4 << hash) + (3 << 20) + 2 * len as u64
 }
 
-/// Compresses bytes into one frame without its magic number.
+/// Compresses bytes into one frame without its magic number, at a level of Zstandard.
 pub fn compress(raw: &[u8], level: i32) -> Result<Vec<u8>> {
     compress_as(raw, &[CParameter::CompressionLevel(level)])
 }
 
-/// The same with long-distance matching and a window that holds all of it.
+/// Does the same as [`compress`] with long-distance matching and a window that holds all of `raw`.
 pub fn compress_far(raw: &[u8], level: i32) -> Result<Vec<u8>> {
     let whole = raw.len().next_power_of_two().trailing_zeros();
     let far = [
@@ -167,9 +169,9 @@ fn compress_as(raw: &[u8], parameters: &[CParameter]) -> Result<Vec<u8>> {
     Ok(frame)
 }
 
-/// The longest distance of repetitions, in bytes, at a level of 1..=9 where none farther are asked for.
+/// The longest distance of repetitions, in bytes, that a level of 1..=9 finds without long-distance matching.
 pub fn window(at: u8) -> usize {
-    // What zstd's own table of parameters says for long inputs.
+    // From zstd's own table of parameters for long inputs.
     let log = match level(at) {
         ..=3 => 21,
         4..=15 => 22,
@@ -179,9 +181,9 @@ pub fn window(at: u8) -> usize {
     1 << log
 }
 
-/// A frame without its magic number that holds bytes as they are.
+/// A frame without its magic number that holds the bytes uncompressed.
 pub fn uncompressed(raw: &[u8]) -> Vec<u8> {
-    // Neither length nor check value; a window of 2^17 bytes, which is also the largest block.
+    // Neither length nor check value; a window of 2^17 bytes, which is also the largest size of a block.
     let mut frame = vec![0, (17 - 10) << 3];
     let count = raw.len().div_ceil(1 << 17).max(1);
     for i in 0..count {
@@ -193,7 +195,8 @@ pub fn uncompressed(raw: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// Codes a block of 1..=2^30 bytes at a level of Zstandard; with `far`, repetitions at any distance are found.
+/// Codes a block of 1..=2^30 bytes at a level of Zstandard. With `far`, repetitions at any distance are
+/// found.
 pub fn encode(raw: &[u8], level: i32, far: bool) -> Result<EncodedBlock> {
     let log2 = raw.len().div_ceil(MAX_UNITS).next_power_of_two().trailing_zeros().max(UNIT_LOG2);
     Ok(EncodedBlock {
@@ -206,7 +209,8 @@ pub fn encode(raw: &[u8], level: i32, far: bool) -> Result<EncodedBlock> {
     })
 }
 
-/// The window that a frame without its magic number asks for, in bytes (RFC 8878, 3.1.1.1); 0 where its header is cut.
+/// The window that a frame without its magic number asks for, in bytes (RFC 8878, 3.1.1.1); 0 where its
+/// header is cut.
 fn window_len(frame: &[u8]) -> u64 {
     let Some((&descriptor, rest)) = frame.split_first() else { return 0 };
     if descriptor & 1 << 5 == 0 {
@@ -222,8 +226,7 @@ fn window_len(frame: &[u8]) -> u64 {
 }
 
 /// Decodes a frame front to back, in one of two ways.
-///
-/// *In place*, all calls get the same buffer; zstd writes into it without copying, and reads earlier bytes
+/// *In place*, all calls get the same buffer: zstd writes into it without copying, and reads earlier bytes
 /// from it. *In pieces*, each call gets a buffer of its own, and zstd keeps a window of earlier bytes.
 pub struct Decoder<'a> {
     ctx: DCtx<'a>,
@@ -264,7 +267,7 @@ impl Decoder<'_> {
         Ok(())
     }
 
-    /// Checks that the frame ends with the payload and decodes to no further bytes.
+    /// Checks that the frame ends with the payload and decodes to no more bytes.
     ///
     /// # Errors
     /// `Corrupt` where it does not.
@@ -290,7 +293,7 @@ impl Decoder<'_> {
             self.hint = self.ctx.decompress_stream(out, &mut InBuffer::around(&MAGIC)).map_err(failed)?;
         }
         let rest = &payload[self.consumed..];
-        // In place, only the end of the input keeps zstd from decoding to the end of the frame.
+        // In place, only the end of the input keeps zstd from decoding on to the end of the frame.
         let most = if self.in_place { self.hint.min(rest.len()) } else { rest.len() };
         let mut input = InBuffer::around(&rest[..most]);
         let before = out.pos();

@@ -1,10 +1,10 @@
 //! A binary arithmetic coder with 32-bit bounds and 16-bit probabilities, specified in `formats/mix.md`.
 //!
 //! The coder keeps an interval `low..=high` and narrows it with every bit, in proportion to the bit's
-//! probability (Witten, Neal and Cleary, "Arithmetic coding for data compression", 1987, in bytewise form
-//! without carries). A byte is written as soon as both bounds begin with it. Where the bounds stay apart
-//! while the interval shrinks to fewer than 2^16 values, probabilities lose precision, but each bit still
-//! gets a part of its own.
+//! probability (Witten, Neal and Cleary, "Arithmetic coding for data compression", 1987, in a bytewise form
+//! without carries). A byte is written as soon as both bounds begin with it. If the bounds still differ in
+//! their first byte when the interval has shrunk below 2^16 values, probabilities lose precision, but each
+//! bit still gets a part of the interval.
 
 /// The last value of the part of `low..=high` that belongs to a 1 of probability `p` / 65536; always below
 /// `high`.
@@ -45,7 +45,7 @@ impl BinaryEncoder {
         }
     }
 
-    /// Ends the payload with the shortest string that decodes when zeros follow it.
+    /// Ends the payload with the shortest byte string that decodes when zeros follow it.
     pub fn finish(mut self) -> Vec<u8> {
         if self.low > 0 {
             let keep = (1..=4).find(|&n| self.round_up(n).is_some()).unwrap_or(4);
@@ -55,7 +55,7 @@ impl BinaryEncoder {
         self.out
     }
 
-    /// The smallest value in the interval of which only the first `bytes` bytes are not zero, if there is
+    /// The smallest value in the interval in which only the first `bytes` bytes are not zero, if there is
     /// one.
     fn round_up(&self, bytes: u32) -> Option<u32> {
         let unit = 1u64 << (32 - 8 * bytes);
@@ -98,7 +98,7 @@ impl BinaryDecoder {
         self.position.saturating_sub(payload.len())
     }
 
-    /// Whether payload bytes remain that no decoded bit has needed yet.
+    /// Whether payload bytes remain that no decoded bit has needed so far.
     pub fn has_rest(&self, payload: &[u8]) -> bool {
         self.position < payload.len()
     }

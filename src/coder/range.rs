@@ -68,8 +68,8 @@ pub struct Part<const P: usize> {
 }
 
 impl<const P: usize> Part<P> {
-    /// The only symbol of a choice without alternatives. Coding it costs next to nothing, but is a step like
-    /// any other, in which the interval loses its last P bits.
+    /// The only symbol of a choice without alternatives. Coding it costs next to nothing, but it is a step
+    /// like any other, in which the interval loses its last P bits.
     pub const WHOLE: Self = Self { symbol: 0, start: 0, width: NonZeroU32::MIN.saturating_mul(Self::PARTS) };
     const PARTS: NonZeroU32 = NonZeroU32::new(1 << P).expect("P is below 32");
 
@@ -113,7 +113,7 @@ impl<F: Fn(u32) -> Part<P>, const P: usize> DecoderModel<P> for Owner<F> {
 #[derive(Debug, Default, Clone)]
 pub struct BitEncoder(RangeEncoder<u32, u64>);
 
-/// A state to which a [`BitEncoder`] can go back.
+/// A state to which a [`BitEncoder`] can return.
 #[derive(Debug, Clone, Copy)]
 pub struct Mark {
     words: usize,
@@ -143,7 +143,7 @@ impl BitEncoder {
         4 * (self.0.pos().0 + 1)
     }
 
-    /// Notes the present state.
+    /// Records the current state.
     pub fn mark(&mut self) -> Mark {
         let (words, state, situation) = std::mem::take(&mut self.0).into_raw_parts();
         let mark = Mark { words: words.len(), state, situation };
@@ -152,8 +152,8 @@ impl BitEncoder {
     }
 
     /// Forgets everything since `mark`, which must come from this encoder's past. Words that have been
-    /// written never change, since the coder holds back those that a carry may reach; so cutting off the
-    /// later ones restores the state exactly.
+    /// written never change, since the coder holds back those that a carry may reach; so removing the later
+    /// ones restores the state exactly.
     pub fn rewind(&mut self, mark: &Mark) {
         let (mut words, _, _) = std::mem::take(&mut self.0).into_raw_parts();
         words.truncate(mark.words);
@@ -175,8 +175,8 @@ impl BitEncoder {
 }
 
 /// The shortest byte string that stands for a number in an encoder's interval. The numbers of the interval
-/// consist of `words`, then `held.0` words that a carry may still reach (the first is `held.1`, the others
-/// are all ones), then 64 bits in `lower..lower + range`, which may carry.
+/// consist of `words`; then `held.0` words that a carry may still reach (the first is `held.1`, the others
+/// are all ones); then 64 bits in `lower..lower + range`, which may carry.
 pub fn shortest_payload(
     words: impl Iterator<Item = u32>,
     held: (usize, u32),
@@ -208,7 +208,7 @@ fn roundest(lower: u64, range: u64) -> (bool, u64) {
     (value >> 64 != 0, value as u64)
 }
 
-/// The big-endian words of a payload, followed by zeros without end.
+/// The big-endian words of a payload, followed by endless zeros.
 #[derive(Debug, Clone)]
 struct PayloadWords<'a>(&'a [u8]);
 
@@ -306,7 +306,7 @@ mod tests {
         fn no_shorter_payload_decodes(decisions in decisions(60)) {
             let payload = encode(&decisions).payload();
             if let Some((_, shorter)) = payload.split_last() {
-                // The only candidates are the neighbours on both sides of the cut-off value.
+                // The only candidates are the neighbours on either side of the truncated value.
                 prop_assert!(!decodes(shorter, &decisions));
                 let mut above = shorter.to_vec();
                 for byte in above.iter_mut().rev() {

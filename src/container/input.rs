@@ -1,25 +1,25 @@
-//! Buffered bytes of a reader, of which parsers ask for as many as they need.
+//! A reader with a buffer, from which parsers take as many bytes as they need.
 
 use crate::error::{Error, Result};
 use crate::format::cursor::{Parse, Parsed};
 use std::io::{self, Read, Seek, SeekFrom};
 
-/// Most bytes asked for at a time while a length is not yet believed.
+/// The most bytes that are requested at a time while a declared length is not trusted yet.
 const STEP: usize = 256 << 10;
 
-/// Passes over some bytes of a reader that stands at an offset; returns how many there were.
+/// Skips bytes of a reader that is at `offset`; returns how many were skipped.
 type Skip<R> = fn(&mut R, offset: u64, n: u64, end: u64) -> io::Result<u64>;
 
-/// A reader with a buffer in front.
+/// A reader with a buffer in front of it.
 pub struct Input<R> {
     reader: R,
     buffer: Vec<u8>,
     start: usize,
     consumed: u64,
-    /// Offset of the input's end, where it is known; otherwise `u64::MAX`.
+    /// The offset of the input's end where it is known, otherwise `u64::MAX`.
     end: u64,
     skip: Skip<R>,
-    /// Most bytes that a parser may ask for.
+    /// The most bytes that a parser may ask for.
     most: usize,
 }
 
@@ -49,27 +49,27 @@ impl<R: Read + Seek> Input<R> {
 }
 
 impl<R: Read> Input<R> {
-    /// The reader, from which more may have been read than was asked for.
+    /// The reader, from which more may have been read than was consumed.
     pub fn get_ref(&self) -> &R {
         &self.reader
     }
 
-    /// The reader, from which more may have been read than was asked for.
+    /// The reader, from which more may have been read than was consumed.
     pub fn get_mut(&mut self) -> &mut R {
         &mut self.reader
     }
 
-    /// The reader, from which more may have been read than was asked for.
+    /// The reader, from which more may have been read than was consumed.
     pub fn into_inner(self) -> R {
         self.reader
     }
 
-    /// The same, but parsers may ask for no more than [`max_parsed`] of `memory` bytes.
+    /// The same input, in which parsers may ask for at most [`max_parsed`] of `memory` bytes.
     pub fn capped(self, memory: u64) -> Self {
         Self { most: max_parsed(memory), ..self }
     }
 
-    /// Offset of the next byte in the input.
+    /// The offset of the next byte in the input.
     pub fn position(&self) -> u64 {
         self.consumed
     }
@@ -79,17 +79,17 @@ impl<R: Read> Input<R> {
         &self.buffer[self.start..]
     }
 
-    /// Passes over `n` bytes of the buffer.
+    /// Skips `n` bytes of the buffer.
     pub fn consume(&mut self, n: usize) {
         self.start += n;
         self.consumed += n as u64;
     }
 
-    /// Parses from the buffer, reading as many bytes as the parser asks for and no more than arrive.
+    /// Parses from the buffer. Reads as many bytes as the parser asks for, but never more than arrive.
     ///
     /// # Errors
     ///
-    /// Those of the parser and the reader; [`crate::ErrorKind::Truncated`] where the input ends before,
+    /// Those of the parser and the reader; [`crate::ErrorKind::Truncated`] where the input ends too early,
     /// [`crate::ErrorKind::LimitExceeded`] where the parser asks for too much.
     pub fn parse<T>(&mut self, what: &str, parser: impl Fn(&[u8]) -> Parsed<T>) -> Result<T> {
         loop {
@@ -106,7 +106,7 @@ impl<R: Read> Input<R> {
     ///
     /// # Errors
     ///
-    /// [`crate::ErrorKind::Truncated`] where the input ends before; those of the reader.
+    /// [`crate::ErrorKind::Truncated`] where the input ends too early; those of the reader.
     pub fn need(&mut self, n: usize, what: &str) -> Result<()> {
         if self.fill(n)? {
             return Ok(());
@@ -114,33 +114,33 @@ impl<R: Read> Input<R> {
         Err(ends_inside(what, n as u64, self.bytes().len() as u64))
     }
 
-    /// Passes over `n` bytes.
+    /// Skips `n` bytes.
     ///
     /// # Errors
     ///
-    /// [`crate::ErrorKind::Truncated`] where the input ends before; those of the reader.
+    /// [`crate::ErrorKind::Truncated`] where the input ends too early; those of the reader.
     pub fn skip(&mut self, n: u64, what: &str) -> Result<()> {
         let ready = n.min(self.bytes().len() as u64);
         self.consume(ready as usize);
         let left = n - ready;
-        // The buffer is empty then, so that the reader stands where the input does.
+        // The buffer is empty in that case, so the reader is at the input's position.
         let got = if left > 0 { (self.skip)(&mut self.reader, self.consumed, left, self.end)? } else { 0 };
         self.consumed += got;
         if got < left { Err(ends_inside(what, n, ready + got)) } else { Ok(()) }
     }
 
-    /// Moves `n` bytes into the empty `out`.
+    /// Moves `n` bytes into `out`, which must be empty.
     ///
     /// # Errors
     ///
-    /// [`crate::ErrorKind::Truncated`] where the input ends before; [`crate::ErrorKind::LimitExceeded`] where memory is missing;
-    /// those of the reader.
+    /// [`crate::ErrorKind::Truncated`] where the input ends too early; [`crate::ErrorKind::LimitExceeded`]
+    /// where memory is missing; those of the reader.
     pub fn read(&mut self, n: usize, what: &str, out: &mut Vec<u8>) -> Result<()> {
         let ready = n.min(self.bytes().len());
         out.extend_from_slice(&self.bytes()[..ready]);
         self.consume(ready);
         while out.len() < n {
-            // Memory follows the bytes that arrive, not the length that is declared.
+            // Memory grows with the bytes that arrive, not with the length that is declared.
             let step = (n - out.len()).min(out.len().max(STEP));
             out.try_reserve_exact(step).map_err(|_| Error::limit(format!("not enough memory for {what}")))?;
             let got = (&mut self.reader).take(step as u64).read_to_end(out)?;
@@ -152,7 +152,7 @@ impl<R: Read> Input<R> {
         Ok(())
     }
 
-    /// Makes `n` bytes available in the buffer; false where the input ends before.
+    /// Makes `n` bytes available in the buffer; returns false where the input ends too early.
     ///
     /// # Errors
     ///
@@ -180,12 +180,13 @@ impl<R: Read> Input<R> {
     }
 }
 
-/// Bytes that a header may have where a reader may take `memory` bytes: parsed, it takes some three times as much.
+/// The most bytes that a header may have where a reader may take `memory` bytes: a parsed header takes about
+/// three times as much.
 pub fn max_parsed(memory: u64) -> usize {
     usize::try_from(memory / 8).unwrap_or(usize::MAX).max(1 << 16)
 }
 
-/// The error for a structure of more bytes than [`max_parsed`].
+/// The error for a structure that is longer than [`max_parsed`].
 pub fn too_long(what: &str, needed: usize, most: usize) -> Error {
     Error::limit(format!("{what} of {needed} bytes or more; the memory cap allows {most}"))
 }

@@ -1,6 +1,6 @@
-//! The container as it stands in a file: sections in order, checked by the rules of `formats/nzip.md`.
+//! The container as it stands in a file: sections in order, checked against the rules of `formats/nzip.md`.
 //!
-//! Front-to-back reading and random access walk through the same [`Walk`]. Nothing here knows where models are found.
+//! Front-to-back reading and random access use the same [`Walk`]. Nothing here knows where models are found.
 
 pub mod input;
 pub mod unpack;

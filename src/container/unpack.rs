@@ -1,4 +1,4 @@
-//! Decoding a stream that needs no models: weights that are stored compressed.
+//! Decodes streams that need no models, such as weights that are stored compressed.
 
 use super::{Event, Input, Payloads, Walk};
 use crate::codec::block::{BlockJob, Environment};
@@ -8,7 +8,8 @@ use crate::error::{Error, Result};
 use crate::progress::Meter;
 use crate::tensor::bases::Bases;
 
-/// Walks through streams that are to need no models, decoding nothing, and checks that they hold `len` raw bytes.
+/// Walks through streams that must not need models, decoding nothing, and checks that they hold `len` raw
+/// bytes.
 ///
 /// # Errors
 ///
@@ -37,8 +38,9 @@ fn nested() -> Error {
 ///
 /// # Errors
 ///
-/// [`crate::ErrorKind::Corrupt`] where the content is longer or names a model, since weights that need a model would need a
-/// model, and so on; [`crate::ErrorKind::LimitExceeded`] where decoding takes more than `memory` bytes; all that decoding can give.
+/// [`crate::ErrorKind::Corrupt`] where the content is longer or names a model: weights that need a model
+/// could lead to an endless chain of models. [`crate::ErrorKind::LimitExceeded`] where decoding takes more
+/// than `memory` bytes; all other errors of decoding.
 pub fn unpack(packed: &[u8], most: u64, memory: u64) -> Result<Vec<u8>> {
     let bases = Bases::new();
     let environment = Environment { bases: &bases, accelerator: None, memory, meter: Meter::NONE };

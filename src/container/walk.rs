@@ -1,4 +1,4 @@
-//! Walking through the sections of streams, checking everything that can be checked without decoding.
+//! Walks through the sections of streams and checks everything that can be checked without decoding.
 
 use super::Input;
 use crate::codec::block::Block;
@@ -15,15 +15,15 @@ use std::collections::HashMap;
 use std::io::Read;
 use std::sync::Arc;
 
-/// Bytes of a skipped section that are verified at a time.
+/// The bytes of a skipped section that are verified at a time.
 const STEP: u64 = 256 << 10;
 
-/// The treatment of payloads.
+/// What the walk does with payloads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Payloads {
     /// Read them.
     Read,
-    /// Pass over them: the caller has them, or reads them when they are needed.
+    /// Skip them: the caller has them, or reads them when it needs them.
     Skip,
 }
 
@@ -32,16 +32,16 @@ pub struct RawBlock {
     pub block: Block,
     /// The payload; empty where payloads are skipped or shared.
     pub payload: Vec<u8>,
-    /// The payload of a block that has copies, and of these.
+    /// The payload of a block that has copies, shared with the copies.
     shared: Option<Arc<[u8]>>,
-    /// Offset of the payload in the input.
+    /// The offset of the payload in the input.
     pub payload_at: u64,
-    /// Offset of the block in the input, and its bytes there.
+    /// The offset of the block in the input, and the number of its bytes there.
     pub offset: u64,
     pub stored_len: u64,
-    /// Number in its stream, from 0.
+    /// The block's number in its stream, from 0.
     pub number: u64,
-    /// Offset of its first raw byte in its stream.
+    /// The offset of its first raw byte in its stream.
     pub raw_start: u64,
 }
 
@@ -56,16 +56,16 @@ impl RawBlock {
         self.block.header.raw_len.into()
     }
 
-    /// The payload, which is in `input` where payloads are skipped.
+    /// The payload, which is in `input` if payloads are skipped.
     pub fn payload<'a>(&'a self, input: Option<&'a [u8]>) -> &'a [u8] {
         let start = self.payload_at as usize;
-        // Skipping has made sure that it is there.
+        // The walk has checked that it is there when it skipped it.
         let within = |bytes: &'a [u8]| &bytes[start..start + self.block.header.payload_len as usize];
         input.map_or(self.shared.as_deref().unwrap_or(&self.payload), within)
     }
 
-    /// Memory that the block takes beside its raw bytes while it waits to be decoded: its payload, unless other blocks
-    /// have it too, and its header.
+    /// The memory, in bytes, that the block takes while it waits to be decoded, not counting its raw bytes:
+    /// its header and, unless other blocks share it, its payload.
     pub fn memory(&self) -> u64 {
         (self.payload.capacity() as u64).saturating_add(self.block.memory())
     }
@@ -73,22 +73,22 @@ impl RawBlock {
 
 /// The end of a stream.
 pub struct StreamEnd {
-    /// Offset of the stream in the input.
+    /// The offset of the stream in the input.
     pub offset: u64,
-    /// Bytes of the stream.
+    /// The bytes of the stream.
     pub stored_len: u64,
-    /// Bytes of it that are the index; 0 where there is none.
+    /// The bytes of the stream that are the index; 0 where there is none.
     pub index_len: u64,
-    /// Raw bytes.
+    /// The raw bytes of the stream.
     pub raw_len: u64,
-    /// BLAKE3 of the raw bytes, where the stream has it.
+    /// The BLAKE3 of the raw bytes, if the stream has it.
     pub hash: Option<[u8; 32]>,
-    /// Records of the index.
+    /// The records of the index.
     pub records: Vec<Record>,
 }
 
 impl StreamEnd {
-    /// Compares the hash of the raw bytes with the stored one, where the stream has it.
+    /// Compares the hash of the raw bytes with the stored one, if the stream has one.
     ///
     /// # Errors
     ///
@@ -104,13 +104,13 @@ impl StreamEnd {
     }
 }
 
-/// A section that the walk has come past.
+/// A section that the walk has passed.
 pub enum Event {
     /// The header of a stream.
     StreamStart,
     Block(RawBlock),
     Model(ModelSection),
-    /// The index, or a section that readers may ignore; its check value is right.
+    /// The index, or a section that readers may ignore. Its check value is right.
     Other,
     /// The trailer of a stream.
     StreamEnd(StreamEnd),
@@ -123,7 +123,7 @@ pub struct Walk<R> {
     input: Input<R>,
     payloads: Payloads,
     memory: u64,
-    /// The state of the stream that is being read; `None` between streams.
+    /// The state of the current stream; `None` between streams.
     stream: Option<Stream>,
     streams: u64,
     spare: Vec<u8>,
@@ -131,22 +131,22 @@ pub struct Walk<R> {
 
 #[derive(Default)]
 struct Stream {
-    /// Offset in the input.
+    /// The offset of the stream in the input.
     start: u64,
-    /// Bytes of it so far.
+    /// The number of its bytes so far.
     len: u64,
     blocks: u64,
     raw: u64,
     entries: u64,
     entries_hash: Check,
-    /// The bytes of the index in the stream, the hash that it holds and its records.
+    /// The length of the index section, the hash that it holds, and its records.
     index: Option<(u64, [u8; 32], Vec<Record>)>,
-    /// Blocks that later ones may be copies of, and their payload bytes.
+    /// Blocks that later ones may copy, and the bytes of their payloads.
     kept: HashMap<u64, Kept>,
     kept_bytes: u64,
 }
 
-/// A block whose payload is needed again.
+/// A block whose payload later blocks need again.
 struct Kept {
     block: Block,
     payload: Arc<[u8]>,
@@ -154,7 +154,7 @@ struct Kept {
 }
 
 impl Stream {
-    /// Takes note of a block that may have copies; gives a copy the payload and unit table of its source.
+    /// Records a block that may have copies; gives a copy the payload and the unit table of its source.
     fn keep(&mut self, raw: &mut RawBlock, memory: u64) -> Result<()> {
         if raw.block.has_copies() {
             self.kept_bytes += raw.payload.len() as u64 + raw.block.memory();
@@ -193,12 +193,13 @@ impl Stream {
 }
 
 impl<R: Read> Walk<R> {
-    /// Starts at a stream. `memory` is the largest payload or section that is read.
+    /// Starts at the beginning of a stream. `memory` limits the payloads and sections that are read, in
+    /// bytes.
     pub fn new(input: Input<R>, payloads: Payloads, memory: u64) -> Self {
         Self { input: input.capped(memory), payloads, memory, stream: None, streams: 0, spare: Vec::new() }
     }
 
-    /// The next thing that is not [`Event::Other`].
+    /// The next event other than [`Event::Other`].
     ///
     /// # Errors
     ///
@@ -212,18 +213,19 @@ impl<R: Read> Walk<R> {
         }
     }
 
-    /// Comes past the next section.
+    /// Moves past the next section and returns it.
     ///
     /// # Errors
     ///
-    /// [`crate::ErrorKind::Truncated`] and [`crate::ErrorKind::Corrupt`] for damage, [`crate::ErrorKind::NewerVersion`] for what
-    /// this release does not know, [`crate::ErrorKind::LimitExceeded`] for more than the memory; those of the reader.
+    /// [`crate::ErrorKind::Truncated`] and [`crate::ErrorKind::Corrupt`] for damage;
+    /// [`crate::ErrorKind::NewerVersion`] for whatever this release does not know;
+    /// [`crate::ErrorKind::LimitExceeded`] for sections that exceed the memory; those of the reader.
     pub fn section(&mut self) -> Result<Event> {
         let result = self.advance();
         result.map_err(|e| self.within(e))
     }
 
-    /// Goes past a block that the index describes, without a look at it.
+    /// Skips a block that the index describes, without reading its header.
     ///
     /// # Errors
     ///
@@ -248,12 +250,12 @@ impl<R: Read> Walk<R> {
         self.input
     }
 
-    /// Memory that blocks with copies take so far, in bytes.
+    /// The memory, in bytes, that blocks with copies take so far.
     pub fn held(&self) -> u64 {
         self.stream.as_ref().map_or(0, |s| s.kept_bytes)
     }
 
-    /// Offset of the next section in the input.
+    /// The offset of the next section in the input.
     pub fn position(&self) -> u64 {
         self.input.position()
     }
@@ -292,10 +294,11 @@ impl<R: Read> Walk<R> {
         }
     }
 
-    /// Bytes that are no stream are another file in front of all streams, and damage behind one.
+    /// Bytes that are no stream are another kind of file where no stream comes before them, and damage where
+    /// one does.
     fn behind_a_stream(&self, e: Error) -> Error {
         if e.kind() == ErrorKind::NotNz && self.streams > 0 {
-            return Error::corrupt(format!("bytes that are no stream behind the last one: {e}"));
+            return Error::corrupt(format!("bytes after the last stream that are not a stream: {e}"));
         }
         e
     }
@@ -334,7 +337,7 @@ impl<R: Read> Walk<R> {
         Ok(raw)
     }
 
-    /// Takes back memory that a payload was in.
+    /// Takes back the memory of a payload, to reuse it.
     pub fn recycle(&mut self, payload: Vec<u8>) {
         if payload.capacity() > self.spare.capacity() {
             self.spare = payload;
@@ -395,10 +398,10 @@ impl<R: Read> Walk<R> {
         Ok(end)
     }
 
-    /// Reads a whole section and returns its body and its length.
+    /// Reads a whole section; returns its body and the section's length.
     fn body(&mut self, what: &str) -> Result<(Vec<u8>, u64)> {
         let start = self.input.parse(what, section::Start::parse)?;
-        // The body, and what is parsed from it.
+        // Memory for the body, and for what is parsed from it.
         if start.body_len > self.memory / 2 {
             let (found, cap) = (start.body_len, self.memory);
             return Err(Error::limit(format!("{what} of {found} bytes; the cap is {cap}")));

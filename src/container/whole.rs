@@ -1,4 +1,4 @@
-//! Finding out which sections have arrived as a whole, for readers that are given bytes piece by piece.
+//! Determines which sections have arrived completely, for readers that receive bytes piece by piece.
 
 use crate::format::block::BlockHeader;
 use crate::format::consts::{KIND_BLOCK, KIND_TRAILER};
@@ -9,24 +9,24 @@ use crate::format::trailer::Trailer;
 
 /// Measures sections one after the other.
 pub struct Whole {
-    /// The largest section that is waited for; a longer one is handed on at once, to be refused.
+    /// The longest section that is waited for. A longer one is passed on at once, to be refused.
     most: u64,
     /// Whether a stream header comes next.
     between_streams: bool,
-    /// Bytes that the next section has at least.
+    /// The least length of the next section in bytes.
     needed: usize,
-    /// The bytes are no sections: nothing is to be waited for.
+    /// Whether the bytes are not sections, so that waiting for more is useless.
     broken: bool,
 }
 
 impl Whole {
-    /// Starts in front of a stream.
+    /// Starts at the beginning of a stream. `most` is the longest section to wait for.
     pub fn new(most: u64) -> Self {
         Self { most, between_streams: true, needed: 1, broken: false }
     }
 
-    /// The length of the sections that are whole at the start of `bytes`, in which everything comes that has not been
-    /// counted by a call before. Counts them.
+    /// The total length of the complete sections at the start of `bytes`, which must begin where the sections
+    /// counted by earlier calls end. Counts them.
     pub fn take(&mut self, bytes: &[u8]) -> usize {
         let mut at = 0;
         while !self.broken && bytes.len() - at >= self.needed {

@@ -35,19 +35,19 @@ pub enum Units {
         /// One check value per unit.
         checks: Vec<u32>,
     },
-    /// Windows; each decodes on its own unless they are chained.
+    /// Windows. Each can be decoded alone, unless they are chained.
     Windows {
         /// W, in bytes and a multiple of 4: the payload length of every window but the last, which may be
-        /// shorter; where `sized`, the most that any window has.
+        /// shorter. If `sized`, the largest payload length of any window.
         payload: u32,
         /// Whether the table stores the payload length of each window.
         sized: bool,
-        /// Whether a window decodes only after all windows of the block before it.
+        /// Whether decoding a window needs all windows of the block before it.
         chained: bool,
         /// The windows in order.
         windows: Vec<Window>,
     },
-    /// Tiles of one raw size (the last may be shorter); each decodes on its own.
+    /// Tiles of one raw size (the last may be shorter), each of which can be decoded alone.
     Tiles {
         /// Raw bytes of a tile, 1..=[`MAX_TILE_RAW`].
         raw: u32,
@@ -56,13 +56,14 @@ pub enum Units {
     },
 }
 
-/// Fewest bytes of an entry in a table of tiles, of windows, and of sized windows.
+/// The least bytes of an entry in a table of tiles, of windows, and of sized windows.
 const TILE_LEAST: usize = 5;
 const WINDOW_LEAST: usize = 5;
 const SIZED_LEAST: usize = 6;
 
-/// Adds to the bytes that an entry lacks those that the `others` behind it take at least. A header that is not complete is
-/// parsed again from its start when more bytes have come: asking for many makes that a few times, however they come.
+/// If the current entry lacks bytes, also asks for the least bytes that the `others` entries after it can
+/// take. A header that is incomplete is parsed again from its start when more bytes have arrived: asking for
+/// many bytes at once limits this to a few times, however the bytes arrive.
 fn with_rest<T>(parsed: Parsed<T>, others: u64, least: usize) -> Parsed<T> {
     parsed.map_err(|e| match e {
         Parse::Need(n) => Parse::Need(n.saturating_add(others as usize * least)),
@@ -81,10 +82,10 @@ pub struct BlockHeader {
     pub raw_len: u32,
     /// Payload bytes of the block.
     pub payload_len: u32,
-    /// Reference to the model (a built-in id, or 128 + k for model section k of the stream), where the block
-    /// names one.
+    /// The reference to the model, if the block names one: a built-in id, or 128 + k for model section k of
+    /// the stream.
     pub model: Option<u64>,
-    /// Codec parameters; `None` and empty are different bytes.
+    /// The codec parameters. `None` and empty parameters are stored differently.
     pub params: Option<Vec<u8>>,
     /// The check units.
     pub units: Units,
@@ -184,12 +185,12 @@ impl Units {
         }
     }
 
-    /// Whether each unit decodes without the others.
+    /// Whether each unit can be decoded without the others.
     pub fn independent(&self) -> bool {
         !self.chained() && !matches!(self, Units::Fixed { .. })
     }
 
-    /// Whether they are windows that need those in front of them.
+    /// Whether these are windows that need those before them.
     pub fn chained(&self) -> bool {
         matches!(self, Units::Windows { chained: true, .. })
     }

@@ -75,9 +75,9 @@ pub const fn max_payload(raw_len: u64) -> u64 {
     2 * raw_len + 65536
 }
 
-/// The most bytes that `packed` compressed bytes outside of blocks may stand for: embedded weights, names of tensors. It
-/// bounds the work and memory that some bytes of a file can cause before any block is decoded, and the multiply-adds of an
-/// embedded language model, which has a byte for each.
+/// The most bytes for which `packed` compressed bytes outside of blocks may stand: embedded weights, names of
+/// tensors. It bounds the work and memory that a few bytes of a file can cause before any block is decoded,
+/// and also the multiply-adds of an embedded language model, whose file has a byte for each.
 pub const fn max_unpacked(packed: u64) -> u64 {
     (1 << 20) + 256 * packed
 }

@@ -19,8 +19,8 @@ impl From<Error> for Parse {
 }
 
 impl Parse {
-    /// The error for a slice after which no more bytes come: `Truncated` where bytes are missing. `what`
-    /// names the structure that they belong to.
+    /// The error for a slice that will get no more bytes: `Truncated` where bytes are missing. `what` names
+    /// the structure to which they belong.
     pub fn at_end(self, what: &str) -> Error {
         match self {
             Parse::Need(n) => Error::truncated(format!("the data ends inside {what} ({n} bytes needed)")),
@@ -69,8 +69,8 @@ impl<'a> Cursor<'a> {
         Ok(bytes)
     }
 
-    /// Fails unless at least `n` more bytes are there; reads none of them. Called before memory for a
-    /// declared count is taken.
+    /// Fails unless at least `n` more bytes are there; reads none of them. To be called before memory for a
+    /// declared count is allocated.
     pub fn expect(&self, n: usize) -> Parsed<()> {
         if self.rest().len() < n { Err(Parse::Need(self.pos.saturating_add(n))) } else { Ok(()) }
     }

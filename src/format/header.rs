@@ -6,7 +6,7 @@ use super::cursor::{Cursor, Parsed};
 use super::varint;
 use crate::error::{Error, ErrorKind, Result};
 
-/// The feature bits of a stream's header: all that it stores besides magic and version.
+/// The feature bits of a stream header: everything that it stores besides magic and version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Header {
     /// Bits of features that a reader must understand; version 1 defines none.
@@ -55,7 +55,7 @@ impl Header {
     }
 }
 
-/// The first bytes of other formats that people take for this one.
+/// The first bytes of other formats that may be mistaken for `.nz`.
 const OTHERS: [(&[u8], &str); 16] = [
     (b"\x1f\x8b", "gzip"),
     (b"\x28\xb5\x2f\xfd", "zstd"),
@@ -75,7 +75,7 @@ const OTHERS: [(&[u8], &str); 16] = [
     (b"\x7fELF", "an ELF program"),
 ];
 
-/// The bytes of the magic that no other format starts with.
+/// The number of first bytes of the magic that no other format starts with.
 const OWN: usize = 3;
 
 /// Fails unless `bytes` starts with the magic, or is the start of it.

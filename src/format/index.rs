@@ -70,11 +70,12 @@ impl Index {
         Ok(Self { entries, hash, records })
     }
 
-    /// Reads the body of an index section and hands out its entries in order; returns the hash and the records.
+    /// Reads the body of an index section, and passes its entries to `entry` in order; returns the hash and
+    /// the records.
     ///
     /// # Errors
     ///
-    /// See [`Self::parse`]; entries may have been handed out before.
+    /// See [`Self::parse`]. Entries may have been passed on before the error.
     pub fn parse_with(body: &[u8], entry: impl FnMut(Entry)) -> Result<([u8; 32], Vec<Record>)> {
         let mut c = Cursor::new(body);
         let (hash, records) = Self::fields(&mut c, entry).map_err(|e| {

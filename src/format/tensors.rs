@@ -52,14 +52,14 @@ pub fn parse(bytes: &[u8], raw_len: u64) -> Result<Vec<TensorRecord>> {
     let mut c = Cursor::new(bytes);
     let found =
         fields(&mut c, raw_len).map_err(|e| Error::corrupt(format!("names: {}", e.at_end("the names"))))?;
-    if c.rest().is_empty() { Ok(found) } else { Err(Error::corrupt("names: bytes behind the last one")) }
+    if c.rest().is_empty() { Ok(found) } else { Err(Error::corrupt("names: bytes after the last one")) }
 }
 
-/// The number of tensors that the content declares, which it has the bytes for.
+/// The number of tensors that the content declares, after a check that it has enough bytes for them.
 ///
 /// # Errors
 ///
-/// `Corrupt` where it has not.
+/// `Corrupt` where it does not.
 pub fn count(bytes: &[u8]) -> Result<usize> {
     let mut c = Cursor::new(bytes);
     number(&mut c).map_err(|e| Error::corrupt(format!("names: {}", e.at_end("the names"))))

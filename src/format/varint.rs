@@ -1,4 +1,4 @@
-//! LEB128 integers: seven bits a byte, the least significant first; only the shortest form is valid.
+//! LEB128 integers: seven bits per byte, the least significant first; only the shortest form is valid.
 
 /// Longest varint, in bytes.
 pub const MAX_LEN: usize = 10;

@@ -1,4 +1,4 @@
-//! Stands in for the GPU where nzip is built without its feature `gpu`: none can be opened.
+//! Stands in for the GPU in builds without the feature `gpu`, where none can be opened.
 
 use super::device::{GpuCounters, GpuInfo, TensorBuffer, Wanted};
 use crate::codec::acceleration::{Accelerator, WindowModel};
@@ -13,22 +13,23 @@ use std::any::Any;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// A buffer of a GPU. There is no value of this type.
+/// A buffer of a GPU. This type has no values.
 #[derive(Debug)]
 pub enum Buffer {}
 
-/// An opened GPU. There is no value of this type.
+/// An opened GPU. This type has no values.
 #[derive(Clone)]
 pub enum GpuAccelerator {}
 
-// What kernels read of tables and decoders: it stays, and is checked, in builds without them.
+// Only kernels read these parts of tables and decoders. Naming one here keeps them compiled, and checked, in
+// builds without kernels.
 const _: fn(&TileDecoder) -> &Planes = TileDecoder::params;
 const _: fn(&TileDecoder, usize) -> (&rans::Decoder, Option<&rans::Decoder>) = TileDecoder::tables;
 const _: fn(&rans::Decoder) -> &[u32] = rans::Decoder::slots;
 const _: fn(&ZeroBits) -> Option<u32> = ZeroBits::same_zeros;
 const _: &[u8; 256] = LOG2;
 
-/// All GPUs: none.
+/// All GPUs: there are none.
 pub fn list() -> Vec<GpuInfo> {
     Vec::new()
 }

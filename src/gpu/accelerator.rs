@@ -1,4 +1,4 @@
-//! An opened GPU as codecs use it: with or without the CPU to fall back on.
+//! An opened GPU as codecs use it: with or without the CPU as a fallback.
 
 use super::coder::GpuCoder;
 use super::context::Gpu;
@@ -18,27 +18,27 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub use super::adapter::list;
 pub use wgpu::Buffer;
 
-/// An opened GPU, and the rule for its failures: the CPU takes over, or they are errors. Clones are the same
-/// GPU.
+/// An opened GPU, and what happens when it fails: either the CPU takes over, or the failure is an error.
+/// Clones share the GPU.
 #[derive(Clone)]
 pub struct GpuAccelerator {
     gpu: Arc<Gpu>,
     falls_back: bool,
-    /// The first fault because of which the CPU took over.
+    /// The first failure after which the CPU took over.
     warning: Arc<Mutex<Option<String>>>,
 }
 
 impl GpuAccelerator {
-    /// Opens a GPU whose failures the CPU makes up for.
+    /// Opens a GPU whose work the CPU takes over when it fails.
     ///
     /// # Errors
-    /// `Device` where there is none that is wanted, or where it cannot be opened.
+    /// `Device` where no GPU matches `wanted`, or where it cannot be opened.
     pub fn open(wanted: Wanted<'_>) -> Result<Self> {
         let gpu = Gpu::open(wanted).map_err(error)?;
         Ok(Self { gpu: Arc::new(gpu), falls_back: true, warning: Arc::default() })
     }
 
-    /// The same GPU, whose failures are errors.
+    /// The same GPU, with failures as errors.
     pub fn without_fallback(self) -> Self {
         Self { falls_back: false, warning: Arc::default(), ..self }
     }
@@ -48,30 +48,30 @@ impl GpuAccelerator {
         &self.gpu
     }
 
-    /// Its description by the driver.
+    /// The driver's description of it.
     pub fn info(&self) -> &GpuInfo {
         self.gpu.info()
     }
 
-    /// Its work so far.
+    /// The counts of its work so far.
     pub fn counters(&self) -> GpuCounters {
         self.gpu.counters()
     }
 
-    /// Whether the CPU does the work that the GPU fails at.
+    /// Whether the CPU takes over work at which the GPU fails.
     pub fn falls_back(&self) -> bool {
         self.falls_back
     }
 
-    /// The first failure because of which the CPU took over, if there was one.
+    /// The first failure after which the CPU took over, if there was one.
     pub fn warning(&self) -> Option<String> {
         self.noted().clone()
     }
 
-    /// Does work on the GPU; `None` where that fails and the CPU is to do it.
+    /// Does work on the GPU; `None` where it fails and the CPU must do the work.
     ///
     /// # Errors
-    /// `Device` for failures without the CPU to fall back on.
+    /// `Device` for failures without the CPU as a fallback.
     pub fn attempt<T>(&self, work: impl FnOnce(&Gpu) -> Outcome<T>) -> Result<Option<T>> {
         match self.gpu.check().and_then(|()| work(&self.gpu)) {
             Ok(done) => Ok(Some(done)),
@@ -88,11 +88,11 @@ impl GpuAccelerator {
         tensor::fits(decoder.params())
     }
 
-    /// Decodes tiles of a block that it [takes](Self::takes) and leaves them in its memory; `None` where the
-    /// GPU fails and the CPU is to decode them. See [`Accelerator::tiles`].
+    /// Decodes tiles of a block that it [takes](Self::takes), and leaves them in the GPU's memory; `None`
+    /// where the GPU fails and the CPU must decode them. See [`Accelerator::tiles`].
     ///
     /// # Errors
-    /// All that decoding can give; `Device` for failures without the CPU to fall back on.
+    /// All errors of decoding; `Device` for failures without the CPU as a fallback.
     pub fn tiles_to_buffer(
         &self,
         decoder: &TileDecoder,
@@ -103,7 +103,7 @@ impl GpuAccelerator {
         self.attempt(|gpu| tensor::resident(gpu, decoder, header, payload, units))?.transpose()
     }
 
-    /// Copies verified raw bytes to its memory.
+    /// Copies verified raw bytes to the GPU's memory.
     ///
     /// # Errors
     /// `Device` where that fails.
@@ -150,7 +150,7 @@ impl Accelerator for GpuAccelerator {
     ) -> Option<(usize, Result<()>)> {
         let decoder = decoder.downcast_ref().filter(|decoder| self.takes(decoder))?;
         match self.attempt(|gpu| tensor::tiles(gpu, decoder, header, payload, units, raw)) {
-            // An error that was found on the GPU may be the GPU's own: the CPU has the last word.
+            // An error found on the GPU may be the GPU's own fault: the CPU has the last word.
             Ok(done) => done.filter(|done| done.1.is_ok() || !self.falls_back),
             Err(e) => Some((0, Err(e))),
         }

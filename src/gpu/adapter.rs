@@ -1,4 +1,4 @@
-//! Finding GPUs and opening one.
+//! Finds GPUs and opens one.
 
 use super::device::{GpuInfo, Wanted};
 use super::fault::{Fault, Outcome};
@@ -13,10 +13,10 @@ fn describe(info: &wgpu::AdapterInfo) -> GpuInfo {
     }
 }
 
-/// The connection to all drivers. It is made once, since loading drivers takes time and some of them print
-/// messages.
+/// The connection to all drivers. It is made only once, since loading drivers takes time and some of them
+/// print messages.
 static INSTANCE: LazyLock<Option<wgpu::Instance>> = LazyLock::new(|| {
-    // On a system without an interface to GPUs `Instance::new` would panic.
+    // On a system without any interface to GPUs, `Instance::new` would panic.
     let possible = !wgpu::Instance::enabled_backend_features().is_empty();
     let descriptor = || wgpu::InstanceDescriptor::new_without_display_handle().with_env();
     possible.then(|| wgpu::Instance::new(descriptor()))
@@ -26,7 +26,7 @@ fn adapters() -> Vec<wgpu::Adapter> {
     let Some(instance) = &*INSTANCE else { return Vec::new() };
     let mut adapters = block_on(instance.enumerate_adapters(wgpu::Backends::all()));
     adapters.retain(|a| a.get_downlevel_capabilities().flags.contains(wgpu::DownlevelFlags::COMPUTE_SHADERS));
-    // The sort is stable: GPUs of one kind stay in the order of the drivers.
+    // The sort is stable: GPUs of one kind stay in the drivers' order.
     adapters.sort_by_key(|a| match a.get_info().device_type {
         wgpu::DeviceType::DiscreteGpu => 0,
         wgpu::DeviceType::IntegratedGpu => 1,
@@ -41,7 +41,8 @@ pub fn list() -> Vec<GpuInfo> {
     adapters().iter().map(|a| describe(&a.get_info())).collect()
 }
 
-/// Opens an adapter with the limits that every GPU has, but buffers as large as it allows.
+/// Opens an adapter with the limits that every GPU supports, except that buffers may be as large as it
+/// allows.
 pub fn open(wanted: Wanted<'_>) -> Outcome<(wgpu::Device, wgpu::Queue, GpuInfo)> {
     let fits = |a: &wgpu::Adapter| {
         let info = describe(&a.get_info());

@@ -12,10 +12,10 @@ use std::sync::Arc;
 
 /// A model packed for a GPU's kernels.
 pub trait WindowKernels: Send + Sync {
-    /// Decodes windows; returns the numbers of those whose payload no encoder writes.
+    /// Decodes windows; returns the indices of those whose payload no encoder writes.
     fn decode(&self, gpu: &Gpu, jobs: &mut [&mut WindowJob<'_>]) -> Outcome<Vec<usize>>;
 
-    /// Encodes blocks; `None` where the CPU has to.
+    /// Encodes blocks; `None` where the CPU must do it.
     fn encode(
         &self,
         _gpu: &Gpu,
@@ -35,7 +35,7 @@ pub struct GpuCoder<K> {
 }
 
 impl<K: WindowKernels> GpuCoder<K> {
-    /// Joins the same model on both.
+    /// Combines the same model on both.
     pub fn new(device: GpuAccelerator, kernels: K, cpu: Arc<dyn WindowCoder>) -> Self {
         Self { device, kernels, cpu }
     }
@@ -78,7 +78,7 @@ impl<K: WindowKernels> WindowCoder for GpuCoder<K> {
         let corrupt = self.device.attempt(|gpu| self.kernels.decode(gpu, &mut open))?;
         let Some(corrupt) = corrupt else { return self.decode_on_cpu(windows, memory, meter) };
         meter.advance(open.iter().map(|job| job.raw.len()).sum());
-        // The CPU decodes them once more to find the error.
+        // The CPU decodes them again to find the error.
         corrupt.into_iter().try_for_each(|i| {
             let job = &mut *open[i];
             let job = WindowJob { payload: job.payload, raw: &mut *job.raw };

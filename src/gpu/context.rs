@@ -1,4 +1,4 @@
-//! An opened GPU: buffers, kernels, dispatches and read-backs, with every failure noticed.
+//! An opened GPU: buffers, kernels, dispatches and read-backs. Every failure is noticed.
 
 use super::adapter;
 use super::device::{GpuCounters, GpuInfo, Wanted};
@@ -13,7 +13,7 @@ pub struct Gpu {
     device: wgpu::Device,
     queue: wgpu::Queue,
     info: GpuInfo,
-    /// The first failure. No result is trusted after it.
+    /// The first failure. Results after it are not trusted.
     fault: Arc<Mutex<Option<Fault>>>,
     shaders: Mutex<HashMap<String, Shader>>,
     counts: Counts,
@@ -59,24 +59,24 @@ impl Gpu {
         &self.info
     }
 
-    /// The handles of wgpu.
+    /// wgpu's handles.
     pub fn handles(&self) -> (&wgpu::Device, &wgpu::Queue) {
         (&self.device, &self.queue)
     }
 
-    /// Fails if anything has gone wrong since it was opened.
+    /// Fails if anything has gone wrong since the GPU was opened.
     pub fn check(&self) -> Outcome<()> {
         lock(&self.fault).clone().map_or(Ok(()), Err)
     }
 
-    /// Largest buffer that a kernel may use, in bytes.
+    /// The largest buffer that a kernel may use, in bytes.
     pub fn max_buffer(&self) -> u64 {
         let limits = self.device.limits();
         limits.max_buffer_size.min(limits.max_storage_buffer_binding_size)
     }
 
-    /// Compiles a shader, or returns the one that was compiled from the same text. `source` includes its
-    /// constants.
+    /// Compiles a shader, or returns the one that was compiled from the same text before. `source` includes
+    /// the shader's constants.
     pub fn shader(&self, source: &str, entry: &str) -> Outcome<Shader> {
         let key = format!("{entry}\n{source}");
         let mut shaders = lock(&self.shaders);
@@ -118,19 +118,19 @@ impl Gpu {
         Ok(buffer)
     }
 
-    /// A buffer of `words` u32 for kernels to work in, all zero.
+    /// A buffer of `words` u32 for kernels to work in, all zeros.
     pub fn zeroed(&self, words: usize) -> Outcome<wgpu::Buffer> {
         self.buffer(4 * words as u64, Usage::STORAGE | Usage::COPY_SRC | Usage::COPY_DST)
     }
 
-    /// A buffer that kernels read, holding `words`.
+    /// A buffer with the content `words` that kernels read.
     pub fn upload(&self, words: &[u32]) -> Outcome<wgpu::Buffer> {
         let buffer = self.zeroed(words.len())?;
         self.write(&buffer, words);
         Ok(buffer)
     }
 
-    /// A small buffer of constants of a dispatch.
+    /// A small buffer with the constants of a dispatch.
     pub fn uniform(&self, words: &[u32]) -> Outcome<wgpu::Buffer> {
         let buffer =
             self.buffer(4 * words.len().next_multiple_of(4) as u64, Usage::UNIFORM | Usage::COPY_DST)?;
@@ -155,7 +155,7 @@ impl Gpu {
         self.bind_numbered(shader, &numbered)
     }
 
-    /// Binds buffers to the numbers that a kernel uses.
+    /// Binds buffers to a kernel, each with its binding number.
     pub fn bind_numbered(&self, shader: &Shader, buffers: &[(u32, &wgpu::Buffer)]) -> wgpu::BindGroup {
         let entries: Vec<_> = buffers
             .iter()
@@ -168,12 +168,12 @@ impl Gpu {
         })
     }
 
-    /// Runs a kernel `times` times, one after the other, on `workgroups` workgroups each.
+    /// Runs a kernel `times` times in succession, on `workgroups` workgroups each time.
     pub fn dispatch(&self, shader: &Shader, bound: &wgpu::BindGroup, workgroups: u32, times: usize) {
         self.dispatch_sequence(std::iter::repeat_n((shader, bound, workgroups), times));
     }
 
-    /// Runs kernels one after the other, each on its number of workgroups.
+    /// Runs kernels in succession, each on its own number of workgroups.
     pub fn dispatch_sequence<'k>(&self, steps: impl Iterator<Item = (&'k Shader, &'k wgpu::BindGroup, u32)>) {
         let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         let mut count = 0;
@@ -193,7 +193,7 @@ impl Gpu {
         self.counts.dispatches.fetch_add(count, Ordering::Relaxed);
     }
 
-    /// Starts to copy the first `words` words of a buffer to the host, behind the work so far.
+    /// Starts to copy the first `words` words of a buffer to the host, after all work so far.
     pub fn start_read(&self, buffer: &wgpu::Buffer, words: usize) -> Outcome<Reading> {
         self.start_read_from(buffer, 0, words)
     }
@@ -233,14 +233,14 @@ impl Gpu {
         Ok(words)
     }
 
-    /// Notes finished work.
+    /// Adds finished work to the counters.
     pub fn count(&self, decoded: u64, encoded: u64, weight_bytes: u64) {
         self.counts.decoded.fetch_add(decoded, Ordering::Relaxed);
         self.counts.encoded.fetch_add(encoded, Ordering::Relaxed);
         self.counts.weight_bytes.fetch_add(weight_bytes, Ordering::Relaxed);
     }
 
-    /// The work so far. Waits for the kernels that are timed.
+    /// The counters so far. Waits for kernels whose time is being measured.
     pub fn counters(&self) -> GpuCounters {
         if let Some(nanoseconds) = self.timer.as_ref().and_then(|t| self.read_timer(&mut lock(t)).ok()) {
             self.counts.kernel_nanoseconds.fetch_add(nanoseconds, Ordering::Relaxed);
@@ -256,7 +256,7 @@ impl Gpu {
         }
     }
 
-    /// The nanoseconds that kernels ran since the last call, as far as they were timed.
+    /// The nanoseconds that kernels have run since the last call, as far as they were measured.
     fn read_timer(&self, timer: &mut Timer) -> Outcome<u64> {
         let count = std::mem::take(&mut timer.used);
         if count == 0 {
@@ -274,19 +274,20 @@ impl Gpu {
         Ok((ticks as f64 * f64::from(timer.period)) as u64)
     }
 
-    /// Gives the GPU up, as if it had been lost.
+    /// Makes the GPU fail as if it had been lost.
     #[cfg(test)]
     pub fn lose(&self) {
         self.device.destroy();
     }
 }
 
-/// Measures the time of passes, where the driver offers that.
+/// Measures the time of passes, where the driver supports that.
 struct Timer {
     set: wgpu::QuerySet,
-    /// Nanoseconds of a tick.
+    /// The nanoseconds of a tick.
     period: f32,
-    /// Queries written so far, two a pass; passes that find no room are not timed.
+    /// The number of queries written so far, two per pass. Passes for which there is no room are not
+    /// measured.
     used: u32,
 }
 
@@ -318,7 +319,7 @@ impl Timer {
     }
 }
 
-/// A copy to the host under way.
+/// A copy to the host that is under way.
 pub struct Reading {
     staging: wgpu::Buffer,
     submission: wgpu::SubmissionIndex,

@@ -1,12 +1,12 @@
-// The range decoder (formats/coder.md, "Decoding") of the window of each thread. The text behind this one
-// declares the buffer `payload` and PRECISION: choices have 2^PRECISION equal parts.
+// The range decoder (formats/coder.md, "Decoding") of each thread's window. The text after this one declares
+// the buffer `payload` and PRECISION: a choice has 2^PRECISION equal parts.
 
-// The payload's number less `low`.
+// The payload's number minus `low`.
 var<private> point: vec2<u32>;
 var<private> range: vec2<u32>;
-// The number of the next payload word.
+// The index of the next payload word.
 var<private> next: u32;
-// Whether the payload is one that no encoder writes.
+// Whether no encoder writes this payload.
 var<private> corrupt: bool;
 
 // The next word of the payload; zeros past its end.
@@ -32,12 +32,12 @@ fn part_of_range() -> vec2<u32> {
     return wide_shift_right(range, PRECISION);
 }
 
-// Whether the point lies in one of these parts, and not in the rest of the range, where no encoder leads to.
+// Whether the point lies in one of these parts, and not in the rest of the range, where no encoder points.
 fn is_in_a_part() -> bool {
     return wide_less(point, vec2(range.x & ~((1u << PRECISION) - 1u), range.y));
 }
 
-// Takes a word of the payload in where the range has become small.
+// Shifts a word of the payload in, if the range has become small.
 fn renormalise() {
     if range.y == 0u {
         point = vec2(next_word(), point.x);

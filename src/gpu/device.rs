@@ -5,52 +5,52 @@ use crate::codec::acceleration::Accelerator;
 use crate::error::Result;
 use std::fmt;
 
-/// A GPU, or a program that plays one, as its driver describes it.
+/// A GPU, or a program that emulates one, as its driver describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct GpuInfo {
-    /// Name that the driver gives.
+    /// The name that the driver gives.
     pub name: String,
-    /// Interface through which it is reached: `vulkan`, `metal`, `dx12`.
+    /// The interface through which it is reached: `vulkan`, `metal`, `dx12`.
     pub backend: String,
-    /// Whether the driver computes on the CPU: bit for bit right, but slow.
+    /// Whether the driver computes on the CPU: correct, but slow.
     pub software: bool,
 }
 
-/// The work of a GPU since it was opened.
+/// Counts of the work of a GPU since it was opened.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct GpuCounters {
-    /// Raw bytes that it decoded.
+    /// The number of raw bytes decoded.
     pub decoded_bytes: u64,
-    /// Raw bytes that it encoded.
+    /// The number of raw bytes encoded.
     pub encoded_bytes: u64,
-    /// Kernels started.
+    /// The number of kernels started.
     pub dispatches: u64,
-    /// Copies from its memory.
+    /// The number of copies from its memory.
     pub readbacks: u64,
-    /// Bytes of model weights that its workgroups asked for.
+    /// The number of bytes of model weights that its workgroups have read.
     pub weight_bytes: u64,
-    /// Nanoseconds that kernels ran, where the driver measures it, otherwise 0.
+    /// The nanoseconds that kernels ran, where the driver measures this; otherwise 0.
     pub kernel_nanoseconds: u64,
 }
 
-/// The GPU that is wanted.
+/// Which GPU is wanted.
 #[derive(Debug, Clone, Copy)]
 pub enum Wanted<'a> {
-    /// The first one that is no software driver.
+    /// The first one that is not a software driver.
     Hardware,
     /// The first one of any kind.
     Any,
-    /// The first one whose name contains this, in any case of letters.
+    /// The first one whose name contains this, ignoring case.
     Named(&'a str),
 }
 
-/// The device that runs models: the CPU, which is the default, or a GPU. A GPU does the work for which there
-/// are kernels; everything else, and whatever a GPU fails at, is done by the CPU, with the same result.
-/// Clones are the same device.
+/// The device that runs models: the CPU, which is the default, or a GPU. A GPU does the work for which it has
+/// kernels; the CPU does everything else, and everything at which the GPU fails, with the same result. Clones
+/// share the device.
 ///
-/// There is no GPU where nzip was built without its feature `gpu`.
+/// Builds without the feature `gpu` have no GPU.
 #[derive(Clone, Default)]
 pub struct Device {
     gpu: Option<GpuAccelerator>,
@@ -68,8 +68,8 @@ impl Device {
         Self::default()
     }
 
-    /// Opens a GPU: the first one whose name contains `name` in any case of letters, or the first one,
-    /// hardware before software drivers. That may take half a second.
+    /// Opens a GPU: the first one whose name contains `name`, ignoring case, or the first one of all,
+    /// hardware before software drivers. This may take half a second.
     ///
     /// # Errors
     ///
@@ -79,7 +79,7 @@ impl Device {
         Ok(Self { gpu: Some(gpu) })
     }
 
-    /// The first GPU that is no software driver, or the CPU.
+    /// The first GPU that is not a software driver, or the CPU.
     pub fn auto() -> Self {
         Self { gpu: GpuAccelerator::open(Wanted::Hardware).ok() }
     }
@@ -89,23 +89,23 @@ impl Device {
         backend::list()
     }
 
-    /// The same GPU without the CPU to fall back on: a failure of the GPU is an error of kind
+    /// The same GPU without the CPU as a fallback: its failures are errors of kind
     /// [`crate::ErrorKind::Device`]. For tests.
     pub fn without_fallback(self) -> Self {
         Self { gpu: self.gpu.map(GpuAccelerator::without_fallback) }
     }
 
-    /// The GPU behind it; `None` for the CPU.
+    /// The description of the GPU; `None` for the CPU.
     pub fn info(&self) -> Option<&GpuInfo> {
         self.gpu.as_ref().map(GpuAccelerator::info)
     }
 
-    /// The work of the GPU so far; all zero for the CPU.
+    /// The counts of the GPU's work so far; all zero for the CPU.
     pub fn counters(&self) -> GpuCounters {
         self.gpu.as_ref().map(GpuAccelerator::counters).unwrap_or_default()
     }
 
-    /// The first failure of the GPU because of which the CPU took over, if there was one.
+    /// The first failure of the GPU after which the CPU took over, if there was one.
     pub fn warning(&self) -> Option<String> {
         self.gpu.as_ref().and_then(GpuAccelerator::warning)
     }
@@ -115,7 +115,7 @@ impl Device {
         self.gpu.as_ref().map(|gpu| gpu as &dyn Accelerator)
     }
 
-    /// The number of windows that it can step together, where that is more than a few, otherwise 0.
+    /// The number of windows that it can step together if that is more than a few; otherwise 0.
     pub(crate) fn lanes(&self) -> usize {
         self.accelerator().map_or(0, Accelerator::lanes)
     }
@@ -127,12 +127,12 @@ impl Device {
 }
 
 /// Raw bytes in the memory of a GPU. All of them have been read back once and compared with their check
-/// values before a caller gets them. `nzip::wgpu30` gives access to the memory.
+/// values before the caller gets them. `nzip::wgpu30` gives access to the memory.
 #[derive(Debug)]
 pub struct TensorBuffer {
     /// The number of raw bytes.
     pub len: u64,
-    /// Usable as storage and as source of copies; after the last byte up to three zeros.
+    /// Usable as storage and as the source of copies. Up to three zeros follow the last byte.
     #[cfg_attr(not(feature = "gpu"), expect(dead_code))]
     pub(super) buffer: Buffer,
 }

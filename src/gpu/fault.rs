@@ -1,6 +1,6 @@
 //! Failures of a GPU.
 
-/// The reason why a GPU could not finish some work: it is missing, lost, out of memory, or the work is beyond
+/// The reason why a GPU could not do some work: it is missing, lost or out of memory, or the work is beyond
 /// its limits. The CPU then does the work.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault(pub String);

@@ -1,4 +1,4 @@
-//! Windows in the lanes of a GPU: batches of them, their buffers, and the words that come back.
+//! Windows in the lanes of a GPU: batches, their buffers, and the words that come back.
 
 use super::context::{Gpu, Reading};
 use super::fault::Outcome;
@@ -6,18 +6,18 @@ use super::words::{big_endian, to_bytes, to_words};
 use crate::codec::window::WindowJob;
 use std::cmp::Reverse;
 
-/// Windows of a workgroup. The kernels of `lm` are written for this many, that of `circuit` for a multiple of
-/// 4.
+/// The windows of a workgroup. The kernels of `lm` are written for this number, that of `circuit` for any
+/// multiple of 4.
 pub const LANES: usize = 16;
-/// Most windows that are coded together.
+/// The most windows that are coded together.
 pub const MAX_LANES: usize = 4096;
-/// Most loop iterations of a thread in one dispatch. A software driver (llvmpipe) silently ends loops after
-/// 65,535 in all, and drivers of hardware end dispatches that take seconds.
+/// The most loop iterations of a thread in one dispatch. A software driver (llvmpipe) silently ends loops
+/// after 65,535 iterations in all, and hardware drivers abort dispatches that take seconds.
 pub const MAX_ITERATIONS: usize = 60_000;
-/// Most raw bytes of a batch of windows.
+/// The most raw bytes of a batch of windows.
 const MAX_RAW: usize = 64 << 20;
 
-/// A window to be coded by one lane.
+/// A window that one lane codes.
 #[derive(Debug, Clone, Copy)]
 pub struct LaneJob<'a> {
     /// The payload in decoding, the raw bytes in encoding.
@@ -37,41 +37,41 @@ pub enum Direction {
     Encode,
 }
 
-/// A kernel that codes windows, one in each lane, with results of `WORDS` words a lane.
+/// A kernel that codes windows, one in each lane, with a result of `WORDS` words per lane.
 pub trait LaneKernel<const WORDS: usize> {
-    /// The GPU that it runs on.
+    /// The GPU on which it runs.
     fn gpu(&self) -> &Gpu;
 
     /// The direction in which it works.
     fn direction(&self) -> Direction;
 
-    /// The number of windows whose state fits the GPU's memory, at most [`MAX_LANES`].
+    /// The number of windows whose state fits into the GPU's memory, at most [`MAX_LANES`].
     fn most_lanes(&self) -> usize;
 
-    /// Hands the work on windows to the GPU. Returns the buffer of their results.
+    /// Starts the work on windows. Returns the buffer of their results.
     fn start(&self, jobs: &[LaneJob<'_>], buffers: &LaneBuffers) -> Outcome<wgpu::Buffer>;
 
-    /// Whether a window's payload is one that no encoder writes, by its result.
+    /// Whether a window's result says that no encoder writes its payload.
     fn is_corrupt(&self, result: &[u32; WORDS]) -> bool;
 
-    /// The bytes of model weights that were read for windows of these raw lengths with these results; of the
-    /// last workgroup's lanes without a window, too.
+    /// The number of bytes of model weights that were read for windows with these raw lengths and results,
+    /// including those for unused lanes of the last workgroup.
     fn weight_bytes(&self, raw_lens: &[usize], results: &[[u32; WORDS]]) -> u64;
 }
 
-/// The buffers that are the same for all kernels that code windows.
+/// The buffers that all kernels which code windows have in common.
 pub struct LaneBuffers {
     /// The number of workgroups.
     pub groups: usize,
     /// `Job` of each lane (`window.wgsl`).
     pub jobs: wgpu::Buffer,
-    /// Payloads in words whose first byte is the highest.
+    /// Payloads as words, with the first byte in the highest bits.
     pub payload: wgpu::Buffer,
-    /// Raw bytes, four to a word, the first one lowest. Each window starts with a word.
+    /// Raw bytes, four to a word, with the first in the lowest bits. Each window starts at a word.
     pub raw: wgpu::Buffer,
 }
 
-/// Windows whose work has been handed over.
+/// Windows whose work has been started.
 pub struct LaneBatch {
     /// The raw bytes, or the payloads.
     output: Reading,
@@ -85,11 +85,11 @@ pub struct LaneBatch {
 pub struct Finished<'a, const WORDS: usize> {
     /// The lane's result.
     pub result: &'a [u32; WORDS],
-    /// The raw bytes or the payload, as in [`LaneBuffers`], and the words behind them.
+    /// The raw bytes or the payload, as in [`LaneBuffers`], and the words after them.
     pub output: &'a [u32],
 }
 
-/// The numbers of windows, the longest first.
+/// The indices of windows, the longest first.
 pub fn longest_first(lens: impl Iterator<Item = usize>) -> Vec<usize> {
     let lens: Vec<usize> = lens.collect();
     let mut order: Vec<usize> = (0..lens.len()).collect();
@@ -97,7 +97,7 @@ pub fn longest_first(lens: impl Iterator<Item = usize>) -> Vec<usize> {
     order
 }
 
-/// The number of windows, from the first of `jobs` on, that fit one batch: at least one.
+/// How many windows, from the first of `jobs` on, fit into one batch: at least one.
 pub fn batch_len<const W: usize>(kernel: &impl LaneKernel<W>, jobs: &[LaneJob<'_>]) -> usize {
     let most = usize::try_from(kernel.gpu().max_buffer()).unwrap_or(usize::MAX);
     let (mut raw, mut payload) = (0, 0);
@@ -109,7 +109,7 @@ pub fn batch_len<const W: usize>(kernel: &impl LaneKernel<W>, jobs: &[LaneJob<'_
     jobs.iter().take(kernel.most_lanes()).take_while(fits).count().max(1)
 }
 
-/// Starts to code windows, the longest first, and to read back what comes of them.
+/// Starts to code windows, the longest first, and to read their results back.
 pub fn launch<const W: usize>(kernel: &impl LaneKernel<W>, jobs: &[LaneJob<'_>]) -> Outcome<LaneBatch> {
     let (gpu, decodes) = (kernel.gpu(), kernel.direction() == Direction::Decode);
     let groups = jobs.len().div_ceil(LANES);
@@ -142,8 +142,8 @@ pub fn launch<const W: usize>(kernel: &impl LaneKernel<W>, jobs: &[LaneJob<'_>])
     })
 }
 
-/// Waits for a batch and hands each of its windows to `take`, which returns how many raw bytes the window
-/// holds.
+/// Waits for a batch and passes each of its windows to `take`, which returns the number of raw bytes in the
+/// window.
 pub fn finish<const W: usize>(
     kernel: &impl LaneKernel<W>,
     batch: LaneBatch,
@@ -165,7 +165,7 @@ pub fn finish<const W: usize>(
     Ok(())
 }
 
-/// Decodes the windows of all jobs. Returns the numbers of those whose payload no encoder writes.
+/// Decodes the windows of all jobs. Returns the indices of those whose payload no encoder writes.
 pub fn decode<const W: usize>(
     kernel: &impl LaneKernel<W>,
     jobs: &mut [&mut WindowJob<'_>],

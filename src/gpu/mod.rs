@@ -2,8 +2,8 @@
 //! CPU.
 //!
 //! Kernels are written in WGSL and run through wgpu (Vulkan, Metal, DX12). Whatever goes wrong on a GPU is a
-//! `Fault`, upon which the CPU does the work. This file chooses by the feature `gpu`: without it the only device
-//! is the CPU, and `absent` stands in for the GPU.
+//! `Fault`, and the CPU then does the work. This file depends on the feature `gpu`: without it the CPU is the
+//! only device, and `absent` stands in for the GPU.
 
 mod device;
 pub mod public;

@@ -1,4 +1,4 @@
-//! What users of the library get.
+//! What users of the library see.
 
 pub use super::device::{Device, GpuCounters, GpuInfo, TensorBuffer};
 #[cfg(feature = "gpu")]

@@ -4,16 +4,16 @@ use super::context::Gpu;
 use super::device::Wanted;
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
-/// One GPU for all tests, since compiling kernels takes most of their time. They take turns, so that its
-/// counters are theirs alone.
+/// One GPU for all tests, since compiling kernels takes most of their time. Tests take turns, so that each
+/// has the counters to itself.
 static GPU: LazyLock<Option<Mutex<Gpu>>> = LazyLock::new(|| open().map(Mutex::new));
 
-/// A GPU. Where there is none the test says so and does nothing, unless `NZIP_TEST_GPU=required`.
+/// The shared GPU. Where there is none, the test says so and does nothing, unless `NZIP_TEST_GPU=required`.
 pub fn gpu() -> Option<MutexGuard<'static, Gpu>> {
     GPU.as_ref().map(|gpu| gpu.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
-/// A GPU of its own for a test that breaks it.
+/// A GPU of its own, for a test that breaks it.
 pub fn open() -> Option<Gpu> {
     let wanted = std::env::var("NZIP_DEVICE").ok().filter(|name| !name.is_empty());
     match Gpu::open(wanted.as_deref().map_or(Wanted::Any, Wanted::Named)) {

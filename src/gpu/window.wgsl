@@ -1,11 +1,11 @@
-// Windows in lanes, one in each of the first threads of a workgroup. The text behind this one declares the
+// Windows in lanes, one for each of the first threads of a workgroup. The text after this one declares the
 // buffers `jobs` and `raw`.
 
 struct Job {
-    // The place of the window's raw bytes, in bytes, a multiple of 4; and their number.
+    // The start of the window's raw bytes, in bytes and a multiple of 4; and their number.
     raw_start: u32,
     raw_len: u32,
-    // The payload, in words whose first byte is the highest.
+    // The payload, in words with the first byte in the highest bits.
     payload_start: u32,
     payload_words: u32,
 }

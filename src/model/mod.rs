@@ -1,4 +1,4 @@
-//! Models: what they compute.
+//! The arithmetic of the models, in integers.
 
 pub mod circuit;
 pub mod fixed;
@@ -6,7 +6,8 @@ pub mod llm;
 pub mod lm;
 pub mod mix;
 
-/// The content of a file of the folder `models`, where this build has it: a part of the feature `built-in-models`.
+/// The content of a file of the folder `models`, where this build has it. It belongs to the feature
+/// `built-in-models`.
 #[cfg(feature = "built-in-models")]
 macro_rules! shipped {
     ($file:literal) => {

@@ -1,4 +1,4 @@
-//! Models by hash, made ready for the codecs that use them.
+//! Models by hash, ready for the codecs that use them.
 
 use super::registry::{self, Hash, ModelInfo, Registry};
 use crate::codec::block::LoadedModel;
@@ -11,11 +11,11 @@ use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Models that have been made ready, by the codec whose they are and their hash.
+/// Models that are ready, by their codec and their hash.
 #[derive(Clone, Default)]
 pub(super) struct Loaded {
     models: HashMap<(u8, Hash), LoadedModel>,
-    /// Memory that they take, in bytes (approximate).
+    /// The memory that they take, in bytes (approximate).
     pub bytes: u64,
 }
 
@@ -24,17 +24,18 @@ impl Loaded {
         self.models.get(&(codec.id(), *hash)).cloned()
     }
 
-    /// Keeps a model that takes so many bytes.
+    /// Keeps a model that takes `bytes` bytes of memory.
     pub fn keep(&mut self, codec: Codec, hash: Hash, model: LoadedModel, bytes: u64) {
         self.models.insert((codec.id(), hash), model);
         self.bytes += bytes;
     }
 
-    /// Loads the model of `len` bytes of weights that `weights` gives, and keeps it.
+    /// Loads a model from the weights that `weights` returns, `len` bytes of them, and keeps it.
     ///
     /// # Errors
     ///
-    /// [`crate::ErrorKind::LimitExceeded`] where loading takes more than `left` bytes; those of `weights` and of the codec.
+    /// [`crate::ErrorKind::LimitExceeded`] where loading takes more than `left` bytes; those of `weights` and
+    /// of the codec.
     pub fn load<W: AsRef<[u8]>>(
         &mut self,
         codec: Codec,
@@ -62,8 +63,8 @@ impl Loaded {
     }
 }
 
-/// The models that an encoder or decoder may use: built-in ones, those in the user's model folder, and
-/// the ones added here. Clones share what has been loaded.
+/// The models that an encoder or decoder may use: the built-in ones, those in the user's model folders, and
+/// those that were added here. Clones share what has been loaded.
 #[derive(Clone)]
 pub struct Models {
     registry: Registry,
@@ -87,12 +88,12 @@ impl Default for Models {
 }
 
 impl Models {
-    /// Built-in models, `$NZIP_MODELS` and `$XDG_DATA_HOME/nzip/models`.
+    /// The built-in models and those in the folders `$NZIP_MODELS` and `$XDG_DATA_HOME/nzip/models`.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Adds a weight file (packed as `.nz` or plain) and returns the hash of its weights.
+    /// Adds a weight file, packed as `.nz` or plain, and returns the hash of its weights.
     ///
     /// # Errors
     ///
@@ -110,22 +111,22 @@ impl Models {
     ///
     /// # Errors
     ///
-    /// [`crate::ErrorKind::MissingModel`] where nobody has them.
+    /// [`crate::ErrorKind::MissingModel`] where no model has this hash.
     pub fn find(&self, hash: &[u8; 32]) -> Result<Arc<[u8]>> {
         self.registry.find(hash)
     }
 
-    /// The user's model folders, the first one first.
+    /// The user's model folders, in the order in which they are searched.
     pub fn folders() -> Vec<std::path::PathBuf> {
         registry::user_folders()
     }
 
-    /// The built-in models, and those in the user's model folders.
+    /// The built-in models and those in the user's model folders.
     pub fn list(&self) -> Vec<ModelInfo> {
         self.registry.list()
     }
 
-    /// The same models, run by a device. Models that another device runs are not shared.
+    /// The same models, run by a device. Models that run on another device are not shared.
     pub(crate) fn on(self, device: Device) -> Self {
         if device.accelerator().is_none() && self.device.accelerator().is_none() {
             return self;
@@ -133,7 +134,7 @@ impl Models {
         Self { loaded: Arc::default(), device, ..self }
     }
 
-    /// The model of a codec with this hash, ready to run. All together may take `left` bytes more.
+    /// The model of a codec with this hash, ready to run. Loading may take `left` more bytes of memory.
     pub(crate) fn load(&self, codec: Codec, hash: &Hash, left: u64) -> Result<LoadedModel> {
         let mut loaded = self.lock();
         if let Some(model) = loaded.get(codec, hash) {
@@ -143,12 +144,12 @@ impl Models {
         loaded.load(codec, *hash, &self.device, left, weights.len() as u64, || Ok(weights))
     }
 
-    /// A model that has been loaded.
+    /// A model that is already loaded.
     pub(crate) fn loaded(&self, codec: Codec, hash: &Hash) -> Option<LoadedModel> {
         self.lock().get(codec, hash)
     }
 
-    /// Memory that the loaded models take, in bytes.
+    /// The memory that the loaded models take, in bytes.
     pub(crate) fn held(&self) -> u64 {
         self.lock().bytes
     }
@@ -158,15 +159,15 @@ impl Models {
         &self.device
     }
 
-    /// Reading and unpacking weight files may take `memory` bytes; 1 GiB where nothing is said.
+    /// Sets the memory, in bytes, that reading and unpacking weight files may take; 1 GiB by default.
     pub fn capped(mut self, memory: u64) -> Self {
         self.registry.memory = memory;
         self
     }
 
-    /// The windowed codec that the model with this hash is for.
+    /// The codec that the model with this hash belongs to.
     pub(crate) fn codec(&self, hash: &Hash) -> Result<Codec> {
-        // Finding the weights may mean unpacking a large file.
+        // Finding the weights may mean unpacking a large file, so loaded models are asked first.
         if let Some(known) = CODECS.iter().find(|c| self.lock().get(c.id(), hash).is_some()) {
             return Ok(known.id());
         }
@@ -174,7 +175,7 @@ impl Models {
         Ok(CODECS.iter().find(|c| c.recognises(&weights)).map_or(Codec::Lm, |c| c.id()))
     }
 
-    /// The hash of the model that was given this name in a model folder.
+    /// The hash of the model that has this name in a model folder.
     pub fn named(&self, name: &str) -> Option<[u8; 32]> {
         super::names::named(name)
     }

@@ -1,6 +1,7 @@
 //! Finds the canonical weights of a model by their BLAKE3 hash.
 //!
-//! Built in, given by the caller, in the user's model folder, or embedded in the stream. Knows no model.
+//! Weights are built in, given by the caller, in the user's model folders, or embedded in the stream. Nothing
+//! here knows what a model computes.
 
 use crate::container::unpack::unpack;
 use crate::error::{Error, Result};
@@ -16,7 +17,7 @@ use std::sync::Arc;
 /// BLAKE3 of a model's canonical, uncompressed weights.
 pub type Hash = [u8; 32];
 
-/// A model that every nzip of this release or later knows by a one-byte id (`formats/models.md`).
+/// A model that every nzip from this release on knows by a one-byte id (`formats/models.md`).
 #[derive(Debug, Clone, Copy)]
 pub struct BuiltIn {
     /// The id, 1..=127.
@@ -25,7 +26,8 @@ pub struct BuiltIn {
     pub name: &'static str,
     /// Its hash.
     pub hash: Hash,
-    /// The weight file as a `.nz` stream; `None` for a retired model, and in a build without `built-in-models`.
+    /// The weight file as a `.nz` stream; `None` for a retired model, and in a build without
+    /// `built-in-models`.
     pub packed: Option<&'static [u8]>,
 }
 
@@ -35,13 +37,14 @@ pub struct BuiltIn {
 pub struct ModelInfo {
     /// BLAKE3 of its canonical weights.
     pub hash: Hash,
-    /// The name of a built-in model.
+    /// The name, if the model is built in.
     pub name: Option<&'static str>,
-    /// The id of a built-in model.
+    /// The id, if the model is built in.
     pub id: Option<u8>,
-    /// Bytes of its stored (packed) weights; `None` for a built-in model whose weights are not in this build.
+    /// The size of its stored (packed) weights in bytes; `None` for a built-in model whose weights are not in
+    /// this build.
     pub stored_len: Option<u64>,
-    /// The file, for one in the user's model folders.
+    /// The file, if the model is in one of the user's model folders.
     pub path: Option<PathBuf>,
 }
 
@@ -54,7 +57,7 @@ pub const BUILT_IN: &[BuiltIn] = &[
 /// The small language model, which guides `mix` where speed counts: `tiny`.
 pub const TINY_LM: Hash = hash(b"10038fc4bfdc68c3a195f40470569f4692df515f0a0ab2470fd46ee5174df92d");
 
-/// The model that codec `lm` uses, and that guides `mix`, when none is asked for: `base`.
+/// The model that codec `lm` uses, and that guides `mix`, unless another one is asked for: `base`.
 pub const DEFAULT_LM: Hash = hash(b"9c820b91b2aa17c0346a53b98095ed305d23dc09a2841297b479c5b9a5df8240");
 
 /// The hash with these lower-case hexadecimal digits.
@@ -71,10 +74,10 @@ const fn hash(digits: &[u8; 64]) -> Hash {
     out
 }
 
-/// Largest weight file that is read into memory, in bytes.
+/// The largest weight file that is read, in bytes.
 const MAX_FILE: u64 = 1 << 31;
 
-/// Memory that reading and unpacking a weight file may take, in bytes, where nobody sets it.
+/// The memory, in bytes, that reading and unpacking a weight file may take by default.
 const MEMORY: u64 = 1 << 30;
 
 /// Finds weights by hash.
@@ -82,7 +85,7 @@ const MEMORY: u64 = 1 << 30;
 pub struct Registry {
     given: Arc<HashMap<Hash, Arc<[u8]>>>,
     folders: Arc<[PathBuf]>,
-    /// Memory that reading and unpacking a weight file may take, in bytes.
+    /// The memory, in bytes, that reading and unpacking a weight file may take.
     pub memory: u64,
 }
 
@@ -114,13 +117,13 @@ impl Registry {
     ///
     /// # Errors
     ///
-    /// [`crate::ErrorKind::MissingModel`] with name and hash; [`crate::ErrorKind::Corrupt`] where a file
-    /// named by this hash holds other bytes.
+    /// [`crate::ErrorKind::MissingModel`], with name and hash; [`crate::ErrorKind::Corrupt`] where a file
+    /// that has this hash as its name holds other bytes.
     pub fn find(&self, hash: &Hash) -> Result<Arc<[u8]>> {
         self.find_within(hash, self.memory)
     }
 
-    /// The same, where unpacking may take `memory` bytes.
+    /// The same as [`Self::find`], where unpacking may take `memory` bytes.
     ///
     /// # Errors
     ///
@@ -149,7 +152,7 @@ impl Registry {
         )))
     }
 
-    /// The built-in models, then those that lie in the user's folders, by hash.
+    /// The built-in models, then those in the user's folders, ordered by hash.
     pub fn list(&self) -> Vec<ModelInfo> {
         let mut models: Vec<ModelInfo> = BUILT_IN.iter().map(built_in_info).collect();
         let files = self.folders.iter().filter_map(|f| fs::read_dir(f).ok()).flatten().flatten();
@@ -162,7 +165,7 @@ impl Registry {
     fn read(path: &Path, memory: u64) -> Result<Vec<u8>> {
         let most = MAX_FILE.min(memory);
         let mut bytes = Vec::new();
-        // The length that the system names may be wrong, of a pipe or a file that grows.
+        // The length that the system reports may be wrong, for example for a pipe or a file that grows.
         fs::File::open(path)?.take(most + 1).read_to_end(&mut bytes)?;
         let len = bytes.len() as u64;
         if len > most {
@@ -177,7 +180,7 @@ fn built_in_info(m: &BuiltIn) -> ModelInfo {
     ModelInfo { hash: m.hash, name: Some(m.name), id: Some(m.id), stored_len, path: None }
 }
 
-/// A file that is named by a hash; its content is checked when it is used.
+/// A file whose name is a hash. Its content is checked when it is used.
 fn file_info(path: &Path) -> Option<ModelInfo> {
     let hash = blake3::Hash::from_hex(path.file_name()?.to_str()?.strip_suffix(".nz")?).ok()?;
     let stored_len = fs::metadata(path).ok()?.len();
@@ -198,7 +201,7 @@ pub fn built_in_hash(id: u8) -> Result<Hash> {
     })
 }
 
-/// The one-byte id of a built-in model.
+/// The one-byte id of a built-in model; `None` for other models.
 pub fn built_in_id(hash: &Hash) -> Option<u8> {
     BUILT_IN.iter().find(|m| m.hash == *hash).map(|m| m.id)
 }
@@ -211,7 +214,8 @@ fn checked(weights: Vec<u8>, hash: &Hash) -> Result<Arc<[u8]>> {
     Err(Error::corrupt(format!("weights with hash {} expected, {} found", hex(hash), hex(&found))))
 }
 
-/// The user's model folders, the first one first: `NZIP_MODELS` if set, and the XDG data folder.
+/// The user's model folders, in the order in which they are searched: `NZIP_MODELS` if set, then the XDG data
+/// folder.
 pub fn user_folders() -> Vec<PathBuf> {
     let set = |name| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
     let data = set("XDG_DATA_HOME").or_else(|| Some(set("HOME")?.join(".local/share")));

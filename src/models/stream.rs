@@ -1,4 +1,4 @@
-//! The models that the sections of one stream name or bring along.
+//! The models that the sections of one stream name or embed.
 
 use super::Models;
 use super::loaded::Loaded;
@@ -19,9 +19,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub(crate) struct StreamModels {
     models: Models,
     sections: Vec<ModelSection>,
-    /// Bytes of the packed weights that the stream has brought along.
+    /// The bytes of the packed weights that the stream embeds, so far.
     packed: u64,
-    /// Its own models that blocks have used. They are nobody else's: another stream must bring them along itself.
+    /// The stream's own models that blocks have used. They are not shared: another stream must embed them
+    /// itself.
     own: Arc<Mutex<Loaded>>,
 }
 
@@ -35,12 +36,12 @@ impl StreamModels {
         Self::new(self.models.clone())
     }
 
-    /// Takes note of a model section. Embedded weights are unpacked when a block first names them.
+    /// Records a model section. Embedded weights are unpacked when a block first names them.
     ///
     /// # Errors
     ///
-    /// [`crate::ErrorKind::Corrupt`] for more sections than a stream may have, [`crate::ErrorKind::LimitExceeded`] where
-    /// `memory` bytes do not hold all packed weights.
+    /// [`crate::ErrorKind::Corrupt`] for more sections than a stream may have;
+    /// [`crate::ErrorKind::LimitExceeded`] where all packed weights together exceed `memory` bytes.
     pub(crate) fn add(&mut self, section: ModelSection, memory: u64) -> Result<()> {
         if self.sections.len() as u64 >= MAX_MODELS {
             return Err(Error::corrupt(format!("more than {MAX_MODELS} model sections")));
@@ -65,17 +66,17 @@ impl StreamModels {
         self.sections.len()
     }
 
-    /// Memory that the stream's own models and those that it shares take, in bytes.
+    /// The memory that the stream's own models and the shared ones take, in bytes.
     pub(crate) fn held(&self) -> u64 {
         self.packed + self.own.lock().unwrap_or_else(PoisonError::into_inner).bytes + self.models.held()
     }
 
-    /// Lets go of the stream's own models; those that are used again are unpacked again.
+    /// Drops the stream's own models. If they are used again, they are unpacked again.
     pub(crate) fn forget(&self) {
         *self.own.lock().unwrap_or_else(PoisonError::into_inner) = Loaded::default();
     }
 
-    /// The hash behind a model reference of a block that stands behind the first `before` model sections.
+    /// The hash for the model reference of a block that comes after the first `before` model sections.
     pub(crate) fn hash(&self, reference: u64, before: usize) -> Result<Hash> {
         if reference < FIRST_STREAM_MODEL {
             return registry::built_in_hash(reference as u8);
@@ -88,13 +89,13 @@ impl StreamModels {
         found.ok_or_else(|| Error::corrupt(format!("model section {i} is referred to, but not there")))
     }
 
-    /// The model that a block names, ready to run; `None` where it names none and needs none. `before` is the number of
-    /// model sections in front of the block.
+    /// The model that a block names, ready to run; `None` where the block names none and needs none. `before`
+    /// is the number of model sections before the block.
     ///
     /// # Errors
     ///
-    /// Those of finding, unpacking and loading the model; [`crate::ErrorKind::LimitExceeded`] where all models together
-    /// would take more than `memory` bytes.
+    /// Those of finding, unpacking and loading the model; [`crate::ErrorKind::LimitExceeded`] where all
+    /// models together would take more than `memory` bytes.
     pub(crate) fn load(
         &self,
         codec: &dyn BlockCodec,
@@ -120,7 +121,7 @@ impl StreamModels {
         self.models.load(of, &hash, memory.saturating_sub(used)).map(Some)
     }
 
-    /// A model that the stream brings along; its weights are checked against the hash.
+    /// A model that the stream embeds. Its weights are checked against the hash.
     fn embedded(&self, of: Codec, hash: Hash, raw_len: u64, packed: &[u8], left: u64) -> Result<LoadedModel> {
         let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(model) = own.get(of, &hash) {
@@ -135,7 +136,7 @@ impl StreamModels {
             }
             Ok(weights)
         };
-        // One that others have loaded serves as well, once it is clear that the stream has it.
+        // A shared model with this hash serves as well, once it is certain that the stream has the weights.
         match self.models.loaded(of, &hash) {
             Some(model) => {
                 unpack()?;
@@ -147,7 +148,7 @@ impl StreamModels {
     }
 }
 
-/// Embedded weights of `raw_len` bytes: a stream of its own, or a Zstandard frame.
+/// Unpacks embedded weights of `raw_len` bytes: a stream of their own, or a Zstandard frame.
 fn unpack(packed: &[u8], raw_len: u64, memory: u64) -> Result<Vec<u8>> {
     if packed.starts_with(&MAGIC) {
         let weights = container::unpack::unpack(packed, raw_len, memory)?;

@@ -1,4 +1,4 @@
-//! Reading any part of a file.
+//! Reading of any part of a file.
 
 mod info;
 mod load;
@@ -44,21 +44,21 @@ pub struct Archive<S> {
     options: DecodeOptions,
     pool: Pool,
     decoded: u64,
-    /// All tensors, and where they are by name.
+    /// All tensors, and their indices by name.
     tensors: Vec<TensorInfo>,
     names: HashMap<String, tensors::Named>,
     /// The error in the names of tensors, if there is one.
     names_error: Option<Error>,
-    /// The stream whose models are held.
+    /// The stream whose models are in memory.
     active: usize,
-    /// Whether a content without named tensors has been looked through for them.
+    /// Whether a content without named tensors has been searched for tensors.
     looked: bool,
 }
 
-/// Most blocks that are decoded together.
+/// The most blocks that are decoded together.
 const BATCH_BLOCKS: usize = 1 << 10;
 
-/// A block of which some units are wanted, with its bytes.
+/// A block of which some units are wanted, with the payload that they need.
 struct Fetched {
     stream: usize,
     number: usize,
@@ -69,7 +69,8 @@ struct Fetched {
 }
 
 impl Fetched {
-    /// The units that are decoded: where they are not independent, all in front of the wanted ones too.
+    /// The units that are decoded. Where units are not independent, they include all units before the wanted
+    /// ones.
     fn decoded_units(&self) -> Range<usize> {
         if self.block.header.units.independent() { self.units.clone() } else { 0..self.units.end }
     }
@@ -85,8 +86,8 @@ impl<S> fmt::Debug for Archive<S> {
 impl Archive<Cursor<memmap2::Mmap>> {
     /// Maps a file into memory.
     ///
-    /// The file must not be cut short while the archive is open: the system ends programs that read
-    /// mapped pages which are gone. Use [`Archive::new`] with a [`File`] where that can happen.
+    /// The file must not become shorter while the archive is open: the system ends programs that read mapped
+    /// pages which no longer exist. Where that can happen, use [`Archive::new`] with a [`File`].
     ///
     /// # Errors
     ///
@@ -95,7 +96,7 @@ impl Archive<Cursor<memmap2::Mmap>> {
         Self::open_with(path, DecodeOptions::new())
     }
 
-    /// Maps a file into memory; with these options.
+    /// Maps a file into memory, with these options.
     ///
     /// # Errors
     ///
@@ -103,9 +104,9 @@ impl Archive<Cursor<memmap2::Mmap>> {
     #[allow(unsafe_code)]
     pub fn open_with(path: impl AsRef<Path>, options: DecodeOptions) -> Result<Self> {
         let file = File::open(path)?;
-        // SAFETY: the map is private to this value and read through copies only: nothing holds a
-        // reference into it while its content could be assumed to be constant. Cutting the file short
-        // is documented as the caller's business.
+        // SAFETY: the map is private to this value and is only read by copying: nothing holds a reference
+        // into it that assumes constant content. Shortening the file is documented as the caller's
+        // responsibility.
         let map = unsafe { memmap2::Mmap::map(&file)? };
         Self::with_options(Cursor::new(map), options)
     }
@@ -116,13 +117,13 @@ impl<S: Read + Seek> Archive<S> {
     ///
     /// # Errors
     ///
-    /// [`crate::ErrorKind::Truncated`] where the end is missing, and all others that reading headers and
-    /// indexes can give.
+    /// [`crate::ErrorKind::Truncated`] where the end is missing, and all other errors of reading headers and
+    /// indexes.
     pub fn new(source: S) -> Result<Self> {
         Self::with_options(source, DecodeOptions::new())
     }
 
-    /// Reads the indexes of all streams; with these options.
+    /// Reads the indexes of all streams, with these options.
     ///
     /// # Errors
     ///
@@ -155,7 +156,7 @@ impl<S: Read + Seek> Archive<S> {
         self.source.get_ref()
     }
 
-    /// The file. Its content must stay as it is.
+    /// The file. Its content must stay the same.
     pub fn get_mut(&mut self) -> &mut S {
         self.source.inner()
     }
@@ -165,7 +166,7 @@ impl<S: Read + Seek> Archive<S> {
         self.source.into_inner()
     }
 
-    /// Raw bytes of all streams together.
+    /// The number of raw bytes in all streams together.
     pub fn len(&self) -> u64 {
         self.streams.last().map_or(0, |s| s.raw_start + s.raw_len)
     }
@@ -175,12 +176,13 @@ impl<S: Read + Seek> Archive<S> {
         self.len() == 0
     }
 
-    /// Bytes of the compressed file.
+    /// The size of the compressed file in bytes.
     pub fn stored_len(&self) -> u64 {
         self.source.len()
     }
 
-    /// How many raw bytes have been decoded so far by [`Archive::read_range`]: what the ranges cost.
+    /// The number of raw bytes that [`Archive::read_range`] has decoded so far, which is the cost of the
+    /// ranges.
     pub fn decoded_bytes(&self) -> u64 {
         self.decoded
     }
@@ -197,14 +199,13 @@ impl<S: Read + Seek> Archive<S> {
     /// # Ok::<(), nzip::Error>(())
     /// ```
     ///
-    /// Only the windows that it touches are decoded, or its blocks up to the range's end for chained windows and
-    /// codecs without windows.
+    /// Only the windows that the range touches are decoded. With chained windows, and with codecs that have
+    /// no windows, blocks are decoded from their start to the range's end.
     ///
     /// # Errors
     ///
-    /// [`crate::ErrorKind::BadArgument`] for a range outside of the content,
-    /// [`crate::ErrorKind::LimitExceeded`] for one larger than the memory cap, and all that decoding can
-    /// give.
+    /// [`crate::ErrorKind::BadArgument`] for a range outside the content; [`crate::ErrorKind::LimitExceeded`]
+    /// for one larger than the memory cap; all errors of decoding.
     pub fn read_range(&mut self, range: impl RangeBounds<u64>) -> Result<Vec<u8>> {
         let after =
             |n: u64| n.checked_add(1).ok_or_else(|| Error::bad_argument("a range past the largest offset"));
@@ -221,7 +222,7 @@ impl<S: Read + Seek> Archive<S> {
         self.range(start..end)
     }
 
-    /// Fills `out` with the raw bytes from `start` on. Tiles are decoded straight into it.
+    /// Fills `out` with the raw bytes from offset `start` on. Tiles are decoded straight into it.
     ///
     /// ```
     /// # use std::io::Cursor;
@@ -235,7 +236,8 @@ impl<S: Read + Seek> Archive<S> {
     ///
     /// # Errors
     ///
-    /// [`crate::ErrorKind::BadArgument`] where the content ends before `out` is full, and those of [`Archive::read_range`].
+    /// [`crate::ErrorKind::BadArgument`] where the content ends before `out` is full, and those of
+    /// [`Archive::read_range`].
     pub fn read_range_into(&mut self, start: u64, out: &mut [u8]) -> Result<()> {
         let (len, wanted) = (self.len(), out.len());
         if start.checked_add(wanted as u64).is_none_or(|end| end > len) {
@@ -264,7 +266,7 @@ impl<S: Read + Seek> Archive<S> {
             let left = self.left(stream, len);
             let (mut batch, mut raw, mut need) = (Vec::new(), 0, 0u64);
             while at < wanted.len() && raw < self.batch_bytes() && batch.len() < BATCH_BLOCKS {
-                // The models of one stream are those of no other, and those of one at a time are held.
+                // Streams do not share their own models, and only those of one stream are kept at a time.
                 if wanted[at].0 != stream && self.streams[stream].models.len() > 0 {
                     break;
                 }
@@ -287,12 +289,12 @@ impl<S: Read + Seek> Archive<S> {
         Ok(out)
     }
 
-    /// Decodes everything and verifies check values, structure and the hashes of all streams. Returns
-    /// the number of raw bytes.
+    /// Decodes everything and verifies check values, structure and the hashes of all streams. Returns the
+    /// number of raw bytes.
     ///
     /// # Errors
     ///
-    /// The first thing that is wrong.
+    /// The first problem that is found.
     pub fn verify(&mut self) -> Result<u64> {
         let options = self.options.clone().verify_hash(true);
         let reader = self.source.inner();
@@ -300,7 +302,8 @@ impl<S: Read + Seek> Archive<S> {
         Ok(io::copy(&mut Decoder::with_options(reader, options)?, &mut io::sink())?)
     }
 
-    /// Memory that is left under the cap for decoding blocks of a stream while a result of `taken` bytes is held, in bytes.
+    /// The memory, in bytes, that the cap leaves for decoding blocks of a stream while a result of `taken`
+    /// bytes is held.
     fn left(&mut self, stream: usize, taken: u64) -> u64 {
         if self.active != stream {
             self.streams[self.active].models.forget();
@@ -315,7 +318,7 @@ impl<S: Read + Seek> Archive<S> {
         (self.pool.threads() as u64 * options::CHUNK as u64).min(self.options.resources.memory / 4)
     }
 
-    /// Stream and number of every block that the range touches.
+    /// The stream and the number of every block that the range touches.
     fn blocks_of(&self, range: &Range<u64>) -> Vec<(usize, usize)> {
         let mut wanted = Vec::new();
         let from = self.streams.partition_point(|s| s.raw_start + s.raw_len <= range.start);
@@ -328,7 +331,7 @@ impl<S: Read + Seek> Archive<S> {
         if range.is_empty() { Vec::new() } else { wanted }
     }
 
-    /// A checked block and the offset of its payload: those of its source, where it is a copy.
+    /// A checked block and the offset of its payload. For a copy, both are those of its source.
     fn checked(&mut self, stream: usize, number: usize) -> Result<(Block, u64)> {
         let (header, at) = self.own_header(stream, number)?;
         let place = self.streams[stream].blocks[number];
@@ -362,7 +365,8 @@ impl<S: Read + Seek> Archive<S> {
         Ok((header, place.offset + len as u64))
     }
 
-    /// Reads what decoding a range needs of a block, which may take `left` bytes with what it decodes to.
+    /// Reads what decoding a range needs of a block. Together with the bytes decoded from it, it may take
+    /// `left` bytes.
     fn fetch(&mut self, (stream, number): (usize, usize), range: &Range<u64>, left: u64) -> Result<Fetched> {
         let (block, payload_at) = self.checked(stream, number)?;
         let header = &block.header;
@@ -428,18 +432,18 @@ fn place_name(stream: usize, number: usize, place: &BlockPlace) -> String {
 }
 
 impl Fetched {
-    /// Memory that payload, header and raw bytes take, in bytes.
+    /// The memory that payload, header and raw bytes take, in bytes.
     fn held(&self) -> u64 {
         self.payload.len() as u64 + self.block.memory() + raw_of(&self.block.header, &self.units)
     }
 
-    /// Memory that decoding it takes, in bytes.
+    /// The memory that decoding takes, in bytes.
     fn need(&self) -> u64 {
         self.held().saturating_add(self.block.codec.working_memory(&self.block, &self.payload))
     }
 }
 
-/// Raw bytes that decoding these units gives.
+/// The number of raw bytes that decoding these units gives.
 fn raw_of(header: &BlockHeader, units: &Range<usize>) -> u64 {
     let start = if header.units.independent() { units.start } else { 0 };
     (start..units.end).map(|i| unit_len(header, i)).sum()
@@ -449,7 +453,7 @@ fn unit_len(header: &BlockHeader, i: usize) -> u64 {
     header.units.unit(i, header.raw_len).0 as u64
 }
 
-/// The units that hold the raw range of a block, and the part of the payload that they need.
+/// The units that hold a raw range of a block, and the range of the payload that they need.
 fn parts(header: &BlockHeader, range: Range<u64>) -> (Range<usize>, Range<u64>) {
     if matches!(header.units, Units::Fixed { .. }) {
         let unit = unit_len(header, 0);

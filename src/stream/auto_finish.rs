@@ -6,21 +6,23 @@ use std::fmt;
 use std::io::{self, Write};
 use std::thread;
 
-/// The function that receives the outcome of finishing.
+/// The function that receives the result of finishing.
 type Then<'a, W> = Box<dyn FnOnce(Result<W>) + Send + 'a>;
 
-/// An [`Encoder`] that finishes its stream when it is dropped; see [`Encoder::auto_finish`] and [`Encoder::on_finish`].
+/// An [`Encoder`] that finishes its stream when it is dropped; see [`Encoder::auto_finish`] and
+/// [`Encoder::on_finish`].
 ///
-/// It does not where the thread panics: what has been written by then is not all, and the stream is to read as truncated.
+/// It does not finish while the thread panics: the content is then incomplete, and the stream must read as
+/// truncated.
 pub struct AutoFinish<'a, W: Write> {
-    /// Always there until it is dropped.
+    /// Present until it is dropped.
     encoder: Option<Encoder<W>>,
     then: Option<Then<'a, W>>,
 }
 
 impl<W: Write> Encoder<W> {
-    /// The same encoder, but dropping it finishes the stream. An error that occurs then is lost: use [`Encoder::finish`] or
-    /// [`Encoder::on_finish`] where that matters.
+    /// Turns the encoder into one that finishes its stream when it is dropped. An error that occurs then is
+    /// lost: use [`Encoder::finish`] or [`Encoder::on_finish`] where that matters.
     ///
     /// ```
     /// use std::io::Write;
@@ -33,7 +35,8 @@ impl<W: Write> Encoder<W> {
         AutoFinish { encoder: Some(self), then: None }
     }
 
-    /// The same encoder, but dropping it finishes the stream and gives the outcome to `then`.
+    /// Turns the encoder into one that finishes its stream when it is dropped, and passes the result to
+    /// `then`.
     ///
     /// ```
     /// use std::io::Write;

@@ -1,4 +1,4 @@
-//! Files of bases.
+//! Base tensors from files.
 
 use super::content::FileContent;
 use super::{Archive, Decoder};
@@ -11,8 +11,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 impl Bases {
-    /// Adds the tensors of a file, which is kept open and read when the tensors are used; or of a `.nz` file of one, which is
-    /// decompressed. Such a one may itself need the bases that were added before.
+    /// Adds the tensors of a file. The file is kept open and read when the tensors are used. A `.nz` file is
+    /// decompressed into memory; it may itself need bases that were added before.
     ///
     /// Where the file changes while the bases are in use, coding fails.
     ///

@@ -1,8 +1,9 @@
-//! Reading from what a buffered reader has.
+//! Reading from the buffer of a buffered reader.
 
 use std::io::{self, BufRead};
 
-/// Copies what `reader` has next, as much as fits into `out`, and takes it; the body of `Read::read` of a buffered reader.
+/// Copies bytes that `reader` has buffered, as many as fit into `out`, and consumes them: the body of
+/// `Read::read` for a buffered reader.
 pub fn read_buffered(reader: &mut impl BufRead, out: &mut [u8]) -> io::Result<usize> {
     if out.is_empty() {
         return Ok(0);

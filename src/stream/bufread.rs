@@ -1,15 +1,15 @@
-//! Encoder and decoder that read from a [`BufRead`], whose buffer they use.
+//! An encoder and a decoder that read from a [`BufRead`] and use its buffer.
 
 use super::{Encoder as Writing, Options};
 use crate::error::{Error, Result};
 use std::fmt;
 use std::io::{self, BufRead, Read};
 
-/// Decompresses the streams that it reads from `R`: the same as [`crate::read::Decoder`], which reads large pieces into a
-/// buffer of its own whatever `R` is.
+/// Decompresses the streams that it reads from `R`. This is the same type as [`crate::read::Decoder`], which
+/// reads large pieces into a buffer of its own for any `R`.
 pub type Decoder<R> = super::Decoder<R>;
 
-/// Compresses what it reads from `R`: reading from it gives one stream.
+/// Compresses what it reads from `R`: reading from it yields one stream.
 ///
 /// ```
 /// use std::io::Read;
@@ -20,12 +20,12 @@ pub type Decoder<R> = super::Decoder<R>;
 /// ```
 pub struct Encoder<R> {
     reader: R,
-    /// Until the stream is finished.
+    /// Present until the stream is finished.
     encoder: Option<Writing<Vec<u8>>>,
     /// A part of the stream, of which `read` bytes have been read.
     out: Vec<u8>,
     read: usize,
-    /// The error at the end, if there was one.
+    /// The error that ended the stream, if there was one.
     error: Option<Error>,
 }
 
@@ -45,7 +45,7 @@ impl<R: BufRead> Encoder<R> {
         Ok(Self { reader, encoder, out: Vec::new(), read: 0, error: None })
     }
 
-    /// Gets more of the stream; false at its end.
+    /// Produces more of the stream; returns false at its end.
     fn advance(&mut self) -> Result<bool> {
         while self.read == self.out.len() {
             if let Some(e) = &self.error {
@@ -77,12 +77,12 @@ impl<R> Encoder<R> {
         &self.reader
     }
 
-    /// The reader. What is read from it here is not compressed.
+    /// The reader. Bytes that are read from it here are not compressed.
     pub fn get_mut(&mut self) -> &mut R {
         &mut self.reader
     }
 
-    /// The reader, without what may have been read from it and not compressed yet.
+    /// The reader. Bytes that were read from it but not compressed yet are lost.
     pub fn into_inner(self) -> R {
         self.reader
     }

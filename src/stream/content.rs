@@ -1,5 +1,5 @@
-//! Contents of files, read where they are needed. Nothing is mapped into memory: the system would end the program where a file
-//! became shorter.
+//! The contents of files, read where they are needed. Nothing is mapped into memory, because the system would
+//! end the program if a file became shorter.
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::tensor::Layout;
@@ -10,18 +10,19 @@ use std::io;
 use std::ops::Range;
 use std::time::SystemTime;
 
-/// The content of a file, as long as it was when it was opened.
+/// The content of a file, with the length that it had when it was opened.
 pub(super) struct FileContent {
     file: File,
     len: u64,
     modified: Option<SystemTime>,
-    /// Held while the place of reading is moved.
+    /// Held while the file's position is moved.
     #[cfg(not(unix))]
     place: std::sync::Mutex<()>,
 }
 
 impl FileContent {
-    /// The content of an open file. Where the system can read at any place, the file's own place of reading stays.
+    /// The content of an open file. Where the system can read at any offset, the file's own position stays
+    /// where it is.
     pub fn new(file: &File) -> Result<Self> {
         let metadata = file.metadata()?;
         Ok(Self {
@@ -33,11 +34,11 @@ impl FileContent {
         })
     }
 
-    /// Fails where the file is not as it was.
+    /// Fails if the file has changed.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Io`] where length or time of modification differ.
+    /// [`ErrorKind::Io`] where its length or modification time differ.
     pub fn check(&self) -> Result<()> {
         let now = self.file.metadata()?;
         let same = now.len() == self.len && now.modified().ok() == self.modified;
@@ -83,7 +84,7 @@ impl Content for FileContent {
 }
 
 impl Layout {
-    /// Reads the layout of an open file, of which only the headers are read.
+    /// Reads the layout of an open file. Only its headers are read.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! Reading streams front to back.
+//! Reading of streams front to back.
 
 use super::buffered::read_buffered;
 use super::options::{DecodeOptions, Pool};
@@ -18,22 +18,22 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::io::{self, BufRead, Read};
 
-/// Raw bytes per thread that are decoded together.
+/// The raw bytes per thread that are decoded together.
 const BATCH_RAW: u64 = 16 << 20;
-/// The same of tiles, of which a block has many: what was decoded is still in the caches when it is read.
+/// The same for tiles, of which a block has many: what was decoded is still in the caches when it is read.
 const TILES_RAW: u64 = 1 << 20;
-/// Windows per thread that are decoded together.
+/// The windows per thread that are decoded together.
 const BATCH_WINDOWS: usize = 64;
-/// Most blocks that are decoded together, and most buffers that are kept to be used again.
+/// The most blocks that are decoded together, and the most buffers that are kept for reuse.
 const BATCH_BLOCKS: usize = 1 << 10;
-/// Raw bytes of a batch for each lane of a GPU.
+/// The raw bytes of a batch for each lane of a GPU.
 const LANE_RAW: u64 = 64 << 10;
 
 /// Decompresses the streams that it reads from `R`, front to back, in bounded memory.
 ///
-/// Bytes are given out once the check value of their unit has been verified; when something is wrong
-/// later on, everything in front of it has been given out before the error comes. The error is an
-/// [`io::Error`] that carries an [`struct@Error`]; `Error::from` takes it out.
+/// Bytes are only returned once the check value of their unit has been verified. If something is wrong later
+/// on, everything before it is returned before the error. The error is an [`io::Error`] that carries an
+/// [`struct@Error`]; `Error::from` takes it out.
 ///
 /// ```
 /// use std::io::Read;
@@ -45,7 +45,7 @@ const LANE_RAW: u64 = 64 << 10;
 /// ```
 pub struct Decoder<R: Read> {
     walk: Walk<R>,
-    /// The models of the stream that is being read, and those that every stream may use.
+    /// The models of the current stream, and those that every stream may use.
     models: StreamModels,
     pool: Pool,
     memory: u64,
@@ -53,26 +53,26 @@ pub struct Decoder<R: Read> {
     bases: Bases,
     progress: Progress,
     hasher: Option<blake3::Hasher>,
-    /// Verified bytes that wait to be read, and buffers to use again.
+    /// Verified bytes that wait to be read, and buffers for reuse.
     ready: VecDeque<Vec<u8>>,
     position: usize,
     spare: Vec<Vec<u8>>,
-    /// A block that is decoded unit by unit.
+    /// A block that is being decoded unit by unit.
     open: Option<OpenBlock>,
-    /// The next step after the ready bytes.
+    /// What comes after the ready bytes.
     next: Next,
 }
 
 enum Next {
-    /// Nothing is known yet.
+    /// Not known yet.
     Unknown,
-    /// A section that has been read, but not worked on.
+    /// A section that has been read but not processed.
     Event(Event),
     Failed(Error),
     End,
 }
 
-/// How blocks are decoded.
+/// How the next blocks are decoded.
 enum Batch {
     Alone(RawBlock),
     Many(Vec<RawBlock>),
@@ -82,9 +82,9 @@ struct OpenBlock {
     block: RawBlock,
     codec: OrderedDecoder,
     unit: usize,
-    /// The decoded bytes: the block so far, or no more than a unit.
+    /// The decoded bytes: the block so far, or at most one unit.
     raw: Vec<u8>,
-    /// Bytes of `raw` that have been verified, and those of them that have been read.
+    /// How many bytes of `raw` have been verified, and how many of these have been read.
     verified: usize,
     read: usize,
 }
@@ -99,7 +99,7 @@ impl<R: Read> Decoder<R> {
     ///
     /// # Errors
     ///
-    /// [`crate::ErrorKind::BadArgument`] where the threads cannot be had.
+    /// [`crate::ErrorKind::BadArgument`] where the threads cannot be started.
     pub fn with_options(reader: R, options: DecodeOptions) -> Result<Self> {
         let pool = Pool::new(options.resources.threads);
         Ok(Self::build(reader, options, Payloads::Read, pool))
@@ -148,7 +148,7 @@ impl<R: Read> Decoder<R> {
         }
     }
 
-    /// Gets more bytes ready; false at the end.
+    /// Makes more bytes ready; returns false at the end.
     fn advance(&mut self) -> Result<bool> {
         while self.available().is_empty() {
             if self.open.is_some() {
@@ -170,7 +170,7 @@ impl<R: Read> Decoder<R> {
         Ok(true)
     }
 
-    /// Verified bytes that wait to be read.
+    /// The verified bytes that wait to be read.
     fn available(&self) -> &[u8] {
         match (self.ready.front(), &self.open) {
             (Some(front), _) => &front[self.position..],
@@ -179,19 +179,19 @@ impl<R: Read> Decoder<R> {
         }
     }
 
-    /// Memory that is left under the cap for blocks, in bytes.
+    /// The memory, in bytes, that the cap leaves for blocks.
     fn left(&self) -> u64 {
         let held = self.models.held().saturating_add(self.bases.held).saturating_add(self.walk.held());
         self.memory.saturating_sub(held)
     }
 
-    /// Memory that decoding a block takes, in bytes; its payload is in `input` where payloads are skipped.
+    /// The memory, in bytes, that decoding a block takes. If payloads are skipped, its payload is in `input`.
     fn need(&self, block: &RawBlock, input: Option<&[u8]>) -> u64 {
         let working = block.block.codec.working_memory(&block.block, block.payload(input));
         block.memory().saturating_add(block.raw_len()).saturating_add(working)
     }
 
-    /// A block that is decoded unit by unit, or blocks that are decoded together.
+    /// Decides whether a block is decoded unit by unit, or together with the blocks after it.
     fn batch(&mut self, block: RawBlock, input: Option<&[u8]>) -> Result<Batch> {
         let windowed = !matches!(block.block.header.units, Units::Fixed { .. });
         if !windowed && (self.pool.threads() == 1 || !self.fits_batch(&block, input)) {
@@ -235,18 +235,18 @@ impl<R: Read> Decoder<R> {
         block.raw_len() <= room && self.need(block, input) <= self.left() / 2
     }
 
-    /// Reads more blocks to decode together with `first`, as many as the memory holds. A flushed block ends the batch, so
-    /// that nobody waits for bytes that the writer has flushed.
+    /// Reads more blocks to decode together with `first`, as many as memory allows. A flushed block ends the
+    /// batch, so that no reader waits for bytes which the writer has flushed.
     fn gather(&mut self, first: RawBlock, input: Option<&[u8]>) -> Vec<RawBlock> {
         let threads = self.pool.threads();
         let lanes = self.device.lanes();
         let most_windows = (threads * BATCH_WINDOWS).max(lanes);
-        // Buffers that wait to be used again take some, too.
+        // Buffers that wait to be reused take some memory too.
         let mut left = (self.left() / 4 * 3).saturating_sub(self.need(&first, input));
         let (mut raw, mut windows, mut batch) = (0, 0, vec![first]);
         while let Some(last) = batch.last() {
             let header = &last.block.header;
-            // What is coded larger than it is takes as long.
+            // A block that is larger coded than raw takes as long as its coded size.
             raw += last.raw_len().max(header.payload_len.into());
             if let Units::Windows { windows: w, .. } = &header.units {
                 windows += w.len();
@@ -281,7 +281,7 @@ impl<R: Read> Decoder<R> {
         batch
     }
 
-    /// Decodes blocks whose payloads they have, or the input in memory.
+    /// Decodes blocks whose payloads are in them, or in `input`.
     fn decode(&mut self, batch: Vec<RawBlock>, input: Option<&[u8]>) -> Result<()> {
         let accelerator = self.device.accelerator();
         let mut models = Vec::with_capacity(batch.len());
@@ -322,7 +322,7 @@ impl<R: Read> Decoder<R> {
         Ok(())
     }
 
-    /// Decodes the next unit of the open block, whose bytes so far have been read.
+    /// Decodes the next unit of the open block. All of its earlier bytes must have been read.
     fn unit(&mut self) -> Result<()> {
         let Some(open) = &mut self.open else { return Ok(()) };
         let (units, i) = (open.block.block.all_units().end, open.unit);
@@ -363,7 +363,7 @@ impl<R: Read> Decoder<R> {
         Ok(())
     }
 
-    /// Takes note that `n` of the available bytes have been read.
+    /// Records that `n` of the available bytes have been read.
     fn take(&mut self, n: usize) {
         if let Some(front) = self.ready.front() {
             self.position += n;
@@ -388,7 +388,7 @@ impl<R: Read> Decoder<R> {
         }
     }
 
-    /// Keeps a buffer to be used again, unless many are kept.
+    /// Keeps a buffer for reuse, unless many are kept already.
     fn keep(&mut self, raw: Vec<u8>) {
         let kept: usize = self.spare.iter().map(Vec::capacity).sum();
         if (kept + raw.capacity()) as u64 <= self.memory / 8 {
@@ -396,7 +396,7 @@ impl<R: Read> Decoder<R> {
         }
     }
 
-    /// Takes note of a section that is no block.
+    /// Processes a section that is not a block.
     fn note(&mut self, event: Event) -> Result<()> {
         match event {
             Event::StreamStart => self.models = self.models.fresh(),
@@ -414,7 +414,7 @@ impl<R: Read> Decoder<R> {
 }
 
 impl<'a> Decoder<&'a [u8]> {
-    /// Decodes all of the input behind what `out` holds.
+    /// Decodes all of the input and appends it to `out`.
     pub(super) fn collect(
         input: &'a [u8],
         options: DecodeOptions,
@@ -439,7 +439,7 @@ impl<'a> Decoder<&'a [u8]> {
         }
     }
 
-    /// Fails where more bytes of the result, which counts against the cap, are too many.
+    /// Fails if `more` bytes would make the result, which counts against the cap, too large.
     fn check_room(&self, out: &[u8], more: usize) -> Result<()> {
         let (need, cap) = (out.len() as u64 + more as u64, self.memory);
         if need > cap {
@@ -453,7 +453,7 @@ impl<'a> Decoder<&'a [u8]> {
         self.check_room(out, more)?;
         let (need, cap) = (out.len() + more, usize::try_from(self.memory).unwrap_or(usize::MAX));
         if need > out.capacity() {
-            // Twice as much, so that few bytes are moved, but not more than may be taken.
+            // Doubles the room, so that bytes are rarely moved, but stays within the cap.
             reserve_exact(out, need.max(2 * out.capacity()).min(cap) - out.len())?;
         }
         Ok(())

@@ -1,4 +1,4 @@
-//! Writing a stream.
+//! Writing of a stream.
 
 mod embedding;
 mod tensors;
@@ -26,8 +26,8 @@ use std::io::{self, Write};
 
 /// Compresses what is written to it and writes one stream to `W`, never seeking.
 ///
-/// `flush` ends a block, so that everything written so far can be read; [`Encoder::finish`] must be
-/// called at the end: a stream whose encoder was dropped reads as truncated.
+/// `flush` ends a block, so that everything written so far can be read. [`Encoder::finish`] must be called at
+/// the end: a stream whose encoder was dropped reads as truncated.
 ///
 /// ```
 /// use std::io::Write;
@@ -46,15 +46,16 @@ pub struct Encoder<W: Write> {
     batch: usize,
     raw: Vec<u8>,
     hasher: blake3::Hasher,
-    /// Records of the index.
+    /// The records of the index.
     records: Vec<Record>,
     failed: bool,
-    /// Raw bytes coded so far, and how the windowed codec wants the content to be cut, once its first bytes are known.
+    /// The number of raw bytes coded so far; and how the windowed codec wants the content to be cut, once its
+    /// first bytes are known.
     coded: u64,
     cutting: Option<Cutting>,
-    /// Written bytes are held back, as they may turn out to hold tensors.
+    /// Whether written bytes are held back, because they may turn out to hold tensors.
     held: bool,
-    /// Models are to be embedded if they pay, which the first records will tell.
+    /// Whether models are to be embedded if they pay, which the first records will show.
     weighs: bool,
 }
 
@@ -64,7 +65,7 @@ struct Out<W> {
     written: u64,
     entries: Vec<Entry>,
     models: Vec<Hash>,
-    /// Models that have been packed to be embedded.
+    /// Models that have been packed in order to be embedded.
     packed: BTreeMap<Hash, Packed>,
 }
 
@@ -86,10 +87,11 @@ impl<W: Write> Encoder<W> {
         Ok(Self::build(writer, options, plan, pool))
     }
 
-    /// An encoder with options that have been checked, the plan that goes with them, and a pool for their threads.
+    /// An encoder with options that have been checked, the plan that belongs to them, and a pool for their
+    /// threads.
     pub(super) fn build(writer: W, options: Options, plan: Plan, pool: Pool) -> Self {
         let chunk = chunk_len(&options, &plan);
-        // A chunk that is coded also has raw bytes and a result.
+        // A chunk that is being coded also has raw bytes and a result.
         let each = (2 * chunk as u64 + plan.memory_of(chunk, None)).max(8 * chunk as u64);
         let by_memory = usize::try_from(options.resources.memory / each).unwrap_or(usize::MAX);
         let batch = chunk * pool.threads().min(by_memory).max(1);
@@ -121,17 +123,18 @@ impl<W: Write> Encoder<W> {
         &self.out.writer
     }
 
-    /// The writer. What is written to it here damages the stream.
+    /// The writer. Writing to it damages the stream.
     pub fn get_mut(&mut self) -> &mut W {
         &mut self.out.writer
     }
 
-    /// The writer, without finishing the stream, which reads as truncated; [`Encoder::finish`] is the usual way.
+    /// The writer, without finishing the stream, which then reads as truncated. [`Encoder::finish`] is the
+    /// usual way.
     pub fn into_inner(self) -> W {
         self.out.writer
     }
 
-    /// Writes the remaining bytes, the index and the trailer, and gives the writer back.
+    /// Writes the remaining bytes, the index and the trailer, and returns the writer.
     ///
     /// # Errors
     ///
@@ -141,12 +144,12 @@ impl<W: Write> Encoder<W> {
         if self.held { self.finish_all(&raw) } else { self.finish_with(&raw.as_slice()) }
     }
 
-    /// Writes the whole content at once, and finishes. Files of tensors of any size are recognised.
+    /// Writes the whole content at once, and finishes. Files of tensors are recognised, whatever their size.
     ///
     /// # Errors
     ///
-    /// Those of the writer; [`crate::ErrorKind::BadArgument`] where something has been written before, or where
-    /// the options describe tensors that `raw` is too short for.
+    /// Those of the writer; [`crate::ErrorKind::BadArgument`] where something has been written before, or
+    /// where `raw` is too short for the tensor that the options describe.
     pub fn finish_all(self, raw: &[u8]) -> Result<W> {
         self.finish_content(&raw)
     }
@@ -165,12 +168,13 @@ impl<W: Write> Encoder<W> {
         }
     }
 
-    /// Writes all of a file and finishes; see [`Encoder::finish_all`]. The file is read in parts, each of which is coded,
-    /// checked and hashed as it was when it was read.
+    /// Writes all of a file and finishes; see [`Encoder::finish_all`]. The file is read in parts, and each
+    /// part is coded, checked and hashed from the same bytes.
     ///
     /// # Errors
     ///
-    /// See [`Encoder::finish_all`]; those of reading the file, and [`crate::ErrorKind::Io`] where it changes meanwhile.
+    /// See [`Encoder::finish_all`]; those of reading the file, and [`crate::ErrorKind::Io`] where the file
+    /// changes in the meantime.
     pub fn finish_file(self, file: &std::fs::File) -> Result<W> {
         let content = FileContent::new(file)?;
         let writer = self.finish_content(&content)?;
@@ -178,7 +182,7 @@ impl<W: Write> Encoder<W> {
         Ok(writer)
     }
 
-    /// Finishes with a content that nothing needs to be copied from; no bytes may have been written but not coded before.
+    /// Finishes with a content that need not be copied. All bytes written before must have been coded.
     fn finish_with(mut self, raw: &dyn Content) -> Result<W> {
         let (mut at, batch) = (0, self.batch as u64);
         while raw.len() - at > batch {
@@ -205,8 +209,9 @@ impl<W: Write> Encoder<W> {
         Ok(self.out.writer)
     }
 
-    /// Codes bytes, which have been counted as taken in, and writes their blocks; returns how many, which is all of them unless more come and a record is
-    /// cut.
+    /// Codes bytes, which the progress has already counted as taken, and writes their blocks. Returns how
+    /// many bytes were coded: all of them, unless more bytes follow (`End::Open`) and the last ones do not
+    /// fill a chunk.
     fn encode(&mut self, raw: &[u8], end: End) -> Result<usize> {
         if self.failed {
             return Err(Error::bad_argument("this encoder has failed before"));
@@ -228,7 +233,7 @@ impl<W: Write> Encoder<W> {
                 hasher.update(raw);
             }
         };
-        // A small file may be better off in one piece, its header beside what the header is about.
+        // A short file may be smaller as one block, where its header stands next to what it describes.
         let small = end == End::Stream && self.coded == 0 && chunks.len() > 1 && raw.len() <= self.chunk;
         let whole = (small && plan.only.is_none() && plan.records().is_some()).then_some(raw);
         let first = chunks.iter().position(|c| c.fits).filter(|_| self.weighs);
@@ -266,18 +271,23 @@ impl<W: Write> Encoder<W> {
         Ok(raw.len())
     }
 
-    /// How the windowed codec wants content to be cut that starts with these bytes, unless it has started before.
+    /// How the windowed codec wants the content to be cut. `head` is the start of the content in the first
+    /// call, and is ignored later.
     fn cutting(&mut self, head: &[u8]) -> Cutting {
         let Some(windowed) = &self.plan.windowed else { return Cutting::BYTES };
         self.cutting.get_or_insert_with(|| windowed.coder.cutting(head, windowed.chained)).clone()
     }
 
-    /// Cuts bytes into chunks, the unit of work that becomes one block or, for windowed codecs, several.
+    /// Cuts bytes into chunks. A chunk is the unit of work: it becomes one block or, for windowed codecs,
+    /// several.
     ///
-    /// If the codec takes records, the bytes in front of them, those behind them and the rest of a record that a flush has
-    /// cut get chunks of their own: such a codec could not code them, and would refuse the whole chunk. If more bytes come
-    /// (`End::Open`), those that would not fill a chunk wait for them: the same content must give the same blocks however
-    /// many bytes are written at a time.
+    /// A codec of records cannot code bytes that are not whole records, and would refuse a chunk that has
+    /// any. Therefore the bytes before the records, those after them, and the rest of a record that a flush
+    /// has cut get chunks of their own.
+    ///
+    /// Where chunks end may only depend on the content and on flushes, because the same content must give the
+    /// same blocks however many bytes are written at a time. So if more bytes follow (`End::Open`), bytes
+    /// that would not fill a chunk wait for them.
     fn chunks<'r>(&self, raw: &'r [u8], cutting: &Cutting, end: End) -> Vec<Chunk<'r>> {
         let Some(windowed) = self.plan.records() else {
             return self.pieces(raw, end).into_iter().map(|raw| Chunk { raw, fits: true }).collect();
@@ -285,7 +295,7 @@ impl<W: Write> Encoder<W> {
         let [lead, body, tail] = cutting.split(raw, self.coded);
         let (unit, step) = (cutting.unit, cutting.step);
         let ends = end == End::Stream || self.coded + (lead.len() + body.len()) as u64 >= cutting.end;
-        // What is left of a unit that a flush has cut.
+        // The rest of a unit that a flush has cut.
         let left = cutting.left_of_unit(self.coded).min(body.len());
         let (left, records) = body.split_at(left);
         let chunk = (self.chunk / unit * unit).max(unit);
@@ -306,7 +316,8 @@ impl<W: Write> Encoder<W> {
         other(lead).chain(other(left)).chain(records).chain(other(cut)).chain(other(rest)).collect()
     }
 
-    /// Cuts bytes into chunks; before streams that would go on behind a chunk, where streams are undone.
+    /// Cuts bytes into chunks. Where deflate streams are undone, a chunk ends before a stream that would be
+    /// cut.
     fn pieces<'r>(&self, raw: &'r [u8], end: End) -> Vec<&'r [u8]> {
         if !self.plan.undoes() {
             return raw.chunks(self.chunk).collect();
@@ -332,14 +343,14 @@ impl<W: Write> Encoder<W> {
     }
 }
 
-/// The reason why a chunk of bytes ends.
+/// What comes after the bytes that are coded.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum End {
-    /// More bytes.
+    /// More bytes, without a boundary.
     Open,
     /// A flush.
     Flush,
-    /// Nothing.
+    /// The end of the content.
     Stream,
 }
 
@@ -382,7 +393,7 @@ impl<W: Write> Out<W> {
         Ok(())
     }
 
-    /// Writes the header, unless it has been.
+    /// Writes the header, unless it has been written.
     fn start(&mut self) -> Result<()> {
         if self.written > 0 {
             return Ok(());
@@ -409,7 +420,7 @@ impl<W: Write> Out<W> {
         Ok(())
     }
 
-    /// How blocks refer to a model; writes a model section where the stream has none for it yet.
+    /// How blocks refer to a model. Writes a model section if the stream has none for it yet.
     fn reference(&mut self, hash: Hash, options: &Options) -> Result<u64> {
         if let Some(id) = built_in_id(&hash).filter(|_| !options.embed_model) {
             return Ok(id.into());
@@ -432,7 +443,7 @@ impl<W: Write> Out<W> {
     }
 }
 
-/// One stream of all of these bytes.
+/// One stream of all these bytes.
 fn one_stream(raw: &[u8], options: Options) -> Result<Vec<u8>> {
     Encoder::with_options(Vec::new(), options)?.finish_all(raw)
 }
@@ -481,7 +492,7 @@ pub(super) fn plan(options: &Options) -> Result<Plan> {
     let load = |hash: Hash| options.resources.models.load(Codec::Lm, &hash, options.resources.memory);
     let guide = match (asked, by_level.map(load)) {
         (Some(hash), _) => Some(load(hash)?),
-        // A build without the built-in models does without the guide that nobody asked for.
+        // A build without the built-in models goes without a guide, unless the caller asked for one.
         (None, Some(Err(e))) if e.kind() == ErrorKind::MissingModel => None,
         (None, by_level) => by_level.transpose()?,
     };
@@ -490,9 +501,9 @@ pub(super) fn plan(options: &Options) -> Result<Plan> {
     Ok(Plan { level: options.level, only, windowed, guide, insist: asked.is_some(), memory, limit, undo })
 }
 
-/// Fails where a model takes more memory than decoding may.
+/// Fails if a model takes more memory than decoding may take.
 fn refuse_model(options: &Options, model: &Hash) -> Result<()> {
-    // The weights, what is parsed from them, and what runs.
+    // The weights, what is parsed from them, and the model that runs.
     let need = 5 * options.resources.models.find(model)?.len() as u64;
     let limit = options.decode_memory;
     if need <= limit {
@@ -507,18 +518,19 @@ fn cannot_guide(options: &Options) -> bool {
     options.decode_memory < LEAST_GUIDED
 }
 
-/// Memory below which no model is loaded to guide `mix`.
+/// The memory below which no model is loaded to guide `mix`, in bytes.
 const LEAST_GUIDED: u64 = 128 << 20;
-/// The shortest chunks that limits of memory lead to.
+/// The shortest chunks that a memory limit leads to, in bytes.
 const LEAST_CHUNK: usize = 64 << 10;
 
 /// The language model that guides `mix` at each level of 1..=9.
 const GUIDES: [Option<Hash>; 9] =
     [None, None, None, None, None, None, Some(TINY_LM), Some(DEFAULT_LM), Some(DEFAULT_LM)];
 
-/// The raw bytes of a chunk. They must not depend on threads or memory, since blocks end where chunks end and the same
-/// input gives the same bytes. Larger ones compress better with `mix`, which forgets everything between blocks; smaller
-/// ones keep more threads busy.
+/// The raw bytes of a chunk. They must not depend on threads or on the memory for encoding, since blocks end
+/// where chunks end, and the same input must give the same bytes. Larger chunks compress better with `mix`,
+/// which forgets everything between blocks; smaller ones keep more threads busy. Only the memory for decoding
+/// makes them smaller.
 fn chunk_len(options: &Options, plan: &Plan) -> usize {
     let fits = |chunk: usize| 3 * chunk as u64 + plan.memory_of(chunk, None) <= plan.limit;
     let within = |most: usize| {

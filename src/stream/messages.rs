@@ -1,4 +1,4 @@
-//! Many contents, one after the other, without the cost of a start for each.
+//! Coding of many contents, one after the other, without starting anew for each.
 
 use super::encoder::plan;
 use super::options::Pool;
@@ -7,8 +7,8 @@ use crate::codec::choose::Plan;
 use crate::error::Result;
 use std::fmt;
 
-/// Compresses many contents with the same options: models are loaded and threads are started once. The result is byte for byte
-/// that of [`crate::compress_with`]. May be shared by threads.
+/// Compresses many contents with the same options: models are loaded and threads are started only once. The
+/// result is byte for byte that of [`crate::compress_with`]. Can be shared between threads.
 ///
 /// ```
 /// use nzip::{Compressor, Decompressor, DecodeOptions, Options};
@@ -45,7 +45,7 @@ impl Compressor {
         Ok(Self { options, plan, pool })
     }
 
-    /// Compresses `raw` to one stream.
+    /// Compresses `raw` into one stream.
     ///
     /// # Errors
     ///
@@ -56,7 +56,7 @@ impl Compressor {
         Ok(packed)
     }
 
-    /// Compresses `raw` to one stream behind what `packed` holds. After an error `packed` is as before.
+    /// Compresses `raw` into one stream and appends it to `packed`. After an error, `packed` is unchanged.
     ///
     /// # Errors
     ///
@@ -73,8 +73,8 @@ impl Compressor {
     }
 }
 
-/// Decompresses many contents with the same options: models are loaded and threads are started once. May be shared by
-/// threads. [`Compressor`] has an example.
+/// Decompresses many contents with the same options: models are loaded and threads are started only once. Can
+/// be shared between threads. [`Compressor`] has an example.
 #[derive(Debug, Clone, Default)]
 pub struct Decompressor {
     options: DecodeOptions,
@@ -99,7 +99,8 @@ impl Decompressor {
         Ok(raw)
     }
 
-    /// Decompresses all streams in `packed` behind what `raw` holds. After an error `raw` is as before.
+    /// Decompresses all streams in `packed` and appends the result to `raw`. After an error, `raw` is
+    /// unchanged.
     ///
     /// # Errors
     ///

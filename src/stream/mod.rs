@@ -1,4 +1,4 @@
-//! Streams: writing, reading front to back, reading at random.
+//! Streams: writing, reading front to back, and random access.
 
 mod archive;
 mod auto_finish;

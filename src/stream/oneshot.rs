@@ -1,4 +1,4 @@
-//! Slices in, vectors out.
+//! Compression and decompression of slices in one call.
 
 use super::{DecodeOptions, Decompressor, Encoder, Options};
 use crate::error::Result;

@@ -1,4 +1,4 @@
-//! The choices of a caller.
+//! The options of encoders and decoders.
 
 use super::resources::{Resources, resource_setters};
 use crate::codec::Codec;
@@ -7,25 +7,25 @@ use crate::models::registry::Hash;
 use crate::tensor::{Dtype, Layout};
 use std::sync::{Arc, OnceLock};
 
-/// Raw bytes of a block of the codecs without windows, and of the chunks that `auto` looks at.
+/// The raw bytes of a block of codecs without windows, and of the chunks for which codecs are chosen.
 pub(super) const CHUNK: usize = 16 << 20;
-/// Default raw bytes of a block of windows.
+/// The default raw bytes of a block of windows.
 pub(super) const WINDOWED_BLOCK: usize = 256 << 10;
-/// Default R: most raw bytes of a window.
+/// The default R: the most raw bytes of a window.
 pub(super) const WINDOW_RAW: usize = 256 << 10;
-/// Default W: payload bytes of a window.
+/// The default W: the payload bytes of a window.
 const WINDOW_PAYLOAD: usize = 32 << 10;
-/// Raw bytes of a block where ranges are to be read.
+/// The raw bytes of a block if ranges are to be read.
 const SEEKABLE_BLOCK: usize = 1 << 20;
 
 /// The codecs that an encoder may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum CodecChoice {
-    /// The codec that gives the smallest block; never larger than `zstd` or `store`.
+    /// The codec that gives the smallest block; never larger than with `zstd` or `store`.
     #[default]
     Auto,
-    /// This one, even where it does not pay.
+    /// This codec, even where another one would be smaller.
     Only(Codec),
 }
 
@@ -72,7 +72,7 @@ impl Default for Options {
 }
 
 impl Options {
-    /// The level where none is chosen.
+    /// The default level.
     pub const DEFAULT_LEVEL: u8 = 6;
 
     /// The defaults: level 6, automatic choice of codecs, all cores.
@@ -80,66 +80,70 @@ impl Options {
         Self::default()
     }
 
-    /// How hard to try, 1 (fast) to 9 (small); 6 by default.
+    /// Sets how hard to try, from 1 (fast) to 9 (small); 6 by default.
     pub fn level(mut self, level: u8) -> Self {
         self.level = level;
         self
     }
 
-    /// The codecs to use; chosen for each block by default.
+    /// Sets the codecs to use; by default they are chosen for each block.
     pub fn codec(mut self, codec: CodecChoice) -> Self {
         self.codec = codec;
         self
     }
 
-    /// W, the payload bytes of a window: a multiple of 4 in 64..=2^20.
+    /// Sets W, the payload bytes of a window: a multiple of 4 in 64..=2^20.
     pub fn window(mut self, bytes: usize) -> Self {
         self.window = bytes;
         self
     }
 
-    /// Whether the windows of imported language models follow one another, which is the default: what a block teaches
-    /// serves all of it, and it is decoded from its start. Otherwise each window decodes alone, and files are larger.
+    /// Sets whether the windows of imported language models are chained, which is the default: what the model
+    /// learns in a block serves the whole block, which can only be decoded from its start. Otherwise each
+    /// window can be decoded alone, and files are larger.
     pub fn chained(mut self, chained: bool) -> Self {
         self.chained = chained;
         self
     }
 
-    /// Most memory that decoding, and coding on one thread, may take, in bytes (approximate): blocks are cut and codecs are
-    /// chosen so that [`DecodeOptions::memory`] of as much is enough. No limit by default; 1 GiB is enough for every level.
+    /// Sets the most memory that decoding may take, and coding on one thread, in bytes (approximate): blocks
+    /// are cut and codecs are chosen so that the same value is enough for [`DecodeOptions::memory`]. There is
+    /// no limit by default; 1 GiB is enough for every level.
     pub fn decode_memory(mut self, bytes: u64) -> Self {
         self.decode_memory = bytes;
         self
     }
 
-    /// The model of windowed codecs, by the hash of its weights; it must be among those of [`Options::models`].
+    /// Sets the model of windowed codecs, by the hash of its weights. It must be among those of
+    /// [`Options::models`].
     pub fn model(mut self, hash: [u8; 32]) -> Self {
         self.model = Some(hash);
         self
     }
 
-    /// Whether to put the model into the stream, so that it decodes anywhere. With [`CodecChoice::Auto`] there is none if the
-    /// first records (up to 16 MiB of the content) are smaller without it, its own bytes counted.
+    /// Sets whether to embed the model in the stream, so that it can be decoded anywhere. With
+    /// [`CodecChoice::Auto`] the stream gets no model if the first records (up to 16 MiB of the content) are
+    /// smaller without it, counting the bytes of the model itself.
     pub fn embed_model(mut self, embed: bool) -> Self {
         self.embed_model = embed;
         self
     }
 
-    /// Raw bytes of a block, 4 KiB to 1 GiB. By default 16 MiB (64 MiB at level 9), or 256 KiB for windowed
-    /// codecs.
+    /// Sets the raw bytes of a block, 4 KiB to 1 GiB. The default is 16 MiB (64 MiB at level 9, 4 MiB at
+    /// level 5), or 256 KiB for windowed codecs.
     pub fn block_size(mut self, bytes: usize) -> Self {
         self.block = Some(bytes);
         self
     }
 
-    /// Blocks of 1 MiB: whatever the codec, a range decodes at most that much more than it holds, and files become a little
-    /// larger. See [`Options::block_size`] for what holds otherwise.
+    /// Makes blocks of 1 MiB: with any codec, reading a range then decodes at most that much more than the
+    /// range holds, and files become a little larger. See [`Options::block_size`] for the defaults.
     pub fn seekable(self) -> Self {
         self.block_size(SEEKABLE_BLOCK)
     }
 
-    /// Whether a stream of one block gets an index with the BLAKE3 of its content too (42 bytes or so);
-    /// longer streams always have it.
+    /// Sets whether a stream of one block also gets an index with the BLAKE3 of its content (about 42 bytes).
+    /// Longer streams always have it.
     pub fn content_hash(mut self, always: bool) -> Self {
         self.content_hash = always;
         self
@@ -151,15 +155,16 @@ impl Options {
         self
     }
 
-    /// Whether streams of deflate in the content (gzip, zlib, PNG, ZIP, PDF) are undone, at levels from 5 on, where that makes the
-    /// result smaller; the default. What is inside them then needs memory too, in compressing and in decompressing.
+    /// Sets whether deflate streams in the content (gzip, zlib, PNG, ZIP, PDF) are undone at levels from 5
+    /// on, where that makes the result smaller; the default. Their contents then take memory too, when
+    /// compressing and when decompressing.
     pub fn undo(mut self, undo: bool) -> Self {
         self.undo = undo;
         self
     }
 
-    /// Says that the content is one tensor of this type and shape, behind `start` other bytes. An encoder that gets the content in
-    /// pieces must be able to hold all of it in half of [`Options::memory`].
+    /// Declares that the content is one tensor of this type and shape, after `start` other bytes. An encoder
+    /// that gets the content in pieces must be able to hold all of it in half of [`Options::memory`].
     pub fn tensor(mut self, dtype: crate::tensor::Dtype, shape: &[u64], start: u64) -> Self {
         self.described = Some(Described { dtype, shape: shape.to_vec(), start });
         self
@@ -214,7 +219,7 @@ impl DecodeOptions {
         self
     }
 
-    /// Whether to verify the BLAKE3 of every stream besides the check values.
+    /// Sets whether to verify the BLAKE3 of every stream in addition to the check values.
     pub fn verify_hash(mut self, verify: bool) -> Self {
         self.verify_hash = verify;
         self
@@ -227,7 +232,7 @@ impl DecodeOptions {
 
 resource_setters!(DecodeOptions);
 
-/// The caller's description of bytes that do not describe themselves.
+/// The caller's description of content that does not describe itself.
 #[derive(Clone, Debug)]
 pub struct Described {
     pub dtype: Dtype,
@@ -242,12 +247,12 @@ impl Described {
     }
 }
 
-/// The most threads that are started: four for each core. More would only wait for each other.
+/// The most threads that can be asked for: four per core. More would only wait for each other.
 pub fn most_threads() -> usize {
     4 * std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// A thread pool of the wanted size, started when it is first needed. Clones are the same pool.
+/// A thread pool of the wanted size, started when it is first needed. Clones share one pool.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Pool {
     threads: usize,

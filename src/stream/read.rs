@@ -1,4 +1,4 @@
-//! Encoder and decoder that read from a [`Read`].
+//! An encoder and a decoder that read from a [`Read`].
 
 use super::{Options, bufread};
 use crate::error::Result;
@@ -6,10 +6,10 @@ use std::io::{self, BufReader, Read};
 
 pub use super::decoder::Decoder;
 
-/// Bytes that are read at a time.
+/// The number of bytes that are read at a time.
 const PIECE: usize = 64 << 10;
 
-/// Compresses what it reads from `R`: reading from it gives one stream.
+/// Compresses what it reads from `R`: reading from it yields one stream.
 ///
 /// ```
 /// use std::io::Read;
@@ -45,12 +45,12 @@ impl<R> Encoder<R> {
         self.0.get_ref().get_ref()
     }
 
-    /// The reader. What is read from it here is not compressed.
+    /// The reader. Bytes that are read from it here are not compressed.
     pub fn get_mut(&mut self) -> &mut R {
         self.0.get_mut().get_mut()
     }
 
-    /// The reader, without what may have been read from it and not compressed yet.
+    /// The reader. Bytes that were read from it but not compressed yet are lost.
     pub fn into_inner(self) -> R {
         self.0.into_inner().into_inner()
     }

@@ -5,11 +5,12 @@ use crate::models::Models;
 use crate::progress::Progress;
 use crate::tensor::bases::Bases;
 
-/// Default memory cap in bytes.
+/// The default memory cap, in bytes.
 const MEMORY: u64 = 1 << 30;
 
-/// The resources of an encoder, a decoder or an archive: threads, memory, models, bases, a device; and the handle that tells how
-/// far it has come. [`crate::Options`] and [`crate::DecodeOptions`] have the same setters, and take all of it at once.
+/// The resources of an encoder, a decoder or an archive: threads, memory, models, bases, a device, and a
+/// handle that counts progress. [`crate::Options`] and [`crate::DecodeOptions`] have the same setters, and
+/// also accept all of it at once.
 ///
 /// ```
 /// use nzip::{DecodeOptions, Options, Resources};
@@ -53,37 +54,39 @@ impl Resources {
     }
 }
 
-/// The setters of resources for a type that has `resources_mut`.
+/// The setters of resources, for a type that has `resources_mut`.
 macro_rules! resource_setters {
     ($type:ty) => {
         impl $type {
-            /// How many threads to use; 0 means one per core. The output does not depend on it.
+            /// Sets the number of threads; 0 means one per core. The output does not depend on it.
             pub fn threads(mut self, threads: usize) -> Self {
                 self.resources_mut().threads = threads;
                 self
             }
 
-            /// Most memory to use, in bytes (approximate); 1 GiB by default. Streams that need more are refused.
+            /// Sets the most memory to use, in bytes (approximate); 1 GiB by default. Streams that need more
+            /// are refused.
             pub fn memory(mut self, bytes: u64) -> Self {
                 self.resources_mut().memory = bytes;
                 self
             }
 
-            /// The models that may be used.
+            /// Sets the models that may be used.
             pub fn models(mut self, models: crate::models::Models) -> Self {
                 let resources = self.resources_mut();
                 resources.models = models.on(resources.device.clone());
                 self
             }
 
-            /// Tensors that those of the content may be coded against: those of the same name, type and shape. An encoder uses
-            /// them only for content that is given as a whole. Decoding then needs the same bases.
+            /// Sets base tensors: a tensor of the content may be coded against the base of the same name,
+            /// type and shape. An encoder only uses them for content that is given as a whole. Decoding then
+            /// needs the same bases.
             pub fn bases(mut self, bases: crate::tensor::bases::Bases) -> Self {
                 self.resources_mut().bases = bases;
                 self
             }
 
-            /// The device that models run on. The output does not depend on it.
+            /// Sets the device on which models run. The output does not depend on it.
             pub fn device(mut self, device: crate::gpu::Device) -> Self {
                 let resources = self.resources_mut();
                 resources.models = std::mem::take(&mut resources.models).on(device.clone());
@@ -91,8 +94,8 @@ macro_rules! resource_setters {
                 self
             }
 
-            /// The handle that counts what has been coded. Clones of these options count with the same one; by default
-            /// nobody else has it.
+            /// Sets the handle that counts what has been coded. Clones of these options share it. By default
+            /// nothing else reads it.
             pub fn progress(mut self, progress: crate::progress::Progress) -> Self {
                 self.resources_mut().progress = progress;
                 self

@@ -1,4 +1,4 @@
-//! Windowed codecs through encoder, decoder and archive, with a codec of a few lines in a model's place.
+//! Windowed codecs through encoder, decoder and archive, with a codec of a few lines in place of a model.
 
 use super::{Archive, CodecChoice, DecodeOptions, Encoder, Options};
 use crate::codec::Codec;
@@ -17,7 +17,7 @@ impl Nibbles {
     fn window(raw: &[u8], limits: WindowLimits) -> EncodedWindow {
         let (mut nibbles, mut raw_len) = (Vec::new(), 0);
         for &b in raw.iter().take(limits.raw) {
-            // The lowest code is not zero, so that padding is seen if it is decoded.
+            // The lowest code is not zero, so that decoded padding would be noticed.
             let code = if b < 15 { vec![b + 1] } else { vec![0, b >> 4, b & 15] };
             if (nibbles.len() + code.len()).div_ceil(2) > limits.payload {
                 break;
@@ -68,7 +68,7 @@ impl WindowCoder for Nibbles {
     }
 }
 
-/// Stores records of three bytes, behind a header of ten.
+/// Stores records of three bytes, after a header of ten.
 struct Triples;
 
 impl WindowCoder for Triples {

@@ -1,4 +1,4 @@
-//! Encoder and decoder that write to a [`Write`].
+//! An encoder and a decoder that write to a [`Write`].
 
 use super::{DecodeOptions, Decoder as Reading};
 use crate::container::Whole;
@@ -9,12 +9,13 @@ use std::io::{self, BufRead, Read, Write};
 pub use super::auto_finish::AutoFinish;
 pub use super::encoder::Encoder;
 
-/// Most bytes that are taken at a time.
+/// The most bytes that are taken at a time.
 const STEP: usize = 256 << 10;
 
-/// Decompresses what is written to it, and writes the raw bytes to `W` as soon as the section that holds them has arrived.
+/// Decompresses what is written to it, and writes the raw bytes to `W` as soon as the section that holds them
+/// has arrived.
 ///
-/// [`Decoder::finish`] must be called at the end: only then is it known that nothing is missing.
+/// [`Decoder::finish`] must be called at the end: only then is it certain that nothing is missing.
 ///
 /// ```
 /// use std::io::Write;
@@ -30,16 +31,16 @@ pub struct Decoder<W: Write> {
     writer: W,
     decoder: Reading<Queue>,
     sections: Whole,
-    /// A section that has not arrived as a whole.
+    /// A section that has not arrived completely.
     pending: Vec<u8>,
 }
 
-/// Whole sections, which are read as far as they have arrived.
+/// Complete sections, which are read as they arrive.
 #[derive(Default)]
 struct Queue {
     bytes: Vec<u8>,
     read: usize,
-    /// Nothing more will arrive.
+    /// Whether no more will arrive.
     ended: bool,
 }
 
@@ -84,7 +85,7 @@ impl<W: Write> Decoder<W> {
         Ok(Self { writer, decoder, sections, pending: Vec::new() })
     }
 
-    /// Decodes what is left, and gives the writer back.
+    /// Decodes what is left, and returns the writer.
     ///
     /// # Errors
     ///
@@ -109,7 +110,8 @@ impl<W: Write> Decoder<W> {
         &mut self.writer
     }
 
-    /// The writer, without what has arrived and not been written yet, and without a look at whether anything is missing.
+    /// The writer, without the bytes that have arrived but are not written yet, and without checking whether
+    /// anything is missing.
     pub fn into_inner(self) -> W {
         self.writer
     }
@@ -133,7 +135,7 @@ impl<W: Write> Decoder<W> {
 
 impl<W: Write> Write for Decoder<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        // An error of the writer before may have left something.
+        // An error of the writer may have left bytes of an earlier call.
         self.decode()?;
         let bytes = &bytes[..bytes.len().min(STEP)];
         let room = self.pending.try_reserve(bytes.len());

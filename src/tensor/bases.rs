@@ -10,7 +10,7 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// Bytes of a tensor that are hashed at a time.
+/// The bytes of a tensor that are hashed at a time.
 const PIECE: usize = 4 << 20;
 
 /// Tensor files that other tensor files are coded against, such as the model that a fine-tuned model was made
@@ -36,9 +36,10 @@ const PIECE: usize = 4 << 20;
 pub struct Bases {
     tensors: Arc<Vec<Arc<BaseTensor>>>,
     by_hash: Arc<HashMap<[u8; 32], usize>>,
-    /// Most memory that unpacked files may take, in bytes; 1 GiB, or the length of a longer file, where nothing is said.
+    /// The most memory that unpacked files may take, in bytes. Without a value: 1 GiB, or the length of a
+    /// longer file.
     pub(crate) memory: Option<u64>,
-    /// Memory that unpacked files take, in bytes.
+    /// The memory that unpacked files take, in bytes.
     pub(crate) held: u64,
 }
 
@@ -65,12 +66,12 @@ impl BaseTensor {
         self.range.end - self.range.start
     }
 
-    /// `len` of the tensor's bytes from `from` on. Where the tensor comes from a file that somebody has written to, they are
-    /// not those that the hash is of.
+    /// The `len` bytes of the tensor from byte `from` on. If the tensor's file has been written to in the
+    /// meantime, they may no longer match the hash.
     ///
     /// # Errors
     ///
-    /// Those of [`Content::read`]; [`crate::ErrorKind::BadArgument`] where the tensor has fewer.
+    /// Those of [`Content::read`]; [`crate::ErrorKind::BadArgument`] where the tensor is shorter.
     pub fn read(&self, from: u64, len: usize) -> Result<Cow<'_, [u8]>> {
         let end = from.checked_add(len as u64).filter(|end| *end <= self.len());
         let Some(end) = end else {
@@ -95,13 +96,13 @@ impl Bases {
         Self::default()
     }
 
-    /// All files that [`Bases::add_file`] unpacks may take so much memory, in bytes.
+    /// Sets how much memory, in bytes, all files that [`Bases::add_file`] unpacks may take together.
     pub fn capped(mut self, memory: u64) -> Self {
         self.memory = Some(memory);
         self
     }
 
-    /// Adds all tensors of a file, of any kind that [`Layout::read`] knows.
+    /// Adds all tensors of a file of any kind that [`Layout::read`] knows.
     ///
     /// # Errors
     ///
@@ -137,7 +138,7 @@ impl Bases {
         self.tensors.get(*self.by_hash.get(hash)?)
     }
 
-    /// The tensors by name; of several with one name, the first that was added.
+    /// The tensors by name. Of several with the same name, the first one added.
     pub(crate) fn names(&self) -> HashMap<&str, &Arc<BaseTensor>> {
         self.tensors.iter().rev().map(|t| (t.name.as_str(), t)).collect()
     }

@@ -5,12 +5,13 @@
 //! bytes, value 32·r + j in byte j from bit r·size on. In the last bytes of a plane, those that hold no value
 //! are left out, and bits that hold none are zero.
 
-/// Values in a run.
+/// The number of values in a run.
 const RUN: usize = 32;
-/// Values that are packed or unpacked per call: a multiple of the values in 32 bytes of any plane.
+/// The number of values that are packed or unpacked per call: a multiple of the values in 32 bytes of any
+/// plane.
 pub const STEP: usize = 8 * RUN;
-/// Sizes of pieces in bits, in the order in which a value is cut into them from its lowest bit on, which is
-/// also that of the planes.
+/// The sizes of pieces in bits, in the order in which they are cut off a value, starting at its lowest bit;
+/// the planes have the same order.
 pub const SIZES: [u32; 3] = [4, 2, 1];
 
 /// A mask of the lowest `size` bits of each of eight bytes. Pieces are shifted eight bytes at a time, which

@@ -5,20 +5,20 @@ use crate::format::cursor::{Parse, Parsed};
 use std::borrow::Cow;
 use std::ops::Range;
 
-/// Bytes of a header that are read at first.
+/// The bytes of a header that are read first.
 const HEAD: u64 = 64 << 10;
 
 /// The content of a whole file, which is read in parts, in any order.
 pub trait Content: Send + Sync {
-    /// Its length in bytes. It does not change, whatever happens to the file.
+    /// The length in bytes. It does not change, whatever happens to the file.
     fn len(&self) -> u64;
 
-    /// The bytes of a range. Two calls may give different bytes where somebody writes to the file.
+    /// The bytes of a range. Two calls may return different bytes if the file is written to in between.
     ///
     /// # Errors
     ///
-    /// Those of reading, also where the file has become shorter; [`crate::ErrorKind::BadArgument`] for a range that ends
-    /// behind the content; [`crate::ErrorKind::LimitExceeded`] where memory is missing.
+    /// Those of reading, also where the file has become shorter; [`crate::ErrorKind::BadArgument`] for a
+    /// range that ends past the content; [`crate::ErrorKind::LimitExceeded`] where memory is missing.
     fn read(&self, range: Range<u64>) -> Result<Cow<'_, [u8]>>;
 }
 
@@ -51,7 +51,7 @@ pub fn outside(range: &Range<u64>, len: u64) -> Error {
     Error::bad_argument(format!("bytes {}..{} of a file of {len}", range.start, range.end))
 }
 
-/// Parses what starts at the start of a range, of which no more is read than the parser asks for.
+/// Parses the structure at the start of a range, reading no more of the range than the parser asks for.
 ///
 /// # Errors
 ///
@@ -67,7 +67,7 @@ pub fn parse<T>(
     loop {
         let bytes = content.read(range.start..range.start + have)?;
         match parser(&bytes) {
-            // A count that is read later may ask for little more each time.
+            // If a count is only read later, the parser may ask for a little more each time.
             Err(Parse::Need(n)) if n as u64 <= len && have < len => {
                 have = (n as u64).max(2 * have).min(len);
             }

@@ -1,6 +1,6 @@
 //! Descriptions of how the tensors of quantised and sparse checkpoints pack several numbers into a word.
 
-/// How the bytes of a tensor pack numbers. A form only proposes a coding: a wrong one costs compression,
+/// How the bytes of a tensor pack numbers. A form only suggests a coding: a wrong one costs compression,
 /// never correctness.
 ///
 /// A group of words, which the coder treats as sharing a scale, takes one word from each of `rows`
@@ -9,11 +9,11 @@
 pub struct Form {
     /// The numbers that a word holds.
     pub packing: Packing,
-    /// Consecutive rows whose words in the same column form a group; 1 where groups lie along a row.
+    /// The number of consecutive rows whose words in one column form a group; 1 where groups lie along a row.
     pub rows: u32,
-    /// Bytes of a word; of a whole group, where groups lie along a row.
+    /// The bytes of a word; of a whole group, where groups lie along a row.
     pub word: u32,
-    /// Words of a row; 1 where groups lie along a row.
+    /// The number of words in a row; 1 where groups lie along a row.
     pub columns: u32,
 }
 

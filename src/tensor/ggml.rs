@@ -43,7 +43,8 @@ pub enum NibbleOrder {
     Halves16,
     /// Byte i of each run of 32 holds elements 64·(run) + i and 64·(run) + 32 + i.
     Runs32,
-    /// Byte i of each run of 64 (the low four bits of six) holds elements 128·(run) + i and 128·(run) + 64 + i.
+    /// Byte i of each run of 64 (the low four bits of six) holds elements 128·(run) + i and 128·(run) + 64 +
+    /// i.
     Runs64,
 }
 
@@ -288,8 +289,8 @@ mod tests {
 
     #[test]
     fn scales_unpack_as_ggml_packs_them() {
-        // Packed after ggml's quantiser: scale j < 4 in byte j, min in byte j + 4; for j >= 4 the low four bits
-        // of both in byte j + 4, the high two above those of scale and min j - 4.
+        // Packed after ggml's quantiser: scale j < 4 in byte j, min in byte j + 4; for j >= 4 the low four
+        // bits of both in byte j + 4, the high two above those of scale and min j - 4.
         let (scales, mins) = ([1, 17, 33, 63, 50, 21, 9, 62], [0, 63, 5, 40, 16, 47, 31, 1]);
         let mut bytes = [0u8; 12];
         for j in 0..8 {

@@ -10,7 +10,7 @@ use crate::format::cursor::{Cursor, Parsed, in_range};
 
 /// The first bytes of a file.
 pub const MAGIC: [u8; 4] = *b"GGUF";
-/// Alignment of tensors in bytes, where the metadata give no other.
+/// The alignment of tensors in bytes, unless the metadata say otherwise.
 const DEFAULT_ALIGNMENT: u64 = 32;
 /// The largest number of dimensions of a tensor.
 const MAX_DIMS: u64 = 8;
@@ -211,12 +211,13 @@ impl<'a> Gguf<'a> {
         }
     }
 
-    /// Reads the header of a file of `file_len` bytes from its first bytes. Tensors of unknown types stand apart in the
-    /// layout.
+    /// Reads the header of a file of `file_len` bytes from its first bytes. Tensors of unknown types are
+    /// listed separately in the layout.
     ///
     /// # Errors
     ///
-    /// Those of [`Self::read`], but for unknown types; [`crate::format::cursor::Parse::Need`] where `bytes` ends inside the header.
+    /// Those of [`Self::read`], except for unknown types; [`crate::format::cursor::Parse::Need`] where
+    /// `bytes` ends inside the header.
     pub(crate) fn parse(bytes: &'a [u8], file_len: u64) -> Parsed<Self> {
         let mut c = Cursor::new(bytes);
         if bytes.iter().zip(MAGIC).any(|(a, b)| *a != b) {
@@ -317,8 +318,8 @@ fn alignment(metadata: &[(&str, Value<'_>)]) -> Result<u64> {
     }
 }
 
-/// Reads the tensor table, and returns the tensors of known and of unknown types. Their starts still count from the start of
-/// the tensor data.
+/// Reads the tensor table, and returns the tensors of known types and those of unknown types. Their starts
+/// still count from the start of the tensor data.
 fn tensor_table(
     c: &mut Cursor<'_>,
     count: u64,

@@ -1,5 +1,5 @@
-//! A JSON reader for headers of tensor files: one pass, no tree; it allocates only the strings that are asked
-//! for.
+//! A JSON reader for headers of tensor files: it makes one pass, builds no tree, and only allocates the
+//! strings that are asked for.
 
 use crate::error::{Error, Result};
 

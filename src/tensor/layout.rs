@@ -1,4 +1,4 @@
-//! The layout of a tensor file: which tensors it holds, and where they lie.
+//! The layout of a tensor file: its tensors and where they lie.
 
 use super::content::{self, Content};
 use super::{Dtype, gguf, npy, npz, nzll, nzlm, safetensors};
@@ -55,8 +55,8 @@ impl TensorInfo {
         self.start + self.len
     }
 
-    /// The length in bytes of a row, which is all that one index of the first dimension selects; of the whole
-    /// tensor where it has fewer than two dimensions.
+    /// The length in bytes of a row, which is everything that one index of the first dimension selects. For a
+    /// tensor with fewer than two dimensions, the length of the whole tensor.
     pub fn row_bytes(&self) -> u64 {
         match self.shape[..] {
             [n, _, ..] if n > 0 => self.len / n,
@@ -65,7 +65,7 @@ impl TensorInfo {
     }
 }
 
-/// A tensor whose type this release does not know: it is bytes up to the next tensor.
+/// A tensor whose type this release does not know. It is treated as bytes up to the next tensor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct UnknownTensor {
@@ -85,7 +85,7 @@ pub struct Layout {
     pub kind: FileKind,
     /// The tensors, ordered by start. They do not overlap.
     pub tensors: Vec<TensorInfo>,
-    /// Further tensors, whose types are not known; ordered by start.
+    /// Further tensors whose types are unknown, ordered by start.
     pub unknown: Vec<UnknownTensor>,
 }
 
@@ -116,13 +116,13 @@ impl Layout {
     ///
     /// # Errors
     ///
-    /// Those of the parser of the file's kind; [`crate::ErrorKind::BadArgument`] where the first bytes are
-    /// those of no known kind.
+    /// Those of the parser for the kind of file; [`crate::ErrorKind::BadArgument`] where the first bytes
+    /// belong to no known kind.
     pub fn read(file: &[u8]) -> Result<Self> {
         Self::read_content(&file)
     }
 
-    /// The same of a content of which only the headers are read.
+    /// Does the same for a content of which only the headers are read.
     pub(crate) fn read_content(content: &dyn Content) -> Result<Self> {
         let len = content.len();
         let start = content.read(0..len.min(16))?;
@@ -154,8 +154,8 @@ impl Layout {
             || start.starts_with(&nzll::MAGIC)
     }
 
-    /// The layout of bytes that the caller describes: one tensor of this type and shape that starts at offset
-    /// `start`.
+    /// The layout of bytes that the caller describes: one tensor of this type and shape, which starts at
+    /// offset `start`.
     ///
     /// # Errors
     ///

@@ -1,9 +1,9 @@
 //! Parsers of files that hold tensors: safetensors, GGUF, npy, npz and nzip's own weight files.
 //!
-//! They read slices or parts of a content (`content`), and know neither files nor codecs. A parser takes the start of a file (as much as its
-//! header needs) and the file's length. What it returns has been checked: names are unique, byte ranges lie
-//! inside the file, lengths follow from type and shape. No declared count allocates memory before the bytes
-//! that it counts are there.
+//! They read slices or parts of a content (`content`), and know neither files nor codecs. A parser takes the
+//! start of a file (as much as its header needs) and the file's length. Its result has been checked: names
+//! are unique, byte ranges lie inside the file, and lengths follow from type and shape. No declared count
+//! allocates memory before the bytes that it counts are there.
 
 pub(crate) mod bases;
 pub(crate) mod bits;

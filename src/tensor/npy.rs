@@ -6,7 +6,7 @@ use crate::format::cursor::{Cursor, Parsed};
 
 /// The first bytes of a file.
 pub const MAGIC: [u8; 6] = *b"\x93NUMPY";
-/// Longest header that is read, in bytes. (NumPy itself refuses more than 10,000 by default.)
+/// The longest header that is read, in bytes. (NumPy itself refuses more than 10,000 by default.)
 const MAX_HEADER: usize = 1 << 16;
 
 /// Reads the header of a file of `file_len` bytes and returns the layout, in which the array is called

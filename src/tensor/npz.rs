@@ -20,7 +20,7 @@ struct Member {
 }
 
 /// Finds the arrays of a whole file by walking from member to member. The walk ends at the first thing that
-/// is not a member of known length; nothing after it is looked at.
+/// is not a member of known length; whatever follows is ignored.
 ///
 /// # Errors
 ///
@@ -50,7 +50,7 @@ pub(crate) fn parse(file: &dyn Content) -> Result<Layout> {
     Layout::new(FileKind::Npz, tensors, len)
 }
 
-/// The parsed structure, or `None` if something else stands there.
+/// The parsed structure; `None` if something else stands there.
 fn known<T>(parsed: Result<T>) -> Result<Option<T>> {
     match parsed {
         Err(e) if e.kind() == ErrorKind::Io => Err(e),

@@ -10,8 +10,8 @@ pub const MAGIC: [u8; 8] = *b"\x93NZLL\r\n\x1a";
 /// The largest number of layers of a model.
 const MAX_LAYERS: u64 = 256;
 
-/// Finds the matrices of a file of `file_len` bytes from its first bytes. Neither the values of the weights nor the tokenizer that follows them
-/// are checked.
+/// Finds the matrices of a file of `file_len` bytes from its first bytes. Neither the values of the weights
+/// nor the tokenizer that follows them are checked.
 ///
 /// # Errors
 ///

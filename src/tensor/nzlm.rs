@@ -7,7 +7,8 @@ use crate::format::cursor::{Cursor, Parsed};
 /// The first bytes of a file.
 pub const MAGIC: [u8; 8] = *b"\x93NZLM\r\n\x1a";
 
-/// Finds the tables and matrices of a file of `file_len` bytes from its first bytes. The values of the weights are not checked.
+/// Finds the tables and matrices of a file of `file_len` bytes from its first bytes. The values of the
+/// weights are not checked.
 ///
 /// # Errors
 ///

@@ -7,14 +7,14 @@ use super::form::{Form, Packing};
 use super::{Dtype, Layout, TensorInfo};
 use std::collections::HashMap;
 
-/// Largest group, in bytes.
+/// The largest group, in bytes.
 const GROUP: u64 = 512;
-/// Largest band (the rows that groups are gathered from), in bytes.
+/// The largest band (the rows from which groups are gathered), in bytes.
 const BAND: u64 = 1 << 20;
-/// Weights that share a class (the choice of a coding table) where the layout does not tell how many share a
-/// scale; also the most that do.
+/// The number of weights that share a class (the choice of a coding table) if the layout does not tell how
+/// many share a scale; also the most that share one.
 const SHARED: u64 = 128;
-/// Size in bytes above which a tensor of one-byte elements has classes.
+/// Tensors of one-byte elements have classes if they are larger than this, in bytes.
 const ALONE: u64 = 64 << 10;
 /// The smallest number of values that may share a class.
 const FEWEST: u64 = 16;

@@ -6,7 +6,7 @@ use super::{Dtype, FileKind, Layout, TensorInfo};
 use crate::error::{Error, Result};
 use crate::format::cursor::{Parse, Parsed};
 
-/// Longest header that is read, in bytes: the limit of the format's own library.
+/// The longest header that is read, in bytes: the limit of the format's own library.
 pub const MAX_HEADER: u64 = 100_000_000;
 
 /// Reads the header of a file of `file_len` bytes from its first bytes.
@@ -14,8 +14,8 @@ pub const MAX_HEADER: u64 = 100_000_000;
 /// # Errors
 ///
 /// [`Parse::Need`] where `bytes` ends inside the header; [`Parse::Bad`] for a file that breaks the rules of
-/// the format: tensors must be unique, must fill what follows the header without holes, and each must be as
-/// long as its dtype and shape say.
+/// the format: tensors must be unique, must fill everything after the header without gaps, and each must have
+/// the length that its dtype and shape imply.
 pub(crate) fn parse(bytes: &[u8], file_len: u64) -> Parsed<Layout> {
     let (header, start) = header(bytes, file_len)?;
     let mut tensors = Vec::new();

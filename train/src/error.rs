@@ -1,4 +1,4 @@
-//! The library's errors from those of files and of the tensor library.
+//! Converts errors of files and of the tensor library to the library's errors.
 
 use nzip::{Error, ErrorKind, Result};
 use std::fmt::Display;
@@ -13,14 +13,14 @@ pub fn corrupt(message: impl Into<String>) -> Error {
     Error::new(ErrorKind::Corrupt, message)
 }
 
-/// An error of the tensor library while a network is computed: its sizes do not fit each other.
+/// An error of the tensor library while a network is computed: its sizes do not fit together.
 pub fn tensors(e: candle_core::Error) -> Error {
     bad_argument(format!("the network cannot be computed: {e}"))
 }
 
-/// Errors that say where they happened.
+/// Adds the place to errors.
 pub trait Place<T> {
-    /// Puts `place` in front of the error's message.
+    /// Puts `place` before the error's message.
     fn at(self, place: impl Display) -> Result<T>;
 }
 

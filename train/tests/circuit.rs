@@ -101,8 +101,8 @@ fn what_is_learned_pays() {
     let folder = tempfile::tempdir().unwrap();
     let job = job(folder.path(), "pays");
     let model = train(&job, 2);
-    // The noise takes 0.47 + 0.9·1.58 bits of every variable, kind and start 4.6 bits of a record; a variable alone would
-    // take some 5 bits.
+    // The noise takes 0.47 + 0.9·1.58 bits of every variable, kind and start 4.6 bits of a record; a variable
+    // alone would take some 5 bits.
     let floor = WIDTH as f64 * (0.469 + 0.9 * 1.585) + 4.58;
     let bits = mean_bits(&model);
     assert!(bits < floor * 1.6 && bits > floor * 0.97, "{bits} bits, {floor} at best");

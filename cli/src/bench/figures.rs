@@ -9,29 +9,29 @@ pub struct Run {
     pub tool: String,
     /// Whether it is nzip.
     pub own: bool,
-    /// Raw bytes.
+    /// The raw bytes.
     pub raw: u64,
-    /// Bytes of the result.
+    /// The bytes of the result.
     pub stored: u64,
-    /// Stored bytes of the models that the result needs and does not hold, by hash.
+    /// The stored bytes of the models that the result needs and does not contain, by hash.
     pub models: Vec<([u8; 32], u64)>,
-    /// Bytes that the result's codecs start from, whatever the model.
+    /// The bytes from which the result's codecs start, whatever the model.
     pub start: u64,
-    /// Compression.
+    /// The cost of compressing.
     pub encode: Cost,
-    /// Restoring.
+    /// The cost of restoring.
     pub decode: Cost,
-    /// Whether the restored bytes are the source.
+    /// Whether the restored bytes equal the source.
     pub good: bool,
 }
 
 impl Run {
-    /// Stored bytes and all that the decoder brings along: models, and what codecs start from.
+    /// The stored bytes and everything that the decoder must have: models, and the starting points of codecs.
     pub fn with_models(&self) -> u64 {
         self.stored + self.start + self.models.iter().map(|m| m.1).sum::<u64>()
     }
 
-    /// Raw bytes per second of a cost.
+    /// The raw bytes per second at a cost.
     pub fn speed(&self, cost: Cost) -> f64 {
         self.raw as f64 / cost.seconds.max(1e-9)
     }
@@ -40,9 +40,9 @@ impl Run {
 /// Time and memory that a process used.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Cost {
-    /// Seconds from start to end.
+    /// The seconds from start to end.
     pub seconds: f64,
-    /// Most bytes of memory at a time; `None` where the system does not tell.
+    /// The peak memory in bytes; `None` where the system does not report it.
     pub memory: Option<u64>,
 }
 

@@ -1,4 +1,4 @@
-//! Running a program and taking its time and memory.
+//! Runs a program and measures its time and memory.
 
 use super::figures::{Cost, Run};
 use super::tools::{Command, Tool};
@@ -12,8 +12,8 @@ use std::process::Stdio;
 use std::time::Instant;
 use wait4::Wait4;
 
-/// Compresses and restores `raw` in `folder`. This process must stay small: the system counts the memory
-/// of the parent that a child starts with as the child's.
+/// Compresses and restores `raw` in `folder`. This process must stay small, because the system counts the
+/// memory of the parent from which a child starts as the child's.
 pub fn run(tool: &Tool, folder: &Path, file: &str, repeat: u32) -> anyhow::Result<Run> {
     let (raw, out) = (folder.join("raw"), folder.join("out"));
     let packed = || {
@@ -50,7 +50,7 @@ pub fn run(tool: &Tool, folder: &Path, file: &str, repeat: u32) -> anyhow::Resul
 
 fn time(command: &Command, folder: &Path) -> anyhow::Result<Cost> {
     let mut process = std::process::Command::new(&command.program);
-    // What people have set for themselves is not what is compared.
+    // The user's own settings are not what is compared.
     process.env_remove("NZIP_LEVEL").env_remove("NZIP_THREADS");
     process.args(&command.arguments).current_dir(folder).stdin(Stdio::null());
     let to_file = |name: &str| File::create(folder.join(name)).map(Stdio::from);
@@ -78,7 +78,7 @@ fn remove_if_there(path: &PathBuf) -> anyhow::Result<()> {
 /// A model by its hash, and its stored size in bytes.
 type SizedModel = ([u8; 32], u64);
 
-/// The models that a file needs and does not hold, and the bytes that its codecs start from.
+/// The models that a file needs and does not contain, and the bytes from which its codecs start.
 fn brought_along(packed: &Path) -> anyhow::Result<(Vec<SizedModel>, u64)> {
     let list = Models::new().list();
     let mut archive = Archive::new(File::open(packed)?)?;

@@ -1,4 +1,4 @@
-//! `nzip bench`: our levels beside other compressors, all of them measured as child processes.
+//! `nzip bench`: nzip's levels next to other compressors, all measured as child processes.
 
 mod figures;
 mod measure;
@@ -19,20 +19,20 @@ use tools::Tool;
 
 /// Compare levels of nzip and other compressors
 ///
-/// Every run is a process of its own, so that time and memory mean the same for all; runs use one thread
-/// where the program can be told so. Each result is restored and compared with its source. "with model" adds
-/// all that the decoder brings along: the stored size of the models that the file needs and does not hold, and the
-/// starting points of mix where it is used.
+/// Every run is a process of its own, so that time and memory mean the same for all; runs use one thread if
+/// the program can be told to. Each result is restored and compared with its source. "with model" adds
+/// everything that the decoder must have: the stored size of the models that the file needs and does not
+/// contain, and the starting points of mix if it is used.
 #[derive(Debug, Args)]
 pub struct BenchArguments {
     /// Files to compress
     #[arg(value_name = "FILE", required_unless_present = "peers")]
     files: Vec<PathBuf>,
-    /// Our levels
+    /// Levels of nzip
     #[arg(long, value_name = "N,N", value_delimiter = ',', default_value = "1,3,6,9",
           value_parser = clap::value_parser!(u8).range(1..=9))]
     levels: Vec<u8>,
-    /// One more run of ours with these options, such as "--codec zstd -9"; may be repeated
+    /// One more run of nzip with these options, such as "--codec zstd -9"; may be repeated
     #[arg(long, value_name = "OPTIONS", allow_hyphen_values = true)]
     own: Vec<String>,
     /// all, none, list, or names such as "zstd -19,xz -9e"
@@ -41,7 +41,7 @@ pub struct BenchArguments {
     /// Threads of each run
     #[arg(short = 'T', long, value_name = "N", default_value_t = 1)]
     threads: usize,
-    /// Where the models of our runs run (as --device of nzip)
+    /// Where the models of nzip's runs run (as nzip's --device)
     #[arg(long, value_name = "NAME")]
     device: Option<String>,
     /// Runs of each kind; the fastest counts
@@ -56,7 +56,8 @@ pub struct BenchArguments {
     /// Write all figures as comma-separated values
     #[arg(long, value_name = "PATH")]
     csv: Option<PathBuf>,
-    /// Write all figures as JSON (docs/json.md lists its keys); - writes them to standard output, and no tables
+    /// Write all figures as JSON (docs/json.md lists its keys); - writes them to standard output, and no
+    /// tables
     #[arg(long, value_name = "PATH")]
     json: Option<PathBuf>,
 }
@@ -131,7 +132,7 @@ impl BenchArguments {
         Ok(tools)
     }
 
-    /// Whether standard output is for JSON.
+    /// Whether standard output is reserved for JSON.
     fn only_json(&self) -> bool {
         self.json.as_deref().is_some_and(is_dash)
     }
@@ -156,7 +157,7 @@ fn file_name(path: &Path) -> String {
     path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
 }
 
-/// One line on a terminal that the next one replaces.
+/// A line on a terminal that the next one replaces.
 fn progress(text: &str) {
     let mut err = std::io::stderr();
     if err.is_terminal() {

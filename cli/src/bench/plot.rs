@@ -9,7 +9,7 @@ const LEFT: f64 = 56.0;
 const TOP: f64 = 56.0;
 const GAP: f64 = 80.0;
 const BOTTOM: f64 = 52.0;
-/// Half of the last speed's text.
+/// Half of the width of the last speed's label.
 const RIGHT: f64 = 36.0;
 
 const STYLE: &str = "text{font:12px sans-serif;fill:#333}.title{font-size:15px;font-weight:bold}\
@@ -17,7 +17,7 @@ const STYLE: &str = "text{font:12px sans-serif;fill:#333}.title{font-size:15px;f
 .own{fill:#0b6e99}.ours{stroke:#0b6e99;stroke-width:1.5;fill:none}.peer{fill:#c2571a}.name{font-size:11px}\
 circle{stroke:#fff;stroke-width:.8}.leader{stroke:#888;stroke-width:.7}";
 
-/// The legend, from left to right: class, whether it is a line, words, and the place of the next one.
+/// The legend, from left to right: class, whether it is a line, text, and the distance to the next entry.
 const LEGEND: [(&str, bool, &str, f64); 4] = [
     ("own", false, "nzip", 50.0),
     ("peer", false, "other programs", 110.0),
@@ -31,13 +31,13 @@ const LEGEND_WIDTH: f64 = 560.0;
 struct Point {
     name: String,
     own: bool,
-    /// Raw bytes per second.
+    /// The raw bytes per second.
     speed: f64,
     ratio: f64,
 }
 
-/// Two panels, one for each direction. Speed is logarithmic; the dashed line joins what nothing beats in
-/// both speed and ratio.
+/// Two panels, one for each direction. Speed is logarithmic; the dashed line connects the programs that no
+/// other beats in both speed and ratio.
 pub fn svg(title: &str, runs: &[Run]) -> String {
     let (width, height) = (LEFT + 2.0 * PANEL.0 + GAP + RIGHT, TOP + PANEL.1 + BOTTOM);
     let mut out = format!(
@@ -70,12 +70,12 @@ fn point(r: &Run, cost: Cost) -> Point {
     Point { name: r.tool.clone(), own: r.own, speed: r.speed(cost), ratio: ratio(r.raw, r.stored) }
 }
 
-/// The axes of a panel: which values its edges stand for.
+/// The axes of a panel: the values at its edges.
 struct Axes {
     left: f64,
-    /// Decades of speed.
+    /// The decades of speed.
     x: (f64, f64),
-    /// Ratios.
+    /// The ratios.
     y: (f64, f64),
 }
 
@@ -88,7 +88,7 @@ impl Axes {
         let (slow, fast) = bounds(points.iter().map(|p| p.speed.log10()).collect());
         let (low, high) = bounds(points.iter().map(|p| p.ratio).collect());
         let margin = ((high - low) * 0.08).max(0.02);
-        // A third of a decade for the names of the fastest.
+        // A third of a decade is left for the names of the fastest.
         Self { left, x: (slow.floor(), (fast + 0.3).ceil()), y: ((low - margin).max(0.0), high + margin) }
     }
 
@@ -100,7 +100,7 @@ impl Axes {
         TOP + PANEL.1 * (self.y.1 - ratio) / (self.y.1 - self.y.0)
     }
 
-    /// Places along the line through these points.
+    /// The areas along the line through these points.
     fn along(&self, points: &[Point]) -> Vec<Area> {
         const STEPS: u32 = 24;
         let at = |p: &Point| (self.x(p.speed), self.y(p.ratio));
@@ -141,7 +141,7 @@ fn panel(out: &mut String, left: f64, name: &str, points: &[Point]) {
         let place = Area::name(x, y, &p.name, &taken, &lines);
         let (tx, ty, text) = (place.x, place.y + NAME_HEIGHT - 2.0, escape(&p.name));
         let _ = writeln!(names, "<text class=\"name {class}\" x=\"{tx:.1}\" y=\"{ty:.1}\">{text}</text>");
-        // A name further away is led to its dot.
+        // A line connects a distant name to its dot.
         let (ex, ey) = place.nearest(x, y);
         if (ex - x).hypot(ey - y) > 12.0 {
             let _ = writeln!(
@@ -158,7 +158,7 @@ fn panel(out: &mut String, left: f64, name: &str, points: &[Point]) {
     *out += &names;
 }
 
-/// Height of a name and the mean width of its letters.
+/// The height of a name, and the mean width of its letters.
 const NAME_HEIGHT: f64 = 11.0;
 const LETTER: f64 = 6.0;
 
@@ -176,7 +176,8 @@ impl Area {
         Self { x: x - 4.0, y: y - 4.0, width: 8.0, height: 8.0 }
     }
 
-    /// The best place for a name of the dot at (x, y): it must not meet what is taken, should not lie on lines, and is near.
+    /// The best place for the name of the dot at (x, y): it must not overlap anything in `taken`, should not
+    /// lie on lines, and should be near.
     fn name(x: f64, y: f64, name: &str, taken: &[Area], lines: &[Area]) -> Self {
         let (width, height) = (LETTER * name.chars().count() as f64, NAME_HEIGHT);
         let middle = y - height / 2.0;
@@ -196,7 +197,7 @@ impl Area {
         best.map_or(Self { x: x + 7.0, y: middle, width, height }, |(place, _)| place)
     }
 
-    /// The place of the area that is nearest to (x, y).
+    /// The point of the area that is nearest to (x, y).
     fn nearest(&self, x: f64, y: f64) -> (f64, f64) {
         (x.clamp(self.x, self.x + self.width), y.clamp(self.y, self.y + self.height))
     }

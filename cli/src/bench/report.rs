@@ -42,8 +42,8 @@ fn mebibytes(cost: Cost) -> String {
     cost.memory.map_or("-".into(), |m| format!("{:.0}", m as f64 / f64::from(1 << 20)))
 }
 
-/// One run for each tool: sums of bytes and times, largest memory, models counted once. Tools that failed
-/// on a file are left out.
+/// One run for each tool: the sums of bytes and times, the largest memory, and every model counted once.
+/// Tools that failed on a file are left out.
 pub fn totals(runs: &[Run], tools: &[Tool]) -> Vec<Run> {
     let of = |tool: &Tool| runs.iter().filter(|r| r.tool == tool.name).collect::<Vec<_>>();
     let most = tools.iter().map(|t| of(t).len()).max().unwrap_or(0);
@@ -70,7 +70,7 @@ fn sum(a: Cost, b: Cost) -> Cost {
     Cost { seconds: a.seconds + b.seconds, memory: a.memory.max(b.memory) }
 }
 
-/// The figures of a run that are numbers, by name.
+/// The numeric figures of a run, by name.
 fn numbers(r: &Run) -> [(&'static str, String); 9] {
     let memory = |cost: Cost| cost.memory.map_or("null".into(), |m| m.to_string());
     [
@@ -86,7 +86,7 @@ fn numbers(r: &Run) -> [(&'static str, String); 9] {
     ]
 }
 
-/// One line for each run under a line of names.
+/// One line for each run, below a line of names.
 pub fn csv(runs: &[Run]) -> String {
     let mut text = String::new();
     for (i, r) in runs.iter().enumerate() {

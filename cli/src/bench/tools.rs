@@ -1,11 +1,11 @@
-//! The programs that are run, and their arguments.
+//! The programs that are run, with their arguments.
 
 use std::env;
 use std::path::PathBuf;
 use std::process::Stdio;
 
-/// A compressor with its options. It works in a folder with the source `raw`, makes `packed` from it and
-/// `out` from that.
+/// A compressor with its options. It works in a folder with the source `raw`, from which it makes `packed`,
+/// and from that `out`.
 #[derive(Debug, Clone)]
 pub struct Tool {
     /// The name in reports.
@@ -35,7 +35,7 @@ pub struct Command {
 }
 
 impl Command {
-    /// From one line; `> FILE` may stand at its end.
+    /// Parses one line, at the end of which `> FILE` may stand.
     fn new(line: &str) -> Self {
         let (line, stdout) = match line.split_once(" > ") {
             Some((line, "packed")) => (line, Some("packed")),
@@ -49,7 +49,7 @@ impl Command {
 }
 
 impl Tool {
-    /// nzip itself, with these options, its models on this device.
+    /// nzip itself with these options, and with its models on this device.
     pub fn own(options: &[String], threads: usize, device: Option<&str>) -> anyhow::Result<Self> {
         let program = env::current_exe()?;
         let with = |last: &[&str]| {
@@ -62,7 +62,7 @@ impl Tool {
         arguments.extend_from_slice(options);
         let encode = Command { program: program.clone(), arguments, stdout: None };
         let mut arguments = with(&["-d", "-o", "out", "packed"]);
-        // The decoder finds what the encoder was given.
+        // The decoder needs the model that the encoder was given.
         if let Some(i) = options.iter().position(|o| o == "--model") {
             arguments.extend(options[i..].iter().take(2).cloned());
         }
@@ -71,7 +71,7 @@ impl Tool {
         Ok(Self { name: format!("nzip {}{on}", options.join(" ")), own: true, encode, decode, package: None })
     }
 
-    /// Whether the program is found.
+    /// Whether the program can be found.
     pub fn is_installed(&self) -> bool {
         let path = env::var_os("PATH").unwrap_or_default();
         let found = env::split_paths(&path).any(|folder| folder.join(&self.encode.program).is_file());
@@ -79,7 +79,7 @@ impl Tool {
     }
 }
 
-/// The other compressors, at the levels that they are known for.
+/// The other compressors, at the levels for which they are known.
 pub fn peers(threads: usize) -> Vec<Tool> {
     let t = threads;
     let tool = |name: &str, encode: String, decode: &str| Tool {
@@ -125,7 +125,7 @@ pub fn peers(threads: usize) -> Vec<Tool> {
     ]
 }
 
-/// Whether Python finds a package.
+/// Whether Python can find a package.
 fn has_package(name: &str) -> bool {
     let script = format!("import importlib.util as u, sys; sys.exit(u.find_spec('{name}') is None)");
     let mut python = std::process::Command::new(PYTHON);

@@ -23,14 +23,15 @@ use crate::model::circuit::{LANES, Model, PerLane, Visits, Walk, Weights, walk};
 use crate::progress::Meter;
 use layout::{Arrangement, Known, Layout, detect};
 
-/// log2 of the number of parts that the symbols of a choice share.
+/// log2 of the number of parts of the coding range, which the symbols of a choice share.
 const PRECISION: usize = 20;
 type Part = CoderPart<PRECISION>;
 
-/// The number of groups of [`LANES`] records whose choices are computed, in parallel, before they are coded.
+/// The number of groups of [`LANES`] records whose choices are computed, in parallel, before any of them is
+/// coded.
 const GROUPS: usize = 32;
 
-/// Memory of a circuit beside its parameters, in bytes.
+/// Memory of a circuit in addition to its parameters, in bytes.
 const FIXED: u64 = 1 << 20;
 
 /// The codec `circuit`.
@@ -83,9 +84,10 @@ impl BlockCodec for Circuit {
     }
 }
 
-/// Memory that the circuit of a weight file takes, in bytes (approximate).
+/// The memory that the circuit of a weight file takes, in bytes (approximate).
 pub fn memory_of(weights: &[u8]) -> ModelMemory {
-    // A byte in the parsed file; then two for each use: upwards, downwards and, one after the other, as they are expanded.
+    // One byte each in the parsed file; then two for each use: upwards, downwards and, in turn, while they
+    // are expanded.
     let parameters = Weights::declared(weights);
     ModelMemory {
         loaded: (4 * parameters).saturating_add(FIXED),
@@ -157,8 +159,8 @@ fn encode_counted(
     blocks.par_iter().map(encode).collect()
 }
 
-/// The first part of symbol `i` of `n`: c(i) of the specification. `before` is the sum of the weights before
-/// it, `sum` that of all weights.
+/// The first part of symbol `i` of `n`: c(i) of the specification. `before` is the sum of the weights of the
+/// symbols before it, `sum` that of all weights.
 fn start(before: u64, i: u64, n: u64, sum: u64) -> u64 {
     before * ((1 << PRECISION) - n) / sum + i
 }
@@ -178,7 +180,7 @@ fn find(weights: impl Iterator<Item = u32> + Clone, n: usize, quantile: u32) -> 
     let (mut before, mut i) = (0u64, 0u64);
     for w in weights {
         let after = before + u64::from(w);
-        // Tests c(i + 1) > q without a division: it says floor(a / b) + i + 1 > q, or a ≥ (q − i)·b.
+        // Tests c(i + 1) > q without a division: floor(a / b) + i + 1 > q is the same as a ≥ (q − i)·b.
         if i + 1 == n || i + 1 > q || after * ((1 << PRECISION) - n) >= (q - i) * sum {
             return Part::new(i as usize, start(before, i, n, sum), start(after, i + 1, n, sum));
         }
@@ -187,8 +189,8 @@ fn find(weights: impl Iterator<Item = u32> + Clone, n: usize, quantile: u32) -> 
     unreachable!("the last symbol was returned")
 }
 
-/// The choices of one record: for each variable that is coded, that of the class, then that of the symbol in
-/// it.
+/// The choices of one record: for each variable that is coded, the choice of its class, then that of its
+/// symbol within the class.
 type Choices = Vec<[Part; 2]>;
 
 /// Computes the choices of up to eight records in one walk of the tree.
@@ -225,7 +227,7 @@ impl walk::Coder for Planner<'_> {
     }
 }
 
-/// A block to encode.
+/// A block to encode, with its model and arrangement.
 #[derive(Clone, Copy)]
 struct Source<'a> {
     model: &'a Model,
@@ -235,7 +237,7 @@ struct Source<'a> {
 
 impl Source<'_> {
     /// The choices of some records, in order. A walk visits the same nodes for all of its records, so records
-    /// of which the same variables exist are grouped.
+    /// are grouped by which of their variables exist.
     fn plan(self, records: Range<usize>) -> Result<Vec<Choices>> {
         let mut kinds: Vec<(Known, Vec<usize>)> = Vec::new();
         for record in records.clone() {
@@ -275,7 +277,7 @@ impl Source<'_> {
 fn put(coder: &mut BitEncoder, unit: &[Choices]) {
     for &[class, symbol] in unit.iter().flatten() {
         coder.encode_part(class);
-        // The choice of the symbol is left out where its class has only one.
+        // The choice of the symbol is left out where its class has a single symbol.
         if symbol != Part::WHOLE {
             coder.encode_part(symbol);
         }
@@ -324,9 +326,9 @@ struct Open<'j, 'p> {
     raw: &'j mut [u8],
     records: usize,
     coder: BitDecoder<'p>,
-    /// The symbols of the record that is being decoded; not meaningful while `walks` is false.
+    /// The symbols of the record that is being decoded; meaningless while `walks` is false.
     record: Vec<u8>,
-    /// The variables that exist of the next record, until its walk begins.
+    /// Which variables of the next record exist, until its walk begins.
     waits: Option<Known>,
     /// Whether the current walk decodes a record of this window.
     walks: bool,
@@ -373,10 +375,10 @@ pub fn decode(
     decode_within(model, arrangement, jobs, kernel, Bounds { memory: u64::MAX, meter: Meter::NONE })
 }
 
-/// The limits of decoding besides its windows.
+/// The limits of decoding, apart from those of its windows.
 #[derive(Clone, Copy)]
 pub struct Bounds<'a> {
-    /// Memory for messages, in bytes: as many windows are decoded at a time as it holds.
+    /// Memory for messages, in bytes. It bounds how many windows are decoded at a time.
     pub memory: u64,
     /// Counts the raw bytes.
     pub meter: Meter<'a>,
@@ -406,7 +408,7 @@ pub fn decode_within(
     }
     let groups = windows.len().div_ceil(LANES).max(1);
     let parallel = (memory / one).min(rayon::current_num_threads() as u64).max(1) as usize;
-    // Where memory is short, a thread goes through several groups.
+    // Where memory is short, each thread decodes several groups one after the other.
     let part = if parallel < rayon::current_num_threads() { groups.div_ceil(parallel) } else { 1 };
     windows.par_chunks_mut(part * LANES).try_for_each(|part| {
         part.chunks_mut(LANES).try_for_each(|group| {
@@ -417,8 +419,8 @@ pub fn decode_within(
     })
 }
 
-/// Decodes up to eight windows record by record. The windows of which the same variables exist share a walk;
-/// if these differ, there are several walks for one record number.
+/// Decodes up to eight windows record by record. Windows whose records have the same existing variables share
+/// a walk; where these differ, one record number takes several walks.
 fn decode_group(
     model: &Model,
     arrangement: &Arrangement,

@@ -1,4 +1,4 @@
-//! Adaptive bits: the alphabet of a record, coded and decoded by the same code.
+//! Adaptive bits: the symbols that make up a record. The same code encodes and decodes them.
 
 use crate::coder::binary::{BinaryDecoder, BinaryEncoder, OVERRUN};
 use crate::error::{Error, Result};
@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 /// The most bits that a probability averages over.
 const LIMIT: u16 = 254;
 
-/// The probability of a one, which follows the bits that are coded with it.
+/// The probability of a one, which adapts to the bits that are coded with it.
 #[derive(Debug, Clone, Copy)]
 pub struct Bit {
     /// In 1/65536, 32..=65504.
@@ -31,12 +31,13 @@ impl Bit {
     }
 }
 
-/// Codes bits in one of the two directions.
+/// Codes bits, in one of the two directions: an encoder writes the bits that it is given, a decoder ignores
+/// them and returns those that it reads.
 pub trait Coder {
-    /// Codes a bit, or decodes one in place of it, and returns it.
+    /// Encodes `bit`, or decodes a bit in its place, and returns the bit.
     fn bit(&mut self, model: &mut Bit, bit: u32) -> u32;
 
-    /// Fails once more has been decoded than there is.
+    /// Fails if more has been decoded than the payload holds.
     ///
     /// # Errors
     ///
@@ -49,7 +50,8 @@ pub trait Coder {
         self.bit(model, flag.into()) != 0
     }
 
-    /// Codes a number of `bits` bits, the highest first, each with the bits before it as context. `models` are 2^`bits`.
+    /// Codes a number of `bits` bits, the highest first, each with the bits before it as context. `models`
+    /// has 2^`bits` entries.
     #[inline(always)]
     fn tree(&mut self, models: &mut [Bit], bits: u32, value: u32) -> u32 {
         let mut node = 1;
@@ -60,7 +62,7 @@ pub trait Coder {
         node as u32 - (1 << bits)
     }
 
-    /// Codes a number below 2^32 − 1: the length of `value` + 1 in bits, then its bits after the first one.
+    /// Codes a number below 2^32 − 1: the bit length of `value` + 1, then its bits after the leading one.
     fn number(&mut self, models: &mut Number, value: u32) -> u32 {
         let value = u64::from(value) + 1;
         let mut log = 0;
@@ -77,7 +79,7 @@ pub trait Coder {
     }
 }
 
-/// The models of a number.
+/// The models of a number's length and bits.
 #[derive(Debug, Clone, Default)]
 pub struct Number {
     length: [Bit; 31],
@@ -85,7 +87,7 @@ pub struct Number {
     low: [Bit; 32],
 }
 
-/// Writes bits.
+/// Encodes bits.
 pub struct Writing(pub BinaryEncoder);
 
 impl Coder for Writing {
@@ -101,7 +103,7 @@ impl Coder for Writing {
     }
 }
 
-/// Reads bits.
+/// Decodes bits.
 pub struct Reading<'a> {
     payload: &'a [u8],
     decoder: BinaryDecoder,
@@ -113,7 +115,7 @@ impl<'a> Reading<'a> {
         Self { payload, decoder: BinaryDecoder::new(payload, 0) }
     }
 
-    /// Fails unless all bytes have been needed.
+    /// Fails unless all bytes have been used.
     ///
     /// # Errors
     ///

@@ -8,11 +8,12 @@ use super::search::{Chains, Search, Settings};
 use super::work::Work;
 use crate::coder::binary::BinaryEncoder;
 
-/// Tokens that trials look at.
+/// The number of tokens that trials look at.
 const FIRST: usize = 2_000;
 const MORE: usize = 20_000;
 
-/// good, lazy, nice and chain of zlib's levels.
+/// The parameters `good`, `lazy`, `nice` and `chain` of zlib's levels, the common levels first, and whether a
+/// level searches fast.
 const LEVELS: [(bool, [u32; 4]); 9] = [
     (false, [8, 16, 128, 128]),
     (false, [32, 258, 258, 4096]),
@@ -25,7 +26,7 @@ const LEVELS: [(bool, [u32; 4]); 9] = [
     (true, [4, 5, 16, 8]),
 ];
 
-/// The number of the first `tokens` tokens that these settings do not expect.
+/// The number of wrong expectations among the first `tokens` tokens with these settings.
 fn wrong(s: &Parsed, settings: Settings, chains: &mut Chains, tokens: usize, most: usize) -> usize {
     let mut work = Work::new(s.raw.len());
     let mut search = Search::new(&s.raw, settings);
@@ -47,7 +48,8 @@ fn wrong(s: &Parsed, settings: Settings, chains: &mut Chains, tokens: usize, mos
     wrong
 }
 
-/// The settings of zlib that explain the stream's first tokens best, and how many of those they do not.
+/// The settings of zlib that explain the stream's first tokens best, with the number of tokens that they get
+/// wrong and the number looked at.
 pub fn settings(s: &Parsed, last: Option<Settings>, chains: &mut Chains) -> (Settings, usize, usize) {
     let farthest = s.tokens.iter().map(|t| t.dist()).max().unwrap_or(0);
     let far = if farthest > 32506 { 32768 } else { 32506 };
@@ -75,7 +77,7 @@ pub fn settings(s: &Parsed, last: Option<Settings>, chains: &mut Chains) -> (Set
         let count = wrong(s, settings, chains, first, best.saturating_add(best / 2).saturating_add(4));
         best = best.min(count);
         tried.push((count, settings));
-        // What is never wrong need not be compared with others.
+        // Settings that are never wrong need not be compared with others.
         if count == 0 && wrong(s, settings, chains, more, 0) == 0 {
             return (settings, 0, more);
         }
@@ -97,7 +99,8 @@ pub fn settings(s: &Parsed, last: Option<Settings>, chains: &mut Chains) -> (Set
     result
 }
 
-/// The bytes that the record of a stream takes with these models; `None` where the method takes too many steps.
+/// The bytes that the record of a stream takes with these models; `None` where the method takes too many
+/// steps.
 pub fn cost_with(models: &Models, s: &Parsed, method: Method) -> Option<usize> {
     let mut c = Writing(BinaryEncoder::new(Vec::new()));
     let (mut models, mut state) = (models.clone(), State::new());

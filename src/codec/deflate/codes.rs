@@ -1,12 +1,13 @@
-//! The codes of deflate (RFC 1951): symbols of lengths and distances, and what writes code lengths.
+//! The codes of deflate (RFC 1951): the symbols of lengths and distances, and the items that write code
+//! lengths.
 
-/// Symbols of literals and lengths that a block may have.
+/// The number of symbols of literals and lengths that a block may use.
 pub const LITLEN: usize = 286;
-/// Symbols of distances that a block may have.
+/// The number of symbols of distances that a block may use.
 pub const DISTS: usize = 30;
-/// The end of a block.
+/// The symbol that ends a block.
 pub const END: usize = 256;
-/// The first symbol of lengths.
+/// The first symbol that stands for a length.
 pub const FIRST_LEN: usize = 257;
 /// The longest and the shortest match.
 pub const MAX_MATCH: usize = 258;
@@ -31,7 +32,8 @@ pub const DIST_EXTRA: [u8; DISTS] =
 /// The order in which a block's header gives the lengths of the codes that code its code lengths.
 pub const ORDER: [usize; 19] = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15];
 
-/// A literal, or a match with its length and distance. Which byte a literal is stands in the inside.
+/// A literal, or a match with its length and distance. The value of a literal is not stored: it stands in the
+/// inside, which is the data that the stream unpacks to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Token(u32);
 
@@ -63,14 +65,14 @@ impl Token {
         self.0 == 0
     }
 
-    /// The bytes that it stands for.
+    /// The number of bytes that the token stands for.
     #[inline(always)]
     pub fn span(self) -> usize {
         self.len().max(1)
     }
 }
 
-/// The number, from 0, of the symbol of a length of 3..=258.
+/// The number, from 0, of the symbol for a length of 3..=258.
 #[inline]
 pub fn len_symbol(len: usize) -> usize {
     if len == MAX_MATCH {
@@ -84,7 +86,7 @@ pub fn len_symbol(len: usize) -> usize {
     4 * (log - 1) + (n >> (log - 2)) - 4
 }
 
-/// The symbol of a distance of 1..=32768.
+/// The symbol for a distance of 1..=32768.
 #[inline]
 pub fn dist_symbol(dist: usize) -> usize {
     let n = dist - 1;
@@ -95,7 +97,7 @@ pub fn dist_symbol(dist: usize) -> usize {
     2 * log + (n >> (log - 1)) - 2
 }
 
-/// Counts of the symbols of a block.
+/// How often each symbol occurs in a block.
 #[derive(Debug, Clone)]
 pub struct Counts {
     pub litlen: [u32; LITLEN],
@@ -103,7 +105,7 @@ pub struct Counts {
 }
 
 impl Counts {
-    /// The counts of a block with these tokens, which stand for the bytes of `raw`.
+    /// The counts for a block with these tokens, which stand for the bytes of `raw`.
     pub fn of(tokens: &[Token], raw: &[u8]) -> Self {
         let mut counts = Self { litlen: [0; LITLEN], dist: [0; DISTS] };
         let mut at = 0;
@@ -129,7 +131,7 @@ pub fn fixed() -> (Vec<u8>, Vec<u8>) {
     (litlen, vec![5; 32])
 }
 
-/// The code, bits in the order of the stream, for each code length.
+/// The code of each symbol with these code lengths, with its bits in the order of the stream.
 pub fn codes(lens: &[u8]) -> Vec<u16> {
     let mut count = [0u32; 16];
     lens.iter().for_each(|&l| count[usize::from(l & 15)] += 1);
@@ -149,7 +151,7 @@ pub fn codes(lens: &[u8]) -> Vec<u16> {
     lens.iter().map(code).collect()
 }
 
-/// An item of the code that codes code lengths: the symbol, and the value of its extra bits.
+/// An item with which a header writes code lengths: its symbol, and the value of its extra bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Item {
     pub symbol: u8,
@@ -157,7 +159,7 @@ pub struct Item {
 }
 
 impl Item {
-    /// The number of code lengths that it stands for.
+    /// The number of code lengths that the item stands for.
     pub fn span(self) -> usize {
         match self.symbol {
             16 | 17 => 3 + usize::from(self.extra),

@@ -1,4 +1,4 @@
-//! Encoding blocks: which streams are undone, and into which contents their insides go.
+//! Encoding of blocks: which streams are undone, and in which contents their insides are gathered.
 
 use super::adaptive::Writing;
 use super::analyse::{cost_with, settings};
@@ -19,41 +19,41 @@ use rayon::prelude::*;
 
 /// Check units are 2^20 raw bytes.
 const UNIT_LOG2: u8 = 20;
-/// The most bytes that are undone in a block.
+/// The most bytes inside the undone streams of a block.
 const MOST: usize = 128 << 20;
-/// The share of the memory for decoding that insides may be.
+/// The insides may take one part in so many of the memory for decoding.
 const SHARE: u64 = 12;
-/// How often a block is coded without streams that turned out to take too many steps.
+/// How many times a block is coded anew without the streams that turned out to take too many steps.
 const ROUNDS: usize = 4;
-/// The fewest bytes of a picture that gets a content of its own.
+/// The least raster bytes of a picture that gets a content of its own.
 const OWN: usize = 16 << 10;
-/// The longest chain of searches by cost.
+/// The most positions that a search by cost looks at for one match.
 const CHAIN: u32 = 8192;
-/// A record of a stream is worth its bytes up to this share of the stream.
+/// A stream is undone only if its record takes at most one part in so many of the stream.
 const WORTH: usize = 6;
 
-/// Codes a content with other codecs: the levels of streams that may be undone inside it, and the memory that decoding it may
-/// take.
+/// Codes a content with other codecs. Its arguments are the content, the levels of streams that may still be
+/// undone inside it, and the memory in bytes that decoding it may take.
 pub type Nested<'a> = &'a (dyn Fn(&Content<'_>, u8, u64) -> Result<EncodedBlock> + Sync);
 
-/// A block whose streams are undone.
+/// A block whose streams have been undone.
 pub struct Undone {
     pub block: EncodedBlock,
-    /// Bytes of the streams.
+    /// The number of raw bytes that the streams took.
     pub streams: usize,
 }
 
-/// The kinds of contents that insides share.
+/// The kinds of contents that several insides share.
 const TEXT: usize = 0;
 const CODE: usize = 1;
 const OTHER: usize = 2;
 
-/// Contents that grow.
+/// The contents of a block while they are being gathered.
 struct Pool {
     contents: Vec<Vec<u8>>,
-    /// Rows of contents that are pictures.
+    /// The shape of each content that is a picture's raster; `None` for the others.
     rows: Vec<Option<Rows>>,
-    /// The contents of the shared kinds.
+    /// The numbers of the contents that are shared, by kind.
     shared: [Option<usize>; 3],
     inside: usize,
 }
@@ -69,7 +69,7 @@ impl Pool {
         self.contents.len() - 1
     }
 
-    /// The content for an inside.
+    /// The number of the content that an inside goes to.
     fn place(&mut self, inside: &[u8], rows: Option<Rows>) -> usize {
         if rows.is_some() && inside.len() >= OWN && self.contents.len() < MAX_CONTENTS - 3 {
             return self.open(rows);
@@ -86,7 +86,7 @@ impl Pool {
     }
 }
 
-/// The kind of an inside.
+/// The kind of shared content that suits an inside.
 fn kind(inside: &[u8]) -> usize {
     if inside.starts_with(b"\x7FELF") || inside.starts_with(b"MZ") {
         return CODE;
@@ -97,14 +97,16 @@ fn kind(inside: &[u8]) -> usize {
     if (control + odd) * 16 <= glance.len() { TEXT } else { OTHER }
 }
 
-/// Undoes the streams of a block of 1..=2^30 bytes; `None` where there are none that are worth it, or where decoding would
-/// take more than `limit` bytes of memory. `depth` is the number of levels that may be undone, at least 1.
+/// Undoes the streams of a block of 1..=2^30 bytes. `None` where it has none that are worth it, or where
+/// decoding would take more than `limit` bytes of memory. `depth` is the number of levels that may be undone,
+/// at least 1.
 ///
 /// # Errors
 ///
 /// Those of coding the contents.
 pub fn undo(raw: &[u8], depth: u8, limit: u64, nested: Nested<'_>) -> Result<Option<Undone>> {
-    // Streams that take too many steps are found out when they are coded; what follows them is coded anew without them.
+    // Whether a stream takes too many steps only shows when it is coded. The block is then coded anew without
+    // it, because the models of all later streams have seen it.
     let mut refused = Vec::new();
     for _ in 0..ROUNDS {
         match undo_but(raw, limit, &refused) {
@@ -116,18 +118,18 @@ pub fn undo(raw: &[u8], depth: u8, limit: u64, nested: Nested<'_>) -> Result<Opt
     Ok(None)
 }
 
-/// What a block is made of.
+/// The parts that a block is made of.
 struct Parts {
     contents: Vec<Vec<u8>>,
     rows: Vec<Option<Rows>>,
     record: Vec<u8>,
     summary: Summary,
-    /// Bytes of the streams.
+    /// The number of raw bytes that the streams took.
     streams: usize,
 }
 
-/// The parts of a block whose streams are undone, but those that start at `refused`. Fails with the start of a stream that
-/// cannot be coded.
+/// The parts of a block with its streams undone, except for those that start at `refused`. Fails with the
+/// start of a stream that cannot be coded.
 fn undo_but(raw: &[u8], limit: u64, refused: &[usize]) -> std::result::Result<Option<Parts>, usize> {
     let most = MOST.min(usize::try_from(limit / SHARE).unwrap_or(MOST));
     let mut finder = Finder::new(raw);
@@ -172,7 +174,7 @@ fn undo_but(raw: &[u8], limit: u64, refused: &[usize]) -> std::result::Result<Op
     finish(&mut c, &mut recipe, raw.len() - at);
     let record = c.0.finish();
     let summary = Summary { streams: count, inside: inside as u64 };
-    // What does not come back as it was is left alone.
+    // A block that does not come back exactly is left to other codecs.
     let back = recreate(&mut super::Reading::new(&record), &contents, summary, raw.len());
     if !back.is_ok_and(|b| b == raw) {
         return Ok(None);
@@ -181,11 +183,11 @@ fn undo_but(raw: &[u8], limit: u64, refused: &[usize]) -> std::result::Result<Op
 }
 
 impl Parts {
-    /// The block, its contents coded.
+    /// The finished block, with its contents coded.
     fn block(self, raw: &[u8], depth: u8, limit: u64, nested: Nested<'_>) -> Result<Option<Undone>> {
         let Self { contents, rows, record, summary, streams } = self;
         let total = contents.iter().map(|c| c.len() as u64).sum();
-        // Readers hold the payload, and a range of what has been decoded.
+        // Readers hold the payload as well, and a range of what has been decoded.
         let need = memory_need(total, summary.inside, raw.len() as u64) + 2 * raw.len() as u64;
         let Some(left) = limit.checked_sub(need) else { return Ok(None) };
         let mut blocks: Vec<EncodedBlock> = Vec::new();
@@ -240,7 +242,9 @@ struct Analyst {
 }
 
 impl Analyst {
-    /// The method for a stream; `None` where its record would cost more than it is worth.
+    /// The method for a stream; `None` where its record would cost more than undoing is worth. zlib's search
+    /// is tried first: if it gets at most one token in fifty wrong, the slow search by cost cannot do much
+    /// better.
     fn method(&mut self, recipe: &Recipe, found: &Found) -> Option<Method> {
         let stream = &found.stream;
         let last = match self.last {

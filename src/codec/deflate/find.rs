@@ -1,33 +1,34 @@
-//! Finds deflate streams in bytes: gzip, zlib, the IDAT chunks of PNG, members of ZIP archives.
+//! Finds deflate streams in bytes: gzip, zlib, the IDAT chunks of PNG files, members of ZIP archives.
 
 use super::inflate::{Parsed, Vain, parse};
 use super::picture::Rows;
 use super::sums::{adler32, crc32};
 use std::ops::Range;
 
-/// The bytes around a stream that are computed from its inside.
+/// The bytes around a stream that can be computed from its inside.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Form {
-    /// Nothing.
+    /// None.
     Bare,
-    /// The Adler-32 of zlib after it.
+    /// The Adler-32 of zlib, after the stream.
     Zlib,
-    /// The CRC-32 and the length of gzip after it.
+    /// The CRC-32 and the length of gzip, after the stream.
     Gzip,
-    /// A zlib stream cut into the IDAT chunks of a PNG file, of these lengths.
+    /// The chunk headers and CRCs of a PNG file: a zlib stream is cut into IDAT chunks of these lengths.
     Png(Vec<u32>),
 }
 
 /// A stream that was found.
 pub struct Found {
-    /// The bytes that are computed from the inside. Of a PNG file, from its first IDAT chunk to its last one; the two bytes
-    /// of zlib's header, which are among them, are not computed.
+    /// The raw bytes that are recreated: the stream and the bytes computed from its inside. Of a PNG file,
+    /// they reach from the first IDAT chunk to the last; the two bytes of zlib's header among them are
+    /// stored.
     pub range: Range<usize>,
     pub form: Form,
     /// The first two bytes of a zlib stream in a PNG file.
     pub head: [u8; 2],
     pub stream: Parsed,
-    /// The rows of the picture that is inside.
+    /// The shape of the picture's rows, where the inside is a picture.
     pub rows: Option<Rows>,
 }
 
@@ -35,23 +36,24 @@ pub struct Found {
 const MOST: usize = 64 << 20;
 /// The shortest stream that is worth undoing, in bytes.
 const LEAST: usize = 24;
-/// Bytes of insides that may be looked at in vain, beside one for each byte.
+/// The number of bytes that may be unpacked in vain, in addition to one for each byte of the block.
 const VAIN: usize = 4 << 20;
 
-/// Goes through bytes from stream to stream.
+/// Walks through bytes from stream to stream.
 pub struct Finder<'a> {
     bytes: &'a [u8],
     at: usize,
-    /// Bytes of insides that may still be looked at in vain.
+    /// The number of bytes that may still be unpacked in vain.
     vain: usize,
-    /// Where a stream starts that the bytes cut.
+    /// The start of a stream that goes on after the end of the bytes.
     open: Option<usize>,
 }
 
-/// Bytes of a cut stream from which on it is taken for one.
+/// A stream that is cut off counts as one if at least this many of its bytes are there.
 const LEAST_OPEN: usize = 4096;
 
-/// Where bytes are best cut that go on: before a stream that they cut, unless it starts with them.
+/// The best place to cut bytes that go on in another block: before a stream that the cut would split, unless
+/// the bytes start with it.
 pub fn cut(bytes: &[u8]) -> usize {
     let mut finder = Finder::new(bytes);
     while finder.open.is_none() && finder.next(MOST).is_some() {}
@@ -88,8 +90,8 @@ impl<'a> Finder<'a> {
         }
     }
 
-    /// Takes apart what may be a stream. What is unpacked in vain is counted, so that hostile bytes do not cost more than
-    /// others.
+    /// Parses what may be a stream; `right` confirms that it is one. Bytes unpacked in vain are counted, so
+    /// that hostile input costs no more time than other input.
     fn parse(&mut self, bytes: &[u8], most: usize, right: impl Fn(&Parsed) -> bool) -> Option<Parsed> {
         let unpacked = match parse(bytes, most) {
             Ok(stream) if stream.len >= LEAST && right(&stream) => return Some(stream),
@@ -168,7 +170,7 @@ impl<'a> Finder<'a> {
     }
 }
 
-/// The place of the next bytes that a stream may follow.
+/// The offset of the next bytes that may start or precede a stream.
 fn candidate(bytes: &[u8]) -> Option<usize> {
     bytes.windows(4).position(|w| {
         let starts = match w[0] {
@@ -181,12 +183,12 @@ fn candidate(bytes: &[u8]) -> Option<usize> {
     })
 }
 
-/// Whether two bytes may be the header of zlib, without a dictionary.
+/// Whether two bytes may be a zlib header without a dictionary.
 fn is_zlib([a, b]: [u8; 2]) -> bool {
     a & 0x8F == 8 && b & 0x20 == 0 && (u16::from(a) << 8 | u16::from(b)).is_multiple_of(31)
 }
 
-/// The length of the header of gzip.
+/// The length of the gzip header at the start of bytes.
 fn gzip_header(bytes: &[u8]) -> Option<usize> {
     let flags = *bytes.get(3)?;
     if flags & 0xE0 != 0 {
@@ -204,7 +206,7 @@ fn gzip_header(bytes: &[u8]) -> Option<usize> {
     Some(if flags & 2 != 0 { at + 2 } else { at })
 }
 
-/// The trailer of gzip.
+/// The gzip trailer for an inside: CRC-32 and length.
 pub fn gzip_trailer(raw: &[u8]) -> [u8; 8] {
     let mut trailer = [0; 8];
     trailer[..4].copy_from_slice(&crc32(&[raw]).to_le_bytes());
@@ -215,11 +217,11 @@ pub fn gzip_trailer(raw: &[u8]) -> [u8; 8] {
 struct Chunk<'a> {
     kind: &'a [u8; 4],
     data: &'a [u8],
-    /// Whether its CRC is right; looked at for IDAT only.
+    /// Whether its CRC is right. Only looked at for IDAT chunks.
     right: bool,
 }
 
-/// The chunk of a PNG file at the start of bytes.
+/// The chunk at the start of bytes of a PNG file.
 fn chunk(bytes: &[u8]) -> Option<Chunk<'_>> {
     let (len, rest) = bytes.split_first_chunk::<4>()?;
     let kind = rest.first_chunk::<4>()?;
@@ -230,7 +232,7 @@ fn chunk(bytes: &[u8]) -> Option<Chunk<'_>> {
     Some(Chunk { kind, data, right })
 }
 
-/// The rows of the picture with this IHDR chunk, unless it is interlaced.
+/// The shape of the rows of the picture with this IHDR chunk; `None` if it is interlaced.
 fn shape(header: &[u8]) -> Option<Rows> {
     let &[a, b, c, d, _, _, _, _, depth, colour, _, _, 0] = header else { return None };
     let width = u32::from_be_bytes([a, b, c, d]) as usize;

@@ -1,4 +1,4 @@
-//! Takes a deflate stream (RFC 1951) apart into blocks and tokens.
+//! Parses a deflate stream (RFC 1951) into blocks and tokens.
 
 use super::codes::{
     DIST_BASE, DIST_EXTRA, DISTS, END, FIRST_LEN, Item, LEN_BASE, LEN_EXTRA, LITLEN, MAX_MATCH, ORDER, Token,
@@ -9,10 +9,11 @@ use std::ops::Range;
 /// The header of a block with codes of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tree {
-    /// The lengths of the codes of literals and lengths, and of distances.
+    /// The code lengths of literals and lengths, and of distances.
     pub litlen: Vec<u8>,
     pub dist: Vec<u8>,
-    /// The lengths as the header stores them: items, the lengths of the codes of these, and how many of those are given.
+    /// The same lengths as the header stores them: items, the code lengths of the items' symbols, and how
+    /// many of those the header states.
     pub items: Vec<Item>,
     pub item_lens: [u8; 19],
     pub given: usize,
@@ -21,37 +22,37 @@ pub struct Tree {
 /// How a block is coded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Kind {
-    /// Bytes as they are, after bits up to a byte's end.
+    /// Uncompressed bytes, after padding bits up to the next byte.
     Stored { padding: u8 },
-    /// The fixed codes.
+    /// With the fixed codes.
     Fixed,
-    /// Codes of its own.
+    /// With codes of its own.
     Dynamic(Tree),
 }
 
-/// A block.
+/// A block of a deflate stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Block {
     pub last: bool,
     pub kind: Kind,
-    /// Its tokens and the bytes that they stand for. Stored blocks have no tokens.
+    /// The tokens of the block, and the bytes that they stand for. Stored blocks have no tokens.
     pub tokens: Range<usize>,
     pub raw: Range<usize>,
 }
 
-/// A stream.
+/// A parsed stream.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Parsed {
     pub blocks: Vec<Block>,
     pub tokens: Vec<Token>,
     pub raw: Vec<u8>,
-    /// The number of bytes of the stream.
+    /// The length of the stream in bytes.
     pub len: usize,
-    /// The bits after the last block, up to the byte's end.
+    /// The bits after the last block, up to the end of the byte.
     pub padding: u8,
 }
 
-/// Bits, the lowest of a byte first.
+/// Reads bits, the lowest of each byte first.
 struct Bits<'a> {
     bytes: &'a [u8],
     at: usize,
@@ -90,7 +91,7 @@ impl Bits<'_> {
         value as u32
     }
 
-    /// The bytes that have been started.
+    /// The number of bytes of which at least one bit has been read.
     fn position(&self) -> usize {
         self.at - (self.count / 8) as usize
     }
@@ -100,11 +101,12 @@ impl Bits<'_> {
     }
 }
 
-/// Bits that find most codes at once.
+/// The number of bits that a single look-up decodes.
 const QUICK: u32 = 10;
 
 struct Table {
-    /// Symbol and length (4 bits) of codes of at most `QUICK` bits, by the bits that come next; 0 for longer ones.
+    /// Symbol and length (4 bits) of each code of at most `QUICK` bits, by the next bits of the stream; 0 for
+    /// longer codes.
     quick: Vec<u16>,
     count: [u16; 16],
     symbols: Vec<u16>,
@@ -123,7 +125,7 @@ impl Table {
                 return None;
             }
         }
-        // As in zlib: only a single code of one bit may leave room.
+        // As in zlib, a code may only be incomplete if it is a single code of one bit.
         if left > 0 && (total != 1 || count[1] != 1) {
             return None;
         }
@@ -212,21 +214,21 @@ fn tree(bits: &mut Bits<'_>) -> Option<Tree> {
     Some(Tree { litlen: lens, dist, items, item_lens, given })
 }
 
-/// Bytes that are no whole stream.
+/// Why bytes are not a whole stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Vain {
-    /// The bytes that were unpacked in vain.
+    /// The number of bytes that were unpacked in vain.
     pub unpacked: usize,
     /// Whether the bytes ended before anything was wrong.
     pub open: bool,
 }
 
-/// Takes the stream at the start of `bytes` apart.
+/// Parses the stream at the start of `bytes`.
 ///
 /// # Errors
 ///
-/// Where there is no whole stream, where it stands for more than `most` bytes, or where it uses what only deflate's letter
-/// allows (a match of 258 bytes in two parts).
+/// Where there is no whole stream, where it stands for more than `most` bytes, or where it uses a form that
+/// deflate allows but that encoders do not use (a match of 258 bytes with symbol 284).
 pub fn parse(bytes: &[u8], most: usize) -> Result<Parsed, Vain> {
     let mut stream = Parsed::default();
     let mut bits = Bits { bytes, at: 0, held: 0, count: 0 };

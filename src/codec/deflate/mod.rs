@@ -1,5 +1,9 @@
-//! The `deflate` codec: streams of deflate in a block are undone, and their insides coded by other codecs, beside a record of
-//! what recreates the streams. Specified in `formats/deflate.md`.
+//! The `deflate` codec: it undoes the deflate streams in a block. Other codecs code their contents, and a
+//! record holds whatever recreates the streams exactly. Specified in `formats/deflate.md`.
+//!
+//! The *inside* of a stream is the data that it unpacks to. *Contents* are the byte strings that the block
+//! codes in its place: the first holds all bytes outside of streams, each other one holds insides of one
+//! kind.
 
 mod adaptive;
 mod analyse;
@@ -42,9 +46,10 @@ use std::sync::Arc;
 pub const MAX_DEPTH: u8 = 2;
 /// The most contents of a block.
 const MAX_CONTENTS: usize = 255;
-/// The most bytes of all contents of a block together.
+/// The most bytes that all contents of a block may have together.
 const MAX_INSIDE: u64 = 1 << 30;
-/// Memory in bytes that recreating takes beside contents, insides and raw bytes: chains, models and tokens.
+/// Memory in bytes that recreating streams takes in addition to contents, insides and raw bytes: chains,
+/// models and tokens.
 const FIXED_MEMORY: u64 = 48 << 20;
 
 /// The first level at which the automatic choice undoes streams.
@@ -56,7 +61,7 @@ pub struct Deflate;
 /// The parameters of a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Params {
-    /// Levels of streams inside streams, 1..=[`MAX_DEPTH`]: contents of this codec have fewer.
+    /// Levels of streams inside streams, 1..=[`MAX_DEPTH`]: contents that use this codec have fewer.
     depth: u8,
     summary: Summary,
 }
@@ -123,7 +128,7 @@ impl BlockCodec for Deflate {
         Ok(Some(Arc::new(Params::read(params)?)))
     }
 
-    /// Nothing: streams are only undone where it is known how their insides are coded; see [`undo`].
+    /// Always `None`: streams are only undone where the caller says how to code their insides; see [`undo`].
     fn encode(&self, _content: &Content<'_>, _effort: &Effort<'_>) -> Result<Option<EncodedBlock>> {
         Ok(None)
     }
@@ -149,7 +154,7 @@ impl BlockCodec for Deflate {
     }
 }
 
-/// The number of streams that are undone in a block, and of the bytes inside them.
+/// The number of undone streams in a block, and the number of bytes inside them.
 pub fn undone(header: &BlockHeader) -> (u64, u64) {
     let params = header.params.as_ref().filter(|_| header.codec == Codec::Deflate.id());
     params.and_then(|p| Params::read(p).ok()).map_or((0, 0), |p| (p.summary.streams, p.summary.inside))
@@ -165,12 +170,12 @@ fn max_raw(payload_len: u64) -> u64 {
     payload_len << 15
 }
 
-/// The raw bytes of a block.
+/// Decodes the raw bytes of a block.
 ///
 /// # Errors
 ///
-/// Those of a damaged payload; [`crate::ErrorKind::LimitExceeded`] where contents, insides and raw bytes take more than
-/// `memory` bytes, before any of it is taken.
+/// Those of a damaged payload; [`crate::ErrorKind::LimitExceeded`] where contents, insides and raw bytes take
+/// more than `memory` bytes, before any of it is taken.
 fn decode(block: &Block, payload: &[u8], memory: u64) -> Result<Vec<u8>> {
     let Some(params) = block.params_as::<Params>() else {
         return Err(Error::corrupt("a deflate block without parameters"));
@@ -196,10 +201,10 @@ fn decode(block: &Block, payload: &[u8], memory: u64) -> Result<Vec<u8>> {
     Ok(raw)
 }
 
-/// A content: its header and its payload.
+/// A content of a block: its header and its payload.
 type Coded<'a> = (Block, &'a [u8]);
 
-/// The headers and payloads of the contents at the start of a payload, and what comes after them.
+/// The headers and payloads of the contents at the start of a payload, and the bytes after them.
 fn contents<'a>(payload: &'a [u8], params: &Params) -> Result<(Vec<Coded<'a>>, &'a [u8])> {
     let mut c = Cursor::new(payload);
     let count = c.varint_in("number of contents", 1..=MAX_CONTENTS as u64).map_err(ended)?;
@@ -208,14 +213,14 @@ fn contents<'a>(payload: &'a [u8], params: &Params) -> Result<(Vec<Coded<'a>>, &
     Ok((contents, c.rest()))
 }
 
-/// Memory in bytes that recreating a block takes beside the work of its contents.
+/// Memory in bytes that recreating a block takes in addition to decoding its contents.
 fn needed(contents: &[Coded<'_>], params: &Params, block: &Block) -> u64 {
     let total: u64 = contents.iter().map(|(b, _)| u64::from(b.header.raw_len)).sum();
     memory_need(total, params.summary.inside, block.header.raw_len.into())
 }
 
-/// The same for contents of `total` bytes: insides are copied where their filters are applied, and raw bytes stand three
-/// times where a stream is cut into chunks.
+/// The same for contents of `total` bytes. Insides are copied where their filters are applied, and raw bytes
+/// exist three times where a stream is cut into chunks.
 fn memory_need(total: u64, inside: u64, raw_len: u64) -> u64 {
     FIXED_MEMORY + total + inside + 3 * raw_len
 }
@@ -224,7 +229,7 @@ fn ended(e: Parse) -> Error {
     e.at_end("the contents of a deflate block")
 }
 
-/// Whether a content may be a block of this codec.
+/// Whether a content may use this codec.
 fn may_hold(codec: Codec) -> bool {
     use Codec::{Deflate, Light, Mix, Store, Table, Zstd};
     matches!(codec, Store | Zstd | Mix | Table | Deflate | Light)
@@ -254,7 +259,7 @@ fn content<'a>(c: &mut Cursor<'a>, depth: u8) -> Result<Coded<'a>> {
     Ok((block, payload))
 }
 
-/// Puts `len` bytes together from a record and contents, as decoding a block does; for fuzzing.
+/// Puts `len` raw bytes together from a record and contents, as decoding a block does; for fuzzing.
 ///
 /// # Errors
 ///

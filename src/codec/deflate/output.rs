@@ -7,18 +7,18 @@ use super::inflate::{Kind, Tree};
 use crate::codec::buffer::reserve;
 use crate::error::{Error, Result};
 
-/// Bits, the lowest of a byte first, appended to bytes.
+/// Appends bits to bytes, the lowest of each byte first.
 #[derive(Debug, Default)]
 pub struct Output {
     pub bytes: Vec<u8>,
     held: u64,
     count: u32,
-    /// The most bytes that there may be.
+    /// The most bytes that `bytes` may have.
     most: usize,
 }
 
 impl Output {
-    /// Starts behind other bytes, for at most `most` bytes in all.
+    /// Starts after the bytes of `head`, for at most `most` bytes in all.
     pub fn new(head: &[u8], most: usize) -> Result<Self> {
         let mut bytes = Vec::new();
         reserve(&mut bytes, head.len())?;
@@ -30,8 +30,8 @@ impl Output {
     ///
     /// # Errors
     ///
-    /// [`crate::ErrorKind::Corrupt`] where that is more than there may be; [`crate::ErrorKind::LimitExceeded`] where memory is
-    /// missing.
+    /// [`crate::ErrorKind::Corrupt`] where that is more than allowed; [`crate::ErrorKind::LimitExceeded`]
+    /// where memory is missing.
     pub fn expect(&mut self, more: usize) -> Result<()> {
         if self.bytes.len() + more > self.most {
             return Err(Error::corrupt("a deflate block that is longer than its raw length"));
@@ -39,7 +39,7 @@ impl Output {
         reserve(&mut self.bytes, more + 16)
     }
 
-    /// Appends the `bits` low bits of a value, at most 32.
+    /// Appends the lowest `bits` bits of a value, at most 32.
     #[inline(always)]
     pub fn put(&mut self, value: u32, bits: u32) {
         self.held |= u64::from(value) << self.count;
@@ -51,12 +51,12 @@ impl Output {
         }
     }
 
-    /// The bits up to the next byte's start.
+    /// The number of bits up to the start of the next byte.
     pub fn to_byte(&self) -> u32 {
         self.count.wrapping_neg() % 8
     }
 
-    /// Makes all whole bytes part of `bytes`.
+    /// Moves all complete bytes to `bytes`.
     pub fn settle(&mut self) {
         while self.count >= 8 {
             self.bytes.push(self.held as u8);
@@ -91,7 +91,8 @@ impl Output {
         }
     }
 
-    /// Appends tokens, which stand for the bytes of `raw`, and the end of the block. All symbols must have codes.
+    /// Appends tokens, which stand for the bytes of `raw`, and the end of the block. All of their symbols
+    /// must have codes.
     pub fn tokens(&mut self, tokens: &[Token], raw: &[u8], litlen: &[u8], dist: &[u8]) {
         let (codes_of, far) = (codes(litlen), codes(dist));
         let mut at = 0;

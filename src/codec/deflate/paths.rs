@@ -1,5 +1,9 @@
-//! The tokens of an encoder that looks for the cheapest way through a block: for each position the matches that it may
-//! have chosen, in the order of the cost of the block's rest.
+//! The tokens of an encoder that looks for the cheapest way through a block, as zopfli does: for each
+//! position, the tokens that it may have chosen, ordered by their cost including that of the block's rest.
+//!
+//! Costs of the rest are computed from the end backwards, segment by segment. At a segment's end the true
+//! cost of what follows is not known; each segment is therefore looked at with [`AHEAD`] more positions,
+//! after which the rest is taken to cost nothing, and only choices at its own positions are used.
 
 use super::codes::{
     DIST_EXTRA, END, FIRST_LEN, LEN_EXTRA, MAX_MATCH, MIN_MATCH, Token, WINDOW, dist_symbol, len_symbol,
@@ -8,14 +12,15 @@ use super::search::{Chains, common};
 use super::work::Work;
 use std::ops::Range;
 
-/// Positions whose matches are kept at a time, and those behind them that costs look at.
+/// The number of positions whose matches are kept at a time; then the number of further positions that costs
+/// look ahead.
 pub const SEGMENT: usize = 1 << 16;
 const AHEAD: usize = 1 << 10;
-/// The most matches of one position.
+/// The most matches that are kept for one position.
 const MOST: usize = 32;
-/// The cost of a symbol without a code.
+/// The cost of a symbol that has no code.
 const NEVER: u32 = 1 << 20;
-/// The greatest cost of the rest of a block.
+/// The upper bound for the cost of the rest of a block.
 const CEILING: u32 = 1 << 30;
 
 /// floor(256·log2(n)) by repeated squaring, for n in 1..2^32.
@@ -32,7 +37,7 @@ pub fn log2(n: u32) -> u32 {
     result
 }
 
-/// The costs of the tokens of a block, in 1/256 bit.
+/// The cost of each symbol of a block's tokens, extra bits included, in 1/256 bits.
 #[derive(Debug, Clone)]
 pub struct Costs {
     pub literal: [u32; 256],
@@ -41,7 +46,7 @@ pub struct Costs {
 }
 
 impl Costs {
-    /// Costs by the number of bits of each symbol's code.
+    /// Costs from the code length of each symbol.
     pub fn of_lengths(litlen: &[u8], dist: &[u8]) -> Self {
         let cost = |lens: &[u8], i: usize| match lens.get(i) {
             Some(&len) if len > 0 => 256 * u32::from(len),
@@ -50,7 +55,7 @@ impl Costs {
         Self::of(|i| cost(litlen, i), |i| cost(dist, i))
     }
 
-    /// Costs by how often each symbol occurs.
+    /// Costs from how often each symbol occurs.
     pub fn of_counts(litlen: &[u32], dist: &[u32]) -> Self {
         let total = |counts: &[u32]| counts.iter().fold(0u32, |a, &b| a.saturating_add(b)).max(1);
         let (all, far) = (log2(total(litlen)), log2(total(dist)));
@@ -73,25 +78,25 @@ impl Costs {
     }
 }
 
-/// The chain of a position by its first three bytes: all of them count alike.
+/// The chain of a position, by a hash in which all of its first three bytes count alike.
 fn chain_of([a, b, c]: [u32; 3]) -> u32 {
     (a | b << 8 | c << 16).wrapping_mul(0x9E37_79B1) >> 16
 }
 
-/// The facts known of the positions start..start + known of a block.
+/// What is known of the positions of a segment, and of those that costs look ahead to.
 pub struct Paths {
     start: usize,
-    /// Positions that may be asked for.
+    /// The first position that must not be asked for.
     end: usize,
-    /// Where the matches of each position start in `matches`.
+    /// For each position, the index in `matches` of its first match.
     first: Vec<u32>,
-    /// Ever longer matches at ever longer distances, less one.
+    /// The matches of each position as length and distance − 1, in rising order of both.
     matches: Vec<(u16, u16)>,
-    /// The cost of the block from each position on.
+    /// The cost of the block from each position to its end.
     rest: Vec<u32>,
 }
 
-/// A token that may stand at a position: cost, length (0 for a literal).
+/// A token that may stand at a position, as its cost and its length (0 for a literal).
 pub type Choice = (u32, u16);
 
 impl Paths {
@@ -99,7 +104,7 @@ impl Paths {
         Self { start: 0, end: 0, first: Vec::new(), matches: Vec::new(), rest: Vec::new() }
     }
 
-    /// Looks at the first segment of the rest of a block, whose raw bytes have this range.
+    /// Computes matches and costs for the first segment of `start..end`, the rest of a block's raw bytes.
     pub fn look(
         &mut self,
         links: &mut Chains,
@@ -174,7 +179,8 @@ impl Paths {
         self.end
     }
 
-    /// The cheapest token at `at` that costs more than `after` (among equal ones the shorter goes first); `None` without one.
+    /// The cheapest token at `at` that comes after `after` in order of cost (of equal cost, the shorter one
+    /// first); `None` where there is no further one.
     #[inline]
     pub fn next(&self, raw: &[u8], at: usize, costs: &Costs, after: Option<Choice>) -> Option<Choice> {
         let i = at - self.start;
@@ -204,7 +210,7 @@ impl Paths {
         best
     }
 
-    /// The token of a choice at `at`.
+    /// The token that a choice at `at` stands for.
     pub fn token(&self, at: usize, choice: Choice) -> Token {
         let i = at - self.start;
         let matches = &self.matches[self.first[i] as usize..self.first[i + 1] as usize];

@@ -1,15 +1,16 @@
-//! The filters of PNG: the rows of a picture, each with the byte that names its filter, to the raster and back.
+//! The row filters of PNG: conversion between filtered rows, each after a byte that names its filter, and the
+//! raster.
 
 /// The shape of a picture's rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rows {
-    /// Bytes of a row of the raster, 1...
+    /// The number of bytes in a row of the raster, at least 1.
     pub row: usize,
-    /// Bytes of a pixel, rounded up: the distance to the pixel on the left, 1..=8.
+    /// The number of bytes of a pixel, rounded up: the distance to the pixel on the left, 1..=8.
     pub pixel: usize,
 }
 
-/// The predictor of PNG's filter 4.
+/// The predictor of PNG's filter 4 (Paeth).
 fn paeth(a: u8, b: u8, c: u8) -> u8 {
     let [x, y, z] = [a, b, c].map(i32::from);
     let p = x + y - z;
@@ -23,7 +24,8 @@ fn paeth(a: u8, b: u8, c: u8) -> u8 {
     }
 }
 
-/// The prediction of filter `kind` for byte `i` of a row, from the row so far and the one above; zeros stand outside the picture.
+/// The prediction of filter `kind` for byte `i` of a row, from the row so far and the row above. Bytes
+/// outside the picture are 0.
 #[inline(always)]
 fn predict(kind: u8, row: &[u8], above: &[u8], i: usize, pixel: usize) -> u8 {
     let left = |row: &[u8]| if i < pixel { 0 } else { row[i - pixel] };
@@ -37,7 +39,8 @@ fn predict(kind: u8, row: &[u8], above: &[u8], i: usize, pixel: usize) -> u8 {
     }
 }
 
-/// Splits filtered rows into the names of their filters and the raster. `None` where a row is cut or a filter unknown.
+/// Splits filtered rows into their filter bytes and the raster. `None` where a row is cut off or a filter is
+/// unknown.
 pub fn unfilter(inside: &[u8], shape: Rows) -> Option<(Vec<u8>, Vec<u8>)> {
     if !inside.len().is_multiple_of(shape.row + 1) {
         return None;
@@ -61,7 +64,7 @@ pub fn unfilter(inside: &[u8], shape: Rows) -> Option<(Vec<u8>, Vec<u8>)> {
     Some((filters, raster))
 }
 
-/// Appends rows with their filters applied; the inverse of [`unfilter`]. Filters are 0..=4.
+/// Appends rows with their filters applied: the inverse of [`unfilter`]. All of `filters` must be 0..=4.
 pub fn filter(filters: &[u8], raster: &[u8], shape: Rows, inside: &mut Vec<u8>) {
     let mut above: &[u8] = &[];
     for (&kind, row) in filters.iter().zip(raster.chunks_exact(shape.row)) {

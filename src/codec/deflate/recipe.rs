@@ -1,5 +1,5 @@
-//! How the bytes of a block are put together from its contents: pieces of the first content, and streams with what stands
-//! around them. One function for both directions.
+//! Puts the bytes of a block together from its contents: pieces of the first content, and streams with the
+//! bytes around them. The same functions encode and decode.
 
 use super::adaptive::{Bit, Coder, Number};
 use super::find::{Form, gzip_trailer};
@@ -11,10 +11,10 @@ use super::sums::{adler32, crc32};
 use crate::codec::buffer::reserve;
 use crate::error::{Error, Result};
 
-/// One step: bytes of the first content, then a stream.
+/// One step of a block: a number of bytes of the first content, then a stream.
 pub struct Step<'a> {
     pub before: usize,
-    /// The number of the content that holds the inside, from 1 on.
+    /// The number of the content that holds the inside, from 1.
     pub content: usize,
     pub rows: Option<Rows>,
     pub form: &'a Form,
@@ -22,7 +22,7 @@ pub struct Step<'a> {
     pub method: Method,
 }
 
-/// Models and state of all steps of a block.
+/// The models and the state that all steps of a block share.
 pub struct Recipe {
     pub models: Models,
     steps: StepModels,
@@ -52,7 +52,7 @@ fn corrupt(what: &str) -> Error {
     Error::corrupt(format!("a deflate block {what}"))
 }
 
-/// The contents of a block, and how much of each has been used.
+/// The contents of a block, and how far each has been used.
 pub struct Contents<'a> {
     bytes: &'a [Vec<u8>],
     used: Vec<usize>,
@@ -71,7 +71,7 @@ impl<'a> Contents<'a> {
     }
 }
 
-/// Codes a step without its stream's record. `inside` is the length of the inside.
+/// Codes all of a step but the record of its stream. `inside` is the length of the inside.
 #[allow(clippy::type_complexity)]
 fn shape<C: Coder>(
     c: &mut C,
@@ -106,7 +106,8 @@ fn shape<C: Coder>(
     Ok((content, len, rows, form))
 }
 
-/// Codes the lengths of the chunks of a PNG file, of which the last is what is left.
+/// Codes the lengths of a PNG file's chunks. The last chunk takes the rest of the stream, so its length is
+/// not coded.
 fn chunks<C: Coder>(c: &mut C, m: &mut StepModels, given: Option<&Step<'_>>) -> Result<Vec<u32>> {
     let given: &[u32] = match given.map(|s| s.form) {
         Some(Form::Png(lens)) => lens,
@@ -137,17 +138,17 @@ fn chunks<C: Coder>(c: &mut C, m: &mut StepModels, given: Option<&Step<'_>>) -> 
 /// The most chunks of a PNG file.
 pub const MOST_CHUNKS: usize = 1 << 20;
 
-/// Codes the end of the steps: the bytes of the first content that are left.
+/// Codes the end of the steps, after which `rest` bytes of the first content are left.
 pub fn finish<C: Coder>(c: &mut C, recipe: &mut Recipe, rest: usize) {
     c.number(&mut recipe.steps.before, rest as u32);
     c.flag(&mut recipe.steps.more, false);
 }
 
-/// Codes a step.
+/// Encodes a step.
 ///
 /// # Errors
 ///
-/// Those of [`stream`]; none for a stream that was found and a method that explains it.
+/// Those of [`stream`]. None occur for a stream that was found and a method that explains it.
 pub fn put<C: Coder>(c: &mut C, recipe: &mut Recipe, step: &Step<'_>) -> Result<()> {
     c.number(&mut recipe.steps.before, step.before as u32);
     c.flag(&mut recipe.steps.more, true);
@@ -156,19 +157,19 @@ pub fn put<C: Coder>(c: &mut C, recipe: &mut Recipe, step: &Step<'_>) -> Result<
     stream(c, &mut recipe.models, &mut recipe.state, &step.stream.raw, given, &mut Output::default())
 }
 
-/// The declared content of a block: streams, and bytes inside them.
+/// What the parameters of a block declare: the number of streams, and of bytes inside them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Summary {
     pub streams: u64,
     pub inside: u64,
 }
 
-/// Puts a block of `len` bytes together from its contents.
+/// Puts a block of `len` bytes together from its contents, by decoding its record.
 ///
 /// # Errors
 ///
-/// [`crate::ErrorKind::Corrupt`] and [`crate::ErrorKind::Truncated`] where record and contents do not give such a block;
-/// [`crate::ErrorKind::LimitExceeded`] where memory is missing.
+/// [`crate::ErrorKind::Corrupt`] and [`crate::ErrorKind::Truncated`] where record and contents do not make up
+/// such a block; [`crate::ErrorKind::LimitExceeded`] where memory is missing.
 pub fn recreate<C: Coder>(c: &mut C, bytes: &[Vec<u8>], summary: Summary, len: usize) -> Result<Vec<u8>> {
     let mut recipe = Recipe::new();
     let mut contents = Contents::new(bytes);
@@ -233,7 +234,8 @@ pub fn recreate<C: Coder>(c: &mut C, bytes: &[Vec<u8>], summary: Summary, len: u
     Ok(raw)
 }
 
-/// Cuts a zlib stream into IDAT chunks of these lengths and one of the rest; at most `most` bytes.
+/// Cuts a zlib stream into IDAT chunks of these lengths and one chunk of the rest; at most `most` bytes in
+/// all.
 fn cut(bytes: &[u8], lens: &[u32], most: usize) -> Result<Vec<u8>> {
     let total = bytes.len() as u64 + 12 * (lens.len() as u64 + 1);
     if total > most as u64 || lens.iter().map(|n| u64::from(*n)).sum::<u64>() > bytes.len() as u64 {

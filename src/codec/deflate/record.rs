@@ -1,5 +1,10 @@
-//! Codes how a deflate stream was made of its inside: blocks, headers and tokens, as differences from what a known search
-//! would have chosen. One function for both directions.
+//! Codes how a deflate stream was made from its inside: blocks, headers and tokens, as differences from the
+//! choices of a known search. The same functions encode and decode.
+//!
+//! An encoder of deflate is deterministic: who knows its search and its settings also knows its tokens. So a
+//! record need not repeat them. At each position both directions run the search on the inside, and one
+//! adaptive bit says whether the stream has the expected token; only where it has not is the token itself
+//! coded. A stream that a known search explains well costs a few bytes, whatever its length.
 
 use super::adaptive::{Bit, Coder, Number};
 use super::codes::{
@@ -13,25 +18,26 @@ use super::tree::{Expected, TreeModels, tree};
 use super::work::Work;
 use crate::error::{Error, Result};
 
-/// How tokens are expected.
+/// How the tokens of a stream are predicted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Method {
-    /// As a search of zlib chooses them.
+    /// As a search of zlib with these settings chooses them.
     Search(Settings),
-    /// By the cost of what follows.
+    /// As the cheapest ways through the block, by the cost of all that follows.
     Paths {
         /// The most positions that a search for matches looks at.
         chain: u32,
-        /// Whether costs come from counts, which are stored, or from the lengths of codes.
+        /// Whether costs are derived from symbol counts, which the record stores, rather than from code
+        /// lengths.
         counted: bool,
     },
 }
 
-/// Ranks among the choices of a position that are coded as such.
+/// The number of ranks, by cost, at which a token is coded as a choice; others are coded explicitly.
 const RANKS: usize = 12;
 /// The most tokens of a block.
 const MOST_TOKENS: usize = 1 << 22;
-/// Bits that an explicit distance needs.
+/// The number of bits of an explicit distance.
 const DIST_BITS: u32 = 15;
 
 /// All models of a record.
@@ -58,7 +64,8 @@ pub struct Models {
     places: [Number; 2],
     far: [Bit; 256],
     far_low: [Bit; 128],
-    /// Whether a choice is the one taken.
+    /// Whether a choice is the one taken, by its gap to the next choice, its rank and both kinds, and by the
+    /// last three answers.
     taken: Vec<[Bit; 8]>,
 }
 
@@ -91,10 +98,10 @@ impl Models {
     }
 }
 
-/// The state of coding streams besides models, kept from stream to stream.
+/// The state that is kept from stream to stream, apart from models.
 pub struct State {
     method: Method,
-    /// Tokens of a full block.
+    /// The number of tokens in a full block.
     full: u32,
     chains: Chains,
     links: Chains,
@@ -130,7 +137,7 @@ fn corrupt(what: &str) -> Error {
     Error::corrupt(format!("a deflate record {what}"))
 }
 
-/// Codes the method, given the last one.
+/// Codes the method, given the one before.
 fn method<C: Coder>(c: &mut C, m: &mut Models, last: Method, given: Option<Method>) -> Result<Method> {
     if c.flag(&mut m.same, given == Some(last)) {
         return Ok(last);
@@ -166,8 +173,8 @@ fn method<C: Coder>(c: &mut C, m: &mut Models, last: Method, given: Option<Metho
     Ok(Method::Search(Settings { fast, good, lazy, nice, chain, least, near, far, hash_bits }))
 }
 
-/// Codes one stream. `given` is the stream to code with the method to use, `None` in decoding; `out` receives the stream in
-/// decoding.
+/// Codes one stream. `given` holds the stream and its method in encoding, and is `None` in decoding, where
+/// `out` receives the stream.
 ///
 /// # Errors
 ///
@@ -220,20 +227,20 @@ struct Coding<'a, C> {
     raw: &'a [u8],
     out: &'a mut Output,
     work: Work,
-    /// Bytes of the inside that blocks stand for so far.
+    /// The number of bytes of the inside that finished blocks stand for.
     at: usize,
-    /// Code lengths of the last block that had its own.
+    /// The code lengths of the last block with codes of its own.
     litlen: Vec<u8>,
     dist: Vec<u8>,
-    /// The kind of the last block; 3 in front of the first one.
+    /// The kind of the last block; 3 before the first one.
     kind: usize,
-    /// The tokens of the block.
+    /// The tokens of the current block.
     tokens: Vec<Token>,
     decodes: bool,
 }
 
 impl<C: Coder> Coding<'_, C> {
-    /// Codes a block; true after the last one.
+    /// Codes a block. Returns true for the last one.
     fn block(&mut self, state: &mut State, given: Option<&Block>, tokens: &[Token]) -> Result<bool> {
         self.c.check()?;
         let finished = self.at == self.raw.len();
@@ -259,7 +266,7 @@ impl<C: Coder> Coding<'_, C> {
         Ok(last)
     }
 
-    /// Codes the bits up to the next byte.
+    /// Codes the padding bits up to the next byte.
     fn padding(&mut self, which: usize, given: u8) -> u8 {
         let mut value = 0;
         if !self.c.flag(&mut self.m.padding[which], given == 0) {
@@ -295,7 +302,8 @@ impl<C: Coder> Coding<'_, C> {
         Ok(())
     }
 
-    /// Writes a block of tokens that starts at `start`.
+    /// Writes the block that starts at `start` of the inside and has the tokens gathered; does nothing in
+    /// encoding.
     fn write(&mut self, last: bool, kind: &Kind, start: usize) -> Result<()> {
         if !self.decodes {
             return Ok(());
@@ -324,7 +332,8 @@ impl<C: Coder> Coding<'_, C> {
         Ok(())
     }
 
-    /// Codes a block whose tokens are expected as zlib's search finds them. Its header follows its tokens.
+    /// Codes a block whose tokens are predicted by zlib's search. Its header comes after its tokens, since it
+    /// is predicted from their counts.
     fn searched(
         &mut self,
         state: &mut State,
@@ -374,7 +383,7 @@ impl<C: Coder> Coding<'_, C> {
         self.write(last, &kind, start)
     }
 
-    /// Takes a token up.
+    /// Appends a token to the block and moves on by its length.
     fn push(&mut self, token: Token) -> Result<()> {
         if self.tokens.len() == MOST_TOKENS {
             return Err(corrupt("with a block of too many tokens"));
@@ -426,7 +435,7 @@ impl<C: Coder> Coding<'_, C> {
         dist.map(|d| Token::new(len, d)).ok_or_else(|| corrupt("with a match that is not there"))
     }
 
-    /// Codes a distance as it is.
+    /// Codes a distance by its bits.
     fn explicit_dist(&mut self, len: usize, value: u32) -> Result<Token> {
         let low = DIST_BITS - 8;
         let high = self.c.tree(&mut self.m.far, 8, value >> low);
@@ -451,7 +460,8 @@ impl<C: Coder> Coding<'_, C> {
         Ok(tree)
     }
 
-    /// Codes a block whose tokens are ranked by cost. Its header stands in front of its tokens.
+    /// Codes a block whose tokens are ranked by cost. Its header comes before its tokens, since costs depend
+    /// on it.
     fn chosen(
         &mut self,
         state: &mut State,
@@ -489,7 +499,7 @@ impl<C: Coder> Coding<'_, C> {
         let mut given_tokens = tokens.iter();
         let mut seen = start;
         while self.at < end {
-            // Positions are looked at in order, whether tokens start there or not.
+            // Every position is entered into the chains, in order, whether a token starts there or not.
             while seen <= self.at {
                 state.paths.look(&mut state.links, self.raw, seen..end, chain, &costs, &mut self.work);
                 seen = state.paths.end();
@@ -540,7 +550,7 @@ impl<C: Coder> Coding<'_, C> {
         self.explicit_dist(len, actual.dist().wrapping_sub(1) as u32 & 0x7FFF)
     }
 
-    /// Codes the counts of a block.
+    /// Codes the symbol counts of a block.
     fn counts(&mut self, given: Option<&Counts>) -> Counts {
         let mut counts = Counts { litlen: [0; LITLEN], dist: [0; DISTS] };
         let (c, m) = (&mut *self.c, &mut *self.m);
@@ -555,7 +565,7 @@ impl<C: Coder> Coding<'_, C> {
     }
 }
 
-/// The bits that the tokens of a block take.
+/// The number of bits that the tokens of a block take.
 fn bits(counts: &Counts, litlen: &[u8], dist: &[u8]) -> u64 {
     let sum = |counts: &[u32], lens: &[u8]| -> u64 {
         counts.iter().zip(lens).map(|(n, l)| u64::from(*n) * u64::from(*l)).sum()
@@ -567,7 +577,7 @@ fn bits(counts: &Counts, litlen: &[u8], dist: &[u8]) -> u64 {
         + extra(&counts.dist, &DIST_EXTRA)
 }
 
-/// Classes of the difference in cost between a choice and the next one.
+/// The number of classes for the difference in cost between a choice and the next one.
 const GAPS: usize = 14;
 
 fn gap(difference: Option<u32>) -> usize {

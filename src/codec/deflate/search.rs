@@ -1,38 +1,47 @@
-//! The tokens that zlib would choose: its greedy and lazy searches along chains of positions with the same hash.
+//! The tokens that zlib would choose: its greedy and lazy searches along chains of positions with the same
+//! hash.
+//!
+//! Both searches look at the positions of a chain from the nearest to the farthest and take the longest
+//! match. The greedy one (`fast`) takes it at once. The lazy one first looks at the next position: if a
+//! longer match starts there, it emits a literal and goes on from that position.
 
 use super::codes::{MAX_MATCH, MIN_MATCH, Token};
 use super::work::Work;
 
-/// The settings of a search.
+/// The settings of a search, named as in zlib's `configuration_table`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settings {
-    /// Whether matches are taken at once, and long ones are not entered into the chains.
+    /// Whether matches are taken at once, and the insides of long ones are not entered into the chains.
     pub fast: bool,
-    /// From a match of this length on, the search for a longer one looks at a quarter of the chain.
+    /// Once a match of at least this length is known, the search for a longer one looks at a quarter of the
+    /// chain.
     pub good: u32,
-    /// From a match of this length on, there is no search for a longer one. In fast searches, the longest match that is entered into the chains as a whole.
+    /// Once a match of at least this length is known, there is no search for a longer one at the next
+    /// position. In fast searches: the longest match whose positions are all entered into the chains.
     pub lazy: u32,
-    /// From this length on a search ends.
+    /// A match of at least this length ends the search.
     pub nice: u32,
     /// The most positions of a chain that are looked at.
     pub chain: u32,
     /// The shortest match that is used, 3..=6.
     pub least: u32,
-    /// The longest distance of a match of 3 bytes.
+    /// The longest distance of a match of three bytes.
     pub near: u32,
-    /// The longest distance.
+    /// The longest distance of any match.
     pub far: u32,
-    /// log2 of the number of chains: 3·shift.
+    /// log2 of the number of chains: 3·shift in zlib.
     pub hash_bits: u32,
 }
 
-/// Chains of positions by the hash of the three bytes there, for one inside after the other. Kept between insides, so that short ones need not clear them.
+/// Chains of positions that have the same hash of their first three bytes, for one inside after the other.
+/// Chains of an earlier inside are told by their smaller positions, so a short inside need not clear the
+/// tables.
 pub struct Chains {
     head: Vec<u32>,
     before: Vec<u32>,
-    /// The first position of this inside in the chains; smaller ones are of earlier insides.
+    /// The position in the chains at which this inside starts; smaller ones belong to earlier insides.
     base: u32,
-    /// Positions of this inside that have been entered or passed by.
+    /// The number of positions of this inside that have been entered or skipped.
     entered: usize,
 }
 
@@ -45,7 +54,7 @@ impl Chains {
 
     /// Starts another inside.
     pub fn restart(&mut self) {
-        // Positions are 32 bits, and insides have at most 2^30 bytes.
+        // Positions have 32 bits, and an inside has at most 2^30 bytes.
         if u64::from(self.base) + self.entered as u64 > 1 << 31 {
             self.head.fill(0);
             self.base = 1;
@@ -62,7 +71,8 @@ impl Chains {
         self.enter_by(raw, end, |[a, b, c]| (a << (2 * shift) ^ b << shift ^ c) & ((1 << hash_bits) - 1));
     }
 
-    /// Enters all positions before `end` into the chains that `hash` names, by the three bytes there; below 2^16.
+    /// Enters all positions before `end` into the chain that `hash` (below 2^16) gives for the three bytes
+    /// there.
     #[inline]
     pub fn enter_by(&mut self, raw: &[u8], end: usize, hash: impl Fn([u32; 3]) -> u32) {
         let last = end.min(raw.len().saturating_sub(MIN_MATCH - 1));
@@ -76,12 +86,12 @@ impl Chains {
         self.entered = self.entered.max(end);
     }
 
-    /// Passes over positions without entering them.
+    /// Skips the positions before `end` without entering them.
     pub fn skip(&mut self, end: usize) {
         self.entered = self.entered.max(end);
     }
 
-    /// The position before `p`, which has been entered, in its chain.
+    /// The position before `p` in the chain of `p`, which must have been entered.
     #[inline(always)]
     pub fn previous(&self, p: usize) -> u32 {
         self.before[p & MASK]
@@ -94,11 +104,11 @@ impl Chains {
     }
 }
 
-/// Predicts token after token of an inside.
+/// Predicts the tokens of an inside one after the other.
 pub struct Search<'a> {
     raw: &'a [u8],
     settings: Settings,
-    /// The match at the next position that the search for a longer match has found already.
+    /// A match that the lazy search has already found at the next position: position, length and distance.
     found: Option<(usize, usize, usize)>,
 }
 
@@ -107,7 +117,7 @@ impl<'a> Search<'a> {
         Self { raw, settings, found: None }
     }
 
-    /// The token that is expected at `at`, and the length of the match there that was found, if any.
+    /// The token expected at `at`, and the length of the match that was found there (0 for none).
     #[inline]
     pub fn predict(&mut self, chains: &mut Chains, at: usize, work: &mut Work) -> (Token, usize) {
         let found = self.found.take().filter(|f| f.0 == at);
@@ -128,7 +138,7 @@ impl<'a> Search<'a> {
         (Token::new(len, dist), len)
     }
 
-    /// Learns which token stands at `at`.
+    /// Takes note of the token that really stands at `at`.
     #[inline]
     pub fn pass(&mut self, chains: &mut Chains, at: usize, token: Token) {
         if self.settings.fast && token.len() > self.settings.lazy as usize {
@@ -137,7 +147,8 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// The longest match at `at` of more than `beaten` bytes; 0 without one.
+    /// The length and distance of the longest match at `at` of more than `beaten` bytes; length 0 where there
+    /// is none.
     #[inline]
     fn longest(&self, chains: &mut Chains, at: usize, beaten: usize, work: &mut Work) -> (usize, usize) {
         let s = &self.settings;
@@ -153,7 +164,8 @@ impl<'a> Search<'a> {
         let mut left = if beaten >= s.good as usize { s.chain >> 2 } else { s.chain };
         let (mut best, mut from) = (beaten, 0);
         let mut c = chains.previous(at);
-        // The first may be as far as `far`, the others are nearer; the first byte of the inside is in no match.
+        // The first candidate may be as far as `far`, the others must be nearer. The first byte of the inside
+        // is in no match, as in zlib, where its position means the end of a chain.
         if c <= chains.base || here - c > s.far {
             return (0, 0);
         }
@@ -187,8 +199,8 @@ impl<'a> Search<'a> {
         (best, dist)
     }
 
-    /// The place of a match among the positions of its chain, from the nearest on, where at least `len` bytes match; `None`
-    /// where it is not among the first [`PLACES`] positions.
+    /// The rank of a match's position among those positions of its chain, from the nearest on, at which at
+    /// least `len` bytes match; `None` where it is not among the first [`PLACES`] positions of the chain.
     pub fn place(&self, chains: &mut Chains, at: usize, token: Token, work: &mut Work) -> Option<u32> {
         let mut place = 0;
         self.walk(chains, at, token.len(), work, |dist| {
@@ -202,7 +214,7 @@ impl<'a> Search<'a> {
         .map(|_| place)
     }
 
-    /// The distance of the match of `len` bytes at a place; the inverse of [`Search::place`].
+    /// The distance of the match of `len` bytes with this rank; the inverse of [`Search::place`].
     pub fn at_place(
         &self,
         chains: &mut Chains,
@@ -247,10 +259,10 @@ impl<'a> Search<'a> {
     }
 }
 
-/// Positions among which the match of a token that was not expected is looked for.
+/// The number of chain positions among which an unexpected token's match is looked for.
 pub const PLACES: usize = 4096;
 
-/// The number of bytes from the start that two slices have in common.
+/// The length of the longest common prefix of two slices.
 #[inline(always)]
 pub fn common(a: &[u8], b: &[u8]) -> usize {
     let n = a.len().min(b.len());

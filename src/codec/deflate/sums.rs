@@ -27,7 +27,7 @@ const TABLE: [u32; 256] = {
 /// The Adler-32 of RFC 1950.
 pub fn adler32(bytes: &[u8]) -> u32 {
     let (mut a, mut b) = (1u32, 0u32);
-    // So many bytes cannot overflow.
+    // The sums of this many bytes cannot overflow.
     for piece in bytes.chunks(5552) {
         for &byte in piece {
             a += u32::from(byte);

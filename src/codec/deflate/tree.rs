@@ -1,4 +1,5 @@
-//! Codes the header of a block with codes of its own, as its difference from what zlib would write.
+//! Codes the header of a block with codes of its own, as its difference from the header that zlib would
+//! write.
 
 use super::adaptive::{Bit, Coder, Number};
 use super::codes::{Counts, DISTS, END, Item, LITLEN, ORDER};
@@ -12,7 +13,8 @@ pub struct TreeModels {
     expected: Bit,
     trimmed: [Bit; 3],
     ends: [Number; 2],
-    /// Code lengths by the expected one: of litlen and dist, with expectations from counts or from the block before.
+    /// The models of code lengths, by table (litlen, dist), by where the expectation comes from (counts, the
+    /// block before), and by the expected length.
     lens: [[[[Bit; 16]; 17]; 2]; 2],
     items_expected: Bit,
     repeats: [[Bit; 16]; 2],
@@ -42,28 +44,28 @@ impl Default for TreeModels {
     }
 }
 
-/// Code lengths that a block is expected to have.
+/// The code lengths that a block is expected to have.
 pub struct Expected {
     pub litlen: Vec<u8>,
     pub dist: Vec<u8>,
-    /// Whether they come from the block's own counts.
+    /// Whether they are derived from the block's own counts.
     pub counted: bool,
 }
 
 impl Expected {
-    /// Those that zlib gives a block.
+    /// The code lengths that zlib would give a block with these counts.
     pub fn of(counts: &Counts) -> Self {
         let (litlen, dist) = (zlib::lengths(&counts.litlen, 15), zlib::lengths(&counts.dist, 15));
         Self { litlen, dist, counted: true }
     }
 }
 
-/// Cuts zeros off the end, down to `least` lengths.
+/// The number of code lengths without the zeros at the end, but at least `least`.
 fn trim(lens: &[u8], least: usize) -> usize {
     lens.iter().rposition(|&l| l > 0).map_or(least, |i| (i + 1).max(least))
 }
 
-/// Codes a header; `given` is the one to code, and ignored in decoding.
+/// Codes a header. `given` is the header to encode; `None` in decoding.
 ///
 /// # Errors
 ///
@@ -172,7 +174,7 @@ fn items<C: Coder>(
         if symbol > 15 {
             let span = item.map_or(3, Item::span) as u32;
             let most = if symbol == 16 { 6 } else { 138 };
-            // How much of the run, up to the longest item, is left for others.
+            // How much shorter than the longest possible item this one is.
             let top = run.min(most) as u32;
             let short = c.number(&mut m.spans[zero], top.wrapping_sub(span));
             let span = top.checked_sub(short).filter(|s| *s >= 3);

@@ -1,12 +1,12 @@
-//! The bound of what a search may do.
+//! The bound on the work of a search.
 
-/// Steps along chains that are left.
+/// The number of steps along chains that are left.
 #[derive(Debug, Clone, Copy)]
 pub struct Work {
     left: u64,
 }
 
-/// Steps that an inside may take for each of its bytes, and besides.
+/// The number of steps that an inside may take for each of its bytes, and in addition to those.
 const PER_BYTE: u64 = 1024;
 const BESIDES: u64 = 1 << 20;
 
@@ -23,7 +23,7 @@ impl Work {
         self.left > 0
     }
 
-    /// Whether more steps were asked for than there are.
+    /// Whether more steps were asked for than there were.
     pub fn is_spent(&self) -> bool {
         self.left == 0
     }

@@ -1,20 +1,21 @@
-//! The choices of zlib: the code lengths of symbols with given counts, and the items that write code lengths.
+//! The choices of zlib: the code lengths for symbols with given counts, and the items that write code
+//! lengths.
 
 use super::codes::Item;
 
-/// Nodes of a Huffman tree that is being built: symbols first, then inner nodes.
+/// The nodes of a Huffman tree under construction: symbols first, then inner nodes.
 struct Nodes {
     count: Vec<u32>,
     depth: Vec<u32>,
     parent: Vec<usize>,
-    /// A heap at 1..; the node at 1 goes before all others.
+    /// A binary heap that starts at index 1; the node at 1 comes first.
     heap: Vec<usize>,
-    /// The nodes that were taken off the heap, in order.
+    /// The nodes in the order in which they were taken off the heap.
     off: Vec<usize>,
 }
 
 impl Nodes {
-    /// A heap of the symbols with counts, of at least two.
+    /// A heap of the symbols that occur. Where fewer than two do, symbols are added, as zlib does.
     fn new(counts: &[u32]) -> Self {
         let n = counts.len();
         let mut count = counts.to_vec();
@@ -41,7 +42,7 @@ impl Nodes {
         (self.count[a], self.depth[a]) <= (self.count[b], self.depth[b])
     }
 
-    /// Moves the node at `k` down to its place.
+    /// Moves the node at `k` down the heap to its place.
     fn sift(&mut self, mut k: usize) {
         let node = self.heap[k];
         while 2 * k < self.heap.len() {
@@ -58,7 +59,7 @@ impl Nodes {
         self.heap[k] = node;
     }
 
-    /// Joins the first two nodes to one, until one is left.
+    /// Joins the first two nodes of the heap into one, until one is left.
     fn join(&mut self, mut node: usize) {
         while self.heap.len() > 2 {
             let a = self.heap.swap_remove(1);
@@ -75,8 +76,9 @@ impl Nodes {
     }
 }
 
-/// Code lengths of at most `max` bits for symbols with these counts, as zlib's `build_tree` and `gen_bitlen` choose them:
-/// nodes are joined in the order of count, then depth; where codes are too long, they are shortened in zlib's way.
+/// Code lengths of at most `max` bits for symbols with these counts, as zlib's `build_tree` and `gen_bitlen`
+/// choose them: nodes are joined in the order of count, then depth, and codes that are too long are shortened
+/// in zlib's way.
 pub fn lengths(counts: &[u32], max: usize) -> Vec<u8> {
     let n = counts.len();
     let mut nodes = Nodes::new(counts);
@@ -94,7 +96,7 @@ pub fn lengths(counts: &[u32], max: usize) -> Vec<u8> {
     }
     if over > 0 {
         while over > 0 {
-            // There is a shorter code: not all symbols can be too deep.
+            // A shorter code exists: not all symbols can be too deep.
             let bits = (1..max).rev().find(|&b| of_length[b] > 0).unwrap_or(1);
             of_length[bits] -= 1;
             of_length[bits + 1] += 2;
@@ -111,12 +113,12 @@ pub fn lengths(counts: &[u32], max: usize) -> Vec<u8> {
     lens[..n].iter().map(|&l| l as u8).collect()
 }
 
-/// Appends the items in which zlib writes code lengths (`scan_tree`).
+/// Appends the items with which zlib writes code lengths (`scan_tree`).
 pub fn items(lens: &[u8], items: &mut Vec<Item>) {
     let (mut at, mut before) = (0, None);
     while at < lens.len() {
         let len = lens[at];
-        // Only a run that was cut is followed by one of the same length.
+        // Only a run that was cut at the longest item is followed by one of the same length.
         let (least, most) = match (len, before) {
             (0, _) => (3, 138),
             (len, Some(last)) if last == len => (3, 6),

@@ -1,4 +1,4 @@
-//! Decoding blocks.
+//! Decoding of blocks.
 
 use super::header;
 use crate::codec::buffer::reserve;
@@ -9,8 +9,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::kernel::{Kernel, dispatch};
 use crate::model::mix::light::Light;
 
-/// The most raw bytes that one payload byte can stand for: a byte takes at least one decision, which costs at
-/// least log2(65536/65528) bits.
+/// The most raw bytes that one payload byte can stand for: coding a byte takes at least one decision, which
+/// costs at least log2(65536/65528) bits.
 const MAX_EXPANSION: u64 = 46_000;
 
 /// The most raw bytes that a payload can stand for.
@@ -51,9 +51,9 @@ impl BlockDecoder {
     /// Decodes the next `out.len()` bytes.
     ///
     /// # Errors
-    /// `Truncated` if the payload ends before its last bit; `Corrupt` if payload is left after the block's last
-    /// byte; `BadArgument` if more bytes are asked for than the block has. After an error the decoder gives no
-    /// more bytes.
+    /// `Truncated` if the payload ends before its last bit; `Corrupt` if payload is left after the block's
+    /// last byte; `BadArgument` if more bytes are asked for than the block has. After an error the decoder
+    /// gives no more bytes.
     pub fn decode_into(&mut self, payload: &[u8], out: &mut [u8]) -> Result<()> {
         self.decode_to(payload, self.outlet.wanted(out.len())?)?;
         let has_rest = self.decoder.has_rest(payload);

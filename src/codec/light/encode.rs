@@ -1,4 +1,4 @@
-//! Encoding blocks.
+//! Encoding of blocks.
 
 use super::header::{self, Named, TABLE_BITS};
 use crate::codec::mix::kind::{self, kind_from};
@@ -11,18 +11,20 @@ use crate::model::mix::light::code::Code;
 use crate::model::mix::light::{Light, Shape};
 use std::borrow::Cow;
 
-/// Blocks from this length on store a code of their own, in raw bytes.
+/// Blocks of at least this many raw bytes store a byte code of their own.
 const OWN_CODE: usize = 8 << 10;
 
-/// Codes a block to a payload. The kind is `forced` by its number and parameter in the header, or found by
-/// trials.
+/// Codes a block to a payload. The kind of data is `forced` by its number and parameter in the header, or
+/// found by trials.
 ///
 /// # Errors
-/// `LimitExceeded` where memory is missing; `Corrupt` or `NewerVersion` for a forced kind that does not exist.
+/// `LimitExceeded` where memory is missing; `Corrupt` or `NewerVersion` for a forced kind that does not
+/// exist.
 pub fn encode_block(raw: &[u8], forced: Option<(u8, u16)>) -> Result<Vec<u8>> {
     let kind = match forced {
         Some((kind, parameter)) => kind_from(kind, parameter)?,
-        // A long block learns what phrases tell by itself, so trials on a sample do without them.
+        // A long block soon learns by itself whatever phrases could teach, so trials on a sample do without
+        // them.
         None => {
             kind::choose(raw, None, |sample, kind| encode_as(sample, kind, 0).map(|payload| payload.len()))?
         }
@@ -30,7 +32,8 @@ pub fn encode_block(raw: &[u8], forced: Option<(u8, u16)>) -> Result<Vec<u8>> {
     encode_as(raw, kind, if kind == Kind::Text { primed(raw.len()) } else { 0 })
 }
 
-/// Bytes of phrases that prime text of a length: for short text, less time.
+/// The number of bytes of phrases that prime text of a length: fewer for short text, where they would take
+/// most of the time.
 fn primed(raw_len: usize) -> usize {
     match raw_len {
         0..0x4000 => 64 << 10,

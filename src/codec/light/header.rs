@@ -8,18 +8,18 @@ use crate::model::mix::light::code::Code;
 
 /// Version of the codec.
 const VERSION: u8 = 1;
-/// Bytes of the header before the lengths of a code of the block's own.
+/// Bytes of the header before the code lengths of a block's own code.
 const FIXED: usize = 7;
 /// log2 of the sizes in bytes that the slot table may have.
 pub const TABLE_BITS: std::ops::RangeInclusive<u32> = 16..=24;
 /// Most phrases that may prime text, in units of 4096 bytes.
 const MOST_PHRASES: u8 = 64;
-/// Memory in bytes that coding needs beside slot table and raw bytes.
+/// Memory in bytes that coding needs in addition to the slot table and the raw bytes.
 const FIXED_MEMORY: u64 = 4 << 20;
-/// Shortest and longest repetition of a length.
+/// The shortest and the longest run of repeated lengths that is stored as a run.
 const RUN: std::ops::RangeInclusive<usize> = 3..=18;
 
-/// How the header names a code.
+/// How the header names the byte code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Named {
     Flat = 0,
@@ -27,7 +27,7 @@ pub enum Named {
     Own = 2,
 }
 
-/// Writes the header of a predictor.
+/// The header of a block with this predictor.
 pub fn write(shape: &Shape, code: Named) -> Vec<u8> {
     let (kind, parameter) = kind_to(shape.kind);
     let [low, high] = parameter.to_le_bytes();
@@ -39,8 +39,8 @@ pub fn write(shape: &Shape, code: Named) -> Vec<u8> {
     out
 }
 
-/// Reads the header and returns the shape of the predictor and the place of the coder's bytes. All that the
-/// header declares is checked before memory is taken.
+/// Reads the header, and returns the shape of the predictor and the offset of the coder's bytes. Everything
+/// that the header declares is checked before any memory is taken.
 ///
 /// # Errors
 /// `Truncated`, `Corrupt` or `NewerVersion` for a bad header.
@@ -77,13 +77,13 @@ pub fn memory_need(shape: &Shape, raw_len: usize) -> u64 {
     least_memory(shape.memory_bits, raw_len)
 }
 
-/// The same for a slot table of 2^`memory_bits` bytes.
+/// The same as [`memory_need`] for a slot table of 2^`memory_bits` bytes.
 pub fn least_memory(memory_bits: u32, raw_len: usize) -> u64 {
     (1u64 << memory_bits) + FIXED_MEMORY + 2 * raw_len as u64
 }
 
-/// Writes lengths of a code as half bytes, the higher one first: a length, or 0 and n for n + 3 repetitions of
-/// the last length.
+/// Appends the lengths of a code as half bytes, the upper half first: a length, or 0 and n for n + 3
+/// repetitions of the length before.
 fn write_lengths(lengths: &[u8; 256], out: &mut Vec<u8>) {
     let (mut halves, mut at) = (Vec::new(), 0);
     while at < lengths.len() {
@@ -101,7 +101,7 @@ fn write_lengths(lengths: &[u8; 256], out: &mut Vec<u8>) {
     out.extend(halves.chunks(2).map(|h| h[0] << 4 | h.get(1).copied().unwrap_or(0)));
 }
 
-/// Reads lengths, and returns their code and the number of bytes that they took.
+/// Reads code lengths, and returns their code and the number of bytes that they took.
 fn read_lengths(bytes: &[u8]) -> Result<(Code, usize)> {
     let (mut lengths, mut at, mut taken) = ([0u8; 256], 0, 0usize);
     let half = |taken: &mut usize| {
@@ -172,9 +172,9 @@ mod tests {
             bad[at] = value;
             assert_eq!(read(&bad).unwrap_err().kind(), kind, "{at} {value}");
         }
-        // Phrases prime nothing but text.
+        // Phrases prime text only.
         assert_eq!(read(&[1, 16, 1, 1, 0, 0, 0]).unwrap_err().kind(), ErrorKind::Corrupt);
-        // A run without a length before it, one that is too long, and a code that is not complete.
+        // A run without a length before it, a run that is too long, and a code that is not complete.
         for lengths in [
             &[0x00][..],
             &[0x80, 0xF0, 0xF0, 0xF0, 0xF0, 0xF0, 0xF0, 0xF0, 0xF0, 0xF0, 0xF0, 0xF0, 0xF0, 0xF0, 0xF0, 0xF0],

@@ -1,6 +1,8 @@
 //! The codec `light`: context mixing with few contexts, specified in `formats/light.md`.
 //!
-//! It shares kinds of data, contexts and the branch filter with `mix`, and takes less than half of its time.
+//! It shares the kinds of data, the contexts and the branch filter with `mix`, and takes less than half of
+//! its time: bytes go through a Huffman-shaped code, so that common ones take few decisions, and each
+//! decision mixes few predictions in a single layer.
 
 mod decode;
 mod encode;
@@ -17,10 +19,10 @@ use crate::format::block::Units;
 use crate::format::checksum::check32;
 use crate::model::mix::shipped;
 
-/// The level that tries it for all content.
+/// The level at which the automatic choice tries `light` for all content.
 const LEVEL: u8 = 5;
-/// Content that levels above that one try it for, too, in raw bytes: so short that it costs no time worth
-/// mentioning, and that it may win.
+/// Up to this many raw bytes, levels above [`LEVEL`] try `light` too: content so short takes no time worth
+/// mentioning, and `light` may beat `mix` on it.
 const SHORT: usize = 16 << 10;
 /// Raw bytes of a block: short, so that two threads share a file of a few megabytes.
 const CHUNK: usize = 4 << 20;

@@ -1,5 +1,9 @@
-//! Chained blocks: the windows of a block follow one another, and what has been learned lives as long as the
-//! block. So a block is the unit of encoding, and one lane in decoding.
+//! Chained blocks: the windows of a block follow one another, and what the adaptive stage has learned lasts
+//! until the end of the block. A block is therefore the unit of encoding, and one lane in decoding.
+//!
+//! A network takes at most its context of tokens. Where that is full, the network starts anew, and the last
+//! `kept` tokens enter it again so that it does not start blind. The learner is not reset: it sees every
+//! symbol of the block once.
 
 use super::lanes::{self, Lane, Limits, restart};
 use super::{check_limits, coded, put, symbol_len};
@@ -12,18 +16,18 @@ use crate::model::llm::{Column, Encode, Learner, MAX_COLUMNS, Model, Session};
 use crate::progress::Meter;
 use rayon::prelude::*;
 
-/// Most bytes that one more symbol can add to a payload: six decisions of 14 bits, two choices of 24 bits,
-/// and the rounding to whole words.
+/// The most bytes that one more symbol can add to a payload: six decisions of 14 bits, two choices of 24
+/// bits, and the rounding to whole words.
 const SYMBOL_MAX: usize = 32;
-/// Bytes that the keys, values and learners of all lanes may take together.
+/// The memory in bytes that the keys, values and learners of all lanes may take together.
 const LANE_BYTES: usize = 1100 << 20;
 
-/// A block to decode whose windows follow one another.
+/// A block of chained windows to decode.
 #[derive(Debug)]
 pub struct ChainJob<'a> {
-    /// Tokens that enter again where the network starts anew.
+    /// The number of tokens that enter again where the network starts anew, at least 1.
     pub kept: usize,
-    /// Its windows from the first one on.
+    /// The block's windows from the first one on.
     pub windows: Vec<WindowJob<'a>>,
 }
 
@@ -39,7 +43,7 @@ pub(super) fn params(kept: usize) -> Vec<u8> {
     params
 }
 
-/// The number of tokens that enter again where the network starts anew, read from a block's parameters.
+/// Reads from a block's parameters the number of tokens that enter again where the network starts anew.
 ///
 /// # Errors
 /// `Corrupt` where they are not those of a chained block.
@@ -106,7 +110,8 @@ fn encode_block(
     let mut fresh = true;
     for symbol in symbols {
         let len = symbol_len(model, symbol);
-        // What has been learned cannot be taken back, so a window ends while every symbol still fits.
+        // What the learner has learned cannot be undone, so a window ends while the longest symbol would
+        // still fit.
         if raw_len > 0 && (coder.payload_bound() + SYMBOL_MAX > limits.payload || raw_len + len > limits.raw)
         {
             windows.push(EncodedWindow { raw_len, payload: coder.payload() });
@@ -128,16 +133,16 @@ fn encode_block(
     Ok(windows)
 }
 
-/// The network along the tokens of a block, which are all known: many of them step in one pass.
+/// The network along the tokens of a block. The encoder knows all of them, so many step in one pass.
 struct TokenTimeline<'m, 't> {
     session: Session<'m>,
     start: u32,
     context: usize,
     kept: usize,
     tokens: &'t [u32],
-    /// Number of tokens before the next symbol.
+    /// The number of tokens before the next symbol.
     at: usize,
-    /// Numbers of tokens before a symbol for which the last pass has a column.
+    /// The values of `at` for which the last pass has a column.
     ready: std::ops::Range<usize>,
 }
 
@@ -148,8 +153,8 @@ impl<'m, 't> TokenTimeline<'m, 't> {
         Ok(Self { session, start, context, kept, tokens, at: 0, ready: 0..0 })
     }
 
-    /// The column of the last pass from which the next symbol is coded; makes the next pass where it is used
-    /// up.
+    /// The column of the last pass that predicts the next symbol; makes the next pass where the last one is
+    /// used up.
     fn column(&mut self) -> usize {
         if self.at == self.ready.end {
             if self.session.len(0) == self.context {
@@ -166,8 +171,8 @@ impl<'m, 't> TokenTimeline<'m, 't> {
     }
 }
 
-/// Decodes blocks into the `raw` slices of their windows, with at most `lanes` of them together in a thread;
-/// the result depends neither on that nor on the number of threads.
+/// Decodes blocks into the `raw` slices of their windows, with at most `lanes` of them together in a thread.
+/// The result depends neither on that nor on the number of threads.
 ///
 /// # Errors
 /// `Corrupt` where a payload is not one that an encoder writes; `LimitExceeded` where memory is missing. What
@@ -176,7 +181,7 @@ pub fn decode_chains_with_lanes(model: &Model, jobs: &mut [ChainJob<'_>], lanes:
     decode_within(model, jobs, lanes, usize::MAX, Meter::NONE)
 }
 
-/// The same in `memory` bytes.
+/// Does the same in at most `memory` bytes.
 pub(super) fn decode_within(
     model: &Model,
     jobs: &mut [ChainJob<'_>],
@@ -191,7 +196,7 @@ pub(super) fn decode_within(
     lanes::decode(model, queue, &limits, |job| raw_len(job), |job| ChainLane::new(model, job, meter))
 }
 
-/// A block on its way through the decoder.
+/// A block that is being decoded.
 struct ChainLane<'a, 'b, 'm> {
     kept: usize,
     /// The windows after the current one.
@@ -213,7 +218,7 @@ impl<'a, 'b, 'm> ChainLane<'a, 'b, 'm> {
         Ok(new)
     }
 
-    /// Goes on to the next window that is not empty; false at the block's end.
+    /// Opens the next window that is not empty; false at the block's end.
     fn open(&mut self) -> bool {
         let Some(window) = self.windows.find(|w| !w.raw.is_empty()) else { return false };
         (self.raw, self.done, self.coder) = (&mut *window.raw, 0, BitDecoder::new(window.payload));
@@ -238,7 +243,7 @@ impl Lane for ChainLane<'_, '_, '_> {
     }
 
     fn entering_again(&self, model: &Model) -> Result<Vec<u32>> {
-        // The last token is stepped next.
+        // The last token is not among them: it is stepped next.
         let mut tokens = self.learner.last_tokens(self.kept, model);
         tokens.pop();
         Ok(tokens)

@@ -1,4 +1,4 @@
-//! Decoding in lanes: windows or blocks that step through the network together, one token of each at a time.
+//! Decoding in lanes: windows or blocks that step through the network together, one token of each per step.
 
 use crate::error::{Error, Result};
 use crate::model::llm::{Column, MAX_COLUMNS, Model, Session};
@@ -7,7 +7,8 @@ use std::sync::Mutex;
 
 /// The content of a lane: a window that stands alone, or a chained block.
 pub(super) trait Lane {
-    /// Decodes escaped bytes and one token from a column of the last step; `None` where the lane is complete.
+    /// Decodes escaped bytes and then one token, using a column of the last step; `None` where the lane is
+    /// complete.
     ///
     /// # Errors
     /// `Corrupt` where the payload is not one that an encoder writes.
@@ -15,24 +16,23 @@ pub(super) trait Lane {
 
     /// The tokens that follow the start token where the network starts anew because its context is full.
     ///
-    /// # Errors
-    /// `Corrupt` where no encoder fills the context.
+    /// `Corrupt` where encoders never fill the context.
     fn entering_again(&self, model: &Model) -> Result<Vec<u32>>;
 }
 
 /// Bounds of decoding in lanes. No result depends on them.
 pub(super) struct Limits {
-    /// Most lanes of a thread.
+    /// The most lanes of a thread.
     pub lanes: usize,
-    /// Bytes that all lanes may take together.
+    /// The memory in bytes that all lanes may take together.
     pub memory: usize,
-    /// Bytes that a lane takes beside the keys and values of its tokens.
+    /// The memory in bytes that a lane takes in addition to the keys and values of its tokens.
     pub own: usize,
 }
 
-/// Decodes all jobs, none of which is empty: `raw_len` tells how many raw bytes one has, `open` makes a lane
-/// of it. Lanes are shared out to the threads of rayon; the result depends neither on how many there are nor
-/// on `limits`.
+/// Decodes all jobs, none of which may be empty: `raw_len` returns the raw bytes of a job, and `open` makes
+/// it a lane. Lanes are shared out among rayon's threads; the result depends neither on how many there are
+/// nor on `limits`.
 ///
 /// # Errors
 /// Those of the lanes and of `open`; `LimitExceeded` where memory is missing.
@@ -43,12 +43,12 @@ pub(super) fn decode<J: Send, L: Lane>(
     raw_len: impl Fn(&J) -> usize,
     open: impl Fn(J) -> Result<L> + Sync,
 ) -> Result<()> {
-    // The longest come first off the end, so that no thread is left alone with one of them.
+    // Jobs are popped off the end, so the longest start first and no thread is left alone with one of them.
     jobs.sort_by_key(&raw_len);
     let Some(longest) = jobs.last().map(raw_len) else { return Ok(()) };
-    // A token has a byte at least, and the last one is not stepped.
+    // A token has at least one byte, and the last one is not stepped.
     let tokens = longest.min(model.shape().context);
-    // What a thread takes for itself, and for each of its lanes.
+    // The memory of a thread itself, and of each of its lanes.
     let (fixed, lane) = (Session::fixed_bytes(model), (model.cache_bytes(tokens) + limits.own).max(1));
     if fixed + lane > limits.memory {
         let (need, memory) = (fixed + lane, limits.memory);
@@ -65,7 +65,7 @@ pub(super) fn decode<J: Send, L: Lane>(
     (0..threads).into_par_iter().try_for_each(|_| run(model, count, tokens, next))
 }
 
-/// Steps up to `count` lanes together; one that ends makes room for the next.
+/// Steps up to `count` lanes together; a lane that ends makes room for the next job.
 fn run<L: Lane>(
     model: &Model,
     count: usize,
@@ -78,13 +78,15 @@ fn run<L: Lane>(
     {
         lanes.push(lane);
     }
-    // Exactly as many windows as lanes: where one is removed, the last takes its place in both.
+    // There are exactly as many windows as lanes: where one is removed, the last takes its place in both
+    // lists.
     let mut session = Session::new(model, lanes.len(), tokens)?;
     let (start, context) = (model.shape().start, model.shape().context);
     let mut columns: Vec<Column> = (0..lanes.len()).map(|lane| Column { lane, token: start }).collect();
     while !lanes.is_empty() {
         session.step(&columns);
-        // From the last to the first: a lane that takes a removed one's place has used its column already.
+        // From the last to the first: a lane that moves into a removed lane's place has already used its
+        // column.
         for i in (0..lanes.len()).rev() {
             columns[i].token = match lanes[i].token(model, &mut session, i)? {
                 Some(token) => token,
@@ -103,7 +105,7 @@ fn run<L: Lane>(
                 },
             };
         }
-        // Only when all columns have been used: entering again steps the network, which overwrites them.
+        // Only after all columns have been used: entering again steps the network, which overwrites them.
         for (i, lane) in lanes.iter().enumerate() {
             columns[i].lane = i;
             if session.len(i) == context {
@@ -114,7 +116,7 @@ fn run<L: Lane>(
     Ok(())
 }
 
-/// Starts a window of the network anew with the start token and `tokens`.
+/// Empties a lane's window of the network and steps the start token and `tokens` through it.
 pub(super) fn restart(session: &mut Session<'_>, lane: usize, start: u32, tokens: &[u32]) {
     session.reset(lane);
     let columns: Vec<Column> = [start].iter().chain(tokens).map(|&token| Column { lane, token }).collect();

@@ -22,7 +22,7 @@ use crate::model::llm::{MAGIC, MAX_COLUMNS, MAX_TOKEN, Model, Weights};
 use crate::progress::Meter;
 use std::sync::Arc;
 
-/// Fewest payload bytes that a window may be limited to.
+/// The least payload bytes that a window may be limited to.
 pub const MIN_PAYLOAD: usize = 32;
 
 /// Counts a coded symbol of `bytes` raw bytes.
@@ -70,7 +70,7 @@ impl BlockCodec for Llm {
     }
 
     fn model_memory(&self, weights: &[u8]) -> ModelMemory {
-        // Weights are parsed once and laid out row by row; the vocabulary takes some more.
+        // Weights are parsed once and laid out row by row; the vocabulary takes a little more.
         let len = weights.len() as u64;
         ModelMemory { loaded: len + len / 4, loading: 2 * len + len / 4 }
     }
@@ -124,7 +124,7 @@ impl WindowCoder for Model {
     }
 }
 
-/// Writes the bytes of a decoded symbol at the start of `room`, counts them and returns their number.
+/// Writes the bytes of a decoded symbol to the start of `room`, counts them and returns their number.
 ///
 /// # Errors
 /// `Corrupt` where they do not fit, or where the symbol is a token without bytes.

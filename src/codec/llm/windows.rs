@@ -11,16 +11,16 @@ use rayon::prelude::*;
 use std::ops::Range;
 use std::sync::Mutex;
 
-/// Bytes that the keys and values of all lanes may take together.
+/// The memory in bytes that the keys and values of all lanes may take together.
 const CACHE_BYTES: usize = 800 << 20;
-/// Most bytes that one more symbol can add to a payload: four decisions of 14 bits, two choices of 24 bits,
-/// and the rounding to whole words.
+/// The most bytes that one more symbol can add to a payload: four decisions of 14 bits, two choices of 24
+/// bits, and the rounding to whole words.
 const SYMBOL_MAX: usize = 24;
 
-/// The state of a block while it is encoded.
+/// The state of a block that is being cut into windows and encoded.
 struct Cut {
     symbols: Vec<u32>,
-    /// Number of symbols that the finished windows hold.
+    /// The number of symbols in the finished windows.
     done: usize,
     windows: Vec<EncodedWindow>,
 }
@@ -80,7 +80,7 @@ pub(super) fn encode_counted(
         };
         let coded = jobs.par_iter().map(run).collect::<Result<Vec<_>>>()?;
         for ((b, window), (count, coded)) in jobs.into_iter().zip(coded) {
-            // Behind a window that overflowed the plan is void.
+            // After a window that overflowed, the rest of the plan is void.
             if window.start == blocks[b].done {
                 blocks[b].done += count;
                 blocks[b].windows.push(coded);
@@ -110,8 +110,7 @@ fn plan(model: &Model, symbols: &[u32], mut start: usize, most_raw: usize) -> Ve
     windows
 }
 
-/// Codes as many of the symbols as fit into `capacity` bytes of payload; returns their number with the
-/// window.
+/// Codes as many of the symbols as fit into `capacity` bytes of payload; returns the window and their number.
 fn encode_window(
     model: &Model,
     session: &mut Session<'_>,
@@ -125,10 +124,10 @@ fn encode_window(
     let inputs: Vec<u32> = [model.shape().start].into_iter().chain(tokens).collect();
     let (mut adaptive, mut coder) = (Adaptive::default(), BitEncoder::default());
     let mut blocks = Vec::new();
-    // The columns start..end have been stepped; the next symbol follows column `at`.
+    // The columns `start..end` have been stepped; column `at` predicts the next symbol.
     let (mut start, mut end, mut at, mut raw_len) = (0, 0, 0, 0);
     let mut columns = Vec::new();
-    // A pass that runs over a window's end is wasted, so short windows get short passes.
+    // A pass that runs past a window's end is partly wasted, so short windows get short passes.
     let pass = MAX_COLUMNS.min(capacity);
     for (i, &symbol) in symbols.iter().enumerate() {
         if at == end {
@@ -155,8 +154,8 @@ fn encode_window(
     Ok((symbols.len(), EncodedWindow { raw_len, payload: coder.payload() }))
 }
 
-/// Decodes windows into their `raw` slices. Windows step together in lanes, which are shared out to threads;
-/// the result depends on neither.
+/// Decodes windows into their `raw` slices. Windows step together in lanes, which are shared out among
+/// threads; the result depends on neither.
 ///
 /// # Errors
 /// `Corrupt` where a payload is not one that an encoder writes; `LimitExceeded` where memory is missing. What
@@ -173,7 +172,7 @@ pub fn decode_with_lanes(model: &Model, jobs: &mut [WindowJob<'_>], lanes: usize
     decode_within(model, jobs, lanes, usize::MAX, Meter::NONE)
 }
 
-/// The same in `memory` bytes.
+/// Does the same in at most `memory` bytes.
 pub(super) fn decode_within(
     model: &Model,
     jobs: &mut [WindowJob<'_>],
@@ -192,13 +191,13 @@ pub(super) fn decode_within(
     )
 }
 
-/// A window on its way through the decoder.
+/// A window that is being decoded.
 pub struct WindowLane<'a, 'b> {
     raw: &'a mut [u8],
     done: usize,
     coder: BitDecoder<'b>,
     adaptive: Adaptive,
-    /// Room for the sums of a distribution.
+    /// Scratch space for the sums of a distribution.
     sums: Vec<u64>,
     meter: Meter<'b>,
 }
@@ -210,7 +209,7 @@ impl<'a, 'b> WindowLane<'a, 'b> {
         Self { raw, done: 0, coder, adaptive, sums: Vec::new(), meter }
     }
 
-    /// Decodes escaped bytes and one token, whose weights are `d`; `None` where the window is complete.
+    /// Decodes escaped bytes and then one token, whose weights are `d`; `None` where the window is complete.
     ///
     /// # Errors
     /// `Corrupt` where the payload is not one that an encoder writes.

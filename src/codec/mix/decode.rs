@@ -1,4 +1,4 @@
-//! Decoding blocks.
+//! Decoding of blocks.
 
 use super::guide::Behind;
 use super::outlet::Outlet;

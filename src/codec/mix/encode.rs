@@ -1,4 +1,4 @@
-//! Encoding blocks.
+//! Encoding of blocks.
 
 use super::guide::Ahead;
 use super::kind::{self, kind_from};
@@ -22,11 +22,11 @@ use std::borrow::Cow;
 
 /// log2 of the raw bytes of a check unit.
 const UNIT_LOG2: u8 = 20;
-/// Raw bytes after which an encoder counts them.
+/// The number of raw bytes after which an encoder updates the meter.
 const COUNTED: usize = 64 << 10;
 
-/// Codes a block of 1..=2^30 bytes at a level of [`MixOptions::level`]; `None` where decoding would take more than the limit
-/// of memory.
+/// Codes a block of 1..=2^30 bytes at a level of [`MixOptions::level`]; `None` where decoding would take more
+/// memory than the limit.
 pub fn encode(content: &Content<'_>, level: u32, effort: &Effort<'_>) -> Result<Option<EncodedBlock>> {
     let raw = content.raw;
     let guided = !matches!(effort.guide, Guide::None);
@@ -55,7 +55,8 @@ pub fn encode_block<'a>(
     encode_known(raw, None, options, guide, Meter::NONE)
 }
 
-/// The same, counted, and for the raster of a picture, of which the bytes of a pixel and of a row are known.
+/// Does the same for the raster of a picture, given the bytes of a pixel and of a row, and counts the bytes
+/// coded.
 fn encode_known<'a>(
     raw: &[u8],
     rows: Option<(usize, usize)>,
@@ -68,8 +69,8 @@ fn encode_known<'a>(
         None => kind::choose(raw, rows, |sample, kind| {
             let trial = MixOptions { primed: 0, groups: 1, ..*options };
             let shape = shape_for(kind, sample.len(), &trial);
-            // Priors say much about a short block and little about a long one, so a trial on a sample of a
-            // long block starts without them.
+            // Priors tell much about a short block and little about a long one, so trials on a sample of a
+            // long block start without them.
             let start = if sample.len() < raw.len() {
                 Predictor::with_priors(shape, &Priors::untrained())?
             } else {
@@ -83,10 +84,10 @@ fn encode_known<'a>(
         |model, meter| encode_as(raw, &Shape { start: start_for(model), ..shape }, Some(model), meter);
     match guide {
         Guide::All(model) if kind == Kind::Text => Ok((guided(model, meter)?, Some(model))),
-        // Some text, such as some logs, is coded better without a guide. Both are tried, so a guide never
+        // Some text, such as some logs, is smaller without a guide. Both ways are tried, so a guide never
         // makes a block larger.
         Guide::WhereItPays(model) if kind == Kind::Text => {
-            // The network takes about as long as all the rest.
+            // The network takes about as long as everything else together.
             let alone = encode_as(raw, &shape, None, meter.share(1, 3))?;
             let guided = guided(model, meter.share(2, 3))?;
             Ok(if guided.len() < alone.len() { (guided, Some(model)) } else { (alone, None) })
@@ -95,8 +96,8 @@ fn encode_known<'a>(
     }
 }
 
-/// The start of text that a model guides: the priors learned with this model, or else priors derived from
-/// those of unguided text.
+/// The starting point for text that a model guides: the priors learned with this model, or else priors
+/// derived from those of unguided text.
 fn start_for(model: &Model) -> Start {
     match shipped::for_guide(model.name()) {
         Some(_) => Start::Learned(*model.name()),

@@ -1,5 +1,5 @@
 //! The language model as a guide of `mix`: for every byte, the weights of its 256 values, summed for each
-//! node of the binary tree over a byte's bits.
+//! node of the binary tree over the byte's bits.
 
 use crate::Result;
 use crate::model::lm::{MAX_COLUMNS, Model, Single, Sums, Timeline, WeightSums};
@@ -11,7 +11,7 @@ fn copy(from: WeightSums<'_>, to: &mut Sums) {
     }
 }
 
-/// The guide of an encoder. It knows all bytes of the block, so the network runs over many of them in one
+/// The guide of an encoder, which knows all bytes of the block, so the network runs over many of them in one
 /// pass.
 pub struct Ahead<'a> {
     timeline: Timeline<'a>,
@@ -39,7 +39,7 @@ impl<'a> Ahead<'a> {
     }
 }
 
-/// The guide of a decoder, which gets to know the bytes one by one.
+/// The guide of a decoder, which learns the bytes one by one.
 pub struct Behind(Single<Arc<Model>>);
 
 impl Behind {
@@ -51,8 +51,8 @@ impl Behind {
         Ok(Self(Single::new(model)?))
     }
 
-    /// The weight sums for the byte that follows `history`, which is the block's bytes so far. Must be called
-    /// for every byte, in order.
+    /// The weight sums for the byte after `history`, which holds the block's bytes so far. Must be called for
+    /// every byte, in order.
     pub fn after(&mut self, history: &[u8]) -> &Sums {
         self.0.step(history)
     }

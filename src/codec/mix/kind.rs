@@ -1,13 +1,13 @@
-//! Finds out what kind of data a `mix` block holds. Integer statistics propose kinds; trials on samples
+//! Detects which kind of data a `mix` block holds. Integer statistics propose kinds; trials on samples
 //! decide.
 
 use crate::model::mix::context::Kind;
 use crate::model::mix::shipped;
 use crate::{Error, ErrorKind, Result};
 
-/// Records and rows that are looked for are shorter than this, in bytes.
+/// Records and rows of this many bytes or more are not looked for.
 const MAX_PERIOD: usize = 4096;
-/// Length in bytes of each of the three pieces that trials code.
+/// The length in bytes of each of the three pieces that trials code.
 const PIECE: usize = 8 << 10;
 
 /// The number and the parameter by which the codec header names a kind.
@@ -42,8 +42,8 @@ pub fn kind_from(kind: u8, parameter: u16) -> Result<Kind> {
     }
 }
 
-/// Whether the bytes look like text: at least 98 % are no control characters other than tab, line feed, form
-/// feed and carriage return, and at least half are ASCII letters, digits or spaces.
+/// Whether the bytes look like text: at least 98 % of them are no control characters other than tab, line
+/// feed, form feed and carriage return, and at least half are ASCII letters, digits or spaces.
 fn looks_like_text(raw: &[u8]) -> bool {
     let plain =
         raw.iter().filter(|&&b| b >= 32 && b != 127 || matches!(b, b'\n' | b'\r' | b'\t' | 12)).count();
@@ -60,7 +60,7 @@ fn sample(raw: &[u8]) -> Vec<u8> {
     [at(1), at(3), at(4)].iter().flat_map(|&from| raw[from..from + PIECE].iter().copied()).collect()
 }
 
-/// The distance in bytes at which byte pairs recur most often, which is taken for a record length. `None`
+/// The distance in bytes at which byte pairs recur most often, which is taken for the record length. `None`
 /// unless it accounts for more than a twentieth of the bytes.
 fn recurrence(raw: &[u8]) -> Option<usize> {
     let mut last = vec![0u32; 65536];
@@ -77,8 +77,8 @@ fn recurrence(raw: &[u8]) -> Option<usize> {
     (seen[best] as usize * 20 > raw.len()).then_some(best)
 }
 
-/// The same kind, with the period of its records measured from these bytes; `None` for records without a
-/// period that stands out.
+/// The same kind, with the period of its records measured on these bytes; `None` for a kind of records
+/// without a period that stands out.
 pub fn periodic(kind: Kind, raw: &[u8]) -> Option<Kind> {
     match kind {
         Kind::Records { .. } => recurrence(raw).map(|period| Kind::Records { period }),
@@ -86,8 +86,8 @@ pub fn periodic(kind: Kind, raw: &[u8]) -> Option<Kind> {
     }
 }
 
-/// The lag at which a signal of `unit`-byte samples resembles itself most, which is taken for the length of a
-/// row. In bytes; `None` unless it beats a lag of four samples.
+/// The lag at which a signal of `unit`-byte samples resembles itself most, in bytes, which is taken for the
+/// length of a row. `None` unless it beats a lag of four samples.
 fn row(raw: &[u8], unit: usize) -> Option<usize> {
     let value = |i: usize| i32::from(raw[i]) + if unit == 2 { i32::from(raw[i + 1]) << 8 } else { 0 };
     let span = raw.len().checked_sub(MAX_PERIOD + 2)? / unit;
@@ -99,22 +99,22 @@ fn row(raw: &[u8], unit: usize) -> Option<usize> {
     (least < cost(4 * unit)).then_some(best)
 }
 
-/// The kind of rows of samples, where there is one.
+/// The kind that models rows of samples with this width and stride, if there is one.
 fn kind_of_rows(width: usize, stride: usize) -> Option<Kind> {
     let fits = stride > width && stride <= usize::from(u16::MAX);
     (fits && matches!(width, 1 | 3 | 4)).then_some(Kind::Bytes { width, stride })
 }
 
-/// Chooses the kind that codes samples of a block smallest. `trial` returns the coded size of bytes for a
-/// kind. Text is recognised by its bytes alone, without a trial. Of a picture's raster, `rows` are the bytes of a pixel and
-/// of a row.
+/// Chooses the kind that codes a sample of a block smallest. `trial` returns the coded size of bytes for a
+/// kind. Text is recognised by its bytes alone, without a trial. `rows` holds the bytes of a pixel and of a
+/// row where the block is a picture's raster.
 pub fn choose(
     raw: &[u8],
     rows: Option<(usize, usize)>,
     trial: impl Fn(&[u8], Kind) -> Result<usize>,
 ) -> Result<Kind> {
     let known = rows.and_then(|(width, stride)| kind_of_rows(width, stride));
-    // The sample of a picture has whole rows next to each other.
+    // The sample of a picture consists of whole rows next to each other.
     let rows = rows.filter(|_| known.is_some()).map(|(_, stride)| (3 * PIECE).max(4 * stride));
     let sample = match rows {
         Some(len) if len < raw.len() => raw[(raw.len() - len) / 2..][..len].to_vec(),
@@ -137,7 +137,7 @@ pub fn choose(
     kinds.extend(row(middle, 2).map(|stride| Kind::Words { stride }));
     let plain = sample.iter().filter(|&&b| (32..127).contains(&b)).count();
     kinds.extend((plain * 3 >= sample.len() * 2).then_some(Kind::Text));
-    // A build without the built-in models has priors for none but samples.
+    // A build without the built-in models only has priors for samples.
     kinds.retain(|kind| shipped::has(*kind));
     let mut best = (usize::MAX, Kind::Binary);
     for kind in kinds {

@@ -1,4 +1,4 @@
-//! Learning the starting points of predictors.
+//! Learning of the starting points of predictors.
 
 use super::encode::run;
 use super::guide::Ahead;
@@ -15,8 +15,8 @@ use crate::model::mix::shipped;
 use crate::progress::Meter;
 
 /// Learns priors for a kind, given by its number and parameter in the codec header, by coding each piece of
-/// data as a block. With a network, the priors are those of text that it guides, and start with the network's
-/// name (its hash).
+/// data as a block. With a network, these are the priors of text that it guides, and they start with the
+/// network's name (its hash).
 #[doc(hidden)]
 pub fn learn_priors(
     kind: u8,
@@ -31,7 +31,8 @@ pub fn learn_priors(
     };
     let mut priors = unguided.map_or_else(Priors::untrained, Priors::guided);
     let start = network.map_or(Start::Unguided, |_| Start::Derived);
-    // Some pieces are coded with fewer contexts, so that the weights of the first contexts suit both numbers.
+    // Some pieces are coded with fewer contexts, so that the weights of the first contexts suit any number of
+    // them.
     for (i, piece) in pieces.iter().enumerate() {
         let mut piece = piece.clone();
         let options = MixOptions { groups: if i % 3 == 2 { 3 } else { 2 }, ..MixOptions::default() };

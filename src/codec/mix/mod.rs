@@ -1,8 +1,8 @@
 //! The `mix` codec: context mixing and a binary arithmetic coder, specified in `formats/mix.md`.
 //!
 //! For each bit, a predictor gives a probability, the coder codes the bit with it, and the predictor learns
-//! the bit. A decoder makes the same predictions from the bits that it has decoded, so both directions share
-//! the predictor.
+//! the bit. A decoder makes the same predictions from the bits decoded so far, so both directions share the
+//! predictor.
 
 mod decode;
 mod encode;
@@ -88,7 +88,7 @@ impl BlockCodec for Mix {
     }
 }
 
-/// The `mix` level that goes with a level of 1..=9; 0 where `mix` is not tried.
+/// The `mix` level for a level of 1..=9; 0 where `mix` is not tried.
 pub fn level(level: u8) -> u32 {
     LEVELS[usize::from(level.clamp(1, 9)) - 1]
 }

@@ -1,22 +1,22 @@
-//! Handing out the bytes of a history in order, as decoders of bits fill it.
+//! Hands out the bytes of a history in order, while a decoder of bits fills it.
 
 use super::x86;
 use crate::error::{Error, Result};
 use crate::model::mix::context::Kind;
 
-/// The bytes of a block that have been handed out, and the branch filter that is undone on the way.
+/// The state of handing out a block: how far it has come, and the branch filter that is undone on the way.
 pub struct Outlet {
     /// The name of the codec, for messages.
     codec: &'static str,
     raw_len: usize,
     /// The number of raw bytes handed out so far.
     released: usize,
-    /// Undoes the branch filter, in blocks of code.
+    /// Undoes the branch filter, in blocks of machine code.
     filter: Option<x86::Unfilter>,
 }
 
 impl Outlet {
-    /// Hands out the `raw_len` bytes of a block of a kind.
+    /// Prepares to hand out the `raw_len` bytes of a block of this kind.
     pub fn new(codec: &'static str, kind: Kind, raw_len: usize) -> Self {
         let filter = (kind == Kind::Code).then(x86::Unfilter::default);
         Self { codec, raw_len, released: 0, filter }
@@ -26,7 +26,7 @@ impl Outlet {
     ///
     /// # Errors
     ///
-    /// `BadArgument` if the block does not have so many.
+    /// `BadArgument` if the block does not have that many.
     pub fn wanted(&self, more: usize) -> Result<usize> {
         let end = self.released.saturating_add(more);
         if end > self.raw_len {
@@ -38,8 +38,8 @@ impl Outlet {
         Ok(if self.filter.is_some() { (end + x86::LOOKAHEAD).min(self.raw_len) } else { end })
     }
 
-    /// Hands out the next `out.len()` bytes of a history that is as long as [`Outlet::wanted`] says. `has_rest` says whether
-    /// payload is left.
+    /// Hands out the next `out.len()` bytes of a history that is as long as [`Outlet::wanted`] asks.
+    /// `has_rest` tells whether payload is left.
     ///
     /// # Errors
     ///

@@ -6,19 +6,19 @@ use crate::model::lm::Model;
 use crate::model::mix::context::{Kind, MAX_CONTEXTS};
 use crate::model::mix::predictor::{GROUP, Shape, Start};
 
-/// Version of the shipped priors. A payload names the version that it was coded with.
+/// Version of the shipped priors. A payload states the version that it was coded with.
 const PRIORS: u8 = 1;
 /// Length in bytes of the codec header at the start of a payload.
 pub const HEADER: usize = 8;
 /// log2 of the sizes in bytes that the slot table may have.
 const TABLE_BITS: std::ops::RangeInclusive<u32> = 16..=30;
-/// Memory in bytes that coding needs beside slot table and raw bytes: weights, final stages, match heads,
-/// phrases.
+/// Memory in bytes that coding needs in addition to the slot table and the raw bytes: weights, final stages,
+/// match heads, phrases.
 const FIXED_MEMORY: u64 = 64 << 20;
 
-/// The same that tables which are really used take.
+/// The part of [`FIXED_MEMORY`] that coding really touches.
 const USED_MEMORY: u64 = 24 << 20;
-/// Memory in bytes that a model takes which guides text.
+/// Memory in bytes that a model which guides text takes.
 const GUIDE_MEMORY: u64 = 32 << 20;
 
 /// The options of the encoder.
@@ -28,7 +28,7 @@ pub struct MixOptions {
     pub table_bits: u32,
     /// The number of contexts per byte, in eights, 1..=3.
     pub groups: usize,
-    /// The most KiB of phrases that prime text, 0..=255 × 4.
+    /// The most phrases that prime text, in KiB: multiples of 4 up to 255 × 4.
     pub primed: usize,
     /// Number and parameter of the kind to use, instead of finding the kind by trial.
     #[doc(hidden)]
@@ -51,11 +51,12 @@ impl MixOptions {
 }
 
 impl MixOptions {
-    /// The options of a level with the largest slot table with which a block of `raw_len` bytes can be decoded in `limit`
-    /// bytes of memory; `None` where it cannot. A `guided` block needs its model too.
+    /// The options of a level, with the largest slot table that lets a block of `raw_len` bytes be decoded in
+    /// `limit` bytes of memory; `None` where no table does. A `guided` block needs its model too.
     pub fn within(level: u32, raw_len: usize, limit: u64, guided: bool) -> Option<Self> {
         let options = Self::level(level);
-        // Readers also hold the payload and what they hand out, and have more to keep.
+        // Readers also hold the payload and the bytes that they hand out, and keep an eighth of the cap for
+        // the rest.
         let model = if guided { GUIDE_MEMORY } else { 0 };
         let left = limit.checked_sub(FIXED_MEMORY + 4 * raw_len as u64 + limit / 8 + model)?;
         let wanted = table_bits(raw_len, &options);
@@ -70,7 +71,7 @@ impl Default for MixOptions {
     }
 }
 
-/// The codec header, which has everything that a decoder needs to build the predictor.
+/// The codec header, which holds everything that a decoder needs to build the predictor.
 pub fn header(shape: &Shape) -> [u8; HEADER] {
     let (kind, parameter) = kind_to(shape.kind);
     let [low, high] = parameter.to_le_bytes();
@@ -83,7 +84,7 @@ pub fn header(shape: &Shape) -> [u8; HEADER] {
     [PRIORS, shape.memory_bits as u8, groups, (shape.primed >> 12) as u8, kind, low, high, guide]
 }
 
-/// Reads the codec header and returns the shape of the predictor with the rest of the payload. Everything
+/// Reads the codec header, and returns the shape of the predictor and the rest of the payload. Everything
 /// that the header declares is checked before any memory is taken. `network` is the model that the block
 /// names.
 pub fn read_header<'a>(payload: &'a [u8], network: Option<&Model>) -> Result<(Shape, &'a [u8])> {
@@ -129,7 +130,7 @@ pub fn read_header<'a>(payload: &'a [u8], network: Option<&Model>) -> Result<(Sh
     Ok((shape, rest))
 }
 
-/// The memory in bytes that decoding a payload takes, as its header has it; 0 where it has none.
+/// The memory in bytes that decoding a payload takes according to its header; 0 where it has no valid one.
 pub fn memory_of(payload: &[u8], raw_len: usize) -> u64 {
     let bits = payload.get(1).copied().filter(|b| TABLE_BITS.contains(&u32::from(*b)));
     bits.map_or(0, |bits| (1u64 << bits) + FIXED_MEMORY + 2 * raw_len as u64)
@@ -140,16 +141,16 @@ pub fn memory_need(shape: &Shape, raw_len: usize) -> u64 {
     (1u64 << shape.memory_bits) + FIXED_MEMORY + 2 * raw_len as u64
 }
 
-/// The memory in bytes that coding `raw_len` bytes at a level of [`MixOptions::level`] takes, beside these; `None`
-/// where they are not coded since decoding would take more than `limit` bytes.
+/// The memory in bytes that coding `raw_len` bytes at a level of [`MixOptions::level`] takes, in addition to
+/// these bytes; `None` where they are not coded at all, because decoding would take more than `limit` bytes.
 pub fn encoding_need(level: u32, raw_len: usize, limit: u64, guided: bool) -> Option<u64> {
     let options = MixOptions::within(level, raw_len, limit, guided);
     let table = |o: MixOptions| (1u64 << table_bits(raw_len, &o)) + USED_MEMORY + 3 * raw_len as u64;
     options.map(table)
 }
 
-/// log2 of the slot table's size in bytes for a block: enough for its contexts, at most what the options
-/// allow.
+/// log2 of the slot table's size in bytes for a block: enough for all of its contexts, but at most what the
+/// options allow.
 pub fn table_bits(raw_len: usize, options: &MixOptions) -> u32 {
     let wanted = (raw_len.max(1) as u64 * 128).ilog2() + 1;
     wanted.clamp(22, options.table_bits.clamp(22, *TABLE_BITS.end()))

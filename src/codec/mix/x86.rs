@@ -1,11 +1,11 @@
 //! The filter of x86 branches: the relative displacements of CALL, JMP and Jcc become absolute addresses, so
-//! that branches to one place look alike. Specified in `formats/mix.md`.
+//! that all branches to one place look alike. Specified in `formats/mix.md`.
 
 use crate::error::{Error, ErrorKind, Result};
 
 /// Length of a branch's displacement in bytes.
 const WIDTH: usize = 4;
-/// The number of bytes from a position on that undoing the filter there may need.
+/// The number of bytes, from a position on, that undoing the filter there may need.
 pub const LOOKAHEAD: usize = WIDTH;
 /// A displacement is converted if it lies in -2^24..2^24. The result wraps into the same range, which makes
 /// the filter reversible.
@@ -36,9 +36,9 @@ pub struct Walk {
 }
 
 impl Walk {
-    /// Looks at `position` of `bytes`, which are raw when encoding and filtered when decoding (`inverse`).
-    /// Returns the replacement of the next four bytes if these are the displacement of a branch, so that the
-    /// next position is four further; `None` if the byte stays as it is.
+    /// Looks at `position` of `bytes`, which are raw when encoding and filtered when decoding (`inverse`). If
+    /// the next four bytes are the displacement of a branch, returns their replacement, and the next position
+    /// is four further; `None` if the byte stays as it is.
     #[inline(always)]
     pub fn step(&mut self, bytes: &[u8], position: usize, inverse: bool) -> Option<[u8; WIDTH]> {
         let replaced = if is_branch(self.before, self.last) {
@@ -65,8 +65,8 @@ pub struct Unfilter {
 }
 
 impl Unfilter {
-    /// Fills `out` with the next raw bytes. `bytes` are the filtered bytes from the block's start on, at least
-    /// [`LOOKAHEAD`] more than are given out, or all of the block.
+    /// Fills `out` with the next raw bytes. `bytes` are the filtered bytes from the block's start on, at
+    /// least [`LOOKAHEAD`] more than are given out, or all of the block.
     pub fn next(&mut self, bytes: &[u8], out: &mut [u8]) {
         for byte in out {
             if self.ahead.is_empty() {

@@ -1,6 +1,6 @@
-//! Cutting lines of a table into cells, and reading and writing numbers in the style of a column.
+//! Cuts lines of a table into cells, and reads and writes numbers in the style of a column.
 
-/// The largest number of digits of a number; with this many it fits 64 bits.
+/// The most digits of a number; this many fit into 64 bits.
 const MAX_DIGITS: usize = 18;
 
 /// How the numbers of a column are written.
@@ -14,8 +14,8 @@ pub struct Style {
     pub trim: bool,
 }
 
-/// Cuts a line at its delimiters into `cells`. A cell that starts with a double quote ends with the next
-/// quote that a delimiter or the end of the line follows; where there is none, the quote is a character like
+/// Cuts a line at its delimiters into `cells`. A cell that starts with a double quote ends at the next quote
+/// that is followed by a delimiter or the end of the line; where there is none, the quote is a character like
 /// any other.
 ///
 /// The cells, joined by delimiters, are always the line again.
@@ -40,8 +40,8 @@ pub fn split<'a>(line: &'a [u8], delimiter: u8, cells: &mut Vec<&'a [u8]>) {
     }
 }
 
-/// The number that a cell stands for, in units of the style's last digit; `None` unless [`print()`] would write
-/// exactly this cell.
+/// The number that a cell stands for, in units of the style's last digit; `None` unless [`print()`] would
+/// write exactly this cell.
 pub fn parse(cell: &[u8], style: Style) -> Option<i64> {
     let (negative, body) = match cell.strip_prefix(b"-") {
         Some(rest) => (true, rest),
@@ -96,8 +96,8 @@ fn push_digits(mut number: u64, least: usize, out: &mut Vec<u8>) {
     out[start..].reverse();
 }
 
-/// The style that these cells are likely to share, if all look like numbers. [`parse`] must confirm it cell
-/// by cell.
+/// The style that these cells are likely to share, if all of them look like numbers. [`parse`] must confirm
+/// it cell by cell.
 pub fn style_of<'a>(cells: impl Iterator<Item = &'a [u8]>) -> Option<Style> {
     let (mut decimals, mut digits) = (0, usize::MAX);
     let mut fractions = usize::MAX;

@@ -1,4 +1,4 @@
-//! Learns the circuit of a table from its own records, with the same result on every machine
+//! Learns the circuit of a table from its own records. The result is the same on every machine
 //! (`model/circuit/learn`).
 
 use crate::error::Result;
@@ -10,9 +10,9 @@ use crate::model::circuit::learn::{Dataset, Network, Partition, Pseudo, Workspac
 
 /// One variable of the records.
 pub struct Variable {
-    /// Size of its alphabet, 1..=256: symbols are below this.
+    /// The size of its alphabet, 1..=256: all symbols are smaller.
     pub symbols: usize,
-    /// Whether symbols with neighbouring numbers behave alike, as numbers do.
+    /// Whether symbols with neighbouring numbers behave alike.
     pub ordinal: bool,
 }
 
@@ -21,7 +21,7 @@ pub struct Variable {
 pub struct Learning {
     /// The largest number of states of a hidden variable.
     pub latents: usize,
-    /// Passes over the records.
+    /// The number of passes over the records.
     pub passes: usize,
     /// The largest number of records of a pass.
     pub rows: usize,
@@ -29,7 +29,7 @@ pub struct Learning {
 
 /// The largest number of classes of an alphabet.
 const CLASSES: usize = 64;
-/// The number of records that the tree is learned from.
+/// The most records that the tree is learned from.
 const TREE_ROWS: usize = 8000;
 const BATCH: usize = 128;
 /// log2 of the number of steps per octave with which parameters are stored.
@@ -61,7 +61,7 @@ pub fn learn(records: &[u8], variables: &[Variable], effort: Learning) -> Result
     let mut work = Workspace::new(width);
     for pass in 0..effort.passes {
         Random(pass as u64 + 7).shuffle(&mut rows);
-        // The step falls from 1/4 at the start to 1/64 at the end.
+        // The step size falls from 1/4 at the start to 1/64 at the end.
         let step = |done: f32| {
             let way = (pass as f32 + done) / effort.passes as f32;
             0.25 / (1.0 + 15.0 * way * way)

@@ -36,13 +36,13 @@ use schema::{Column, Schema};
 const UNIT_LOG2: u8 = 20;
 /// The most bytes that schema and model may have together, uncompressed.
 const MAX_HEAD: u64 = 1 << 26;
-/// Payload bytes at which a window of records ends.
+/// The payload bytes at which a window of records ends.
 const WINDOW: usize = 8 << 10;
 /// The most bytes of a window's records: as many as the container lets a window have.
 const WINDOW_RAW: usize = 1 << 24;
-/// The fewest rows that are worth a circuit.
+/// The least number of rows that is worth a circuit.
 const LEAST_ROWS: usize = 256;
-/// The fewest columns that are worth a circuit.
+/// The least number of columns that is worth a circuit.
 const LEAST_COLUMNS: usize = 2;
 /// The most lines that a table may have above the one that names its columns.
 const MAX_TITLES: usize = 64;
@@ -51,7 +51,7 @@ const MANY_ROWS: usize = 16_000;
 
 /// The first level at which the automatic choice looks for tables.
 const FIRST_LEVEL: u8 = 6;
-/// Bytes that are looked at to guess whether a block is a table.
+/// The number of bytes that are looked at to guess whether a block is a table.
 const GLANCE: usize = 64 << 10;
 
 /// The codec `table`.
@@ -131,12 +131,12 @@ pub struct Parts {
     pub records: usize,
     /// Text, coded by `mix`.
     pub text: usize,
-    /// The number of columns that the circuit codes, and of all columns.
+    /// The number of columns that the circuit codes, and the number of all columns.
     pub columns: (usize, usize),
 }
 
 /// Codes a block in every way that is worth trying, and returns the payloads; none where it is not a table.
-/// The first leaves everything that varies to `mix`.
+/// The first payload leaves everything that varies to `mix`.
 #[doc(hidden)]
 pub fn payloads(raw: &[u8], mix_level: u32) -> Result<Vec<Vec<u8>>> {
     payloads_with(raw, &MixOptions::level(mix_level))
@@ -152,7 +152,7 @@ fn payloads_with(raw: &[u8], mixing: &MixOptions) -> Result<Vec<Vec<u8>>> {
     std::iter::once(&free).chain(&schemas).map(|schema| encode_as(&table, schema, mixing)).collect()
 }
 
-/// Codes a block of 1..=2^30 bytes, if it is a table; the smallest payload wins.
+/// Codes a block of 1..=2^30 bytes if it is a table. The smallest payload wins.
 fn encode(raw: &[u8], mixing: &MixOptions) -> Result<Option<EncodedBlock>> {
     let best = payloads_with(raw, mixing)?.into_iter().min_by_key(Vec::len);
     let too_long = |p: &Vec<u8>| raw.len() as u64 > max_raw(p.len() as u64);
@@ -166,7 +166,7 @@ fn encode(raw: &[u8], mixing: &MixOptions) -> Result<Option<EncodedBlock>> {
     }))
 }
 
-/// Whether a block looks like a table, by its start.
+/// Whether a block looks like a table, judged by its start.
 pub fn is_likely(raw: &[u8]) -> bool {
     Table::find(&raw[..raw.len().min(GLANCE)]).is_some()
 }
@@ -179,7 +179,7 @@ struct Table<'a> {
     tail: &'a [u8],
     /// The rows as they are, without LF.
     lines: Vec<&'a [u8]>,
-    /// The cells of each row; `None` for a line that does not have `columns` cells (or the usual line end).
+    /// The cells of each row; `None` for a line that does not have `columns` cells and the usual line end.
     cells: Vec<Option<Vec<&'a [u8]>>>,
     delimiter: u8,
     separator: u8,
@@ -188,8 +188,8 @@ struct Table<'a> {
 }
 
 impl<'a> Table<'a> {
-    /// Cuts a block into lines and cells. `None` where it has too few lines, where less than 95 % of them have
-    /// the usual number of cells, or where it uses every byte that could be a separator.
+    /// Cuts a block into lines and cells. `None` where it has too few lines, where fewer than 95 % of them
+    /// have the usual number of cells, or where every byte that could be a separator occurs in it.
     fn find(raw: &'a [u8]) -> Option<Self> {
         let separator = [b'\t', b';', b'|', 0x1F, 0].into_iter().find(|b| !raw.contains(b))?;
         let last = raw.iter().rposition(|&b| b == b'\n')? + 1;
@@ -260,8 +260,8 @@ impl<'a> Table<'a> {
     }
 }
 
-/// The delimiter that cuts the most lines into one number of cells, and that number. `None` where no
-/// delimiter suits 95 % of the first 512 lines.
+/// The delimiter that cuts the most lines into the same number of cells, and that number. `None` where no
+/// delimiter does so for 95 % of the first 512 lines.
 fn shape(lines: &[&[u8]]) -> Option<(u8, usize)> {
     let sample = &lines[..lines.len().min(512)];
     let count = |delimiter: u8| {
@@ -303,7 +303,7 @@ fn variables(schema: &Schema) -> Vec<Variable> {
     all
 }
 
-/// Makes a schema of these columns, without the escape symbols that no cell of the table needs.
+/// Makes a schema of these columns, leaving out the escape symbols that no cell of the table needs.
 fn tighten(table: &Table<'_>, columns: Vec<Column>) -> Schema {
     let mut schema = table.schema(columns);
     let taken = table.write(&schema).taken;
@@ -317,7 +317,7 @@ fn tighten(table: &Table<'_>, columns: Vec<Column>) -> Schema {
     schema
 }
 
-/// Codes the table by a schema. Two numbers of hidden states are tried; the smaller payload stays.
+/// Codes the table by a schema. Two numbers of hidden states are tried, and the smaller payload is returned.
 fn encode_as(table: &Table<'_>, schema: &Schema, mixing: &MixOptions) -> Result<Vec<u8>> {
     let rows::Writer { records, text, .. } = table.write(schema);
     let variables = variables(schema);
@@ -356,7 +356,8 @@ fn windows(weights: &Weights, records: &[u8], width: usize) -> Result<Vec<Encode
     Ok(windows)
 }
 
-/// Puts a payload together from the schema, the circuit and its records, and the text with its `mix` payload.
+/// Puts a payload together from the schema, the circuit, its records' windows, and the text with its `mix`
+/// payload.
 fn assemble(
     schema: &Schema,
     weights: Option<&Weights>,
@@ -385,16 +386,16 @@ fn assemble(
     Ok(out)
 }
 
-/// The lengths at the start of a payload. Pairs are an uncompressed length and a payload length.
+/// The lengths at the start of a payload. Pairs hold an uncompressed length and a payload length.
 struct Lengths {
     schema: usize,
     head: (usize, usize),
     text: (usize, usize),
-    /// The number of records and the payload bytes of each window.
+    /// For each window, the number of its records and its payload bytes.
     windows: Vec<(usize, usize)>,
 }
 
-/// Reads the lengths and cuts the rest into the payloads of head, text and windows.
+/// Reads the lengths, and cuts the rest into the payloads of head, text and windows.
 fn parts(payload: &[u8], raw_len: usize) -> Result<(Lengths, [&[u8]; 3])> {
     let mut cursor = Cursor::new(payload);
     let lengths = read_lengths(&mut cursor, raw_len).map_err(|e| e.at_end("a table's payload"))?;
@@ -419,7 +420,7 @@ fn read_lengths(c: &mut Cursor<'_>, raw_len: usize) -> Parsed<Lengths> {
     let schema = c.varint_in("schema of a table", 1..=MAX_HEAD)?;
     let head = c.varint_in("schema and model of a table", schema..=MAX_HEAD)?;
     let head_len = c.varint_in("their payload", 0..=2 * MAX_HEAD)?;
-    // Every byte of text stands for a byte of the table: separators and LFs for delimiters and line ends.
+    // Every byte of the text stands for a byte of the table: separators and LFs for delimiters and line ends.
     let text = c.varint_in("text of a table", 0..=most)?;
     let text_len = c.varint_in("payload of a table's text", 0..=2 * most + 65536)?;
     let count = c.varint_in("windows of a table", 0..=most)? as usize;
@@ -438,8 +439,8 @@ fn read_lengths(c: &mut Cursor<'_>, raw_len: usize) -> Parsed<Lengths> {
     })
 }
 
-/// Memory that decoding a payload takes, in bytes (approximate), without its circuit, of which nothing is known before the
-/// schema is decoded; 0 where it is damaged.
+/// The memory in bytes (approximate) that decoding a payload takes without its circuit, of which nothing is
+/// known before the schema is decoded; 0 where the payload is damaged.
 fn working_memory(payload: &[u8], raw_len: usize) -> u64 {
     let Ok((lengths, [head, text, _])) = parts(payload, raw_len) else { return 0 };
     let [head_len, text_len] = [lengths.head.0, lengths.text.0];
@@ -471,7 +472,7 @@ pub fn decode(payload: &[u8], raw_len: usize, memory: u64) -> Result<Vec<u8>> {
     rows::restore(&schema, &symbols, &text, raw_len)
 }
 
-/// Decodes the records of all rows: `records` of them, of `width` symbols each.
+/// Decodes the records of all rows: `records` of them, with `width` symbols each.
 fn symbols(
     model: &[u8],
     (records, width): (usize, usize),
@@ -519,7 +520,7 @@ fn symbols(
     Ok(symbols)
 }
 
-/// Decodes a payload of [`mixed`] to exactly `raw_len` bytes.
+/// Decodes a payload made by [`mixed`] to exactly `raw_len` bytes.
 fn unmixed(payload: &[u8], raw_len: usize, memory: u64) -> Result<Vec<u8>> {
     let mut raw = Vec::new();
     if raw_len == 0 {
@@ -540,11 +541,11 @@ pub fn restore(schema: &[u8], records: &[u8], text: &[u8], raw_len: usize) -> Re
     rows::restore(&Schema::parse(schema)?, records, text, raw_len)
 }
 
-/// The number of a payload's first bytes that [`own_model_len`] needs: three varints.
+/// The number of a payload's first bytes that [`own_model_len`] needs: those of three varints.
 pub const LENGTHS: usize = 3 * 10;
 
-/// The bytes of a payload that its schema and its circuit take, read from its first [`LENGTHS`] bytes; 0
-/// where it has no circuit.
+/// The number of payload bytes that the schema and the circuit take, read from the payload's first
+/// [`LENGTHS`] bytes; 0 where there is no circuit.
 pub fn own_model_len(start: &[u8]) -> Option<u64> {
     let mut c = Cursor::new(start);
     let [schema, head, stored] =
@@ -552,8 +553,8 @@ pub fn own_model_len(start: &[u8]) -> Option<u64> {
     Some(if head > schema { stored } else { 0 })
 }
 
-/// The sizes of a payload's parts; `None` where it is damaged, or reading its schema would take more than
-/// `memory` bytes.
+/// The sizes of a payload's parts; `None` where it is damaged, or where reading its schema would take more
+/// than `memory` bytes.
 pub fn inspect(payload: &[u8], raw_len: usize, memory: u64) -> Option<Parts> {
     let (lengths, [head, text, windows]) = parts(payload, raw_len).ok()?;
     let schema = unmixed(head, lengths.head.0, memory).ok()?;

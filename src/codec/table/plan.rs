@@ -8,30 +8,30 @@ use super::schema::{Column, MAX_LOW, MAX_SYMBOLS, Numbers, Prediction, Values};
 use crate::coder::log2::log2;
 use std::collections::HashMap;
 
-/// At most one row in this many may have a cell that its column has no symbol for.
+/// At most one row in this many may have a cell for which its column has no symbol.
 const RARE: usize = 50;
 /// One bit per row, in the fixed-point units in which costs are compared.
 const ONE: u64 = 1 << FRACTION;
 const FRACTION: u32 = 16;
-/// How much per row a prediction from the row before must save.
+/// The bits per row that a prediction from the row before must save.
 const PREVIOUS_GAIN: u64 = ONE / 4;
-/// How much per row a prediction from other columns must save.
+/// The bits per row that a prediction from other columns must save.
 const TERMS_GAIN: u64 = ONE / 2;
 /// The correction of an entropy for each symbol after the first, in total, not per row: log2(e) / 2 bits
 /// (Miller and Madow). Without it, counts of few samples give too low an entropy.
 const UNSEEN: u64 = 47_274;
-/// The most entries of a list; one symbol is left for cells that are not in it.
+/// The most entries of a list; one symbol is reserved for cells that are not in it.
 const LISTED: usize = MAX_SYMBOLS - 1;
 
 /// The statistics of one column.
 pub struct Profile {
-    /// For each row, the number of its cell in the list of distinct cells. It stops early in a column with
-    /// more than [`MAX_DIFFERENT`] of these, which is left to the text.
+    /// For each row, the index of its cell in the list of distinct cells. It stops early in a column with
+    /// more than [`MAX_DIFFERENT`] of these; such a column is left to the text.
     ids: Vec<u32>,
     /// How often each distinct cell occurs, in the order of first occurrence.
     counts: Vec<u32>,
     cells: Vec<Vec<u8>>,
-    /// The column's numbers, where nearly all cells are numbers.
+    /// The column's numbers, if nearly all of its cells are numbers.
     pub series: Option<Series>,
     style: Option<Style>,
     /// The number of rows whose cell differs from that of the row before.
@@ -86,8 +86,8 @@ impl Profile {
         self.counts.len() == 1
     }
 
-    /// The commonest cells, as many as a list has room for beside the symbol for "as before", and the number
-    /// of rows that have one of them.
+    /// The most common cells, as many as fit into a list beside the symbol for "as before", and the number of
+    /// rows that have one of them.
     fn listed(&self) -> (Vec<u32>, u64) {
         let mut order: Vec<u32> = (0..self.counts.len() as u32).collect();
         order.sort_by_key(|&i| (std::cmp::Reverse(self.counts[i as usize]), i));
@@ -101,7 +101,7 @@ impl Profile {
         if (self.ids.len() as u64 - rows) * RARE as u64 > self.ids.len() as u64 {
             return None;
         }
-        // In rising order where the cells are numbers, so that neighbouring symbols resemble each other.
+        // In rising order if the cells are numbers, so that neighbouring symbols resemble each other.
         let number = |i: u32| self.style.and_then(|s| cells::parse(&self.cells[i as usize], s));
         order.sort_by_key(|&i| (number(i), i));
         let values = order.iter().map(|&i| self.cells[i as usize].clone()).collect();
@@ -171,7 +171,7 @@ fn number_bits(above: &[i64]) -> u64 {
     entropy(counts.into_iter().map(|(_, c)| c))
 }
 
-/// The ways to store all columns that are worth trying, first the one that leaves least to the text.
+/// The ways to store all columns that are worth trying. The first leaves least to the text.
 pub fn plans(profiles: &[Profile]) -> Vec<Vec<Column>> {
     let mut columns: Vec<(Column, u64)> = profiles.iter().map(simple).collect();
     predict_numbers(profiles, &mut columns);
@@ -216,10 +216,10 @@ fn simple(p: &Profile) -> (Column, u64) {
 /// The latest attempt to predict a column.
 #[derive(Default)]
 struct Tried {
-    /// The candidates that could be used.
+    /// The candidates that it could use.
     allowed: Vec<usize>,
     fit: Option<predict::Fit>,
-    /// The saving per row that it promises, in units of [`ONE`] per bit.
+    /// The bits per row that it promises to save, in fixed point ([`ONE`]).
     gain: u64,
 }
 
@@ -229,7 +229,7 @@ struct Tried {
 /// They are chosen greedily: the column that gains most is fixed first, and from then on no column that it
 /// depends on may be predicted from it.
 fn predict_numbers(profiles: &[Profile], columns: &mut [(Column, u64)]) {
-    // Columns of text and lists that are told by the row before take no part.
+    // Text columns and lists that follow from the row before take no part.
     let usable =
         |c: &Column| matches!(c, Column::Values(v) if !v.previous) || matches!(c, Column::Numbers(_));
     let candidates: Vec<usize> = (0..columns.len())
@@ -243,7 +243,7 @@ fn predict_numbers(profiles: &[Profile], columns: &mut [(Column, u64)]) {
         return;
     }
     let series: Vec<&Series> = candidates.iter().filter_map(|&c| profiles[c].series.as_ref()).collect();
-    // For each candidate, those that it is predicted from, as places in the list of candidates.
+    // For each candidate, the candidates that it is predicted from, as indices.
     let mut uses: Vec<Vec<usize>> = vec![Vec::new(); candidates.len()];
     let mut found: Vec<Option<(Vec<i64>, Prediction)>> = vec![None; candidates.len()];
     let mut open: Vec<usize> = (0..candidates.len()).collect();
@@ -284,7 +284,7 @@ fn is_delta(c: &Column) -> bool {
     matches!(c, Column::Numbers(Numbers { prediction: Prediction::Previous { .. }, .. }))
 }
 
-/// The columns that a column is predicted from; one may occur more than once.
+/// The columns that a column is predicted from; a column may occur more than once.
 fn factors(c: &Column) -> Vec<usize> {
     match c {
         Column::Numbers(Numbers { prediction: Prediction::Terms { terms, .. }, .. }) => {
@@ -294,7 +294,7 @@ fn factors(c: &Column) -> Vec<usize> {
     }
 }
 
-/// Makes columns of numbers of those that others are predicted from, as the format demands.
+/// Stores as numbers those columns that others are predicted from, as the format demands.
 fn make_numbers(profiles: &[Profile], columns: &mut [(Column, u64)]) {
     let used: Vec<usize> = columns.iter().flat_map(|(c, _)| factors(c)).collect();
     let mut lost = false;
@@ -333,9 +333,9 @@ fn turns(uses: &[Vec<usize>]) -> Vec<u8> {
     (0..uses.len()).map(|i| turn(uses, i)).collect()
 }
 
-/// The same plan, but with more columns left to the text: those that change almost only where a column of
-/// text changes. `mix` sees them beside that column and codes them almost for nothing. `None` where there are
-/// no such columns.
+/// The same plan with more columns left to the text: those that change almost only where a column of text
+/// changes. `mix` sees them next to that column and codes them almost for free. `None` where there are no
+/// such columns.
 fn without_governed(profiles: &[Profile], all: &[Column]) -> Option<Vec<Column>> {
     let rows = profiles.first()?.ids.len();
     let mut moves = vec![false; rows];

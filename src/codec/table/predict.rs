@@ -1,7 +1,7 @@
 //! Predicts a column of numbers from others of the same row, as a sum of products found by least squares.
 //!
 //! The search uses doubles, but only the four basic operations in a fixed order, so every machine finds the
-//! same prediction. What is stored is integers.
+//! same prediction. Only integers are stored.
 
 use super::schema::{Prediction, Term};
 
@@ -11,7 +11,7 @@ pub const MOST_COLUMNS: usize = 8;
 const TERMS: usize = 3;
 /// The most rows that a prediction is fitted to.
 const SAMPLE: usize = 3000;
-/// Bound on the bits of the largest product times its coefficient.
+/// The bound on the bits of the largest product times its coefficient.
 const BITS: i32 = 58;
 
 /// A column's numbers, row by row; a cell that is not a number repeats the number before it.
@@ -30,7 +30,7 @@ impl Series {
         Self { numbers: numbers.into_iter().flatten().collect() }
     }
 
-    /// The difference of each row from the row before; the first row gets that of the second.
+    /// The difference of each row from the row before; the first row repeats that of the second.
     pub fn steps(&self) -> Vec<i64> {
         let steps: Vec<i64> = self.numbers.windows(2).map(|w| w[1].wrapping_sub(w[0])).collect();
         steps.first().copied().into_iter().chain(steps.iter().copied()).collect()
@@ -45,7 +45,7 @@ impl Series {
 pub struct Fit {
     constant: i64,
     shift: u8,
-    /// The coefficient of each product, and its factors as places in the list of candidates.
+    /// The coefficient of each product, and its factors as indices into the list of candidates.
     terms: Vec<(i64, Vec<usize>)>,
     /// For every row, the number minus its prediction.
     pub above: Vec<i64>,
@@ -60,8 +60,8 @@ impl Fit {
         all
     }
 
-    /// The prediction in the form of the schema, with turn 0 for the caller to set. `columns` maps candidates
-    /// to columns.
+    /// The prediction in the form of the schema, with turn 0 for the caller to replace. `columns` maps
+    /// candidates to columns.
     pub fn prediction(&self, columns: &[usize]) -> Prediction {
         let term = |(c, f): &(i64, Vec<usize>)| Term {
             coefficient: *c,
@@ -90,8 +90,8 @@ fn products(series: &[&Series], allowed: &[usize]) -> Vec<Vec<usize>> {
     all
 }
 
-/// Finds a prediction of the candidate `target` from the candidates `allowed`; `None` where there is none or
-/// the numbers are too few or too large.
+/// Finds a prediction of the candidate `target` from the candidates `allowed`; `None` where there is none, or
+/// where the numbers are too few or too large.
 pub fn fit(series: &[&Series], target: usize, allowed: &[usize]) -> Option<Fit> {
     let rows = series[target].numbers.len();
     let step = rows.div_ceil(SAMPLE).max(1);
@@ -104,8 +104,8 @@ pub fn fit(series: &[&Series], target: usize, allowed: &[usize]) -> Option<Fit> 
     }
     let vectors: Vec<Vec<f64>> =
         products.iter().map(|p| sample.iter().map(|&r| of(p, r)).collect()).collect();
-    // Outliers (typing errors, say) must not distort the fit: first rows far from the median are left out,
-    // then rows far from the fit.
+    // Outliers, such as typing errors, must not distort the fit: first rows far from the median are left out,
+    // then rows far from the first fit.
     let middle = median(wanted.clone());
     let mut used = near(wanted.iter().map(|w| (w - middle).abs()).collect(), 12.0);
     let mut chosen = choose(&mut vectors.clone(), &wanted, &used);
@@ -129,13 +129,13 @@ fn median(mut numbers: Vec<f64>) -> f64 {
     numbers[numbers.len() / 2]
 }
 
-/// Tells of each distance whether it is at most `times` their median (plus 1).
+/// For each distance, whether it is at most `times` their median (plus 1).
 fn near(off: Vec<f64>, times: f64) -> Vec<bool> {
     let far = times * median(off.clone()) + 1.0;
     off.into_iter().map(|o| o <= far).collect()
 }
 
-/// Picks products one after the other, each time the one that explains most of what is left, and projects it
+/// Picks products one after the other, each time the one that explains most of the remainder, and projects it
 /// out of all others. Overwrites the vectors.
 fn choose(vectors: &mut [Vec<f64>], wanted: &[f64], used: &[bool]) -> Vec<usize> {
     let mut left = wanted.to_vec();
@@ -161,7 +161,7 @@ fn choose(vectors: &mut [Vec<f64>], wanted: &[f64], used: &[bool]) -> Vec<usize>
                 }
             }
         }
-        // A product must reduce the sum of squares that is left by a twentieth.
+        // A product must reduce the remaining sum of squares by a twentieth.
         if best.1 == usize::MAX || best.0 * 20.0 < size {
             break;
         }
@@ -193,7 +193,7 @@ fn solve(vectors: &[Vec<f64>], wanted: &[f64], chosen: &[usize], used: &[bool]) 
     if chosen.is_empty() {
         return None;
     }
-    // Every product is scaled to about 1, so that elimination does not lose digits.
+    // Every product is scaled to about 1, so that elimination loses no digits.
     let scale: Vec<f64> =
         chosen.iter().map(|&i| vectors[i].iter().fold(1.0, |m: f64, x| m.max(x.abs()))).collect();
     let n = chosen.len() + 1;

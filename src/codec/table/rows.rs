@@ -1,4 +1,4 @@
-//! Turns rows into records of symbols and text by a schema, and back (`formats/table.md`, "Rows").
+//! Turns rows into records of symbols and text according to a schema, and back (`formats/table.md`, "Rows").
 
 use super::cells;
 use super::schema::{Column, Numbers, Prediction, Schema, Values};
@@ -22,7 +22,7 @@ impl Before {
     }
 }
 
-/// The columns of numbers, in the order in which their numbers are computed: by rising turn.
+/// The columns of numbers in the order in which their numbers are computed: by rising turn.
 fn order(schema: &Schema) -> Vec<usize> {
     let mut order: Vec<usize> =
         (0..schema.columns.len()).filter(|&c| matches!(schema.columns[c], Column::Numbers(_))).collect();
@@ -30,7 +30,7 @@ fn order(schema: &Schema) -> Vec<usize> {
     order
 }
 
-/// For each column, the place of its first variable in a record.
+/// For each column, the index of its first variable in a record.
 fn places(schema: &Schema) -> Vec<usize> {
     let widths = schema.columns.iter().map(Column::variables);
     widths.scan(0, |at, n| Some(std::mem::replace(at, *at + n))).collect()
@@ -45,7 +45,7 @@ pub struct Writer<'s> {
     before: Before,
     pub records: Vec<u8>,
     pub text: Vec<u8>,
-    /// For each column, whether any of its cells stands in the text because it has no symbol.
+    /// For each column, whether any of its cells has no symbol and so stands in the text.
     pub taken: Vec<bool>,
 }
 
@@ -183,21 +183,21 @@ struct Reader<'a> {
     order: Vec<usize>,
     places: Vec<usize>,
     before: Before,
-    /// The text between head and tail that has not been read yet.
+    /// The unread text between head and tail.
     text: &'a [u8],
     head: &'a [u8],
     tail: &'a [u8],
     raw: Vec<u8>,
     raw_len: usize,
-    /// For each column of the row: whether its cell stands in the text.
+    /// For each column of the current row, whether its cell stands in the text.
     escaped: Vec<bool>,
-    /// For each column of values: the index of the value.
+    /// For each column of values, the index of the value.
     values: Vec<usize>,
-    /// For each column of numbers: the difference of the number from its prediction.
+    /// For each column of numbers, the difference of the number from its prediction.
     above: Vec<i64>,
-    /// For each column of numbers: the number.
+    /// For each column of numbers, the number.
     numbers: Vec<i64>,
-    /// For each column that starts a piece of the row's text: the piece, one cell or a run of cells.
+    /// For each column that starts a piece of the row's text, the piece: one cell or a run of cells.
     cells: Vec<&'a [u8]>,
 }
 
@@ -245,7 +245,7 @@ impl<'a> Reader<'a> {
         self.push(self.head)
     }
 
-    /// Takes the text up to the next of the bytes `ends`, which must be there, and returns it with that byte.
+    /// Takes the text up to the next of the bytes `ends`, which must occur, and returns it with that byte.
     fn piece(&mut self, ends: &[u8]) -> Result<(&'a [u8], u8)> {
         let end = self.text.iter().position(|b| ends.contains(b));
         let end = end.ok_or_else(|| corrupt("its text ends too early"))?;

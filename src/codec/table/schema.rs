@@ -1,4 +1,4 @@
-//! The schema of a table: what a decoder needs beside the records and the text (`formats/table.md`,
+//! The schema of a table: what a decoder needs in addition to the records and the text (`formats/table.md`,
 //! "Schema").
 
 use super::cells::Style;
@@ -30,10 +30,10 @@ pub struct Term {
 pub enum Prediction {
     /// The prediction is 0.
     None,
-    /// The prediction is the number of the row before; for the first row it is `first`.
+    /// The prediction is the number of the row before, or `first` in the first row.
     Previous { first: i64 },
     /// The prediction is `(constant + Σ terms) >> shift` over other numbers of the same row, from columns of
-    /// a lower turn only.
+    /// lower turns only.
     Terms { turn: u8, constant: i64, shift: u8, terms: Vec<Term> },
 }
 
@@ -42,11 +42,11 @@ pub enum Prediction {
 pub struct Numbers {
     pub style: Style,
     pub prediction: Prediction,
-    /// The number of low bits of the difference that a second variable codes, 0..=[`MAX_LOW`].
+    /// How many low bits of the difference a second variable codes, 0..=[`MAX_LOW`].
     pub low: u8,
-    /// The values of the bits above those, by symbol, in rising order.
+    /// The values of the bits above the low ones, by symbol, in rising order.
     pub high: Vec<i64>,
-    /// Whether one more symbol, the last, says that the cell stands in the text.
+    /// Whether there is one more symbol, the last, which says that the cell stands in the text.
     pub escape: bool,
 }
 
@@ -55,10 +55,10 @@ pub struct Numbers {
 pub struct Values {
     /// The cells, by symbol.
     pub values: Vec<Vec<u8>>,
-    /// Whether symbol 0 stands for the cell of the row before (for the first row, for the first value), so
+    /// Whether symbol 0 stands for the cell of the row before (in the first row, for the first value), so
     /// that the values start at symbol 1.
     pub previous: bool,
-    /// Whether one more symbol, the last, says that the cell stands in the text.
+    /// Whether there is one more symbol, the last, which says that the cell stands in the text.
     pub escape: bool,
 }
 
@@ -81,7 +81,7 @@ impl Column {
         }
     }
 
-    /// The number of variables that the column has in a record. A first variable of a single symbol is left
+    /// The number of variables that the column has in a record. A first variable with a single symbol is left
     /// out.
     pub fn variables(&self) -> usize {
         let low = matches!(self, Column::Numbers(n) if n.low > 0);
@@ -106,13 +106,13 @@ pub struct Schema {
     pub separator: u8,
     /// Whether rows end with CR LF instead of LF.
     pub carriage_return: bool,
-    /// Bytes of the text before the first row.
+    /// The number of bytes of the text before the first row.
     pub head: usize,
-    /// Bytes of the text after the last row.
+    /// The number of bytes of the text after the last row.
     pub tail: usize,
     /// The number of rows, including those that stand in the text as a whole.
     pub rows: usize,
-    /// The numbers of the rows that stand in the text as a whole, from 0 and in rising order.
+    /// The numbers, from 0 and in rising order, of the rows that stand in the text as a whole.
     pub whole: Vec<usize>,
     pub columns: Vec<Column>,
 }

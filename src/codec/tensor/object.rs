@@ -47,7 +47,7 @@ impl BlockCodec for Tensor {
         };
         let alone = encode_block(raw, hint, level)?;
         let delta = content.base.map(|base| encode_delta(raw, hint, base, level)).transpose()?.flatten();
-        // The first of equal ones: that which needs no base.
+        // Of equal ones, the first: it needs no base.
         Ok([alone, delta].into_iter().flatten().min_by_key(EncodedBlock::cost))
     }
 
@@ -56,7 +56,7 @@ impl BlockCodec for Tensor {
             Some(Params::Planes(planes)) => planes.table_count() as u64,
             _ => 0,
         };
-        // Tables as they are looked up, and a few tiles in pieces.
+        // The tables in the form in which they are looked up, and a few tiles split into parts.
         let tile = (0..block.all_units().len().min(1)).map(|i| block.unit(i).0 as u64).sum::<u64>();
         tables * Decoder::TABLE_BYTES as u64 + 4 * tile
     }

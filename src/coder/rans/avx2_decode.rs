@@ -21,11 +21,11 @@ static TAKE: [[u32; 8]; 256] = {
     table
 };
 
-/// Decodes whole steps of 32 symbols while at least 64 bytes of words are left, which no step exceeds;
-/// returns how many symbols were decoded. Removes the words that they used from the front of `words`.
+/// Decodes whole steps of 32 symbols as long as at least 64 bytes of words are left, which no step exceeds.
+/// Returns how many symbols were decoded, and removes the words that they used from the front of `words`.
 ///
-/// Contexts, where there are any, are as many as `out` has symbols and have tables in `slots`; `states` has
-/// 32 entries.
+/// If there are contexts, they must be as many as the symbols of `out` and all have tables in `slots`;
+/// `states` must have 32 entries.
 #[target_feature(enable = "avx2,popcnt")]
 pub fn run(
     slots: &[u32],

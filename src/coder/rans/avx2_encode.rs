@@ -5,8 +5,8 @@ use super::tables::{Contexts, Encoder};
 use super::{BITS, MANY};
 use std::arch::x86_64::*;
 
-/// For each mask of lanes that give a word away: the shuffle that packs the words of these lanes at the end
-/// of a vector.
+/// For each mask of lanes that emit a word: the shuffle that packs the words of these lanes at the end of a
+/// vector.
 static GIVE: [[u8; 16]; 256] = {
     let mut table = [[0x80; 16]; 256];
     let mut mask = 0;
@@ -26,9 +26,9 @@ static GIVE: [[u8; 16]; 256] = {
 };
 
 /// Codes whole steps of 32 symbols, from the last to the first, and puts their words below `at`, where there
-/// must be room for one per symbol and eight more; false where a symbol has no frequency.
+/// must be room for one word per symbol and eight more. Returns false where a symbol has no frequency.
 ///
-/// Contexts, where there are any, are as many as symbols and have tables.
+/// If there are contexts, they must be as many as symbols and all have tables.
 #[target_feature(enable = "avx2,popcnt")]
 pub fn run(
     encoder: &Encoder,

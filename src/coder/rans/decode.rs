@@ -12,7 +12,7 @@ pub struct Decoder {
 }
 
 impl Decoder {
-    /// Memory of a table, in bytes.
+    /// The memory of a table, in bytes.
     pub const TABLE_BYTES: usize = 4 << BITS;
 
     /// Prepares tables; contexts count them from 0.
@@ -34,18 +34,17 @@ impl Decoder {
         &self.slots
     }
 
-    /// Number of tables.
+    /// The number of tables.
     pub fn tables(&self) -> usize {
         self.slots.len() >> BITS
     }
 }
 
-/// A sequence on its way through the decoder. It is decoded in runs, each of which begins with the first
-/// lane.
+/// A sequence that is being decoded. It is decoded in runs, each of which begins with the first lane.
 pub struct Runs<'a> {
     states: [u32; MANY],
     lanes: usize,
-    /// Words that have not been read.
+    /// The words that have not been read.
     words: &'a [u8],
 }
 
@@ -72,7 +71,7 @@ impl<'a> Runs<'a> {
         Ok(Self { states, lanes, words })
     }
 
-    /// Decodes the next run, as long as `out`.
+    /// Decodes the next run, which is as long as `out`.
     ///
     /// # Errors
     ///
@@ -95,7 +94,7 @@ impl<'a> Runs<'a> {
             return Err(Error::corrupt("rANS: no table"));
         }
         let states = &mut self.states[..self.lanes];
-        // The vectors hold the lanes of long sequences.
+        // The vector kernels hold the lanes of long sequences.
         let kernel = if self.lanes == MANY { kernel } else { Kernel::Scalar };
         let done = dispatch!(
             kernel,

@@ -1,6 +1,6 @@
 //! The encoder: its tables, and the loop in plain Rust. The loop in AVX2 is in `avx2_encode`.
 //!
-//! It goes through the symbols from the last to the first, since a decoder undoes the steps in the opposite
+//! It processes the symbols from the last to the first, since a decoder undoes the steps in the opposite
 //! order.
 
 use super::tables::{Contexts, Encoder};
@@ -8,15 +8,15 @@ use super::{BITS, LOW, MANY, TOTAL, lanes};
 use crate::error::{Error, Result};
 use crate::kernel::{Kernel, dispatch};
 
-/// Words that a kernel may overwrite below those that it keeps.
+/// How many words below those that it writes a kernel may overwrite.
 const SLACK: usize = 8;
 
-/// A coded sequence. Its memory serves the next one.
+/// A coded sequence. Its memory can be reused for the next one.
 #[derive(Default)]
 pub struct Coded {
     states: Vec<u32>,
     words: Vec<u16>,
-    /// Entries of `words` before the first one that counts: the words are written from the end.
+    /// The number of unused entries at the start of `words`, which are filled from the end.
     at: usize,
 }
 
@@ -36,8 +36,8 @@ impl Coded {
     }
 }
 
-/// Codes a sequence in runs of `run` symbols, each of which begins with the first lane. Contexts, where there
-/// are any, are as many as symbols.
+/// Codes a sequence in runs of `run` symbols, each of which begins with the first lane. If there are
+/// contexts, there must be as many as symbols.
 ///
 /// # Errors
 ///
@@ -62,11 +62,11 @@ pub fn encode(
     }
     let lanes = lanes(symbols.len());
     let mut states = [LOW; MANY];
-    // The last word is made first.
+    // The last word is written first.
     let words = &mut coded.words;
     words.resize(words.len().max(symbols.len() + SLACK), 0);
     let mut at = words.len();
-    // The vectors hold the lanes of long sequences.
+    // The vector kernels hold the lanes of long sequences.
     let kernel = if lanes == MANY { kernel } else { Kernel::Scalar };
     let mut good = true;
     for (i, symbols) in symbols.chunks(run.max(1)).enumerate().rev() {
@@ -89,8 +89,8 @@ pub fn encode(
     Ok(())
 }
 
-/// Codes the symbols in plain Rust from the last to the one at `first`, which belongs to the first lane;
-/// false where one has no frequency. `words` has room below `at` for a word of each.
+/// Codes the symbols in plain Rust, from the last to the one at `first`, which belongs to the first lane.
+/// Returns false where a symbol has no frequency. `words` must have room below `at` for one word per symbol.
 fn scalar(
     encoder: &Encoder,
     states: &mut [u32],

@@ -1,4 +1,4 @@
-//! Frequencies of symbols: made from counts, written as bytes and read again.
+//! Frequencies of symbols: computed from counts, written as bytes and read back.
 
 use super::{BITS, TOTAL};
 use crate::coder::log2::log2;
@@ -34,13 +34,13 @@ impl Freqs {
         Self(freqs)
     }
 
-    /// The cost in 1/256 bits of coding symbols with these counts; a symbol without a frequency costs 16
+    /// The cost, in 1/256 bits, of coding symbols with these counts. A symbol without a frequency costs 16
     /// bits.
     pub fn cost(&self, counts: &[u32; 256]) -> u64 {
         counts.iter().zip(&self.0).map(|(&c, &f)| u64::from(c) * u64::from(bits(f))).sum()
     }
 
-    /// Estimates in 1/256 bits the cost of coding symbols with frequencies made from their own counts.
+    /// Estimates the cost, in 1/256 bits, of coding symbols with frequencies made from their own counts.
     pub fn estimate(counts: &[u32; 256]) -> u64 {
         let n: u64 = counts.iter().map(|&c| u64::from(c)).sum();
         let share = |c: u32| (u64::from(c) * u64::from(TOTAL) + n / 2).checked_div(n).unwrap_or(0).max(1);
@@ -50,25 +50,25 @@ impl Freqs {
             sum += f;
             cost += u64::from(c) * u64::from((BITS << 8) - log2(f as u32, 8));
         }
-        // Shares that round up to more than the total make all symbols dearer.
+        // If shares are rounded up to more than the total, all symbols become more expensive.
         let over = (u64::from(log2(sum.max(1) as u32, 8))).saturating_sub(u64::from(BITS) << 8);
         cost + n * over
     }
 
-    /// The cost in 1/256 bits of storing the frequencies.
+    /// The cost of storing the frequencies, in 1/256 bits.
     pub fn stored_cost(&self) -> u64 {
         let mut bytes = Vec::new();
         self.put(&mut bytes);
         8 * 256 * bytes.len() as u64
     }
 
-    /// The cost in 1/256 bits of one symbol; see [`Self::cost`].
+    /// The cost of one symbol, in 1/256 bits; see [`Self::cost`].
     pub fn cost_of(&self, symbol: u8) -> u32 {
         bits(self.0[usize::from(symbol)])
     }
 
     /// Appends the stored form: the first symbol with a frequency, the distance to the last one, and the
-    /// frequencies from the first to the last as varints; behind a zero stands a byte with the number of
+    /// frequencies from the first to the last as varints. A zero is followed by a byte with the number of
     /// further zeros.
     pub fn put(&self, out: &mut Vec<u8>) {
         let first = self.0.iter().position(|f| *f > 0).unwrap_or(0);
@@ -116,12 +116,13 @@ fn bits(f: u16) -> u32 {
     if f == 0 { 16 << 8 } else { (BITS << 8) - log2(f.into(), 8) }
 }
 
-/// Makes the frequencies sum to the total, in steps of 1 where a step brings one closest to its share.
+/// Makes the frequencies sum to the total, in steps of 1, each where it brings a frequency closest to its
+/// share.
 fn settle(freqs: &mut [u16; 256], counts: &[u32; 256], n: u64) {
     let mut sum: i64 = freqs.iter().map(|f| i64::from(*f)).sum();
     while sum != i64::from(TOTAL) {
         let down = sum > i64::from(TOTAL);
-        // The distance of a frequency above its share, times the number of symbols.
+        // By how much a frequency exceeds its share, times the number of symbols.
         let above = |i: usize| i64::from(freqs[i]) * n as i64 - i64::from(counts[i]) * i64::from(TOTAL);
         let (low, high) = if down { (2, TOTAL as u16 - 1) } else { (1, TOTAL as u16 - 2) };
         let may = (0..256).filter(|&i| (low..=high).contains(&freqs[i]));

@@ -25,13 +25,13 @@ pub use tables::{Contexts, Encoder};
 pub const BITS: u32 = 12;
 /// The sum of all frequencies.
 pub const TOTAL: u32 = 1 << BITS;
-/// Smallest state between two symbols; also the state in which an encoder starts and a decoder must end.
+/// The smallest state between two symbols; also the state in which an encoder starts and a decoder must end.
 const LOW: u32 = 1 << 16;
 /// Λ for long sequences.
 pub const MANY: usize = 32;
 /// Λ for short sequences, whose states would cost more than they gain.
 const FEW: usize = 4;
-/// Fewest symbols of a long sequence.
+/// The least number of symbols in a long sequence.
 const LONG: usize = 2048;
 
 /// Λ: the number of lanes of a sequence of `n` symbols.

@@ -7,8 +7,8 @@ use super::freqs::Freqs;
 pub enum Contexts<'a> {
     /// All symbols use the first table.
     One,
-    /// Symbol i uses the table with the i-th number. There are as many numbers as symbols, all below the
-    /// count of tables.
+    /// Symbol i uses the table with the i-th number. There must be as many numbers as symbols, all below the
+    /// number of tables.
     Many(&'a [u8]),
 }
 

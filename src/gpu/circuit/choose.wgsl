@@ -1,11 +1,11 @@
-// Choices through the range decoder (formats/circuit.md, "Symbols"), one thread for each window.
+// Decodes choices through the range decoder (formats/circuit.md, "Symbols"), one thread for each window.
 
-// A lane between two dispatches. It is all zeros before the first one.
+// The state of a lane between two dispatches; all zeros before the first one.
 struct LaneState {
     point: vec2<u32>,
     range: vec2<u32>,
     next: u32,
-    // Records that are complete.
+    // The number of complete records.
     done: u32,
     corrupt: u32,
     spare: u32,
@@ -19,14 +19,14 @@ struct LaneState {
 const PRECISION: u32 = 20u;
 const PARTS: u32 = 1u << PRECISION;
 
-// Records of this thread's window that are complete.
+// The number of complete records of this thread's window.
 var<private> done: u32;
 
 fn load_lane(lane: u32) {
     job = jobs[lane];
     let saved = lanes[lane];
     done = saved.done;
-    // The decoder reads two words of the payload as it starts.
+    // The decoder reads two words of the payload when it starts.
     if saved.next == 0u {
         start_decoder();
     } else {
@@ -41,7 +41,7 @@ fn save_lane(lane: u32) {
     lanes[lane] = LaneState(point, range, next, done, u32(corrupt), 0u);
 }
 
-// The number of the part of the range that the payload points at; PARTS where no encoder leads to.
+// The number of the part of the range at which the payload points; PARTS where no encoder points.
 fn quantile() -> u32 {
     if !is_in_a_part() {
         return PARTS;
@@ -63,7 +63,8 @@ fn quantile() -> u32 {
     return quotient;
 }
 
-// c(i), from the weights before i, the number of symbols and the sum of all weights.
+// c(i) of the specification, from the sum of the weights before i, the number of symbols and the sum of all
+// weights.
 fn start_of(before: u32, i: u32, n: u32, sum: u32) -> u32 {
     let product = wide_mul(before, PARTS - n);
     // The quotient is below 2^20.
@@ -81,12 +82,13 @@ fn start_of(before: u32, i: u32, n: u32, sum: u32) -> u32 {
     return quotient + i;
 }
 
-// Whether c(end) is above q, without dividing; `before` are the weights before `end`, which is at least 1.
+// Whether c(end) is above q, computed without a division. `before` is the sum of the weights before `end`,
+// which is at least 1.
 fn passes(before: u32, end: u32, n: u32, sum: u32, q: u32) -> bool {
     return end > q || !wide_less(wide_mul(before, PARTS - n), wide_mul(q - end + 1u, sum));
 }
 
-// Takes symbol i, whose weight is that between `before` and `after`.
+// Decodes symbol i, whose weight lies between the sums `before` and `after`.
 fn narrow(before: u32, after: u32, i: u32, n: u32, sum: u32) {
     let start = start_of(before, i, n, sum);
     let width = start_of(after, i + 1u, n, sum) - start;

@@ -1,6 +1,6 @@
 // Messages of the LANES windows of a workgroup (formats/circuit.md, "Messages"). Two neighbouring entries of
-// one window share a word, and the words of four windows a vector: entry pair p of four windows lies at
-// `state[part + p * QUADS + quad]`. Single entries lie the same way.
+// one window share a word, and the words of four windows form a vector: entry pair p of four windows is at
+// `state[part + p * QUADS + quad]`. Single entries are laid out in the same way.
 
 @group(0) @binding(0) var<storage, read> model: array<u32>;
 @group(0) @binding(1) var<storage, read_write> state: array<vec4<u32>>;
@@ -17,7 +17,7 @@ const MOST_UP: u32 = 4u;
 const FOLDS: u32 = 5u;
 var<workgroup> folds: array<atomic<u32>, FOLDS * LANES>;
 
-// Class of each window, just coded.
+// The class of each window that has just been decoded.
 var<workgroup> chosen: array<u32, LANES>;
 
 var<private> thread: u32;
@@ -76,7 +76,7 @@ fn high(x: vec4<u32>) -> vec4<u32> {
     return x >> vec4(16u);
 }
 
-// How far a message is shifted right so that no more than 15 bits are left.
+// By how many bits a message is shifted right so that at most 15 are left.
 fn excess(most: vec4<u32>) -> vec4<u32> {
     return max(firstLeadingBit(most) + vec4(1u), vec4(15u)) - vec4(15u);
 }
@@ -85,7 +85,7 @@ fn rounded(x: vec4<u32>, shift: vec4<u32>) -> vec4<u32> {
     return (x + ((vec4(1u) << shift) >> vec4(1u))) >> shift;
 }
 
-// Two entries of `peak`, from wide ones with the maximum `most`.
+// Two entries of `peak`, from wide entries whose maximum is `most`.
 fn peak(a: vec4<u32>, b: vec4<u32>, most: vec4<u32>) -> vec4<u32> {
     let right = excess(most);
     let left = vec4(14u) - min(firstLeadingBit(most), vec4(14u));
@@ -94,13 +94,13 @@ fn peak(a: vec4<u32>, b: vec4<u32>, most: vec4<u32>) -> vec4<u32> {
     return select(x | y << vec4(16u), vec4(0x00010001u), most == vec4(0u));
 }
 
-// Two entries of `mass`, from those of a message with the sum `sum`.
+// Two entries of `mass`, from those of a message whose sum is `sum`.
 fn mass(pair: vec4<u32>, sum: vec4<u32>) -> vec4<u32> {
     let right = excess(sum);
     return rounded(low(pair), right) | rounded(high(pair), right) << vec4(16u);
 }
 
-// One row of a product, of `rows` rows, with `pairs` pairs of entries.
+// One row of a product that has `rows` rows and `pairs` pairs of entries.
 fn dot_row(matrix: u32, rows: u32, row: u32, pairs: u32, x: u32, quad: u32) -> vec4<u32> {
     var sum = vec4(0u);
     for (var p = 0u; p < pairs; p++) {
@@ -111,7 +111,7 @@ fn dot_row(matrix: u32, rows: u32, row: u32, pairs: u32, x: u32, quad: u32) -> v
     return sum;
 }
 
-// wide = matrix · message, and its maximum.
+// Computes wide = matrix · message, and its maximum.
 fn product(matrix: u32, rows: u32, pairs: u32, x: u32, fold: u32) {
     for (var i = thread; i < rows * QUADS; i += THREADS) {
         let sum = dot_row(matrix, rows, i / QUADS, pairs, x, i % QUADS);
@@ -121,7 +121,7 @@ fn product(matrix: u32, rows: u32, pairs: u32, x: u32, fold: u32) {
     sync();
 }
 
-// A message from the wide entries of a part, and its sum.
+// Makes a message from the wide entries of a part, and its sum.
 fn put_peak(from_wide: u32, pairs: u32, to: u32, most: u32, sum: u32) {
     for (var i = thread; i < pairs * QUADS; i += THREADS) {
         let quad = i % QUADS;
@@ -140,7 +140,7 @@ fn put_mass(from_message: u32, pairs: u32, to: u32, sum: u32) {
     sync();
 }
 
-// Products of two messages' entries, and their maximum.
+// The products of two messages' entries, and their maximum.
 fn times(pair: u32, quad: u32, a: vec4<u32>, b: vec4<u32>, to: u32, most: u32) {
     let at = to + pair * 2u * QUADS + quad;
     let x = low(a) * low(b);

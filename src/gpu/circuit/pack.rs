@@ -1,29 +1,29 @@
-//! Packs a circuit for its kernel: one buffer of words that holds instructions, nodes and tables.
+//! Packs a circuit for its kernel: one buffer of words with instructions, nodes and tables.
 
 use crate::gpu::lanes::LANES;
 use crate::model::circuit::tables::{Model, Node, Symbols};
 use std::ops::Range;
 
-/// Threads of a workgroup.
+/// The threads of a workgroup.
 const THREADS: usize = 256;
 const QUADS: usize = LANES / 4;
-/// Words of a node: the constants from `VARIABLE` on in `walk.wgsl`.
+/// The words of a node: the constants from `VARIABLE` on in `walk.wgsl`.
 const NODE_WORDS: usize = 12;
 /// The number of classes that share a sum, and of such sums.
 const BLOCK: usize = 16;
 
-/// Instructions and tables of a circuit.
+/// The instructions and tables of a circuit.
 pub struct PackedCircuit {
     words: Vec<u32>,
-    /// Upper bounds of the loop iterations of a thread for each instruction.
+    /// For each instruction, an upper bound on the loop iterations of a thread.
     iterations: Vec<usize>,
-    /// Bytes of a record.
+    /// The bytes of a record.
     width: usize,
-    /// Sizes of a workgroup's state, see [`Self::state_parts`].
+    /// The sizes of a workgroup's state; see [`Self::state_parts`].
     stack: usize,
     most_states: usize,
     most_classes: usize,
-    /// Bytes of matrices that a workgroup reads for a record.
+    /// The bytes of matrices that a workgroup reads per record.
     weight_bytes: u64,
 }
 
@@ -58,12 +58,12 @@ impl PackedCircuit {
         &self.words
     }
 
-    /// Bytes of a record.
+    /// The bytes of a record.
     pub fn width(&self) -> usize {
         self.width
     }
 
-    /// Bytes of matrices that a workgroup reads for a record.
+    /// The bytes of matrices that a workgroup reads per record.
     pub fn weight_bytes(&self) -> u64 {
         self.weight_bytes
     }
@@ -98,8 +98,9 @@ impl PackedCircuit {
         self.append((0..pairs).flat_map(|p| rows.iter().skip(p).step_by(pairs).copied()))
     }
 
-    /// Appends an alphabet: the start of each class's members and one end more; then, for each class, a word
-    /// of 0 and for each member the sum of the weights up to it, and its symbol.
+    /// Appends an alphabet: the start of each class's members, and one more for the end; then, for each
+    /// class, a word of 0 and for each member a word with its symbol and, above it, the sum of the weights up
+    /// to and including it.
     fn alphabet(&mut self, symbols: &Symbols) -> usize {
         let classes = symbols.members.len();
         let (mut starts, mut members) = (vec![classes as u32 + 1], Vec::new());
@@ -115,8 +116,8 @@ impl PackedCircuit {
         self.append(starts.into_iter().chain(members))
     }
 
-    /// The number of vectors of a workgroup's state, then the starts of λ, masses, message, wide entries
-    /// (twice) and weights in it.
+    /// The number of vectors in a workgroup's state, and then where λ, masses, message, wide entries (two
+    /// parts) and weights start in it.
     pub fn state_parts(&self) -> [usize; 7] {
         let stack = self.stack / 2 * QUADS;
         let (message, wide) = (self.most_states / 2 * QUADS, self.most_states * QUADS);
@@ -131,7 +132,7 @@ impl PackedCircuit {
         ends
     }
 
-    /// Plans dispatches of at most `most` loop iterations of a thread: several records in a dispatch, or one
+    /// Plans dispatches of at most `most` loop iterations per thread: several records in one dispatch, or one
     /// record in several dispatches. `None` where a single instruction takes more.
     pub fn schedule(&self, most: usize) -> Option<Schedule> {
         let whole: usize = self.iterations.iter().map(|i| i + 1).sum();
@@ -153,7 +154,7 @@ impl PackedCircuit {
         Some(Schedule::Parts(runs))
     }
 
-    /// Number of instructions.
+    /// The number of instructions.
     pub fn instructions(&self) -> usize {
         self.iterations.len()
     }
@@ -163,19 +164,19 @@ impl PackedCircuit {
 pub enum Schedule {
     /// This many records.
     Records(usize),
-    /// One of these parts of a record's instructions, in turn.
+    /// Parts of one record's instructions, one part per dispatch.
     Parts(Vec<Range<usize>>),
 }
 
-/// A step of the walk over a record, at the node with this number.
+/// A step of the walk over a record, at the node with this index.
 enum Instruction {
-    /// Goes down the edge to the node and codes its symbol.
+    /// Moves down the edge to the node and codes its symbol.
     Visit(usize),
     /// Sends the node's message to its parent.
     Leave(usize),
 }
 
-/// Lists the visits of all nodes, depth first, and behind each visit the messages to parents that follow it.
+/// Lists the visits of all nodes, depth first, and after each visit the messages to parents that follow it.
 fn program(nodes: &[Node]) -> Vec<Instruction> {
     let mut program = Vec::new();
     for i in 0..nodes.len() {
@@ -207,7 +208,7 @@ impl Instruction {
         }
     }
 
-    /// The number of bytes of matrices that it reads.
+    /// The number of bytes of matrices that the instruction reads.
     fn weight_bytes(&self, nodes: &[Node]) -> u64 {
         let n = &nodes[self.node()];
         let words = match self {
@@ -217,7 +218,7 @@ impl Instruction {
         4 * words as u64
     }
 
-    /// An upper bound of the loop iterations of a thread.
+    /// An upper bound on the loop iterations of a thread.
     fn iterations(&self, nodes: &[Node]) -> usize {
         let n = &nodes[self.node()];
         let passes = |entries: usize| (entries * QUADS).div_ceil(THREADS);
@@ -226,7 +227,8 @@ impl Instruction {
             Self::Visit(_) => {
                 let down = product(n.states, n.above / 2) + product(n.classes, n.states / 2);
                 let block_sums = (BLOCK * LANES).div_ceil(THREADS) * (1 + BLOCK);
-                // Sums of blocks, blocks, classes; members by halving; and for both choices three divisions.
+                // The sums of blocks, blocks, classes; members by bisection; and for both choices three
+                // divisions.
                 let choices = 3 * BLOCK + 9 + 2 * 3 * 20;
                 down + block_sums + choices + 6 * passes(n.states / 2)
             }

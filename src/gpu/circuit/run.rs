@@ -1,4 +1,4 @@
-//! Running the kernel of `circuit` on windows: whole records, or parts of one record, in a dispatch.
+//! Runs the kernel of `circuit` on windows, with whole records or parts of one record in a dispatch.
 
 use super::pack::{PackedCircuit, Schedule};
 use crate::gpu::context::{Gpu, Shader};
@@ -6,11 +6,11 @@ use crate::gpu::fault::{Fault, Outcome};
 use crate::gpu::lanes::{Direction, LANES, LaneBuffers, LaneJob, LaneKernel, MAX_LANES};
 use std::ops::Range;
 
-/// Most bytes of the messages of a batch of windows.
+/// The most bytes of messages for a batch of windows.
 const MAX_STATE: usize = 256 << 20;
-/// Words of a lane's result: its coder (`LaneState` in `choose.wgsl`).
+/// The words of a lane's result: its coder (`LaneState` in `choose.wgsl`).
 const RESULT_WORDS: usize = 8;
-/// The word of a result that is not 0 where no encoder writes the payload.
+/// The index of the word of a result that is not 0 where no encoder writes the payload.
 const CORRUPT: usize = 6;
 
 const SOURCE: [&str; 6] = [
@@ -28,14 +28,14 @@ pub struct CircuitKernel<'a> {
     packed: &'a PackedCircuit,
     shader: Shader,
     model: wgpu::Buffer,
-    /// The constants (`Run` in `walk.wgsl`) of the dispatches that follow one another.
+    /// The constants (`Run` in `walk.wgsl`) of successive dispatches.
     runs: Vec<wgpu::Buffer>,
-    /// Records of each lane that all of these dispatches decode.
+    /// How many records of each lane all of these dispatches decode.
     records: usize,
 }
 
 impl<'a> CircuitKernel<'a> {
-    /// Prepares to decode windows, with at most so many loop iterations of a thread in a dispatch.
+    /// Prepares for decoding windows, with at most `iterations` loop iterations of a thread in a dispatch.
     pub fn new(gpu: &'a Gpu, packed: &'a PackedCircuit, iterations: usize) -> Outcome<Self> {
         let source = format!("const LANES: u32 = {LANES}u;\n{}", SOURCE.concat());
         let schedule = packed.schedule(iterations);
@@ -61,7 +61,7 @@ impl<'a> CircuitKernel<'a> {
         })
     }
 
-    /// Bytes of a workgroup's messages.
+    /// The bytes of a workgroup's messages.
     fn state_bytes(&self) -> usize {
         16 * self.packed.state_parts()[0]
     }

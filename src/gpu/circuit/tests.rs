@@ -1,4 +1,4 @@
-//! Records on the GPU against the CPU.
+//! Compares records decoded on the GPU with the CPU.
 
 use super::PackedCircuit;
 use super::run::CircuitKernel;
@@ -12,8 +12,8 @@ use crate::kernel::Kernel;
 use crate::model::circuit::{Alphabet, Model, Shape, Weights};
 use crate::random::SplitMix;
 
-/// Any small circuit: a tree in depth-first order whose nodes have up to `states` states, alphabets of up to
-/// `symbols` symbols.
+/// A random small circuit: a tree in depth-first order with up to `states` states per node and alphabets of
+/// up to `symbols` symbols.
 fn circuit(seed: u64, width: usize, states: u64, symbols: u64) -> Weights {
     let mut rng = SplitMix(seed);
     let alphabet = |rng: &mut SplitMix| {
@@ -73,7 +73,7 @@ fn records(weights: &Weights, count: usize, seed: u64) -> Vec<u8> {
     (0..count).flat_map(|_| sizes.iter().map(|&n| rng.below(n) as u8).collect::<Vec<_>>()).collect()
 }
 
-/// Windows of records, in `blocks` blocks of so many records each, with the raw bytes of each.
+/// Windows of records, in blocks of the given numbers of records, with the raw bytes of each.
 fn windows(
     weights: &Weights,
     model: &Model,
@@ -96,7 +96,8 @@ fn windows(
     out
 }
 
-/// Decodes windows on the GPU with a limit of iterations; which of them are damaged, and the raw bytes.
+/// Decodes windows on the GPU with a limit of iterations; returns which of them are damaged, and the raw
+/// bytes.
 fn decoded(
     gpu: &Gpu,
     model: &Model,
@@ -146,7 +147,7 @@ fn wide_messages_and_large_alphabets() {
 #[test]
 fn records_in_several_dispatches() {
     let weights = circuit(102, 12, 12, 20);
-    // Some records to a dispatch, some dispatches to a record, one instruction to a dispatch.
+    // Several records per dispatch, several dispatches per record, one instruction per dispatch.
     for most in [2500, 700, 330] {
         check(&weights, &[9, 4, 1], 256, most);
     }
@@ -156,7 +157,7 @@ fn records_in_several_dispatches() {
 
 #[test]
 fn long_windows() {
-    // Over 65,535 iterations of a thread.
+    // More than 65,535 iterations of a thread.
     check(&circuit(103, 5, 8, 9), &[400], 4096, 60_000);
 }
 

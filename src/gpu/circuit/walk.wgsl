@@ -1,16 +1,16 @@
-// Decodes windows of records, LANES to a workgroup, by a list of instructions: visits of the nodes, depth
+// Decodes windows of records, LANES in a workgroup, by a list of instructions: visits of the nodes, depth
 // first, and messages back to the parents.
 
 struct Run {
-    // The instructions of this dispatch, and how often they are carried out.
+    // The instructions of this dispatch, and how many times they are run.
     first: u32,
     end: u32,
     times: u32,
     // Whether a record is complete at the end.
     completes: u32,
-    // Bytes of a record.
+    // The bytes of a record.
     width: u32,
-    // The number of vectors of a workgroup's state, and the starts of its parts.
+    // The number of vectors in a workgroup's state, and the starts of its parts.
     state_size: u32,
     lambda: u32,
     masses: u32,
@@ -36,18 +36,18 @@ const LEAF: u32 = 9u;
 const SHIFT: u32 = 10u;
 const IS_LAST: u32 = 11u;
 
-// The kind of an instruction, in its lowest two bits. The bits above are the start of the node's words.
+// The kind of an instruction, in its lowest two bits. The upper bits are the start of the node's words.
 const VISIT_ROOT: u32 = 0u;
 const VISIT: u32 = 1u;
 
-// Classes that share a sum.
+// The number of classes that share a sum.
 const BLOCK: u32 = 16u;
 const BLOCKS: u32 = 16u;
 var<workgroup> block_sums: array<u32, BLOCKS * LANES>;
 var<workgroup> instruction: u32;
 var<workgroup> records_left: u32;
 
-// Goes down the edge to a node: makes its φ and the weights of its classes.
+// Moves down the edge to a node: computes its φ and the weights of its classes.
 fn enter(node: u32, is_root: bool) {
     let pairs = model[node + PAIRS];
     let own_phi = phi + model[node + SLOT] * QUADS;
@@ -70,7 +70,7 @@ fn enter(node: u32, is_root: bool) {
     for (var i = thread; i < classes * QUADS; i += THREADS) {
         let class_ = i / QUADS;
         let sum = dot_row(model[node + LEAF], classes, class_, pairs, message, i % QUADS);
-        // Shifted by 32 there would be nothing left.
+        // A shift by 32 would have to leave nothing.
         let shift = model[model[node + SHIFT] + class_];
         state[weights + i] = select(sum >> vec4(min(shift, 31u)), vec4(0u), shift > 31u) + vec4(1u);
     }
@@ -119,9 +119,9 @@ fn decode_class(classes: u32, lane: u32) -> u32 {
     return class_;
 }
 
-// Reads the symbol within a class. An alphabet holds the start of each class's members, and one end more. A
-// member is its symbol, and above it the sum of its class's weights up to it. In front of the first member of
-// each class stands a word of 0.
+// Decodes the symbol within a class. An alphabet holds the start of each class's members, and one more for
+// the end. A member is its symbol and, above it, the sum of its class's weights up to and including it. A
+// word of 0 comes before the first member of each class.
 fn decode_symbol(alphabet: u32, class_: u32) -> u32 {
     let members = alphabet + model[alphabet + class_];
     let n = alphabet + model[alphabet + class_ + 1u] - members - 1u;
@@ -148,7 +148,7 @@ fn decode_symbol(alphabet: u32, class_: u32) -> u32 {
     return model[members + i + 1u] & 255u;
 }
 
-// Reads the class and the symbol of each window that has records left.
+// Decodes the class and the symbol of each window that has records left.
 fn code(node: u32, runs: bool) {
     if thread < LANES {
         var class_ = 0u;
@@ -162,7 +162,7 @@ fn code(node: u32, runs: bool) {
     workgroupBarrier();
 }
 
-// Takes the chosen classes into the messages.
+// Includes the decoded classes in the messages.
 fn observe(node: u32) {
     let pairs = model[node + PAIRS];
     let slot = model[node + SLOT] * QUADS;
@@ -185,8 +185,8 @@ fn observe(node: u32) {
     put_mass(phi + slot, pairs, masses + slot, SUM_SEEN);
 }
 
-// Goes up the edge: takes the message of a node into those of its parent, which has another child to visit or
-// sends its own message next.
+// Moves up the edge: includes the message of a node in those of its parent, which has another child to visit
+// or sends its own message next.
 fn leave(node: u32) {
     let pairs = model[node + ABOVE_PAIRS];
     let slot = model[node + ABOVE_SLOT] * QUADS;

@@ -10,13 +10,13 @@ fn cached(lane: u32, head: u32, which: u32) -> u32 {
     return list * TOKENS * HEAD_WORDS;
 }
 
-// The start of their scales.
+// The start of the scales of these keys or values.
 fn scales(lane: u32, head: u32, which: u32) -> u32 {
     let list = ((lane * LAYERS + op.layer) * KV_HEADS + head) * 2u + which;
     return SCALES + list * TOKENS;
 }
 
-// Rotates pair i of a head, which lies from `at` on.
+// Rotates pair i of a head whose entries start at `at`.
 fn rotate(at: u32, i: u32, position: u32, limit: i32) {
     let angle = tables[ROPE + position * (HEAD / 2u) + i];
     let c = bitcast<i32>(angle << 16u) >> 16u;
@@ -29,13 +29,13 @@ fn rotate(at: u32, i: u32, position: u32, limit: i32) {
     work[at + 2u * i + 1u] = u32(rounded(y, 14u, limit));
 }
 
-// Stores a head that lies from `at` on as int8 numbers; returns the scale.
+// Stores a head whose entries start at `at` as int8 numbers; returns the scale.
 fn store_head(at: u32, to: u32, limit: i32) -> u32 {
     var most = 0u;
     for (var i = 0u; i < HEAD; i++) {
         most = max(most, u32(abs(clamp(number(at + i), -limit, limit))));
     }
-    // Times any entry it stays below 2^31.
+    // Multiplied by any entry, it stays below 2^31.
     let u = i32((127u << 24u) / max(most, 1u));
     for (var word = 0u; word < HEAD_WORDS; word++) {
         var bytes = 0u;
@@ -51,8 +51,8 @@ fn store_head(at: u32, to: u32, limit: i32) -> u32 {
     return most;
 }
 
-// Rotates queries and keys, and puts keys and values into the cache. Queries, keys and values of a column lie
-// side by side.
+// Rotates queries and keys, and stores keys and values in the cache. The queries, keys and values of a column
+// lie next to each other.
 @compute @workgroup_size(256)
 fn remember(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) group: vec3<u32>) {
     let column = group.x;
@@ -99,7 +99,7 @@ fn narrow_query(thread: u32, at: u32) -> u32 {
     return shift;
 }
 
-// Sums the weighted values. Each thread has four entries, and the positions are shared out among threads.
+// Sums the weighted values. Each thread has four entries, and the positions are shared among threads.
 fn weighted(thread: u32, values: u32, weights_at: u32, positions: u32) {
     let slices = THREADS / HEAD_WORDS;
     let word = thread % HEAD_WORDS;
@@ -122,7 +122,7 @@ fn weighted(thread: u32, values: u32, weights_at: u32, positions: u32) {
     workgroupBarrier();
 }
 
-// Attention: one query head of a column in each workgroup.
+// Attention, with one query head of a column per workgroup.
 @compute @workgroup_size(256)
 fn attend(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) group: vec3<u32>) {
     let column = group.x / HEADS;
@@ -140,7 +140,7 @@ fn attend(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) g
         for (var word = 0u; word < HEAD_WORDS; word++) {
             let k = cache[keys + j * HEAD_WORDS + word];
             let x = query[word];
-            // The low digits are 128 less than they should be.
+            // The low digits are 128 too small.
             sum += dot4I8Packed(k, x.x) * 256 + dot4I8Packed(k, x.y) - dot4I8Packed(k, 0x80808080u);
         }
         let score = rounded(signed_mul(sum, i32(cache[key_scales + j])), shift, LARGEST);

@@ -1,4 +1,4 @@
-//! Decoding windows of `llm` blocks: steps on a GPU, symbols on the CPU.
+//! Decodes windows of `llm` blocks: steps run on the GPU, symbols are decoded on the CPU.
 
 use super::pack::PackedLlm;
 use super::step::GpuSession;
@@ -11,7 +11,7 @@ use crate::progress::Meter;
 
 /// A window that is being decoded.
 struct Window<'a, 'b> {
-    /// The number of its job, and of its raw bytes.
+    /// The index of its job, and the number of its raw bytes decoded so far.
     number: usize,
     len: usize,
     /// The token that it steps next.
@@ -19,8 +19,8 @@ struct Window<'a, 'b> {
     lane: WindowLane<'a, 'b>,
 }
 
-/// Decodes the windows of all jobs, some together; returns the numbers of those whose payload no encoder
-/// writes. `packed` and `model` are of the same weights.
+/// Decodes the windows of all jobs, several together; returns the indices of those whose payload no encoder
+/// writes. `packed` and `model` must come from the same weights.
 pub fn decode(
     gpu: &Gpu,
     packed: &PackedLlm,

@@ -15,7 +15,7 @@ use crate::model::llm::{Model, Weights};
 use pack::PackedLlm;
 use std::sync::Arc;
 
-/// A model that a GPU steps. Its tokenizer and its adaptive stage stay on the CPU.
+/// A model that a GPU steps. The tokenizer and the adaptive stage stay on the CPU.
 pub struct Steps {
     packed: PackedLlm,
     model: Arc<Model>,

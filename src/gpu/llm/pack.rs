@@ -1,5 +1,5 @@
 //! Packs an imported language model for its kernels: a buffer of words for the vocabulary, one for each
-//! layer, one of tables.
+//! layer, and one for tables.
 
 use crate::error::Result;
 use crate::model::fixed::EXP2;
@@ -7,7 +7,7 @@ use crate::model::llm::sigmoid_table;
 use crate::model::llm::weights::{LayerBits, Matrix, Scale, Shape, Weights};
 
 /// The place of a matrix in a buffer: its weights, four columns to a word, as [four columns][row]; and at
-/// `scale_at` the multipliers of all rows, then their offsets.
+/// `scale_at` the multipliers of all rows, followed by their offsets.
 #[derive(Debug, Clone, Copy)]
 pub struct PlacedMatrix {
     pub at: usize,
@@ -84,12 +84,12 @@ impl PackedLlm {
         })
     }
 
-    /// The number of lists of keys and of values of `lanes` windows.
+    /// The number of lists of keys and of values for `lanes` windows.
     pub fn lists(&self, lanes: usize) -> usize {
         2 * lanes * self.shape.layers * self.shape.kv_heads
     }
 
-    /// The number of bytes of keys and values, and of their scales, of `lanes` windows of `tokens` tokens
+    /// The number of bytes of keys and values, and of their scales, for `lanes` windows of `tokens` tokens
     /// each.
     pub fn cache_bytes(&self, lanes: usize, tokens: usize) -> u64 {
         4 * self.lists(lanes) as u64 * tokens as u64 * (self.shape.head.div_ceil(4) as u64 + 1)
@@ -139,7 +139,7 @@ fn entries(words: &mut Vec<u32>, weights: &[i8], cols: usize) -> usize {
     at
 }
 
-/// Appends the multipliers, then offsets that make up for the stored low digits, which are 128 less than
+/// Appends the multipliers, then offsets that compensate for the stored low digits, which are 128 less than
 /// their values.
 fn scale(words: &mut Vec<u32>, scale: &Scale, weights: &[i8], cols: usize) -> usize {
     let at = words.len();

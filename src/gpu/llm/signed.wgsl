@@ -57,7 +57,7 @@ fn wide_bit_length(a: vec2<u32>) -> u32 {
     return bit_length(a.x);
 }
 
-// a·2^-n rounded down, for n in 0..=63, of an unsigned number.
+// a·2^-n rounded down, for n in 0..=63 and unsigned a.
 fn wide_shift(a: vec2<u32>, n: u32) -> vec2<u32> {
     if n == 0u {
         return a;
@@ -68,7 +68,7 @@ fn wide_shift(a: vec2<u32>, n: u32) -> vec2<u32> {
     return vec2(a.y >> (n - 32u), 0u);
 }
 
-// floor(2^(n + more) / v), v being of n bits, n in 1..=63 and more below 32.
+// floor(2^(n + more) / v), where v has n bits, n is in 1..=63 and more is below 32.
 fn inverse(v: vec2<u32>, n: u32, more: u32) -> u32 {
     var rest = vec2(0u);
     if n > 32u {

@@ -1,4 +1,4 @@
-//! Steps columns on the GPU, one operation in a dispatch. `model::llm::Session` gives the same weights.
+//! Steps columns on the GPU, one operation per dispatch. `model::llm::Session` gives the same weights.
 
 use super::pack::{PackedLayer, PackedLlm, PlacedMatrix};
 use crate::gpu::context::{Gpu, Shader};
@@ -6,8 +6,8 @@ use crate::gpu::fault::{Fault, Outcome};
 use crate::model::llm::{Column, MAX_COLUMNS};
 use std::fmt::Write;
 
-// No kernel needs a bound of its iterations: by the limits of shapes a thread makes at most some 9,000 in a
-// dispatch, those of a product of 32,768 columns.
+// No kernel needs a bound on its iterations: within the limits of shapes, a thread makes at most about 9,000
+// in a dispatch, in a product of 32,768 columns.
 
 const SOURCE: [&str; 4] = [
     include_str!("../wide.wgsl"),
@@ -15,12 +15,12 @@ const SOURCE: [&str; 4] = [
     include_str!("step.wgsl"),
     include_str!("attend.wgsl"),
 ];
-/// Threads of a workgroup.
+/// The threads of a workgroup.
 const THREADS: usize = 256;
-/// Most workgroups of a dispatch.
+/// The most workgroups of a dispatch.
 const MAX_GROUPS: usize = 65_535;
 
-/// The kernels and which bindings they use.
+/// The kernels, and the bindings that each uses.
 const KERNELS: [(&str, &[u32]); 8] = [
     ("embed", &[0, 1, 3, 5]),
     ("norm", &[0, 1, 5]),
@@ -87,7 +87,7 @@ impl Op {
 enum Groups {
     /// This many for each column.
     Columns(usize),
-    /// As many as hold a thread for each of this many rows and each four columns.
+    /// As many as give each pair of one of this many rows and four columns a thread.
     Rows(usize),
 }
 
@@ -100,7 +100,7 @@ impl Groups {
     }
 }
 
-/// The layout of the working memory: the starts of its parts and the distances between columns, in words.
+/// The layout of the working memory: the starts of its parts, and the distances between columns, in words.
 struct WorkMemory {
     columns: usize,
     tokens: usize,
@@ -146,7 +146,7 @@ impl WorkMemory {
         }
     }
 
-    /// Constants of the shader.
+    /// The constants of the shader.
     fn constants(&self, packed: &PackedLlm, lanes: usize) -> String {
         let s = &packed.shape;
         let (sigmoid, rope) = PackedLlm::tables_at();
@@ -209,7 +209,7 @@ impl<'a> GpuSession<'a> {
         let shaders = KERNELS.iter().map(|k| gpu.shader(&source, k.0)).collect::<Outcome<Vec<_>>>()?;
         let most = [packed.shape.vocab, packed.shape.hidden, packed.shape.width]
             .map(|rows| Groups::Rows(rows).count(work_memory.columns));
-        // A shader's numbers of words have 32 bits.
+        // Offsets in a shader have 32 bits.
         let cache = packed.cache_bytes(lanes, tokens) / 4;
         if most.iter().any(|m| *m > MAX_GROUPS) || cache >= 1 << 30 || work_memory.words >= 1 << 30 {
             return Err(Fault::new("a language model too large for a GPU's limits"));
@@ -230,7 +230,7 @@ impl<'a> GpuSession<'a> {
         Ok(Self { gpu, packed, work_memory, shaders, program, columns, work, lens: vec![0; lanes] })
     }
 
-    /// Forgets a window's tokens.
+    /// Removes all tokens of a window.
     pub fn reset(&mut self, lane: usize) {
         self.lens[lane] = 0;
     }
@@ -240,8 +240,8 @@ impl<'a> GpuSession<'a> {
         self.lens[lane]
     }
 
-    /// Steps columns, those of one window in the order of its text. Returns, for each of them, the weights of
-    /// the vocabulary for the token that follows.
+    /// Steps columns; those of one window must be in the order of its text. Returns for each column the
+    /// weights of the vocabulary for the token that follows.
     ///
     /// # Panics
     /// If there are more columns or longer windows than there is room for, or a token is not in the

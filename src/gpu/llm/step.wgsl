@@ -1,29 +1,29 @@
-// The step of an imported language model (formats/llm.md, "Step"), one operation to a kernel. A column is a
+// The step of an imported language model (formats/llm.md, "Step"), one operation per kernel. A column is a
 // token of a window.
 //
-// Columns lie one after the other in the parts of `work`. Narrowed numbers lie as two digits,
-// x = 256·high + low + 128, four to a word: [four entries][column][digit].
+// In the parts of `work`, columns follow one another. Narrowed numbers are stored as two digits, x = 256·high
+// + low + 128, four to a word: [four entries][column][digit].
 
 struct Op {
-    // The number of entries of a column; the start of its numbers in `work`, and the distance between two
+    // The number of entries in a column; where its numbers start in `work`; and the distance between two
     // columns.
     size: u32,
     source: u32,
     source_stride: u32,
     target_at: u32,
     target_stride: u32,
-    // A second source: input of the feed-forward part.
+    // A second source: the input of the feed-forward part.
     other: u32,
-    // Bits of narrowed numbers.
+    // The number of bits of narrowed numbers.
     bits: u32,
-    // In `weights`: gains; or a matrix, and the multipliers of its rows with their offsets behind them.
+    // In `weights`: gains; or a matrix, and the multipliers of its rows followed by their offsets.
     weights_at: u32,
     scale_at: u32,
     rows: u32,
     exponent: u32,
-    // Whether results are added to what is there.
+    // Whether results are added to the old content.
     adds: u32,
-    // Number of the layer.
+    // The index of the layer.
     layer: u32,
     epsilon: u32,
     spare0: u32,
@@ -34,7 +34,7 @@ struct Op {
 @group(0) @binding(1) var<storage, read_write> work: array<u32>;
 // Keys and values as int8, four entries to a word, and their scales: [window][layer][head][position].
 @group(0) @binding(2) var<storage, read_write> cache: array<u32>;
-// The number of columns; then of each its window, token and position.
+// The number of columns; then for each column its window, token and position.
 @group(0) @binding(3) var<storage, read> columns: array<u32>;
 @group(0) @binding(4) var<storage, read> tables: array<u32>;
 @group(0) @binding(5) var<uniform> op: Op;
@@ -79,7 +79,7 @@ fn sum_over(thread: u32, own: vec2<u32>) -> vec2<u32> {
     return sum;
 }
 
-// The largest of all threads of the workgroup.
+// The largest value over all threads of the workgroup.
 fn most_over(thread: u32, own: vec2<u32>) -> vec2<u32> {
     parts[thread] = own;
     workgroupBarrier();
@@ -94,7 +94,7 @@ fn most_over(thread: u32, own: vec2<u32>) -> vec2<u32> {
     return most;
 }
 
-// The largest signed number of all threads of the workgroup.
+// The largest signed value over all threads of the workgroup.
 fn largest_over(thread: u32, own: i32) -> i32 {
     return i32(most_over(thread, vec2(u32(own) ^ 0x80000000u, 0u)).x ^ 0x80000000u);
 }
@@ -109,7 +109,7 @@ fn byte_of(word: u32, i: u32) -> i32 {
     return bitcast<i32>(word << (24u - 8u * (i & 3u))) >> 24u;
 }
 
-// The number of bits by which numbers up to `most` are narrowed.
+// The number of bits by which numbers of magnitude up to `most` are narrowed.
 fn narrowing(most: u32, bits: u32) -> u32 {
     return max(bit_length(most), bits) - bits;
 }
@@ -128,7 +128,7 @@ fn digits(x: vec4<i32>) -> vec2<u32> {
     return vec2(high, low);
 }
 
-// Narrows the numbers of a column, which lie from `at` on, for the next product.
+// Narrows the numbers of a column, which start at `at`, for the next product.
 fn narrow_column(thread: u32, column: u32, at: u32) {
     var own = 0u;
     for (var i = thread; i < op.size; i += THREADS) {
@@ -164,7 +164,7 @@ fn embed(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) gr
     }
 }
 
-// Makes a norm with its gains, and narrows it.
+// Computes a norm with its gains, and narrows it.
 @compute @workgroup_size(256)
 fn norm(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) group: vec3<u32>) {
     let column = group.x;
@@ -197,7 +197,7 @@ fn narrow(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) g
     narrow_column(thread, group.x, op.source + group.x * op.source_stride);
 }
 
-// Multiplies the gate with the input of the feed-forward part, and narrows the products.
+// Multiplies the gate by the input of the feed-forward part, and narrows the products.
 @compute @workgroup_size(256)
 fn gate(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) group: vec3<u32>) {
     let column = group.x;
@@ -213,7 +213,7 @@ fn gate(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) gro
     narrow_column(thread, column, wide);
 }
 
-// Multiplies a matrix: a row and four columns in each thread.
+// Multiplies by a matrix: each thread computes a row of four columns.
 @compute @workgroup_size(256)
 fn product(@builtin(global_invocation_id) id: vec3<u32>) {
     let row = id.x % op.rows;
@@ -249,7 +249,7 @@ fn product(@builtin(global_invocation_id) id: vec3<u32>) {
             let p = rounded(signed_mul(sums[k] + offset, multiplier), shift, LARGEST);
             let to = op.target_at + column * op.target_stride + row;
             if op.adds != 0u {
-                // A larger sum would be clamped in any case.
+                // A larger sum would be clamped anyway.
                 let x = number(to) + clamp(p, -2 * RESIDUAL, 2 * RESIDUAL);
                 work[to] = u32(clamp(x, -RESIDUAL, RESIDUAL));
             } else {
@@ -259,7 +259,7 @@ fn product(@builtin(global_invocation_id) id: vec3<u32>) {
     }
 }
 
-// Puts the weights of the vocabulary in the place of its logits.
+// Replaces the logits of the vocabulary by its weights.
 @compute @workgroup_size(256)
 fn powers(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) group: vec3<u32>) {
     let at = op.target_at + group.x * op.target_stride;

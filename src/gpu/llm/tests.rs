@@ -1,4 +1,4 @@
-//! Steps on the GPU against the CPU, bit for bit.
+//! Compares steps on the GPU with the CPU, bit for bit.
 
 use super::decode::decode;
 use super::pack::PackedLlm;
@@ -14,7 +14,7 @@ use crate::model::llm::{self, Column, Model, Shape, Tokenizer, Weights};
 use crate::random::SplitMix;
 use std::collections::BTreeSet;
 
-/// Any int8 weights whose sums stay in range, with multipliers around 2^23.
+/// Random int8 weights whose sums stay in range, with multipliers around 2^23.
 fn matrix(rng: &mut SplitMix, rows: usize, cols: usize, exponent: u8) -> Matrix {
     let most = (1 + rng.below(127)) as i64;
     let weights = (0..rows * cols).map(|_| (rng.below(2 * most as u64 + 1) as i64 - most) as i8).collect();
@@ -26,7 +26,8 @@ fn gains(rng: &mut SplitMix, n: usize) -> Vec<i32> {
     (0..n).map(|_| rng.below(1 << 22) as i32 - (1 << 20)).collect()
 }
 
-/// A model of random weights. Exponents keep the activations within their usual magnitudes, or are any.
+/// A model of random weights. Exponents keep activations within their usual magnitudes or, with `any`, are
+/// arbitrary.
 fn model(seed: u64, shape: Shape, own_head: bool, any: bool) -> Weights {
     let mut rng = SplitMix(seed);
     let matrix = |rng: &mut SplitMix, rows, cols, exponent| {
@@ -48,7 +49,7 @@ fn model(seed: u64, shape: Shape, own_head: bool, any: bool) -> Weights {
     };
     let embedding = matrix(&mut rng, shape.vocab, d, 30);
     let layers = (0..shape.layers).map(|_| layer(&mut rng)).collect();
-    // What the head sees is normed; with this exponent its weights differ.
+    // The head's input is normed; with this exponent its weights differ from each other.
     let head = self::matrix(&mut rng, shape.vocab, d, 38);
     let angle = |rng: &mut SplitMix| (rng.below(1 << 15) as i32 - (1 << 14)) as i16;
     let rope = (0..shape.context * shape.head / 2).map(|_| [angle(&mut rng), angle(&mut rng)]).collect();
@@ -65,8 +66,8 @@ fn model(seed: u64, shape: Shape, own_head: bool, any: bool) -> Weights {
     }
 }
 
-/// Steps windows of some lengths, `together` columns of each at a time. Returns how many different weights
-/// came out.
+/// Steps windows of the given lengths, `together` columns of each at a time. Returns the number of different
+/// weights in the results.
 fn check(gpu: &Gpu, weights: &Weights, lens: &[usize], together: usize) -> usize {
     let shape = weights.shape;
     let packed = PackedLlm::new(weights).unwrap();
@@ -125,7 +126,7 @@ fn positions_beyond_a_workgroup() {
 fn numbers_at_their_limits() {
     let Some(gpu) = gpu() else { return };
     let one = |seed| check(&gpu, &model(seed, shape(20, 12, 2, [2, 1, 8], 16), true, true), &[4, 4, 4], 1);
-    // In some all numbers become zero.
+    // In some of them, all numbers become zero.
     assert!((30..42).filter(|&seed| one(seed) > 20).count() > 8);
 }
 
@@ -156,7 +157,7 @@ fn the_micro_model_leaves_its_trace() {
         let mut words = line.split(' ').skip(1);
         let symbol: u32 = words.next().unwrap().parse().unwrap();
         assert_eq!(format!("{:016x}", fnv(&found)), words.next().unwrap(), "{line}");
-        // Escaped bytes are no tokens.
+        // Escaped bytes are not tokens.
         if (symbol as usize) < weights.shape.vocab && session.len(0) < weights.shape.context {
             found = session.step(&[Column { lane: 0, token: symbol }]).unwrap();
         }
@@ -165,7 +166,7 @@ fn the_micro_model_leaves_its_trace() {
     assert_eq!(session.len(0), 0);
 }
 
-/// Windows of the micro model, damaged or not, end as on the CPU.
+/// Windows of the micro model, damaged or not, end in the same way as on the CPU.
 #[test]
 fn windows_decode() {
     let Some(gpu) = gpu() else { return };

@@ -1,5 +1,5 @@
-// The adaptive stage (formats/lm.md, "Adaptive stage"), one thread for each lane. Arrays of int16 and uint16
-// hold two entries a word.
+// The adaptive stage (formats/lm.md, "Adaptive stage"), one thread per lane. Arrays of int16 and uint16 have
+// two entries per word.
 //
 // Offsets into a lane's state, in words: BY_NODE, BY_LAST, BY_MATCH, ORDER0, GUESSES, CONFIDENCE, MATCHES,
 // SCALARS.
@@ -17,15 +17,15 @@ const WORD: u32 = SCALARS + 3u;
 // The start of this thread's lane in `state`.
 var<private> own: u32;
 
-// Kept through one byte.
+// Kept while a byte is coded.
 var<private> last: u32;
 var<private> rate_shift: u32;
-// Of each expert: the byte that it expects plus 256, or 0; the entry of its confidence; and the log-odds of
-// that.
+// For each expert: the byte that it expects plus 256, or 0; the index of its confidence; and the log-odds for
+// that confidence.
 var<private> expected: array<u32, EXPERTS>;
 var<private> cell: array<u32, EXPERTS>;
 var<private> strength: array<i32, EXPERTS>;
-// Entry and check of each table of guesses.
+// The index and the check for each table of guesses.
 var<private> guess: array<u32, 4>;
 var<private> check: array<u32, 4>;
 
@@ -58,7 +58,8 @@ fn mix(key: u32) -> u32 {
     return (k ^ (k >> 15u)) * 0x85EBCA6Bu;
 }
 
-// How many bytes before `position` equal those at the window's end `n`, at most 32; 0 for fewer than 5.
+// The number of bytes before `position` that equal those at the window's end `n`, at most 32; 0 for fewer
+// than 5.
 fn common_suffix(position: u32, n: u32) -> u32 {
     if position == 0u || position >= n {
         return 0u;
@@ -85,7 +86,8 @@ fn advance_match(n: u32, bytes: vec2<u32>) {
         length = 0u;
     }
     if n >= 5u {
-        // bytes holds the newest byte lowest: the four before it, the oldest lowest.
+        // bytes holds the newest byte in its lowest bits; x holds the four bytes before it, the oldest
+        // lowest.
         let x = bytes.x;
         let v = (bytes.y & 255u) | (x >> 24u) << 8u | (x >> 16u & 255u) << 16u | (x >> 8u & 255u) << 24u;
         let key = ((v * 0x9E3779B1u) ^ last) * 0x85EBCA6Bu;
@@ -136,13 +138,13 @@ fn before_byte(n: u32, bytes: vec2<u32>) {
     }
 }
 
-// Two products of a word of mixer weights.
+// The sum of two products with a word of mixer weights.
 fn dot2(weights: u32, pair: u32) -> i32 {
     return (bitcast<i32>(weights << 16u) >> 16u) * inputs[2u * pair]
         + (bitcast<i32>(weights) >> 16u) * inputs[2u * pair + 1u];
 }
 
-// The network's probability of a 1 from the weight sums of both halves.
+// The network's probability of a 1, from the weight sums of both halves.
 fn network_probability(zero: u32, one: u32) -> u32 {
     let total = zero + one;
     let bits = firstLeadingBit(total) + 1u;

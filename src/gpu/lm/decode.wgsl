@@ -1,6 +1,6 @@
-// The coder of windows that are decoded, one binary decision after the other. Its words of a lane's state: 0,
-// 1 point; 2, 3 range; 4 next payload word; 5 whether the payload is one that no encoder writes, which is
-// also the first word of the result.
+// The decoder of windows, one binary decision after the other. Its words in a lane's state: 0, 1 point; 2, 3
+// range; 4 index of the next payload word; 5 whether no encoder writes this payload, which is also the first
+// word of the result.
 
 @group(0) @binding(5) var<storage, read> payload: array<u32>;
 

@@ -1,4 +1,4 @@
-//! Encoding `lm` blocks on a GPU, a lane each: one window of every block at a time.
+//! Encodes `lm` blocks on a GPU, one lane per block: one window of every block at a time.
 
 use super::run::{LmKernel, RESULT_WORDS};
 use crate::codec::window::{EncodedWindow, WindowLimits};
@@ -6,7 +6,7 @@ use crate::coder::range::shortest_payload;
 use crate::gpu::fault::{Fault, Outcome};
 use crate::gpu::lanes::{Finished, LaneJob, batch_len, finish, launch, longest_first};
 
-/// Cuts every block into windows and codes them. The limits have been checked.
+/// Cuts every block into windows and codes them. The limits must have been checked.
 pub fn encode(
     kernel: &LmKernel<'_>,
     blocks: &[&[u8]],
@@ -15,7 +15,7 @@ pub fn encode(
     let mut windows: Vec<Vec<EncodedWindow>> = blocks.iter().map(|_| Vec::new()).collect();
     let mut rest = blocks.to_vec();
     loop {
-        // The blocks with the most bytes left would end last, so their windows are coded first.
+        // The blocks with the most bytes left would finish last, so their windows are coded first.
         let mut order = longest_first(rest.iter().map(|block| block.len()));
         order.retain(|&i| !rest[i].is_empty());
         if order.is_empty() {
@@ -51,7 +51,7 @@ fn window(finished: &Finished<'_, RESULT_WORDS>, job: &LaneJob<'_>) -> Outcome<E
     if !(1..=job.raw_len).contains(&raw_len) || held > 4 * raw_len + 2 {
         return Err(Fault::new("GPU: a window of a length that cannot be"));
     }
-    // Words that are not there are zeros at the end, which no payload has.
+    // Words that are missing would be zeros at the end, which payloads do not store.
     let words = &finished.output[..payload_words.min(written as usize)];
     let zeros = (written as usize - words.len()).min(payload_words);
     let words = words.iter().copied().chain(std::iter::repeat_n(0, zeros));

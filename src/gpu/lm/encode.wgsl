@@ -1,10 +1,10 @@
-// The range encoder (formats/coder.md, "Encoding"), which ends a window where one more byte would not fit its
-// payload.
+// The range encoder (formats/coder.md, "Encoding"). It ends a window when one more byte would not fit into
+// its payload.
 //
-// Digits of the payload are words of 32 bits. Those that have left `low` are, in this order: `written` words
-// in the payload, which nothing changes any more; `held`, which a carry may still reach, and is never all
-// ones; `ones` words of all ones. The state before the last byte is kept, so that a byte which does not fit
-// can be taken back. The result: raw length, then this state.
+// Digits of the payload are words of 32 bits. Those that have left `low` are, in order: `written` words in
+// the payload, which can no longer change; `held`, which a carry may still reach, and which is never all
+// ones; and `ones` words of all ones. The state before the last byte is kept, so that a byte that does not
+// fit can be taken back. The result is the raw length, followed by this state.
 
 @group(0) @binding(5) var<storage, read_write> payload: array<u32>;
 
@@ -16,7 +16,7 @@ struct Encoder {
     holds: u32,
     held: u32,
     ones: u32,
-    // Bytes of the words written up to the last that is not zero.
+    // The number of bytes of the written words up to the last one that is not zero.
     significant: u32,
 }
 
@@ -28,7 +28,7 @@ var<private> symbol: u32;
 fn start_coder() {
     coder = Encoder(vec2(0u), vec2(0xffffffffu), 0u, 0u, 0u, 0u, 0u);
     stopped = false;
-    // A window of no bytes, which an encoder never asks for, ends like this too.
+    // A window of no bytes, which an encoder never asks for, also ends in this state.
     before = coder;
 }
 
@@ -83,13 +83,13 @@ fn begin_byte(n: u32) {
     symbol = raw_byte(n);
 }
 
-// Bytes of a word up to the last that is not zero.
+// The number of bytes of a word up to the last one that is not zero.
 fn bytes_of(word: u32) -> u32 {
     return select(4u - (firstTrailingBit(word) >> 3u), 0u, word == 0u);
 }
 
 fn write_word(word: u32) {
-    // A word that does not fit is zero, or is taken back with its byte.
+    // A word that does not fit is either zero, or is taken back with its byte.
     if coder.written < job.payload_words {
         payload[job.payload_start + coder.written] = word;
     }
@@ -99,7 +99,7 @@ fn write_word(word: u32) {
     coder.written++;
 }
 
-// Writes the held word and the words of ones behind it, as `digit`; then holds `word`.
+// Writes the held word, then the words of ones after it as `digit`; then holds `word`.
 fn hold(word: u32, digit: u32) {
     if coder.holds != 0u {
         write_word(coder.held);
@@ -115,7 +115,7 @@ fn hold(word: u32, digit: u32) {
 fn carry() {
     coder.held++;
     if coder.ones > 0u {
-        // The last of the words of ones, now zero, is held instead.
+        // The last of the words of ones, which is now zero, is held instead.
         coder.ones--;
         hold(0u, 0u);
     }
@@ -147,17 +147,18 @@ fn decide(depth: u32, p: u32) -> u32 {
     return bit;
 }
 
-// Bytes of the shortest payload that decodes to everything so far.
+// The length in bytes of the shortest payload that decodes to everything so far.
 fn payload_bytes() -> u32 {
     let low = coder.low;
     let end = wide_add(low, wide_sub(coder.range, vec2(1u, 0u)));
     let words = coder.written + select(0u, 1u + coder.ones, coder.holds != 0u);
     if wide_less(end, low) {
-        // The interval holds a carry with zeros after it: ones become zeros, and what is held is one more.
+        // The interval contains a carry followed by zeros: the ones become zeros, and the held word is one
+        // more.
         return 4u * coder.written + bytes_of(coder.held + 1u);
     }
     if low.x != 0u || low.y != 0u {
-        // The number with the most trailing zeros in first..=end.y; the interval is at least 2^32 wide.
+        // The number in first..=end.y with the most trailing zeros; the interval is at least 2^32 wide.
         let first = low.y + select(0u, 1u, low.x != 0u);
         let kept = firstLeadingBit((first - 1u) ^ end.y);
         return 4u * words + bytes_of(end.y >> kept << kept);

@@ -2,7 +2,8 @@
 // lane.
 //
 // The coder (decode.wgsl or encode.wgsl) declares `payload` and the functions start_coder, load_coder,
-// save_coder, begin_byte, decide, end_byte (which returns the number of bytes that are coded) and is_stopped.
+// save_coder, begin_byte, decide, end_byte (which returns the number of bytes that have been coded) and
+// is_stopped.
 
 struct Run {
     steps: u32,
@@ -14,7 +15,7 @@ struct Run {
 @group(0) @binding(7) var<storage, read_write> results: array<array<u32, 10>>;
 @group(0) @binding(8) var<uniform> run: Run;
 
-// The number of bytes of the window that have been coded; it lies behind the last eight of them.
+// The number of bytes of the window that have been coded; it stands after the last eight of them.
 const DONE: u32 = RECENT + 2u;
 
 var<workgroup> running: atomic<u32>;
@@ -38,7 +39,7 @@ fn initial(i: u32) -> u32 {
         return 0x80008000u;
     }
     if i >= CONFIDENCE && i < MATCHES {
-        // Both entries of a word start alike.
+        // Both entries of a word start with the same value.
         let entry = 2u * (i - CONFIDENCE);
         let step = select(entry & 7u, entry, entry < 16u);
         let confidence = 65536u - (65536u >> (step / 2u + 2u));
@@ -55,7 +56,7 @@ fn clear_lanes() {
     sync();
 }
 
-// Whether a lane of the workgroup still runs.
+// Whether any lane of the workgroup still runs.
 fn some_lane_runs(lane_runs: bool) -> bool {
     if thread == 0u {
         atomicStore(&running, 0u);

@@ -27,7 +27,7 @@ impl WindowKernels for PackedLm {
         blocks: &[&[u8]],
         limits: WindowLimits,
     ) -> Outcome<Option<Vec<Vec<EncodedWindow>>>> {
-        // The CPU names the fault of limits that do not hold.
+        // The CPU reports what is wrong with limits that do not hold.
         let Ok(limits) = check_limits(limits) else { return Ok(None) };
         let kernel = LmKernel::new(gpu, self, Direction::Encode)?;
         encode::encode(&kernel, blocks, limits).map(Some)

@@ -1,14 +1,14 @@
 // The step of the network (formats/lm.md, "Step") for the LANES windows of a workgroup.
 //
-// The host puts constants in front of this text: the shape (WIDTH, STATE, HIDDEN, LAYERS, TABLES,
-// TABLE_WIDTH), LANES (16), THREADS, and offsets in 32-bit words: into `model` (SQUASH, EXP2, LOG2,
-// TABLE_INFO, INPUT, LAYER, HEAD, and inside a layer GATES, OUT, UP, DOWN, LAYER_WORDS), into a workgroup's
-// `scratch` (PRODUCT, TREE, SCRATCH_WORDS), and into a lane's `state`. The residual stream lies at scratch 0.
-// Numbers of all lanes lie side by side: [row][lane].
+// The host puts constants before this text: the shape (WIDTH, STATE, HIDDEN, LAYERS, TABLES, TABLE_WIDTH),
+// LANES (16), THREADS, and offsets in 32-bit words: into `model` (SQUASH, EXP2, LOG2, TABLE_INFO, INPUT,
+// LAYER, HEAD, and inside a layer GATES, OUT, UP, DOWN, LAYER_WORDS), into a workgroup's `scratch` (PRODUCT,
+// TREE, SCRATCH_WORDS), and into a lane's `state`. The residual stream is at scratch 0. Numbers of all lanes
+// lie next to each other: [row][lane].
 
 @group(0) @binding(0) var<storage, read> model: array<u32>;
-// Activations of a workgroup: [four rows][four lanes][digit], a word with one byte for each of the rows, for
-// each of the lanes.
+// The activations of a workgroup: [four rows][four lanes][digit], with a word per lane that has one byte for
+// each of the four rows.
 @group(0) @binding(1) var<storage, read_write> act: array<vec4<u32>>;
 @group(0) @binding(2) var<storage, read_write> scratch: array<u32>;
 @group(0) @binding(3) var<storage, read_write> state: array<u32>;
@@ -18,7 +18,7 @@ const RESIDUAL_MAX: i32 = 4194303;
 const ACTIVATION_MAX: i32 = 32767;
 
 var<private> thread: u32;
-// Words of matrices, offsets and shifts that this thread has read in this dispatch.
+// The number of words of matrices, offsets and shifts that this thread has read in this dispatch.
 var<private> weight_words: u32;
 // The start of this workgroup's part of each buffer.
 var<private> act_base: u32;
@@ -50,8 +50,8 @@ fn dot4(w: u32, x: vec4<u32>) -> vec4<i32> {
     );
 }
 
-// Puts four rows of int16 numbers of four lanes (rows[k][lane]) into the activations as two digits:
-// x = 256·high + low + 128.
+// Stores four rows of int16 numbers of four lanes (rows[k][lane]) as activations of two digits: x = 256·high
+// + low + 128.
 fn put_act(quad_of_rows: u32, quad: u32, rows: array<vec4<i32>, 4>) {
     let a = vec4<u32>(rows[0]);
     let b = vec4<u32>(rows[1]);
@@ -69,7 +69,7 @@ fn put_act(quad_of_rows: u32, quad: u32, rows: array<vec4<i32>, 4>) {
     act[at + 1u] = low ^ vec4(0x80808080u);
 }
 
-// The products of a word of weights and the activations of four lanes, which are of two digits or of one.
+// The products of a word of weights and the activations of four lanes, which have two digits or one.
 fn dot_activations(w: u32, at: u32, two_digits: bool) -> vec4<i32> {
     let high = dot4(w, act[at]);
     if two_digits {
@@ -78,8 +78,9 @@ fn dot_activations(w: u32, at: u32, two_digits: bool) -> vec4<i32> {
     return high;
 }
 
-// P(matrix, activations): `rows` rows to scratch[PRODUCT..]. A thread has a row: each word of weights is read
-// once for all lanes. `two_digits` is a constant wherever this is called, so that compilers leave no branch.
+// P(matrix, activations): writes `rows` rows to scratch[PRODUCT..]. Each thread computes a row: each word of
+// weights is read once for all lanes. `two_digits` is constant in every call, so that compilers leave no
+// branch.
 fn product(matrix: u32, rows: u32, columns: u32, two_digits: bool) {
     let quads_of_columns = (columns + 3u) / 4u;
     let offsets = matrix + rows * quads_of_columns;
@@ -102,7 +103,7 @@ fn product(matrix: u32, rows: u32, columns: u32, two_digits: bool) {
     sync();
 }
 
-// Adds a row's offset, shifts, and stores the results of all lanes.
+// Adds a row's offset, shifts, and stores the results for all lanes.
 fn finish(offsets: u32, rows: u32, row: u32, sums: array<vec4<i32>, QUADS>) {
     let offset = vec4(bitcast<i32>(model[offsets + row]));
     let shift = vec4(model[offsets + rows + row]);
@@ -133,7 +134,7 @@ fn product4(row: u32, rows: u32, quad: u32) -> vec4<i32> {
     return load4(scratch_base + PRODUCT + row * LANES + quad * 4u);
 }
 
-// Adds the last product to the residual stream (keep = 1), or replaces the stream with it (keep = 0).
+// Adds the last product to the residual stream (keep = 1), or replaces the stream by it (keep = 0).
 fn add_product(keep: i32) {
     for (var i = thread; i < WIDTH * LANES; i += THREADS) {
         let p = clamp(bitcast<i32>(scratch[scratch_base + PRODUCT + i]), -8388608, 8388608);
@@ -143,7 +144,7 @@ fn add_product(keep: i32) {
     sync();
 }
 
-// Finds the table rows of all lanes and puts their entries into the activations.
+// Finds the table rows of all lanes and stores their entries as activations.
 fn embed() {
     for (var i = thread; i < TABLES * LANES; i += THREADS) {
         let table = i / LANES;
@@ -201,13 +202,13 @@ fn norm_scale(sum: vec2<u32>) -> u32 {
 
 fn normed(x: i32, scale: u32) -> i32 {
     let magnitude = wide_mul(u32(abs(x)), scale);
-    // Arithmetic shift of a negative number rounds its magnitude up.
+    // Arithmetic shifts of negative numbers round magnitudes up.
     let round = select(2097152u, 2097151u, x < 0);
     let n = i32(wide_shift_right(wide_add(magnitude, vec2(round, 0u)), 22u).x);
     return clamp(select(n, -n, x < 0), -ACTIVATION_MAX, ACTIVATION_MAX);
 }
 
-// Puts the norm of the residual stream into the activations.
+// Stores the norm of the residual stream as activations.
 fn norm() {
     const parts = THREADS / LANES;
     let lane = thread % LANES;
@@ -294,8 +295,8 @@ fn squared_relu() {
     sync();
 }
 
-// Makes a tree of the weights of the 256 symbols: node n is the sum of its children 2n and 2n + 1,
-// leaf 256 + s is symbol s.
+// Makes a tree of the weights of the 256 symbols: node n is the sum of its children 2n and 2n + 1, and leaf
+// 256 + s is symbol s.
 fn weight_tree() {
     const parts = THREADS / LANES;
     let lane = thread % LANES;

@@ -9,14 +9,14 @@ use crate::model::lm::weights::{Config, Matrix, Weights};
 use std::fmt::Write;
 use std::sync::OnceLock;
 
-/// Threads of a workgroup. Every GPU allows this many.
+/// The threads of a workgroup. Every GPU supports this many.
 pub const THREADS: usize = 256;
 
-/// Constants and weights of a model.
+/// The constants and weights of a model.
 pub struct PackedLm {
     config: Config,
     words: Vec<u32>,
-    /// Constants of the shader: offsets into `words`.
+    /// The constants of the shader: offsets into `words`.
     constants: String,
     /// `words` on the GPU.
     buffer: OnceLock<Outcome<wgpu::Buffer>>,
@@ -60,7 +60,7 @@ impl PackedLm {
         packed
     }
 
-    /// The buffer `model` of the shader, on the one GPU that this model is used with.
+    /// The buffer `model` of the shader, on the only GPU with which this model is used.
     pub fn buffer(&self, gpu: &Gpu) -> Outcome<&wgpu::Buffer> {
         self.buffer.get_or_init(|| gpu.upload(&self.words)).as_ref().map_err(Clone::clone)
     }
@@ -74,8 +74,8 @@ impl PackedLm {
         self.words.extend(words);
     }
 
-    /// Appends, for each table, its order, the binary logarithm of its number of rows and its start; then the
-    /// tables.
+    /// Appends, for each table, its order, the binary logarithm of its number of rows, and its start; then
+    /// the tables.
     fn tables(&mut self, weights: &Weights) {
         let info = self.words.len();
         self.constant("TABLE_INFO", info);
@@ -109,7 +109,7 @@ impl PackedLm {
     }
 
     /// Appends a matrix: four columns to a word, [four columns][row]; then the offset and the shift of each
-    /// row. The stored low digit of a two-digit activation is 128 less than its value; the offset makes up
+    /// row. The stored low digit of a two-digit activation is 128 less than its value; the offset compensates
     /// for that.
     fn matrix(&mut self, matrix: &Matrix, two_digits: bool) {
         for k in (0..matrix.cols).step_by(4) {
@@ -163,7 +163,7 @@ impl PackedLm {
         [c.tables.len() * c.table_width, c.width, c.state, c.hidden].into_iter().max().unwrap_or(0)
     }
 
-    /// The number of words of a workgroup's activations, of four u32 each.
+    /// The number of words, of four u32 each, of a workgroup's activations.
     pub fn act_words(&self) -> usize {
         self.columns().div_ceil(4) * (LANES / 4) * 2
     }
@@ -206,21 +206,22 @@ impl PackedLm {
         shapes
     }
 
-    /// Bytes of weights, offsets and shifts that a workgroup reads in a step, by the formula of
+    /// The number of bytes of weights, offsets and shifts that a workgroup reads in a step, by the formula of
     /// `formats/gpu.md`.
     #[cfg(test)]
     pub fn step_bytes(&self) -> u64 {
         self.shapes().iter().map(|&(r, c)| 4 * (r * c.div_ceil(4) + 2 * r) as u64).sum()
     }
 
-    /// An upper bound of the loop iterations of one thread in a step.
+    /// An upper bound on the loop iterations of one thread in a step.
     pub fn step_iterations(&self) -> usize {
         let c = &self.config;
         let products = self.shapes().into_iter().map(|(rows, columns)| {
             let tiles = (rows * LANES / 8).div_ceil(THREADS);
             tiles * (1 + columns.div_ceil(4))
         });
-        // Element-wise parts: quads of rows and lanes with four rows of four lanes each, and sums over rows.
+        // The element-wise parts: quads of rows and lanes with four rows of four lanes each, and sums over
+        // rows.
         let quads = |rows: usize| (rows.div_ceil(4) * LANES / 4).div_ceil(THREADS) * 21;
         let rows = |rows: usize| (rows * LANES).div_ceil(THREADS) + THREADS / LANES;
         let norm = rows(c.width) + 27 + quads(c.width);

@@ -1,14 +1,14 @@
-//! Running the kernels of `lm` on windows, an equal number of bytes of each window in a dispatch.
+//! Runs the kernels of `lm` on windows, with the same number of bytes of each window in a dispatch.
 
 use super::pack::PackedLm;
 use crate::gpu::context::{Gpu, Shader};
 use crate::gpu::fault::{Fault, Outcome};
 use crate::gpu::lanes::{Direction, LANES, LaneBuffers, LaneJob, LaneKernel, MAX_ITERATIONS, MAX_LANES};
 
-/// Dispatches handed over at a time.
+/// The number of dispatches submitted at a time.
 const SUBMITTED: usize = 64;
-/// Words of a lane's result: the number of words of weights that its workgroup has read (the low and the high
-/// half; only in a workgroup's first lane), and eight words of the coder (`decode.wgsl`, `encode.wgsl`).
+/// The words of a lane's result: the number of words of weights that its workgroup has read (the low and the
+/// high half; only in a workgroup's first lane), and eight words of the coder (`decode.wgsl`, `encode.wgsl`).
 pub const RESULT_WORDS: usize = 10;
 
 const SOURCE: [&str; 5] = [
@@ -33,13 +33,13 @@ pub struct LmKernel<'a> {
     packed: &'a PackedLm,
     shader: Shader,
     model: &'a wgpu::Buffer,
-    /// Bytes of each lane in a dispatch.
+    /// The bytes of each lane in a dispatch.
     steps: usize,
     direction: Direction,
 }
 
 impl<'a> LmKernel<'a> {
-    /// Prepares to code windows.
+    /// Prepares for coding windows.
     pub fn new(gpu: &'a Gpu, packed: &'a PackedLm, direction: Direction) -> Outcome<Self> {
         let steps = MAX_ITERATIONS / packed.step_iterations();
         if steps == 0 {

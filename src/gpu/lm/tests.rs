@@ -1,4 +1,4 @@
-//! The kernels against the CPU, bit for bit.
+//! Compares the kernels with the CPU, bit for bit.
 
 use super::PackedLm;
 use crate::codec::lm::{decode_windows, encode_blocks};
@@ -57,7 +57,7 @@ fn windows(model: &Model, lens: &[usize], limits: WindowLimits) -> Vec<(Vec<u8>,
     out
 }
 
-/// Decodes windows on the GPU and compares them with what they hold.
+/// Decodes windows on the GPU and compares them with their content.
 fn check(weights: Weights, lens: &[usize], limits: WindowLimits) {
     let Some(gpu) = gpu() else { return };
     let packed = PackedLm::new(&weights);
@@ -133,7 +133,7 @@ fn counters_follow_their_formulas() {
     let corrupt = packed.decode(&gpu, &mut jobs.iter_mut().collect::<Vec<_>>()).unwrap();
     assert!(corrupt.is_empty());
     let counted = gpu.counters();
-    // Three workgroups, the longest windows first: 16 of 700 bytes, 8 of 300 with 8 of 20, 8 of 20.
+    // Three workgroups, the longest windows first: 16 of 700 bytes; 8 of 300 and 8 of 20; 8 of 20.
     let steps = 700 + 300 + 20;
     assert_eq!(counted.weight_bytes - before.weight_bytes, steps * packed.step_bytes());
     let dispatches = 700usize.div_ceil(MAX_ITERATIONS / packed.step_iterations()) as u64;
@@ -160,7 +160,7 @@ fn damaged_payloads_give_what_the_cpu_gives() {
     let Some(gpu) = gpu() else { return };
     let weights = || Weights::seeded(config(8, 6, 10, 2, &[(1, 8), (3, 5)]), 1);
     let (packed, model) = (PackedLm::new(&weights()), Model::with_kernel(weights(), Kernel::Scalar).unwrap());
-    // All ones lie outside of every interval once the range is no multiple of 2^16.
+    // A number of all ones lies outside every interval once the range is not a multiple of 2^16.
     let mut payloads: Vec<Vec<u8>> = (0..7).map(|i| text(30 + i, 100 + i as u32)).collect();
     payloads.extend([vec![0xFF; 40], Vec::new()]);
     let mut found: Vec<Vec<u8>> = payloads.iter().map(|_| vec![0; 60]).collect();
@@ -184,7 +184,7 @@ fn carries_reach_held_words_in_encoding() {
         check_encoding(weights(), &[120; 8], WindowLimits { payload: 16, raw });
     }
     check_encoding(weights(), &[4000, 900], WindowLimits { payload: 32, raw: 1 << 18 });
-    // Bytes that become near-certain leave the payload at its length while words of zeros follow.
+    // Bytes that become nearly certain keep the payload at its length while words of zeros follow.
     let runs = (0..16).map(|i| vec![i * 17; 3000]).collect();
     check_encoding_of(weights(), runs, WindowLimits { payload: 16, raw: 1 << 18 });
 }

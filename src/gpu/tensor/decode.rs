@@ -1,4 +1,4 @@
-//! Decoding tiles of `tensor` blocks on a GPU.
+//! Decodes tiles of `tensor` blocks on a GPU.
 
 use super::pack::{Exception, LEFT, PackedBlock, TILE_WORDS, entry, fits};
 use crate::codec::tensor::TileDecoder;
@@ -11,17 +11,17 @@ use crate::gpu::fault::{Fault, Outcome};
 use crate::gpu::words::{to_bytes, to_words};
 use std::ops::Range;
 
-/// Raw bytes of a batch, which is read back as a whole.
+/// The raw bytes of a batch, which is read back as a whole.
 const BATCH_RAW: usize = 16 << 20;
-/// Batches have a multiple of this many tiles, so that each starts with a word of the result.
+/// Batches have a multiple of this many tiles, so that each starts at a word of the result.
 const ALIGNED: usize = 4;
-/// Threads of a workgroup of `merge` and `except`.
+/// The threads of a workgroup of `merge` and `except`.
 const THREADS: usize = 256;
 
-/// Most tiles of a batch: workgroups of a dispatch.
+/// The most tiles of a batch: the workgroups of a dispatch.
 const MAX_TILES: usize = 65535 / ALIGNED * ALIGNED;
 
-/// The kernels, in order, and the bindings that each of them uses.
+/// The kernels, in order, and the bindings that each uses.
 const KERNELS: [&str; 3] = ["symbols", "except", "merge"];
 const USES: [&[u32]; 3] = [&[0, 1, 2, 3, 4, 7], &[3, 5, 7], &[0, 1, 3, 5, 6, 7]];
 const SOURCE: [&str; 3] =
@@ -34,8 +34,8 @@ pub fn upload(gpu: &Gpu, raw: &[u8]) -> Outcome<TensorBuffer> {
     Ok(TensorBuffer { buffer, len: raw.len() as u64 })
 }
 
-/// Decodes some tiles of a block whose parameters fit; like [`crate::codec::tensor::tiles::decode`], which
-/// gives the same results.
+/// Decodes some tiles of a block whose parameters fit, with the same results as
+/// [`crate::codec::tensor::tiles::decode`].
 pub fn tiles(
     gpu: &Gpu,
     decoder: &TileDecoder,
@@ -47,7 +47,7 @@ pub fn tiles(
     tiles_in_batches(gpu, decoder, header, payload, units, raw, BATCH_RAW)
 }
 
-/// The same in batches of about `batch` raw bytes.
+/// Does the same in batches of about `batch` raw bytes.
 pub fn tiles_in_batches(
     gpu: &Gpu,
     decoder: &TileDecoder,
@@ -99,7 +99,7 @@ struct TileRun<'a> {
     header: &'a BlockHeader,
     payload: &'a [u8],
     units: Range<usize>,
-    /// Raw bytes of a tile, and of all of them.
+    /// The raw bytes of a tile, and of all tiles.
     tile: usize,
     len: usize,
     block: PackedBlock,
@@ -108,12 +108,12 @@ struct TileRun<'a> {
     shaders: Vec<Shader>,
 }
 
-/// Tiles whose work has been handed over.
+/// Tiles whose work has been started.
 struct TileBatch {
     tiles: Range<usize>,
     raw: Reading,
     corrupt: Reading,
-    /// For each of them, whether the GPU decodes it.
+    /// For each tile, whether the GPU decodes it.
     taken: Vec<bool>,
 }
 
@@ -142,13 +142,13 @@ impl<'a> TileRun<'a> {
         Ok(Self { gpu, decoder, header, payload, units, tile, len, block, model, raw, shaders })
     }
 
-    /// Raw bytes of tile i of this call.
+    /// The raw bytes of tile i of this call.
     fn range(&self, i: usize) -> Range<usize> {
         i * self.tile..self.len.min((i + 1) * self.tile)
     }
 
-    /// Decodes all tiles in batches of about `batch` raw bytes. Returns, for each of them, whether it has
-    /// been decoded.
+    /// Decodes all tiles in batches of about `batch` raw bytes. Returns for each tile whether it has been
+    /// decoded.
     fn decode(&self, raw: &mut [u8], batch: usize) -> Outcome<Vec<bool>> {
         let step = (batch / self.tile).next_multiple_of(ALIGNED).clamp(ALIGNED, MAX_TILES);
         let mut batches = Vec::new();
@@ -173,7 +173,7 @@ impl<'a> TileRun<'a> {
         Ok(decoded)
     }
 
-    /// Starts the work on some tiles, whose payloads are taken from the start of `rest`.
+    /// Starts the work on some tiles. Takes their payloads off the start of `rest`.
     fn launch(&self, tiles: Range<usize>, rest: &mut &[u8]) -> Outcome<TileBatch> {
         let element = self.decoder.params().group;
         let (mut entries, mut taken) = (Vec::new(), Vec::new());

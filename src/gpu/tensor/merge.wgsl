@@ -29,7 +29,7 @@ fn low_bits_of(tile: Tile, i: u32) -> u32 {
     return low;
 }
 
-// Element i of the batch, in the low bits; the bits above have no meaning.
+// Element i of the batch, in the low bits; the bits above are unspecified.
 fn element_of(i: u32) -> u32 {
     let number = i / params.tile_elements;
     let tile = tiles[number];

@@ -1,4 +1,4 @@
-//! `tensor` tiles on a GPU: floats and bytes in planes, the result on the host or left on the GPU.
+//! `tensor` tiles on a GPU: floats and bytes in planes. The result is copied to the host or stays on the GPU.
 
 mod decode;
 mod pack;

@@ -20,11 +20,11 @@ pub const LEFT: [u32; TILE_WORDS] = {
     entry[0] = 3;
     entry
 };
-/// The mode of a sequence that is not there.
+/// The mode of a sequence that does not exist.
 const NO_SEQUENCE: u32 = 3;
 
-/// Whether the kernels take tiles of a block: numbers of 1, 2 or 4 bytes as they are or as floats, with one
-/// table or tables by row and column.
+/// Whether the kernels can decode tiles of a block: numbers of 1, 2 or 4 bytes, plain or floats, with one
+/// table or with tables by row and column.
 pub fn fits(planes: &Planes) -> bool {
     let [field] = &planes.fields[..] else { return false };
     field.width == field.element
@@ -37,11 +37,11 @@ pub fn fits(planes: &Planes) -> bool {
         && planes.pieces.is_none()
 }
 
-/// Parameters of a block.
+/// The parameters of a block.
 pub struct PackedBlock {
-    /// Tables, then maps: offsets are in `uniform`.
+    /// Tables, then maps; their offsets are in `uniform`.
     pub model: Vec<u32>,
-    /// The first words of `Params` in `tiles.wgsl`: those that are the same for all batches.
+    /// The first words of `Params` in `tiles.wgsl`, which are the same for all batches.
     pub uniform: Vec<u32>,
 }
 
@@ -79,13 +79,13 @@ impl PackedBlock {
     }
 }
 
-/// An exception: the number of its symbol in the batch, and its bits.
+/// An exception: the index of its symbol in the batch, and its bits.
 pub type Exception = (u32, u32);
 
-/// Makes the entry of a tile. `None` where the kernels do not take it and where no encoder writes its
-/// payload: the CPU decodes such a tile, and finds the error. `first` is the number of its first element in
-/// the block, `at` the start of its payload in the buffer of payloads, `symbols` the number of symbols of the
-/// batch in front of its own.
+/// Makes the entry of a tile. `None` where the kernels cannot decode it or where no encoder writes its
+/// payload: the CPU decodes such a tile, and finds the error. `first` is the index of its first element in
+/// the block, `at` the start of its payload in the buffer of payloads, and `symbols` the number of symbols
+/// that come before its own in the batch.
 pub fn entry(
     decoder: &TileDecoder,
     payload: &[u8],
@@ -124,12 +124,13 @@ struct Parser<'a, 'e> {
 }
 
 impl<'a> Parser<'a, '_> {
-    /// The place of some bytes of the payload in the buffer of payloads.
+    /// The offset of some bytes of the payload in the buffer of payloads.
     fn offset(&self, bytes: &[u8]) -> u32 {
         (self.at + bytes.as_ptr().addr() - self.payload.as_ptr().addr()) as u32
     }
 
-    /// Fills in the places of planes. Returns the exceptions; `None` where the kernels do not take the tile.
+    /// Fills in the places of planes. Returns the exceptions; `None` where the kernels cannot decode the
+    /// tile.
     fn planes(&mut self, field: &FieldParams, first: u64, count: usize) -> Parsed<Option<Vec<Exception>>> {
         let mut c = Cursor::new(self.payload);
         c.u8()?;

@@ -1,7 +1,7 @@
-// Interleaved rANS, a lane in each thread. In each round a lane that needs a word takes the one behind those
-// of the lanes below it.
+// Interleaved rANS, one lane per thread. In each round, a lane that needs a word takes the one after those of
+// the lower lanes.
 
-// Ballots of three rounds in turn: one is written, one read, one cleared.
+// The ballots of three rounds in turn: one is written, one is read, one is cleared.
 var<workgroup> renormalised: array<atomic<u32>, 3>;
 var<workgroup> folded_ballot: array<atomic<u32>, 3>;
 var<workgroup> failed: atomic<u32>;
@@ -10,7 +10,7 @@ var<workgroup> shared_tile: Tile;
 var<private> lane: u32;
 var<private> tile: Tile;
 
-// The table of symbol i by the classes of its row and column.
+// The table of symbol i, by the classes of its row and column.
 fn row_table(i: u32) -> u32 {
     let group = tile.first_group + i;
     let row = group / params.row_groups - tile.first_group / params.row_groups;
@@ -35,7 +35,7 @@ fn table_of(low: bool, i: u32) -> u32 {
     return 0u;
 }
 
-// Keeps symbol i. `rank` is the number of folded symbols before it.
+// Stores symbol i. `rank` is the number of folded symbols before it.
 fn keep(low: bool, i: u32, symbol: u32, rank: u32) {
     let at = tile.first + i;
     if low {

@@ -1,4 +1,4 @@
-//! Tiles on the GPU against the CPU: encoded tensors, then payloads made by hand and damaged.
+//! Compares tiles on the GPU with the CPU: encoded tensors, then random and damaged payloads.
 
 use super::decode::tiles_in_batches;
 use super::{fits, resident};
@@ -27,7 +27,7 @@ fn normal(rng: &mut SplitMix) -> f32 {
     sum as f32 / (1 << 20) as f32 - 6.0
 }
 
-/// A block as it is encoded; `None` where the encoder has another idea than the kernels.
+/// An encoded block; `None` where the encoder chose something for which there are no kernels.
 fn encoded(raw: &[u8], dtype: Dtype, row_bytes: u64, level: u8) -> Option<(BlockHeader, Vec<u8>)> {
     let content = Content { numbers: Some(Hint { dtype, row_bytes, form: None }), ..Content::bytes(raw) };
     let effort = Effort { level, guide: Guide::None, meter: Meter::NONE, limit: u64::MAX };
@@ -36,8 +36,8 @@ fn encoded(raw: &[u8], dtype: Dtype, row_bytes: u64, level: u8) -> Option<(Block
     fits(&planes).then(|| block.into_parts(None))
 }
 
-/// Decodes a block on the GPU; both outcomes must be those of the CPU. Returns the raw bytes that the GPU
-/// decoded.
+/// Decodes a block on the GPU; both outcomes must equal those of the CPU. Returns the number of raw bytes
+/// that the GPU decoded.
 fn check(gpu: &Gpu, header: &BlockHeader, payload: &[u8]) -> u64 {
     let decoder = {
         let block = CheckedBlock::check(header.clone()).unwrap();
@@ -93,7 +93,7 @@ fn encoded_floats() {
     whole(&gpu, &rare, Dtype::Bf16, 512, 6);
     let noise: Vec<u8> = (0..100_000).map(|_| rng.next_u64() as u8).collect();
     whole(&gpu, &noise, Dtype::F16, 1000, 6);
-    // Masks are left to the CPU, tiles of one element are not.
+    // Tiles with masks are left to the CPU, tiles of one element are not.
     let (header, payload) =
         encoded(&[&f32s[..150_000], &[0; 300_000]].concat(), Dtype::F32, 1000, 6).unwrap();
     let decoded = check(&gpu, &header, &payload);
@@ -119,7 +119,7 @@ fn some_map<const N: usize>(rng: &mut SplitMix, below: usize) -> [u8; N] {
     std::array::from_fn(|_| rng.below(below as u64) as u8)
 }
 
-/// Any parameters that fit.
+/// Random parameters that fit.
 fn params(rng: &mut SplitMix) -> Planes {
     let element = [1, 2, 4][rng.below(3) as usize];
     let transform = if rng.below(3) == 0 { Transform::Plain } else { Transform::Float };
@@ -159,7 +159,7 @@ fn params(rng: &mut SplitMix) -> Planes {
     }
 }
 
-/// Symbols that have frequencies.
+/// A sequence of symbols that have frequencies.
 fn sequence(rng: &mut SplitMix, tables: &[Freqs], contexts: &[u8], out: &mut Vec<u8>) -> Vec<u8> {
     let symbol = |rng: &mut SplitMix, freqs: &Freqs| {
         let mut at = rng.below(4096) as u16;
@@ -206,7 +206,7 @@ fn sequence(rng: &mut SplitMix, tables: &[Freqs], contexts: &[u8], out: &mut Vec
     symbols
 }
 
-/// A tile of planes, any that the specification allows.
+/// A random tile of planes that the specification allows.
 fn tile(rng: &mut SplitMix, field: &FieldParams, first: u64, count: usize) -> Vec<u8> {
     let mut out = vec![0];
     let mut zeros = 0;
@@ -312,7 +312,7 @@ fn any_tiles_that_fit() {
         whole += decoded;
         left += u64::from(header.raw_len) - decoded;
     }
-    // Nothing but low bits that are coded beside folded symbols.
+    // The only exception is low bits that are coded along with folded symbols.
     assert!(whole > 20 * left, "{whole} {left}");
 }
 
@@ -333,7 +333,7 @@ fn damage_ends_as_on_the_cpu() {
     }
 }
 
-/// Tiles as large as they may be, of as many symbols as possible.
+/// The largest possible tiles, with as many symbols as possible.
 #[test]
 fn largest_tiles() {
     let Some(gpu) = gpu() else { return };
@@ -364,7 +364,7 @@ fn largest_tiles() {
         };
         let payload = loop {
             let payload = tile(&mut rng, &planes.fields[0], 0, (1 << 20) / planes.group);
-            // Sequences in other modes than rANS are short work.
+            // Sequences in modes other than rANS take little work.
             if payload.len() > 1000 && payload.len() < 1 << 20 {
                 break payload;
             }

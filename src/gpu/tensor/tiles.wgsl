@@ -1,9 +1,9 @@
-// Tiles of a block of one field (formats/tensor.md). `symbols` decodes the sequences of a tile in each
-// workgroup, `except` notes the elements that are stored apart, and `merge` makes a word of raw bytes in each
+// Tiles of a block with one field (formats/tensor.md). `symbols` decodes the sequences of one tile per
+// workgroup, `except` marks the elements that are stored apart, and `merge` makes one word of raw bytes per
 // thread.
 //
-// No loop needs a bound of its own: a tile has at most 2^20 symbols, 2^15 rounds of 32 lanes, or half of that
-// twice.
+// No loop needs a bound of its own: a tile has at most 2^20 symbols, in 2^15 rounds of 32 lanes, or twice
+// half as many.
 
 struct Params {
     element: u32,
@@ -11,15 +11,15 @@ struct Params {
     low_bits: u32,
     base: u32,
     fold: u32,
-    // In `model`: tables of low bits, their map, and the map of classes with the classes of columns behind
-    // it.
+    // In `model`: tables of low bits, their map, and the map of classes followed by the classes of columns.
     low_at: u32,
     low_map_at: u32,
     map_at: u32,
     by_row: u32,
     row_groups: u32,
     columns: u32,
-    // Of a batch: elements of a whole tile, of all tiles, and the first word of the result.
+    // For the batch: the elements of a whole tile, the elements of all tiles, and the first word of the
+    // result.
     tile_elements: u32,
     elements: u32,
     first_word: u32,
@@ -28,9 +28,9 @@ struct Params {
 
 // The places of a sequence's parts in the payload, in bytes.
 struct Sequence {
-    // 0 rANS, 1 one symbol, 2 plain, 3 not there.
+    // 0 rANS, 1 one symbol, 2 plain, 3 does not exist.
     mode: u32,
-    // States; or the symbol; or the symbols.
+    // The start of the states; or the symbol; or the start of the symbols.
     at: u32,
     words_at: u32,
     words: u32,
@@ -40,11 +40,11 @@ struct Tile {
     // 0 planes, 1 one element for all, 2 raw bytes, 3 left to the CPU.
     kind: u32,
     count: u32,
-    // Its first element in `numbers`.
+    // The index of its first element in `numbers`.
     first: u32,
-    // Groups of the block before it.
+    // The number of groups of the block before it.
     first_group: u32,
-    // Of kinds 1 and 2.
+    // For kinds 1 and 2.
     at: u32,
     zeros: u32,
     rows_at: u32,
@@ -65,10 +65,10 @@ struct Tile {
 @group(0) @binding(0) var<storage, read> payload: array<u32>;
 @group(0) @binding(1) var<storage, read> tiles: array<Tile>;
 @group(0) @binding(2) var<storage, read> model: array<u32>;
-// By element: the number without low bits in bits 0..16, a coded low byte in 16..24; or EXCEPTION and the
-// number of one.
+// By element: the number without low bits in bits 0..16, a coded low byte in bits 16..24; or EXCEPTION and
+// the index of an exception.
 @group(0) @binding(3) var<storage, read_write> numbers: array<u32>;
-// By tile, 1 where the payload is not one that an encoder writes.
+// By tile: 1 where no encoder writes the payload.
 @group(0) @binding(4) var<storage, read_write> corrupt: array<u32>;
 @group(0) @binding(5) var<storage, read> exceptions: array<vec2<u32>>;
 @group(0) @binding(6) var<storage, read_write> raw: array<u32>;

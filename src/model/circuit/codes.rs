@@ -4,19 +4,19 @@
 use crate::coder::range::{BitDecoder, BitEncoder};
 use crate::error::Result;
 
-/// Contexts of one kind of matrix: 64 by the history of the column, and one for the first row.
+/// The number of contexts for one kind of matrix: 64 by the history of the column, and one for the first row.
 const CONTEXTS: usize = 65;
-/// Number of codes.
+/// The number of codes.
 pub const CODES: usize = 128;
 
-/// The kind of matrix that an entry belongs to.
+/// The kind of matrix to which an entry belongs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     Edge = 0,
     Leaf = 1,
 }
 
-/// A probability as the mean of two that adapt at different speeds.
+/// A probability, as the mean of two that adapt at different speeds.
 #[derive(Debug, Clone, Copy)]
 struct Pair {
     fast: i32,
@@ -65,7 +65,7 @@ impl Adaptive {
     }
 }
 
-/// Goes through a matrix row by row; `code` gets the place and the context of each entry and returns its
+/// Walks through a matrix row by row. `code` gets the index and the context of each entry and returns its
 /// code.
 fn columns(codes: usize, columns: usize, mut code: impl FnMut(usize, usize) -> Result<u8>) -> Result<()> {
     let mut history = vec![0i32; columns];
@@ -104,7 +104,7 @@ impl Writer {
         debug_assert!(done.is_ok());
     }
 
-    /// The payload.
+    /// The finished payload.
     pub fn finish(self) -> Vec<u8> {
         self.coder.payload()
     }

@@ -8,23 +8,24 @@ use crate::format::cursor::{Cursor, Parsed};
 pub const MAGIC: [u8; 8] = *b"\x93NZPC\r\n\x1a";
 /// The version of files without a patch.
 const VERSION: u16 = 1;
-/// The version of files of circuits that code patches of pictures; all but [`Patch`] is as in version 1.
+/// The version of files for circuits that code patches of pictures; apart from [`Patch`], everything is as in
+/// version 1.
 const VERSION_PATCH: u16 = 2;
-/// Most parameters of a circuit.
+/// The most parameters of a circuit.
 const MAX_PARAMETERS: u64 = 1 << 25;
-/// Most parameters for each byte of the file.
+/// The most parameters per byte of the file.
 const MAX_PER_BYTE: u64 = 64;
-/// Most alphabets of a circuit.
+/// The most alphabets of a circuit.
 const MAX_ALPHABETS: usize = 1024;
 /// The stored parent of the root.
 const NO_PARENT: u16 = u16::MAX;
 
-/// An alphabet: symbols, and the classes that share them out.
+/// An alphabet: symbols, and the classes to which they belong.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Alphabet {
     /// The class of each symbol; there are 1..=256 symbols.
     pub class: Vec<u8>,
-    /// The weight of each symbol inside its class, at least 1.
+    /// The weight of each symbol within its class, at least 1.
     pub weight: Vec<u16>,
 }
 
@@ -40,18 +41,19 @@ impl Alphabet {
 pub struct Shape {
     /// The byte of a record that it codes.
     pub variable: u16,
-    /// The parent's place in the list of nodes; `None` for the root, the first node.
+    /// The index of the parent in the list of nodes; `None` for the root, the first node.
     pub parent: Option<u16>,
-    /// The number of the alphabet of its symbols.
+    /// The number of its symbols' alphabet.
     pub alphabet: u16,
     /// The number of states of its hidden variable, even, 2..=256.
     pub states: u16,
 }
 
-/// The patch of a picture that makes a record: pixels row by row, the channels of a pixel side by side.
+/// The patch of a picture that forms a record: pixels row by row, with the channels of a pixel next to each
+/// other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Patch {
-    /// Pixels of each row, at least 1.
+    /// The number of pixels in a row, at least 1.
     pub width: u8,
     /// The number of rows, at least 1.
     pub height: u8,
@@ -93,17 +95,17 @@ impl Patch {
 /// The content of the model file of a circuit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Weights {
-    /// log2 of the number of steps of an octave of weights, 0..=3.
+    /// log2 of the number of steps per octave of weights, 0..=3.
     pub log2_steps: u8,
-    /// The patch that makes a record, where records come from pictures.
+    /// The patch that forms a record, where records come from pictures.
     pub patch: Option<Patch>,
     /// The alphabets.
     pub alphabets: Vec<Alphabet>,
     /// The nodes, depth first.
     pub nodes: Vec<Shape>,
-    /// For each node the codes of its edge matrix: the parent's states × its states.
+    /// For each node, the codes of its edge matrix: the parent's states × its states.
     pub edges: Vec<Vec<u8>>,
-    /// For each node the codes of its leaf matrix: classes × states.
+    /// For each node, the codes of its leaf matrix: classes × states.
     pub leaves: Vec<Vec<u8>>,
 }
 
@@ -164,7 +166,7 @@ impl Weights {
             writer.matrix(Kind::Leaf, &self.leaves[i], states);
         }
         out.extend_from_slice(&writer.finish());
-        // The bound on the number of parameters; zeros at the end of the payload change nothing.
+        // Keeps the bound on the number of parameters; zeros at the end of the payload change nothing.
         let least = self.parameters().saturating_sub(65536).div_ceil(MAX_PER_BYTE) as usize;
         out.resize(out.len().max(least), 0);
         out
@@ -186,19 +188,19 @@ impl Weights {
         (0..self.nodes.len()).map(of).sum()
     }
 
-    /// The number of parameters that a file declares, or the most that it may where it is damaged.
+    /// The number of parameters that a file declares, or the most that it may declare where it is damaged.
     pub fn declared(bytes: &[u8]) -> u64 {
         let weights = read_header(&mut Cursor::new(bytes));
         weights.map_or(0, |w| w.parameters()).min(MAX_PARAMETERS)
     }
 
-    /// Whether these bytes begin like a model file of a circuit.
+    /// Whether these bytes begin like a circuit's model file.
     pub fn recognise(bytes: &[u8]) -> bool {
         bytes.starts_with(&MAGIC)
     }
 }
 
-/// Reads all but the parameters.
+/// Reads everything but the parameters.
 fn read_header(cursor: &mut Cursor<'_>) -> Parsed<Weights> {
     if cursor.take(8)? != MAGIC {
         return Err(corrupt("not a circuit's file").into());
@@ -261,7 +263,7 @@ fn read_shape(cursor: &mut Cursor<'_>) -> Parsed<Shape> {
     Ok(Shape { variable, parent, alphabet, states: 2 * (u16::from(half) + 1) })
 }
 
-/// Refuses a list of nodes that is not the depth-first order of one tree with each variable once.
+/// Refuses a list of nodes that is not a single tree in depth-first order with each variable once.
 fn check_tree(nodes: &[Shape], alphabets: usize) -> Result<()> {
     let mut seen = vec![false; nodes.len()];
     for (i, n) in nodes.iter().enumerate() {

@@ -4,8 +4,8 @@ use super::tables::weight;
 use super::{Model, Weights};
 use crate::error::{Error, Result};
 
-/// A circuit that answers questions about probabilities. Fields of a record may be missing; they are summed
-/// over.
+/// A circuit that answers questions about probabilities. Fields of a record may be missing; the result then
+/// sums over all their values.
 ///
 /// ```
 /// # let path = concat!(env!("CARGO_MANIFEST_DIR"), "/formats/vectors/circuit/micro.nzpc");
@@ -26,9 +26,9 @@ use crate::error::{Error, Result};
 pub struct Likelihood {
     nodes: Vec<FloatNode>,
     children: Vec<Vec<usize>>,
-    /// The node of each variable.
+    /// The index of each variable's node.
     place: Vec<usize>,
-    /// For each alphabet: the class of each symbol and its share inside the class.
+    /// For each alphabet, the class of each symbol and its share within the class.
     symbols: Vec<Vec<(usize, f64)>>,
 }
 
@@ -39,9 +39,9 @@ struct FloatNode {
     parent: Option<usize>,
     states: usize,
     alphabet: usize,
-    /// The parent's states × states: probability of the state given the parent's.
+    /// The parent's states × states: the probability of the state, given the parent's.
     edge: Vec<f64>,
-    /// Classes × states: probability of the class given the state.
+    /// Classes × states: the probability of the class, given the state.
     leaf: Vec<f64>,
 }
 
@@ -129,8 +129,8 @@ impl Likelihood {
         Ok(self.symbols[node.alphabet].iter().map(|&(c, share)| class[c] / total * share).collect())
     }
 
-    /// The beliefs: for each node, the probability of all known fields at and below it given its state, up to
-    /// a factor; and the binary logarithm of all factors.
+    /// The beliefs: for each node, the probability of all known fields at and below it, given its state and
+    /// up to a factor; and the binary logarithm of all factors.
     fn beliefs(&self, record: &[Option<u8>]) -> Result<(Vec<Vec<f64>>, f64)> {
         if record.len() != self.nodes.len() {
             let (found, wanted) = (record.len(), self.nodes.len());
@@ -165,8 +165,7 @@ impl Likelihood {
         dot(&self.nodes[0].edge, &beliefs[0])
     }
 
-    /// The probability of a node's state together with all known fields outside of its subtree, up to a
-    /// factor.
+    /// The probability of a node's state together with all known fields outside its subtree, up to a factor.
     fn down_to(&self, place: usize, beliefs: &[Vec<f64>]) -> Vec<f64> {
         let node = &self.nodes[place];
         let Some(parent) = node.parent else { return node.edge.clone() };
@@ -203,7 +202,7 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
-/// Takes a factor out so that the largest entry becomes 1; returns the factor's binary logarithm.
+/// Divides by a factor so that the largest entry becomes 1; returns the factor's binary logarithm.
 fn rescale(v: &mut [f64]) -> f64 {
     let most = v.iter().copied().fold(0.0, f64::max);
     if most <= 0.0 {

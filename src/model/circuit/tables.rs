@@ -1,4 +1,4 @@
-//! A circuit that is ready to run: from codes to the integers that messages are multiplied with
+//! A circuit that is ready to run: turns codes into the integers by which messages are multiplied
 //! (`formats/circuit.md`, "Probabilities").
 
 use super::file::{Patch, Weights};
@@ -8,8 +8,8 @@ use crate::error::{Error, Result};
 const OCTAVE: [u32; 8] =
     [2147483648, 1969251188, 1805811301, 1655936265, 1518500250, 1392470869, 1276901417, 1170923762];
 
-/// The entries of a matrix in pairs of neighbours of a row, the lower one in the low half: what one
-/// multiplication of vectors takes.
+/// The entries of a matrix in pairs of neighbours of a row, the lower one in the low half: one pair is what a
+/// single vector multiplication takes.
 pub type Pairs = Vec<u32>;
 
 /// A variable with its expanded parameters.
@@ -17,11 +17,11 @@ pub type Pairs = Vec<u32>;
 pub struct Node {
     /// The byte of a record that it codes.
     pub variable: usize,
-    /// The parent's place in the list of nodes; the root has none.
+    /// The index of the parent in the list of nodes; the root has none.
     pub parent: Option<usize>,
     /// The distance from the root.
     pub depth: usize,
-    /// The starts of this node's messages and of its parent's in the stack, in states.
+    /// The offsets, in states, of this node's messages and of its parent's in the stack.
     pub slot: usize,
     pub above_slot: usize,
     /// The number of states, even.
@@ -32,13 +32,13 @@ pub struct Node {
     pub classes: usize,
     /// The number of its alphabet.
     pub alphabet: usize,
-    /// The edge matrix, `above × states`, for messages upwards; at the root it is one row, the prior.
+    /// The edge matrix, `above × states`, for messages upwards. At the root it is one row, the prior.
     pub up: Pairs,
     /// The same transposed, `states × above`, for messages downwards; empty at the root.
     pub down: Pairs,
     /// The leaf matrix, `classes × states`.
     pub leaf: Pairs,
-    /// For each class the right shift of its sum.
+    /// For each class, the right shift of its sum.
     pub shift: Vec<u8>,
     /// Whether anything that is coded after its subtree depends on its message to the parent.
     pub sends: bool,
@@ -51,7 +51,7 @@ pub struct Node {
 pub struct Symbols {
     /// The class of each symbol.
     pub class: Vec<u8>,
-    /// The place of each symbol in its class.
+    /// The index of each symbol within its class.
     pub place: Vec<u8>,
     /// The symbols of each class, in order.
     pub members: Vec<Vec<u8>>,
@@ -66,9 +66,9 @@ pub struct Model {
     pub nodes: Vec<Node>,
     /// The alphabets.
     pub alphabets: Vec<Symbols>,
-    /// The patch that makes a record, where records come from pictures.
+    /// The patch that forms a record, where records come from pictures.
     pub patch: Option<Patch>,
-    /// Most states of all messages that are held at a time: a walk holds one message for each depth.
+    /// The most states of all messages that are held at a time: a walk holds one message per depth.
     pub stack: usize,
     /// The most states, and the most classes, of any node.
     pub most_states: usize,
@@ -103,7 +103,7 @@ impl Model {
     }
 }
 
-/// The weight that a code stands for.
+/// The weight for which a code stands.
 pub fn weight(code: u8, log2_steps: u8) -> u32 {
     if code == 0 {
         return 0;
@@ -154,8 +154,8 @@ fn edge(weights: &[u32], states: usize) -> Result<Vec<u16>> {
     Ok(out)
 }
 
-/// The rows of a leaf matrix as 15-bit numbers, and for each row the right shift of its products. A row has
-/// an exponent of its own, since rare classes have small entries.
+/// The rows of a leaf matrix as 15-bit numbers, and for each row the right shift of its products. Each row
+/// has its own exponent, since rare classes have small entries.
 fn leaf(weights: &[u32], states: usize, classes: usize) -> Result<(Vec<u16>, Vec<u8>)> {
     let mut sums = vec![0u64; states];
     for row in weights.chunks_exact(states) {
@@ -188,10 +188,10 @@ fn transpose(rows: &[u16], columns: usize) -> Vec<u16> {
     (0..columns).flat_map(|j| rows.iter().skip(j).step_by(columns).copied()).collect()
 }
 
-/// Most states of all messages that may be held at a time.
+/// The most states of all messages that may be held at a time.
 const MAX_STACK: usize = 1 << 18;
 
-/// Gives each depth room for its widest message; returns the room of all.
+/// Gives each depth room for its widest message; returns the total room.
 fn place(nodes: &mut [Node]) -> Result<usize> {
     let mut widest: Vec<usize> = Vec::new();
     for n in nodes.iter() {
@@ -215,7 +215,7 @@ fn place(nodes: &mut [Node]) -> Result<usize> {
     Ok(whole)
 }
 
-/// Finds out which nodes are last children, and whose messages upwards are used.
+/// Determines which nodes are last children, and whose messages upwards are used.
 fn mark_last(nodes: &mut [Node]) {
     let mut last = vec![0; nodes.len()];
     nodes.iter().enumerate().for_each(|(i, n)| {

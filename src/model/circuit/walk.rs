@@ -1,11 +1,10 @@
 //! A walk over the tree for eight records side by side (`formats/circuit.md`, "Messages").
 //!
-//! The nodes are visited depth first. At each of them φ (what is known outside of the node's children) tells
-//! the probabilities of the node's symbol, and when the symbol is known, φ and λ (what the node and its
-//! visited children know) are updated: this is belief propagation in which every variable is coded as soon as
-//! its belief is complete. A walk needs the messages of one path only, so they lie in a stack by depth.
-//! Messages are block floating point: they are scaled to 15 bits (`peak`, `mass`), and the exponents cancel
-//! out.
+//! The nodes are visited depth first. At each of them, φ (what is known outside of the node's children) gives
+//! the probabilities of the node's symbol; once the symbol is known, φ and λ (what the node and its visited
+//! children know) are updated. This is belief propagation in which every variable is coded as soon as its
+//! belief is complete. A walk only needs the messages of one path, so they lie in a stack by depth. Messages
+//! are block floating point: they are scaled to 15 bits (`peak`, `mass`), and the exponents cancel out.
 
 #[cfg(target_arch = "x86_64")]
 use super::kernel::Avx2;
@@ -18,24 +17,24 @@ use crate::kernel::{Kernel, dispatch};
 pub struct Walk<'m> {
     model: &'m Model,
     kernel: Kernel,
-    /// φ and λ of the nodes on the path, where [`Node::slot`] says.
+    /// φ and λ of the nodes on the path, at the offsets given by [`Node::slot`].
     phi: Vec<PerLane>,
     lambda: Vec<PerLane>,
     /// `mass(φ)` of the same nodes.
     masses: Vec<PerLane>,
-    /// A message on its way, one before it is scaled, and the weights of classes.
+    /// The current message, a message before it is scaled, and the weights of classes.
     message: Vec<PerLane>,
     wide: Vec<PerLane>,
     weights: Vec<PerLane>,
 }
 
-/// The nodes that a walk visits, in order, each with whether its variable is coded.
+/// The nodes that a walk visits, in order, and for each whether its variable is coded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Visits(Vec<(usize, bool)>);
 
 impl Visits {
-    /// The visits for records of which the variables are there that `is_known` names. Nodes are left out
-    /// where no variable at or below them is there.
+    /// The visits for records in which exactly those variables exist for which `is_known` returns true. Nodes
+    /// are left out where no variable at or below them exists.
     pub fn new(model: &Model, is_known: impl Fn(usize) -> bool) -> Self {
         let nodes = &model.nodes;
         let known: Vec<bool> = nodes.iter().map(|n| is_known(n.variable)).collect();
@@ -65,10 +64,10 @@ fn lanes(len: usize) -> Result<Vec<PerLane>> {
     Ok(v)
 }
 
-/// One side of the coding of classes: an encoder that knows them, or a decoder.
+/// One side of coding classes: an encoder that knows them, or a decoder.
 pub trait Coder {
-    /// Codes the class of a node's symbol in each lane and returns it; `weights[class].0[lane]` are the
-    /// weights of the classes.
+    /// Codes the class of a node's symbol in each lane and returns it; `weights[class].0[lane]` is the weight
+    /// of a class.
     ///
     /// # Errors
     /// Those of reading a payload.
@@ -101,8 +100,8 @@ impl<'m> Walk<'m> {
         (states * size_of::<PerLane>()) as u64
     }
 
-    /// Walks once over the tree: codes eight records of which the same variables are there. The visits must
-    /// be those of this model.
+    /// Walks over the tree once and codes eight records in which the same variables exist. The visits must be
+    /// those of this model.
     ///
     /// # Errors
     /// Those of the coder.
@@ -121,7 +120,7 @@ impl<'m> Walk<'m> {
         self.walk::<Avx2>(visits, coder)
     }
 
-    /// The walk in the form of one kernel.
+    /// The walk with the operations of one kernel.
     #[inline(always)]
     fn walk<O: Ops>(&mut self, Visits(visits): &Visits, coder: &mut impl Coder) -> Result<()> {
         let nodes = &self.model.nodes;
@@ -179,7 +178,7 @@ impl<'m> Walk<'m> {
         }
     }
 
-    /// Takes in the classes of a node's symbols.
+    /// Processes the classes of a node's symbols.
     #[inline(always)]
     fn observe<O: Ops>(&mut self, node: &Node, classes: &[u32; LANES]) {
         let (k, at) = (node.states, node.slot / 2);
@@ -188,7 +187,7 @@ impl<'m> Walk<'m> {
         self.begin::<O>(node);
     }
 
-    /// Goes on from a node whose variable is not there.
+    /// Moves on from a node whose variable does not exist.
     #[inline(always)]
     fn pass<O: Ops>(&mut self, node: &Node) {
         let at = node.slot / 2;
@@ -196,7 +195,7 @@ impl<'m> Walk<'m> {
         self.begin::<O>(node);
     }
 
-    /// Computes from λ what the children of a node get.
+    /// Computes from λ the message to the children of a node.
     #[inline(always)]
     fn begin<O: Ops>(&mut self, node: &Node) {
         let (k, at) = (node.states, node.slot / 2);
@@ -207,7 +206,7 @@ impl<'m> Walk<'m> {
         O::mass(phi, &mut self.masses[at..at + k / 2]);
     }
 
-    /// Leaves a node: takes its message into φ and λ of its parent, where something that is coded later
+    /// Leaves a node: includes its message in φ and λ of its parent, where something that is coded later
     /// depends on it.
     #[inline(always)]
     fn leave<O: Ops>(&mut self, node: &Node) {

@@ -4,7 +4,7 @@ use std::ops::{Deref, DerefMut};
 
 use crate::error::{Error, ErrorKind, Result};
 
-/// Bytes of a cache line.
+/// The bytes of a cache line.
 const LINE: usize = 64;
 
 /// A fixed-length slice of numbers whose first element lies on a 64-byte boundary.
@@ -19,7 +19,7 @@ impl<T: Copy + Default> Aligned<T> {
     /// A slice of `len` zeros.
     ///
     /// # Errors
-    /// `LimitExceeded` where the memory is missing.
+    /// `LimitExceeded` where memory is missing.
     pub fn zeroed(len: usize) -> Result<Self> {
         let mut data = Vec::new();
         let padded = len + LINE / size_of::<T>();

@@ -1,9 +1,9 @@
 //! The hash of context keys.
 
-/// Spreads a key over all 32 bits; callers take an index from the upper ones.
+/// Spreads a key over all 32 bits; callers take an index from the upper bits.
 ///
-/// Two multiplications by odd constants (the golden ratio, and one of MurmurHash3's finalizer) with a shift
-/// between them, so that every bit of the key reaches the upper bits.
+/// Multiplies twice by odd constants (the golden ratio, and one from MurmurHash3's finalizer) with a shift in
+/// between, so that every bit of the key reaches the upper bits.
 #[inline]
 pub fn hash(key: u32) -> u32 {
     let key = key.wrapping_mul(0x9E37_79B1);

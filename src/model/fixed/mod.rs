@@ -1,5 +1,5 @@
-//! The common part of the models: integer tables and functions of probabilities, a hash, aligned memory. Nothing here
-//! knows a model; the models use this module and not one another.
+//! What the models have in common: integer tables and functions of probabilities, a hash, aligned memory.
+//! Nothing here knows a model; models use this module and not one another.
 
 mod aligned;
 mod hash;

@@ -1,11 +1,11 @@
-//! The tables of `formats/tables/`, which are the only numbers of the coding path that are not arithmetic,
-//! and the functions that read them.
+//! The tables of `formats/tables/`, the only numbers of the coding path that no arithmetic produces, and the
+//! functions that read them.
 
 const SQUASH_BYTES: &[u8; 2 * 8192] = include_bytes!("../../../formats/tables/squash.bin");
 const EXP2_BYTES: &[u8; 4 * 256] = include_bytes!("../../../formats/tables/exp2.bin");
 
-/// The probability 1 / (1 + 2^-x) in Q16 for log-odds x from -4096 to 4095 in Q8 octaves (units of 1/256 of a
-/// factor of two). Held in 32 bits for vector look-ups.
+/// The probability 1 / (1 + 2^-x) in Q16, for log-odds x from -4096 to 4095 in Q8 octaves (units of 1/256 of
+/// a factor of two). Entries have 32 bits for vector look-ups.
 pub static SQUASH: [i32; 8192] = squash_table();
 /// Powers of two: entry i is 2^(22 - i/256).
 pub static EXP2: [i32; 256] = exp2_table();
@@ -33,7 +33,8 @@ const fn exp2_table() -> [i32; 256] {
     table
 }
 
-/// The probability in Q16 (1..=65535) of log-odds in Q8 octaves; log-odds beyond the table count as its ends.
+/// The probability in Q16 (1..=65535) of log-odds in Q8 octaves. Log-odds beyond the table are clamped to its
+/// ends.
 #[inline(always)]
 pub fn squash(log_odds: i32) -> i32 {
     SQUASH[(log_odds.clamp(-4096, 4095) + 4096) as usize]
@@ -53,11 +54,11 @@ pub fn stretch(p: i32) -> i32 {
     lg(p as u32) - lg((65536 - p) as u32)
 }
 
-/// The probability of 1 in Q16, 1..=65535, where a 0 weighs `zero` and a 1 weighs `one`: both below 2^31, not
-/// both 0.
+/// The probability of a 1 in Q16, 1..=65535, where a 0 has weight `zero` and a 1 has weight `one`. Both must
+/// be below 2^31, and not both 0.
 #[inline]
 pub fn probability_of_one(zero: u32, one: u32) -> i32 {
-    // Both shrink to 16 bits, so that the shifted dividend fits into 32.
+    // Both are scaled to 16 bits, so that the shifted dividend fits into 32 bits.
     let total = zero + one;
     let excess = (32 - total.leading_zeros()).saturating_sub(16);
     (((one >> excess) << 16) / (total >> excess)).clamp(1, 65535) as i32

@@ -2,8 +2,8 @@
 //! (`formats/llm.md`, "Adaptive stage").
 //!
 //! Before a symbol is coded from the network's weights, a few guesses are tried: the token that followed a
-//! match, the tokens that followed the last two and the last one, and the network's likeliest. Whether a
-//! guess is right is a binary decision; its probability mixes the network's opinion with how often such
+//! match, the tokens that followed the last two and the last one, and the network's likeliest token. Whether
+//! a guess is right is a binary decision; its probability mixes the network's opinion with how often such
 //! guesses were right. Integer arithmetic only; the state starts anew with every window.
 
 use super::symbols::{Distribution, Symbol};
@@ -11,20 +11,21 @@ use crate::coder::range::{BitDecoder, BitEncoder};
 use crate::error::Result;
 use crate::model::fixed::{hash, squash, stretch};
 
-/// Longest match that is told apart.
+/// The greatest match length that is distinguished.
 const MAX_MATCH: u32 = 32;
-/// Bits of a hash that select an entry.
+/// The number of bits of a hash that select an entry.
 const HASH_BITS: u32 = 12;
-/// Number of guesses: by a match, by what followed the last two tokens and the last one, and by the network.
+/// The number of guesses: by a match, by what followed the last two tokens and the last one, and by the
+/// network.
 const GUESSES: usize = 4;
-/// Inputs of the mixer: the network's opinion, the record of each guess, and a constant.
+/// The number of inputs of the mixer: the network's opinion, the record of each guess, and a constant.
 const INPUTS: usize = GUESSES + 2;
-/// Largest magnitude of the mixer's weights, Q13.
+/// The largest magnitude of the mixer's weights, Q13.
 const MIXER_LIMIT: i32 = 1 << 15;
 /// Stands for no symbol.
 const NONE: Symbol = u32::MAX;
 
-/// One side of the coding of a symbol: an encoder that knows the symbol, or a decoder.
+/// One side of coding a symbol: an encoder that knows the symbol, or a decoder.
 pub trait Coder {
     /// Codes whether the symbol is `guess`, which has a probability of `one` / 65536; returns whether it is.
     ///
@@ -66,7 +67,7 @@ impl Coder for BitDecoder<'_> {
     }
 }
 
-/// The follower of a context: a symbol, a check of the context, and a count of how often the symbol came
+/// The symbol that followed a context, a check of the context, and a count of how often the symbol came
 /// again.
 #[derive(Debug, Clone, Copy, Default)]
 struct Follower {
@@ -79,7 +80,7 @@ struct Follower {
 #[derive(Debug, Clone, Copy)]
 struct Guess {
     symbol: Symbol,
-    /// The index of its record.
+    /// The index of its record of success.
     record: usize,
 }
 
@@ -91,14 +92,14 @@ pub struct Adaptive {
     /// match).
     position: usize,
     length: u32,
-    /// The position behind the last occurrence of two symbols, by their hash.
+    /// The position after the last occurrence of two symbols, by their hash.
     positions: Vec<u32>,
     /// The followers of the last two symbols and of the last one, by their hash.
     followers: [Vec<Follower>; 2],
     /// The share of guesses that were right, Q16: 16 records for each guess.
     records: [u16; 16 * GUESSES],
-    /// Weights of the mixer (Q13), of which one row each adds up: by the number of the guess and those who
-    /// agree with it, and by the record of the match.
+    /// The weights of the mixer (Q13), of which one row each is added up: by the number of the guess and of
+    /// those that agree with it, and by the record of the match.
     by_agreement: [[i32; INPUTS]; 16 * GUESSES],
     by_match: [[i32; INPUTS]; 16],
     /// The number of decisions so far.
@@ -126,7 +127,7 @@ impl Default for Adaptive {
     }
 }
 
-/// The share of escapes among the symbols that nobody guessed, Q16.
+/// The share of escapes among the symbols that no guess found, Q16.
 #[derive(Debug)]
 pub(super) struct Escapes(u32);
 
@@ -137,12 +138,12 @@ impl Default for Escapes {
 }
 
 impl Escapes {
-    /// The weight of an escape where all tokens together weigh `total`.
+    /// The weight of an escape where all tokens together have weight `total`.
     pub fn weight(&self, total: u64) -> u64 {
         ((total * u64::from(self.0)) >> 16) + 1
     }
 
-    /// Learns whether a symbol that nobody guessed was an escape.
+    /// Learns whether a symbol that no guess found was an escape.
     pub fn learn(&mut self, escaped: bool) {
         self.0 = if escaped {
             self.0 + ((65536 - self.0) >> 3)
@@ -158,8 +159,8 @@ impl Adaptive {
         &self.history
     }
 
-    /// Codes the next symbol and learns it. Guesses that are wrong are ruled out of `d`, whose weights are
-    /// the same afterwards.
+    /// Codes the next symbol and learns it. Wrong guesses are ruled out of `d` while it is used; afterwards
+    /// its weights are the same as before.
     ///
     /// # Errors
     /// Those of the coder.
@@ -208,7 +209,7 @@ impl Adaptive {
         [hash(one.wrapping_add(last(2)).wrapping_add(2)), one]
     }
 
-    /// The guesses but for that of the network.
+    /// The guesses other than the network's.
     fn guesses(&mut self, keys: [u32; 2]) -> [Option<Guess>; GUESSES] {
         let mut guesses = [None; GUESSES];
         if self.length == 0 && self.history.len() >= 2 {
@@ -243,7 +244,7 @@ impl Adaptive {
         }
     }
 
-    /// Tries the guess with this number: mixes its probability, codes whether it is right, and learns that.
+    /// Tries guess number `number`: mixes its probability, codes whether it is right, and learns that.
     /// `chance` is the network's opinion, a probability in Q16.
     fn decide(
         &mut self,
@@ -282,7 +283,7 @@ impl Adaptive {
         Ok(hit)
     }
 
-    /// Learns the symbol that came.
+    /// Learns the symbol that was coded.
     fn learn(&mut self, symbol: Symbol, keys: [u32; 2]) {
         if self.length > 0 && self.history[self.position] == symbol {
             self.length = (self.length + 1).min(MAX_MATCH);

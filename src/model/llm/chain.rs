@@ -3,40 +3,45 @@
 //!
 //! As in [`super::adaptive`], guesses are tried before a symbol is coded from the network's weights. A
 //! chained block is longer than a window, so more can be learned: there are more contexts, each remembers two
-//! symbols, and the guesses are tried in the order of their probability, the likeliest first. Integer
-//! arithmetic only.
+//! symbols, and guesses are tried in the order of their probability, the likeliest first.
+//!
+//! A guess is a yes-or-no decision about one symbol. This lets experts that know only one or two symbols take
+//! part: they need no distribution over the vocabulary, and a mixer like that of [`crate::model::mix`], which
+//! only handles binary decisions, can weigh them against the network. A guess that turns out wrong still
+//! gains something, since its weight is taken out of the network's distribution before the symbol is coded
+//! from it. Integer arithmetic only.
 
 use super::adaptive::{Coder, Escapes};
 use super::symbols::{Distribution, Symbol};
 use crate::error::{Error, Result};
 use crate::model::fixed::{hash, squash, stretch};
 
-/// Numbers of symbols of the contexts whose followers are remembered.
+/// The lengths, in symbols, of the contexts whose followers are remembered.
 const ORDERS: [usize; 4] = [1, 2, 3, 6];
-/// Numbers of symbols by which places are found again.
+/// The lengths, in symbols, of the contexts by which earlier places are found again.
 const PLACES: [usize; 2] = [12, 6];
-/// Fewest equal symbols of a match, and the most that are counted when one is found.
+/// The fewest equal symbols of a match, and the most that are counted when one is found.
 const MATCH_MIN: usize = 6;
 const MATCH_FOUND: usize = 48;
-/// Length from which on a match is kept and no other is looked for.
+/// The length from which on a match is kept and no other is looked for.
 const MATCH_GOOD: usize = 12;
-/// Longest match that is told apart, and the length above which misses are forgotten.
+/// The greatest match length that is distinguished, and the length above which misses are forgotten.
 const MATCH_MAX: usize = 64;
 const MATCH_SURE: usize = 16;
-/// Number of misses at which a match is given up.
+/// The number of misses at which a match is given up.
 const MISSES: usize = 8;
-/// Bits of a hash that select an entry.
+/// The number of bits of a hash that select an entry.
 const HASH_BITS: u32 = 16;
-/// Number of experts, who guess beside the network: the match, and the followers of each order.
+/// The number of experts that guess beside the network: the match, and the followers of each order.
 const EXPERTS: usize = 1 + ORDERS.len();
-/// Number of records of an expert.
+/// The number of records of an expert.
 const RECORDS: usize = 64;
-/// Inputs of the mixer: the network's opinion, the records of the experts, and a constant.
+/// The number of inputs of the mixer: the network's opinion, the records of the experts, and a constant.
 const INPUTS: usize = EXPERTS + 2;
-/// Most guesses that are tried for a symbol, and the least probability (Q16) of one that is tried.
+/// The most guesses that are tried for a symbol, and the least probability (Q16) of a guess that is tried.
 const TRIES: usize = 6;
 const LEAST: i32 = 64;
-/// Largest magnitude of the mixer's weights, Q14.
+/// The largest magnitude of the mixer's weights, Q14.
 const MIXER_LIMIT: i32 = 1 << 16;
 /// Stands for no symbol.
 const NONE: Symbol = u32::MAX;
@@ -44,8 +49,8 @@ const NONE: Symbol = u32::MAX;
 /// A row of the mixer's weights, or its inputs.
 type MixerRow = [i32; INPUTS];
 
-/// The followers of a context: up to two symbols with their counts, the leading one first, and a check of the
-/// context.
+/// The followers of a context: up to two symbols with their counts, the more trusted one first, and a check
+/// of the context.
 #[derive(Debug, Clone, Copy, Default)]
 struct Followers {
     symbols: [Symbol; 2],
@@ -71,7 +76,7 @@ struct Match {
 }
 
 impl Match {
-    /// The state of the match, 0..64, by length and recent misses; it selects the record.
+    /// The state of the match, 0..64, by length and recent misses. It is the index of the match's record.
     fn state(self) -> usize {
         let log = self.length.checked_ilog2().unwrap_or(0) as usize;
         let bucket = if self.length < 2 { self.length } else { 2 * log + (self.length >> (log - 1) & 1) };
@@ -79,14 +84,14 @@ impl Match {
     }
 }
 
-/// The judgement of a guess, with what learning from its outcome needs.
+/// A guess with its probability, and what learning from its outcome needs.
 struct Judged {
-    /// The probability that it is right, Q16.
+    /// The probability that the guess is right, Q16.
     one: i32,
     inputs: MixerRow,
     /// The selected row of each of the three sets.
     sets: [usize; 3],
-    /// The records of the experts who expect this symbol; `usize::MAX` for the others.
+    /// For each expert that expects this symbol, the record of such guesses; `usize::MAX` for the others.
     records: [usize; EXPERTS],
 }
 
@@ -95,25 +100,25 @@ struct Judged {
 pub struct Chain {
     history: Vec<Symbol>,
     found: Match,
-    /// For each of [`PLACES`]: the position behind the last occurrence of as many symbols, by their hash.
+    /// For each of [`PLACES`], the position after the last occurrence of that many symbols, by their hash.
     places: [Vec<u32>; PLACES.len()],
-    /// For each of [`ORDERS`]: the followers of as many symbols, by their hash.
+    /// For each of [`ORDERS`], the followers of that many symbols, by their hash.
     followers: [Vec<Followers>; ORDERS.len()],
     /// The share of guesses that were right, Q16, by record.
     records: Vec<u16>,
-    /// Three sets of rows of weights (Q14), of which one row each adds up: by the network's confidence, by
-    /// the match, by the orders that know the context.
+    /// Three sets of rows of weights (Q14). One row of each is selected and added up: by the network's
+    /// confidence, by the match, and by the orders that know the context.
     sets: [Vec<MixerRow>; 3],
     decisions: u32,
     escapes: Escapes,
 }
 
 impl Chain {
-    /// The bytes that the tables take.
+    /// The bytes that the tables take, apart from the history.
     pub const BYTES: usize =
         (PLACES.len() * size_of::<u32>() + ORDERS.len() * size_of::<Followers>()) << HASH_BITS;
 
-    /// The state at a block's start.
+    /// The state at the start of a block.
     ///
     /// # Errors
     /// `LimitExceeded` where memory is missing.
@@ -137,8 +142,8 @@ impl Chain {
         &self.history
     }
 
-    /// Codes the next symbol and learns it. Guesses that are wrong are ruled out of `d`, whose weights are
-    /// the same afterwards.
+    /// Codes the next symbol and learns it. Wrong guesses are ruled out of `d` while it is used; afterwards
+    /// its weights are the same as before.
     ///
     /// # Errors
     /// Those of the coder.
@@ -169,7 +174,7 @@ impl Chain {
         (1..=n).fold(n as u32, |key, i| hash(key.wrapping_add(last(i)).wrapping_add(1)))
     }
 
-    /// Looks for an earlier occurrence of the last symbols that is longer than the present match.
+    /// Looks for an earlier occurrence of the last symbols that is longer than the current match.
     fn find_match(&mut self, places: [u32; PLACES.len()]) {
         for (table, key) in self.places.iter().zip(places) {
             let at = table[entry(key)] as usize;
@@ -185,7 +190,7 @@ impl Chain {
         }
     }
 
-    /// The opinions of all experts; `None` for those who do not know the context.
+    /// The opinions of all experts; `None` for those that do not know the context.
     fn opinions(&self, keys: [u32; ORDERS.len()]) -> [Option<Opinion>; EXPERTS] {
         let mut opinions = [None; EXPERTS];
         if self.found.position > 0 {
@@ -205,8 +210,8 @@ impl Chain {
         opinions
     }
 
-    /// Tries guesses; `None` where all are wrong. Those that are wrong get the weight 0 in `d` and stand in
-    /// `refused` with the weights that they had.
+    /// Tries guesses and returns the symbol of the right one; `None` where all are wrong. Wrong ones get
+    /// weight 0 in `d`, and go to `refused` with the weights that they had.
     fn guess(
         &mut self,
         d: &mut Distribution<'_>,
@@ -228,7 +233,7 @@ impl Chain {
                 let chance = ((weight << 16) / (d.total() + escape)).clamp(1, 65535) as i32;
                 self.judge(symbol, chance, rank, opinions)
             });
-            // The first of the likeliest.
+            // The likeliest; of equal ones, the first.
             let best = judged.enumerate().reduce(|a, b| if b.1.one > a.1.one { b } else { a });
             let Some((at, judged)) = best.filter(|(_, judged)| judged.one >= LEAST) else { break };
             let symbol = guesses.remove(at);
@@ -245,8 +250,8 @@ impl Chain {
         Ok(None)
     }
 
-    /// Judges a guess: `chance` is the network's opinion, a probability in Q16; `rank` is the number of
-    /// guesses that have been tried before.
+    /// Computes the probability of a guess. `chance` is the network's opinion, a probability in Q16; `rank`
+    /// is the number of guesses tried before.
     fn judge(
         &self,
         symbol: Symbol,
@@ -298,7 +303,7 @@ impl Chain {
         }
     }
 
-    /// Learns the symbol that came.
+    /// Learns the symbol that was coded.
     fn learn(&mut self, symbol: Symbol, keys: [u32; ORDERS.len()], places: [u32; PLACES.len()]) {
         let found = &mut self.found;
         if found.position > 0 {
@@ -341,7 +346,7 @@ impl Followers {
     }
 }
 
-/// The value that record i of all starts with.
+/// The initial value of record `i`.
 fn first_record(i: usize) -> u16 {
     let (expert, record) = (i / RECORDS, i % RECORDS);
     let sure = |halves: usize| 65536 - (65536u32 >> (1 + halves));

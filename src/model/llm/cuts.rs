@@ -1,7 +1,7 @@
-//! The rules by which an encoder cuts text into pieces before it makes tokens of them.
+//! The rules by which an encoder cuts text into pieces before it turns them into tokens.
 //!
-//! They follow the regular expressions that the models were trained with, as far as the classes of characters
-//! of the standard library allow. Nothing depends on them but the ratio: a decoder never cuts.
+//! They follow the regular expressions that the models were trained with, as far as the standard library's
+//! classes of characters allow. Only the compression ratio depends on them: a decoder never cuts.
 
 use crate::error::{Error, Result};
 
@@ -46,7 +46,7 @@ enum Class {
 /// A character: its class, its code if it is ASCII (otherwise 0), and the offset of its end.
 type Char = (Class, u8, usize);
 
-/// The characters of text. A byte that is not UTF-8 counts as a character of its own.
+/// The characters of text. Each byte that is not valid UTF-8 counts as a character.
 fn characters(text: &[u8]) -> Vec<Char> {
     let mut out = Vec::new();
     let mut end = 0;
@@ -116,8 +116,8 @@ fn contraction(chars: &[Char], at: usize, any_case: bool) -> usize {
     }
 }
 
-/// The number of characters of white space that make a piece from `at` on: all of it at the end of the text;
-/// otherwise all but the last one, which goes with what follows, unless it is the only one.
+/// The number of white-space characters that form a piece from `at` on: at the end of the text, all of them;
+/// otherwise all but the last one, which joins what follows, unless it is the only one.
 fn spaces(chars: &[Char], at: usize) -> usize {
     let n = run(chars, at, is_space);
     if at + n < chars.len() && n > 1 { n - 1 } else { n }

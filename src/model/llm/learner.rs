@@ -1,5 +1,4 @@
-//! The learning of a chained block, on top of the network: rows for the head ([`Online`]) and guesses
-//! ([`Chain`]).
+//! What a chained block learns on top of the network: rows for the head ([`Online`]) and guesses ([`Chain`]).
 
 use super::Coder;
 use super::chain::Chain;
@@ -9,17 +8,17 @@ use super::step::{Session, powers};
 use super::symbols::{Distribution, Symbol};
 use crate::error::Result;
 
-/// The state of a chained block, beside that of the network.
+/// The state of a chained block, apart from that of the network.
 #[derive(Debug)]
 pub struct Learner {
     online: Online,
     chain: Chain,
-    /// Memory for the sums of a distribution.
+    /// Scratch space for the sums of a distribution.
     blocks: Vec<u64>,
 }
 
 impl Learner {
-    /// The state at a block's start.
+    /// The state at the start of a block.
     ///
     /// # Errors
     /// `LimitExceeded` where memory is missing.
@@ -29,7 +28,7 @@ impl Learner {
         Ok(Self { online, chain: Chain::new()?, blocks: Vec::new() })
     }
 
-    /// Most bytes that a state takes, not counting the block's symbols.
+    /// The most bytes that a state takes, not counting the block's symbols.
     pub fn bytes(model: &Model) -> usize {
         Online::bytes(model.shape().width, model.shape().vocab) + Chain::BYTES
     }
@@ -61,7 +60,7 @@ impl Learner {
         Ok(symbol)
     }
 
-    /// The last `count` tokens of the block, which must have as many.
+    /// The last `count` tokens of the block, which must have that many.
     pub fn last_tokens(&self, count: usize, model: &Model) -> Vec<Symbol> {
         let vocab = model.shape().vocab as Symbol;
         let mut tokens: Vec<Symbol> =

@@ -2,7 +2,7 @@
 //!
 //! A step gives the logits of the next token ([`Session`]). A window that stands alone corrects them by what
 //! its own tokens have shown ([`Adaptive`]), a chained block by what all its windows have shown
-//! ([`Learner`]); what remains is coded as a token of the vocabulary ([`Distribution`]).
+//! ([`Learner`]). Whatever these do not guess is coded as a token of the vocabulary ([`Distribution`]).
 
 mod adaptive;
 mod chain;

@@ -1,4 +1,4 @@
-//! A model that is ready to run: its weights are laid out for the kernels and checked not to overflow.
+//! A model that is ready to run: its weights are laid out for the kernels, and checked not to overflow.
 
 use super::kernel::{BLOCK, Blocked};
 use super::tokens::Tokenizer;
@@ -23,13 +23,13 @@ impl Linear {
 #[derive(Debug)]
 pub(super) struct ReadyLayer {
     pub bits: LayerBits,
-    /// Q20 gains of the norm in front of attention.
+    /// The gains (Q20) of the norm before attention.
     pub attention_norm: Vec<i32>,
     pub query: Linear,
     pub key: Linear,
     pub value: Linear,
     pub output: Linear,
-    /// Q20 gains of the norm in front of the feed-forward part.
+    /// The gains (Q20) of the norm before the feed-forward part.
     pub hidden_norm: Vec<i32>,
     pub gate: Linear,
     pub up: Linear,
@@ -62,7 +62,7 @@ pub struct Model {
     pub(super) embedding: Linear,
     pub(super) layers: Vec<ReadyLayer>,
     pub(super) final_norm: Vec<i32>,
-    /// The head's weights; `None` where those of the embedding serve.
+    /// The head's own weights; `None` where it uses those of the embedding.
     pub(super) head: Option<Blocked>,
     pub(super) head_scale: Scale,
     pub(super) head_bits: u32,

@@ -1,6 +1,6 @@
 //! The rows that a chained block learns for the head of the network (`formats/llm.md`, "Learned rows").
 //!
-//! Every token that has come up so far gets a row of learned numbers, whose product with the head's input is
+//! Every token that has occurred so far gets a row of learned numbers, whose product with the head's input is
 //! added to the token's logit. A row moves by the error of the token's probability times the input, which is
 //! the gradient of the coding cost (dynamic evaluation, Krause et al., 2018, of the last layer alone).
 //! Integer arithmetic only.
@@ -10,19 +10,19 @@ use super::symbols::{Distribution, Symbol};
 use crate::error::{Error, Result};
 use crate::kernel::Kernel;
 
-/// Most rows; tokens that come up later get none.
+/// The most rows; tokens that first occur later get none.
 const ROWS: usize = 4096;
-/// Entries of a group; rows are padded with zeros to whole groups.
+/// The number of entries in a group; rows are padded with zeros to whole groups.
 const GROUP: usize = 32;
-/// Largest magnitude of a feature; the typical one is 256.
+/// The largest magnitude of a feature; a typical one is 256.
 const FEATURE: i64 = 1023;
-/// Steps before features are used: until then their averages mean little.
+/// The number of steps before features are used: until then their averages mean little.
 const WARM: u32 = 8;
 /// Averages run over 2^this steps.
 const AVERAGE: u32 = 8;
-/// Smallest error (Q16) that teaches a row.
+/// The smallest error (Q16) from which a row learns.
 const LEAST_ERROR: i32 = 64;
-/// Largest magnitude of what a row adds to a logit, in Q8 octaves.
+/// The largest magnitude of what a row adds to a logit, in Q8 octaves.
 const CHANGE: i64 = 4096;
 /// Stands for no row.
 const NONE: u16 = u16::MAX;
@@ -32,22 +32,23 @@ const NONE: u16 = u16::MAX;
 pub struct Online {
     kernel: Kernel,
     width: usize,
-    /// Running averages of each number of the head's input (Q16), and of its distance from the average.
+    /// Running averages of each number of the head's input (Q16), and of its distance from that average.
     averages: Vec<[i32; 2]>,
     steps: u32,
-    /// The features: the head's input less its mean in units of its spread (Q8), then a constant, then zeros.
+    /// The features: the head's input less its mean, in units of its spread (Q8), then a constant, then
+    /// zeros.
     features: Vec<i16>,
     /// The row of each token of the vocabulary.
     row_of: Vec<u16>,
     /// The token of each row.
     tokens: Vec<Symbol>,
-    /// The number of times that the token of each row came.
+    /// How often the token of each row has occurred.
     counts: Vec<u8>,
     rows: Vec<i16>,
 }
 
 impl Online {
-    /// The state without rows, for a head that reads `width` numbers.
+    /// The state without rows, for a head with `width` inputs.
     ///
     /// # Errors
     /// `LimitExceeded` where memory is missing.
@@ -69,7 +70,7 @@ impl Online {
         })
     }
 
-    /// Most bytes that the rows of a block take.
+    /// The most bytes that the rows of a block take.
     pub fn bytes(width: usize, vocab: usize) -> usize {
         2 * (ROWS.min(vocab) * (width + 1).next_multiple_of(GROUP) + vocab)
     }
@@ -84,7 +85,7 @@ impl Online {
         self.features[self.width] = FEATURE as i16;
     }
 
-    /// Adds to the logits (Q8 octaves) what the rows say.
+    /// Adds the contributions of all rows to the logits (Q8 octaves).
     pub fn adjust(&self, logits: &mut [i32]) {
         let scale = (3i64 << 23) / self.width as i64;
         for (&token, row) in self.tokens.iter().zip(self.rows.chunks_exact(self.features.len())) {
@@ -94,7 +95,7 @@ impl Online {
         }
     }
 
-    /// Learns that `token` came where the tokens had the weights of `d`.
+    /// Learns that `token` occurred where the tokens had the weights of `d`.
     pub fn learn(&mut self, d: &Distribution<'_>, token: Symbol) {
         self.add(token);
         d.likeliest().into_iter().for_each(|token| self.add(token));
@@ -111,7 +112,7 @@ impl Online {
             if error.abs() < LEAST_ERROR {
                 continue;
             }
-            // Tokens that came often move less, by the root of their number.
+            // Tokens that occur often move less, by the root of their count.
             let rate = ((1u64 << 24) / (u64::from(*count) + 1)).isqrt() as i64;
             e::learn_row(kernel, row, &self.features, ((i64::from(error) * rate + (1 << 11)) >> 12) as i32);
         }

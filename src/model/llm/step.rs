@@ -1,9 +1,9 @@
 //! The integer step of the network over columns (`formats/llm.md`, "Step").
 //!
-//! A column is a token of a window: in decoding the columns are one token of each of many windows, in
-//! encoding also many tokens of one window in order. The results do not depend on which columns step
-//! together. All products meet int8 weights with int16 activations: before a product each column is narrowed
-//! to the bits that its matrix allows, and the shift of that goes into the scale of the results.
+//! A column is a token of a window: in decoding, the columns are one token of each of many windows; in
+//! encoding, they may also be many tokens of one window in order. The results do not depend on which columns
+//! step together. All products multiply int8 weights by int16 activations: before a product, each column is
+//! narrowed to the bits that its matrix allows, and the shift becomes part of the scale of the results.
 
 use super::kernel::{BLOCK, Blocked, Columns, Outputs, elementwise as e, product};
 use super::model::{Linear, Model};
@@ -13,16 +13,16 @@ use crate::error::{Error, Result};
 use crate::kernel::Kernel;
 use crate::model::fixed::Aligned;
 
-/// Most columns that step together.
+/// The most columns that step together.
 pub const MAX_COLUMNS: usize = 32;
-/// Largest magnitudes of queries and keys: with heads of at most 128 entries no score exceeds 32 bits.
+/// The largest magnitudes of queries and keys: with heads of at most 128 entries, no score exceeds 32 bits.
 const QUERY: i32 = (1 << 23) - 1;
 const KEY: i32 = (1 << 22) - 1;
-/// Largest magnitude of values, Q12.
+/// The largest magnitude of values, Q12.
 const VALUE: i32 = (1 << 27) - 1;
 
-/// The keys or values of one head at all positions, as int8, and for each position the magnitude that 127
-/// stands for.
+/// The keys or values of one head at all positions, as int8, and for each position the magnitude for which
+/// 127 stands.
 #[derive(Debug)]
 struct Cached {
     numbers: Blocked,
@@ -33,7 +33,7 @@ struct Cached {
 #[derive(Debug)]
 struct Window {
     len: usize,
-    /// By layer and head. Keys have a row for each position, values have a column.
+    /// By layer and head. Keys have a row for each position, values a column.
     keys: Vec<Cached>,
     values: Vec<Cached>,
 }
@@ -63,9 +63,9 @@ pub struct Column {
 pub struct Session<'m> {
     model: &'m Model,
     windows: Vec<Window>,
-    /// Most tokens of a window.
+    /// The most tokens of a window.
     tokens: usize,
-    /// Positions of the columns of this step in their windows.
+    /// The position of each column of this step in its window.
     at: Vec<usize>,
     /// Residual streams, Q12.
     x: Vec<i32>,
@@ -74,18 +74,19 @@ pub struct Session<'m> {
     /// All columns narrowed for the next product, and the shift of each.
     narrow: Aligned<i16>,
     shifts: Vec<u32>,
-    /// Results of products.
+    /// The results of products.
     sums: Vec<i32>,
     more_sums: Vec<i32>,
     logits: Vec<i32>,
-    /// Attention of one group of heads: scores, then sums over values; narrowed queries; weights of values.
+    /// The attention of one group of heads: scores, then sums over values; narrowed queries; weights of
+    /// values.
     scores: Vec<i32>,
     queries: Vec<i16>,
     weights: Vec<i16>,
 }
 
 impl<'m> Session<'m> {
-    /// Memory that a session takes beside its windows, in bytes (approximate).
+    /// The memory that a session takes in addition to its windows, in bytes (approximate).
     pub fn fixed_bytes(model: &Model) -> usize {
         let s = &model.shape;
         let wide = s.width.max(s.hidden).max(s.heads * s.head) + 2 * s.kv_heads * s.head + 4 * BLOCK;
@@ -102,7 +103,7 @@ impl<'m> Session<'m> {
         let tokens = tokens.clamp(1, s.context).next_multiple_of(BLOCK);
         let heads = s.heads * s.head;
         let wide = s.width.max(s.hidden).max(heads);
-        // Products write whole blocks; three of them lie side by side for attention.
+        // Products write whole blocks; three of them lie next to each other for attention.
         let rows = (wide.max(s.hidden) + 3 * BLOCK).max(heads + 2 * s.kv_heads * s.head + 3 * BLOCK);
         let rows = rows.next_multiple_of(BLOCK);
         let vocab = s.vocab.next_multiple_of(BLOCK);
@@ -259,8 +260,8 @@ impl<'m> Session<'m> {
         self.add_product(&layer.output, queries, count);
     }
 
-    /// The attention of column `c` for the heads that share the keys and values `h`: from queries in `sums`
-    /// to results in `more_sums`.
+    /// The attention of column `c` for the heads that share the keys and values `h`: reads queries from
+    /// `sums`, writes results to `more_sums`.
     fn attend(&mut self, number: usize, c: usize, lane: usize, h: usize, stride: usize) {
         let (kernel, shape) = (self.model.kernel, &self.model.shape);
         let (size, group) = (shape.head, shape.heads / shape.kv_heads);
@@ -351,7 +352,7 @@ fn pad(n: usize) -> usize {
     n.next_multiple_of(BLOCK)
 }
 
-/// Narrows a key or value of position `at` and stores it; `place` gives the row and column of entry i.
+/// Narrows a key or value of position `at` and stores it; `place` returns the row and column of entry i.
 fn remember(
     kernel: Kernel,
     head: &[i32],

@@ -1,17 +1,17 @@
-//! The coding of symbols with the weights of a vocabulary.
+//! Codes symbols with the weights of a vocabulary.
 //!
-//! A symbol is coded in two steps: first its block of 256 tokens, then the token in it. So neither an encoder
-//! nor a decoder needs the cumulative sums of the whole vocabulary: those of the blocks and of one block are
-//! enough.
+//! A symbol is coded in two steps: first its block of 256 tokens, then the token within the block. This way
+//! neither an encoder nor a decoder needs cumulative sums over the whole vocabulary: those over the blocks
+//! and over one block are enough.
 
 use crate::coder::range::{BitDecoder, BitEncoder, Part as CoderPart};
 use crate::error::Result;
 
-/// Choices share out `1 << PRECISION` parts.
+/// A choice shares out `1 << PRECISION` parts.
 const PRECISION: usize = 24;
 type Part = CoderPart<PRECISION>;
 
-/// Number of tokens of a block of the vocabulary.
+/// The number of tokens in a block of the vocabulary.
 const BLOCK: usize = 256;
 /// A symbol: a token below V, the size of the vocabulary, or V + b for an escaped byte b.
 pub type Symbol = u32;
@@ -20,13 +20,13 @@ pub type Symbol = u32;
 #[derive(Debug)]
 pub struct Distribution<'a> {
     weights: &'a mut [i32],
-    /// The sums of the weights of each block, and of all.
+    /// The sum of the weights of each block, and of all.
     blocks: &'a mut Vec<u64>,
     total: u64,
 }
 
 impl<'a> Distribution<'a> {
-    /// Adds the weights up; `blocks` is memory for the sums.
+    /// Adds the weights up; `blocks` is scratch space for the sums.
     pub fn new(weights: &'a mut [i32], blocks: &'a mut Vec<u64>) -> Self {
         blocks.clear();
         blocks.extend(weights.chunks(BLOCK).map(|b| b.iter().map(|&w| w as u64).sum::<u64>()));
@@ -44,7 +44,7 @@ impl<'a> Distribution<'a> {
         self.total
     }
 
-    /// The token of greatest weight, of equal ones the first; `None` where all weights are 0.
+    /// The token with the greatest weight, the first of equal ones; `None` where all weights are 0.
     pub fn likeliest(&self) -> Option<Symbol> {
         let most = self.weights.iter().copied().max().filter(|&m| m > 0)?;
         self.weights.iter().position(|&w| w == most).map(|t| t as Symbol)
@@ -96,12 +96,13 @@ impl<'a> Distribution<'a> {
         &self.weights[block * BLOCK..self.weights.len().min((block + 1) * BLOCK)]
     }
 
-    /// The weights of the choice of a block, the escape last, and their sum.
+    /// The weights for the choice of a block, the escape last, and their sum.
     fn block_sums(&self, escape: u64) -> (u64, impl Iterator<Item = u64>) {
         (self.total + escape, self.blocks.iter().copied().chain([escape]))
     }
 
-    /// The weights of the choice of a token in a block, and their sum. Each gets one more, so that none is 0.
+    /// The weights for the choice of a token in a block, and their sum. Each weight gets 1 more, so that none
+    /// is 0.
     fn token_sums(&self, block: usize) -> (u64, impl Iterator<Item = u64>) {
         let tokens = self.block(block);
         let total = 16 * self.blocks[block] + tokens.len() as u64;
@@ -117,14 +118,14 @@ impl<'a> Distribution<'a> {
     }
 }
 
-/// The part of the uniform choice of a byte that holds `quantile`.
+/// The part of the uniform choice of a byte that contains `quantile`.
 fn byte_part(quantile: u32) -> Part {
     let byte = u64::from(quantile >> 16);
     Part::new(byte as usize, byte << 16, (byte + 1) << 16)
 }
 
-/// The first part of symbol i of n, where the symbols before it weigh `below` of `total`. Every symbol gets
-/// one part, and a share of the others by its weight.
+/// The first part of symbol i of n, where the symbols before it have the weight `below` out of `total`. Every
+/// symbol gets one part, and a share of the others by its weight.
 fn first_part(n: usize, i: usize, below: u64, total: u64) -> u64 {
     // At most 2^40 times less than 2^24.
     below * ((1 << PRECISION) - n as u64) / total + i as u64
@@ -138,7 +139,7 @@ fn part_of(n: usize, wanted: usize, (total, mut weights): (u64, impl Iterator<It
     Part::new(wanted, start, end)
 }
 
-/// The symbol of n that owns the part `quantile`, given the sum of all weights and the weights.
+/// The symbol, out of n, that owns part `quantile`, given the sum of all weights and the weights.
 fn search(n: usize, quantile: u32, (total, weights): (u64, impl Iterator<Item = u64>)) -> Part {
     let (mut below, mut start) = (0, 0);
     for (i, w) in weights.enumerate() {

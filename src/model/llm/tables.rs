@@ -1,4 +1,4 @@
-//! The table of the sigmoid, which follows from that of powers of two by integer arithmetic.
+//! The table of the sigmoid, computed from that of powers of two by integer arithmetic.
 
 use crate::model::fixed::EXP2;
 use std::sync::LazyLock;

@@ -1,7 +1,7 @@
 //! The tokenizer: the bytes of every token, and how an encoder turns text into tokens.
 //!
-//! A decoder only needs the bytes of a token. Any choice of an encoder decodes to the same text, since
-//! reading the weight file checks that every merge joins the bytes of its parts.
+//! A decoder only needs the bytes of each token. Whatever tokens an encoder chooses, they decode to the same
+//! text, since reading the weight file checks that every merge joins the bytes of its parts.
 
 use super::cuts::{Cut, cuts};
 use super::weights::put_varint;
@@ -11,14 +11,14 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 use std::sync::OnceLock;
 
-/// Most bytes of a token.
+/// The most bytes of a token.
 pub const MAX_TOKEN: usize = 1024;
-/// Most merges of a tokenizer.
+/// The most merges of a tokenizer.
 const MAX_MERGES: u64 = 1 << 23;
 /// Stands for no symbol in lists.
 const NONE: u32 = u32::MAX;
 
-/// Two tokens that an encoder joins to a third one. A list of merges is in the order of precedence.
+/// Two tokens that an encoder joins into a third one. Lists of merges are in the order of precedence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Merge {
     pub left: u32,
@@ -31,13 +31,13 @@ pub struct Merge {
 #[derive(Debug, Clone)]
 pub struct Tokenizer {
     cut: Cut,
-    /// The bytes of all tokens, one after the other, and where each starts; the last start is the end.
+    /// The bytes of all tokens, one after the other, and the start of each; the last start is the end.
     bytes: Vec<u8>,
     starts: Vec<u32>,
     /// The token for each single byte, or [`NONE`].
     singles: Vec<u32>,
     merges: Vec<Merge>,
-    /// The rank and the result of each pair that is merged; made when first needed.
+    /// The rank and the result of each pair that is merged; built when first needed.
     ranks: OnceLock<HashMap<(u32, u32), (u32, u32)>>,
 }
 
@@ -51,8 +51,8 @@ impl PartialEq for Tokenizer {
 impl Eq for Tokenizer {}
 
 impl Tokenizer {
-    /// Makes a tokenizer. `tokens` without bytes are never used; `singles[b]` is the token for byte b, if
-    /// there is one.
+    /// Makes a tokenizer. Tokens without bytes are never used; `singles[b]` is the token for byte b, if there
+    /// is one.
     ///
     /// # Errors
     /// `Corrupt` where the bytes of singles or merges do not agree with those of tokens, or a token is too
@@ -90,7 +90,7 @@ impl Tokenizer {
     /// Reads the form that [`Tokenizer::put`] writes.
     pub(super) fn parse(c: &mut Cursor<'_>, vocab: usize) -> Parsed<Self> {
         let cut = Cut::from_id(c.u8()?)?;
-        // A token takes one byte at least, so what is taken here is bounded by what is there.
+        // A token takes at least one byte, so memory is bounded by what is there.
         c.expect(vocab)?;
         let (mut bytes, mut starts) = (Vec::new(), vec![0]);
         for _ in 0..vocab {
@@ -145,11 +145,12 @@ impl Tokenizer {
         &self.bytes[self.starts[at] as usize..self.starts[at + 1] as usize]
     }
 
-    /// Turns text into symbols, whose bytes are the text: tokens, and V + b for a byte b that has no token.
+    /// Turns text into symbols whose bytes make up the text: tokens, and V + b for a byte b that has no
+    /// token.
     pub fn encode(&self, text: &[u8]) -> Vec<u32> {
         let ranks = self.ranks.get_or_init(|| {
             let pairs = self.merges.iter().enumerate();
-            // The first of equal pairs counts: it comes last, so that none overwrites it.
+            // Of equal pairs the first counts: it is inserted last, so that none overwrites it.
             pairs.rev().map(|(rank, m)| ((m.left, m.right), (rank as u32, m.result))).collect()
         });
         let mut out = Vec::new();
@@ -161,9 +162,9 @@ impl Tokenizer {
         out
     }
 
-    /// Turns a piece of text into symbols: starts with those of its bytes and joins, as long as there is one,
-    /// the pair that comes first in the list of merges, of equal pairs the leftmost. A heap holds the
-    /// candidates; those whose parts have been joined otherwise meanwhile are skipped.
+    /// Turns a piece of text into symbols: starts with those of its bytes and, as long as there is a pair
+    /// that merges, joins the pair that comes first in the list of merges; of equal pairs, the leftmost. A
+    /// heap holds the candidates; those whose parts have been joined otherwise in the meantime are skipped.
     fn encode_piece(&self, piece: &[u8], ranks: &HashMap<(u32, u32), (u32, u32)>, out: &mut Vec<u32>) {
         let vocab = self.vocab() as u32;
         let symbol = |b: &u8| match self.singles[usize::from(*b)] {
@@ -172,7 +173,7 @@ impl Tokenizer {
         };
         let mut symbols: Vec<u32> = piece.iter().map(symbol).collect();
         let count = symbols.len();
-        // The neighbours that are left of every symbol; `count` and above stand for none.
+        // The remaining neighbours of every symbol; `count` and above stand for none.
         let mut next: Vec<usize> = (1..=count).collect();
         let mut previous: Vec<usize> = (0..count).map(|i| i.wrapping_sub(1)).collect();
         let mut heap = BinaryHeap::new();

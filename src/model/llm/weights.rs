@@ -1,4 +1,4 @@
-//! The canonical weight file: what it holds, how it is read and written, and the bounds that keep sums from
+//! The canonical weight file: its content, reading and writing, and the bounds that keep sums from
 //! overflowing.
 
 use super::tokens::Tokenizer;
@@ -11,33 +11,33 @@ pub const MAGIC: [u8; 8] = *b"\x93NZLL\r\n\x1a";
 const VERSION: u16 = 1;
 /// Flag bit: the head has weights of its own.
 const UNTIED: u8 = 1;
-/// Largest multiplier of a row.
+/// The largest multiplier of a row.
 pub const MAX_MULTIPLIER: u32 = (1 << 24) - 1;
 /// The range of a matrix's exponent.
 pub const EXPONENTS: std::ops::RangeInclusive<u8> = 24..=60;
-/// Fewest bits that an activation may have.
+/// The fewest bits that an activation may have.
 const MIN_BITS: u32 = 8;
 
 /// The sizes of a network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shape {
-    /// V: tokens of the vocabulary.
+    /// V: the number of tokens in the vocabulary.
     pub vocab: usize,
-    /// D: width of the residual stream.
+    /// D: the width of the residual stream.
     pub width: usize,
-    /// L: layers.
+    /// L: the number of layers.
     pub layers: usize,
-    /// A: query heads.
+    /// A: the number of query heads.
     pub heads: usize,
-    /// B: key and value heads; divides A.
+    /// B: the number of key and value heads; divides A.
     pub kv_heads: usize,
-    /// H: entries of a head.
+    /// H: the number of entries of a head, even.
     pub head: usize,
-    /// M: hidden width of the feed-forward part.
+    /// M: the hidden width of the feed-forward part.
     pub hidden: usize,
-    /// T: most tokens of a window, the start token included.
+    /// T: the most tokens of a window, the start token included.
     pub context: usize,
-    /// The token that every window starts with.
+    /// The token with which every window starts.
     pub start: u32,
 }
 
@@ -59,7 +59,7 @@ impl Shape {
         Ok(shape)
     }
 
-    /// Refuses sizes that are out of range or do not go together.
+    /// Refuses sizes that are out of range or contradict each other.
     ///
     /// # Errors
     /// `Corrupt`.
@@ -171,20 +171,21 @@ fn int32(c: &mut Cursor<'_>, count: usize) -> Parsed<Vec<i32>> {
 /// One layer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layer {
-    /// Q20 gains of the norm in front of attention.
+    /// The gains (Q20) of the norm before attention.
     pub attention_norm: Vec<i32>,
     pub query: Matrix,
     pub key: Matrix,
     pub value: Matrix,
     pub output: Matrix,
-    /// Q20 gains of the norm in front of the feed-forward part.
+    /// The gains (Q20) of the norm before the feed-forward part.
     pub hidden_norm: Vec<i32>,
     pub gate: Matrix,
     pub up: Matrix,
     pub down: Matrix,
 }
 
-/// The bits to which activations are narrowed before they meet a layer's matrices; see `Matrix::bits`.
+/// The bits to which activations are narrowed before they are multiplied by a layer's matrices; see
+/// `Matrix::bits`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LayerBits {
     pub attention: u32,
@@ -219,7 +220,7 @@ impl Layer {
         [&self.gate, &self.up, &self.down].iter().for_each(|m| m.put(out));
     }
 
-    /// The bits of the activations with which no sum overflows.
+    /// The bits of the activations with which no sum can overflow.
     ///
     /// # Errors
     /// `Corrupt` where the weights allow too few.
@@ -239,14 +240,14 @@ pub struct Weights {
     pub shape: Shape,
     /// The number (Q32) that norms add to the mean square.
     pub epsilon: u32,
-    /// The embedding, with a row for each token; scaled, its entries are whole numbers.
+    /// The embedding, with a row for each token. Scaled, its entries are whole numbers.
     pub embedding: Matrix,
     pub layers: Vec<Layer>,
-    /// Q20 gains in front of the head.
+    /// The gains (Q20) of the norm before the head.
     pub final_norm: Vec<i32>,
     /// The scale of the head's rows, from Q16 to Q8 octaves.
     pub head_scale: Scale,
-    /// The head's own weights, or `None` where those of the embedding serve.
+    /// The head's own weights; `None` where it uses those of the embedding.
     pub head: Option<Vec<i8>>,
     /// Cosine and sine (Q14) of the rotary embedding, by position and pair of entries of a head.
     pub rope: Vec<[i16; 2]>,
@@ -254,7 +255,7 @@ pub struct Weights {
 }
 
 impl Weights {
-    /// Reads a weight file. Memory is taken for what is there, never for what is only declared.
+    /// Reads a weight file. Memory is allocated for what is there, never for what is only declared.
     ///
     /// # Errors
     /// `Truncated`, `Corrupt` or `NewerVersion` for anything that is not a sound weight file.
@@ -312,7 +313,7 @@ impl Weights {
         self.head.as_deref().unwrap_or(&self.embedding.weights)
     }
 
-    /// The bits of the head's activations with which no sum overflows.
+    /// The bits of the head's activations with which no sum can overflow.
     ///
     /// # Errors
     /// `Corrupt` where the weights allow too few.

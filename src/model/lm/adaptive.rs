@@ -1,18 +1,18 @@
-//! The adaptive stage (`formats/lm.md`, section "Adaptive stage"): a small mixer that learns while it codes
-//! and corrects the frozen network with what the window itself has shown.
+//! The adaptive stage (`formats/lm.md`, section "Adaptive stage"): a small mixer that learns while it codes,
+//! and corrects the frozen network by what the window itself has shown.
 //!
 //! A byte is coded as eight binary decisions. For each of them the network, the experts (a match model and
 //! four tables of guesses, each of which expects a whole byte or nothing) and a counter give log-odds; their
 //! weighted sum, squashed, is the probability that is coded. The weights then move along the gradient of the
 //! coding cost, which is input times error (logistic mixing as in Mahoney's PAQ). All state of a window is in
-//! [`Adaptive`]: at most 24 KiB, so that the states of many lanes fit a processor's cache.
+//! [`Adaptive`]: at most 24 KiB, so that the states of many lanes fit into a processor's cache.
 
 use crate::error::Result;
 use crate::kernel::prefetch;
 use crate::model::fixed::{hash, probability_of_one, squash, stretch};
 
-/// Inputs of the mixer: the network, the match, one for each table of guesses, the counter of the byte so
-/// far, a bias.
+/// The number of inputs of the mixer: the network, the match, one for each table of guesses, the counter of
+/// the byte so far, a bias.
 const INPUTS: usize = 8;
 const NETWORK: usize = 0;
 /// The first of the [`EXPERTS`].
@@ -22,31 +22,32 @@ const BIAS: usize = 7;
 
 /// The constant input, in Q8 octaves.
 const BIAS_INPUT: i16 = 256;
-/// Largest magnitude of a weight: weights are Q13 and stay within ±2. Three of them add up for each input.
+/// The largest magnitude of a weight: weights are Q13 and stay within ±2. Three of them are added for each
+/// input.
 const WEIGHT_MAX: i32 = 1 << 14;
 /// A weight changes by input (Q8) times error (Q15) over 2^this, and after [`FAST_BYTES`] by half of that.
 const RATE_SHIFT: u32 = 18;
 const FAST_BYTES: usize = 8192;
 
-/// Number of experts, which expect whole bytes: the match and the tables of guesses.
+/// The number of experts, which expect whole bytes: the match and the tables of guesses.
 const EXPERTS: usize = 1 + GUESSES;
 /// A confidence moves by its distance from the outcome over 2^this.
 const CONFIDENCE_SHIFT: u32 = 6;
 
-/// Fewest equal bytes before a match that is followed.
+/// The fewest equal bytes before a match that is followed.
 const MATCH_MIN: usize = 5;
-/// Longest match length that is told apart.
+/// The greatest match length that is distinguished.
 const MATCH_MAX: usize = 32;
 const MATCH_LOG2: u32 = 12;
 /// Confidence classes of a match; class 0 stands for no match.
 const MATCH_CLASSES: usize = 16;
 
-/// Tables of guesses: by the last 2, 3 and 4 bytes, and by the letters of the word so far.
+/// The number of tables of guesses: by the last 2, 3 and 4 bytes, and by the letters of the word so far.
 const GUESSES: usize = 4;
 const GUESS_LOG2: [u32; GUESSES] = [9, 10, 10, 10];
 const GUESS_START: [usize; GUESSES] = [0, 512, 1536, 2560];
 const GUESS_ENTRIES: usize = 3584;
-/// Classes of confidence of a guess: the counts 0..=7 of how often it was right.
+/// The number of confidence classes of a guess: the counts 0..=7 of how often it was right.
 const GUESS_COUNTS: usize = 8;
 
 /// The count at which a counter adapts slowest.
@@ -61,8 +62,8 @@ type Inputs = [i16; INPUTS];
 /// The state of one window: what its bytes have taught so far.
 #[derive(Debug, Clone)]
 pub struct Adaptive {
-    /// Three sets of weights, of which one row each adds up: by node of the byte, by last byte, by class of
-    /// the match.
+    /// Three sets of weights, of which one row each is selected and added up: by node of the byte, by last
+    /// byte, by class of the match.
     by_node: [Inputs; 256],
     by_last: [Inputs; 256],
     by_match: [Inputs; MATCH_CLASSES],
@@ -72,7 +73,7 @@ pub struct Adaptive {
     /// guesses by count.
     confidence: [u16; MATCH_CLASSES + GUESSES * GUESS_COUNTS],
     matches: MatchModel,
-    /// Hash of the letters since the last other byte.
+    /// A hash of the letters since the last byte that is not one.
     word: u32,
 }
 
@@ -92,7 +93,7 @@ struct Context {
     guesses: [GuessSlot; GUESSES],
 }
 
-/// A prediction with what its update needs.
+/// A prediction, with what its update needs.
 #[derive(Debug, Clone, Copy)]
 struct Prediction {
     class: usize,
@@ -122,9 +123,9 @@ impl Default for Adaptive {
 impl Adaptive {
     /// Codes one byte as eight decisions, most significant bit first, and learns it.
     ///
-    /// `sums` gives the network's sum of weights below a node (2..=511). `history` holds the raw bytes of the
-    /// window before this one: one more than at the last call. `decide` gets the number of the decision and
-    /// the probability of 1 in 1/65536 (4..=65532) and returns the bit: in encoding the byte's own, in
+    /// `sums` returns the network's sum of weights below a node (2..=511). `history` holds the raw bytes of
+    /// the window before this one: one more than at the last call. `decide` gets the number of the decision
+    /// and the probability of a 1 in 1/65536 (4..=65532), and returns the bit: in encoding the byte's own, in
     /// decoding the decoded one.
     ///
     /// # Errors
@@ -141,8 +142,8 @@ impl Adaptive {
         for depth in 0..8 {
             let prediction = self.predict(&sums, node, &context);
             if depth < 7 {
-                // With many lanes the states do not fit the nearest cache. Both nodes that may follow share a
-                // line.
+                // With many lanes, the states do not fit into the nearest cache. Both nodes that may follow
+                // share a line.
                 prefetch(&self.by_node[2 * node]);
             }
             let bit = decide(depth, prediction.p as u32)?;
@@ -156,7 +157,7 @@ impl Adaptive {
         Ok(byte)
     }
 
-    /// The context of the next byte, whose predecessors are `history`; takes the last of them in.
+    /// The context of the byte that follows `history`; learns the last byte of `history`.
     #[inline]
     fn context(&mut self, history: &[u8]) -> Context {
         self.matches.advance(history);
@@ -216,7 +217,7 @@ impl Adaptive {
         Prediction { class, inputs, p }
     }
 
-    /// Learns the bit that came.
+    /// Learns the bit that was coded.
     #[inline]
     fn update(&mut self, prediction: &Prediction, node: usize, context: &Context, bit: bool) {
         // Half of the error fits into 16 bits.
@@ -253,7 +254,7 @@ fn learn(weights: &mut Inputs, steps: &[i32; INPUTS]) {
     }
 }
 
-/// The last four bytes, the newest lowest; 0 where there are none.
+/// The last four bytes, the newest in the lowest bits; 0 where there are none.
 #[inline]
 fn recent(history: &[u8]) -> u32 {
     if let Some(&bytes) = history.last_chunk() {
@@ -262,7 +263,7 @@ fn recent(history: &[u8]) -> u32 {
     history.iter().fold(0, |recent, &byte| recent << 8 | u32::from(byte))
 }
 
-/// Whether a byte belongs to a letter: ASCII letters, and all bytes of other scripts in UTF-8.
+/// Whether a byte counts as a letter: ASCII letters, and all bytes of other scripts in UTF-8.
 #[inline]
 fn is_letter(byte: u8) -> bool {
     byte.is_ascii_alphabetic() || byte >= 128
@@ -273,7 +274,7 @@ fn is_letter(byte: u8) -> bool {
 #[derive(Debug, Clone, Copy)]
 struct Guess(u16);
 
-/// The place of a context's guess, and the check of the context.
+/// The index of a context's guess, and the check of the context.
 #[derive(Debug, Clone, Copy)]
 struct GuessSlot {
     index: usize,
@@ -315,12 +316,12 @@ impl Guess {
     }
 }
 
-/// A counter of bits: a probability in 12 bits above a count in 4 bits. It moves by about 1 / (count + 1.5)
-/// of its distance from each bit, so that it starts as the mean of the bits and ends as a running average.
+/// A counter of bits: a 12-bit probability above a 4-bit count. It moves by about 1 / (count + 1.5) of its
+/// distance from each bit, so it starts as the mean of the bits and ends as a running average.
 mod counter {
     use super::COUNT_LIMIT;
 
-    /// A counter that has seen nothing.
+    /// A counter that has seen no bit.
     pub const NEW: u16 = 2048 << 4;
 
     /// 65536 / (n + 1.5), rounded down.
@@ -350,15 +351,15 @@ mod counter {
     }
 }
 
-/// Finds the last place in the window that follows the same bytes as the present one, and expects the byte
+/// Finds the last place in the window that follows the same bytes as the current one, and expects the byte
 /// that came there.
 #[derive(Debug, Clone)]
 struct MatchModel {
     /// The low 16 bits of the position after the last [`MATCH_MIN`] bytes, by their hash.
     table: [u16; 1 << MATCH_LOG2],
-    /// Position of the expected byte.
+    /// The position of the expected byte.
     position: usize,
-    /// The number of bytes known to be equal before it; 0 where nothing is expected.
+    /// The number of equal bytes known to stand before it; 0 where nothing is expected.
     length: usize,
     expected: u8,
 }
@@ -368,7 +369,7 @@ impl MatchModel {
         Self { table: [0; 1 << MATCH_LOG2], position: 0, length: 0, expected: 0 }
     }
 
-    /// Takes in the last byte of `history` and finds out what is expected next.
+    /// Processes the last byte of `history` and determines what is expected next.
     #[inline]
     fn advance(&mut self, history: &[u8]) {
         let Some(&last) = history.last() else { return };
@@ -407,7 +408,7 @@ impl MatchModel {
 }
 
 /// The number of bytes before `position` that equal those at the end of `history`, at most [`MATCH_MAX`]; 0
-/// where there are fewer than [`MATCH_MIN`] or nothing lies at `position`.
+/// where there are fewer than [`MATCH_MIN`], or nothing lies at `position`.
 #[inline]
 fn common_suffix(history: &[u8], position: usize) -> usize {
     if position == 0 || position >= history.len() {

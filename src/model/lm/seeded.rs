@@ -4,7 +4,7 @@ use super::weights::{Config, Layer, Matrix, Weights};
 use crate::random::SplitMix;
 
 impl Weights {
-    /// Draws weights of the given shape from a seed. The shifts keep the activations within their usual
+    /// Draws weights of the given shape from a seed. The shifts keep activations within their usual
     /// magnitudes, so that every part of the step is exercised.
     ///
     /// # Panics

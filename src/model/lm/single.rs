@@ -1,5 +1,5 @@
-//! One window that steps by itself, byte by byte. A decoder of one window must do so, and then a vector of
-//! columns would be empty but for one; here a vector holds eight rows of the single column instead.
+//! One window that steps by itself, byte by byte. A decoder of one window must do so, and a vector of columns
+//! would then be empty except for one; here a vector holds eight rows of the single column instead.
 
 use std::borrow::Borrow;
 
@@ -13,7 +13,7 @@ use crate::kernel::dispatch;
 use crate::model::fixed::Aligned;
 
 /// The weights of the 256 symbols as sums over common prefixes: entry 1 is the sum of all, the children of
-/// entry n are 2n (next bit 0) and 2n + 1 (next bit 1), entry 256 + s is symbol s. Entry 0 is not used.
+/// entry n are 2n (next bit 0) and 2n + 1 (next bit 1), and entry 256 + s is symbol s. Entry 0 is not used.
 pub type Sums = [u32; TREE_NODES];
 
 /// A window that steps by itself: its recurrent state, and the scratch numbers of a step.
@@ -24,12 +24,12 @@ pub struct Single<M> {
     scratch: Scratch,
 }
 
-/// Numbers of a step, padded to whole vectors.
+/// The numbers of a step, padded to whole vectors.
 #[derive(Debug)]
 struct Scratch {
-    /// Residual stream.
+    /// The residual stream.
     x: Aligned<i32>,
-    /// Result of the last product.
+    /// The result of the last product.
     product: Aligned<i32>,
     /// Activations as pairs.
     act: Aligned<i32>,
@@ -56,8 +56,8 @@ impl<M: Borrow<Model>> Single<M> {
         Ok(Self { states, scratch, model })
     }
 
-    /// Steps once: returns the weights of the byte that follows `history`, the window's bytes so far. Must be
-    /// called for every byte in order.
+    /// Steps once: returns the weights for the byte after `history`, which holds the window's bytes so far.
+    /// Must be called for every byte, in order.
     pub fn step(&mut self, history: &[u8]) -> &Sums {
         let model = self.model.borrow();
         for (act, pair) in self.scratch.act.iter_mut().zip(model.embedding(history)) {

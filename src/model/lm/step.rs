@@ -1,7 +1,7 @@
 //! The integer step of the network (`formats/lm.md`, section "Step") for many columns at once.
 //!
-//! A column is what one matrix row meets: a window's input at one time step. The step is written once, for
-//! any vector type, and compiled for each kernel.
+//! A column is the input of a window at one time step; every row of a matrix is multiplied by it. The step is
+//! written once, for any vector type, and compiled for each kernel.
 
 use std::borrow::Borrow;
 
@@ -14,7 +14,7 @@ use crate::error::Result;
 use crate::kernel::{Kernel, dispatch};
 use crate::model::fixed::Aligned;
 
-/// Most columns that one pass over the weights serves.
+/// The most columns that one pass over the weights serves.
 pub const MAX_COLUMNS: usize = 64;
 
 /// A network ready to run. It holds no state of any window and can be shared by reference.
@@ -50,8 +50,8 @@ impl PreparedLayer {
 }
 
 impl Model {
-    /// Memory that a window takes while it is decoded together with others, in bytes (approximate): its state, the outputs
-    /// of all matrices of a layer, and its weights of symbols.
+    /// The memory that a window takes while it is decoded together with others, in bytes (approximate): its
+    /// state, the outputs of all matrices of a layer, and its weights of symbols.
     pub fn lane_memory(&self) -> u64 {
         let c = &self.config;
         let wide = c.width + 4 * c.state + c.hidden + c.tables.len() * c.table_width + 1024;
@@ -126,9 +126,9 @@ impl Model {
 #[derive(Debug)]
 struct Workspace {
     groups: usize,
-    /// Residual stream.
+    /// The residual stream.
     x: Aligned<i32>,
-    /// Result of the last product.
+    /// The result of the last product.
     product: Aligned<i32>,
     /// Activations as pairs.
     act: Aligned<i32>,
@@ -167,7 +167,7 @@ pub(super) fn rows_mut(data: &mut [i32]) -> &mut [Row] {
 }
 
 /// The weights of the 256 symbols after one column, as sums over common prefixes: node 1 is the set of all,
-/// the children of node n are 2n (next bit 0) and 2n + 1 (next bit 1), node 256 + s is symbol s. A bit's
+/// the children of node n are 2n (next bit 0) and 2n + 1 (next bit 1), and node 256 + s is symbol s. A bit's
 /// probability is the ratio of a child's sum to its parent's.
 #[derive(Debug, Clone, Copy)]
 pub struct WeightSums<'a> {
@@ -188,7 +188,7 @@ impl WeightSums<'_> {
     }
 }
 
-/// The meaning of the columns of a pass.
+/// What the columns of a pass are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Along {
     /// Windows side by side, one time step each.
@@ -197,8 +197,8 @@ enum Along {
     Time,
 }
 
-/// Runs the network on the embedded inputs in `work.act`, whose first `count` columns count; `states` holds
-/// one vector for each layer. The results are the trees in `work.tree`.
+/// Runs the network on the embedded inputs in `work.act`, of which the first `count` columns are used;
+/// `states` holds one vector for each layer. The results are the trees in `work.tree`.
 #[inline(always)]
 fn forward_with<K: Ops>(
     model: &Model,
@@ -373,7 +373,7 @@ impl<'a> Timeline<'a> {
         self.work.groups * GROUP
     }
 
-    /// Goes to the start of a new window.
+    /// Returns to the start of a new window.
     pub fn reset(&mut self) {
         self.states.iter_mut().for_each(|state| state.fill(0));
     }

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, ErrorKind, Result};
 
-/// The first bytes of every language-model weight file.
+/// The first bytes of every weight file of a language model.
 pub const MAGIC: [u8; 8] = *b"\x93NZLM\r\n\x1a";
 /// The version of the weight file and of the integer step that it drives.
 pub const VERSION: u16 = 1;
@@ -10,7 +10,7 @@ pub const VERSION: u16 = 1;
 /// The shape of one embedding table, whose rows are selected by a hash of the last bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TableConfig {
-    /// The number of last bytes that select the row, 1..=8.
+    /// How many of the last bytes select the row, 1..=8.
     pub order: u8,
     /// log2 of the number of rows, 1..=20; exactly 8 for order 1, whose row is the byte itself.
     pub log2_rows: u8,
@@ -19,15 +19,15 @@ pub struct TableConfig {
 /// The shape of a network.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
-    /// Width of the residual stream, a multiple of 2.
+    /// The width of the residual stream, a multiple of 2.
     pub width: usize,
-    /// Width of the recurrent state of a layer, a multiple of 2.
+    /// The width of the recurrent state of a layer, a multiple of 2.
     pub state: usize,
-    /// Hidden width of the feed-forward part, a multiple of 2.
+    /// The hidden width of the feed-forward part, a multiple of 2.
     pub hidden: usize,
-    /// Number of layers.
+    /// The number of layers.
     pub layers: usize,
-    /// Entries per row of the n-gram tables, a multiple of 2.
+    /// The number of entries per row of the n-gram tables, a multiple of 2.
     pub table_width: usize,
     /// The n-gram tables.
     pub tables: Vec<TableConfig>,
@@ -36,9 +36,9 @@ pub struct Config {
 /// A matrix of int8 weights with an int32 bias and a right shift per row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Matrix {
-    /// Number of outputs.
+    /// The number of outputs.
     pub rows: usize,
-    /// Number of inputs, even.
+    /// The number of inputs, even.
     pub cols: usize,
     /// Row-major weights, `rows * cols`.
     pub weights: Vec<i8>,
@@ -64,7 +64,7 @@ pub struct Layer {
 /// A whole weight file in memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Weights {
-    /// The shape, which all other fields agree with.
+    /// The shape, with which all other fields agree.
     pub config: Config,
     /// The n-gram tables, row-major, `2^log2_rows × table_width` each.
     pub tables: Vec<Vec<i8>>,
@@ -77,8 +77,8 @@ pub struct Weights {
 }
 
 impl TableConfig {
-    /// The row that the last bytes of a window select (`formats/lm.md`, "Row of a table"): `newest_first`
-    /// gives at least `order` of them, zeros standing for those before the window's start.
+    /// The row that the last bytes of a window select (`formats/lm.md`, "Row of a table"). `newest_first`
+    /// returns at least `order` of them, with zeros for those before the window's start.
     #[inline]
     pub fn row(&self, mut newest_first: impl Iterator<Item = u8>) -> usize {
         if self.order == 1 {
@@ -93,19 +93,19 @@ impl TableConfig {
     }
 }
 
-/// Largest shape values that a file may declare (see `Config::check`).
+/// The largest values that a file may declare in its shape (see `Config::check`).
 const MAX_SIZE: usize = 1024;
 const MAX_LAYERS: usize = 16;
 const MAX_TABLES: usize = 8;
 const MAX_ORDER: u8 = 8;
 const MAX_LOG2_ROWS: u8 = 20;
 const MAX_SHIFT: u8 = 31;
-/// Bytes before the list of tables: magic, version, three sizes, three counts.
+/// The bytes before the list of tables: magic, version, three sizes, three counts.
 const FIXED_HEADER: usize = 8 + 2 + 6 + 3;
 
-/// Largest magnitude of the inputs of the `input` matrix: table entries are int8.
+/// The largest magnitude of the inputs of the `input` matrix: table entries are int8.
 const INPUT_BOUND: i64 = 128;
-/// Largest magnitude of the inputs of all other matrices.
+/// The largest magnitude of the inputs of all other matrices.
 const ACTIVATION_BOUND: i64 = 32767;
 
 impl Config {
@@ -158,7 +158,7 @@ impl Config {
             .chain(std::iter::once((256, d)))
     }
 
-    /// The length in bytes of the weight file of this shape, which must have passed [`Config::check`].
+    /// The length in bytes of a weight file of this shape, which must have passed [`Config::check`].
     pub fn file_len(&self) -> u64 {
         let tables: u64 = self.tables.iter().map(|t| (self.table_width as u64) << t.log2_rows).sum();
         let matrices: u64 = self.matrix_shapes().map(|(rows, cols)| (rows * cols + 5 * rows) as u64).sum();
@@ -179,8 +179,8 @@ fn check_count(name: &str, value: usize, max: usize) -> Result<()> {
 }
 
 impl Matrix {
-    /// Refuses a row whose shift is too large or whose accumulator could overflow 32 bits for inputs of
-    /// magnitude up to `bound`. All kernels rely on that: they add without checks.
+    /// Refuses a row whose shift is too large, or whose accumulator could overflow 32 bits for inputs of
+    /// magnitude up to `bound`. All kernels rely on this: they add without checks.
     fn check(&self, name: &str, bound: i64) -> Result<()> {
         let rows = self.weights.chunks_exact(self.cols);
         for (r, ((row, &bias), &shift)) in rows.zip(&self.bias).zip(&self.shift).enumerate() {
@@ -267,7 +267,7 @@ impl<'a> Reader<'a> {
 
 impl Weights {
     /// Parses a weight file. Nothing larger than the header is allocated before the length of `bytes` has
-    /// been found equal to the length that the header declares.
+    /// been found to equal the length that the header declares.
     ///
     /// # Errors
     /// `Truncated` where bytes are missing, `NewerVersion` for an unknown version, `Corrupt` for a
@@ -307,7 +307,7 @@ impl Weights {
         Ok(weights)
     }
 
-    /// The bytes of the weight file, from which [`Weights::from_bytes`] makes these weights again.
+    /// The bytes of the weight file, which [`Weights::from_bytes`] turns into these weights again.
     pub fn to_bytes(&self) -> Vec<u8> {
         let config = &self.config;
         let mut out = Vec::with_capacity(config.file_len() as usize);

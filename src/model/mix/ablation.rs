@@ -1,6 +1,6 @@
-//! Parts of the predictor that can be switched off, to measure what they bring. That needs the feature
-//! `ablation`; without it every part is on and asking costs nothing. What is coded with a part switched off
-//! is not in the format.
+//! Parts of the predictor that can be switched off to measure what they contribute. That takes the feature
+//! `ablation`; without it every part is on, and asking costs nothing. Bytes coded with a part switched off do
+//! not follow the format.
 
 /// A part of the predictor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,7 +61,7 @@ impl Part {
 }
 
 impl Part {
-    /// The part that a context of text belongs to, if any.
+    /// The part to which a context of text belongs, if any.
     fn of_text(context: usize) -> Option<Self> {
         match context {
             4 | 5 | 9 | 10 | 17 | 19 | 22 => Some(Self::Words),
@@ -85,7 +85,7 @@ mod switches {
         OFF.load(Ordering::Relaxed) >> part as u32 & 1 == 0
     }
 
-    /// Switches one part off and all others on, or all on, for all predictors of the process.
+    /// Switches one part off and all others on, or all parts on, for all predictors of the process.
     pub fn switch_off(part: Option<super::Part>) {
         OFF.store(part.map_or(0, |p| 1 << p as u32), Ordering::Relaxed);
     }
@@ -94,14 +94,14 @@ mod switches {
 #[cfg(feature = "ablation")]
 pub use switches::{on, switch_off};
 
-/// Whether a part is on, which it always is.
+/// Whether a part is on: always, in this build.
 #[cfg(not(feature = "ablation"))]
 #[inline(always)]
 pub fn on(_: Part) -> bool {
     true
 }
 
-/// The inputs of a context, less those that are switched off.
+/// The inputs of a context, unless its part is switched off; then 0.
 #[inline(always)]
 pub fn context_inputs(kind: super::context::Kind, context: usize, inputs: u32) -> u32 {
     if !cfg!(feature = "ablation") {

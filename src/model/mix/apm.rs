@@ -1,11 +1,11 @@
-//! Adaptive probabilities: counters, and the final stages, which correct a probability in a small context.
+//! Adaptive probabilities: counters, and the final stages that correct a probability given a small context.
 
 use super::logistic::Tables;
 use super::pages::Pages;
 use crate::Result;
 use crate::kernel::prefetch_at;
 
-/// The speed of a counter after n bits: entry n is 4096 / (n + 1.5), rounded down.
+/// The learning rate of a counter after n bits: entry n is 4096 / (n + 1.5), rounded down.
 pub struct Rates([u32; 1024]);
 
 impl Rates {
@@ -21,19 +21,19 @@ impl Rates {
     }
 }
 
-/// The shared table.
+/// The shared table of rates.
 pub static RATES: Rates = Rates::new();
 
-/// A probability in the upper 22 bits with the number of bits that made it in the lower 10. It starts as the
-/// mean of the bits and becomes a running average when the number reaches its limit.
+/// A probability in the upper 22 bits, and in the lower 10 the number of bits that it is based on. It starts
+/// as the mean of the bits, and becomes a running average once that number reaches its limit.
 pub type Counter = u32;
 
-/// A counter of probability `p` / 65536 that has seen nothing.
+/// A counter with probability `p` / 65536 that has seen no bit.
 pub const fn counter(p: u32) -> Counter {
     p << 16
 }
 
-/// Moves a counter towards `bit`. Its number of bits stops at `limit`.
+/// Moves a counter towards `bit`. Its number of bits stops growing at `limit`.
 #[inline(always)]
 pub fn learn(counter: &mut Counter, bit: u32, limit: u32) {
     let n = *counter & 1023;
@@ -44,7 +44,7 @@ pub fn learn(counter: &mut Counter, bit: u32, limit: u32) {
     *counter = moved << 10 | (n + u32::from(n < limit));
 }
 
-/// A probability of one half in 22 bits, which is what a context that has seen nothing gives.
+/// A probability of one half in 22 bits: that of a context that has seen nothing.
 pub const HALF: u32 = 1 << 21;
 
 /// Moves a 22-bit probability towards `bit` by 1/128 of the distance.
@@ -60,18 +60,18 @@ pub fn p12(counter: Counter) -> u32 {
     counter >> 20
 }
 
-/// Knots of a row: one for every octave of the logit from −16 to 16.
+/// The number of knots in a row: one for every octave of the logit from −16 to 16.
 const KNOTS: usize = 33;
 
-/// A final stage (an adaptive probability map, as in PAQ): for each of its contexts it learns which
-/// probability the bits really have where the mixer gives a certain logit. What it learns is held at knots
-/// along the logits; between two knots it interpolates.
+/// A final stage (an adaptive probability map, as in PAQ). For each of its contexts it learns which
+/// probability bits really have when the mixer gives a certain logit. It keeps what it has learned at knots
+/// along the logits, and interpolates between two knots.
 pub struct Apm {
     /// Probabilities (Q16), [`KNOTS`] for each context.
     knots: Pages<u16>,
-    /// The knot nearest to the last logit.
+    /// The index of the knot nearest to the last logit.
     at: usize,
-    /// A knot moves by 2^-rate of its distance from a bit.
+    /// For each bit, a knot moves by 2^-rate of its distance from the bit.
     rate: u32,
 }
 
@@ -87,7 +87,7 @@ impl Apm {
         Ok(Self { knots, at: 0, rate })
     }
 
-    /// Hints that a logit near this one will be refined in a context soon.
+    /// Hints that a logit near this one will soon be refined in this context.
     #[inline(always)]
     pub fn prefetch(&self, logit: i32, context: usize) {
         prefetch_at(&self.knots, context * KNOTS + ((logit + 4096) >> 8) as usize);
@@ -104,7 +104,7 @@ impl Apm {
         ((a * (256 - weight) + b * weight) >> 8).max(1)
     }
 
-    /// Learns the bit that came after the last refined logit.
+    /// Learns the bit that followed the last refined logit.
     #[inline(always)]
     pub fn update(&mut self, bit: u32) {
         let knot = &mut self.knots[self.at];

@@ -1,8 +1,8 @@
-//! The contexts with which each kind of data is modelled. `formats/mix.md` lists them by the same names.
+//! The contexts with which each kind of data is modelled. `formats/mix.md` lists them under the same names.
 
 use super::history::{History, mix_hash};
 
-/// Number of contexts of a kind.
+/// The number of contexts of a kind.
 pub const MAX_CONTEXTS: usize = 24;
 
 /// The kind of data of a block, which the encoder chooses.
@@ -34,7 +34,7 @@ fn triple(a: u32, b: u32, c: u32) -> u32 {
     mix_hash(pair(a, b), c)
 }
 
-/// The contexts of text that phrases prime.
+/// The contexts of text that priming with phrases trains.
 pub const PRIMED: [usize; 10] = [0, 1, 2, 3, 4, 5, 8, 9, 10, 16];
 
 /// Computes the hashes of all contexts of the next byte. The first two contexts also have direct counters.
@@ -53,13 +53,13 @@ pub fn fill(kind: Kind, h: &History, out: &mut [u32; MAX_CONTEXTS]) {
     }
 }
 
-/// Contexts that the light predictor uses: the first ones.
+/// The number of contexts that the light predictor uses: the first ones of each kind.
 pub const FIRST: usize = 6;
 
 /// Computes the hashes of the first contexts of the next byte, as [`fill`] does.
 #[inline(always)]
 pub fn first(kind: Kind, h: &History) -> [u32; FIRST] {
-    // Cut in each arm by itself, so that the contexts behind are not computed.
+    // Each arm cuts its own list, so that the contexts after the cut are not computed.
     let cut = |all: [u32; MAX_CONTEXTS]| -> [u32; FIRST] { std::array::from_fn(|i| all[i]) };
     let mut out = match kind {
         Kind::Text => cut(text(h)),
@@ -115,7 +115,7 @@ fn text(h: &History) -> [u32; MAX_CONTEXTS] {
     ]
 }
 
-/// The contexts of other binary data: orders 1 to 6, and sparse ones, since fields have fixed places.
+/// The contexts of other binary data: orders 1 to 6, and sparse contexts, since fields have fixed places.
 #[inline(always)]
 fn binary(h: &History) -> [u32; MAX_CONTEXTS] {
     let (c4, c8) = (h.c4, h.c8);
@@ -183,7 +183,8 @@ fn code(h: &History) -> [u32; MAX_CONTEXTS] {
     ]
 }
 
-/// The contexts of records: the bytes above (one and two records before), to the left, and the column.
+/// The contexts of records: the bytes above (one and two records before), the bytes to the left, and the
+/// column.
 #[inline(always)]
 fn records(h: &History, period: usize) -> [u32; MAX_CONTEXTS] {
     let (c4, c8) = (h.c4, h.c8);
@@ -218,8 +219,8 @@ fn records(h: &History, period: usize) -> [u32; MAX_CONTEXTS] {
     ]
 }
 
-/// The contexts of samples whose bytes are values of their own: neighbours in the picture and predictions by
-/// gradients; `N` is the row above, `W` the sample to the left, as in `formats/mix.md`.
+/// The contexts of samples whose bytes are independent values: neighbours in the picture, and predictions
+/// from gradients. `N` is the sample above and `W` the one to the left, as in `formats/mix.md`.
 #[inline(always)]
 fn bytes(h: &History, width: usize, stride: usize) -> [u32; MAX_CONTEXTS] {
     let c1 = h.c4 & 0xff;
@@ -268,7 +269,7 @@ fn bytes(h: &History, width: usize, stride: usize) -> [u32; MAX_CONTEXTS] {
     ]
 }
 
-/// The contexts of 16-bit samples: as in [`bytes`], with how much the neighbours vary.
+/// The contexts of 16-bit samples: those of [`bytes`], with the amount by which neighbours vary.
 #[inline(always)]
 fn words(h: &History, stride: usize) -> [u32; MAX_CONTEXTS] {
     let phase = h.len() & 1;
@@ -313,7 +314,7 @@ fn words(h: &History, stride: usize) -> [u32; MAX_CONTEXTS] {
     ]
 }
 
-/// A class of the newest byte in text.
+/// The class of a byte of text.
 #[inline(always)]
 fn class(byte: u32) -> u32 {
     match byte as u8 {
@@ -328,7 +329,7 @@ fn class(byte: u32) -> u32 {
     }
 }
 
-/// A class of the position, 0..=255, that selects rows of the mixer for a whole byte.
+/// The class of the position, 0..=255, which selects rows of the mixer for a whole byte.
 #[inline(always)]
 pub fn selector(kind: Kind, h: &History) -> usize {
     let zero = |shift: u32| u32::from(h.c4 >> shift & 0xff == 0);

@@ -1,9 +1,9 @@
-//! The bytes so far, and the features of them that contexts use.
+//! The bytes so far, and the features of them from which contexts are made.
 
 use super::x86::Instructions;
 use crate::{Error, ErrorKind, Result};
 
-/// Takes `b` into the hash `a`.
+/// Combines `b` with the hash `a`.
 #[inline(always)]
 pub fn mix_hash(a: u32, b: u32) -> u32 {
     let h = (a ^ b.wrapping_mul(0x9E37_79B1)).wrapping_mul(0x85EB_CA6B);
@@ -14,11 +14,11 @@ pub fn mix_hash(a: u32, b: u32) -> u32 {
 #[derive(Debug)]
 pub struct History {
     bytes: Vec<u8>,
-    /// The last four bytes, the newest lowest.
+    /// The last four bytes, the newest in the lowest bits.
     pub c4: u32,
-    /// The four bytes before those.
+    /// The four bytes before those of `c4`.
     pub c8: u32,
-    /// The four bytes before those.
+    /// The four bytes before those of `c8`.
     pub c12: u32,
     /// A hash of the letters of the word in progress; 0 between words.
     pub word: u32,
@@ -30,13 +30,13 @@ pub struct History {
     pub line: [usize; 2],
     /// The first byte of the current line.
     pub first: u8,
-    /// A hash of the line so far, in which all digits are alike and a run of letters counts as one.
+    /// A hash of the line so far in which all digits count as equal, and a run of letters as one.
     pub shape: u32,
-    /// The number of separators of fields (spaces, commas, tabs…) since the line's start.
+    /// The number of field separators (spaces, commas, tabs…) since the start of the line.
     pub field: u32,
     /// A hash of the name of the last tag or key.
     pub tag: u32,
-    /// The name in progress, and whether one is.
+    /// The name in progress, and whether there is one.
     tag_building: u32,
     in_tag: bool,
     /// A hash of the current field so far.
@@ -48,16 +48,16 @@ pub struct History {
     code: bool,
 }
 
-/// Entries of the follower table: 256 for single bytes, then those for pairs.
+/// The entries of the follower table: 256 for single bytes, then those for pairs.
 const FOLLOWERS: usize = 256 + 65536;
 
 impl History {
-    /// An empty history. If the bytes are `code`, instructions are followed.
+    /// An empty history. If the bytes are `code`, it follows x86 instructions.
     pub fn new(code: bool) -> Self {
         Self { followers: vec![0; FOLLOWERS], code, ..Self::empty() }
     }
 
-    /// An empty history without followers.
+    /// An empty history without memory for followers.
     fn empty() -> Self {
         Self {
             bytes: Vec::new(),
@@ -81,26 +81,26 @@ impl History {
         }
     }
 
-    /// The number of bytes.
+    /// The number of bytes so far.
     #[inline(always)]
     pub fn len(&self) -> usize {
         self.bytes.len()
     }
 
-    /// The bytes.
+    /// The bytes so far.
     #[inline(always)]
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// The byte `back` positions before the end (1 for the newest); 0 before the start.
+    /// The byte `back` positions before the end (1 for the newest byte); 0 before the start.
     #[inline(always)]
     pub fn back(&self, back: usize) -> u32 {
         let at = self.bytes.len().wrapping_sub(back);
         self.bytes.get(at).copied().map_or(0, u32::from)
     }
 
-    /// The byte above the next one, in the same column of the previous line; 0 if there is none.
+    /// The byte above the next one: that in the same column of the line before; 0 if there is none.
     #[inline(always)]
     pub fn above(&self) -> u32 {
         let column = self.column();
@@ -108,7 +108,7 @@ impl History {
         if at < self.line[0] { u32::from(self.bytes[at]) } else { 0 }
     }
 
-    /// The number of bytes since the line's start.
+    /// The number of bytes since the start of the line.
     #[inline(always)]
     pub fn column(&self) -> usize {
         self.bytes.len() - self.line[0]
@@ -136,7 +136,7 @@ impl History {
         })
     }
 
-    /// Forgets all but which bytes followed which.
+    /// Forgets everything except which bytes followed which.
     pub fn cut(&mut self) {
         let followers = std::mem::take(&mut self.followers);
         let mut bytes = std::mem::take(&mut self.bytes);
@@ -208,14 +208,14 @@ impl History {
         }
     }
 
-    /// Whether the byte before the newest belongs to a letter.
+    /// Whether the byte before the newest one counts as a letter.
     #[inline(always)]
     fn prev_is_letter(&self) -> bool {
         let previous = (self.c4 >> 8) as u8;
         previous.is_ascii_alphabetic() || previous >= 128
     }
 
-    /// Updates tags and keys: a name goes from an opening sign to a closing one.
+    /// Updates tags and keys: a name reaches from an opening sign to a closing one.
     #[inline(always)]
     fn track_tags(&mut self, byte: u8) {
         match byte {

@@ -1,23 +1,24 @@
 //! The mixer's inner loops and the search in a bucket, in AVX2 or SSE2 and in plain Rust with the same
 //! integers.
 //!
-//! Which form runs is a constant of the functions around them, chosen once for a block: a choice for every
-//! bit would cost more than the loops, and functions compiled for AVX2 are only inlined into such.
+//! Which form runs is a constant parameter of the functions around them, chosen once for a block: a choice
+//! for every bit would cost more than the loops, and functions compiled for AVX2 are only inlined into
+//! functions that are compiled for it too.
 #![allow(unsafe_code)] // kernels
 
-/// Values of a vector of inputs.
+/// The number of values in a vector of inputs.
 pub const LANES: usize = 16;
-/// Vectors of a row.
+/// The number of vectors in a row.
 pub const VECTORS: usize = 4;
-/// Families of rows of the first layer.
+/// The number of families of rows in the first layer.
 pub const FAMILIES: usize = 5;
-/// Values of a row of the second layer, of which the first [`FAMILIES`] count.
+/// The number of values in a row of the second layer, of which the first [`FAMILIES`] count.
 pub const WIDTH: usize = 8;
-/// Shift of the sums of products in each pair of lanes, before the pairs are added up.
+/// The shift of the sums of products in each pair of lanes, before the pairs are added up.
 const PAIR_SHIFT: u32 = 5;
-/// Further shift from a sum to a logit, since weights are Q14.
+/// The further shift from a sum to a logit; weights are Q14.
 const SUM_SHIFT: u32 = 14 - PAIR_SHIFT;
-/// Largest magnitude of an output, a logit in Q8 octaves.
+/// The largest magnitude of an output, a logit in Q8 octaves.
 const LIMIT: i32 = 4095;
 
 /// The inputs of the first layer, or the weights of one of its rows.
@@ -43,7 +44,7 @@ fn output(sum: i32) -> i16 {
 }
 
 /// The logits that rows give for the first `V` vectors of inputs; the other values are 0. Inputs are at most
-/// 4095 in magnitude, so that the sum of a pair of lanes stays below 2^31, and so does the sum of all pairs
+/// 4095 in magnitude, so the sum in each pair of lanes stays below 2^31, and so does the sum of all pairs
 /// after the shift.
 #[inline(always)]
 pub fn mix_scalar<const V: usize>(rows: [&Row; FAMILIES], x: &Row) -> Short {
@@ -95,7 +96,7 @@ pub mod avx2 {
         unsafe { _mm256_loadu_si256(values.as_ptr().cast()) }
     }
 
-    /// The sums of products of one row in each pair of lanes, shifted.
+    /// The shifted sums of one row's products in each pair of lanes.
     #[inline]
     #[target_feature(enable = "avx2")]
     fn pairs<const V: usize>(row: &Row, x: &[__m256i; V]) -> __m256i {
@@ -180,15 +181,14 @@ pub mod avx2 {
     #[target_feature(enable = "avx2")]
     pub fn spread(pairs: [u32; 8], to: &mut [i16; LANES]) {
         let [a, b, c, d, e, f, g, h] = pairs.map(|p| p as i32);
-        // Gathered in registers: a wide load of eight narrow stores would have to wait for them.
+        // The values are gathered in registers: a wide load would have to wait for eight narrow stores.
         let all = _mm256_setr_epi32(a, b, c, d, e, f, g, h);
         // SAFETY: the array holds 16 × 16 bits; an unaligned store is used.
         unsafe { _mm256_storeu_si256(to.as_mut_ptr().cast(), all) };
     }
 }
 
-/// The set of the four slots of a bucket that start with `check`, as a mask of bits, and the second bytes of
-/// all four.
+/// A bit mask of those of a bucket's four slots that start with `check`, and the second bytes of all four.
 #[inline(always)]
 pub fn probe(bucket: &[[u8; 16]; 4], check: u8) -> (u32, [u8; 4]) {
     #[cfg(target_arch = "x86_64")]

@@ -1,18 +1,18 @@
 //! Functions from probabilities to logits in Q8 octaves (`stretch`) and back (`squash`), in the forms that
-//! mixing needs.
+//! the mixers need.
 
 use std::sync::LazyLock;
 
 use crate::model::fixed::SQUASH;
 
-/// Largest logit, in Q8 octaves.
+/// The largest logit, in Q8 octaves.
 pub const LIMIT: i32 = 4095;
 
-/// `squash.bin` in 16 bits and its inverse, sized so that look-ups need no check of bounds.
+/// `squash.bin` with 16-bit entries, and its inverse, sized so that look-ups need no bounds checks.
 pub struct Tables {
     squash: [u16; 8192],
     stretch: [i16; 4096],
-    /// The two inputs of each 12-bit probability, see [`Tables::inputs`].
+    /// The two inputs for each 12-bit probability; see [`Tables::inputs`].
     pairs: [u32; 4096],
 }
 
@@ -33,7 +33,7 @@ pub static TABLES: LazyLock<Box<Tables>> = LazyLock::new(|| {
     tables
 });
 
-/// Packs two 16-bit inputs into one word, the first one low.
+/// Packs two 16-bit inputs into one word, the first in the low half.
 #[inline(always)]
 pub fn pair(first: i32, second: i32) -> u32 {
     first as u32 & 0xffff | (second as u32) << 16
@@ -47,7 +47,7 @@ impl Tables {
         u32::from(self.squash[index & 8191])
     }
 
-    /// The probability in 1/65536, 1..=65535, of a logit in −4096..=4095, as the mixer gives it.
+    /// The probability in 1/65536, 1..=65535, of a logit in −4096..=4095, the range of the mixer.
     #[inline(always)]
     pub fn squash_mixed(&self, logit: i32) -> u32 {
         debug_assert!((-4096..=LIMIT).contains(&logit));
@@ -60,8 +60,8 @@ impl Tables {
         i32::from(self.stretch[p12 as usize & 4095])
     }
 
-    /// The two inputs that a 12-bit probability gives: its logit, most of whose range is close to certainty,
-    /// and its distance from one half, which tells the probabilities between better apart.
+    /// The two inputs for a 12-bit probability: its logit, which spends most of its range near certainty, and
+    /// its distance from one half, which separates the probabilities in between better.
     #[inline(always)]
     pub fn inputs(&self, p12: u32) -> u32 {
         self.pairs[p12 as usize & 4095]

@@ -1,7 +1,7 @@
 //! Match models: they find an earlier occurrence of the last bytes and expect the byte that followed it.
 //!
-//! A model follows one occurrence as long as it predicts well. After a miss it goes on behind the byte that
-//! differed, since a single change is common in text and records, and gives up after a number of misses.
+//! A model follows one occurrence as long as it predicts well. After a miss it goes on after the byte that
+//! differed, since a single change is common in text and records, and it gives up after a number of misses.
 
 use super::apm::{Counter, learn, p12};
 use super::history::History;
@@ -10,35 +10,35 @@ use super::pages::Pages;
 use crate::Result;
 use crate::kernel::prefetch_at;
 
-/// Longest length that is told apart.
+/// The greatest match length that is distinguished.
 const LONGEST: u32 = 400;
-/// Counters of one match model: by class of length, and misses.
+/// The number of counters of one match model, which are chosen by class of length and by misses.
 pub const COUNTERS: usize = 256;
-/// Most misses after which an occurrence is still followed.
+/// The most misses after which an occurrence is still followed.
 const RECOVER: u32 = 8;
 
-/// A match model. Candidates are found by a hash of the last `order` bytes and then compared.
+/// A match model. Candidates are found by a hash of the last `order` bytes, and then compared.
 pub struct Matcher {
     /// The position after the last occurrence of `order` bytes, by their hash.
     heads: Pages<u32>,
     order: usize,
-    /// The place of the newest bytes in `heads`.
+    /// The index of the newest bytes in `heads`.
     slot: usize,
     /// The position in the history of the expected byte; 0 if there is none.
     position: usize,
-    /// The number of equal bytes before it; 0 right after a miss.
+    /// The number of equal bytes before that position; 0 right after a miss.
     length: u32,
-    /// Misses since the match was found, or since 16 bytes in a row were right.
+    /// The misses since the match was found, or since 16 bytes in a row were right.
     misses: u32,
-    /// The expected byte behind a leading one; 0 if there is none.
+    /// The expected byte after a leading one; 0 if there is none.
     expected: u32,
     /// See [`Matcher::class`].
     class: u32,
-    /// The counter that belongs to length and misses.
+    /// The index of the counter for this length and these misses.
     place: usize,
-    /// The probability that the expected bit comes.
+    /// The probabilities that the expected bit comes.
     pub counters: Vec<Counter>,
-    /// The expected bit, if the byte's bits so far agree with the expected byte.
+    /// The expected bit, if the bits of this byte so far agree with the expected byte.
     bit: Option<u32>,
 }
 
@@ -63,8 +63,8 @@ impl Matcher {
         })
     }
 
-    /// Finds the place of the newest bytes in the table and prefetches it. Other work should come before the
-    /// next call.
+    /// Finds the index of the newest bytes in the table and prefetches the entry. Other work should come
+    /// before the next call.
     #[inline(always)]
     pub fn seek(&mut self, history: &History) {
         self.slot = self.hash(history);
@@ -80,7 +80,7 @@ impl Matcher {
         }
     }
 
-    /// Takes in the byte that was last appended to the history; must come after [`Matcher::seek`].
+    /// Processes the byte that was last appended to the history; must come after [`Matcher::seek`].
     pub fn push(&mut self, history: &History) {
         let bytes = history.bytes();
         let n = bytes.len();
@@ -117,7 +117,7 @@ impl Matcher {
         self.place = counters as usize * 4 + self.misses.min(3) as usize;
     }
 
-    /// Follows the candidate instead of the present occurrence if more bytes before it are equal.
+    /// Follows the candidate instead of the current occurrence if more bytes before it are equal.
     fn search(&mut self, bytes: &[u8], candidate: usize) {
         let length = common_suffix(bytes, &bytes[..candidate]).min(LONGEST as usize) as u32;
         if length >= self.order as u32 && length > self.length {
@@ -127,7 +127,7 @@ impl Matcher {
         }
     }
 
-    /// The place of the last `order` bytes in the table.
+    /// The index in the table for the last `order` bytes.
     fn hash(&self, history: &History) -> usize {
         let last = u64::from(history.c8) << 32 | u64::from(history.c4);
         let bits = self.heads.len().trailing_zeros();
@@ -168,7 +168,7 @@ impl Matcher {
         self.expected & 255
     }
 
-    /// The expected byte, if any, and the number of the counter that belongs to length and misses.
+    /// The expected byte, if any, and the index of the counter for this length and these misses.
     #[inline(always)]
     pub fn expectation(&self) -> Option<(u8, usize)> {
         (self.expected != 0).then_some((self.expected as u8, self.place))
@@ -181,7 +181,7 @@ impl Matcher {
     }
 
     /// The two inputs for the next bit; 0 if the bits so far disagree with the expected byte. `c0` holds
-    /// these bits behind a leading one, `bit_position` is their number.
+    /// these bits after a leading one, and `bit_position` is their number.
     #[inline(always)]
     pub fn predict(&mut self, c0: u32, bit_position: u32, tables: &Tables) -> u32 {
         if self.expected == 0 || self.expected >> (8 - bit_position) != c0 {
@@ -204,7 +204,7 @@ impl Matcher {
     }
 }
 
-/// The number of equal bytes at the ends of two slices; above [`LONGEST`] it may be too low.
+/// The number of equal bytes at the ends of two slices; results above [`LONGEST`] may be too low.
 fn common_suffix(a: &[u8], b: &[u8]) -> usize {
     let words = |bytes| <[u8]>::as_rchunks::<8>(bytes).1.iter().rev().take(LONGEST as usize / 8 + 1);
     let mut length = 0;

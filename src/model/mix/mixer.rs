@@ -1,10 +1,10 @@
 //! Logistic mixing in two layers: a small network that learns while it codes.
 //!
 //! A row of weights turns the inputs, which are logits, into the logit of a probability (Mahoney's PAQ;
-//! Mattern, "Linear and geometric mixtures: analysis", 2013, derives the rule). Contexts decide which row is
-//! used: the first layer has five families of rows, from each of which a context selects one, so that each
-//! row becomes a specialist; the second layer mixes what the five say. A row moves along the gradient of the
-//! coding cost of its own output, which is input times error: there is no propagation through the layers.
+//! Mattern, "Linear and geometric mixtures: analysis", 2013, derives the rule). Contexts choose the rows: the
+//! first layer has five families of rows, and a context selects one row from each, so that every row becomes
+//! a specialist; the second layer mixes the outputs of the five. Each row moves along the gradient of the
+//! coding cost of its own output, which is input times error; nothing is propagated through the layers.
 
 use super::ablation::{Part, on};
 use super::kernel;
@@ -12,16 +12,16 @@ pub use super::kernel::{FAMILIES, LANES, Row, Short, VECTORS, WIDTH};
 use super::logistic::Tables;
 use crate::kernel::prefetch_at;
 
-/// The mixer: the rows of both layers, and the selection and results of the present bit.
+/// The mixer: the rows of both layers, and the selection and results for the current bit.
 pub struct Mixer {
     inputs: Row,
-    /// The first layer's rows, family after family; where each family starts; and the selected rows.
+    /// The first layer's rows, family after family; the start of each family; and the selected rows.
     rows: Vec<Row>,
     starts: [usize; FAMILIES],
     selected: [usize; FAMILIES],
-    /// The logits that the selected rows gave, which are the second layer's inputs.
+    /// The logits of the selected rows, which are the second layer's inputs.
     outputs: Short,
-    /// The second layer's rows, family after family, the selected ones, and their logits.
+    /// The second layer's rows, family after family; the selected ones; and their logits.
     finals: Vec<Short>,
     finals_selected: [usize; 2],
     finals_logits: [i32; 2],
@@ -29,18 +29,18 @@ pub struct Mixer {
     rate: i32,
 }
 
-/// Rows of the second layer, one half in each of its two families.
+/// The number of rows in the second layer; each of its two families has half of them.
 pub const FINALS: usize = 512;
 
-/// The first layer's families as parts that can be switched off.
+/// The first layer's families, as parts that can be switched off.
 const SETS: [Part; FAMILIES] = [Part::Set0, Part::Set1, Part::Set2, Part::Set3, Part::Set4];
 
-/// Learning rate of the second layer.
+/// The learning rate of the second layer.
 const FINAL_RATE: i32 = 12;
 
 impl Mixer {
-    /// Starts from the first layer's rows, of which each family has as many as `sizes` says, and the second
-    /// layer's.
+    /// Starts from the rows of the first layer, which has as many rows of each family as `sizes` says, and
+    /// the rows of the second layer.
     pub fn new(sizes: [usize; FAMILIES], rows: &[Row], finals: &[Short]) -> Self {
         let mut next = 0;
         let starts = sizes.map(|n| {
@@ -70,7 +70,7 @@ impl Mixer {
         &self.finals
     }
 
-    /// The inputs, to be filled for the next bit.
+    /// The inputs, for the caller to fill before the next bit.
     #[inline(always)]
     pub fn inputs(&mut self) -> &mut Row {
         &mut self.inputs
@@ -81,7 +81,7 @@ impl Mixer {
         self.rate = rate;
     }
 
-    /// Selects the rows for the next bit by their numbers in their families.
+    /// Selects the rows for the next bit by their numbers within their families.
     #[inline(always)]
     pub fn select(&mut self, select: [usize; FAMILIES], finals: [usize; 2]) {
         for (i, at) in select.into_iter().enumerate() {
@@ -111,7 +111,7 @@ impl Mixer {
         (self.finals_logits[0] + self.finals_logits[1]) >> 1
     }
 
-    /// Learns the bit that came.
+    /// Learns the bit that was coded.
     #[inline(always)]
     pub fn update<const A: bool, const V: usize>(&mut self, bit: u32, tables: &Tables) {
         let target = (bit << 16) as i32;

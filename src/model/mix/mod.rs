@@ -1,11 +1,11 @@
 //! Bitwise context mixing, specified in `formats/mix.md`.
 //!
-//! A byte is coded as eight binary decisions. For each of them many contexts, hashes of what stands before,
+//! A byte is coded as eight binary decisions. For each of them, many contexts (hashes of the bytes before)
 //! look up what followed them earlier ([`slots`], [`state`]) and give a probability; match models
 //! ([`matcher`]) and direct counters ([`direct`]) give some more. A mixer that learns as it goes ([`mixer`])
-//! weighs all of them, and final stages ([`apm`]) correct its result. The design follows Mahoney's PAQ
+//! weighs all of these, and final stages ([`apm`]) correct its result. The design follows Mahoney's PAQ
 //! ("Adaptive weighing of context models for lossless data compression", 2005) and its successors.
-//! [`predictor`] holds the parts together.
+//! [`predictor`] puts the parts together.
 
 pub mod ablation;
 pub mod apm;

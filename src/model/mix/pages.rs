@@ -1,5 +1,5 @@
-//! Large tables of zeros in memory of their own, in huge pages where the system has them. Most accesses to
-//! such tables are at random places; with small pages, each would also cost a walk through the page tables.
+//! Large zeroed tables in memory of their own, in huge pages where the system has them. Most accesses to such
+//! tables are at random places; with small pages, each would also cost a walk through the page tables.
 #![allow(unsafe_code)] // anonymous mappings seen as integers
 
 use std::marker::PhantomData;
@@ -9,10 +9,10 @@ use memmap2::{MmapMut, MmapOptions};
 
 use crate::{Error, ErrorKind, Result};
 
-/// Types for which every pattern of bytes is a value and whose alignment divides a page.
+/// Types for which every pattern of bytes is a valid value, and whose alignment divides a page.
 ///
 /// # Safety
-/// Both must be true of the type.
+/// Both must hold for the type.
 pub unsafe trait Plain: Copy {}
 // SAFETY: integers and arrays of them.
 unsafe impl Plain for u8 {}
@@ -31,7 +31,7 @@ pub struct Pages<T> {
 }
 
 impl<T: Plain> Pages<T> {
-    /// A table of `len` items (at least one) of zero bytes.
+    /// A table of `len` items (at least one), all bytes zero.
     ///
     /// # Errors
     /// `LimitExceeded` where the system gives no memory.
@@ -41,7 +41,7 @@ impl<T: Plain> Pages<T> {
             Error::new(ErrorKind::LimitExceeded, format!("no memory for a table of {size} bytes: {e}"))
         })?;
         #[cfg(target_os = "linux")]
-        // Only a hint.
+        // Only a hint: failure does not matter.
         let _ = map.advise(memmap2::Advice::HugePage);
         Ok(Self { map, len, item: PhantomData })
     }
@@ -53,7 +53,7 @@ impl<T: Plain> Deref for Pages<T> {
     #[inline(always)]
     fn deref(&self) -> &[T] {
         // SAFETY: the mapping starts at a page, holds `len` items and lives as long as `self`; any bytes are
-        // items.
+        // valid items.
         unsafe { std::slice::from_raw_parts(self.map.as_ptr().cast(), self.len) }
     }
 }

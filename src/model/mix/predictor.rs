@@ -1,14 +1,21 @@
 //! The predictor: gives the probability of the next bit from everything before it.
 //!
-//! Each context remembers, for every node of the next nibble's tree, a state that sums up the bits seen there; a map
-//! that learns turns the state into a probability. The mixer adds up the logits of all contexts, of the match models
-//! and of the guide, weighted by sets of weights that it learns while coding; adaptive maps then correct its result.
-//! A byte is two nibbles, since the 15 nodes of a nibble's tree and a check byte fill one slot of 16 bytes: a context
-//! costs one cache line per nibble instead of one per bit.
+//! Each context remembers, for every node of the next nibble's tree, a state that sums up the bits seen
+//! there; an adaptive map turns the state into a probability. The two steps learn different things. A state
+//! belongs to one context and holds what followed that context. A map belongs to all contexts of one index,
+//! and learns how far such states can be trusted: for example, what three zeros in a row are worth in an
+//! order-2 context of this file.
 //!
-//! Most of its time would go into waiting for memory: every context's slot lies at a random place of a table
-//! that no cache holds. So all that the next nibble or byte will need is *sought* (found by hash and
-//! prefetched) before the present bit is learned, and *started* (loaded) only after that.
+//! The mixer adds up the logits of all contexts, of the match models and of the guide, each with a weight
+//! from sets of weights that it learns while coding. Adding logits instead of averaging probabilities lets
+//! confident inputs outweigh doubtful ones, and several independent inputs that agree make the result more
+//! certain than each of them. Final stages then correct the result where its probabilities turned out wrong.
+//!
+//! A byte is two nibbles, since the 15 nodes of a nibble's tree and a check byte fill one slot of 16 bytes: a
+//! context touches one cache line per nibble instead of one per bit. Even so, most of the time would go into
+//! waiting for memory, because every context's slot lies at a random place of a table that no cache holds.
+//! Therefore everything that the next nibble or byte will need is *sought* (found by hash and prefetched)
+//! before the current bit is learned, and *started* (loaded) only after that.
 
 use super::ablation::{self, Part, on};
 use super::apm::{Apm, HALF, nudge};
@@ -26,77 +33,78 @@ use super::state::{STATES, StateTable};
 use crate::model::fixed::{probability_of_one, stretch};
 use crate::{Error, ErrorKind, Result};
 
-/// The parameters of a predictor: all that a decoder must know to build the same one.
+/// The parameters of a predictor: everything that a decoder must know to build the same one.
 #[derive(Debug, Clone, Copy)]
 pub struct Shape {
     /// The kind of data, which chooses the contexts.
     pub kind: Kind,
     /// The slot table takes 2^`memory_bits` bytes.
     pub memory_bits: u32,
-    /// Groups of eight contexts that are used, 1..=3: the first ones of the kind.
+    /// The number of groups of eight contexts in use, 1..=3: the first ones of the kind.
     pub groups: usize,
-    /// Most bytes of phrases that prime text.
+    /// The most bytes of phrases that prime text.
     pub primed: usize,
     /// The starting point, which also says whether a guide gives weights for every byte.
     pub start: Start,
 }
 
-/// The guide of a block, and the priors of its predictor.
+/// Whether a block is guided, and the priors from which its predictor starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Start {
-    /// No guide: the start of the kind.
+    /// Not guided; the priors are those of the kind.
     Unguided,
-    /// Guided text; the start is derived from that of unguided text.
+    /// Guided text; the priors are derived from those of unguided text.
     Derived,
-    /// Guided text; the start was learned with the model of this hash as the guide.
+    /// Guided text; the priors were learned with the model of this hash as the guide.
     Learned([u8; 32]),
 }
 
-/// Contexts of a group: their two inputs each fill one vector.
+/// The number of contexts in a group: their two inputs each fill one vector.
 pub const GROUP: usize = 8;
-/// Most groups of contexts.
+/// The most groups of contexts.
 const GROUPS: usize = MAX_CONTEXTS / GROUP;
 /// The 22-bit probabilities of one context by state.
 type Map = [u32; 256];
 /// Context mixing over one block.
 ///
-/// Functions that run for every bit have two constant parameters: `A` says that the code runs with AVX2, and
-/// `V` is the number of vectors of inputs: one, and another for each group of contexts.
+/// Functions that run for every bit have two constant parameters: `A` says whether the code runs with AVX2,
+/// and `V` is the number of vectors of inputs: one for the fixed inputs, and one for each group of contexts.
 pub struct Predictor {
     shape: Shape,
     tables: &'static Tables,
     states: &'static StateTable,
     history: History,
     slots: SlotTable,
-    /// The number of contexts used.
+    /// The number of contexts in use.
     contexts: usize,
-    /// The contexts of the byte in progress, and the buckets of their slots for the nibble that was sought
+    /// The context hashes of the current byte, and the buckets of their slots for the nibble that was sought
     /// last.
     hashes: [u32; MAX_CONTEXTS],
     buckets: [usize; MAX_CONTEXTS],
-    /// Copies of the slots of the nibble in progress, and their places in the table, to which they go back.
+    /// Copies of the slots of the current nibble, and the places in the table to which they return.
     current: [[Slot; GROUP]; GROUPS],
     places: [usize; MAX_CONTEXTS],
-    /// The probability of a 1 by context and state.
+    /// The probability of a 1, by context and state.
     maps: Box<[[Map; GROUP]; GROUPS]>,
-    /// Match models of orders 6 and 12.
+    /// The match models of orders 6 and 12. The short order finds matches early; the long one is more
+    /// reliable.
     matchers: [Matcher; 2],
     direct: Direct,
     mixer: Mixer,
     apms: [Apm; 3],
-    /// The guide's weights of the byte in progress, see [`Predictor::begin_byte`].
+    /// The guide's weights for the current byte; see [`Predictor::begin_byte`].
     guess: Box<[u32; 512]>,
-    /// The bits of the byte in progress behind a leading one, and their number.
+    /// The bits of the current byte after a leading one, and their number.
     c0: u32,
     bit_position: u32,
-    /// The number of the first five contexts that have been seen before.
+    /// How many of the first five contexts have been seen before.
     order: usize,
     /// The class of the position, see [`context::selector`].
     selector: usize,
-    /// The probability of the next bit, and the mixer's logit behind it.
+    /// The probability that the next bit is a 1, and the mixer's logit from which it was made.
     p: u32,
     logit: i32,
-    /// The number of bits so far.
+    /// The number of bits coded so far.
     seen: u64,
 }
 
@@ -104,8 +112,8 @@ impl Predictor {
     /// Starts from the shipped priors of the shape's kind, or of its guide.
     ///
     /// # Errors
-    /// `NewerVersion` for a guide whose priors are not known; `MissingModel` where this build lacks the priors;
-    /// `LimitExceeded` where memory is missing.
+    /// `NewerVersion` for a guide whose priors are not known; `MissingModel` where this build lacks the
+    /// priors; `LimitExceeded` where memory is missing.
     pub fn new(shape: Shape) -> Result<Self> {
         let learned = shipped::for_kind(shape.kind)?.filter(|_| on(Part::Priors));
         match (shape.start, learned) {
@@ -204,15 +212,15 @@ impl Predictor {
         self.history.reserve(more)
     }
 
-    /// Learns the bit that came and predicts the next one of the same byte; after the last bit of a byte,
-    /// [`Predictor::begin_byte`] does so.
+    /// Learns the bit that was coded and predicts the next bit of the same byte. After a byte's last bit,
+    /// [`Predictor::begin_byte`] must be called to predict the next one.
     #[inline(always)]
     pub fn update<const A: bool, const V: usize>(&mut self, bit: u32) {
         let node = self.node();
         self.c0 = self.c0 << 1 | bit;
         self.bit_position += 1;
         self.seen += 1;
-        // What comes next is sought before this bit is learned, so that it arrives meanwhile.
+        // What comes next is sought before this bit is learned, so that memory arrives in the meantime.
         match self.bit_position {
             4 => self.seek_nibble(),
             8 => self.seek_byte(),
@@ -238,8 +246,8 @@ impl Predictor {
     }
 
     /// Predicts the first bit of the next byte. In a guided block, `guess` holds the guide's weights of the
-    /// byte's values, summed up by node: entry c is the sum over the values whose bits start with those of c
-    /// behind its leading one.
+    /// byte's values, summed for each node of the tree over its bits: entry c is the sum over the values
+    /// whose bits start with those of c after its leading one.
     #[inline(always)]
     pub fn begin_byte<const A: bool, const V: usize>(&mut self, guess: Option<&[u32; 512]>) {
         if let Some(guess) = guess {
@@ -253,7 +261,7 @@ impl Predictor {
         self.shape.start != Start::Unguided
     }
 
-    /// The guide's logit of the next bit in Q8 octaves.
+    /// The guide's logit of the next bit, in Q8 octaves.
     #[inline(always)]
     fn guess(&self) -> i32 {
         let at = 2 * (self.c0 as usize & 255);
@@ -280,14 +288,14 @@ impl Predictor {
             for i in 0..GROUP {
                 let state = usize::from(slots[i][node & 15]);
                 nudge(&mut maps[i][state], bit);
-                // State 0 has seen nothing: it must not learn, so that new contexts stay silent.
+                // State 0 has seen nothing. Its map entry must not learn, so that new contexts stay silent.
                 maps[i][0] = HALF;
                 slots[i][node & 15] = next[state];
             }
         }
     }
 
-    /// Copies the slots of the nibble that has ended back into the table.
+    /// Copies the slots of the finished nibble back into the table.
     fn store_slots(&mut self) {
         for (&place, slot) in self.places[..self.contexts].iter().zip(self.current.as_flattened()) {
             *self.slots.slot(place) = *slot;
@@ -345,7 +353,7 @@ impl Predictor {
     /// Loads the slots of the next byte.
     fn start_byte(&mut self) {
         self.store_slots();
-        // The mixer learns fast at first, and slower when its weights have settled.
+        // The mixer learns fast at first, and more slowly once its weights have settled.
         if self.seen & 0xfff == 0 {
             let kib = self.seen >> 13;
             self.mixer.set_rate(if kib < 8 {
@@ -376,8 +384,12 @@ impl Predictor {
         self.order = self.current[0][..5].iter().filter(|slot| slot[1] != 0).count();
     }
 
-    /// Predicts the next bit: chooses the mixer's rows, gathers all inputs, mixes them and refines the
+    /// Predicts the next bit: selects the mixer's rows, gathers all inputs, mixes them and refines the
     /// result.
+    ///
+    /// The rows are selected by what tells how far inputs can be trusted: the bits of this byte so far, the
+    /// last bytes, the length of the match or, without one, how many orders know this context, and the
+    /// position in a line, record or instruction.
     #[inline(always)]
     fn predict<const A: bool, const V: usize>(&mut self) {
         let node = self.node();
@@ -388,8 +400,8 @@ impl Predictor {
         let c2 = self.history.c4 >> 8 & 0xff;
         let matched = self.matchers.each_mut().map(|m| m.predict(c0, bp, tables));
         let [m0, m1] = self.matchers.each_ref().map(Matcher::expected_bit);
-        // The class of the longest match that expects a bit, 0 for none, and whether both models expect the
-        // same.
+        // The class of the longest match that expects a bit, 0 for none; and whether both models expect one,
+        // and the same one.
         let class = if m1.is_some() {
             self.matchers[1].class()
         } else if m0.is_some() {
@@ -402,7 +414,7 @@ impl Predictor {
             _ => 0,
         };
         let guess = if self.is_guided() { self.guess() } else { 0 };
-        // The fourth family is chosen by the byte before the last; in guided blocks the guess says more.
+        // The fourth family is selected by the byte before the last; in guided blocks the guess tells more.
         let history_or_guess =
             if self.is_guided() { ((guess + 4096) >> 8) << 3 | bp as i32 } else { c2 as i32 };
         let match_or_order =
@@ -439,8 +451,8 @@ impl Predictor {
         }
         let logit = self.mixer.mix::<A, V>();
         self.logit = logit;
-        // The final stages correct the mixer where its probabilities turned out wrong in small contexts; the
-        // mean with its own result limits what a stage that has seen little can spoil.
+        // The final stages correct the mixer where its probabilities turned out wrong in small contexts.
+        // Averaging with the mixer's own result limits the damage of a stage that has seen little.
         let p0 = tables.squash_mixed(logit);
         let mut refined = |i: usize, part| {
             let p = self.apms[i].refine(logit, apm_contexts[i]);

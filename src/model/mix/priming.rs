@@ -9,12 +9,12 @@ use super::state::{STATES, StateTable};
 use crate::Result;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// log2 of the size of the largest tables that are kept: those of blocks up to 32 KiB.
+/// log2 of the size of the largest tables that are kept: those for blocks of up to 32 KiB.
 const KEPT_BITS: u32 = 22;
-/// Tables that are kept.
+/// The number of tables that are kept.
 const KEPT: usize = 2;
 
-/// A primed table of 2^`bits` bytes, with the settings that it was primed for.
+/// A primed table of 2^`bits` bytes, with the settings for which it was primed.
 struct Primed {
     bits: u32,
     contexts: usize,
@@ -22,11 +22,11 @@ struct Primed {
     slots: Arc<SlotTable>,
 }
 
-/// Small primed tables, the last ones that were used at the end. Priming takes much longer than coding a short block, and
-/// programs code many of them.
+/// Small primed tables, the most recently used one last. Priming takes much longer than coding a short block,
+/// and programs code many short blocks.
 static PRIMED: Mutex<Vec<Primed>> = Mutex::new(Vec::new());
 
-/// A table of 2^`bits` bytes that is primed for the first `contexts` contexts with at most `limit` bytes of phrases.
+/// A table of 2^`bits` bytes, primed for the first `contexts` contexts with at most `limit` bytes of phrases.
 ///
 /// # Errors
 /// `LimitExceeded` where memory is missing.
@@ -61,11 +61,11 @@ fn prime_new(bits: u32, contexts: usize, limit: usize) -> Result<SlotTable> {
     Ok(slots)
 }
 
-/// Bytes between asking for a byte's slots and changing them.
+/// The number of bytes between seeking a byte's slots and changing them.
 const AHEAD: usize = 4;
 
-/// Enters phrases of text, each ended by a zero byte, into the bit histories of the first `contexts`
-/// contexts, as if each phrase stood at a block's start. Only slots are learned; `history` is empty
+/// Enters phrases of text, each terminated by a zero byte, into the bit histories of the first `contexts`
+/// contexts, as if each phrase stood at the start of a block. Only slots are trained; `history` is empty
 /// afterwards.
 fn prime(slots: &mut SlotTable, history: &mut History, contexts: usize, phrases: &[u8]) {
     let mut line: [([u32; MAX_CONTEXTS], u8); AHEAD] = [([0; MAX_CONTEXTS], 0); AHEAD];
@@ -95,7 +95,7 @@ fn prime(slots: &mut SlotTable, history: &mut History, contexts: usize, phrases:
     *history = History::new(false);
 }
 
-/// Enters a byte into the histories of the contexts that are primed.
+/// Enters a byte into the bit histories of the contexts that are primed.
 fn learn_byte(slots: &mut SlotTable, contexts: usize, hashes: &[u32; MAX_CONTEXTS], byte: u8) {
     let c0 = u32::from(byte) >> 4 | 16;
     for &i in context::PRIMED.iter().filter(|&&i| i < contexts) {
@@ -108,7 +108,7 @@ fn learn_byte(slots: &mut SlotTable, contexts: usize, hashes: &[u32; MAX_CONTEXT
     }
 }
 
-/// Enters the four bits of a nibble into the histories along their path in the nibble's tree.
+/// Enters the four bits of a nibble into the bit histories along their path in the nibble's tree.
 fn learn_nibble(slot: &mut Slot, nibble: u8, states: &StateTable) {
     let mut node = 1;
     for shift in [3, 2, 1, 0] {

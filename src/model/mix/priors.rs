@@ -1,4 +1,4 @@
-//! Priors, the starting points of predictors: the state that a trained predictor had.
+//! Priors: the starting points of predictors, taken from the state of a trained predictor.
 
 use super::apm::{HALF, counter};
 use super::context::MAX_CONTEXTS;
@@ -6,17 +6,17 @@ use super::matcher::COUNTERS;
 use super::mixer::{FAMILIES, FINALS, LANES, Row, Short, VECTORS, WIDTH};
 use super::state::STATES;
 
-/// The number of rows of each family of the mixer's first layer.
+/// The number of rows in each family of the mixer's first layer.
 pub const SIZES: [usize; FAMILIES] = [256, 256, 384, 256, 2048];
-/// Places of the guess's two inputs in the first vector.
+/// The indices of the guess's two inputs in the first vector.
 const GUESS: [usize; 2] = [5, 14];
-/// Values of a row.
+/// The number of values in a row.
 const INPUTS: usize = LANES * VECTORS;
-/// 16-bit values of the maps, and of all of a learned state: maps, counters, rows, second layer.
+/// The number of 16-bit values in the maps, and in a whole learned state: maps, counters, rows, second layer.
 const MAPS: usize = MAX_CONTEXTS * 256;
 pub const VALUES: usize = MAPS + 2 * COUNTERS + rows() * INPUTS + FINALS * WIDTH;
 
-/// The number of rows of all families.
+/// The number of rows of all families together.
 const fn rows() -> usize {
     let (mut sum, mut i) = (0, 0);
     while i < FAMILIES {
@@ -29,7 +29,7 @@ const fn rows() -> usize {
 /// The starting point of a predictor.
 #[derive(Clone)]
 pub struct Priors {
-    /// The 22-bit probabilities by context and state.
+    /// The 22-bit probabilities, by context and state.
     pub maps: Vec<u32>,
     /// The counters of the two match models.
     pub counters: Vec<u32>,
@@ -40,8 +40,8 @@ pub struct Priors {
 }
 
 impl Priors {
-    /// The start of kinds that have no learned one: maps give the share of ones in a history, the mixer's
-    /// weights are equal.
+    /// The starting point for kinds that have no learned one: maps give the share of ones in a history, and
+    /// the mixer's weights are equal.
     pub fn untrained() -> Self {
         let mut row = [0; 256];
         for (c, [zeros, ones]) in row.iter_mut().zip(STATES.counts) {
@@ -63,8 +63,8 @@ impl Priors {
         }
     }
 
-    /// A start for guided text that has no learned one, made from that of unguided text: the guess leads, and
-    /// what text has learned counts half.
+    /// A starting point for guided text where no learned one exists, made from that of unguided text: the
+    /// guess leads, and what text has learned counts half.
     pub fn guided(&self) -> Self {
         let mut priors = self.clone();
         for row in &mut priors.rows {
@@ -75,8 +75,8 @@ impl Priors {
         priors
     }
 
-    /// Reads a learned state of little-endian 16-bit values: of maps and counters the high 16 bits of their
-    /// probabilities. `None` for bytes of another length.
+    /// Reads a learned state of little-endian 16-bit values. Maps and counters are stored as the upper 16
+    /// bits of their probabilities. `None` for bytes of another length.
     pub fn parse(bytes: &[u8]) -> Option<Self> {
         let (values, rest) = bytes.as_chunks::<2>();
         if values.len() != VALUES || !rest.is_empty() {
@@ -100,8 +100,8 @@ impl Priors {
         })
     }
 
-    /// Gives all columns of records the mean of what the first `period` columns have learned, since records
-    /// of other files have other columns.
+    /// Gives all columns of records the mean of what the first `period` columns have learned, since the
+    /// records of other files have other columns.
     pub fn level_columns(&mut self, period: usize) {
         let columns = SIZES[FAMILIES - 1] / 8;
         let used = period.clamp(1, columns);

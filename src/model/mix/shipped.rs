@@ -1,4 +1,4 @@
-//! The priors that ship with nzip, and the phrases that prime text (`models/mix`): a part of the feature
+//! The priors that ship with nzip, and the phrases that prime text (`models/mix`). They belong to the feature
 //! `built-in-models`.
 
 use super::context::Kind;
@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::model::shipped;
 use std::sync::LazyLock;
 
-/// Unpacks a file that ships in the binary; a test does so with all of them.
+/// Unpacks a file that ships in the binary; a test does so for all of them.
 fn unpack(packed: &[u8], size: usize) -> Vec<u8> {
     zstd::bulk::decompress(packed, size).expect("shipped priors unpack")
 }
@@ -36,7 +36,7 @@ static GUIDED: LazyLock<Vec<([u8; 32], Priors)>> = LazyLock::new(|| {
     files.into_iter().flatten().map(guided).collect()
 });
 
-/// Bytes of all priors and phrases as they ship; 0 in a build without them.
+/// The size in bytes of all priors and phrases as they ship; 0 in a build without them.
 pub const PACKED_LEN: u64 = {
     let files = [
         shipped!("mix/text.zst"),
@@ -57,19 +57,19 @@ pub const PACKED_LEN: u64 = {
     sum
 };
 
-/// The error of a build without the built-in models, for a file of `models/mix`.
+/// The error of a build without the built-in models where a file of `models/mix` is needed.
 fn missing(name: &str) -> Error {
     Error::missing_model(format!(
         "mix needs the starting points models/mix/{name}.zst, but this nzip was built without its feature built-in-models"
     ))
 }
 
-/// Whether this build has the priors that blocks of a kind start from.
+/// Whether this build has the priors from which blocks of a kind start.
 pub fn has(kind: Kind) -> bool {
     for_kind(kind).is_ok()
 }
 
-/// The learned priors of a kind; samples have none.
+/// The learned priors of a kind; `None` for samples, which have none.
 ///
 /// # Errors
 /// `MissingModel` in a build without the built-in models.
@@ -84,13 +84,13 @@ pub fn for_kind(kind: Kind) -> Result<Option<&'static Priors>> {
     priors.as_ref().map(Some).ok_or_else(|| missing(name))
 }
 
-/// The learned priors of text that the model with this hash guides, if there are such in this build.
+/// The learned priors of text that the model with this hash guides, if this build has any.
 pub fn for_guide(hash: &[u8; 32]) -> Option<&'static Priors> {
     GUIDED.iter().find(|(known, _)| known == hash).map(|(_, priors)| priors)
 }
 
-/// Phrases for priming text, each ended by a zero byte: the commonest ones, in all at most `limit` bytes. The
-/// commonest come last.
+/// The most common phrases for priming text, at most `limit` bytes of them, each terminated by a zero byte.
+/// The most common ones come last.
 pub fn phrases(limit: usize) -> &'static [u8] {
     let all = &PHRASES[..];
     let cut = all.len().saturating_sub(limit);

@@ -1,23 +1,23 @@
 //! The hash table of bit histories.
 //!
-//! A slot holds what one context has seen at one nibble: a check byte, and a history for each of the 15 nodes
-//! of the nibble's binary tree, so that a context touches memory once for four bits. Slots lie in buckets of
-//! four, which are one line of the cache.
+//! A slot holds what one context has seen at one nibble: a check byte, and a bit history for each of the 15
+//! nodes of the nibble's binary tree, so that a context touches memory once for four bits. Slots lie in
+//! buckets of four, which fill one cache line.
 
 use super::pages::Pages;
 use super::state::{STATES, StateTable};
 use crate::Result;
 use crate::kernel::prefetch_at;
 
-/// Bytes of a slot.
+/// The bytes of a slot.
 pub const SLOT: usize = 16;
-/// Slots of a bucket, which is one line of a processor's cache.
+/// The number of slots in a bucket, which is one cache line.
 pub const WAYS: usize = 4;
 
-/// A slot: the check byte at 0, then the histories by node of the tree (1..=15).
+/// A slot: the check byte at index 0, then the bit histories by node of the tree (1..=15).
 pub type Slot = [u8; SLOT];
 
-/// The table. Where a bucket is full, the slot that has seen least gives way to a new one.
+/// The table. Where a bucket is full, a new slot replaces the one that has seen the fewest bits.
 pub struct SlotTable {
     buckets: Pages<[Slot; WAYS]>,
     states: &'static StateTable,
@@ -35,7 +35,7 @@ impl SlotTable {
         Ok(Self { buckets, states: &STATES, mask })
     }
 
-    /// A table with the same slots.
+    /// A copy of the table.
     ///
     /// # Errors
     /// `LimitExceeded` where memory is missing.
@@ -45,19 +45,19 @@ impl SlotTable {
         Ok(Self { buckets, ..*self })
     }
 
-    /// The bucket of the slot of a context's first nibble.
+    /// The bucket that holds the slot of a context's first nibble.
     #[inline(always)]
     pub fn bucket(&self, hash: u32) -> usize {
         (hash >> 8) as usize & self.mask
     }
 
-    /// The bucket of the slot of a context's second nibble, which lies close to that of the first.
+    /// The bucket that holds the slot of a context's second nibble, which lies close to that of the first.
     #[inline(always)]
     pub fn second_bucket(first: usize, nibble: u32) -> usize {
         first ^ ((nibble as usize & 15) + 1)
     }
 
-    /// The check byte of the second nibble's slot; `nibble` is the first one plus 16.
+    /// The check byte of the second nibble's slot; `nibble` is the first nibble plus 16.
     #[inline(always)]
     pub fn second_check(hash: u32, nibble: u32) -> u8 {
         (hash as u8).wrapping_add((nibble as u8).wrapping_mul(0x3D))
@@ -69,8 +69,8 @@ impl SlotTable {
         prefetch_at(&self.buckets, bucket);
     }
 
-    /// The place of the slot with this check byte in a bucket. If there is none, the slot that has seen least
-    /// is cleared and gets the check byte.
+    /// The place of the slot with this check byte in a bucket. If there is none, the slot that has seen the
+    /// fewest bits is cleared and gets the check byte.
     #[inline(always)]
     pub fn find(&mut self, bucket: usize, check: u8) -> usize {
         let slots = &mut self.buckets[bucket];
@@ -78,7 +78,7 @@ impl SlotTable {
         if hits != 0 {
             return bucket * WAYS + hits.trailing_zeros() as usize;
         }
-        // The total stands above the place, so that the smallest number is the first of the least.
+        // The total stands above the index, so that the smallest number is the first of the least.
         let rank = |i: usize| u32::from(self.states.total[usize::from(firsts[i])]) << 2 | i as u32;
         let victim = (rank(0).min(rank(1)).min(rank(2).min(rank(3))) & 3) as usize;
         slots[victim] = [0; SLOT];

@@ -1,6 +1,6 @@
-//! Follows the boundaries and fields of x86 instructions (32- and 64-bit code), as far as contexts need them.
+//! Follows the boundaries and fields of x86 instructions (32- and 64-bit code) as far as contexts need them.
 
-/// The field of an instruction that the next byte belongs to.
+/// The field of an instruction to which the next byte belongs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum Field {
     #[default]
@@ -12,18 +12,18 @@ enum Field {
     Immediate,
 }
 
-/// The state between two bytes. On data that is not code it means nothing, but nothing fails.
+/// The state between two bytes. On data that is not code it is meaningless, but nothing fails.
 #[derive(Debug, Default)]
 pub struct Instructions {
     field: Field,
-    /// Bytes left of the current displacement or immediate.
+    /// The bytes left of the current displacement or immediate.
     left: u32,
-    /// Bytes of the immediate and of the displacement of the instruction in progress.
+    /// The bytes of the current instruction's immediate and of its displacement.
     immediate: u32,
     displacement: u32,
     /// Whether a prefix has made operands 16 bits wide.
     wide: bool,
-    /// The opcode of the instruction in progress with bits for its prefixes; 0 at a boundary.
+    /// The opcode of the current instruction, with bits for its prefixes; 0 at a boundary.
     pub opcode: u32,
     /// Its ModR/M byte plus 256; 0 before it is known.
     pub modrm: u32,
@@ -46,13 +46,13 @@ const MODRM: [u32; 8] = [
 ];
 
 impl Instructions {
-    /// The field of the next byte and the bytes left of it, as one number.
+    /// The field of the next byte and the number of its bytes left, as one number.
     #[inline(always)]
     pub fn phase(&self) -> u32 {
         self.field as u32 * 8 + self.left.min(7)
     }
 
-    /// Takes in one byte.
+    /// Processes one byte.
     #[inline(always)]
     pub fn push(&mut self, byte: u8) {
         self.start = super::history::mix_hash(self.start, u32::from(byte));
@@ -93,7 +93,7 @@ impl Instructions {
         self.start = 0;
     }
 
-    /// Takes in a prefix or the first byte of an opcode.
+    /// Processes a prefix or the first byte of an opcode.
     fn opcode(&mut self, byte: u8) {
         match byte {
             0x66 => {
@@ -129,7 +129,7 @@ impl Instructions {
         self.operand(MODRM[usize::from(byte >> 5)] >> (byte & 31) & 1 != 0);
     }
 
-    /// Takes in the second byte of an opcode.
+    /// Processes the second byte of an opcode.
     fn second(&mut self, byte: u8) {
         self.opcode |= u32::from(byte) | 0x800;
         self.immediate = match byte {
@@ -141,7 +141,7 @@ impl Instructions {
         self.operand(!bare);
     }
 
-    /// Goes on behind the opcode.
+    /// Moves on from the opcode.
     fn operand(&mut self, has_modrm: bool) {
         self.displacement = 0;
         if has_modrm {
@@ -152,7 +152,7 @@ impl Instructions {
         }
     }
 
-    /// Takes in the ModR/M byte, which tells the size of the displacement.
+    /// Processes the ModR/M byte, which determines the size of the displacement.
     fn modrm(&mut self, byte: u8) {
         self.modrm = u32::from(byte) | 256;
         let (mode, rm) = (byte >> 6, byte & 7);
@@ -177,7 +177,7 @@ impl Instructions {
         }
     }
 
-    /// Goes on behind the ModR/M and SIB bytes.
+    /// Moves on from the ModR/M and SIB bytes.
     fn after_address(&mut self) {
         if self.displacement > 0 {
             self.field = Field::Displacement;
@@ -187,7 +187,7 @@ impl Instructions {
         }
     }
 
-    /// Goes on behind the displacement.
+    /// Moves on from the displacement.
     fn after_displacement(&mut self) {
         if self.immediate > 0 {
             self.field = Field::Immediate;

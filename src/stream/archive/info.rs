@@ -1,4 +1,4 @@
-//! Descriptions of a file's parts: streams, blocks, units, models.
+//! Descriptions of the parts of a file: streams, blocks, units, models.
 
 use super::Archive;
 use crate::codec::Codec;
@@ -10,21 +10,21 @@ use std::io::{Read, Seek};
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StreamInfo {
-    /// Offset in the file.
+    /// The offset of the stream in the file.
     pub offset: u64,
-    /// Bytes in the file.
+    /// The number of its bytes in the file.
     pub stored_len: u64,
-    /// Bytes of them that are the index; 0 where there is none.
+    /// How many of these bytes are the index; 0 where there is none.
     pub index_len: u64,
-    /// Bytes of them that are embedded models.
+    /// How many of these bytes are embedded models.
     pub embedded_len: u64,
-    /// Offset of its first raw byte in the whole content.
+    /// The offset of its first raw byte in the whole content.
     pub raw_start: u64,
-    /// Raw bytes.
+    /// The number of its raw bytes.
     pub raw_len: u64,
-    /// BLAKE3 of the raw bytes, where the stream has it.
+    /// The BLAKE3 of its raw bytes, if the stream has it.
     pub hash: Option<[u8; 32]>,
-    /// Number of blocks.
+    /// The number of blocks.
     pub blocks: usize,
 }
 
@@ -32,43 +32,44 @@ pub struct StreamInfo {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct BlockInfo {
-    /// Number of the stream that it belongs to.
+    /// The number of the stream to which the block belongs.
     pub stream: usize,
-    /// Offset in the file.
+    /// The offset of the block in the file.
     pub offset: u64,
-    /// Bytes in the file, header included.
+    /// The number of its bytes in the file, header included.
     pub stored_len: u64,
-    /// Offset of its first raw byte in the whole content.
+    /// The offset of its first raw byte in the whole content.
     pub raw_start: u64,
-    /// Raw bytes.
+    /// The number of its raw bytes.
     pub raw_len: u64,
-    /// Payload bytes.
+    /// The number of its payload bytes.
     pub payload_len: u64,
-    /// Codec id as stored.
+    /// The codec id as stored.
     pub codec_id: u8,
-    /// The codec, where this release knows it.
+    /// The codec, if this release knows it.
     pub codec: Option<Codec>,
-    /// Hash of the model, where the block names one that this release can resolve.
+    /// The hash of the model, if the block names one that this release can resolve.
     pub model: Option<[u8; 32]>,
-    /// Bytes of the payload that are a model of the block's own, and what describes it: the circuit of a `table`.
+    /// How many bytes of the payload hold a model of the block's own and its description: the circuit of a
+    /// `table`.
     pub own_model_len: u64,
-    /// Streams of deflate that are undone in the block, and the bytes inside them.
+    /// The number of deflate streams that are undone in the block, and of the bytes inside them.
     pub undone: (u64, u64),
-    /// The writer flushed after this block.
+    /// Whether the writer flushed after this block.
     pub flushed: bool,
-    /// W, for windowed codecs.
+    /// W, the payload bytes of a window; `None` for codecs without windows.
     pub window: Option<u32>,
-    /// Whether payload lengths are stored.
+    /// Whether the payload lengths of windows are stored.
     pub sized: bool,
-    /// Whether each unit decodes alone; otherwise the block is decoded from its start.
+    /// Whether each unit can be decoded alone. Otherwise the block is decoded from its start.
     pub independent: bool,
-    /// Windows, or check units of codecs without windows.
+    /// The windows, or the check units of codecs without windows.
     pub units: Vec<WindowInfo>,
 }
 
 impl BlockInfo {
-    /// Most raw bytes that are decoded to read one byte of the block: its largest unit where units decode alone,
-    /// otherwise the whole block.
+    /// The most raw bytes that are decoded in order to read one byte of the block: its largest unit where
+    /// units can be decoded alone, otherwise the whole block.
     pub fn range_cost(&self) -> u64 {
         if self.independent { self.units.iter().map(|u| u.raw_len).max().unwrap_or(0) } else { self.raw_len }
     }
@@ -78,13 +79,13 @@ impl BlockInfo {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct WindowInfo {
-    /// Offset of its first raw byte in the whole content.
+    /// The offset of its first raw byte in the whole content.
     pub raw_start: u64,
-    /// Raw bytes.
+    /// The number of its raw bytes.
     pub raw_len: u64,
-    /// Payload bytes, for windows.
+    /// The number of its payload bytes, if it is a window or tile.
     pub payload_len: Option<u64>,
-    /// Low 32 bits of XXH3-64 of the raw bytes.
+    /// The low 32 bits of XXH3-64 of its raw bytes.
     pub check: u32,
 }
 
@@ -104,12 +105,12 @@ impl<S: Read + Seek> Archive<S> {
         self.streams.iter().map(info).collect()
     }
 
-    /// Number of blocks in all streams.
+    /// The number of blocks in all streams.
     pub fn block_count(&self) -> usize {
         self.streams.last().map_or(0, |s| s.first_block + s.blocks.len())
     }
 
-    /// Block `number`, counted through all streams from 0; `None` past the last one.
+    /// Block `number`, counted from 0 through all streams; `None` past the last one.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! Reading many tensors at once.
+//! Reading of many tensors at once.
 
 use super::{Archive, place_name};
 use crate::codec::acceleration::Accelerator;
@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::thread;
 
-/// A block of tiles that belongs to one tensor, and where its bytes go.
+/// A block of tiles that belongs to one tensor, and the memory that receives its bytes.
 struct Whole<'a> {
     block: Block,
     payload: Vec<u8>,
@@ -28,34 +28,34 @@ struct Whole<'a> {
     place: String,
 }
 
-/// The raw bytes of a block from `start` on that `out` wants.
+/// The raw bytes of a block, from `start` on, that `out` receives.
 struct Part<'a> {
-    /// Numbers of stream and block.
+    /// The numbers of stream and block.
     block: (usize, usize),
     start: u64,
     out: &'a mut [u8],
 }
 
-/// A block of tiles, where its payload starts, and its name in messages.
+/// A block of tiles, the offset of its payload, and its name for messages.
 struct Tiled {
     block: Block,
     payload_at: u64,
     place: String,
 }
 
-/// Raw bytes of tiles that a thread decodes at a time where memory counts.
+/// The raw bytes of tiles that a thread decodes at a time where memory is limited.
 const STEP: usize = 1 << 19;
-/// How many of these are read ahead for each thread.
+/// How many such steps are read ahead for each thread.
 const AHEAD: usize = 2;
 
-/// Tiles that are decoded at a time, their raw length and that of their payload.
+/// Tiles that are decoded together, with their raw length and the length of their payload.
 struct Step {
     units: Range<usize>,
     raw: usize,
     stored: u64,
 }
 
-/// Cuts the tiles of a block into steps of about so many raw bytes.
+/// Cuts the tiles of a block into steps of about `wanted` raw bytes.
 fn steps(header: &BlockHeader, wanted: usize) -> Vec<Step> {
     let mut steps: Vec<Step> = Vec::new();
     for unit in 0..header.units.len() {
@@ -71,17 +71,18 @@ fn steps(header: &BlockHeader, wanted: usize) -> Vec<Step> {
     steps
 }
 
-/// Decodes on all threads of a pool what this one reads, up to so many pieces ahead. Of several errors it is that of what was
-/// read first.
+/// Decodes on all threads of a pool what this thread reads, up to `ahead` pieces ahead. Of several errors,
+/// returns that of the piece that was read first.
 ///
-/// Threads that had to wait for each other now and then would sleep longer than a step takes.
+/// One channel feeds all threads, because threads that wait for each other every now and then would sleep
+/// longer than a step takes.
 fn decode_ahead<T: Send>(
     pool: &mut Pool,
     ahead: usize,
     mut read: impl FnMut() -> Result<Option<T>>,
     decode: impl Fn(T) -> Result<()> + Send + Sync,
 ) -> Result<()> {
-    // A thread of a pool must not wait for others of it, which may wait for it.
+    // A thread of a pool must not wait for other threads of it, which may be waiting for it.
     if pool.threads() == 1 || rayon::current_thread_index().is_some() {
         while let Some(work) = read()? {
             pool.run(|| decode(work))??;
@@ -102,7 +103,7 @@ fn decode_ahead<T: Send>(
         let mut number = 0..;
         let sent = loop {
             match (next(), number.next()) {
-                // Nobody takes it where there is no pool.
+                // Nothing receives the work if the pool could not be started.
                 (Ok(Some(work)), Some(number)) => _ = send.send((number, work)),
                 (result, _) => break result.map(|_| ()),
             }
@@ -138,8 +139,8 @@ impl<S: Read + Seek> Archive<S> {
     ///
     /// # Errors
     ///
-    /// [`crate::ErrorKind::BadArgument`] for a name that no tensor has, [`crate::ErrorKind::LimitExceeded`] where all together are
-    /// larger than the memory cap, and all that decoding can give.
+    /// [`crate::ErrorKind::BadArgument`] for a name that no tensor has; [`crate::ErrorKind::LimitExceeded`]
+    /// where all together exceed the memory cap, and all errors of decoding.
     pub fn read_tensors(&mut self, names: &[&str]) -> Result<Vec<Vec<u8>>> {
         let mut places = Vec::with_capacity(names.len());
         for name in names {
@@ -167,7 +168,7 @@ impl<S: Read + Seek> Archive<S> {
                 (rest, at) = (after, to);
             }
         }
-        // What has no tiles is decoded by another pool, while the batch before it is decoded by this one.
+        // Blocks without tiles are decoded by another pool, while the batch before is decoded by this one.
         let other = Pool::new(self.pool.threads());
         let mut pool = std::mem::replace(&mut self.pool, other);
         let result = self.decode_parts(&mut pool, parts);
@@ -175,7 +176,7 @@ impl<S: Read + Seek> Archive<S> {
         result.map(|()| outs)
     }
 
-    /// Reads and decodes parts of blocks; those of blocks that have no tiles at once.
+    /// Reads and decodes parts of blocks. Parts of blocks that have no tiles are decoded at once.
     fn decode_parts(&mut self, pool: &mut Pool, parts: Vec<Part<'_>>) -> Result<()> {
         let Resources { device, bases, progress, .. } = self.options.resources.clone();
         let largest = parts.iter().map(|p| p.out.len()).max().unwrap_or(0);
@@ -203,7 +204,8 @@ impl<S: Read + Seek> Archive<S> {
         })
     }
 
-    /// Decodes the raw bytes from `start` on into `out`, block by block and where possible without a copy in between.
+    /// Decodes the raw bytes from `start` on into `out`, block by block, without an intermediate copy where
+    /// that is possible.
     pub(super) fn read_into(&mut self, start: u64, out: &mut [u8]) -> Result<()> {
         let range = start..start + out.len() as u64;
         for (stream, block) in self.blocks_of(&range) {
@@ -218,8 +220,8 @@ impl<S: Read + Seek> Archive<S> {
         Ok(())
     }
 
-    /// Decodes a block some tiles at a time, so that no more than the payload of these and of the next ones is held beside
-    /// `out`.
+    /// Decodes a block a few tiles at a time, so that only the payload of these tiles and of the next ones is
+    /// held in addition to `out`.
     fn decode_in_parts(&mut self, tiled: Tiled, out: &mut [u8]) -> Result<()> {
         let Tiled { block, mut payload_at, place } = tiled;
         let header = &block.header;
@@ -227,7 +229,7 @@ impl<S: Read + Seek> Archive<S> {
         let Self { pool, source, options, decoded, .. } = self;
         let decoder = tiles::decoder(&block, Kernel::best(), &options.resources.bases).map_err(within)?;
         let device = &options.resources.device;
-        // A GPU is given more at a time than a thread.
+        // A GPU gets more work at a time than a thread.
         let steps = steps(header, STEP * if device.lanes() > 0 { 32 } else { 1 });
         let (mut left, mut rest) = (steps.iter(), &mut *out);
         let read = || {
@@ -254,7 +256,8 @@ impl<S: Read + Seek> Archive<S> {
         Ok(())
     }
 
-    /// Decodes a range on the GPU and leaves it there, where it is one block of tiles for which there are kernels.
+    /// Decodes a range on the GPU and leaves it there. `None` unless the range is one block of tiles for
+    /// which there are kernels.
     pub(super) fn resident(&mut self, range: Range<u64>) -> Result<Option<TensorBuffer>> {
         let device = self.options.resources.device.clone();
         let Some(gpu) = device.opened() else { return Ok(None) };
@@ -276,7 +279,7 @@ impl<S: Read + Seek> Archive<S> {
         Ok(buffer)
     }
 
-    /// A block of tiles whose raw bytes are exactly these.
+    /// The block of tiles whose raw bytes are exactly this range, if it is one.
     fn tiled(&mut self, (stream, number): (usize, usize), range: Range<u64>) -> Result<Option<Tiled>> {
         let place = self.streams[stream].blocks[number];
         if range != (place.raw_start..place.raw_end()) {

@@ -1,4 +1,4 @@
-//! The map of a file: the places of the blocks of all its streams.
+//! The map of a file: where the blocks of all its streams are.
 
 use super::super::options::DecodeOptions;
 use super::source::Source;
@@ -15,16 +15,16 @@ use crate::models::StreamModels;
 use crate::tensor::{Dtype, TensorInfo};
 use std::io::{Read, Seek};
 
-/// The place of a block.
+/// The place of a block in the file and in the content.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct BlockPlace {
-    /// Offset of the block's first byte in the file.
+    /// The offset of the block's first byte in the file.
     pub offset: u64,
     pub stored_len: u64,
-    /// Offset of the block's first raw byte in the whole content.
+    /// The offset of the block's first raw byte in the whole content.
     pub raw_start: u64,
     pub raw_len: u64,
-    /// Model sections of the stream in front of the block.
+    /// The number of model sections of the stream before the block.
     pub models: u32,
 }
 
@@ -41,19 +41,19 @@ pub(super) struct StreamMap {
     pub index_len: u64,
     pub raw_start: u64,
     pub raw_len: u64,
-    /// Blocks of the streams in front of this one.
+    /// The number of blocks in earlier streams.
     pub first_block: usize,
     pub hash: Option<[u8; 32]>,
     pub blocks: Vec<BlockPlace>,
     pub models: StreamModels,
     pub embedded: u64,
-    /// Tensors that the index names; starts count from the first raw byte of the file.
+    /// The tensors that the index names. Their starts count from the first raw byte of the file.
     pub tensors: Vec<TensorInfo>,
-    /// The error in their names, if there is one.
+    /// The error in the tensors' names, if there is one.
     pub names_error: Option<Error>,
 }
 
-/// Reads a block header, whose kind byte may be wrong.
+/// Reads a block header; the kind byte before it may be wrong.
 pub(super) fn block(bytes: &[u8]) -> Parsed<(BlockHeader, usize)> {
     match bytes.first() {
         Some(&kind) if kind != KIND_BLOCK => {
@@ -63,8 +63,8 @@ pub(super) fn block(bytes: &[u8]) -> Parsed<(BlockHeader, usize)> {
     }
 }
 
-/// Maps all streams: backwards from the end through trailers and indexes; where that fails, front to
-/// back through the sections, which finds out what is wrong.
+/// Maps all streams: backwards from the end, through trailers and indexes. Where that fails, front to back
+/// through the sections, which finds out what is wrong.
 pub(super) fn read<S: Read + Seek>(
     source: &mut Source<S>,
     options: &DecodeOptions,
@@ -164,14 +164,14 @@ fn forwards<S: Read + Seek>(source: &mut Source<S>, options: &DecodeOptions) -> 
     }
 }
 
-/// Memory that the map may still take.
+/// The memory that the map may still take.
 struct Left {
     cap: u64,
     bytes: u64,
 }
 
 impl Left {
-    /// Half of the cap: the other half is for what is read.
+    /// Half of the cap; the other half is for what is read.
     fn new(options: &DecodeOptions) -> Self {
         Self { cap: options.resources.memory, bytes: options.resources.memory / 2 }
     }
@@ -181,7 +181,7 @@ impl Left {
         self.bytes = left.ok_or_else(|| {
             let cap = self.cap;
             Error::limit(format!(
-                "where blocks and tensors lie takes more than half of the memory cap of {cap} bytes"
+                "the list of blocks and tensors takes more than half of the memory cap of {cap} bytes"
             ))
         })?;
         Ok(())
@@ -192,7 +192,7 @@ impl Left {
     }
 }
 
-/// A stream while a walk comes past its sections.
+/// A stream while a walk passes its sections.
 struct MapBuilder<'a> {
     left: &'a mut Left,
     raw: u64,
@@ -206,23 +206,24 @@ impl<'a> MapBuilder<'a> {
         Self { left, raw: 0, blocks: Vec::new(), models: fresh.clone(), embedded: 0 }
     }
 
-    /// Goes on with the next stream.
+    /// Moves on to the next stream.
     fn start(&mut self, fresh: &StreamModels) {
         (self.raw, self.embedded, self.models) = (0, 0, fresh.fresh());
         self.blocks.clear();
     }
 
     fn block(&mut self, offset: u64, Entry { stored_len, raw_len }: Entry) -> Result<()> {
-        // The list doubles when it is full.
+        // The list doubles its memory when it is full.
         self.left.take(2 * size_of::<BlockPlace>())?;
         let models = self.models.len() as u32;
         self.blocks.push(BlockPlace { offset, stored_len, raw_start: self.raw, raw_len, models });
-        // A block has at most 2^30 raw bytes, and its entry in the index some bytes of the file: no overflow.
+        // A block has at most 2^30 raw bytes, and its entry in the index takes some bytes of the file: no
+        // overflow.
         self.raw += raw_len;
         Ok(())
     }
 
-    /// Takes blocks from the entries of the index, and walks through the other sections.
+    /// Takes blocks from the entries of the index, and walks through all other sections.
     fn follow<R: Read>(&mut self, walk: &mut Walk<R>, entries: &[Entry]) -> Result<()> {
         for entry in entries {
             let offset = walk.position();
@@ -241,7 +242,7 @@ impl<'a> MapBuilder<'a> {
         Ok(())
     }
 
-    /// Takes note of a section that the walk has come past; returns the stream at its end.
+    /// Records a section that the walk has passed; returns the stream at its end.
     fn note(&mut self, event: Event) -> Result<Option<StreamMap>> {
         match event {
             Event::Block(RawBlock { block, offset, stored_len, .. }) => {
@@ -263,7 +264,7 @@ impl<'a> MapBuilder<'a> {
         self.left.take(2 * size_of::<StreamMap>())?;
         let record = end.records.iter().find(|r| r.tag == tensors::TAG);
         let before = self.left.bytes;
-        // Reading bytes needs no names: only those who ask for tensors are told what is wrong with them.
+        // Reading bytes needs no names, so an error in them is only reported to those who ask for tensors.
         let tensors = record.map(|r| named(&r.bytes, end.raw_len, self.left)).transpose();
         let (tensors, names_error) = tensors.map_or_else(|e| (None, Some(e)), |t| (t, None));
         if names_error.is_some() {
@@ -286,11 +287,11 @@ impl<'a> MapBuilder<'a> {
     }
 }
 
-/// Memory that a tensor is charged with beside three times its name and shape, in bytes: where it lies, its entry in the table of
-/// names, and its line in a listing.
+/// The memory that a tensor counts for, in addition to three times its name and shape, in bytes: its place,
+/// its entry in the table of names, and its line in a listing.
 const TENSOR: usize = 768;
 
-/// The tensors that a record names. Those of types that this release does not know are left out.
+/// The tensors that a record names, without those of types that this release does not know.
 fn named(record: &[u8], raw_len: u64, left: &mut Left) -> Result<Vec<TensorInfo>> {
     let mut c = crate::format::cursor::Cursor::new(record);
     let len = c.varint("length of the names").map_err(|e| e.at_end("the names"))?;

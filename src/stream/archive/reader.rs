@@ -1,4 +1,4 @@
-//! An archive as a reader that seeks.
+//! An archive as a seekable reader.
 
 use super::{Archive, unit_len};
 use crate::error::Result;
@@ -8,21 +8,21 @@ use std::fmt;
 use std::io::{self, BufRead, Read, Seek, SeekFrom};
 use std::ops::Range;
 
-/// Raw bytes that are decoded at a time where a block need not be decoded from its start.
+/// The raw bytes that are decoded at a time where a block need not be decoded from its start.
 const PIECE: u64 = 256 << 10;
 
-/// The content of an [`Archive`] as a reader that seeks; see [`Archive::reader`].
+/// The content of an [`Archive`] as a seekable reader; see [`Archive::reader`].
 pub struct ArchiveReader<'a, S> {
     archive: &'a mut Archive<S>,
     position: u64,
-    /// Offset of the decoded bytes.
+    /// The offset of the decoded bytes.
     start: u64,
     decoded: Vec<u8>,
 }
 
 impl<S: Read + Seek> Archive<S> {
-    /// The content as a reader that seeks. It keeps what it has decoded last: the windows or tiles around its position, or a
-    /// whole block where that must be decoded from its start.
+    /// The content as a seekable reader. It keeps the bytes that it decoded last: the windows or tiles around
+    /// its position, or a whole block if that must be decoded from its start.
     ///
     /// ```
     /// use std::io::{Cursor, Read, Seek, SeekFrom};
@@ -39,7 +39,7 @@ impl<S: Read + Seek> Archive<S> {
         ArchiveReader { archive: self, position: 0, start: 0, decoded: Vec::new() }
     }
 
-    /// Raw bytes around a place inside of the content that are best decoded together.
+    /// The range of raw bytes around an offset that is best decoded together.
     fn around(&mut self, at: u64) -> Result<Range<u64>> {
         let Some(&(stream, number)) = self.blocks_of(&(at..at + 1)).first() else { return Ok(at..at) };
         let place = self.streams[stream].blocks[number];
@@ -50,14 +50,15 @@ impl<S: Read + Seek> Archive<S> {
         } else if place.raw_len <= self.options.resources.memory / 4 {
             0..place.raw_len
         } else {
-            // Too much to be kept.
+            // The block is too large to be kept.
             inside..(inside + PIECE).min(place.raw_len)
         };
         Ok(place.raw_start + range.start..place.raw_start + range.end)
     }
 }
 
-/// The units of a block from the one on that holds a place, up to so many raw bytes.
+/// The raw range of the units of a block from the one that holds offset `inside` on, up to [`PIECE`] raw
+/// bytes.
 fn units_around(header: &BlockHeader, inside: u64) -> Range<u64> {
     let mut range = 0..0;
     for i in 0..header.units.len() {
@@ -97,7 +98,7 @@ impl<S: Read + Seek> Read for ArchiveReader<'_, S> {
 }
 
 impl<S: Read + Seek> Seek for ArchiveReader<'_, S> {
-    /// Moves to an offset of the raw bytes, which may lie behind their end: nothing is read there.
+    /// Moves to an offset of the raw bytes. It may lie past their end, where nothing is read.
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
         let (base, offset) = match to {
             SeekFrom::Start(at) => (at, 0),

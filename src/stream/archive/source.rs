@@ -1,4 +1,4 @@
-//! Bytes at an offset.
+//! Reading of bytes at an offset.
 
 use crate::codec::buffer::resize;
 use crate::container::input::{max_parsed, too_long};
@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::format::cursor::{Parse, Parsed};
 use std::io::{Read, Seek, SeekFrom};
 
-/// Bytes read at first where a structure's length is not known.
+/// The number of bytes read first where a structure's length is unknown.
 const GUESS: u64 = 4096;
 
 /// A seekable reader whose length is known.
@@ -38,7 +38,7 @@ impl<S: Read + Seek> Source<S> {
         &mut self.inner
     }
 
-    /// `len` bytes from `offset` on.
+    /// The `len` bytes from `offset` on.
     pub(super) fn read(&mut self, offset: u64, len: u64) -> Result<Vec<u8>> {
         let end = offset.checked_add(len).filter(|&end| end <= self.len);
         if end.is_none() {

@@ -1,4 +1,4 @@
-//! Reading tensors, or some of their rows.
+//! Reading of tensors, or some of their rows.
 
 use super::Archive;
 use crate::codec::Codec;
@@ -15,23 +15,24 @@ use std::ops::Range;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StoredTensor {
-    /// Its name.
+    /// The tensor's name.
     pub name: String,
     /// The type of its elements.
     pub dtype: Dtype,
     /// Its dimensions, the one that varies fastest last.
     pub shape: Vec<u64>,
-    /// Offset of its first raw byte in the whole content.
+    /// The offset of its first raw byte in the whole content.
     pub raw_start: u64,
-    /// Its raw bytes.
+    /// The number of its raw bytes.
     pub raw_len: u64,
-    /// Bytes of the file that hold it; of blocks that it shares with others, its share.
+    /// The number of bytes of the file that hold it. Of a block that it shares with other tensors, its share
+    /// counts.
     pub stored_len: u64,
     /// How it is coded, in words.
     pub method: String,
 }
 
-/// Which tensors have a name.
+/// Which tensors have a certain name.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Named {
     One(usize),
@@ -46,13 +47,14 @@ pub struct TensorReader<'a, S> {
 }
 
 impl<S: Read + Seek> Archive<S> {
-    /// The tensors of the file, in the order in which they lie.
+    /// The tensors of the file, in the order of their bytes.
     ///
-    /// A file of one plain block is decoded to look for them: a small file of tensors may be stored so.
+    /// A file of one block without names is decoded and searched for tensors, since a small file of tensors
+    /// may be stored that way.
     ///
     /// # Errors
     ///
-    /// Those of reading block headers and, of a file of one plain block, of [`Archive::read_range`].
+    /// Those of reading block headers and, where the content is searched, of [`Archive::read_range`].
     pub fn tensors(&mut self) -> Result<Vec<StoredTensor>> {
         self.look()?;
         // Many tensors may lie in one block.
@@ -60,7 +62,7 @@ impl<S: Read + Seek> Archive<S> {
         (0..self.tensors.len()).map(|i| self.stored_tensor(i, &mut last)).collect()
     }
 
-    /// Name, type, shape and place of the tensors that the index names, without a look at blocks.
+    /// The name, type, shape and place of the tensors that the index names. Does not read any block.
     pub fn tensor_infos(&self) -> &[TensorInfo] {
         &self.tensors
     }
@@ -80,7 +82,8 @@ impl<S: Read + Seek> Archive<S> {
     ///
     /// # Errors
     ///
-    /// [`crate::ErrorKind::BadArgument`] where no tensor is called so, or more than one; those of [`Archive::tensors`].
+    /// [`crate::ErrorKind::BadArgument`] where no tensor has this name, or more than one; those of
+    /// [`Archive::tensors`].
     pub fn tensor(&mut self, name: &str) -> Result<TensorReader<'_, S>> {
         self.look()?;
         match self.names.get(name).copied() {
@@ -90,11 +93,11 @@ impl<S: Read + Seek> Archive<S> {
         }
     }
 
-    /// The tensor with this number in [`Archive::tensors`]. Names do not tell tensors apart that are called the same.
+    /// The tensor with this index in [`Archive::tensors`], for tensors whose name is not unique.
     ///
     /// # Errors
     ///
-    /// [`crate::ErrorKind::BadArgument`] where there are fewer; those of [`Archive::tensors`].
+    /// [`crate::ErrorKind::BadArgument`] where there is no such tensor; those of [`Archive::tensors`].
     pub fn tensor_at(&mut self, number: usize) -> Result<TensorReader<'_, S>> {
         self.look()?;
         let count = self.tensors.len();
@@ -104,7 +107,7 @@ impl<S: Read + Seek> Archive<S> {
         Ok(TensorReader { archive: self, number })
     }
 
-    /// Takes note of tensors.
+    /// Records tensors.
     pub(super) fn name(&mut self, tensors: Vec<TensorInfo>) {
         self.names.clear();
         for (number, t) in tensors.iter().enumerate() {
@@ -114,7 +117,7 @@ impl<S: Read + Seek> Archive<S> {
         self.tensors = tensors;
     }
 
-    /// Looks for tensors in the content of a file of one plain block that names none.
+    /// Searches the content for tensors, if the file is one block and names none.
     pub(crate) fn look(&mut self) -> Result<()> {
         if let Some(e) = &self.names_error {
             return Err(e.again());
@@ -163,7 +166,7 @@ impl<S: Read + Seek> Archive<S> {
 }
 
 impl<S: Read + Seek> TensorReader<'_, S> {
-    /// Name, type, shape and place.
+    /// The name, type, shape and place.
     pub fn info(&self) -> &TensorInfo {
         &self.archive.tensors[self.number]
     }
@@ -185,11 +188,11 @@ impl<S: Read + Seek> TensorReader<'_, S> {
         Ok(out)
     }
 
-    /// Decodes all elements into `out`, which must be exactly as long as they are.
+    /// Decodes all elements into `out`, which must have exactly their length.
     ///
     /// # Errors
     ///
-    /// [`crate::ErrorKind::BadArgument`] for another length, and all that decoding can give.
+    /// [`crate::ErrorKind::BadArgument`] for another length, and all errors of decoding.
     pub fn read_into(&mut self, out: &mut [u8]) -> Result<()> {
         let (start, len) = (self.info().start, self.info().len);
         if out.len() as u64 != len {
@@ -201,14 +204,14 @@ impl<S: Read + Seek> TensorReader<'_, S> {
         self.archive.read_into(start, out)
     }
 
-    /// Decodes all elements into a buffer of the GPU of [`crate::DecodeOptions::device`]. A tensor that is one block of tiles for which
-    /// there are kernels is decoded there; any other is decoded as by [`Self::read`] and copied. `nzip::wgpu30` gives access to the
-    /// buffer's memory.
+    /// Decodes all elements into a buffer of the GPU given by [`crate::DecodeOptions::device`]. A tensor that
+    /// is one block of tiles for which there are kernels is decoded there; any other is decoded as by
+    /// [`Self::read`] and copied. `nzip::wgpu30` gives access to the buffer's memory.
     ///
     /// # Errors
     ///
-    /// [`crate::ErrorKind::BadArgument`] where the archive has no GPU, [`crate::ErrorKind::Device`] where that fails, and those of
-    /// [`Self::read`].
+    /// [`crate::ErrorKind::BadArgument`] where the archive has no GPU; [`crate::ErrorKind::Device`] where the
+    /// GPU fails; those of [`Self::read`].
     pub fn read_to_gpu(&mut self) -> Result<TensorBuffer> {
         let device = self.archive.options.resources.device.clone();
         let gpu = device.opened().ok_or_else(|| Error::bad_argument("no GPU was given to the archive"))?;
@@ -219,17 +222,17 @@ impl<S: Read + Seek> TensorReader<'_, S> {
         gpu.upload(&self.read()?)
     }
 
-    /// Number of rows: of indices of the first dimension; 1 for tensors of fewer than two.
+    /// The number of rows, which is the first dimension; 1 for tensors with fewer than two dimensions.
     pub fn row_count(&self) -> u64 {
         let t = self.info();
         if t.shape.len() < 2 { 1 } else { t.shape[0] }
     }
 
-    /// The bytes of some rows, decoding the tiles that they touch.
+    /// The bytes of some rows. Decodes the tiles that they touch.
     ///
     /// # Errors
     ///
-    /// [`crate::ErrorKind::BadArgument`] for rows that are not there, and all that decoding can give.
+    /// [`crate::ErrorKind::BadArgument`] for rows that do not exist, and all errors of decoding.
     pub fn rows(&mut self, rows: Range<u64>) -> Result<Vec<u8>> {
         let count = self.row_count();
         if rows.start > rows.end || rows.end > count {
@@ -239,7 +242,8 @@ impl<S: Read + Seek> TensorReader<'_, S> {
         self.archive.read_range(start + rows.start * row..start + rows.end * row)
     }
 
-    /// The bytes of rows in any order, one directly after the other. Each tile that they touch is decoded once.
+    /// The bytes of rows in any order, one directly after the other. Each tile that they touch is decoded
+    /// only once.
     ///
     /// # Errors
     ///
@@ -256,7 +260,7 @@ impl<S: Read + Seek> TensorReader<'_, S> {
         }
         let mut out = Vec::new();
         crate::codec::buffer::resize(&mut out, bytes as usize)?;
-        // Places in the result, by the rows that go there.
+        // The indices in `rows`, ordered by row.
         let mut order: Vec<usize> = (0..rows.len()).collect();
         order.sort_unstable_by_key(|i| rows[*i]);
         let mut at = 0;
@@ -288,7 +292,7 @@ impl<S: Read + Seek> TensorReader<'_, S> {
 }
 
 impl<S: Read + Seek> Archive<S> {
-    /// The raw range of the tiles (or other units) that a range touches, without a look at their payload.
+    /// The raw range of the tiles (or other units) that a range touches. Does not read their payload.
     fn tiles_around(&mut self, range: Range<u64>) -> Result<Range<u64>> {
         let mut around = range.clone();
         for (stream, block) in self.blocks_of(&range) {

@@ -1,4 +1,4 @@
-//! Whether a stream brings its models along.
+//! Decides whether a stream embeds its models.
 
 use crate::codec::block::EncodedBlock;
 use crate::codec::choose::{Chunk, Plan, total};
@@ -11,12 +11,12 @@ use crate::progress::Meter;
 use crate::stream::options::{CodecChoice, Options};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Makes a stream of bytes: an encoder, which needs what stands here.
+/// Compresses bytes into a stream. It is passed in because the encoder stands above this module.
 pub(super) type Encode = fn(&[u8], Options) -> Result<Vec<u8>>;
 
-/// A model as a model section embeds it.
+/// A model in the form that a model section embeds.
 pub(super) struct Packed {
-    /// Bytes of its weights.
+    /// The length of its weights in bytes.
     pub raw_len: u64,
     pub bytes: Vec<u8>,
 }
@@ -29,15 +29,16 @@ impl Packed {
     }
 }
 
-/// The result of weighing the models that a stream would have to bring along.
+/// The blocks of some chunks, after comparing them with and without models.
 pub(super) struct Weighed {
     pub blocks: Vec<EncodedBlock>,
-    /// The models of the blocks; `None` where they do not pay, so that the stream gets none.
+    /// The models of the blocks, packed; `None` where models do not pay, so that the stream gets none.
     pub models: Option<BTreeMap<Hash, Packed>>,
 }
 
-/// Codes chunks of which the first ones end with the first records: with models, if those chunks and the models together
-/// become smaller than the chunks without any.
+/// Codes chunks. The first list of chunks ends with the content's first records: it is coded both with and
+/// without models, and all chunks are coded with models if that list and the packed models together are
+/// smaller than the list without models.
 pub(super) fn weigh(
     plan: &Plan,
     options: &Options,
@@ -60,7 +61,7 @@ pub(super) fn weigh(
     Ok(Weighed { blocks, models: pays.then_some(models) })
 }
 
-/// Weights as a model section embeds them.
+/// Packs weights for a model section.
 fn pack(weights: &[u8], encode: Encode) -> Result<Vec<u8>> {
     let frame = zstd::compress(weights, 19)?;
     let options = Options::new().level(9).threads(1).codec(CodecChoice::Only(Codec::Tensor));
@@ -69,7 +70,7 @@ fn pack(weights: &[u8], encode: Encode) -> Result<Vec<u8>> {
     if weights.len() as u64 <= max_unpacked(packed.len() as u64) {
         return Ok(packed);
     }
-    // Weights of nearly nothing: no reader takes so many from so few bytes.
+    // Weights with next to no content: no reader accepts that many bytes from so few.
     encode(weights, Options::new().level(1).threads(1).codec(CodecChoice::Only(Codec::Store)))
 }
 

@@ -1,4 +1,4 @@
-//! Writing a file of tensors: blocks that end where tensors end.
+//! Writing of a file of tensors, in blocks that end where tensors end.
 
 use super::{Encoder, End};
 use crate::codec::Codec;
@@ -25,34 +25,35 @@ use std::collections::{HashMap, HashSet};
 use std::io::Write;
 use std::ops::Range;
 
-/// Bytes that tell whether content may be a file of tensors.
+/// The number of bytes that tell whether content may be a file of tensors.
 const START: usize = 16;
-/// The longest block of a tensor at the last level.
+/// The longest block of a tensor at level 9.
 const LONG_CHUNK: usize = 64 << 20;
-/// Tensors of at most this many bytes may share a block ...
+/// Tensors of at most this many bytes may share a block.
 const SMALL: u64 = 64 << 10;
-/// The same of tensors that have a base, against which they are only coded alone.
+/// The same for tensors that have a base: they are only coded against it in a block of their own.
 const SMALL_DELTA: u64 = 1 << 10;
-/// ... of at most this many.
+/// The most bytes of a block that tensors share.
 const SHARED: u64 = 1 << 20;
-/// Bytes from which on a tensor may be a copy of an earlier one.
+/// A tensor of at least this many bytes may be a copy of an earlier one.
 const COPIED: usize = 1 << 10;
 
-/// The share of a file up to which what stands beside its tensors must be quick to decode.
+/// Bytes outside of tensors must be quick to decode if they are at most one part in this many of the file.
 const BESIDE: u64 = 16;
 
-/// Bytes that become a block.
+/// Bytes that become one block.
 struct Piece {
     range: Range<u64>,
     hint: Option<Hint>,
-    /// The earlier piece with the same bytes.
+    /// The index of an earlier piece with the same bytes, if any.
     like: Option<usize>,
-    /// The number of the one tensor that they are of, and its bytes before them.
+    /// If the piece belongs to a single tensor: that tensor's index, and the number of its bytes before the
+    /// piece.
     of: Option<(usize, u64)>,
 }
 
 impl Piece {
-    /// Bytes that have no type.
+    /// Bytes without a type.
     fn plain(range: Range<u64>) -> Self {
         Self { range, hint: None, like: None, of: None }
     }
@@ -63,30 +64,31 @@ impl Piece {
         Self { hint, ..Self::plain(range) }
     }
 
-    /// Bytes of the piece, at most those of a block.
+    /// The length of the piece, which is at most that of a block.
     fn len(&self) -> usize {
         (self.range.end - self.range.start) as usize
     }
 }
 
-/// A block that has copies.
+/// A block that later blocks copy.
 struct Kept {
     /// Its number in the stream.
     number: u64,
-    /// Of its raw bytes.
+    /// The hash of its raw bytes.
     hash: blake3::Hash,
-    /// All but its payload.
+    /// The block without its payload.
     block: EncodedBlock,
 }
 
-/// Reads base tensors once more, and makes sure that they are what their hashes say.
+/// Reads base tensors a second time, and verifies that they match their hashes.
 #[derive(Default)]
 struct Reread {
     hasher: blake3::Hasher,
 }
 
 impl Reread {
-    /// The bytes of a base for a piece, which starts at byte `from` of its tensor. Pieces come in order.
+    /// The bytes of a base for a piece that starts at byte `from` of its tensor. Pieces must be read in
+    /// order.
     fn read<'b>(&mut self, base: &'b BaseTensor, from: u64, piece: &Piece) -> Result<Cow<'b, [u8]>> {
         let bytes = base.read(from, piece.len())?;
         if let Cow::Owned(bytes) = &bytes {
@@ -103,7 +105,7 @@ impl Reread {
 }
 
 impl<W: Write> Encoder<W> {
-    /// The tensors of the content, where there are any and they may be coded as such.
+    /// The tensors of the content, if there are any and they may be coded as tensors.
     pub(super) fn layout(&self, raw: &dyn Content) -> Result<Option<Layout>> {
         if let Some(described) = &self.options.described {
             return described.layout(raw.len()).map(Some);
@@ -113,12 +115,12 @@ impl<W: Write> Encoder<W> {
         }
         match Layout::read_content(raw) {
             Err(e) if e.kind() == ErrorKind::Io => Err(e),
-            // A file that breaks the rules of its kind is bytes.
+            // A file that breaks the rules of its format is coded as bytes.
             layout => Ok(layout.ok().filter(|l| !l.tensors.is_empty())),
         }
     }
 
-    /// The encoder, which holds back what is written first where that may have tensors.
+    /// The encoder, set to hold back the first bytes written if they may hold tensors.
     pub(super) fn holding(mut self) -> Self {
         self.held = self.options.described.is_some() || self.may_have_tensors();
         self
@@ -131,8 +133,8 @@ impl<W: Write> Encoder<W> {
         }
     }
 
-    /// Takes bytes while content is held back, and lets go of it where it starts like no file of tensors or grows too
-    /// long. Returns how many have been taken.
+    /// Takes bytes while content is held back. Releases them once the content does not start like a file of
+    /// tensors or becomes too long. Returns how many bytes were taken.
     pub(super) fn hold(&mut self, bytes: &[u8]) -> Result<usize> {
         let most = usize::try_from(self.options.resources.memory / 2).unwrap_or(usize::MAX);
         let described = self.options.described.is_some();
@@ -141,7 +143,7 @@ impl<W: Write> Encoder<W> {
                 "a described tensor that comes in pieces; at most {most} bytes are held back"
             )));
         }
-        // As little as tells what it is, then all of it.
+        // First only as many bytes as tell what it is, then all of them.
         let missing = START.saturating_sub(self.raw.len());
         let taken = if missing > 0 { bytes.len().min(missing) } else { bytes.len() };
         let start = if self.raw.is_empty() { bytes } else { &self.raw[..] };
@@ -155,7 +157,7 @@ impl<W: Write> Encoder<W> {
         Ok(taken)
     }
 
-    /// Codes the bytes that have been held back, as bytes.
+    /// Codes the bytes that have been held back, without looking for tensors.
     pub(super) fn release(&mut self) -> Result<()> {
         if !std::mem::take(&mut self.held) {
             return Ok(());
@@ -170,18 +172,19 @@ impl<W: Write> Encoder<W> {
         Ok(())
     }
 
-    /// Codes the whole content. A file that fits a block may become a plain one without names instead, where the blocks of
-    /// tensors are larger: tensors that resemble each other are smaller together. An archive finds them by the content.
+    /// Codes the whole content. If a file fits into one block and the blocks of its tensors turn out larger,
+    /// it becomes a plain block without names instead, since tensors that resemble each other are smaller
+    /// together; an archive then finds the tensors by looking at the content.
     ///
-    /// Bytes are read once for coding, checking and hashing, batch by batch: what is written is right even if somebody writes
-    /// to the file meanwhile.
+    /// Bytes are read once for coding, checking and hashing, batch by batch, so what is written is consistent
+    /// even if the file changes in the meantime.
     pub(super) fn encode_tensors(&mut self, raw: &dyn Content, layout: &Layout) -> Result<()> {
         if self.weighs {
-            // What is beside tensors is too little for a model.
+            // The bytes outside of tensors are too few for a model to pay.
             self.plan = self.plan.without_models();
         }
         let forms = forms(layout, raw);
-        // What a long tensor teaches about itself is stored once in a block.
+        // What a long tensor learns about itself is stored once per block.
         let most = if self.plan.level < 9 { CHUNK } else { LONG_CHUNK };
         let bases = self.options.resources.bases.names();
         let base = |t: &TensorInfo| bases.get(t.name.as_str()).filter(|b| b.is_like(t.dtype, &t.shape));
@@ -192,7 +195,7 @@ impl<W: Write> Encoder<W> {
         let names = record(layout)?;
         let beside: u64 = pieces.iter().filter(|p| p.hint.is_none()).map(|p| p.len() as u64).sum();
         let few = beside.saturating_mul(BESIDE) <= raw.len();
-        // What a caller has described no reader could find again without names.
+        // Tensors that the caller has described could not be found again without their names.
         let compared = self.plan.only.is_none()
             && self.options.described.is_none()
             && raw.len() <= self.chunk.min(CHUNK) as u64;
@@ -201,7 +204,7 @@ impl<W: Write> Encoder<W> {
         let progress = self.options.resources.progress.clone();
         let mut reread = Reread::default();
         let (mut held, mut floor) = (Vec::new(), Vec::new());
-        // Of blocks that have copies: their number, and what a copy repeats.
+        // For blocks that have copies: their number, and what a copy repeats.
         let mut kept: HashMap<usize, Kept> = HashMap::new();
         let (mut at, mut blocks) = (0, 0);
         self.out.start()?;
@@ -243,7 +246,8 @@ impl<W: Write> Encoder<W> {
                 let source = source.filter(|s| s.hash == blake3::hash(bytes(piece)));
                 let mut block = match source.and_then(|s| copy(&s.block, s.number)) {
                     Some(block) => block,
-                    // Its original turned out to be no tensor block, or one of them has changed since they were compared.
+                    // The original turned out not to be a tensor block, or one of the two has changed since
+                    // they were compared.
                     None if is_copy => plan.encode_numbers(&[numbers(i - at)], few, Meter::NONE)?.remove(0),
                     None => coded.next().ok_or_else(|| Error::bad_argument("a piece that was not coded"))?,
                 };
@@ -259,7 +263,7 @@ impl<W: Write> Encoder<W> {
                 }
             }
             if compared {
-                // All of it is one batch.
+                // The whole file is one batch.
                 floor.push(plain(all, self.plan.level)?);
             }
             at = end;
@@ -275,7 +279,7 @@ impl<W: Write> Encoder<W> {
     }
 }
 
-/// Cuts the content where tensors start and end, and where blocks would be too long.
+/// Cuts the content where tensors start and end, and where blocks would become too long.
 fn pieces(
     len: u64,
     layout: &Layout,
@@ -285,7 +289,7 @@ fn pieces(
 ) -> Vec<Piece> {
     let (mut pieces, mut at) = (Vec::new(), 0);
     let mut unknown = layout.unknown.iter().map(|t| t.start).peekable();
-    // What stands between tensors, among it those of unknown types.
+    // The bytes between tensors, including tensors of unknown types.
     let mut between = |range: Range<u64>, pieces: &mut Vec<Piece>| {
         let cut =
             |range: Range<u64>| range.clone().step_by(most).map(move |s| s..(s + most as u64).min(range.end));
@@ -313,7 +317,8 @@ fn pieces(
         {
             (end, row) = (next.end(), 0);
         }
-        // Whole bands of rows, rows, or groups where rows are longer than a block.
+        // A multiple of the bands of rows, or of the rows, or of the groups: the longest of these that fits
+        // into a block.
         let band = form.map_or(1, |f| u64::from(f.rows).max(1));
         let band = (row > 0 && row * band <= most as u64).then_some(row * band);
         let row = band.unwrap_or(row);
@@ -334,7 +339,7 @@ fn pieces(
     pieces
 }
 
-/// Notes which pieces have the bytes of an earlier one.
+/// Notes which pieces have the same bytes as an earlier one.
 fn find_copies(raw: &dyn Content, pieces: &mut [Piece]) -> Result<()> {
     let mut seen: HashMap<u64, usize> = HashMap::new();
     for i in 0..pieces.len() {
@@ -351,7 +356,7 @@ fn find_copies(raw: &dyn Content, pieces: &mut [Piece]) -> Result<()> {
     Ok(())
 }
 
-/// The index record with the names.
+/// The index record that names the tensors.
 fn record(layout: &Layout) -> Result<Record> {
     let tensors = layout.tensors.iter().map(|t| TensorRecord {
         name: t.name.clone(),
@@ -365,7 +370,7 @@ fn record(layout: &Layout) -> Result<Record> {
     varint::put(&mut bytes, plain.len() as u64);
     let mut frame = zstd::compress(&plain, 19)?;
     if plain.len() as u64 > max_unpacked(frame.len() as u64) {
-        // Names that are nearly the same: no reader takes so many from so few bytes.
+        // Names that are nearly all the same: no reader accepts that many bytes from so few.
         frame = zstd::uncompressed(&plain);
     }
     bytes.extend(frame);

@@ -15,19 +15,19 @@ use crate::error::{Place, corrupt};
 
 const MAGIC: &[u8; 8] = b"NZPCCKP1";
 
-/// All that learning goes on from.
+/// Everything from which learning continues.
 pub struct State {
-    /// Passes in random batches so far.
+    /// The number of passes in random batches so far.
     pub epoch: usize,
-    /// How the symbols of each alphabet are put into classes.
+    /// How the symbols of each alphabet are grouped into classes.
     pub alphabets: Vec<Partition>,
-    /// The alphabet of each variable.
+    /// The number of each variable's alphabet.
     pub alphabet: Vec<usize>,
     pub net: Network,
 }
 
 impl State {
-    /// The model file's content.
+    /// The content of the model file.
     pub fn export(&self, log2_steps: u8) -> Weights {
         export(&self.net, &self.alphabets, &self.alphabet, log2_steps)
     }
@@ -68,7 +68,7 @@ impl<'a> In<'a> {
     }
 }
 
-/// Writes beside the target first, so that a kill never leaves half a checkpoint.
+/// Writes to a file beside the target first, so that an interrupted run never leaves half a checkpoint.
 pub fn save(path: &Path, state: &State) -> Result<()> {
     let mut out = Out(MAGIC.to_vec());
     out.number(state.epoch);

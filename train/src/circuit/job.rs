@@ -1,4 +1,4 @@
-//! From a file of records to a model file.
+//! Learns a model file from a file of records.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,21 +16,21 @@ use crate::error::{Place, bad_argument};
 pub struct CircuitJob {
     /// IDX, `.npy` of integers, raw records, or a PGM or PPM picture or a folder of such.
     pub data: PathBuf,
-    /// Bytes of a raw record; IDX and `.npy` headers tell it themselves.
+    /// The bytes of a raw record; IDX and `.npy` headers state it themselves.
     pub record: Option<usize>,
-    /// Bytes before the first raw record.
+    /// The bytes before the first raw record.
     pub skip: usize,
-    /// Columns and rows of the patches into which pictures are cut.
+    /// The columns and rows of the patches into which pictures are cut.
     pub patch: Option<(u8, u8)>,
     /// The model file.
     pub output: PathBuf,
-    /// log2 of the steps of an octave in the model file.
+    /// log2 of the steps per octave in the model file.
     pub log2_steps: u8,
     /// How the circuit is learned.
     pub options: CircuitOptions,
 }
 
-/// Records of one width, one behind the other.
+/// Records of one width, one after the other.
 struct Records {
     bytes: Vec<u8>,
     width: usize,
@@ -54,7 +54,7 @@ impl Records {
             Some(width) => Some(Layout { start: job.skip, ..Layout::records(width) }),
             None => detect(&file, None),
         };
-        let unknown = "neither IDX nor .npy of integers: --record says how long a record is, --patch how pictures are cut";
+        let unknown = "neither IDX nor .npy of integers: --record gives the length of a record, --patch the size of patches of a picture";
         let layout = found.ok_or_else(|| bad_argument(unknown))?;
         if layout.width == 0 || layout.start >= file.len() {
             return Err(bad_argument("no whole record"));
@@ -64,7 +64,7 @@ impl Records {
         Ok(Self { bytes, width: layout.width, patch: None })
     }
 
-    /// All whole patches of a picture, or of all pictures of a folder, which must have the same channels.
+    /// All whole patches of a picture, or of all pictures in a folder, which must have the same channels.
     fn of_pictures(path: &Path, size: (u8, u8)) -> Result<Self> {
         let (mut bytes, mut patch) = (Vec::new(), None);
         for path in pictures(path)? {
@@ -80,7 +80,9 @@ impl Records {
             };
             let (same, layout) = found.ok_or_else(|| {
                 let name = path.display();
-                bad_argument(format!("{name} is no PGM or PPM picture like the others, or one of odd size"))
+                bad_argument(format!(
+                    "{name} is not a PGM or PPM picture like the others, or has an odd size"
+                ))
             })?;
             patch = Some(same);
             bytes.extend(layout.gather(&file).unwrap_or_default());
@@ -94,7 +96,7 @@ fn new_patch((width, height): (u8, u8), channels: u8) -> Patch {
     Patch { width, height, channels, green: channels == 3 }
 }
 
-/// The file, or those of a folder that are called pictures, by name.
+/// The file, or those files of a folder that are named like pictures, ordered by name.
 fn pictures(path: &Path) -> Result<Vec<PathBuf>> {
     if !path.is_dir() {
         return Ok(vec![path.to_owned()]);
@@ -116,7 +118,8 @@ fn read(path: &Path) -> Result<Vec<u8>> {
     fs::read(path).at(path.display())
 }
 
-/// Learns a circuit and writes the model file after every pass; `report` is called after each step of the work.
+/// Learns a circuit and writes the model file after every pass. `report` is called after each step of the
+/// work.
 ///
 /// # Errors
 ///
@@ -141,7 +144,7 @@ pub fn train(job: &CircuitJob, report: &mut dyn FnMut(Event)) -> Result<()> {
     let write = |file: &[u8]| fs::write(&job.output, file).at(job.output.display());
     let state = learn(&data, &job.options, |state| write(&export(state)), report)?;
     let file = export(&state);
-    // What was written must be readable before anything is coded with it.
+    // The file must be readable before anything is coded with it.
     Model::new(&Weights::from_bytes(&file)?)?;
     report(Event::End { file_len: file.len() as u64 });
     write(&file)

@@ -1,4 +1,4 @@
-//! Learning probabilistic circuits from files of records.
+//! Learns probabilistic circuits from files of records.
 
 mod checkpoint;
 mod job;

@@ -17,89 +17,89 @@ use crate::error::bad_argument;
 /// How a circuit is learned.
 #[derive(Debug, Clone)]
 pub struct CircuitOptions {
-    /// Most states of a hidden variable.
+    /// The most states of a hidden variable.
     pub latents: usize,
-    /// Most classes of an alphabet.
+    /// The most classes of an alphabet.
     pub classes: usize,
-    /// Passes in random batches, in all.
+    /// The total number of passes in random batches.
     pub epochs: usize,
-    /// Whole passes after them.
+    /// The number of whole passes after them.
     pub full: usize,
-    /// Records of a batch.
+    /// The number of records in a batch.
     pub batch: usize,
-    /// Step at the start and at the end.
+    /// The step size at the start and at the end.
     pub step: (f32, f32),
     /// Pseudocounts.
     pub pseudo: Pseudo,
     /// Every n-th record is held out for validation; 0 learns from all.
     pub hold_out: usize,
-    /// Go on from the checkpoint.
+    /// Whether to continue from the checkpoint.
     pub resume: bool,
-    /// Before going on: remove states with less than this share of what they would have if all had the same.
+    /// Before continuing, states with less than this fraction of an equal share are removed.
     pub prune: f32,
-    /// Before going on: remove edges along which fewer records than this are expected to go.
+    /// Before continuing, edges along which fewer records than this are expected are removed.
     pub prune_edges: f32,
-    /// Before going on: split states, up to `latents`.
+    /// Whether to split states before continuing, up to `latents`.
     pub grow: bool,
-    /// Seed of everything that is drawn at random.
+    /// The seed of everything that is random.
     pub seed: u64,
     /// The checkpoint.
     pub state: PathBuf,
 }
 
-/// A report of learning a circuit while it goes on.
+/// A report on the progress of learning a circuit.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub enum Event {
     /// The tree and the first parameters have been found.
     Start {
-        /// Records learned from.
+        /// The number of records learned from.
         records: usize,
-        /// Variables of a record.
+        /// The number of variables in a record.
         variables: usize,
-        /// Parameters of the circuit.
+        /// The number of parameters of the circuit.
         parameters: usize,
-        /// Seconds that it took.
+        /// The seconds that it took.
         seconds: f64,
     },
     /// States have been removed.
     Pruned {
-        /// Parameters before.
+        /// The number of parameters before.
         before: usize,
-        /// Parameters now.
+        /// The number of parameters now.
         parameters: usize,
     },
     /// Edges have been removed.
     PrunedEdges {
-        /// Parameters that are not zero.
+        /// The number of parameters that are not zero.
         parameters: usize,
     },
     /// States have been split.
     Grown {
-        /// Parameters now.
+        /// The number of parameters now.
         parameters: usize,
     },
     /// A pass over the records is done.
     Pass {
-        /// Whether the pass learned from all records at once; otherwise from random batches.
+        /// Whether the pass learned from all records at once, rather than from random batches.
         full: bool,
         /// The number of the pass among those of its kind, from 1.
         number: usize,
-        /// Mean cost of a variable of the records learned from.
+        /// The mean cost of a variable, over the records learned from.
         bits_per_dimension: f64,
-        /// The same of the records held out, where there are such.
+        /// The same over the records held out, if there are any.
         held_out: Option<f64>,
-        /// Seconds that the pass took.
+        /// The seconds that the pass took.
         seconds: f64,
     },
     /// The model file is complete.
     End {
-        /// Its bytes.
+        /// Its length in bytes.
         file_len: u64,
     },
 }
 
-/// Rows from which the tree is learned.
+/// The number of rows from which the tree is learned.
 const TREE_ROWS: usize = 6000;
 const NOISE: f32 = 0.3;
 
@@ -156,7 +156,7 @@ pub fn learn(
         let mut random = Random(o.seed.wrapping_mul(1009).wrapping_add(epoch as u64));
         rows.sort_unstable();
         random.shuffle(&mut rows);
-        // From the first to the last step, falling by the same factor all the time.
+        // From the first step to the last, falling by a constant factor.
         let step = |done: f32| {
             let way = (epoch as f32 + done) / o.epochs as f32;
             o.step.0 * (o.step.1 / o.step.0).powf(way)

@@ -22,7 +22,8 @@ fn vars(net: &Network) -> Vec<(String, &Var)> {
     all
 }
 
-/// Writes the state after `step`, beside the target first, so that a kill never leaves half a checkpoint.
+/// Writes the state after `step`, to a file beside the target first, so that an interrupted run never leaves
+/// half a checkpoint.
 pub fn save(path: &Path, net: &Network, optimizer: &Optimizer, step: usize) -> Result<()> {
     let beside = path.with_extension("part");
     let all = collect(net, optimizer, step).map_err(tensors)?;

@@ -9,19 +9,19 @@ use nzip::internal::SplitMix;
 
 use crate::error::{Place, bad_argument};
 
-/// A tail of this share of each file, at most `MAX_TAIL` bytes, is never trained on.
+/// The last part of each file, one byte in this many but at most `MAX_TAIL` bytes, is never trained on.
 const TAIL_SHARE: usize = 64;
 const MAX_TAIL: usize = 128 << 10;
-/// A stream reads this many bytes of one place before it jumps to another with a fresh state.
+/// The number of bytes that a stream reads in one place before it jumps to another with a fresh state.
 const STRETCH: std::ops::Range<u64> = (2 << 10)..(14 << 10);
 
 /// One training file in memory.
 struct Text {
     name: String,
     bytes: Vec<u8>,
-    /// Bytes from here on are held out.
+    /// The bytes from here on are held out.
     train_end: usize,
-    /// Sampling weight.
+    /// The sampling weight.
     weight: f64,
 }
 
@@ -31,8 +31,9 @@ pub struct Corpus {
 }
 
 impl Corpus {
-    /// Reads every file of `folder` (`.zst` files are unpacked). `weights` has lines `prefix factor`: files whose
-    /// name starts with the prefix are sampled `factor` times as often as their size alone asks for.
+    /// Reads every file of `folder` (`.zst` files are unpacked). `weights` is a file of lines
+    /// `prefix factor`: files whose name starts with the prefix are sampled `factor` times as often as their
+    /// size alone would suggest.
     pub fn load(folder: &Path, weights: Option<&Path>) -> Result<Self> {
         let factors = match weights {
             Some(path) => fs::read_to_string(path).at(path.display()).and_then(|t| parse_factors(&t))?,
@@ -64,7 +65,7 @@ impl Corpus {
         Ok(Self { texts })
     }
 
-    /// Total bytes that may be trained on.
+    /// The total number of bytes that may be trained on.
     pub fn len(&self) -> usize {
         self.texts.iter().map(|t| t.train_end).sum()
     }
@@ -114,7 +115,7 @@ fn read_text(path: &Path) -> Result<Vec<u8>> {
     Ok(out)
 }
 
-/// One lane of the batch: a place in the corpus that is read forward.
+/// One lane of the batch: a place in the corpus from which it reads forward.
 #[derive(Debug, Clone, Default)]
 struct Cursor {
     text: usize,
@@ -136,7 +137,7 @@ pub struct Segment<'a> {
     pub history: &'a [u8],
     /// The bytes to predict.
     pub bytes: &'a [u8],
-    /// The model's state must be zero before the first byte.
+    /// Whether the model's state must be zero before the first byte.
     pub fresh: bool,
 }
 

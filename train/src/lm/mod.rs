@@ -1,7 +1,7 @@
-//! Learning byte-level language models from text.
+//! Learns byte-level language models from text.
 //!
-//! Matrix products run over batch × time at once; only the elementwise recurrence walks along time, fused into one
-//! operation with its own backward pass.
+//! Matrix products run over batch × time at once. Only the elementwise recurrence walks along time, fused
+//! into one operation with its own backward pass.
 
 mod checkpoint;
 mod corpus;

@@ -43,8 +43,8 @@ pub struct Lookup {
 pub type Carry = Vec<Tensor>;
 
 impl Network {
-    /// Fresh parameters: normal with variance 1/inputs; tables of order 3 and more start at zero, so that rows never
-    /// met cost nothing to store.
+    /// Fresh parameters: normal, with variance 1/inputs. Tables of order 3 and more start at zero, so that
+    /// rows which never occur cost nothing to store.
     pub fn new(config: Config, seed: u64) -> Result<Self> {
         let mut rng = SplitMix(seed);
         let mut matrix = |rows: usize, cols: usize, gain: f32| -> Result<Var> {
@@ -77,7 +77,7 @@ impl Network {
         Ok(Self { config, tables, input, layers, head, head_bias })
     }
 
-    /// From an exported weight file, to go on training after the checkpoint is lost.
+    /// Starts from an exported weight file, to continue training after the checkpoint is lost.
     pub fn from_weights(w: &Weights) -> Result<Self> {
         let var = |v: (Vec<f32>, Vec<f32>), rows: usize, cols: usize| -> Result<Var> {
             Var::from_vec(v.0, (rows, cols), &Device::Cpu)
@@ -137,7 +137,7 @@ impl Network {
         })
     }
 
-    /// States for windows that have not begun.
+    /// The states of windows at their start.
     pub fn zero_carry(&self, lanes: usize) -> Result<Carry> {
         let zero = Tensor::zeros((lanes, self.config.state), candle_core::DType::F32, &Device::Cpu)?;
         Ok(vec![zero; self.config.layers])
@@ -204,7 +204,7 @@ fn normal(rng: &mut SplitMix) -> f32 {
     (0..12).map(|_| (rng.next_u64() >> 40) as f32 / (1u64 << 24) as f32).sum::<f32>() - 6.0
 }
 
-/// Update gates start at time scales spread from about 2 to 500 bytes.
+/// The initial biases of update gates, for time scales from about 2 to 500 bytes.
 fn gate_bias(h: usize) -> Vec<f32> {
     let spread = (0..h).map(|i| -(5.5 * i as f32 / h as f32 + 0.5));
     spread.chain(std::iter::repeat_n(0.0, h)).chain(std::iter::repeat_n(1.0, h)).collect()
@@ -214,7 +214,7 @@ fn gate_scheme(state: usize, row: usize) -> RowScheme {
     if row / state == 1 { quantize::CANDIDATE } else { quantize::GATE }
 }
 
-/// The integer that a table's float stands for.
+/// The integer for which a table's float stands.
 fn table_entry(v: f32) -> f32 {
     (v * TABLE_SCALE).round().clamp(-TABLE_LIMIT, TABLE_LIMIT)
 }

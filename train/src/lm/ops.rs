@@ -19,7 +19,8 @@ fn values(t: &Tensor) -> Result<Vec<f32>> {
     t.flatten_all()?.to_vec1::<f32>()
 }
 
-/// e^x, branch-free so that loops vectorise; relative error about 1e-5, which training does not notice.
+/// e^x without branches, so that loops vectorise; its relative error of about 1e-5 does not matter in
+/// training.
 #[inline(always)]
 fn exp(x: f32) -> f32 {
     let t = (x * std::f32::consts::LOG2_E).clamp(-126.0, 126.0);
@@ -36,8 +37,8 @@ fn sigmoid(x: f32) -> f32 {
     1.0 / (1.0 + exp(-x))
 }
 
-/// Root-mean-square normalisation over the last dimension (Zhang and Sennrich 2019), without a gain: the matrix
-/// that follows has one already.
+/// Root-mean-square normalisation over the last dimension (Zhang and Sennrich 2019), without a gain: the
+/// matrix that follows already has one.
 pub struct RmsNorm;
 
 const NORM_EPS: f32 = 1e-6;
@@ -254,7 +255,8 @@ impl LaneBackward<'_> {
     }
 }
 
-/// Mean cross-entropy in nats of `targets` under softmax(logits + bias). Arguments: logits `rows × 256`, bias `256`.
+/// Mean cross-entropy in nats of `targets` under softmax(logits + bias). Arguments: logits `rows × 256`, bias
+/// `256`.
 pub struct CrossEntropy {
     pub targets: Arc<Vec<u8>>,
     probabilities: Mutex<Vec<f32>>,
@@ -326,7 +328,8 @@ fn softmax_row(p: &mut [f32], l: &[f32], bias: &[f32], target: u8) -> f64 {
     f64::from(sum.ln() - wanted)
 }
 
-/// Passes gradients through unchanged; the forward value is replaced (straight-through estimator, Bengio et al. 2013).
+/// Passes gradients through unchanged; the forward value is replaced (straight-through estimator, Bengio et
+/// al. 2013).
 pub struct StraightThrough(pub Vec<f32>);
 
 impl CustomOp1 for StraightThrough {

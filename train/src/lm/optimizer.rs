@@ -1,4 +1,5 @@
-//! Muon for the hidden matrices, Adam for everything else in the graph, a row-wise variant for the n-gram tables.
+//! Muon for the hidden matrices, Adam for everything else in the graph, a row-wise variant for the n-gram
+//! tables.
 
 use std::collections::HashMap;
 
@@ -77,7 +78,8 @@ impl Optimizer {
         Ok(())
     }
 
-    /// Muon (Jordan et al. 2024): momentum whose matrix is orthogonalised; `parts` stacked blocks apart.
+    /// Muon (Jordan et al. 2024): momentum whose matrix is orthogonalised. `parts` is the number of stacked
+    /// blocks that are orthogonalised separately.
     fn muon(&mut self, name: &str, var: &Var, parts: usize, grads: &GradStore, rate: f64) -> Result<()> {
         let grad = grads.get(var).with_context(|| format!("no gradient for {name}"))?;
         let m = ((self.moment(name.to_string(), grad)? * MUON_MOMENTUM)? + grad)?;
@@ -95,7 +97,7 @@ impl Optimizer {
         Ok(())
     }
 
-    /// Gradient descent on the touched rows, each scaled by its own root mean square gradient.
+    /// Gradient descent on the rows used, each scaled by its own root mean square gradient.
     fn step_tables(&mut self, net: &mut Network, look: &Lookup, grads: &[f32], rate: f32) {
         let (n, e) = (net.config.tables.len(), net.config.table_width);
         for (j, (table, seen)) in net.tables.iter_mut().zip(&mut self.rows).enumerate() {
@@ -121,7 +123,8 @@ impl Optimizer {
     }
 }
 
-/// The nearest semi-orthogonal matrix, roughly, by five Newton–Schulz steps (coefficients of Jordan et al. 2024).
+/// Approximately the nearest semi-orthogonal matrix, by five Newton–Schulz steps (coefficients of Jordan et
+/// al. 2024).
 fn orthogonal(g: &Tensor) -> Result<Tensor> {
     let (a, b, c) = (3.4445, -4.7750, 2.0315);
     let (rows, cols) = g.dims2()?;

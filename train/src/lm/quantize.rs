@@ -1,22 +1,22 @@
-//! From float matrices to the integer rows of the weight file and back (`formats/lm.md`).
+//! Converts float matrices to the integer rows of the weight file and back (`formats/lm.md`).
 
 use std::f32::consts::LOG2_E;
 
 use nzip::internal::model::lm::weights::Matrix;
 
-/// Table entries are stored in steps of 1/8 …
+/// Table entries are stored in steps of 1/8.
 pub const TABLE_SCALE: f32 = 8.0;
-/// … and kept to four bits, which is what makes the shipped files small.
+/// Table entries are limited to four bits, which keeps the shipped files small.
 pub const TABLE_LIMIT: f32 = 7.0;
 
 /// How a row's float weights relate to its integers.
 #[derive(Debug, Clone, Copy)]
 pub struct RowScheme {
-    /// Fraction bits of the output less those of the input.
+    /// The fraction bits of the output minus those of the input.
     q: i32,
-    /// log2(e) where the output is in octaves, else 1.
+    /// log2(e) if the output is in octaves, else 1.
     factor: f32,
-    /// Fraction bits of the output.
+    /// The fraction bits of the output.
     output: i32,
 }
 
@@ -33,7 +33,7 @@ pub const DOWN: RowScheme = scheme(10, 12, false);
 pub const HEAD: RowScheme = scheme(10, 8, true);
 
 impl RowScheme {
-    /// The largest shift with which every weight of the row still fits −127..=127.
+    /// The largest shift with which every weight of the row still fits into −127..=127.
     fn shift(self, row: &[f32]) -> i32 {
         let max = row.iter().fold(0f32, |m, w| m.max(w.abs())) * self.factor;
         if max == 0.0 {
@@ -47,7 +47,7 @@ impl RowScheme {
         self.factor * ((shift + self.q) as f32).exp2()
     }
 
-    /// The row as it will be after a trip through the weight file.
+    /// The row as it will be after a round trip through the weight file.
     pub fn fake(self, row: &[f32], out: &mut [f32]) {
         let scale = self.scale(self.shift(row));
         out.iter_mut().zip(row).for_each(|(o, w)| *o = (w * scale).round().clamp(-127.0, 127.0) / scale);
@@ -70,7 +70,8 @@ impl RowScheme {
     }
 }
 
-/// Integer matrix from row-major floats; `scheme_of` tells each row's scheme, an empty `bias` stands for zeros.
+/// An integer matrix from row-major floats. `scheme_of` returns each row's scheme; an empty `bias` stands for
+/// zeros.
 pub fn to_matrix(
     weights: &[f32],
     cols: usize,

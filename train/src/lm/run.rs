@@ -15,14 +15,14 @@ use super::corpus::{Corpus, Sampler, Segment};
 use super::network::{Carry, Network};
 use super::optimizer::Optimizer;
 
-/// The shapes that ship.
+/// The shapes of shipped models, and one for tests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Size {
     /// For golden files: a few thousand weights.
     Micro,
-    /// About 0.25 M multiply-adds a byte.
+    /// About 0.25 M multiply-adds per byte.
     Tiny,
-    /// About 1 M multiply-adds a byte.
+    /// About 1 M multiply-adds per byte.
     Base,
 }
 
@@ -45,77 +45,79 @@ pub struct LmOptions {
     pub data: PathBuf,
     /// Sampling factors by file-name prefix.
     pub weights: Option<PathBuf>,
-    /// Shape of the network, unless it starts from a weight file.
+    /// The shape of the network, unless it starts from a weight file.
     pub size: Size,
-    /// The weight file to write; the checkpoint lies beside it.
+    /// The weight file to write. The checkpoint is written beside it.
     pub output: PathBuf,
-    /// Start from this exported weight file.
+    /// The exported weight file to start from.
     pub from: Option<PathBuf>,
-    /// Go on from the checkpoint beside the output.
+    /// Whether to continue from the checkpoint beside the output.
     pub resume: bool,
     /// Total number of steps.
     pub steps: usize,
-    /// The rate falls to zero over this many last steps, and weights are quantised in the forward pass.
+    /// The number of last steps over which the rate falls to zero and weights are quantised in the forward
+    /// pass.
     pub decay: usize,
-    /// Streams side by side.
+    /// The number of streams side by side.
     pub lanes: usize,
-    /// Bytes of each stream per step.
+    /// The bytes of each stream per step.
     pub length: usize,
-    /// Factor on all learning rates.
+    /// A factor on all learning rates.
     pub rate: f64,
-    /// Seed of the initial weights and of the sampling.
+    /// The seed of the initial weights and of the sampling.
     pub seed: u64,
-    /// Steps between validations.
+    /// The number of steps between validations.
     pub every: usize,
     /// Text to validate on; by default the held-out tails of the training files.
     pub validate: Option<PathBuf>,
 }
 
 const WARM_UP: usize = 100;
-/// Held-out bytes taken from each file.
+/// The held-out bytes taken from each file.
 const VALIDATION_BYTES: usize = 8 << 10;
 
-/// Steps between reports.
+/// The number of steps between reports.
 const REPORT: usize = 100;
 
-/// A report of a training run while it goes on.
+/// A report on the progress of a training run.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub enum Event {
     /// The run begins.
     Start {
-        /// Bytes of text that it may learn from.
+        /// The number of bytes of text that it may learn from.
         bytes: u64,
-        /// Steps done before, by the run whose checkpoint it goes on from.
+        /// The steps done before, by the run whose checkpoint it continues from.
         done: usize,
-        /// Steps at the end.
+        /// The total number of steps at the end.
         steps: usize,
     },
-    /// Some steps have been done; the figures are of those since the last such report.
+    /// Some steps have been done. The figures cover those since the last such report.
     Steps {
-        /// Steps so far.
+        /// The number of steps so far.
         step: usize,
-        /// Mean cost of the bytes learned from.
+        /// The mean cost of the bytes learned from.
         bits_per_byte: f64,
-        /// Bytes learned from in a second.
+        /// The number of bytes learned from per second.
         bytes_per_second: f64,
     },
     /// The quantised network has been measured on text that it does not learn from.
     Validation {
-        /// Bits per byte of all of it.
+        /// Bits per byte of all of that text.
         bits_per_byte: f64,
-        /// Bits per byte of the files whose names start with `pg_`, where there are such held-out files.
+        /// Bits per byte of the files whose names start with `pg_`, if any are held out.
         books: Option<f64>,
     },
 }
 
-/// Trains until the last step and writes the weight file. `report` is called every hundred steps and after every
-/// validation.
+/// Trains until the last step and writes the weight file. `report` is called every hundred steps and after
+/// every validation.
 ///
 /// # Errors
 ///
 /// [`nzip::ErrorKind::BadArgument`] for options that make no sense or a folder without text,
-/// [`nzip::ErrorKind::Corrupt`] for a damaged checkpoint or weight file, and those of reading and writing files.
+/// [`nzip::ErrorKind::Corrupt`] for a damaged checkpoint or weight file, and those of reading and writing
+/// files.
 pub fn train(o: &LmOptions, report: &mut dyn FnMut(Event)) -> Result<()> {
     if o.lanes == 0 || o.length < 8 {
         return Err(bad_argument("lanes must be positive and length at least 8"));
@@ -191,7 +193,7 @@ fn schedule(o: &LmOptions, step: usize) -> f64 {
     (step as f64 / WARM_UP as f64).min(1.0).min(left.max(0.01))
 }
 
-/// Sets the states of lanes that begin anew to zero.
+/// Sets the states of lanes that start anew to zero.
 fn reset_fresh(carry: &mut Carry, segments: &[Segment<'_>]) -> candle_core::Result<()> {
     if segments.iter().any(|s| s.fresh) {
         let keep: Vec<f32> = segments.iter().map(|s| if s.fresh { 0.0 } else { 1.0 }).collect();

@@ -13,7 +13,7 @@ const KIND_WIDE: u8 = 1;
 const KIND_PATCHES: u8 = 2;
 /// The largest number of pixels in a picture's row.
 pub const MAX_COLUMNS: u64 = 1 << 24;
-/// The records of a window may have this many variables in all, plus four for each of its raw bytes.
+/// The records of a window may have this many variables in total, plus four for each raw byte of the window.
 pub const SPARE: u64 = 1 << 20;
 
 /// How the raw bytes of a window map to records.
@@ -38,8 +38,8 @@ pub enum Arrangement {
     },
 }
 
-/// The variables of a record that raw bytes exist for. At the right and lower edge of a picture, records are
-/// partial.
+/// The variables of a record for which raw bytes exist. Records at the right and lower edges of a picture are
+/// incomplete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Known {
     /// All of them.
@@ -108,7 +108,7 @@ impl Arrangement {
         }
     }
 
-    /// The length in raw bytes of a unit, for records of `width` variables. Windows consist of whole units: a
+    /// The length of a unit in raw bytes, for records of `width` variables. Windows consist of whole units: a
     /// unit is a record or, of a picture, a band of patches across its whole width. Only the last band of a
     /// picture may be shorter.
     pub fn unit(&self, width: usize) -> usize {
@@ -119,8 +119,8 @@ impl Arrangement {
         }
     }
 
-    /// The length in raw bytes that the raw length of any window must be a multiple of: that of a record or,
-    /// of a picture, of a row.
+    /// The number of raw bytes that the raw length of every window must be a multiple of: that of a record
+    /// or, of a picture, of a row.
     pub fn step(&self, width: usize) -> usize {
         match self {
             Arrangement::Patches { patch, columns } => {
@@ -130,7 +130,7 @@ impl Arrangement {
         }
     }
 
-    /// The number of records of a unit. A band that is shorter than a unit has as many.
+    /// The number of records in a unit. A band that is shorter than a unit has as many.
     pub fn records_of_unit(&self) -> usize {
         match self {
             Arrangement::Patches { patch, columns } => columns.div_ceil(patch.width.into()) as usize,
@@ -164,7 +164,7 @@ impl Arrangement {
         Ok(count)
     }
 
-    /// The variables that exist of record number `record` (from 0) of a window of `raw_len` raw bytes.
+    /// The variables that exist in record number `record` (from 0) of a window of `raw_len` raw bytes.
     pub fn known(&self, raw_len: usize, record: usize) -> Known {
         let Arrangement::Patches { patch, .. } = self else { return Known::All };
         let (_, columns, rows) = self.corner(raw_len, record);
@@ -172,8 +172,7 @@ impl Arrangement {
         if whole { Known::All } else { Known::Corner { patch: *patch, columns, rows } }
     }
 
-    /// The offset in the raw bytes at which a patch starts, and the numbers of columns and rows that exist of
-    /// it.
+    /// The offset in the raw bytes at which a patch starts, and how many of its columns and rows exist.
     fn corner(&self, raw_len: usize, record: usize) -> (usize, usize, usize) {
         let Arrangement::Patches { patch, columns } = self else { return (0, 0, 0) };
         let (columns, step) = (*columns as usize, self.step(0));
@@ -183,15 +182,16 @@ impl Arrangement {
         (y * step + x * usize::from(patch.channels), (columns - x).min(patch.width.into()), rows)
     }
 
-    /// Whether the lowest byte of every number in these raw bytes determines the others, so that they can be
-    /// coded. True for other arrangements than [`Arrangement::Wide`].
+    /// Whether the lowest byte of every number in these raw bytes determines the number's other bytes, so
+    /// that they can be coded. True for all arrangements but [`Arrangement::Wide`].
     pub fn fits(&self, raw: &[u8]) -> bool {
         let Arrangement::Wide { bytes, signed } = *self else { return true };
         let upper = |number: &[u8]| number[1..].iter().all(|b| *b == extension(number[0], signed));
         raw.chunks_exact(bytes.into()).all(upper)
     }
 
-    /// Copies record number `record` out of the raw bytes of a window. Variables that do not exist become 0.
+    /// Copies record number `record` out of the raw bytes of a window. Variables that do not exist are set to
+    /// 0.
     pub fn gather(&self, raw: &[u8], record: usize, out: &mut [u8]) {
         match *self {
             Arrangement::Bytes => out.copy_from_slice(&raw[record * out.len()..][..out.len()]),
@@ -213,7 +213,7 @@ impl Arrangement {
         }
     }
 
-    /// Copies record number `number` back to where [`Arrangement::gather`] took it from.
+    /// Copies record number `number` to where [`Arrangement::gather`] takes it from.
     pub fn scatter(&self, record: &[u8], number: usize, raw: &mut [u8]) {
         match *self {
             Arrangement::Bytes => raw[number * record.len()..][..record.len()].copy_from_slice(record),
@@ -236,7 +236,8 @@ impl Arrangement {
         }
     }
 
-    /// For each existing row of a patch, its place in the record and in the raw bytes of the window.
+    /// For each existing row of a patch, its range in the record and its range in the raw bytes of the
+    /// window.
     fn rows(
         &self,
         patch: &Patch,
@@ -250,13 +251,13 @@ impl Arrangement {
     }
 }
 
-/// The value of all upper bytes of a number, given its lowest byte.
+/// The value that all upper bytes of a number have, given its lowest byte.
 fn extension(low: u8, signed: bool) -> u8 {
     if signed && low >= 128 { 255 } else { 0 }
 }
 
-/// Replaces red and blue by their differences from green, so that what the channels share is coded once. The
-/// differences are centred at 128, so that small ones of either sign are neighbouring symbols.
+/// Replaces red and blue by their differences from green, so that what the channels have in common is coded
+/// once. The differences are centred at 128, so that small ones of either sign are neighbouring symbols.
 fn less_green([r, g, b]: [u8; 3]) -> [u8; 3] {
     let less = |c: u8| c.wrapping_sub(g).wrapping_add(128);
     [g, less(r), less(b)]

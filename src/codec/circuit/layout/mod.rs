@@ -1,4 +1,4 @@
-//! Finds out from the first bytes of a file where its records lie. A wrong answer costs compression, never
+//! Detects from the first bytes of a file where its records lie. A wrong answer costs compression, never
 //! correctness: any bytes before the records count as a header, and bytes that are not records are coded by
 //! another codec.
 
@@ -11,16 +11,16 @@ use crate::codec::window::Cutting;
 use crate::model::circuit::Patch;
 use crate::tensor::{Dtype, npy};
 
-/// Largest band of patches across a picture, in bytes: an encoder holds all choices of a band in memory.
+/// The largest band of patches across a picture, in bytes: an encoder holds all choices of a band in memory.
 const MAX_BAND: usize = 1 << 19;
 
-/// The place of a file's records, and how its bytes map to them.
+/// The place of a file's records, and how the file's bytes map to them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Layout {
     /// Length in bytes of the header before the records.
     pub start: usize,
-    /// Length in bytes of the records, where the header tells it; otherwise records go on to the end of the
-    /// file.
+    /// Length in bytes of the records, where the header states it; otherwise the records go on to the end of
+    /// the file.
     pub len: Option<u64>,
     /// The number of variables of a record.
     pub width: usize,
@@ -33,7 +33,7 @@ impl Layout {
         Self { start: 0, len: None, width, arrangement: Arrangement::Bytes }
     }
 
-    /// How content that lies so is cut into blocks.
+    /// How content with this layout is cut into blocks.
     pub fn cutting(&self) -> Cutting {
         let start = self.start as u64;
         Cutting {
@@ -46,7 +46,7 @@ impl Layout {
         }
     }
 
-    /// The records of a whole file, one after the other with a byte for each variable. Partial records are
+    /// The records of a whole file, one after the other, with one byte per variable. Incomplete records are
     /// left out. `None` where some number does not follow from its lowest byte.
     pub fn gather(&self, file: &[u8]) -> Option<Vec<u8>> {
         let [_, raw, _] = self.cutting().split(file, 0);
@@ -80,8 +80,8 @@ fn picture(head: &[u8], patch: Patch) -> Option<Layout> {
     let columns = u32::try_from(found.width).ok().filter(|c| u64::from(*c) <= arrangement::MAX_COLUMNS)?;
     let (arrangement, width) = (Arrangement::Patches { patch, columns }, patch.variables());
     let len = found.width.checked_mul(found.height)?.checked_mul(patch.channels.into())?;
-    // Narrow pictures have many variables that do not exist: the limit for a window must hold however the
-    // picture is cut into windows.
+    // Patches of a narrow picture have many variables that do not exist: the limit for a window must hold
+    // however the picture is cut into windows.
     let patches = found.height.div_ceil(patch.height.into());
     let narrow = 4 * columns < patch.width.into();
     let few = patches.checked_mul(width as u64).is_some_and(|v| v <= arrangement::SPARE / 2);

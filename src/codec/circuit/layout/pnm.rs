@@ -2,7 +2,7 @@
 
 /// Longest header that is read, in bytes, comments included.
 const MAX_HEADER: usize = 4 << 10;
-/// The largest number of pixels of a side.
+/// The largest number of pixels along a side.
 const MAX_SIDE: u64 = 1 << 30;
 
 /// The contents of a header.
@@ -18,7 +18,7 @@ pub struct Picture {
     pub channels: u8,
 }
 
-/// Reads the header at the start of a file; `None` for anything else, such as samples of two bytes or a
+/// Reads the header at the start of a file; `None` for anything else, including samples of two bytes and a
 /// header that is cut off.
 pub fn picture(head: &[u8]) -> Option<Picture> {
     let channels = match head.get(..2)? {
@@ -29,7 +29,8 @@ pub fn picture(head: &[u8]) -> Option<Picture> {
     let mut at = 2;
     let (width, height) = (number(head, &mut at, MAX_SIDE)?, number(head, &mut at, MAX_SIDE)?);
     number(head, &mut at, 255)?;
-    // Exactly one byte of white space; pixels start after it, even if the first looks like white space, too.
+    // Exactly one byte of white space; the pixels start after it, even if the first of them looks like white
+    // space too.
     head.get(at).filter(|b| is_space(**b))?;
     Some(Picture { start: at + 1, width, height, channels })
 }
@@ -38,7 +39,7 @@ fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t'..=b'\r')
 }
 
-/// Reads a number of 1..=`most` after white space and comments.
+/// Reads a number of 1..=`most`, skipping white space and comments before it.
 fn number(head: &[u8], at: &mut usize, most: u64) -> Option<u64> {
     let begin = *at;
     loop {
@@ -57,7 +58,7 @@ fn number(head: &[u8], at: &mut usize, most: u64) -> Option<u64> {
         }
         *at += 1;
     }
-    // A number that ends with the bytes at hand might go on after them.
+    // A number that ends where the bytes at hand end might go on after them.
     (value > 0 && *at < head.len()).then_some(value)
 }
 

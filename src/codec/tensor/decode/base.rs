@@ -1,4 +1,4 @@
-//! The base of a block, found among those that the caller gave.
+//! Finds the base of a block among those that the caller gave.
 
 use crate::codec::tensor::kernel::add_base;
 use crate::codec::tensor::stored::BaseReference;
@@ -8,7 +8,7 @@ use crate::tensor::bases::{BaseTensor, Bases};
 use std::borrow::Cow;
 use std::sync::Arc;
 
-/// The base of a block.
+/// The base of a block, found and long enough.
 pub struct FoundBase {
     tensor: Arc<BaseTensor>,
     reference: BaseReference,
@@ -38,7 +38,7 @@ impl FoundBase {
         Ok(Self { tensor: tensor.clone(), reference })
     }
 
-    /// The base's bytes that belong to `len` raw bytes of the block from byte `start` on.
+    /// The base's bytes for `len` raw bytes of the block, starting at the block's byte `start`.
     ///
     /// # Errors
     ///
@@ -47,7 +47,7 @@ impl FoundBase {
         self.tensor.read(self.reference.offset + start, len).map_err(|e| e.within("a base"))
     }
 
-    /// Turns the decoded numbers of elements, from raw byte `start` of the block on, into the elements.
+    /// Turns decoded numbers into elements, in place. The first of them is at raw byte `start` of the block.
     ///
     /// # Errors
     ///

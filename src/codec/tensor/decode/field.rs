@@ -1,4 +1,4 @@
-//! Decoding the elements of one field of a tile.
+//! Decodes the elements of one field of a tile.
 
 use super::base::FoundBase;
 use super::low_bits::read_elements;
@@ -21,27 +21,27 @@ pub struct FieldDecoder {
     pub planes: Arc<Planes>,
     /// The base that the block is coded against, if any.
     pub base: Option<FoundBase>,
-    /// For each field its tables.
+    /// The tables of each field.
     pub tables: Vec<FieldTables>,
     pub kernel: Kernel,
 }
 
-/// The tables of a field, ready to decode with.
+/// The tables of a field, prepared for decoding.
 pub struct FieldTables {
-    /// Of symbols.
+    /// The tables of symbols.
     pub symbols: Decoder,
-    /// Of low bits, where these are coded.
+    /// The tables of low bits, where these are coded.
     pub low: Option<Decoder>,
-    /// Of the classes that groups store.
+    /// The table of the classes that groups store.
     classes: Option<Decoder>,
     /// The numbers that ranks stand for, where elements are decimals.
     decimal: Option<Decimal>,
 }
 
-/// Memory to decode fields in, to be used again.
+/// Memory for decoding fields, to be reused.
 #[derive(Default)]
 pub struct FieldScratch {
-    /// The symbols of each field: contexts of later fields may go by them.
+    /// The symbols of each field: they may be the contexts of later fields.
     symbols: Vec<Vec<u8>>,
     /// The low bits of one field, where they are coded.
     low: Vec<u8>,
@@ -74,8 +74,8 @@ impl FieldDecoder {
         Self { planes, base, tables, kernel }
     }
 
-    /// Decodes all elements of the field with this number in a tile; `out` has room for exactly these. The
-    /// fields before it must have been decoded with the same scratch.
+    /// Decodes all elements of field number `number` of a tile; `out` has room for exactly these. The fields
+    /// before it must have been decoded with the same scratch memory.
     ///
     /// The order of steps is that of the sections: what a step reads from `c` may depend on all steps before
     /// it.
@@ -150,8 +150,8 @@ impl FieldDecoder {
         Ok(())
     }
 
-    /// Appends the table of each symbol of a field that has several. Returns false, and appends nothing,
-    /// where one table serves all symbols. `earlier` has the symbols of the fields before it.
+    /// Appends the table of each symbol of a field that has several tables. Returns false and appends nothing
+    /// where one table serves all symbols. `earlier` holds the symbols of the fields before it.
     fn contexts(
         &self,
         number: usize,
@@ -210,14 +210,14 @@ impl FieldDecoder {
     }
 }
 
-/// Makes each byte of two symbols: its low half, then its high half.
+/// Combines two symbols into each byte: its low half, then its high half.
 fn join_halves(symbols: &[u8], out: &mut [u8]) {
     for (byte, pair) in out.iter_mut().zip(symbols.chunks_exact(2)) {
         *byte = pair[0] & 15 | pair[1] << 4;
     }
 }
 
-/// Makes each element of the place of its value.
+/// Replaces each symbol by the palette's value at that index.
 fn look_up_palette(values: &[u64], size: usize, symbols: &[u8], out: &mut [u8]) -> Result<()> {
     for (to, s) in out.chunks_exact_mut(size).zip(symbols) {
         let value = values.get(usize::from(*s));
@@ -227,7 +227,7 @@ fn look_up_palette(values: &[u64], size: usize, symbols: &[u8], out: &mut [u8]) 
     Ok(())
 }
 
-/// Turns ranks, with the sign as their lowest bit, into the numbers that they stand for.
+/// Turns ranks, which have the sign as their lowest bit, into the numbers that they stand for.
 fn decimals_of_ranks(decimal: &Decimal, out: &mut [u8]) -> Result<()> {
     for element in out.as_chunks_mut::<4>().0 {
         let t = u32::from_le_bytes(*element);

@@ -1,4 +1,4 @@
-//! Reading the low bits of a tile, and making elements of them and the symbols.
+//! Reads the low bits of a tile, and merges them with the symbols into elements.
 
 use crate::codec::tensor::kernel::{LowBits, NumberLayout, NumberMap, map_elements, merge};
 use crate::codec::tensor::stored::{FieldParams, ZeroBits};
@@ -6,8 +6,9 @@ use crate::format::cursor::{Cursor, Parsed};
 use crate::kernel::Kernel;
 use crate::tensor::bits::{Packed, packed_len};
 
-/// Reads the low bits of a field and makes an element of each symbol. Folded symbols are taken for others,
-/// and decimals stay ranks. `coded` are the low bits where they have been decoded already.
+/// Reads the low bits of a field and makes an element of each symbol. The elements of folded symbols are
+/// still wrong afterwards (see [`unfold`]), and decimals stay ranks. `coded` holds the low bits where they
+/// have already been decoded.
 pub fn read_elements(
     c: &mut Cursor<'_>,
     field: &FieldParams,
@@ -20,7 +21,7 @@ pub fn read_elements(
     let Some(marked) = &zero_bits.marked else {
         return read_alike(c, field, zero_bits.zeros, kernel, symbols, coded, out);
     };
-    // The other rows come first, then the marked ones. Both are made apart and copied to their places.
+    // Unmarked rows come first, then marked ones. Both are decoded apart and copied to their places.
     let size = field.element;
     for (is_marked, zeros) in [(false, zero_bits.zeros), (true, marked.zeros)] {
         let ranges = || marked.ranges(is_marked, symbols.len());
@@ -37,7 +38,7 @@ pub fn read_elements(
     Ok(())
 }
 
-/// The same for elements that all have the same number of zero bits.
+/// Does the same for elements that all have the same number of zero bits.
 fn read_alike(
     c: &mut Cursor<'_>,
     field: &FieldParams,

@@ -1,4 +1,4 @@
-//! Decoding tiles.
+//! Decoding of tiles.
 
 mod base;
 mod field;

@@ -1,4 +1,4 @@
-//! Decoding the symbols of rows whose numbers are predicted.
+//! Decodes the symbols of rows whose numbers are predicted.
 
 use crate::codec::tensor::kernel::transpose;
 use crate::codec::tensor::predictor::ColumnPredictor;
@@ -7,7 +7,7 @@ use crate::coder::rans::{Contexts, Decoder};
 use crate::error::{Error, Result};
 use crate::kernel::Kernel;
 
-/// Memory to decode with, to be used again.
+/// Memory for decoding, to be reused.
 #[derive(Default)]
 pub struct PredictedScratch {
     predictor: ColumnPredictor,
@@ -17,8 +17,9 @@ pub struct PredictedScratch {
     tables: Vec<u8>,
 }
 
-/// Decodes the symbols of whole rows. They are stored column by column, so that all rows of a column are
-/// decoded together; `out` receives them row by row. `classes` are those of the rows.
+/// Decodes the symbols of whole rows. They are stored column by column, so that a column is decoded for all
+/// rows at once, each with the table that its own row's earlier columns predict; `out` receives them row by
+/// row. `classes` holds the class of each row.
 ///
 /// # Errors
 ///

@@ -1,4 +1,4 @@
-//! Decoding tiles.
+//! Decodes a tile.
 
 use super::base::FoundBase;
 use super::field::{FieldDecoder, FieldScratch};
@@ -10,31 +10,31 @@ use crate::format::cursor::{Cursor, Parsed};
 use crate::kernel::Kernel;
 use crate::tensor::bases::Bases;
 
-/// The parameters of a block, ready to decode its tiles.
+/// The parameters of a block, prepared for decoding its tiles.
 pub struct TileDecoder {
     fields: FieldDecoder,
     /// The table of masks, where tiles may have them.
     mask: Option<Decoder>,
 }
 
-/// Memory to decode tiles in, to be used again.
+/// Memory for decoding tiles, to be reused.
 #[derive(Default)]
 pub struct Scratch {
     fields: FieldScratch,
-    /// The elements of a field that is only a part of its groups.
+    /// The elements of a field that is only part of its groups.
     elements: Vec<u8>,
-    /// The elements of each field whose pieces are yet to be collected.
+    /// The elements of each field whose pieces have not been collected yet.
     pieces: Vec<Vec<u8>>,
-    /// The groups that they are collected to, where the words of groups lie in several rows.
+    /// The groups that they are collected into, where the words of groups lie in several rows.
     groups: Vec<u8>,
     mask: Vec<u8>,
-    /// The groups that a mask names, one behind the other.
+    /// The groups that a mask names, one after the other.
     masked: Vec<u8>,
 }
 
 impl TileDecoder {
-    /// Prepares to decode the tiles of a block of `raw_len` raw bytes with these parameters. All kernels give
-    /// the same bytes.
+    /// Prepares for decoding the tiles of a block of `raw_len` raw bytes with these parameters. All kernels
+    /// give the same bytes.
     ///
     /// # Errors
     ///
@@ -70,7 +70,7 @@ impl TileDecoder {
         let mut c = Cursor::new(payload);
         let result = self.decode(&mut c, start, out, scratch).map_err(|e| e.at_end("a tile"));
         match result {
-            // The payload's length is known to be right, so missing bytes are no cut.
+            // The payload's length is known to be right, so missing bytes are damage, not truncation.
             Err(e) if e.kind() == ErrorKind::Truncated => Err(Error::corrupt(format!("{e}"))),
             Err(e) => Err(e),
             Ok(()) if c.rest().is_empty() => {
@@ -162,7 +162,7 @@ impl TileDecoder {
         Ok(())
     }
 
-    /// Decodes a mask of the groups that are not zero, then these.
+    /// Decodes a mask of the groups that are not zero, then those groups.
     fn masked(&self, c: &mut Cursor<'_>, first: u64, out: &mut [u8], scratch: &mut Scratch) -> Parsed<()> {
         let Some(table) = &self.mask else {
             return Err(Error::corrupt("a mask without frequencies").into());
@@ -194,7 +194,7 @@ impl TileDecoder {
     }
 }
 
-/// Reads one group of `group` bytes, which all groups of `out` are like.
+/// Reads one group of `group` bytes and fills `out` with copies of it.
 fn repeat_group(c: &mut Cursor<'_>, group: usize, out: &mut [u8]) -> Parsed<()> {
     let value = c.take(group)?;
     out.chunks_exact_mut(group).for_each(|g| g.copy_from_slice(value));

@@ -1,4 +1,4 @@
-//! Decoding the tiles of a block, in parallel.
+//! Decodes the tiles of a block in parallel.
 
 use super::tile::{Scratch, TileDecoder};
 use crate::codec::acceleration::Accelerator;
@@ -26,8 +26,8 @@ pub fn decoder(block: &Block, kernel: Kernel, bases: &Bases) -> Result<TileDecod
 }
 
 /// Decodes some tiles of a block, on the accelerator or in parallel on the CPU, and compares their check
-/// values. `payload` and `raw` are exactly theirs. Returns how many bytes from the start of `raw` have been
-/// verified, and what went wrong after them.
+/// values. `payload` and `raw` are exactly those of the tiles. Returns how many bytes from the start of `raw`
+/// have been verified, and the error that ended this, if any.
 pub fn decode(
     accelerator: Option<&dyn Accelerator>,
     decoder: &TileDecoder,
@@ -40,8 +40,8 @@ pub fn decode(
     done.unwrap_or_else(|| decode_on_cpu(decoder, header, payload, units, raw, |_| false))
 }
 
-/// The same on the CPU. Tiles of which `is_done`, counted from the first of the block, have been decoded
-/// already and are only verified.
+/// Does the same on the CPU. Tiles for which `is_done`, indexed from the first one, is true have already been
+/// decoded and are only verified.
 pub fn decode_on_cpu(
     decoder: &TileDecoder,
     header: &BlockHeader,

@@ -1,4 +1,4 @@
-//! Encoding blocks.
+//! Encoding of blocks.
 
 use super::classes::choose_by_classes;
 use super::contexts::{choose_by_fields, choose_for_differences, choose_usual};
@@ -24,23 +24,23 @@ use crate::tensor::Dtype;
 use rayon::prelude::*;
 use std::sync::Arc;
 
-/// About the raw bytes of a tile, at each of the levels 1..=9.
+/// The approximate raw bytes of a tile at each of the levels 1..=9.
 const TILES: [usize; 9] = [1 << 17, 1 << 17, 1 << 17, 1 << 17, 1 << 17, 1 << 17, 1 << 18, 1 << 18, 1 << 19];
-/// The level from which on numbers are predicted from others of their row.
+/// The first level at which numbers are predicted from others of their row.
 const PREDICTED_LEVEL: u8 = 9;
-/// Tiles with predictions have a multiple of so many rows, so that all lanes of the coder are busy.
+/// Tiles with predictions have a multiple of this many rows, so that all lanes of the coder are busy.
 const ROWS: usize = 32;
 
-/// Codes a block of elements. Returns `None` where they have nothing that this codec could use.
+/// Codes a block of elements. Returns `None` where this codec can make nothing of them.
 ///
 /// # Errors
 ///
-/// None that bytes cause; those of [`SequenceWriter::put`].
+/// None that depend on the bytes; those of [`SequenceWriter::put`].
 pub fn encode_block(raw: &[u8], hint: Hint, level: u8) -> Result<Option<EncodedBlock>> {
     encode_with(raw, hint, level, Kernel::best())
 }
 
-/// The same with a kernel of the caller's choice, which changes nothing but the speed.
+/// Does the same with a kernel of the caller's choice, which only affects the speed.
 pub fn encode_with(raw: &[u8], hint: Hint, level: u8, kernel: Kernel) -> Result<Option<EncodedBlock>> {
     let coding = Coding { hint, level, kernel, original: raw, base: None };
     let mut typed = match plan(raw, hint, level) {
@@ -56,7 +56,7 @@ pub fn encode_with(raw: &[u8], hint: Hint, level: u8, kernel: Kernel) -> Result<
     }
     if let Some((planes, choices)) = hint.form.and_then(|form| plan_packed(raw, form)) {
         let packed = coding.encode(raw, planes, &choices)?;
-        // The first of equal ones.
+        // Of equal ones, the first.
         typed = [typed, packed].into_iter().flatten().min_by_key(EncodedBlock::cost);
     }
     let cost = typed.as_ref().map_or(raw.len(), EncodedBlock::cost);
@@ -68,7 +68,7 @@ pub fn encode_with(raw: &[u8], hint: Hint, level: u8, kernel: Kernel) -> Result<
 }
 
 /// Codes a block against a base, by differences or by XOR, whichever is smaller. Returns `None` where the
-/// block is empty or no whole number of elements, or the base's piece has another length.
+/// block is empty or not a whole number of elements, or where the base's piece has another length.
 ///
 /// # Errors
 ///
@@ -97,8 +97,8 @@ pub fn encode_delta(raw: &[u8], hint: Hint, base: BasePiece<'_>, level: u8) -> R
     Ok(best)
 }
 
-/// Makes a block that repeats an earlier one of its stream, which has this number. `None` where `source` has
-/// no tiles.
+/// Makes a block that repeats an earlier block of its stream, `source`, whose number is `number`. `None`
+/// where `source` has no tiles.
 pub fn copy(source: &EncodedBlock, number: u64) -> Option<EncodedBlock> {
     let Units::Tiles { raw, tiles } = &source.units else { return None };
     let mut params = Vec::new();
@@ -114,21 +114,21 @@ pub fn copy(source: &EncodedBlock, number: u64) -> Option<EncodedBlock> {
     })
 }
 
-/// Marks a block as one that later blocks of its stream may be copies of: readers keep its payload. Returns
-/// false, and changes nothing, for blocks of other codecs, for copies and for blocks that are coded against a
+/// Marks a block as one that later blocks of its stream may copy, so that readers keep its payload. Returns
+/// false and changes nothing for blocks of other codecs, for copies, and for blocks that are coded against a
 /// base.
 pub fn keep(block: &mut EncodedBlock) -> bool {
     block.codec == Codec::Tensor && block.params.as_deref_mut().is_some_and(Params::mark_kept)
 }
 
-/// How a block is coded, whatever its planes are.
+/// What all ways to code a block have in common, whatever its planes.
 struct Coding<'a> {
     hint: Hint,
     level: u8,
     kernel: Kernel,
     /// The bytes of the block.
     original: &'a [u8],
-    /// The bytes of the base, as many, where the block is coded against one.
+    /// The bytes of the base, as many as the block has, where it is coded against one.
     base: Option<&'a [u8]>,
 }
 
@@ -145,14 +145,14 @@ impl Coding<'_> {
         self.encode(&numbers, plan_differences(differences), &[])
     }
 
-    /// About the raw bytes of a tile: a multiple of `unit` bytes.
+    /// The raw bytes of a tile: a multiple of `unit` close to the level's size.
     fn tile_len(&self, unit: usize) -> usize {
         (TILES[usize::from(self.level.clamp(1, 9)) - 1] / unit).max(1) * unit
     }
 
-    /// Codes a block with these planes, whose contexts and tables are chosen here: `choices` says how for
-    /// each field; those that it lacks are usual. `None` where the block or its parameters do not fit the
-    /// planes.
+    /// Codes a block with these planes, whose contexts and tables are chosen here. `choices` tells how to
+    /// choose them for each field; fields that it does not cover are chosen in the usual way. `None` where
+    /// the block or its parameters do not fit the planes.
     fn encode(
         &self,
         numbers: &[u8],
@@ -203,7 +203,7 @@ impl Coding<'_> {
     }
 
     /// Chooses the contexts and tables of all fields, and the table of masks. Returns false where numbers
-    /// that should be predicted cannot be.
+    /// should be predicted but cannot be.
     fn choose_tables(
         &self,
         planes: &mut Planes,
@@ -241,7 +241,7 @@ impl Coding<'_> {
     }
 }
 
-/// The parts of one field in all tiles that have some.
+/// The parts of one field in all tiles that have any.
 fn parts_of<'t>(tiles: &'t mut [TileParts<'_>], number: usize) -> Vec<&'t mut FieldParts> {
     tiles.iter_mut().filter(|t| !t.constant).map(|t| &mut t.fields[number]).collect()
 }

@@ -1,6 +1,6 @@
-//! Choosing tables by classes that each group stores: which of several tables code a group's elements best.
+//! Chooses tables by classes that each group stores: which of several tables codes a group's elements best.
 //!
-//! A cell is the part of a group that has one class: the elements of one of its stripes.
+//! A *cell* is the part of a group that has one class: the elements of one of its stripes.
 
 use super::field_parts::FieldParts;
 use crate::codec::tensor::kernel::histogram;
@@ -8,20 +8,20 @@ use crate::codec::tensor::predictor::repeat_classes;
 use crate::codec::tensor::stored::{Context, FieldParams, MAX_TABLES};
 use crate::coder::rans::Freqs;
 
-/// Cells that are looked at to find tables.
+/// The number of cells that are looked at to find tables.
 const SAMPLE: usize = 1 << 11;
-/// How many times the cells of a sample are sorted anew.
+/// How many times the cells of a sample are reassigned.
 const ROUNDS: usize = 6;
 /// The numbers of tables that are tried.
 const CHOICES: [usize; 4] = [16, 8, 4, 2];
-/// The weight that the symbols of all cells have in each table of a sample, which has not seen all symbols.
+/// The weight that the symbols of all cells get in each table of a sample, which has not seen every symbol.
 const PRIOR: u32 = 32;
 
 /// The cost of each symbol with each table, in 1/256 bits.
 type Costs = Vec<[u16; MAX_TABLES]>;
 
-/// Gives a field, whose parts in all tiles these are, classes of `stripes` stripes where that is smaller than
-/// the one table that it has.
+/// Gives a field classes of `stripes` stripes where that is smaller than its single table. `tiles` holds the
+/// field's parts in all tiles.
 pub fn choose_by_classes(field: &mut FieldParams, tiles: &mut [&mut FieldParts], stripes: usize) {
     let per = field.per_group();
     let cells: usize = tiles.iter().map(|t| t.symbols.len() / per * stripes).sum();
@@ -84,7 +84,7 @@ fn costs(tables: &[ClassTable]) -> Costs {
     costs
 }
 
-/// The table that codes these symbols at the least cost, the first of equal ones.
+/// The table that codes these symbols at the least cost; of equal ones, the first.
 fn cheapest(costs: &Costs, tables: &[ClassTable], symbols: impl Iterator<Item = u8>) -> usize {
     let mut sums = [0u32; MAX_TABLES];
     for s in symbols {
@@ -96,9 +96,9 @@ fn cheapest(costs: &Costs, tables: &[ClassTable], symbols: impl Iterator<Item = 
     (0..tables.len()).min_by_key(total).unwrap_or(0)
 }
 
-/// Finds up to `most` tables for a sample of cells, and what the cells cost with them: tables are made from
-/// the cells of each class, cells are sorted into the classes that cost them least, and so on as long as that
-/// helps.
+/// Finds up to `most` tables for a sample of cells, and the cost of the cells with them, in the manner of
+/// k-means: tables are made from the cells of each class, cells move to the class that codes them at the
+/// least cost, and so on as long as that helps.
 fn learn(sample: &[Vec<u8>], most: usize) -> (Vec<ClassTable>, u64) {
     let all = histogram(sample.iter().map(|c| &c[..]));
     let sum: u64 = all.iter().map(|c| u64::from(*c)).sum::<u64>().max(1);
@@ -134,8 +134,8 @@ fn learn(sample: &[Vec<u8>], most: usize) -> (Vec<ClassTable>, u64) {
     best
 }
 
-/// The classes that learning starts from: by the means of cells, and among cells of similar means by how far
-/// their symbols lie from the mean.
+/// The classes from which learning starts: by the mean of each cell, and among cells of similar means by how
+/// far their symbols lie from it.
 fn first_classes(sample: &[Vec<u8>], most: usize) -> Vec<usize> {
     let by_mean = if most > 4 { most / 4 } else { most };
     let by_width = most / by_mean;

@@ -1,4 +1,4 @@
-//! Choosing what the tables of a field's symbols depend on.
+//! Chooses the contexts of a field's tables.
 
 use super::join::join_classes;
 use super::rows::{choose_by_rows, rows_are_uneven};
@@ -11,11 +11,12 @@ use crate::coder::rans::Freqs;
 use crate::tensor::Dtype;
 use crate::tensor::ggml::FieldKind;
 
-/// The level from which on rows and columns have classes even where rows seem to be alike.
+/// The first level at which rows and columns have classes even where rows seem to be alike.
 const ROWS_LEVEL: u8 = 7;
 
 /// Chooses the context and the tables of a field of groups of `group` bytes: by the scales of block-quantised
-/// types, by rows and columns, or one table. Also the tables of its low bits, where these are coded.
+/// types, by rows and columns, or a single table. Also chooses the tables of its low bits, where these are
+/// coded.
 pub fn choose_usual(
     field: &mut FieldParams,
     number: usize,
@@ -52,8 +53,8 @@ pub fn choose_usual(
     }
 }
 
-/// The earlier fields whose symbols choose the tables of a field with quants of a block-quantised type: those
-/// with the scales of the quants. The second is taken away from the first.
+/// The earlier fields that hold the scales of a block-quantised type's quants; their symbols choose the
+/// tables of the quants. The second field, if any, is subtracted from the first.
 fn scales(hint: Hint, number: usize) -> Option<(usize, Option<usize>)> {
     let Dtype::Ggml(block) = hint.dtype else { return None };
     let fields = block.fields();
@@ -67,8 +68,8 @@ fn scales(hint: Hint, number: usize) -> Option<(usize, Option<usize>)> {
     }
 }
 
-/// Chooses tables by the symbols of earlier fields. Returns false, and changes nothing, where one table does
-/// as well.
+/// Chooses tables by the symbols of earlier fields. Returns false and changes nothing where one table does as
+/// well.
 pub fn choose_by_fields(
     field: &mut FieldParams,
     number: usize,
@@ -104,9 +105,9 @@ pub fn choose_by_fields(
     true
 }
 
-/// Chooses the tables of a field of a block whose elements are coded as differences: by the exponents of the base's
-/// elements, where these are differences from a base, by the symbols of the field before, or one table, whichever costs
-/// least. Elements have `group` bytes.
+/// Chooses the tables of a field in a block whose elements are coded as differences, whichever costs least:
+/// by the exponents of the base's elements (for differences from a base), by the symbols of the field before,
+/// or one table. Elements have `group` bytes.
 pub fn choose_for_differences(
     field: &mut FieldParams,
     number: usize,
@@ -157,15 +158,15 @@ pub fn choose_for_differences(
     }
 }
 
-/// The tables of 256 keys.
+/// The map of up to 256 keys, padded with zeros.
 fn boxed(map: &[u8]) -> TableMap {
     let mut boxed = Box::new([0; 256]);
     boxed.copy_from_slice(map);
     boxed
 }
 
-/// The cost of symbols, counted for each key, with the tables that a map chooses, tables included, in 1/256
-/// bits.
+/// The cost, in 1/256 bits, of symbols with the tables that a map chooses, the tables included. `counts`
+/// holds the symbols of each key.
 fn cost(map: &[u8], tables: &[Freqs], counts: &[[u32; 256]]) -> u64 {
     let symbols = map.iter().zip(counts).map(|(m, c)| tables[usize::from(*m)].cost(c)).sum::<u64>();
     symbols + tables.iter().map(Freqs::stored_cost).sum::<u64>()

@@ -1,4 +1,4 @@
-//! Choosing the distances of differences, from a sample.
+//! Chooses the distances of differences from a sample.
 
 use crate::codec::hints::Hint;
 use crate::codec::tensor::kernel::{histogram, subtract_earlier};
@@ -6,24 +6,24 @@ use crate::codec::tensor::stored::{Differences, MAX_DISTANCE};
 use crate::coder::rans::Freqs;
 use crate::tensor::Dtype;
 
-/// Bytes of a slice of the block that is looked at: at least, at most.
+/// The least and the most bytes of each slice of the block that is looked at.
 const SLICE: (usize, usize) = (16 << 10, 64 << 10);
-/// Rows that a slice should have.
+/// The number of rows that a slice should have.
 const ROWS: usize = 4;
-/// The level from which on twice as many slices are looked at.
+/// The first level at which twice as many slices are looked at.
 const THOROUGH: u8 = 4;
 
-/// Whether differences take off so much of a `cost` in bytes that they are worth it: a 64th. Blocks without them decode
-/// faster, and on GPUs.
+/// Whether differences take enough off a `cost` in bytes to be worth it: a 64th. Blocks without differences
+/// decode faster, and can be decoded on GPUs.
 pub fn takes_off_much(differences: usize, cost: usize) -> bool {
     differences as u64 * 64 < cost as u64 * 63
 }
 
-/// The differences with which the elements of a block take fewest bytes, where that is less than the `cost` that they
-/// take without, as far as a sample tells. `None` where no differences promise to pay.
+/// The differences with which the elements of a block take the fewest bytes, judged by a sample. `None` where
+/// no differences promise less than `cost`, which is what the elements take without any.
 ///
-/// The candidates are the difference from the element before (constants and slow changes), the difference of these
-/// (steady steps), the difference from the row above, and both together (pictures).
+/// The candidates are the difference from the element before (constants and slow changes), the difference of
+/// these differences (steady steps), the difference from the row above, and both together (pictures).
 pub fn choose_differences(raw: &[u8], hint: Hint, cost: usize, level: u8) -> Option<Differences> {
     let (element, apart) = match hint.dtype {
         Dtype::C64 => (4, 2),

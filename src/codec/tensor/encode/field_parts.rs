@@ -1,4 +1,4 @@
-//! From the elements of a field to symbols, low bits and exceptions: what decoding undoes.
+//! Turns the elements of a field into symbols, low bits and exceptions, which decoding turns back.
 
 use crate::codec::tensor::kernel::{
     FOLD_RUN, NumberLayout, NumberMap, SplitNumbers, least_symbol, map_elements, split, subtract_previous,
@@ -10,10 +10,10 @@ use crate::kernel::Kernel;
 use crate::tensor::bits::{Packer, STEP, packed_len};
 use crate::tensor::decimal::Decimal;
 
-/// Bytes that marked rows take beside a bit for each row, with an allowance for the time that they take.
+/// The bytes that marked rows take in addition to a bit for each row, with an allowance for decoding time.
 const MARKED_COST: u64 = 64;
 
-/// The elements of one field of one tile, taken apart.
+/// The elements of one field of one tile, split into parts.
 #[derive(Debug, Default, Clone)]
 pub struct FieldParts {
     /// The zero bits below the elements, which are not stored.
@@ -22,13 +22,13 @@ pub struct FieldParts {
     pub exceptions: Vec<(usize, u64)>,
     /// The symbol of each number.
     pub symbols: Vec<u8>,
-    /// The table of each symbol, where the field has several.
+    /// The table of each symbol, where the field has several tables.
     pub contexts: Vec<u8>,
-    /// For each folded symbol, which of its numbers it stands for.
+    /// For each folded symbol, which one of its numbers it stands for.
     pub folded: Vec<u8>,
-    /// The classes of groups, where the field has these.
+    /// The classes of groups, where the field has them.
     pub classes: Vec<u8>,
-    /// The low bits; without those of marked rows.
+    /// The low bits, without those of marked rows.
     pub low: LowParts,
     /// The low bits of marked rows.
     pub marked_low: LowParts,
@@ -39,22 +39,22 @@ pub struct FieldParts {
 pub struct LowParts {
     /// The whole bytes of each number's low bits.
     pub bytes: Vec<u8>,
-    /// The bits above these, packed.
+    /// The remaining bits above these bytes, packed.
     pub packed: Vec<u8>,
 }
 
-/// The rows in which the elements of a field lie.
+/// How the elements of a field lie in rows.
 #[derive(Debug, Clone, Copy)]
 pub struct TileRows {
-    /// Elements of the block before the first one of the tile.
+    /// The number of elements of the block before the tile's first one.
     pub first: u64,
-    /// Elements of a row; not 0.
+    /// The number of elements in a row; not 0.
     pub groups: u64,
 }
 
 impl FieldParts {
-    /// Takes apart the elements of a field, which lie one directly after the other. `decimal` is needed for
-    /// fields of decimals. `rows` says in which rows the elements lie, where rows may be marked.
+    /// Splits the elements of a field, which lie directly one after the other, into parts. `decimal` is
+    /// needed for fields of decimals. `rows` tells in which rows the elements lie, where rows may be marked.
     pub fn new(
         field: &FieldParams,
         decimal: Option<&Decimal>,
@@ -82,7 +82,7 @@ impl FieldParts {
                 parts.split_numbers(field, kernel, &differences);
             }
             Transform::Float => {
-                // Coded low bits have contexts that zero bits would spoil.
+                // Coded low bits have contexts that leaving out zero bits would spoil.
                 if field.low.is_none() {
                     let zeros = zero_bits(field.element, elements).min(field.low_bits);
                     let marked = rows.and_then(|rows| mark_rows(field, elements, zeros, rows));
@@ -94,7 +94,7 @@ impl FieldParts {
         parts
     }
 
-    /// Sets the symbols of elements that mostly are values of a palette; the others become exceptions.
+    /// Sets the symbols of elements, most of which are values of a palette; the others become exceptions.
     fn find_in_palette(&mut self, values: &[u64], size: usize, elements: &[u8]) {
         for (i, e) in elements.chunks_exact(size).enumerate() {
             let bits = bits_of(e);
@@ -106,8 +106,8 @@ impl FieldParts {
         }
     }
 
-    /// The ranks of decimals, with their signs as the lowest bits. Elements without a rank, and those whose
-    /// rank has no symbol, become exceptions.
+    /// The ranks of decimals, with the sign as the lowest bit of each. Elements without a rank, and those
+    /// whose rank has no symbol, become exceptions.
     fn ranks(&mut self, field: &FieldParams, decimal: Option<&Decimal>, elements: &[u8]) -> Vec<u8> {
         let (map, mut ranks) = (NumberMap::new(field, 0), Vec::with_capacity(elements.len()));
         let most = 255 + (FOLDED - 1) * u64::from(field.fold);
@@ -117,7 +117,7 @@ impl FieldParts {
                 decimal.and_then(|d| d.rank(bits & i32::MAX as u32)).map(|rank| rank << 1 | bits >> 31);
             let has_symbol =
                 |n: &u32| (map.number((*n).into()) >> field.low_bits).wrapping_sub(field.base) <= most;
-            // The place of an exception takes any number that has a symbol.
+            // An exception's place may hold any number that has a symbol.
             let rank = rank.filter(has_symbol).unwrap_or_else(|| {
                 self.exceptions.push((i, bits.into()));
                 map.bits(field.direct().wrapping_add(field.fold.into()) << field.low_bits) as u32
@@ -127,8 +127,9 @@ impl FieldParts {
         ranks
     }
 
-    /// Splits numbers into symbols and low bits. The kernel finds the steps in which some number has no
-    /// direct symbol; these are gone through one by one: such numbers are folded, or they are exceptions.
+    /// Splits numbers into symbols and low bits. The kernel reports the steps in which some number has no
+    /// direct symbol; only these are checked number by number, and such numbers become folded symbols or
+    /// exceptions.
     fn split_numbers(&mut self, field: &FieldParams, kernel: Kernel, elements: &[u8]) {
         let size = field.element;
         let odd = match self.zero_bits.marked.clone() {
@@ -161,8 +162,8 @@ impl FieldParts {
         }
     }
 
-    /// Finds the symbol of the number with place `i` among the elements, to which the kernel has given symbol
-    /// 0: for want of a direct one, or because 0 is right.
+    /// Finds the symbol of the number at index `i`, to which the kernel has given symbol 0, either because it
+    /// has no direct symbol or because 0 is right.
     fn settle(&mut self, field: &FieldParams, i: usize, bits: u64) {
         let zeros = self.zero_bits.zeros_of(i);
         let top = NumberMap::new(field, zeros).number(bits) >> (field.low_bits - zeros);
@@ -177,8 +178,8 @@ impl FieldParts {
         }
     }
 
-    /// Splits the rows that are marked and those that are not, each with their own zero bits. The symbols of
-    /// both stand in the order of the elements.
+    /// Splits marked and unmarked rows apart, each with their own zero bits. The symbols of both keep the
+    /// order of the elements.
     fn split_by_mark(&mut self, field: &FieldParams, kernel: Kernel, marked: &MarkedRows, elements: &[u8]) {
         let (size, count) = (field.element, elements.len() / field.element);
         self.symbols.resize(count, 0);
@@ -234,9 +235,9 @@ impl SplitElements {
     }
 }
 
-/// The number of zero bits that all elements have in common; the bits of an element where all bits are zero.
+/// The number of lowest bits that are zero in all elements; the width of an element where all bits are zero.
 fn zero_bits(size: usize, elements: &[u8]) -> u32 {
-    // Most floats show a one in the lowest place soon.
+    // Most floats soon show a one in the lowest bit.
     if elements.chunks_exact(size).take(8).any(|e| e[0] & 1 == 1) {
         return 0;
     }
@@ -250,8 +251,8 @@ fn zero_bits(size: usize, elements: &[u8]) -> u32 {
     if any == 0 { 8 * size as u32 } else { any.trailing_zeros() }
 }
 
-/// Marks the rows that have more than `zeros` zero bits, where that saves something: of all numbers of zero
-/// bits that rows have, the one that saves most counts for all marked rows.
+/// Marks the rows that have more than `zeros` zero bits, where that saves something. All marked rows share
+/// one number of zero bits: the one that saves most.
 fn mark_rows(field: &FieldParams, elements: &[u8], zeros: u32, rows: TileRows) -> Option<MarkedRows> {
     let (size, most) = (field.element, field.low_bits);
     let TileRows { first, groups } = rows;

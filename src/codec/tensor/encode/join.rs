@@ -1,32 +1,33 @@
-//! Classes that share tables: a table of its own for each class would often cost more to store than it saves.
+//! Joins classes so that they share tables: a table for each class would often cost more to store than it
+//! saves.
 
 use crate::codec::tensor::stored::MAX_TABLES;
 use crate::coder::rans::Freqs;
 
-/// Neighbouring classes that share tables.
+/// A run of neighbouring classes that share tables.
 pub struct ClassRun {
     /// The number of classes.
     pub classes: usize,
-    /// How often each symbol occurs in all of them together, for each place in a class.
+    /// How often each symbol occurs in all of them together, for each place within a class.
     pub counts: Vec<[u32; 256]>,
     freqs: Vec<Freqs>,
     /// The cost of symbols and tables, in 1/256 bits.
     cost: u64,
 }
 
-/// Joins neighbouring classes as long as that saves, from the counts of their symbols; at most [`MAX_TABLES`]
-/// tables are left. Returns the table of each class, and the tables.
+/// Joins neighbouring classes as long as that saves space or more than [`MAX_TABLES`] tables are left.
+/// `counts` holds the symbol counts of each class. Returns the table of each class, and the tables.
 pub fn join_classes(counts: &[[u32; 256]]) -> (Vec<u8>, Vec<Freqs>) {
     let runs = join_runs(counts, 1, MAX_TABLES);
     let map = runs.iter().enumerate().flat_map(|(t, r)| std::iter::repeat_n(t as u8, r.classes)).collect();
     (map, runs.into_iter().flat_map(|r| r.freqs).collect())
 }
 
-/// Joins neighbouring classes as long as that saves or more than `most` are left. Each class has a table for
-/// each of `places` places; `counts` holds the counts of all places of a class one behind the other.
+/// Joins neighbouring classes as long as that saves space or more than `most` runs are left. Each class has a
+/// table for each of `places` places; `counts` holds the counts of all places of the first class, then those
+/// of the second, and so on.
 ///
-/// Always the two neighbours whose joining gains most are joined: the first of these, where several gain the
-/// same.
+/// Each step joins the two neighbours whose joining gains most; of equal ones, the first.
 pub fn join_runs(counts: &[[u32; 256]], places: usize, most: usize) -> Vec<ClassRun> {
     let run = |classes: usize, counts: Vec<[u32; 256]>| {
         let freqs: Vec<Freqs> = counts.iter().map(Freqs::from_counts).collect();
@@ -39,7 +40,7 @@ pub fn join_runs(counts: &[[u32; 256]], places: usize, most: usize) -> Vec<Class
         run(a.classes + b.classes, counts)
     };
     let mut runs: Vec<ClassRun> = counts.chunks(places).map(|c| run(1, c.to_vec())).collect();
-    // What each run would be with the next one.
+    // What joining each run with the next one would give.
     let mut joined: Vec<ClassRun> = runs.windows(2).map(|w| both(&w[0], &w[1])).collect();
     while runs.len() > 1 {
         let gain = |i: &usize| runs[*i].cost as i64 + runs[i + 1].cost as i64 - joined[*i].cost as i64;

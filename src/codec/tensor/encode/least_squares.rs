@@ -1,33 +1,33 @@
-//! Fitting the coefficients that predict each column from the columns before it, by least squares.
+//! Fits, by least squares, the coefficients that predict each column from the columns before it.
 //!
-//! The mean products of all pairs of columns make a symmetric matrix; its Cholesky factor gives the
-//! coefficients of every column by substitution. Sums of products are integers. What is computed from them
-//! are doubles, with additions, multiplications, divisions and square roots in a fixed order only: every
-//! machine rounds these alike. What is stored are integers again, and sizes in bytes decide whether they are
-//! used.
+//! The mean products of all pairs of columns form a symmetric matrix; its Cholesky factor gives the
+//! coefficients of every column by substitution. Sums of products are integers. Everything computed from them
+//! is in doubles, but only with additions, multiplications, divisions and square roots in a fixed order,
+//! which every machine rounds alike. The stored results are integers again, and sizes in bytes decide whether
+//! they are used.
 
 use super::tile_columns::{SMALL_UNIT, TileColumns, column_size, octaves};
 use crate::codec::tensor::stored::{LinearPrediction, coefficients_before};
 use rayon::prelude::*;
 
-/// Rows whose products are added up in 32 bits before the sums get more.
+/// The number of rows whose products are summed in 32 bits before they are added to wider sums.
 const BATCH: usize = 512;
 /// The largest number of coefficients.
 const MAX_COEFFICIENTS: usize = 1 << 17;
 
-/// A prediction without classes, scales and a map, and what these are chosen by.
+/// A prediction that still lacks classes, scales and a map, and the figures by which these are chosen.
 pub struct FittedPrediction {
     /// The prediction. All columns have class 8.
     pub prediction: LinearPrediction,
-    /// For each column the deviation of what the prediction leaves of it, in units of the stored values and
-    /// of the row's size.
+    /// For each column, the standard deviation of what the prediction leaves of it, in units of the stored
+    /// values and of the row's size.
     pub left: Vec<f64>,
-    /// The deviation of all predictions, in units of the products of coefficients and numbers.
+    /// The standard deviation of all predictions, in units of the products of coefficients and numbers.
     pub deviation: f64,
 }
 
-/// Fits a prediction for rows of `row` symbols, with as many columns to predict others from as the number of
-/// coefficients allows. `None` where the matrix has no factor.
+/// Fits a prediction for rows of `row` symbols, with as many predicting columns as the limit on coefficients
+/// allows. `None` where the matrix has no Cholesky factor.
 pub fn fit(tiles: &[TileColumns], values: &[i16; 256], row: usize) -> Option<FittedPrediction> {
     let most = (1..row).rev().find(|n| coefficients_before(row, *n) <= MAX_COEFFICIENTS).unwrap_or(1);
     let rows: usize = tiles.iter().map(|t| t.rows).sum();
@@ -37,8 +37,8 @@ pub fn fit(tiles: &[TileColumns], values: &[i16; 256], row: usize) -> Option<Fit
     let coefficients: Vec<Vec<f64>> = (0..row).map(|column| products.coefficients(column)).collect();
     let explained: f64 = products.lines.iter().flatten().map(|x| x * x).sum();
     let left = products.left.iter().zip(&sizes).map(|(l, size)| size * l.sqrt()).collect();
-    // Coefficients in finer steps than so many rows can tell apart cost more than they gain. The less is left
-    // of columns, the finer are the steps that rows can tell apart.
+    // Coefficients in finer steps than this many rows can tell apart would cost more than they gain. The less
+    // is left of the columns, the finer the steps that rows can tell apart.
     let certain: f64 = products.left.iter().map(|l| -octaves(l.sqrt())).sum::<f64>() / row as f64;
     let wanted =
         (usize::BITS - (rows / 8).leading_zeros()) / 2 + certain.clamp(0.0, 7.0).round_ties_even() as u32;
@@ -59,18 +59,18 @@ pub fn fit(tiles: &[TileColumns], values: &[i16; 256], row: usize) -> Option<Fit
     Some(FittedPrediction { prediction, left, deviation })
 }
 
-/// The mean products of columns, with rows and columns brought to the same size.
+/// The mean products of columns, with rows and columns scaled to the same size.
 struct MeanProducts {
-    /// For each column its products with the columns before it, of which at most the first `most` count.
-    /// After [`Self::factor`] they are the lower triangle of the factor, without its diagonal.
+    /// For each column, its products with the first columns before it, at most `most` of them.
+    /// [`Self::factor`] replaces them by the lower triangle of the factor, without its diagonal.
     lines: Vec<Vec<f64>>,
-    /// The product of each column with itself. After [`Self::factor`] it is what the columns before leave of
-    /// that: the square of the factor's diagonal.
+    /// The product of each column with itself. [`Self::factor`] replaces it by what the columns before leave
+    /// of it, which is the square of the factor's diagonal.
     left: Vec<f64>,
 }
 
 impl MeanProducts {
-    /// Computes the products of all columns, whose sizes these are.
+    /// Computes the products of all columns, which have these sizes.
     fn new(tiles: &[TileColumns], values: &[i16; 256], most: usize, sizes: &[f64]) -> Self {
         let mut sums: Vec<Vec<i64>> = (0..sizes.len()).map(|i| vec![0; i.min(most) + 1]).collect();
         let mut rows = 0;
@@ -95,8 +95,8 @@ impl MeanProducts {
     }
 
     /// Replaces the products by their Cholesky factor. `more` is added to the product of each column with
-    /// itself, so that coefficients stay small where rows are few. `None` where nothing is left of a column
-    /// but rounding errors.
+    /// itself, so that coefficients stay small where rows are few. `None` where rounding errors are all that
+    /// is left of some column.
     fn factor(&mut self, more: f64) -> Option<()> {
         for i in 0..self.lines.len() {
             let (before, rest) = self.lines.split_at_mut(i);

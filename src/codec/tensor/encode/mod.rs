@@ -1,11 +1,12 @@
-//! Encoding: choosing the parameters of a block, and writing it. None of the choices is part of the format.
+//! Encoding: chooses the parameters of a block and writes it. None of the choices is part of the format.
 //!
-//! A block is planned from a sample (`plan`, `packing`, `symbols`), its tiles are taken apart (`tile`,
+//! A block is planned from a sample (`plan`, `packing`, `symbols`), its tiles are split into parts (`tile`,
 //! `field_parts`), the tables of every field are chosen (`contexts`, `rows`, `classes`, `prediction`), and
-//! all is written (`write`). `block` does this once for each way that may pay, and keeps the smallest result.
+//! everything is written (`write`). `block` does this once for each way that may pay, and keeps the smallest
+//! result.
 //!
-//! Choices are made with integers, so that every machine makes the same ones. Predictions are fitted with
-//! floating point; `least_squares` says why the outcome is the same everywhere.
+//! Choices are made with integers, so that every machine makes the same ones. Predictions are fitted in
+//! floating point; `least_squares` explains why the outcome is still the same everywhere.
 
 mod block;
 mod classes;

@@ -1,13 +1,13 @@
-//! Choosing the fields of blocks that pack numbers of some bits.
+//! Chooses the fields of blocks that pack numbers of a few bits each.
 
 use super::plan::{TableChoice, plan_pieces, with_coded_low_bits};
 use crate::codec::tensor::stored::{FieldParams, MAX_GROUP, PieceLayout, Planes, Transform};
 use crate::tensor::form::{Form, Packing};
 
-/// Elements of a stripe from which on classes may pay.
+/// The least number of elements in a stripe with which classes may pay.
 const MIN_STRIPE: usize = 16;
 
-/// Chooses the fields of a block with this form, and how their tables may be chosen. `None` where the block
+/// Chooses the fields of a block of this form, and how their tables may be chosen. `None` where the block
 /// does not have the form.
 pub fn plan_packed(raw: &[u8], form: Form) -> Option<(Planes, Vec<TableChoice>)> {
     let (pattern, fields) = pattern(form.packing);
@@ -44,7 +44,7 @@ fn table_choice(packing: Packing, number: usize, field: &FieldParams) -> TableCh
     if elements / stripes >= MIN_STRIPE { TableChoice::Classes(stripes) } else { TableChoice::Usual }
 }
 
-/// The pattern of a packing (see [`PieceLayout::pattern`]), and its fields, whose widths are yet to be set.
+/// The pattern of a packing (see [`PieceLayout::pattern`]) and its fields, whose widths are still to be set.
 fn pattern(packing: Packing) -> (Vec<(u8, u8)>, Vec<FieldParams>) {
     let byte = || FieldParams::new(1, 1, Transform::Plain, 0, 0);
     let two = |transform| with_coded_low_bits(FieldParams::new(2, 2, transform, 8, 0));

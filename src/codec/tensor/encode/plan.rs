@@ -1,4 +1,4 @@
-//! Choosing the fields of a block of typed elements, from a sample.
+//! Chooses the fields of a block of typed elements from a sample.
 
 use super::symbols::choose_symbols;
 use crate::codec::hints::Hint;
@@ -11,27 +11,27 @@ use crate::tensor::Dtype;
 use crate::tensor::decimal::Decimal;
 use crate::tensor::ggml::FieldKind;
 
-/// Elements of a sample: at most, at least, and the share of the block (one in so many) between these.
+/// The most and the least elements of a sample, and the share of the block (one in this many) between these.
 const MAX_SAMPLE: usize = 1 << 16;
 const MIN_SAMPLE: usize = 1 << 14;
 const SHARE: usize = 16;
-/// Elements of a sample that lie together in the block.
+/// The number of neighbouring elements that a sample takes at a time.
 const SAMPLE_RUN: usize = 1 << 8;
-/// The price put on the decoding time of a packed piece of low bits, in 1/256 bits per number.
+/// The price of the time to decode a packed piece of low bits, in 1/256 bits per number.
 const PIECE: u64 = 3;
-/// The level from which on time does not count.
+/// The first level at which decoding time does not count.
 const SLOW: u8 = 7;
 
 /// How the tables of a field's symbols may be chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TableChoice {
-    /// By rows and columns or the scales of block-quantised types, where these have them.
+    /// By rows and columns, or by the scales of block-quantised types, where the block has them.
     Usual,
-    /// By classes that each group stores, so many of them.
+    /// By classes that each group stores, in this many stripes.
     Classes(usize),
     /// By the symbol of an earlier field.
     EarlierField(usize),
-    /// By what the numbers before it in the row predict; only where the block has one field.
+    /// By what the earlier numbers of the row predict; only for blocks with a single field.
     Predicted,
 }
 
@@ -48,21 +48,22 @@ pub fn plan_predicted(raw: &[u8], hint: Hint, level: u8) -> Option<Planes> {
     (field.width == planes.group && field.per_group() == 1).then_some(planes)
 }
 
-/// The planes of a block that is coded as the differences from a base: each byte of an element has a field.
+/// The planes of a block that is coded as differences from a base: each byte of an element has a field.
 pub fn plan_delta(reference: BaseReference) -> Planes {
     let element = reference.element;
     let fields = vec![FieldParams::new(1, 1, Transform::Plain, 0, 0); element];
     Planes { delta: Some(reference), ..plain_planes(element, fields) }
 }
 
-/// The planes of a block that is coded as differences between its elements: each byte of an element has a field.
+/// The planes of a block that is coded as differences between its elements: each byte of an element has a
+/// field.
 pub fn plan_differences(differences: Differences) -> Planes {
     let element = differences.element;
     let fields = vec![FieldParams::new(1, 1, Transform::Plain, 0, 0); element];
     Planes { differences: Some(differences), ..plain_planes(element, fields) }
 }
 
-/// The planes of a block with nothing but fields.
+/// The planes of a block that has fields and nothing else.
 fn plain_planes(group: usize, fields: Vec<FieldParams>) -> Planes {
     Planes { kept: false, delta: None, differences: None, group, fields, mask: None, pieces: None }
 }
@@ -72,7 +73,7 @@ pub fn plan_pieces(group: usize, fields: Vec<FieldParams>, layout: PieceLayout) 
     Planes { pieces: Some(layout), ..plain_planes(group, fields) }
 }
 
-/// A field whose eight low bits are coded too, with tables that are yet to be chosen.
+/// A field whose eight low bits are coded too, with tables that are still to be chosen.
 pub fn with_coded_low_bits(field: FieldParams) -> FieldParams {
     FieldParams { low: Some((Box::new([0; 256]), Vec::new())), ..field }
 }
@@ -81,7 +82,7 @@ pub fn with_coded_low_bits(field: FieldParams) -> FieldParams {
 struct GroupPlan {
     group: usize,
     fields: Vec<FieldParams>,
-    /// Groups that are zero may be left out.
+    /// Whether groups that are zero may be left out.
     mask: bool,
 }
 
@@ -117,7 +118,7 @@ fn plan_numbers(raw: &[u8], hint: Hint, level: u8, predicted: bool) -> Option<Pl
     Some(Planes { mask, ..plain_planes(group, fields) })
 }
 
-/// Plans whole numbers of several bytes: a palette, or a field for each byte.
+/// Plans integers of several bytes: a palette, or a field for each byte.
 fn plan_integers(raw: &[u8], size: usize) -> GroupPlan {
     let sample = sample(raw, size);
     plan_palette(raw, size, &sample, has_some_zeros(&sample)).unwrap_or_else(|| {
@@ -126,8 +127,8 @@ fn plan_integers(raw: &[u8], size: usize) -> GroupPlan {
     })
 }
 
-/// Plans floats: a palette, decimals, or floats whose low bits are set apart. `signed` says that signs belong
-/// to the symbols; groups are never left out then.
+/// Plans floats: a palette, decimals, or floats with separate low bits. With `signed`, signs belong to the
+/// symbols, and groups are never left out.
 fn plan_floats(raw: &[u8], size: usize, signed: bool, level: u8) -> GroupPlan {
     let piece = if level < SLOW { PIECE } else { 0 };
     let sample = sample(raw, size);
@@ -157,22 +158,22 @@ fn plan_floats(raw: &[u8], size: usize, signed: bool, level: u8) -> GroupPlan {
     GroupPlan { group: size, fields: vec![FieldParams { fold: range.fold, signed, ..field }], mask }
 }
 
-/// Whether more than one of 64 numbers is zero, but not all are.
+/// Whether more than one in 64 numbers is zero, but not all are.
 fn has_some_zeros(sample: &[u64]) -> bool {
     let zeros = sample.iter().filter(|v| **v == 0).count();
     zeros * 64 > sample.len() && zeros < sample.len()
 }
 
-/// Plans numbers with few values. `mask` says whether zeros may be left out; they are where they stand in
-/// patterns.
+/// Plans numbers with few values. `mask` tells whether zeros may be left out, which happens where they stand
+/// in patterns.
 fn plan_palette(raw: &[u8], size: usize, sample: &[u64], mask: bool) -> Option<GroupPlan> {
     let values = few_values(raw, size, sample)?;
     let field = FieldParams::new(size, size, Transform::Palette(values), 0, 0);
     Some(GroupPlan { group: size, fields: vec![field], mask: mask && is_patterned(raw, size) })
 }
 
-/// Whether zeros stand in patterns (two of every four, say): then a mask symbol for eight elements together
-/// costs less than what the zeros would add to the symbols of all elements.
+/// Whether zeros stand in patterns (two of every four, say): then a mask symbol for eight elements costs less
+/// than the zeros would add to the symbols of all elements.
 fn is_patterned(raw: &[u8], size: usize) -> bool {
     let (mut masks, mut zeros) = ([0u32; 256], [0u32; 256]);
     for eight in raw.chunks_exact(8 * size).take(MAX_SAMPLE / 8) {
@@ -190,22 +191,22 @@ fn sample(raw: &[u8], size: usize) -> Vec<u64> {
     let runs = raw.len().div_ceil(run);
     let wanted = (raw.len() / size / SHARE).clamp(MIN_SAMPLE, MAX_SAMPLE);
     let step = runs.div_ceil(wanted / SAMPLE_RUN).max(1);
-    // One run of each `step`, at changing places: rows may differ in some regular way.
+    // One run out of each `step`, at changing offsets, because rows may differ in a regular way.
     let runs: Vec<&[u8]> = raw.chunks(run).collect();
     let jump = |i: usize| ((i as u32).wrapping_mul(0x9E37_79B9) >> 8) as usize;
     let picked = runs.chunks(step).enumerate().map(|(i, some)| some[jump(i) % some.len()]);
     picked.flat_map(|r| r.chunks_exact(size).map(bits_of)).collect()
 }
 
-/// The values that occur in the block, in rising order, where they are at most 256 and fewer than a quarter
-/// of the elements.
+/// The values that occur in the block, in rising order, if there are at most 256 and fewer than a quarter as
+/// many as elements.
 fn few_values(raw: &[u8], size: usize, sample: &[u64]) -> Option<Vec<u64>> {
     let few = |values: &mut Vec<u64>| {
         values.sort_unstable();
         values.dedup();
         values.len() <= 256
     };
-    // Mostly the first elements of the sample have too many values already.
+    // Usually the first elements of the sample already have too many values.
     let mut values: Vec<u64> = sample.iter().copied().take(1 << 10).collect();
     if !few(&mut values) {
         return None;
@@ -231,8 +232,8 @@ fn few_values(raw: &[u8], size: usize, sample: &[u64]) -> Option<Vec<u64>> {
     few(&mut values).then_some(values)
 }
 
-/// The number of significant digits that nearly all numbers of a sample get along with, and their ranks with
-/// the signs as lowest bits; `None` where they need many digits.
+/// The number of significant digits that suffices for nearly all numbers of a sample, and the ranks of these
+/// with the sign as the lowest bit; `None` where they need many digits.
 fn decimals(sample: &[u64]) -> Option<(u32, Vec<u64>)> {
     let few = &sample[..sample.len().min(256)];
     for digits in 3..=6 {

@@ -1,4 +1,4 @@
-//! Choosing the prediction of numbers from those before them in their row.
+//! Chooses the prediction of numbers from those before them in their row.
 
 use super::join::{join_classes, join_runs};
 use super::least_squares::{FittedPrediction, fit};
@@ -16,11 +16,11 @@ use crate::kernel::Kernel;
 use rayon::prelude::*;
 use std::f64::consts::SQRT_2;
 
-/// The fewest rows that are worth the work.
+/// The least number of rows that is worth the work.
 const MIN_ROWS: usize = 64;
-/// How many deviations of the predictions the intervals cover on each side of 0.
+/// How many standard deviations of the predictions the intervals cover on each side of 0.
 const SPAN: f64 = 2.5;
-/// Classes of rows and columns to an octave of their size.
+/// The number of classes of rows and columns per octave of their size.
 const CLASSES: f64 = 4.0;
 /// The powers of two with exponents 0, 1/4, 1/2 and 3/4.
 const QUARTERS: [f64; 4] = [1.0, 1.189_207_115_002_721, SQRT_2, 1.681_792_830_507_429];
@@ -63,8 +63,8 @@ pub fn choose_prediction(
     true
 }
 
-/// Adds to a prediction the classes of columns, and the scales of rows of each class. Also the classes of the
-/// rows of each tile. Classes go by the sizes of rows and columns.
+/// Adds to a prediction the classes of columns and the scales of each class of rows, and returns it with the
+/// classes of the rows of each tile. Classes go by the sizes of rows and columns.
 fn classify(fitted: FittedPrediction, tiles: &[TileColumns]) -> (LinearPrediction, Vec<Vec<u8>>) {
     let FittedPrediction { mut prediction, left, deviation } = fitted;
     let row_middle = middle(tiles.iter().flat_map(|t| &t.sizes).copied().collect());
@@ -78,7 +78,7 @@ fn classify(fitted: FittedPrediction, tiles: &[TileColumns]) -> (LinearPredictio
     };
     let of_rows = |tile: &TileColumns| tile.sizes.iter().map(|s| class(*s, row_middle)).collect();
     prediction.columns = left.iter().map(|s| class(*s, column_middle)).collect();
-    // How far apart intervals are in rows of class 8, in units of what sums of products are divided by.
+    // The distance between intervals in rows of class 8, in the units of scaled sums of products.
     let step = 2.0 * SPAN / INTERVALS as f64 * deviation * row_middle / 256.0;
     for (class, scale) in prediction.scales.iter_mut().enumerate() {
         let (octave, quarter) = ((class as i32 - 8).div_euclid(4), (class as i32 - 8).rem_euclid(4));
@@ -89,14 +89,14 @@ fn classify(fitted: FittedPrediction, tiles: &[TileColumns]) -> (LinearPredictio
     (prediction, tiles.iter().map(of_rows).collect())
 }
 
-/// The median of the sizes that are not 0; 1 where all are.
+/// The median of the sizes that are not 0; 1 where all of them are.
 fn middle(mut sizes: Vec<f64>) -> f64 {
     sizes.retain(|s| *s > 0.0);
     sizes.sort_unstable_by(f64::total_cmp);
     sizes.get(sizes.len() / 2).copied().unwrap_or(1.0)
 }
 
-/// The key of the prediction's map for each symbol of a tile, column by column.
+/// For each symbol of a tile, column by column, the key into the prediction's map.
 fn keys(prediction: &LinearPrediction, tile: &TileColumns, classes: &[u8], kernel: Kernel) -> Vec<u8> {
     let mut predictor = ColumnPredictor::default();
     predictor.start(prediction, tile.rows);
@@ -108,8 +108,8 @@ fn keys(prediction: &LinearPrediction, tile: &TileColumns, classes: &[u8], kerne
     keys
 }
 
-/// Joins sums of classes whose intervals may all share their tables, then the intervals of each of these.
-/// Returns the map and the tables; `None` where these are too many.
+/// Joins sums of classes whose intervals may all share their tables, then the intervals within each run.
+/// Returns the map and the tables; `None` where there are too many tables.
 fn join_keys(counts: &[[u32; 256]]) -> Option<(TableMap, Vec<Freqs>)> {
     let (mut map, mut at, mut tables) = (Box::new([0; 256]), 0, Vec::new());
     for run in join_runs(counts, INTERVALS, INTERVALS) {

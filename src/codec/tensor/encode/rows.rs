@@ -1,4 +1,4 @@
-//! Choosing tables by the rows and columns of a tensor, whose numbers often have sizes of their own.
+//! Chooses tables by the rows and columns of a tensor, whose numbers often have sizes of their own.
 //!
 //! Rows and columns get classes by the mean of their symbols; the sum of both classes chooses the table.
 
@@ -9,16 +9,16 @@ use crate::codec::tensor::stored::{Context, FieldParams, Transform};
 use crate::coder::rans::Freqs;
 use crate::kernel::Kernel;
 
-/// Quantiles of the means that the classes cover, in 1/64: a few extreme rows must not widen the classes of
-/// all.
+/// The quantiles of the means, in 1/64, that the classes cover: a few extreme rows must not widen the classes
+/// of all.
 const QUANTILES: (usize, usize) = (1, 63);
-/// The mean of what has no mean: of no symbols, or of nothing but zeros.
+/// Stands for the mean of rows and columns that have none, because they have no symbols or only zeros.
 const NO_MEAN: i64 = -256;
-/// Groups of a row up to which columns have classes too.
+/// The most groups in a row for which columns have classes too.
 const MAX_COLUMNS: usize = 1 << 14;
 
-/// Whether rows differ so much that classes pay even where quick choices are wanted: the means of some rows,
-/// from all over the block, spread over an octave or more. Rows have `groups` groups.
+/// Whether rows differ so much that classes pay even where quick choices are wanted: whether the means of
+/// some rows, taken from all over the block, spread over an octave or more. Rows have `groups` groups.
 pub fn rows_are_uneven(field: &FieldParams, number: usize, tiles: &[TileParts<'_>], groups: usize) -> bool {
     let mut means = Vec::new();
     for t in tiles.iter().step_by(tiles.len().div_ceil(4)) {
@@ -32,16 +32,16 @@ pub fn rows_are_uneven(field: &FieldParams, number: usize, tiles: &[TileParts<'_
     }
     let octave = match field.transform {
         _ if field.element == 1 => 16,
-        // The symbols of floats are exponents, with as many bits of the mantissa as stand above the low bits.
-        // One of these is the sign.
+        // The symbols of floats are exponents, followed by as many bits of the mantissa as are not low bits.
+        // One of the low bits is the sign.
         Transform::Float => 16 << mantissa_bits(field.element).saturating_sub(field.low_bits - 1),
         _ => return false,
     };
     means.len() >= 16 && spread(&means) >= octave
 }
 
-/// Chooses tables by the means of rows and columns. Returns false, and changes nothing, where one table does
-/// as well.
+/// Chooses tables by the means of rows and columns. Returns false and changes nothing where one table does as
+/// well.
 pub fn choose_by_rows(
     field: &mut FieldParams,
     number: usize,
@@ -52,7 +52,7 @@ pub fn choose_by_rows(
     let step = (spread(&rows).max(spread(&columns)) / 14).max(1);
     let (row_classes, column_classes) = (classes_of(&rows, step), classes_of(&columns, step));
     let column_classes = if column_classes.iter().any(|c| *c != 8) { column_classes } else { Vec::new() };
-    // Appends what the map says for each symbol of a tile.
+    // Appends the map's entry for each symbol of a tile.
     let look_up = |t: &TileParts<'_>, map: &[u8; 16], out: &mut Vec<u8>| {
         for (row, column, symbols) in by_row(t.first, groups, &t.fields[number].symbols) {
             let columns = column_classes.get(column..column + symbols.len());
@@ -85,8 +85,9 @@ pub fn choose_by_rows(
     true
 }
 
-/// Whether several tables, and the nibbles that choose them, take less than one table for all symbols, which `counts`
-/// holds for each sum of classes. Where rows are short, their classes cost more than they save.
+/// Whether several tables, and the nibbles that choose them, take less than one table for all symbols.
+/// `counts` holds the symbols of each sum of classes. Where rows are short, their classes cost more than they
+/// save.
 fn pays(counts: &[[u32; 256]], map: &[u8], tables: &[Freqs], nibbles: usize) -> bool {
     let mut all = [0; 256];
     counts.iter().flatten().zip((0..256).cycle()).for_each(|(c, s)| all[s] += c);
@@ -96,7 +97,7 @@ fn pays(counts: &[[u32; 256]], map: &[u8], tables: &[Freqs], nibbles: usize) -> 
     symbols + stored + (nibbles as u64) * 4 * 256 < one.cost(&all) + one.stored_cost()
 }
 
-/// The means of all rows, and of all columns where these are not too many: sixteenths of symbols, or of
+/// The means of all rows, and of all columns unless there are too many: in sixteenths of symbols, or of
 /// octaves where elements are bytes.
 fn means(field: &FieldParams, number: usize, tiles: &[TileParts<'_>], groups: usize) -> (Vec<i64>, Vec<i64>) {
     let columns_too = groups <= MAX_COLUMNS;
@@ -125,7 +126,7 @@ fn means(field: &FieldParams, number: usize, tiles: &[TileParts<'_>], groups: us
     (rows.into_iter().map(mean).collect(), columns.into_iter().map(mean).collect())
 }
 
-/// The bits of the mantissa of the usual floats of so many bytes.
+/// The bits of the mantissa of the usual floats of `element` bytes.
 fn mantissa_bits(element: usize) -> u32 {
     match element {
         2 => 10,
@@ -134,14 +135,14 @@ fn mantissa_bits(element: usize) -> u32 {
     }
 }
 
-/// The part of a symbol in the mean of its row or column: the size of a byte; of floats the exponent, which
-/// grows with the symbol.
+/// What a symbol adds to the mean of its row or column: the magnitude of a signed byte; for floats the symbol
+/// itself, which grows with the exponent.
 fn weight(field: &FieldParams, symbol: u8) -> i64 {
     if field.element == 1 { i64::from((symbol as i8).unsigned_abs()) } else { i64::from(symbol) }
 }
 
 /// Cuts the symbols of a tile into rows of `groups` symbols, where the first symbol is that of group `first`
-/// of the block. For each row: its number, the column of its first symbol, its symbols.
+/// of the block. Returns for each row its number, the column of its first symbol, and its symbols.
 fn by_row(first: usize, groups: usize, symbols: &[u8]) -> impl Iterator<Item = (usize, usize, &[u8])> {
     let head = (groups - first % groups).min(symbols.len());
     let (start, rest) = symbols.split_at(head);
@@ -150,25 +151,25 @@ fn by_row(first: usize, groups: usize, symbols: &[u8]) -> impl Iterator<Item = (
     std::iter::once((first / groups, first % groups, start)).filter(|r| !r.2.is_empty()).chain(whole)
 }
 
-/// The logarithm of a mean of small numbers to the base 2, times 16; negative for means below 1.
+/// The logarithm to base 2 of the mean `sum / count`, times 16; negative for means below 1.
 fn log16(sum: i64, count: i64) -> i64 {
     if sum == 0 || count == 0 {
         return NO_MEAN;
     }
-    // Whole octaves, then sixteenths by the place between two powers of two.
+    // Whole octaves, then sixteenths by linear interpolation between powers of two.
     let value = (sum << 16) / count;
     let octave = 63 - i64::from(value.max(1).leading_zeros());
     16 * (octave - 16) + ((value << 4) >> octave) - 16
 }
 
-/// The means that there are, in rising order.
+/// The means other than [`NO_MEAN`], in rising order.
 fn sorted(means: &[i64]) -> Vec<i64> {
     let mut sorted: Vec<i64> = means.iter().copied().filter(|m| *m > NO_MEAN).collect();
     sorted.sort_unstable();
     sorted
 }
 
-/// How far means are apart, between the two quantiles.
+/// The distance between the two quantiles of the means.
 fn spread(means: &[i64]) -> i64 {
     let sorted = sorted(means);
     match sorted.len() {
@@ -177,7 +178,7 @@ fn spread(means: &[i64]) -> i64 {
     }
 }
 
-/// The class of each mean, where classes are `step` apart: 8 in the middle, 1 to 15 around it, and 0 for rows
+/// The class of each mean, with classes `step` apart: 8 in the middle, 1 to 15 around it, and 0 for rows
 /// without a mean.
 fn classes_of(means: &[i64], step: i64) -> Vec<u8> {
     let sorted = sorted(means);

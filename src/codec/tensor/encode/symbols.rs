@@ -1,19 +1,19 @@
-//! Choosing how many low bits numbers have, and which numbers get symbols.
+//! Chooses how many low bits numbers have, and which numbers get symbols.
 
 use crate::codec::tensor::stored::FOLDED;
 use crate::coder::rans::Freqs;
 
-/// The cost of an exception beside its element, in bits.
+/// The cost of an exception in addition to its element, in bits.
 const EXCEPTION: u64 = 12;
 /// The numbers of folded symbols that are tried, at quick levels and at others.
 const FOLDS: [u8; 5] = [0, 3, 6, 9, 12];
 const ALL_FOLDS: [u8; 14] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13];
-/// The price put on a folded symbol's decoding time, in 1/256 bits.
+/// The price of the time to decode a folded symbol, in 1/256 bits.
 const FOLDED_TIME: u64 = 64;
 
-/// The part of numbers that is coded by symbols.
+/// The range of numbers that symbols code.
 pub struct SymbolRange {
-    /// Low bits of a number, which do not belong to its symbol.
+    /// The number of low bits of a number, which do not belong to its symbol.
     pub low_bits: u32,
     /// The number, without its low bits, that symbol 0 stands for.
     pub base: u64,
@@ -21,16 +21,16 @@ pub struct SymbolRange {
     pub fold: u8,
 }
 
-/// Numbers without their low bits that differ, in rising order, and how often each of them occurs.
+/// The distinct values of numbers without their low bits, in rising order, and how often each occurs.
 type Tops = Vec<(u64, u32)>;
 
 /// Finds the range that codes a sample of numbers of `bits` bits at the least cost: every choice of low bits
 /// is tried with every number of folded symbols. `signed` says that the lowest bit of a number, its sign,
-/// belongs to the symbol. `piece` is what each packed piece of low bits costs in time, in 1/256 bits per
-/// number; 0 where time does not count.
+/// belongs to the symbol. `piece` is the price of the time that each packed piece of low bits takes, in 1/256
+/// bits per number; 0 where time does not count.
 pub fn choose_symbols(numbers: &[u64], bits: u32, choices: &[u32], piece: u64, signed: bool) -> SymbolRange {
     let finest = choices.iter().copied().min().unwrap_or(0);
-    // With the sign in the low bits, the coarser choices are sums of the finest one.
+    // With the sign in the low bits, the counts of coarser choices are sums of the finest one's.
     let finest_tops = (!signed).then(|| count_tops(numbers, bits, finest));
     let mut best = (u64::MAX, SymbolRange { low_bits: choices[0], base: 0, fold: 0 });
     for &low_bits in choices {
@@ -61,7 +61,7 @@ pub fn choose_symbols(numbers: &[u64], bits: u32, choices: &[u32], piece: u64, s
     best.1
 }
 
-/// The numbers of `bits` bits without their `low` lowest bits.
+/// Counts the numbers of `bits` bits without their `low` lowest bits.
 fn count_tops(numbers: &[u64], bits: u32, low: u32) -> Tops {
     if bits - low <= 16 {
         let mut counts = vec![0u32; 1 << (bits - low)];
@@ -76,23 +76,24 @@ fn count_tops(numbers: &[u64], bits: u32, low: u32) -> Tops {
 
 /// A range of numbers that have symbols.
 struct FoundRange {
-    /// How often each symbol occurs. Numbers outside of the range count as symbol 255.
+    /// How often each symbol occurs. Numbers outside the range count as symbol 255.
     counts: [u32; 256],
     /// The first number.
     base: u64,
-    /// The number of symbols that are folded ones.
+    /// How many of the symbols in use are folded ones.
     folded: u64,
-    /// The number of those outside of the range: exceptions.
+    /// How many numbers lie outside the range: they become exceptions.
     outside: u64,
 }
 
-/// The range that most numbers lie in, where `fold` symbols are folded. The frequent numbers are mostly the
-/// highest ones (floats have many sizes below the usual one), so folded symbols are the lowest of the range.
+/// The range that holds most numbers when `fold` symbols are folded. The frequent numbers are mostly the
+/// highest ones (floats have many magnitudes below the usual one), so the folded symbols are the lowest of
+/// the range.
 fn best_range(tops: &Tops, fold: u8) -> FoundRange {
     let fold = u64::from(fold);
-    // The numbers of one folded symbol are kept free, so that the base can move down to a multiple of them.
+    // The width of one folded symbol is kept free, so that the base can move down to a multiple of it.
     let width = if fold > 0 { 256 + (FOLDED - 1) * (fold - 1) } else { 256 };
-    // A window slides over the numbers: `inside` is how many of them lie in it from `first` on.
+    // A window slides over the numbers: `inside` is how many lie in it from `first` on.
     let (mut most, mut base, mut inside, mut end) = (0, 0, 0, 0);
     for (first, count) in tops {
         while end < tops.len() && tops[end].0 - first < width {

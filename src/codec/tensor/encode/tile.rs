@@ -1,4 +1,4 @@
-//! A tile taken apart, between the pass that splits its numbers and the one that writes them.
+//! A tile split into parts, between the pass that splits its numbers and the one that writes them.
 
 use super::field_parts::{FieldParts, TileRows};
 use crate::codec::tensor::kernel::{deal, gather};
@@ -6,28 +6,28 @@ use crate::codec::tensor::stored::{PieceLayout, Planes, Transform};
 use crate::kernel::Kernel;
 use crate::tensor::decimal::Decimal;
 
-/// Groups that are zero are left out where they are more than one of so many.
+/// Groups that are zero are left out where they make up more than one in this many.
 const MASK_SHARE: usize = 128;
 
 /// A tile between the two passes.
 pub struct TileParts<'a> {
-    /// The bytes of the tile; numbers where the block is coded against a base.
+    /// The bytes of the tile; for a block coded against a base, the numbers of its differences.
     pub raw: &'a [u8],
-    /// Groups of the block before it.
+    /// The number of groups of the block before the tile.
     pub first: usize,
-    /// All groups are like the first one. The fields have no parts then.
+    /// Whether all groups equal the first one. The fields then have no parts.
     pub constant: bool,
-    /// A bit for each group, 1 where it is not zero, where groups that are zero have been left out.
+    /// A bit for each group, 1 where it is not zero, if groups that are zero have been left out.
     pub mask: Option<Vec<u8>>,
     /// The parts of each field.
     pub fields: Vec<FieldParts>,
-    /// The classes of its rows, where the field's context has these.
+    /// The classes of the tile's rows, where the field's context has these.
     pub row_classes: Vec<u8>,
 }
 
 impl<'a> TileParts<'a> {
-    /// Takes apart a tile behind `first` groups of its block. Rows have `row_bytes` bytes; 0 where there are
-    /// none.
+    /// Splits a tile, which comes after `first` groups of its block, into parts. Rows have `row_bytes` bytes;
+    /// 0 where there are none.
     pub fn new(planes: &Planes, kernel: Kernel, raw: &'a [u8], first: usize, row_bytes: u64) -> Self {
         let mut tile =
             Self { raw, first, constant: false, mask: None, fields: Vec::new(), row_classes: Vec::new() };
@@ -52,7 +52,7 @@ impl<'a> TileParts<'a> {
         tile
     }
 
-    /// Takes apart groups whose fields are pieces.
+    /// Splits groups whose fields are made of pieces.
     fn take_pieces(&mut self, planes: &Planes, layout: &PieceLayout, kernel: Kernel, groups: &[u8]) {
         let count = groups.len() / planes.group;
         let mut elements: Vec<Vec<u8>> = planes.fields.iter().map(|f| vec![0; count * f.width]).collect();
@@ -61,7 +61,7 @@ impl<'a> TileParts<'a> {
         self.fields = pairs.map(|(f, e)| FieldParts::new(f, None, kernel, e, None)).collect();
     }
 
-    /// Takes apart groups whose fields are whole bytes.
+    /// Splits groups whose fields are whole bytes.
     fn take_fields(&mut self, planes: &Planes, kernel: Kernel, row_bytes: u64) {
         let group = planes.group;
         let (mut kept, mut elements) = (Vec::new(), Vec::new());
@@ -92,8 +92,7 @@ impl<'a> TileParts<'a> {
     }
 }
 
-/// A mask of the groups that are not zero, where it pays to leave out the others, and the groups that are not
-/// zero.
+/// A mask of the groups that are not zero, where leaving out the others pays, and the groups that remain.
 fn without_zeros(raw: &[u8], group: usize) -> (Option<Vec<u8>>, Vec<u8>) {
     let (mut mask, mut kept) = (vec![0u8; (raw.len() / group).div_ceil(8)], Vec::new());
     for (i, g) in raw.chunks_exact(group).enumerate() {

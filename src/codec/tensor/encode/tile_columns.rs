@@ -1,14 +1,14 @@
-//! The symbols of a tile column by column, and the sizes of its rows.
+//! The symbols of a tile, column by column, and the sizes of its rows.
 
 use super::values::VALUE_UNIT;
 use crate::codec::tensor::kernel::transpose;
 use std::ops::Range;
 
-/// The deviation of the small numbers that products are computed from.
+/// The standard deviation of the small numbers from which products are computed.
 pub const SMALL_UNIT: f64 = 256.0;
 /// The largest of these numbers.
 pub const MAX_SMALL: i32 = 2047;
-/// Symbols of a row from which on it has a size of its own.
+/// Rows of at least this many symbols have a size of their own.
 const WIDE: usize = 64;
 
 /// The symbols of a tile of whole rows, column by column.
@@ -17,17 +17,17 @@ pub struct TileColumns {
     pub symbols: Vec<u8>,
     /// The number of rows.
     pub rows: usize,
-    /// The deviation of the numbers of each row, in units of the stored values.
+    /// The standard deviation of the numbers of each row, in units of the stored values.
     pub sizes: Vec<f64>,
 }
 
 impl TileColumns {
-    /// Takes the symbols of a tile, row by row, with `row` symbols in each row. `values` are the stored
+    /// Takes the symbols of a tile row by row, with `row` symbols in each row. `values` are the stored
     /// values.
     pub fn new(symbols: &[u8], row: usize, values: &[i16; 256]) -> Self {
         let mut columns = vec![0; symbols.len()];
         transpose(symbols, row, &mut columns);
-        // The class of a short row would cost as much as it says of the row's numbers.
+        // The class of a short row would cost as much as it tells about the row's numbers.
         let size = |row: &[u8]| {
             if row.len() < WIDE {
                 return VALUE_UNIT;
@@ -44,8 +44,8 @@ impl TileColumns {
         &self.symbols[column * self.rows..(column + 1) * self.rows]
     }
 
-    /// The numbers of some rows of a column, whose size is `size`, in units of the sizes of row and column:
-    /// small numbers whose deviation is [`SMALL_UNIT`].
+    /// The numbers of some rows of a column whose size is `size`, divided by the sizes of row and column:
+    /// small numbers with a standard deviation of [`SMALL_UNIT`].
     pub fn numbers(&self, column: usize, rows: Range<usize>, values: &[i16; 256], size: f64) -> Vec<i16> {
         let pairs = self.column(column)[rows.clone()].iter().zip(&self.sizes[rows]);
         let number = |(s, row_size): (&u8, &f64)| match row_size * size {
@@ -59,7 +59,8 @@ impl TileColumns {
     }
 }
 
-/// The deviation of a column of some tiles, every row brought to the same size; 1 for a column of zeros.
+/// The standard deviation of a column of some tiles, with every row scaled to the same size; 1 for a column
+/// of zeros.
 pub fn column_size(tiles: &[TileColumns], values: &[i16; 256], column: usize) -> f64 {
     let (mut sum, mut n) = (0.0, 0.0);
     for tile in tiles {
@@ -73,7 +74,7 @@ pub fn column_size(tiles: &[TileColumns], values: &[i16; 256], column: usize) ->
     if size > 0.0 { size } else { 1.0 }
 }
 
-/// The logarithm to the base 2, with the place between two powers of two as its fraction.
+/// The logarithm to base 2, interpolated linearly between powers of two.
 pub fn octaves(x: f64) -> f64 {
     let bits = x.to_bits();
     let whole = (bits >> 52) as i32 - 1023;

@@ -1,15 +1,15 @@
-//! The numeric values of the numbers that symbols stand for.
+//! The numeric values of the numbers for which symbols stand.
 
 use crate::codec::tensor::kernel::NumberMap;
 use crate::codec::tensor::stored::{FOLDED, FieldParams, Transform};
 use crate::tensor::Dtype;
 use crate::tensor::decimal::Decimal;
 
-/// The deviation of values as they are stored.
+/// The standard deviation of values as they are stored.
 pub const VALUE_UNIT: f64 = 4096.0;
 
-/// About the numeric value that each symbol of a field stands for; 0 for what is no finite number. `None`
-/// where the values of the type are not known.
+/// The approximate numeric value for which each symbol of a field stands; 0 for whatever is not a finite
+/// number. `None` where the values of the type are unknown.
 pub fn symbol_values(field: &FieldParams, dtype: Dtype) -> Option<[f64; 256]> {
     let decimal =
         if let Transform::Decimal(digits) = field.transform { Some(Decimal::new(digits)) } else { None };
@@ -37,7 +37,7 @@ pub fn symbol_values(field: &FieldParams, dtype: Dtype) -> Option<[f64; 256]> {
     Some(values)
 }
 
-/// Scales values so that their deviation is [`VALUE_UNIT`], where symbols occur as often as `counts` says,
+/// Scales values to a standard deviation of [`VALUE_UNIT`], where symbols occur as often as `counts` says,
 /// and rounds them. `None` where all are zero.
 pub fn scale_values(values: &[f64; 256], counts: &[u32; 256]) -> Option<Box<[i16; 256]>> {
     let (mut sum, mut n) = (0.0, 0.0);
@@ -53,7 +53,7 @@ pub fn scale_values(values: &[f64; 256], counts: &[u32; 256]) -> Option<Box<[i16
     Some(Box::new(values.map(scaled)))
 }
 
-/// The value of an element with these bits; `None` for types whose values are not known.
+/// The value of an element with these bits; `None` for types whose values are unknown.
 fn value_of(dtype: Dtype, bits: u64) -> Option<f64> {
     let (exponent_bits, mantissa_bits) = match dtype {
         Dtype::F16 => (5, 10),

@@ -1,4 +1,4 @@
-//! Writing tiles.
+//! Writes tiles.
 
 use super::field_parts::FieldParts;
 use super::tile::TileParts;
@@ -9,10 +9,10 @@ use crate::codec::tensor::stored::{
 use crate::coder::rans::{Contexts, Encoder};
 use crate::error::Result;
 
-/// The parameters of a block, ready to write its tiles.
+/// The parameters of a block, prepared for writing its tiles.
 pub struct TileWriter<'p> {
     planes: &'p Planes,
-    /// For each field the tables of its symbols, and those of its low bits where these are coded.
+    /// For each field, the tables of its symbols, and those of its low bits where these are coded.
     fields: Vec<(Encoder, Option<Encoder>)>,
     mask: Option<Encoder>,
 }
@@ -25,7 +25,7 @@ impl<'p> TileWriter<'p> {
         Self { planes, fields: planes.fields.iter().map(both).collect(), mask }
     }
 
-    /// Appends a tile. One that would take more than its raw bytes is stored as these.
+    /// Appends a tile. A tile that would take more than its raw bytes is stored raw.
     ///
     /// # Errors
     ///
@@ -57,7 +57,7 @@ impl<'p> TileWriter<'p> {
         Ok(())
     }
 
-    /// Appends the first group. Where its words lie in several rows, they are taken from the starts of these.
+    /// Appends the first group. Where its words lie in several rows, they are taken from the rows' starts.
     fn put_group(&self, raw: &[u8], out: &mut Vec<u8>) {
         let group = self.planes.group;
         let (word, row) = match &self.planes.pieces {
@@ -70,7 +70,7 @@ impl<'p> TileWriter<'p> {
     }
 }
 
-/// Appends the sections of a field up to its symbols and the nibbles of those that are folded.
+/// Appends the sections of a field up to its symbols and the nibbles of the folded ones.
 fn put_sections(
     field: &FieldParams,
     parts: &FieldParts,

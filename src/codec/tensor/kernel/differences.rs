@@ -1,10 +1,10 @@
-//! Differences of elements from those of a base, and from the elements before them; and back.
+//! Differences of elements from those of a base or from earlier elements, and back.
 
 use crate::codec::tensor::stored::{Operation, bits_of};
 
 /// Replaces elements of 1, 2, 4 or 8 bytes, lowest byte first, by the numbers by which they differ from those
-/// of `base`, highest byte first. Both slices are of one length. A difference d becomes 2d, or −2d − 1 where
-/// it is negative: small differences have leading zeros.
+/// of `base`, highest byte first. Both slices have the same length. A difference d becomes 2d, or −2d − 1
+/// where it is negative, so small differences have leading zeros.
 pub fn subtract_base(element: usize, operation: Operation, base: &[u8], elements: &mut [u8]) {
     match element {
         1 => subtract8(operation, base, elements),
@@ -24,9 +24,9 @@ pub fn add_base(element: usize, operation: Operation, base: &[u8], numbers: &mut
     }
 }
 
-/// Replaces elements of 1, 2, 4 or 8 bytes, lowest byte first, by their differences from the elements that stand each of
-/// `distances` before them, taken one after the other; elements without such a one are taken as they are. Differences
-/// become numbers as in [`subtract_base`].
+/// Replaces elements of 1, 2, 4 or 8 bytes, lowest byte first, by their differences from earlier elements,
+/// for each of `distances` (in elements) one after the other. The first elements, which have none at that
+/// distance before them, stay as they are. Differences become numbers as in [`subtract_base`].
 pub fn subtract_earlier(element: usize, distances: &[usize], elements: &mut [u8]) {
     match element {
         1 => subtract_earlier8(distances, elements),
@@ -112,7 +112,7 @@ operations!(subtract16, add16, subtract_earlier16, add_earlier16, u16, i16);
 operations!(subtract32, add32, subtract_earlier32, add_earlier32, u32, i32);
 operations!(subtract64, add64, subtract_earlier64, add_earlier64, u64, i64);
 
-/// Replaces each element of `size` bytes by its difference from the one before it, the first by itself.
+/// Replaces each element of `size` bytes by its difference from the one before it; the first stays as it is.
 pub fn subtract_previous(size: usize, elements: &mut [u8]) {
     let mut before = 0u64;
     for e in elements.chunks_exact_mut(size) {
@@ -160,7 +160,7 @@ mod tests {
                 assert!(out == raw);
             }
         }
-        // Steps that grow by one, and what is left of them by the second differences.
+        // Steps that grow by one, and what second differences leave of them.
         let mut out = [1, 2, 4, 7, 11];
         subtract_earlier(1, &[1, 1], &mut out);
         assert_eq!(out, [2, 0, 2, 2, 2]);

@@ -1,12 +1,12 @@
-//! Folded symbols: those that stand for several numbers each, one of which a nibble beside them names.
+//! Folded symbols: each stands for several numbers, one of which is named by a nibble stored beside it.
 
 use super::number::NumberMap;
 use crate::codec::tensor::stored::{FOLDED, FieldParams, ZeroBits, bits_of};
 
-/// How many symbols are looked at together: folded symbols are rare, and most runs have none.
+/// How many symbols are checked together: folded symbols are rare, and most runs have none.
 pub const FOLD_RUN: usize = 32;
 
-/// The lowest of some symbols. Free of branches for whole runs, so that it compiles to vector instructions.
+/// The lowest of some symbols. It has no branches for whole runs, so that it compiles to vector instructions.
 #[inline]
 pub fn least_symbol(symbols: &[u8]) -> u8 {
     match <&[u8; FOLD_RUN]>::try_from(symbols) {
@@ -21,8 +21,8 @@ pub fn count_folded(symbols: &[u8], fold: u8) -> usize {
     some.map(|run| run.iter().filter(|s| **s < fold).count()).sum()
 }
 
-/// Corrects the elements whose symbols are folded: `merge` has taken their symbols for others.
-/// `nibbles` has one value for each of them, in order. Their low bits are right already.
+/// Corrects the elements whose symbols are folded, which `merge` has treated like any others. `nibbles` has
+/// one value for each of them, in order. Their low bits are already right.
 pub fn unfold(
     field: &FieldParams,
     zero_bits: &ZeroBits,

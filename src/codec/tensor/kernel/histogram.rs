@@ -1,8 +1,8 @@
-//! Counting symbols.
+//! Counts symbols.
 
 /// How often each symbol occurs in some sequences together.
 pub fn histogram<'a>(sequences: impl Iterator<Item = &'a [u8]>) -> [u32; 256] {
-    // Four tables: a symbol that follows itself does not wait until its count has been written.
+    // Four tables, so that a symbol that follows itself does not wait until its count has been written.
     let mut parts = [[0u32; 256]; 4];
     for symbols in sequences {
         let (eights, rest) = symbols.as_chunks::<8>();

@@ -1,4 +1,4 @@
-//! Looking up one of sixteen values for each of many numbers.
+//! Looks up one of sixteen values for each of many numbers.
 #![allow(unsafe_code)] // a function that needs AVX2
 
 use crate::kernel::{Kernel, dispatch};

@@ -1,4 +1,4 @@
-//! From symbols and low bits to elements.
+//! Merges symbols and low bits into elements.
 //!
 //! The loops are written once for each size of element. The macro `avx2` compiles them again for processors
 //! with AVX2, once for each number of whole bytes of low bits, so that the inner loops have constant lengths.
@@ -11,7 +11,7 @@ use crate::tensor::bits::{Packed, STEP};
 pub struct LowBits<'a> {
     /// The lowest `low_bits / 8` bytes of each number, number after number.
     pub bytes: &'a [u8],
-    /// The `low_bits % 8` bits above these of each number.
+    /// The `low_bits % 8` bits of each number above these bytes.
     pub packed: Packed<'a>,
 }
 
@@ -87,8 +87,8 @@ macro_rules! avx2 {
 
 avx2!(merge8_avx2 merge8 merge16_avx2 merge16 merge32_avx2 merge32);
 
-/// Makes an element of `size` bytes (1, 2, 4 or 8) of each symbol and its low bits. `out` has room for
-/// exactly one element for each symbol; `low` holds the low bits that `layout` says.
+/// Makes an element of `size` bytes (1, 2, 4 or 8) from each symbol and its low bits. `out` has room for
+/// exactly one element per symbol; `low` holds the low bits that `layout` asks for.
 pub fn merge(
     layout: NumberLayout,
     kernel: Kernel,

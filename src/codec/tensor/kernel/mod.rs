@@ -1,4 +1,4 @@
-//! Inner loops on slices, which callers have sized and checked. Those that have a vector version have a
+//! Inner loops on slices, whose lengths callers have set and checked. Loops with a vector version have a
 //! scalar twin, and both give the same bits.
 
 mod differences;

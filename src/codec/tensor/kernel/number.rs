@@ -1,25 +1,24 @@
-//! How elements, numbers, symbols and low bits belong together.
+//! How elements, numbers, symbols and low bits relate to each other.
 
 use crate::codec::tensor::stored::{FieldParams, Transform, bits_of};
 
-/// How `merge` makes numbers from symbols and low bits, and elements from numbers; `split`
-/// undoes it.
+/// How `merge` makes numbers from symbols and low bits, and elements from numbers; `split` does the reverse.
 #[derive(Debug, Clone, Copy)]
 pub struct NumberLayout {
-    /// Low bits of a number that are stored beside its symbol.
+    /// The number of low bits, which are stored beside the symbol.
     pub low_bits: u32,
-    /// Added to each symbol.
+    /// The amount added to each symbol.
     pub base: u64,
-    /// The lowest bit of a number is the element's sign, its highest bit.
+    /// Whether the lowest bit of a number is the element's sign, its highest bit.
     pub float: bool,
-    /// Zero bits below each element, which are not part of its number.
+    /// The number of zero bits below each element, which are not part of its number.
     pub zeros: u32,
 }
 
 impl NumberLayout {
-    /// The layout of a field's numbers whose elements have `zeros` zero bits (at most the field's low bits),
-    /// for symbols that are not folded. Where signs belong to symbols, it is the layout of what
-    /// [`NumberMap::number`] returns.
+    /// The layout for a field's elements with `zeros` zero bits (at most the field's low bits), for symbols
+    /// that are not folded. Where signs belong to symbols, it applies to the results of
+    /// [`NumberMap::number`].
     pub fn new(field: &FieldParams, zeros: u32) -> Self {
         let (low_bits, base) = (field.low_bits - zeros, field.direct());
         if field.signed {
@@ -29,17 +28,17 @@ impl NumberLayout {
     }
 }
 
-/// The one-to-one map between the bits of an element and its number. Other than [`NumberLayout`], it also
-/// knows numbers whose sign belongs to the symbol: there the sign stands directly above the low bits.
+/// The one-to-one map between the bits of an element and its number. Unlike [`NumberLayout`], it also covers
+/// numbers whose sign belongs to the symbol: there the sign stands directly above the low bits.
 #[derive(Clone, Copy)]
 pub struct NumberMap {
-    /// Bits of an element without its zero bits.
+    /// The bits of an element without its zero bits.
     width: u32,
-    /// The sign of an element, its highest bit, moves below the other bits.
+    /// Whether the sign of an element, its highest bit, moves below the other bits.
     float: bool,
-    /// Zero bits below each element.
+    /// The number of zero bits below each element.
     zeros: u32,
-    /// The number of low bits above which the sign is then moved; `None` where it stays the lowest bit.
+    /// The number of low bits above which the sign then moves; `None` where it stays the lowest bit.
     signed: Option<u32>,
 }
 
@@ -54,23 +53,23 @@ impl NumberMap {
         }
     }
 
-    /// A one for each bit of a number.
+    /// A mask with a one for each bit of a number.
     fn mask(self) -> u64 {
         u64::MAX >> (64 - self.width)
     }
 
-    /// The number of an element with these bits.
+    /// The number of the element with these bits.
     #[inline]
     pub fn number(self, bits: u64) -> u64 {
         let bits = bits >> self.zeros;
         let number = if self.float { (bits << 1 | bits >> (self.width - 1)) & self.mask() } else { bits };
         let Some(low) = self.signed else { return number };
-        // The lowest low + 1 bits turn right by one.
+        // The lowest low + 1 bits are rotated right by one.
         let part = number & (u64::MAX >> (63 - low));
         (number - part) | part >> 1 | (part & 1) << low
     }
 
-    /// The bits of the element with this number, of which bits above those of an element are ignored.
+    /// The bits of the element with this number. Bits of `number` above those of an element are ignored.
     #[inline]
     pub fn bits(self, number: u64) -> u64 {
         let mut number = number & self.mask();
@@ -84,7 +83,7 @@ impl NumberMap {
     }
 }
 
-/// Replaces the bits of each element of `size` bytes by what `map` makes of them.
+/// Replaces the bits of each element of `size` bytes by the result of `map`.
 pub fn map_elements(size: usize, elements: &mut [u8], map: impl Fn(u64) -> u64) {
     for element in elements.chunks_exact_mut(size) {
         element.copy_from_slice(&map(bits_of(element)).to_le_bytes()[..size]);

@@ -1,9 +1,10 @@
-//! Words of several rows to groups, groups to the pieces of their fields, and both back.
+//! Gathers words of several rows into groups, deals groups out to the pieces of their fields, and reverses
+//! both.
 
 use crate::codec::tensor::stored::{FieldParams, PieceLayout, bits_of};
 use crate::error::{Error, Result};
 
-/// Puts the words of each group one behind the other. Both slices hold the same whole bands.
+/// Puts the words of each group next to each other. Both slices hold the same whole bands.
 pub fn gather(layout: &PieceLayout, raw: &[u8], groups: &mut [u8]) {
     let word = layout.word;
     for (from, to) in raw.chunks_exact(layout.band()).zip(groups.chunks_exact_mut(layout.band())) {
@@ -23,7 +24,7 @@ pub fn scatter(layout: &PieceLayout, groups: &[u8], raw: &mut [u8]) {
     }
 }
 
-/// The offset of every word of a band in its rows, and in its groups.
+/// The offset of every word of a band in its raw bytes, and in its groups.
 fn words(layout: &PieceLayout) -> impl Iterator<Item = (usize, usize)> {
     let (rows, columns, word) = (layout.rows, layout.columns, layout.word);
     (0..columns).flat_map(move |column| {
@@ -31,15 +32,16 @@ fn words(layout: &PieceLayout) -> impl Iterator<Item = (usize, usize)> {
     })
 }
 
-/// The bits of each piece, where all pieces have the same, belong to one field of bytes, and eight of them
-/// always end where a byte of a group does. Most layouts are like that, and much quicker.
+/// The number of bits of each piece, where all pieces have the same number, belong to one field of single
+/// bytes, and every eighth of them ends where a byte of a group does. Most layouts are like that, and are
+/// much faster to deal.
 fn even_bits(layout: &PieceLayout, group: usize, fields: &[FieldParams]) -> Option<usize> {
     let bits = usize::from(layout.bits(0)?);
     (fields.len() == 1 && fields[0].element == 1 && group.is_multiple_of(bits)).then_some(bits)
 }
 
-/// Deals the pieces of whole groups of `group` bytes out to the fields. `elements` has for each field room
-/// for exactly its elements of all groups, one directly behind the other.
+/// Deals the pieces of whole groups of `group` bytes out to the fields. `elements` has, for each field, room
+/// for exactly its elements of all groups, one directly after the other.
 pub fn deal(
     layout: &PieceLayout,
     group: usize,
@@ -58,7 +60,7 @@ pub fn deal(
     let mut places: Vec<_> =
         elements.iter_mut().zip(fields).map(|(e, f)| e.chunks_exact_mut(f.element)).collect();
     for bytes in groups.chunks_exact(group) {
-        // The bits that have been read and not yet dealt out, and how many they are.
+        // The bits that have been read but not dealt out yet, and how many there are.
         let (mut pool, mut have, mut bytes) = (0u128, 0u32, bytes.iter());
         for (bits, field) in layout.pattern.iter().cycle() {
             let bits = u32::from(*bits);
@@ -93,7 +95,7 @@ pub fn collect(
     groups: &mut [u8],
 ) -> Result<()> {
     if let Some(bits) = even_bits(layout, group, fields) {
-        // The bits of all values together: one check tells whether any was too large.
+        // All bits of all values together: one check tells whether any value was too large.
         let mut any = 0;
         for (bytes, values) in groups.chunks_exact_mut(bits).zip(elements[0].as_chunks::<8>().0) {
             let mut pool = 0u64;

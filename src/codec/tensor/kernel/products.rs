@@ -4,9 +4,9 @@
 use crate::kernel::{Kernel, dispatch};
 
 /// Computes for each row the sum of the products of its numbers with the coefficients of their columns. There
-/// are as many rows as `sums`. `numbers` holds the columns in pairs: for the first two of them both numbers
-/// of each row, then the same for the next two. Where the number of coefficients is odd, the second numbers
-/// of the last pair do not count.
+/// are as many rows as `sums`. `numbers` holds the columns in pairs: both numbers of each row for the first
+/// two columns, then the same for the next two. If the number of coefficients is odd, the second numbers of
+/// the last pair do not count.
 ///
 /// Coefficients whose absolute values sum up to at most 2^16, and numbers above −2^15, keep all sums below
 /// 2^31.
@@ -25,14 +25,14 @@ pub fn products(kernel: Kernel, numbers: &[i16], coefficients: &[i8], sums: &mut
     )
 }
 
-/// The sums in plain Rust.
+/// The same sums in plain Rust.
 fn scalar(numbers: &[i16], coefficients: &[i8], sums: &mut [i32]) {
     for (pair, numbers) in coefficients.chunks(2).zip(numbers.chunks_exact(2 * sums.len())) {
         add_pair(numbers, pair_of(pair), sums);
     }
 }
 
-/// Two coefficients; the second is 0 where there is only one.
+/// Two coefficients; the second is 0 where only one is left.
 fn pair_of(coefficients: &[i8]) -> [i16; 2] {
     [coefficients[0].into(), coefficients.get(1).copied().unwrap_or(0).into()]
 }
@@ -45,7 +45,7 @@ fn add_pair(numbers: &[i16], pair: [i16; 2], sums: &mut [i32]) {
     }
 }
 
-/// Pairs of columns whose products are added up before the sums are stored.
+/// The number of pairs of columns whose products are added before the sums are stored.
 #[cfg(target_arch = "x86_64")]
 const PAIRS: usize = 4;
 

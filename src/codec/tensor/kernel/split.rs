@@ -1,34 +1,34 @@
-//! From elements to symbols and low bits: `merge` undoes it, but for folded symbols and exceptions.
+//! Splits elements into symbols and low bits: `merge` undoes it, except for folded symbols and exceptions.
 //!
 //! The loops are written once for each size of element. The macro `avx2` compiles them again for processors
-//! with AVX2, once for each number of whole bytes of low bits and place of the sign, so that the inner loops
-//! have constant lengths.
+//! with AVX2, once for each number of whole bytes of low bits and each place of the sign, so that the inner
+//! loops have constant lengths.
 
 use super::number::NumberLayout;
 use crate::kernel::{Kernel, dispatch};
 use crate::tensor::bits::{Packer, STEP};
 
-/// Receives the parts of numbers, with room for as many as there are elements.
+/// Receives the parts of numbers, with room for one of each part per element.
 pub struct SplitNumbers<'a> {
     /// The symbol of each number.
     pub symbols: &'a mut [u8],
     /// The lowest `low_bits / 8` bytes of each number.
     pub bytes: &'a mut [u8],
-    /// The `low_bits % 8` bits between these and the symbol.
+    /// The `low_bits % 8` bits between these bytes and the symbol.
     pub packed: Packer<'a>,
-    /// The steps of [`STEP`] numbers in which some number has none of the symbols from `fold` to 255, by
-    /// their place. Such numbers get symbol 0; the caller must find them.
+    /// The indices of the steps of [`STEP`] numbers in which some number has none of the symbols from `fold`
+    /// to 255. Such numbers get symbol 0, and the caller must find them.
     pub odd: Vec<usize>,
-    /// The first symbol that may be used: those below it are folded.
+    /// The first symbol that may be used; those below it are folded.
     pub fold: u8,
 }
 
-/// Bytes of the longest element.
+/// The bytes of the longest element.
 const LONGEST: usize = 8;
 
 macro_rules! split {
     ($name:ident, $step:ident, $type:ty) => {
-        /// Splits the numbers of one step; returns whether one of them has no symbol from `fold` on.
+        /// Splits the numbers of one step; returns whether any of them has no symbol from `fold` on.
         #[inline(always)]
         fn $step(
             parts: (usize, bool),
@@ -83,7 +83,7 @@ macro_rules! split {
                 {
                     $step(parts, layout, to.fold, e, symbols, &mut to.bytes[whole * from..], &mut more)
                 } else {
-                    // A short last step is filled up with its last element, which adds no number without a
+                    // A short last step is padded with its last element, which adds no number without a
                     // symbol.
                     let (mut all, mut symbols, mut bytes) =
                         ([0; STEP * SIZE], [0; STEP], [0; STEP * LONGEST]);
@@ -131,7 +131,8 @@ macro_rules! avx2 {
 
 avx2!(split8_avx2 split8 split16_avx2 split16 split32_avx2 split32);
 
-/// Splits elements of `size` bytes (1, 2, 4 or 8). `to` has room for exactly the low bits that `layout` says.
+/// Splits elements of `size` bytes (1, 2, 4 or 8). `to` has room for exactly the low bits that `layout` asks
+/// for.
 pub fn split(layout: NumberLayout, kernel: Kernel, size: usize, elements: &[u8], to: &mut SplitNumbers<'_>) {
     dispatch!(
         kernel,

@@ -1,10 +1,10 @@
-//! Rows to columns.
+//! Transposes rows and columns.
 
-/// Side of the squares that are copied at a time: both their rows and their columns stay in the cache.
+/// The side of the squares that are copied at a time: both their rows and their columns stay in the cache.
 const SIDE: usize = 16;
 
 /// Transposes lines of `len` bytes each: byte i of line j of `from` becomes byte j of line i of `to`, which
-/// is as long.
+/// has the same length.
 pub fn transpose(from: &[u8], len: usize, to: &mut [u8]) {
     if len == 0 {
         return;

@@ -1,24 +1,23 @@
-//! Predicting the numbers of a column from those of the columns before it (`formats/tensor.md`,
-//! "Prediction").
+//! Predicts the numbers of a column from those of the columns before it (`formats/tensor.md`, "Prediction").
 
 use super::keys::class_sum;
 use crate::codec::tensor::kernel::products;
 use crate::codec::tensor::stored::{INTERVALS, LinearPrediction};
 use crate::kernel::Kernel;
 
-/// The numbers of a tile, column by column as they become known, and what they say of the next column.
+/// The numbers of a tile, column by column as they become known, and the prediction of the next column.
 #[derive(Default)]
 pub struct ColumnPredictor {
-    /// The numbers of the columns that others are predicted from, as [`products`] takes them: pairs of
-    /// columns, a pair of numbers for each row. Columns that are not known yet are 0.
+    /// The numbers of the columns from which others are predicted, in the order of [`products`]: pairs of
+    /// columns, and for each pair the two numbers of each row. Columns that are not known yet are 0.
     numbers: Vec<i16>,
-    /// The predictions of one column: one for each row.
+    /// The predictions of one column, one for each row.
     sums: Vec<i32>,
     rows: usize,
 }
 
 impl ColumnPredictor {
-    /// Starts a tile of so many rows.
+    /// Starts a tile of `rows` rows.
     pub fn start(&mut self, prediction: &LinearPrediction, rows: usize) {
         self.rows = rows;
         self.numbers.clear();
@@ -27,11 +26,12 @@ impl ColumnPredictor {
         self.sums.resize(rows, 0);
     }
 
-    /// Predicts a column when all columns before it are known. `classes` are those of the rows. Fills `keys`,
-    /// one for each row, with the keys of [`LinearPrediction::map`].
+    /// Predicts a column once all columns before it are known. `classes` holds the class of each row. Fills
+    /// `keys`, one for each row, with keys of [`LinearPrediction::map`].
     ///
-    /// The prediction is scaled by the row's class, so that one interval is as wide as numbers of such a row
-    /// usually miss it by; the sum of the classes says how far numbers spread around the prediction.
+    /// A symbol's table is chosen by two things. The prediction, scaled by the row's class and cut into
+    /// intervals about as wide as the usual error in such a row, says around which value to expect the
+    /// number; the sum of the classes of row and column says how widely numbers spread around it.
     pub fn predict(
         &mut self,
         prediction: &LinearPrediction,
@@ -52,7 +52,7 @@ impl ColumnPredictor {
         }
     }
 
-    /// Takes note of the symbols of a column, one for each row.
+    /// Records the symbols of a column, one for each row.
     pub fn learn(&mut self, prediction: &LinearPrediction, column: usize, symbols: &[u8]) {
         let Some(multiplier) = prediction.multipliers.get(column) else { return };
         let multiplier = i32::from(*multiplier);

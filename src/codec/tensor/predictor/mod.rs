@@ -1,5 +1,5 @@
-//! Predictions from the part of a tile that has been coded so far, which choose the tables of symbols. Encoder and
-//! decoder compute the same.
+//! Predictions that choose the tables of symbols, computed from the part of a tile that has been coded so
+//! far. Encoder and decoder compute the same.
 
 mod columns;
 mod keys;

@@ -1,4 +1,4 @@
-//! The context of a field: the choice of each symbol's table.
+//! The context of a field, which chooses the table of each symbol.
 
 use super::nibbles::{parse_nibbles, put_nibbles};
 use super::prediction::LinearPrediction;
@@ -8,17 +8,17 @@ use crate::error::Error;
 use crate::format::cursor::{Cursor, Parsed, in_range};
 use crate::format::varint;
 
-/// The largest number of groups of a row whose columns have classes.
+/// The most groups in a row whose columns have classes.
 const MAX_CLASS_COLUMNS: u64 = 1 << 16;
 
 /// The context that chooses the table of each symbol of a field.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Context {
-    /// Nothing: there is one table.
+    /// None: there is one table.
     None,
     /// The classes of the symbol's row and column.
     Rows {
-        /// Groups of a row: 1..=2^32.
+        /// The number of groups in a row, 1..=2^32.
         groups: u64,
         /// The class of each column, below 16. Empty where all columns have class 8.
         columns: Vec<u8>,
@@ -29,7 +29,7 @@ pub enum Context {
     Fields {
         /// The field whose first symbol in the group is the key of the map.
         first: usize,
-        /// The field whose first symbol is taken away from it; see `symbol_difference`.
+        /// The field whose first symbol is subtracted from it; see `symbol_difference`.
         minus: Option<usize>,
         /// The table for each key.
         map: TableMap,
@@ -39,24 +39,24 @@ pub enum Context {
         /// The table for each exponent; see `base_exponent`.
         map: TableMap,
     },
-    /// Classes that each group stores: those numbers of tables.
+    /// Classes that each group stores; they are the numbers of tables.
     Classes {
-        /// Classes of a group. Symbol j of a group goes by class j mod `stripes`.
+        /// The number of classes of a group. Symbol j of a group has class j mod `stripes`.
         stripes: usize,
-        /// The table that the classes themselves are coded with.
+        /// The table with which the classes themselves are coded.
         freqs: Box<Freqs>,
     },
-    /// A prediction from the numbers before it in the same row, with the classes of row and column.
+    /// A prediction from the earlier numbers of the same row, together with the classes of row and column.
     Predicted(Box<LinearPrediction>),
 }
 
-/// The properties of a field that decide which kinds of context it may have.
+/// The properties of a field that decide which contexts it may have.
 pub struct ContextLimits {
-    /// The field is all there is of a group, one element that has one symbol.
+    /// Whether a group is nothing but this field, one element with one symbol.
     pub whole: bool,
-    /// The number of fields before it.
+    /// The number of fields before this one.
     pub earlier: usize,
-    /// Symbols of a group.
+    /// The number of symbols in a group.
     pub per_group: usize,
 }
 
@@ -124,8 +124,8 @@ impl Context {
         })
     }
 
-    /// The largest number of a table that the parameters name. Classes that groups store are not among them:
-    /// a decoder checks each one that it reads.
+    /// The largest table number that the parameters name. Classes stored by groups are not included: a
+    /// decoder checks each one that it reads.
     pub fn last_table(&self) -> usize {
         let map: &[u8] = match self {
             Context::Fields { map, .. } | Context::Base { map } => &map[..],

@@ -9,11 +9,11 @@ const MAX_DISTANCES: u64 = 2;
 /// The largest distance, in elements.
 pub const MAX_DISTANCE: u64 = 1 << 16;
 
-/// How the numbers of a tile are found from its elements: by differences, taken one after the other, from the element
-/// that stands a distance before each one.
+/// How the numbers of a tile are computed from its elements: for each distance in turn, every element is
+/// replaced by its difference from the element at that distance before it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Differences {
-    /// Bytes of an element: 1, 2, 4 or 8.
+    /// The number of bytes of an element: 1, 2, 4 or 8.
     pub element: usize,
     /// The distances, in elements, each in 1..=[`MAX_DISTANCE`]; one or two of them.
     pub distances: Vec<usize>,

@@ -9,41 +9,42 @@ use crate::format::cursor::{Cursor, Parsed, in_range};
 use crate::format::varint;
 use crate::tensor::decimal::MAX_DIGITS;
 
-/// The largest number of bytes of a field's elements in a group. It is more than a group may have: pieces of
-/// a few bits take more room as elements.
+/// The largest number of bytes that a field's elements may have in a group. It exceeds the size of a group
+/// because pieces of a few bits take more room as elements.
 const MAX_WIDTH: u64 = 4096;
-/// How many numbers share a folded symbol.
+/// The number of numbers that share a folded symbol.
 pub const FOLDED: u64 = 16;
 /// The largest number of folded symbols.
 const MAX_FOLD: u8 = 15;
-/// Set in the byte of low bits where symbols are folded.
+/// Set in the byte of low bits if symbols are folded.
 const HAS_FOLD: u8 = 0x80;
-/// Set in the byte of low bits where signs belong to symbols.
+/// Set in the byte of low bits if signs belong to symbols.
 const SIGNED: u8 = 0x40;
 
-/// The parameters of one field: how its elements become numbers, and numbers symbols and low bits.
+/// The parameters of one field: how its elements become numbers, and numbers become symbols and low bits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FieldParams {
-    /// Bytes of the field's elements in a group.
+    /// The number of bytes of the field's elements in a group.
     pub width: usize,
-    /// Bytes of an element: 1, 2, 4 or 8.
+    /// The number of bytes of an element: 1, 2, 4 or 8.
     pub element: usize,
     /// How elements become numbers.
     pub transform: Transform,
-    /// The lowest bits of a number, which do not belong to its symbol: fewer than the element has.
+    /// The number of lowest bits of a number that do not belong to its symbol: fewer than the element has.
     pub low_bits: u32,
     /// The number, without its low bits, that symbol 0 stands for.
     pub base: u64,
-    /// Symbols below this one are folded: each stands for [`FOLDED`] numbers, and four bits beside it say
-    /// which. Rare numbers far from the frequent ones then need few symbols.
+    /// Symbols below this one are folded: each stands for [`FOLDED`] numbers, and four bits stored beside it
+    /// say which. Rare numbers far from the frequent ones then need few symbols.
     pub fold: u8,
-    /// The sign of a float or decimal belongs to its symbol instead of its low bits.
+    /// Whether the sign of a float or decimal belongs to its symbol rather than its low bits.
     pub signed: bool,
-    /// The choice of the symbols' tables.
+    /// How the tables of symbols are chosen.
     pub context: Context,
-    /// The tables that symbols are coded with.
+    /// The tables with which symbols are coded.
     pub tables: Vec<Freqs>,
-    /// If the low bits are eight and coded too: the table for each symbol above them, and their tables.
+    /// Where the low bits are eight and are coded too: the table for each symbol above them, and these
+    /// tables.
     pub low: Option<(TableMap, Vec<Freqs>)>,
 }
 
@@ -54,7 +55,7 @@ pub enum Transform {
     Plain,
     /// The highest bit, the sign, becomes the lowest one.
     Float,
-    /// The number is the element's place among these values, which rise.
+    /// The number is the element's index among these values, which are in rising order.
     Palette(Vec<u64>),
     /// The number is the rank of a decimal with this many digits (1..=7), times two, plus one for a negative
     /// sign.
@@ -82,12 +83,12 @@ impl FieldParams {
         }
     }
 
-    /// The amount added to a symbol that is not folded to make a number without its low bits.
+    /// The amount that turns an unfolded symbol into a number without its low bits.
     pub fn direct(&self) -> u64 {
         self.base.wrapping_add((FOLDED - 1) * u64::from(self.fold))
     }
 
-    /// Symbols of a group.
+    /// The number of symbols in a group.
     pub fn per_group(&self) -> usize {
         self.width / self.element * if self.transform == Transform::Halves { 2 } else { 1 }
     }
@@ -114,7 +115,7 @@ impl FieldParams {
         }
     }
 
-    /// Reads the parameters of a field of groups of `group` bytes that stands behind `earlier` other fields.
+    /// Reads the parameters of a field in groups of `group` bytes that comes after `earlier` other fields.
     pub fn parse(c: &mut Cursor<'_>, earlier: usize, group: usize) -> Parsed<Self> {
         let width = c.varint_in("bytes of a field", 1..=MAX_WIDTH)? as usize;
         let element = usize::from(c.u8()?);
@@ -149,7 +150,7 @@ impl FieldParams {
         Ok(field)
     }
 
-    /// Reads the number of low bits with what depends on it.
+    /// Reads the number of low bits and everything that depends on it.
     fn parse_low_bits(&mut self, c: &mut Cursor<'_>) -> Parsed<()> {
         let byte = c.u8()?;
         self.low_bits = u32::from(byte & !(HAS_FOLD | SIGNED));
@@ -170,7 +171,7 @@ impl FieldParams {
 }
 
 impl Transform {
-    /// Whether numbers are cut into a symbol and low bits. Otherwise they are symbols.
+    /// Whether numbers are split into a symbol and low bits. Otherwise a number is a symbol.
     fn has_low_bits(&self) -> bool {
         !matches!(self, Transform::Palette(_) | Transform::Halves)
     }

@@ -1,6 +1,5 @@
-//! The content of a `tensor` block (`formats/tensor.md`): types that hold exactly what is stored, and
-//! the functions that read (`parse`) and write (`put`) them. `parse` checks everything that a decoder relies
-//! on.
+//! The content of a `tensor` block (`formats/tensor.md`): types that hold exactly what is stored, and the
+//! functions that read (`parse`) and write (`put`) them. `parse` checks everything that a decoder relies on.
 
 mod context;
 mod differences;

@@ -23,16 +23,16 @@ const COPY: u8 = 0;
 const PLANES: u8 = 1;
 /// The block has planes, and later blocks may be copies of it.
 const KEPT: u8 = 2;
-/// The block has planes of what it differs by from a base.
+/// The block has planes of its differences from a base.
 const DELTA: u8 = 3;
 /// The block has planes of differences between its elements.
 const DIFFERENCES: u8 = 4;
 /// The same, and later blocks may be copies of it.
 const KEPT_DIFFERENCES: u8 = 5;
 
-/// Set in the byte behind the fields where tiles may have masks.
+/// Set in the byte after the fields if tiles may have masks.
 const HAS_MASK: u8 = 1;
-/// Set there where fields consist of pieces.
+/// Set there if fields consist of pieces.
 const HAS_PIECES: u8 = 2;
 
 /// The parameters of a block.
@@ -50,19 +50,19 @@ pub enum Params {
 /// How the groups of a block are coded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Planes {
-    /// Later blocks may be copies of this one: readers keep its payload.
+    /// Whether later blocks may copy this one, so that readers keep its payload.
     pub kept: bool,
     /// The base that the block is coded against, if any.
     pub delta: Option<BaseReference>,
-    /// The differences between elements that are coded in their place, if any; never together with a base.
+    /// The differences between elements that are coded in place of them, if any; never together with a base.
     pub differences: Option<Differences>,
-    /// Bytes of a group.
+    /// The number of bytes of a group.
     pub group: usize,
     /// The fields of a group, in order.
     pub fields: Vec<FieldParams>,
     /// The table of masks, where tiles may leave out groups that are zero.
     pub mask: Option<Freqs>,
-    /// The places of the fields' pieces. `None` if a group's fields are whole bytes, one behind the other.
+    /// The places of the fields' pieces. `None` if a group's fields are whole bytes, one after the other.
     pub pieces: Option<PieceLayout>,
 }
 
@@ -113,12 +113,12 @@ impl Params {
         }
     }
 
-    /// Reads parameters that fill `bytes`.
+    /// Reads parameters that must take up all of `bytes`.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::NewerVersion`] for methods that this release does not know, otherwise
-    /// [`ErrorKind::Corrupt`] for whatever breaks a rule.
+    /// [`ErrorKind::NewerVersion`] for methods that this release does not know; [`ErrorKind::Corrupt`] for
+    /// anything else that breaks a rule.
     pub fn parse(bytes: &[u8]) -> Result<Self> {
         let mut c = Cursor::new(bytes);
         let params = Self::parse_all(&mut c).map_err(|e| e.at_end("the parameters of a tensor block"));
@@ -173,8 +173,8 @@ impl Params {
         Ok(Params::Planes(Arc::new(Planes { kept, delta, differences, group, fields, mask, pieces })))
     }
 
-    /// Changes valid parameters so that later blocks may be copies of their block. Returns false, and changes
-    /// nothing, for a block that is a copy itself or is coded against a base: such blocks have no copies.
+    /// Changes valid parameters so that later blocks may copy their block. Returns false and changes nothing
+    /// for a block that is itself a copy or is coded against a base: such blocks cannot be copied.
     pub fn mark_kept(bytes: &mut [u8]) -> bool {
         let Some(method) = bytes.first_mut() else { return false };
         *method = match *method {
@@ -187,7 +187,7 @@ impl Params {
 }
 
 impl Planes {
-    /// Raw bytes of which tiles hold a whole number.
+    /// The number of raw bytes of which every tile holds a multiple.
     pub fn unit(&self) -> usize {
         self.pieces.as_ref().map_or(self.group, PieceLayout::band)
     }

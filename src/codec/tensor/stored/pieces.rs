@@ -1,5 +1,5 @@
-//! Groups whose fields are pieces of some bits, and whose words may lie in several rows (`formats/tensor.md`,
-//! "Cut").
+//! Groups whose fields are made of pieces of a few bits, and whose words may lie in several rows
+//! (`formats/tensor.md`, "Cut").
 
 use super::field::FieldParams;
 use crate::error::{Error, Result};
@@ -16,14 +16,14 @@ const MAX_BAND: u64 = 1 << 20;
 /// The places of a group's words and of its fields' pieces.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PieceLayout {
-    /// Rows of a band: word i of each of them make up the band's group i.
+    /// The number of rows of a band. The words with index i of all its rows make up the band's group i.
     pub rows: usize,
-    /// Bytes of a word.
+    /// The number of bytes of a word.
     pub word: usize,
-    /// Words of a row; 1 where a band has one row.
+    /// The number of words in a row; 1 where a band has one row.
     pub columns: usize,
-    /// The bits and the field of each piece of a group, from the group's lowest bit on. The pattern repeats
-    /// up to the group's end.
+    /// The number of bits and the field of each piece of a group, from the group's lowest bit on. The pattern
+    /// repeats up to the group's end.
     pub pattern: Vec<(u8, u8)>,
 }
 
@@ -62,8 +62,8 @@ impl PieceLayout {
     fn check(&self, group: usize, fields: &[FieldParams]) -> Result<()> {
         for (bits, field) in &self.pattern {
             let most = fields.get(usize::from(*field)).map_or(0, |f| 8 * f.element as u64);
-            // A piece takes the smallest element that holds it: so a tile's elements take at most eight times
-            // its bytes.
+            // A piece takes the smallest element that holds it, so that a tile's elements take at most eight
+            // times its bytes.
             let least = if most > 8 { most / 2 + 1 } else { 1 };
             in_range("bits of a piece", u64::from(*bits), least..=most)?;
         }
@@ -85,7 +85,7 @@ impl PieceLayout {
         Ok(())
     }
 
-    /// Raw bytes of a band, of which tiles hold a whole number.
+    /// The number of raw bytes of a band; every tile holds a whole number of bands.
     pub fn band(&self) -> usize {
         self.rows * self.word * self.columns
     }
@@ -95,7 +95,7 @@ impl PieceLayout {
         self.pattern.iter().filter(|p| usize::from(p.1) == field).count()
     }
 
-    /// The bits of each piece of a field, where all have the same.
+    /// The number of bits of each piece of a field, where all have the same number.
     pub fn bits(&self, field: usize) -> Option<u8> {
         let mut pieces = self.pattern.iter().filter(|p| usize::from(p.1) == field).map(|p| p.0);
         let first = pieces.next()?;

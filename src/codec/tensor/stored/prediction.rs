@@ -1,5 +1,5 @@
-//! The parameters of predictions: how likely the symbols of a column are follows from those before them in
-//! the same row (`formats/tensor.md`, "Prediction").
+//! The parameters of predictions: the symbols before it in the same row tell how likely each symbol of a
+//! column is (`formats/tensor.md`, "Prediction").
 
 use super::nibbles::{parse_nibbles, put_nibbles};
 use super::sequence::{Sequence, SequenceWriter};
@@ -13,25 +13,25 @@ use crate::kernel::Kernel;
 pub const MAX_PREDICTED_ROW: u64 = 4096;
 /// The largest number of coefficients.
 const MAX_COEFFICIENTS: u64 = 1 << 18;
-/// The largest sum of the absolute coefficients of a column. With numbers of 16 bits it keeps every sum of
+/// The largest sum of the absolute coefficients of a column. With numbers of 16 bits, it keeps every sum of
 /// products below 2^31.
 const MAX_SUM: u32 = 1 << 16;
-/// The number of intervals that predictions are sorted into.
+/// The number of intervals into which predictions are sorted.
 pub const INTERVALS: usize = 16;
 
 /// The linear prediction of each number of a row from the numbers before it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LinearPrediction {
-    /// About the number that each symbol stands for, in some unit.
+    /// The approximate number for which each symbol stands, in some unit.
     pub values: Box<[i16; 256]>,
-    /// The factor for the numbers of each column that others are predicted from, in 1/256: it brings all
-    /// columns to one size. As many as there are such columns, which are the first ones.
+    /// The factor, in 1/256, for the numbers of each column from which others are predicted; it scales all
+    /// columns to one size. These columns are the first ones of a row.
     pub multipliers: Vec<u16>,
     /// The factor for predictions in rows of each class, in 1/2^16 intervals: at most 2^15 − 1.
     pub scales: [u16; 16],
-    /// The classes of all columns, each below 16; as many as a row has symbols.
+    /// The classes of all columns, each below 16: one per symbol of a row.
     pub columns: Vec<u8>,
-    /// For each column from the second on, the coefficients of the columns that it is predicted from.
+    /// For each column from the second on, the coefficients of the columns from which it is predicted.
     pub coefficients: Vec<i8>,
     /// The table for each pair of a sum of classes (see `class_sum`) and an interval: entry 16·sum +
     /// interval.
@@ -44,8 +44,7 @@ impl LinearPrediction {
         self.columns.len()
     }
 
-    /// The coefficients of the column with this number: one for each of the first columns before it. There
-    /// are none for column 0.
+    /// The coefficients of a column: one for each of the first columns before it. Column 0 has none.
     pub fn coefficients_of(&self, column: usize) -> &[i8] {
         let most = self.multipliers.len();
         let start = coefficients_before(column, most);
@@ -105,7 +104,7 @@ impl LinearPrediction {
     }
 }
 
-/// The number of coefficients of all columns before this one, where each column is predicted from at most the
+/// The number of coefficients of all columns before this one, if each column is predicted from at most the
 /// first `most` columns.
 pub fn coefficients_before(column: usize, most: usize) -> usize {
     let some = column.min(most);

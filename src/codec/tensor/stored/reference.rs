@@ -7,22 +7,22 @@ use crate::format::varint;
 /// How an element differs from the base's element at the same place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Operation {
-    /// By a signed difference, which is stored with its sign in the lowest bit.
+    /// A signed difference, stored with its sign in the lowest bit.
     Difference,
-    /// By the exclusive or of both.
+    /// The exclusive or of both.
     Xor,
 }
 
-/// The bytes that a block is coded against, and how it differs from them.
+/// The bytes that a block is coded against, and how the block differs from them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BaseReference {
-    /// Bytes of an element: 1, 2, 4 or 8.
+    /// The number of bytes of an element: 1, 2, 4 or 8.
     pub element: usize,
     /// How elements differ from those of the base.
     pub operation: Operation,
     /// BLAKE3 of all bytes of the base tensor.
     pub hash: [u8; 32],
-    /// The byte of the base tensor that belongs to the block's first byte.
+    /// The offset in the base tensor of the byte that belongs to the block's first byte.
     pub offset: u64,
 }
 

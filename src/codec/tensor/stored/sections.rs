@@ -1,4 +1,4 @@
-//! The sections of a tile's payload, found without decoding them.
+//! Finds the sections of a tile's payload without decoding them.
 
 use super::context::Context;
 use super::field::FieldParams;
@@ -15,7 +15,7 @@ use crate::format::varint;
 pub enum TileMode {
     /// The planes of all groups.
     Planes = 0,
-    /// One group, which all of the tile's are like.
+    /// One group, which all groups of the tile equal.
     Same = 1,
     /// The raw bytes.
     Raw = 2,
@@ -36,10 +36,10 @@ impl TileMode {
     }
 }
 
-/// The sections of one field up to the symbols. The lengths of those that follow are known where no symbols
-/// are folded.
+/// The sections of one field up to the symbols. The lengths of the sections after them are known unless
+/// symbols are folded.
 pub struct Sections<'a> {
-    /// The zero bits of floats.
+    /// The zero bits below floats.
     pub zero_bits: ZeroBits,
     /// Elements that have no symbol.
     pub exceptions: Exceptions<'a>,
@@ -49,9 +49,9 @@ pub struct Sections<'a> {
     pub symbols: Sequence<'a>,
 }
 
-/// The stored part of the choice of symbols' tables.
+/// The stored part of what chooses the symbols' tables.
 pub enum StoredContexts<'a> {
-    /// Nothing: the parameters say it all.
+    /// Nothing: the parameters suffice.
     Nothing,
     /// The classes of the tile's rows, as nibbles.
     Rows(&'a [u8]),
@@ -72,7 +72,7 @@ impl<'a> Sections<'a> {
         let exceptions = Exceptions::parse(c, field.element, elements)?;
         let contexts = match &field.context {
             Context::Rows { groups: of_row, .. } => {
-                // At most as many as the tile has groups: each row has one of them at least.
+                // At most as many as the tile has groups, since each row has at least one of them.
                 StoredContexts::Rows(c.take(groups.rows(*of_row).div_ceil(2) as usize)?)
             }
             Context::Classes { stripes, .. } => {
@@ -94,7 +94,7 @@ impl<'a> Sections<'a> {
 
 /// Elements that have no symbol and are stored apart.
 pub struct Exceptions<'a> {
-    /// Their places among the field's elements in the tile, in rising order.
+    /// Their indices among the field's elements in the tile, in rising order.
     pub places: Vec<usize>,
     /// Their bytes.
     pub values: Vec<&'a [u8]>,
@@ -105,7 +105,7 @@ impl<'a> Exceptions<'a> {
     /// Reads the exceptions among `all` elements of `element` bytes each.
     fn parse(c: &mut Cursor<'a>, element: usize, all: usize) -> Parsed<Self> {
         let count = c.varint_in("number of exceptions", 0..=all as u64)? as usize;
-        // Memory is taken only for what is there.
+        // Memory is only taken for what is there.
         c.expect(count * (1 + element))?;
         let (mut places, mut values) = (Vec::with_capacity(count), Vec::with_capacity(count));
         let mut next = 0u64;
@@ -119,7 +119,7 @@ impl<'a> Exceptions<'a> {
         Ok(Self { places, values, element })
     }
 
-    /// Replaces the elements that are exceptions; `elements` holds all of them, one directly after the other.
+    /// Puts the exceptions in their places; `elements` holds all elements, one directly after the other.
     pub fn apply(&self, elements: &mut [u8]) {
         for (at, value) in self.places.iter().zip(&self.values) {
             elements[at * self.element..(at + 1) * self.element].copy_from_slice(value);
@@ -127,8 +127,8 @@ impl<'a> Exceptions<'a> {
     }
 }
 
-/// Appends exceptions: the place and the bits of each, of which the lowest `element` bytes are stored, in
-/// rising order.
+/// Appends exceptions, which must be in rising order: the index and the bits of each, of which the lowest
+/// `element` bytes are stored.
 pub fn put_exceptions(exceptions: &[(usize, u64)], element: usize, out: &mut Vec<u8>) {
     varint::put(out, exceptions.len() as u64);
     let mut next = 0;

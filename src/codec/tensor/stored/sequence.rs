@@ -1,4 +1,4 @@
-//! Sequences of symbols: each is stored in the smallest of three modes.
+//! Sequences of symbols, each stored in the smallest of three modes.
 
 use crate::coder::rans::{Coded, Contexts, Decoder, Encoder, Runs, encode, lanes};
 use crate::error::{Error, Result};
@@ -53,7 +53,7 @@ impl<'a> Sequence<'a> {
         runs.finish()
     }
 
-    /// Starts to decode the sequence in runs that have `count` symbols together.
+    /// Starts decoding the sequence in runs that have `count` symbols in total.
     ///
     /// # Errors
     ///
@@ -67,7 +67,7 @@ impl<'a> Sequence<'a> {
     }
 }
 
-/// A sequence that is decoded in runs: the tables of one run may depend on the symbols of those before it.
+/// A sequence that is decoded in runs: the tables of a run may depend on the symbols of earlier runs.
 pub enum SequenceRuns<'a> {
     /// Coded by rANS.
     Rans(Runs<'a>),
@@ -78,7 +78,7 @@ pub enum SequenceRuns<'a> {
 }
 
 impl SequenceRuns<'_> {
-    /// Decodes the next run, as long as `out`.
+    /// Decodes the next run, which is as long as `out`.
     ///
     /// # Errors
     ///
@@ -118,16 +118,16 @@ impl SequenceRuns<'_> {
     }
 }
 
-/// Writes sequences behind each other.
+/// Writes sequences one after the other.
 pub struct SequenceWriter {
-    /// The bytes so far. Callers append what stands between sequences.
+    /// The bytes so far. Callers append whatever stands between sequences.
     pub out: Vec<u8>,
     kernel: Kernel,
     coded: Coded,
 }
 
 impl SequenceWriter {
-    /// A writer that appends to `out`. The kernel changes nothing but the speed.
+    /// A writer that appends to `out`. The kernel only affects the speed.
     pub fn new(out: Vec<u8>, kernel: Kernel) -> Self {
         Self { out, kernel, coded: Coded::default() }
     }

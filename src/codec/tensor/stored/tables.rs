@@ -4,9 +4,9 @@ use super::nibbles::parse_nibbles;
 use crate::coder::rans::Freqs;
 use crate::format::cursor::{Cursor, Parsed, in_range};
 
-/// The largest number of tables of a sequence; a nibble names one of them.
+/// The largest number of tables for a sequence; a nibble names one of them.
 pub const MAX_TABLES: usize = 16;
-/// The largest number of tables of a field whose numbers are predicted; a byte names one of them.
+/// The largest number of tables for a field whose numbers are predicted; a byte names one of them.
 pub const MAX_PREDICTED_TABLES: usize = 255;
 
 /// The number of a table for each of 256 keys.

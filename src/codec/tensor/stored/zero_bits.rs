@@ -7,14 +7,14 @@ use crate::format::cursor::{Cursor, Parsed, in_range};
 use crate::format::varint;
 use std::ops::Range;
 
-/// Set in the byte of zero bits where some rows have more of them.
+/// Set in the byte of zero bits if some rows have more of them.
 const BY_ROW: u8 = 0x80;
 
 /// The number of zero bits below the elements of a field in a tile. Floats that were converted from a
-/// narrower type have them, and sometimes only in some rows.
+/// narrower type have such bits, sometimes only in some rows.
 #[derive(Debug, Default, Clone)]
 pub struct ZeroBits {
-    /// Zero bits below every element that is not in a marked row.
+    /// The number of zero bits below every element outside marked rows.
     pub zeros: u32,
     /// The rows that have more zero bits.
     pub marked: Option<MarkedRows>,
@@ -23,14 +23,14 @@ pub struct ZeroBits {
 /// Rows whose elements have more zero bits than the others.
 #[derive(Debug, Clone)]
 pub struct MarkedRows {
-    /// Zero bits below each element of these rows.
+    /// The number of zero bits below each element of these rows.
     pub zeros: u32,
-    /// Elements of a row: 1..=2^32.
+    /// The number of elements in a row, 1..=2^32.
     pub groups: u64,
-    /// Elements of the tile's first row that lie in tiles before.
+    /// How many elements of the tile's first row lie in earlier tiles.
     pub skipped: u64,
-    /// A bit for each row of which the tile has elements, the lowest bit of the first byte first: 1 where it
-    /// is marked.
+    /// A bit for each row of which the tile has elements, the lowest bit of the first byte first: 1 if the
+    /// row is marked.
     pub bits: Vec<u8>,
 }
 
@@ -76,18 +76,18 @@ impl ZeroBits {
         let more = u32::from(c.u8()?);
         in_range("zero bits of marked rows", more.into(), u64::from(zeros) + 1..=field.low_bits.into())?;
         let of_row = c.varint_in("groups of a row", 1..=1 << 32)?;
-        // At most as many as the tile has groups: each row has one of them at least.
+        // At most as many as the tile has groups, since each row has at least one of them.
         let bits = c.take(groups.rows(of_row).div_ceil(8) as usize)?.to_vec();
         let marked = MarkedRows { zeros: more, groups: of_row, skipped: groups.first % of_row, bits };
         Ok(Self { zeros, marked: Some(marked) })
     }
 
-    /// The zero bits of all elements; `None` where rows differ.
+    /// The number of zero bits of all elements; `None` where rows differ.
     pub fn same_zeros(&self) -> Option<u32> {
         self.marked.is_none().then_some(self.zeros)
     }
 
-    /// The zero bits of one element, counted from the tile's first.
+    /// The number of zero bits of one element, indexed from the tile's first.
     pub fn zeros_of(&self, element: usize) -> u32 {
         match &self.marked {
             Some(marked) if marked.contains(element) => marked.zeros,
@@ -102,7 +102,7 @@ impl ZeroBits {
 }
 
 impl MarkedRows {
-    /// Whether an element, counted from the tile's first, lies in a marked row.
+    /// Whether an element, indexed from the tile's first, lies in a marked row.
     #[inline]
     fn contains(&self, element: usize) -> bool {
         self.is_marked(((element as u64 + self.skipped) / self.groups) as usize)
@@ -112,7 +112,8 @@ impl MarkedRows {
         self.bits[row / 8] >> (row % 8) & 1 != 0
     }
 
-    /// The elements of each row that is marked, or of each that is not, where the tile has `count` elements.
+    /// The elements of each row that is marked, or of each row that is not, where the tile has `count`
+    /// elements.
     pub fn ranges(&self, marked: bool, count: usize) -> impl Iterator<Item = Range<usize>> {
         let rows = row_ranges(self.skipped, self.groups, count).enumerate();
         rows.filter(move |(row, _)| self.is_marked(*row) == marked).map(|(_, range)| range)

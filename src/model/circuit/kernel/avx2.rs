@@ -1,4 +1,4 @@
-//! The operations in AVX2: a vector holds one number of each of the eight lanes.
+//! The operations in AVX2: a vector holds one number for each of the eight lanes.
 
 use std::arch::x86_64::*;
 
@@ -8,7 +8,7 @@ use super::{LANES, Ops, PerLane, shifts};
 /// functions compiled for AVX2, and in tests.
 pub struct Avx2;
 
-/// Number of rows whose sums are held in registers together.
+/// The number of rows whose sums are held in registers together.
 const ROWS: usize = 8;
 
 impl Ops for Avx2 {
@@ -111,7 +111,7 @@ unsafe fn peak(x: &[PerLane], out: &mut [PerLane]) {
         let x = _mm256_sllv_epi32(_mm256_srlv_epi32(_mm256_add_epi32(x, half), right), left);
         _mm256_min_epu32(x, limit)
     };
-    // Lanes of nothing become ones.
+    // Lanes whose entries are all 0 become ones.
     let ones =
         _mm256_and_si256(_mm256_cmpeq_epi32(most, _mm256_setzero_si256()), _mm256_set1_epi32(0x0001_0001));
     for (o, x) in out.iter_mut().zip(x.chunks_exact(2)) {

@@ -1,8 +1,8 @@
 //! The inner loops of messages.
 //!
-//! Eight records, the *lanes*, are worked on side by side. A message of K entries is K/2 [`PerLane`]s, each
-//! of whose 32-bit numbers holds two neighbouring entries of one record, so that a pair of weights meets a
-//! vector of records and no sum crosses a vector.
+//! Eight records, the *lanes*, are processed side by side. A message of K entries is K/2 [`PerLane`]s, whose
+//! 32-bit numbers each hold two neighbouring entries of one record. So a pair of weights is multiplied by a
+//! vector of records, and no sum crosses a vector.
 
 #![allow(unsafe_code)]
 
@@ -14,7 +14,7 @@ mod scalar;
 pub use avx2::Avx2;
 pub use scalar::Scalar;
 
-/// Number of records that are worked on side by side.
+/// The number of records that are processed side by side.
 pub const LANES: usize = 8;
 
 /// One number for each lane.
@@ -22,24 +22,24 @@ pub const LANES: usize = 8;
 #[repr(C, align(32))]
 pub struct PerLane(pub [u32; LANES]);
 
-/// The operations on messages in the form of one instruction set. Slices must have the lengths that the
-/// functions name, which implementations check.
+/// The operations on messages for one instruction set. Slices must have the lengths that the methods state,
+/// which implementations check.
 pub trait Ops {
-    /// `out[r] = Σ_p low·low + high·high` of `weights[r·n + p]` and `x[p]`, for n = `x.len()` and each of the
-    /// rows r.
+    /// Computes `out[r] = Σ_p low·low + high·high` of `weights[r·n + p]` and `x[p]`, for n = `x.len()` and
+    /// each row r.
     fn product(weights: &[u32], x: &[PerLane], out: &mut [PerLane]);
-    /// `peak` of the specification, from one entry in each number to two: `x.len() = 2·out.len()`.
+    /// `peak` of the specification, from one entry per number to two: `x.len() = 2·out.len()`.
     fn peak(x: &[PerLane], out: &mut [PerLane]);
     /// `mass` of the specification.
     fn mass(x: &[PerLane], out: &mut [PerLane]);
-    /// The products of entries, one in each number of `out`: `out.len() = 2·a.len() = 2·b.len()`.
+    /// The products of entries, one per number of `out`: `out.len() = 2·a.len() = 2·b.len()`.
     fn times(a: &[PerLane], b: &[PerLane], out: &mut [PerLane]);
-    /// PerLane l of `out[p]` is `table[row[l]·n + p]` for n = `out.len()`.
+    /// Lane l of `out[p]` becomes `table[row[l]·n + p]`, for n = `out.len()`.
     fn gather(table: &[u32], row: &[u32; LANES], out: &mut [PerLane]);
 }
 
-/// The scaling of a lane to 15 bits by `peak` and `mass`, given its maximum or sum: what is added for
-/// rounding, the right shift and the left shift.
+/// How `peak` and `mass` scale a lane to 15 bits, given its maximum or sum: the rounding term, the right
+/// shift and the left shift.
 fn shifts(most: u32) -> (u32, u32, u32) {
     let bits = 32 - most.leading_zeros();
     if bits > 15 { (1 << (bits - 16), bits - 15, 0) } else { (0, 0, 15 - bits) }
@@ -72,7 +72,7 @@ mod tests {
             let n = 1 + round % 19;
             let (a, b) = (message(n, &mut rng), message(n, &mut rng));
             let rows = 1 + (round * 7) % 23;
-            // Weights whose sums stay below 2^31, as the file's bounds have it.
+            // Weights whose sums stay below 2^31, as the bounds of the file demand.
             let weights: Vec<u32> = (0..rows * n).map(|_| rng.next_u32() & 0x03ff_03ff).collect();
             let table: Vec<u32> = (0..rows * n).map(|_| rng.next_u32()).collect();
             let row: [u32; LANES] = std::array::from_fn(|_| rng.next_u32() % rows as u32);

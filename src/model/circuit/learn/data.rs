@@ -3,14 +3,14 @@
 use super::logarithm::log2;
 use crate::error::{Error, Result};
 
-/// A partition of symbols into classes. The leaves of a circuit give probabilities to classes; inside a class
-/// a symbol has a fixed share, which is the same for all variables with this alphabet. So rare symbols need
-/// few parameters.
+/// A partition of symbols into classes. The leaves of a circuit give probabilities to classes; within a
+/// class, a symbol has a fixed share, which is the same for all variables with this alphabet. That way rare
+/// symbols need few parameters.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Partition {
     /// The class of each symbol.
     pub class: Vec<u8>,
-    /// The smoothed count of each symbol, to which its share inside its class is proportional.
+    /// The smoothed count of each symbol. Its share within its class is proportional to it.
     pub weight: Vec<f32>,
     /// The number of classes.
     pub classes: usize,
@@ -22,19 +22,19 @@ pub struct Partition {
 #[derive(Debug)]
 pub struct Dataset {
     pub alphabets: Vec<Partition>,
-    /// The number of the alphabet of each variable.
+    /// The number of each variable's alphabet.
     pub alphabet: Vec<usize>,
     /// The columns: `columns[v][n]` is the class of variable v in record n.
     pub columns: Vec<Vec<u8>>,
     /// The number of records.
     pub records: usize,
-    /// The bits that the symbols inside their classes cost in all records together.
+    /// The bits that the symbols within their classes cost in all records together.
     pub inside_bits: f64,
 }
 
 impl Partition {
     /// Makes at most `classes` classes from the counts of symbols: frequent symbols get a class of their own,
-    /// and runs of rarer ones with about equal counts in all share a class.
+    /// and runs of rarer ones with about equal total counts share a class.
     pub fn from_counts(counts: &[u64], classes: usize, ordinal: bool) -> Self {
         let total: u64 = counts.iter().sum();
         let smooth = |c: u64| c as f32 + 0.05;
@@ -44,8 +44,8 @@ impl Partition {
             let class = (0..symbols).map(|s| s as u8).collect();
             return Self { class, weight, classes: symbols, ordinal };
         }
-        // A symbol stands alone where its count is over 1.5 times an equal share of what does not stand alone
-        // yet.
+        // A symbol stands alone where its count exceeds 1.5 times an equal share of the symbols that do not
+        // stand alone yet.
         let mut alone = vec![false; symbols];
         let mut rest = total;
         let mut free = classes;
@@ -85,7 +85,7 @@ impl Partition {
         Self { class, weight, classes: count, ordinal }.in_order()
     }
 
-    /// Numbers the classes by their smallest symbol.
+    /// Numbers the classes in the order of their smallest symbols.
     fn in_order(mut self) -> Self {
         let mut map = vec![u8::MAX; self.classes];
         let mut next = 0;
@@ -100,7 +100,7 @@ impl Partition {
         self
     }
 
-    /// The bits that each symbol costs inside its class.
+    /// The bits that each symbol costs within its class.
     pub fn inside_bits(&self) -> Vec<f64> {
         let mut sums = vec![0f64; self.classes];
         for (s, &c) in self.class.iter().enumerate() {
@@ -124,7 +124,7 @@ impl Partition {
 }
 
 impl Dataset {
-    /// Cuts bytes into records of `width` bytes. Variables belong to the channels in turn, and those of a
+    /// Cuts bytes into records of `width` bytes. Variables belong to the channels in turn, and those of one
     /// channel share an alphabet.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 //! Expectation maximisation: passes over batches with a falling step size (Cappé and Moulines, "On-line
-//! expectation- maximization algorithm for latent data models", 2009), then passes over all records.
+//! expectation-maximization algorithm for latent data models", 2009), then passes over all records.
 //!
-//! A step moves sufficient statistics, not parameters: the counts that a node's parameters stand for
+//! A step moves sufficient statistics, not parameters: the counts for which a node's parameters stand
 //! (parameters times mass) keep the weight 1 − γ, and those of the batch, scaled to the whole data set, enter
 //! with the weight γ. So states that are rarely used keep what they know where a batch says little about
 //! them.
@@ -17,7 +17,7 @@ use super::product::Products;
 pub struct Pseudo {
     /// Spread over a row of edges in proportion to the mass of the states.
     pub edge: f32,
-    /// Spread over a row of edges as rows that lead to the same states are.
+    /// Spread over a row of edges in the same way as over rows that lead to the same states.
     pub borrow: f32,
     /// Spread over the classes in proportion to their frequencies in all states.
     pub leaf: f32,
@@ -25,10 +25,10 @@ pub struct Pseudo {
     pub smooth: f32,
 }
 
-/// Number of steps between two looks at which rows resemble each other.
+/// The number of steps between two computations of how rows resemble each other.
 const LOOK_EVERY: usize = 8;
 
-/// Computes for each row of edges the mean of the rows that lead to the same states: it goes back along the
+/// Computes for each row of edges the mean of the rows that lead to the same states, by going back along the
 /// edges and down again.
 fn look_around(products: Products, node: &mut LearnedNode) {
     let (k, a) = (node.states, node.above);
@@ -54,7 +54,7 @@ fn neighbours(leaf: &[f32], k: usize, c: usize, j: usize) -> f32 {
     0.5 * (at(c.saturating_sub(1)) + at((c + 1).min(last)))
 }
 
-/// Messages and counts of a batch, whose memory serves all batches.
+/// Messages and counts of a batch, in memory that serves all batches.
 pub struct Workspace {
     messages: Vec<Messages>,
     counts: Vec<Counts>,
@@ -95,7 +95,7 @@ fn maximise(node: &mut LearnedNode, counts: &mut Counts, step: f32, scale: f32, 
         let borrow = if node.base.is_empty() { 0.0 } else { pseudo.borrow };
         let mut sum = 0f32;
         for (((p, c), share), base) in row.iter_mut().zip(counts).zip(&share).zip(base) {
-            // Edges that have been pruned stay away.
+            // Edges that have been pruned stay pruned.
             if *p > 0.0 {
                 *p = keep * *p + step * (scale * *c * *p + share + borrow * base);
             }
@@ -131,9 +131,9 @@ fn maximise(node: &mut LearnedNode, counts: &mut Counts, step: f32, scale: f32, 
     node.leaf_mass = sums;
 }
 
-/// Makes one pass over the rows in batches of `size`, in the order given. The step of a batch is `step` of
-/// the share of the pass before it, 0..1. Returns the mean bits of a record (without those inside classes),
-/// each batch measured before it is learned from.
+/// Makes one pass over the rows in batches of `size`, in the order given. `step` maps the share of the pass
+/// done so far, 0..1, to the step size. Returns the mean bits of a record (without those within classes);
+/// each batch is measured before it is learned from.
 pub fn stochastic_pass(
     net: &mut Network,
     data: &Dataset,
@@ -190,7 +190,7 @@ pub fn full_pass(
     bits / rows.len() as f64
 }
 
-/// Measures the mean bits of a record, without those inside classes.
+/// Measures the mean bits of a record, without those within classes.
 pub fn measure(net: &Network, data: &Dataset, rows: &[u32], size: usize, work: &mut Workspace) -> f64 {
     let mut bits = 0f64;
     for rows in rows.chunks(size) {

@@ -1,16 +1,16 @@
-//! The export of a learned network to the codes of the model file.
+//! Exports a learned network to the codes of the model file.
 
 use super::data::Partition;
 use super::logarithm::log2;
 use super::network::Network;
 use crate::model::circuit::{Alphabet, Shape, Weights};
 
-/// Least expected number of records along an edge that is kept.
+/// The least expected number of records along an edge that is kept.
 const LEAST_FLOW: f32 = 0.05;
-/// Octaves below 1 from which on a probability is left out.
+/// Probabilities this many octaves below 1 are left out.
 const OCTAVES: f32 = 30.0;
 
-/// Makes the content of the model file, with 2^`log2_steps` steps for each octave.
+/// Makes the content of the model file, with 2^`log2_steps` steps per octave.
 pub fn export(net: &Network, alphabets: &[Partition], alphabet: &[usize], log2_steps: u8) -> Weights {
     let order = order(net);
     let mut place = vec![0u16; order.len()];
@@ -54,8 +54,8 @@ fn stored(a: &Partition) -> Alphabet {
     Alphabet { class: a.class.clone(), weight: a.weight.iter().map(scale).collect() }
 }
 
-/// The order of the nodes: depth first, and among siblings the one with most nodes below it last. A last
-/// child need not send a message upwards, so the largest subtree saves most.
+/// The order of the nodes: depth first, and among siblings the one with the most nodes below it last. A last
+/// child need not send a message upwards, so it saves most to place the largest subtree there.
 fn order(net: &Network) -> Vec<usize> {
     let mut below = vec![1usize; net.nodes.len()];
     for level in net.levels.iter().rev() {

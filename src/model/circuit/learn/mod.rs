@@ -1,11 +1,11 @@
 //! Learning hidden Chow-Liu trees by expectation maximisation.
 //!
 //! The trainer learns from large files and keeps the model; the encoder learns a model from a table and
-//! stores it beside the table's records. Since the encoder must give the same bytes on every machine,
+//! stores it with the table's records. Since the encoder must give the same bytes on every machine,
 //! everything here is IEEE arithmetic in a fixed order: additions, multiplications, divisions and square
 //! roots, no fused operations and no mathematical library (logarithms are computed in [`logarithm`]). Threads
 //! work on different variables, so their number changes nothing. The one exception is `Products::Fast`, which
-//! the trainer uses and the encoder does not.
+//! only the trainer uses.
 
 pub mod data;
 pub mod em;

@@ -1,9 +1,9 @@
 //! A hidden Chow-Liu tree in floats, and the expectation step of learning over a batch of records.
 //!
-//! Each variable has a hidden variable of K states: its distribution is chosen by the parent's state, and
-//! itself chooses the distribution of the variable's class. Messages are matrices of batch × K, and all heavy
-//! work is products of matrices. The variables of one depth are worked on in parallel, each by one thread, so
-//! results do not depend on the number of threads.
+//! Each variable has a hidden variable of K states, whose distribution is chosen by the parent's state, and
+//! which itself chooses the distribution of the variable's class. Messages are matrices of batch × K, and all
+//! heavy work is products of matrices. The variables of one depth are processed in parallel, each by one
+//! thread, so results do not depend on the number of threads.
 
 use rayon::prelude::*;
 
@@ -11,7 +11,8 @@ use super::logarithm::log2;
 use super::product::Products;
 use super::structure::Tree;
 
-/// Smallest entry of a message relative to the largest of its record. It keeps products away from denormals.
+/// The smallest entry of a message relative to the largest of its record. It keeps products away from
+/// denormals.
 const FLOOR: f32 = 1e-17;
 
 /// A variable with its hidden variable, and the parameters that are being learned.
@@ -25,9 +26,9 @@ pub struct LearnedNode {
     pub above: usize,
     /// The number of classes.
     pub classes: usize,
-    /// `above × states`: probability of the state given the parent's.
+    /// `above × states`: the probability of the state, given the parent's.
     pub edge: Vec<f32>,
-    /// `classes × states`: probability of the class given the state.
+    /// `classes × states`: the probability of the class, given the state.
     pub leaf: Vec<f32>,
     /// The expected number of records in each of the parent's states, over a data set.
     pub edge_mass: Vec<f32>,
@@ -37,12 +38,12 @@ pub struct LearnedNode {
     pub prior: Vec<f32>,
     /// Whether neighbouring classes resemble each other.
     pub ordinal: bool,
-    /// The probabilities of the edges to which pseudocounts are proportional, `above × states`; empty for
-    /// none.
+    /// The probabilities of the edges to which pseudocounts are proportional, `above × states`; empty where
+    /// there are none.
     pub base: Vec<f32>,
 }
 
-/// The expected counts of one node over its parameters: multiplied with these they are the counts.
+/// The expected counts of one node divided by its parameters: multiplied by these, they are the counts.
 #[derive(Debug, Clone, Default)]
 pub struct Counts {
     pub edge: Vec<f32>,
@@ -52,11 +53,11 @@ pub struct Counts {
 /// Messages of one node for a batch: `batch × states`, and `batch × above`.
 #[derive(Debug, Default)]
 pub struct Messages {
-    /// The belief from below; after the backward pass the expected states.
+    /// The belief from below; after the backward pass, the expected states.
     own: Vec<f32>,
-    /// The message to the parent; after the backward pass the flow through the edge over this message.
+    /// The message to the parent; after the backward pass, the flow through the edge divided by this message.
     up: Vec<f32>,
-    /// For each record the power of two that has been taken out of `own`, here and below.
+    /// For each record, the power of two that has been taken out of `own`, at this node and below.
     exponent: Vec<i32>,
 }
 
@@ -69,7 +70,7 @@ pub struct Network {
     pub children: Vec<Vec<usize>>,
     /// The variables by depth; the root is alone in the first level.
     pub levels: Vec<Vec<usize>>,
-    /// The way in which products of matrices are computed.
+    /// How products of matrices are computed.
     pub products: Products,
 }
 
@@ -113,7 +114,7 @@ impl Network {
     }
 
     /// The upward pass: returns the binary logarithm of the likelihood of each record of a batch, whose
-    /// classes at variable v are `batch[v]`.
+    /// classes for variable v are `batch[v]`.
     pub fn forward(&self, batch: &[Vec<u8>], messages: &mut [Messages]) -> Vec<f32> {
         for level in self.levels.iter().rev() {
             let mut taken: Vec<(usize, Messages)> =
@@ -154,7 +155,7 @@ impl Network {
         self.products.product((n, node.above, k), &mut m.up, false, &m.own, (k, 1), &node.edge, (1, k));
     }
 
-    /// The downward pass after `forward`: calls `learn` with the expected counts of each node as soon as its
+    /// The downward pass after `forward`: calls `learn` with the expected counts of each node once its
     /// parameters are no longer needed, so that it may replace them.
     pub fn backward(
         &mut self,

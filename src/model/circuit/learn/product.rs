@@ -1,24 +1,25 @@
-//! Products of matrices: in a fixed order, or as the caller computes them.
+//! Products of matrices, in a fixed order or as the caller computes them.
 
 use crate::kernel::{Kernel, dispatch};
 
-/// Computes `dst += lhs · rhs` for matrices of m × n, m × k and k × n: the sizes (m, n, k), dst row by row, lhs and rhs each
-/// with its strides (row, column). All accesses have been checked to lie inside the slices.
+/// Computes `dst += lhs · rhs` for matrices of m × n, m × k and k × n. Arguments are the sizes (m, n, k), dst
+/// row by row, then lhs and rhs each with its strides (row, column). All accesses have been checked to lie
+/// inside the slices.
 pub type Product = fn((usize, usize, usize), &mut [f32], &[f32], (usize, usize), &[f32], (usize, usize));
 
 /// How products are computed.
 #[derive(Debug, Clone, Copy, Default)]
 pub enum Products {
-    /// Each sum from its first to its last term, rounded after every operation: the same on every machine.
+    /// Each sum from its first term to its last, rounded after every operation: the same on every machine.
     #[default]
     Ordered,
-    /// As fast as may be; the order of additions may depend on the machine.
+    /// As fast as possible; the order of additions may depend on the machine.
     Fast(Product),
 }
 
 impl Products {
-    /// Computes `dst (m × n) = lhs (m × k) · rhs (k × n)`, or adds to `dst` where `add` says so. The strides
-    /// `ls` and `rs` are those of rows and columns.
+    /// Computes `dst (m × n) = lhs (m × k) · rhs (k × n)`, or adds to `dst` if `add` is set. `ls` and `rs`
+    /// are the strides of rows and columns.
     ///
     /// # Panics
     /// If a size is 0 or a slice is too short.

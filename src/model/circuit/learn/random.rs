@@ -2,7 +2,7 @@
 
 use crate::random::SplitMix;
 
-/// Random numbers in the forms that learning needs, from [`SplitMix`]. The whole state is the seed.
+/// Random numbers in the forms that learning needs, from [`SplitMix`]. The seed is the whole state.
 #[derive(Debug, Clone)]
 pub struct Random(pub u64);
 
@@ -15,17 +15,17 @@ impl Random {
         number
     }
 
-    /// A number uniform in 0..1.
+    /// A uniform number in 0..1.
     pub fn unit(&mut self) -> f32 {
         (self.bits() >> 40) as f32 / (1u64 << 24) as f32
     }
 
-    /// A number uniform in 0..n.
+    /// A uniform number in 0..n.
     pub fn below(&mut self, n: usize) -> usize {
         ((u128::from(self.bits()) * n as u128) >> 64) as usize
     }
 
-    /// A number that is nearly standard normal: the sum of twelve uniform numbers, less 6.
+    /// A nearly standard normal number: the sum of twelve uniform numbers, less 6.
     pub fn normal(&mut self) -> f32 {
         (0..12).map(|_| self.unit()).sum::<f32>() - 6.0
     }

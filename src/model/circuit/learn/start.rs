@@ -1,6 +1,6 @@
-//! The starts of learning: hidden states from clusters of records, and more states from fewer.
+//! The starting points of learning: hidden states from clusters of records, and more states from fewer.
 //!
-//! Expectation maximisation finds only what is near its start, so good starts matter: a variable's first
+//! Expectation maximisation only finds what is near its start, so good starts matter: a variable's first
 //! states are clusters by the variables that tell most about it.
 
 use rayon::prelude::*;
@@ -11,12 +11,12 @@ use super::network::{LearnedNode, Network};
 use super::random::Random;
 use super::structure::Tree;
 
-/// Number of other variables by which a variable's records are clustered.
+/// The number of other variables by which a variable's records are clustered.
 const NEIGHBOURS: usize = 8;
-/// Records that centres are learned from, and rounds of that.
+/// The number of records from which centres are learned, and the number of rounds.
 const CLUSTER_ROWS: usize = 4096;
 const CLUSTER_ROUNDS: usize = 6;
-/// Number of random coordinates of a class of an unordered alphabet.
+/// The number of random coordinates for a class of an unordered alphabet.
 const SPREAD: usize = 3;
 
 /// The entropy in bits of the classes of each variable.
@@ -30,7 +30,7 @@ pub fn entropies(data: &Dataset) -> Vec<f64> {
     (0..data.width()).into_par_iter().map(of).collect()
 }
 
-/// The number of states for each variable: more for those of higher entropy, in steps of 8, at most `most`.
+/// The number of states for each variable: more for higher entropy, in steps of 8, at most `most`.
 pub fn states(data: &Dataset, most: usize) -> Vec<usize> {
     let h = entropies(data);
     let mut sorted = h.clone();
@@ -80,7 +80,7 @@ fn cluster(data: &Dataset, tree: &Tree, v: usize, k: usize, seed: u64) -> Vec<u8
     let mut random = Random(seed ^ (v as u64) << 20);
     let sample: Vec<usize> =
         (0..CLUSTER_ROWS.min(data.records)).map(|_| random.below(data.records)).collect();
-    // Centres lie dimension by dimension, so that distances to all of them are computed side by side.
+    // Centres are stored dimension by dimension, so that distances to all of them are computed side by side.
     let mut centres = vec![0f32; dims * k];
     let mut p = Vec::new();
     for j in 0..k {
@@ -146,7 +146,7 @@ pub fn from_clusters(net: &mut Network, data: &Dataset, tree: &Tree, seed: u64) 
         let mut random = Random(seed ^ (v as u64) << 32);
         node.prior = prior(data, v);
         node.ordinal = data.alphabets[data.alphabet[v]].ordinal;
-        // Small random counts everywhere, so that no parameter starts at 0, where it would stay.
+        // Small random counts everywhere, so that no parameter starts at 0 and stays there.
         for u in 0..node.above {
             (0..k).for_each(|j| node.edge[u * k + j] = (1.0 + random.unit()) * 0.5);
         }
@@ -186,8 +186,8 @@ fn prior(data: &Dataset, v: usize) -> Vec<f32> {
     counts.iter().map(|c| c / total).collect()
 }
 
-/// Splits states in two, with noise by which learning can tell the halves apart: variable v gets `states[v]`
-/// states, at most twice as many as it had. The states that hold most records are split.
+/// Splits states in two, with noise that lets learning tell the halves apart: variable v gets `states[v]`
+/// states, at most twice as many as it had. The states that hold the most records are split.
 pub fn grow(net: &mut Network, states: &[usize], noise: f32, seed: u64) {
     let origin: Vec<Vec<usize>> = net
         .nodes
@@ -203,8 +203,8 @@ pub fn grow(net: &mut Network, states: &[usize], noise: f32, seed: u64) {
     rebuild_all(net, &origin, noise, seed);
 }
 
-/// Removes states that hold less than `share` of an equal share of the records. An even number of states
-/// stays.
+/// Removes states that hold less than `share` of an equal share of the records. The number of states stays
+/// even.
 pub fn prune(net: &mut Network, share: f32) {
     let kept: Vec<Vec<usize>> = net
         .nodes
@@ -222,8 +222,8 @@ pub fn prune(net: &mut Network, share: f32) {
     rebuild_all(net, &kept, 0.0, 0);
 }
 
-/// Removes edges along which fewer than `flow` records are expected to go, but for the strongest of each row
-/// and column.
+/// Removes edges along which fewer than `flow` records are expected to go, except for the strongest of each
+/// row and column.
 pub fn prune_edges(net: &mut Network, flow: f32) {
     net.nodes.par_iter_mut().for_each(|n| {
         let k = n.states;
@@ -259,7 +259,7 @@ fn rebuild_all(net: &mut Network, own: &[Vec<usize>], noise: f32, seed: u64) {
 }
 
 /// A node whose states are copies of the old states `own`, and whose parent's states are copies of the old
-/// states `above`. The mass of an old state is shared out to its copies, each with noise.
+/// states `above`. The mass of an old state is shared among its copies, each with noise.
 pub fn rebuild(
     n: &LearnedNode,
     own: &[usize],

@@ -1,5 +1,5 @@
-//! The tree: the spanning tree of greatest mutual information between its neighbours (Chow and Liu,
-//! "Approximating discrete probability distributions with dependence trees", 1968), rooted at its centre, so
+//! The tree: the spanning tree with the greatest mutual information between its neighbours (Chow and Liu,
+//! "Approximating discrete probability distributions with dependence trees", 1968), rooted at its centre so
 //! that it is shallow.
 
 use rayon::prelude::*;
@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use super::data::Dataset;
 use super::logarithm::log2;
 
-/// Number of bins to which classes are reduced for mutual information.
+/// The number of bins to which classes are reduced for mutual information.
 const BINS: usize = 16;
 
 /// A rooted tree over the variables.
@@ -15,12 +15,13 @@ const BINS: usize = 16;
 pub struct Tree {
     /// The parent of each variable; `None` for the root.
     pub parent: Vec<Option<usize>>,
-    /// For each variable the others that share most information with it, strongest first: (millibits,
-    /// variable).
+    /// For each variable, the other variables that share most information with it, strongest first:
+    /// (millibits, variable).
     pub neighbours: Vec<Vec<(u32, usize)>>,
 }
 
-/// The mutual information in bits of all pairs of variables, row-major, over about `rows` of the records.
+/// The mutual information, in bits, of all pairs of variables, row-major, measured on about `rows` of the
+/// records.
 fn mutual_information(data: &Dataset, rows: usize) -> Vec<f32> {
     let d = data.width();
     let step = (data.records / rows.max(1)).max(1);
@@ -59,8 +60,8 @@ fn mutual_information(data: &Dataset, rows: usize) -> Vec<f32> {
     all
 }
 
-/// The bin of each class, below [`BINS`]: in ordinal alphabets neighbouring classes share a bin; in others
-/// the commonest have bins of their own, and the rest share one.
+/// The bin of each class, below [`BINS`]: in ordinal alphabets, neighbouring classes share a bin; in others,
+/// the most common ones have bins of their own, and the rest share one.
 fn coarse(data: &Dataset, v: usize) -> Vec<u8> {
     let classes = data.classes(v);
     if classes <= BINS {
@@ -104,7 +105,7 @@ pub fn learn(data: &Dataset, rows: usize) -> Tree {
 }
 
 /// The maximum spanning tree, as the neighbours of each variable (Prim's algorithm). Ties go to the variable
-/// that is nearest by number.
+/// with the nearest number.
 fn spanning_tree(mi: &[f32], d: usize) -> Vec<Vec<usize>> {
     let mut links = vec![Vec::new(); d];
     let mut inside = vec![false; d];
@@ -129,7 +130,7 @@ fn spanning_tree(mi: &[f32], d: usize) -> Vec<Vec<usize>> {
     links
 }
 
-/// The centre of a tree: the variable whose distance from the farthest other one is least.
+/// The centre of a tree: the variable whose greatest distance from any other is least.
 fn centre(links: &[Vec<usize>]) -> usize {
     let farthest = |from: usize| {
         let mut depth = vec![usize::MAX; links.len()];
@@ -150,7 +151,7 @@ fn centre(links: &[Vec<usize>]) -> usize {
     (0..links.len()).min_by_key(|&v| farthest(v)).unwrap_or(0)
 }
 
-/// The parent of each variable when the tree hangs from `root`.
+/// The parent of each variable when the tree is rooted at `root`.
 fn orient(links: &[Vec<usize>], root: usize) -> Vec<Option<usize>> {
     let mut parent = vec![None; links.len()];
     let mut stack = vec![root];

@@ -7,7 +7,7 @@ use crate::tensor::gguf::Gguf;
 use crate::tensor::json::Json;
 use std::collections::HashMap;
 
-/// The parameters, which the tensors do not tell.
+/// The parameters that the tensors themselves do not tell.
 pub struct Config {
     /// The sizes; vocabulary, context and start token are filled in later.
     pub shape: Shape,
@@ -17,10 +17,10 @@ pub struct Config {
     pub context: usize,
     /// The number that norms add to the mean square.
     pub epsilon: f64,
-    /// The base of the frequencies of the rotary embedding, and what positions are divided by.
+    /// The base of the frequencies of the rotary embedding, and the number by which positions are divided.
     pub rope_base: f64,
     pub rope_divisor: f64,
-    /// Whether the head has no weights of its own.
+    /// Whether the head uses the weights of the embedding.
     pub tied: bool,
     /// The start token, where the file names one.
     pub start: Option<u32>,
@@ -116,7 +116,8 @@ impl Config {
     }
 }
 
-/// The members of a JSON object that are numbers, strings and flags, and the names of all others but null.
+/// The members of a JSON object that are numbers, strings and flags, and the names of all other members that
+/// are not null.
 #[derive(Default)]
 struct Fields {
     numbers: HashMap<String, f64>,
@@ -154,7 +155,7 @@ fn shape(width: usize, layers: usize, heads: usize, kv_heads: usize, head: usize
     Shape { vocab: 0, width, layers, heads, kv_heads, head, hidden, context: 0, start: 0 }
 }
 
-/// A size that must be there and in range.
+/// A size that must be present and in range.
 fn size(name: &str, value: Option<u64>) -> Result<usize> {
     let value = value.filter(|v| (1..=1 << 30).contains(v));
     value.map(|v| v as usize).ok_or_else(|| Error::corrupt(format!("{name}: a size expected")))

@@ -1,6 +1,6 @@
-//! The import of models from files of other programs into the canonical weight file.
+//! Imports models from files of other programs into the canonical weight file.
 //!
-//! Floating point is used here alone, and only as IEEE additions, multiplications, divisions and roundings of
+//! Floating point is only used here, and only as IEEE additions, multiplications, divisions and roundings of
 //! doubles in a fixed order: the same source gives the same bytes on every machine.
 
 mod config;
@@ -15,7 +15,7 @@ use crate::tensor::{Layout, TensorInfo};
 use config::Config;
 use quantize::{gains, int8_rows, rope_table, scale_of};
 
-/// Most tokens of a window, unless the caller or the model says otherwise.
+/// The most tokens of a window, unless the caller or the model says otherwise.
 pub const DEFAULT_CONTEXT: usize = 2048;
 /// log2(e) and ln(2).
 const LOG2_E: f64 = std::f64::consts::LOG2_E;
@@ -55,8 +55,7 @@ pub fn from_safetensors(
 struct Source<'a> {
     file: &'a [u8],
     layout: &'a Layout,
-    /// Whether names and the order of rows are those of Hugging Face's files; otherwise they are those of
-    /// GGUF.
+    /// Whether names and the order of rows follow Hugging Face's files; otherwise they follow GGUF.
     huggingface: bool,
 }
 
@@ -72,7 +71,7 @@ const HIDDEN_NORM: Name = ("ffn_norm", "post_attention_layernorm");
 const GATE: Name = ("ffn_gate", "mlp.gate_proj");
 const UP: Name = ("ffn_up", "mlp.up_proj");
 const DOWN: Name = ("ffn_down", "mlp.down_proj");
-/// Names of tensors outside of layers.
+/// The names of tensors outside of layers.
 const EMBEDDING: Name = ("token_embd", "embed_tokens");
 const FINAL_NORM: Name = ("output_norm", "norm");
 const ROPE_FACTORS: &str = "rope_freqs.weight";
@@ -108,9 +107,9 @@ impl<'a> Source<'a> {
         rows::row(info.dtype, bytes, len).map_err(|e| e.within(name))
     }
 
-    /// The rows of a matrix as int8, and for each row the factor that its weights are to be multiplied by.
-    /// `head` is the width of heads whose rows are put into pairs that turn together: Hugging Face's files
-    /// keep the two halves of a head apart.
+    /// The rows of a matrix as int8, and for each row the factor by which its weights are to be multiplied.
+    /// `head` is the width of heads whose rows are rearranged into pairs that rotate together: Hugging Face's
+    /// files keep the two halves of a head apart.
     fn matrix(
         &self,
         name: &str,
@@ -131,7 +130,7 @@ impl<'a> Source<'a> {
     /// Reads a layer.
     fn layer(&self, n: usize, s: &Shape) -> Result<Layer> {
         let (d, q, kv) = (s.width, s.heads * s.head, s.kv_heads * s.head);
-        // Factors between formats; `formats/llm.md` lists them.
+        // The factors between number formats; `formats/llm.md` lists them.
         let matrix = |name, rows, cols, head: Option<usize>, factor: f64| -> Result<Matrix> {
             let name = self.name(Some(n), name);
             let (weights, scales) = self.matrix(&name, rows, cols, head)?;
@@ -174,7 +173,7 @@ fn build(
         return Err(Error::bad_argument(format!("context: 2..={most} expected, {context} given")));
     }
     let shape = Shape { vocab, context, start: vocabulary.start, ..config.shape };
-    // The limits of the weight file hold before any tensor is touched.
+    // The limits of the weight file are checked before any tensor is touched.
     shape.check_limits()?;
     let name = source.name(None, EMBEDDING);
     let (weights, scales) = source.matrix(&name, vocab, shape.width, None)?;
@@ -195,13 +194,13 @@ fn build(
     let epsilon = (config.epsilon * 4_294_967_296.0).round().clamp(0.0, f64::from(u32::MAX)) as u32;
     let tokenizer = vocabulary.tokenizer;
     let new = Weights { shape, epsilon, embedding, layers, final_norm, head_scale, head, rope, tokenizer };
-    // Nothing is written that could not be run.
+    // Weights that could not be run are not written either.
     new.head_bits()?;
     new.layers.iter().try_for_each(|l| l.bits().map(drop))?;
     Ok(new)
 }
 
-/// The error for what a later version may know.
+/// The error for things that a later version may know.
 fn newer(what: String) -> Error {
     Error::new(ErrorKind::NewerVersion, format!("needs a newer nzip ({what})"))
 }

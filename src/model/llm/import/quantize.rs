@@ -1,4 +1,4 @@
-//! The integers of the weight file from doubles.
+//! Turns doubles into the integers of the weight file.
 //!
 //! The standard library's logarithm, exponential, sine and cosine differ between machines in their last bits;
 //! so they are computed here from sums and products, which IEEE fixes.
@@ -7,8 +7,8 @@ use super::super::weights::{EXPONENTS, MAX_MULTIPLIER, Scale, Shape};
 use super::{Config, ROPE_FACTORS, Source};
 use crate::error::{Error, Result};
 
-/// Rounds rows to int8 so that the largest magnitude of each becomes 127; returns them, and the value that 1
-/// stands for in each row.
+/// Rounds rows to int8 so that the largest magnitude of each becomes 127; returns them, and for each row the
+/// value of one unit.
 ///
 /// # Errors
 /// `Corrupt` for a weight that is not finite; `LimitExceeded` where memory is missing.
@@ -33,8 +33,7 @@ pub fn int8_rows(
     Ok((weights, scales))
 }
 
-/// The scale of rows whose values are to be multiplied by `scales` times `factor`, as precise as 24 bits
-/// allow.
+/// The scale of rows whose values are to be multiplied by `scales` and `factor`, as precise as 24 bits allow.
 ///
 /// # Errors
 /// `Corrupt` where one is too large.
@@ -130,7 +129,7 @@ fn circle(angle: f64) -> (f64, f64) {
     use std::f64::consts::TAU;
     let x = angle - (angle / TAU).round() * TAU;
     let (mut cosine, mut sine, mut term) = (0.0, 0.0, 1.0);
-    // The terms x^k / k!, in turn for both.
+    // The terms x^k / k!, added to one and the other in turn.
     for k in 0..40 {
         let signed = if k % 4 < 2 { term } else { -term };
         if k % 2 == 0 {

@@ -1,4 +1,4 @@
-//! The elements of tensors as doubles. All products and sums are exact or rounded once.
+//! Reads the elements of tensors as doubles. All products and sums are exact or rounded once.
 
 use super::newer;
 use crate::error::{Error, Result};

@@ -1,4 +1,4 @@
-//! Tokenizers from the metadata of a GGUF file or from `tokenizer.json`.
+//! Reads tokenizers from the metadata of a GGUF file or from `tokenizer.json`.
 
 use super::super::cuts::Cut;
 use super::super::tokens::{Merge, Tokenizer};
@@ -8,7 +8,7 @@ use crate::tensor::gguf::{Gguf, Value};
 use crate::tensor::json::Json;
 use std::collections::HashMap;
 
-/// A tokenizer and the token that windows start with.
+/// A tokenizer, and the token with which windows start.
 pub struct Vocabulary {
     pub tokenizer: Tokenizer,
     pub start: u32,
@@ -21,22 +21,22 @@ enum Kind {
     Text,
     /// A single byte, whose name is `<0xXX>`.
     Byte,
-    /// A mark that no text contains.
+    /// A mark that does not occur in text.
     Special,
 }
 
-/// The tokens by their bytes.
+/// The ids of tokens by their bytes.
 type Ids = HashMap<Vec<u8>, u32>;
 
-/// The tokens as a source writes them.
+/// The tokens as the source writes them.
 struct Raw {
     names: Vec<Vec<u8>>,
     kinds: Vec<Kind>,
-    /// The writing of the names.
+    /// How the names of tokens are written.
     alphabet: Alphabet,
 }
 
-/// The writing of names of tokens: the way in which they stand for bytes.
+/// How the names of tokens stand for bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Alphabet {
     /// A character for each byte, as in GPT-2.
@@ -110,7 +110,8 @@ pub fn from_json(text: &[u8], vocab: usize, first: Option<u32>) -> Result<Vocabu
     if file.kind != "BPE" {
         return Err(newer(format!("tokenizer {:?}", file.kind)));
     }
-    // Tokenizers that fall back to bytes write their names as text; the others use a character for each byte.
+    // Tokenizers that fall back to bytes write their names as text; the others use one character for each
+    // byte.
     let alphabet = if file.fallback { Alphabet::Text } else { Alphabet::Gpt2 };
     let mut names = vec![Vec::new(); vocab];
     let mut kinds = vec![Kind::Special; vocab];
@@ -214,7 +215,7 @@ fn strings(gguf: &Gguf<'_>, key: &str) -> Result<Vec<Vec<u8>>> {
     Ok(found.map(<[u8]>::to_vec).collect())
 }
 
-/// The kind with a number of GGUF.
+/// The kind with this number in GGUF.
 fn kind(id: Option<u64>) -> Kind {
     match id {
         Some(1) => Kind::Text,
@@ -223,22 +224,22 @@ fn kind(id: Option<u64>) -> Kind {
     }
 }
 
-/// The two names of a merge.
+/// The two names in a line of a merge.
 fn pair(merge: &[u8]) -> Result<(&[u8], &[u8])> {
     let mut parts = merge.splitn(2, |b| *b == b' ');
     let both = parts.next().zip(parts.next());
     both.ok_or_else(|| Error::corrupt("a merge without a space"))
 }
 
-/// The byte that a name like `<0x0A>` stands for.
+/// The byte for which a name like `<0x0A>` stands.
 fn byte_of(name: &[u8]) -> Option<u8> {
     let digits = name.strip_prefix(b"<0x")?.strip_suffix(b">")?;
     let digits = std::str::from_utf8(digits).ok().filter(|d| d.len() == 2)?;
     u8::from_str_radix(digits, 16).ok()
 }
 
-/// The byte that a character stands for in GPT-2: printable characters of Latin-1 stand for themselves, those
-/// from U+0100 on for the other bytes in order.
+/// The byte for which a character stands in GPT-2: printable characters of Latin-1 stand for themselves,
+/// those from U+0100 on for the other bytes in order.
 fn gpt2_byte(c: char) -> Option<u8> {
     let printable = |b: &u8| matches!(b, 0x21..=0x7E | 0xA1..=0xAC | 0xAE..=0xFF);
     let code = u32::from(c);
@@ -266,7 +267,7 @@ impl Raw {
         }
     }
 
-    /// The bytes of all tokens, and by their bytes the tokens that are text or single bytes.
+    /// The bytes of all tokens, and the ids of those tokens that are text or single bytes.
     fn bytes(&self) -> Result<(Vec<Vec<u8>>, Ids)> {
         if self.kinds.len() != self.names.len() {
             let (kinds, names) = (self.kinds.len(), self.names.len());
@@ -279,7 +280,7 @@ impl Raw {
             for (id, bytes) in
                 tokens.iter().enumerate().filter(|t| self.kinds[t.0] == wanted && !t.1.is_empty())
             {
-                // A byte may be written in both ways; otherwise tokens are unique.
+                // A byte may be written in both ways; otherwise tokens must be unique.
                 let earlier = ids.contains_key(bytes);
                 if earlier && wanted == Kind::Text {
                     let name = String::from_utf8_lossy(&self.names[id]);
@@ -294,7 +295,7 @@ impl Raw {
     }
 }
 
-/// The merges that a source gives by the names of the tokens that they join.
+/// The merges of a source that names the tokens which they join.
 fn merges<'a>(
     raw: &Raw,
     tokens: &[Vec<u8>],
@@ -320,8 +321,8 @@ fn merges<'a>(
     pairs.map(merge).collect()
 }
 
-/// The merges of a source that gives scores of tokens instead: to every token from any two parts that are
-/// tokens, tokens of high score first.
+/// The merges of a source that gives scores of tokens instead: every token can be merged from any two tokens
+/// that make it up, and tokens with high scores come first.
 fn merges_by_score(tokens: &[Vec<u8>], kinds: &[Kind], ids: &Ids, scores: &[f64]) -> Result<Vec<Merge>> {
     if scores.len() != tokens.len() || scores.iter().any(|s| s.is_nan()) {
         return Err(Error::corrupt(format!("{} scores of {} tokens", scores.len(), tokens.len())));
@@ -353,8 +354,8 @@ fn finish(raw: &Raw, tokens: &[Vec<u8>], cut: Cut, merges: Vec<Merge>) -> Result
     Tokenizer::new(cut, tokens, &singles, merges)
 }
 
-/// The token that windows start with: the model's own start token if it is `wanted`, otherwise the one that
-/// stood between its training texts, if there is one.
+/// The token with which windows start: the model's own start token if it is `wanted`, otherwise the one that
+/// stood between the model's training texts, if there is one.
 fn start(raw: &Raw, first: Option<u32>, wanted: bool) -> Result<u32> {
     let between = raw.names.iter().position(|n| n == b"<|endoftext|>").map(|t| t as u32);
     let start = if wanted { first.or(between) } else { between.or(first) }.unwrap_or(0);

@@ -3,8 +3,8 @@
 use super::{BLOCK, Blocked, Columns, Outputs, PAIR};
 use std::arch::x86_64::*;
 
-/// Most columns of a tile whose sums are held in registers: they are twelve, beside two vectors of weights
-/// and one of activations.
+/// The most columns of a tile whose sums are held in registers: twelve registers, beside two for weights and
+/// one for activations.
 const TILE: usize = 6;
 
 /// See [`super::product`].
@@ -19,7 +19,7 @@ pub unsafe fn product(
     columns: Columns<'_>,
     out: &mut Outputs<'_>,
 ) {
-    // Tiles of similar size, so that none is left with a single column.
+    // Tiles of similar size, so that no tile is left with a single column.
     let tiles = columns.count.div_ceil(TILE);
     for block in 0..blocks {
         let mut first = 0;
@@ -42,7 +42,7 @@ pub unsafe fn product(
     }
 }
 
-/// A block of rows, and the first of the columns that it meets.
+/// A block of rows, and the first of the columns by which it is multiplied.
 struct Job<'a> {
     matrix: &'a Blocked,
     block: usize,

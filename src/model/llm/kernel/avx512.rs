@@ -3,10 +3,10 @@
 use super::{BLOCK, Blocked, Columns, Outputs, PAIR};
 use std::arch::x86_64::*;
 
-/// Most columns of a tile of two blocks of rows whose sums are held in registers: they are 24, beside two
-/// vectors of weights and one of activations.
+/// The most columns of a tile with two blocks of rows whose sums are held in registers: 24 registers, beside
+/// two for weights and one for activations.
 const TILE: usize = 12;
-/// Most columns of a tile of four blocks of rows.
+/// The most columns of a tile with four blocks of rows.
 const NARROW: usize = 6;
 
 /// See [`super::product`].
@@ -21,7 +21,7 @@ pub unsafe fn product(
     columns: Columns<'_>,
     out: &mut Outputs<'_>,
 ) {
-    // Tiles of similar size, so that none is left with a single column.
+    // Tiles of similar size, so that no tile is left with a single column.
     let tiles = columns.count.div_ceil(TILE);
     let tall = if columns.count <= NARROW { 4 } else { 2 };
     let mut block = 0;
@@ -43,7 +43,7 @@ pub unsafe fn product(
     }
 }
 
-/// The first block of rows, and the first of the columns that it meets.
+/// The first block of rows, and the first of the columns by which it is multiplied.
 struct Job<'a> {
     matrix: &'a Blocked,
     block: usize,

@@ -1,16 +1,18 @@
 //! The parts of the step between the products, one column at a time. They are written once and compiled for
-//! each kernel: the compiler makes the vectors. Names of quantities and formats ("Qn") are those of
+//! each kernel; the compiler vectorises them. Quantities and number formats ("Qn") have the names of
 //! `formats/llm.md`.
 
 use crate::kernel::{Kernel, dispatch};
 use crate::model::fixed::EXP2;
 
-/// Largest magnitude of the results of norms, attention and the feed-forward part, before they are narrowed.
+/// The largest magnitude of the results of norms, attention and the feed-forward part before they are
+/// narrowed.
 const WIDE: i64 = 1 << 30;
-/// Largest magnitude of the residual stream, Q12.
+/// The largest magnitude of the residual stream, Q12.
 pub const RESIDUAL: i32 = 1 << 27;
 
-/// Declares functions whose body is compiled for each kernel, and which take the kernel as first argument.
+/// Declares functions whose body is compiled for each kernel, and which take the kernel as their first
+/// argument.
 macro_rules! kernels {
     ($($(#[$doc:meta])* pub fn $name:ident($($arg:ident: $type:ty),* $(,)?) $(-> $ret:ty)? $body:block)*) => {
         mod plain {
@@ -54,15 +56,15 @@ fn half(shift: u32) -> i64 {
     (1i64 << shift) >> 1
 }
 
-/// The largest magnitude.
+/// The largest magnitude in `values`.
 #[inline(always)]
 fn largest(values: &[i32]) -> u32 {
     values.iter().fold(0, |m, v| m.max(v.unsigned_abs()))
 }
 
 kernels! {
-    /// Turns the sums of a product into its results in place: times the row's multiplier, over 2^shift,
-    /// clamped to 32 bits.
+    /// Turns the sums of a product into its results in place: multiplied by the row's multiplier, divided by
+    /// 2^shift, and clamped to 32 bits.
     pub fn rescale(sums: &mut [i32], multipliers: &[u32], shift: u32) {
         let round = half(shift);
         for (sum, &m) in sums.iter_mut().zip(multipliers) {
@@ -104,7 +106,7 @@ kernels! {
         shift
     }
 
-    /// Turns the pairs of a head by the angles of a position (rotary embedding), then clamps the results to
+    /// Rotates the pairs of a head by the angles of a position (rotary embedding), then clamps the results to
     /// `limit`.
     pub fn rotate(head: &mut [i32], angles: &[[i16; 2]], limit: i32) {
         for (pair, angle) in head.as_chunks_mut::<2>().0.iter_mut().zip(angles) {
@@ -116,7 +118,7 @@ kernels! {
         }
     }
 
-    /// Narrows a key or value to int8; returns the largest magnitude, which 127 stands for.
+    /// Narrows a key or value to int8; returns its largest magnitude, for which 127 stands.
     pub fn narrow_cached(values: &[i32], out: &mut [i8]) -> i32 {
         let most = largest(values);
         let t = ((127u64 << 24) / u64::from(most.max(1))) as i64;
@@ -126,8 +128,8 @@ kernels! {
         most as i32
     }
 
-    /// Turns the products of a query with keys into logits of attention (Q8 octaves) in place; returns the
-    /// largest.
+    /// Turns the products of a query with keys into attention logits (Q8 octaves) in place; returns the
+    /// largest of them.
     pub fn scores(sums: &mut [i32], scales: &[i32], shift: u32) -> i32 {
         let (round, mut most) = (half(shift), i32::MIN);
         for (sum, &scale) in sums.iter_mut().zip(scales) {
@@ -179,8 +181,8 @@ kernels! {
         }
     }
 
-    /// The features of the head's input (`hidden` times 2^shift, Q16): the distances from its running mean in
-    /// units of its spread, Q8. Mean and spread then move by 2^-rate of their distance.
+    /// Makes features of the head's input (`hidden` times 2^shift, Q16): the distances from its running mean
+    /// in units of its spread, Q8. Mean and spread then move by 2^-rate of their distance.
     pub fn features(
         hidden: &[i16],
         shift: u32,
@@ -200,7 +202,7 @@ kernels! {
         }
     }
 
-    /// The sum of the products of a learned row with features, whose number is a multiple of 32.
+    /// The sum of the products of a learned row with features. Their number is a multiple of 32.
     pub fn dot(row: &[i16], features: &[i16]) -> i64 {
         let groups = row.as_chunks::<32>().0.iter().zip(features.as_chunks::<32>().0);
         groups.map(|(a, b)| {
@@ -210,7 +212,7 @@ kernels! {
         }).sum()
     }
 
-    /// Moves a learned row by features times `step` over 2^14.
+    /// Moves a learned row by the features times `step` / 2^14.
     pub fn learn_row(row: &mut [i16], features: &[i16], step: i32) {
         for (r, &f) in row.iter_mut().zip(features) {
             let moved = i32::from(*r) + ((step * i32::from(f) + (1 << 13)) >> 14);
@@ -218,7 +220,7 @@ kernels! {
         }
     }
 
-    /// The gated product of the feed-forward part (SwiGLU), in Q14 from gate and input in Q12.
+    /// The gated product of the feed-forward part (SwiGLU), in Q14, from gate and input in Q12.
     pub fn gate(gate: &[i32], up: &[i32], sigmoid: &[i32], out: &mut [i32]) {
         let sigmoid: &[i32; 1 << 16] = sigmoid.try_into().expect("the table has this length");
         for ((out, &g), &u) in out.iter_mut().zip(gate).zip(up) {

@@ -17,9 +17,9 @@ use crate::error::Result;
 use crate::kernel::{Kernel, dispatch};
 use crate::model::fixed::Aligned;
 
-/// Number of rows of a block.
+/// The number of rows in a block.
 pub const BLOCK: usize = 16;
-/// Bytes that a block has for a pair of columns.
+/// The bytes of a block for one pair of columns.
 pub const PAIR: usize = 2 * BLOCK;
 
 /// An int8 matrix as `[block of rows][pair of columns][row of the block][2]`; the last block is padded with
@@ -58,7 +58,7 @@ impl Blocked {
         Ok(new)
     }
 
-    /// The place of an entry in `data`.
+    /// The index of an entry in `data`.
     #[inline]
     pub fn offset(&self, row: usize, col: usize) -> usize {
         (row / BLOCK * self.pairs + col / 2) * PAIR + 2 * (row % BLOCK) + col % 2
@@ -80,15 +80,15 @@ pub struct Columns<'a> {
     pub count: usize,
 }
 
-/// The destination of the sums of a product: that of row r and column c goes to `sums[c * stride + r]`.
+/// Receives the sums of a product: the sum for row r and column c goes to `sums[c * stride + r]`.
 pub struct Outputs<'a> {
     pub sums: &'a mut [i32],
     pub stride: usize,
 }
 
-/// Multiplies the first `blocks` blocks of rows and the first `pairs` pairs of columns of `matrix` with
-/// `columns`. Writes whole blocks. Sums wrap beyond 32 bits; `Matrix::bits` and the limits of the step keep
-/// them within.
+/// Multiplies the first `blocks` blocks of rows and the first `pairs` pairs of columns of `matrix` by
+/// `columns`. Writes whole blocks. Sums would wrap beyond 32 bits; `Matrix::bits` and the limits of the step
+/// keep them from it.
 ///
 /// # Panics
 /// If a slice is too short.

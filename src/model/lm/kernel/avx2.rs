@@ -1,16 +1,16 @@
 //! The products and the vector in AVX2.
 //!
-//! In a product a pair of weights meets a pair of activations in `vpmaddwd`. With many columns the weights
-//! are broadcast and a vector holds eight columns of one row. With few, most of such a vector would be empty:
-//! the activations are broadcast instead, and a vector holds eight rows of one column; the weights then come
-//! as int8, which is less to read.
+//! In a product, `vpmaddwd` multiplies a pair of weights by a pair of activations. With many columns, the
+//! weights are broadcast and a vector holds eight columns of one row. With few columns, most of such a vector
+//! would be empty: then the activations are broadcast instead, a vector holds eight rows of one column, and
+//! the weights come as int8, which is less to read.
 
 use std::arch::x86_64::*;
 
 use super::{BLOCK, GROUP, Ops, Prepared, Vector};
 use crate::model::fixed::{EXP2, SQUASH};
 
-/// Rows of a tile of sums that are held in registers.
+/// The rows of a tile whose sums are held in registers.
 const ROWS: usize = 4;
 /// Up to this many columns, a vector holds rows instead of columns.
 const NARROW: usize = 4;

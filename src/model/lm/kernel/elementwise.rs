@@ -1,20 +1,20 @@
 //! The parts of the step between the matrix products (`formats/lm.md`, section "Step"), for one group of
-//! columns. Columns beyond those in use may hold any values, so nothing here may panic whatever the inputs
+//! columns. Columns beyond those in use may hold any values, so nothing here may panic, whatever the inputs
 //! are.
 //!
-//! Vector operations are called from `inline(always)` functions only, and not from closures: they must end up
+//! Vector operations are only called from `inline(always)` functions, and not from closures: they must end up
 //! inside the function that is compiled for the instruction set.
 
 use super::{GROUP, Vector};
 
-/// Largest magnitude of the residual stream (Q12).
+/// The largest magnitude of the residual stream (Q12).
 const RESIDUAL_MAX: i32 = (1 << 22) - 1;
-/// Largest magnitude of an int16 activation.
+/// The largest magnitude of an int16 activation.
 const ACTIVATION_MAX: i32 = 32767;
-/// Cap of the feed-forward part before squaring (Q8): its square just fits into an activation.
+/// The cap of the feed-forward part before squaring (Q8): its square just fits into an activation.
 const RELU_MAX: i32 = 1448;
-/// Nodes of the tree of weight sums, one for each set of symbols with a common prefix: node 1 is the root,
-/// node n has the children 2n and 2n + 1, leaf 256 + s is symbol s. Node 0 is not used.
+/// The number of nodes in the tree of weight sums, one for each set of symbols with a common prefix: node 1
+/// is the root, node n has the children 2n and 2n + 1, leaf 256 + s is symbol s. Node 0 is not used.
 pub const TREE_NODES: usize = 512;
 
 /// The numbers of a group's eight columns in one row.
@@ -35,7 +35,7 @@ pub fn add<V: Vector>(x: &mut [Row], p: &[Row]) {
     }
 }
 
-/// The norm: the rows of `x` over their root mean square in each column, in Q10, as activations.
+/// The norm: the rows of `x` divided by their root mean square in each column, in Q10, as activations.
 #[inline(always)]
 pub fn norm<V: Vector>(x: &[Row], out: &mut [Row]) {
     let scale = V::load(&V::sum_squares(x).map(|sum| norm_scale(sum, x.len())));
@@ -66,7 +66,7 @@ fn gate_parts(gates: &[Row], rows: usize) -> (&[Row], &[Row], &[Row]) {
     (updates, candidates, outputs)
 }
 
-/// The state (Q20) that a candidate moves towards.
+/// The state (Q20) towards which a candidate moves.
 #[inline(always)]
 fn target<V: Vector>(candidate: &Row) -> V {
     clamp(V::load(candidate), -ACTIVATION_MAX, ACTIVATION_MAX).shift_left::<9>()
@@ -102,7 +102,7 @@ pub fn recur_row<V: Vector>(update: &Row, candidate: &Row, gate: &Row, h: &mut R
 }
 
 /// The recurrence where the first `steps` columns are successive time steps of one window: `h` holds one
-/// number for each state, and afterwards is the state after them.
+/// number for each state, and is updated to the state after those steps.
 #[inline(always)]
 pub fn recur_time<V: Vector>(gates: &[Row], h: &mut [i32], steps: usize, out: &mut [Row]) {
     let (updates, candidates, outputs) = gate_parts(gates, h.len());

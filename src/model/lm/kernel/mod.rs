@@ -1,9 +1,10 @@
 //! The inner loops of the step, over *columns*: in decoding a column is a lane, in encoding it is a time
 //! step.
 //!
-//! Columns are held in groups of eight; the numbers of a group are `[row][8]`, so that one weight meets a
-//! vector of columns and no sum crosses a vector. What differs between machines is behind [`Vector`] (eight
-//! 32-bit numbers) and [`Ops`]; everything else is written once ([`elementwise`], [`single`]).
+//! Columns are held in groups of eight. The numbers of a group are `[row][8]`, so that one weight is
+//! multiplied by a vector of columns and no sum crosses a vector. What differs between machines is behind
+//! [`Vector`] (eight 32-bit numbers) and [`Ops`]; everything else is written once ([`elementwise`],
+//! [`single`]).
 
 #![allow(unsafe_code)]
 
@@ -21,9 +22,9 @@ use super::weights::Matrix;
 use crate::error::Result;
 use crate::model::fixed::Aligned;
 
-/// Columns of a group: as many as a 256-bit register has 32-bit numbers.
+/// The number of columns in a group: as many as a 256-bit register holds 32-bit numbers.
 pub const GROUP: usize = 8;
-/// Rows of a block: matrices are held in blocks of rows, the last one padded with zeros.
+/// The number of rows in a block: matrices are held in blocks of rows, the last one padded with zeros.
 const BLOCK: usize = 8;
 
 /// A matrix widened and laid out for the kernels.
@@ -35,8 +36,8 @@ pub struct Prepared {
     pairs: usize,
     /// `[block of rows][pair of inputs][row of the block]`: two weights as int16 each (see [`pair`]).
     weights: Aligned<i32>,
-    /// The same weights as two int8 each. Where only few columns share a weight, reading it from memory is
-    /// what costs, and this form is half as long.
+    /// The same weights as two int8 each. Where few columns share a weight, reading it from memory is what
+    /// takes time, and this form is half as long.
     bytes: Aligned<i8>,
     /// Per row, padded to whole blocks: the bias plus the rounding term of the shift.
     offset: Aligned<i32>,
@@ -79,7 +80,7 @@ impl Prepared {
         self.pairs
     }
 
-    /// Panics unless the slices are as long as the kernels rely on: they read and write without further
+    /// Panics unless the slices are as long as the kernels rely on: kernels read and write without further
     /// checks.
     fn check_sizes(&self, columns: usize, x: &[i32], out: &[i32]) {
         let groups = columns.div_ceil(GROUP);
@@ -87,7 +88,7 @@ impl Prepared {
         self.check_own_sizes();
     }
 
-    /// The same for a single column by itself.
+    /// Does the same for a single column by itself.
     fn check_single_sizes(&self, x: &[i32], out: &[i32]) {
         assert!(x.len() >= self.pairs && out.len() >= self.rows.next_multiple_of(BLOCK));
         self.check_own_sizes();
@@ -100,29 +101,29 @@ impl Prepared {
     }
 }
 
-/// Packs two int16 numbers into one entry: that of an even row into the low half, that of the next row into
-/// the high half. A multiply-add of pairs then takes two rows of input at once.
+/// Packs two int16 numbers into one entry: that of an even row in the low half, that of the next row in the
+/// high half. A multiply-add of pairs then takes two rows of input at once.
 #[inline(always)]
 pub fn pair(even: i32, odd: i32) -> i32 {
     (even & 0xFFFF) | (odd << 16)
 }
 
-/// The products in the form of one instruction set.
+/// The products for one instruction set.
 pub trait Ops {
     /// The vector of eight numbers.
     type V: Vector;
 
-    /// The product of a matrix with `columns` columns, biased, rounded and shifted: P of the specification.
-    /// `x` holds `[group][pair of inputs][8]` as made by [`pair`], `out` gets `[group][row][8]`. What `out`
-    /// gets for columns beyond `columns` is unspecified.
+    /// The product of a matrix and `columns` columns, biased, rounded and shifted: P of the specification.
+    /// `x` holds `[group][pair of inputs][8]` as made by [`pair`], and `out` receives `[group][row][8]`. The
+    /// contents of `out` for columns beyond `columns` are unspecified.
     fn product(matrix: &Prepared, columns: usize, x: &[i32], out: &mut [i32]);
 
-    /// The product for one column by itself: `x` holds one entry for each pair of inputs, `out` gets one
-    /// number for each row, and zeros up to the next multiple of [`GROUP`].
+    /// The product for one column by itself: `x` holds one entry for each pair of inputs, and `out` receives
+    /// one number for each row, and zeros up to the next multiple of [`GROUP`].
     fn product_single(matrix: &Prepared, x: &[i32], out: &mut [i32]);
 }
 
-/// Eight 32-bit numbers, each of which a function works on by itself. Arithmetic wraps.
+/// Eight 32-bit numbers, on each of which a method works separately. Arithmetic wraps.
 pub trait Vector: Copy {
     fn load(from: &[i32; GROUP]) -> Self;
     fn store(self, to: &mut [i32; GROUP]);

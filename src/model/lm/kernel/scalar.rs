@@ -1,4 +1,4 @@
-//! The reference for the vector code in plain Rust: one number after the other.
+//! The reference for the vector code, in plain Rust: one number after the other.
 
 use super::{BLOCK, GROUP, Ops, Prepared, Vector, pair};
 use crate::model::fixed::{EXP2, squash};

@@ -27,7 +27,8 @@ pub fn norm<V: Vector>(x: &[Rows], width: usize, out: &mut [i32]) {
     }
 }
 
-/// The recurrence: `gates` holds three parts of `state` rows, and at least one more vector of any values.
+/// The recurrence: `gates` holds three parts of `state` rows each, followed by at least one more vector of
+/// any values.
 #[inline(always)]
 pub fn recur<V: Vector>(gates: &[i32], state: usize, h: &mut [Rows], out: &mut [i32]) {
     let part = |number: usize| gates[number * state..].as_chunks::<GROUP>().0;

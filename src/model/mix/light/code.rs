@@ -1,25 +1,25 @@
-//! The binary code of a byte: frequent bytes take fewer decisions than eight.
+//! The binary code of a byte, in which frequent bytes take fewer than eight decisions.
 
-/// Longest code of a byte, in bits.
+/// The longest code of a byte, in bits.
 pub const LONGEST: u32 = 12;
-/// Lengths of the code of text, which is not stored.
+/// The code lengths for text, which are not stored.
 const TEXT: &[u8; 256] = include_bytes!("../../../../formats/tables/light-text.bin");
 
-/// A complete prefix code of the 256 bytes, with all that coding needs to know of it. A *prefix* is the bits
-/// of a code so far behind a leading one.
+/// A complete prefix code of the 256 bytes, with the tables that coding needs. A *prefix* is the bits of a
+/// code so far, after a leading one.
 #[derive(Clone)]
 pub struct Code {
     lengths: [u8; 256],
     codes: [u16; 256],
-    /// By prefix: the byte plus 256 whose code it is; 0 for codes that go on.
+    /// By prefix: 256 plus the byte whose code it is; 0 for prefixes that go on.
     bytes: Box<[u16; 2 << LONGEST]>,
-    /// By prefix of a code that goes on: its number among all such prefixes, in their order.
+    /// By prefix that goes on: its rank among all such prefixes.
     nodes: Box<[u8; 1 << LONGEST]>,
 }
 
 impl std::fmt::Debug for Code {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // The rest follows from the lengths.
+        // Everything else follows from the lengths.
         f.debug_struct("Code").field("lengths", &self.lengths).finish_non_exhaustive()
     }
 }
@@ -58,7 +58,7 @@ impl Code {
             next <<= 1;
         }
         for (number, prefix) in (0..goes_on.len()).filter(|&p| goes_on[p]).enumerate() {
-            // A complete code of 256 bytes has 255 such prefixes.
+            // A complete code of 256 bytes has 255 prefixes that go on.
             code.nodes[prefix] = number as u8;
         }
         Some(code)
@@ -74,13 +74,13 @@ impl Code {
         Self::new(TEXT).expect("the code of text is complete")
     }
 
-    /// The lengths of an optimal code for bytes of these frequencies; every byte gets a code.
+    /// The code lengths of an optimal code for bytes of these frequencies. Every byte gets a code.
     pub fn lengths_for(frequencies: &[u64; 256]) -> [u8; 256] {
         // Halving all frequencies shortens the longest codes.
         (0..u64::BITS).find_map(|shift| huffman(&frequencies.map(|f| (f >> shift) + 1))).unwrap_or([8; 256])
     }
 
-    /// The lengths of the codes by byte.
+    /// The code length of each byte.
     pub fn lengths(&self) -> &[u8; 256] {
         &self.lengths
     }
@@ -91,21 +91,21 @@ impl Code {
         (self.codes[usize::from(byte)].into(), self.lengths[usize::from(byte)].into())
     }
 
-    /// The byte whose code a prefix is.
+    /// The byte whose complete code `prefix` is; `None` where codes go on.
     #[inline(always)]
     pub fn byte(&self, prefix: u32) -> Option<u8> {
         let entry = self.bytes[prefix as usize & (self.bytes.len() - 1)];
         (entry != 0).then_some(entry as u8)
     }
 
-    /// The number of a prefix that goes on, 0..=254.
+    /// The rank, 0..=254, of a prefix that goes on.
     #[inline(always)]
     pub fn node(&self, prefix: u32) -> usize {
         self.nodes[prefix as usize & (self.nodes.len() - 1)].into()
     }
 }
 
-/// The lengths of Huffman's code; `None` if one is above [`LONGEST`].
+/// The code lengths of Huffman's algorithm; `None` if one exceeds [`LONGEST`].
 fn huffman(weights: &[u64; 256]) -> Option<[u8; 256]> {
     let mut heap: std::collections::BinaryHeap<_> =
         weights.iter().enumerate().map(|(i, &w)| std::cmp::Reverse((w, i))).collect();

@@ -1,41 +1,41 @@
 //! The inner loops of the light predictor, in AVX2 and in plain Rust with the same integers.
 //!
-//! All eight sources of a bit's probability go through every step side by side, one in each 32-bit lane.
+//! All eight sources of a bit's probability take every step side by side, one in each 32-bit lane.
 #![allow(unsafe_code)] // kernels
 
 /// The sources of a bit's probability: six contexts, the newest byte, and the match model.
 pub const SOURCES: usize = 8;
 /// How slowly each source's probability follows the bits, as a shift.
 const RATES: [u32; SOURCES] = [7, 7, 7, 7, 7, 7, 5, 6];
-/// Probabilities are taken to lie in this range (Q16) when they become logits.
+/// Probabilities are clamped to at least this, and at most 65536 minus this (Q16), before they become logits.
 const LEAST: u32 = 16;
 const MOST: u32 = 65536 - LEAST;
-/// Shift of the sum of a source's two products, before the sources are added up.
+/// The shift of the sum of a source's two products, before the sources are added up.
 const PAIR_SHIFT: u32 = 5;
-/// Further shift from a sum to a logit, since weights are Q14.
+/// The further shift from a sum to a logit; weights are Q14.
 const SUM_SHIFT: u32 = 14 - PAIR_SHIFT;
-/// Largest magnitude of a mixed logit, in Q8 octaves.
+/// The largest magnitude of a mixed logit, in Q8 octaves.
 const LIMIT: i32 = 4095;
 
-/// The weights of a mixer's row, or its inputs: two of each source, the confidence and the logit.
+/// The weights of a mixer's row, or its inputs: two per source, the confidence and the logit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(C, align(32))]
 pub struct Row(pub [i16; 2 * SOURCES]);
 
-/// The probabilities (Q16, 0..=65535) of a bit by source.
+/// The probabilities (Q16, 0..=65535) that a bit is a 1, by source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(C, align(32))]
 pub struct Probabilities(pub [u32; SOURCES]);
 
-/// The binary logarithm of a number in 1..=65535 in Q8 and plus a constant, with straight lines between the
+/// The binary logarithm in Q8 of a number in 1..=65535, up to a constant, interpolated linearly between
 /// powers of two.
 fn line(v: u32) -> i32 {
     let exponent = v.ilog2();
     ((exponent << 8) + ((v << 8) >> exponent)) as i32
 }
 
-/// The two inputs of each source: how far its probability is from one half in 1/2048, and its logit in Q8
-/// octaves.
+/// The two inputs of each source: the distance of its probability from one half in 1/2048, and its logit in
+/// Q8 octaves.
 #[inline(always)]
 pub fn inputs_scalar(p: &Probabilities) -> Row {
     let mut x = Row([0; 2 * SOURCES]);
@@ -46,7 +46,7 @@ pub fn inputs_scalar(p: &Probabilities) -> Row {
     x
 }
 
-/// The logit that a row gives for inputs. Inputs are at most 3072 in magnitude, so that the two products of a
+/// The logit that a row gives for inputs. Inputs are at most 3072 in magnitude, so the two products of a
 /// source and the sum of all shifted pairs stay below 2^31.
 #[inline(always)]
 pub fn mix_scalar(row: &Row, x: &Row) -> i32 {
@@ -100,16 +100,16 @@ pub mod avx2 {
         unsafe { _mm256_storeu_si256(std::ptr::from_mut(to).cast(), value) };
     }
 
-    /// See [`super::line`], plus a constant. The conversion to a floating-point number is exact below 2^24,
-    /// so that its bits are the exponent and what follows the leading one.
+    /// The same as [`super::line`], up to another constant. Conversion to floating point is exact below 2^24,
+    /// so the bits of the result are the exponent and the bits after the leading one.
     #[inline]
     #[target_feature(enable = "avx2")]
     fn line(v: __m256i) -> __m256i {
         _mm256_srli_epi32::<15>(_mm256_castps_si256(_mm256_cvtepi32_ps(v)))
     }
 
-    /// Eight numbers as one vector. Gathered in registers: a wide load of eight narrow stores would have to
-    /// wait for them.
+    /// Eight numbers as one vector, gathered in registers: a wide load would have to wait for eight narrow
+    /// stores.
     #[inline]
     #[target_feature(enable = "avx2")]
     pub fn gather(p: [u32; SOURCES]) -> Probabilities {

@@ -1,6 +1,10 @@
-//! The light predictor of the codec `light`: a few of the contexts of `mix`, one layer of mixing, one final
-//! stage, and a code in which frequent bytes take few decisions. Specified in `formats/light.md`.
+//! The predictor of the codec `light`: a few of the contexts of `mix`, one layer of mixing, one final stage,
+//! and a code in which frequent bytes take few decisions. Specified in `formats/light.md`.
 
+//!
+//! As in `mix`, each context finds a bit history, whose state a map turns into a probability. What makes it
+//! faster is the byte code: it is shaped like Huffman's, so that a byte takes about as many decisions as its
+//! bits of order-0 entropy, and all work is per decision.
 pub mod code;
 pub mod kernel;
 
@@ -17,29 +21,30 @@ use crate::Result;
 use code::Code;
 use kernel::{Probabilities, Row, SOURCES};
 
-/// Contexts of a byte: the first ones of its kind.
+/// The number of contexts of a byte: the first ones of its kind.
 pub const CONTEXTS: usize = context::FIRST;
-/// Sources of probabilities behind the contexts: the newest byte, and the match model.
+/// The indices of the sources after the contexts: the newest byte, and the match model.
 const NEWEST: usize = 6;
 const MATCH: usize = 7;
-/// Decisions that one slot of a context holds.
+/// The number of decisions whose states one slot of a context holds.
 const SEGMENT: u32 = 4;
-/// Rows of the mixer: by known contexts (0..=6) or by class of match (1..=13), and by decisions so far.
+/// The rows of the mixer: by the number of known contexts (0..=6) or by class of match (1..=13), and by the
+/// number of decisions so far.
 const ROWS: usize = (CONTEXTS + 14) * 8;
-/// Bounds of a decision's probability: so even the surest costs some payload, which bounds what a payload can
-/// hold.
+/// A decision's probability stays this far from 0 and from 65536: even the surest decision costs some
+/// payload, which bounds the raw bytes that a payload can stand for.
 const SUREST: u32 = 8;
 
-/// The parameters of a predictor: all that a decoder must know to build the same one.
+/// The parameters of a predictor: everything that a decoder must know to build the same one.
 #[derive(Debug, Clone)]
 pub struct Shape {
     /// The kind of data, which chooses the contexts.
     pub kind: Kind,
     /// The slot table takes 2^`memory_bits` bytes, 16..=24.
     pub memory_bits: u32,
-    /// Most bytes of phrases that prime text.
+    /// The most bytes of phrases that prime text.
     pub primed: usize,
-    /// The code of a byte.
+    /// The code of bytes.
     pub code: Code,
 }
 
@@ -50,24 +55,25 @@ pub struct Light {
     states: &'static StateTable,
     history: History,
     slots: SlotTable,
-    /// The contexts of the byte in progress, and the buckets of their slots for the segment sought last.
+    /// The context hashes of the current byte, and the buckets of their slots for the segment that was sought
+    /// last.
     hashes: [u32; CONTEXTS],
     buckets: [usize; CONTEXTS],
-    /// Copies of the slots of the segment in progress, and their places in the table, to which they go back.
+    /// Copies of the slots of the current segment, and the places in the table to which they return.
     current: [Slot; CONTEXTS],
     places: [usize; CONTEXTS],
-    /// The probabilities (Q16) of a 1 by context and state.
+    /// The probability (Q16) of a 1, by context and state.
     maps: Box<[[u16; 256]; CONTEXTS]>,
-    /// The same by newest byte and node of the code.
+    /// The probability (Q16) of a 1, by newest byte and rank of the prefix.
     newest: Box<[u16; 65536]>,
     matcher: Matcher,
-    /// The probability that the expected bit comes, by the matcher's counter.
+    /// The probability (Q16) that the expected bit comes, by the matcher's counter.
     expected: [u16; COUNTERS],
     rows: Box<[Row; ROWS]>,
     stage: Apm,
     /// The mixer's learning rate.
     rate: i32,
-    /// The number of contexts that have been seen before.
+    /// How many contexts of the current byte have been seen before.
     known: usize,
 }
 
@@ -138,7 +144,8 @@ impl Light {
         self.history.reserve(more)
     }
 
-    /// Enters phrases into the bit histories of all contexts, as if each stood at a block's start.
+    /// Enters phrases into the bit histories of all contexts, as if each phrase stood at the start of a
+    /// block.
     fn prime(&mut self) {
         for phrase in shipped::phrases(self.shape.primed).split(|&b| b == 0) {
             self.history.cut();
@@ -154,8 +161,9 @@ impl Light {
         self.history = History::new(false);
     }
 
-    /// Codes the next byte. `coder` codes a decision, of which it gets the probability that it is a 1 (in
-    /// 1/65536), and returns it. With `A` the code runs with AVX2.
+    /// Codes the next byte and returns it. `coder` encodes or decodes one decision: it gets the probability,
+    /// in 1/65536, that the decision is a 1, and returns the decision. `A` says whether the code runs with
+    /// AVX2.
     #[inline(always)]
     pub fn code_byte<const A: bool>(&mut self, mut coder: impl FnMut(u32) -> u32) -> u8 {
         let newest = (self.history.c4 as usize & 255) << 8;
@@ -202,7 +210,8 @@ impl Light {
             prefix = prefix << 1 | got;
             depth += 1;
             let byte = self.shape.code.byte(prefix);
-            // What comes next is sought before this decision is learned, so that it arrives meanwhile.
+            // The next segment is sought before this decision is learned, so that memory arrives in the
+            // meantime.
             if byte.is_none() && depth.is_multiple_of(SEGMENT) {
                 self.seek_segment(prefix);
             }
@@ -238,7 +247,7 @@ impl Light {
         }
     }
 
-    /// Copies the slots of the segment that has ended back into the table.
+    /// Copies the slots of the finished segment back into the table.
     #[inline(always)]
     fn store_slots(&mut self) {
         for (&place, slot) in self.places.iter().zip(&self.current) {
@@ -246,7 +255,7 @@ impl Light {
         }
     }
 
-    /// Seeks what the segment behind a prefix needs.
+    /// Seeks the slots of the segment that starts at a prefix.
     #[inline(always)]
     fn seek_segment(&mut self, prefix: u32) {
         for bucket in &mut self.buckets {
@@ -262,14 +271,14 @@ impl Light {
         self.current[i] = *self.slots.slot(self.places[i]);
     }
 
-    /// Takes in a byte that is complete and gets ready for the next one.
+    /// Appends a complete byte and prepares the next one.
     #[inline(always)]
     fn end_byte(&mut self, byte: u8) {
         self.history.push(byte);
         self.matcher.seek(&self.history);
         self.seek_byte();
         self.matcher.push(&self.history);
-        // The mixer learns fast at first, and slower when its weights have settled.
+        // The mixer learns fast at first, and more slowly once its weights have settled.
         self.rate = match self.history.len() {
             0..0x4000 => 14,
             0x4000..0x20000 => 8,
@@ -298,7 +307,7 @@ impl Light {
     }
 }
 
-/// Enters the code of a byte, behind a leading one, into the bit histories of a context.
+/// Enters the code of a byte, which has a leading one, into the bit histories of a context.
 fn prime_context(slots: &mut SlotTable, states: &StateTable, hash: u32, code: u32, length: u32) {
     let (mut bucket, mut check) = (slots.bucket(hash), hash as u8);
     for start in (0..length).step_by(SEGMENT as usize) {
@@ -317,7 +326,7 @@ fn prime_context(slots: &mut SlotTable, states: &StateTable, hash: u32, code: u3
     }
 }
 
-/// Defines a function that runs the form in AVX2 of a kernel where its parameter `A` says so.
+/// Defines functions that run the AVX2 form of a kernel where their parameter `A` says so.
 macro_rules! kernels {
     ($($(#[$doc:meta])* $name:ident($($arg:ident: $type:ty),*) -> $out:ty: $scalar:expr;)*) => {$(
         $(#[$doc])*
@@ -335,7 +344,7 @@ macro_rules! kernels {
 }
 
 kernels! {
-    /// Puts the probabilities of all sources side by side.
+    /// Puts the probabilities of all sources next to each other.
     gather(p: [u32; SOURCES]) -> Probabilities: Probabilities(p);
     /// See [`kernel::inputs_scalar`].
     inputs(p: &Probabilities) -> Row: kernel::inputs_scalar(p);
