@@ -133,6 +133,26 @@ fn known_hostile_files_end_soon() {
     }
 }
 
+/// Ten times as many streams take about ten times as long to list, not a hundred times.
+#[test]
+fn many_small_streams_are_mapped_in_linear_time() {
+    let seconds = |count: usize| {
+        let file = stream(&[stored(b"hi\n")]).repeat(count);
+        let now = || rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+        let once = || {
+            let start = now();
+            let mut archive = Archive::new(Cursor::new(&file)).unwrap();
+            assert_eq!((archive.streams().len(), archive.len()), (count, 3 * count as u64));
+            assert_eq!(archive.read_range(archive.len() - 3..).unwrap(), b"hi\n");
+            let end = now();
+            (end.tv_sec - start.tv_sec) as f64 + (end.tv_nsec - start.tv_nsec) as f64 / 1e9
+        };
+        (0..3).map(|_| once()).fold(f64::MAX, f64::min)
+    };
+    let (few, many) = (seconds(2000), seconds(20_000));
+    assert!(many < 40.0 * few, "2,000 streams {few} s, 20,000 streams {many} s");
+}
+
 #[test]
 fn tensors_of_one_name_are_told_apart() {
     let file = include_bytes!("../regressions/duplicate-names.nz");
