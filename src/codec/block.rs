@@ -172,6 +172,23 @@ pub trait BlockCodec: Sync {
         usize::MAX
     }
 
+    /// Memory that coding `len` raw bytes takes in addition to these bytes and the result, in bytes (approximate); `None`
+    /// where they are not coded, because decoding them would take more than `effort.limit`. `raw` holds the bytes where
+    /// they are at hand.
+    fn encoding_memory(&self, _len: usize, _raw: Option<&[u8]>, _effort: &Effort<'_>) -> Option<u64> {
+        Some(0)
+    }
+
+    /// The raw bytes of a block if this codec does most of the work at a level of 1..=9; `None` for the default.
+    fn preferred_chunk(&self, _level: u8) -> Option<usize> {
+        None
+    }
+
+    /// The number of bytes that ship with nzip and that blocks of this codec may need in addition to any model.
+    fn start_len(&self) -> u64 {
+        0
+    }
+
     /// Codes a block without a model of its own. `None` where the codec cannot make these bytes smaller or
     /// does not suit them.
     ///

@@ -11,7 +11,7 @@ use super::glance;
 use super::hints::Guide;
 use super::window::Cutting;
 use super::windowed::Windowed;
-use super::{CODECS, Codec, deflate, light, mix, store, table, zstd};
+use super::{CODECS, Codec, deflate, store, zstd};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::lm::Model;
 use crate::progress::Meter;
@@ -228,23 +228,30 @@ impl Plan {
         Effort { level: self.level, guide, meter, limit: self.limit }
     }
 
-    /// The memory in bytes that coding `len` bytes takes, in addition to these bytes and the result, if no
-    /// table is found in them.
-    pub fn memory_of(&self, len: usize) -> u64 {
-        let floor = zstd::memory(zstd::level(self.level), len);
-        let mixes = matches!(self.only, None | Some(Codec::Mix | Codec::Table)) && mix::level(self.level) > 0;
-        let mixed = if mixes { mix::memory(self.level, len, self.limit, self.guide.is_some()) } else { 0 };
-        let lights = self.is_light() || self.only.is_none() && Codec::Light.object().is_tried(self.level);
-        let light = if lights { light::memory(len, self.limit) } else { 0 };
-        floor.max(mixed).max(light)
+    /// The codecs that may code a whole chunk without a model of their own.
+    fn allowed(&self) -> impl Iterator<Item = &'static dyn BlockCodec> {
+        CODECS.into_iter().filter(|c| match self.only {
+            Some(only) => c.id() == only,
+            None => c.is_tried(self.level),
+        })
     }
 
-    /// The memory in bytes that coding a chunk takes, including its own bytes.
+    /// Memory that coding `len` bytes takes, beside these and the result. `raw` holds them where they are at hand.
+    pub fn memory_of(&self, len: usize, raw: Option<&[u8]>) -> u64 {
+        let effort = self.effort(Meter::NONE);
+        let most = self.allowed().filter_map(|c| c.encoding_memory(len, raw, &effort)).max();
+        zstd::memory(zstd::level(self.level), len).max(most.unwrap_or(0))
+    }
+
+    /// Memory that coding a chunk takes, with a copy of its bytes.
     fn memory_of_bytes(&self, raw: &[u8]) -> u64 {
-        let tables =
-            matches!(self.only, None | Some(Codec::Table)) && Codec::Table.object().is_tried(self.level);
-        let table = if tables && table::is_likely(raw) { 8 * raw.len() as u64 } else { 0 };
-        raw.len() as u64 + self.memory_of(raw.len()) + table
+        raw.len() as u64 + self.memory_of(raw.len(), Some(raw))
+    }
+
+    /// The raw bytes of a chunk that suit the codec which does most of the work, if it has a wish.
+    pub fn preferred_chunk(&self) -> Option<usize> {
+        let does_all = |c: &&dyn BlockCodec| self.only.is_some() || c.longest_tried(self.level) == usize::MAX;
+        self.allowed().filter(does_all).find_map(|c| c.preferred_chunk(self.level))
     }
 
     /// Runs `work` on all items, as many of them in parallel as the memory for coding allows, and returns the
@@ -282,20 +289,6 @@ impl Plan {
 
     fn depth(&self) -> u8 {
         if self.undo { deflate::MAX_DEPTH } else { 0 }
-    }
-
-    /// Whether `mix` may be used.
-    pub fn mixes(&self) -> bool {
-        let allowed = matches!(self.only, None | Some(Codec::Mix));
-        allowed && self.windowed.is_none() && Codec::Mix.object().is_tried(self.level)
-    }
-
-    /// Whether `light` is the codec that codes most content.
-    pub fn is_light(&self) -> bool {
-        match self.only {
-            Some(codec) => codec == Codec::Light,
-            None => self.windowed.is_none() && !self.mixes() && Codec::Light.object().is_tried(self.level),
-        }
     }
 
     /// Whether blocks may need a model.
@@ -378,13 +371,13 @@ impl Plan {
             let undone = undo(&content, &effort, deflate::MAX_DEPTH)?;
             return undone.map_or_else(|| plain(raw, self.level), |u| Ok(u.block));
         }
-        let coded = codec.object().encode(&content, &effort)?;
-        if coded.is_none() && matches!(codec, Codec::Mix | Codec::Light) {
-            let (len, limit, name) = (raw.len(), self.limit, codec.object().name());
+        if codec.object().encoding_memory(raw.len(), Some(raw), &effort).is_none() {
+            let (len, limit, name) = (raw.len(), self.limit, codec.name());
             return Err(Error::limit(format!(
                 "a {name} block of {len} bytes cannot be decoded in {limit} bytes of memory"
             )));
         }
+        let coded = codec.object().encode(&content, &effort)?;
         coded.map_or_else(|| plain(raw, self.level), Ok)
     }
 

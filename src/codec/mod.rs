@@ -90,13 +90,9 @@ impl Codec {
     }
 
     /// The number of bytes that ship with nzip and that blocks of this codec may need in addition to any
-    /// model: the starting points of `mix`, which `table`, `deflate` and `light` use too.
+    /// model: the starting points of `mix`, which other codecs use too.
     pub fn start_len(self) -> u64 {
-        if matches!(self, Self::Mix | Self::Table | Self::Deflate | Self::Light) {
-            crate::model::mix::shipped::PACKED_LEN
-        } else {
-            0
-        }
+        self.object().start_len()
     }
 
     /// The codec with this name.

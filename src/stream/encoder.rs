@@ -3,9 +3,7 @@
 mod embedding;
 mod tensors;
 
-use super::options::{
-    BEST_CHUNK, CHUNK, CodecChoice, LIGHT_CHUNK, Options, Pool, WINDOW_RAW, WINDOWED_BLOCK,
-};
+use super::options::{CHUNK, CodecChoice, Options, Pool, WINDOW_RAW, WINDOWED_BLOCK};
 use crate::codec::block::{EncodedBlock, ModelUse};
 use crate::codec::choose::{Chunk, Plan};
 use crate::codec::window::{Cutting, WindowLimits};
@@ -94,7 +92,7 @@ impl<W: Write> Encoder<W> {
     pub(super) fn build(writer: W, options: Options, plan: Plan, pool: Pool) -> Self {
         let chunk = chunk_len(&options, &plan);
         // A chunk that is being coded also has raw bytes and a result.
-        let each = (2 * chunk as u64 + plan.memory_of(chunk)).max(8 * chunk as u64);
+        let each = (2 * chunk as u64 + plan.memory_of(chunk, None)).max(8 * chunk as u64);
         let by_memory = usize::try_from(options.resources.memory / each).unwrap_or(usize::MAX);
         let batch = chunk * pool.threads().min(by_memory).max(1);
         let out =
@@ -534,19 +532,13 @@ const GUIDES: [Option<Hash>; 9] =
 /// which forgets everything between blocks; smaller ones keep more threads busy. Only the memory for decoding
 /// makes them smaller.
 fn chunk_len(options: &Options, plan: &Plan) -> usize {
-    let fits = |chunk: usize| 3 * chunk as u64 + plan.memory_of(chunk) <= plan.limit;
+    let fits = |chunk: usize| 3 * chunk as u64 + plan.memory_of(chunk, None) <= plan.limit;
     let within = |most: usize| {
         let halves = std::iter::successors(Some(most), |c| Some(c / 2).filter(|c| *c >= LEAST_CHUNK));
         halves.into_iter().find(|c| fits(*c)).unwrap_or(LEAST_CHUNK)
     };
     match &plan.windowed {
         Some(w) => (within(CHUNK) / w.block * w.block).max(w.block),
-        None => options.block.unwrap_or_else(|| {
-            within(match () {
-                () if plan.is_light() => LIGHT_CHUNK,
-                () if options.level == 9 && plan.mixes() => BEST_CHUNK,
-                () => CHUNK,
-            })
-        }),
+        None => options.block.unwrap_or_else(|| within(plan.preferred_chunk().unwrap_or(CHUNK))),
     }
 }

@@ -9,10 +9,6 @@ use std::sync::{Arc, OnceLock};
 
 /// The raw bytes of a block of codecs without windows, and of the chunks for which codecs are chosen.
 pub(super) const CHUNK: usize = 16 << 20;
-/// The same at level 9, where `mix` may be used.
-pub(super) const BEST_CHUNK: usize = 64 << 20;
-/// The same where `light` is the codec: shorter, so that two threads can share a file of a few megabytes.
-pub(super) const LIGHT_CHUNK: usize = 4 << 20;
 /// The default raw bytes of a block of windows.
 pub(super) const WINDOWED_BLOCK: usize = 256 << 10;
 /// The default R: the most raw bytes of a window.

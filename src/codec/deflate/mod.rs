@@ -36,6 +36,7 @@ use crate::format::block::{BlockHeader, Units};
 use crate::format::consts::KIND_BLOCK;
 use crate::format::cursor::{Cursor, Parse};
 use crate::format::varint;
+use crate::model::mix::shipped;
 use crate::progress::Meter;
 use adaptive::Reading;
 use recipe::{Summary, recreate};
@@ -141,6 +142,11 @@ impl BlockCodec for Deflate {
         let Ok((contents, _)) = contents(payload, params) else { return 0 };
         let inner = contents.iter().map(|(b, p)| b.codec.working_memory(b, p)).max().unwrap_or(0);
         needed(&contents, params, block) + inner
+    }
+
+    fn start_len(&self) -> u64 {
+        // Contents may be coded with codecs that need it.
+        shipped::PACKED_LEN
     }
 
     fn open(&self, block: &OrderedBlock<'_>, _raw: &mut Vec<u8>) -> Result<Box<dyn Reader>> {

@@ -17,12 +17,15 @@ use super::ordered::{self, Reader};
 use crate::error::Result;
 use crate::format::block::Units;
 use crate::format::checksum::check32;
+use crate::model::mix::shipped;
 
 /// The level at which the automatic choice tries `light` for all content.
 const LEVEL: u8 = 5;
 /// Up to this many raw bytes, levels above [`LEVEL`] try `light` too: content so short takes no time worth
 /// mentioning, and `light` may beat `mix` on it.
 const SHORT: usize = 16 << 10;
+/// Raw bytes of a block: short, so that two threads share a file of a few megabytes.
+const CHUNK: usize = 4 << 20;
 /// log2 of the raw bytes of a check unit.
 const UNIT_LOG2: u8 = 20;
 
@@ -54,8 +57,23 @@ impl BlockCodec for LightCodec {
         if level > LEVEL { SHORT } else { usize::MAX }
     }
 
+    fn encoding_memory(&self, len: usize, _raw: Option<&[u8]>, effort: &Effort<'_>) -> Option<u64> {
+        let need = header::least_memory(encode::table_bits(len), len);
+        // Readers hold the payload and keep what they have read.
+        let fits = need + 2 * len as u64 <= effort.limit - effort.limit / 8;
+        fits.then_some(need + len as u64)
+    }
+
+    fn preferred_chunk(&self, _level: u8) -> Option<usize> {
+        Some(CHUNK)
+    }
+
+    fn start_len(&self) -> u64 {
+        shipped::PACKED_LEN
+    }
+
     fn encode(&self, content: &Content<'_>, effort: &Effort<'_>) -> Result<Option<EncodedBlock>> {
-        if memory(content.raw.len(), effort.limit) == 0 {
+        if self.encoding_memory(content.raw.len(), None, effort).is_none() {
             return Ok(None);
         }
         encode(content.raw).map(Some)
@@ -69,14 +87,6 @@ impl BlockCodec for LightCodec {
         let raw_len = block.block.header.raw_len as usize;
         Ok(Box::new(BlockDecoder::new(block.payload, raw_len, block.memory)?))
     }
-}
-
-/// The memory in bytes that coding `len` bytes takes, in addition to these bytes. 0 where they are not coded
-/// at all, because decoding would exceed `limit` bytes together with the payload and output that readers
-/// hold.
-pub fn memory(len: usize, limit: u64) -> u64 {
-    let need = header::least_memory(encode::table_bits(len), len);
-    if need + 2 * len as u64 <= limit - limit / 8 { need + len as u64 } else { 0 }
 }
 
 /// Codes a block of 1..=2^30 bytes.

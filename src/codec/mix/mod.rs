@@ -22,11 +22,15 @@ use super::Codec;
 use super::block::{
     Block, BlockCodec, BlockJob, Content, Effort, EncodedBlock, ModelUse, OrderedBlock, UnitKind,
 };
+use super::hints::Guide;
 use super::ordered::{self, Reader};
 use crate::error::Result;
+use crate::model::mix::shipped;
 
 /// The `mix` level for each of nzip's levels 1..=9; 0 where `mix` is not tried.
 const LEVELS: [u32; 9] = [0, 0, 0, 0, 0, 2, 3, 4, 5];
+/// Raw bytes of a block at the last level: everything learned is forgotten between blocks.
+const BEST_CHUNK: usize = 64 << 20;
 
 /// The codec `mix`.
 pub struct Mix;
@@ -52,6 +56,19 @@ impl BlockCodec for Mix {
         level(at) > 0
     }
 
+    fn encoding_memory(&self, len: usize, _raw: Option<&[u8]>, effort: &Effort<'_>) -> Option<u64> {
+        let guided = !matches!(effort.guide, Guide::None);
+        shape::encoding_need(level(effort.level).max(1), len, effort.limit, guided)
+    }
+
+    fn preferred_chunk(&self, at: u8) -> Option<usize> {
+        (at == 9).then_some(BEST_CHUNK)
+    }
+
+    fn start_len(&self) -> u64 {
+        shipped::PACKED_LEN
+    }
+
     fn encode(&self, content: &Content<'_>, effort: &Effort<'_>) -> Result<Option<EncodedBlock>> {
         encode::encode(content, level(effort.level).max(1), effort)
     }
@@ -74,10 +91,4 @@ impl BlockCodec for Mix {
 /// The `mix` level for a level of 1..=9; 0 where `mix` is not tried.
 pub fn level(level: u8) -> u32 {
     LEVELS[usize::from(level.clamp(1, 9)) - 1]
-}
-
-/// The memory in bytes that coding `len` bytes at a level of 1..=9 takes, in addition to these bytes; 0 where
-/// they are not coded at all, because decoding would take more than `limit` bytes.
-pub fn memory(at: u8, len: usize, limit: u64, guided: bool) -> u64 {
-    shape::encoding_need(level(at).max(1), len, limit, guided)
 }

@@ -142,11 +142,11 @@ pub fn memory_need(shape: &Shape, raw_len: usize) -> u64 {
 }
 
 /// The memory in bytes that coding `raw_len` bytes at a level of [`MixOptions::level`] takes, in addition to
-/// these bytes; 0 where they are not coded at all, because decoding would take more than `limit` bytes.
-pub fn encoding_need(level: u32, raw_len: usize, limit: u64, guided: bool) -> u64 {
+/// these bytes; `None` where they are not coded at all, because decoding would take more than `limit` bytes.
+pub fn encoding_need(level: u32, raw_len: usize, limit: u64, guided: bool) -> Option<u64> {
     let options = MixOptions::within(level, raw_len, limit, guided);
     let table = |o: MixOptions| (1u64 << table_bits(raw_len, &o)) + USED_MEMORY + 3 * raw_len as u64;
-    options.map_or(0, table)
+    options.map(table)
 }
 
 /// log2 of the slot table's size in bytes for a block: enough for all of its contexts, but at most what the

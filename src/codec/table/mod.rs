@@ -79,6 +79,16 @@ impl BlockCodec for TableCodec {
         level >= FIRST_LEVEL && shipped::has(Kind::Text)
     }
 
+    fn encoding_memory(&self, len: usize, raw: Option<&[u8]>, effort: &Effort<'_>) -> Option<u64> {
+        let cells = if raw.is_some_and(is_likely) { 8 * len as u64 } else { 0 };
+        let text = Effort { guide: Guide::None, ..*effort };
+        Some(cells + Codec::Mix.object().encoding_memory(len, raw, &text)?)
+    }
+
+    fn start_len(&self) -> u64 {
+        shipped::PACKED_LEN
+    }
+
     fn encode(&self, content: &Content<'_>, effort: &Effort<'_>) -> Result<Option<EncodedBlock>> {
         let (raw, level) = (content.raw, mix::level(effort.level).max(1));
         // Decoding holds rows, symbols and the parts that `mix` has coded.

@@ -14,7 +14,7 @@ use crate::format::tensors::{self, TensorRecord};
 use crate::format::varint;
 use crate::progress::Meter;
 use crate::stream::CodecChoice;
-use crate::stream::options::{BEST_CHUNK, CHUNK};
+use crate::stream::options::CHUNK;
 use crate::tensor::bases::BaseTensor;
 use crate::tensor::content::Content;
 use crate::tensor::form::Form;
@@ -27,6 +27,8 @@ use std::ops::Range;
 
 /// The number of bytes that tell whether content may be a file of tensors.
 const START: usize = 16;
+/// The longest block of a tensor at level 9.
+const LONG_CHUNK: usize = 64 << 20;
 /// Tensors of at most this many bytes may share a block.
 const SMALL: u64 = 64 << 10;
 /// The same for tensors that have a base: they are only coded against it in a block of their own.
@@ -183,7 +185,7 @@ impl<W: Write> Encoder<W> {
         }
         let forms = forms(layout, raw);
         // What a long tensor learns about itself is stored once per block.
-        let most = if self.plan.level < 9 { CHUNK } else { BEST_CHUNK };
+        let most = if self.plan.level < 9 { CHUNK } else { LONG_CHUNK };
         let bases = self.options.resources.bases.names();
         let base = |t: &TensorInfo| bases.get(t.name.as_str()).filter(|b| b.is_like(t.dtype, &t.shape));
         let may_share = |t: &TensorInfo| t.len <= if base(t).is_some() { SMALL_DELTA } else { SMALL };
