@@ -120,7 +120,7 @@ def test_duckdb(table: Path) -> None:
     code = """if True:
         import duckdb, fsspec, sys
         duckdb.register_filesystem(fsspec.filesystem("nz", fo=sys.argv[1]))
-        print(duckdb.sql("select sum(n)::bigint from read_csv('nz://t.csv')").fetchone()[0])
+        print(duckdb.sql("select sum(n)::bigint from read_csv('nz://t.csv')").fetchall()[0][0])
     """
     assert fresh(code, table).strip() == SUM
 
@@ -171,16 +171,16 @@ def test_smart_open(table: Path) -> None:
 
 
 @needs("datasets")
-def test_datasets(table: Path, tmp_path: Path) -> None:
+def test_datasets(server: str, tmp_path: Path) -> None:
     code = """if True:
         import nzip, sys
         nzip.register("datasets")
         import datasets
-        url = f"nz://t.csv::file://{sys.argv[1]}"
+        url = f"nz://t.csv::{sys.argv[1]}/t.csv.nz"
         rows = datasets.load_dataset("csv", data_files=url, cache_dir=sys.argv[2], streaming=True, split="train")
         print(sum(row["n"] for row in rows))
     """
-    assert fresh(code, table, tmp_path).strip() == SUM
+    assert fresh(code, server, tmp_path).strip() == SUM
 
 
 @needs("blosc2")

@@ -91,7 +91,7 @@ def tensors() -> dict[str, Any]:
         "eight": array_of(ml_dtypes.float8_e4m3fn, (64, 64)),
         "counts": np.arange(1000),
         "none": np.zeros((0, 3), "f2"),
-        "one": np.float64(3.5).reshape(()),
+        "one": np.array(3.5),
         "ä": np.ones(5, "f2"),
     }
 

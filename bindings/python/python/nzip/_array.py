@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from . import _nzip
 from ._archive import Archive
@@ -11,17 +11,17 @@ from ._errors import BadArgumentError
 
 if TYPE_CHECKING:
     import numpy as np
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import ArrayLike
     from typing_extensions import Buffer, Unpack
 
     from ._options import CompressOptions, DecompressOptions
 
 
-def raw_bytes(array: np.ndarray[Any, Any]) -> NDArray[np.uint8]:
-    """The bytes of a contiguous array, without a copy."""
+def raw_bytes(array: np.ndarray[Any, Any]) -> Any:
+    """The bytes of a contiguous array, without a copy, as an array that has a buffer."""
     import numpy as np
 
-    return cast("NDArray[np.uint8]", array.reshape(-1).view(np.uint8))
+    return array.reshape(-1).view(np.uint8)
 
 
 def plain(array: ArrayLike) -> np.ndarray[Any, Any]:
@@ -64,5 +64,5 @@ def decode_array(
             raise BadArgumentError(
                 f"a contiguous array of {dtype} and shape {tensor.shape} is wanted, {out.dtype} {out.shape} given"
             )
-        archive.read_tensor_into(0, cast(Any, raw_bytes(out)))
+        archive.read_tensor_into(0, raw_bytes(out))
         return out

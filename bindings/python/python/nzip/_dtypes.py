@@ -48,7 +48,8 @@ def numpy_dtype(name: str) -> np.dtype[Any]:
         import ml_dtypes
     except ImportError:
         raise TypeError(f"numpy needs the package ml_dtypes for {name}") from None
-    return np.dtype(getattr(ml_dtypes, found))
+    dtype: np.dtype[Any] = np.dtype(getattr(ml_dtypes, found))
+    return dtype
 
 
 def dtype_name(dtype: np.dtype[Any]) -> str:

@@ -157,7 +157,7 @@ class NzipTensorCodec(ArrayBytesCodec, ArrayBytesCodecPartialDecodeMixin):  # ty
             archive.read_range_into(rows.start * row, raw_bytes(array))
         first = selection[0]
         first = 0 if isinstance(first, (int, np.integer)) else slice(None, None, first.step)
-        found = np.ascontiguousarray(array[(first, *selection[1:])])
+        found = np.asarray(array[(first, *selection[1:])])
         return self._checked(found, found.shape, spec)
 
     def compute_encoded_size(self, _length: int, _spec: ArraySpec) -> int:
