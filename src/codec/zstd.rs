@@ -53,7 +53,7 @@ impl BlockCodec for Zstd {
     fn working_memory(&self, block: &Block, payload: &[u8]) -> u64 {
         // In pieces, raw bytes are gathered in a buffer that grows by doubling, and zstd keeps a window of
         // its own.
-        CONTEXT + u64::from(block.header.raw_len) + window_len(payload)
+        (CONTEXT + u64::from(block.header.raw_len)).saturating_add(window_len(payload))
     }
 
     fn decode(&self, jobs: &mut [&mut BlockJob<'_>]) {
@@ -64,7 +64,7 @@ impl BlockCodec for Zstd {
         let whole = raw.len() + block.block.header.raw_len as usize;
         if block.modest {
             reserve(raw, block.block.header.raw_len as usize)?;
-        } else if CONTEXT + window_len(block.payload) > block.memory {
+        } else if window_len(block.payload).saturating_add(CONTEXT) > block.memory {
             let (window, cap) = (window_len(block.payload), block.memory);
             return Err(Error::limit(format!(
                 "a zstd window of {window} bytes; the memory cap leaves {cap}"
@@ -84,8 +84,8 @@ struct BlockReader {
 impl Reader for BlockReader {
     fn fill(&mut self, payload: &[u8], end: usize, raw: &mut Vec<u8>) -> Result<()> {
         if self.in_place() {
-            let at = raw.len();
-            return self.frame.fill(payload, &mut OutBuffer::around_pos(raw, at), end);
+            let (at, mut room) = (raw.len(), Room { raw, len: self.whole });
+            return self.frame.fill(payload, &mut OutBuffer::around_pos(&mut room, at), end);
         }
         while raw.len() < end {
             let start = raw.len();
@@ -103,15 +103,40 @@ impl Reader for BlockReader {
         if !self.in_place() {
             return self.frame.finish(payload, &mut OutBuffer::around(&mut [0; 0][..]));
         }
-        if raw.len() > self.whole {
-            return Err(Error::corrupt("the zstd frame goes on after the block's raw length"));
-        }
-        let at = raw.len();
-        self.frame.finish(payload, &mut OutBuffer::around_pos(raw, at))
+        let (at, mut room) = (raw.len(), Room { raw, len: self.whole });
+        self.frame.finish(payload, &mut OutBuffer::around_pos(&mut room, at))
     }
 
     fn in_place(&self) -> bool {
         self.frame.in_place
+    }
+}
+
+/// A vector that zstd may fill up to `len` bytes, however much room a vector that is used again has: a frame
+/// that goes on must fail at the same byte in every reader.
+struct Room<'a> {
+    raw: &'a mut Vec<u8>,
+    len: usize,
+}
+
+// SAFETY: all is the vector's own but for the capacity, which is never above the vector's.
+#[allow(unsafe_code)] // a binding
+unsafe impl WriteBuf for Room<'_> {
+    fn as_slice(&self) -> &[u8] {
+        self.raw.as_slice()
+    }
+
+    fn capacity(&self) -> usize {
+        self.raw.capacity().min(self.len)
+    }
+
+    fn as_mut_ptr(&mut self) -> *mut u8 {
+        self.raw.as_mut_ptr()
+    }
+
+    unsafe fn filled_until(&mut self, n: usize) {
+        // SAFETY: the caller has written the first `n` bytes, which are no more than the capacity.
+        unsafe { self.raw.set_len(n) }
     }
 }
 

@@ -24,7 +24,7 @@ use source::Source;
 use std::collections::HashMap;
 use std::fmt;
 use std::fs::File;
-use std::io::{self, Cursor, Read, Seek, SeekFrom};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::{Bound, Range, RangeBounds};
 use std::path::Path;
 
@@ -83,11 +83,9 @@ impl<S> fmt::Debug for Archive<S> {
     }
 }
 
-impl Archive<Cursor<memmap2::Mmap>> {
-    /// Maps a file into memory.
-    ///
-    /// The file must not become shorter while the archive is open: the system ends programs that read mapped
-    /// pages which no longer exist. Where that can happen, use [`Archive::new`] with a [`File`].
+impl Archive<File> {
+    /// Opens a file. It is read where it is needed and never mapped into memory: one that becomes shorter
+    /// meanwhile gives an error.
     ///
     /// # Errors
     ///
@@ -96,19 +94,13 @@ impl Archive<Cursor<memmap2::Mmap>> {
         Self::open_with(path, DecodeOptions::new())
     }
 
-    /// Maps a file into memory, with these options.
+    /// Opens a file, with these options.
     ///
     /// # Errors
     ///
     /// See [`Archive::open`].
-    #[allow(unsafe_code)]
     pub fn open_with(path: impl AsRef<Path>, options: DecodeOptions) -> Result<Self> {
-        let file = File::open(path)?;
-        // SAFETY: the map is private to this value and is only read by copying: nothing holds a reference
-        // into it that assumes constant content. Shortening the file is documented as the caller's
-        // responsibility.
-        let map = unsafe { memmap2::Mmap::map(&file)? };
-        Self::with_options(Cursor::new(map), options)
+        Self::with_options(File::open(path)?, options)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Writing of a stream.
 
 mod embedding;
+mod short;
 mod tensors;
 
 use super::options::{CHUNK, CodecChoice, Options, Pool, WINDOW_RAW, WINDOWED_BLOCK};
@@ -57,6 +58,8 @@ pub struct Encoder<W: Write> {
     held: bool,
     /// Whether models are to be embedded if they pay, which the first records will show.
     weighs: bool,
+    /// Nothing but this level is tried.
+    alone: bool,
 }
 
 /// The writer, and the state of the stream that has been written to it.
@@ -114,6 +117,7 @@ impl<W: Write> Encoder<W> {
             cutting: None,
             held: false,
             weighs,
+            alone: false,
         }
         .holding()
     }
@@ -141,7 +145,11 @@ impl<W: Write> Encoder<W> {
     /// Those of the writer.
     pub fn finish(mut self) -> Result<W> {
         let raw = std::mem::take(&mut self.raw);
-        if self.held { self.finish_all(&raw) } else { self.finish_with(&raw.as_slice()) }
+        if self.held || self.is_short(raw.len() as u64) {
+            self.finish_taken(&raw.as_slice())
+        } else {
+            self.finish_with(&raw.as_slice())
+        }
     }
 
     /// Writes the whole content at once, and finishes. Files of tensors are recognised, whatever their size.
@@ -154,11 +162,19 @@ impl<W: Write> Encoder<W> {
         self.finish_content(&raw)
     }
 
-    fn finish_content(mut self, raw: &dyn Content) -> Result<W> {
+    fn finish_content(self, raw: &dyn Content) -> Result<W> {
         if self.out.written > 0 || !self.raw.is_empty() {
             return Err(Error::bad_argument("something has been written before the whole content"));
         }
         self.options.resources.progress.take(raw.len());
+        self.finish_taken(raw)
+    }
+
+    /// Codes a whole content that has been counted as taken in, and finishes.
+    fn finish_taken(mut self, raw: &dyn Content) -> Result<W> {
+        if self.is_short(raw.len()) {
+            return self.finish_short(&raw.read(0..raw.len())?);
+        }
         match self.layout(raw)? {
             Some(layout) => {
                 self.encode_tensors(raw, &layout)?;

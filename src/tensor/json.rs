@@ -163,9 +163,9 @@ impl<'a> Json<'a> {
                     return Err(self.bad("the second half of a character"));
                 }
                 self.at += 2;
-                let second = self.hex4()?.wrapping_sub(0xDC00);
-                let c = 0x10000 + ((first - 0xD800) << 10) + second;
-                char::from_u32(c).filter(|_| second < 0x400).ok_or_else(|| self.bad("a character"))
+                let second = self.hex4()?.checked_sub(0xDC00).filter(|second| *second < 0x400);
+                let c = second.and_then(|second| char::from_u32(0x10000 + ((first - 0xD800) << 10) + second));
+                c.ok_or_else(|| self.bad("a character"))
             }
             _ => Err(self.bad("a known escape")),
         }
@@ -224,7 +224,7 @@ mod tests {
         let mut j = Json::new(br#" "a\u00e9\n\ud83d\ude00/\"" "#);
         assert_eq!(j.string().unwrap(), "aé\n😀/\"");
         j.end().unwrap();
-        for bad in [&br#""\ud83d""#[..], br#""\x""#, br#""\u12g4""#, b"\"\x01\"", b"\"open", b"\"\xFF\""] {
+        for bad in [&br#""\ud83d""#[..], br#""\ud83d\u0041""#, br#""\ud83d\uffff""#, br#""\x""#, br#""\u12g4""#, b"\"\x01\"", b"\"open", b"\"\xFF\""] {
             assert!(Json::new(bad).string().is_err(), "{bad:?}");
         }
         assert_eq!(Json::new(b"18446744073709551615").integer().unwrap(), u64::MAX);

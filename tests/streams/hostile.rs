@@ -329,3 +329,31 @@ fn all_ways_to_read_agree() {
     }
     assert!((count / 30..count * 29 / 30).contains(&good), "{good} of {count} are files");
 }
+
+/// A zstd frame that asks for a window of 2^64 bytes, and frames that go on after their block: refused, and behind
+/// another block, too, whose buffer would have had room for the rest.
+#[test]
+fn frames_that_ask_for_too_much() {
+    let block_of = |raw: &[u8], frame: &[u8]| {
+        let mut rest = vec![30];
+        rest.extend(check(raw));
+        let mut out = block(1, 0, raw.len() as u64, frame.len() as u64, &rest);
+        out.extend(frame);
+        out
+    };
+    let raw = text(300);
+    let long = [
+        zstd::bulk::compress(&raw, 3).unwrap()[4..].to_vec(),
+        zstd::stream::encode_all(&raw[..], 3).unwrap()[4..].to_vec(),
+    ];
+    let wide = [&[0xE0][..], &[255; 8], &[1, 0, 0]].concat();
+    let mut bad: Vec<Vec<u8>> = long.iter().map(|frame| block_of(&raw[..128], frame)).collect();
+    bad.push(block_of(&[0], &wide));
+    bad.push(block_of(&vec![0; 3 << 20], &wide));
+    for bad in bad {
+        for file in [stream(std::slice::from_ref(&bad)), stream(&[stored(&text(5000)), bad.clone()])] {
+            crate::agree::agree(&file);
+            assert!(matches!(decode(&file).unwrap_err().kind(), ErrorKind::Corrupt | ErrorKind::LimitExceeded));
+        }
+    }
+}

@@ -141,7 +141,7 @@ impl BlockCodec for Deflate {
         let Some(params) = block.params_as::<Params>() else { return 0 };
         let Ok((contents, _)) = contents(payload, params) else { return 0 };
         let inner = contents.iter().map(|(b, p)| b.codec.working_memory(b, p)).max().unwrap_or(0);
-        needed(&contents, params, block) + inner
+        needed(&contents, params, block).saturating_add(inner)
     }
 
     fn start_len(&self) -> u64 {
