@@ -8,6 +8,23 @@ from typing_extensions import Buffer, Unpack, disjoint_base
 
 from ._options import CompressOptions, DecompressOptions, StrPath
 
+__all__ = [
+    "DEFAULT_LEVEL",
+    "ArchiveCore",
+    "Compressor",
+    "Decompressor",
+    "Model",
+    "Reader",
+    "__version__",
+    "codecs",
+    "command",
+    "compress",
+    "decompress",
+    "instruction_sets",
+    "model_folders",
+    "models",
+]
+
 __version__: str
 DEFAULT_LEVEL: int
 
