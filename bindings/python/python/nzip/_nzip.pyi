@@ -4,9 +4,26 @@ import os
 from collections.abc import Sequence
 from typing import Any, ClassVar, Protocol, TypedDict, final
 
-from typing_extensions import Buffer, Unpack
+from typing_extensions import Buffer, Unpack, disjoint_base
 
 from ._options import CompressOptions, DecompressOptions, StrPath
+
+__all__ = [
+    "DEFAULT_LEVEL",
+    "ArchiveCore",
+    "Compressor",
+    "Decompressor",
+    "Model",
+    "Reader",
+    "__version__",
+    "codecs",
+    "command",
+    "compress",
+    "decompress",
+    "instruction_sets",
+    "model_folders",
+    "models",
+]
 
 __version__: str
 DEFAULT_LEVEL: int
@@ -64,6 +81,7 @@ class Model:
     def __hash__(self) -> int: ...
     def __reduce__(self) -> tuple[Any, tuple[Any]]: ...
 
+@disjoint_base
 class Compressor:
     CONTINUE: ClassVar[int]
     FLUSH_BLOCK: ClassVar[int]
@@ -73,13 +91,14 @@ class Compressor:
         cls, level: int | None = None, *, shared: bool = False, **options: Unpack[CompressOptions]
     ) -> Compressor: ...
     def compress(self, data: Buffer, mode: int | None = None) -> bytes: ...
-    def flush(self, mode: int = 2) -> bytes: ...
+    def flush(self, mode: int = ...) -> bytes: ...
     @property
     def last_mode(self) -> int: ...
 
+@disjoint_base
 class Decompressor:
     def __new__(cls, *, shared: bool = False, **options: Unpack[DecompressOptions]) -> Decompressor: ...
-    def decompress(self, data: Buffer, max_length: int = -1) -> bytes: ...
+    def decompress(self, data: Buffer, max_length: int = ...) -> bytes: ...
     @property
     def eof(self) -> bool: ...
     @property
