@@ -13,10 +13,6 @@ from torch.distributed.checkpoint._extension import ExtensionRegistry, StreamTra
 from ._file import NzipFile
 
 
-class _Writer(NzipFile):
-    """Finishes the stream where the checkpoint's writer flushes at the end."""
-
-
 class NzipExtension(StreamTransformExtension):  # type: ignore[misc]
     """Compresses the stream of each item at a level of 1 to 9."""
 
@@ -37,7 +33,7 @@ class NzipExtension(StreamTransformExtension):  # type: ignore[misc]
         return f"{self.registry_name()}/1"
 
     def transform_to(self, output: IO[bytes]) -> IO[bytes]:
-        return cast("IO[bytes]", _Writer(output, "wb", level=self.level))
+        return cast("IO[bytes]", NzipFile(output, "wb", level=self.level))
 
     def transform_from(self, input: IO[bytes]) -> IO[bytes]:
         return cast("IO[bytes]", NzipFile(input, "rb"))

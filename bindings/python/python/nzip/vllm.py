@@ -30,6 +30,7 @@ def register() -> None:
         """Loads weights from ``.nz`` files."""
 
         def download_model(self, model_config: Any) -> None:
+            # Nothing is fetched.
             if not os.path.isdir(model_config.model):
                 raise ValueError("the load format nzip takes a folder")
 
