@@ -6,7 +6,7 @@ use super::glance;
 use super::hints::Guide;
 use super::window::Cutting;
 use super::windowed::Windowed;
-use super::{CODECS, Codec, deflate, light, mix, store, table, zstd};
+use super::{CODECS, Codec, deflate, light, mix, sort, store, table, zstd};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::lm::Model;
 use crate::progress::Meter;
@@ -222,7 +222,8 @@ impl Plan {
         let mixed = if mixes { mix::memory(self.level, len, self.limit, self.guide.is_some()) } else { 0 };
         let lights = self.is_light() || self.only.is_none() && Codec::Light.object().is_tried(self.level);
         let light = if lights { light::memory(len, self.limit) } else { 0 };
-        floor.max(mixed).max(light)
+        let sorts = self.only == Some(Codec::Sort);
+        floor.max(mixed).max(light).max(if sorts { sort::memory(len, self.limit) } else { 0 })
     }
 
     /// Memory that coding a chunk takes, beside its bytes.

@@ -531,7 +531,7 @@ fn chunk_len(options: &Options, plan: &Plan) -> usize {
         Some(w) => (within(CHUNK) / w.block * w.block).max(w.block),
         None => options.block.unwrap_or_else(|| {
             within(match () {
-                () if plan.is_light() => LIGHT_CHUNK,
+                () if plan.is_light() || plan.only == Some(Codec::Sort) => LIGHT_CHUNK,
                 () if options.level == 9 && plan.mixes() => BEST_CHUNK,
                 () => CHUNK,
             })
