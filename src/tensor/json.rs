@@ -224,7 +224,16 @@ mod tests {
         let mut j = Json::new(br#" "a\u00e9\n\ud83d\ude00/\"" "#);
         assert_eq!(j.string().unwrap(), "aé\n😀/\"");
         j.end().unwrap();
-        for bad in [&br#""\ud83d""#[..], br#""\ud83d\u0041""#, br#""\ud83d\uffff""#, br#""\x""#, br#""\u12g4""#, b"\"\x01\"", b"\"open", b"\"\xFF\""] {
+        for bad in [
+            &br#""\ud83d""#[..],
+            br#""\ud83d\u0041""#,
+            br#""\ud83d\uffff""#,
+            br#""\x""#,
+            br#""\u12g4""#,
+            b"\"\x01\"",
+            b"\"open",
+            b"\"\xFF\"",
+        ] {
             assert!(Json::new(bad).string().is_err(), "{bad:?}");
         }
         assert_eq!(Json::new(b"18446744073709551615").integer().unwrap(), u64::MAX);

@@ -353,7 +353,10 @@ fn frames_that_ask_for_too_much() {
     for bad in bad {
         for file in [stream(std::slice::from_ref(&bad)), stream(&[stored(&text(5000)), bad.clone()])] {
             crate::agree::agree(&file);
-            assert!(matches!(decode(&file).unwrap_err().kind(), ErrorKind::Corrupt | ErrorKind::LimitExceeded));
+            assert!(matches!(
+                decode(&file).unwrap_err().kind(),
+                ErrorKind::Corrupt | ErrorKind::LimitExceeded
+            ));
         }
     }
 }
