@@ -18,6 +18,9 @@ pub mod codec {
         pub use crate::codec::deflate::restore;
     }
 
+    pub mod sort {
+        pub use crate::codec::sort::{decode_block, encode_block};
+    }
     pub mod light {
         pub use crate::codec::light::{BlockDecoder, encode_block};
     }

@@ -100,9 +100,9 @@ fn without_tip(mut e: clap::Error) -> clap::Error {
 }
 
 impl Arguments {
-    /// Reads the command line; ends the program for `--help`, `--version` and errors.
-    pub fn read() -> anyhow::Result<Self> {
-        let arguments: Vec<OsString> = spelling::rewrite(std::env::args_os().collect());
+    /// Reads the command line. For `--help`, `--version` and errors of usage prints what is wanted, and gives the exit code.
+    pub fn read(arguments: Vec<OsString>) -> anyhow::Result<Result<Self, u8>> {
+        let arguments: Vec<OsString> = spelling::rewrite(arguments);
         refuse_long(&arguments)?;
         let command = Self::command().long_version(version::long());
         spelling::refuse_slips(&arguments, command.get_subcommands().map(clap::Command::get_name))?;
@@ -112,9 +112,14 @@ impl Arguments {
                 startup::needs_stdout()?;
                 e.print()?;
                 std::io::Write::flush(&mut std::io::stdout())?;
-                std::process::exit(0)
+                Ok(Err(0))
             }
-            parsed => Ok(parsed.unwrap_or_else(|e| without_tip(e).exit())),
+            Err(e) => {
+                // There is nowhere else to say it.
+                let _ = without_tip(e).print();
+                Ok(Err(2))
+            }
+            Ok(parsed) => Ok(Ok(parsed)),
         }
     }
 

@@ -14,6 +14,7 @@ pub mod lm;
 pub mod mix;
 pub mod ordered;
 mod reader;
+pub mod sort;
 pub mod store;
 pub mod table;
 pub mod tensor;
@@ -50,11 +51,13 @@ pub enum Codec {
     Deflate = 8,
     /// Context mixing with few contexts.
     Light = 9,
+    /// Block sorting.
+    Sort = 10,
 }
 
 impl Codec {
     /// All codecs that have an id.
-    pub const ALL: [Codec; 10] = [
+    pub const ALL: [Codec; 11] = [
         Codec::Store,
         Codec::Zstd,
         Codec::Lm,
@@ -65,6 +68,7 @@ impl Codec {
         Codec::Table,
         Codec::Deflate,
         Codec::Light,
+        Codec::Sort,
     ];
 
     /// The codecs that this release reads and writes.
@@ -118,6 +122,7 @@ pub(crate) const CODECS: [&dyn BlockCodec; Codec::ALL.len()] = [
     &table::TableCodec,
     &deflate::Deflate,
     &light::LightCodec,
+    &sort::SortCodec,
 ];
 
 /// Decodes all jobs, in parallel. Each job keeps the bytes that were verified before its first error.

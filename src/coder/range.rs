@@ -210,25 +210,30 @@ fn roundest(lower: u64, range: u64) -> (bool, u64) {
 
 /// The big-endian words of a payload, followed by endless zeros.
 #[derive(Debug, Clone)]
-struct PayloadWords<'a>(&'a [u8]);
+struct PayloadWords<'a> {
+    rest: &'a [u8],
+    /// Bytes past the payload's end that have been read.
+    past: usize,
+}
 
 impl ReadWords<u32, Queue> for PayloadWords<'_> {
     type ReadError = std::convert::Infallible;
 
     #[inline]
     fn read(&mut self) -> std::result::Result<Option<u32>, Self::ReadError> {
-        if let Some((word, rest)) = self.0.split_first_chunk() {
-            self.0 = rest;
+        if let Some((word, rest)) = self.rest.split_first_chunk() {
+            self.rest = rest;
             return Ok(Some(u32::from_be_bytes(*word)));
         }
         let mut word = [0; 4];
-        word[..self.0.len()].copy_from_slice(self.0);
-        self.0 = &[];
+        word[..self.rest.len()].copy_from_slice(self.rest);
+        self.past = self.past.saturating_add(4 - self.rest.len());
+        self.rest = &[];
         Ok(Some(u32::from_be_bytes(word)))
     }
 
     fn maybe_exhausted(&self) -> bool {
-        self.0.is_empty()
+        self.rest.is_empty()
     }
 }
 
@@ -239,7 +244,7 @@ pub struct BitDecoder<'a>(RangeDecoder<u32, u64, PayloadWords<'a>>);
 impl<'a> BitDecoder<'a> {
     /// Starts at the first bit of `payload`; bits past its end read as zero.
     pub fn new(payload: &'a [u8]) -> Self {
-        let Ok(decoder) = RangeDecoder::with_backend(PayloadWords(payload));
+        let Ok(decoder) = RangeDecoder::with_backend(PayloadWords { rest: payload, past: 0 });
         Self(decoder)
     }
 
@@ -264,6 +269,21 @@ impl<'a> BitDecoder<'a> {
         self.0
             .decode_symbol(Owner(owner))
             .map_err(|_| Error::corrupt("range coder: the payload is not one that an encoder writes"))
+    }
+}
+
+impl BitDecoder<'_> {
+    /// Ends decoding.
+    ///
+    /// # Errors
+    /// `Corrupt` where payload is left; `Truncated` where more than the 8 bytes of the state have been read past its end,
+    /// which whoever drops no more zeros there than that takes for a payload that has been cut.
+    pub fn finish(self) -> Result<()> {
+        let (words, _, _) = self.0.into_raw_parts();
+        if !words.rest.is_empty() {
+            return Err(Error::corrupt("range coder: payload is left after the last symbol"));
+        }
+        if words.past > 8 { Err(Error::truncated("range coder: the payload ends too early")) } else { Ok(()) }
     }
 }
 

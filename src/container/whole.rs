@@ -17,24 +17,39 @@ pub struct Whole {
     needed: usize,
     /// Whether the bytes are not sections, so that waiting for more is useless.
     broken: bool,
+    /// Whether what stands behind the first stream is left alone.
+    single: bool,
+    /// The first stream has ended, and what stands behind it is left alone.
+    ended: bool,
 }
 
 impl Whole {
     /// Starts at the beginning of a stream. `most` is the longest section to wait for.
     pub fn new(most: u64) -> Self {
-        Self { most, between_streams: true, needed: 1, broken: false }
+        Self { most, between_streams: true, needed: 1, broken: false, single: false, ended: false }
+    }
+
+    /// The same, which takes nothing behind the first stream.
+    pub fn one_stream(self) -> Self {
+        Self { single: true, ..self }
+    }
+
+    /// Whether the one stream that is to be taken has ended.
+    pub fn ended(&self) -> bool {
+        self.ended
     }
 
     /// The total length of the complete sections at the start of `bytes`, which must begin where the sections
     /// counted by earlier calls end. Counts them.
     pub fn take(&mut self, bytes: &[u8]) -> usize {
         let mut at = 0;
-        while !self.broken && bytes.len() - at >= self.needed {
+        while !self.broken && !self.ended && bytes.len() - at >= self.needed {
             let rest = &bytes[at..];
             match self.section(rest) {
                 Ok(len) if len > self.most => self.broken = true,
                 Ok(len) if len <= rest.len() as u64 => {
                     self.between_streams = !self.between_streams && rest[0] == KIND_TRAILER;
+                    self.ended = self.single && self.between_streams;
                     at += len as usize;
                     self.needed = 1;
                 }

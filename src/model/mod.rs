@@ -5,6 +5,7 @@ pub mod fixed;
 pub mod llm;
 pub mod lm;
 pub mod mix;
+pub mod sort;
 
 /// The content of a file of the folder `models`, where this build has it. It belongs to the feature
 /// `built-in-models`.

@@ -85,6 +85,31 @@ impl<W: Write> Decoder<W> {
         Ok(Self { writer, decoder, sections, pending: Vec::new() })
     }
 
+    /// Takes one stream only: behind it [`Write::write`] takes no more bytes.
+    ///
+    /// ```
+    /// use nzip::{DecodeOptions, write::Decoder};
+    /// use std::io::Write;
+    /// let mut bytes = nzip::compress(b"one stream", 1)?;
+    /// bytes.extend(b"and what follows");
+    /// let mut decoder = Decoder::with_options(Vec::new(), DecodeOptions::new())?.one_stream();
+    /// let taken = decoder.write(&bytes)?;
+    /// assert!(decoder.has_ended());
+    /// assert_eq!(&bytes[taken..], b"and what follows");
+    /// assert_eq!(decoder.write(&bytes[taken..])?, 0);
+    /// assert_eq!(decoder.finish()?, b"one stream");
+    /// # Ok::<(), nzip::Error>(())
+    /// ```
+    pub fn one_stream(mut self) -> Self {
+        self.sections = self.sections.one_stream();
+        self
+    }
+
+    /// Whether the one stream that is taken has arrived as a whole; false without [`Decoder::one_stream`].
+    pub fn has_ended(&self) -> bool {
+        self.sections.ended()
+    }
+
     /// Decodes what is left, and returns the writer.
     ///
     /// # Errors
@@ -137,6 +162,9 @@ impl<W: Write> Write for Decoder<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         // An error of the writer may have left bytes of an earlier call.
         self.decode()?;
+        if self.has_ended() {
+            return Ok(0);
+        }
         let bytes = &bytes[..bytes.len().min(STEP)];
         let room = self.pending.try_reserve(bytes.len());
         room.map_err(|_| Error::limit("no memory for a section"))?;
@@ -145,7 +173,10 @@ impl<W: Write> Write for Decoder<W> {
         if whole > 0 {
             self.decoder.get_mut().push(&self.pending[..whole])?;
             self.pending.drain(..whole);
+            // What is left behind the end of the one stream is not taken; its last byte has come just now.
+            let behind = if self.has_ended() { std::mem::take(&mut self.pending).len() } else { 0 };
             self.decode()?;
+            return Ok(bytes.len() - behind);
         }
         Ok(bytes.len())
     }

@@ -560,6 +560,9 @@ fn makers() -> Vec<(&'static str, Vec<u8>)> {
         ("light-code.nz", light_kind(&instructions(9000), (3, 0))),
         ("light-words.nz", light_kind(&samples(40, 1, 2), (4, 32))),
         ("light-rgb.nz", light_kind(&samples(24, 3, 1), (7, 48))),
+        ("sort-ranks.nz", with(&prose(9000), only(Codec::Sort))),
+        ("sort-symbols.nz", with(&samples(60, 1, 1), only(Codec::Sort))),
+        ("sort-code.nz", with(&instructions(9000), only(Codec::Sort))),
     ]
 }
 

@@ -114,6 +114,30 @@ fn a_writing_decoder_gives_what_a_reading_one_does() {
 }
 
 #[test]
+fn a_writing_decoder_of_one_stream_takes_nothing_behind_it() {
+    let raw = text(20_000);
+    let one = nzip::compress_with(&raw, options()).unwrap();
+    // What follows may be a stream or not.
+    for behind in [&one[..], b"something else", b""] {
+        let both = [&one[..], behind].concat();
+        for step in [1, 13, 4096, 1 << 20] {
+            let mut decoder = write::Decoder::new(Vec::new()).one_stream();
+            let mut at = 0;
+            while at < both.len() && !decoder.has_ended() {
+                at += decoder.write(&both[at..both.len().min(at + step)]).unwrap();
+            }
+            assert!(decoder.has_ended() && at == one.len(), "{step}: {at}");
+            assert_eq!(decoder.write(behind).unwrap(), 0);
+            assert!(decoder.finish().unwrap() == raw);
+        }
+    }
+    let mut decoder = write::Decoder::new(Vec::new()).one_stream();
+    decoder.write_all(&one[..one.len() - 1]).unwrap();
+    assert!(!decoder.has_ended());
+    assert_eq!(decoder.finish().unwrap_err().kind(), ErrorKind::Truncated);
+}
+
+#[test]
 fn a_writing_decoder_finds_damage() {
     let raw = text(30_000);
     let packed = packed(&raw);

@@ -13,6 +13,7 @@ pub use encode::encode_block;
 
 use super::Codec;
 use super::block::{BlockCodec, BlockJob, Content, Effort, EncodedBlock, OrderedBlock, UnitKind};
+use super::mix::bitwise::max_raw;
 use super::ordered::{self, Reader};
 use crate::error::Result;
 use crate::format::block::Units;
@@ -46,7 +47,7 @@ impl BlockCodec for LightCodec {
     }
 
     fn max_raw(&self, payload_len: u64) -> u64 {
-        decode::max_raw(payload_len)
+        max_raw(payload_len)
     }
 
     fn is_tried(&self, level: u8) -> bool {

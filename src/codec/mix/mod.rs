@@ -4,12 +4,12 @@
 //! the bit. A decoder makes the same predictions from the bits decoded so far, so both directions share the
 //! predictor.
 
+pub(super) mod bitwise;
 mod decode;
 mod encode;
 mod guide;
 pub(super) mod kind;
 mod learn;
-pub(super) mod outlet;
 mod shape;
 pub(super) mod x86;
 

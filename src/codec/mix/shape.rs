@@ -48,9 +48,7 @@ impl MixOptions {
         };
         Self { table_bits, groups, primed, forced: None }
     }
-}
 
-impl MixOptions {
     /// The options of a level, with the largest slot table that lets a block of `raw_len` bytes be decoded in
     /// `limit` bytes of memory; `None` where no table does. A `guided` block needs its model too.
     pub fn within(level: u32, raw_len: usize, limit: u64, guided: bool) -> Option<Self> {
@@ -84,12 +82,10 @@ pub fn header(shape: &Shape) -> [u8; HEADER] {
     [PRIORS, shape.memory_bits as u8, groups, (shape.primed >> 12) as u8, kind, low, high, guide]
 }
 
-/// Reads the codec header, and returns the shape of the predictor and the rest of the payload. Everything
-/// that the header declares is checked before any memory is taken. `network` is the model that the block
-/// names.
-pub fn read_header<'a>(payload: &'a [u8], network: Option<&Model>) -> Result<(Shape, &'a [u8])> {
-    let Some((&[priors, bits, groups, primed, kind, low, high, guide], rest)) =
-        payload.split_first_chunk::<HEADER>()
+/// Reads the codec header, and returns the shape of the predictor. Everything that the header declares is
+/// checked before any memory is taken. `network` is the model that the block names.
+pub fn read_header(payload: &[u8], network: Option<&Model>) -> Result<Shape> {
+    let Some(&[priors, bits, groups, primed, kind, low, high, guide]) = payload.first_chunk::<HEADER>()
     else {
         return Err(Error::truncated(format!(
             "a mix payload of {} bytes, its header takes {HEADER}",
@@ -127,7 +123,7 @@ pub fn read_header<'a>(payload: &'a [u8], network: Option<&Model>) -> Result<(Sh
     if shape.start != Start::Unguided && shape.kind != Kind::Text {
         return Err(Error::corrupt(format!("a guided mix block of {:?}", shape.kind)));
     }
-    Ok((shape, rest))
+    Ok(shape)
 }
 
 /// The memory in bytes that decoding a payload takes according to its header; 0 where it has no valid one.

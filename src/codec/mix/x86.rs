@@ -101,7 +101,6 @@ pub fn apply(bytes: &mut [u8]) {
 }
 
 /// Undoes [`apply`] in place.
-#[cfg(test)]
 pub fn invert(bytes: &mut [u8]) {
     convert(bytes, true);
 }

@@ -13,11 +13,35 @@ const PIECE: u64 = 256 << 10;
 
 /// The content of an [`Archive`] as a seekable reader; see [`Archive::reader`].
 pub struct ArchiveReader<'a, S> {
-    archive: &'a mut Archive<S>,
+    archive: Held<'a, S>,
     position: u64,
     /// The offset of the decoded bytes.
     start: u64,
     decoded: Vec<u8>,
+}
+
+/// The archive of a reader.
+enum Held<'a, S> {
+    Borrowed(&'a mut Archive<S>),
+    Owned(Box<Archive<S>>),
+}
+
+impl<S> ArchiveReader<'_, S> {
+    /// The archive.
+    pub fn archive(&self) -> &Archive<S> {
+        match &self.archive {
+            Held::Borrowed(archive) => archive,
+            Held::Owned(archive) => archive,
+        }
+    }
+
+    /// The archive, to read something else from it. The position stays.
+    pub fn archive_mut(&mut self) -> &mut Archive<S> {
+        match &mut self.archive {
+            Held::Borrowed(archive) => archive,
+            Held::Owned(archive) => archive,
+        }
+    }
 }
 
 impl<S: Read + Seek> Archive<S> {
@@ -36,7 +60,24 @@ impl<S: Read + Seek> Archive<S> {
     /// # Ok::<(), nzip::Error>(())
     /// ```
     pub fn reader(&mut self) -> ArchiveReader<'_, S> {
-        ArchiveReader { archive: self, position: 0, start: 0, decoded: Vec::new() }
+        ArchiveReader { archive: Held::Borrowed(self), position: 0, start: 0, decoded: Vec::new() }
+    }
+
+    /// The same as [`Archive::reader`], which keeps the archive.
+    ///
+    /// ```
+    /// use std::io::{Cursor, Read, Seek, SeekFrom};
+    /// let packed = nzip::compress(b"once upon a time", 1)?;
+    /// let mut reader = nzip::Archive::new(Cursor::new(packed))?.into_reader();
+    /// reader.seek(SeekFrom::Start(5))?;
+    /// let mut word = [0; 4];
+    /// reader.read_exact(&mut word)?;
+    /// assert_eq!(&word, b"upon");
+    /// assert_eq!(reader.archive_mut().read_range(..4)?, b"once");
+    /// # Ok::<(), nzip::Error>(())
+    /// ```
+    pub fn into_reader(self) -> ArchiveReader<'static, S> {
+        ArchiveReader { archive: Held::Owned(Box::new(self)), position: 0, start: 0, decoded: Vec::new() }
     }
 
     /// The range of raw bytes around an offset that is best decoded together.
@@ -74,14 +115,15 @@ fn units_around(header: &BlockHeader, inside: u64) -> Range<u64> {
 
 impl<S: Read + Seek> BufRead for ArchiveReader<'_, S> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        if self.position >= self.archive.len() {
+        if self.position >= self.archive().len() {
             return Ok(&[]);
         }
         if !(self.start..self.start + self.decoded.len() as u64).contains(&self.position) {
-            let around = self.archive.around(self.position)?;
+            let position = self.position;
+            let around = self.archive_mut().around(position)?;
             self.decoded = Vec::new();
             self.start = around.start;
-            self.decoded = self.archive.read_range(around)?;
+            self.decoded = self.archive_mut().read_range(around)?;
         }
         Ok(&self.decoded[(self.position - self.start) as usize..])
     }
@@ -102,7 +144,7 @@ impl<S: Read + Seek> Seek for ArchiveReader<'_, S> {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
         let (base, offset) = match to {
             SeekFrom::Start(at) => (at, 0),
-            SeekFrom::End(offset) => (self.archive.len(), offset),
+            SeekFrom::End(offset) => (self.archive().len(), offset),
             SeekFrom::Current(offset) => (self.position, offset),
         };
         let bad = || io::Error::new(io::ErrorKind::InvalidInput, "a place before the first byte");

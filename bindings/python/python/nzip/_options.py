@@ -1,0 +1,62 @@
+"""Keyword arguments that all functions share."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, TypedDict, Union
+
+if TYPE_CHECKING:
+    from ._nzip import Model
+
+StrPath = Union[str, "os.PathLike[str]"]
+Progress = Callable[[int, int], object]
+
+
+class Resources(TypedDict, total=False):
+    """What both directions have. ``None`` is the same as leaving a keyword out."""
+
+    threads: int | None
+    """Threads; 0, the default, is one per core. The result does not depend on it."""
+    memory: int | None
+    """Most memory to use, in bytes (approximate); 1 GiB by default. A result that a call returns counts, too."""
+    bases: Sequence[StrPath] | None
+    """Files of tensors that those of the same names are, or were, coded against."""
+    progress: Progress | None
+    """Called now and then with the raw bytes done and the raw bytes taken in. What it raises ends the work."""
+
+
+class CompressOptions(Resources, total=False):
+    """Keyword arguments of all that compresses."""
+
+    codec: str | None
+    """Only this codec (``nzip.codecs()``); by default that which gives the smallest block."""
+    model: Model | StrPath | None
+    """The model, or its name, path or hash."""
+    embed_model: bool | None
+    """Puts the model into the stream, so that it decodes anywhere."""
+    seekable: bool | None
+    """Blocks of 1 MiB: ranges are cheap to read, and files a little larger."""
+    block_size: int | None
+    """Raw bytes of a block, 4 KiB to 1 GiB."""
+    window: int | None
+    """Payload bytes of a window, for codecs that have windows."""
+    chained: bool | None
+    """Whether windows of imported language models follow one another; true by default."""
+    content_hash: bool | None
+    """Whether a stream of one block has the BLAKE3 of its content, too; longer ones always have."""
+    undo: bool | None
+    """Whether streams of deflate (gzip, PNG, ZIP) are undone, from level 5 on; true by default."""
+    decode_memory: int | None
+    """Most memory that decoding may take, in bytes."""
+    tensor: tuple[str, Sequence[int]] | None
+    """The content is one tensor of this type (as safetensors name it) and shape."""
+
+
+class DecompressOptions(Resources, total=False):
+    """Keyword arguments of all that decompresses."""
+
+    models: Model | StrPath | Iterable[Model | StrPath] | None
+    """Models that streams may name, besides those that ship and those in the user's folders."""
+    verify_hash: bool | None
+    """Verifies the BLAKE3 of each stream besides all check values."""

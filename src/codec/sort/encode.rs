@@ -1,0 +1,130 @@
+//! Coding blocks.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+
+use super::Header;
+use crate::codec::mix::x86;
+use crate::coder::range::{BitEncoder, Part};
+use crate::error::Result;
+use crate::kernel::{Kernel, dispatch};
+use crate::model::sort::kernel::Bounds;
+use crate::model::sort::mixture::Coder;
+use crate::model::sort::transform::{self, Sorted};
+use crate::model::sort::{self, Mode};
+
+/// Sorted bytes of which a sample tells the mode, and the bytes of the sample.
+const LONG: usize = 256 << 10;
+const PIECES: usize = 32;
+const PIECE: usize = 4 << 10;
+/// Branches by which the filter is chosen.
+const BRANCHES: usize = 1 << 14;
+/// Code has at least one branch in so many bytes.
+const RARE: usize = 512;
+
+/// Codes a block of 1..=[`transform::LONGEST`] bytes to a payload.
+///
+/// # Errors
+///
+/// `LimitExceeded` where memory is missing.
+pub fn encode_block(raw: &[u8]) -> Result<Vec<u8>> {
+    let branches = filter_pays(raw);
+    let bytes = if branches { Cow::Owned(x86::filtered(raw)?) } else { Cow::Borrowed(raw) };
+    let Sorted { bytes: sorted, starts } = transform::sort(&bytes)?;
+    drop(bytes);
+    let code = |mode, bytes: &[u8]| {
+        let mut encoder = Writer(BitEncoder::default());
+        run(bytes, mode, &mut encoder)?;
+        // All that a decoder reads but the last 8 bytes, so that it can tell a payload that has been cut.
+        let mut coded = encoder.0.payload();
+        coded.resize(coded.len().max(encoder.0.payload_bound() - 4), 0);
+        Ok::<_, crate::Error>(coded)
+    };
+    let (mode, coded) = if sorted.len() < LONG {
+        let (ranks, symbols) = (code(Mode::Ranks, &sorted)?, code(Mode::Symbols, &sorted)?);
+        if symbols.len() < ranks.len() { (Mode::Symbols, symbols) } else { (Mode::Ranks, ranks) }
+    } else {
+        let step = sorted.len() / PIECES;
+        let sample: Vec<u8> = sorted.chunks(step).flat_map(|c| &c[..PIECE.min(c.len())]).copied().collect();
+        let fewer = code(Mode::Symbols, &sample)?.len() < code(Mode::Ranks, &sample)?.len();
+        let mode = if fewer { Mode::Symbols } else { Mode::Ranks };
+        (mode, code(mode, &sorted)?)
+    };
+    let mut payload = Header { mode, branches, starts }.write();
+    payload.extend_from_slice(&coded);
+    Ok(payload)
+}
+
+/// Whether more branches go to addresses that others go to than have displacements that others have.
+fn filter_pays(raw: &[u8]) -> bool {
+    let (mut relative, mut absolute) = (HashSet::new(), HashSet::new());
+    let (mut walk, mut at, mut count) = (x86::Walk::default(), 0, 0);
+    while at < raw.len() && count < BRANCHES {
+        match walk.step(raw, at, false) {
+            Some(field) => {
+                if field != raw[at..at + field.len()] {
+                    count += 1;
+                    relative.insert(raw[at..at + field.len()].to_vec());
+                    absolute.insert(field);
+                }
+                at += field.len();
+            }
+            None => at += 1,
+        }
+    }
+    count * RARE > at && absolute.len() + count / 16 < relative.len()
+}
+
+/// Codes sorted bytes with the best kernel.
+fn run(sorted: &[u8], mode: Mode, coder: &mut Writer) -> Result<()> {
+    dispatch!(
+        Kernel::best(),
+        scalar: sort::encode::<false>(sorted, mode, coder),
+        avx2: run_avx2(sorted, mode, coder),
+    )
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+fn run_avx2(sorted: &[u8], mode: Mode, coder: &mut Writer) -> Result<()> {
+    sort::encode::<true>(sorted, mode, coder)
+}
+
+/// Writes symbols.
+struct Writer(BitEncoder);
+
+impl Coder for Writer {
+    #[inline(always)]
+    fn symbol<const A: bool>(&mut self, symbol: usize, bounds: &Bounds) -> Result<usize> {
+        let symbol = symbol & 15;
+        let end = if symbol == 15 { 1 << 16 } else { bounds.0[symbol + 1].into() };
+        self.0.encode_part(Part::<16>::new(symbol, bounds.0[symbol].into(), end));
+        Ok(symbol)
+    }
+
+    #[inline(always)]
+    fn bits(&mut self, value: u32, count: u32) -> Result<u32> {
+        if count > 0 {
+            let start = u64::from(value) << (16 - count);
+            self.0.encode_part(Part::<16>::new(0, start, start + (1 << (16 - count))));
+        }
+        Ok(value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scalar_and_avx2_code_the_same_bits() {
+        let raw = include_bytes!("../../../formats/lm.md");
+        for mode in [Mode::Ranks, Mode::Symbols] {
+            let (mut fast, mut plain) = (Writer(BitEncoder::default()), Writer(BitEncoder::default()));
+            let sorted = transform::sort(raw).unwrap().bytes;
+            run(&sorted, mode, &mut fast).unwrap();
+            sort::encode::<false>(&sorted, mode, &mut plain).unwrap();
+            assert!(fast.0.payload() == plain.0.payload());
+        }
+    }
+}

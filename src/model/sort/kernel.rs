@@ -1,0 +1,215 @@
+//! The inner loops of mixtures, in AVX2 and in plain Rust with the same integers.
+#![allow(unsafe_code)] // kernels
+
+/// Symbols of a distribution.
+pub const SYMBOLS: usize = 16;
+/// The part of a mixture's interval that every symbol has at least, in 1/65536.
+const FLOOR: u16 = 4;
+/// What the bounds behind a symbol that came move towards.
+const TOP: i16 = 32767;
+
+/// A distribution that adapts. Entry i > 0 is the probability, in 1/32768, of the symbols below i; entry 0 is the number of
+/// symbols seen, up to a limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(C, align(32))]
+pub struct Row(pub [u16; SYMBOLS]);
+
+impl Row {
+    /// All symbols are equally likely, and none has been seen.
+    pub const NEW: Self = {
+        let (mut row, mut i) = ([0; SYMBOLS], 1);
+        while i < SYMBOLS {
+            row[i] = 2048 * i as u16;
+            i += 1;
+        }
+        Self(row)
+    };
+
+    /// The probability of a symbol in 1/32768.
+    #[inline(always)]
+    pub fn share(&self, symbol: usize) -> u32 {
+        let below = if symbol == 0 { 0 } else { self.0[symbol & 15] };
+        let end = if symbol == 15 { 32768 } else { u32::from(self.0[(symbol + 1) & 15]) };
+        end - u32::from(below)
+    }
+}
+
+/// The bounds of symbols in an interval of 65536 parts: symbol i owns those from entry i on, below the next entry's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(C, align(32))]
+pub struct Bounds(pub [u16; SYMBOLS]);
+
+/// The bounds of distributions with weights, whose sum is at most 65535.
+#[inline(always)]
+pub fn mix_scalar<const K: usize>(rows: &[&Row; K], weights: &[u16; K]) -> Bounds {
+    Bounds(std::array::from_fn(|i| {
+        if i == 0 {
+            return 0;
+        }
+        let sum: u32 = (0..K).map(|k| (u32::from(rows[k].0[i]) * u32::from(weights[k])) >> 16).sum();
+        let twice = 2 * sum as u16;
+        twice - (twice >> 10) + FLOOR * i as u16
+    }))
+}
+
+/// Moves the bounds of a distribution towards a symbol by `rate` / 32768 of the distance, rounded, and counts it up to
+/// `limit`.
+#[inline(always)]
+pub fn learn_scalar(row: &mut Row, symbol: usize, rate: i16, limit: u16) {
+    for (i, entry) in row.0.iter_mut().enumerate().skip(1) {
+        let target = if i > symbol { TOP } else { 0 };
+        let step = ((i32::from(target) - i32::from(*entry)) * i32::from(rate) + (1 << 14)) >> 15;
+        *entry = (i32::from(*entry) + step) as u16;
+    }
+    row.0[0] += u16::from(row.0[0] < limit);
+}
+
+/// The symbol that owns a part.
+#[inline(always)]
+pub fn find_scalar(bounds: &Bounds, part: u16) -> usize {
+    bounds.0.iter().filter(|&&b| b <= part).count() - 1
+}
+
+#[cfg(target_arch = "x86_64")]
+pub mod avx2 {
+    //! The forms in AVX2.
+
+    use std::arch::x86_64::*;
+
+    use super::{Bounds, FLOOR, Row, TOP};
+
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn load<T>(from: &T) -> __m256i {
+        const { assert!(size_of::<T>() == 32) };
+        // SAFETY: the value holds 256 bits; an unaligned load is used.
+        unsafe { _mm256_loadu_si256(std::ptr::from_ref(from).cast()) }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn store<T>(to: &mut T, value: __m256i) {
+        const { assert!(size_of::<T>() == 32) };
+        // SAFETY: the value holds 256 bits, all of which are numbers; an unaligned store is used.
+        unsafe { _mm256_storeu_si256(std::ptr::from_mut(to).cast(), value) };
+    }
+
+    /// The numbers of the entries.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn numbers() -> __m256i {
+        _mm256_setr_epi16(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15)
+    }
+
+    /// See [`super::mix_scalar`].
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    pub fn mix<const K: usize>(rows: &[&Row; K], weights: &[u16; K]) -> Bounds {
+        let mut sum = _mm256_setzero_si256();
+        for k in 0..K {
+            let weight = _mm256_set1_epi16(weights[k] as i16);
+            sum = _mm256_add_epi16(sum, _mm256_mulhi_epu16(load(rows[k]), weight));
+        }
+        let twice = _mm256_blend_epi16::<1>(_mm256_add_epi16(sum, sum), _mm256_setzero_si256());
+        // The blend has also cleared entry 8, since it works on halves.
+        let twice = _mm256_blend_epi32::<0xF0>(twice, _mm256_add_epi16(sum, sum));
+        let floor = _mm256_mullo_epi16(numbers(), _mm256_set1_epi16(FLOOR as i16));
+        let mut bounds = Bounds([0; 16]);
+        let less = _mm256_sub_epi16(twice, _mm256_srli_epi16::<10>(twice));
+        store(&mut bounds, _mm256_add_epi16(less, floor));
+        bounds
+    }
+
+    /// See [`super::learn_scalar`].
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    pub fn learn(row: &mut Row, symbol: usize, rate: i16, limit: u16) {
+        let count = row.0[0];
+        let above = _mm256_cmpgt_epi16(numbers(), _mm256_set1_epi16(symbol as i16));
+        let target = _mm256_and_si256(above, _mm256_set1_epi16(TOP));
+        let old = load(row);
+        let step = _mm256_mulhrs_epi16(_mm256_sub_epi16(target, old), _mm256_set1_epi16(rate));
+        let new = _mm256_add_epi16(old, step);
+        store(row, _mm256_insert_epi16::<0>(new, (count + u16::from(count < limit)) as i16));
+    }
+
+    /// See [`super::find_scalar`].
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    pub fn find(bounds: &Bounds, part: u16) -> usize {
+        let flip = _mm256_set1_epi16(i16::MIN);
+        let bounds = _mm256_xor_si256(load(bounds), flip);
+        let above = _mm256_cmpgt_epi16(bounds, _mm256_set1_epi16((part ^ 0x8000) as i16));
+        (_mm256_movemask_epi8(above) as u32).trailing_zeros() as usize / 2 - 1
+    }
+}
+
+/// Defines a function that runs the form in AVX2 of a kernel where its parameter `A` says so.
+macro_rules! kernels {
+    ($($(#[$doc:meta])* $name:ident$(<$k:ident>)?($($arg:ident: $type:ty),*) -> $out:ty: $scalar:ident;)*) => {$(
+        $(#[$doc])*
+        #[inline(always)]
+        pub fn $name<const A: bool $(, const $k: usize)?>($($arg: $type),*) -> $out {
+            #[cfg(target_arch = "x86_64")]
+            if A {
+                // SAFETY: `A` is only chosen where the processor has AVX2.
+                return unsafe { avx2::$name($($arg),*) };
+            }
+            $scalar($($arg),*)
+        }
+    )*};
+}
+
+kernels! {
+    /// See [`mix_scalar`].
+    mix<K>(rows: &[&Row; K], weights: &[u16; K]) -> Bounds: mix_scalar;
+    /// See [`learn_scalar`].
+    learn(row: &mut Row, symbol: usize, rate: i16, limit: u16) -> (): learn_scalar;
+    /// See [`find_scalar`].
+    find(bounds: &Bounds, part: u16) -> usize: find_scalar;
+}
+
+#[cfg(all(test, target_arch = "x86_64"))]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::kernel::Kernel;
+
+    /// Rows of symbols that were learned.
+    fn row(symbols: &[usize]) -> Row {
+        let mut row = Row::NEW;
+        symbols.iter().for_each(|&s| learn_scalar(&mut row, s, 16384, 100));
+        row
+    }
+
+    proptest! {
+        #[test]
+        fn avx2_equals_scalar(
+            symbols in prop::array::uniform6(prop::collection::vec(0usize..16, 0..40)),
+            weights in prop::array::uniform6(1u16..10922),
+            symbol in 0usize..16,
+            rate in 100i16..22000,
+            part: u16,
+        ) {
+            if Kernel::avx2().is_some() {
+                let rows = symbols.map(|s| row(&s));
+                let rows = rows.each_ref();
+                let bounds = mix_scalar(&rows, &weights);
+                prop_assert!(bounds.0.windows(2).all(|w| w[0] < w[1]));
+                let (mut left, mut right) = (*rows[0], *rows[0]);
+                learn_scalar(&mut left, symbol, rate, 100);
+                prop_assert!(left.0[1..].is_sorted() && left.0[15] < 32768);
+                // SAFETY: AVX2 was detected.
+                unsafe {
+                    prop_assert_eq!(avx2::mix(&rows, &weights), bounds);
+                    avx2::learn(&mut right, symbol, rate, 100);
+                    prop_assert_eq!(avx2::find(&bounds, part), find_scalar(&bounds, part));
+                }
+                prop_assert_eq!(left, right);
+                let owner = find_scalar(&bounds, part);
+                prop_assert!(bounds.0[owner] <= part && (owner == 15 || part < bounds.0[owner + 1]));
+            }
+        }
+    }
+}
