@@ -13,6 +13,7 @@ import llm
 import lm
 import light
 import mix
+import sort
 from checksums import blake3, check
 
 MAGIC = bytes.fromhex("934e5a0d0a1a0a")
@@ -204,6 +205,8 @@ class Stream:
             raw = deflate.decode(payload, params, raw_length, self.content)
         elif codec == 9:
             raw = light.decode(payload, raw_length)
+        elif codec == 10:
+            raw = sort.decode(payload, raw_length)
         elif codec == 6:
             planes = tensor.Planes(params)
             raw = self.tensor(planes, units, payload)

@@ -203,6 +203,6 @@ def decode(payload, n):
             b = runs.symbol()
         last += bytes([b]) * runs.run(b, rank)
         demand(len(last) <= n, "a run past the block's end")
-    demand(len(coder.payload) <= coder.at <= len(coder.payload) + 11, "payload left, or cut")
+    demand(len(coder.payload) <= coder.at <= len(coder.payload) + 15, "payload left, or cut")
     raw = restore(last, starts, part)
     return mix.unfilter(raw) if payload[1] & 2 else raw

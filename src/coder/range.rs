@@ -276,14 +276,18 @@ impl BitDecoder<'_> {
     /// Ends decoding.
     ///
     /// # Errors
-    /// `Corrupt` where payload is left; `Truncated` where more than the 8 bytes of the state have been read past its end,
+    /// `Corrupt` where payload is left; `Truncated` where more than 12 bytes, the state and a word, have been read past its end,
     /// which whoever drops no more zeros there than that takes for a payload that has been cut.
     pub fn finish(self) -> Result<()> {
         let (words, _, _) = self.0.into_raw_parts();
         if !words.rest.is_empty() {
             return Err(Error::corrupt("range coder: payload is left after the last symbol"));
         }
-        if words.past > 8 { Err(Error::truncated("range coder: the payload ends too early")) } else { Ok(()) }
+        if words.past > 12 {
+            Err(Error::truncated("range coder: the payload ends too early"))
+        } else {
+            Ok(())
+        }
     }
 }
 

@@ -103,7 +103,7 @@ mod tests {
         {
             let payload = encode_block(raw).unwrap();
             assert!(decode_block(&payload, raw.len(), u64::MAX).unwrap() == raw);
-            let more = [&payload[..], &[1]].concat();
+            let more = [&payload[..], &[1; 16]].concat();
             if payload.len() > 100 {
                 assert_eq!(decode_block(&more, raw.len(), u64::MAX).unwrap_err().kind(), ErrorKind::Corrupt);
                 let cut = &payload[..payload.len() / 2];

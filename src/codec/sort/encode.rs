@@ -35,7 +35,7 @@ pub fn encode_block(raw: &[u8]) -> Result<Vec<u8>> {
     let code = |mode, bytes: &[u8]| {
         let mut encoder = Writer(BitEncoder::default());
         run(bytes, mode, &mut encoder)?;
-        // All that a decoder reads but the last 8 bytes, so that it can tell a payload that has been cut.
+        // All that a decoder reads but the last 12 bytes, so that it can tell a payload that has been cut.
         let mut coded = encoder.0.payload();
         coded.resize(coded.len().max(encoder.0.payload_bound() - 4), 0);
         Ok::<_, crate::Error>(coded)
