@@ -18,17 +18,17 @@ use crate::model::sort::{self, Mode, transform};
 /// `Truncated`, `Corrupt` or `NewerVersion` for a bad payload; `LimitExceeded` if decoding would take more than `memory_cap`
 /// bytes.
 pub fn decode_block(payload: &[u8], raw_len: usize, memory_cap: u64) -> Result<Vec<u8>> {
+    if raw_len as u64 > SortCodec.max_raw(payload.len() as u64) {
+        return Err(Error::corrupt(format!(
+            "{} bytes of sort cannot hold {raw_len} raw bytes",
+            payload.len()
+        )));
+    }
     let (header, coded) = Header::read(payload, raw_len)?;
     let need = decoding_need(raw_len);
     if need > memory_cap {
         return Err(Error::limit(format!(
             "a sort block needs {need} bytes of memory, the limit is {memory_cap}"
-        )));
-    }
-    if raw_len as u64 > SortCodec.max_raw(payload.len() as u64) {
-        return Err(Error::corrupt(format!(
-            "{} bytes of sort cannot hold {raw_len} raw bytes",
-            payload.len()
         )));
     }
     let mut sorted = Vec::new();
