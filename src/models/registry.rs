@@ -58,7 +58,7 @@ pub const BUILT_IN: &[BuiltIn] = &[
 pub const TINY_LM: Hash = hash(b"10038fc4bfdc68c3a195f40470569f4692df515f0a0ab2470fd46ee5174df92d");
 
 /// The model that codec `lm` uses, and that guides `mix`, unless another one is asked for: `base`.
-pub const DEFAULT_LM: Hash = hash(b"9c820b91b2aa17c0346a53b98095ed305d23dc09a2841297b479c5b9a5df8240");
+pub const DEFAULT_LM: Hash = hash(b"3b29c8e9a13fabb48bf704af954609fe52eec2de35187af8cc2b61d37a4725a1");
 
 /// The hash with these lower-case hexadecimal digits.
 const fn hash(digits: &[u8; 64]) -> Hash {

@@ -95,8 +95,7 @@ impl<const K: usize> Mixture<K> {
         // Each weight follows the part of the symbol's probability that is its distribution's doing.
         let parts: [u32; K] = std::array::from_fn(|k| (u32::from(weights[k]) * rows[k].share(symbol)) >> 16);
         let sum: u32 = parts.iter().sum();
-        if sum > 0 {
-            let scale = (Self::SUM << 15) / sum;
+        if let Some(scale) = (Self::SUM << 15).checked_div(sum) {
             for (weight, part) in held.iter_mut().zip(parts) {
                 *weight = *weight - (*weight >> PACE) + ((part * scale) >> 15);
             }
