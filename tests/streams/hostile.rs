@@ -144,7 +144,9 @@ fn newer_features_are_named() {
     newer(stream(&[[block(6, 0x13, 1, 1, &method), b"a".to_vec()].concat()]), "tensor method 9");
     newer(stream(&[block(0, 0x20, 1, 1, &[])]), "flags");
     let unit = [&[12u8][..], &check(b"a")].concat();
-    newer(stream(&[[block(10, 0, 1, 1, &unit), b"a".to_vec()].concat()]), "codec 10");
+    let unknown = Codec::AVAILABLE.len() as u8;
+    let other = [block(unknown, 0, 1, 1, &unit), b"a".to_vec()].concat();
+    newer(stream(&[other]), &format!("codec {unknown}"));
     newer(stream(&[[block(4, 0, 1, 1, &unit), b"a".to_vec()].concat()]), "circuit");
     let params = [&[0u8, 12][..], &check(b"a")].concat();
     newer(stream(&[[block(0, 0x10, 1, 1, &params), b"a".to_vec()].concat()]), "store");

@@ -5,6 +5,7 @@ use crate::codec::Codec;
 use crate::error::{ErrorKind, Result};
 use crate::progress::Progress;
 use crate::stream::options::{CodecChoice, Options};
+use crate::tensor::Layout;
 use std::io::Write;
 
 /// The longest content that is coded at several levels, in raw bytes: so short that it costs little time, and
@@ -29,7 +30,7 @@ impl<W: Write> Encoder<W> {
         let work = self.options.resources.progress.clone();
         let work = work.work(raw.len() as u64);
         let mut best: Option<Vec<u8>> = None;
-        for options in self.ways() {
+        for options in self.ways(raw) {
             let forced = options.codec != CodecChoice::Auto;
             let packed = match self.packed(raw, options) {
                 // Nobody has asked for this codec.
@@ -58,14 +59,16 @@ impl<W: Write> Encoder<W> {
     }
 
     /// The options that are tried, from the lowest level up.
-    fn ways(&self) -> Vec<Options> {
+    fn ways(&self, raw: &[u8]) -> Vec<Options> {
         let own = self.options.level;
         let mut resources = self.options.resources.clone();
         resources.progress = Progress::new();
         let at =
             |level, codec| Options { level, codec, resources: resources.clone(), ..self.options.clone() };
         let mut ways: Vec<Options> = (1..=own).map(|level| at(level, CodecChoice::Auto)).collect();
-        if own >= QUICK_MIX && self.options.described.is_none() {
+        // A reader finds tensors without names only behind the codecs that need no time.
+        let tensors = self.options.described.is_some() || Layout::read(raw).is_ok();
+        if own >= QUICK_MIX && !tensors {
             ways.insert(usize::from(QUICK_MIX), at(QUICK_MIX, CodecChoice::Only(Codec::Mix)));
         }
         ways
