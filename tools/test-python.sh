@@ -13,7 +13,7 @@ fi
 tools=$home/tools
 [ -x "$tools/bin/maturin" ] || { python3 -m venv --clear "$tools" && "$tools/bin/pip" install -q 'maturin>=1.9,<2'; }
 rm -rf "$home/dist"
-(cd bindings/python && "$tools/bin/maturin" build --release --quiet -i python3 --out "$home/dist")
+(cd bindings/python && "$tools/bin/maturin" build --profile wheel --quiet -i python3 --out "$home/dist")
 
 test=$home/test
 python3 -m venv --clear "$test"

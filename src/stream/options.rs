@@ -9,6 +9,9 @@ use std::sync::{Arc, OnceLock};
 
 /// The raw bytes of a block of codecs without windows, and of the chunks for which codecs are chosen.
 pub(super) const CHUNK: usize = 16 << 20;
+/// The longest content that is coded at several levels, in raw bytes: so short that it costs little time, and
+/// that what a codec learns late or stores about itself may decide.
+pub(super) const SHORT_CONTENT: u64 = 16 << 10;
 /// The default raw bytes of a block of windows.
 pub(super) const WINDOWED_BLOCK: usize = 256 << 10;
 /// The default R: the most raw bytes of a window.

@@ -6,7 +6,7 @@ use crate::codec::block::Block;
 use crate::error::{Error, Result};
 use crate::format::block::Units;
 use crate::gpu::TensorBuffer;
-use crate::stream::options::CHUNK;
+use crate::stream::options::{CHUNK, SHORT_CONTENT};
 use crate::tensor::{Dtype, Layout, TensorInfo};
 use std::io::{Read, Seek};
 use std::ops::Range;
@@ -126,8 +126,10 @@ impl<S: Read + Seek> Archive<S> {
             return Ok(());
         }
         let place = self.streams.iter().position(|s| !s.blocks.is_empty()).unwrap_or(0);
-        let codec = self.own_header(place, 0)?.0.codec;
-        if [Codec::Store.id(), Codec::Zstd.id()].contains(&codec) {
+        let header = self.own_header(place, 0)?.0;
+        let quick = [Codec::Store.id(), Codec::Zstd.id()].contains(&header.codec);
+        // Encoders try other codecs for short contents, where they cost little time.
+        if quick || self.len() <= SHORT_CONTENT && header.model.is_none() {
             let raw = self.read_range(0..self.len())?;
             self.name(Layout::read(&raw).map(|l| l.tensors).unwrap_or_default());
         }
