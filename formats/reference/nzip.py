@@ -172,7 +172,7 @@ class Stream:
     def read_block(self, r):
         """Decodes the block whose kind has been read: codec, parameters, raw bytes, units, whether there may be copies."""
         codec, flags = r.u8(), r.u8()
-        demand(codec <= 9 and flags < 64, "newer: codec or flag")
+        demand(codec <= 10 and flags < 64, "newer: codec or flag")
         chained = bool(flags & 32)
         demand(not chained or codec == 5, "newer: chained block")
         raw_length, payload_length = r.varint(), r.varint()
