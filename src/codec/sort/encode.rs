@@ -22,7 +22,7 @@ const BRANCHES: usize = 1 << 14;
 /// Code has at least one branch in so many bytes.
 const RARE: usize = 512;
 
-/// Codes a block of 1..=[`transform::LONGEST`] bytes to a payload.
+/// Codes a block of 1..=2^24 − 1 bytes to a payload.
 ///
 /// # Errors
 ///
