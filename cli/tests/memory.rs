@@ -64,10 +64,13 @@ fn files(folder: &Path) -> Vec<String> {
     let rows: String = (0..30_000u32)
         .map(|i| format!("{},{},{}\n", i % 7, i.wrapping_mul(2_654_435_761) >> 29, (i * i) % 13))
         .collect();
-    let cases: [(&str, &[u8], Options); 8] = [
+    let repeated = long[..64 << 10].repeat(256);
+    let cases: [(&str, &[u8], Options); 10] = [
         ("store", &long, only(Codec::Store).block_size(16 << 20)),
         ("zstd", &long, only(Codec::Zstd).level(1).block_size(16 << 20)),
         ("mix", &long[..512 << 10], only(Codec::Mix).block_size(128 << 10)),
+        ("light", &long[..512 << 10], only(Codec::Light).block_size(64 << 10)),
+        ("sort", &repeated, only(Codec::Sort).block_size(2 << 20)),
         ("tensor", &numbers, only(Codec::Tensor).tensor(Dtype::F32, &[6 << 10, 1 << 10], 0)),
         ("table", rows.as_bytes(), only(Codec::Table)),
         ("lm", &long[..512 << 10], model("lm/micro.nzlm").codec(CodecChoice::Only(Codec::Lm))),

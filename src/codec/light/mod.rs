@@ -12,7 +12,7 @@ pub use decode::BlockDecoder;
 pub use encode::encode_block;
 
 use super::Codec;
-use super::block::{BlockCodec, BlockJob, Content, Effort, EncodedBlock, OrderedBlock, UnitKind};
+use super::block::{Block, BlockCodec, BlockJob, Content, Effort, EncodedBlock, OrderedBlock, UnitKind};
 use super::mix::bitwise::max_raw;
 use super::ordered::{self, Reader};
 use crate::error::Result;
@@ -78,6 +78,12 @@ impl BlockCodec for LightCodec {
             return Ok(None);
         }
         encode(content.raw).map(Some)
+    }
+
+    fn working_memory(&self, block: &Block, payload: &[u8]) -> u64 {
+        // A payload without a valid header takes nothing.
+        header::read(payload)
+            .map_or(0, |(shape, _)| header::memory_need(&shape, block.header.raw_len as usize))
     }
 
     fn decode(&self, jobs: &mut [&mut BlockJob<'_>]) {

@@ -7,7 +7,7 @@ pub use decode::decode_block;
 pub use encode::encode_block;
 
 use super::Codec;
-use super::block::{BlockCodec, BlockJob, Content, Effort, EncodedBlock, OrderedBlock, UnitKind};
+use super::block::{Block, BlockCodec, BlockJob, Content, Effort, EncodedBlock, OrderedBlock, UnitKind};
 use super::ordered;
 use super::reader::{DecodedBlock, Reader};
 use crate::error::{Error, ErrorKind, Result};
@@ -85,6 +85,10 @@ impl BlockCodec for SortCodec {
             },
             payload,
         }))
+    }
+
+    fn working_memory(&self, block: &Block, _payload: &[u8]) -> u64 {
+        decoding_need(block.header.raw_len as usize)
     }
 
     fn decode(&self, jobs: &mut [&mut BlockJob<'_>]) {
