@@ -11,8 +11,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// log2 of the size of the largest tables that are kept: those for blocks of up to 32 KiB.
 const KEPT_BITS: u32 = 22;
-/// The number of tables that are kept: those of all levels, since short contents are coded at several.
-const KEPT: usize = 4;
+/// The number of tables that are kept: one for each level of `mix`. A short content is coded at all of them, in
+/// turn, so that fewer would be replaced before they are used again.
+const KEPT: usize = 5;
 
 /// A primed table of 2^`bits` bytes, with the settings for which it was primed.
 struct Primed {
