@@ -110,6 +110,30 @@ macro_rules! dispatch {
 }
 pub(crate) use dispatch;
 
+/// Vectors of 256 bits in memory.
+#[cfg(target_arch = "x86_64")]
+pub mod avx2 {
+    use std::arch::x86_64::{__m256i, _mm256_loadu_si256, _mm256_storeu_si256};
+
+    /// Loads numbers of 256 bits in all.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    pub fn load<T: bytemuck::Pod>(from: &T) -> __m256i {
+        const { assert!(size_of::<T>() == 32) };
+        // SAFETY: the value holds 256 bits; an unaligned load is used.
+        unsafe { _mm256_loadu_si256(std::ptr::from_ref(from).cast()) }
+    }
+
+    /// Stores numbers of 256 bits in all.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    pub fn store<T: bytemuck::Pod>(to: &mut T, value: __m256i) {
+        const { assert!(size_of::<T>() == 32) };
+        // SAFETY: the place holds 256 bits, and its type allows any; an unaligned store is used.
+        unsafe { _mm256_storeu_si256(std::ptr::from_mut(to).cast(), value) };
+    }
+}
+
 /// Hints that the cache line at the start of `item` will be read soon.
 #[inline(always)]
 pub fn prefetch<T>(item: &T) {

@@ -77,22 +77,7 @@ pub mod avx2 {
     use std::arch::x86_64::*;
 
     use super::{Bounds, FLOOR, Row, TOP};
-
-    #[inline]
-    #[target_feature(enable = "avx2")]
-    fn load<T>(from: &T) -> __m256i {
-        const { assert!(size_of::<T>() == 32) };
-        // SAFETY: the value holds 256 bits; an unaligned load is used.
-        unsafe { _mm256_loadu_si256(std::ptr::from_ref(from).cast()) }
-    }
-
-    #[inline]
-    #[target_feature(enable = "avx2")]
-    fn store<T>(to: &mut T, value: __m256i) {
-        const { assert!(size_of::<T>() == 32) };
-        // SAFETY: the value holds 256 bits, all of which are numbers; an unaligned store is used.
-        unsafe { _mm256_storeu_si256(std::ptr::from_mut(to).cast(), value) };
-    }
+    use crate::kernel::avx2::{load, store};
 
     /// The numbers of the entries.
     #[inline]
@@ -108,7 +93,7 @@ pub mod avx2 {
         let mut sum = _mm256_setzero_si256();
         for k in 0..K {
             let weight = _mm256_set1_epi16(weights[k] as i16);
-            sum = _mm256_add_epi16(sum, _mm256_mulhi_epu16(load(rows[k]), weight));
+            sum = _mm256_add_epi16(sum, _mm256_mulhi_epu16(load(&rows[k].0), weight));
         }
         let twice = _mm256_blend_epi16::<1>(_mm256_add_epi16(sum, sum), _mm256_setzero_si256());
         // The blend has also cleared entry 8, since it works on halves.
@@ -116,7 +101,7 @@ pub mod avx2 {
         let floor = _mm256_mullo_epi16(numbers(), _mm256_set1_epi16(FLOOR as i16));
         let mut bounds = Bounds([0; 16]);
         let less = _mm256_sub_epi16(twice, _mm256_srli_epi16::<10>(twice));
-        store(&mut bounds, _mm256_add_epi16(less, floor));
+        store(&mut bounds.0, _mm256_add_epi16(less, floor));
         bounds
     }
 
@@ -127,10 +112,10 @@ pub mod avx2 {
         let count = row.0[0];
         let above = _mm256_cmpgt_epi16(numbers(), _mm256_set1_epi16(symbol as i16));
         let target = _mm256_and_si256(above, _mm256_set1_epi16(TOP));
-        let old = load(row);
+        let old = load(&row.0);
         let step = _mm256_mulhrs_epi16(_mm256_sub_epi16(target, old), _mm256_set1_epi16(rate));
         let new = _mm256_add_epi16(old, step);
-        store(row, _mm256_insert_epi16::<0>(new, (count + u16::from(count < limit)) as i16));
+        store(&mut row.0, _mm256_insert_epi16::<0>(new, (count + u16::from(count < limit)) as i16));
     }
 
     /// See [`super::find_scalar`].
@@ -138,7 +123,7 @@ pub mod avx2 {
     #[target_feature(enable = "avx2")]
     pub fn find(bounds: &Bounds, part: u16) -> usize {
         let flip = _mm256_set1_epi16(i16::MIN);
-        let bounds = _mm256_xor_si256(load(bounds), flip);
+        let bounds = _mm256_xor_si256(load(&bounds.0), flip);
         let above = _mm256_cmpgt_epi16(bounds, _mm256_set1_epi16((part ^ 0x8000) as i16));
         (_mm256_movemask_epi8(above) as u32).trailing_zeros() as usize / 2 - 1
     }

@@ -83,22 +83,7 @@ pub mod avx2 {
     use std::arch::x86_64::*;
 
     use super::{LEAST, LIMIT, MOST, PAIR_SHIFT, Probabilities, RATES, Row, SOURCES, SUM_SHIFT};
-
-    #[inline]
-    #[target_feature(enable = "avx2")]
-    fn load<T>(from: &T) -> __m256i {
-        const { assert!(size_of::<T>() == 32) };
-        // SAFETY: the value holds 256 bits; an unaligned load is used.
-        unsafe { _mm256_loadu_si256(std::ptr::from_ref(from).cast()) }
-    }
-
-    #[inline]
-    #[target_feature(enable = "avx2")]
-    fn store<T>(to: &mut T, value: __m256i) {
-        const { assert!(size_of::<T>() == 32) };
-        // SAFETY: the value holds 256 bits, all of which are numbers; an unaligned store is used.
-        unsafe { _mm256_storeu_si256(std::ptr::from_mut(to).cast(), value) };
-    }
+    use crate::kernel::avx2::{load, store};
 
     /// The same as [`super::line`], up to another constant. Conversion to floating point is exact below 2^24,
     /// so the bits of the result are the exponent and the bits after the leading one.
@@ -115,7 +100,7 @@ pub mod avx2 {
     pub fn gather(p: [u32; SOURCES]) -> Probabilities {
         let [a, b, c, d, e, f, g, h] = p.map(|p| p as i32);
         let mut all = Probabilities([0; SOURCES]);
-        store(&mut all, _mm256_setr_epi32(a, b, c, d, e, f, g, h));
+        store(&mut all.0, _mm256_setr_epi32(a, b, c, d, e, f, g, h));
         all
     }
 
@@ -123,13 +108,13 @@ pub mod avx2 {
     #[inline]
     #[target_feature(enable = "avx2")]
     pub fn inputs(p: &Probabilities) -> Row {
-        let p = load(p);
+        let p = load(&p.0);
         let q = _mm256_max_epi32(p, _mm256_set1_epi32(LEAST as i32));
         let q = _mm256_min_epi32(q, _mm256_set1_epi32(MOST as i32));
         let logit = _mm256_sub_epi32(line(q), line(_mm256_sub_epi32(_mm256_set1_epi32(65536), q)));
         let confidence = _mm256_srai_epi32::<5>(_mm256_sub_epi32(p, _mm256_set1_epi32(32768)));
         let mut x = Row([0; 2 * SOURCES]);
-        store(&mut x, _mm256_blend_epi16::<0xAA>(confidence, _mm256_slli_epi32::<16>(logit)));
+        store(&mut x.0, _mm256_blend_epi16::<0xAA>(confidence, _mm256_slli_epi32::<16>(logit)));
         x
     }
 
@@ -137,7 +122,7 @@ pub mod avx2 {
     #[inline]
     #[target_feature(enable = "avx2")]
     pub fn mix(row: &Row, x: &Row) -> i32 {
-        let pairs = _mm256_srai_epi32::<{ PAIR_SHIFT as i32 }>(_mm256_madd_epi16(load(row), load(x)));
+        let pairs = _mm256_srai_epi32::<{ PAIR_SHIFT as i32 }>(_mm256_madd_epi16(load(&row.0), load(&x.0)));
         let four = _mm_add_epi32(_mm256_castsi256_si128(pairs), _mm256_extracti128_si256::<1>(pairs));
         let two = _mm_add_epi32(four, _mm_shuffle_epi32::<0b01_00_11_10>(four));
         let one = _mm_add_epi32(two, _mm_shuffle_epi32::<0b10_11_00_01>(two));
@@ -148,9 +133,9 @@ pub mod avx2 {
     #[inline]
     #[target_feature(enable = "avx2")]
     pub fn train(row: &mut Row, x: &Row, error: i16) {
-        let step = _mm256_mulhrs_epi16(load(x), _mm256_set1_epi16(error));
-        let moved = _mm256_adds_epi16(load(row), step);
-        store(row, moved);
+        let step = _mm256_mulhrs_epi16(load(&x.0), _mm256_set1_epi16(error));
+        let moved = _mm256_adds_epi16(load(&row.0), step);
+        store(&mut row.0, moved);
     }
 
     /// See [`super::learn_scalar`].
@@ -165,13 +150,13 @@ pub mod avx2 {
             }
             round
         };
-        let p = load(p);
+        let p = load(&p.0);
         let mask = _mm256_set1_epi32(0i32.wrapping_sub((bit & 1) as i32));
         let target = _mm256_srli_epi32::<16>(mask);
         let round = _mm256_and_si256(mask, load(&ROUND));
         let distance = _mm256_add_epi32(_mm256_sub_epi32(target, p), round);
         let mut moved = Probabilities([0; SOURCES]);
-        store(&mut moved, _mm256_add_epi32(p, _mm256_srav_epi32(distance, load(&RATES))));
+        store(&mut moved.0, _mm256_add_epi32(p, _mm256_srav_epi32(distance, load(&RATES))));
         moved
     }
 }
