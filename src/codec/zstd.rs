@@ -6,7 +6,6 @@ use super::buffer::reserve;
 use super::ordered::{self, Reader};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::block::Units;
-use crate::format::checksum::check32;
 use zstd::zstd_safe::{self, CCtx, CParameter, DCtx, DParameter, FrameFormat, InBuffer, OutBuffer, WriteBuf};
 
 /// The magic number of Zstandard frames, which is not stored.
@@ -229,7 +228,7 @@ pub fn encode(raw: &[u8], level: i32, far: bool) -> Result<EncodedBlock> {
         raw_len: raw.len() as u32,
         model: None,
         params: None,
-        units: Units::Fixed { log2: log2 as u8, checks: raw.chunks(1 << log2).map(check32).collect() },
+        units: Units::fixed(log2 as u8, raw),
         payload: if far { compress_far(raw, level)? } else { compress(raw, level)? },
     })
 }

@@ -176,6 +176,11 @@ impl BlockHeader {
 }
 
 impl Units {
+    /// Units of 2^`log2` raw bytes each, the last of which may be shorter, with their check values.
+    pub fn fixed(log2: u8, raw: &[u8]) -> Self {
+        Self::Fixed { log2, checks: raw.chunks(1 << log2).map(checksum::check32).collect() }
+    }
+
     /// The number of units.
     pub fn len(&self) -> usize {
         match self {

@@ -13,7 +13,6 @@ use crate::codec::block::{Content, EncodedBlock};
 use crate::coder::binary::BinaryEncoder;
 use crate::error::Result;
 use crate::format::block::{BlockHeader, Units};
-use crate::format::checksum::check32;
 use crate::format::varint;
 use rayon::prelude::*;
 
@@ -224,10 +223,7 @@ impl Parts {
             raw_len: raw.len() as u32,
             model: None,
             params: Some(Params { depth: deepest + 1, summary }.put()),
-            units: Units::Fixed {
-                log2: UNIT_LOG2,
-                checks: raw.chunks(1 << UNIT_LOG2).map(check32).collect(),
-            },
+            units: Units::fixed(UNIT_LOG2, raw),
             payload,
         };
         Ok(Some(Undone { block, streams }))

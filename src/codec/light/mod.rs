@@ -17,7 +17,6 @@ use super::mix::bitwise::max_raw;
 use super::ordered::{self, Reader};
 use crate::error::Result;
 use crate::format::block::Units;
-use crate::format::checksum::check32;
 use crate::model::mix::shipped;
 
 /// The level at which the automatic choice tries `light` for all content.
@@ -106,7 +105,7 @@ pub fn encode(raw: &[u8]) -> Result<EncodedBlock> {
         raw_len: raw.len() as u32,
         model: None,
         params: None,
-        units: Units::Fixed { log2: UNIT_LOG2, checks: raw.chunks(1 << UNIT_LOG2).map(check32).collect() },
+        units: Units::fixed(UNIT_LOG2, raw),
         payload: encode_block(raw, None)?,
     })
 }

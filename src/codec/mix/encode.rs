@@ -10,7 +10,6 @@ use crate::codec::hints::Guide;
 use crate::coder::binary::BinaryEncoder;
 use crate::error::Result;
 use crate::format::block::Units;
-use crate::format::checksum::check32;
 use crate::kernel::{Kernel, dispatch};
 use crate::model::lm::Model;
 use crate::model::mix::context::Kind;
@@ -37,7 +36,7 @@ pub fn encode(content: &Content<'_>, level: u32, effort: &Effort<'_>) -> Result<
         raw_len: raw.len() as u32,
         model: model.map(|m| *m.name()),
         params: None,
-        units: Units::Fixed { log2: UNIT_LOG2, checks: raw.chunks(1 << UNIT_LOG2).map(check32).collect() },
+        units: Units::fixed(UNIT_LOG2, raw),
         payload,
     }))
 }

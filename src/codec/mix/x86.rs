@@ -1,7 +1,8 @@
 //! The filter of x86 branches: the relative displacements of CALL, JMP and Jcc become absolute addresses, so
 //! that all branches to one place look alike. Specified in `formats/mix.md`.
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::codec::buffer::reserve_exact;
+use crate::error::Result;
 
 /// Length of a branch's displacement in bytes.
 const WIDTH: usize = 4;
@@ -85,11 +86,10 @@ impl Unfilter {
 ///
 /// # Errors
 ///
-/// [`ErrorKind::LimitExceeded`] where memory is missing.
+/// [`crate::ErrorKind::LimitExceeded`] where memory is missing.
 pub fn filtered(raw: &[u8]) -> Result<Vec<u8>> {
     let mut filtered = Vec::new();
-    let message = |e| Error::new(ErrorKind::LimitExceeded, format!("no memory to filter a block: {e}"));
-    filtered.try_reserve_exact(raw.len()).map_err(message)?;
+    reserve_exact(&mut filtered, raw.len())?;
     filtered.extend_from_slice(raw);
     apply(&mut filtered);
     Ok(filtered)

@@ -12,7 +12,6 @@ use super::ordered;
 use super::reader::{DecodedBlock, Reader};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::block::Units;
-use crate::format::checksum::check32;
 use crate::model::sort::Mode;
 use crate::model::sort::transform::{self, LONGEST};
 
@@ -79,10 +78,7 @@ impl BlockCodec for SortCodec {
             raw_len: raw.len() as u32,
             model: None,
             params: None,
-            units: Units::Fixed {
-                log2: UNIT_LOG2,
-                checks: raw.chunks(1 << UNIT_LOG2).map(check32).collect(),
-            },
+            units: Units::fixed(UNIT_LOG2, raw),
             payload,
         }))
     }

@@ -20,7 +20,6 @@ use super::reader::DecodedBlock;
 use super::window::{EncodedWindow, WindowJob, WindowLimits, lengthen, max_window_raw};
 use crate::error::{Error, Result};
 use crate::format::block::Units;
-use crate::format::checksum::check32;
 use crate::format::cursor::{Cursor, Parsed};
 use crate::format::varint;
 use crate::kernel::Kernel;
@@ -161,7 +160,7 @@ fn encode(raw: &[u8], mixing: &MixOptions) -> Result<Option<EncodedBlock>> {
         raw_len: raw.len() as u32,
         model: None,
         params: None,
-        units: Units::Fixed { log2: UNIT_LOG2, checks: raw.chunks(1 << UNIT_LOG2).map(check32).collect() },
+        units: Units::fixed(UNIT_LOG2, raw),
         payload,
     }))
 }
