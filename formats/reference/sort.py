@@ -1,35 +1,25 @@
 """Reference decoder of `sort` payloads, written from formats/sort.md. Slow and clear. Names follow the specification."""
 
+import lm
 import mix
 from mix import demand
 
-MASK64 = (1 << 64) - 1
 LEAST = (1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 13, 17, 25, 41, 73, 201)
 
 
-class Coder:
-    def __init__(self, payload):
-        self.payload, self.at = payload, 0
-        self.low, self.range = 0, MASK64
-        self.point = self.read(8)
-
-    def read(self, n):
-        part = self.payload[self.at : self.at + n]
-        self.at += n
-        return int.from_bytes(part + bytes(n - len(part)), "big")
-
+class Coder(lm.BinaryDecoder):
     def choose(self, bounds):
         """The symbol i that owns the parts bounds[i]..bounds[i + 1]."""
         scale = self.range >> 16
-        part = ((self.point - self.low) & MASK64) // scale
+        part = ((self.point - self.low) & lm.MASK64) // scale
         demand(part < 1 << 16, "not a payload that an encoder writes")
         symbol = max(i for i, b in enumerate(bounds[:-1]) if b <= part)
-        self.low = (self.low + scale * bounds[symbol]) & MASK64
+        self.low = (self.low + scale * bounds[symbol]) & lm.MASK64
         self.range = scale * (bounds[symbol + 1] - bounds[symbol])
         if self.range < 1 << 32:
-            self.low = self.low << 32 & MASK64
+            self.low = self.low << 32 & lm.MASK64
             self.range <<= 32
-            self.point = (self.point << 32 & MASK64) + self.read(4)
+            self.point = (self.point << 32 & lm.MASK64) + self.read(4)
         return symbol
 
     def bits(self, c):
