@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import io
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from zarr.abc.codec import ArrayBytesCodec, ArrayBytesCodecPartialDecodeMixin, BytesBytesCodec
@@ -29,29 +29,41 @@ if TYPE_CHECKING:
     from zarr.core.buffer import Buffer, NDBuffer, BufferPrototype
 
 
-def _level(level: Any) -> int:
-    if not isinstance(level, int) or not 1 <= level <= 9:
-        raise ValueError(f"level {level!r}: 1 to 9 is wanted")
-    return level
-
-
 @dataclass(frozen=True)
-class NzipCodec(BytesBytesCodec):  # type: ignore[misc,unused-ignore]
-    """Compresses the bytes of chunks at a level of 1 to 9."""
+class _Levelled:
+    """What codecs with a level of 1 to 9 share: their metadata, and running in threads."""
 
     is_fixed_size = False
+    name: ClassVar[str]
     level: int = 6
 
     def __post_init__(self) -> None:
-        _level(self.level)
+        if not isinstance(self.level, int) or not 1 <= self.level <= 9:
+            raise ValueError(f"level {self.level!r}: 1 to 9 is wanted")
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Self:
-        _, configuration = parse_named_configuration(data, "nzip", require_configuration=False)
+        _, configuration = parse_named_configuration(data, cls.name, require_configuration=False)
         return cls(**(configuration or {}))  # type: ignore[arg-type,unused-ignore]
 
     def to_dict(self) -> dict[str, Any]:
-        return {"name": "nzip", "configuration": {"level": self.level}}
+        return {"name": self.name, "configuration": {"level": self.level}}
+
+    async def _encode_single(self, chunk: Any, spec: ArraySpec) -> Any:
+        return await asyncio.to_thread(self._encode_sync, chunk, spec)  # type: ignore[attr-defined]
+
+    async def _decode_single(self, chunk: Any, spec: ArraySpec) -> Any:
+        return await asyncio.to_thread(self._decode_sync, chunk, spec)  # type: ignore[attr-defined]
+
+    def compute_encoded_size(self, _length: int, _spec: ArraySpec) -> int:
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class NzipCodec(_Levelled, BytesBytesCodec):  # type: ignore[misc,unused-ignore]
+    """Compresses the bytes of chunks at a level of 1 to 9."""
+
+    name = "nzip"
 
     def _encode_sync(self, chunk: Buffer, spec: ArraySpec) -> Buffer:
         packed = lambda raw: _nzip.compress(raw_bytes(raw), self.level, {"threads": 1})  # noqa: E731
@@ -60,15 +72,6 @@ class NzipCodec(BytesBytesCodec):  # type: ignore[misc,unused-ignore]
     def _decode_sync(self, chunk: Buffer, spec: ArraySpec) -> Buffer:
         raw = lambda packed: _nzip.decompress(raw_bytes(packed), {"threads": 1})  # noqa: E731
         return as_numpy_array_wrapper(raw, chunk, spec.prototype)
-
-    async def _encode_single(self, chunk: Buffer, spec: ArraySpec) -> Buffer:
-        return await asyncio.to_thread(self._encode_sync, chunk, spec)
-
-    async def _decode_single(self, chunk: Buffer, spec: ArraySpec) -> Buffer:
-        return await asyncio.to_thread(self._decode_sync, chunk, spec)
-
-    def compute_encoded_size(self, _length: int, _spec: ArraySpec) -> int:
-        raise NotImplementedError
 
 
 class _Stored(io.RawIOBase):
@@ -95,22 +98,10 @@ class _Stored(io.RawIOBase):
 
 
 @dataclass(frozen=True)
-class NzipTensorCodec(ArrayBytesCodec, ArrayBytesCodecPartialDecodeMixin):  # type: ignore[misc,unused-ignore]
+class NzipTensorCodec(_Levelled, ArrayBytesCodec, ArrayBytesCodecPartialDecodeMixin):  # type: ignore[misc,unused-ignore]
     """Compresses chunks as tensors, at a level of 1 to 9."""
 
-    is_fixed_size = False
-    level: int = 6
-
-    def __post_init__(self) -> None:
-        _level(self.level)
-
-    @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> Self:
-        _, configuration = parse_named_configuration(data, "nzip_tensor", require_configuration=False)
-        return cls(**(configuration or {}))  # type: ignore[arg-type,unused-ignore]
-
-    def to_dict(self) -> dict[str, Any]:
-        return {"name": "nzip_tensor", "configuration": {"level": self.level}}
+    name = "nzip_tensor"
 
     def _encode_sync(self, chunk: NDBuffer, spec: ArraySpec) -> Buffer:
         packed = encode_array(chunk.as_numpy_array(), self.level, threads=1)
@@ -126,12 +117,6 @@ class NzipTensorCodec(ArrayBytesCodec, ArrayBytesCodecPartialDecodeMixin):  # ty
         if array.shape != tuple(shape) or array.dtype != wanted.newbyteorder("<"):
             raise CorruptError(f"a chunk of {wanted} {shape} is wanted, {array.dtype} {array.shape} is there")
         return spec.prototype.nd_buffer.from_numpy_array(array.astype(wanted, copy=False))
-
-    async def _encode_single(self, chunk: NDBuffer, spec: ArraySpec) -> Buffer:
-        return await asyncio.to_thread(self._encode_sync, chunk, spec)
-
-    async def _decode_single(self, chunk: Buffer, spec: ArraySpec) -> NDBuffer:
-        return await asyncio.to_thread(self._decode_sync, chunk, spec)
 
     async def _decode_partial_single(self, getter: Any, selection: Any, spec: ArraySpec) -> NDBuffer | None:
         rows = _rows(selection, spec.shape)
@@ -159,9 +144,6 @@ class NzipTensorCodec(ArrayBytesCodec, ArrayBytesCodecPartialDecodeMixin):  # ty
         first = 0 if isinstance(first, (int, np.integer)) else slice(None, None, first.step)
         found = np.asarray(array[(first, *selection[1:])])
         return self._checked(found, found.shape, spec)
-
-    def compute_encoded_size(self, _length: int, _spec: ArraySpec) -> int:
-        raise NotImplementedError
 
 
 def _rows(selection: Any, shape: tuple[int, ...]) -> range | None:
