@@ -96,9 +96,9 @@ impl Write for NoRoom {
 }
 
 /// A result that may hold so many bytes.
-struct Capped {
-    out: Vec<u8>,
-    cap: u64,
+pub struct Capped {
+    pub out: Vec<u8>,
+    pub cap: u64,
 }
 
 impl Write for Capped {

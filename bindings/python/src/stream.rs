@@ -2,6 +2,7 @@
 
 use crate::buffer::Bytes;
 use crate::error::{Outcome, bad_argument, exception};
+use crate::oneshot::Capped;
 use crate::options::{Decoding, Encoding, decoding, encoding};
 use crate::work::{Watch, run, threads};
 use nzip::{DecodeOptions, Encoder, Options, write};
@@ -172,7 +173,7 @@ pub struct Decompressor {
 
 struct Decompressing {
     /// The stream, and the process that began it.
-    open: Option<(write::Decoder<Vec<u8>>, u32)>,
+    open: Option<(write::Decoder<Capped>, u32)>,
     /// Raw bytes that have not been given out, and how many of them have been since.
     ready: Vec<u8>,
     given: usize,
@@ -200,20 +201,24 @@ impl Decompressing {
         let (mut decoder, by) = match self.open.take() {
             Some(open) => open,
             None => {
-                let decoder = write::Decoder::with_options(Vec::new(), options.clone())?;
+                let decoder =
+                    write::Decoder::with_options(Capped { out: Vec::new(), cap: 0 }, options.clone())?;
                 (decoder.one_stream(), process::id())
             }
         };
         same_process(by)?;
+        // What has not been given out counts, too.
+        let held = (self.ready.len() - self.given) as u64;
+        decoder.get_mut().cap = options.memory_cap().saturating_sub(held);
         loop {
             match decoder.write(data)? {
                 0 => break,
                 n => data = &data[n..],
             }
         }
-        self.ready.extend(mem::take(decoder.get_mut()));
+        self.ready.append(&mut decoder.get_mut().out);
         if decoder.has_ended() {
-            self.ready.extend(decoder.finish()?);
+            self.ready.extend(decoder.finish()?.out);
             self.eof = true;
             self.unused = data.to_vec();
         } else {

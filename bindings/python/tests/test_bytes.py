@@ -53,6 +53,15 @@ def test_options() -> None:
         nzip.decompress(nzip.compress(bytes(64 << 20), 1), memory=32 << 20)
 
 
+def test_pieces_stay_under_the_cap() -> None:
+    packed = nzip.compress(bytes(64 << 20), 1)
+    decompressor = nzip.Decompressor(memory=48 << 20)
+    with pytest.raises(nzip.LimitExceededError):
+        decompressor.decompress(packed, 10)
+    enough = nzip.Decompressor(memory=256 << 20)
+    assert enough.decompress(packed, 10) == bytes(10)
+
+
 def test_the_bytes_of_the_command(text: bytes, tmp_path) -> None:  # type: ignore[no-untyped-def]
     path = tmp_path / "text"
     path.write_bytes(text)
