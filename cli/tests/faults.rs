@@ -254,6 +254,37 @@ fn signals_leave_nothing() {
     }
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn threads_are_limited() {
+    let f = Folder::new();
+    let most = nzip::most_threads();
+    for verb in ["-c", "-dc", "-t"] {
+        let asked = (most + 100).to_string();
+        let mut command = f.command(&[verb, "-T", &asked]);
+        let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
+        // It waits for its input once the threads are there.
+        let mut count = 0;
+        for _ in 0..200 {
+            let tasks = fs::read_dir(format!("/proc/{}/task", child.id())).unwrap().count();
+            let settled = tasks == count && tasks > most;
+            count = tasks;
+            if settled {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        drop(child.stdin.take());
+        let out = child.wait_with_output().unwrap();
+        assert!((most..most + 20).contains(&count), "{verb}: {count} threads");
+        assert!(
+            f.stderr(&out).contains(&format!("{most} threads, four for each core")),
+            "{}",
+            f.stderr(&out)
+        );
+    }
+}
+
 #[test]
 fn a_kill_loses_no_source() {
     let f = Folder::new();

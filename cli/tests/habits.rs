@@ -428,6 +428,25 @@ fn more_is_told_to_those_who_ask_twice() {
     }
 }
 
+#[test]
+fn a_codec_that_does_not_suit_is_told() {
+    let f = Folder::new();
+    let numbers: String = (0..3000).map(|i| format!("{}\n", i * i % 977)).collect();
+    f.write("a", numbers.as_bytes());
+    let said = |options: &[&str]| f.stderr(&f.ok(&[options, &["-f", "a"]].concat()));
+    let expected =
+        "nzip: warning: a: codec table does not suit 11628 bytes of it; zstd or store coded them\n";
+    assert_eq!((numbers.len(), said(&["--codec", "table"]).as_str()), (11_628, expected));
+    assert_eq!(said(&["-c", "--codec", "table"]), expected);
+    assert!(said(&["--codec", "deflate"]).contains("codec deflate does not suit"));
+    for options in [&["--codec", "table", "-q"][..], &["--codec", "mix"], &["--codec", "zstd"], &[]] {
+        assert_eq!(said(options), "");
+    }
+    let table: String = (0..3000).map(|i| format!("{},{},{}\n", i % 7, i % 5, i * i % 11)).collect();
+    f.write("a", table.as_bytes());
+    assert_eq!(said(&["--codec", "table"]), "");
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn progress_counts_what_is_coded_on_one_line() {
@@ -463,6 +482,12 @@ fn progress_counts_what_is_coded_on_one_line() {
         assert!(!drawn[0].contains("100 %"), "what is read at once is not done: {drawn:?}");
         assert!(said.contains(&raw_len.to_string()), "{said}");
     }
+    // Verifying is counted anew: it takes as long as coding did.
+    let percent = |line: &String| -> u32 {
+        line.split(" %").next().unwrap().rsplit(' ').next().unwrap().parse().unwrap()
+    };
+    let shares: Vec<u32> = drawn(&typed("nzip -6fT1 --verify a")).iter().map(percent).collect();
+    assert!(shares.windows(2).any(|w| w[1] < w[0]), "{shares:?}");
     // Interrupted, it leaves an empty line and no file.
     let said = typed("timeout --foreground -s INT 1.5 nzip -8fT1 a -o b; echo code $?");
     let last = said.rfind(" %").expect("a line was drawn");

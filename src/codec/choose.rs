@@ -291,18 +291,23 @@ impl Plan {
     /// code these bytes.
     fn forced(&self, raw: &[u8], codec: Codec, meter: Meter<'_>) -> Result<EncodedBlock> {
         let (content, effort) = (Content::bytes(raw), self.effort(meter));
-        if codec == Codec::Deflate {
-            let undone = undo(&content, &effort, deflate::MAX_DEPTH)?;
-            return undone.map_or_else(|| plain(raw, self.level), |u| Ok(u.block));
-        }
         if codec.object().encoding_memory(raw.len(), Some(raw), &effort).is_none() {
             let (len, limit, name) = (raw.len(), self.limit, codec.name());
             return Err(Error::limit(format!(
                 "a {name} block of {len} bytes cannot be decoded in {limit} bytes of memory"
             )));
         }
-        let coded = codec.object().encode(&content, &effort)?;
-        coded.map_or_else(|| plain(raw, self.level), Ok)
+        let coded = match codec {
+            Codec::Deflate => undo(&content, &effort, deflate::MAX_DEPTH)?.map(|u| u.block),
+            _ => codec.object().encode(&content, &effort)?,
+        };
+        coded.map_or_else(
+            || {
+                meter.refuse(raw.len());
+                plain(raw, self.level)
+            },
+            Ok,
+        )
     }
 
     /// The smaller of two: one block of all bytes, or blocks of a slow windowed codec for whatever looks like
