@@ -125,7 +125,7 @@ fn lists_for_programs_keep_their_keys() {
         assert!(page.contains(&format!("`{key}`")), "docs/json.md describes {key}");
     }
 
-    // What fails is told beside a list of the rest.
+    // Failures are reported, and the other files are listed.
     f.write("bad.nz", b"\x1f\x8b\x08 gzip");
     let out = f.run(&["-l", "--json", "bad.nz", "many.nz"]);
     assert_eq!((out.status.code(), json(&out).as_array().unwrap().len()), (Some(1), 1));
@@ -169,7 +169,7 @@ fn folders() {
     assert!(f.stderr(&out).contains("is a folder (-r takes what is in it)"));
     f.ok(&["-1r", "--exclude-compressed", "d"]);
     assert!(f.exists("d/a.nz") && f.exists("d/e/b.nz") && !f.exists("d/e/photo.jpg.nz"));
-    // What is compressed is not compressed again, and the rest is there already.
+    // Compressed files are not compressed again, and the results of the others exist already.
     assert_eq!(f.run(&["-1r", "--exclude-compressed", "d"]).status.code(), Some(1));
     f.ok(&["-1rf", "d"]);
     assert!(!f.exists("d/a.nz.nz") && f.exists("d/e/photo.jpg.nz"));
@@ -302,7 +302,7 @@ fn what_is_no_regular_file_is_left_out() {
     fs::create_dir(f.path("d")).unwrap();
     fs::rename(f.path("pipe"), f.path("d/pipe")).unwrap();
     assert!(f.ok(&["-r", "d"]).stderr.is_empty());
-    // Where nothing is made beside it, a device is read.
+    // A device is read if no file is made beside it.
     assert!(!f.ok(&["-c", "/dev/null"]).stdout.is_empty());
 }
 
@@ -464,7 +464,7 @@ fn progress_counts_what_is_coded_on_one_line() {
         child.args(["-qec", &line, "/dev/null"]).current_dir(f.path(".")).stdin(Stdio::null());
         stdout(&child.output().unwrap())
     };
-    // Everything that was drawn, without what moves and clears.
+    // The text that was drawn, without control sequences.
     let plain = |text: &str| {
         let mut parts = text.split('\u{1b}');
         let first = parts.next().unwrap_or_default().to_string();
@@ -516,7 +516,7 @@ fn the_commands_of_the_readme_run() {
             f.write(name, &f.text()[..5000]);
         }
         f.write("model.safetensors", &two_tensors());
-        // The compressed files that a command reads, and not what it is to make.
+        // Make the compressed files that the command reads, without what it will make itself.
         for word in line.split(' ').filter(|w| w.ends_with(".nz")) {
             let name = &word[..word.len() - 3];
             f.ok(&["-1", name]);

@@ -14,8 +14,8 @@ const ARGUMENTS: &str = "NZIP_TEST_ARGUMENTS";
 
 /// Exit code and peak memory of a run in bytes.
 ///
-/// The system counts what a process had before it became another program, and what its parent had where they
-/// share memory for a moment: so a small process starts the command.
+/// The system's figure includes the memory of the process before it became another program, and that of its parent
+/// if they shared memory for a moment. So a small process starts the command.
 fn peak(folder: &Path, arguments: &[&str]) -> (i32, u64) {
     let mut runner = Command::new(std::env::current_exe().unwrap());
     runner.args(["--exact", "runner", "--nocapture"]).env(ARGUMENTS, arguments.join("\n"));
@@ -50,7 +50,7 @@ fn text(len: usize) -> Vec<u8> {
     out
 }
 
-/// A file of each codec whose blocks take, all at a time, more than the smaller caps.
+/// A file of each codec whose blocks together take more than the smaller caps.
 fn files(folder: &Path) -> Vec<String> {
     let repository = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
     let only = |codec| Options::new().level(6).codec(CodecChoice::Only(codec)).threads(2);

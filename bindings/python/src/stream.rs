@@ -23,7 +23,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What a stream is in the middle of cannot go on in a process that has forked: its threads are not there.
+/// A stream that has been begun cannot go on in a forked child: its threads are not there.
 fn same_process(started_by: u32) -> Outcome<()> {
     if started_by == process::id() {
         return Ok(());
@@ -45,7 +45,7 @@ struct Compressing {
     /// The stream that has been begun, and the process that began it.
     open: Option<(Encoder<Vec<u8>>, u32)>,
     last_mode: u8,
-    /// What compresses whole contents, and the process whose threads it has.
+    /// The compressor of whole contents, and the process whose threads it uses.
     whole: Option<(nzip::Compressor, u32)>,
 }
 
@@ -108,12 +108,12 @@ impl Compressor {
     ) -> PyResult<Self> {
         let Encoding { options, watch, threads } = encoding(level, options)?;
         let mut state = Compressing { open: None, last_mode: FLUSH_STREAM, whole: None };
-        // What is wrong with the options is said at once.
+        // Wrong options are an error now, not at the first call.
         py.detach(|| state.whole(&options, threads)).map_err(|e| exception(&e))?;
         Ok(Self { options, threads, watch, shared, state: Mutex::new(state) })
     }
 
-    /// Takes data, and gives what is ready of the stream. With `FLUSH_STREAM` the stream ends, and the next data begin another
+    /// Takes data, and returns the bytes of the stream that are ready. With `FLUSH_STREAM` the stream ends, and the next data begin another
     /// one. A shared compressor makes one stream of each data.
     #[pyo3(signature = (data, mode=None))]
     fn compress<'py>(
@@ -141,7 +141,7 @@ impl Compressor {
         Ok(PyBytes::new(py, &out))
     }
 
-    /// Gives what is left of the stream, and ends it, or with `FLUSH_BLOCK` the block. A shared compressor holds nothing back.
+    /// Returns the rest of the stream and ends it, or with `FLUSH_BLOCK` only the block. A shared compressor holds nothing back.
     #[pyo3(signature = (mode=FLUSH_STREAM))]
     fn flush<'py>(&self, py: Python<'py>, mode: u8) -> PyResult<Bound<'py, PyBytes>> {
         if ![FLUSH_BLOCK, FLUSH_STREAM].contains(&mode) {
