@@ -321,6 +321,16 @@ fn other_files_are_named_and_passed_on() {
     }
     let kind = nzip::Archive::open(f.path("g.nz")).err().map(|e| e.kind());
     assert_eq!(kind, Some(nzip::ErrorKind::NotNz));
+    // However short they are.
+    for (content, said) in
+        [(&b"hi\n"[..], "not a .nz file\n"), (b"\x1f\x8b", "not a .nz file (looks like gzip)\n")]
+    {
+        f.write("s.nz", content);
+        for options in [&["-d"][..], &["-t"], &["-l"], &["--range", "0..1"]] {
+            let found = f.stderr(&f.run(&[options, &["s.nz"]].concat()));
+            assert!(found.ends_with(said), "{options:?}: {found}");
+        }
+    }
     // Damage behind a stream is damage.
     f.write("b.nz", &[&f.read("a.nz")[..], b"and something else"].concat());
     assert!(f.stderr(&f.run(&["-t", "b.nz"])).contains("bytes after the last stream that are not a stream"));
