@@ -6,6 +6,7 @@ import multiprocessing
 import pickle
 import threading
 import time
+from pathlib import Path
 
 import nzip
 import pytest
@@ -243,13 +244,15 @@ def test_ctrl_c() -> None:
 
 
 def _threads() -> int:
-    return len(__import__("os").listdir("/proc/self/task"))
+    """The threads of this process, where the system tells them."""
+    tasks = Path("/proc/self/task")
+    return len(list(tasks.iterdir())) if tasks.exists() else 0
 
 
 def _child(compressor_packed: bytes, queue: object) -> None:
     before = _threads()
     SHARED.compress(b"y" * 99)
-    assert _threads() <= before + 2
+    assert _threads() <= before + 1
     stream = PIECES.compress(b"in pieces") + PIECES.flush()
     assert nzip.Decompressor().decompress(stream) == b"in pieces" == WHOLE.decompress(stream)
     raw = nzip.decompress(compressor_packed)
@@ -257,7 +260,7 @@ def _child(compressor_packed: bytes, queue: object) -> None:
 
 
 ARCHIVE = nzip.Archive(nzip.compress(b"once upon a time" * 20_000, 6))
-SHARED = nzip.Compressor(6, shared=True, threads=2)
+SHARED = nzip.Compressor(6, shared=True, threads=1)
 PIECES, WHOLE = nzip.Compressor(6), nzip.Decompressor()
 
 
