@@ -206,8 +206,8 @@ impl Decoder {
     ///
     /// # Errors
     ///
-    /// Those of [`crate::Decoder`], after everything before the place where the error lies has been put out.
-    /// After an error, each call returns it again.
+    /// Those of [`crate::Decoder`], after everything before the place where the error lies has been put out: see
+    /// [`Decoder::has_failed`]. After an error, each call returns it again.
     pub fn step(&mut self, packed: &[u8], out: &mut [u8]) -> Result<Step> {
         if let Some(e) = &self.error {
             return Err(e.again());
@@ -220,6 +220,12 @@ impl Decoder {
                 if step.written > 0 { Ok(step) } else { Err(e) }
             }
         }
+    }
+
+    /// Whether the next step returns an error, whatever it is given. The last bytes before the error have been
+    /// put out.
+    pub fn has_failed(&self) -> bool {
+        self.error.is_some()
     }
 
     fn steps(&mut self, packed: &[u8], out: &mut [u8], step: &mut Step) -> Result<()> {
@@ -335,6 +341,14 @@ mod tests {
         bad[middle] ^= 1;
         let (part, _, error) = decode(&bad, 1000, 10);
         assert!(raw.starts_with(&part) && error.is_some());
+        // An error behind bytes that are put out is seen without another byte.
+        let late = [&encode(&raw, 5000, 5000, true)[..], &[0x77; 20]].concat();
+        let cut = late.len() - 20 - 6;
+        let bad = [&late[..cut], &late[late.len() - 20..]].concat();
+        let mut decoder = Decoder::new(DecodeOptions::new().threads(1));
+        let step = decoder.step(&bad, &mut vec![0; 9000]).unwrap();
+        assert!(step.written == raw.len() && !step.done && decoder.has_failed());
+        assert!(decoder.step(&[], &mut []).is_err());
     }
 
     #[test]
