@@ -11,7 +11,7 @@ use super::glance;
 use super::hints::Guide;
 use super::window::Cutting;
 use super::windowed::Windowed;
-use super::{CODECS, Codec, deflate, store, zstd};
+use super::{CODECS, Codec, deflate, jpeg, store, zstd};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::lm::Model;
 use crate::progress::Meter;
@@ -61,20 +61,34 @@ fn attempt(
     }
 }
 
-/// Codes a block with whichever codec gives the smallest result at this level. `depth` is how many levels of
-/// deflate streams inside deflate streams may be undone.
+/// What may be undone in a content.
+#[derive(Debug, Clone, Copy)]
+struct Packed {
+    /// Levels of deflate streams inside deflate streams.
+    depth: u8,
+    /// Whether pictures may be undone. What is left of a block without its pictures has none.
+    pictures: bool,
+}
+
+/// A block in which something has been undone, and the number of raw bytes that this has taken out.
+struct Undone {
+    block: EncodedBlock,
+    taken: usize,
+}
+
+/// Codes a block with whichever codec gives the smallest result at this level.
 ///
 /// Codecs with models are slow, and so is the `zstd` that serves as their floor at high levels: both are
 /// skipped where a cheap look already tells the outcome. A wrong guess costs size, never correctness.
-fn smallest(content: &Content<'_>, effort: &Effort<'_>, depth: u8) -> Result<EncodedBlock> {
+fn smallest(content: &Content<'_>, effort: &Effort<'_>, packed: Packed) -> Result<EncodedBlock> {
     let (raw, level) = (content.raw, effort.level);
-    let undone = if deflate::is_tried(level) { undo(content, effort, depth)? } else { None };
+    let undone = if deflate::is_tried(level) { undo(content, effort, packed)? } else { None };
     let tried = || CODECS.iter().filter(|c| c.is_tried(level) && raw.len() <= c.longest_tried(level));
     if undone.is_none() && tried().next().is_some() && glance::is_settled(raw)? {
         return plain(raw, level);
     }
     // To the other codecs, packed bytes are noise: none of them could win.
-    let packed = undone.as_ref().is_some_and(|u| u.streams * PACKED >= raw.len());
+    let packed = undone.as_ref().is_some_and(|u| u.taken * PACKED >= raw.len());
     let mut best = undone.map(|u| u.block);
     for codec in tried().filter(|_| !packed) {
         if let Some(coded) = attempt(*codec, content, effort)? {
@@ -95,16 +109,38 @@ fn smallest(content: &Content<'_>, effort: &Effort<'_>, depth: u8) -> Result<Enc
     Ok(if best.cost() < floor.cost() { best } else { floor })
 }
 
+/// Undoes the pictures of a block or, where it has none, its deflate streams.
+fn undo(content: &Content<'_>, effort: &Effort<'_>, packed: Packed) -> Result<Option<Undone>> {
+    if packed.pictures && jpeg::is_tried(effort.level) {
+        let undone = undo_pictures(content, effort, packed)?;
+        if undone.is_some() {
+            return Ok(undone);
+        }
+    }
+    undo_streams(content, effort, packed)
+}
+
+/// Undoes the pictures of a block. What is left is coded like any other block, but without models.
+fn undo_pictures(content: &Content<'_>, effort: &Effort<'_>, packed: Packed) -> Result<Option<Undone>> {
+    let plain = Effort { guide: Guide::None, meter: Meter::NONE, ..*effort };
+    let undone = jpeg::undo(content.raw, packed.depth, effort.limit, &|content, depth, limit| {
+        smallest(content, &Effort { limit, ..plain }, Packed { depth, pictures: false })
+    })?;
+    Ok(undone.map(|u| Undone { block: u.block, taken: u.recreated }))
+}
+
 /// Undoes the deflate streams of a block. Their contents are coded like any other block, but without models.
-fn undo(content: &Content<'_>, effort: &Effort<'_>, depth: u8) -> Result<Option<deflate::Undone>> {
+fn undo_streams(content: &Content<'_>, effort: &Effort<'_>, packed: Packed) -> Result<Option<Undone>> {
+    let depth = packed.depth;
     if depth == 0 {
         return Ok(None);
     }
     // The meter counts raw bytes of the block once it is done, not the bytes inside its streams.
     let plain = Effort { guide: Guide::None, meter: Meter::NONE, ..*effort };
-    deflate::undo(content.raw, depth, effort.limit, &|content, depth, limit| {
-        smallest(content, &Effort { limit, ..plain }, depth)
-    })
+    let undone = deflate::undo(content.raw, depth, effort.limit, &|content, depth, limit| {
+        smallest(content, &Effort { limit, ..plain }, Packed { depth, pictures: true })
+    })?;
+    Ok(undone.map(|u| Undone { block: u.block, taken: u.streams }))
 }
 
 /// Tensors of up to this many bytes always have their floor computed.
@@ -283,12 +319,20 @@ impl Plan {
     pub fn undoes(&self) -> bool {
         match self.only {
             None => self.undo && self.windowed.is_none() && deflate::is_tried(self.level),
-            Some(codec) => codec == Codec::Deflate,
+            Some(codec) => matches!(codec, Codec::Deflate | Codec::Jpeg),
         }
     }
 
-    fn depth(&self) -> u8 {
-        if self.undo { deflate::MAX_DEPTH } else { 0 }
+    /// The best place to cut bytes that go on in another block: before a picture or a stream that the cut would
+    /// split, unless the bytes start with it.
+    pub fn cut(&self, bytes: &[u8]) -> usize {
+        let at = jpeg::cut(bytes);
+        deflate::cut(&bytes[..at])
+    }
+
+    /// What may be undone.
+    fn packed(&self) -> Packed {
+        Packed { depth: if self.undo { deflate::MAX_DEPTH } else { 0 }, pictures: self.undo }
     }
 
     /// Whether blocks may need a model.
@@ -360,15 +404,19 @@ impl Plan {
     }
 
     fn smallest(&self, raw: &[u8], meter: Meter<'_>) -> Result<EncodedBlock> {
-        smallest(&Content::bytes(raw), &self.effort(meter), self.depth())
+        smallest(&Content::bytes(raw), &self.effort(meter), self.packed())
     }
 
     /// Codes a chunk with the codec that the caller asked for, or with a plain one where that codec cannot
     /// code these bytes.
     fn forced(&self, raw: &[u8], codec: Codec, meter: Meter<'_>) -> Result<EncodedBlock> {
         let (content, effort) = (Content::bytes(raw), self.effort(meter));
-        if codec == Codec::Deflate {
-            let undone = undo(&content, &effort, deflate::MAX_DEPTH)?;
+        if matches!(codec, Codec::Deflate | Codec::Jpeg) {
+            let packed = Packed { depth: deflate::MAX_DEPTH, pictures: true };
+            let undone = match codec {
+                Codec::Jpeg => undo_pictures(&content, &effort, packed)?,
+                _ => undo_streams(&content, &effort, packed)?,
+            };
             return undone.map_or_else(|| plain(raw, self.level), |u| Ok(u.block));
         }
         if codec.object().encoding_memory(raw.len(), Some(raw), &effort).is_none() {
@@ -434,7 +482,7 @@ impl Plan {
                 Some(_) if self.only.is_some() => quick_numbers(content, &effort)?,
                 Some(_) => slowly(content, &self.effort(half), quick_numbers(content, &effort)?)?,
                 None if quick => plain(content.raw, self.level)?,
-                None => return smallest(content, &effort, self.depth()),
+                None => return smallest(content, &effort, self.packed()),
             };
             meter.advance(content.raw.len());
             Ok(block)
