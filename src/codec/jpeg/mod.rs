@@ -119,6 +119,10 @@ impl BlockCodec for Jpeg {
         Ok(Some(Arc::new(Params::read(params)?)))
     }
 
+    fn is_tried(&self, level: u8) -> bool {
+        level >= FIRST_LEVEL
+    }
+
     /// Always `None`: pictures are only undone where the caller says how to code the rest; see [`undo`].
     fn encode(&self, _content: &Content<'_>, _effort: &Effort<'_>) -> Result<Option<EncodedBlock>> {
         Ok(None)
@@ -149,11 +153,6 @@ impl BlockCodec for Jpeg {
 pub fn undone(header: &BlockHeader) -> u64 {
     let params = header.params.as_ref().filter(|_| header.codec == Codec::Jpeg.id());
     params.and_then(|p| Params::read(p).ok()).map_or(0, |p| p.summary.pictures)
-}
-
-/// Whether the automatic choice undoes pictures at a level of 1..=9.
-pub fn is_tried(level: u8) -> bool {
-    level >= FIRST_LEVEL
 }
 
 /// The largest raw length that `payload_len` bytes of payload may stand for.
