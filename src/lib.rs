@@ -39,6 +39,8 @@ mod model;
 mod models;
 mod progress;
 mod random;
+#[cfg(feature = "remote")]
+pub mod remote;
 mod stream;
 pub mod tensor;
 
@@ -50,8 +52,8 @@ pub use models::{Models, registry::ModelInfo};
 pub use progress::Progress;
 pub use stream::{
     Archive, ArchiveReader, BlockInfo, CodecChoice, Compressor, DecodeOptions, Decoder, Decompressor,
-    Encoder, Options, Resources, StoredTensor, StreamInfo, TensorReader, WindowInfo, bufread, compress,
-    compress_with, decompress, decompress_with, most_threads, read, write,
+    Encoder, Fetch, Options, Resources, StoredTensor, StreamInfo, TensorReader, WindowInfo, bufread,
+    compress, compress_with, decompress, decompress_with, most_threads, read, write,
 };
 pub use tensor::bases::Bases;
 
