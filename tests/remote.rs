@@ -4,7 +4,7 @@
 mod server;
 
 use nzip::remote::{RemoteFile, RemoteOptions};
-use nzip::{Archive, DecodeOptions, Decoder, ErrorKind, Options, tensor::Dtype};
+use nzip::{Archive, DecodeOptions, Decoder, ErrorKind, Options};
 use server::{Fault, Server};
 use std::io::{Read, Seek, SeekFrom};
 use std::time::{Duration, Instant};
@@ -97,7 +97,7 @@ fn a_tensor_takes_three_requests_and_little_more_than_its_bytes() {
 #[test]
 fn ranges_and_whole_files_are_those_of_the_local_file() {
     let raw = noise(3 << 20, 5);
-    let options = Options::new().level(1).seekable(256 << 10);
+    let options = Options::new().level(1).block_size(256 << 10);
     let packed = nzip::compress_with(&raw, options).unwrap();
     let server = Server::start(packed.clone(), Fault::None);
     let mut archive = open(&server).unwrap();
@@ -110,7 +110,7 @@ fn ranges_and_whole_files_are_those_of_the_local_file() {
     let before = server.requests();
     let file = RemoteFile::open(&server.url("data.nz")).unwrap();
     let mut found = Vec::new();
-    Decoder::new(file).unwrap().read_to_end(&mut found).unwrap();
+    Decoder::new(file).read_to_end(&mut found).unwrap();
     assert_eq!(found, raw);
     assert!(server.requests() - before < 12, "reading ahead grows: {} requests", server.requests() - before);
 }

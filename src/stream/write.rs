@@ -17,6 +17,11 @@ const STEP: usize = 256 << 10;
 ///
 /// [`Decoder::finish`] must be called at the end: only then is it certain that nothing is missing.
 ///
+/// A writer may take some of the raw bytes and then answer [`io::ErrorKind::WouldBlock`]. Decoding stops
+/// there: [`Write::write`] takes no more bytes and answers the same until the writer takes what is left, and
+/// [`Write::flush`] tells whether it has. A long block is decoded no further than the writer has got, so that
+/// few bytes which stand for many take little memory.
+///
 /// ```
 /// use std::io::Write;
 /// let packed = nzip::compress(b"in pieces", 1)?;
@@ -114,7 +119,8 @@ impl<W: Write> Decoder<W> {
     ///
     /// # Errors
     ///
-    /// [`crate::ErrorKind::Truncated`] where the end is missing; those of decoding and of the writer.
+    /// [`crate::ErrorKind::Truncated`] where the end is missing; those of decoding and of the writer. A writer
+    /// that may take nothing should be flushed before, as an error here loses what is left.
     pub fn finish(mut self) -> Result<W> {
         let queue = self.decoder.get_mut();
         queue.push(&self.pending)?;
@@ -141,19 +147,29 @@ impl<W: Write> Decoder<W> {
         self.writer
     }
 
-    /// Writes all raw bytes that can be decoded.
+    /// Writes all raw bytes that can be decoded. What the writer has not taken stays for the next call.
     fn decode(&mut self) -> io::Result<()> {
         loop {
-            let n = match self.decoder.fill_buf() {
+            let bytes = match self.decoder.fill_buf() {
                 Ok([]) => return Ok(()),
-                Ok(bytes) => {
-                    self.writer.write_all(bytes)?;
-                    bytes.len()
-                }
+                Ok(bytes) => bytes,
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                 Err(e) => return Err(e),
             };
-            self.decoder.consume(n);
+            match self.writer.write(bytes) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(n) => self.decoder.consume(n),
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(e),
+            }
+        }
+    }
+
+    /// The same after bytes have been taken: a writer that takes nothing at present is no error then.
+    fn decode_some(&mut self) -> io::Result<()> {
+        match self.decode() {
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(()),
+            result => result,
         }
     }
 }
@@ -175,7 +191,7 @@ impl<W: Write> Write for Decoder<W> {
             self.pending.drain(..whole);
             // What is left behind the end of the one stream is not taken; its last byte has come just now.
             let behind = if self.has_ended() { std::mem::take(&mut self.pending).len() } else { 0 };
-            self.decode()?;
+            self.decode_some()?;
             return Ok(bytes.len() - behind);
         }
         Ok(bytes.len())
