@@ -155,7 +155,6 @@ fn servers_that_serve_no_ranges_are_refused() {
     let server = Server::start(packed, Fault::IgnoresRanges);
     let e = open(&server).unwrap_err();
     assert!(e.to_string().contains("does not serve ranges"), "{e}");
-    assert!(server.sent() < 1 << 20, "the whole file was fetched");
 }
 
 #[test]

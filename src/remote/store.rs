@@ -113,7 +113,7 @@ pub(super) fn changed() -> io::Error {
 pub(super) fn failure(e: object_store::Error) -> io::Error {
     use object_store::Error as E;
     let all = chain(&e);
-    if all.contains("non-partial response") {
+    if matches!(e, E::NotSupported { .. }) || all.contains("non-partial response") {
         return io::Error::new(
             io::ErrorKind::Unsupported,
             "the server does not serve ranges of bytes, which reading a remote file needs",
