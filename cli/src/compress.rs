@@ -36,9 +36,10 @@ pub struct Compression {
     /// Imported language models: windows decode alone, for ranges; larger files
     #[arg(long, hide_short_help = true)]
     pub unchained: bool,
-    /// Leave packed content (gzip, PNG, ZIP, PDF) as it is
+    /// Leave packed content (gzip, PNG, JPEG, ZIP, PDF) as it is
     ///
-    /// Otherwise deflate streams are undone at levels from 5 on, and their contents are compressed instead.
+    /// Otherwise deflate streams and JPEG pictures are undone at levels from 5 on, and their contents are compressed
+    /// instead.
     #[arg(long, hide_short_help = true)]
     pub no_undo: bool,
     /// Decode each result on the CPU and compare it with its source

@@ -117,6 +117,9 @@ fn block_row(number: usize, b: &BlockInfo, list: &[ModelInfo]) -> Vec<String> {
     if b.undone.0 > 0 {
         what += &format!(", {} streams undone, {} bytes inside", b.undone.0, b.undone.1);
     }
+    if b.pictures > 0 {
+        what += &format!(", {} pictures undone", b.pictures);
+    }
     if b.sized {
         what += ", sized";
     }

@@ -138,7 +138,7 @@ struct Summary {
     embedded: u64,
     /// The bytes of the blocks' own models.
     own: u64,
-    /// The number of deflate streams that are undone.
+    /// The number of deflate streams and pictures that are undone.
     undone: u64,
     /// The most raw bytes that are decoded in order to read one.
     range: u64,
@@ -161,7 +161,7 @@ impl Summary {
             }
             block.model.into_iter().for_each(|m| note(&mut s.models, m));
             s.own += block.own_model_len;
-            s.undone += block.undone.0;
+            s.undone += block.undone.0 + block.pictures;
             s.range = s.range.max(block.range_cost());
         }
         Ok(s)
