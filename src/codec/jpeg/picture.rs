@@ -137,7 +137,7 @@ fn recreate(bytes: &[u8], frame: &Frame, found: &[Found], vain: &mut Vain) -> Op
         };
         let mut best = write(LONGEST_RUN);
         if best.is_none_or(|b| b.0 < data.len()) && (1..LONGEST_RUN).contains(&seen.run) {
-            best = best.max_by_same(write(seen.run));
+            best = longer(best, write(seen.run));
         }
         let Some((same, written, manner)) = best else { return Some(Err(i)) };
         let whole = same == data.len() && written == same;
@@ -155,19 +155,12 @@ fn recreate(bytes: &[u8], frame: &Frame, found: &[Found], vain: &mut Vain) -> Op
     Some(Ok((planes, scans, false)))
 }
 
-/// Keeps the one that is the same for longer.
-trait Longer {
-    fn max_by_same(self, other: Self) -> Self;
-}
+/// What writing a scan gave: the bytes that are right, all bytes, and the manner.
+type Written = (usize, usize, Manner);
 
-impl Longer for Option<(usize, usize, Manner)> {
-    fn max_by_same(self, other: Self) -> Self {
-        match (&self, &other) {
-            (Some(a), Some(b)) if a.0 >= b.0 => self,
-            (_, None) => self,
-            _ => other,
-        }
-    }
+/// The one with more bytes that are right; the first of equal ones.
+fn longer(a: Option<Written>, b: Option<Written>) -> Option<Written> {
+    if b.map_or(0, |b| b.0) > a.map_or(0, |a| a.0) { b } else { a }
 }
 
 /// The number of bytes that are the same at the start of both.

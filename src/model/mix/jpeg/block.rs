@@ -271,8 +271,8 @@ impl Coder {
             level(errors[2].unsigned_abs()) as usize,
             level(known.count) as usize,
         ];
-        let contexts = |sign: i32| mean.contexts(around, known, errors, sign);
-        self.engine.seek(&contexts(0).all);
+        let mut hashes = mean.contexts(around, known, errors);
+        self.engine.seek(&hashes.all);
         if self.engine.code(bits, 1, &choice(DC + ZERO, class, 0, small), (error == 0).into()) != 0 {
             return mean.rounded() as i16;
         }
@@ -282,7 +282,6 @@ impl Coder {
             0 => 1,
             _ => -1,
         };
-        let mut hashes = contexts(sign);
         relocate(&mut hashes, if sign > 0 { 1 } else { 2 });
         let magnitude = self.magnitude(bits, hashes, (DC, class, 0), small, error.unsigned_abs());
         (mean.rounded() + sign * i32::from(magnitude)) as i16
@@ -391,9 +390,8 @@ impl Mean {
         ((self.middle + 2) >> 2).clamp(-2047, 2047)
     }
 
-    fn contexts(&self, around: &Around<'_>, known: &Known, errors: [i32; 4], sign: i32) -> Hashes {
+    fn contexts(&self, around: &Around<'_>, known: &Known, errors: [i32; 4]) -> Hashes {
         let mut h = Hashes::new(601 + around.class);
-        let _ = sign;
         let p = 4 * self.rounded();
         let fraction = (self.middle - p).clamp(-2, 2) as u32 & 7;
         let (above, left, all) = (self.above - p, self.left - p, self.all - p);

@@ -169,3 +169,39 @@ impl Engine {
 fn code_avx2<B: Bits>(engine: &mut Engine, bits: &mut B, node: usize, choice: &Choice, bit: u32) -> u32 {
     engine.code_with::<true, B>(bits, node, choice, bit)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Decisions that depend on little, coded with a kernel.
+    fn coded(kernel: Kernel) -> Vec<u8> {
+        let mut engine = Engine { kernel, ..Engine::new(5).unwrap() };
+        let (mut encoder, mut seed) = (BinaryEncoder::new(Vec::new()), 1u32);
+        let mut random = || {
+            seed = seed.wrapping_mul(0x0019_660D).wrapping_add(0x3C6E_F35F);
+            seed >> 8
+        };
+        for i in 0..4000 {
+            if i % 3 == 0 {
+                engine.seek(&std::array::from_fn(|_| random() % 50 << 24));
+            }
+            let rows = std::array::from_fn(|f| random() as usize % ROWS[f]);
+            let small = |random: &mut dyn FnMut() -> u32| random() as usize % 256;
+            let finals = [small(&mut random), small(&mut random)];
+            let choice = Choice { rows, finals, stages: finals };
+            let bit = (rows[0] as u32 ^ random()) % 5 / 4;
+            engine.code(&mut encoder, 1 + i % 15, &choice, bit);
+        }
+        encoder.finish()
+    }
+
+    #[test]
+    fn all_kernels_code_the_same_bits() {
+        let scalar = coded(Kernel::Scalar);
+        assert!(scalar.len() > 200);
+        for kernel in Kernel::supported() {
+            assert!(coded(kernel) == scalar, "{kernel:?}");
+        }
+    }
+}
