@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
-/// The tensor that is read alone: of the last repetition.
+/// The tensor that is read alone; it belongs to the last repetition.
 const LAST: &str = "last";
 
 /// A safetensors file of about this many bytes.

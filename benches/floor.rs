@@ -2,8 +2,8 @@
 //! the raw bytes, plus 64.
 //!
 //! `cargo bench --bench floor -- [FILES OR FOLDERS]`; without arguments made-up inputs, and `../shared/corpora`
-//! where it is present. Fails where an input of one block is over the floor; longer ones are only shown, since
-//! blocks that decode alone cost what their independence costs.
+//! where it is present. Fails if an input of one block is over the floor; longer ones are only shown, since
+//! independent blocks cost some bytes.
 
 use nzip::Options;
 use nzip::internal::SplitMix;

@@ -1,7 +1,7 @@
 //! Decoding `lm` windows on a GPU against lanes: `cargo bench --bench gpu [-- MODEL [LANES ...]]`.
 //!
 //! `NZIP_DEVICE` chooses the GPU by a part of its name. A software driver computes on the CPU: its speed says
-//! nothing about any GPU's, its counters are those of every GPU. What a card can do at most: `formats/gpu.md`.
+//! nothing about that of a GPU, but its counters are the same. `formats/gpu.md` estimates the most that a card can do.
 
 use nzip::internal::SplitMix;
 use nzip::{Codec, CodecChoice, DecodeOptions, Device, Models, Options};
@@ -56,7 +56,7 @@ fn measure(device: &Device, hash: [u8; 32], lanes: usize) {
     );
 }
 
-/// Words in no order.
+/// Words in random order.
 fn text(len: usize) -> Vec<u8> {
     let words = ["the ", "window ", "of ", "a ", "lane ", "holds ", "bytes, ", "which ", "are ", "read.\n"];
     let mut rng = SplitMix(1);

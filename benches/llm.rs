@@ -80,7 +80,7 @@ fn decode(coded: &[Vec<EncodedWindow>], raw: &[u8], run: impl FnOnce(Vec<Vec<Win
     seconds
 }
 
-/// Codes a text one way and says what came out.
+/// Codes a text one way and prints the result.
 fn report(
     what: &str,
     raw: &[u8],

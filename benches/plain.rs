@@ -9,7 +9,7 @@ use rustix::time::{ClockId, clock_gettime};
 use std::hint::black_box;
 use std::io::Read;
 
-/// Processor time of the best of several runs of either work, in seconds. They take turns, so that other
+/// The least processor time of several runs of each of two pieces of work, in seconds. They alternate, so that other
 /// programs disturb both alike.
 fn best<A, B>(mut ours: impl FnMut() -> A, mut theirs: impl FnMut() -> B) -> (f64, f64) {
     let now = || {

@@ -93,7 +93,7 @@ fn lexicon(budget: usize, files: &[String]) -> Vec<u8> {
         total += phrase.len() + 1;
         total <= budget
     });
-    // The commonest last: what was seen last weighs most.
+    // The most common ones come last, since the predictor weighs recent bytes most.
     list.iter().rev().flat_map(|(_, phrase)| phrase.iter().copied().chain([0])).collect()
 }
 

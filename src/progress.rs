@@ -23,6 +23,7 @@ struct Counts {
     taken: AtomicU64,
     done: AtomicU64,
     tokens: AtomicU64,
+    refused: AtomicU64,
 }
 
 impl Progress {
@@ -46,6 +47,21 @@ impl Progress {
     /// The number of tokens that imported language models have coded so far.
     pub fn tokens(&self) -> u64 {
         self.0.tokens.load(Ordering::Relaxed)
+    }
+
+    /// The number of raw bytes that the only codec allowed ([`crate::CodecChoice::Only`]) could not code or make
+    /// smaller, so that `zstd` or `store` coded them.
+    ///
+    /// ```
+    /// use nzip::{Codec, CodecChoice, Options, Progress};
+    /// let progress = Progress::new();
+    /// let options = Options::new().codec(CodecChoice::Only(Codec::Table)).progress(progress.clone());
+    /// nzip::compress_with(b"this is no table", options)?;
+    /// assert_eq!(progress.raw_refused(), 16);
+    /// # Ok::<(), nzip::Error>(())
+    /// ```
+    pub fn raw_refused(&self) -> u64 {
+        self.0.refused.load(Ordering::Relaxed)
     }
 
     /// Counts raw bytes that will be coded.
@@ -120,6 +136,13 @@ impl Meter<'_> {
     pub(crate) fn advance(self, bytes: usize) {
         if let Some(work) = self.work {
             work.add(bytes as u64 * self.share);
+        }
+    }
+
+    /// Counts raw bytes that the codec which was asked for does not take.
+    pub(crate) fn refuse(self, bytes: usize) {
+        if let Some(work) = self.work {
+            work.progress.0.refused.fetch_add(bytes as u64, Ordering::Relaxed);
         }
     }
 

@@ -1,6 +1,7 @@
 //! Whole files through a GPU: the same bytes and the same errors as through the CPU.
 //!
-//! Where there is no GPU the tests say so and do nothing, unless `NZIP_TEST_GPU=required`. A software driver will do.
+//! Without a GPU the tests print that they are skipped and pass, unless `NZIP_TEST_GPU=required`. A software driver is
+//! enough.
 
 use nzip::internal::SplitMix;
 use nzip::{Archive, Codec, CodecChoice, DecodeOptions, Decoder, Device, Models, Options};
@@ -9,7 +10,7 @@ use std::io::{Cursor, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
-/// A GPU that may not fall back on the CPU. Tests take turns, so that its counters are theirs alone.
+/// A GPU that does not let the CPU take over. Tests use it one after the other, so that nothing else changes its counters.
 struct Turn {
     device: Device,
     _turn: MutexGuard<'static, ()>,
@@ -105,8 +106,8 @@ fn golden_files() {
     models.add_file(vectors().join("circuit/micro.nzpc")).unwrap();
     models.add_file(vectors().join("circuit/patch.nzpc")).unwrap();
     models.add_file(vectors().join("llm/micro.nzllm")).unwrap();
-    // What a GPU decodes of each kind: headers, records that do not lie byte after byte,
-    // some kinds of tensors and chained windows are the CPU's.
+    // The least share of the raw bytes, in tenths, that the GPU decodes, by the start of a file's name. The CPU decodes
+    // headers, records that are not contiguous bytes, some kinds of tensors, and chained windows.
     let kinds = [
         ("lm-", 10),
         ("circuit-patches", 0),

@@ -13,7 +13,7 @@ const WORDS: [&str; 24] = [
     "with", "stream", "was", "on", "window", "model", "nothing", "before", "Probably", "archive",
 ];
 
-/// Files that the generator makes; a few of the plainest kind come on top.
+/// The number of files that the generator makes, in addition to a few fixed ones.
 const MADE: usize = 196;
 
 struct Maker(SplitMix);
@@ -23,7 +23,7 @@ impl Maker {
         self.0.below(n as u64) as usize
     }
 
-    /// A length up to `most`, short ones as often as long ones.
+    /// A length of up to `most` whose logarithm is spread evenly, so that short ones are as frequent as long ones.
     fn len(&mut self, most: usize) -> usize {
         let bits = self.below(most.ilog2() as usize + 1);
         (1 << bits) + self.below(1 << bits)
@@ -95,7 +95,8 @@ impl Maker {
         csv.into_bytes()
     }
 
-    /// Numbers as bytes: kind of values and type by chance. Returns them with numpy's and safetensors' names of the type.
+    /// Numbers as bytes, of a random type and with a random kind of values. Returns them with numpy's and safetensors' names
+    /// of the type.
     fn numbers(&mut self, count: usize) -> (Vec<u8>, &'static str, &'static str) {
         let kind = self.below(4);
         let mut walk = 1000i64;

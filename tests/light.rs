@@ -1,4 +1,4 @@
-//! A build without the built-in models: what is missing is named, and encoders do with what is there.
+//! A build without the built-in models: decoders name the model that is missing, and encoders use the codecs that are left.
 #![cfg(not(feature = "built-in-models"))]
 
 use nzip::{Codec, CodecChoice, DecodeOptions, ErrorKind, Models, Options};
@@ -9,7 +9,7 @@ fn golden(name: &str) -> Vec<u8> {
     fs::read(Path::new("formats/vectors").join(name)).unwrap()
 }
 
-/// The message of a failure for want of a model.
+/// The message of a failure because a model is missing.
 fn missing(result: nzip::Result<Vec<u8>>) -> String {
     let e = result.err().expect("the models are not built in");
     assert_eq!(e.kind(), ErrorKind::MissingModel, "{e}");

@@ -1,4 +1,4 @@
-//! Declared sizes take no memory until bytes arrive to back them, and inputs of any size take little.
+//! No memory is taken for declared sizes before the bytes arrive, and inputs of any size take little memory.
 
 #[path = "support/bytes.rs"]
 mod bytes;
@@ -120,7 +120,7 @@ impl Write for Count {
     }
 }
 
-/// More than 4 GiB, mostly holes: encoder and decoder are joined by a pipe, so nothing is held.
+/// More than 4 GiB, mostly zeros: a pipe joins encoder and decoder, so the content is never in memory as a whole.
 /// About 5 s of processor time.
 #[test]
 fn beyond_four_gib() {

@@ -1,4 +1,4 @@
-//! Every input compresses to the bytes that it always had: hashes of outputs at all levels and with all codecs.
+//! Every input compresses to the same bytes as before: hashes of outputs at all levels and with all codecs.
 //!
 //! Inputs are the samples of `corpora/` and what the golden files hold. After a change that is meant to change
 //! outputs, `NZIP_WRITE_OUTPUTS=1 cargo test --test outputs` writes the list anew.
@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Inputs that are longer are left out: they would take too long.
 const LONGEST: usize = 150_000;
-/// Inputs, one of each kind, that go through what is slow: `mix` costs half a second for however few bytes of text.
+/// Inputs, one of each kind, that are also compressed by slow codecs: `mix` takes half a second for any text, however short.
 const THOROUGH: [&str; 11] = [
     "sample.txt",
     "sample.json",
@@ -74,7 +74,8 @@ fn inputs(models: &Models) -> Vec<(String, Vec<u8>)> {
     inputs
 }
 
-/// An input, how it is compressed in words and as options, and in how many bytes at a time (all where that is 0).
+/// An input, the way in which it is compressed (in words, and as options), and the bytes that are written at a time (0 for
+/// all).
 struct Case<'a> {
     input: &'a str,
     raw: &'a [u8],

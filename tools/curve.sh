@@ -1,6 +1,6 @@
 #!/bin/sh
 # Sizes of the first 1 KB, 4 KB, ... of a file under nzip and whatever peers are installed: tools/curve.sh NZIP FILE
-# prints CSV. Sizes are of files on disk; nothing that a decoder needs is left out but nzip itself.
+# prints CSV. Sizes are those of files on disk; a decoder needs nothing else but nzip itself.
 set -eu
 nzip=$1 file=$2
 work=$(mktemp -d)

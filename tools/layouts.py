@@ -126,7 +126,7 @@ def spqr(mats):
         g = w.reshape(out, wide // 16, 16)
         low, high = g.min(2), g.max(2)
         far = np.abs(w) > 3.2 * w.std()
-        # Outliers do not widen their group.
+        # Outliers do not count in the range of their group.
         kept = np.where(far.reshape(g.shape), np.median(g, 2, keepdims=True), g)
         low, high = kept.min(2), kept.max(2)
         scale, zero = np.maximum((high - low) / 7, 1e-8), -low / np.maximum((high - low) / 7, 1e-8)

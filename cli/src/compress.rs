@@ -8,6 +8,7 @@ use crate::identity::Source;
 use crate::level::{self, Level};
 use crate::list;
 use crate::output::Output;
+use crate::progress::coded;
 use crate::quantity::{Size, bits_per_byte, ratio};
 use crate::resources::{Loaded, Resources};
 use crate::target::Target;
@@ -112,6 +113,8 @@ pub struct Compressor<'a> {
     pub options: Options,
     /// How results are decoded before they get their names, if they are to be verified.
     pub verify: Option<DecodeOptions>,
+    /// The codec that was asked for.
+    pub codec: Option<CodecChoice>,
     /// Whether the options describe the content (`--dtype`).
     pub described: bool,
     /// Where results go.
@@ -131,7 +134,8 @@ impl Compressor<'_> {
         if self.verify.is_some() && (found.is_none() || output.reopen().is_none()) {
             bail!("--verify reads source and result a second time: both must be files");
         }
-        let meter = console.progress(&label(source), found.map(|s| s.metadata().len()));
+        let len = found.map(|s| s.metadata().len());
+        let (meter, refused) = (console.progress(&label(source), len), coded().raw_refused());
         let mut encoder = Encoder::with_options(Tally { inner: output, bytes: 0 }, self.options.clone())?;
         let whole = whole(found, self.described)?;
         if let Some(file) = whole.filter(|_| !self.described) {
@@ -143,7 +147,9 @@ impl Compressor<'_> {
         };
         let Tally { inner: mut output, bytes: stored } = tally;
         drop(input.reader);
+        drop(meter);
         if let (Some(options), Some(found)) = (&self.verify, found) {
+            let _meter = console.progress(&format!("verifying {}", label(source)), len);
             verify(&mut output, found.file(), options).context("nothing was written: --verify")?;
         }
         let what = match output.reopen().filter(|_| console.is_talkative()) {
@@ -151,7 +157,7 @@ impl Compressor<'_> {
             None => None,
         };
         target.finish(output, source, found, console)?;
-        drop(meter);
+        self.tell_refused(source, coded().raw_refused() - refused);
         console.summary(&format!(
             "{}: {raw} -> {stored} bytes, ratio {:.3}, {:.3} bits per byte, {}",
             label(source),
@@ -161,6 +167,17 @@ impl Compressor<'_> {
         ));
         what.iter().for_each(|text| console.detail(text));
         Ok(())
+    }
+
+    /// Warns if the codec that was asked for did not take all bytes.
+    fn tell_refused(&self, source: &Path, bytes: u64) {
+        if let (Some(CodecChoice::Only(codec)), 1..) = (self.codec, bytes) {
+            self.console.warning(&format!(
+                "{}: codec {} does not suit {bytes} bytes of it; zstd or store coded them",
+                label(source),
+                codec.name()
+            ));
+        }
     }
 }
 

@@ -67,8 +67,10 @@ impl Resources {
     fn start_threads(&self) -> anyhow::Result<()> {
         static STARTED: AtomicBool = AtomicBool::new(false);
         if self.threads > 0 && !STARTED.swap(true, Ordering::Relaxed) {
-            let threads = rayon::ThreadPoolBuilder::new().num_threads(self.threads);
-            threads.build_global().with_context(|| format!("{} threads", self.threads))?;
+            // The library limits the pools of its own, but not this one.
+            let threads = self.threads.min(nzip::most_threads());
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
+            pool.with_context(|| format!("{threads} threads"))?;
         }
         Ok(())
     }

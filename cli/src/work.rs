@@ -137,6 +137,7 @@ fn all(
         options,
         // On the CPU, whatever encoded the file.
         verify: arguments.compression.verify.then(|| arguments.resources.decode_with(loaded)),
+        codec: arguments.compression.codec,
         described: arguments.compression.dtype.is_some(),
         target,
         console,

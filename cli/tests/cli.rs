@@ -106,7 +106,7 @@ fn sources_are_kept_or_removed() {
     assert!(!f.exists("a"));
     f.ok(&["-d", "--rm", "a.nz"]);
     assert!(f.exists("a") && !f.exists("a.nz"));
-    // Nothing is removed where no file is made.
+    // Nothing is removed if no file is made.
     f.usage_error(&["-c", "--rm", "a"], "cannot be used");
     f.ok(&["--rm", "-o", "-", "a"]);
     assert!(f.exists("a"));
@@ -223,7 +223,7 @@ fn a_missing_gpu_is_one_warning() {
     f.ok(&["--codec", "lm", "--model", "tiny", "a"]);
     let out = f.ok(&["-dc", "--device", "no GPU has this name", "a.nz"]);
     assert_eq!(out.stdout, f.text());
-    // Drivers that are there may say something, too.
+    // Installed drivers may print messages, too.
     let own =
         |out| f.stderr(out).lines().filter(|l| l.starts_with("nzip:")).map(String::from).collect::<Vec<_>>();
     let named =
@@ -411,7 +411,7 @@ fn damage_is_named_and_leaves_nothing() {
         let place = format!("nzip: a.nz: block 1 (raw offset {}", f.text().len());
         assert!(f.stderr(&out).starts_with(&place), "{}", f.stderr(&out));
     }
-    // What was verified before comes out of a pipe.
+    // Bytes verified before the error are written to a pipe.
     let out = f.run(&["-dc", "a.nz"]);
     assert_eq!((out.status.code(), out.stdout), (Some(1), f.text()));
     f.write("a.nz", &good[..good.len() - 1]);
@@ -559,11 +559,11 @@ fn an_interrupted_run_leaves_nothing() {
         })
     };
     assert!(waits());
-    // The temporary file is there a moment before its name is noted.
+    // The temporary file exists a moment before its name is registered for removal.
     std::thread::sleep(std::time::Duration::from_millis(200));
     let killed = std::process::Command::new("kill").args(["-TERM", &child.id().to_string()]).status();
     assert!(killed.unwrap().success());
-    // Waiting on the child itself would close its input, and let it end well.
+    // Waiting on the child itself would close its input, so that it would end normally.
     let input = child.stdin.take();
     let status = child.wait().unwrap();
     assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(15));

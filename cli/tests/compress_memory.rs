@@ -1,5 +1,5 @@
-//! Memory of the command under `-M`. This process stays small: what the system says of a command's memory
-//! counts what its parent had when it was started.
+//! Memory of the command under `-M`. This process stays small, because the system's figure for a command's
+//! memory includes what its parent had when it started the command.
 #![cfg(target_os = "linux")]
 
 mod cli_support;

@@ -59,7 +59,7 @@ fn wait_for_temporary(f: &Folder, child: &mut Child) {
     panic!("no temporary file appears");
 }
 
-/// Runs the command, and does something to its files while it stands still in mid-run.
+/// Runs the command, stops it in mid-run, changes its files, and lets it go on.
 fn meanwhile(f: &Folder, arguments: &[&str], act: impl FnOnce()) -> Output {
     let mut child = f.command(arguments).spawn().unwrap();
     wait_for_temporary(f, &mut child);
@@ -254,6 +254,37 @@ fn signals_leave_nothing() {
     }
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn threads_are_limited() {
+    let f = Folder::new();
+    let most = nzip::most_threads();
+    for verb in ["-c", "-dc", "-t"] {
+        let asked = (most + 100).to_string();
+        let mut command = f.command(&[verb, "-T", &asked]);
+        let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
+        // It waits for its input once the threads are there.
+        let mut count = 0;
+        for _ in 0..200 {
+            let tasks = fs::read_dir(format!("/proc/{}/task", child.id())).unwrap().count();
+            let settled = tasks == count && tasks > most;
+            count = tasks;
+            if settled {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        drop(child.stdin.take());
+        let out = child.wait_with_output().unwrap();
+        assert!((most..most + 20).contains(&count), "{verb}: {count} threads");
+        assert!(
+            f.stderr(&out).contains(&format!("{most} threads, four for each core")),
+            "{}",
+            f.stderr(&out)
+        );
+    }
+}
+
 #[test]
 fn a_kill_loses_no_source() {
     let f = Folder::new();
@@ -294,7 +325,7 @@ fn full_disks() {
     f.write("a", &tensors(1));
     f.ok(&["-1", "a"]);
     let mount = "mount -t tmpfs -o size=1m none disk";
-    // Where a file system may be mounted.
+    // Without the right to mount a file system there is nothing to test.
     if !Command::new("unshare")
         .args(["-m", "sh", "-c", mount])
         .current_dir(f.path("."))
@@ -335,7 +366,7 @@ fn full_and_closed_standard_output() {
         assert!(shell(&f, &format!("\"$N\" {arguments} > /dev/null")).status.success(), "{arguments}");
     }
     failed(&f, &f.run(&["-f", "-o", "/dev/full", "a"]), "No space left");
-    // Who writes to a file needs no standard output.
+    // Writing to a file needs no standard output.
     assert!(shell(&f, "\"$N\" -f a >&- 2>&-").status.success());
     f.ok(&["-t", "a.nz"]);
 }
@@ -423,7 +454,7 @@ fn many_small_files_start_once() {
     };
     let best = |names: &[String], options: &[&str]| (0..3).map(|_| time(names, options)).min().unwrap();
     let packed: Vec<String> = names.iter().map(|n| format!("{n}.nz")).collect();
-    // What is done once takes much longer than one such file.
+    // Starting takes much longer than one such file.
     for (names, options) in [(&names, &["-6", "-qf"]), (&packed, &["-d", "-qf"])] {
         let (one, all) = (best(&names[..1], options), best(names, options));
         assert!(all < 12 * one, "{options:?}: {one:?} for one, {all:?} for {}", names.len());

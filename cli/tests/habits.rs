@@ -125,7 +125,7 @@ fn lists_for_programs_keep_their_keys() {
         assert!(page.contains(&format!("`{key}`")), "docs/json.md describes {key}");
     }
 
-    // What fails is told beside a list of the rest.
+    // Failures are reported, and the other files are listed.
     f.write("bad.nz", b"\x1f\x8b\x08 gzip");
     let out = f.run(&["-l", "--json", "bad.nz", "many.nz"]);
     assert_eq!((out.status.code(), json(&out).as_array().unwrap().len()), (Some(1), 1));
@@ -169,7 +169,7 @@ fn folders() {
     assert!(f.stderr(&out).contains("is a folder (-r takes what is in it)"));
     f.ok(&["-1r", "--exclude-compressed", "d"]);
     assert!(f.exists("d/a.nz") && f.exists("d/e/b.nz") && !f.exists("d/e/photo.jpg.nz"));
-    // What is compressed is not compressed again, and the rest is there already.
+    // Compressed files are not compressed again, and the results of the others exist already.
     assert_eq!(f.run(&["-1r", "--exclude-compressed", "d"]).status.code(), Some(1));
     f.ok(&["-1rf", "d"]);
     assert!(!f.exists("d/a.nz.nz") && f.exists("d/e/photo.jpg.nz"));
@@ -302,7 +302,7 @@ fn what_is_no_regular_file_is_left_out() {
     fs::create_dir(f.path("d")).unwrap();
     fs::rename(f.path("pipe"), f.path("d/pipe")).unwrap();
     assert!(f.ok(&["-r", "d"]).stderr.is_empty());
-    // Where nothing is made beside it, a device is read.
+    // A device is read if no file is made beside it.
     assert!(!f.ok(&["-c", "/dev/null"]).stdout.is_empty());
 }
 
@@ -321,6 +321,16 @@ fn other_files_are_named_and_passed_on() {
     }
     let kind = nzip::Archive::open(f.path("g.nz")).err().map(|e| e.kind());
     assert_eq!(kind, Some(nzip::ErrorKind::NotNz));
+    // However short they are.
+    for (content, said) in
+        [(&b"hi\n"[..], "not a .nz file\n"), (b"\x1f\x8b", "not a .nz file (looks like gzip)\n")]
+    {
+        f.write("s.nz", content);
+        for options in [&["-d"][..], &["-t"], &["-l"], &["--range", "0..1"]] {
+            let found = f.stderr(&f.run(&[options, &["s.nz"]].concat()));
+            assert!(found.ends_with(said), "{options:?}: {found}");
+        }
+    }
     // Damage behind a stream is damage.
     f.write("b.nz", &[&f.read("a.nz")[..], b"and something else"].concat());
     assert!(f.stderr(&f.run(&["-t", "b.nz"])).contains("bytes after the last stream that are not a stream"));
@@ -428,6 +438,25 @@ fn more_is_told_to_those_who_ask_twice() {
     }
 }
 
+#[test]
+fn a_codec_that_does_not_suit_is_told() {
+    let f = Folder::new();
+    let numbers: String = (0..3000).map(|i| format!("{}\n", i * i % 977)).collect();
+    f.write("a", numbers.as_bytes());
+    let said = |options: &[&str]| f.stderr(&f.ok(&[options, &["-f", "a"]].concat()));
+    let expected =
+        "nzip: warning: a: codec table does not suit 11628 bytes of it; zstd or store coded them\n";
+    assert_eq!((numbers.len(), said(&["--codec", "table"]).as_str()), (11_628, expected));
+    assert_eq!(said(&["-c", "--codec", "table"]), expected);
+    assert!(said(&["--codec", "deflate"]).contains("codec deflate does not suit"));
+    for options in [&["--codec", "table", "-q"][..], &["--codec", "mix"], &["--codec", "zstd"], &[]] {
+        assert_eq!(said(options), "");
+    }
+    let table: String = (0..3000).map(|i| format!("{},{},{}\n", i % 7, i % 5, i * i % 11)).collect();
+    f.write("a", table.as_bytes());
+    assert_eq!(said(&["--codec", "table"]), "");
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn progress_counts_what_is_coded_on_one_line() {
@@ -445,7 +474,7 @@ fn progress_counts_what_is_coded_on_one_line() {
         child.args(["-qec", &line, "/dev/null"]).current_dir(f.path(".")).stdin(Stdio::null());
         stdout(&child.output().unwrap())
     };
-    // Everything that was drawn, without what moves and clears.
+    // The text that was drawn, without control sequences.
     let plain = |text: &str| {
         let mut parts = text.split('\u{1b}');
         let first = parts.next().unwrap_or_default().to_string();
@@ -463,6 +492,12 @@ fn progress_counts_what_is_coded_on_one_line() {
         assert!(!drawn[0].contains("100 %"), "what is read at once is not done: {drawn:?}");
         assert!(said.contains(&raw_len.to_string()), "{said}");
     }
+    // Verifying is counted anew: it takes as long as coding did.
+    let percent = |line: &String| -> u32 {
+        line.split(" %").next().unwrap().rsplit(' ').next().unwrap().parse().unwrap()
+    };
+    let shares: Vec<u32> = drawn(&typed("nzip -6fT1 --verify a")).iter().map(percent).collect();
+    assert!(shares.windows(2).any(|w| w[1] < w[0]), "{shares:?}");
     // Interrupted, it leaves an empty line and no file.
     let said = typed("timeout --foreground -s INT 1.5 nzip -8fT1 a -o b; echo code $?");
     let last = said.rfind(" %").expect("a line was drawn");
@@ -491,7 +526,7 @@ fn the_commands_of_the_readme_run() {
             f.write(name, &f.text()[..5000]);
         }
         f.write("model.safetensors", &two_tensors());
-        // The compressed files that a command reads, and not what it is to make.
+        // Make the compressed files that the command reads, without what it will make itself.
         for word in line.split(' ').filter(|w| w.ends_with(".nz")) {
             let name = &word[..word.len() - 3];
             f.ok(&["-1", name]);

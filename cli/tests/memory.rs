@@ -14,8 +14,8 @@ const ARGUMENTS: &str = "NZIP_TEST_ARGUMENTS";
 
 /// Exit code and peak memory of a run in bytes.
 ///
-/// The system counts what a process had before it became another program, and what its parent had where they
-/// share memory for a moment: so a small process starts the command.
+/// The system's figure includes the memory of the process before it became another program, and that of its parent
+/// if they shared memory for a moment. So a small process starts the command.
 fn peak(folder: &Path, arguments: &[&str]) -> (i32, u64) {
     let mut runner = Command::new(std::env::current_exe().unwrap());
     runner.args(["--exact", "runner", "--nocapture"]).env(ARGUMENTS, arguments.join("\n"));
@@ -50,7 +50,7 @@ fn text(len: usize) -> Vec<u8> {
     out
 }
 
-/// A file of each codec whose blocks take, all at a time, more than the smaller caps.
+/// A file of each codec whose blocks together take more than the smaller caps.
 fn files(folder: &Path) -> Vec<String> {
     let repository = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
     let only = |codec| Options::new().level(6).codec(CodecChoice::Only(codec)).threads(2);
@@ -65,7 +65,8 @@ fn files(folder: &Path) -> Vec<String> {
         .map(|i| format!("{},{},{}\n", i % 7, i.wrapping_mul(2_654_435_761) >> 29, (i * i) % 13))
         .collect();
     let repeated = long[..64 << 10].repeat(256);
-    let cases: [(&str, &[u8], Options); 10] = [
+    let gzip = std::fs::read(format!("{repository}/tests/data/packed/text.gz")).unwrap().repeat(2000);
+    let cases: [(&str, &[u8], Options); 11] = [
         ("store", &long, only(Codec::Store).block_size(16 << 20)),
         ("zstd", &long, only(Codec::Zstd).level(1).block_size(16 << 20)),
         ("mix", &long[..512 << 10], only(Codec::Mix).block_size(128 << 10)),
@@ -73,6 +74,7 @@ fn files(folder: &Path) -> Vec<String> {
         ("sort", &repeated, only(Codec::Sort).block_size(2 << 20)),
         ("tensor", &numbers, only(Codec::Tensor).tensor(Dtype::F32, &[6 << 10, 1 << 10], 0)),
         ("table", rows.as_bytes(), only(Codec::Table)),
+        ("deflate", &gzip, only(Codec::Deflate).level(1).block_size(1 << 20)),
         ("lm", &long[..512 << 10], model("lm/micro.nzlm").codec(CodecChoice::Only(Codec::Lm))),
         ("circuit", &long[..1_200_000], model("circuit/micro.nzpc").codec(CodecChoice::Only(Codec::Circuit))),
         ("llm", &long[..16 << 10], model("llm/micro.nzllm").codec(CodecChoice::Only(Codec::Llm))),

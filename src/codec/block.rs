@@ -172,6 +172,12 @@ pub trait BlockCodec: Sync {
         usize::MAX
     }
 
+    /// Whether the automatic choice may give this codec, where it is tried, numbers of known types, and not
+    /// only bytes. Of several the first one in the table is taken.
+    fn learns_numbers(&self) -> bool {
+        false
+    }
+
     /// Memory that coding `len` raw bytes takes in addition to these bytes and the result, in bytes (approximate); `None`
     /// where they are not coded, because decoding them would take more than `effort.limit`. `raw` holds the bytes where
     /// they are at hand.

@@ -1,6 +1,5 @@
 //! The choice of a block's codec. It compares coded sizes as integers only; no clock and no float takes part,
 //! so the same input gives the same bytes on every machine.
-
 //!
 //! The exact way would be to code every block with every codec and keep the smallest result. That is too slow
 //! where a model or a high level of zstd is involved, so cheap looks (`glance`, a quick zstd level, a sample)
@@ -28,7 +27,7 @@ const FAR_LEVEL: u8 = 2;
 const PACKED: usize = 4;
 /// The first level at which the floor is always computed: coding the rest takes so long there that it costs
 /// little.
-const THOROUGH: u8 = 7;
+pub(super) const THOROUGH: u8 = 7;
 
 /// Codes a block with `zstd` or `store`, whichever is smaller.
 pub fn plain(raw: &[u8], level: u8) -> Result<EncodedBlock> {
@@ -44,13 +43,13 @@ pub fn plain(raw: &[u8], level: u8) -> Result<EncodedBlock> {
 }
 
 /// The smaller of two blocks of the same bytes; the first of equal ones.
-fn smaller(a: EncodedBlock, b: EncodedBlock) -> EncodedBlock {
+pub(super) fn smaller(a: EncodedBlock, b: EncodedBlock) -> EncodedBlock {
     if b.cost() < a.cost() { b } else { a }
 }
 
 /// Codes a block with a codec that nobody asked for by name. Where this build lacks the model that the codec
 /// needs, the result is `None`, so that the choice goes on with the codecs that need none.
-fn attempt(
+pub(super) fn attempt(
     codec: &dyn BlockCodec,
     content: &Content<'_>,
     effort: &Effort<'_>,
@@ -66,9 +65,9 @@ fn attempt(
 ///
 /// Codecs with models are slow, and so is the `zstd` that serves as their floor at high levels: both are
 /// skipped where a cheap look already tells the outcome. A wrong guess costs size, never correctness.
-fn smallest(content: &Content<'_>, effort: &Effort<'_>, depth: u8) -> Result<EncodedBlock> {
+pub(super) fn smallest(content: &Content<'_>, effort: &Effort<'_>, depth: u8) -> Result<EncodedBlock> {
     let (raw, level) = (content.raw, effort.level);
-    let undone = if deflate::is_tried(level) { undo(content, effort, depth)? } else { None };
+    let undone = if Codec::Deflate.object().is_tried(level) { undo(content, effort, depth)? } else { None };
     let tried = || CODECS.iter().filter(|c| c.is_tried(level) && raw.len() <= c.longest_tried(level));
     if undone.is_none() && tried().next().is_some() && glance::is_settled(raw)? {
         return plain(raw, level);
@@ -107,82 +106,6 @@ fn undo(content: &Content<'_>, effort: &Effort<'_>, depth: u8) -> Result<Option<
     })
 }
 
-/// Tensors of up to this many bytes always have their floor computed.
-const SMALL_TENSOR: usize = 64 << 10;
-/// The length in bytes of each piece of the sample that tells whether a plain codec could win; one piece in
-/// [`PIECES`] is looked at.
-const PIECE: usize = 32 << 10;
-const PIECES: usize = 32;
-/// The length in bytes of the sample that tells whether a slow codec could win.
-const SLOW_SAMPLE: usize = 32 << 10;
-
-/// Codes numbers of a known type with the tensor codec, or with a plain codec where that is smaller. For long
-/// tensors the plain codec runs only where a sample shows repetitions.
-fn quick_numbers(content: &Content<'_>, effort: &Effort<'_>) -> Result<EncodedBlock> {
-    let (raw, level) = (content.raw, effort.level);
-    let coded = Codec::Tensor.object().encode(content, effort)?;
-    match coded {
-        None => plain(raw, level),
-        Some(coded) if raw.len() > SMALL_TENSOR && !repeats(raw, coded.cost())? => Ok(coded),
-        Some(coded) => Ok(smaller(coded, plain(raw, level)?)),
-    }
-}
-
-/// The largest part of the quick codec's size, in 1/256, that a slow codec may leave at a level to be worth
-/// its time.
-fn worth(level: u8) -> usize {
-    match level {
-        ..=6 => 224,
-        7 | 8 => 248,
-        _ => 256,
-    }
-}
-
-/// Codes numbers with `mix` or `light` where that is worth the time: one of them is tried at this level,
-/// neighbouring numbers depend on each other, and a sample is small enough. The bar is high because loading
-/// one tensor has to be fast. `best` is the smallest block so far.
-fn slowly(content: &Content<'_>, effort: &Effort<'_>, best: EncodedBlock) -> Result<EncodedBlock> {
-    let raw = content.raw;
-    let mix = [Codec::Mix, Codec::Light].map(Codec::object).into_iter().find(|c| c.is_tried(effort.level));
-    let Some(mix) = mix else { return Ok(best) };
-    let size = content.numbers.map_or(1, |hint| hint.dtype.group().1 as usize).clamp(1, 16);
-    if !glance::neighbours_tell(raw, size) || glance::is_settled(raw)? {
-        return Ok(best);
-    }
-    // A language model has nothing to say about numbers.
-    let effort = Effort { guide: Guide::None, ..*effort };
-    let is_worth = |cost: usize, of: usize| cost * 256 < of * worth(effort.level);
-    if raw.len() > SLOW_SAMPLE * if effort.level < THOROUGH { 4 } else { 32 } {
-        let middle = raw.len() / 2 / size * size;
-        let sample = &raw[middle..middle + SLOW_SAMPLE];
-        let quiet = Effort { meter: Meter::NONE, ..effort };
-        let Some(trial) = attempt(mix, &Content::bytes(sample), &quiet)? else { return Ok(best) };
-        // The coder is still learning while it codes the sample, so the sample may come out a quarter larger
-        // than its share.
-        if !is_worth(trial.cost() / 5 * 4, best.cost() / (raw.len() / SLOW_SAMPLE)) {
-            return Ok(best);
-        }
-    }
-    match attempt(mix, &Content::bytes(raw), &effort)? {
-        Some(coded) if is_worth(coded.cost(), best.cost()) => Ok(coded),
-        _ => Ok(best),
-    }
-}
-
-/// Whether a sample suggests that a codec which finds repetitions might leave less than `cost` bytes.
-fn repeats(raw: &[u8], cost: usize) -> Result<bool> {
-    if (256 - glance::far_share(raw)) * (raw.len() / 256) < cost {
-        return Ok(true);
-    }
-    let step = (PIECE * PIECES).min(raw.len());
-    let (mut seen, mut left) = (0, 0);
-    for piece in raw.chunks(step).map(|c| &c[..c.len().min(PIECE)]) {
-        seen += piece.len();
-        left += zstd::compress(piece, 1)?.len();
-    }
-    Ok(left as u64 * (raw.len() as u64) < cost as u64 * seen as u64)
-}
-
 /// Raw bytes that are coded together.
 #[derive(Debug, Clone, Copy)]
 pub struct Chunk<'a> {
@@ -219,7 +142,7 @@ impl Plan {
         self.windowed.as_ref().filter(|w| w.record > 1)
     }
 
-    fn effort<'a>(&'a self, meter: Meter<'a>) -> Effort<'a> {
+    pub(super) fn effort<'a>(&'a self, meter: Meter<'a>) -> Effort<'a> {
         let guide = match &self.guide {
             Some(model) if self.insist => Guide::All(model),
             Some(model) => Guide::WhereItPays(model),
@@ -244,7 +167,7 @@ impl Plan {
     }
 
     /// Memory that coding a chunk takes, with a copy of its bytes.
-    fn memory_of_bytes(&self, raw: &[u8]) -> u64 {
+    pub(super) fn memory_of_bytes(&self, raw: &[u8]) -> u64 {
         raw.len() as u64 + self.memory_of(raw.len(), Some(raw))
     }
 
@@ -256,7 +179,7 @@ impl Plan {
 
     /// Runs `work` on all items, as many of them in parallel as the memory for coding allows, and returns the
     /// results in order. `len` and `memory` give the bytes of an item and the memory that its work takes.
-    fn each<T: Sync, R: Send>(
+    pub(super) fn each<T: Sync, R: Send>(
         &self,
         items: &[T],
         len: impl Fn(&T) -> usize,
@@ -282,12 +205,13 @@ impl Plan {
     /// Whether the encoder looks for deflate streams.
     pub fn undoes(&self) -> bool {
         match self.only {
-            None => self.undo && self.windowed.is_none() && deflate::is_tried(self.level),
+            None => self.undo && self.windowed.is_none() && Codec::Deflate.object().is_tried(self.level),
             Some(codec) => codec == Codec::Deflate,
         }
     }
 
-    fn depth(&self) -> u8 {
+    /// How many levels of deflate streams inside deflate streams may be undone.
+    pub(super) fn depth(&self) -> u8 {
         if self.undo { deflate::MAX_DEPTH } else { 0 }
     }
 
@@ -367,18 +291,23 @@ impl Plan {
     /// code these bytes.
     fn forced(&self, raw: &[u8], codec: Codec, meter: Meter<'_>) -> Result<EncodedBlock> {
         let (content, effort) = (Content::bytes(raw), self.effort(meter));
-        if codec == Codec::Deflate {
-            let undone = undo(&content, &effort, deflate::MAX_DEPTH)?;
-            return undone.map_or_else(|| plain(raw, self.level), |u| Ok(u.block));
-        }
         if codec.object().encoding_memory(raw.len(), Some(raw), &effort).is_none() {
             let (len, limit, name) = (raw.len(), self.limit, codec.name());
             return Err(Error::limit(format!(
                 "a {name} block of {len} bytes cannot be decoded in {limit} bytes of memory"
             )));
         }
-        let coded = codec.object().encode(&content, &effort)?;
-        coded.map_or_else(|| plain(raw, self.level), Ok)
+        let coded = match codec {
+            Codec::Deflate => undo(&content, &effort, deflate::MAX_DEPTH)?.map(|u| u.block),
+            _ => codec.object().encode(&content, &effort)?,
+        };
+        coded.map_or_else(
+            || {
+                meter.refuse(raw.len());
+                plain(raw, self.level)
+            },
+            Ok,
+        )
     }
 
     /// The smaller of two: one block of all bytes, or blocks of a slow windowed codec for whatever looks like
@@ -414,37 +343,6 @@ impl Plan {
         }
         let whole = vec![whole];
         Ok(if total(&parts) < total(&whole) { parts } else { whole })
-    }
-
-    /// Codes blocks of numbers of known types, and of the bytes between them, in parallel: one block for each
-    /// content. With `few`, the other bytes are so few that they are coded by fast codecs, so as not to hold
-    /// up readers that load tensors.
-    pub fn encode_numbers(
-        &self,
-        contents: &[Content<'_>],
-        few: bool,
-        meter: Meter<'_>,
-    ) -> Result<Vec<EncodedBlock>> {
-        // `mix` counts half of a tensor's bytes as it goes; the other half is counted when the block is done.
-        // Other content is counted by its codec.
-        let (effort, half) = (self.effort(meter), meter.share(1, 2));
-        let quick = self.only == Some(Codec::Tensor) || few && self.level < THOROUGH;
-        let encode = |content: &Content<'_>| {
-            let block = match content.numbers {
-                Some(_) if self.only.is_some() => quick_numbers(content, &effort)?,
-                Some(_) => slowly(content, &self.effort(half), quick_numbers(content, &effort)?)?,
-                None if quick => plain(content.raw, self.level)?,
-                None => return smallest(content, &effort, self.depth()),
-            };
-            meter.advance(content.raw.len());
-            Ok(block)
-        };
-        let memory = |content: &Content<'_>| match content.numbers {
-            Some(_) => 3 * content.raw.len() as u64,
-            None if quick => zstd::memory(zstd::level(self.level), content.raw.len()),
-            None => self.memory_of_bytes(content.raw),
-        };
-        self.each(contents, |content| content.raw.len(), memory, encode)
     }
 
     /// The windowed codec's blocks of each chunk; none for a chunk that it cannot code, unless the caller

@@ -12,6 +12,7 @@ pub mod light;
 pub mod llm;
 pub mod lm;
 pub mod mix;
+mod numbers;
 pub mod ordered;
 mod reader;
 pub mod sort;

@@ -92,11 +92,16 @@ impl<R: Read> Input<R> {
     /// Those of the parser and the reader; [`crate::ErrorKind::Truncated`] where the input ends too early,
     /// [`crate::ErrorKind::LimitExceeded`] where the parser asks for too much.
     pub fn parse<T>(&mut self, what: &str, parser: impl Fn(&[u8]) -> Parsed<T>) -> Result<T> {
+        let mut ended = false;
         loop {
             match parser(self.bytes()) {
                 Ok(value) => return Ok(value),
                 Err(Parse::Need(n)) if n > self.most => return Err(too_long(what, n, self.most)),
-                Err(Parse::Need(n)) => self.need(n, what)?,
+                Err(Parse::Need(n)) if ended => {
+                    return Err(ends_inside(what, n as u64, self.bytes().len() as u64));
+                }
+                // What there is may be wrong already: then that is the error.
+                Err(Parse::Need(n)) => ended = !self.fill(n)?,
                 Err(Parse::Bad(e)) => return Err(e),
             }
         }

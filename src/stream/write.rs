@@ -14,6 +14,11 @@ pub use super::encoder::Encoder;
 ///
 /// [`Decoder::finish`] must be called at the end: only then is it certain that nothing is missing.
 ///
+/// A writer may take some of the raw bytes and then answer [`io::ErrorKind::WouldBlock`]. Decoding stops
+/// there: [`Write::write`] takes no more bytes and answers the same until the writer takes what is left, and
+/// [`Write::flush`] tells whether it has. A long block is decoded no further than the writer has got, so that
+/// few bytes which stand for many take little memory.
+///
 /// ```
 /// use std::io::Write;
 /// let packed = nzip::compress(b"in pieces", 1)?;
@@ -73,7 +78,8 @@ impl<W: Write> Decoder<W> {
     ///
     /// # Errors
     ///
-    /// [`crate::ErrorKind::Truncated`] where the end is missing; those of decoding and of the writer.
+    /// [`crate::ErrorKind::Truncated`] where the end is missing; those of decoding and of the writer. A writer
+    /// that may take nothing should be flushed before, as an error here loses what is left.
     pub fn finish(mut self) -> Result<W> {
         self.arriving.finish()?;
         self.decode()?;
@@ -97,14 +103,25 @@ impl<W: Write> Decoder<W> {
         self.writer
     }
 
-    /// Writes all raw bytes that can be decoded.
+    /// Writes all raw bytes that can be decoded. What the writer has not taken stays for the next call.
     fn decode(&mut self) -> io::Result<()> {
         while let Some(bytes) = self.arriving.decoded()?.filter(|bytes| !bytes.is_empty()) {
-            self.writer.write_all(bytes)?;
-            let n = bytes.len();
-            self.arriving.consume(n);
+            match self.writer.write(bytes) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(n) => self.arriving.consume(n),
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(e),
+            }
         }
         Ok(())
+    }
+
+    /// The same after bytes have been taken: a writer that takes nothing at present is no error then.
+    fn decode_some(&mut self) -> io::Result<()> {
+        match self.decode() {
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(()),
+            result => result,
+        }
     }
 }
 
@@ -113,7 +130,7 @@ impl<W: Write> Write for Decoder<W> {
         // An error of the writer may have left bytes of an earlier call.
         self.decode()?;
         let taken = self.arriving.take(bytes)?;
-        self.decode()?;
+        self.decode_some()?;
         Ok(taken)
     }
 

@@ -1,4 +1,4 @@
-//! The `circuit` codec: round trips, cost, random access, and files that lie.
+//! The `circuit` codec: round trips, cost, random access, and files with contradictions.
 
 use crate::circuits::{micro, records};
 use nzip::internal::SplitMix;
@@ -181,7 +181,7 @@ fn damaged_models_do_no_harm() {
             assert!(nzip::decompress_with(&packed, decode).unwrap() == raw);
         }
     }
-    // Many parameters in few bytes.
+    // A file of few bytes that declares many parameters.
     let mut huge = micro();
     huge.alphabets = vec![Alphabet { class: vec![0, 1], weight: vec![1, 1] }];
     let shape = |i: u16| Shape { variable: i, parent: i.checked_sub(1), alphabet: 0, states: 256 };
@@ -191,7 +191,7 @@ fn damaged_models_do_no_harm() {
     let mut bytes = huge.to_bytes();
     bytes.truncate(2000);
     assert_eq!(Weights::from_bytes(&bytes).unwrap_err().kind(), ErrorKind::Corrupt);
-    // Wide messages on a long way down.
+    // A deep tree with wide messages.
     let wide = |i: u16| if i.is_multiple_of(2) { 256 } else { 2 };
     huge.nodes = (0..2100).map(|i| Shape { states: wide(i), ..shape(i) }).collect();
     huge.edges = (0..2100).map(|i| vec![1; huge.sizes(i).0 * huge.sizes(i).1]).collect();
@@ -214,7 +214,7 @@ fn damaged_payloads_are_noticed() {
     }
 }
 
-/// Records as the circuit itself would make them up.
+/// Records drawn from the circuit's own distribution.
 fn sampled(count: usize) -> Vec<u8> {
     let circuit = Likelihood::from_bytes(&micro().to_bytes()).unwrap();
     let mut rng = SplitMix(7);
@@ -245,7 +245,7 @@ fn models_are_embedded_where_they_pay() {
         let raw = &all[..count * WIDTH];
         let packed = nzip::compress_with(raw, auto.clone()).unwrap();
         assert!(!embedded(&packed) && packed == nzip::compress_with(raw, Options::new()).unwrap());
-        // It would be worth it if it cost nothing.
+        // The saving is smaller than the embedded model.
         assert!(nzip::compress_with(raw, auto.clone().embed_model(false)).unwrap().len() < packed.len());
     }
     for header in [&b""[..], &[0, 0, 8, 2, 0, 0, 1, 0, 0, 0, 0, WIDTH as u8]] {
@@ -254,7 +254,7 @@ fn models_are_embedded_where_they_pay() {
         assert!(embedded(&packed) && packed.len() < nzip::compress(&raw, 6).unwrap().len());
         assert!(nzip::decompress(&packed).unwrap() == raw);
         assert!(nzip::compress_with(&raw, auto.clone().threads(2)).unwrap() == packed);
-        // A flush behind the header, and one in the middle of a record: what comes first decides.
+        // A flush after the header, and one in the middle of a record: the first bytes decide how the rest is cut.
         let mut encoder = Encoder::with_options(Vec::new(), auto.clone()).unwrap();
         for part in [&raw[..header.len()], &raw[header.len()..20_007], &raw[20_007..]] {
             encoder.write_all(part).unwrap();

@@ -1,4 +1,4 @@
-//! Records that do not lie byte after byte: patches of pictures, and numbers of several bytes.
+//! Records whose bytes are not contiguous: patches of pictures, and numbers of several bytes.
 
 use crate::circuits::{COLOUR, GREY, micro, npy, of_patches, picture, pnm, records};
 use nzip::internal::Kernel;
@@ -102,7 +102,7 @@ fn headers_that_lie_or_are_of_other_kinds() {
     ] {
         let raw = picture(header, 40, 30, 3);
         assert!(!is_picture(&raw, COLOUR), "{header}");
-        // As bytes that are records of nothing in particular.
+        // As bytes of unknown records.
         round_trip(&raw, &of_patches(COLOUR), 1 << 12);
     }
     for header in ["P6\n40 1073741824\n255\n", "P6\n40 31\n255\n", "P6\n41 30\n255\n"] {
@@ -110,7 +110,7 @@ fn headers_that_lie_or_are_of_other_kinds() {
         assert!(is_picture(&raw, COLOUR), "{header}");
         assert_eq!(round_trip(&raw, &of_patches(COLOUR), 1 << 12).1[1], Codec::Circuit);
     }
-    // So narrow and long, or so wide, that patches are no way to hold it.
+    // Too narrow and long, or too wide, for patches.
     let wide = Patch { width: 255, height: 1, channels: 1, green: false };
     assert!(is_picture(b"P5 64 100000 255\n.", wide) && is_picture(b"P5 1 2000 255\n.", wide));
     assert!(!is_picture(b"P5 63 100000 255\n.", wide));
@@ -166,7 +166,7 @@ fn numbers_of_several_bytes() {
         let behind = [&file[..], b"more"].concat();
         assert_eq!(round_trip(&behind, &micro(), 1024).1[1], Codec::Circuit);
         round_trip(&file[..file.len() - 5], &micro(), 1024);
-        // One number that is no byte: no circuit.
+        // One number does not fit into a byte, so no circuit is used.
         let mut odd = file.clone();
         let at = file.len() - size * 100;
         odd[at + size - 1] ^= 1;
@@ -194,7 +194,7 @@ fn arrangements_are_undone() {
             let mut record = vec![0xAA; 18];
             arrangement.gather(&raw, i, &mut record);
             let known = arrangement.known(len, i);
-            // What is not there may be anything.
+            // Variables that are missing may have any value.
             (0..18).filter(|&v| !known.has(v)).for_each(|v| record[v] = 77);
             arrangement.scatter(&record, i, &mut back);
         }
@@ -235,7 +235,7 @@ fn kernels_and_lanes_agree() {
     }
 }
 
-/// The same windows as a GPU would get them, and parameters that no encoder writes.
+/// The same windows in the form that a GPU gets, and parameters that no encoder writes.
 #[test]
 fn parameters_that_lie() {
     let model = Model::new(&of_patches(COLOUR)).unwrap();
@@ -276,7 +276,7 @@ fn parameters_that_lie() {
     for params in [&[0, 1][..], &[3], &[255, 1, 2]] {
         assert_eq!(kind(params, 12), Some(ErrorKind::NewerVersion), "{params:?}");
     }
-    // Many variables that are not there for few bytes: 255 for one.
+    // Many missing variables for few bytes: 255 for each.
     let long = Patch { width: 255, height: 1, channels: 1, green: false };
     let arrangement = Arrangement::Patches { patch: long, columns: 1 };
     assert_eq!(arrangement.records(4000, 255).unwrap(), 4000);
@@ -309,7 +309,7 @@ fn missing_fields_are_summed_over() {
     let weights = of_patches(COLOUR);
     let (model, circuit) =
         (Model::new(&weights).unwrap(), Likelihood::from_bytes(&weights.to_bytes()).unwrap());
-    // One column of patches, of which each has but its left half; the last but its upper row.
+    // One column of patches. Each has only its left half, and the last one only its upper row.
     let arrangement = Arrangement::Patches { patch: COLOUR, columns: 1 };
     let mut rng = SplitMix(6);
     let raw: Vec<u8> = (0..3 * 9001).map(|_| (80 + rng.below(60)) as u8).collect();

@@ -1,4 +1,4 @@
-//! The codec `deflate`: packed files come back bit for bit, and their insides are what is coded.
+//! The codec `deflate`: packed files come back bit for bit, and their insides are coded.
 
 use nzip::internal::SplitMix;
 use nzip::internal::codec::deflate;
@@ -70,7 +70,8 @@ fn packed_files_come_back() {
     }
 }
 
-/// What is cut, damaged, or has something behind it is no error: it is undone as far as it can be, or left as it is.
+/// Packed content that is cut short, damaged or followed by other bytes is no error: it is undone as far as possible, or
+/// coded as it is.
 #[test]
 fn damaged_streams_are_content_like_any_other() {
     let mut rng = SplitMix(7);
@@ -124,7 +125,7 @@ fn damaged_blocks_are_errors() {
     }
 }
 
-/// Records of any bytes end, with an error or not, and never with more than was asked for.
+/// Restoring from a record of any bytes ends, with or without an error, and never gives more bytes than were asked for.
 #[test]
 fn records_of_noise_are_refused() {
     let mut rng = SplitMix(11);

@@ -9,7 +9,7 @@ const CAP: u64 = 1 << 30;
 
 fn decode(payload: &[u8], raw_len: usize, step: usize) -> nzip::Result<Vec<u8>> {
     let mut decoder = BlockDecoder::new(payload, raw_len, CAP)?;
-    // A dirty buffer must not show through.
+    // The old content of the buffer must not change the result.
     let mut raw = vec![0xA5; raw_len];
     for piece in raw.chunks_mut(step) {
         decoder.decode_into(payload, piece)?;
@@ -91,7 +91,7 @@ proptest! {
         if let Some(head) = payload.first_chunk_mut::<7>() {
             *head = [1, 16 + head[1] % 4, 0, head[3] % 9, head[4], head[5] & 15, head[6] % 3];
         }
-        // Any result will do; it must come without a panic and within the declared memory.
+        // Any result is right as long as there is no panic and no more than the declared memory is taken.
         let _ = decode(&payload, raw_len, 512);
     }
 }

@@ -1,5 +1,5 @@
 //! Imported language models: all kernels, lane counts, batchings and thread counts give the same integers;
-//! sources are converted as they say or refused; windows decode to what went in.
+//! sources are converted exactly or refused; windows decode to the bytes that were coded.
 
 use crate::transformers::{Gguf, micro, sample};
 use nzip::ErrorKind;
@@ -251,7 +251,7 @@ fn archives_need_their_model() {
     assert!(nzip::decompress_with(&packed, good.clone()).unwrap() == raw);
     let e = nzip::decompress_with(&packed, DecodeOptions::new()).unwrap_err();
     assert_eq!(e.kind(), ErrorKind::MissingModel);
-    // Chosen by itself, never larger than without the model.
+    // The automatic choice never gives a larger file than without the model.
     let plain = nzip::compress(&raw, 6).unwrap();
     let auto = nzip::compress_with(&raw, options.clone()).unwrap();
     assert!(auto.len() <= plain.len());

@@ -1,5 +1,5 @@
-//! Chained blocks of imported language models: kernels, lanes, threads and windows do not matter, damage is found,
-//! ranges are what they are in the whole.
+//! Chained blocks of imported language models: the bytes do not depend on kernels, lanes, threads and windows, damage is found,
+//! and ranges are equal to the same part of the whole.
 
 use crate::transformers::{micro, sample};
 use nzip::ErrorKind;
@@ -150,7 +150,7 @@ fn archives_and_ranges() {
             assert!(found == raw[range.start as usize..range.end as usize], "{range:?}");
         }
     }
-    // A byte changed anywhere is found, and what comes in front of it is still right.
+    // A changed byte is found wherever it is, and the bytes before it still decode.
     for at in (0..packed.len()).step_by(61) {
         let mut damaged = packed.clone();
         damaged[at] ^= 4;

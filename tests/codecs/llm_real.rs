@@ -44,7 +44,7 @@ fn one_archive_decodes_everywhere() {
     let raw = std::fs::read(given("NZIP_LLM_SAMPLE")).unwrap();
     let blocks: Vec<&[u8]> = raw.chunks(raw.len().div_ceil(3)).collect();
     let limits = WindowLimits { payload: 300, raw: 1 << 16 };
-    // Coded by the fastest kernel in release; what it gave is decoded by all others in both profiles.
+    // The fastest kernel of a release build codes; all others decode its result in both profiles.
     let stored =
         |chained: bool| given("NZIP_LLM_SAMPLE").with_extension(if chained { "chained" } else { "alone" });
     for kernel in Kernel::supported().collect::<Vec<_>>().into_iter().rev() {

@@ -1,5 +1,5 @@
-//! A model that has really been trained (`tests/data/tiny-llama`, made by `tools/tiny_llama.py`): what the import makes of it, and
-//! what text costs with it.
+//! A model that has really been trained (`tests/data/tiny-llama`, made by `tools/tiny_llama.py`): the
+//! imported weights, and the cost of text with them.
 
 use nzip::internal::Kernel;
 use nzip::internal::codec::llm::{decode_with_lanes, encode_blocks};

@@ -1,5 +1,5 @@
 //! The language model and its codec: all kernels, lane counts, batchings and thread counts give the
-//! same integers, and windows decode to what went in.
+//! same integers, and windows decode to the bytes that were coded.
 
 use nzip::ErrorKind;
 use nzip::internal::Kernel;
@@ -240,7 +240,7 @@ fn the_bytes_are_pinned() {
     assert_eq!(hash.finalize().to_hex().as_str(), PINNED);
 }
 
-/// Of what [`the_bytes_are_pinned`] encodes; the same in every build and on every machine.
+/// The hash of what [`the_bytes_are_pinned`] encodes; the same in every build and on every machine.
 const PINNED: &str = "5500b8f262ebc9ac6b4623b092f20641645460d68ecdfed29b46a75f63e7d673";
 
 #[test]

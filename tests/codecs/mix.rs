@@ -12,7 +12,7 @@ fn small() -> MixOptions {
 
 fn decode(payload: &[u8], raw_len: usize, step: usize) -> nzip::Result<Vec<u8>> {
     let mut decoder = BlockDecoder::new(payload, raw_len, CAP, None)?;
-    // A dirty buffer must not show through.
+    // The old content of the buffer must not change the result.
     let mut raw = vec![0xA5; raw_len];
     for piece in raw.chunks_mut(step) {
         decoder.decode_into(payload, piece)?;
@@ -101,7 +101,7 @@ proptest! {
         if let Some(head) = payload.first_chunk_mut::<8>() {
             *head = [1, 16 + head[1] % 7, 1 + head[2] % 3, 0, head[4] % 9, head[5], head[6] & 15, 0];
         }
-        // Any result will do; it must come without a panic and within the declared memory.
+        // Any result is right as long as there is no panic and no more than the declared memory is taken.
         let _ = decode(&payload, raw_len, 512);
     }
 }

@@ -1,4 +1,4 @@
-//! The `table` codec from outside: what is restored, what it is worth, what it refuses.
+//! The `table` codec from outside: round trips, sizes, and refused payloads.
 
 use crate::tables::orders;
 use nzip::internal::codec::table;
@@ -55,7 +55,7 @@ fn a_circuit_pays_for_what_hangs_together() {
     let mix = nzip::compress_with(&raw, only(Codec::Mix)).unwrap();
     let table = packed(&raw);
     assert!(table.len() * 10 < mix.len() * 9, "{} and {} bytes, {parts:?}", table.len(), mix.len());
-    // It is found without being asked for, and nothing larger is.
+    // The automatic choice finds it, and gives nothing larger.
     let auto = nzip::compress_with(&raw, Options::new().threads(1)).unwrap();
     assert_eq!((codecs(&auto), auto.len()), (vec![Codec::Table], table.len()));
     let own = Archive::new(Cursor::new(&auto)).unwrap().block(0).unwrap().unwrap().own_model_len;

@@ -173,7 +173,7 @@ fn broken_files_are_bytes() {
         assert!(nzip::decompress(&packed).unwrap() == raw[..cut]);
         assert!(Archive::new(Cursor::new(&packed)).unwrap().tensor_infos().is_empty());
     }
-    // In pieces the same bytes are no tensors, but come back too.
+    // Written in pieces the same bytes are not recognised as tensors, but they come back, too.
     let mut encoder = Encoder::with_options(Vec::new(), Options::new().level(1)).unwrap();
     encoder.write_all(&raw[..1000]).unwrap();
     encoder.write_all(&raw[1000..]).unwrap();
@@ -320,20 +320,20 @@ fn tensors_are_found_in_what_comes_in_pieces() {
     for size in [13, 16, 4096, raw.len()] {
         assert!(in_pieces(&raw, size, options()).unwrap() == whole, "{size}");
     }
-    // Other content is coded as ever, and so is one that starts alike but is something else.
+    // Other content is coded as before, even if it starts like a file of tensors.
     let text = b"plain words, ".repeat(100);
     let zip = [b"PK\x03\x04", &text[..]].concat();
     for other in [&text[..], &zip, b"short", b""] {
         assert!(in_pieces(other, 5, options()).unwrap() == nzip::compress_with(other, options()).unwrap());
     }
-    // A flush lets go.
+    // A flush ends holding back.
     let mut encoder = Encoder::with_options(Vec::new(), options()).unwrap();
     encoder.write_all(&raw[..5000]).unwrap();
     encoder.flush().unwrap();
     encoder.write_all(&raw[5000..]).unwrap();
     let flushed = encoder.finish().unwrap();
     assert!(nzip::decompress(&flushed).unwrap() == raw);
-    // So does memory that is short.
+    // So does a low memory cap.
     let little = in_pieces(&raw, 4096, options().memory(1 << 20)).unwrap();
     assert!(Archive::new(Cursor::new(&little)).unwrap().tensor_infos().is_empty());
     assert!(nzip::decompress(&little).unwrap() == raw);
@@ -439,7 +439,7 @@ fn npz_with_stored_and_deflated_members() {
         b"\x93NUMPY\x01\x00\x3b\x00{'descr': '<f4', 'fortran_order': False, 'shape': (100, 90)}\n".to_vec();
     array[8] = (array.len() - 10) as u8;
     array.extend(numbers(9000, &mut rng));
-    // As good as any: nothing looks into deflated members.
+    // Any method would do: deflated members are not looked into.
     let deflated: Vec<u8> = (0..5000).map(|_| rng.below(256) as u8).collect();
     let raw = [
         member("packed.npy", 8, &deflated),
@@ -457,11 +457,11 @@ fn npz_with_stored_and_deflated_members() {
     assert!(archive.tensor("stored").unwrap().read().unwrap() == array[array.len() - 36_000..]);
 }
 
-/// Threads of a pool that all read at the same time wait for nobody of their own.
+/// Threads of one pool may all read at the same time without waiting for each other for ever.
 #[test]
 fn all_threads_of_a_pool_may_read() {
     let raw: Vec<u8> = (0..1_000_000u32).flat_map(|i| (i as f32 * 0.37).sin().to_le_bytes()).collect();
-    // In tiles: `mix`, which these smooth numbers would get, knows nothing of threads.
+    // In tiles: `mix`, which would code such smooth numbers, does not use threads.
     let options = Options::new().tensor(Dtype::F32, &[1000, 1000], 0);
     let packed = nzip::compress_with(&raw, options.codec(CodecChoice::Only(Codec::Tensor))).unwrap();
     let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
@@ -477,6 +477,6 @@ fn all_threads_of_a_pool_may_read() {
         })
     };
     pool.install(reads);
-    // And of the one that all share.
+    // The same with the pool that all share.
     reads();
 }

@@ -4,7 +4,7 @@ use nzip::{Archive, Codec, CodecChoice, Options};
 use std::io::Cursor;
 use std::path::Path;
 
-/// File, the last part of a tensor's name, how it is coded, and the most of it that is stored, in thousandths.
+/// File, the last part of a tensor's name, how it is coded, and its largest stored size in thousandths of the raw size.
 const FILES: [(&str, &str, &str, u64); 16] = [
     ("gptq4", "qweight", "bits4", 912),
     ("gptq4-order", "qweight", "bits4", 880),

@@ -32,7 +32,7 @@ fn fnv(numbers: impl Iterator<Item = u32>) -> u64 {
     })
 }
 
-/// Knows the symbol and writes the probabilities of the decisions down.
+/// Gives the known symbol, and records the probabilities of the decisions.
 struct Trace {
     symbol: u32,
     line: String,

@@ -27,7 +27,7 @@ fn text(n: usize) -> Vec<u8> {
     (0..n).map(|i| line[(i + i / 977) % line.len()]).collect()
 }
 
-/// Words in no order, which a language model finds neither trivial nor impossible.
+/// Words in random order, which a language model predicts neither perfectly nor not at all.
 fn words(n: usize) -> Vec<u8> {
     let words = [
         "the ",
@@ -52,14 +52,14 @@ fn words(n: usize) -> Vec<u8> {
     text
 }
 
-/// The start of the text sample, which `mix` takes for text.
+/// The start of the text sample, which `mix` recognises as text.
 fn prose(n: usize) -> Vec<u8> {
     let mut text = fs::read(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("corpora/sample.txt")).unwrap();
     text.truncate(n);
     text
 }
 
-/// Records of 12 bytes, which `mix` takes for such.
+/// Records of 12 bytes, which `mix` recognises as records.
 fn records(count: u64) -> Vec<u8> {
     let mut rng = SplitMix(12);
     let mut bytes = Vec::new();
@@ -72,7 +72,7 @@ fn records(count: u64) -> Vec<u8> {
     bytes
 }
 
-/// Instructions in no order, calls and jumps to few places among them, which `mix` takes for x86 code.
+/// Instructions in random order, with calls and jumps to few places, which `mix` recognises as x86 code.
 fn instructions(n: usize) -> Vec<u8> {
     // Opcodes and what follows them: nothing, a displacement of one byte, or a branch's of four.
     let patterns: [(&[u8], u8); 12] = [
@@ -246,7 +246,7 @@ fn tensors() -> Vec<u8> {
     [&(json.len() as u64).to_le_bytes()[..], json.as_bytes(), &data].concat()
 }
 
-/// A safetensors file of tensors whose columns tell of each other: floats, of which some rows have fewer bits, decimals, and bytes in
+/// A safetensors file of tensors whose columns predict each other: floats, of which some rows have fewer bits, decimals, and bytes in
 /// wide rows of different size.
 fn related() -> Vec<u8> {
     let mut rng = SplitMix(43);
@@ -290,7 +290,7 @@ fn related() -> Vec<u8> {
     [&(json.len() as u64).to_le_bytes()[..], json.as_bytes(), &data].concat()
 }
 
-/// A safetensors file of numbers that their neighbours tell of: time stamps, two channels of sound, a picture, even steps, and the
+/// A safetensors file of numbers that depend on their neighbours: time stamps, two channels of sound, a picture, even steps, and the
 /// time stamps again.
 fn series() -> Vec<u8> {
     let mut rng = SplitMix(77);
@@ -428,7 +428,7 @@ fn bases() -> Bases {
     bases
 }
 
-/// The base with some numbers a little larger or smaller, others with a bit changed, and one tensor as it was.
+/// The base with some numbers slightly changed, others with one bit changed, and one tensor unchanged.
 fn tuned() -> Vec<u8> {
     let mut raw = uneven();
     let data = raw.len() - 90 * 40 * 6;
@@ -457,7 +457,7 @@ fn makers() -> Vec<(&'static str, Vec<u8>)> {
         let (models, name) = micro_circuit();
         only(Codec::Circuit).models(models).model(name).window(window)
     };
-    // A header that tells the records' width, records, and one that is cut short.
+    // A header with the records' width, records, and one that is cut short.
     let idx = || {
         let header = [0, 0, 8, 2, 0, 0, 0, 150, 0, 0, 0, 12];
         [&header[..], &circuits::records(150), b"cut"].concat()

@@ -28,7 +28,7 @@ fn text(n: usize) -> Vec<u8> {
     (0..n).map(|i| b"the quick brown fox jumps over it\n"[(i * i / 7 + i) % 34]).collect()
 }
 
-/// Small files with everything that a file can have.
+/// Small files that together have every kind of section and block.
 fn samples() -> Vec<(Vec<u8>, Vec<u8>)> {
     let pack = |raw: &[u8], codec, hash| {
         // Level 1 leaves out `mix`, whose own tests are in `mix.rs`: it starts too slowly for thousands of files.

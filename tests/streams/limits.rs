@@ -94,7 +94,7 @@ fn weights_and_names_are_bounded_by_their_bytes() {
     let message = refused(&section_of(most + 1, 100));
     assert!(message.contains("length of embedded weights"), "{message}");
 
-    // Names that are too long hide no bytes, but whoever asks for tensors is told.
+    // Names that are too long do not keep bytes from being read, but asking for tensors is an error.
     let mut record = Vec::new();
     varint(&mut record, most + 1);
     record.resize(record.len() + 100, 1);

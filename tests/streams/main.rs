@@ -1,4 +1,4 @@
-//! Streams through the public interface: what goes in comes out, and damage is found.
+//! Streams through the public interface: round trips, and damage that is found.
 
 #[path = "../support/agree.rs"]
 mod agree;

@@ -1,4 +1,4 @@
-//! The handles that tell how far encoders and decoders have come.
+//! Handles that count how far encoders and decoders have come.
 
 use nzip::{Archive, Codec, CodecChoice, DecodeOptions, Decoder, Encoder, Options, Progress, Resources};
 use std::collections::BTreeSet;
@@ -6,7 +6,7 @@ use std::io::{Cursor, Read, Write};
 use std::thread;
 use std::time::Duration;
 
-/// Bytes that no codec makes short work of.
+/// Bytes that every codec takes a while to code.
 fn text(len: usize) -> Vec<u8> {
     let mut rng = nzip::internal::SplitMix(5);
     (0..len).map(|_| b"etaoin shrdlu\n"[rng.below(14) as usize]).collect()

@@ -1,4 +1,4 @@
-//! What goes in comes out, however it is handed over.
+//! Round trips, whatever pieces bytes are written and read in.
 
 use nzip::{Archive, Codec, CodecChoice, DecodeOptions, Decoder, Encoder, Options};
 use proptest::prelude::*;
@@ -53,7 +53,7 @@ proptest! {
             let options = DecodeOptions::new().threads(threads).verify_hash(true);
             let mut decoder = Decoder::with_options(Dribble(&packed, step), options).unwrap();
             let mut out = Vec::new();
-            // A dirty buffer of an odd size: every byte that counts must be written.
+            // A buffer with old content and of an odd size: every byte that is returned must have been written.
             let mut buffer = vec![0xAA; step.min(777)];
             loop {
                 let n = decoder.read(&mut buffer).unwrap();

@@ -172,6 +172,56 @@ fn a_writing_decoder_finds_damage() {
     assert_eq!(e.kind(), io::ErrorKind::BrokenPipe);
 }
 
+/// Takes no more bytes than there is room for.
+struct Room {
+    out: Vec<u8>,
+    left: usize,
+}
+
+impl Write for Room {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match bytes.len().min(self.left) {
+            0 => Err(io::ErrorKind::WouldBlock.into()),
+            n => {
+                self.left -= n;
+                self.out.write(&bytes[..n])
+            }
+        }
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_writing_decoder_waits_for_a_writer_that_takes_nothing() {
+    let raw = text(100_000);
+    let packed = packed(&raw);
+    for (step, room) in [(1, 7), (1000, 999), (1 << 20, 5000), (1 << 20, 1 << 20)] {
+        let progress = nzip::Progress::new();
+        let options = DecodeOptions::new().threads(1).progress(progress.clone());
+        let mut decoder =
+            write::Decoder::with_options(Room { out: Vec::new(), left: room }, options).unwrap();
+        let mut at = 0;
+        while at < packed.len() {
+            match decoder.write(&packed[at..packed.len().min(at + step)]) {
+                Ok(n) => at += n,
+                Err(e) => {
+                    assert_eq!((e.kind(), decoder.get_ref().left), (io::ErrorKind::WouldBlock, 0));
+                    // Blocks of 8 KiB are not decoded before there is room for what they hold.
+                    let ahead = progress.raw_done() - decoder.get_ref().out.len() as u64;
+                    assert!(ahead <= 8192, "{ahead}");
+                    decoder.get_mut().left = room;
+                }
+            }
+        }
+        while decoder.flush().is_err() {
+            decoder.get_mut().left = room;
+        }
+        assert!(decoder.finish().unwrap().out == raw, "{step} {room}");
+    }
+}
+
 #[test]
 fn a_dropped_encoder_finishes_if_it_is_told_to() {
     let mut plain = Vec::new();

@@ -10,9 +10,9 @@ use std::io::{Cursor, Read};
 #[derive(Clone)]
 pub struct Piece {
     pub bytes: Vec<u8>,
-    /// Of a block; 0 of other sections.
+    /// The raw length of a block; 0 for other sections.
     pub raw_len: u64,
-    /// Bytes of a block's header, its check value included.
+    /// The bytes of a block's header with its check value; 0 for other sections.
     header: usize,
 }
 
@@ -42,7 +42,7 @@ pub fn pieces<'a>(files: impl IntoIterator<Item = &'a [u8]>) -> Vec<Piece> {
     found
 }
 
-/// Takes numbers from bytes; zeros at their end.
+/// Takes numbers from bytes, and zeros once they are used up.
 struct Program<'a>(&'a [u8]);
 
 impl Program<'_> {
@@ -143,7 +143,7 @@ fn end(file: &mut Vec<u8>, start: usize, sections: &[Piece], program: &mut Progr
         let mut body = Vec::new();
         varint(&mut body, sections.len() as u64);
         for (i, piece) in sections.iter().enumerate() {
-            // Now and then an index that lies about a section.
+            // Sometimes an index that is wrong about a section.
             let lie = u64::from(how % 8 == 2 && wrong % (sections.len() + 1) == i);
             varint(&mut body, piece.bytes.len() as u64 + (lie & how as u64 >> 3));
             varint(&mut body, piece.raw_len + lie * (how as u64 >> 4 & 3));

@@ -69,7 +69,7 @@ pub fn stream(sections: &[Vec<u8>]) -> Vec<u8> {
     out
 }
 
-/// A stream with an index; the raw length goes with each section.
+/// A stream with an index, from sections and the raw length of each.
 pub fn indexed(sections: &[(Vec<u8>, u64)], raw: &[u8]) -> Vec<u8> {
     let mut out = header(1, 0);
     let mut body = Vec::new();

@@ -102,7 +102,7 @@ fn tree(alphabet: impl Fn(usize) -> u16, patch: Option<Patch>) -> Weights {
         };
         let mut edge = codes(above * states, i);
         let mut leaf = codes(classes * states, i);
-        // No row and no state without any probability.
+        // Every row and every state has some probability.
         (0..above).for_each(|u| edge[u * states + u % states] = 3);
         (0..states).for_each(|k| leaf[k % classes * states + k] = 2);
         weights.edges.push(edge);

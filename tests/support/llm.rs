@@ -1,4 +1,4 @@
-//! A micro Llama model written down as GGUF and as safetensors.
+//! A micro Llama model, written as GGUF and as safetensors.
 #![allow(dead_code)]
 
 use std::fmt::Write;
@@ -230,7 +230,7 @@ impl Gguf {
             let start = data.len();
             let turning = name.contains("attn_q") || name.contains("attn_k");
             for r in 0..values.len() / WIDTH {
-                // Pairs that turn together lie half a head apart in these files.
+                // Pairs of values that are rotated together are half a head apart in these files.
                 let from = if turning {
                     r / HEAD * HEAD + r % HEAD % (HEAD / 2) * 2 + r % HEAD / (HEAD / 2)
                 } else {
@@ -282,7 +282,7 @@ impl Gguf {
         tokenizer += "},\"merges\":[";
         comma = "";
         for (i, m) in self.merges.iter().enumerate() {
-            // Both ways of writing merges.
+            // Merges are written in both forms that exist.
             match m.split_once(' ').filter(|_| i % 2 == 0) {
                 Some((a, b)) => write!(tokenizer, "{comma}[{},{}]", quoted(a), quoted(b)).unwrap(),
                 None => write!(tokenizer, "{comma}{}", quoted(m)).unwrap(),

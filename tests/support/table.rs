@@ -2,7 +2,8 @@
 
 use nzip::internal::SplitMix;
 
-/// A table of orders: numbers that rise, that depend on each other, that are drawn; cells of few kinds; some odd ones.
+/// A table of orders: rising numbers, numbers that depend on each other, random ones, cells with few values, and some cells
+/// that do not fit their column.
 pub fn orders(rows: u64, delimiter: char, end: &str) -> Vec<u8> {
     let mut rng = SplitMix(9);
     let d = delimiter;
@@ -12,7 +13,7 @@ pub fn orders(rows: u64, delimiter: char, end: &str) -> Vec<u8> {
         day += u64::from(rng.below(5) == 0);
         let kind = rng.below(4);
         let (width, height) = (200 + 50 * kind + rng.below(60), 100 + rng.below(200));
-        // In hundredths, with a slip now and then.
+        // In hundredths, with an occasional error.
         let area = (width * height + 50) / 100 + if rng.below(200) == 0 { 999_983 } else { 0 };
         let kind = ["\"plain\"", "\"a, b\"", "", "große"][kind as usize];
         let note = if rng.below(30) == 0 { "see \"above\"" } else { "-" };

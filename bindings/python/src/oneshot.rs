@@ -96,6 +96,7 @@ impl Write for NoRoom {
 }
 
 /// A result that may hold so many bytes.
+#[derive(Default)]
 pub struct Capped {
     pub out: Vec<u8>,
     pub cap: u64,

@@ -14,6 +14,8 @@ use std::path::PathBuf;
 pub struct Encoding {
     pub options: Options,
     pub watch: Option<Watch>,
+    /// The number of threads that the caller has asked for, 0 for one per core.
+    pub threads: usize,
 }
 
 /// How to decompress, and who is told of progress.
@@ -120,7 +122,7 @@ pub fn encoding(level: Option<i64>, keywords: Option<&Bound<'_, PyDict>>) -> PyR
             };
         }
         let options = options.resources(shared.resources(py)?);
-        Ok(Encoding { options, watch: shared.watch })
+        Ok(Encoding { options, watch: shared.watch, threads: shared.threads })
     })
 }
 

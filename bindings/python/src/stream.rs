@@ -9,7 +9,7 @@ use nzip::{DecodeOptions, Encoder, Options, write};
 use pyo3::exceptions::PyEOFError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
-use std::io::Write;
+use std::io::{self, Write};
 use std::mem;
 use std::process;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -23,7 +23,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What a stream is in the middle of cannot go on in a process that has forked: its threads are not there.
+/// A stream that has been begun cannot go on in a forked child: its threads are not there.
 fn same_process(started_by: u32) -> Outcome<()> {
     if started_by == process::id() {
         return Ok(());
@@ -35,6 +35,7 @@ fn same_process(started_by: u32) -> Outcome<()> {
 #[pyclass(module = "nzip._nzip", subclass, frozen)]
 pub struct Compressor {
     options: Options,
+    threads: usize,
     watch: Option<Watch>,
     shared: bool,
     state: Mutex<Compressing>,
@@ -44,24 +45,22 @@ struct Compressing {
     /// The stream that has been begun, and the process that began it.
     open: Option<(Encoder<Vec<u8>>, u32)>,
     last_mode: u8,
-    /// What compresses whole contents, and the process whose threads it has.
+    /// The compressor of whole contents, and the process whose threads it uses.
     whole: Option<(nzip::Compressor, u32)>,
 }
 
 impl Compressing {
-    fn whole(&mut self, options: &Options) -> Outcome<nzip::Compressor> {
+    fn whole(&mut self, options: &Options, asked: usize) -> Outcome<nzip::Compressor> {
         let here = process::id();
         if let Some((whole, _)) = self.whole.as_ref().filter(|w| w.1 == here) {
             return Ok(whole.clone());
         }
-        let options =
-            if self.whole.is_some() { options.clone().threads(threads(0)) } else { options.clone() };
-        let whole = nzip::Compressor::new(options)?;
+        let whole = nzip::Compressor::new(options.clone().threads(threads(asked)))?;
         self.whole = Some((whole.clone(), here));
         Ok(whole)
     }
 
-    fn add(&mut self, data: &[u8], mode: u8, options: &Options) -> Outcome<Vec<u8>> {
+    fn add(&mut self, data: &[u8], mode: u8, options: &Options, asked: usize) -> Outcome<Vec<u8>> {
         let started = self.open.take();
         if started.is_none() && mode == CONTINUE && data.is_empty() {
             return Ok(Vec::new());
@@ -69,7 +68,10 @@ impl Compressing {
         // After an error the stream is given up.
         let (mut encoder, by) = match started {
             Some(open) => open,
-            None => (Encoder::with_options(Vec::new(), options.clone())?, process::id()),
+            None => {
+                let options = options.clone().threads(threads(asked));
+                (Encoder::with_options(Vec::new(), options)?, process::id())
+            }
         };
         same_process(by)?;
         encoder.write_all(data)?;
@@ -104,14 +106,14 @@ impl Compressor {
         shared: bool,
         options: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Self> {
-        let Encoding { options, watch } = encoding(level, options)?;
+        let Encoding { options, watch, threads } = encoding(level, options)?;
         let mut state = Compressing { open: None, last_mode: FLUSH_STREAM, whole: None };
-        // What is wrong with the options is said at once.
-        py.detach(|| state.whole(&options)).map_err(|e| exception(&e))?;
-        Ok(Self { options, watch, shared, state: Mutex::new(state) })
+        // Wrong options are an error now, not at the first call.
+        py.detach(|| state.whole(&options, threads)).map_err(|e| exception(&e))?;
+        Ok(Self { options, threads, watch, shared, state: Mutex::new(state) })
     }
 
-    /// Takes data, and gives what is ready of the stream. With `FLUSH_STREAM` the stream ends, and the next data begin another
+    /// Takes data, and returns the bytes of the stream that are ready. With `FLUSH_STREAM` the stream ends, and the next data begin another
     /// one. A shared compressor makes one stream of each data.
     #[pyo3(signature = (data, mode=None))]
     fn compress<'py>(
@@ -129,17 +131,17 @@ impl Compressor {
             let mut state = lock(&self.state);
             if mode == FLUSH_STREAM && state.open.is_none() {
                 state.last_mode = mode;
-                let whole = state.whole(&self.options)?;
+                let whole = state.whole(&self.options, self.threads)?;
                 // Other threads may compress meanwhile.
                 drop(state);
                 return whole.compress(data.get());
             }
-            state.add(data.get(), mode, &self.options)
+            state.add(data.get(), mode, &self.options, self.threads)
         })?;
         Ok(PyBytes::new(py, &out))
     }
 
-    /// Gives what is left of the stream, and ends it, or with `FLUSH_BLOCK` the block. A shared compressor holds nothing back.
+    /// Returns the rest of the stream and ends it, or with `FLUSH_BLOCK` only the block. A shared compressor holds nothing back.
     #[pyo3(signature = (mode=FLUSH_STREAM))]
     fn flush<'py>(&self, py: Python<'py>, mode: u8) -> PyResult<Bound<'py, PyBytes>> {
         if ![FLUSH_BLOCK, FLUSH_STREAM].contains(&mode) {
@@ -150,7 +152,8 @@ impl Compressor {
         if self.shared {
             return Ok(PyBytes::new(py, &[]));
         }
-        let out = run(py, self.watch.as_ref(), |_| lock(&self.state).add(&[], mode, &self.options))?;
+        let out =
+            run(py, self.watch.as_ref(), |_| lock(&self.state).add(&[], mode, &self.options, self.threads))?;
         Ok(PyBytes::new(py, &out))
     }
 
@@ -173,13 +176,56 @@ pub struct Decompressor {
 
 struct Decompressing {
     /// The stream, and the process that began it.
-    open: Option<(write::Decoder<Capped>, u32)>,
-    /// Raw bytes that have not been given out, and how many of them have been since.
-    ready: Vec<u8>,
-    given: usize,
+    open: Option<(write::Decoder<Portion>, u32)>,
+    /// Bytes of the stream that have not been decoded, because no more raw bytes were wanted.
+    waiting: Waiting,
+    /// Whether more raw bytes can be had without more bytes of the stream.
+    more: bool,
     unused: Vec<u8>,
     eof: bool,
     whole: Option<(nzip::Decompressor, u32)>,
+}
+
+/// Bytes that are taken from the front.
+#[derive(Default)]
+struct Waiting {
+    bytes: Vec<u8>,
+    taken: usize,
+}
+
+impl Waiting {
+    fn rest(&self) -> &[u8] {
+        &self.bytes[self.taken..]
+    }
+
+    fn take(&mut self, n: usize) {
+        self.taken += n;
+        // Moving the rest costs no more than what has been taken.
+        if 2 * self.taken >= self.bytes.len() {
+            self.bytes.drain(..self.taken);
+            self.taken = 0;
+        }
+    }
+}
+
+/// A writer that takes as many bytes as are wanted.
+#[derive(Default)]
+struct Portion {
+    out: Capped,
+    wanted: usize,
+}
+
+impl Write for Portion {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match bytes.len().min(self.wanted - self.out.out.len()) {
+            0 if !bytes.is_empty() => Err(io::ErrorKind::WouldBlock.into()),
+            n => self.out.write(&bytes[..n]),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 impl Decompressing {
@@ -193,54 +239,64 @@ impl Decompressing {
         whole
     }
 
-    /// Takes bytes of the stream.
-    fn push(&mut self, mut data: &[u8], options: &DecodeOptions) -> Outcome<()> {
-        if data.is_empty() {
-            return Ok(());
+    /// Takes bytes of the stream, and gives raw bytes, at most `wanted`. After an error the stream is given up.
+    fn push(
+        &mut self,
+        data: &[u8],
+        wanted: usize,
+        options: &DecodeOptions,
+        asked: usize,
+    ) -> Outcome<Vec<u8>> {
+        self.more = false;
+        let mut waiting = mem::take(&mut self.waiting);
+        if data.is_empty() && self.open.is_none() {
+            return Ok(Vec::new());
         }
         let (mut decoder, by) = match self.open.take() {
             Some(open) => open,
             None => {
-                let decoder =
-                    write::Decoder::with_options(Capped { out: Vec::new(), cap: 0 }, options.clone())?;
+                let options = options.clone().threads(threads(asked));
+                let decoder = write::Decoder::with_options(Portion::default(), options)?;
                 (decoder.one_stream(), process::id())
             }
         };
         same_process(by)?;
-        // What has not been given out counts, too.
-        let held = (self.ready.len() - self.given) as u64;
-        decoder.get_mut().cap = options.memory_cap().saturating_sub(held);
-        loop {
-            match decoder.write(data)? {
-                0 => break,
-                n => data = &data[n..],
-            }
+        // What waits counts, too.
+        let cap = options.memory_cap().saturating_sub(waiting.rest().len() as u64);
+        *decoder.get_mut() = Portion { out: Capped { out: Vec::new(), cap }, wanted };
+        // Bytes are copied only where they have to wait.
+        let taken;
+        if waiting.rest().is_empty() {
+            (taken, self.more) = feed(&mut decoder, data)?;
+            waiting = Waiting { bytes: data[taken..].to_vec(), taken: 0 };
+        } else {
+            waiting.bytes.extend_from_slice(data);
+            (taken, self.more) = feed(&mut decoder, waiting.rest())?;
+            waiting.take(taken);
         }
-        self.ready.append(&mut decoder.get_mut().out);
-        if decoder.has_ended() {
-            self.ready.extend(decoder.finish()?.out);
+        let out = mem::take(&mut decoder.get_mut().out.out);
+        if decoder.has_ended() && !self.more {
+            decoder.finish()?;
             self.eof = true;
-            self.unused = data.to_vec();
+            self.unused = waiting.rest().to_vec();
         } else {
-            self.open = Some((decoder, by));
+            (self.open, self.waiting) = (Some((decoder, by)), waiting);
         }
-        Ok(())
+        Ok(out)
     }
+}
 
-    /// Gives out raw bytes, at most so many.
-    fn give(&mut self, most: Option<usize>) -> Vec<u8> {
-        let left = self.ready.len() - self.given;
-        let n = most.map_or(left, |most| left.min(most));
-        let out = if n == self.ready.len() {
-            mem::take(&mut self.ready)
-        } else {
-            self.ready[self.given..self.given + n].to_vec()
-        };
-        self.given += n;
-        if self.given >= self.ready.len() {
-            (self.ready, self.given) = (Vec::new(), 0);
+/// Gives bytes of the stream to a decoder until it wants no more. Returns how many it has taken, and whether it stopped
+/// because no more raw bytes are wanted.
+fn feed(decoder: &mut write::Decoder<Portion>, data: &[u8]) -> Outcome<(usize, bool)> {
+    let mut taken = 0;
+    loop {
+        match decoder.write(&data[taken..]) {
+            Ok(0) => return Ok((taken, false)),
+            Ok(n) => taken += n,
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok((taken, true)),
+            Err(e) => return Err(e.into()),
         }
-        out
     }
 }
 
@@ -259,8 +315,8 @@ impl Decompressor {
         let Decoding { options, watch, threads } = decoding(options)?;
         let state = Decompressing {
             open: None,
-            ready: Vec::new(),
-            given: 0,
+            waiting: Waiting::default(),
+            more: false,
             unused: Vec::new(),
             eof: false,
             whole: None,
@@ -268,8 +324,8 @@ impl Decompressor {
         Ok(Self { options, threads, watch, shared, state: Mutex::new(state) })
     }
 
-    /// Takes bytes of the stream, and gives raw bytes, at most `max_length` unless that is negative. A shared decompressor
-    /// takes whole streams.
+    /// Takes bytes of the stream, and gives raw bytes, at most `max_length` unless that is negative; a long block is decoded no
+    /// further than that. A shared decompressor takes whole streams.
     #[pyo3(signature = (data, max_length=-1))]
     fn decompress<'py>(
         &self,
@@ -290,15 +346,11 @@ impl Decompressor {
                 drop(state);
                 return whole.decompress(data.get()).map(Some);
             }
-            if state.eof && state.given == state.ready.len() {
+            if state.eof {
                 return Ok(None);
             }
-            if state.eof {
-                state.unused.extend_from_slice(data.get());
-            } else {
-                state.push(data.get(), &self.options)?;
-            }
-            Ok(Some(state.give(most)))
+            let wanted = most.unwrap_or(usize::MAX);
+            state.push(data.get(), wanted, &self.options, self.threads).map(Some)
         })?;
         match raw {
             Some(raw) => Ok(PyBytes::new(py, &raw)),
@@ -309,13 +361,13 @@ impl Decompressor {
     /// Whether the stream has ended and all of its raw bytes have been given out.
     #[getter]
     fn eof(&self, py: Python<'_>) -> bool {
-        self.look(py, |state| state.eof && state.given == state.ready.len())
+        self.look(py, |state| state.eof)
     }
 
     /// Whether more bytes of the stream are needed before raw bytes can be given out.
     #[getter]
     fn needs_input(&self, py: Python<'_>) -> bool {
-        self.look(py, |state| !state.eof && state.given == state.ready.len())
+        self.look(py, |state| !state.eof && !state.more)
     }
 
     /// What was behind the stream's end.

@@ -1,4 +1,4 @@
-"""What tests share: text, the golden files, hostile files, the command."""
+"""Fixtures of all tests: text, the golden files, hostile files, the command."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def vectors() -> Path:
 
 
 def fresh(code: str, *arguments: object) -> str:
-    """Runs code in a process of its own, and gives what it prints."""
+    """Runs code in a process of its own and returns its output."""
     command = [sys.executable, "-c", code, *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr

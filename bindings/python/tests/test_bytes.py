@@ -6,6 +6,7 @@ import multiprocessing
 import pickle
 import threading
 import time
+from pathlib import Path
 
 import nzip
 import pytest
@@ -57,9 +58,27 @@ def test_pieces_stay_under_the_cap() -> None:
     packed = nzip.compress(bytes(64 << 20), 1)
     decompressor = nzip.Decompressor(memory=48 << 20)
     with pytest.raises(nzip.LimitExceededError):
-        decompressor.decompress(packed, 10)
-    enough = nzip.Decompressor(memory=256 << 20)
-    assert enough.decompress(packed, 10) == bytes(10)
+        decompressor.decompress(packed)
+    # Less is decoded where less is wanted.
+    portions = nzip.Decompressor(memory=48 << 20)
+    got = len(portions.decompress(packed + b"behind", 10))
+    while not portions.eof:
+        assert not portions.needs_input
+        got += len(portions.decompress(b"", 1 << 20))
+    assert got == 64 << 20 and portions.unused_data == b"behind"
+
+
+def test_max_length_bounds_the_work() -> None:
+    packed = nzip.compress(bytes(1 << 28), 1)
+    code = f"""if True:
+        import nzip, resource, sys
+        packed = bytes.fromhex({packed.hex()!r})
+        nzip.Decompressor().decompress(nzip.compress(b"started", 1))
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        assert nzip.Decompressor(threads=2).decompress(packed, 10) == bytes(10)
+        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200)
+    """
+    assert fresh(code) == "True\n"
 
 
 def test_the_bytes_of_the_command(text: bytes, tmp_path) -> None:  # type: ignore[no-untyped-def]
@@ -108,7 +127,7 @@ def test_a_block_can_be_read_before_the_stream_ends() -> None:
         assert decompressor.needs_input and not decompressor.eof
 
 
-def test_max_length() -> None:
+def test_max_length(text: bytes) -> None:
     decompressor = nzip.Decompressor()
     packed = nzip.compress(b"0123456789", 1)
     assert decompressor.decompress(packed, 4) == b"0123"
@@ -116,6 +135,18 @@ def test_max_length() -> None:
     assert decompressor.decompress(b"", 4) == b"4567"
     assert decompressor.decompress(b"") == b"89"
     assert decompressor.eof
+    # Sometimes bytes come while others wait.
+    stream = nzip.compress(text, 2, block_size=1 << 14)
+    packed = stream + b"behind"
+    for step, most in ((1000, 700), (100_000, 8192), (len(packed), 50_000)):
+        decompressor, got, at = nzip.Decompressor(), b"", 0
+        while not decompressor.eof:
+            more = packed[at : at + step] if decompressor.needs_input or len(got) % 3 == 0 else b""
+            at += len(more)
+            part = decompressor.decompress(more, most)
+            assert len(part) <= most
+            got += part
+        assert got == text and decompressor.unused_data == packed[len(stream) : at]
 
 
 def test_many_streams(text: bytes) -> None:
@@ -212,13 +243,25 @@ def test_ctrl_c() -> None:
     assert fresh(code) == "interrupted\n"
 
 
+def _threads() -> int:
+    """The threads of this process, where the system tells them."""
+    tasks = Path("/proc/self/task")
+    return len(list(tasks.iterdir())) if tasks.exists() else 0
+
+
 def _child(compressor_packed: bytes, queue: object) -> None:
+    before = _threads()
+    SHARED.compress(b"y" * 99)
+    assert _threads() <= before + 1
+    stream = PIECES.compress(b"in pieces") + PIECES.flush()
+    assert nzip.Decompressor().decompress(stream) == b"in pieces" == WHOLE.decompress(stream)
     raw = nzip.decompress(compressor_packed)
     queue.put((len(raw), nzip.compress(raw, 6) == compressor_packed, ARCHIVE.read_range(5, 9), SHARED.compress(b"x" * 99)))  # type: ignore[attr-defined]
 
 
 ARCHIVE = nzip.Archive(nzip.compress(b"once upon a time" * 20_000, 6))
-SHARED = nzip.Compressor(6, shared=True, threads=2)
+SHARED = nzip.Compressor(6, shared=True, threads=1)
+PIECES, WHOLE = nzip.Compressor(6), nzip.Decompressor()
 
 
 def test_a_process_that_forks() -> None:

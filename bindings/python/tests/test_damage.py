@@ -1,4 +1,4 @@
-"""Golden files decode; what is damaged, cut short or hostile raises."""
+"""Golden files decode; damaged, truncated and hostile files raise exceptions."""
 
 from __future__ import annotations
 
@@ -127,5 +127,5 @@ def test_hostile_files(path: Path) -> None:
             way()
         except nzip.NzipError:
             failed += 1
-    # Some are only hostile to whoever lists names.
+    # Some of them only harm readers that list names.
     assert failed or path.name in ("terminal-escape.nz", "names-bomb.nz", "duplicate-names.nz") or path.parent != HOSTILE

@@ -103,7 +103,7 @@ def test_safetensors(tensors: dict[str, Any], tmp_path: Path) -> None:
     ours.save_file(tensors, path, {"format": "np"}, level=3)
     source.write_bytes(plain)
     assert nzip.open(path).read() == plain and list(tmp_path.glob("*.tmp")) == []
-    # What the command makes of the file.
+    # The same bytes as from the command.
     assert command("-3", "-o", tmp_path / "c.nz", source).returncode == 0
     assert (tmp_path / "c.nz").read_bytes() == path.read_bytes()
     with ours.safe_open(path) as file, theirs.safe_open(source, "np") as reference:

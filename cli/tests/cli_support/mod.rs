@@ -74,21 +74,21 @@ impl Folder {
         let mut child = self.command(arguments).stdin(Stdio::piped()).spawn().unwrap();
         let mut pipe = child.stdin.take().unwrap();
         let bytes = stdin.to_vec();
-        // A command that reads nothing closes the pipe: no matter.
+        // A command that reads nothing closes the pipe; that is no failure.
         let writer = std::thread::spawn(move || pipe.write_all(&bytes).is_ok());
         let out = child.wait_with_output().unwrap();
         writer.join().unwrap();
         out
     }
 
-    /// Runs what must succeed.
+    /// Runs the command, which must succeed.
     pub fn ok(&self, arguments: &[&str]) -> Output {
         let out = self.run(arguments);
         assert_eq!(out.status.code(), Some(0), "{arguments:?}: {}", self.stderr(&out));
         out
     }
 
-    /// Runs what must be refused with exit code 2 and a message that says `what`.
+    /// Runs the command, which must end with exit code 2 and a message that contains `what`.
     pub fn usage_error(&self, arguments: &[&str], what: &str) {
         let out = self.run(arguments);
         assert_eq!(out.status.code(), Some(2), "{arguments:?}: {}", self.stderr(&out));

@@ -128,6 +128,10 @@ impl BlockCodec for Deflate {
         Ok(Some(Arc::new(Params::read(params)?)))
     }
 
+    fn is_tried(&self, level: u8) -> bool {
+        level >= FIRST_LEVEL
+    }
+
     /// Always `None`: streams are only undone where the caller says how to code their insides; see [`undo`].
     fn encode(&self, _content: &Content<'_>, _effort: &Effort<'_>) -> Result<Option<EncodedBlock>> {
         Ok(None)
@@ -158,11 +162,6 @@ impl BlockCodec for Deflate {
 pub fn undone(header: &BlockHeader) -> (u64, u64) {
     let params = header.params.as_ref().filter(|_| header.codec == Codec::Deflate.id());
     params.and_then(|p| Params::read(p).ok()).map_or((0, 0), |p| (p.summary.streams, p.summary.inside))
-}
-
-/// Whether the automatic choice undoes streams at a level of 1..=9.
-pub fn is_tried(level: u8) -> bool {
-    level >= FIRST_LEVEL
 }
 
 /// The largest raw length that `payload_len` bytes of payload may stand for.

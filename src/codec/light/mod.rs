@@ -57,6 +57,10 @@ impl BlockCodec for LightCodec {
         if level > LEVEL { SHORT } else { usize::MAX }
     }
 
+    fn learns_numbers(&self) -> bool {
+        true
+    }
+
     fn encoding_memory(&self, len: usize, _raw: Option<&[u8]>, effort: &Effort<'_>) -> Option<u64> {
         let need = header::least_memory(encode::table_bits(len), len);
         // Readers hold the payload and keep what they have read.

@@ -56,6 +56,10 @@ impl BlockCodec for Mix {
         level(at) > 0
     }
 
+    fn learns_numbers(&self) -> bool {
+        true
+    }
+
     fn encoding_memory(&self, len: usize, _raw: Option<&[u8]>, effort: &Effort<'_>) -> Option<u64> {
         let guided = !matches!(effort.guide, Guide::None);
         shape::encoding_need(level(effort.level).max(1), len, effort.limit, guided)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ._options import CompressOptions, StrPath
 
 _BUFFER = 256 << 10
-# Keywords that reading takes; `model` is one of `models` there.
+# Keywords for reading, where `model` becomes one of `models`.
 _READING = ("threads", "memory", "bases", "progress", "models", "verify_hash")
 
 
@@ -94,7 +94,7 @@ class NzipFile(io.BufferedIOBase):
             raise ValueError(f"mode {mode!r}: r, w, x or a is wanted, with or without b")
         reading = mode[0] == "r"
         if not reading:
-            # What is wrong with the options is said before a file is made.
+            # Wrong options are an error before a file is made.
             keywords.pop("models", None)
             self._compressor = Compressor(level, **cast(Any, keywords))
         if isinstance(file, (str, bytes, os.PathLike)):
@@ -117,7 +117,7 @@ class NzipFile(io.BufferedIOBase):
             self._buffer = io.BufferedReader(raw, _BUFFER)
 
     def _from_start(self) -> bool:
-        """Whether the file below seeks, and is read from its start on."""
+        """Whether the underlying file can seek and is read from its start."""
         try:
             return bool(self._fp.seekable()) and self._fp.tell() == 0
         except (AttributeError, OSError):
@@ -197,7 +197,7 @@ class NzipFile(io.BufferedIOBase):
         return self._reading().readline(-1 if size is None else size)
 
     def peek(self, size: int = -1) -> bytes:
-        """Raw bytes that come next, without moving on."""
+        """The next raw bytes, without moving the position."""
         return self._reading().peek(size)
 
     def __next__(self) -> bytes:
@@ -223,7 +223,7 @@ class NzipFile(io.BufferedIOBase):
         return n
 
     def flush(self, mode: int = Compressor.FLUSH_BLOCK) -> None:
-        """Ends a block, so that all that has been written can be read; with ``FLUSH_STREAM`` the stream."""
+        """Ends a block, or with ``FLUSH_STREAM`` the stream, so that everything written so far can be read."""
         self._check_open()
         if self._compressor is not None:
             if self._position:

@@ -14,23 +14,23 @@ Progress = Callable[[int, int], object]
 
 
 class Resources(TypedDict, total=False):
-    """What both directions have. ``None`` is the same as leaving a keyword out."""
+    """Keyword arguments of both directions. ``None`` is the same as leaving a keyword out."""
 
     threads: int | None
     """Threads; 0, the default, is one per core. The result does not depend on it."""
     memory: int | None
     """Most memory to use, in bytes (approximate); 1 GiB by default. A result that a call returns counts, too."""
     bases: Sequence[StrPath] | None
-    """Files of tensors that those of the same names are, or were, coded against."""
+    """Files of tensors against which tensors of the same names are, or were, coded."""
     progress: Progress | None
-    """Called now and then with the raw bytes done and the raw bytes taken in. What it raises ends the work."""
+    """Called regularly with the raw bytes done and the raw bytes taken in. An exception that it raises ends the work."""
 
 
 class CompressOptions(Resources, total=False):
-    """Keyword arguments of all that compresses."""
+    """Keyword arguments of everything that compresses."""
 
     codec: str | None
-    """Only this codec (``nzip.codecs()``); by default that which gives the smallest block."""
+    """The only codec to use (``nzip.codecs()``); by default each block gets the one that makes it smallest."""
     model: Model | StrPath | None
     """The model, or its name, path or hash."""
     embed_model: bool | None
@@ -54,7 +54,7 @@ class CompressOptions(Resources, total=False):
 
 
 class DecompressOptions(Resources, total=False):
-    """Keyword arguments of all that decompresses."""
+    """Keyword arguments of everything that decompresses."""
 
     models: Model | StrPath | Iterable[Model | StrPath] | None
     """Models that streams may name, besides those that ship and those in the user's folders."""

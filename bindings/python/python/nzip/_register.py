@@ -1,4 +1,4 @@
-"""Telling other libraries about nzip."""
+"""Registers nzip with other libraries."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ _ALL = {
 
 
 def register(*libraries: str) -> list[str]:
-    """Tells these libraries about nzip, or all of those that are installed, and gives the names of those that know now.
+    """Registers nzip with these libraries, or with all that are installed, and returns the names of those that know it now.
 
     ``shutil``: ``unpack_archive`` takes ``.tar.nz``. ``fsspec``: ``open(..., compression="infer")`` takes ``.nz``, as all
     do that open files by it. ``smart_open``: ``open("x.nz")``. ``blosc2``: the codec ``BLOSC2_ID``. ``datasets``: ``.nz`` files.

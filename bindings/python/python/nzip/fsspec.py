@@ -38,7 +38,7 @@ class NzFileSystem(AbstractArchiveFileSystem):  # type: ignore[misc]
         self.fo = fo
         self._target_protocol = target_protocol
         self._target_options = target_options or {}
-        # What is left are options of nzip.
+        # The other arguments are options of nzip.
         known = ("threads", "memory", "models", "bases", "verify_hash", "progress")
         self._options = {k: v for k, v in options.items() if k in known}
         name = fo if isinstance(fo, str) else getattr(fo, "path", None) or getattr(fo, "name", "")
@@ -81,7 +81,7 @@ class NzFileSystem(AbstractArchiveFileSystem):  # type: ignore[misc]
 
 
 class _Opened(io.BufferedReader):
-    """The content, which closes the file below with itself."""
+    """The content. Closing it closes the underlying file, too."""
 
     def __init__(self, source: Any, close: bool, options: dict[str, Any]) -> None:
         archive = Archive(source, **options)

@@ -52,7 +52,7 @@ class safe_open:  # noqa: N801
             raise BadArgumentError(f"framework {framework!r} is none of {', '.join(_FRAMEWORKS)}")
         self._framework = _FRAMEWORKS[framework]
         self._device = device
-        # A file of weights is larger than what a call may take by default.
+        # A file of weights may be larger than the default memory cap of a call.
         options.setdefault("memory", 16 << 30)
         self._archive = Archive(filename, **options)
         self._header: dict[str, Any] | None = None
@@ -67,7 +67,7 @@ class safe_open:  # noqa: N801
         self.close()
 
     def close(self) -> None:
-        """Lets go of the file."""
+        """Closes the file."""
         self._archive.close()
 
     def keys(self) -> list[str]:
@@ -79,7 +79,7 @@ class safe_open:  # noqa: N801
         return [t.name for t in self._tensors]
 
     def metadata(self) -> dict[str, str] | None:
-        """The file's own words, where it has some."""
+        """The metadata of the file, if it has any."""
         if self._header is None:
             self._header = _header(self._archive)
         return cast("dict[str, str] | None", self._header.get("__metadata__"))
@@ -99,12 +99,12 @@ class safe_open:  # noqa: N801
         return _finish(self._framework, out, self._device)
 
     def get_slice(self, name: str) -> _Slice:
-        """A tensor of which ``[...]`` decodes the rows that are wanted."""
+        """A tensor for which ``[...]`` decodes only the rows that it asks for."""
         return _Slice(self, self._tensors[self._number(name)])
 
 
 class _Slice:
-    """A tensor to be indexed."""
+    """A tensor that decodes the rows that are indexed."""
 
     def __init__(self, file: safe_open, tensor: Tensor) -> None:
         self._file, self._tensor = file, tensor
@@ -153,7 +153,7 @@ def _header(archive: Archive) -> dict[str, Any]:
 
 
 def _empty(framework: str, dtype: str, shape: tuple[int, ...]) -> tuple[Any, Any]:
-    """A tensor without content, and its bytes to be written to."""
+    """An uninitialised tensor, and a view of its bytes."""
     if framework == "pt":
         import torch
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class _Levelled:
-    """What codecs with a level of 1 to 9 share: their metadata, and running in threads."""
+    """The base of codecs with a level of 1 to 9: their metadata, and work in threads."""
 
     is_fixed_size = False
     name: ClassVar[str]
@@ -147,7 +147,7 @@ class NzipTensorCodec(_Levelled, ArrayBytesCodec, ArrayBytesCodecPartialDecodeMi
 
 
 def _rows(selection: Any, shape: tuple[int, ...]) -> range | None:
-    """The rows of a chunk that a selection touches, where it is of numbers and slices."""
+    """The rows of a chunk that a selection of numbers and slices touches."""
     if not isinstance(selection, tuple) or not selection or len(selection) != len(shape):
         return None
     if not all(isinstance(s, (int, np.integer, slice)) for s in selection):
