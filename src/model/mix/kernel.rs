@@ -46,6 +46,7 @@ fn output(sum: i32) -> i16 {
 /// The logits that rows give for the first `V` vectors of inputs; the other values are 0. Inputs are at most
 /// 4095 in magnitude, so the sum in each pair of lanes stays below 2^31, and so does the sum of all pairs
 /// after the shift.
+#[cfg_attr(all(target_arch = "wasm32", target_feature = "simd128"), allow(dead_code))]
 #[inline(always)]
 pub fn mix_scalar<const V: usize>(rows: [&Row; FAMILIES], x: &Row) -> Short {
     let mut out = Short([0; WIDTH]);
@@ -63,6 +64,7 @@ pub fn mix_scalar<const V: usize>(rows: [&Row; FAMILIES], x: &Row) -> Short {
 }
 
 /// The logit that a row of the second layer gives.
+#[cfg_attr(all(target_arch = "wasm32", target_feature = "simd128"), allow(dead_code))]
 #[inline(always)]
 pub fn mix_short_scalar(row: &Short, x: &Short) -> i16 {
     let (w, x) = (row.0.as_chunks::<2>().0, x.0.as_chunks::<2>().0);
@@ -73,6 +75,7 @@ pub fn mix_short_scalar(row: &Short, x: &Short) -> i16 {
 }
 
 /// Moves each weight by `(x * error + 2^14) >> 15`, saturating at 16 bits.
+#[cfg_attr(all(target_arch = "wasm32", target_feature = "simd128"), allow(dead_code))]
 #[inline(always)]
 pub fn train_scalar(weights: &mut [i16], inputs: &[i16], error: i16) {
     for (w, &x) in weights.iter_mut().zip(inputs) {
