@@ -14,6 +14,7 @@ pub mod lm;
 pub mod mix;
 pub mod ordered;
 mod reader;
+mod rivals;
 pub mod sort;
 pub mod store;
 pub mod table;

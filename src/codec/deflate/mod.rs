@@ -230,7 +230,7 @@ fn ended(e: Parse) -> Error {
 }
 
 /// Whether a content may use this codec.
-fn may_hold(codec: Codec) -> bool {
+pub fn may_hold(codec: Codec) -> bool {
     use Codec::{Deflate, Light, Mix, Store, Table, Zstd};
     matches!(codec, Store | Zstd | Mix | Table | Deflate | Light)
 }
