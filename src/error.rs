@@ -22,6 +22,8 @@ pub enum ErrorKind {
     MissingBase,
     /// A declared size or the needed memory exceeds the caller's limit, or memory could not be allocated.
     LimitExceeded,
+    /// The buffer that the caller gave is too short for the result.
+    NoRoom,
     /// A GPU is missing or has failed, and the options do not let the CPU take over.
     Device,
     /// The underlying reader or writer failed.
@@ -111,6 +113,7 @@ impl From<Error> for io::Error {
             ErrorKind::BadArgument => io::ErrorKind::InvalidInput,
             ErrorKind::MissingModel | ErrorKind::MissingBase => io::ErrorKind::NotFound,
             ErrorKind::LimitExceeded => io::ErrorKind::OutOfMemory,
+            ErrorKind::NoRoom => io::ErrorKind::WriteZero,
             ErrorKind::Device => io::ErrorKind::Other,
             ErrorKind::Io => e.source.as_ref().map_or(io::ErrorKind::Other, io::Error::kind),
         };

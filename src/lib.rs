@@ -10,6 +10,7 @@
 //! | read raw bytes from a stream | [`Decoder`], which is [`read::Decoder`] |
 //! | read raw bytes, get a stream to read | [`read::Encoder`], [`bufread::Encoder`] |
 //! | write a stream, get raw bytes written | [`write::Decoder`] |
+//! | code between buffers of one's own, step by step | [`buffers::Encoder`], [`buffers::Decoder`] |
 //! | a stream that is finished when its encoder is dropped | [`Encoder::auto_finish`], [`Encoder::on_finish`] |
 //! | any range, or a reader that seeks | [`Archive::read_range`], [`Archive::reader`] |
 //! | one tensor, some rows of it | [`Archive::tensor`] |
@@ -39,6 +40,8 @@ mod model;
 mod models;
 mod progress;
 mod random;
+#[cfg(feature = "remote")]
+pub mod remote;
 mod stream;
 pub mod tensor;
 
@@ -50,8 +53,8 @@ pub use models::{Models, registry::ModelInfo};
 pub use progress::Progress;
 pub use stream::{
     Archive, ArchiveReader, BlockInfo, CodecChoice, Compressor, DecodeOptions, Decoder, Decompressor,
-    Encoder, Options, Resources, StoredTensor, StreamInfo, TensorReader, WindowInfo, bufread, compress,
-    compress_with, decompress, decompress_with, most_threads, read, write,
+    Encoder, Fetch, Options, Resources, StoredTensor, StreamInfo, TensorReader, WindowInfo, buffers, bufread,
+    compress, compress_bound, compress_with, decompress, decompress_with, is_nz, most_threads, read, write,
 };
 pub use tensor::bases::Bases;
 

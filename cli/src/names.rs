@@ -2,8 +2,7 @@
 
 use crate::failure::usage;
 use crate::quantity::human;
-use nzip::{Codec, CodecChoice, ModelInfo, Models, Options};
-use std::path::Path;
+use nzip::{Codec, CodecChoice, ErrorKind, ModelInfo, Models, Options};
 
 /// Packs weights as a model file, with the better of the two codecs that open fast. A small model has too
 /// many small tensors for blocks of their own to pay.
@@ -21,29 +20,10 @@ pub fn pack(weights: &[u8], level: u8) -> anyhow::Result<Vec<u8>> {
 
 /// Finds the model that is meant by a name, a file, a hash or at least the first eight digits of one.
 pub fn resolve(models: &mut Models, model: &str) -> anyhow::Result<[u8; 32]> {
-    let list = models.list();
-    if let Some(m) = list.iter().find(|m| m.name == Some(model)) {
-        return Ok(m.hash);
-    }
-    if Path::new(model).is_file() {
-        return Ok(models.add_file(model)?);
-    }
-    if let Some(hash) = models.named(model) {
-        return Ok(hash);
-    }
-    let digits = model.to_ascii_lowercase();
-    let mut fits: Vec<_> = list.iter().map(|m| m.hash).filter(|h| hex(h).starts_with(&digits)).collect();
-    fits.dedup();
-    match fits[..] {
-        [hash] if digits.len() >= 8 => Ok(hash),
-        _ => Err(unknown(model, &list)),
-    }
-}
-
-fn unknown(model: &str, list: &[ModelInfo]) -> anyhow::Error {
-    let names: Vec<_> = list.iter().filter_map(|m| m.name).collect();
-    let names = if names.is_empty() { "none is built in".into() } else { names.join(", ") };
-    usage(format!("model {model:?}: neither a file nor known by name or hash (names: {names})"))
+    models.resolve(model).map_err(|e| match e.kind() {
+        ErrorKind::BadArgument => usage(e.to_string()),
+        _ => e.into(),
+    })
 }
 
 /// The lower-case hexadecimal digits of a hash.

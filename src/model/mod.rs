@@ -7,18 +7,16 @@ pub mod lm;
 pub mod mix;
 pub mod sort;
 
-/// The content of a file of the folder `models`, where this build has it. It belongs to the feature
-/// `built-in-models`.
-#[cfg(feature = "built-in-models")]
+/// The content of a file of the folder `models`, where this build has it: it belongs to the feature that is
+/// named.
 macro_rules! shipped {
-    ($file:literal) => {
-        Some(include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/models/", $file)) as &'static [u8])
-    };
-}
-#[cfg(not(feature = "built-in-models"))]
-macro_rules! shipped {
-    ($file:literal) => {
-        None::<&'static [u8]>
-    };
+    ($feature:literal, $file:literal) => {{
+        #[cfg(feature = $feature)]
+        let file =
+            Some(include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/models/", $file)) as &'static [u8]);
+        #[cfg(not(feature = $feature))]
+        let file = None::<&'static [u8]>;
+        file
+    }};
 }
 pub(crate) use shipped;

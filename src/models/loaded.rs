@@ -87,6 +87,13 @@ impl Default for Models {
     }
 }
 
+fn unknown(model: &str, list: &[ModelInfo]) -> Error {
+    let names: Vec<_> = list.iter().filter_map(|m| m.name).collect();
+    let names = if names.is_empty() { "none is built in".into() } else { names.join(", ") };
+    let message = format!("model {model:?}: neither a file nor known by name or hash (names: {names})");
+    Error::bad_argument(message)
+}
+
 impl Models {
     /// The built-in models and those in the folders `$NZIP_MODELS` and `$XDG_DATA_HOME/nzip/models`.
     pub fn new() -> Self {
@@ -173,6 +180,33 @@ impl Models {
         }
         let weights = self.registry.find(hash)?;
         Ok(CODECS.iter().find(|c| c.recognises(&weights)).map_or(Codec::Lm, |c| c.id()))
+    }
+
+    /// The hash of the model that is meant by a name, a file, a hash, or at least the first eight digits of
+    /// one. A file is added.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::ErrorKind::BadArgument`] where no model, or more than one, is meant; those of
+    /// [`Models::add_file`].
+    pub fn resolve(&mut self, model: &str) -> Result<[u8; 32]> {
+        let list = self.list();
+        if let Some(m) = list.iter().find(|m| m.name == Some(model)) {
+            return Ok(m.hash);
+        }
+        if Path::new(model).is_file() {
+            return self.add_file(model);
+        }
+        if let Some(hash) = self.named(model) {
+            return Ok(hash);
+        }
+        let digits = model.to_ascii_lowercase();
+        let mut fits: Vec<_> = list.iter().map(|m| m.hash).filter(|h| hex(h).starts_with(&digits)).collect();
+        fits.dedup();
+        match fits[..] {
+            [hash] if digits.len() >= 8 => Ok(hash),
+            _ => Err(unknown(model, &list)),
+        }
     }
 
     /// The hash of the model that has this name in a model folder.

@@ -50,8 +50,8 @@ pub struct ModelInfo {
 
 /// All built-in models, in the order of `formats/models.md`.
 pub const BUILT_IN: &[BuiltIn] = &[
-    BuiltIn { id: 1, name: "tiny", hash: TINY_LM, packed: shipped!("tiny.nz") },
-    BuiltIn { id: 2, name: "base", hash: DEFAULT_LM, packed: shipped!("base.nz") },
+    BuiltIn { id: 1, name: "tiny", hash: TINY_LM, packed: shipped!("built-in-models", "tiny.nz") },
+    BuiltIn { id: 2, name: "base", hash: DEFAULT_LM, packed: shipped!("built-in-models", "base.nz") },
 ];
 
 /// The small language model, which guides `mix` where speed counts: `tiny`.

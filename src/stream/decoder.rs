@@ -102,7 +102,12 @@ impl<R: Read> Decoder<R> {
     /// [`crate::ErrorKind::BadArgument`] where the threads cannot be started.
     pub fn with_options(reader: R, options: DecodeOptions) -> Result<Self> {
         let pool = Pool::new(options.resources.threads);
-        Ok(Self::build(reader, options, Payloads::Read, pool))
+        Ok(Self::with_pool(reader, options, pool))
+    }
+
+    /// A decoder with a pool for the threads that the options ask for.
+    pub(super) fn with_pool(reader: R, options: DecodeOptions, pool: Pool) -> Self {
+        Self::build(reader, options, Payloads::Read, pool)
     }
 
     fn build(reader: R, options: DecodeOptions, payloads: Payloads, pool: Pool) -> Self {

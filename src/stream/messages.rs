@@ -2,10 +2,41 @@
 
 use super::encoder::plan;
 use super::options::Pool;
-use super::{DecodeOptions, Decoder, Encoder, Options};
+use super::{DecodeOptions, Decoder, Encoder, Options, buffers};
 use crate::codec::choose::Plan;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use std::fmt;
+use std::io::{self, BufRead, Write};
+
+/// Memory of the caller that is being filled.
+struct Room<'a> {
+    out: &'a mut [u8],
+    used: usize,
+}
+
+impl Room<'_> {
+    fn put(&mut self, bytes: &[u8]) -> Result<()> {
+        let (len, used) = (self.out.len(), self.used);
+        let place = self.out[used..].get_mut(..bytes.len()).ok_or_else(|| {
+            let need = used + bytes.len();
+            Error::new(ErrorKind::NoRoom, format!("{need} bytes or more; there is room for {len}"))
+        })?;
+        place.copy_from_slice(bytes);
+        self.used += bytes.len();
+        Ok(())
+    }
+}
+
+impl Write for Room<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.put(bytes)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
 
 /// Compresses many contents with the same options: models are loaded and threads are started only once. The
 /// result is byte for byte that of [`crate::compress_with`]. Can be shared between threads.
@@ -56,6 +87,33 @@ impl Compressor {
         Ok(packed)
     }
 
+    /// Compresses `raw` into one stream at the start of `out`, and returns its length, which is at most
+    /// [`crate::compress_bound`].
+    ///
+    /// ```
+    /// let mut room = [0; 100];
+    /// let compressor = nzip::Compressor::new(nzip::Options::new())?;
+    /// let len = compressor.compress_to(b"a message", &mut room)?;
+    /// assert_eq!(nzip::decompress(&room[..len])?, b"a message");
+    /// # Ok::<(), nzip::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NoRoom`] where `out` is too short, and those of [`crate::compress_with`]. What `out` holds
+    /// then is of no use.
+    pub fn compress_to(&self, raw: &[u8], out: &mut [u8]) -> Result<usize> {
+        let room = Room { out, used: 0 };
+        let encoder = Encoder::build(room, self.options.clone(), self.plan.clone(), self.pool.clone());
+        Ok(encoder.finish_all(raw)?.used)
+    }
+
+    /// An encoder of one stream, which uses the models and threads of this compressor.
+    pub fn stream(&self) -> buffers::Encoder {
+        let (options, plan, pool) = (self.options.clone(), self.plan.clone(), self.pool.clone());
+        buffers::Encoder::of(Encoder::build(Vec::new(), options, plan, pool))
+    }
+
     /// Compresses `raw` into one stream and appends it to `packed`. After an error, `packed` is unchanged.
     ///
     /// # Errors
@@ -97,6 +155,31 @@ impl Decompressor {
         let mut raw = Vec::new();
         self.decompress_into(packed, &mut raw)?;
         Ok(raw)
+    }
+
+    /// Decompresses all streams in `packed` to the start of `out`, and returns the length of the result.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NoRoom`] where `out` is too short, and those of decoding. What `out` holds then is of no
+    /// use.
+    pub fn decompress_to(&self, packed: &[u8], out: &mut [u8]) -> Result<usize> {
+        let mut decoder = Decoder::with_pool(packed, self.options.clone(), self.pool.clone());
+        let mut room = Room { out, used: 0 };
+        loop {
+            let bytes = decoder.fill_buf()?;
+            if bytes.is_empty() {
+                return Ok(room.used);
+            }
+            room.put(bytes)?;
+            let n = bytes.len();
+            decoder.consume(n);
+        }
+    }
+
+    /// A decoder of one stream, which uses the models and threads of this decompressor.
+    pub fn stream(&self) -> buffers::Decoder {
+        buffers::Decoder::build(self.options.clone(), self.pool.clone())
     }
 
     /// Decompresses all streams in `packed` and appends the result to `raw`. After an error, `raw` is

@@ -1,9 +1,11 @@
 //! Streams: writing, reading front to back, and random access.
 
 mod archive;
+mod arriving;
 mod auto_finish;
 mod bases;
 mod buffered;
+pub mod buffers;
 pub mod bufread;
 mod content;
 mod decoder;
@@ -17,10 +19,12 @@ mod resources;
 mod tests;
 pub mod write;
 
-pub use archive::{Archive, ArchiveReader, BlockInfo, StoredTensor, StreamInfo, TensorReader, WindowInfo};
+pub use archive::{
+    Archive, ArchiveReader, BlockInfo, Fetch, StoredTensor, StreamInfo, TensorReader, WindowInfo,
+};
 pub use decoder::Decoder;
 pub use encoder::Encoder;
 pub use messages::{Compressor, Decompressor};
-pub use oneshot::{compress, compress_with, decompress, decompress_with};
+pub use oneshot::{compress, compress_bound, compress_with, decompress, decompress_with, is_nz};
 pub use options::{CodecChoice, DecodeOptions, Options, most_threads};
 pub use resources::Resources;

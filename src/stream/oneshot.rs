@@ -2,6 +2,7 @@
 
 use super::{DecodeOptions, Decompressor, Encoder, Options};
 use crate::error::Result;
+use crate::format::consts::MAGIC;
 
 /// Compresses `raw` with the default options and this level (1..=9).
 ///
@@ -44,4 +45,28 @@ pub fn decompress(packed: &[u8]) -> Result<Vec<u8>> {
 /// See [`decompress`].
 pub fn decompress_with(packed: &[u8], options: DecodeOptions) -> Result<Vec<u8>> {
     Decompressor::new(options).decompress(packed)
+}
+
+/// The most bytes that compressing `raw_len` bytes gives, where codecs are chosen automatically, blocks have
+/// their default size, and no model is embedded. Ordinary contents stay far below.
+///
+/// ```
+/// let raw = [7; 1000];
+/// assert!(nzip::compress(&raw, 1)?.len() as u64 <= nzip::compress_bound(1000));
+/// # Ok::<(), nzip::Error>(())
+/// ```
+pub fn compress_bound(raw_len: u64) -> u64 {
+    // A block takes some 40 bytes, and only a file of very many small tensors has many blocks.
+    raw_len.saturating_add(raw_len / 8).saturating_add(128)
+}
+
+/// Whether these are the first bytes of a `.nz` stream; at least 7 of them are needed.
+///
+/// ```
+/// assert!(nzip::is_nz(&nzip::compress(b"a", 1)?));
+/// assert!(!nzip::is_nz(b"no stream"));
+/// # Ok::<(), nzip::Error>(())
+/// ```
+pub fn is_nz(start: &[u8]) -> bool {
+    start.starts_with(&MAGIC)
 }

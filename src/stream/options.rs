@@ -177,7 +177,12 @@ impl Options {
         &mut self.resources
     }
 
-    pub(super) fn check(&self) -> Result<()> {
+    /// Checks that all values are in range. Encoders do so, too.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::ErrorKind::BadArgument`] for the first one that is not.
+    pub fn check(&self) -> Result<()> {
         let bad = |what: &str, range: &str, found: usize| {
             Err(Error::bad_argument(format!("{what}: {range} expected, {found} given")))
         };
@@ -268,12 +273,16 @@ impl Pool {
     }
 
     pub(super) fn threads(&self) -> usize {
+        if cfg!(target_family = "wasm") {
+            return 1;
+        }
         if self.threads == 0 { rayon::current_num_threads() } else { self.threads }
     }
 
     /// Runs work whose parallel parts use this pool.
     pub(super) fn run<T: Send>(&mut self, work: impl FnOnce() -> T + Send) -> Result<T> {
-        if self.threads == 0 {
+        // Browsers have no threads: what would be done by several is done by the one that asks.
+        if self.threads == 0 || cfg!(target_family = "wasm") {
             return Ok(work());
         }
         let pool = match self.pool.get() {

@@ -1,16 +1,13 @@
 //! An encoder and a decoder that write to a [`Write`].
 
-use super::{DecodeOptions, Decoder as Reading};
-use crate::container::Whole;
-use crate::error::{Error, Result};
+use super::DecodeOptions;
+use super::arriving::Arriving;
+use crate::error::Result;
 use std::fmt;
-use std::io::{self, BufRead, Read, Write};
+use std::io::{self, Write};
 
 pub use super::auto_finish::AutoFinish;
 pub use super::encoder::Encoder;
-
-/// The most bytes that are taken at a time.
-const STEP: usize = 256 << 10;
 
 /// Decompresses what is written to it, and writes the raw bytes to `W` as soon as the section that holds them
 /// has arrived.
@@ -34,43 +31,7 @@ const STEP: usize = 256 << 10;
 /// ```
 pub struct Decoder<W: Write> {
     writer: W,
-    decoder: Reading<Queue>,
-    sections: Whole,
-    /// A section that has not arrived completely.
-    pending: Vec<u8>,
-}
-
-/// Complete sections, which are read as they arrive.
-#[derive(Default)]
-struct Queue {
-    bytes: Vec<u8>,
-    read: usize,
-    /// Whether no more will arrive.
-    ended: bool,
-}
-
-impl Queue {
-    fn push(&mut self, bytes: &[u8]) -> Result<()> {
-        self.bytes.drain(..self.read);
-        self.read = 0;
-        let room = self.bytes.try_reserve(bytes.len());
-        room.map_err(|_| Error::limit(format!("no memory for a section of {} bytes", bytes.len())))?;
-        self.bytes.extend_from_slice(bytes);
-        Ok(())
-    }
-}
-
-impl Read for Queue {
-    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        let rest = &self.bytes[self.read..];
-        if rest.is_empty() && !self.ended && !out.is_empty() {
-            return Err(io::ErrorKind::WouldBlock.into());
-        }
-        let n = out.len().min(rest.len());
-        out[..n].copy_from_slice(&rest[..n]);
-        self.read += n;
-        Ok(n)
-    }
+    arriving: Arriving,
 }
 
 impl<W: Write> Decoder<W> {
@@ -85,9 +46,7 @@ impl<W: Write> Decoder<W> {
     ///
     /// Those of [`crate::Decoder::with_options`].
     pub fn with_options(writer: W, options: DecodeOptions) -> Result<Self> {
-        let sections = Whole::new(options.resources.memory);
-        let decoder = Reading::with_options(Queue::default(), options)?;
-        Ok(Self { writer, decoder, sections, pending: Vec::new() })
+        Ok(Self { writer, arriving: Arriving::new(options) })
     }
 
     /// Takes one stream only: behind it [`Write::write`] takes no more bytes.
@@ -106,13 +65,13 @@ impl<W: Write> Decoder<W> {
     /// # Ok::<(), nzip::Error>(())
     /// ```
     pub fn one_stream(mut self) -> Self {
-        self.sections = self.sections.one_stream();
+        self.arriving = self.arriving.one_stream();
         self
     }
 
     /// Whether the one stream that is taken has arrived as a whole; false without [`Decoder::one_stream`].
     pub fn has_ended(&self) -> bool {
-        self.sections.ended()
+        self.arriving.has_ended()
     }
 
     /// Decodes what is left, and returns the writer.
@@ -122,10 +81,7 @@ impl<W: Write> Decoder<W> {
     /// [`crate::ErrorKind::Truncated`] where the end is missing; those of decoding and of the writer. A writer
     /// that may take nothing should be flushed before, as an error here loses what is left.
     pub fn finish(mut self) -> Result<W> {
-        let queue = self.decoder.get_mut();
-        queue.push(&self.pending)?;
-        queue.ended = true;
-        self.pending.clear();
+        self.arriving.finish()?;
         self.decode()?;
         self.writer.flush()?;
         Ok(self.writer)
@@ -149,20 +105,15 @@ impl<W: Write> Decoder<W> {
 
     /// Writes all raw bytes that can be decoded. What the writer has not taken stays for the next call.
     fn decode(&mut self) -> io::Result<()> {
-        loop {
-            let bytes = match self.decoder.fill_buf() {
-                Ok([]) => return Ok(()),
-                Ok(bytes) => bytes,
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-                Err(e) => return Err(e),
-            };
+        while let Some(bytes) = self.arriving.decoded()?.filter(|bytes| !bytes.is_empty()) {
             match self.writer.write(bytes) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(n) => self.decoder.consume(n),
+                Ok(n) => self.arriving.consume(n),
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 Err(e) => return Err(e),
             }
         }
+        Ok(())
     }
 
     /// The same after bytes have been taken: a writer that takes nothing at present is no error then.
@@ -178,23 +129,9 @@ impl<W: Write> Write for Decoder<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         // An error of the writer may have left bytes of an earlier call.
         self.decode()?;
-        if self.has_ended() {
-            return Ok(0);
-        }
-        let bytes = &bytes[..bytes.len().min(STEP)];
-        let room = self.pending.try_reserve(bytes.len());
-        room.map_err(|_| Error::limit("no memory for a section"))?;
-        self.pending.extend_from_slice(bytes);
-        let whole = self.sections.take(&self.pending);
-        if whole > 0 {
-            self.decoder.get_mut().push(&self.pending[..whole])?;
-            self.pending.drain(..whole);
-            // What is left behind the end of the one stream is not taken; its last byte has come just now.
-            let behind = if self.has_ended() { std::mem::take(&mut self.pending).len() } else { 0 };
-            self.decode_some()?;
-            return Ok(bytes.len() - behind);
-        }
-        Ok(bytes.len())
+        let taken = self.arriving.take(bytes)?;
+        self.decode_some()?;
+        Ok(taken)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -206,6 +143,6 @@ impl<W: Write> Write for Decoder<W> {
 impl<W: Write> fmt::Debug for Decoder<W> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut fields = f.debug_struct("Decoder");
-        fields.field("decoder", &self.decoder).field("pending", &self.pending.len()).finish_non_exhaustive()
+        fields.field("arriving", &self.arriving).finish_non_exhaustive()
     }
 }

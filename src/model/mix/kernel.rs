@@ -1,5 +1,5 @@
-//! The mixer's inner loops and the search in a bucket, in AVX2 or SSE2 and in plain Rust with the same
-//! integers.
+//! The mixer's inner loops and the search in a bucket, in AVX2 or SSE2, in the vectors of WebAssembly, and in
+//! plain Rust with the same integers.
 //!
 //! Which form runs is a constant parameter of the functions around them, chosen once for a block: a choice
 //! for every bit would cost more than the loops, and functions compiled for AVX2 are only inlined into
@@ -46,6 +46,7 @@ fn output(sum: i32) -> i16 {
 /// The logits that rows give for the first `V` vectors of inputs; the other values are 0. Inputs are at most
 /// 4095 in magnitude, so the sum in each pair of lanes stays below 2^31, and so does the sum of all pairs
 /// after the shift.
+#[cfg_attr(all(target_arch = "wasm32", target_feature = "simd128"), allow(dead_code))]
 #[inline(always)]
 pub fn mix_scalar<const V: usize>(rows: [&Row; FAMILIES], x: &Row) -> Short {
     let mut out = Short([0; WIDTH]);
@@ -63,6 +64,7 @@ pub fn mix_scalar<const V: usize>(rows: [&Row; FAMILIES], x: &Row) -> Short {
 }
 
 /// The logit that a row of the second layer gives.
+#[cfg_attr(all(target_arch = "wasm32", target_feature = "simd128"), allow(dead_code))]
 #[inline(always)]
 pub fn mix_short_scalar(row: &Short, x: &Short) -> i16 {
     let (w, x) = (row.0.as_chunks::<2>().0, x.0.as_chunks::<2>().0);
@@ -73,6 +75,7 @@ pub fn mix_short_scalar(row: &Short, x: &Short) -> i16 {
 }
 
 /// Moves each weight by `(x * error + 2^14) >> 15`, saturating at 16 bits.
+#[cfg_attr(all(target_arch = "wasm32", target_feature = "simd128"), allow(dead_code))]
 #[inline(always)]
 pub fn train_scalar(weights: &mut [i16], inputs: &[i16], error: i16) {
     for (w, &x) in weights.iter_mut().zip(inputs) {
@@ -185,6 +188,91 @@ pub mod avx2 {
         let all = _mm256_setr_epi32(a, b, c, d, e, f, g, h);
         // SAFETY: the array holds 16 × 16 bits; an unaligned store is used.
         unsafe { _mm256_storeu_si256(to.as_mut_ptr().cast(), all) };
+    }
+}
+
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+pub mod simd128 {
+    //! The forms in the vectors of WebAssembly, for builds whose every function has them. That they give the
+    //! same integers is shown by the golden files, which are decoded with them.
+
+    use std::arch::wasm32::*;
+
+    use super::{FAMILIES, LANES, PAIR_SHIFT, Row, Short, WIDTH, output};
+
+    /// Eight of 16 bits.
+    #[inline(always)]
+    fn load(values: &[i16; WIDTH]) -> v128 {
+        // SAFETY: the array holds 128 bits; loads need no alignment.
+        unsafe { v128_load(values.as_ptr().cast()) }
+    }
+
+    #[inline(always)]
+    fn store(values: &mut [i16; WIDTH], value: v128) {
+        // SAFETY: the array holds 128 bits; stores need no alignment.
+        unsafe { v128_store(values.as_mut_ptr().cast(), value) }
+    }
+
+    /// The halves of a vector of inputs or weights.
+    #[inline(always)]
+    fn halves(vector: &[i16; LANES]) -> &[[i16; WIDTH]; 2] {
+        bytemuck::cast_ref(vector)
+    }
+
+    /// The sum of four numbers.
+    #[inline(always)]
+    fn sum(v: v128) -> i32 {
+        let two = i32x4_add(v, i32x4_shuffle::<2, 3, 0, 1>(v, v));
+        i32x4_extract_lane::<0>(two).wrapping_add(i32x4_extract_lane::<1>(two))
+    }
+
+    /// See [`super::mix_scalar`].
+    #[inline(always)]
+    pub fn mix<const V: usize>(rows: [&Row; FAMILIES], x: &Row) -> Short {
+        let mut out = Short([0; WIDTH]);
+        for (row, out) in rows.iter().zip(&mut out.0) {
+            let mut pairs = [i32x4_splat(0); 2];
+            for (w, x) in row.0[..V].iter().zip(&x.0) {
+                for (pair, (w, x)) in pairs.iter_mut().zip(halves(w).iter().zip(halves(x))) {
+                    *pair = i32x4_add(*pair, i32x4_dot_i16x8(load(w), load(x)));
+                }
+            }
+            let [low, high] = pairs.map(|pair| i32x4_shr(pair, PAIR_SHIFT));
+            *out = output(sum(i32x4_add(low, high)));
+        }
+        out
+    }
+
+    /// See [`super::mix_short_scalar`].
+    #[inline(always)]
+    pub fn mix_short(row: &Short, x: &Short) -> i16 {
+        output(sum(i32x4_shr(i32x4_dot_i16x8(load(&row.0), load(&x.0)), PAIR_SHIFT)))
+    }
+
+    /// Moves eight weights. The product only differs from the scalar one where both factors are -2^15, which
+    /// no input is.
+    #[inline(always)]
+    fn step(weights: &mut [i16; WIDTH], x: &[i16; WIDTH], error: v128) {
+        let moved = i16x8_add_sat(load(weights), i16x8_q15mulr_sat(load(x), error));
+        store(weights, moved);
+    }
+
+    /// See [`super::train_scalar`], for the first `V` vectors.
+    #[inline(always)]
+    pub fn train<const V: usize>(row: &mut Row, x: &Row, error: i16) {
+        let error = i16x8_splat(error);
+        for (w, x) in row.0[..V].iter_mut().zip(&x.0) {
+            let w: &mut [[i16; WIDTH]; 2] = bytemuck::cast_mut(w);
+            for (w, x) in w.iter_mut().zip(halves(x)) {
+                step(w, x, error);
+            }
+        }
+    }
+
+    /// See [`super::train_scalar`].
+    #[inline(always)]
+    pub fn train_short(row: &mut Short, x: &Short, error: i16) {
+        step(&mut row.0, &x.0, i16x8_splat(error));
     }
 }
 

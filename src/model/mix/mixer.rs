@@ -139,6 +139,9 @@ fn mix<const A: bool, const V: usize>(rows: [&Row; FAMILIES], inputs: &Row) -> S
         // SAFETY: `A` is only chosen where the processor has AVX2.
         return unsafe { kernel::avx2::mix::<V>(rows, inputs) };
     }
+    #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+    return kernel::simd128::mix::<V>(rows, inputs);
+    #[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
     kernel::mix_scalar::<V>(rows, inputs)
 }
 
@@ -151,6 +154,9 @@ fn mix_short<const A: bool>(row: &Short, inputs: &Short) -> i16 {
         // SAFETY: `A` is only chosen where the processor has AVX2.
         return unsafe { kernel::avx2::mix_short(row, inputs) };
     }
+    #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+    return kernel::simd128::mix_short(row, inputs);
+    #[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
     kernel::mix_short_scalar(row, inputs)
 }
 
@@ -164,6 +170,9 @@ fn train<const A: bool, const V: usize>(row: &mut Row, inputs: &Row, error: i16)
         unsafe { kernel::avx2::train::<V>(row, inputs, error) };
         return;
     }
+    #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+    kernel::simd128::train::<V>(row, inputs, error);
+    #[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
     for (w, x) in row.0[..V].iter_mut().zip(&inputs.0) {
         kernel::train_scalar(w, x, error);
     }
@@ -179,6 +188,9 @@ fn train_short<const A: bool>(row: &mut Short, inputs: &Short, error: i16) {
         unsafe { kernel::avx2::train_short(row, inputs, error) };
         return;
     }
+    #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+    kernel::simd128::train_short(row, inputs, error);
+    #[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
     kernel::train_scalar(&mut row.0, &inputs.0, error);
 }
 

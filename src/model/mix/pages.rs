@@ -2,10 +2,10 @@
 //! tables are at random places; with small pages, each would also cost a walk through the page tables.
 #![allow(unsafe_code)] // anonymous mappings seen as integers
 
+use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
-
-use memmap2::{MmapMut, MmapOptions};
+use std::ptr::NonNull;
 
 use crate::{Error, ErrorKind, Result};
 
@@ -23,9 +23,18 @@ unsafe impl Plain for u32 {}
 // SAFETY: as above.
 unsafe impl<T: Plain, const N: usize> Plain for [T; N] {}
 
+/// Zeroed memory, at least at a multiple of [`ALIGNMENT`].
+#[cfg(any(unix, windows))]
+type Memory = mapped::Mapped;
+#[cfg(not(any(unix, windows)))]
+type Memory = Allocated;
+
+/// The least multiple, in bytes, at which memory starts: that of cache lines.
+const ALIGNMENT: usize = 64;
+
 /// A table of a fixed number of items.
 pub struct Pages<T> {
-    map: MmapMut,
+    memory: Memory,
     len: usize,
     item: PhantomData<T>,
 }
@@ -36,25 +45,89 @@ impl<T: Plain> Pages<T> {
     /// # Errors
     /// `LimitExceeded` where the system gives no memory.
     pub fn new(len: usize) -> Result<Self> {
-        let size = len.saturating_mul(size_of::<T>());
-        let map = MmapOptions::new().len(size).map_anon().map_err(|e| {
-            Error::new(ErrorKind::LimitExceeded, format!("no memory for a table of {size} bytes: {e}"))
-        })?;
-        #[cfg(target_os = "linux")]
-        // Only a hint: failure does not matter.
-        let _ = map.advise(memmap2::Advice::HugePage);
-        Ok(Self { map, len, item: PhantomData })
+        const { assert!(align_of::<T>() <= ALIGNMENT) };
+        let memory = Memory::new(len.saturating_mul(size_of::<T>()))?;
+        Ok(Self { memory, len, item: PhantomData })
     }
 }
+
+fn no_memory(size: usize, why: impl std::fmt::Display) -> Error {
+    Error::new(ErrorKind::LimitExceeded, format!("no memory for a table of {size} bytes: {why}"))
+}
+
+#[cfg(any(unix, windows))]
+mod mapped {
+    use crate::Result;
+    use memmap2::{MmapMut, MmapOptions};
+
+    /// An anonymous mapping.
+    pub struct Mapped(MmapMut);
+
+    impl Mapped {
+        pub fn new(size: usize) -> Result<Self> {
+            let map = MmapOptions::new().len(size).map_anon().map_err(|e| super::no_memory(size, e))?;
+            #[cfg(target_os = "linux")]
+            // Only a hint: failure does not matter.
+            let _ = map.advise(memmap2::Advice::HugePage);
+            Ok(Self(map))
+        }
+
+        pub fn start(&self) -> *const u8 {
+            self.0.as_ptr()
+        }
+
+        pub fn start_mut(&mut self) -> *mut u8 {
+            self.0.as_mut_ptr()
+        }
+    }
+}
+
+/// Memory of the allocator, where the system has no mappings.
+#[cfg_attr(all(any(unix, windows), not(test)), allow(dead_code))]
+struct Allocated {
+    start: NonNull<u8>,
+    layout: Layout,
+}
+
+#[cfg_attr(all(any(unix, windows), not(test)), allow(dead_code))]
+impl Allocated {
+    fn new(size: usize) -> Result<Self> {
+        let layout = Layout::from_size_align(size.max(1), ALIGNMENT).map_err(|e| no_memory(size, e))?;
+        // SAFETY: the layout has a size.
+        let start = NonNull::new(unsafe { alloc_zeroed(layout) });
+        let start = start.ok_or_else(|| no_memory(size, "the allocator has none"))?;
+        Ok(Self { start, layout })
+    }
+
+    fn start(&self) -> *const u8 {
+        self.start.as_ptr()
+    }
+
+    fn start_mut(&mut self) -> *mut u8 {
+        self.start.as_ptr()
+    }
+}
+
+impl Drop for Allocated {
+    fn drop(&mut self) {
+        // SAFETY: it was allocated with this layout.
+        unsafe { dealloc(self.start.as_ptr(), self.layout) };
+    }
+}
+
+// SAFETY: the memory belongs to the value alone.
+unsafe impl Send for Allocated {}
+// SAFETY: as above; it is only written to through `&mut`.
+unsafe impl Sync for Allocated {}
 
 impl<T: Plain> Deref for Pages<T> {
     type Target = [T];
 
     #[inline(always)]
     fn deref(&self) -> &[T] {
-        // SAFETY: the mapping starts at a page, holds `len` items and lives as long as `self`; any bytes are
-        // valid items.
-        unsafe { std::slice::from_raw_parts(self.map.as_ptr().cast(), self.len) }
+        // SAFETY: the memory is aligned, holds `len` items and lives as long as `self`; any bytes are valid
+        // items.
+        unsafe { std::slice::from_raw_parts(self.memory.start().cast(), self.len) }
     }
 }
 
@@ -62,7 +135,7 @@ impl<T: Plain> DerefMut for Pages<T> {
     #[inline(always)]
     fn deref_mut(&mut self) -> &mut [T] {
         // SAFETY: as in `deref`; `self` is borrowed mutably.
-        unsafe { std::slice::from_raw_parts_mut(self.map.as_mut_ptr().cast(), self.len) }
+        unsafe { std::slice::from_raw_parts_mut(self.memory.start_mut().cast(), self.len) }
     }
 }
 
@@ -77,5 +150,16 @@ mod tests {
         table[999][15] = 7;
         assert_eq!(table[999][15], 7);
         assert!(Pages::<u32>::new(usize::MAX).is_err());
+    }
+
+    #[test]
+    fn memory_of_the_allocator_is_zeroed_and_aligned() {
+        let mut memory = Allocated::new(1 << 20).unwrap();
+        assert_eq!(memory.start() as usize % ALIGNMENT, 0);
+        // SAFETY: it holds so many bytes.
+        let bytes = unsafe { std::slice::from_raw_parts_mut(memory.start_mut(), 1 << 20) };
+        assert!(bytes.iter().all(|&b| b == 0));
+        bytes.fill(1);
+        assert!(Allocated::new(usize::MAX).is_err());
     }
 }

@@ -1,5 +1,5 @@
 //! The priors that ship with nzip, and the phrases that prime text (`models/mix`). They belong to the feature
-//! `built-in-models`.
+//! `starting-points`, which is a part of `built-in-models`.
 
 use super::context::Kind;
 use super::priors::{Priors, VALUES};
@@ -25,27 +25,35 @@ fn guided(packed: &[u8]) -> ([u8; 32], Priors) {
     parts.expect("shipped priors have their size")
 }
 
-static TEXT: LazyLock<Option<Priors>> = LazyLock::new(|| shipped!("mix/text.zst").map(learned));
-static BINARY: LazyLock<Option<Priors>> = LazyLock::new(|| shipped!("mix/binary.zst").map(learned));
-static CODE: LazyLock<Option<Priors>> = LazyLock::new(|| shipped!("mix/code.zst").map(learned));
-static RECORDS: LazyLock<Option<Priors>> = LazyLock::new(|| shipped!("mix/records.zst").map(learned));
-static PHRASES: LazyLock<Vec<u8>> =
-    LazyLock::new(|| shipped!("mix/phrases.zst").map_or(Vec::new(), |packed| unpack(packed, 1 << 20)));
+static TEXT: LazyLock<Option<Priors>> =
+    LazyLock::new(|| shipped!("starting-points", "mix/text.zst").map(learned));
+static BINARY: LazyLock<Option<Priors>> =
+    LazyLock::new(|| shipped!("starting-points", "mix/binary.zst").map(learned));
+static CODE: LazyLock<Option<Priors>> =
+    LazyLock::new(|| shipped!("starting-points", "mix/code.zst").map(learned));
+static RECORDS: LazyLock<Option<Priors>> =
+    LazyLock::new(|| shipped!("starting-points", "mix/records.zst").map(learned));
+static PHRASES: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    shipped!("starting-points", "mix/phrases.zst").map_or(Vec::new(), |packed| unpack(packed, 1 << 20))
+});
 static GUIDED: LazyLock<Vec<([u8; 32], Priors)>> = LazyLock::new(|| {
-    let files = [shipped!("mix/guided-tiny.zst"), shipped!("mix/guided-base.zst")];
+    let files = [
+        shipped!("starting-points", "mix/guided-tiny.zst"),
+        shipped!("starting-points", "mix/guided-base.zst"),
+    ];
     files.into_iter().flatten().map(guided).collect()
 });
 
 /// The size in bytes of all priors and phrases as they ship; 0 in a build without them.
 pub const PACKED_LEN: u64 = {
     let files = [
-        shipped!("mix/text.zst"),
-        shipped!("mix/binary.zst"),
-        shipped!("mix/code.zst"),
-        shipped!("mix/records.zst"),
-        shipped!("mix/phrases.zst"),
-        shipped!("mix/guided-tiny.zst"),
-        shipped!("mix/guided-base.zst"),
+        shipped!("starting-points", "mix/text.zst"),
+        shipped!("starting-points", "mix/binary.zst"),
+        shipped!("starting-points", "mix/code.zst"),
+        shipped!("starting-points", "mix/records.zst"),
+        shipped!("starting-points", "mix/phrases.zst"),
+        shipped!("starting-points", "mix/guided-tiny.zst"),
+        shipped!("starting-points", "mix/guided-base.zst"),
     ];
     let (mut sum, mut i) = (0, 0);
     while i < files.len() {
@@ -105,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    #[cfg(feature = "built-in-models")]
+    #[cfg(feature = "starting-points")]
     fn shipped_priors_unpack() {
         for kind in [Kind::Text, Kind::Binary, Kind::Code, Kind::Records { period: 2 }] {
             assert!(for_kind(kind).unwrap().is_some());
@@ -115,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    #[cfg(not(feature = "built-in-models"))]
+    #[cfg(not(feature = "starting-points"))]
     fn missing_priors_are_named() {
         let e = for_kind(Kind::Code).err().unwrap();
         assert_eq!(e.kind(), crate::ErrorKind::MissingModel);

@@ -128,6 +128,7 @@ impl<S: Read + Seek> Archive<S> {
     }
 
     fn block_info(&mut self, stream: usize, number: usize) -> Result<BlockInfo> {
+        self.expect_headers(stream, number)?;
         let place = self.streams[stream].blocks[number];
         let (header, payload_at) = self.own_header(stream, number)?;
         let (payload_len, codec) = (u64::from(header.payload_len), Codec::from_id(header.codec).ok());

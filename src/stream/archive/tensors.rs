@@ -93,6 +93,15 @@ impl<S: Read + Seek> Archive<S> {
         }
     }
 
+    /// The index in [`Archive::tensors`] of the tensor with this name.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Archive::tensor`].
+    pub fn tensor_number(&mut self, name: &str) -> Result<usize> {
+        Ok(self.tensor(name)?.number)
+    }
+
     /// The tensor with this index in [`Archive::tensors`], for tensors whose name is not unique.
     ///
     /// # Errors
@@ -152,6 +161,7 @@ impl<S: Read + Seek> Archive<S> {
             let method = match last {
                 Some((of, method)) if *of == (stream, block) => method.clone(),
                 _ => {
+                    self.expect_headers(stream, block)?;
                     let header = self.own_header(stream, block)?.0;
                     Block::check(header).map_or_else(|_| "?".into(), |block| block.describe())
                 }
@@ -236,12 +246,35 @@ impl<S: Read + Seek> TensorReader<'_, S> {
     ///
     /// [`crate::ErrorKind::BadArgument`] for rows that do not exist, and all errors of decoding.
     pub fn rows(&mut self, rows: Range<u64>) -> Result<Vec<u8>> {
+        let range = self.range_of(rows)?;
+        self.archive.read_range(range)
+    }
+
+    /// Decodes some rows into `out`, which must have exactly their length.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::ErrorKind::BadArgument`] for another length, and those of [`Self::rows`].
+    pub fn rows_into(&mut self, rows: Range<u64>, out: &mut [u8]) -> Result<()> {
+        let Range { start, end } = self.range_of(rows)?;
+        if out.len() as u64 != end - start {
+            let given = out.len();
+            return Err(Error::bad_argument(format!(
+                "room for {} bytes expected, for {given} given",
+                end - start
+            )));
+        }
+        self.archive.read_into(start, out)
+    }
+
+    /// The raw range of some rows.
+    fn range_of(&self, rows: Range<u64>) -> Result<Range<u64>> {
         let count = self.row_count();
         if rows.start > rows.end || rows.end > count {
             return Err(Error::bad_argument(format!("rows {}..{} of {count}", rows.start, rows.end)));
         }
         let (start, row) = (self.info().start, self.info().row_bytes());
-        self.archive.read_range(start + rows.start * row..start + rows.end * row)
+        Ok(start + rows.start * row..start + rows.end * row)
     }
 
     /// The bytes of rows in any order, one directly after the other. Each tile that they touch is decoded
