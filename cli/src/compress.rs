@@ -3,8 +3,9 @@
 use crate::blocks::Blocks;
 use crate::console::{Console, Stopwatch};
 use crate::failure::usage;
-use crate::files::{Input, first_difference, label, pump};
+use crate::files::{first_difference, label, pump};
 use crate::identity::Source;
+use crate::input::Input;
 use crate::level::{self, Level};
 use crate::list;
 use crate::output::Output;

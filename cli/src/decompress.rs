@@ -1,7 +1,8 @@
 //! `nzip -d`.
 
 use crate::console::{Console, Stopwatch};
-use crate::files::{Input, is_dash, label, pump, raw_total};
+use crate::files::{is_dash, label, pump, raw_total};
+use crate::input::Input;
 use crate::list;
 use crate::place;
 use crate::target::Target;

@@ -3,8 +3,6 @@
 use crate::console::Console;
 use crate::escape::escaped;
 use crate::failure::is_broken_pipe;
-use crate::identity::Source;
-use crate::place;
 use anyhow::bail;
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -41,30 +39,6 @@ pub fn is_dash(path: &Path) -> bool {
 /// The name in messages.
 pub fn label(path: &Path) -> String {
     if is_dash(path) { "standard input".into() } else { escaped(&path.display().to_string()) }
-}
-
-/// Something to read from.
-pub struct Input {
-    /// The bytes.
-    pub reader: Box<dyn Read>,
-    /// The regular file that they come from, if they come from one.
-    pub source: Option<Source>,
-}
-
-impl Input {
-    /// Opens a file, a URL, or standard input for `-`. Links, devices and pipes are only read with `follow`: that
-    /// is, with `-f`, or where no result is made next to them.
-    pub fn open(path: &Path, follow: bool) -> anyhow::Result<Self> {
-        if is_dash(path) {
-            return Ok(Self { reader: Box::new(io::stdin().lock()), source: None });
-        }
-        if place::url(path).is_some() {
-            return Ok(Self { reader: Box::new(place::open(path)?), source: None });
-        }
-        let file = open_file(path, follow)?;
-        let source = Source::new(path, file.try_clone()?)?;
-        Ok(Self { reader: Box::new(file), source })
-    }
 }
 
 /// The raw bytes of a compressed file, to show progress; `None` where they cannot be known without decoding.

@@ -18,6 +18,7 @@ mod generate;
 mod holes;
 mod identity;
 mod import;
+mod input;
 mod inspect;
 mod interrupt;
 mod json;
