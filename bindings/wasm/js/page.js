@@ -37,7 +37,7 @@ function rows(table, list) {
 
 function download(name, parts) {
   const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob(parts));
+  link.href = URL.createObjectURL(new Blob(parts, { type: "application/octet-stream" }));
   link.download = name;
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
