@@ -18,6 +18,10 @@ pub mod codec {
         pub use crate::codec::deflate::restore;
     }
 
+    pub mod jpeg {
+        pub use crate::codec::jpeg::rebuild;
+    }
+
     pub mod sort {
         pub use crate::codec::sort::{decode_block, encode_block};
     }

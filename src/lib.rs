@@ -40,6 +40,8 @@ mod model;
 mod models;
 mod progress;
 mod random;
+#[cfg(feature = "remote")]
+pub mod remote;
 mod stream;
 pub mod tensor;
 
@@ -51,7 +53,7 @@ pub use models::{Models, registry::ModelInfo};
 pub use progress::Progress;
 pub use stream::{
     Archive, ArchiveReader, BlockInfo, CodecChoice, Compressor, DecodeOptions, Decoder, Decompressor,
-    Encoder, Options, Resources, StoredTensor, StreamInfo, TensorReader, WindowInfo, buffers, bufread,
+    Encoder, Fetch, Options, Resources, StoredTensor, StreamInfo, TensorReader, WindowInfo, buffers, bufread,
     compress, compress_bound, compress_with, decompress, decompress_with, is_nz, most_threads, read, write,
 };
 pub use tensor::bases::Bases;

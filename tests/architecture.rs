@@ -5,8 +5,9 @@ use std::fs;
 use std::path::Path;
 
 /// The library's floors, the lowest first. A floor may use itself and those before it.
-const FLOORS: [&str; 17] = [
+const FLOORS: [&str; 18] = [
     "error",
+    "remote",
     "random",
     "progress",
     "format",

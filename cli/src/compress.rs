@@ -8,6 +8,7 @@ use crate::identity::Source;
 use crate::level::{self, Level};
 use crate::list;
 use crate::output::Output;
+use crate::place::{self, Place};
 use crate::progress::coded;
 use crate::quantity::{Size, bits_per_byte, ratio};
 use crate::resources::{Loaded, Resources};
@@ -36,9 +37,10 @@ pub struct Compression {
     /// Imported language models: windows decode alone, for ranges; larger files
     #[arg(long, hide_short_help = true)]
     pub unchained: bool,
-    /// Leave packed content (gzip, PNG, ZIP, PDF) as it is
+    /// Leave packed content (gzip, PNG, JPEG, ZIP, PDF) as it is
     ///
-    /// Otherwise deflate streams are undone at levels from 5 on, and their contents are compressed instead.
+    /// Otherwise deflate streams and JPEG pictures are undone at levels from 5 on, and their contents are compressed
+    /// instead.
     #[arg(long, hide_short_help = true)]
     pub no_undo: bool,
     /// Decode each result on the CPU and compare it with its source
@@ -128,6 +130,9 @@ impl Compressor<'_> {
     pub fn run(&self, source: &Path) -> anyhow::Result<()> {
         let Self { target, console, .. } = *self;
         let watch = Stopwatch::start();
+        if place::url(source).is_some() {
+            bail!("only compressed files are read from URLs (-d, -t, -l, --range)");
+        }
         let mut input = Input::open(source, target.follows())?;
         let found = input.source.as_ref();
         let output = target.open(source, found, true, || target.packed_name(source))?;
@@ -153,7 +158,7 @@ impl Compressor<'_> {
             verify(&mut output, found.file(), options).context("nothing was written: --verify")?;
         }
         let what = match output.reopen().filter(|_| console.is_talkative()) {
-            Some(file) => Some(list::describe(file?)?),
+            Some(file) => Some(list::describe(Place::Here(file?))?),
             None => None,
         };
         target.finish(output, source, found, console)?;

@@ -1,8 +1,9 @@
 //! `nzip -d`.
 
 use crate::console::{Console, Stopwatch};
-use crate::files::{Input, is_dash, label, open_file, pump, raw_total};
+use crate::files::{Input, is_dash, label, pump, raw_total};
 use crate::list;
+use crate::place;
 use crate::target::Target;
 use nzip::{DecodeOptions, Decoder};
 use std::io::Read;
@@ -33,7 +34,7 @@ pub fn run(source: &Path, options: &DecodeOptions, target: &Target, console: Con
     drop(meter);
     console.summary(&format!("{}: {raw} bytes restored, {}", label(source), watch.speed(raw)));
     if console.is_talkative() && !is_dash(source) && source.is_file() {
-        console.detail(&list::describe(open_file(source, true)?)?);
+        console.detail(&list::describe(place::open(source)?)?);
     }
     Ok(())
 }

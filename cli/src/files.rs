@@ -4,6 +4,7 @@ use crate::console::Console;
 use crate::escape::escaped;
 use crate::failure::is_broken_pipe;
 use crate::identity::Source;
+use crate::place;
 use anyhow::bail;
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -51,11 +52,14 @@ pub struct Input {
 }
 
 impl Input {
-    /// Opens a file, or standard input for `-`. Links, devices and pipes are only read with `follow`: that
+    /// Opens a file, a URL, or standard input for `-`. Links, devices and pipes are only read with `follow`: that
     /// is, with `-f`, or where no result is made next to them.
     pub fn open(path: &Path, follow: bool) -> anyhow::Result<Self> {
         if is_dash(path) {
             return Ok(Self { reader: Box::new(io::stdin().lock()), source: None });
+        }
+        if place::url(path).is_some() {
+            return Ok(Self { reader: Box::new(place::open(path)?), source: None });
         }
         let file = open_file(path, follow)?;
         let source = Source::new(path, file.try_clone()?)?;

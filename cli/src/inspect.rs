@@ -1,13 +1,14 @@
 //! `nzip inspect`.
 
 use crate::console::{Console, print};
-use crate::files::{each, label, open_file};
+use crate::files::{each, label};
 use crate::json::{self, Model};
 use crate::names::{self, hex};
+use crate::place;
 use crate::quantity::bits_per_byte;
 use crate::table::{Align, Table};
 use clap::Args;
-use nzip::{Archive, BlockInfo, ModelInfo, Models, StreamInfo, WindowInfo};
+use nzip::{BlockInfo, DecodeOptions, ModelInfo, Models, StreamInfo, WindowInfo};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
@@ -45,7 +46,7 @@ impl InspectArguments {
     }
 
     fn report(&self, file: &Path, list: &[ModelInfo]) -> anyhow::Result<Report> {
-        let mut archive = Archive::new(open_file(file, true)?)?;
+        let mut archive = place::archive(file, DecodeOptions::new())?;
         let streams: Vec<_> = archive.streams();
         let (mut blocks, mut number) = (Vec::new(), 0);
         while let Some(block) = archive.block(number)? {
@@ -62,7 +63,7 @@ impl InspectArguments {
     }
 
     fn show(&self, file: &Path, list: &[ModelInfo]) -> anyhow::Result<()> {
-        let mut archive = Archive::new(open_file(file, true)?)?;
+        let mut archive = place::archive(file, DecodeOptions::new())?;
         print(&format!("{}: {} bytes stored, {} raw\n", label(file), archive.stored_len(), archive.len()))?;
         for (i, stream) in archive.streams().iter().enumerate() {
             print(&stream_line(i, stream))?;
@@ -116,6 +117,9 @@ fn block_row(number: usize, b: &BlockInfo, list: &[ModelInfo]) -> Vec<String> {
     }
     if b.undone.0 > 0 {
         what += &format!(", {} streams undone, {} bytes inside", b.undone.0, b.undone.1);
+    }
+    if b.pictures > 0 {
+        what += &format!(", {} pictures undone", b.pictures);
     }
     if b.sized {
         what += ", sized";

@@ -27,6 +27,7 @@ mod model;
 mod names;
 mod naming;
 mod output;
+mod place;
 mod progress;
 mod quantity;
 mod range;

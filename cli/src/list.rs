@@ -1,16 +1,15 @@
 //! `nzip -l`.
 
 use crate::console::{Console, print};
-use crate::files::{each, is_dash, label, open_file};
+use crate::files::{each, label};
 use crate::json::{self, Model};
 use crate::names::{self, hex};
+use crate::place::{self, Place};
 use crate::quantity::{bits_per_byte, human, ratio};
 use crate::table::{Align, Table};
 use crate::tensors;
-use anyhow::bail;
 use nzip::{Archive, Codec, DecodeOptions, ModelInfo, Models};
 use serde::Serialize;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 /// How much a list shows.
@@ -33,7 +32,7 @@ pub fn run(
     let mut table = table();
     let (mut all, mut details, mut listings) = (Summary::default(), String::new(), Vec::new());
     let good = each(files, console, |file| {
-        let mut archive = open(file, options)?;
+        let mut archive = place::archive(file, options.clone())?;
         let summary = Summary::of(&mut archive)?;
         // Only tensors that the index names; a list decodes nothing.
         let known = (detail.verbose || detail.json) && !archive.tensor_infos().is_empty();
@@ -71,8 +70,8 @@ pub fn run(
 /// # Errors
 ///
 /// Those of reading it.
-pub fn describe(file: File) -> anyhow::Result<String> {
-    let summary = Summary::of(&mut Archive::new(file)?)?;
+pub fn describe(place: Place) -> anyhow::Result<String> {
+    let summary = Summary::of(&mut Archive::new(place)?)?;
     let models = summary.models_cell(&Models::new().list());
     Ok(format!(
         "  {} blocks, codecs {}, windows {}, a range decodes up to {} more, models {models}",
@@ -98,14 +97,7 @@ fn table() -> Table {
     ])
 }
 
-fn open(file: &Path, options: &DecodeOptions) -> anyhow::Result<Archive<File>> {
-    if is_dash(file) {
-        bail!("-l needs a file: standard input cannot be read at random");
-    }
-    Ok(Archive::with_options(open_file(file, true)?, options.clone())?)
-}
-
-fn streams(archive: &Archive<File>, file: &Path) -> String {
+fn streams(archive: &Archive<Place>, file: &Path) -> String {
     let mut text = String::new();
     for (i, s) in archive.streams().into_iter().enumerate() {
         let hash = s.hash.map_or("not stored".into(), |h| hex(&h));
@@ -138,14 +130,14 @@ struct Summary {
     embedded: u64,
     /// The bytes of the blocks' own models.
     own: u64,
-    /// The number of deflate streams that are undone.
+    /// The number of deflate streams and pictures that are undone.
     undone: u64,
     /// The most raw bytes that are decoded in order to read one.
     range: u64,
 }
 
 impl Summary {
-    fn of(archive: &mut Archive<File>) -> anyhow::Result<Self> {
+    fn of(archive: &mut Archive<Place>) -> anyhow::Result<Self> {
         let mut s = Self { files: 1, stored: archive.stored_len(), raw: archive.len(), ..Self::default() };
         s.embedded = archive.streams().iter().map(|s| s.embedded_len).sum();
         let mut number = 0;
@@ -161,7 +153,7 @@ impl Summary {
             }
             block.model.into_iter().for_each(|m| note(&mut s.models, m));
             s.own += block.own_model_len;
-            s.undone += block.undone.0;
+            s.undone += block.undone.0 + block.pictures;
             s.range = s.range.max(block.range_cost());
         }
         Ok(s)
@@ -278,7 +270,7 @@ impl Listing {
     fn new(
         file: &Path,
         s: &Summary,
-        archive: &Archive<File>,
+        archive: &Archive<Place>,
         tensors: Vec<tensors::Row>,
         list: &[ModelInfo],
     ) -> Self {

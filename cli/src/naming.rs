@@ -1,5 +1,6 @@
 //! The names of results.
 
+use crate::place;
 use anyhow::{Context, bail};
 use std::path::{Path, PathBuf};
 
@@ -38,12 +39,20 @@ pub fn packed(source: &Path, suffix: Option<&str>, force: bool) -> anyhow::Resul
 /// A name without a known suffix.
 pub fn raw(source: &Path, suffix: Option<&str>) -> anyhow::Result<PathBuf> {
     let suffix = suffix.unwrap_or(SUFFIX);
+    // What is behind a URL is restored into the current folder, under its own name.
+    let source = place::url(source).map_or(source, |url| Path::new(last_name(url)));
     let (mut stem, found) = split(source, suffix)
         .with_context(|| format!("the name does not end in {suffix} (-o, -c or -S chooses another)"))?;
     if found == TAR {
         stem.as_mut_os_string().push(".tar");
     }
     Ok(stem)
+}
+
+/// The last name in the path of a URL.
+fn last_name(url: &str) -> &str {
+    let path = url.split(['?', '#']).next().unwrap_or(url);
+    path.rsplit('/').next().unwrap_or(path)
 }
 
 /// Whether a file is named like a compressed one.
@@ -80,6 +89,8 @@ mod tests {
         assert_eq!(packed("a", Some("-nz")), Some("a-nz".into()));
         assert_eq!(raw("a-nz", Some("-nz")), Some("a".into()));
         assert_eq!(raw("a.nz", Some("-nz")), Some("a".into()));
+        assert_eq!(raw("https://host/d/a.txt.nz?key=a/b", None), Some("a.txt".into()));
+        assert_eq!(raw("https://host", None), None);
         for name in ["a.nz", "a.tnz", "d.x/a.nz"] {
             assert_eq!(packed(name, None), None, "{name}");
             assert!(is_packed(Path::new(name), None));

@@ -1,13 +1,14 @@
 //! `nzip --range A..B`.
 
 use crate::console::Console;
-use crate::files::{is_dash, label, open_file};
+use crate::files::{is_dash, label};
 use crate::identity::Identity;
 use crate::output::{Making, Output};
+use crate::place;
 use crate::quantity::Span;
 use crate::target::Target;
 use anyhow::bail;
-use nzip::{Archive, DecodeOptions};
+use nzip::DecodeOptions;
 use std::io::Write;
 use std::path::Path;
 
@@ -22,13 +23,9 @@ pub fn run(
     target: &Target,
     console: Console,
 ) -> anyhow::Result<()> {
-    if is_dash(source) {
-        bail!("--range needs a file: standard input cannot be read at random");
-    }
-    let file = open_file(source, true)?;
+    let mut archive = place::archive(source, options.clone())?;
     let mut read = target.read.clone();
-    read.extend(Identity::of_open(source, &file));
-    let mut archive = Archive::with_options(file, options.clone())?;
+    read.extend(archive.get_ref().file().and_then(|file| Identity::of_open(source, file)));
     let range = span.within(archive.len());
     if range.start > range.end || range.end > archive.len() {
         bail!("bytes {}..{} of {}", range.start, range.end, archive.len());

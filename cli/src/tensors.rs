@@ -1,18 +1,18 @@
 //! `nzip tensors`.
 
 use crate::console::print;
-use crate::files::{label, open_file};
+use crate::files::label;
 use crate::identity::Identity;
 use crate::json;
 use crate::output::{Making, Output};
+use crate::place::{self, Place};
 use crate::quantity::{Span, ratio};
 use crate::resources::Resources;
 use crate::table::{Align, Table};
 use anyhow::bail;
 use clap::{Args, Subcommand};
-use nzip::{Archive, StoredTensor};
+use nzip::{Archive, DecodeOptions, StoredTensor};
 use serde::Serialize;
-use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -78,7 +78,7 @@ impl TensorsArguments {
     pub fn run(self) -> anyhow::Result<()> {
         match self.action {
             Action::List { file, json } => {
-                let tensors = Archive::new(open_file(&file, true)?)?.tensors()?;
+                let tensors = place::archive(&file, DecodeOptions::new())?.tensors()?;
                 if json {
                     json::write(&tensors.iter().map(Row::new).collect::<Vec<_>>())
                 } else {
@@ -105,14 +105,14 @@ impl TensorsArguments {
 
 impl What {
     /// The tensor that is meant: the only one, whatever its name, or the one with this name.
-    fn pick(&self, tensors: &[StoredTensor]) -> anyhow::Result<String> {
+    fn pick(&self, tensors: &[String]) -> anyhow::Result<String> {
         const MOST: usize = 12;
         match (tensors, &self.name) {
             ([], _) => bail!("{}: holds no tensors", self.file.display()),
-            ([only], _) => Ok(only.name.clone()),
-            (_, Some(name)) if tensors.iter().any(|t| t.name == *name) => Ok(name.clone()),
+            ([only], _) => Ok(only.clone()),
+            (_, Some(name)) if tensors.contains(name) => Ok(name.clone()),
             (_, wanted) => {
-                let mut names: Vec<_> = tensors.iter().take(MOST).map(|t| t.name.as_str()).collect();
+                let mut names: Vec<_> = tensors.iter().take(MOST).map(String::as_str).collect();
                 if tensors.len() > MOST {
                     names.push("... (nzip tensors list shows all)");
                 }
@@ -125,7 +125,11 @@ impl What {
 
     fn read(&self) -> anyhow::Result<Vec<u8>> {
         let mut archive = open(&self.file, &self.resources)?;
-        let name = self.pick(&archive.tensors()?)?;
+        let mut names: Vec<String> = archive.tensor_infos().iter().map(|t| t.name.clone()).collect();
+        if names.is_empty() {
+            names = archive.tensors()?.into_iter().map(|t| t.name).collect();
+        }
+        let name = self.pick(&names)?;
         let mut tensor = archive.tensor(&name)?;
         Ok(match &self.rows {
             Some(span) => {
@@ -137,8 +141,8 @@ impl What {
     }
 }
 
-fn open(file: &Path, resources: &Resources) -> anyhow::Result<Archive<File>> {
-    Ok(Archive::with_options(open_file(file, true)?, resources.decode_options()?)?)
+fn open(file: &Path, resources: &Resources) -> anyhow::Result<Archive<Place>> {
+    place::archive(file, resources.decode_options()?)
 }
 
 fn verify(file: &Path, names: Vec<String>, resources: &Resources) -> anyhow::Result<()> {

@@ -1,8 +1,9 @@
 //! `nzip -t`.
 
 use crate::console::{Console, Stopwatch};
-use crate::files::{Input, is_dash, label, open_file, pump, raw_total};
+use crate::files::{Input, is_dash, label, pump, raw_total};
 use crate::list;
+use crate::place;
 use nzip::{DecodeOptions, Decoder};
 use std::io;
 use std::path::Path;
@@ -17,7 +18,7 @@ pub fn run(source: &Path, options: &DecodeOptions, console: Console) -> anyhow::
     drop(meter);
     console.summary(&format!("{}: ok, {raw} bytes, {}", label(source), watch.speed(raw)));
     if console.is_talkative() && !is_dash(source) && source.is_file() {
-        console.detail(&list::describe(open_file(source, true)?)?);
+        console.detail(&list::describe(place::open(source)?)?);
     }
     Ok(())
 }

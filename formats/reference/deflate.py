@@ -698,8 +698,8 @@ def decode(payload, params, raw_length, block):
     demand(1 <= count <= 255, "number of contents")
     for _ in range(count):
         codec, inner, raw = block(r)
-        demand(codec in (0, 1, 3, 7, 8, 9), "newer: codec of a content")
-        demand(codec != 8 or read_params(inner)[0] < depth, "deeper than declared")
+        demand(codec in (0, 1, 3, 7, 8, 9, 11), "newer: codec of a content")
+        demand(codec not in (8, 11) or inner[0] < depth, "deeper than declared")
         contents.append(raw)
     c = Coder(payload[r.at:])
     raw = recreate(c, contents, (streams, inside), raw_length)

@@ -165,14 +165,14 @@ class Stream:
         """A block inside a block, which names no model: its codec, parameters and raw bytes."""
         r.begin()
         demand(r.u8() == 1, "not a block")
-        demand(r.data[r.at] in (0, 1, 3, 7, 8, 9), "newer: codec of a content")
+        demand(r.data[r.at] in (0, 1, 3, 7, 8, 9, 11), "newer: codec of a content")
         demand(not r.data[r.at + 1] & 8, "newer: a model of a content")
         return self.read_block(r)[:3]
 
     def read_block(self, r):
         """Decodes the block whose kind has been read: codec, parameters, raw bytes, units, whether there may be copies."""
         codec, flags = r.u8(), r.u8()
-        demand(codec <= 10 and flags < 64, "newer: codec or flag")
+        demand(codec <= 11 and flags < 64, "newer: codec or flag")
         chained = bool(flags & 32)
         demand(not chained or codec == 5, "newer: chained block")
         raw_length, payload_length = r.varint(), r.varint()
@@ -180,7 +180,7 @@ class Stream:
         demand(payload_length <= 2 * raw_length + 65536, "payload length out of range")
         reference = r.varint() if flags & 8 else None
         demand(reference is None or not self.nested, "embedded weights that are coded with a model")
-        demand(codec == 4 or bool(flags & 16) == (chained or codec in (6, 8)), "newer: parameters")
+        demand(codec == 4 or bool(flags & 16) == (chained or codec in (6, 8, 11)), "newer: parameters")
         params = r.take(r.varint()) if flags & 16 else None
         units = read_units(r, flags & 3, raw_length, payload_length)
         r.check()
@@ -207,6 +207,9 @@ class Stream:
             raw = light.decode(payload, raw_length)
         elif codec == 10:
             raw = sort.decode(payload, raw_length)
+        elif codec == 11:
+            demand(raw_length <= 32768 * payload_length, "jpeg block too short")
+            raw = jpeg.decode(payload, params, raw_length, self.content)
         elif codec == 6:
             planes = tensor.Planes(params)
             raw = self.tensor(planes, units, payload)
@@ -281,6 +284,7 @@ class Stream:
 
 
 import deflate  # noqa: E402
+import jpeg  # noqa: E402
 import table  # noqa: E402  (these modules import names from above)
 import tensor  # noqa: E402
 

@@ -80,6 +80,11 @@ pub trait BlockParams: Any + Send + Sync {
         0
     }
 
+    /// The levels of deflate streams inside deflate streams.
+    fn depth(&self) -> u8 {
+        0
+    }
+
     /// How the block is coded, in a few words; `None` where the codec's name says all there is to say.
     fn describe(&self) -> Option<String> {
         None
@@ -271,6 +276,11 @@ impl Block {
     /// Whether later blocks may be copies of this one.
     pub fn has_copies(&self) -> bool {
         self.params.as_ref().is_some_and(|p| p.has_copies())
+    }
+
+    /// The levels of deflate streams inside deflate streams.
+    pub fn depth(&self) -> u8 {
+        self.params.as_ref().map_or(0, |p| p.depth())
     }
 
     /// How the block is coded, in a few words.

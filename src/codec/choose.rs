@@ -10,7 +10,7 @@ use super::glance;
 use super::hints::Guide;
 use super::window::Cutting;
 use super::windowed::Windowed;
-use super::{CODECS, Codec, deflate, store, zstd};
+use super::{CODECS, Codec, deflate, jpeg, store, zstd};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::lm::Model;
 use crate::progress::Meter;
@@ -60,20 +60,34 @@ pub(super) fn attempt(
     }
 }
 
-/// Codes a block with whichever codec gives the smallest result at this level. `depth` is how many levels of
-/// deflate streams inside deflate streams may be undone.
+/// What may be undone in a content.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Packed {
+    /// Levels of deflate streams inside deflate streams.
+    depth: u8,
+    /// Whether pictures may be undone. What is left of a block without its pictures has none.
+    pictures: bool,
+}
+
+/// A block in which something has been undone, and the number of raw bytes that this has taken out.
+struct Undone {
+    block: EncodedBlock,
+    taken: usize,
+}
+
+/// Codes a block with whichever codec gives the smallest result at this level.
 ///
 /// Codecs with models are slow, and so is the `zstd` that serves as their floor at high levels: both are
 /// skipped where a cheap look already tells the outcome. A wrong guess costs size, never correctness.
-pub(super) fn smallest(content: &Content<'_>, effort: &Effort<'_>, depth: u8) -> Result<EncodedBlock> {
+pub(super) fn smallest(content: &Content<'_>, effort: &Effort<'_>, packed: Packed) -> Result<EncodedBlock> {
     let (raw, level) = (content.raw, effort.level);
-    let undone = if Codec::Deflate.object().is_tried(level) { undo(content, effort, depth)? } else { None };
+    let undone = undo(content, effort, packed)?;
     let tried = || CODECS.iter().filter(|c| c.is_tried(level) && raw.len() <= c.longest_tried(level));
     if undone.is_none() && tried().next().is_some() && glance::is_settled(raw)? {
         return plain(raw, level);
     }
     // To the other codecs, packed bytes are noise: none of them could win.
-    let packed = undone.as_ref().is_some_and(|u| u.streams * PACKED >= raw.len());
+    let packed = undone.as_ref().is_some_and(|u| u.taken * PACKED >= raw.len());
     let mut best = undone.map(|u| u.block);
     for codec in tried().filter(|_| !packed) {
         if let Some(coded) = attempt(*codec, content, effort)? {
@@ -94,16 +108,39 @@ pub(super) fn smallest(content: &Content<'_>, effort: &Effort<'_>, depth: u8) ->
     Ok(if best.cost() < floor.cost() { best } else { floor })
 }
 
+/// Undoes the pictures of a block or, where it has none, its deflate streams, as far as the level does so.
+fn undo(content: &Content<'_>, effort: &Effort<'_>, packed: Packed) -> Result<Option<Undone>> {
+    let is_tried = |codec: Codec| codec.object().is_tried(effort.level);
+    if packed.pictures && is_tried(Codec::Jpeg) {
+        let undone = undo_pictures(content, effort, packed)?;
+        if undone.is_some() {
+            return Ok(undone);
+        }
+    }
+    if is_tried(Codec::Deflate) { undo_streams(content, effort, packed) } else { Ok(None) }
+}
+
+/// Undoes the pictures of a block. What is left is coded like any other block, but without models.
+fn undo_pictures(content: &Content<'_>, effort: &Effort<'_>, packed: Packed) -> Result<Option<Undone>> {
+    let plain = Effort { guide: Guide::None, meter: Meter::NONE, ..*effort };
+    let undone = jpeg::undo(content.raw, packed.depth, effort.limit, &|content, depth, limit| {
+        smallest(content, &Effort { limit, ..plain }, Packed { depth, pictures: false })
+    })?;
+    Ok(undone.map(|u| Undone { block: u.block, taken: u.recreated }))
+}
+
 /// Undoes the deflate streams of a block. Their contents are coded like any other block, but without models.
-fn undo(content: &Content<'_>, effort: &Effort<'_>, depth: u8) -> Result<Option<deflate::Undone>> {
+fn undo_streams(content: &Content<'_>, effort: &Effort<'_>, packed: Packed) -> Result<Option<Undone>> {
+    let depth = packed.depth;
     if depth == 0 {
         return Ok(None);
     }
     // The meter counts raw bytes of the block once it is done, not the bytes inside its streams.
     let plain = Effort { guide: Guide::None, meter: Meter::NONE, ..*effort };
-    deflate::undo(content.raw, depth, effort.limit, &|content, depth, limit| {
-        smallest(content, &Effort { limit, ..plain }, depth)
-    })
+    let undone = deflate::undo(content.raw, depth, effort.limit, &|content, depth, limit| {
+        smallest(content, &Effort { limit, ..plain }, Packed { depth, pictures: true })
+    })?;
+    Ok(undone.map(|u| Undone { block: u.block, taken: u.streams }))
 }
 
 /// Raw bytes that are coded together.
@@ -202,17 +239,24 @@ impl Plan {
         Ok(done)
     }
 
-    /// Whether the encoder looks for deflate streams.
+    /// Whether the encoder looks for what is packed.
     pub fn undoes(&self) -> bool {
         match self.only {
             None => self.undo && self.windowed.is_none() && Codec::Deflate.object().is_tried(self.level),
-            Some(codec) => codec == Codec::Deflate,
+            Some(codec) => matches!(codec, Codec::Deflate | Codec::Jpeg),
         }
     }
 
-    /// How many levels of deflate streams inside deflate streams may be undone.
-    pub(super) fn depth(&self) -> u8 {
-        if self.undo { deflate::MAX_DEPTH } else { 0 }
+    /// The best place to cut bytes that go on in another block: before a picture or a stream that the cut would
+    /// split, unless the bytes start with it.
+    pub fn cut(&self, bytes: &[u8]) -> usize {
+        let at = jpeg::cut(bytes);
+        deflate::cut(&bytes[..at])
+    }
+
+    /// What may be undone.
+    pub(super) fn packed(&self) -> Packed {
+        Packed { depth: if self.undo { deflate::MAX_DEPTH } else { 0 }, pictures: self.undo }
     }
 
     /// Whether blocks may need a model.
@@ -284,7 +328,7 @@ impl Plan {
     }
 
     fn smallest(&self, raw: &[u8], meter: Meter<'_>) -> Result<EncodedBlock> {
-        smallest(&Content::bytes(raw), &self.effort(meter), self.depth())
+        smallest(&Content::bytes(raw), &self.effort(meter), self.packed())
     }
 
     /// Codes a chunk with the codec that the caller asked for, or with a plain one where that codec cannot
@@ -297,8 +341,10 @@ impl Plan {
                 "a {name} block of {len} bytes cannot be decoded in {limit} bytes of memory"
             )));
         }
+        let packed = Packed { depth: deflate::MAX_DEPTH, pictures: true };
         let coded = match codec {
-            Codec::Deflate => undo(&content, &effort, deflate::MAX_DEPTH)?.map(|u| u.block),
+            Codec::Deflate => undo_streams(&content, &effort, packed)?.map(|u| u.block),
+            Codec::Jpeg => undo_pictures(&content, &effort, packed)?.map(|u| u.block),
             _ => codec.object().encode(&content, &effort)?,
         };
         coded.map_or_else(

@@ -8,6 +8,8 @@ pub mod circuit;
 pub mod deflate;
 mod glance;
 pub mod hints;
+mod inside;
+pub mod jpeg;
 pub mod light;
 pub mod llm;
 pub mod lm;
@@ -54,11 +56,13 @@ pub enum Codec {
     Light = 9,
     /// Block sorting.
     Sort = 10,
+    /// Huffman codes of JPEG pictures undone, and their coefficients coded by context mixing.
+    Jpeg = 11,
 }
 
 impl Codec {
     /// All codecs that have an id.
-    pub const ALL: [Codec; 11] = [
+    pub const ALL: [Codec; 12] = [
         Codec::Store,
         Codec::Zstd,
         Codec::Lm,
@@ -70,6 +74,7 @@ impl Codec {
         Codec::Deflate,
         Codec::Light,
         Codec::Sort,
+        Codec::Jpeg,
     ];
 
     /// The codecs that this release reads and writes.
@@ -124,6 +129,7 @@ pub(crate) const CODECS: [&dyn BlockCodec; Codec::ALL.len()] = [
     &deflate::Deflate,
     &light::LightCodec,
     &sort::SortCodec,
+    &jpeg::Jpeg,
 ];
 
 /// Decodes all jobs, in parallel. Each job keeps the bytes that were verified before its first error.

@@ -39,7 +39,7 @@ impl Plan {
                 Some(_) if self.only.is_some() => quick_numbers(content, &effort)?,
                 Some(_) => slowly(content, &self.effort(half), quick_numbers(content, &effort)?)?,
                 None if quick => plain(content.raw, self.level)?,
-                None => return smallest(content, &effort, self.depth()),
+                None => return smallest(content, &effort, self.packed()),
             };
             meter.advance(content.raw.len());
             Ok(block)

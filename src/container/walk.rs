@@ -199,6 +199,12 @@ impl<R: Read> Walk<R> {
         Self { input: input.capped(memory), payloads, memory, stream: None, streams: 0, spare: Vec::new() }
     }
 
+    /// Starts behind the header of a stream, which has `len` bytes and has not been read.
+    pub fn behind_header(input: Input<R>, len: u64, payloads: Payloads, memory: u64) -> Self {
+        let stream = Stream { start: input.position() - len, len, ..Stream::default() };
+        Self { stream: Some(stream), ..Self::new(input, payloads, memory) }
+    }
+
     /// The next event other than [`Event::Other`].
     ///
     /// # Errors

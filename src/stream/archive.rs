@@ -1,5 +1,6 @@
 //! Reading of any part of a file.
 
+mod expect;
 mod info;
 mod load;
 mod map;
@@ -9,6 +10,7 @@ mod tensors;
 
 pub use info::{BlockInfo, StreamInfo, WindowInfo};
 pub use reader::ArchiveReader;
+pub use source::Fetch;
 pub use tensors::{StoredTensor, TensorReader};
 
 use super::options::{DecodeOptions, Pool};
@@ -121,8 +123,12 @@ impl<S: Read + Seek> Archive<S> {
     ///
     /// See [`Archive::new`].
     pub fn with_options(source: S, options: DecodeOptions) -> Result<Self> {
+        let source = Source::new(source, options.resources.memory, None)?;
+        Self::of(source, options)
+    }
+
+    fn of(mut source: Source<S>, options: DecodeOptions) -> Result<Self> {
         let pool = Pool::new(options.resources.threads);
-        let mut source = Source::new(source, options.resources.memory)?;
         let mut streams = map::read(&mut source, &options)?;
         let tensors: Vec<TensorInfo> =
             streams.iter_mut().flat_map(|s| std::mem::take(&mut s.tensors)).collect();
@@ -264,7 +270,10 @@ impl<S: Read + Seek> Archive<S> {
                 }
                 let fetched = match next.take() {
                     Some(fetched) => fetched,
-                    None => self.fetch(wanted[at], &range, left)?,
+                    None => {
+                        self.expect(wanted[at..].iter().map(|&block| (block, &range)))?;
+                        self.fetch(wanted[at], &range, left)?
+                    }
                 };
                 need = need.saturating_add(fetched.need());
                 if need > left && !batch.is_empty() {
@@ -340,6 +349,7 @@ impl<S: Read + Seek> Archive<S> {
     }
 
     fn own_header(&mut self, stream: usize, number: usize) -> Result<(BlockHeader, u64)> {
+        self.read_stream_header(stream)?;
         let place = self.streams[stream].blocks[number];
         let place_name = |e: Error| e.within(place_name(stream, number, &place));
         let (header, len) = self

@@ -5,11 +5,11 @@ mod short;
 mod tensors;
 
 use super::options::{CHUNK, CodecChoice, Options, Pool, WINDOW_RAW, WINDOWED_BLOCK};
+use crate::codec::Codec;
 use crate::codec::block::{EncodedBlock, ModelUse};
 use crate::codec::choose::{Chunk, Plan};
 use crate::codec::window::{Cutting, WindowLimits};
 use crate::codec::windowed::Windowed;
-use crate::codec::{Codec, deflate};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::block::BlockHeader;
 use crate::format::consts::FIRST_STREAM_MODEL;
@@ -332,7 +332,7 @@ impl<W: Write> Encoder<W> {
         other(lead).chain(other(left)).chain(records).chain(other(cut)).chain(other(rest)).collect()
     }
 
-    /// Cuts bytes into chunks. Where deflate streams are undone, a chunk ends before a stream that would be
+    /// Cuts bytes into chunks. Where pictures and deflate streams are undone, a chunk ends before one that would be
     /// cut.
     fn pieces<'r>(&self, raw: &'r [u8], end: End) -> Vec<&'r [u8]> {
         if !self.plan.undoes() {
@@ -340,7 +340,7 @@ impl<W: Write> Encoder<W> {
         }
         let (mut pieces, mut rest) = (Vec::new(), raw);
         while rest.len() >= self.chunk {
-            let (piece, after) = rest.split_at(deflate::cut(&rest[..self.chunk]));
+            let (piece, after) = rest.split_at(self.plan.cut(&rest[..self.chunk]));
             pieces.push(piece);
             rest = after;
         }

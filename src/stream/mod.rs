@@ -19,7 +19,9 @@ mod resources;
 mod tests;
 pub mod write;
 
-pub use archive::{Archive, ArchiveReader, BlockInfo, StoredTensor, StreamInfo, TensorReader, WindowInfo};
+pub use archive::{
+    Archive, ArchiveReader, BlockInfo, Fetch, StoredTensor, StreamInfo, TensorReader, WindowInfo,
+};
 pub use decoder::Decoder;
 pub use encoder::Encoder;
 pub use messages::{Compressor, Decompressor};

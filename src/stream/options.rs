@@ -158,8 +158,8 @@ impl Options {
         self
     }
 
-    /// Sets whether deflate streams in the content (gzip, zlib, PNG, ZIP, PDF) are undone at levels from 5
-    /// on, where that makes the result smaller; the default. Their contents then take memory too, when
+    /// Sets whether deflate streams (gzip, zlib, PNG, ZIP, PDF) and JPEG pictures in the content are undone at
+    /// levels from 5 on, where that makes the result smaller; the default. Their contents then take memory too, when
     /// compressing and when decompressing.
     pub fn undo(mut self, undo: bool) -> Self {
         self.undo = undo;

@@ -10,6 +10,7 @@ mod transformers;
 mod circuit;
 mod circuit_layouts;
 mod deflate;
+mod jpeg;
 mod light;
 mod llm;
 mod llm_chain;

@@ -60,6 +60,7 @@ fn raw_lengths_are_bounded_by_payloads() {
         too_long(fixed(8, 32768 * payload_len + 1, &payload));
         too_long(fixed(9, 46_000 * (payload_len + 4) + 1, &payload));
         too_long(fixed(10, 46_000 * (payload_len + 8) + 1, &payload));
+        too_long(fixed(11, 32768 * payload_len + 1, &payload));
     }
     let mix = [&[1u8, 16, 1, 0, 1, 0, 0, 0][..], &[0; 10]].concat();
     // Another version of the priors would be newer, whatever its length.

@@ -7,12 +7,13 @@ use super::picture::{Rows, unfilter};
 use super::recipe::{Recipe, Step, Summary, finish, put, recreate};
 use super::record::Method;
 use super::search::Chains;
-use super::{MAX_CONTENTS, Params, max_raw, may_hold, memory_need};
+use super::{MAX_CONTENTS, Params, max_raw, memory_need};
 use crate::codec::Codec;
 use crate::codec::block::{Content, EncodedBlock};
+use crate::codec::inside::{self, Nested};
 use crate::coder::binary::BinaryEncoder;
 use crate::error::Result;
-use crate::format::block::{BlockHeader, Units};
+use crate::format::block::Units;
 use crate::format::varint;
 use rayon::prelude::*;
 
@@ -30,10 +31,6 @@ const OWN: usize = 16 << 10;
 const CHAIN: u32 = 8192;
 /// A stream is undone only if its record takes at most one part in so many of the stream.
 const WORTH: usize = 6;
-
-/// Codes a content with other codecs. Its arguments are the content, the levels of streams that may still be
-/// undone inside it, and the memory in bytes that decoding it may take.
-pub type Nested<'a> = &'a (dyn Fn(&Content<'_>, u8, u64) -> Result<EncodedBlock> + Sync);
 
 /// A block whose streams have been undone.
 pub struct Undone {
@@ -194,25 +191,14 @@ impl Parts {
             let rows = rows.map(|r| (r.pixel, r.row));
             blocks.push(nested(&Content { rows, ..Content::bytes(content) }, depth - 1, left)?);
         }
-        if blocks.iter().any(|b| b.model.is_some() || !may_hold(b.codec)) {
+        if !blocks.iter().all(inside::fits) {
             return Ok(None);
         }
-        let own = blocks.iter().filter_map(|b| b.params.as_ref().filter(|_| b.codec == Codec::Deflate));
-        let deepest = own.filter_map(|p| p.first().copied()).max().unwrap_or(0);
+        let deepest = blocks.iter().map(inside::depth).max().unwrap_or(0);
         let mut payload = Vec::new();
         varint::put(&mut payload, blocks.len() as u64);
         for block in blocks {
-            let header = BlockHeader {
-                codec: block.codec.id(),
-                flushed: false,
-                raw_len: block.raw_len,
-                payload_len: block.payload.len() as u32,
-                model: None,
-                params: block.params,
-                units: block.units,
-            };
-            header.put(&mut payload);
-            payload.extend_from_slice(&block.payload);
+            inside::put(block, &mut payload);
         }
         payload.extend_from_slice(&record);
         if raw.len() as u64 > max_raw(payload.len() as u64) || payload.len() > 2 * raw.len() {

@@ -22,18 +22,18 @@ mod tree;
 mod work;
 mod zlib;
 
-pub use encode::{Undone, undo};
+pub use encode::undo;
 pub use find::cut;
 
 use super::block::{
     Block, BlockCodec, BlockJob, BlockParams, Content, Effort, EncodedBlock, OrderedBlock, UnitKind,
 };
+use super::inside::{self, Coded};
 use super::ordered::{self, Reader, decode_units};
 use super::reader::DecodedBlock;
 use super::{Codec, newer};
 use crate::error::{Error, Result};
-use crate::format::block::{BlockHeader, Units};
-use crate::format::consts::KIND_BLOCK;
+use crate::format::block::BlockHeader;
 use crate::format::cursor::{Cursor, Parse};
 use crate::format::varint;
 use crate::model::mix::shipped;
@@ -101,6 +101,10 @@ impl BlockParams for Params {
         let Summary { streams, inside } = self.summary;
         let what = if streams == 1 { "stream" } else { "streams" };
         Some(format!("deflate: {streams} {what} undone, {inside} bytes inside"))
+    }
+
+    fn depth(&self) -> u8 {
+        self.depth
     }
 }
 
@@ -200,9 +204,6 @@ fn decode(block: &Block, payload: &[u8], memory: u64) -> Result<Vec<u8>> {
     Ok(raw)
 }
 
-/// A content of a block: its header and its payload.
-type Coded<'a> = (Block, &'a [u8]);
-
 /// The headers and payloads of the contents at the start of a payload, and the bytes after them.
 fn contents<'a>(payload: &'a [u8], params: &Params) -> Result<(Vec<Coded<'a>>, &'a [u8])> {
     let mut c = Cursor::new(payload);
@@ -225,37 +226,16 @@ fn memory_need(total: u64, inside: u64, raw_len: u64) -> u64 {
 }
 
 fn ended(e: Parse) -> Error {
-    e.at_end("the contents of a deflate block")
-}
-
-/// Whether a content may use this codec.
-fn may_hold(codec: Codec) -> bool {
-    use Codec::{Deflate, Light, Mix, Store, Table, Zstd};
-    matches!(codec, Store | Zstd | Mix | Table | Deflate | Light)
+    inside::ended(e, "deflate")
 }
 
 /// Reads the header of a content, and returns it with its payload.
 fn content<'a>(c: &mut Cursor<'a>, depth: u8) -> Result<Coded<'a>> {
-    if c.rest().first().is_some_and(|kind| *kind != KIND_BLOCK) {
-        return Err(Error::corrupt("not a block"));
+    let content = inside::read(c, "deflate")?;
+    if content.0.depth() >= depth {
+        return Err(Error::corrupt("deflate streams that are deeper than declared"));
     }
-    let (header, len) = BlockHeader::parse(c.rest()).map_err(ended)?;
-    c.take(len).map_err(ended)?;
-    let payload = c.take(header.payload_len as usize).map_err(ended)?;
-    let block = Block::check(header)?;
-    match block.codec.id() {
-        Codec::Deflate => {
-            if block.params_as::<Params>().is_none_or(|p| p.depth >= depth) {
-                return Err(Error::corrupt("deflate streams that are deeper than declared"));
-            }
-        }
-        codec if may_hold(codec) => {}
-        other => return Err(newer(&format!("codec {} inside deflate streams", other.name()))),
-    }
-    if block.header.model.is_some() || !matches!(block.header.units, Units::Fixed { .. }) {
-        return Err(newer("models inside deflate streams"));
-    }
-    Ok((block, payload))
+    Ok(content)
 }
 
 /// Puts `len` raw bytes together from a record and contents, as decoding a block does; for fuzzing.

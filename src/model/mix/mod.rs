@@ -12,6 +12,7 @@ pub mod apm;
 pub mod context;
 pub mod direct;
 pub mod history;
+pub mod jpeg;
 pub mod kernel;
 pub mod light;
 pub mod logistic;

@@ -55,6 +55,8 @@ pub struct BlockInfo {
     pub own_model_len: u64,
     /// The number of deflate streams that are undone in the block, and of the bytes inside them.
     pub undone: (u64, u64),
+    /// The number of JPEG pictures that are undone in the block.
+    pub pictures: u64,
     /// Whether the writer flushed after this block.
     pub flushed: bool,
     /// W, the payload bytes of a window; `None` for codecs without windows.
@@ -126,6 +128,7 @@ impl<S: Read + Seek> Archive<S> {
     }
 
     fn block_info(&mut self, stream: usize, number: usize) -> Result<BlockInfo> {
+        self.expect_headers(stream, number)?;
         let place = self.streams[stream].blocks[number];
         let (header, payload_at) = self.own_header(stream, number)?;
         let (payload_len, codec) = (u64::from(header.payload_len), Codec::from_id(header.codec).ok());
@@ -155,6 +158,7 @@ impl<S: Read + Seek> Archive<S> {
             model: header.model.and_then(|m| self.streams[stream].models.hash(m, place.models as usize).ok()),
             own_model_len,
             undone: crate::codec::deflate::undone(&header),
+            pictures: crate::codec::jpeg::undone(&header),
             flushed: header.flushed,
             window,
             sized,

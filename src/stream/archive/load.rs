@@ -36,6 +36,12 @@ struct Part<'a> {
     out: &'a mut [u8],
 }
 
+impl Part<'_> {
+    fn range(&self) -> Range<u64> {
+        self.start..self.start + self.out.len() as u64
+    }
+}
+
 /// A block of tiles, the offset of its payload, and its name for messages.
 struct Tiled {
     block: Block,
@@ -183,8 +189,12 @@ impl<S: Read + Seek> Archive<S> {
         let ahead = (self.batch_bytes() / largest.max(1) as u64).min(parts.len() as u64) as usize;
         let mut parts = parts.into_iter();
         let read = || {
-            for Part { block, start, out } in parts.by_ref() {
-                let range = start..start + out.len() as u64;
+            while let Some(part) = parts.next() {
+                let coming = std::iter::once(&part).chain(parts.as_slice());
+                let coming: Vec<_> = coming.map(|p| (p.block, p.range())).collect();
+                self.expect(coming.iter().map(|(block, range)| (*block, range)))?;
+                let range = part.range();
+                let Part { block, out, .. } = part;
                 let Some(Tiled { block, payload_at, place }) = self.tiled(block, range.clone())? else {
                     out.copy_from_slice(&self.read_range(range)?);
                     continue;
@@ -208,7 +218,9 @@ impl<S: Read + Seek> Archive<S> {
     /// that is possible.
     pub(super) fn read_into(&mut self, start: u64, out: &mut [u8]) -> Result<()> {
         let range = start..start + out.len() as u64;
-        for (stream, block) in self.blocks_of(&range) {
+        let blocks = self.blocks_of(&range);
+        for (i, &(stream, block)) in blocks.iter().enumerate() {
+            self.expect(blocks[i..].iter().map(|&block| (block, &range)))?;
             let place = self.streams[stream].blocks[block];
             let (from, to) = (range.start.max(place.raw_start), range.end.min(place.raw_end()));
             let part = &mut out[(from - start) as usize..(to - start) as usize];

@@ -37,6 +37,8 @@ impl BlockPlace {
 /// One stream of a file.
 pub(super) struct StreamMap {
     pub offset: u64,
+    /// The length of the stream's header if it has not been read yet.
+    pub unread_header: Option<u64>,
     pub stored_len: u64,
     pub index_len: u64,
     pub raw_start: u64,
@@ -106,19 +108,32 @@ fn backwards<S: Read + Seek>(source: &mut Source<S>, options: &DecodeOptions) ->
             0 => None,
             len => Some(index(source, index_end.checked_sub(len), index_end, &mut left)?),
         };
-        let mut walk =
-            Walk::new(Input::seekable(source.inner(), offset)?, Payloads::Skip, options.resources.memory);
-        walk.next()?;
+        // Where every read is expensive, the header is read with the first block. Its length is what the index
+        // leaves for it.
+        let sections = entries.as_ref().filter(|_| source.is_remote());
+        let sections =
+            sections.map(|e| e.iter().fold(trailer.index_len, |n, e| n.saturating_add(e.stored_len)));
+        let unread_header = sections.map(|n| trailer.body_len.saturating_sub(n));
+        let start = offset + unread_header.unwrap_or(0);
+        let input = Input::seekable(source.inner(), start)?;
+        let mut walk = match unread_header {
+            Some(len) => Walk::behind_header(input, len, Payloads::Skip, options.resources.memory),
+            None => Walk::new(input, Payloads::Skip, options.resources.memory),
+        };
+        if unread_header.is_none() {
+            walk.next()?;
+        }
         let mut map = MapBuilder::new(&fresh, &mut left);
         if let Some(entries) = entries {
             map.follow(&mut walk, &entries)?;
             map.left.give_back(entries.capacity() * size_of::<Entry>());
         }
-        let stream = loop {
+        let mut stream = loop {
             if let Some(stream) = map.note(walk.next()?)? {
                 break stream;
             }
         };
+        stream.unread_header = unread_header;
         if stream.offset + stream.stored_len != end {
             return Err(Error::corrupt("a trailer inside the stream"));
         }
@@ -274,6 +289,7 @@ impl<'a> MapBuilder<'a> {
             tensors: tensors.unwrap_or_default(),
             names_error,
             offset: end.offset,
+            unread_header: None,
             stored_len: end.stored_len,
             index_len: end.index_len,
             raw_start: 0,

@@ -4,22 +4,28 @@ use crate::codec::buffer::resize;
 use crate::container::input::{max_parsed, too_long};
 use crate::error::{Error, Result};
 use crate::format::cursor::{Parse, Parsed};
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{self, Read, Seek, SeekFrom};
+use std::ops::Range;
 
 /// The number of bytes read first where a structure's length is unknown.
 const GUESS: u64 = 4096;
 
+/// Tells a reader which ranges of bytes will be read soon, the first one at once. The reader may do nothing.
+pub type Fetch<S> = fn(&mut S, &[Range<u64>]) -> io::Result<()>;
+
 /// A seekable reader whose length is known.
 pub(super) struct Source<S> {
     inner: S,
+    fetch: Option<Fetch<S>>,
     len: u64,
     memory: u64,
 }
 
 impl<S: Read + Seek> Source<S> {
-    pub(super) fn new(mut inner: S, memory: u64) -> Result<Self> {
+    /// `fetch` belongs to readers for which every read is expensive.
+    pub(super) fn new(mut inner: S, memory: u64, fetch: Option<Fetch<S>>) -> Result<Self> {
         let len = inner.seek(SeekFrom::End(0))?;
-        Ok(Self { inner, len, memory })
+        Ok(Self { inner, fetch, len, memory })
     }
 
     pub(super) fn len(&self) -> u64 {
@@ -36,6 +42,16 @@ impl<S: Read + Seek> Source<S> {
 
     pub(super) fn inner(&mut self) -> &mut S {
         &mut self.inner
+    }
+
+    /// Whether every read is expensive.
+    pub(super) fn is_remote(&self) -> bool {
+        self.fetch.is_some()
+    }
+
+    /// Says which ranges will be read soon, the first one at once.
+    pub(super) fn expect(&mut self, ranges: &[Range<u64>]) -> Result<()> {
+        self.fetch.map_or(Ok(()), |fetch| Ok(fetch(&mut self.inner, ranges)?))
     }
 
     /// The `len` bytes from `offset` on.

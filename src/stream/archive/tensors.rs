@@ -161,6 +161,7 @@ impl<S: Read + Seek> Archive<S> {
             let method = match last {
                 Some((of, method)) if *of == (stream, block) => method.clone(),
                 _ => {
+                    self.expect_headers(stream, block)?;
                     let header = self.own_header(stream, block)?.0;
                     Block::check(header).map_or_else(|_| "?".into(), |block| block.describe())
                 }

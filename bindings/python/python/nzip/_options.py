@@ -46,7 +46,7 @@ class CompressOptions(Resources, total=False):
     content_hash: bool | None
     """Whether a stream of one block has the BLAKE3 of its content, too; longer ones always have."""
     undo: bool | None
-    """Whether streams of deflate (gzip, PNG, ZIP) are undone, from level 5 on; true by default."""
+    """Whether JPEG pictures and streams of deflate (gzip, PNG, ZIP) are undone, from level 5 on; true by default."""
     decode_memory: int | None
     """Most memory that decoding may take, in bytes."""
     tensor: tuple[str, Sequence[int]] | None
