@@ -1,6 +1,6 @@
-//! No level gives a larger file than the one before: on the samples of `corpora/`, and on 200 small files that a
-//! seeded generator makes. Levels from 6 on are slow: only some of the files go through them, and all where
-//! NZIP_TEST_LEVELS=all is set.
+//! No level gives a larger file than the one before: on the samples of `corpora/`, and on some 200 files that a seeded
+//! generator makes. Levels from 6 on are slow: only some of the files go through them, and all where
+//! NZIP_TEST_LEVELS=all is set. The files of a folder, and of those in it, are added by NZIP_TEST_FILES=FOLDER.
 
 use nzip::internal::SplitMix;
 use nzip::{Compressor, Options};
@@ -15,6 +15,8 @@ const WORDS: [&str; 24] = [
 
 /// The number of files that the generator makes, in addition to a few fixed ones.
 const MADE: usize = 196;
+/// The length in bytes of some longer files, for which codecs of lower levels are chosen by samples.
+const LONGER: usize = 300_000;
 
 struct Maker(SplitMix);
 
@@ -178,6 +180,9 @@ impl Maker {
 fn files() -> Vec<(String, Vec<u8>)> {
     let mut maker = Maker(SplitMix(17));
     let mut files: Vec<_> = (0..MADE).map(|kind| maker.file(kind)).collect();
+    files.push(("a long log".into(), maker.log(LONGER)));
+    files.push(("a long table".into(), maker.csv(LONGER)));
+    files.push(("long numbers".into(), maker.numbers(LONGER / 8).0));
     files.push(("nothing".into(), Vec::new()));
     files.push(("one byte".into(), vec![b'n']));
     files.push(("two bytes".into(), vec![0, 255]));
@@ -186,7 +191,21 @@ fn files() -> Vec<(String, Vec<u8>)> {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpora").join(name);
         files.push((name.into(), std::fs::read(path).unwrap()));
     }
+    if let Some(folder) = std::env::var_os("NZIP_TEST_FILES") {
+        add_folder(&mut files, Path::new(&folder));
+    }
     files
+}
+
+fn add_folder(files: &mut Vec<(String, Vec<u8>)>, folder: &Path) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            add_folder(files, &path);
+        } else {
+            files.push((path.display().to_string(), std::fs::read(path).unwrap()));
+        }
+    }
 }
 
 #[test]
@@ -200,7 +219,12 @@ fn no_level_is_larger_than_the_one_before() {
         loop {
             let number = next.fetch_add(1, Ordering::Relaxed);
             let Some((name, raw)) = files.get(number) else { break };
-            let levels = if all || number % 9 == 0 || number >= MADE { 9 } else { 5 };
+            let levels = match raw.len() {
+                _ if all => 9,
+                LONGER.. => 6,
+                _ if number % 9 == 0 || number >= MADE => 9,
+                _ => 5,
+            };
             let sizes: Vec<usize> =
                 compressors[..levels].iter().map(|c| c.compress(raw).unwrap().len()).collect();
             if !sizes.is_sorted_by(|a, b| a >= b) || sizes[0] > raw.len() + 64 {

@@ -17,8 +17,8 @@ pub struct Blocks {
     seekable: bool,
     /// Raw bytes of a block, 4K to 1G [default: 16M]
     ///
-    /// By default blocks hold 16 MiB, 64 MiB where mix is used at -9, 4 MiB at -5, and 256 KiB with codecs
-    /// that have windows.
+    /// By default blocks hold 16 MiB, 64 MiB where mix is used at -9, and 256 KiB with codecs that have
+    /// windows.
     #[arg(long, value_name = "SIZE", value_hint = ValueHint::Other)]
     block_size: Option<Size>,
 }

@@ -7,6 +7,7 @@ use nzip::remote::RemoteFile;
 use nzip::{Archive, DecodeOptions};
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
+#[cfg(feature = "remote")]
 use std::ops::Range;
 use std::path::Path;
 
@@ -69,11 +70,10 @@ impl Place {
         }
     }
 
-    #[cfg_attr(not(feature = "remote"), expect(dead_code, reason = "only remote files are told"))]
+    #[cfg(feature = "remote")]
     fn expect(&mut self, ranges: &[Range<u64>]) -> io::Result<()> {
         match self {
             Self::Here(_) => Ok(()),
-            #[cfg(feature = "remote")]
             Self::There(file) => file.expect(ranges),
         }
     }

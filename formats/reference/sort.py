@@ -171,12 +171,13 @@ def restore(last, starts, part):
 def decode(payload, n):
     demand(len(payload) >= 2, "truncated")
     demand(payload[0] == 1 and payload[1] < 4, "newer")
-    demand(n < 1 << 24 and n <= 46000 * (len(payload) + 8), "too long")
-    part = n if n < 4096 else 1 << (-(-n // 8) - 1).bit_length()
+    demand(n <= 1 << 24 and n <= 46000 * (len(payload) + 8), "too long")
+    part = n if n < 4096 else 1 << (-(-n // (8 if n < 1 << 22 else 32)) - 1).bit_length()
     count = -(-n // part)
     at = 2 + 3 * count
     demand(len(payload) >= at, "truncated")
     starts = [int.from_bytes(payload[i : i + 3], "little") for i in range(2, at, 3)]
+    starts = [s or n >> 24 << 24 for s in starts]  # a start of 2^24 is stored as 0
     demand(all(1 <= s <= n for s in starts), "a start outside of the block")
     coder = Coder(payload[at:])
     runs, last = Runs(coder), bytearray()

@@ -4,7 +4,7 @@ use super::acceleration::Accelerator;
 use super::hints::{BasePiece, Guide, Hint};
 use super::window::WindowCoder;
 use super::{Codec, newer};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::format::block::{BlockHeader, Units};
 use crate::model::lm;
 use crate::progress::Meter;
@@ -172,7 +172,8 @@ pub trait BlockCodec: Sync {
         false
     }
 
-    /// The largest block, in raw bytes, for which the codec is tried at a level.
+    /// The largest block, in raw bytes, that the codec codes at a level in any case. It codes longer ones where a sample
+    /// suggests that it leaves less than the codec of the level.
     fn longest_tried(&self, _level: u8) -> usize {
         usize::MAX
     }
@@ -478,6 +479,22 @@ impl EncodedBlock {
             units: self.units,
         };
         (header, self.payload)
+    }
+}
+
+/// Codes a block with a codec that nobody asked for by name. Where this build lacks the model that the codec
+/// needs, the result is `None`, so that the choice goes on with the codecs that need none.
+///
+/// # Errors
+/// Those of [`BlockCodec::encode`] but `MissingModel`.
+pub fn attempt(
+    codec: &dyn BlockCodec,
+    content: &Content<'_>,
+    effort: &Effort<'_>,
+) -> Result<Option<EncodedBlock>> {
+    match codec.encode(content, effort) {
+        Err(e) if e.kind() == ErrorKind::MissingModel => Ok(None),
+        coded => coded,
     }
 }
 

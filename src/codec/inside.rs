@@ -15,7 +15,7 @@ pub type Nested<'a> = &'a (dyn Fn(&Content<'_>, u8, u64) -> Result<EncodedBlock>
 pub type Coded<'a> = (Block, &'a [u8]);
 
 /// Whether a content may use a codec.
-fn may_hold(codec: Codec) -> bool {
+pub fn may_hold(codec: Codec) -> bool {
     use Codec::{Deflate, Jpeg, Light, Mix, Store, Table, Zstd};
     matches!(codec, Store | Zstd | Mix | Table | Deflate | Light | Jpeg)
 }

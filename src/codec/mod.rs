@@ -17,6 +17,7 @@ pub mod mix;
 mod numbers;
 pub mod ordered;
 mod reader;
+mod rivals;
 pub mod sort;
 pub mod store;
 pub mod table;

@@ -4,8 +4,8 @@
 //! Loading a tensor has to be fast, so the tensor codec is the usual one. A codec that decodes slowly must
 //! save much before it is taken, and samples tell whether trying it is worth the time.
 
-use super::block::{Content, Effort, EncodedBlock};
-use super::choose::{Plan, THOROUGH, attempt, plain, smaller, smallest};
+use super::block::{Content, Effort, EncodedBlock, attempt};
+use super::choose::{Plan, THOROUGH, plain, smaller, smallest};
 use super::hints::Guide;
 use super::{CODECS, Codec, glance, zstd};
 use crate::error::Result;

@@ -18,7 +18,7 @@ const UNIT_LOG2: u32 = 20;
 const MAX_UNITS: usize = 8;
 
 /// The zstd level for each of nzip's levels 1..=9.
-const LEVELS: [i32; 9] = [3, 9, 15, 19, 19, 19, 19, 19, 22];
+const LEVELS: [i32; 9] = [3, 9, 19, 19, 19, 19, 19, 19, 22];
 /// The most bytes that are decoded at a time where the block is long for its payload.
 const PIECE: usize = 1 << 20;
 

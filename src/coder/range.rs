@@ -8,11 +8,10 @@
 use std::borrow::Borrow;
 use std::num::NonZeroU32;
 
-use constriction::backends::ReadWords;
-use constriction::stream::model::{DecoderModel, EncoderModel, EntropyModel};
-use constriction::stream::queue::{EncoderSituation, RangeCoderState, RangeDecoder, RangeEncoder};
-use constriction::stream::{Decode, Encode};
-use constriction::{Pos, Queue};
+use constriction::Pos;
+use constriction::stream::Encode;
+use constriction::stream::model::{EncoderModel, EntropyModel};
+use constriction::stream::queue::{EncoderSituation, RangeCoderState, RangeEncoder};
 
 use crate::error::{Error, Result};
 
@@ -50,14 +49,6 @@ impl EncoderModel<PRECISION> for Binary {
     }
 }
 
-impl DecoderModel<PRECISION> for Binary {
-    fn quantile_function(&self, quantile: u32) -> (bool, u32, NonZeroU32) {
-        let bit = quantile >= ONE - self.one;
-        let (start, width) = self.interval(bit);
-        (bit, start, width)
-    }
-}
-
 /// A symbol of a choice among many: it owns the parts `start..start + width` of the `1 << P` parts of the
 /// interval.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,21 +82,6 @@ impl<const P: usize> EntropyModel<P> for Part<P> {
 impl<const P: usize> EncoderModel<P> for Part<P> {
     fn left_cumulative_and_probability(&self, _: impl Borrow<u32>) -> Option<(u32, NonZeroU32)> {
         Some((self.start, self.width))
-    }
-}
-
-/// A choice as the decoder sees it: a function from a part to the symbol that owns it.
-struct Owner<F>(F);
-
-impl<F, const P: usize> EntropyModel<P> for Owner<F> {
-    type Symbol = u32;
-    type Probability = u32;
-}
-
-impl<F: Fn(u32) -> Part<P>, const P: usize> DecoderModel<P> for Owner<F> {
-    fn quantile_function(&self, quantile: u32) -> (u32, u32, NonZeroU32) {
-        let part = (self.0)(quantile);
-        (part.symbol, part.start, part.width)
     }
 }
 
@@ -216,36 +192,46 @@ struct PayloadWords<'a> {
     past: usize,
 }
 
-impl ReadWords<u32, Queue> for PayloadWords<'_> {
-    type ReadError = std::convert::Infallible;
-
-    #[inline]
-    fn read(&mut self) -> std::result::Result<Option<u32>, Self::ReadError> {
-        if let Some((word, rest)) = self.rest.split_first_chunk() {
-            self.rest = rest;
-            return Ok(Some(u32::from_be_bytes(*word)));
+impl PayloadWords<'_> {
+    #[inline(always)]
+    fn next(&mut self) -> u64 {
+        match self.rest.split_first_chunk() {
+            Some((word, rest)) => {
+                self.rest = rest;
+                u32::from_be_bytes(*word).into()
+            }
+            None => self.last(),
         }
+    }
+
+    #[cold]
+    fn last(&mut self) -> u64 {
         let mut word = [0; 4];
         word[..self.rest.len()].copy_from_slice(self.rest);
         self.past = self.past.saturating_add(4 - self.rest.len());
         self.rest = &[];
-        Ok(Some(u32::from_be_bytes(word)))
-    }
-
-    fn maybe_exhausted(&self) -> bool {
-        self.rest.is_empty()
+        u32::from_be_bytes(word).into()
     }
 }
 
 /// Reads binary decisions and choices among many from one payload.
+///
+/// Of the interval's lower end and the payload's number, only the difference matters.
 #[derive(Debug, Clone)]
-pub struct BitDecoder<'a>(RangeDecoder<u32, u64, PayloadWords<'a>>);
+pub struct BitDecoder<'a> {
+    words: PayloadWords<'a>,
+    /// The payload's number less the interval's lower end.
+    point: u64,
+    /// The interval's width; at least 2^32.
+    range: u64,
+}
 
 impl<'a> BitDecoder<'a> {
     /// Starts at the first bit of `payload`; bits past its end read as zero.
     pub fn new(payload: &'a [u8]) -> Self {
-        let Ok(decoder) = RangeDecoder::with_backend(PayloadWords { rest: payload, past: 0 });
-        Self(decoder)
+        let mut words = PayloadWords { rest: payload, past: 0 };
+        let point = words.next() << 32 | words.next();
+        Self { words, point, range: u64::MAX }
     }
 
     /// Decodes the next decision; a 1 has the probability `one` / 65536 with `one` in 1..=65535, as in
@@ -253,23 +239,42 @@ impl<'a> BitDecoder<'a> {
     ///
     /// # Errors
     /// `Corrupt` where the payload lies outside of all intervals that an encoder can produce.
-    #[inline]
+    #[inline(always)]
     pub fn decode(&mut self, one: u32) -> Result<bool> {
-        self.0
-            .decode_symbol(Binary::new(one))
-            .map_err(|_| Error::corrupt("range coder: the payload is not one that an encoder writes"))
+        let binary = Binary::new(one);
+        let bit = self.decode_part::<PRECISION>(|part| {
+            let bit = part >= ONE - one;
+            let (start, width) = binary.interval(bit);
+            Part { symbol: bit.into(), start, width }
+        })?;
+        Ok(bit != 0)
     }
 
     /// Decodes the next choice among many; `owner` returns the symbol that owns a part below `1 << P`.
     ///
     /// # Errors
     /// See [`BitDecoder::decode`].
-    #[inline]
-    pub fn decode_part<const P: usize>(&mut self, owner: impl Fn(u32) -> Part<P>) -> Result<u32> {
-        self.0
-            .decode_symbol(Owner(owner))
-            .map_err(|_| Error::corrupt("range coder: the payload is not one that an encoder writes"))
+    #[inline(always)]
+    pub fn decode_part<const P: usize>(&mut self, owner: impl FnOnce(u32) -> Part<P>) -> Result<u32> {
+        let scale = self.range >> P;
+        let part = self.point / scale;
+        if part >> P != 0 {
+            return Err(outside());
+        }
+        let Part { symbol, start, width } = owner(part as u32);
+        self.point -= scale * u64::from(start);
+        self.range = scale * u64::from(width.get());
+        if self.range >> 32 == 0 {
+            self.range <<= 32;
+            self.point = self.point << 32 | self.words.next();
+        }
+        Ok(symbol)
     }
+}
+
+#[cold]
+fn outside() -> Error {
+    Error::corrupt("range coder: the payload is not one that an encoder writes")
 }
 
 impl BitDecoder<'_> {
@@ -279,7 +284,7 @@ impl BitDecoder<'_> {
     /// `Corrupt` where payload is left; `Truncated` where more than 12 bytes, the state and a word, have been read past its end,
     /// which whoever drops no more zeros there than that takes for a payload that has been cut.
     pub fn finish(self) -> Result<()> {
-        let (words, _, _) = self.0.into_raw_parts();
+        let words = self.words;
         if !words.rest.is_empty() {
             return Err(Error::corrupt("range coder: payload is left after the last symbol"));
         }

@@ -132,8 +132,8 @@ impl Options {
         self
     }
 
-    /// Sets the raw bytes of a block, 4 KiB to 1 GiB. The default is 16 MiB (64 MiB at level 9, 4 MiB at
-    /// level 5), or 256 KiB for windowed codecs.
+    /// Sets the raw bytes of a block, 4 KiB to 1 GiB. The default is 16 MiB (64 MiB at level 9), or
+    /// 256 KiB for windowed codecs.
     pub fn block_size(mut self, bytes: usize) -> Self {
         self.block = Some(bytes);
         self

@@ -176,7 +176,7 @@ impl Headers {
             0xC4 => self.huffman(body)?,
             0xDB => self.quantisers(body)?,
             0xDD => self.restart = u16::from_be_bytes(*body.as_array()?).into(),
-            0xC0..=0xDF | 0x00..=0xBF => return None,
+            0x00..=0xDF => return None,
             0xE0..=0xFE => {}
             0xFF => return None,
         }

@@ -21,11 +21,9 @@ use crate::model::mix::shipped;
 
 /// The level at which the automatic choice tries `light` for all content.
 const LEVEL: u8 = 5;
-/// Up to this many raw bytes, levels above [`LEVEL`] try `light` too: content so short takes no time worth
+/// Up to this many raw bytes, levels above [`LEVEL`] always try `light` too: content so short takes no time worth
 /// mentioning, and `light` may beat `mix` on it.
 const SHORT: usize = 16 << 10;
-/// Raw bytes of a block: short, so that two threads share a file of a few megabytes.
-const CHUNK: usize = 4 << 20;
 /// log2 of the raw bytes of a check unit.
 const UNIT_LOG2: u8 = 20;
 
@@ -66,10 +64,6 @@ impl BlockCodec for LightCodec {
         // Readers hold the payload and keep what they have read.
         let fits = need + 2 * len as u64 <= effort.limit - effort.limit / 8;
         fits.then_some(need + len as u64)
-    }
-
-    fn preferred_chunk(&self, _level: u8) -> Option<usize> {
-        Some(CHUNK)
     }
 
     fn start_len(&self) -> u64 {

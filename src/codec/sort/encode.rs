@@ -15,8 +15,8 @@ use crate::model::sort::{self, Mode};
 
 /// Sorted bytes of which a sample tells the mode, and the bytes of the sample.
 const LONG: usize = 256 << 10;
-const PIECES: usize = 32;
-const PIECE: usize = 4 << 10;
+const PIECES: usize = 64;
+const PIECE: usize = 8 << 10;
 /// Branches by which the filter is chosen.
 const BRANCHES: usize = 1 << 14;
 /// Code has at least one branch in so many bytes.

@@ -28,8 +28,11 @@ const MAX_EXPANSION: u64 = 46_000;
 const MORE: u64 = 8;
 /// Memory in bytes that distributions take.
 const FIXED_MEMORY: u64 = 8 << 20;
-/// Raw bytes of a block: short, so that two threads share a file of a few megabytes.
-const CHUNK: usize = 4 << 20;
+/// The level at which the automatic choice tries `sort` for all content.
+const LEVEL: u8 = 4;
+/// Up to this many raw bytes, levels above [`LEVEL`] always try `sort` too: content so short takes no time worth
+/// mentioning.
+const SHORT: usize = 16 << 10;
 /// log2 of the raw bytes of a check unit.
 const UNIT_LOG2: u8 = 20;
 
@@ -53,14 +56,18 @@ impl BlockCodec for SortCodec {
         ((payload_len + MORE) * MAX_EXPANSION).min(LONGEST as u64)
     }
 
+    fn is_tried(&self, level: u8) -> bool {
+        level >= LEVEL
+    }
+
+    fn longest_tried(&self, level: u8) -> usize {
+        if level > LEVEL { SHORT } else { usize::MAX }
+    }
+
     fn encoding_memory(&self, len: usize, _raw: Option<&[u8]>, effort: &Effort<'_>) -> Option<u64> {
         // Readers hold the payload and keep what they have read.
         let fits = decoding_need(len) + 2 * len as u64 <= effort.limit - effort.limit / 8;
         fits.then_some(FIXED_MEMORY + 14 * len as u64)
-    }
-
-    fn preferred_chunk(&self, _level: u8) -> Option<usize> {
-        Some(CHUNK)
     }
 
     fn encode(&self, content: &Content<'_>, effort: &Effort<'_>) -> Result<Option<EncodedBlock>> {
@@ -129,7 +136,10 @@ impl Header {
         let count = raw_len.div_ceil(transform::part_len(raw_len).max(1));
         let (starts, rest) = rest.split_at_checked(count * START).ok_or_else(short)?;
         let starts = starts.as_chunks::<START>().0.iter();
-        let starts = starts.map(|&[a, b, c]| u32::from_le_bytes([a, b, c, 0])).collect();
+        let starts = starts.map(|&[a, b, c]| u32::from_le_bytes([a, b, c, 0]));
+        // The row behind all others takes one bit more.
+        let row = |s: u32| if s == 0 && raw_len == LONGEST { raw_len as u32 } else { s };
+        let starts = starts.map(row).collect();
         let mode = if flags & SYMBOLS != 0 { Mode::Symbols } else { Mode::Ranks };
         Ok((Self { mode, branches: flags & BRANCHES != 0, starts }, rest))
     }

@@ -5,6 +5,10 @@
 pub const SYMBOLS: usize = 16;
 /// The part of a mixture's interval that every symbol has at least, in 1/65536.
 const FLOOR: u16 = 4;
+/// log2 of how slowly weights follow the shares of their distributions.
+const PACE: u32 = 6;
+/// The least weight, in 1/65536.
+const LEAST: u32 = 64;
 /// What the bounds behind a symbol that came move towards.
 const TOP: i16 = 32767;
 
@@ -34,22 +38,64 @@ impl Row {
     }
 }
 
+/// The weights of up to eight distributions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(C, align(32))]
+pub struct Weights {
+    /// Weights less [`LEAST`], times 2^[`PACE`].
+    held: [u32; 8],
+    /// The weights, in 1/65536; entries without a distribution do not matter.
+    now: [u16; SYMBOLS],
+}
+
+impl Weights {
+    /// `count` equal weights. However they move, all of them sum up to less than 65536.
+    pub fn new(count: usize) -> Self {
+        let held = std::array::from_fn(|k| if k < count { (sum(count) / count as u32) << PACE } else { 0 });
+        Self { held, now: std::array::from_fn(|k| held.get(k).map_or(0, |h| ((h >> PACE) + LEAST) as u16)) }
+    }
+
+    /// The weights, in 1/65536.
+    #[cfg(test)]
+    pub fn all(&self) -> impl Iterator<Item = u32> {
+        self.now.into_iter().map(u32::from)
+    }
+}
+
+/// The sum of the shares by which `count` weights move. With the least weights, and all roundings, weights sum up to less
+/// than 65536.
+const fn sum(count: usize) -> u32 {
+    65536 - (LEAST + 2) * count as u32 - 8
+}
+
 /// The bounds of symbols in an interval of 65536 parts: symbol i owns those from entry i on, below the next entry's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(C, align(32))]
 pub struct Bounds(pub [u16; SYMBOLS]);
 
-/// The bounds of distributions with weights, whose sum is at most 65535.
+/// The bounds of distributions with weights.
 #[inline(always)]
-pub fn mix_scalar<const K: usize>(rows: &[&Row; K], weights: &[u16; K]) -> Bounds {
+pub fn mix_scalar<const K: usize>(rows: &[&Row; K], weights: &Weights) -> Bounds {
     Bounds(std::array::from_fn(|i| {
         if i == 0 {
             return 0;
         }
-        let sum: u32 = (0..K).map(|k| (u32::from(rows[k].0[i]) * u32::from(weights[k])) >> 16).sum();
+        let sum: u32 = (0..K).map(|k| (u32::from(rows[k].0[i]) * u32::from(weights.now[k])) >> 16).sum();
         let twice = 2 * sum as u16;
         twice - (twice >> 10) + FLOOR * i as u16
     }))
+}
+
+/// Moves each weight towards the part of a symbol's probability that is its distribution's doing.
+#[inline(always)]
+pub fn follow_scalar<const K: usize>(weights: &mut Weights, rows: &[&Row; K], symbol: usize) {
+    let parts: [u32; K] = std::array::from_fn(|k| (u32::from(weights.now[k]) * rows[k].share(symbol)) >> 16);
+    let Some(scale) = (sum(K) << 15).checked_div(parts.iter().sum()) else { return };
+    for k in 0..K {
+        let held = weights.held[k];
+        weights.held[k] = held - (held >> PACE) + ((parts[k] * scale) >> 15);
+        weights.now[k] = ((weights.held[k] >> PACE) + LEAST) as u16;
+    }
 }
 
 /// Moves the bounds of a distribution towards a symbol by `rate` / 32768 of the distance, rounded, and counts it up to
@@ -76,7 +122,7 @@ pub mod avx2 {
 
     use std::arch::x86_64::*;
 
-    use super::{Bounds, FLOOR, Row, TOP};
+    use super::{Bounds, FLOOR, LEAST, PACE, Row, TOP, Weights};
     use crate::kernel::avx2::{load, store};
 
     /// The numbers of the entries.
@@ -89,10 +135,10 @@ pub mod avx2 {
     /// See [`super::mix_scalar`].
     #[inline]
     #[target_feature(enable = "avx2")]
-    pub fn mix<const K: usize>(rows: &[&Row; K], weights: &[u16; K]) -> Bounds {
+    pub fn mix<const K: usize>(rows: &[&Row; K], weights: &Weights) -> Bounds {
         let mut sum = _mm256_setzero_si256();
         for k in 0..K {
-            let weight = _mm256_set1_epi16(weights[k] as i16);
+            let weight = _mm256_set1_epi16(weights.now[k] as i16);
             sum = _mm256_add_epi16(sum, _mm256_mulhi_epu16(load(&rows[k].0), weight));
         }
         let twice = _mm256_blend_epi16::<1>(_mm256_add_epi16(sum, sum), _mm256_setzero_si256());
@@ -103,6 +149,33 @@ pub mod avx2 {
         let less = _mm256_sub_epi16(twice, _mm256_srli_epi16::<10>(twice));
         store(&mut bounds.0, _mm256_add_epi16(less, floor));
         bounds
+    }
+
+    /// See [`super::follow_scalar`].
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    pub fn follow<const K: usize>(weights: &mut Weights, rows: &[&Row; K], symbol: usize) {
+        // In registers: a wide load would have to wait for narrow stores.
+        let share = |k: usize| if k < K { rows[k].share(symbol) as i32 } else { 0 };
+        let shares =
+            _mm256_setr_epi32(share(0), share(1), share(2), share(3), share(4), share(5), share(6), share(7));
+        let held = load(&weights.held);
+        let least = _mm256_set1_epi32(LEAST as i32);
+        let now = _mm256_add_epi32(_mm256_srli_epi32::<{ PACE as i32 }>(held), least);
+        let parts = _mm256_srli_epi32::<16>(_mm256_mullo_epi32(now, shares));
+        let four = _mm_add_epi32(_mm256_castsi256_si128(parts), _mm256_extracti128_si256::<1>(parts));
+        let two = _mm_add_epi32(four, _mm_shuffle_epi32::<0b01_00_11_10>(four));
+        let one = _mm_add_epi32(two, _mm_shuffle_epi32::<0b10_11_00_01>(two));
+        let all = _mm_cvtsi128_si32(one) as u32;
+        let Some(scale) = (super::sum(K) << 15).checked_div(all) else { return };
+        let gain = _mm256_mullo_epi32(parts, _mm256_set1_epi32(scale as i32));
+        let gain = _mm256_srli_epi32::<15>(gain);
+        let held = _mm256_sub_epi32(held, _mm256_srli_epi32::<{ PACE as i32 }>(held));
+        let held = _mm256_add_epi32(held, gain);
+        store(&mut weights.held, held);
+        let now = _mm256_add_epi32(_mm256_srli_epi32::<{ PACE as i32 }>(held), least);
+        let now = _mm256_packus_epi32(now, now);
+        store(&mut weights.now, _mm256_permute4x64_epi64::<0b11_01_10_00>(now));
     }
 
     /// See [`super::learn_scalar`].
@@ -147,7 +220,9 @@ macro_rules! kernels {
 
 kernels! {
     /// See [`mix_scalar`].
-    mix<K>(rows: &[&Row; K], weights: &[u16; K]) -> Bounds: mix_scalar;
+    mix<K>(rows: &[&Row; K], weights: &Weights) -> Bounds: mix_scalar;
+    /// See [`follow_scalar`].
+    follow<K>(weights: &mut Weights, rows: &[&Row; K], symbol: usize) -> (): follow_scalar;
     /// See [`learn_scalar`].
     learn(row: &mut Row, symbol: usize, rate: i16, limit: u16) -> (): learn_scalar;
     /// See [`find_scalar`].
@@ -172,7 +247,7 @@ mod tests {
         #[test]
         fn avx2_equals_scalar(
             symbols in prop::array::uniform6(prop::collection::vec(0usize..16, 0..40)),
-            weights in prop::array::uniform6(1u16..10922),
+            followed in prop::collection::vec(0usize..16, 0..40),
             symbol in 0usize..16,
             rate in 100i16..22000,
             part: u16,
@@ -180,6 +255,15 @@ mod tests {
             if Kernel::avx2().is_some() {
                 let rows = symbols.map(|s| row(&s));
                 let rows = rows.each_ref();
+                let mut weights = Weights::new(6);
+                let mut same = weights;
+                for symbol in followed {
+                    follow_scalar(&mut weights, &rows, symbol);
+                    // SAFETY: AVX2 was detected.
+                    unsafe { avx2::follow(&mut same, &rows, symbol) };
+                }
+                prop_assert_eq!(weights.held, same.held);
+                prop_assert_eq!(&weights.now[..6], &same.now[..6]);
                 let bounds = mix_scalar(&rows, &weights);
                 prop_assert!(bounds.0.windows(2).all(|w| w[0] < w[1]));
                 let (mut left, mut right) = (*rows[0], *rows[0]);
@@ -187,7 +271,7 @@ mod tests {
                 prop_assert!(left.0[1..].is_sorted() && left.0[15] < 32768);
                 // SAFETY: AVX2 was detected.
                 unsafe {
-                    prop_assert_eq!(avx2::mix(&rows, &weights), bounds);
+                    prop_assert_eq!(avx2::mix(&rows, &same), bounds);
                     avx2::learn(&mut right, symbol, rate, 100);
                     prop_assert_eq!(avx2::find(&bounds, part), find_scalar(&bounds, part));
                 }

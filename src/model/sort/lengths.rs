@@ -43,42 +43,62 @@ impl Lengths {
         })
     }
 
-    /// Codes a length of 1..2^24.
+    /// The contexts of a length's first symbol.
     #[inline(always)]
-    pub fn code<const A: bool>(
-        &mut self,
-        coder: &mut impl Coder,
-        length: u32,
-        around: &Around<'_>,
-    ) -> Result<u32> {
+    fn contexts(around: &Around<'_>) -> [usize; 6] {
         let Around { byte, before, rank, last_rank, last, past } = around;
         let (byte, before) = (usize::from(*byte), usize::from(*before));
         let [a, b, c] = past.lengths;
         let rank_class = class8(*rank);
-        let contexts = [
+        [
             byte,
             rank_class << 9 | class8(past.ranks[0]) << 6 | length8(a) << 3 | length8(b),
             rank_class << 9 | class8(*last_rank) << 6 | length8(last[0]) << 3 | length8(last[1]),
             class16(a) << 8 | class16(b) << 4 | class16(c),
             byte << 6 | length8(a) << 3 | length8(b),
             pair(byte, if *rank > 0 { rank_class } else { before }, 14),
-        ];
+        ]
+    }
+
+    /// Hints that a length will soon be coded.
+    #[inline(always)]
+    pub fn prefetch(&self, around: &Around<'_>) {
+        self.first.prefetch(Self::contexts(around));
+    }
+
+    /// Codes a length of 1..2^24. `next` is told one that a single symbol tells.
+    #[inline(always)]
+    pub fn code<const A: bool>(
+        &mut self,
+        coder: &mut impl Coder,
+        length: u32,
+        around: &Around<'_>,
+        next: impl FnOnce(u32),
+    ) -> Result<u32> {
+        let [a, ..] = around.past.lengths;
+        let contexts = Self::contexts(around);
         let symbol = LEAST.partition_point(|&l| l <= length.max(1)) - 1;
-        let symbol = self.first.code::<A>(coder, symbol, contexts, length8(a))?;
+        let hint = |symbol| {
+            if symbol < WIDE {
+                next(LEAST[symbol])
+            }
+        };
+        let symbol = self.first.code::<A>(coder, symbol, contexts, length8(a), hint)?;
         if symbol < WIDE {
             return Ok(LEAST[symbol]);
         }
         let left = length.wrapping_sub(LEAST[symbol]);
-        let contexts = [symbol, symbol << 4 | class16(a), symbol << 4 | class16(last[0])];
+        let contexts = [symbol, symbol << 4 | class16(a), symbol << 4 | class16(around.last[0])];
         if symbol < 15 {
             let even = EVEN[symbol];
-            let high = self.rest.code::<A>(coder, (left >> even) as usize & 15, contexts, symbol)? as u32;
+            let high =
+                self.rest.code::<A>(coder, (left >> even) as usize & 15, contexts, symbol, |_| ())? as u32;
             return Ok(LEAST[symbol] + (high << even | coder.bits(left & ((1 << even) - 1), even)?));
         }
         // The number of binary digits behind the leading one, and these.
         let left = left.wrapping_add(1);
         let digits = left.max(1).ilog2();
-        let mut count = self.rest.code::<A>(coder, digits.min(15) as usize, contexts, symbol)? as u32;
+        let mut count = self.rest.code::<A>(coder, digits.min(15) as usize, contexts, symbol, |_| ())? as u32;
         if count == 15 {
             count += coder.bits(digits.wrapping_sub(15) & 15, 4)?;
         }

@@ -1,12 +1,9 @@
 //! Mixtures of adaptive distributions of 16 symbols.
 
-use super::kernel::{self, Bounds, Row};
+use super::kernel::{self, Bounds, Row, Weights};
 use crate::error::{Error, ErrorKind, Result};
+use crate::kernel::prefetch_at;
 
-/// log2 of how slowly weights follow the shares of their distributions.
-const PACE: u32 = 6;
-/// The least weight, in 1/65536.
-const LEAST: u32 = 64;
 /// The most symbols that a distribution counts, plus one.
 const COUNTS: usize = 256;
 /// How far a distribution moves towards a symbol, in 1/32768, by the number of symbols before: 1 / (n + 1.5), rounded.
@@ -44,15 +41,11 @@ pub struct Mixture<const K: usize> {
     /// The first row of each context's table.
     starts: [usize; K],
     limits: [u16; K],
-    /// Weights less [`LEAST`], times 2^[`PACE`], by set.
-    weights: Vec<[u32; K]>,
+    /// By set.
+    weights: Vec<Weights>,
 }
 
 impl<const K: usize> Mixture<K> {
-    /// The sum of the shares by which weights move. With the least weights, and all roundings, weights sum up to less than
-    /// 65536.
-    const SUM: u32 = 65536 - (LEAST + 2) * K as u32 - 8;
-
     /// A mixture with `sizes` rows for each context, of which none counts more symbols than its limit (below 256), and with
     /// `sets` sets of weights.
     ///
@@ -70,10 +63,19 @@ impl<const K: usize> Mixture<K> {
         let message = |e| Error::new(ErrorKind::LimitExceeded, format!("no memory for distributions: {e}"));
         rows.try_reserve_exact(total).map_err(message)?;
         rows.resize(total, Row::NEW);
-        Ok(Self { rows, starts, limits, weights: vec![[(Self::SUM / K as u32) << PACE; K]; sets] })
+        Ok(Self { rows, starts, limits, weights: vec![Weights::new(K); sets] })
     }
 
-    /// Codes a symbol in the given row of each context, with a set of weights.
+    /// Hints that a symbol will soon be coded in the given row of each context.
+    #[inline(always)]
+    pub fn prefetch(&self, contexts: [usize; K]) {
+        for (start, context) in self.starts.iter().zip(contexts) {
+            prefetch_at(&self.rows, start + context);
+        }
+    }
+
+    /// Codes a symbol in the given row of each context, with a set of weights. `next` is told the symbol before it is
+    /// learned, for hints of what comes after it: memory arrives in the meantime.
     ///
     /// # Errors
     ///
@@ -85,21 +87,15 @@ impl<const K: usize> Mixture<K> {
         symbol: usize,
         contexts: [usize; K],
         set: usize,
+        next: impl FnOnce(usize),
     ) -> Result<usize> {
         let places: [usize; K] = std::array::from_fn(|k| self.starts[k] + contexts[k]);
-        let held = &mut self.weights[set];
-        let weights: [u16; K] = std::array::from_fn(|k| ((held[k] >> PACE) + LEAST) as u16);
+        let weights = &mut self.weights[set];
         let rows: [&Row; K] = places.map(|place| &self.rows[place]);
-        let bounds = kernel::mix::<A, K>(&rows, &weights);
+        let bounds = kernel::mix::<A, K>(&rows, weights);
         let symbol = coder.symbol::<A>(symbol, &bounds)? & 15;
-        // Each weight follows the part of the symbol's probability that is its distribution's doing.
-        let parts: [u32; K] = std::array::from_fn(|k| (u32::from(weights[k]) * rows[k].share(symbol)) >> 16);
-        let sum: u32 = parts.iter().sum();
-        if let Some(scale) = (Self::SUM << 15).checked_div(sum) {
-            for (weight, part) in held.iter_mut().zip(parts) {
-                *weight = *weight - (*weight >> PACE) + ((part * scale) >> 15);
-            }
-        }
+        next(symbol);
+        kernel::follow::<A, K>(weights, &rows, symbol);
         for (k, place) in places.into_iter().enumerate() {
             let row = &mut self.rows[place];
             let rate = RATES[usize::from(row.0[0]) & (COUNTS - 1)];
@@ -135,8 +131,8 @@ mod tests {
         let symbols: Vec<usize> = (0..20_000).map(|i| if i % 7000 < 6000 { 3 } else { i * i % 16 }).collect();
         let mut given = Given(&symbols);
         while !given.0.is_empty() {
-            mixture.code::<false>(&mut given, 0, [0; 6], 0).unwrap();
-            let sum: u32 = mixture.weights[0].iter().map(|w| (w >> PACE) + LEAST).sum();
+            mixture.code::<false>(&mut given, 0, [0; 6], 0, |_| ()).unwrap();
+            let sum: u32 = mixture.weights[0].all().take(6).sum();
             assert!((65400..65536).contains(&sum), "{sum}");
         }
     }

@@ -39,6 +39,7 @@ struct Past {
 /// # Errors
 ///
 /// `LimitExceeded` where memory is missing.
+#[inline(always)]
 pub fn encode<const A: bool>(sorted: &[u8], mode: Mode, coder: &mut impl Coder) -> Result<()> {
     match mode {
         Mode::Ranks => ranks::encode::<A>(sorted, coder),
@@ -51,6 +52,7 @@ pub fn encode<const A: bool>(sorted: &[u8], mode: Mode, coder: &mut impl Coder) 
 /// # Errors
 ///
 /// `Corrupt` for a payload that no encoder writes; `LimitExceeded` where memory is missing.
+#[inline(always)]
 pub fn decode<const A: bool>(
     sorted: &mut Vec<u8>,
     len: usize,

@@ -65,14 +65,14 @@ impl Ranks {
             average << 9 | class8(a) << 6 | class8(self.last[0]) << 3 | length8(past.lengths[0]),
         ];
         let symbol = rank.wrapping_sub(1).min(ESCAPE - 1) as usize;
-        let symbol = self.first.code::<A>(coder, symbol, contexts, class16(a))? as u32;
+        let symbol = self.first.code::<A>(coder, symbol, contexts, class16(a), |_| ())? as u32;
         if symbol < ESCAPE - 1 {
             return Ok(symbol + 1);
         }
         let left = rank.wrapping_sub(ESCAPE) as usize;
         let contexts = [0, byte, class16(a) << 4 | class16(b), average];
-        let high = self.high.code::<A>(coder, left >> 4 & 15, contexts, 0)?;
-        let low = self.low.code::<A>(coder, left & 15, contexts.map(|c| c << 4 | high), 0)?;
+        let high = self.high.code::<A>(coder, left >> 4 & 15, contexts, 0, |_| ())?;
+        let low = self.low.code::<A>(coder, left & 15, contexts.map(|c| c << 4 | high), 0, |_| ())?;
         Ok(ESCAPE + (high << 4 | low) as u32)
     }
 
@@ -95,7 +95,7 @@ impl Ranks {
             last: self.last_lengths,
             past,
         };
-        let length = self.lengths.code::<A>(coder, length, &around)?;
+        let length = self.lengths.code::<A>(coder, length, &around, |_| ())?;
         past.ranks = [rank, past.ranks[0], past.ranks[1]];
         past.lengths = [length, past.lengths[0], past.lengths[1]];
         self.last = [rank, self.last[0], self.last[1]];
@@ -108,7 +108,7 @@ impl Ranks {
 
 /// The runs of sorted bytes, the last one first, as ranks and lengths; and the list in front of the first run.
 ///
-/// A rank takes the upper eight bits of a number, a length the others.
+/// A rank takes the upper eight bits of a number, a length less one the others.
 fn ranked(sorted: &[u8]) -> (Vec<u32>, Vec<u8>) {
     let (mut runs, mut list) = (Vec::new(), Vec::new());
     let mut end = sorted.len();
@@ -124,20 +124,21 @@ fn ranked(sorted: &[u8]) -> (Vec<u32>, Vec<u8>) {
                 list.len() - 1
             }
         };
-        runs.push((rank as u32) << 24 | (end - start) as u32);
+        runs.push((rank as u32) << 24 | (end - start - 1) as u32);
         end = start;
     }
     (runs, list)
 }
 
 /// See [`super::encode`].
+#[inline(always)]
 pub fn encode<const A: bool>(sorted: &[u8], coder: &mut impl Coder) -> Result<()> {
     let (runs, mut list) = ranked(sorted);
     code_list(coder, &mut list)?;
     let mut ranks = Ranks::new()?;
     for run in runs.into_iter().rev() {
         // The last run of all has no rank of its own: its byte stays in front.
-        let (rank, length) = ((run >> 24).max(u32::from(list.len() > 1)), run & 0xFF_FFFF);
+        let (rank, length) = ((run >> 24).max(u32::from(list.len() > 1)), (run & 0xFF_FFFF) + 1);
         ranks.run::<A>(coder, &list, (rank, length))?;
         list[..=rank as usize].rotate_left(1);
     }
@@ -145,6 +146,7 @@ pub fn encode<const A: bool>(sorted: &[u8], coder: &mut impl Coder) -> Result<()
 }
 
 /// See [`super::decode`].
+#[inline(always)]
 pub fn decode<const A: bool>(sorted: &mut Vec<u8>, len: usize, coder: &mut impl Coder) -> Result<()> {
     let mut list = Vec::new();
     code_list(coder, &mut list)?;

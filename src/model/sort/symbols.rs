@@ -30,20 +30,35 @@ impl Symbols {
         })
     }
 
+    /// The contexts of the upper half of a byte, after two others.
+    #[inline(always)]
+    fn high_contexts(a: usize, b: usize) -> [usize; 6] {
+        [0, 0, 0, a, pair(a, b, 14), b]
+    }
+
     /// Codes a run.
     #[inline(always)]
     fn run<const A: bool>(&mut self, coder: &mut impl Coder, byte: u8, length: u32) -> Result<(u8, u32)> {
         let [a, b] = self.before.map(usize::from);
-        let contexts = [0, 0, 0, a, pair(a, b, 14), b];
-        let high = self.high.code::<A>(coder, usize::from(byte >> 4), contexts, length8(self.last[0]))?;
+        let contexts = Self::high_contexts(a, b);
         let [.., hashed, _] = contexts;
-        let hashed = pair(hashed, high, 15);
-        let contexts = [high, high, high, a << 4 | high, hashed, b << 4 | high];
-        let low = self.low.code::<A>(coder, usize::from(byte & 15), contexts, high)?;
-        let byte = (high << 4 | low) as u8;
+        let low_contexts =
+            |high: usize| [high, high, high, a << 4 | high, pair(hashed, high, 15), b << 4 | high];
+        let hint = |high| self.low.prefetch(low_contexts(high));
+        let set = length8(self.last[0]);
+        let high = self.high.code::<A>(coder, usize::from(byte >> 4), contexts, set, hint)?;
+        let (past, lengths, last) = (&self.past, &self.lengths, self.last);
+        let around = |low: usize| {
+            let byte = (high << 4 | low) as u8;
+            Around { byte, before: a as u8, rank: 0, last_rank: 0, last, past: &past[usize::from(byte)] }
+        };
+        let hint = |low| lengths.prefetch(&around(low));
+        let low = self.low.code::<A>(coder, usize::from(byte & 15), low_contexts(high), high, hint)?;
+        let around = around(low);
+        let byte = around.byte;
+        self.high.prefetch(Self::high_contexts(usize::from(byte), a));
+        let length = self.lengths.code::<A>(coder, length, &around, |_| ())?;
         let past = &mut self.past[usize::from(byte)];
-        let around = Around { byte, before: a as u8, rank: 0, last_rank: 0, last: self.last, past };
-        let length = self.lengths.code::<A>(coder, length, &around)?;
         past.lengths = [length, past.lengths[0], past.lengths[1]];
         self.before = [byte, self.before[0]];
         self.last = [length, self.last[0]];
@@ -52,6 +67,7 @@ impl Symbols {
 }
 
 /// See [`super::encode`].
+#[inline(always)]
 pub fn encode<const A: bool>(sorted: &[u8], coder: &mut impl Coder) -> Result<()> {
     let mut symbols = Symbols::new()?;
     for run in sorted.chunk_by(|a, b| a == b) {
@@ -61,6 +77,7 @@ pub fn encode<const A: bool>(sorted: &[u8], coder: &mut impl Coder) -> Result<()
 }
 
 /// See [`super::decode`].
+#[inline(always)]
 pub fn decode<const A: bool>(sorted: &mut Vec<u8>, len: usize, coder: &mut impl Coder) -> Result<()> {
     let mut symbols = Symbols::new()?;
     while sorted.len() < len {

@@ -4,20 +4,23 @@
 //! transform is the byte in front of each, in this order, without the place of the whole block, in front of which there is
 //! none (Burrows and Wheeler, "A block-sorting lossless data compression algorithm", 1994).
 
+use std::ops::Range;
+
 use crate::error::{Error, ErrorKind, Result};
 
-/// The longest block in bytes: positions take 24 bits.
-pub const LONGEST: usize = (1 << 24) - 1;
-/// Blocks of so many bytes and more are restored from several places side by side.
-const LONG: usize = 4096;
-/// The most such places.
-pub const PARTS: usize = 8;
+/// The longest block in bytes: rows take 24 bits. (They count from 1 to the block's length; the highest is stored as 0.)
+pub const LONGEST: usize = 1 << ROW_BITS;
+const ROW_BITS: u32 = 24;
+const ROW_MASK: u32 = (1 << ROW_BITS) - 1;
+/// Blocks of so many bytes and more are restored from several places side by side, and from so many places at most.
+const LONG: [(usize, usize); 2] = [(4096, 8), (4 << 20, 32)];
 /// Further room that sorting makes use of, in numbers.
 const EXTRA: usize = 6 * 256;
 
 /// Bytes between the places from which a block of `len` bytes is restored: a power of two, or all of it.
 pub fn part_len(len: usize) -> usize {
-    if len < LONG { len } else { len.div_ceil(PARTS).next_power_of_two() }
+    let parts = LONG.iter().rfind(|(least, _)| len >= *least);
+    parts.map_or(len, |(_, parts)| len.div_ceil(*parts).next_power_of_two())
 }
 
 /// A block that has been sorted.
@@ -93,16 +96,16 @@ pub fn restore(sorted: &[u8], starts: &[u32]) -> Result<Vec<u8>> {
     let (before, behind) = sorted.split_at(starts.first().map_or(0, |&s| s as usize));
     let mut place = |row: usize, byte: u8| {
         let at = &mut next[usize::from(byte)];
-        steps[*at] = (row as u32) << 8 | u32::from(byte);
+        steps[*at & ROW_MASK as usize] = (row as u32 & ROW_MASK) << 8 | u32::from(byte);
         *at += 1;
     };
     before.iter().enumerate().for_each(|(i, &b)| place(i, b));
     behind.iter().enumerate().for_each(|(i, &b)| place(before.len() + 1 + i, b));
 
-    let mut rows = [0u32; PARTS];
-    rows[..starts.len()].copy_from_slice(starts);
-    let last = n - (starts.len().max(1) - 1) * part;
-    let follow = |raw: &mut [u8], rows: &mut [u32], range: std::ops::Range<usize>| {
+    // Parts are independent chains of steps, each of which waits for memory: their waits overlap.
+    let mut rows: Vec<u32> = starts.iter().map(|s| s & ROW_MASK).collect();
+    let (all, last) = (rows.len(), n - (rows.len().max(1) - 1) * part);
+    let mut follow = |rows: &mut [u32], range: Range<usize>| {
         for i in range {
             for (k, row) in rows.iter_mut().enumerate() {
                 let step = steps[*row as usize];
@@ -111,17 +114,8 @@ pub fn restore(sorted: &[u8], starts: &[u32]) -> Result<Vec<u8>> {
             }
         }
     };
-    // Parts are independent chains of steps, each of which waits for memory: their waits overlap.
-    match starts.len() {
-        8 => {
-            follow(&mut raw, &mut rows[..8], 0..last);
-            follow(&mut raw, &mut rows[..7], last..part);
-        }
-        m => {
-            follow(&mut raw, &mut rows[..m], 0..last);
-            follow(&mut raw, &mut rows[..m.saturating_sub(1)], last..part);
-        }
-    }
+    follow(&mut rows, 0..last);
+    follow(&mut rows[..all.saturating_sub(1)], last..part);
     Ok(raw)
 }
 

@@ -1,0 +1,120 @@
+//! Codecs of lower levels, which leave less than a level's own one of some data.
+//!
+//! A file may not become larger at a higher level, and coding it with the codecs of all lower levels as well would take up
+//! to half as long again. So these code a sample first, and only those that come close to the level's own codec there
+//! code the block. (Pieces of samples come from all over the block; what no sample shows costs size, never correctness.)
+
+use super::block::{BlockCodec, Content, Effort, attempt};
+use super::hints::Guide;
+use super::{CODECS, Codec, zstd};
+use crate::error::Result;
+use crate::progress::Meter;
+
+/// The pieces of a sample, and the least length of each in bytes; of long blocks, a sixteenth is looked at.
+const PIECES: usize = 8;
+const PIECE: usize = 16 << 10;
+const PART: usize = 16;
+/// A rival codes the block where its sample is not larger by more than one part in so many.
+const MARGIN: usize = 16;
+/// The first level at which rivals always code the block: all else takes so long there that it costs little.
+const THOROUGH: u8 = 7;
+
+/// The codecs that code all content at a level, the better ones first; the first that is tried sets the pace.
+const PACES: [Codec; 3] = [Codec::Mix, Codec::Light, Codec::Sort];
+
+/// The codecs of lower levels that may leave less of a block than the level's own.
+///
+/// # Errors
+/// Those of coding a sample.
+pub fn rivals(content: &Content<'_>, effort: &Effort<'_>) -> Result<Vec<&'static dyn BlockCodec>> {
+    let (raw, level) = (content.raw, effort.level);
+    let mut all: Vec<_> =
+        CODECS.into_iter().filter(|c| c.is_tried(level) && raw.len() > c.longest_tried(level)).collect();
+    let (own, sample) = (pace(level), sample(raw));
+    let Some(own) = own.filter(|_| !all.is_empty() && level < THOROUGH && sample.len() < raw.len()) else {
+        return Ok(all);
+    };
+    // A language model takes far longer than what it is to be compared with.
+    let effort = Effort { guide: Guide::None, meter: Meter::NONE, ..*effort };
+    let cost = |codec: &dyn BlockCodec| -> Result<Option<usize>> {
+        Ok(attempt(codec, &Content::bytes(&sample), &effort)?.map(|coded| coded.cost()))
+    };
+    let Some(bar) = cost(own)? else { return Ok(all) };
+    let mut failed = Ok(());
+    all.retain(|codec| match cost(*codec) {
+        Ok(cost) => cost.is_some_and(|cost| cost <= bar + bar / MARGIN),
+        Err(e) => {
+            failed = Err(e);
+            false
+        }
+    });
+    failed.map(|()| all)
+}
+
+/// Whether a codec leaves less of a sample than `zstd` at the level, by more than one part in [`MARGIN`].
+///
+/// # Errors
+/// Those of coding a sample.
+pub fn beats_zstd(codec: &dyn BlockCodec, content: &Content<'_>, effort: &Effort<'_>) -> Result<bool> {
+    let sample = sample(content.raw);
+    let quiet = Effort { guide: Guide::None, meter: Meter::NONE, ..*effort };
+    let Some(coded) = attempt(codec, &Content::bytes(&sample), &quiet)? else { return Ok(false) };
+    let floor = zstd::compress(&sample, zstd::level(effort.level))?.len();
+    Ok(coded.cost() + coded.cost() / MARGIN < floor)
+}
+
+/// The codec that codes all content at a level, if it is not `zstd`.
+fn pace(level: u8) -> Option<&'static dyn BlockCodec> {
+    let codes_all = |c: &&dyn BlockCodec| c.is_tried(level) && c.longest_tried(level) == usize::MAX;
+    PACES.into_iter().map(Codec::object).find(codes_all)
+}
+
+/// Pieces from all over a block; the whole of a short one.
+fn sample(raw: &[u8]) -> Vec<u8> {
+    let step = raw.len().div_ceil(PIECES);
+    let piece = (step / PART).max(PIECE);
+    if piece >= step {
+        return raw.to_vec();
+    }
+    raw.chunks(step).flat_map(|part| &part[..part.len().min(piece)]).copied().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(raw: &[u8], level: u8) -> Vec<&'static str> {
+        let effort = Effort { level, guide: Guide::None, meter: Meter::NONE, limit: 1 << 30 };
+        rivals(&Content::bytes(raw), &effort).unwrap().into_iter().map(|c| c.name()).collect()
+    }
+
+    #[test]
+    fn every_level_has_its_pace() {
+        let names = [4, 5, 6, 9].map(|level| pace(level).map(|c| c.name()));
+        assert_eq!(names, [Some("sort"), Some("light"), Some("mix"), Some("mix")]);
+        assert!((1..4).all(|level| pace(level).is_none()));
+    }
+
+    #[test]
+    fn samples_are_short_and_from_all_over() {
+        let raw: Vec<u8> = (0..1 << 22).map(|i: usize| (i >> 19) as u8).collect();
+        let sample = sample(&raw);
+        assert_eq!((sample.len(), sample.first(), sample.last()), (1 << 18, Some(&0), Some(&7)));
+        assert_eq!(super::sample(&raw[..100_000]).len(), 100_000);
+    }
+
+    #[cfg(feature = "built-in-models")]
+    #[test]
+    fn short_blocks_and_slow_levels_need_no_sample() {
+        let text = include_bytes!("../../formats/lm.md").repeat(40);
+        let mut words: Vec<&[u8]> = text.split(|b| *b == b' ').collect();
+        let mut rng = crate::random::SplitMix(5);
+        (1..words.len()).for_each(|i| words.swap(i, rng.below(i as u64 + 1) as usize));
+        let text = words.join(&b' ');
+        // Of words in no order nothing but their frequencies can be told, and `sort` comes close to `light`.
+        assert_eq!(names(&text, 5), ["sort"]);
+        assert_eq!(names(&text, 4), Vec::<&str>::new());
+        assert_eq!(names(&text, 7), ["light", "sort"]);
+        assert_eq!(names(&text[..1000], 6), Vec::<&str>::new());
+    }
+}
