@@ -11,6 +11,7 @@ const SHOWN = 2000;
 
 const at = (id) => document.getElementById(id);
 const number = (n) => n.toLocaleString("en");
+const count = (n, what) => `${number(n)} ${what}${n === 1 ? "" : "s"}`;
 const worker = new NzipWorker();
 let current;
 
@@ -37,7 +38,7 @@ function rows(table, list) {
 
 function download(name, parts) {
   const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob(parts));
+  link.href = URL.createObjectURL(new Blob(parts, { type: "application/octet-stream" }));
   link.download = name;
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
@@ -60,7 +61,7 @@ async function show(file) {
   const ratio = info.size ? (info.storedSize / info.size) * 100 : 100;
   at("summary").textContent =
     `${number(info.size)} bytes, stored in ${number(info.storedSize)} (${ratio.toFixed(1)} %); ` +
-    `${number(info.blocks)} blocks in ${number(info.streams.length)} streams, ${number(info.tensors.length)} tensors`;
+    `${count(info.blocks, "block")} in ${count(info.streams.length, "stream")}, ${count(info.tensors.length, "tensor")}`;
   const button = (i, tensor) => {
     const save = document.createElement("button");
     save.textContent = "save";
