@@ -91,10 +91,9 @@ pub fn mix_scalar<const K: usize>(rows: &[&Row; K], weights: &Weights) -> Bounds
 pub fn follow_scalar<const K: usize>(weights: &mut Weights, rows: &[&Row; K], symbol: usize) {
     let parts: [u32; K] = std::array::from_fn(|k| (u32::from(weights.now[k]) * rows[k].share(symbol)) >> 16);
     let Some(scale) = (sum(K) << 15).checked_div(parts.iter().sum()) else { return };
-    for k in 0..K {
-        let held = weights.held[k];
-        weights.held[k] = held - (held >> PACE) + ((parts[k] * scale) >> 15);
-        weights.now[k] = ((weights.held[k] >> PACE) + LEAST) as u16;
+    for ((held, now), part) in weights.held.iter_mut().zip(&mut weights.now).zip(parts) {
+        *held = *held - (*held >> PACE) + ((part * scale) >> 15);
+        *now = ((*held >> PACE) + LEAST) as u16;
     }
 }
 
@@ -137,9 +136,9 @@ pub mod avx2 {
     #[target_feature(enable = "avx2")]
     pub fn mix<const K: usize>(rows: &[&Row; K], weights: &Weights) -> Bounds {
         let mut sum = _mm256_setzero_si256();
-        for k in 0..K {
-            let weight = _mm256_set1_epi16(weights.now[k] as i16);
-            sum = _mm256_add_epi16(sum, _mm256_mulhi_epu16(load(&rows[k].0), weight));
+        for (row, weight) in rows.iter().zip(weights.now) {
+            let weight = _mm256_set1_epi16(weight as i16);
+            sum = _mm256_add_epi16(sum, _mm256_mulhi_epu16(load(&row.0), weight));
         }
         let twice = _mm256_blend_epi16::<1>(_mm256_add_epi16(sum, sum), _mm256_setzero_si256());
         // The blend has also cleared entry 8, since it works on halves.
