@@ -13,8 +13,8 @@ if [ -z "${NZIP_WASM_RUSTC-}" ] && ! [ -d "$(rustc --print sysroot)/lib/rustlib/
     NZIP_WASM_RUSTC=/usr/bin/rustc
 fi
 if [ -n "${NZIP_WASM_RUSTC-}" ]; then
-    sources=$("$NZIP_WASM_RUSTC" --print sysroot)/lib/rustlib/src/rust/library
-    if ! [ -d "$sources" ]; then
+    home=$("$NZIP_WASM_RUSTC" --print sysroot 2>/dev/null) || home=/none
+    if ! [ -d "$home/lib/rustlib/src/rust/library" ]; then
         echo "needs a Rust compiler for wasm32: on Debian 12, rustc-web rust-web-src lld-22 clang-22 llvm-22" >&2
         exit 3
     fi
