@@ -27,7 +27,7 @@ const TEMPLATE: &str = "\
 {all-args}{after-help}";
 
 const AFTER: &str = "\
-Levels: -1 to -3 zstd; -4 sort; -5 light; -6 mix (context mixing), -7 with model tiny, -8, -9 with base.
+Levels: -1 to -3 zstd; -4 sort; -5 light; -6 mix (context mixing); -7 with model tiny, from -8 base.
 SIZE takes K, M or G (powers of 1024). Without FILE, or with -, nzip reads standard input.
 A verb comes first; a file that is called like one is given as ./NAME.
 Environment: NZIP_LEVEL, NZIP_THREADS, NZIP_DEVICE; NZIP_MODELS is a folder of models.

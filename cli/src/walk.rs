@@ -17,7 +17,7 @@ pub struct Selection {
     /// listing, those with it.
     #[arg(short, long)]
     pub recursive: bool,
-    /// Leave out files that their names say are compressed (.gz, .jpg, .mp4, ...)
+    /// Leave out files whose names say that they are compressed (.gz, .mp4)
     #[arg(long)]
     pub exclude_compressed: bool,
 }

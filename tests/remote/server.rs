@@ -1,5 +1,8 @@
 //! An HTTP/1.1 server for one file on a port of this machine.
 
+// Each test binary uses a part of this.
+#![allow(dead_code)]
+
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
