@@ -184,7 +184,7 @@ mod tests {
         };
         for i in 0..4000 {
             if i % 3 == 0 {
-                engine.seek(&std::array::from_fn(|_| random() % 50 << 24));
+                engine.seek(&std::array::from_fn(|_| (random() % 50) << 24));
             }
             let rows = std::array::from_fn(|f| random() as usize % ROWS[f]);
             let small = |random: &mut dyn FnMut() -> u32| random() as usize % 256;
