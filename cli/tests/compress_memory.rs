@@ -59,8 +59,8 @@ fn what_is_written_under_a_cap_is_read_under_it() {
     write_text(&f, "short", 200_000);
     write_tensor(&f, "tensor", 24);
     let cases = [
-        ("text", 16, &["1", "4", "5", "6", "9"][..]),
-        ("text", 64, &["4", "5", "6", "9"]),
+        ("text", 16, &["1", "4", "6"][..]),
+        ("text", 64, &["5", "9"]),
         ("tensor", 16, &["1", "6"]),
         ("tensor", 64, &["6", "9"]),
         ("short", 256, &["6", "7", "9"]),
