@@ -55,11 +55,16 @@ def test_cut_short_and_changed() -> None:
                 nzip.decompress(part)
         with pytest.raises(nzip.NzipError):
             nzip.Archive(part)
-    for at in range(0, len(packed), 5):
+    found, changes = 0, range(0, len(packed), 5)
+    for at in changes:
         damaged = bytearray(packed)
         damaged[at] ^= 0x55
-        with pytest.raises(nzip.NzipError):
-            nzip.decompress(damaged, verify_hash=True)
+        # A zstd frame has bits that mean nothing: no change gives other bytes.
+        try:
+            assert nzip.decompress(damaged, verify_hash=True) == raw
+        except nzip.NzipError:
+            found += 1
+    assert found > 0.95 * len(changes)
 
 
 def test_kinds() -> None:
