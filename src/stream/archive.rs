@@ -271,7 +271,7 @@ impl<S: Read + Seek> Archive<S> {
                 let fetched = match next.take() {
                     Some(fetched) => fetched,
                     None => {
-                        self.expect(wanted[at..].iter().map(|&block| (block, &range)))?;
+                        self.expect(wanted[at..].iter().map(|&block| (block, range.clone())))?;
                         self.fetch(wanted[at], &range, left)?
                     }
                 };

@@ -65,9 +65,9 @@ impl<S: Read + Seek> Archive<S> {
     }
 
     /// Says that ranges of blocks, given by their streams and numbers, will be read in this order.
-    pub(super) fn expect<'a>(
+    pub(super) fn expect(
         &mut self,
-        wanted: impl Iterator<Item = ((usize, usize), &'a Range<u64>)>,
+        wanted: impl Iterator<Item = ((usize, usize), Range<u64>)>,
     ) -> Result<()> {
         if !self.source.is_remote() {
             return Ok(());

@@ -191,8 +191,7 @@ impl<S: Read + Seek> Archive<S> {
         let read = || {
             while let Some(part) = parts.next() {
                 let coming = std::iter::once(&part).chain(parts.as_slice());
-                let coming: Vec<_> = coming.map(|p| (p.block, p.range())).collect();
-                self.expect(coming.iter().map(|(block, range)| (*block, range)))?;
+                self.expect(coming.map(|p| (p.block, p.range())))?;
                 let range = part.range();
                 let Part { block, out, .. } = part;
                 let Some(Tiled { block, payload_at, place }) = self.tiled(block, range.clone())? else {
@@ -220,7 +219,7 @@ impl<S: Read + Seek> Archive<S> {
         let range = start..start + out.len() as u64;
         let blocks = self.blocks_of(&range);
         for (i, &(stream, block)) in blocks.iter().enumerate() {
-            self.expect(blocks[i..].iter().map(|&block| (block, &range)))?;
+            self.expect(blocks[i..].iter().map(|&block| (block, range.clone())))?;
             let place = self.streams[stream].blocks[block];
             let (from, to) = (range.start.max(place.raw_start), range.end.min(place.raw_end()));
             let part = &mut out[(from - start) as usize..(to - start) as usize];
