@@ -122,13 +122,10 @@ impl RemoteFile {
     pub fn open_with(url: &str, options: &RemoteOptions) -> Result<Self> {
         let (store, path) = store::resolve(url, options)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let (meta, range, tail, requests) = runtime.block_on(store::tail(&*store, &path, TAIL))?;
+        let (meta, tail, requests) = runtime.block_on(store::tail(&*store, &path, TAIL))?;
         let received = tail.len() as u64;
         let pieces = Pieces::default();
-        let mut file =
-            Self { store, path, runtime, meta, tail, pieces, position: 0, ahead: 0..0, requests, received };
-        file.ahead = range.start..range.start;
-        Ok(file)
+        Ok(Self { store, path, runtime, meta, tail, pieces, position: 0, ahead: 0..0, requests, received })
     }
 
     /// The length of the file in bytes.

@@ -18,7 +18,25 @@ impl Pieces {
         before.and_then(|(start, bytes)| bytes.get((offset - start) as usize..)).unwrap_or_default()
     }
 
+    /// Adds a piece. Of those that it overlaps, what it does not hold stays.
     pub(super) fn add(&mut self, start: u64, bytes: Bytes) {
+        let end = start + bytes.len() as u64;
+        let overlapped: Vec<u64> = self
+            .0
+            .range(..end)
+            .rev()
+            .map_while(|(&at, b)| (at + b.len() as u64 > start).then_some(at))
+            .collect();
+        for at in overlapped {
+            let Some(mut old) = self.0.remove(&at) else { continue };
+            if at + old.len() as u64 > end {
+                self.0.insert(end, old.split_off((end - at) as usize));
+            }
+            if at < start {
+                old.truncate((start - at) as usize);
+                self.0.insert(at, old);
+            }
+        }
         self.0.insert(start, bytes);
     }
 
@@ -85,6 +103,25 @@ mod tests {
         assert_eq!(pieces.from(150).len(), 0);
         pieces.keep(std::slice::from_ref(&(149..150)));
         assert_eq!((pieces.from(100).len(), pieces.from(200).len()), (50, 0));
+    }
+
+    #[test]
+    fn pieces_that_overlap_are_cut() {
+        let mut pieces = Pieces::default();
+        pieces.add(100, Bytes::from(vec![1; 50]));
+        pieces.add(200, Bytes::from(vec![2; 50]));
+        // A request for what is missing on both sides of a piece brings the piece once more.
+        pieces.add(90, Bytes::from(vec![3; 130]));
+        assert_eq!(pieces.missing(std::slice::from_ref(&(90..250))), []);
+        assert_eq!(
+            (pieces.from(120), pieces.from(215), pieces.from(220)),
+            (&[3; 100][..], &[3; 5][..], &[2; 30][..])
+        );
+        pieces.add(110, Bytes::from(vec![4; 10]));
+        assert_eq!(
+            (pieces.from(90), pieces.from(110), pieces.from(120)),
+            (&[3; 20][..], &[4; 10][..], &[3; 100][..])
+        );
     }
 
     #[test]

@@ -13,7 +13,6 @@ use object_store::{
     RetryConfig,
 };
 use std::io;
-use std::ops::Range;
 use std::sync::Arc;
 use url::{Position, Url};
 
@@ -84,7 +83,7 @@ pub(super) async fn tail(
     store: &dyn ObjectStore,
     path: &Path,
     len: u64,
-) -> io::Result<(ObjectMeta, Range<u64>, Bytes, u64)> {
+) -> io::Result<(ObjectMeta, Bytes, u64)> {
     let ask = |range| GetOptions { range: Some(range), ..GetOptions::default() };
     let (got, requests) = match store.get_opts(path, ask(GetRange::Suffix(len))).await {
         // Azure has no requests for the end of a file.
@@ -101,7 +100,7 @@ pub(super) async fn tail(
         return Err(io::Error::other("the server sent other bytes than those that were asked for"));
     }
     let bytes = super::whole(got.into_stream(), range.end - range.start).await?;
-    Ok((meta, range, bytes, requests))
+    Ok((meta, bytes, requests))
 }
 
 /// The error for a file that is no longer the one that was opened.
