@@ -8,9 +8,10 @@
 use super::block::{BlockCodec, Content, Effort, EncodedBlock, attempt};
 use super::glance;
 use super::hints::Guide;
+use super::rivals::{self, THOROUGH};
 use super::window::Cutting;
 use super::windowed::Windowed;
-use super::{CODECS, Codec, deflate, inside, jpeg, rivals, store, zstd};
+use super::{CODECS, Codec, deflate, inside, jpeg, store, zstd};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::lm::Model;
 use crate::progress::Meter;
@@ -25,9 +26,6 @@ const QUICK_LEVEL: i32 = 9;
 const FAR_LEVEL: u8 = 2;
 /// Only streams that are undone matter to a block once they make up one part in so many of it.
 const PACKED: usize = 4;
-/// The first level at which the floor is always computed: coding the rest takes so long there that it costs
-/// little.
-pub(super) const THOROUGH: u8 = 7;
 
 /// Codes a block with `zstd` or `store`, whichever is smaller.
 pub fn plain(raw: &[u8], level: u8) -> Result<EncodedBlock> {
@@ -82,16 +80,8 @@ pub(super) fn smallest(content: &Content<'_>, effort: &Effort<'_>, packed: Packe
     // To the other codecs, packed bytes are noise: none of them could win.
     let packed = undone.as_ref().is_some_and(|u| u.taken * PACKED >= raw.len());
     let mut best = undone.map(|u| u.block);
-    for codec in tried().filter(|_| !packed) {
-        if let Some(coded) = attempt(*codec, content, effort)? {
-            best = Some(match best {
-                Some(best) => smaller(best, coded),
-                None => coded,
-            });
-        }
-    }
-    let rivals = if packed { Vec::new() } else { rivals::rivals(content, effort)? };
-    for codec in rivals.into_iter().filter(|c| allowed(*c)) {
+    let rivals = if packed { Vec::new() } else { rivals::rivals(content, effort, allowed)? };
+    for codec in tried().copied().filter(|_| !packed).chain(rivals) {
         if let Some(coded) = attempt(codec, content, effort)? {
             best = Some(match best {
                 Some(best) => smaller(best, coded),

@@ -5,8 +5,9 @@
 //! save much before it is taken, and samples tell whether trying it is worth the time.
 
 use super::block::{Content, Effort, EncodedBlock, attempt};
-use super::choose::{Plan, THOROUGH, plain, smaller, smallest};
+use super::choose::{Plan, plain, smaller, smallest};
 use super::hints::Guide;
+use super::rivals::THOROUGH;
 use super::{CODECS, Codec, glance, zstd};
 use crate::error::Result;
 use crate::progress::Meter;

@@ -16,24 +16,29 @@ const PIECE: usize = 16 << 10;
 const PART: usize = 16;
 /// A rival codes the block where its sample is not larger by more than one part in so many.
 const MARGIN: usize = 16;
-/// The first level at which rivals always code the block: all else takes so long there that it costs little.
-const THOROUGH: u8 = 7;
+/// The first level at which nothing is left out that costs little: the level's own codec takes so long there.
+pub const THOROUGH: u8 = 7;
 
 /// The codecs that code all content at a level, the better ones first; the first that is tried sets the pace.
 const PACES: [Codec; 3] = [Codec::Mix, Codec::Light, Codec::Sort];
 
-/// The codecs of lower levels that may leave less of a block than the level's own.
+/// The codecs of lower levels, of those that are allowed, that may leave less of a block than the level's own.
 ///
 /// # Errors
 /// Those of coding a sample.
-pub fn rivals(content: &Content<'_>, effort: &Effort<'_>) -> Result<Vec<&'static dyn BlockCodec>> {
+pub fn rivals(
+    content: &Content<'_>,
+    effort: &Effort<'_>,
+    allowed: impl Fn(&dyn BlockCodec) -> bool,
+) -> Result<Vec<&'static dyn BlockCodec>> {
     let (raw, level) = (content.raw, effort.level);
-    let mut all: Vec<_> =
-        CODECS.into_iter().filter(|c| c.is_tried(level) && raw.len() > c.longest_tried(level)).collect();
-    let (own, sample) = (pace(level), sample(raw));
-    let Some(own) = own.filter(|_| !all.is_empty() && level < THOROUGH && sample.len() < raw.len()) else {
+    let is_rival = |c: &dyn BlockCodec| c.is_tried(level) && raw.len() > c.longest_tried(level);
+    let mut all: Vec<_> = CODECS.into_iter().filter(|c| allowed(*c) && is_rival(*c)).collect();
+    if all.is_empty() || level >= THOROUGH {
         return Ok(all);
-    };
+    }
+    let sample = sample(raw);
+    let Some(own) = pace(level).filter(|_| sample.len() < raw.len()) else { return Ok(all) };
     // A language model takes far longer than what it is to be compared with.
     let effort = Effort { guide: Guide::None, meter: Meter::NONE, ..*effort };
     let cost = |codec: &dyn BlockCodec| -> Result<Option<usize>> {
@@ -85,7 +90,7 @@ mod tests {
 
     fn names(raw: &[u8], level: u8) -> Vec<&'static str> {
         let effort = Effort { level, guide: Guide::None, meter: Meter::NONE, limit: 1 << 30 };
-        rivals(&Content::bytes(raw), &effort).unwrap().into_iter().map(|c| c.name()).collect()
+        rivals(&Content::bytes(raw), &effort, |_| true).unwrap().into_iter().map(|c| c.name()).collect()
     }
 
     #[test]
