@@ -59,6 +59,18 @@ fn prose(n: usize) -> Vec<u8> {
     text
 }
 
+/// Text between long runs of bytes: `n` bytes.
+fn runs(n: usize) -> Vec<u8> {
+    let (mut rng, mut out) = (SplitMix(13), prose(2000));
+    while out.len() < n {
+        let (byte, len) = (rng.below(256) as u8, 20_000 + rng.below(60_000) as usize);
+        out.extend_from_slice(&prose(20 + rng.below(50) as usize));
+        out.resize(out.len() + len, byte);
+    }
+    out.truncate(n);
+    out
+}
+
 /// Records of 12 bytes, which `mix` recognises as records.
 fn records(count: u64) -> Vec<u8> {
     let mut rng = SplitMix(12);
@@ -576,6 +588,7 @@ fn makers() -> Vec<(&'static str, Vec<u8>)> {
         ("sort-ranks.nz", with(&prose(9000), only(Codec::Sort))),
         ("sort-symbols.nz", with(&samples(60, 1, 1), only(Codec::Sort))),
         ("sort-code.nz", with(&instructions(9000), only(Codec::Sort))),
+        ("sort-long.nz", with(&runs((4 << 20) + 3), only(Codec::Sort))),
     ]
 }
 
