@@ -2,7 +2,7 @@
 
 use crate::level::refuse_long;
 use crate::work::FileArguments;
-use crate::{bench, generate, inspect, model, spelling, startup, tensors, version};
+use crate::{bench, evaluate, generate, inspect, model, quantize, spelling, startup, tensors, version};
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::error::ContextKind;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -68,6 +68,10 @@ enum Verb {
     Model(model::ModelArguments),
     /// List, extract or verify tensors of .nz files
     Tensors(tensors::TensorsArguments),
+    /// Make a checkpoint smaller by a stated loss
+    Quantize(quantize::QuantizeArguments),
+    /// Measure a language model on texts, or how far a checkpoint is from another one
+    Evaluate(evaluate::EvaluateArguments),
     /// Compare levels of nzip and other compressors
     Bench(bench::BenchArguments),
     /// Learn a language model from a folder of text, or a circuit from records
@@ -84,6 +88,8 @@ impl Verb {
             Verb::Inspect(a) => a.run(),
             Verb::Model(a) => a.run().map(|()| true),
             Verb::Tensors(a) => a.run().map(|()| true),
+            Verb::Quantize(a) => a.run().map(|()| true),
+            Verb::Evaluate(a) => a.run().map(|()| true),
             Verb::Bench(a) => a.run(),
             Verb::Train(a) => a.run().map(|()| true),
             Verb::Generate(a) => a.run(Arguments::command()).map(|()| true),
