@@ -2,7 +2,7 @@
 
 use crate::level::refuse_long;
 use crate::work::FileArguments;
-use crate::{bench, generate, inspect, model, spelling, startup, tensors, version};
+use crate::{bench, generate, inspect, model, spelling, startup, tensors, tokens, version};
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::error::ContextKind;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -68,6 +68,8 @@ enum Verb {
     Model(model::ModelArguments),
     /// List, extract or verify tensors of .nz files
     Tensors(tensors::TensorsArguments),
+    /// Write text as tokens of equal information, and back
+    Tokens(tokens::TokensArguments),
     /// Compare levels of nzip and other compressors
     Bench(bench::BenchArguments),
     /// Learn a language model from a folder of text, or a circuit from records
@@ -84,6 +86,7 @@ impl Verb {
             Verb::Inspect(a) => a.run(),
             Verb::Model(a) => a.run().map(|()| true),
             Verb::Tensors(a) => a.run().map(|()| true),
+            Verb::Tokens(a) => a.run().map(|()| true),
             Verb::Bench(a) => a.run(),
             Verb::Train(a) => a.run().map(|()| true),
             Verb::Generate(a) => a.run(Arguments::command()).map(|()| true),
