@@ -44,6 +44,7 @@ mod random;
 pub mod remote;
 mod stream;
 pub mod tensor;
+pub mod tokens;
 
 pub use codec::Codec;
 pub use error::{Error, ErrorKind, Result};

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 /// The library's floors, the lowest first. A floor may use itself and those before it.
-const FLOORS: [&str; 18] = [
+const FLOORS: [&str; 19] = [
     "error",
     "remote",
     "random",
@@ -19,6 +19,7 @@ const FLOORS: [&str; 18] = [
     "container",
     "gpu",
     "models",
+    "tokens",
     "stream",
     "llm",
     "candle",

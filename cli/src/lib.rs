@@ -41,6 +41,7 @@ mod table;
 mod target;
 mod tensors;
 mod test;
+mod tokens;
 #[cfg(feature = "train")]
 mod train;
 #[cfg(not(feature = "train"))]

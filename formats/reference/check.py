@@ -7,6 +7,7 @@ import pathlib
 import sys
 
 import nzip
+import tokens
 from checksums import blake3
 
 
@@ -36,6 +37,11 @@ def is_good(folder, models, line):
     return blake3(packed).hex() == packed_hash and len(raw) == int(raw_length) and blake3(raw).hex() == raw_hash
 
 
+def decodes_tokens(folder, line):
+    """Whether the tokens of a case decode to its bytes."""
+    return tokens.is_good(line, [folder / "lm" / "micro.nzlm", folder / "llm" / "micro.nzllm"])
+
+
 def main(folder):
     lines = (folder / "manifest.txt").read_text().splitlines()
     check = functools.partial(is_good, folder, load_models(folder))
@@ -44,6 +50,11 @@ def main(folder):
         for line, good in zip(lines, processes.map(check, lines)):
             print(f"{'ok ' if good else 'BAD'} {line.split()[0]}", flush=True)
             failed += not good
+        cases = (folder / "tokens" / "cases.txt").read_text().splitlines()
+        for number, good in enumerate(processes.map(functools.partial(decodes_tokens, folder), cases)):
+            print(f"{'ok ' if good else 'BAD'} tokens {number}: {' '.join(cases[number].split()[:6])}", flush=True)
+            failed += not good
+        lines += cases
     print(f"{len(lines) - failed} passed, {failed} failed")
     return failed > 0 or not lines
 

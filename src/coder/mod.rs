@@ -2,5 +2,9 @@
 
 pub mod binary;
 pub mod log2;
+pub mod points;
 pub mod range;
 pub mod rans;
+mod wide;
+
+pub use wide::Wide;

@@ -10,3 +10,4 @@ mod tables;
 mod llm;
 mod lm;
 mod streams;
+mod tokens;

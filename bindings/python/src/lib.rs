@@ -12,6 +12,7 @@ mod options;
 mod reader;
 mod source;
 mod stream;
+mod tokens;
 mod work;
 
 use pyo3::prelude::*;
@@ -45,6 +46,7 @@ fn _nzip(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<reader::Reader>()?;
     module.add_class::<stream::Compressor>()?;
     module.add_class::<stream::Decompressor>()?;
+    module.add_class::<tokens::TokenizerCore>()?;
     module.add_function(wrap_pyfunction!(command, module)?)?;
     module.add_function(wrap_pyfunction!(codecs, module)?)?;
     module.add_function(wrap_pyfunction!(instruction_sets, module)?)?;

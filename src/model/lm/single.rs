@@ -67,6 +67,11 @@ impl<M: Borrow<Model>> Single<M> {
         &self.scratch.sums
     }
 
+    /// Starts a new window.
+    pub fn reset(&mut self) {
+        self.states.iter_mut().for_each(|state| state.fill(0));
+    }
+
     /// The recurrent state of a layer (Q20), one number for each state.
     pub fn state(&self, layer: usize) -> &[i32] {
         &self.states[layer][..self.model.borrow().config().state]

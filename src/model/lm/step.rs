@@ -335,6 +335,15 @@ impl<M: Borrow<Model>> Lanes<M> {
         rows(&self.states[layer])[lane / GROUP * h..][..h].iter().map(move |row| row[lane % GROUP])
     }
 
+    /// Starts a new window in `lane`.
+    pub fn reset(&mut self, lane: usize) {
+        let h = self.model.borrow().config.state;
+        for state in &mut self.states {
+            let rows = rows_mut(state);
+            rows[lane / GROUP * h..][..h].iter_mut().for_each(|row| row[lane % GROUP] = 0);
+        }
+    }
+
     /// Removes a lane; the last one takes its number.
     pub fn swap_remove(&mut self, lane: usize) {
         self.count -= 1;

@@ -2,7 +2,7 @@
 
 ``compress`` and ``decompress`` take and give bytes, ``open`` gives files, ``Compressor`` and ``Decompressor`` work piece by
 piece, ``Archive`` reads any part of a compressed file without decoding the rest, ``encode_array`` and ``decode_array`` take
-and give arrays. The modules ``nzip.safetensors``, ``nzip.fsspec``, ``nzip.numcodecs`` and ``nzip.zarr`` are for the
+and give arrays, ``Tokenizer`` turns text into tokens. The modules ``nzip.safetensors``, ``nzip.fsspec``, ``nzip.numcodecs`` and ``nzip.zarr`` are for the
 libraries of these names.
 """
 
@@ -28,6 +28,7 @@ from ._archive import Archive, Tensor
 from ._array import decode_array, encode_array
 from ._file import NzipFile, open
 from ._register import register
+from ._tokens import Tokenizer
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer, Unpack
@@ -51,6 +52,7 @@ __all__ = [
     "NzipError",
     "NzipFile",
     "Tensor",
+    "Tokenizer",
     "TruncatedError",
     "__version__",
     "codecs",

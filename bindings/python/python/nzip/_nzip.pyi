@@ -15,6 +15,7 @@ __all__ = [
     "Decompressor",
     "Model",
     "Reader",
+    "TokenizerCore",
     "__version__",
     "codecs",
     "command",
@@ -80,6 +81,28 @@ class Model:
     def __eq__(self, other: object, /) -> bool: ...
     def __hash__(self) -> int: ...
     def __reduce__(self) -> tuple[Any, tuple[Any]]: ...
+
+@final
+class TokenizerCore:
+    def __new__(
+        cls,
+        model: Model | StrPath,
+        window_bits: int,
+        token_bits: int,
+        policy: str,
+        ends: str,
+        adaptive: bool,
+        special: int,
+        memory: int | None,
+    ) -> TokenizerCore: ...
+    @property
+    def vocab_size(self) -> int: ...
+    @property
+    def end_token(self) -> int | None: ...
+    @property
+    def model_hash(self) -> str: ...
+    def encode(self, documents: Sequence[Buffer]) -> list[bytes]: ...
+    def decode(self, documents: Sequence[Buffer]) -> list[bytes]: ...
 
 @disjoint_base
 class Compressor:
