@@ -2,12 +2,14 @@
 
 use crate::level::refuse_long;
 use crate::work::FileArguments;
-use crate::{bench, generate, inspect, model, spelling, startup, tensors, version};
+use crate::{bench, generate, inspect, manifest, model, spelling, startup, tensors, version};
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::error::ContextKind;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::ffi::OsString;
 
+#[cfg(feature = "grep")]
+use crate::grep;
 #[cfg(feature = "train")]
 use crate::train;
 #[cfg(not(feature = "train"))]
@@ -68,6 +70,11 @@ enum Verb {
     Model(model::ModelArguments),
     /// List, extract or verify tensors of .nz files
     Tensors(tensors::TensorsArguments),
+    #[cfg(feature = "grep")]
+    /// Search .nz files for lines that match a regular expression
+    Grep(grep::GrepArguments),
+    /// List .nz files that make up one content in a manifest
+    Manifest(manifest::ManifestArguments),
     /// Compare levels of nzip and other compressors
     Bench(bench::BenchArguments),
     /// Learn a language model from a folder of text, or a circuit from records
@@ -84,6 +91,9 @@ impl Verb {
             Verb::Inspect(a) => a.run(),
             Verb::Model(a) => a.run().map(|()| true),
             Verb::Tensors(a) => a.run().map(|()| true),
+            #[cfg(feature = "grep")]
+            Verb::Grep(a) => a.run(),
+            Verb::Manifest(a) => a.run().map(|()| true),
             Verb::Bench(a) => a.run(),
             Verb::Train(a) => a.run().map(|()| true),
             Verb::Generate(a) => a.run(Arguments::command()).map(|()| true),

@@ -248,6 +248,11 @@ impl Shard {
     }
 }
 
+/// The hash by which manifests know contents and files: BLAKE3.
+pub fn content_hash(bytes: &[u8]) -> [u8; 32] {
+    *blake3::hash(bytes).as_bytes()
+}
+
 /// Refuses names that could lead out of the manifest's folder on any system.
 fn check_name(name: &str) -> Result<()> {
     let odd = |c: char| c.is_control() || matches!(c, '\\' | ':');

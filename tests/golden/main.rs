@@ -9,4 +9,5 @@ mod tables;
 
 mod llm;
 mod lm;
+mod manifests;
 mod streams;
