@@ -14,6 +14,7 @@
 //! | a stream that is finished when its encoder is dropped | [`Encoder::auto_finish`], [`Encoder::on_finish`] |
 //! | any range, or a reader that seeks | [`Archive::read_range`], [`Archive::reader`] |
 //! | one tensor, some rows of it | [`Archive::tensor`] |
+//! | a content that is spread over several files | [`manifest::ManifestArchive`] |
 //! | many small contents | [`Compressor`], [`Decompressor`] |
 //! | threads, memory, models, a GPU | [`Resources`], in [`Options`] and [`DecodeOptions`] |
 //! | to see how far coding has come | [`Progress`] |
@@ -36,6 +37,7 @@ mod gpu;
 pub mod internal;
 mod kernel;
 pub mod llm;
+pub mod manifest;
 mod model;
 mod models;
 mod progress;

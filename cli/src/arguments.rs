@@ -2,12 +2,16 @@
 
 use crate::level::refuse_long;
 use crate::work::FileArguments;
-use crate::{bench, evaluate, generate, inspect, model, quantize, spelling, startup, tensors, tokens, version};
+use crate::{
+    bench, evaluate, generate, inspect, manifest, model, quantize, spelling, startup, tensors, tokens, version,
+};
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::error::ContextKind;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::ffi::OsString;
 
+#[cfg(feature = "grep")]
+use crate::grep;
 #[cfg(feature = "train")]
 use crate::train;
 #[cfg(not(feature = "train"))]
@@ -74,6 +78,11 @@ enum Verb {
     Evaluate(evaluate::EvaluateArguments),
     /// Write text as tokens of equal information, and back
     Tokens(tokens::TokensArguments),
+    #[cfg(feature = "grep")]
+    /// Search .nz files for lines that match a regular expression
+    Grep(grep::GrepArguments),
+    /// List .nz files that make up one content in a manifest
+    Manifest(manifest::ManifestArguments),
     /// Compare levels of nzip and other compressors
     Bench(bench::BenchArguments),
     /// Learn a language model from a folder of text, or a circuit from records
@@ -93,6 +102,9 @@ impl Verb {
             Verb::Quantize(a) => a.run().map(|()| true),
             Verb::Evaluate(a) => a.run().map(|()| true),
             Verb::Tokens(a) => a.run().map(|()| true),
+            #[cfg(feature = "grep")]
+            Verb::Grep(a) => a.run(),
+            Verb::Manifest(a) => a.run().map(|()| true),
             Verb::Bench(a) => a.run(),
             Verb::Train(a) => a.run().map(|()| true),
             Verb::Generate(a) => a.run(Arguments::command()).map(|()| true),

@@ -5,6 +5,7 @@ use crate::files::{is_dash, label, pump, raw_total};
 use crate::input::Input;
 use crate::list;
 use crate::place;
+use crate::shards;
 use crate::target::Target;
 use nzip::{DecodeOptions, Decoder};
 use std::io::Read;
@@ -16,6 +17,9 @@ const MAGIC: &[u8] = b"\x93NZ\r\n\x1a\n";
 /// Restores one file. With `-c` and `-f`, a file that is not compressed is passed on unchanged.
 pub fn run(source: &Path, options: &DecodeOptions, target: &Target, console: Console) -> anyhow::Result<()> {
     let watch = Stopwatch::start();
+    if let Some(archive) = place::manifest(source, options)? {
+        return shards::restore(source, archive, target, console);
+    }
     let mut input = Input::open(source, target.follows())?;
     let found = input.source.as_ref();
     let mut output = target.open(source, found, false, || target.raw_name(source))?;

@@ -8,6 +8,7 @@ use crate::place::{self, Place};
 use crate::quantity::{bits_per_byte, human, ratio};
 use crate::table::{Align, Table};
 use crate::tensors;
+use nzip::manifest::{Manifest, Shard};
 use nzip::{Archive, Codec, DecodeOptions, ModelInfo, Models};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -32,19 +33,30 @@ pub fn run(
     let mut table = table();
     let (mut all, mut details, mut listings) = (Summary::default(), String::new(), Vec::new());
     let good = each(files, console, |file| {
+        if let Some(shards) = place::manifest(file, options)? {
+            let summary = Summary::of_manifest(shards.manifest());
+            if detail.json {
+                listings.push(Listing::of_manifest(file, &summary, shards.manifest(), &list));
+            } else {
+                table.row(summary.row(label(file), &list));
+                details += &shards_of(shards.manifest(), file);
+            }
+            all.add(&summary);
+            return Ok(());
+        }
         let mut archive = place::archive(file, options.clone())?;
         let summary = Summary::of(&mut archive)?;
         // Only tensors that the index names; a list decodes nothing.
         let known = (detail.verbose || detail.json) && !archive.tensor_infos().is_empty();
         let tensors = if known { archive.tensors()? } else { Vec::new() };
         if detail.json {
-            let tensors = tensors.iter().map(tensors::Row::new).collect();
+            let tensors = tensors::rows(&tensors);
             listings.push(Listing::new(file, &summary, &archive, tensors, &list));
         } else {
             table.row(summary.row(label(file), &list));
             details += &streams(&archive, file);
             if !tensors.is_empty() {
-                details += &format!("{}:\n{}", label(file), tensors::table(&tensors));
+                details += &format!("{}:\n{}", label(file), tensors::table(&tensors::rows(&tensors)));
             }
         }
         all.add(&summary);
@@ -113,6 +125,21 @@ fn streams(archive: &Archive<Place>, file: &Path) -> String {
     text
 }
 
+/// The shards and tensors of a manifest.
+fn shards_of(manifest: &Manifest, file: &Path) -> String {
+    let mut text = String::new();
+    for (i, s) in manifest.shards().iter().enumerate() {
+        let (stored, raw, hash, name) =
+            (s.stored_len, s.raw_len, hex(&s.raw_hash), label(Path::new(&s.name)));
+        text += &format!("{}, shard {i}: {stored} stored, {raw} raw, hash {hash}, {name}\n", label(file));
+    }
+    let tensors: Vec<_> = manifest.tensors().iter().map(|t| tensors::Row::of(&t.info)).collect();
+    if !tensors.is_empty() {
+        text += &format!("{}:\n{}", label(file), tensors::table(&tensors));
+    }
+    text
+}
+
 /// The sums over one file or several.
 #[derive(Default)]
 struct Summary {
@@ -157,6 +184,15 @@ impl Summary {
             s.range = s.range.max(block.range_cost());
         }
         Ok(s)
+    }
+
+    /// What a manifest says of its shards; none of them is opened.
+    fn of_manifest(manifest: &Manifest) -> Self {
+        let (stored, raw) = (manifest.stored_len(), manifest.len());
+        let mut s = Self { files: 1, stored, raw, ..Self::default() };
+        s.note_codec(format!("{} shards", manifest.shards().len()), raw);
+        manifest.shards().iter().flat_map(|s| &s.models).for_each(|m| note(&mut s.models, *m));
+        s
     }
 
     fn add(&mut self, other: &Self) {
@@ -258,6 +294,19 @@ struct Listing {
     stored_with_model_bytes: u64,
     streams: Vec<json::Stream>,
     tensors: Vec<tensors::Row>,
+    /// Of a manifest.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    shards: Vec<ShardRow>,
+}
+
+/// A shard of a manifest in JSON.
+#[derive(Serialize)]
+struct ShardRow {
+    file: String,
+    raw_offset: u64,
+    raw_bytes: u64,
+    stored_bytes: u64,
+    hash: String,
 }
 
 #[derive(Serialize)]
@@ -291,6 +340,35 @@ impl Listing {
             stored_with_model_bytes: s.stored + names::brought_along(&s.models, s.embedded, &s.known, list),
             streams: archive.streams().iter().map(json::Stream::new).collect(),
             tensors,
+            shards: Vec::new(),
+        }
+    }
+
+    fn of_manifest(file: &Path, s: &Summary, manifest: &Manifest, list: &[ModelInfo]) -> Self {
+        let shard = |s: &Shard| ShardRow {
+            file: s.name.clone(),
+            raw_offset: s.raw_start,
+            raw_bytes: s.raw_len,
+            stored_bytes: s.stored_len,
+            hash: hex(&s.raw_hash),
+        };
+        Self {
+            file: file.display().to_string(),
+            stored_bytes: s.stored,
+            raw_bytes: s.raw,
+            ratio: ratio(s.raw, s.stored),
+            bits_per_byte: bits_per_byte(s.raw, s.stored),
+            blocks: 0,
+            codecs: Vec::new(),
+            windows: 0,
+            window_bytes: Vec::new(),
+            range_bytes: 0,
+            models: s.models.iter().map(|m| Model::new(m, 0, list)).collect(),
+            own_model_bytes: 0,
+            stored_with_model_bytes: s.stored + names::brought_along(&s.models, 0, &[], list),
+            streams: Vec::new(),
+            tensors: manifest.tensors().iter().map(|t| tensors::Row::of(&t.info)).collect(),
+            shards: manifest.shards().iter().map(shard).collect(),
         }
     }
 }

@@ -41,6 +41,9 @@ pub fn raw(source: &Path, suffix: Option<&str>) -> anyhow::Result<PathBuf> {
     let suffix = suffix.unwrap_or(SUFFIX);
     // What is behind a URL is restored into the current folder, under its own name.
     let source = place::url(source).map_or(source, |url| Path::new(last_name(url)));
+    if let Some(stem) = without(source, place::MANIFEST) {
+        return Ok(stem);
+    }
     let (mut stem, found) = split(source, suffix)
         .with_context(|| format!("the name does not end in {suffix} (-o, -c or -S chooses another)"))?;
     if found == TAR {
@@ -86,6 +89,7 @@ mod tests {
         assert_eq!(packed("d/a.tar", None), Some("d/a.tar.nz".into()));
         assert_eq!(raw("d/a.tar.nz", None), Some("d/a.tar".into()));
         assert_eq!(raw("d/a.tnz", None), Some("d/a.tar".into()));
+        assert_eq!(raw("d/a.log.nzm", None), Some("d/a.log".into()));
         assert_eq!(packed("a", Some("-nz")), Some("a-nz".into()));
         assert_eq!(raw("a-nz", Some("-nz")), Some("a".into()));
         assert_eq!(raw("a.nz", Some("-nz")), Some("a".into()));

@@ -2,6 +2,7 @@
 
 use crate::files::{is_dash, open_file};
 use anyhow::bail;
+use nzip::manifest::{Manifest, ManifestArchive};
 #[cfg(feature = "remote")]
 use nzip::remote::RemoteFile;
 use nzip::{Archive, DecodeOptions};
@@ -10,6 +11,11 @@ use std::io::{self, Read, Seek, SeekFrom};
 #[cfg(feature = "remote")]
 use std::ops::Range;
 use std::path::Path;
+
+/// The bytes that are read to recognise manifests.
+const START: u64 = 32;
+/// The suffix of manifests.
+pub const MANIFEST: &str = ".nzm";
 
 /// Where a compressed file is.
 pub enum Place {
@@ -38,11 +44,47 @@ pub fn archive(path: &Path, options: DecodeOptions) -> anyhow::Result<Archive<Pl
     if is_dash(path) {
         bail!("a file is needed here: standard input cannot be read at random");
     }
-    Ok(match open(path)? {
-        Place::Here(file) => Archive::with_options(Place::Here(file), options)?,
+    Ok(read(open(path)?, options)?)
+}
+
+fn read(place: Place, options: DecodeOptions) -> nzip::Result<Archive<Place>> {
+    match place {
+        Place::Here(file) => Archive::with_options(Place::Here(file), options),
         #[cfg(feature = "remote")]
-        there => Archive::fetching(there, Place::expect, options)?,
-    })
+        there => Archive::fetching(there, Place::expect, options),
+    }
+}
+
+/// The content that a manifest describes, if a file is one. Behind a URL, only names with the suffix of manifests are.
+///
+/// # Errors
+///
+/// Those of opening and of [`Manifest::parse`].
+pub fn manifest(path: &Path, options: &DecodeOptions) -> anyhow::Result<Option<ManifestArchive<Place>>> {
+    let named = |url: &str| url.split(['?', '#']).next().is_some_and(|path| path.ends_with(MANIFEST));
+    if is_dash(path) || url(path).is_some_and(|url| !named(url)) || url(path).is_none() && !path.is_file() {
+        return Ok(None);
+    }
+    let (mut place, mut bytes) = (open(path)?, Vec::new());
+    place.by_ref().take(START).read_to_end(&mut bytes)?;
+    if !Manifest::is_manifest(&bytes) {
+        return Ok(None);
+    }
+    let most = Manifest::most_bytes(options.memory_cap());
+    place.take(most + 1).read_to_end(&mut bytes)?;
+    let manifest = Manifest::parse(&bytes, options.memory_cap())?;
+    let near = path.to_path_buf();
+    let shard = move |name: &str, options| read(beside(&near, name)?, options);
+    Ok(Some(ManifestArchive::new(manifest, options.clone(), Box::new(shard))))
+}
+
+/// Opens a shard of a manifest.
+fn beside(manifest: &Path, name: &str) -> nzip::Result<Place> {
+    match url(manifest) {
+        #[cfg(feature = "remote")]
+        Some(url) => Ok(Place::There(Box::new(RemoteFile::open(&nzip::remote::beside(url, name))?))),
+        _ => Ok(Place::Here(File::open(manifest.with_file_name("").join(name))?)),
+    }
 }
 
 /// Opens a file or URL.

@@ -10,6 +10,7 @@ use crate::target::Target;
 use anyhow::bail;
 use nzip::DecodeOptions;
 use std::io::Write;
+use std::ops::Range;
 use std::path::Path;
 
 /// The raw bytes that are decoded together: whole blocks of the usual sizes.
@@ -23,12 +24,34 @@ pub fn run(
     target: &Target,
     console: Console,
 ) -> anyhow::Result<()> {
+    if let Some(mut shards) = place::manifest(source, options)? {
+        let (len, identity) = (shards.len(), Identity::of(source));
+        copy(&mut |range| shards.read_range(range), len, identity, span, options, target)?;
+        return Ok(());
+    }
     let mut archive = place::archive(source, options.clone())?;
+    let (len, identity) =
+        (archive.len(), archive.get_ref().file().and_then(|file| Identity::of_open(source, file)));
+    let bytes = copy(&mut |range| archive.read_range(range), len, identity, span, options, target)?;
+    let decoded = archive.decoded_bytes();
+    console.summary(&format!("{}: {bytes} bytes, {decoded} decoded", label(source)));
+    Ok(())
+}
+
+/// Writes a part of a content of `len` bytes, and gives its length.
+fn copy(
+    read_range: &mut dyn FnMut(Range<u64>) -> nzip::Result<Vec<u8>>,
+    len: u64,
+    identity: Option<Identity>,
+    span: Span,
+    options: &DecodeOptions,
+    target: &Target,
+) -> anyhow::Result<u64> {
     let mut read = target.read.clone();
-    read.extend(archive.get_ref().file().and_then(|file| Identity::of_open(source, file)));
-    let range = span.within(archive.len());
-    if range.start > range.end || range.end > archive.len() {
-        bail!("bytes {}..{} of {}", range.start, range.end, archive.len());
+    read.extend(identity);
+    let range = span.within(len);
+    if range.start > range.end || range.end > len {
+        bail!("bytes {}..{} of {len}", range.start, range.end);
     }
     let mut output = match &target.output {
         Some(path) if !is_dash(path) => {
@@ -41,11 +64,9 @@ pub fn run(
     let piece = PIECE.min((options.memory_cap() / 8).max(1));
     while at < range.end {
         let end = ((at / piece + 1) * piece).min(range.end);
-        output.write_all(&archive.read_range(at..end)?)?;
+        output.write_all(&read_range(at..end)?)?;
         at = end;
     }
     output.finish(None, false)?;
-    let decoded = archive.decoded_bytes();
-    console.summary(&format!("{}: {} bytes, {decoded} decoded", label(source), range.end - range.start));
-    Ok(())
+    Ok(range.end - range.start)
 }

@@ -11,6 +11,8 @@ use crate::resources::Resources;
 use crate::table::{Align, Table};
 use anyhow::bail;
 use clap::{Args, Subcommand};
+use nzip::manifest::ManifestArchive;
+use nzip::tensor::TensorInfo;
 use nzip::{Archive, DecodeOptions, StoredTensor};
 use serde::Serialize;
 use std::io::Write;
@@ -78,12 +80,11 @@ impl TensorsArguments {
     pub fn run(self) -> anyhow::Result<()> {
         match self.action {
             Action::List { file, json } => {
-                let tensors = place::archive(&file, DecodeOptions::new())?.tensors()?;
-                if json {
-                    json::write(&tensors.iter().map(Row::new).collect::<Vec<_>>())
-                } else {
-                    print(&table(&tensors))
-                }
+                let rows = match place::manifest(&file, &DecodeOptions::new())? {
+                    Some(shards) => shards.manifest().tensors().iter().map(|t| Row::of(&t.info)).collect(),
+                    None => rows(&place::archive(&file, DecodeOptions::new())?.tensors()?),
+                };
+                if json { json::write(&rows) } else { print(&table(&rows)) }
             }
             Action::Extract { what, output, force } => {
                 let bytes = what.read()?;
@@ -124,6 +125,15 @@ impl What {
     }
 
     fn read(&self) -> anyhow::Result<Vec<u8>> {
+        if let Some(mut shards) = place::manifest(&self.file, &self.resources.decode_options()?)? {
+            let tensors = shards.manifest().tensors();
+            let name = self.pick(&tensors.iter().map(|t| t.info.name.clone()).collect::<Vec<_>>())?;
+            let rows = shards.manifest().tensor(&name).map_or(1, |t| row_count(&t.info.shape));
+            return Ok(match &self.rows {
+                Some(span) => shards.read_rows(&name, span.within(rows))?,
+                None => shards.read_tensor(&name)?,
+            });
+        }
         let mut archive = open(&self.file, &self.resources)?;
         let mut names: Vec<String> = archive.tensor_infos().iter().map(|t| t.name.clone()).collect();
         if names.is_empty() {
@@ -141,11 +151,34 @@ impl What {
     }
 }
 
+fn row_count(shape: &[u64]) -> u64 {
+    if shape.len() < 2 { 1 } else { shape[0] }
+}
+
+/// Verifies tensors of a manifest, by default all.
+fn verify_shards(
+    file: &Path,
+    mut shards: ManifestArchive<Place>,
+    mut names: Vec<String>,
+) -> anyhow::Result<()> {
+    if names.is_empty() {
+        names = shards.manifest().tensors().iter().map(|t| t.info.name.clone()).collect();
+    }
+    let mut bytes = 0;
+    for name in &names {
+        bytes += shards.read_tensor(name)?.len();
+    }
+    print(&format!("{}: {} tensors, {bytes} bytes, ok\n", label(file), names.len()))
+}
+
 fn open(file: &Path, resources: &Resources) -> anyhow::Result<Archive<Place>> {
     place::archive(file, resources.decode_options()?)
 }
 
 fn verify(file: &Path, names: Vec<String>, resources: &Resources) -> anyhow::Result<()> {
+    if let Some(shards) = place::manifest(file, &resources.decode_options()?)? {
+        return verify_shards(file, shards, names);
+    }
     let mut archive = open(file, resources)?;
     let mut bytes = 0;
     let count = if names.is_empty() {
@@ -165,7 +198,7 @@ fn verify(file: &Path, names: Vec<String>, resources: &Resources) -> anyhow::Res
 }
 
 /// The table that `tensors list` and `-l -v` print.
-pub fn table(tensors: &[StoredTensor]) -> String {
+pub fn table(tensors: &[Row]) -> String {
     let mut table = Table::new([
         ("stored", Align::Right),
         ("raw", Align::Right),
@@ -177,17 +210,23 @@ pub fn table(tensors: &[StoredTensor]) -> String {
     ]);
     for t in tensors {
         let shape: Vec<String> = t.shape.iter().map(u64::to_string).collect();
+        let unknown = || "-".to_string();
         table.row([
-            t.stored_len.to_string(),
-            t.raw_len.to_string(),
-            format!("{:.3}", ratio(t.raw_len, t.stored_len)),
-            t.dtype.to_string(),
-            if shape.is_empty() { "-".into() } else { shape.join("x") },
-            t.method.clone(),
+            t.stored_bytes.map_or_else(unknown, |n| n.to_string()),
+            t.raw_bytes.to_string(),
+            t.stored_bytes.map_or_else(unknown, |n| format!("{:.3}", ratio(t.raw_bytes, n))),
+            t.dtype.clone(),
+            if shape.is_empty() { unknown() } else { shape.join("x") },
+            t.method.clone().unwrap_or_else(unknown),
             t.name.clone(),
         ]);
     }
     table.render()
+}
+
+/// The rows of tensors of one file.
+pub fn rows(tensors: &[StoredTensor]) -> Vec<Row> {
+    tensors.iter().map(Row::new).collect()
 }
 
 /// A tensor in JSON.
@@ -197,21 +236,28 @@ pub struct Row {
     #[serde(rename = "type")]
     dtype: String,
     shape: Vec<u64>,
-    stored_bytes: u64,
+    /// Unknown in manifests.
+    stored_bytes: Option<u64>,
     raw_bytes: u64,
-    method: String,
+    /// Unknown in manifests.
+    method: Option<String>,
 }
 
 impl Row {
-    /// Describes a tensor.
-    pub fn new(t: &StoredTensor) -> Self {
+    fn new(t: &StoredTensor) -> Self {
         Self {
             name: t.name.clone(),
             dtype: t.dtype.to_string(),
             shape: t.shape.clone(),
-            stored_bytes: t.stored_len,
+            stored_bytes: Some(t.stored_len),
             raw_bytes: t.raw_len,
-            method: t.method.clone(),
+            method: Some(t.method.clone()),
         }
+    }
+
+    /// Describes a tensor of a manifest.
+    pub fn of(t: &TensorInfo) -> Self {
+        let (name, dtype, shape) = (t.name.clone(), t.dtype.to_string(), t.shape.clone());
+        Self { name, dtype, shape, stored_bytes: None, raw_bytes: t.len, method: None }
     }
 }

@@ -1,4 +1,4 @@
-"""Decodes all golden files of a folder and compares the results with its manifest. Usage: check.py ../vectors"""
+"""Decodes all golden files of a folder and compares the results with its lists. Usage: check.py ../vectors"""
 
 import concurrent.futures
 import functools
@@ -6,6 +6,7 @@ import json
 import pathlib
 import sys
 
+import manifest
 import nzip
 import tokens
 from checksums import blake3
@@ -13,6 +14,8 @@ from checksums import blake3
 
 # The golden file whose tensors are the bases of other golden files.
 BASE = "tensor-rows.nz"
+# Golden files, and golden manifests of some of them.
+LISTS = ("manifest.txt", "manifests.txt")
 
 
 def tensors(raw):
@@ -30,10 +33,10 @@ def load_models(folder):
 
 
 def is_good(folder, models, line):
-    """Whether the file of a line of the manifest decodes to the bytes of that line."""
+    """Whether the file of a line of a list decodes to the bytes of that line."""
     name, packed_hash, raw_length, raw_hash = line.split()
     packed = (folder / name).read_bytes()
-    raw = nzip.decode(packed, models)
+    raw = manifest.decode(folder / name, models) if name.endswith(".nzm") else nzip.decode(packed, models)
     return blake3(packed).hex() == packed_hash and len(raw) == int(raw_length) and blake3(raw).hex() == raw_hash
 
 
@@ -43,7 +46,7 @@ def decodes_tokens(folder, line):
 
 
 def main(folder):
-    lines = (folder / "manifest.txt").read_text().splitlines()
+    lines = [line for list in LISTS for line in (folder / list).read_text().splitlines()]
     check = functools.partial(is_good, folder, load_models(folder))
     failed = 0
     with concurrent.futures.ProcessPoolExecutor() as processes:

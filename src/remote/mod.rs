@@ -21,7 +21,7 @@ use std::time::Duration;
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 
-pub use store::is_url;
+pub use store::{beside, is_url};
 
 /// The bytes at the end of a file that are fetched when it is opened: the index of most files and the whole of
 /// short ones.

@@ -24,6 +24,16 @@ pub fn is_url(name: &str) -> bool {
     name.split_once("://").is_some_and(|(scheme, _)| SCHEMES.contains(&scheme))
 }
 
+/// The URL of a file below the folder of the file that `url` names. What follows a question mark is dropped: it belongs to
+/// one file.
+pub fn beside(url: &str, name: &str) -> String {
+    let path = url.split(['?', '#']).next().unwrap_or(url);
+    let folder = path.rfind('/').map_or("", |end| &path[..=end]);
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"/-._~!$&'()*+,;=@".contains(&b);
+    let part = |b: u8| if plain(b) { (b as char).to_string() } else { format!("%{b:02X}") };
+    name.bytes().map(part).fold(folder.to_string(), |url, part| url + &part)
+}
+
 /// The store that a URL names, and the path in it.
 pub(super) fn resolve(url: &str, options: &RemoteOptions) -> Result<(Arc<dyn ObjectStore>, Path)> {
     let bad = |e: &dyn std::fmt::Display| Error::bad_argument(format!("{url:?}: {e}"));

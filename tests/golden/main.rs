@@ -9,5 +9,6 @@ mod tables;
 
 mod llm;
 mod lm;
+mod manifests;
 mod streams;
 mod tokens;

@@ -6,6 +6,7 @@
 mod archive;
 mod buffer;
 mod error;
+mod manifest;
 mod model;
 mod oneshot;
 mod options;
@@ -42,6 +43,7 @@ fn _nzip(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add("DEFAULT_LEVEL", nzip::Options::DEFAULT_LEVEL)?;
     module.add_class::<archive::ArchiveCore>()?;
+    module.add_class::<manifest::ManifestCore>()?;
     module.add_class::<model::Model>()?;
     module.add_class::<reader::Reader>()?;
     module.add_class::<stream::Compressor>()?;
@@ -50,6 +52,10 @@ fn _nzip(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(command, module)?)?;
     module.add_function(wrap_pyfunction!(codecs, module)?)?;
     module.add_function(wrap_pyfunction!(instruction_sets, module)?)?;
+    module.add_function(wrap_pyfunction!(manifest::content_hash, module)?)?;
+    module.add_function(wrap_pyfunction!(manifest::describe_shard, module)?)?;
+    module.add_function(wrap_pyfunction!(manifest::make_manifest, module)?)?;
+    module.add_function(wrap_pyfunction!(manifest::manifest_rows, module)?)?;
     module.add_function(wrap_pyfunction!(model::models, module)?)?;
     module.add_function(wrap_pyfunction!(model::model_folders, module)?)?;
     module.add_function(wrap_pyfunction!(oneshot::compress, module)?)?;

@@ -2,7 +2,8 @@
 
 ``compress`` and ``decompress`` take and give bytes, ``open`` gives files, ``Compressor`` and ``Decompressor`` work piece by
 piece, ``Archive`` reads any part of a compressed file without decoding the rest, ``encode_array`` and ``decode_array`` take
-and give arrays, ``Tokenizer`` turns text into tokens. The modules ``nzip.safetensors``, ``nzip.fsspec``, ``nzip.numcodecs`` and ``nzip.zarr`` are for the
+and give arrays, ``Tokenizer`` turns text into tokens, ``Manifest`` reads contents that are spread over several files. The
+modules ``nzip.safetensors``, ``nzip.fsspec``, ``nzip.numcodecs`` and ``nzip.zarr`` are for the
 libraries of these names.
 """
 
@@ -27,6 +28,7 @@ from ._nzip import DEFAULT_LEVEL, Compressor, Decompressor, Model, __version__, 
 from ._archive import Archive, Tensor
 from ._array import decode_array, encode_array
 from ._file import NzipFile, open
+from ._manifest import Manifest
 from ._register import register
 from ._tokens import Tokenizer
 
@@ -44,6 +46,7 @@ __all__ = [
     "Decompressor",
     "DeviceError",
     "LimitExceededError",
+    "Manifest",
     "MissingBaseError",
     "MissingModelError",
     "Model",

@@ -1,0 +1,211 @@
+//! `nzip grep`.
+
+use crate::console::Console;
+use crate::files::{each, is_dash, label};
+use crate::input::Input;
+use crate::output::Output;
+use crate::place::{self, Place};
+use crate::resources::Resources;
+use clap::{Args, ValueHint};
+use grep_regex::{RegexMatcher, RegexMatcherBuilder};
+use grep_searcher::{BinaryDetection, Searcher, SearcherBuilder, Sink, SinkMatch};
+use nzip::manifest::ManifestArchive;
+use nzip::{Archive, DecodeOptions, Decoder};
+use std::io::{self, BufWriter, Read, Write};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+/// The raw bytes that are decoded together: whole blocks of the usual sizes.
+const PIECE: u64 = 64 << 20;
+
+/// Search .nz files for lines that match a regular expression
+///
+/// Blocks are decoded in parallel. Each line is printed behind the offset of its first byte in the raw bytes; "nzip --range"
+/// reads on from there. Exit codes: 0 a line matches, 1 none does or a file failed, 2 the command line makes no sense.
+#[derive(Debug, Args)]
+pub struct GrepArguments {
+    /// Regular expression (syntax of Rust's crate regex)
+    pattern: String,
+    /// .nz files, URLs or manifests; - is standard input
+    #[arg(value_name = "FILE", required = true, value_hint = ValueHint::AnyPath)]
+    files: Vec<PathBuf>,
+    /// Upper and lower case are the same
+    #[arg(short, long)]
+    ignore_case: bool,
+    /// The pattern is text, not a regular expression
+    #[arg(short = 'F', long)]
+    fixed_strings: bool,
+    /// Only whole words match
+    #[arg(short, long)]
+    word_regexp: bool,
+    /// Lines that do not match
+    #[arg(short = 'v', long)]
+    invert_match: bool,
+    /// Print line numbers, too (needs everything before the lines to be decoded)
+    #[arg(short = 'n', long)]
+    line_number: bool,
+    /// Print lines without their offsets
+    #[arg(long)]
+    no_offset: bool,
+    /// Print only the number of lines of each file
+    #[arg(short, long, conflicts_with = "files_with_matches")]
+    count: bool,
+    /// Print only the names of files with such lines
+    #[arg(short = 'l', long)]
+    files_with_matches: bool,
+    #[command(flatten)]
+    resources: Resources,
+}
+
+impl GrepArguments {
+    /// Prints the lines; false where there are none, or a file failed.
+    pub fn run(self) -> anyhow::Result<bool> {
+        let matcher = RegexMatcherBuilder::new()
+            .case_insensitive(self.ignore_case)
+            .fixed_strings(self.fixed_strings)
+            .word(self.word_regexp)
+            .line_terminator(Some(b'\n'))
+            .build(&self.pattern)
+            .map_err(|e| crate::failure::usage(e.to_string()))?;
+        let options = self.resources.decode_options()?;
+        let mut out = BufWriter::new(Output::stdout(false)?);
+        let mut found = false;
+        let good = each(&self.files, Console::new(0, 0), |file| {
+            found |= self.search(&matcher, file, &options, &mut out)?;
+            Ok(())
+        })?;
+        out.into_inner().map_err(io::IntoInnerError::into_error)?.finish(None, false)?;
+        Ok(good && found)
+    }
+
+    /// Prints the lines of a file; false where there are none.
+    fn search(
+        &self,
+        matcher: &RegexMatcher,
+        file: &Path,
+        options: &DecodeOptions,
+        out: &mut impl Write,
+    ) -> anyhow::Result<bool> {
+        let heap = usize::try_from(options.memory_cap() / 8).unwrap_or(usize::MAX);
+        let mut searcher = SearcherBuilder::new()
+            .line_number(self.line_number)
+            .invert_match(self.invert_match)
+            .binary_detection(BinaryDetection::none())
+            .heap_limit(Some(heap))
+            .build();
+        let name = (self.files.len() > 1).then(|| label(file));
+        let mut lines = Lines { arguments: self, name: name.as_deref(), out: &mut *out, count: 0 };
+        let content = content(file, options)?;
+        searcher.search_reader(matcher, content, &mut lines).map_err(failure)?;
+        let count = lines.count;
+        if self.count {
+            let prefix = name.map_or(String::new(), |name| name + ":");
+            writeln!(out, "{prefix}{count}")?;
+        } else if self.files_with_matches && count > 0 {
+            writeln!(out, "{}", label(file))?;
+        }
+        Ok(count > 0)
+    }
+}
+
+/// The library's own error where a reader has wrapped it.
+fn failure(e: io::Error) -> anyhow::Error {
+    let broken = e.kind() == io::ErrorKind::BrokenPipe;
+    if broken { e.into() } else { nzip::Error::from(e).into() }
+}
+
+/// The raw bytes of a file, from its start on.
+fn content(file: &Path, options: &DecodeOptions) -> anyhow::Result<Box<dyn Read>> {
+    if is_dash(file) {
+        let input = Input::open(file, true)?;
+        return Ok(Box::new(Decoder::with_options(input.reader, options.clone())?));
+    }
+    let all = match place::manifest(file, options)? {
+        Some(shards) => Ranges::Many(Box::new(shards)),
+        None => Ranges::One(Box::new(place::archive(file, options.clone())?)),
+    };
+    let piece = PIECE.min((options.memory_cap() / 8).max(1));
+    Ok(Box::new(Pieces { all, piece, at: 0, decoded: Vec::new(), read: 0 }))
+}
+
+/// What gives ranges of raw bytes.
+enum Ranges {
+    One(Box<Archive<Place>>),
+    Many(Box<ManifestArchive<Place>>),
+}
+
+impl Ranges {
+    fn len(&self) -> u64 {
+        match self {
+            Self::One(archive) => archive.len(),
+            Self::Many(shards) => shards.len(),
+        }
+    }
+
+    fn read(&mut self, range: Range<u64>) -> nzip::Result<Vec<u8>> {
+        match self {
+            Self::One(archive) => archive.read_range(range),
+            Self::Many(shards) => shards.read_range(range),
+        }
+    }
+}
+
+/// A reader that decodes many blocks at a time, in parallel.
+struct Pieces {
+    all: Ranges,
+    piece: u64,
+    /// The offset of what is decoded next.
+    at: u64,
+    decoded: Vec<u8>,
+    /// How many of the decoded bytes have been read.
+    read: usize,
+}
+
+impl Read for Pieces {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        if self.read == self.decoded.len() && self.at < self.all.len() {
+            self.decoded = Vec::new();
+            let end = (self.at + self.piece).min(self.all.len());
+            self.decoded = self.all.read(self.at..end)?;
+            (self.at, self.read) = (end, 0);
+        }
+        let n = out.len().min(self.decoded.len() - self.read);
+        out[..n].copy_from_slice(&self.decoded[self.read..self.read + n]);
+        self.read += n;
+        Ok(n)
+    }
+}
+
+/// Prints or counts lines.
+struct Lines<'a, W> {
+    arguments: &'a GrepArguments,
+    name: Option<&'a str>,
+    out: &'a mut W,
+    count: u64,
+}
+
+impl<W: Write> Sink for Lines<'_, W> {
+    type Error = io::Error;
+
+    fn matched(&mut self, _: &Searcher, line: &SinkMatch<'_>) -> io::Result<bool> {
+        self.count += 1;
+        let arguments = self.arguments;
+        if arguments.count || arguments.files_with_matches {
+            return Ok(arguments.count);
+        }
+        if let Some(name) = self.name {
+            write!(self.out, "{name}:")?;
+        }
+        if let Some(number) = line.line_number() {
+            write!(self.out, "{number}:")?;
+        }
+        if !arguments.no_offset {
+            write!(self.out, "{}:", line.absolute_byte_offset())?;
+        }
+        self.out.write_all(line.bytes())?;
+        if !line.bytes().ends_with(b"\n") {
+            self.out.write_all(b"\n")?;
+        }
+        Ok(true)
+    }
+}
