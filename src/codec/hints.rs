@@ -13,6 +13,8 @@ pub struct Hint {
     pub row_bytes: u64,
     /// How the bytes pack fields of a few bits each, where that is known.
     pub form: Option<Form>,
+    /// The bytes of a tile, which decodes alone; 0 for the level's choice.
+    pub tile: u32,
 }
 
 /// The piece of a base tensor that belongs to the bytes of a block.

@@ -21,6 +21,7 @@ mod nzll;
 mod nzlm;
 pub(crate) mod recognise;
 pub mod safetensors;
+pub(crate) mod stack;
 
 pub use dtype::Dtype;
 pub use layout::{FileKind, Layout, TensorInfo, UnknownTensor};

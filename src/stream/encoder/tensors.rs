@@ -19,6 +19,7 @@ use crate::tensor::bases::BaseTensor;
 use crate::tensor::content::Content;
 use crate::tensor::form::Form;
 use crate::tensor::recognise::forms;
+use crate::tensor::stack::Stack;
 use crate::tensor::{Dtype, Layout, TensorInfo};
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -60,7 +61,7 @@ impl Piece {
 
     /// Bytes of a tensor of an unknown type.
     fn unknown(range: Range<u64>) -> Self {
-        let hint = Some(Hint { dtype: Dtype::U8, row_bytes: 0, form: None });
+        let hint = Some(Hint { dtype: Dtype::U8, row_bytes: 0, form: None, tile: 0 });
         Self { hint, ..Self::plain(range) }
     }
 
@@ -291,8 +292,7 @@ fn pieces(
     let mut unknown = layout.unknown.iter().map(|t| t.start).peekable();
     // The bytes between tensors, including tensors of unknown types.
     let mut between = |range: Range<u64>, pieces: &mut Vec<Piece>| {
-        let cut =
-            |range: Range<u64>| range.clone().step_by(most).map(move |s| s..(s + most as u64).min(range.end));
+        let cut = |range: Range<u64>| cut(range, 1, most);
         let (mut start, mut kind): (u64, fn(Range<u64>) -> Piece) = (range.start, Piece::plain);
         while let Some(next) = unknown.next_if(|s| *s < range.end) {
             pieces.extend(cut(start..next.max(start)).map(kind));
@@ -317,26 +317,38 @@ fn pieces(
         {
             (end, row) = (next.end(), 0);
         }
-        // A multiple of the bands of rows, or of the rows, or of the groups: the longest of these that fits
-        // into a block.
-        let band = form.map_or(1, |f| u64::from(f.rows).max(1));
-        let band = (row > 0 && row * band <= most as u64).then_some(row * band);
-        let row = band.unwrap_or(row);
-        let unit = if (1..=most as u64).contains(&row) { row } else { group };
-        let step = (most as u64 / unit).max(1) * unit;
-        let row_bytes = if unit == row && row > 0 { t.row_bytes() } else { 0 };
-        let hint = Some(Hint { dtype: t.dtype, row_bytes, form: *form });
-        let starts = (start..end).step_by(step as usize);
-        pieces.extend(starts.map(|s| Piece {
-            range: s..(s + step).min(end),
-            hint,
-            like: None,
-            of: (end == t.end()).then_some((number, s - start)),
-        }));
+        let of = |s: u64| (end == t.end()).then_some((number, s - start));
+        let mut put = |range: Range<u64>, hint| {
+            let of = of(range.start);
+            pieces.push(Piece { range, hint: Some(hint), like: None, of });
+        };
+        let hint = Hint { dtype: t.dtype, row_bytes: 0, form: *form, tile: 0 };
+        if let Some(stack) = Stack::of(t).filter(|_| end == t.end() && form.is_none_or(|f| f.rows == 1)) {
+            // Each matrix has blocks of its own.
+            let hint = Hint { row_bytes: stack.row, tile: stack.chunk as u32, ..hint };
+            for matrix in (start..end).step_by(stack.matrix as usize) {
+                cut(matrix..matrix + stack.matrix, stack.row, most).for_each(|range| put(range, hint));
+            }
+        } else {
+            // A multiple of the bands of rows, or of the rows, or of the groups: the longest of these that fits
+            // into a block.
+            let band = form.map_or(1, |f| u64::from(f.rows).max(1));
+            let band = (row > 0 && row * band <= most as u64).then_some(row * band);
+            let row = band.unwrap_or(row);
+            let unit = if (1..=most as u64).contains(&row) { row } else { group };
+            let row_bytes = if unit == row && row > 0 { t.row_bytes() } else { 0 };
+            cut(start..end, unit, most).for_each(|range| put(range, Hint { row_bytes, ..hint }));
+        }
         at = end;
     }
     between(at..len, &mut pieces);
     pieces
+}
+
+/// Cuts a range into blocks of at most `most` bytes, all but the last of a multiple of `unit` bytes.
+fn cut(range: Range<u64>, unit: u64, most: usize) -> impl Iterator<Item = Range<u64>> {
+    let step = (most as u64 / unit).max(1) * unit;
+    range.clone().step_by(step as usize).map(move |s| s..(s + step).min(range.end))
 }
 
 /// Notes which pieces have the same bytes as an earlier one.

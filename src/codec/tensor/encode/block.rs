@@ -145,9 +145,13 @@ impl Coding<'_> {
         self.encode(&numbers, plan_differences(differences), &[])
     }
 
-    /// The raw bytes of a tile: a multiple of `unit` close to the level's size.
+    /// The raw bytes of a tile: a multiple of `unit` close to the size that was asked for, or that of the level.
     fn tile_len(&self, unit: usize) -> usize {
-        (TILES[usize::from(self.level.clamp(1, 9)) - 1] / unit).max(1) * unit
+        let wanted = match self.hint.tile {
+            0 => TILES[usize::from(self.level.clamp(1, 9)) - 1],
+            tile => tile as usize,
+        };
+        (wanted / unit).max(1) * unit
     }
 
     /// Codes a block with these planes, whose contexts and tables are chosen here. `choices` tells how to
