@@ -34,7 +34,8 @@ impl Stack {
             return None;
         }
         let (matrix, row) = (t.len / matrices, t.len / matrices / rows);
-        let whole = matrix * matrices == t.len && row * rows == matrix && row.is_multiple_of(t.dtype.group().1);
+        let whole =
+            matrix * matrices == t.len && row * rows == matrix && row.is_multiple_of(t.dtype.group().1);
         let chunk = Some(TOKENS * row).filter(|chunk| *chunk <= MOST && is_cache(&t.name)).unwrap_or(0);
         (whole && matrix >= ALONE).then_some(Self { row, matrix, chunk })
     }

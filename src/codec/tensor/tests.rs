@@ -152,8 +152,9 @@ fn rare_symbols_are_folded() {
     // A few of them are much smaller.
     w.iter_mut().step_by(40).for_each(|v| *v /= 4000.0);
     let raw = bytes(&w, |v| ((v.to_bits() >> 16) as u16).to_le_bytes().to_vec());
-    let block =
-        encode_block(&raw, Hint { dtype: Dtype::Bf16, row_bytes: 512, form: None, tile: 0 }, 6).unwrap().unwrap();
+    let block = encode_block(&raw, Hint { dtype: Dtype::Bf16, row_bytes: 512, form: None, tile: 0 }, 6)
+        .unwrap()
+        .unwrap();
     let Params::Planes(planes) = Params::parse(block.params.as_deref().unwrap()).unwrap() else { panic!() };
     assert!(planes.fields[0].fold > 0);
     for kernel in [Kernel::Scalar, Kernel::best()] {
@@ -258,8 +259,9 @@ fn flip_bits(block: &EncodedBlock, raw: &[u8], rng: &mut Rng, times: usize) {
 fn damage_is_found() {
     let mut rng = Rng(6);
     let raw = bytes(&weights(40, 100, &mut rng), |v| v.to_le_bytes().to_vec());
-    let block =
-        encode_block(&raw, Hint { dtype: Dtype::F32, row_bytes: 400, form: None, tile: 0 }, 9).unwrap().unwrap();
+    let block = encode_block(&raw, Hint { dtype: Dtype::F32, row_bytes: 400, form: None, tile: 0 }, 9)
+        .unwrap()
+        .unwrap();
     flip_bits(&block, &raw, &mut rng, 2000);
 }
 
