@@ -3,6 +3,7 @@
 use crate::model::lm::Model;
 use crate::tensor::Dtype;
 use crate::tensor::form::Form;
+use crate::tensor::rounding::Rounding;
 
 /// The caller's knowledge of the bytes of a block. Coding is lossless even where it is wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,11 +21,13 @@ pub struct Hint {
 /// The piece of a base tensor that belongs to the bytes of a block.
 #[derive(Debug, Clone, Copy)]
 pub struct BasePiece<'a> {
-    /// As many bytes as the block has.
+    /// As many bytes as the block has, already rounded.
     pub bytes: &'a [u8],
+    /// How they come from those of the base.
+    pub rounding: Rounding,
     /// BLAKE3 of the whole base.
     pub hash: [u8; 32],
-    /// The number of bytes of the base before this piece.
+    /// The number of bytes of the tensor before this piece.
     pub offset: u64,
 }
 

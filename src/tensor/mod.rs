@@ -23,6 +23,7 @@ mod nzlm;
 mod onnx;
 mod pickle;
 pub(crate) mod recognise;
+pub(crate) mod rounding;
 pub mod safetensors;
 pub(crate) mod stack;
 mod torch;

@@ -12,6 +12,7 @@ use crate::tensor::Dtype;
 use crate::tensor::bases::Bases;
 use crate::tensor::form::{Form, Packing};
 use crate::tensor::ggml::Block;
+use crate::tensor::rounding::Rounding;
 use std::sync::Arc;
 
 fn header(block: &EncodedBlock) -> BlockHeader {
@@ -489,7 +490,7 @@ fn blocks_are_kept_where_they_may_have_copies() {
     let mut repeated = copy(&block, 7).unwrap();
     assert_eq!(CheckedBlock::check(header(&repeated)).unwrap().copy_of(), Some(7));
     assert!(!keep(&mut repeated));
-    let base = BasePiece { bytes: &raw, hash: [3; 32], offset: 0 };
+    let base = BasePiece { bytes: &raw, rounding: Rounding::None, hash: [3; 32], offset: 0 };
     let mut delta = encode_delta(&raw, hint, base, 6).unwrap().unwrap();
     assert!(!keep(&mut delta) && !is_kept(&delta));
     let mut stored = crate::codec::store::encode(&[1; 10]);

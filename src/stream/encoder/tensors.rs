@@ -19,8 +19,9 @@ use crate::tensor::bases::BaseTensor;
 use crate::tensor::content::Content;
 use crate::tensor::form::Form;
 use crate::tensor::recognise::forms;
+use crate::tensor::rounding::Rounding;
 use crate::tensor::stack::Stack;
-use crate::tensor::{Dtype, Layout, TensorInfo};
+use crate::tensor::{Dtype, FileKind, Layout, TensorInfo};
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::io::Write;
@@ -41,6 +42,9 @@ const COPIED: usize = 1 << 10;
 
 /// Bytes outside of tensors must be quick to decode if they are at most one part in this many of the file.
 const BESIDE: u64 = 16;
+
+/// The first level at which short files that hold more than tensors are also coded as bytes.
+const BY_BYTES: u8 = 5;
 
 /// Bytes that become one block.
 struct Piece {
@@ -90,8 +94,16 @@ struct Reread {
 impl Reread {
     /// The bytes of a base for a piece that starts at byte `from` of its tensor. Pieces must be read in
     /// order.
-    fn read<'b>(&mut self, base: &'b BaseTensor, from: u64, piece: &Piece) -> Result<Cow<'b, [u8]>> {
-        let bytes = base.read(from, piece.len())?;
+    fn read<'b>(
+        &mut self,
+        base: &'b BaseTensor,
+        from: u64,
+        piece: &Piece,
+        rounding: Rounding,
+    ) -> Result<Cow<'b, [u8]>> {
+        let place = |at: u64| rounding.base_len(at).ok_or_else(|| Error::limit("a base's length"));
+        let (from, end) = (place(from)?, place(from + piece.len() as u64)?);
+        let bytes = base.read(from, (end - from) as usize)?;
         if let Cow::Owned(bytes) = &bytes {
             if from == 0 {
                 self.hasher.reset();
@@ -101,7 +113,7 @@ impl Reread {
                 return Err(Error::new(ErrorKind::Io, "a base has changed since it was opened"));
             }
         }
-        Ok(bytes)
+        Ok(rounding.apply(bytes))
     }
 }
 
@@ -204,7 +216,7 @@ impl<W: Write> Encoder<W> {
             |p: &Piece| p.of.and_then(|(number, from)| Some((base(&layout.tensors[number])?, from)));
         let progress = self.options.resources.progress.clone();
         let mut reread = Reread::default();
-        let (mut held, mut floor) = (Vec::new(), Vec::new());
+        let (mut held, mut floor, mut whole) = (Vec::new(), Vec::new(), Vec::new());
         // For blocks that have copies: their number, and what a copy repeats.
         let mut kept: HashMap<usize, Kept> = HashMap::new();
         let (mut at, mut blocks) = (0, 0);
@@ -220,13 +232,23 @@ impl<W: Write> Encoder<W> {
             let start = batch[0].range.start;
             let all = &*raw.read(start..batch[batch.len() - 1].range.end)?;
             let bytes = |p: &Piece| &all[(p.range.start - start) as usize..][..p.len()];
-            let based =
-                batch.iter().map(|p| base_of(p).map(|(base, from)| reread.read(base, from, p)).transpose());
+            let rounding = |p: &Piece, base: &BaseTensor| {
+                let dtype = p.hint.map_or(Dtype::U8, |h| h.dtype);
+                base.rounding(dtype, bytes(p))
+            };
+            let based = batch.iter().map(|p| {
+                base_of(p).map(|(base, from)| reread.read(base, from, p, rounding(p, base))).transpose()
+            });
             let based = based.collect::<Result<Vec<_>>>()?;
             let numbers = |i: usize| {
                 let p = &batch[i];
                 let base = based[i].as_deref().zip(base_of(p));
-                let base = base.map(|(bytes, (base, offset))| BasePiece { bytes, hash: base.hash, offset });
+                let base = base.map(|(bytes, (base, offset))| BasePiece {
+                    bytes,
+                    rounding: rounding(p, base),
+                    hash: base.hash,
+                    offset,
+                });
                 block::Content { numbers: p.hint, base, ..block::Content::bytes(bytes(p)) }
             };
             let is_copy = |p: &Piece| p.like.is_some_and(|l| l >= at || kept.contains_key(&l));
@@ -266,10 +288,21 @@ impl<W: Write> Encoder<W> {
             if compared {
                 // The whole file is one batch.
                 floor.push(plain(all, self.plan.level)?);
+                if matches!(layout.kind, FileKind::Torch | FileKind::Onnx) && self.plan.level >= BY_BYTES {
+                    let bytes =
+                        || self.plan.encode_numbers(&[block::Content::bytes(all)], false, Meter::NONE);
+                    whole = self.pool.run(bytes)??;
+                }
             }
             at = end;
         }
         if compared {
+            let least = (total(&held) + names.bytes.len()).min(total(&floor));
+            if !whole.is_empty() && total(&whole) + names.bytes.len() < least / 16 * 15 {
+                self.out.blocks(whole, &self.options)?;
+                self.records.push(names);
+                return Ok(());
+            }
             if total(&floor) < total(&held) + names.bytes.len() {
                 return self.out.blocks(floor, &self.options);
             }

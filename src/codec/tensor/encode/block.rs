@@ -90,7 +90,8 @@ pub fn encode_delta(raw: &[u8], hint: Hint, base: BasePiece<'_>, level: u8) -> R
     for operation in [Operation::Difference, Operation::Xor] {
         let mut numbers = raw.to_vec();
         subtract_base(element, operation, base.bytes, &mut numbers);
-        let reference = BaseReference { element, operation, hash: base.hash, offset: base.offset };
+        let BasePiece { rounding, hash, offset, .. } = base;
+        let reference = BaseReference { element, operation, rounding, hash, offset };
         let coded = coding.encode(&numbers, plan_delta(reference), &[])?;
         best = [best, coded].into_iter().flatten().min_by_key(EncodedBlock::cost);
     }
