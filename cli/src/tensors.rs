@@ -17,6 +17,7 @@ use nzip::{Archive, DecodeOptions, StoredTensor};
 use serde::Serialize;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 /// Tensors of .nz files, one at a time
 #[derive(Debug, Args)]
@@ -71,8 +72,28 @@ struct What {
     /// Only these rows
     #[arg(long, value_name = "A..B")]
     rows: Option<Span>,
+    /// Only this part: for each dimension an index, A..B, or .. for all; dimensions at the end may be left out
+    #[arg(long, value_name = "PART,PART...", conflicts_with = "rows", value_delimiter = ',')]
+    slice: Option<Vec<Part>>,
     #[command(flatten)]
     resources: Resources,
+}
+
+/// The indices of one dimension.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Part(Span);
+
+impl FromStr for Part {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text.contains("..") {
+            return text.parse().map(Self);
+        }
+        let index: u64 = text.parse().map_err(|_| "an index or A..B expected")?;
+        let end = index.checked_add(1).ok_or("an index that is too large")?;
+        Ok(Self(Span { start: index, end: Some(end) }))
+    }
 }
 
 impl TensorsArguments {
@@ -141,12 +162,18 @@ impl What {
         }
         let name = self.pick(&names)?;
         let mut tensor = archive.tensor(&name)?;
-        Ok(match &self.rows {
-            Some(span) => {
+        Ok(match (&self.rows, &self.slice) {
+            (Some(span), _) => {
                 let rows = span.within(tensor.row_count());
                 tensor.rows(rows)?
             }
-            None => tensor.read()?,
+            (None, Some(parts)) => {
+                // Of more parts than dimensions, the library tells.
+                let ends = tensor.info().shape.iter().copied().chain(std::iter::repeat(0));
+                let ranges: Vec<_> = parts.iter().zip(ends).map(|(part, end)| part.0.within(end)).collect();
+                tensor.slice(&ranges)?
+            }
+            (None, None) => tensor.read()?,
         })
     }
 }

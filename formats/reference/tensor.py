@@ -198,8 +198,12 @@ class Planes:
         self.base = None
         if self.method == 3:
             self.element, self.operation, self.base_hash = r.u8(), r.u8(), r.take(32)
-            demand(self.element in (1, 2, 4, 8) and self.operation <= 1, "delta")
+            self.rounding, self.operation = divmod(self.operation, 2)
+            demand(self.element in (1, 2, 4, 8), "delta")
+            demand(self.rounding <= 3, "newer: delta")
+            demand(self.rounding == 0 or self.element == (4, 2, 4)[self.rounding - 1], "rounding")
             self.offset = r.varint()
+            demand(self.rounding == 0 or self.offset % self.element == 0, "offset inside an element")
         if self.method >= 4:
             self.element, count = r.u8(), r.u8()
             demand(self.element in (1, 2, 4, 8) and 1 <= count <= 2, "differences")
@@ -262,9 +266,18 @@ class Planes:
         return b"".join((x % (1 << 8 * e)).to_bytes(e, "little") for x in elements)
 
     def base_elements(self, start, length):
-        base = self.base[self.offset + start:self.offset + start + length]
-        demand(len(base) == length, "base too short")
-        return [int.from_bytes(base[i:i + self.element], "little") for i in range(0, length, self.element)]
+        size = (self.element, 2, 4, 4)[self.rounding]
+        first, count = (self.offset + start) // self.element, length // self.element
+        at = self.offset + start if self.rounding == 0 else first * size
+        base = self.base[at:at + count * size]
+        demand(len(base) == count * size, "base too short")
+        numbers = [int.from_bytes(base[i:i + size], "little") for i in range(0, len(base), size)]
+        if self.rounding == 1:
+            return [b << 16 for b in numbers]
+        if self.rounding == 0:
+            return numbers
+        rounded = [(b + 0x7FFF + (b >> 16 & 1)) % (1 << 32) >> 16 for b in numbers]
+        return rounded if self.rounding == 2 else [b << 16 for b in rounded]
 
     def undo(self, raw, start):
         """The raw bytes of a delta, from its numbers and the elements of the base."""

@@ -545,7 +545,7 @@ mod tests {
     fn a_copy_repeats_the_whole_table_of_tiles() {
         let raw: Vec<u8> = (0..3000u32).flat_map(|i| (i % 7).to_le_bytes()).collect();
         let content = Content {
-            numbers: Some(Hint { dtype: Dtype::U32, row_bytes: 0, form: None }),
+            numbers: Some(Hint { dtype: Dtype::U32, row_bytes: 0, form: None, tile: 0 }),
             ..Content::bytes(&raw)
         };
         let effort = Effort { level: 1, guide: Guide::None, meter: Meter::NONE, limit: u64::MAX };

@@ -1,6 +1,7 @@
 //! Base tensors: tensors that the tensors of another file are coded against.
 
 use super::content::Content;
+use super::rounding::Rounding;
 use super::{Dtype, Layout};
 use crate::error::{Error, Result};
 use rayon::prelude::*;
@@ -145,8 +146,13 @@ impl Bases {
 }
 
 impl BaseTensor {
-    /// Whether the tensor has this element type and shape.
+    /// Whether the tensor has this shape, and a type from which elements of `dtype` can be made.
     pub fn is_like(&self, dtype: Dtype, shape: &[u64]) -> bool {
-        self.dtype == dtype && self.shape == shape
+        self.shape == shape && Rounding::between(self.dtype, dtype, &[]).is_some()
+    }
+
+    /// How its elements become those of a tensor of this type, whose bytes start with `sample`.
+    pub fn rounding(&self, dtype: Dtype, sample: &[u8]) -> Rounding {
+        Rounding::between(self.dtype, dtype, sample).unwrap_or(Rounding::None)
     }
 }

@@ -1,8 +1,8 @@
 //! The layout of a tensor file: its tensors and where they lie.
 
 use super::content::{self, Content};
-use super::{Dtype, gguf, npy, npz, nzll, nzlm, safetensors};
-use crate::error::{Error, Result};
+use super::{Dtype, gguf, npy, npz, nzll, nzlm, onnx, safetensors, torch, zip};
+use crate::error::{Error, ErrorKind, Result};
 
 /// The kind of a tensor file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -16,6 +16,10 @@ pub enum FileKind {
     Npy,
     /// `.npz`: NumPy arrays in a ZIP archive.
     Npz,
+    /// PyTorch's files: a ZIP archive of storages and a pickle.
+    Torch,
+    /// ONNX models, of which the initialisers are tensors.
+    Onnx,
     /// The weight file of one of nzip's own language models.
     Nzlm,
     /// The weight file of an imported language model.
@@ -127,7 +131,10 @@ impl Layout {
         let len = content.len();
         let start = content.read(0..len.min(16))?;
         if start.starts_with(&npz::MAGIC) {
-            return npz::parse(content);
+            return read_zip(content);
+        }
+        if start.starts_with(&torch::OLD_MAGIC) {
+            return torch::parse_old(content);
         }
         let parse = if start.starts_with(&gguf::MAGIC) {
             |head: &[u8], len| gguf::Gguf::parse(head, len).map(|g| g.layout)
@@ -139,19 +146,24 @@ impl Layout {
             nzll::parse
         } else if start.get(8) == Some(&b'{') {
             safetensors::parse
+        } else if onnx::is_likely(&start) {
+            return onnx::parse(content);
         } else {
-            return Err(Error::bad_argument("no tensor file: neither safetensors nor GGUF, npy or npz"));
+            return Err(Error::bad_argument(
+                "no tensor file: neither safetensors nor GGUF, npy, npz, PyTorch, ONNX",
+            ));
         };
         content::parse(content, 0..len, "the header", |head| parse(head, len))
     }
 
     /// Whether a file that starts with these bytes (16 are enough) may be one that [`Layout::read`] knows.
     pub fn is_likely(start: &[u8]) -> bool {
-        let magics: [&[u8]; 3] = [&gguf::MAGIC, &npy::MAGIC, &npz::MAGIC];
+        let magics: [&[u8]; 4] = [&gguf::MAGIC, &npy::MAGIC, &npz::MAGIC, &torch::OLD_MAGIC];
         magics.iter().any(|m| start.starts_with(m))
             || start.get(8) == Some(&b'{') && start[4..8] == [0; 4]
             || start.starts_with(&nzlm::MAGIC)
             || start.starts_with(&nzll::MAGIC)
+            || onnx::is_likely(start)
     }
 
     /// The layout of bytes that the caller describes: one tensor of this type and shape, which starts at
@@ -167,5 +179,15 @@ impl Layout {
     /// The tensor with this name.
     pub fn find(&self, name: &str) -> Option<&TensorInfo> {
         self.tensors.iter().find(|t| t.name == name)
+    }
+}
+
+/// Reads the layout of a ZIP archive: PyTorch's storages, or NumPy's arrays.
+fn read_zip(content: &dyn Content) -> Result<Layout> {
+    match zip::directory(content).and_then(|entries| torch::parse(content, &entries)) {
+        Ok(Some(layout)) => Ok(layout),
+        Err(e) if e.kind() == ErrorKind::Io => Err(e),
+        // Arrays are also found where the directory is damaged.
+        _ => npz::parse(content),
     }
 }

@@ -55,6 +55,9 @@ impl Names<'_> {
             ("codes", _, [.., books]) if self.sibling(t, "codebooks").is_some() => codes(t.dtype, *books),
             ("dense_weights", Dtype::I64 | Dtype::U64, _) => Some(words(Packing::Spqr, 8)),
             ("col_vals", Dtype::I32 | Dtype::U32, _) => Some(words(Packing::Outliers, 4)),
+            (_, Dtype::F4, [.., columns]) if t.len > ALONE => {
+                Some(along(Packing::Bits(4), 4, *columns / 2, 64))
+            }
             // Small tensors are better coded with their neighbours, except 8-bit floats: these are scales,
             // whose rows differ.
             (_, d, [.., _, columns])

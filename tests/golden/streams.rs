@@ -454,6 +454,36 @@ fn tuned() -> Vec<u8> {
     raw
 }
 
+/// The base's numbers in other types, some of them changed: with `through`, the F32 ones rounded to values of
+/// BF16; otherwise these as BF16, and the BF16 ones as F32.
+fn rounded(through: bool) -> Vec<u8> {
+    let raw = uneven();
+    let data = raw.len() - 90 * 40 * 6;
+    let (f32s, bf16) = raw[data..].split_at(90 * 40 * 4);
+    let round = |(i, e): (usize, &[u8; 4])| {
+        let v = u32::from_le_bytes(*e);
+        ((v + 0x7FFF + (v >> 16 & 1)) >> 16) as u16 ^ u16::from(i % 9 == 0) << (i % 3)
+    };
+    let narrow = f32s.as_chunks::<4>().0.iter().enumerate().map(round);
+    let (first, second, types) = if through {
+        (
+            narrow.flat_map(|v| [0, 0, v as u8, (v >> 8) as u8]).collect::<Vec<u8>>(),
+            Vec::new(),
+            ("F32", "BF16"),
+        )
+    } else {
+        let wide = bf16.as_chunks::<2>().0.iter().enumerate();
+        let wide = wide.flat_map(|(i, e)| [(i % 5) as u8, 0, e[0], e[1]]).collect();
+        (narrow.flat_map(u16::to_le_bytes).collect(), wide, ("BF16", "F32"))
+    };
+    let (n, all, rows) = (first.len(), first.len() + second.len(), if through { 0 } else { 90 });
+    let json = format!(
+        r#"{{"f32":{{"dtype":"{}","shape":[90,40],"data_offsets":[0,{n}]}},"bf16":{{"dtype":"{}","shape":[{rows},40],"data_offsets":[{n},{all}]}}}}"#,
+        types.0, types.1
+    );
+    [&(json.len() as u64).to_le_bytes()[..], json.as_bytes(), &first, &second].concat()
+}
+
 fn makers() -> Vec<(&'static str, Vec<u8>)> {
     let with = |raw: &[u8], options: Options| nzip::compress_with(raw, options.threads(1)).unwrap();
     let only = |codec| Options::new().codec(CodecChoice::Only(codec));
@@ -526,6 +556,8 @@ fn makers() -> Vec<(&'static str, Vec<u8>)> {
         ("tensor-rows.nz", with(&uneven(), tensor_level(8))),
         ("tensor-predicted.nz", with(&related(), tensor_level(9))),
         ("tensor-delta.nz", with(&tuned(), tensor_level(6).bases(bases()))),
+        ("tensor-rounded.nz", with(&rounded(false), tensor_level(6).bases(bases()))),
+        ("tensor-rounded-through.nz", with(&rounded(true), tensor_level(6).bases(bases()))),
         ("tensor-differences.nz", with(&series(), tensor_level(6))),
         ("tensor-gguf.nz", with(&gguf(), Options::new().level(6).codec(CodecChoice::Only(Codec::Tensor)))),
         ("tensor-gptq.nz", with(include_bytes!("../layouts/gptq3.safetensors"), tensor_level(6))),

@@ -42,7 +42,7 @@ impl BlockCodec for Tensor {
     fn encode(&self, content: &Content<'_>, effort: &Effort<'_>) -> Result<Option<EncodedBlock>> {
         let (raw, level) = (content.raw, effort.level);
         let Some(hint) = content.numbers else {
-            let hint = Hint { dtype: Dtype::U8, row_bytes: 0, form: None };
+            let hint = Hint { dtype: Dtype::U8, row_bytes: 0, form: None, tile: 0 };
             return Ok(Some(encode_block(raw, hint, level)?.unwrap_or_else(|| store::encode(raw))));
         };
         let alone = encode_block(raw, hint, level)?;

@@ -12,6 +12,7 @@ use crate::tensor::Dtype;
 use crate::tensor::bases::Bases;
 use crate::tensor::form::{Form, Packing};
 use crate::tensor::ggml::Block;
+use crate::tensor::rounding::Rounding;
 use std::sync::Arc;
 
 fn header(block: &EncodedBlock) -> BlockHeader {
@@ -55,7 +56,7 @@ impl Rng {
 fn share(raw: &[u8], dtype: Dtype, row_bytes: u64) -> usize {
     let mut best = usize::MAX;
     for level in [1, 6, 9] {
-        let hint = Hint { dtype, row_bytes, form: None };
+        let hint = Hint { dtype, row_bytes, form: None, tile: 0 };
         let block = encode_block(raw, hint, level).unwrap().unwrap();
         let plain = encode_with(raw, hint, level, Kernel::Scalar).unwrap().unwrap();
         assert!(block.payload == plain.payload && block.params == plain.params, "{dtype} {level}");
@@ -152,8 +153,9 @@ fn rare_symbols_are_folded() {
     // A few of them are much smaller.
     w.iter_mut().step_by(40).for_each(|v| *v /= 4000.0);
     let raw = bytes(&w, |v| ((v.to_bits() >> 16) as u16).to_le_bytes().to_vec());
-    let block =
-        encode_block(&raw, Hint { dtype: Dtype::Bf16, row_bytes: 512, form: None }, 6).unwrap().unwrap();
+    let block = encode_block(&raw, Hint { dtype: Dtype::Bf16, row_bytes: 512, form: None, tile: 0 }, 6)
+        .unwrap()
+        .unwrap();
     let Params::Planes(planes) = Params::parse(block.params.as_deref().unwrap()).unwrap() else { panic!() };
     assert!(planes.fields[0].fold > 0);
     for kernel in [Kernel::Scalar, Kernel::best()] {
@@ -258,8 +260,9 @@ fn flip_bits(block: &EncodedBlock, raw: &[u8], rng: &mut Rng, times: usize) {
 fn damage_is_found() {
     let mut rng = Rng(6);
     let raw = bytes(&weights(40, 100, &mut rng), |v| v.to_le_bytes().to_vec());
-    let block =
-        encode_block(&raw, Hint { dtype: Dtype::F32, row_bytes: 400, form: None }, 9).unwrap().unwrap();
+    let block = encode_block(&raw, Hint { dtype: Dtype::F32, row_bytes: 400, form: None, tile: 0 }, 9)
+        .unwrap()
+        .unwrap();
     flip_bits(&block, &raw, &mut rng, 2000);
 }
 
@@ -269,7 +272,7 @@ fn form(packing: Packing, rows: u32, word: u32, columns: u32) -> Form {
 
 /// Coded with a form and decoded by both kernels; the bytes of the block, and whether it was cut.
 fn with_form(raw: &[u8], form: Form) -> (EncodedBlock, bool) {
-    let hint = Hint { dtype: Dtype::U8, row_bytes: 0, form: Some(form) };
+    let hint = Hint { dtype: Dtype::U8, row_bytes: 0, form: Some(form), tile: 0 };
     let block = encode_block(raw, hint, 6).unwrap().unwrap();
     assert!(encode_with(raw, hint, 6, Kernel::Scalar).unwrap().unwrap() == block);
     for kernel in [Kernel::Scalar, Kernel::best()] {
@@ -377,7 +380,7 @@ fn folded_symbols_above_nothing_but_zeros() {
         *b = if i % 40 == 0 { few } else { many }[i / 40 % 4];
     }
     let raw: Vec<u8> = bits.iter().flat_map(|b| ((b >> 16) as u16).to_le_bytes()).collect();
-    let hint = Hint { dtype: Dtype::Bf16, row_bytes: 512, form: None };
+    let hint = Hint { dtype: Dtype::Bf16, row_bytes: 512, form: None, tile: 0 };
     let block = encode_block(&raw, hint, 6).unwrap().unwrap();
     let Params::Planes(planes) = Params::parse(block.params.as_deref().unwrap()).unwrap() else { panic!() };
     assert!(planes.fields[0].fold > 0 && planes.fields[0].low_bits > 0);
@@ -416,7 +419,7 @@ fn rows_predict_their_numbers() {
             (Dtype::I8, bytes(&w, |v| vec![(v * 2000.0 + 0.5) as i8 as u8])),
         ];
         for (dtype, raw) in cases {
-            let hint = Hint { dtype, row_bytes: (raw.len() / rows) as u64, form: None };
+            let hint = Hint { dtype, row_bytes: (raw.len() / rows) as u64, form: None, tile: 0 };
             let [before, after] = [8, 9].map(|level| encode_block(&raw, hint, level).unwrap().unwrap());
             let Params::Planes(planes) = Params::parse(after.params.as_deref().unwrap()).unwrap() else {
                 panic!()
@@ -428,7 +431,7 @@ fn rows_predict_their_numbers() {
             share(&raw, dtype, hint.row_bytes);
         }
         let raw = bytes(&w, |v| v.to_le_bytes().to_vec());
-        let hint = Hint { dtype: Dtype::F32, row_bytes: 4 * columns as u64, form: None };
+        let hint = Hint { dtype: Dtype::F32, row_bytes: 4 * columns as u64, form: None, tile: 0 };
         flip_bits(&encode_block(&raw, hint, 9).unwrap().unwrap(), &raw, &mut rng, 100);
     }
 }
@@ -437,7 +440,7 @@ fn rows_predict_their_numbers() {
 fn absurd_predictions_are_refused() {
     let mut rng = Rng(13);
     let raw = bytes(&related(3000, 12, &mut rng), |v| vec![(v * 2000.0 + 0.5) as i8 as u8]);
-    let hint = Hint { dtype: Dtype::I8, row_bytes: 12, form: None };
+    let hint = Hint { dtype: Dtype::I8, row_bytes: 12, form: None, tile: 0 };
     let block = encode_block(&raw, hint, 9).unwrap().unwrap();
     let good = block.params.clone().unwrap();
     let change = |change: &dyn Fn(&mut stored::LinearPrediction)| {
@@ -478,7 +481,7 @@ fn absurd_predictions_are_refused() {
 #[test]
 fn blocks_are_kept_where_they_may_have_copies() {
     let raw = bytes(&weights(40, 100, &mut Rng(14)), |v| v.to_le_bytes().to_vec());
-    let hint = Hint { dtype: Dtype::F32, row_bytes: 400, form: None };
+    let hint = Hint { dtype: Dtype::F32, row_bytes: 400, form: None, tile: 0 };
     let mut block = encode_block(&raw, hint, 6).unwrap().unwrap();
     let is_kept = |block: &EncodedBlock| CheckedBlock::check(header(block)).unwrap().has_copies();
     assert!(!is_kept(&block));
@@ -487,7 +490,7 @@ fn blocks_are_kept_where_they_may_have_copies() {
     let mut repeated = copy(&block, 7).unwrap();
     assert_eq!(CheckedBlock::check(header(&repeated)).unwrap().copy_of(), Some(7));
     assert!(!keep(&mut repeated));
-    let base = BasePiece { bytes: &raw, hash: [3; 32], offset: 0 };
+    let base = BasePiece { bytes: &raw, rounding: Rounding::None, hash: [3; 32], offset: 0 };
     let mut delta = encode_delta(&raw, hint, base, 6).unwrap().unwrap();
     assert!(!keep(&mut delta) && !is_kept(&delta));
     let mut stored = crate::codec::store::encode(&[1; 10]);

@@ -289,44 +289,154 @@ impl<S: Read + Seek> TensorReader<'_, S> {
             return Err(Error::bad_argument(format!("row {bad} of {count}")));
         }
         let bytes = (rows.len() as u64).saturating_mul(row);
-        if bytes > self.archive.options.resources.memory {
-            let cap = self.archive.options.resources.memory;
-            return Err(Error::limit(format!("rows of {bytes} bytes; the cap is {cap}")));
+        self.archive.allow(bytes, "rows")?;
+        let starts: Vec<u64> = rows.iter().map(|r| start + r * row).collect();
+        self.archive.read_runs(&starts, row)
+    }
+
+    /// The bytes of a part of the tensor: of the elements whose index in each dimension lies in the range
+    /// given for it, in the tensor's order. Dimensions without a range are taken whole. Each tile that they
+    /// touch is decoded only once.
+    ///
+    /// Of a cache of keys [layers, heads, tokens, dimension], `slice(&[3..4, 0..heads, 512..768])` gives the
+    /// keys of 256 tokens in layer 3.
+    ///
+    /// ```
+    /// # use std::io::Cursor;
+    /// use nzip::tensor::Dtype;
+    /// let raw: Vec<u8> = (0..24u16).flat_map(|i| i.to_le_bytes()).collect();
+    /// let packed = nzip::compress_with(&raw, nzip::Options::new().tensor(Dtype::U16, &[2, 3, 4], 0))?;
+    /// let mut archive = nzip::Archive::new(Cursor::new(packed))?;
+    /// let part = archive.tensor("data")?.slice(&[1..2, 1..3])?;
+    /// assert_eq!(part, raw[2 * 16..]);
+    /// # Ok::<(), nzip::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`crate::ErrorKind::BadArgument`] for more ranges than dimensions, for indices that do not exist, and
+    /// where the elements of a row do not start and end at whole bytes or blocks;
+    /// [`crate::ErrorKind::LimitExceeded`] for a result larger than the memory cap; all errors of decoding.
+    pub fn slice(&mut self, ranges: &[Range<u64>]) -> Result<Vec<u8>> {
+        let runs = Runs::of(self.info(), ranges)?;
+        // A place and an order for each run, as well as the result.
+        self.archive.allow(runs.count.saturating_mul(runs.len.saturating_add(16)), "a part")?;
+        let starts = runs.starts(self.info().start);
+        self.archive.read_runs(&starts, runs.len)
+    }
+}
+
+/// The runs of bytes that a part of a tensor consists of.
+#[derive(Debug, PartialEq, Eq)]
+struct Runs {
+    /// The bytes of a run, and the number of runs.
+    len: u64,
+    count: u64,
+    /// The bytes of the tensor before the first run.
+    first: u64,
+    /// For each dimension over which runs repeat, the outermost first: how often, and how many bytes apart.
+    repeats: Vec<(u64, u64)>,
+}
+
+impl Runs {
+    fn of(t: &TensorInfo, ranges: &[Range<u64>]) -> Result<Self> {
+        let bad = |i: usize, r: &Range<u64>| {
+            Error::bad_argument(format!("{}..{} of {} in dimension {i}", r.start, r.end, t.shape[i]))
+        };
+        if ranges.len() > t.shape.len() {
+            let dimensions = t.shape.len();
+            return Err(Error::bad_argument(format!("{} ranges of {dimensions} dimensions", ranges.len())));
         }
+        let wrong = ranges.iter().zip(&t.shape).position(|(r, n)| r.start > r.end || r.end > *n);
+        if let Some(i) = wrong {
+            return Err(bad(i, &ranges[i]));
+        }
+        if t.len == 0 || ranges.iter().any(Range::is_empty) {
+            return Ok(Self { len: 0, count: 0, first: 0, repeats: Vec::new() });
+        }
+        let (elements, bytes) = t.dtype.group();
+        // In elements: the length of a run and its distance to the next one.
+        let (mut len, mut step, mut first, mut repeats) = (1, 1, 0, Vec::new());
+        for (i, n) in t.shape.iter().enumerate().rev() {
+            let range = ranges.get(i).cloned().unwrap_or(0..*n);
+            first += range.start * step;
+            let count = range.end - range.start;
+            if len == step {
+                len *= count;
+            } else if count > 1 {
+                repeats.push((count, step));
+            }
+            step *= n;
+        }
+        let places = [len, first].into_iter().chain(repeats.iter().map(|r| r.1));
+        if !places.into_iter().all(|n| n.is_multiple_of(elements)) {
+            let dtype = t.dtype;
+            return Err(Error::bad_argument(format!("part of a group of {elements} elements of {dtype}")));
+        }
+        let bytes = |n: u64| n / elements * bytes;
+        repeats.reverse();
+        repeats.iter_mut().for_each(|r| r.1 = bytes(r.1));
+        let count = repeats.iter().map(|r| r.0).product();
+        Ok(Self { len: bytes(len), count, first: bytes(first), repeats })
+    }
+
+    /// The raw offsets of all runs of a tensor that starts at raw offset `start`, in rising order.
+    fn starts(&self, start: u64) -> Vec<u64> {
+        let mut starts = Vec::with_capacity(self.count as usize);
+        starts.extend((self.count > 0).then_some(start + self.first));
+        for (count, step) in &self.repeats {
+            let outer = std::mem::take(&mut starts);
+            starts.extend(outer.iter().flat_map(|s| (0..*count).map(move |i| s + i * step)));
+        }
+        starts
+    }
+}
+
+impl<S: Read + Seek> Archive<S> {
+    /// Fails where `what` of this many bytes is more than the memory cap allows.
+    fn allow(&self, bytes: u64, what: &str) -> Result<()> {
+        let cap = self.options.resources.memory;
+        if bytes > cap {
+            return Err(Error::limit(format!("{what} of {bytes} bytes; the cap is {cap}")));
+        }
+        Ok(())
+    }
+
+    /// The bytes of runs of `len` bytes that start at these raw offsets, one directly after the other. Runs
+    /// whose tiles touch are read together.
+    fn read_runs(&mut self, starts: &[u64], len: u64) -> Result<Vec<u8>> {
         let mut out = Vec::new();
-        crate::codec::buffer::resize(&mut out, bytes as usize)?;
-        // The indices in `rows`, ordered by row.
-        let mut order: Vec<usize> = (0..rows.len()).collect();
-        order.sort_unstable_by_key(|i| rows[*i]);
+        crate::codec::buffer::resize(&mut out, starts.len() * len as usize)?;
+        // The indices in `starts`, in the order of the file.
+        let mut order: Vec<usize> = (0..starts.len()).collect();
+        order.sort_unstable_by_key(|i| starts[*i]);
         let mut at = 0;
         while at < order.len() {
-            let first = rows[order[at]];
+            let first = starts[order[at]];
             let mut end = at + 1;
-            // Rows whose tiles touch are read together.
-            let mut span = self.archive.tiles_around(start + first * row..start + (first + 1) * row)?;
+            let mut span = self.tiles_around(first..first + len)?;
             while end < order.len() {
-                let next = rows[order[end]];
-                let range = start + next * row..start + (next + 1) * row;
-                if range.start >= span.end {
+                let next = starts[order[end]];
+                if next >= span.end {
                     break;
                 }
-                span.end = span.end.max(self.archive.tiles_around(range)?.end);
+                if next + len > span.end {
+                    span.end = span.end.max(self.tiles_around(next..next + len)?.end);
+                }
                 end += 1;
             }
-            let last = rows[order[end - 1]];
-            let read = self.archive.read_range(start + first * row..start + (last + 1) * row)?;
+            let last = starts[order[end - 1]];
+            let read = self.read_range(first..last + len)?;
             for i in &order[at..end] {
-                let from = ((rows[*i] - first) * row) as usize;
-                let to = *i * row as usize;
-                out[to..to + row as usize].copy_from_slice(&read[from..from + row as usize]);
+                let from = (starts[*i] - first) as usize;
+                let to = *i * len as usize;
+                out[to..to + len as usize].copy_from_slice(&read[from..from + len as usize]);
             }
             at = end;
         }
         Ok(out)
     }
-}
 
-impl<S: Read + Seek> Archive<S> {
     /// The raw range of the tiles (or other units) that a range touches. Does not read their payload.
     fn tiles_around(&mut self, range: Range<u64>) -> Result<Range<u64>> {
         let mut around = range.clone();
@@ -342,5 +452,31 @@ impl<S: Read + Seek> Archive<S> {
             around.end = around.end.max(place.raw_start + end);
         }
         Ok(around)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn runs(dtype: Dtype, shape: &[u64], ranges: &[Range<u64>]) -> Result<(u64, Vec<u64>)> {
+        let runs = Runs::of(&TensorInfo::new("t".into(), dtype, shape.to_vec(), 100)?, ranges)?;
+        assert_eq!(runs.count, runs.starts(0).len() as u64);
+        Ok((runs.len, runs.starts(100)))
+    }
+
+    #[test]
+    fn parts_are_runs() {
+        let of = |ranges: &[Range<u64>]| runs(Dtype::U16, &[2, 3, 4, 5], ranges).unwrap();
+        assert_eq!(of(&[]), (240, vec![100]));
+        assert_eq!(of(&[1..2, 0..3]), (120, vec![220]));
+        assert_eq!(of(&[0..2, 1..2, 1..3]), (20, vec![100 + 50, 100 + 170]));
+        assert_eq!(of(&[1..2, 0..2, 3..4, 2..3]), (2, vec![100 + 154, 100 + 194]));
+        assert_eq!(of(&[0..2, 2..2]), (0, vec![]));
+        assert!(runs(Dtype::U16, &[2, 3], &[0..1, 0..1, 0..1]).is_err());
+        assert!(runs(Dtype::U16, &[2, 3], &[0..1, 2..4]).is_err());
+        // Two elements of four bits share a byte.
+        assert_eq!(runs(Dtype::F4, &[2, 6], &[0..2, 2..4]).unwrap(), (1, vec![101, 104]));
+        assert!(runs(Dtype::F4, &[2, 6], &[0..2, 1..3]).is_err());
     }
 }

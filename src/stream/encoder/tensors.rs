@@ -19,7 +19,9 @@ use crate::tensor::bases::BaseTensor;
 use crate::tensor::content::Content;
 use crate::tensor::form::Form;
 use crate::tensor::recognise::forms;
-use crate::tensor::{Dtype, Layout, TensorInfo};
+use crate::tensor::rounding::Rounding;
+use crate::tensor::stack::Stack;
+use crate::tensor::{Dtype, FileKind, Layout, TensorInfo};
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::io::Write;
@@ -41,6 +43,9 @@ const COPIED: usize = 1 << 10;
 /// Bytes outside of tensors must be quick to decode if they are at most one part in this many of the file.
 const BESIDE: u64 = 16;
 
+/// The first level at which short files that hold more than tensors are also coded as bytes.
+const BY_BYTES: u8 = 5;
+
 /// Bytes that become one block.
 struct Piece {
     range: Range<u64>,
@@ -60,7 +65,7 @@ impl Piece {
 
     /// Bytes of a tensor of an unknown type.
     fn unknown(range: Range<u64>) -> Self {
-        let hint = Some(Hint { dtype: Dtype::U8, row_bytes: 0, form: None });
+        let hint = Some(Hint { dtype: Dtype::U8, row_bytes: 0, form: None, tile: 0 });
         Self { hint, ..Self::plain(range) }
     }
 
@@ -89,8 +94,16 @@ struct Reread {
 impl Reread {
     /// The bytes of a base for a piece that starts at byte `from` of its tensor. Pieces must be read in
     /// order.
-    fn read<'b>(&mut self, base: &'b BaseTensor, from: u64, piece: &Piece) -> Result<Cow<'b, [u8]>> {
-        let bytes = base.read(from, piece.len())?;
+    fn read<'b>(
+        &mut self,
+        base: &'b BaseTensor,
+        from: u64,
+        piece: &Piece,
+        rounding: Rounding,
+    ) -> Result<Cow<'b, [u8]>> {
+        let place = |at: u64| rounding.base_len(at).ok_or_else(|| Error::limit("a base's length"));
+        let (from, end) = (place(from)?, place(from + piece.len() as u64)?);
+        let bytes = base.read(from, (end - from) as usize)?;
         if let Cow::Owned(bytes) = &bytes {
             if from == 0 {
                 self.hasher.reset();
@@ -100,7 +113,7 @@ impl Reread {
                 return Err(Error::new(ErrorKind::Io, "a base has changed since it was opened"));
             }
         }
-        Ok(bytes)
+        Ok(rounding.apply(bytes))
     }
 }
 
@@ -203,7 +216,7 @@ impl<W: Write> Encoder<W> {
             |p: &Piece| p.of.and_then(|(number, from)| Some((base(&layout.tensors[number])?, from)));
         let progress = self.options.resources.progress.clone();
         let mut reread = Reread::default();
-        let (mut held, mut floor) = (Vec::new(), Vec::new());
+        let (mut held, mut floor, mut whole) = (Vec::new(), Vec::new(), Vec::new());
         // For blocks that have copies: their number, and what a copy repeats.
         let mut kept: HashMap<usize, Kept> = HashMap::new();
         let (mut at, mut blocks) = (0, 0);
@@ -219,13 +232,23 @@ impl<W: Write> Encoder<W> {
             let start = batch[0].range.start;
             let all = &*raw.read(start..batch[batch.len() - 1].range.end)?;
             let bytes = |p: &Piece| &all[(p.range.start - start) as usize..][..p.len()];
-            let based =
-                batch.iter().map(|p| base_of(p).map(|(base, from)| reread.read(base, from, p)).transpose());
+            let rounding = |p: &Piece, base: &BaseTensor| {
+                let dtype = p.hint.map_or(Dtype::U8, |h| h.dtype);
+                base.rounding(dtype, bytes(p))
+            };
+            let based = batch.iter().map(|p| {
+                base_of(p).map(|(base, from)| reread.read(base, from, p, rounding(p, base))).transpose()
+            });
             let based = based.collect::<Result<Vec<_>>>()?;
             let numbers = |i: usize| {
                 let p = &batch[i];
                 let base = based[i].as_deref().zip(base_of(p));
-                let base = base.map(|(bytes, (base, offset))| BasePiece { bytes, hash: base.hash, offset });
+                let base = base.map(|(bytes, (base, offset))| BasePiece {
+                    bytes,
+                    rounding: rounding(p, base),
+                    hash: base.hash,
+                    offset,
+                });
                 block::Content { numbers: p.hint, base, ..block::Content::bytes(bytes(p)) }
             };
             let is_copy = |p: &Piece| p.like.is_some_and(|l| l >= at || kept.contains_key(&l));
@@ -265,10 +288,21 @@ impl<W: Write> Encoder<W> {
             if compared {
                 // The whole file is one batch.
                 floor.push(plain(all, self.plan.level)?);
+                if matches!(layout.kind, FileKind::Torch | FileKind::Onnx) && self.plan.level >= BY_BYTES {
+                    let bytes =
+                        || self.plan.encode_numbers(&[block::Content::bytes(all)], false, Meter::NONE);
+                    whole = self.pool.run(bytes)??;
+                }
             }
             at = end;
         }
         if compared {
+            let least = (total(&held) + names.bytes.len()).min(total(&floor));
+            if !whole.is_empty() && total(&whole) + names.bytes.len() < least / 16 * 15 {
+                self.out.blocks(whole, &self.options)?;
+                self.records.push(names);
+                return Ok(());
+            }
             if total(&floor) < total(&held) + names.bytes.len() {
                 return self.out.blocks(floor, &self.options);
             }
@@ -291,8 +325,7 @@ fn pieces(
     let mut unknown = layout.unknown.iter().map(|t| t.start).peekable();
     // The bytes between tensors, including tensors of unknown types.
     let mut between = |range: Range<u64>, pieces: &mut Vec<Piece>| {
-        let cut =
-            |range: Range<u64>| range.clone().step_by(most).map(move |s| s..(s + most as u64).min(range.end));
+        let cut = |range: Range<u64>| cut(range, 1, most);
         let (mut start, mut kind): (u64, fn(Range<u64>) -> Piece) = (range.start, Piece::plain);
         while let Some(next) = unknown.next_if(|s| *s < range.end) {
             pieces.extend(cut(start..next.max(start)).map(kind));
@@ -317,26 +350,38 @@ fn pieces(
         {
             (end, row) = (next.end(), 0);
         }
-        // A multiple of the bands of rows, or of the rows, or of the groups: the longest of these that fits
-        // into a block.
-        let band = form.map_or(1, |f| u64::from(f.rows).max(1));
-        let band = (row > 0 && row * band <= most as u64).then_some(row * band);
-        let row = band.unwrap_or(row);
-        let unit = if (1..=most as u64).contains(&row) { row } else { group };
-        let step = (most as u64 / unit).max(1) * unit;
-        let row_bytes = if unit == row && row > 0 { t.row_bytes() } else { 0 };
-        let hint = Some(Hint { dtype: t.dtype, row_bytes, form: *form });
-        let starts = (start..end).step_by(step as usize);
-        pieces.extend(starts.map(|s| Piece {
-            range: s..(s + step).min(end),
-            hint,
-            like: None,
-            of: (end == t.end()).then_some((number, s - start)),
-        }));
+        let of = |s: u64| (end == t.end()).then_some((number, s - start));
+        let mut put = |range: Range<u64>, hint| {
+            let of = of(range.start);
+            pieces.push(Piece { range, hint: Some(hint), like: None, of });
+        };
+        let hint = Hint { dtype: t.dtype, row_bytes: 0, form: *form, tile: 0 };
+        if let Some(stack) = Stack::of(t).filter(|_| end == t.end() && form.is_none_or(|f| f.rows == 1)) {
+            // Each matrix has blocks of its own.
+            let hint = Hint { row_bytes: stack.row, tile: stack.chunk as u32, ..hint };
+            for matrix in (start..end).step_by(stack.matrix as usize) {
+                cut(matrix..matrix + stack.matrix, stack.row, most).for_each(|range| put(range, hint));
+            }
+        } else {
+            // A multiple of the bands of rows, or of the rows, or of the groups: the longest of these that fits
+            // into a block.
+            let band = form.map_or(1, |f| u64::from(f.rows).max(1));
+            let band = (row > 0 && row * band <= most as u64).then_some(row * band);
+            let row = band.unwrap_or(row);
+            let unit = if (1..=most as u64).contains(&row) { row } else { group };
+            let row_bytes = if unit == row && row > 0 { t.row_bytes() } else { 0 };
+            cut(start..end, unit, most).for_each(|range| put(range, Hint { row_bytes, ..hint }));
+        }
         at = end;
     }
     between(at..len, &mut pieces);
     pieces
+}
+
+/// Cuts a range into blocks of at most `most` bytes, all but the last of a multiple of `unit` bytes.
+fn cut(range: Range<u64>, unit: u64, most: usize) -> impl Iterator<Item = Range<u64>> {
+    let step = (most as u64 / unit).max(1) * unit;
+    range.clone().step_by(step as usize).map(move |s| s..(s + step).min(range.end))
 }
 
 /// Notes which pieces have the same bytes as an earlier one.

@@ -31,20 +31,28 @@ impl FoundBase {
             ));
         };
         let whole = tensor.len();
-        if reference.offset.checked_add(len).is_none_or(|end| end > whole) {
+        let end = reference.offset.checked_add(len).and_then(|end| reference.rounding.base_len(end));
+        if end.is_none_or(|end| end > whole) {
             let from = reference.offset;
             return Err(Error::corrupt(format!("{len} bytes from {from} of a base of {whole}")));
         }
         Ok(Self { tensor: tensor.clone(), reference })
     }
 
-    /// The base's bytes for `len` raw bytes of the block, starting at the block's byte `start`.
+    /// The base's bytes, rounded, for `len` raw bytes of the block, starting at the block's byte `start`, both
+    /// whole elements.
     ///
     /// # Errors
     ///
     /// Those of [`BaseTensor::read`].
     pub fn bytes(&self, start: u64, len: usize) -> Result<Cow<'_, [u8]>> {
-        self.tensor.read(self.reference.offset + start, len).map_err(|e| e.within("a base"))
+        let rounding = self.reference.rounding;
+        let (from, to) = (self.reference.offset + start, self.reference.offset + start + len as u64);
+        // The whole block lies in the base, so none of these overflows.
+        let from = rounding.base_len(from).unwrap_or(u64::MAX);
+        let len = rounding.base_len(to).unwrap_or(u64::MAX).saturating_sub(from);
+        let bytes = self.tensor.read(from, len as usize).map_err(|e| e.within("a base"))?;
+        Ok(rounding.apply(bytes))
     }
 
     /// Turns decoded numbers into elements, in place. The first of them is at raw byte `start` of the block.
@@ -64,6 +72,7 @@ mod tests {
     use super::*;
     use crate::codec::tensor::kernel::subtract_base;
     use crate::codec::tensor::stored::Operation;
+    use crate::tensor::rounding::Rounding;
 
     #[test]
     fn elements_come_back() {
@@ -76,7 +85,8 @@ mod tests {
                 let file = [&(json.len() as u64).to_le_bytes()[..], json.as_bytes(), &base].concat();
                 bases.add(file).unwrap();
                 let hash = *blake3::hash(&base).as_bytes();
-                let reference = BaseReference { element, operation, hash, offset: 0 };
+                let reference =
+                    BaseReference { element, operation, rounding: Rounding::None, hash, offset: 0 };
                 let mut out = raw.clone();
                 subtract_base(element, operation, &base, &mut out);
                 assert!(out != raw);

@@ -90,7 +90,8 @@ pub fn encode_delta(raw: &[u8], hint: Hint, base: BasePiece<'_>, level: u8) -> R
     for operation in [Operation::Difference, Operation::Xor] {
         let mut numbers = raw.to_vec();
         subtract_base(element, operation, base.bytes, &mut numbers);
-        let reference = BaseReference { element, operation, hash: base.hash, offset: base.offset };
+        let BasePiece { rounding, hash, offset, .. } = base;
+        let reference = BaseReference { element, operation, rounding, hash, offset };
         let coded = coding.encode(&numbers, plan_delta(reference), &[])?;
         best = [best, coded].into_iter().flatten().min_by_key(EncodedBlock::cost);
     }
@@ -145,9 +146,13 @@ impl Coding<'_> {
         self.encode(&numbers, plan_differences(differences), &[])
     }
 
-    /// The raw bytes of a tile: a multiple of `unit` close to the level's size.
+    /// The raw bytes of a tile: a multiple of `unit` close to the size that was asked for, or that of the level.
     fn tile_len(&self, unit: usize) -> usize {
-        (TILES[usize::from(self.level.clamp(1, 9)) - 1] / unit).max(1) * unit
+        let wanted = match self.hint.tile {
+            0 => TILES[usize::from(self.level.clamp(1, 9)) - 1],
+            tile => tile as usize,
+        };
+        (wanted / unit).max(1) * unit
     }
 
     /// Codes a block with these planes, whose contexts and tables are chosen here. `choices` tells how to

@@ -34,8 +34,8 @@ pub fn choose_usual(
         single
             && !masked
             && (2..1 << 32).contains(&rows)
-            && (level >= ROWS_LEVEL || rows_are_uneven(field, number, tiles, rows as usize))
-            && choose_by_rows(field, number, tiles, rows as usize)
+            && (level >= ROWS_LEVEL || rows_are_uneven(field, number, tiles, rows as usize, hint.dtype))
+            && choose_by_rows(field, number, tiles, rows as usize, hint.dtype)
     };
     if !several {
         let counts = histogram(tiles.iter().map(|t| &t.fields[number].symbols[..]));

@@ -8,6 +8,7 @@ use crate::codec::tensor::predictor::tables_of_row;
 use crate::codec::tensor::stored::{Context, FieldParams, Transform};
 use crate::coder::rans::Freqs;
 use crate::kernel::Kernel;
+use crate::tensor::Dtype;
 
 /// The quantiles of the means, in 1/64, that the classes cover: a few extreme rows must not widen the classes
 /// of all.
@@ -17,27 +18,84 @@ const NO_MEAN: i64 = -256;
 /// The most groups in a row for which columns have classes too.
 const MAX_COLUMNS: usize = 1 << 14;
 
+/// How symbols tell the size of the numbers that they stand for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sizes {
+    /// Symbols are signed bytes: their magnitude is the size.
+    Linear,
+    /// Symbols grow with the logarithm of the size, by `octave` where the size doubles. Those of 8-bit floats
+    /// have the sign above, which the mask takes off.
+    Logarithmic { octave: i64, mask: u8 },
+}
+
+impl Sizes {
+    /// The sizes that the symbols of a field stand for, in a block of this type.
+    fn of(field: &FieldParams, dtype: Dtype) -> Self {
+        use Dtype::{F8E4m3, F8E4m3fnuz, F8E5m2, F8E5m2fnuz, F8E8m0};
+        match dtype {
+            F8E4m3 | F8E4m3fnuz => Sizes::Logarithmic { octave: 8, mask: 0x7F },
+            F8E5m2 | F8E5m2fnuz => Sizes::Logarithmic { octave: 4, mask: 0x7F },
+            F8E8m0 => Sizes::Logarithmic { octave: 1, mask: 0xFF },
+            _ if field.element == 1 => Sizes::Linear,
+            // The symbols of floats are exponents, followed by as many bits of the mantissa as are not low
+            // bits. One of the low bits is the sign.
+            _ => {
+                let bits = mantissa_bits(field.element).saturating_sub(field.low_bits.saturating_sub(1));
+                Sizes::Logarithmic { octave: 1 << bits, mask: 0xFF }
+            }
+        }
+    }
+
+    /// What a symbol adds to the sum of its row or column.
+    fn weight(self, symbol: u8) -> i64 {
+        match self {
+            Sizes::Linear => i64::from((symbol as i8).unsigned_abs()),
+            Sizes::Logarithmic { mask, .. } => i64::from(symbol & mask),
+        }
+    }
+
+    /// The mean of `count` symbols, at least 1, with this sum: in sixteenths of an octave of linear sizes, or
+    /// of a symbol.
+    fn mean(self, sum: i64, count: i64) -> i64 {
+        match self {
+            Sizes::Linear => log16(sum, count),
+            Sizes::Logarithmic { .. } => 16 * sum / count,
+        }
+    }
+
+    /// How far means lie apart where sizes differ by an octave.
+    fn octave(self) -> i64 {
+        match self {
+            Sizes::Linear => 16,
+            Sizes::Logarithmic { octave, .. } => 16 * octave,
+        }
+    }
+}
+
 /// Whether rows differ so much that classes pay even where quick choices are wanted: whether the means of
 /// some rows, taken from all over the block, spread over an octave or more. Rows have `groups` groups.
-pub fn rows_are_uneven(field: &FieldParams, number: usize, tiles: &[TileParts<'_>], groups: usize) -> bool {
+pub fn rows_are_uneven(
+    field: &FieldParams,
+    number: usize,
+    tiles: &[TileParts<'_>],
+    groups: usize,
+    dtype: Dtype,
+) -> bool {
+    if field.element > 1 && field.transform != Transform::Float {
+        return false;
+    }
+    let sizes = Sizes::of(field, dtype);
     let mut means = Vec::new();
     for t in tiles.iter().step_by(tiles.len().div_ceil(4)) {
         // Only whole rows count.
         let skip = t.first.next_multiple_of(groups) - t.first;
         let symbols = t.fields[number].symbols.get(skip..).unwrap_or_default();
         means.extend(symbols.chunks_exact(groups).take(64).map(|row| {
-            let sum = row.iter().map(|s| weight(field, *s)).sum();
-            if field.element == 1 { log16(sum, groups as i64) } else { 16 * sum / groups as i64 }
+            let sum = row.iter().map(|s| sizes.weight(*s)).sum();
+            sizes.mean(sum, groups as i64)
         }));
     }
-    let octave = match field.transform {
-        _ if field.element == 1 => 16,
-        // The symbols of floats are exponents, followed by as many bits of the mantissa as are not low bits.
-        // One of the low bits is the sign.
-        Transform::Float => 16 << mantissa_bits(field.element).saturating_sub(field.low_bits - 1),
-        _ => return false,
-    };
-    means.len() >= 16 && spread(&means) >= octave
+    means.len() >= 16 && spread(&means) >= sizes.octave()
 }
 
 /// Chooses tables by the means of rows and columns. Returns false and changes nothing where one table does as
@@ -47,8 +105,9 @@ pub fn choose_by_rows(
     number: usize,
     tiles: &mut [TileParts<'_>],
     groups: usize,
+    dtype: Dtype,
 ) -> bool {
-    let (rows, columns) = means(field, number, tiles, groups);
+    let (rows, columns) = means(Sizes::of(field, dtype), number, tiles, groups);
     let step = (spread(&rows).max(spread(&columns)) / 14).max(1);
     let (row_classes, column_classes) = (classes_of(&rows, step), classes_of(&columns, step));
     let column_classes = if column_classes.iter().any(|c| *c != 8) { column_classes } else { Vec::new() };
@@ -99,7 +158,7 @@ fn pays(counts: &[[u32; 256]], map: &[u8], tables: &[Freqs], nibbles: usize) -> 
 
 /// The means of all rows, and of all columns unless there are too many: in sixteenths of symbols, or of
 /// octaves where elements are bytes.
-fn means(field: &FieldParams, number: usize, tiles: &[TileParts<'_>], groups: usize) -> (Vec<i64>, Vec<i64>) {
+fn means(sizes: Sizes, number: usize, tiles: &[TileParts<'_>], groups: usize) -> (Vec<i64>, Vec<i64>) {
     let columns_too = groups <= MAX_COLUMNS;
     // Sums and counts.
     let mut rows = Vec::<(i64, i64)>::new();
@@ -109,19 +168,18 @@ fn means(field: &FieldParams, number: usize, tiles: &[TileParts<'_>], groups: us
             if rows.len() <= row {
                 rows.resize(row + 1, (0, 0));
             }
-            let sum = symbols.iter().map(|s| weight(field, *s)).sum::<i64>();
+            let sum = symbols.iter().map(|s| sizes.weight(*s)).sum::<i64>();
             rows[row] = (rows[row].0 + sum, rows[row].1 + symbols.len() as i64);
             if columns_too {
                 for ((sum, count), s) in columns[column..].iter_mut().zip(symbols) {
-                    (*sum, *count) = (*sum + weight(field, *s), *count + 1);
+                    (*sum, *count) = (*sum + sizes.weight(*s), *count + 1);
                 }
             }
         }
     }
     let mean = |(sum, count): (i64, i64)| match count {
         0 => NO_MEAN,
-        _ if field.element == 1 => log16(sum, count),
-        count => 16 * sum / count,
+        count => sizes.mean(sum, count),
     };
     (rows.into_iter().map(mean).collect(), columns.into_iter().map(mean).collect())
 }
@@ -133,12 +191,6 @@ fn mantissa_bits(element: usize) -> u32 {
         4 => 23,
         _ => 52,
     }
-}
-
-/// What a symbol adds to the mean of its row or column: the magnitude of a signed byte; for floats the symbol
-/// itself, which grows with the exponent.
-fn weight(field: &FieldParams, symbol: u8) -> i64 {
-    if field.element == 1 { i64::from((symbol as i8).unsigned_abs()) } else { i64::from(symbol) }
 }
 
 /// Cuts the symbols of a tile into rows of `groups` symbols, where the first symbol is that of group `first`
