@@ -5,7 +5,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 # One choice of packages and features for all, so that nothing is compiled twice.
-tests() { cargo test --quiet -p nzip -p nzip-cli --no-default-features --features nzip/built-in-models "$@"; }
+tests() { cargo test --quiet -p nzip -p nzip-cli -p nzip-quantize --no-default-features --features nzip/built-in-models "$@"; }
 tests --lib --bins --tests
 tests --doc
 . tools/setup.sh

@@ -3,7 +3,8 @@
 use crate::level::refuse_long;
 use crate::work::FileArguments;
 use crate::{
-    bench, evaluate, generate, inspect, manifest, model, quantize, spelling, startup, tensors, tokens, version,
+    bench, evaluate, generate, inspect, manifest, model, quantize, spelling, startup, tensors, tokens,
+    version,
 };
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::error::ContextKind;
