@@ -12,12 +12,29 @@ pub const MOST_LEVELS: usize = 256;
 const WORTH: f64 = 0.1155;
 /// Rounds in which values choose levels, and levels their costs.
 const ROUNDS: usize = 3;
+/// Up to these multiples of the step all, every 8th and every 64th are levels: a few outliers must not make the step coarse
+/// for all other values. That is 97 + 84 + 64 levels.
+const ALL: i32 = 48;
+const EIGHTHS: i32 = 384;
+const FARTHEST: i32 = 2432;
+
+/// The level nearest to a multiple of the step, as a multiple.
+fn snapped(multiple: i32) -> i32 {
+    let to = |n: i32| (multiple + n / 2 * multiple.signum()) / n * n;
+    match multiple.abs() {
+        0..=ALL => multiple,
+        49..=EIGHTHS => to(8),
+        _ => to(64).clamp(-FARTHEST, FARTHEST),
+    }
+}
 
 /// The levels of a tensor.
 pub struct Grid {
     step: f64,
     /// The multiple of the step that the first level stands for.
     first: i32,
+    /// Whether all multiples are levels.
+    plain: bool,
     /// What each level costs, in squared steps.
     costs: Vec<f64>,
     /// The value of each level.
@@ -29,8 +46,9 @@ pub struct Grid {
 impl Grid {
     /// Levels for `values`, which lie between `least` and `most`; `None` where there would be too many.
     ///
-    /// A `plain` grid takes the nearest multiple for each value. Any other one takes a cheaper level where that is worth
-    /// the error, and moves levels to the means of their values; zero stays zero, so that what was pruned stays pruned.
+    /// A `plain` grid takes the nearest multiple for each value. Any other one has fewer levels for outliers, takes a
+    /// cheaper level where that is worth the error, and moves levels to the means of their values; zero stays zero, so
+    /// that what was pruned stays pruned.
     pub fn fit(
         values: &[f32],
         (least, most): (f32, f32),
@@ -39,13 +57,20 @@ impl Grid {
         plain: bool,
     ) -> Option<Self> {
         let (first, last) = ((f64::from(least) / step).round(), (f64::from(most) / step).round());
-        if !(first.abs() < 1e6 && last.abs() < 1e6) || last - first >= MOST_LEVELS as f64 {
+        let farthest = f64::from(FARTHEST);
+        let fits =
+            if plain { last - first < MOST_LEVELS as f64 } else { first >= -farthest && last <= farthest };
+        if !fits || first.abs() > 1e6 {
             return None;
         }
-        let (first, n) = (first as i32, (last - first) as usize + 1);
+        // Snapping may round an outlier up.
+        let (first, last) =
+            if plain { (first as i32, last as i32) } else { (first as i32 - 64, last as i32 + 64) };
+        let n = (last - first) as usize + 1;
         let level = |i: usize| ((first + i as i32) as f64 * step) as f32;
         let values_of = (0..n).map(|i| rounded(dtype, level(i))).collect();
-        let mut grid = Self { step, first, costs: vec![0.0; n], values: values_of, counts: vec![0; n] };
+        let mut grid =
+            Self { step, first, plain, costs: vec![0.0; n], values: values_of, counts: vec![0; n] };
         grid.count(values);
         if plain {
             return Some(grid);
@@ -66,8 +91,13 @@ impl Grid {
     pub fn level(&self, value: f32) -> usize {
         let x = f64::from(value) / self.step - f64::from(self.first);
         let near = x.round().clamp(0.0, (self.costs.len() - 1) as f64) as usize;
+        let multiple = near as i32 + self.first;
+        if self.plain || multiple.abs() >= ALL {
+            let multiple = if self.plain { multiple } else { snapped(multiple) };
+            return (multiple - self.first) as usize;
+        }
         let cost = |i: usize| (x - i as f64) * (x - i as f64) + self.costs[i];
-        // A cheaper level lies towards the middle, and more than one step away only where hardly any value is.
+        // A cheaper level lies next to the nearest one, except where hardly any value is.
         let (low, high) = (near.saturating_sub(1), (near + 1).min(self.costs.len() - 1));
         let mut best = near;
         for i in [low, high] {
@@ -160,5 +190,16 @@ mod tests {
         let grid = Grid::fit(&values, (-6.0, 6.0), 0.7, Dtype::F16, false).unwrap();
         assert_eq!(grid.value(grid.level(0.0)), 0.0);
         assert!(Grid::fit(&values, (-6.0, 6.0), 0.01, Dtype::F32, true).is_none());
+    }
+
+    #[test]
+    fn outliers_have_few_levels() {
+        let all: std::collections::BTreeSet<i32> = (-3000..3000).map(snapped).collect();
+        assert!(all.len() <= MOST_LEVELS, "{}", all.len());
+        assert!((-3000..3000).all(|m: i32| snapped(-m) == -snapped(m)));
+        let mut values = bell(5_000);
+        values[17] = 400.0;
+        let grid = Grid::fit(&values, (-6.0, 400.0), 0.25, Dtype::F32, false).unwrap();
+        assert!((grid.value(grid.level(400.0)) - 400.0).abs() < 1e-3 && grid.used() < 60);
     }
 }
