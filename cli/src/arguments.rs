@@ -2,7 +2,9 @@
 
 use crate::level::refuse_long;
 use crate::work::FileArguments;
-use crate::{bench, generate, inspect, model, spelling, startup, tensors, tokens, version};
+use crate::{
+    bench, evaluate, generate, inspect, model, quantize, spelling, startup, tensors, tokens, version,
+};
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::error::ContextKind;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -70,6 +72,10 @@ enum Verb {
     Tensors(tensors::TensorsArguments),
     /// Write text as tokens of equal information, and back
     Tokens(tokens::TokensArguments),
+    /// Make a checkpoint smaller by a stated loss
+    Quantize(quantize::QuantizeArguments),
+    /// Measure a language model on texts, or how far a checkpoint is from another one
+    Evaluate(evaluate::EvaluateArguments),
     /// Compare levels of nzip and other compressors
     Bench(bench::BenchArguments),
     /// Learn a language model from a folder of text, or a circuit from records
@@ -87,6 +93,8 @@ impl Verb {
             Verb::Model(a) => a.run().map(|()| true),
             Verb::Tensors(a) => a.run().map(|()| true),
             Verb::Tokens(a) => a.run().map(|()| true),
+            Verb::Quantize(a) => a.run().map(|()| true),
+            Verb::Evaluate(a) => a.run().map(|()| true),
             Verb::Bench(a) => a.run(),
             Verb::Train(a) => a.run().map(|()| true),
             Verb::Generate(a) => a.run(Arguments::command()).map(|()| true),

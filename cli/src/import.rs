@@ -9,7 +9,7 @@ use clap::Args;
 use nzip::Models;
 use std::fs;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The source of a model and its name.
 #[derive(Debug, Args)]
@@ -40,7 +40,7 @@ impl ImportArguments {
     pub fn run(self) -> anyhow::Result<()> {
         let folder = Models::folders().into_iter().next();
         let folder = folder.ok_or_else(|| usage("no model folder: set NZIP_MODELS or HOME"))?;
-        let weights = self.convert().with_context(|| self.file.display().to_string())?;
+        let weights = convert(&self.file, self.context)?;
         fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
         let named = folder.join(format!("{}.name", self.name));
         if named.exists() && !self.force {
@@ -58,17 +58,19 @@ impl ImportArguments {
         name_file.finish(None, true)?;
         print(&format!("{}  {}\n", hex(&hash), self.name))
     }
+}
 
-    fn convert(&self) -> anyhow::Result<Vec<u8>> {
-        let file = fs::read(&self.file)?;
-        if file.starts_with(b"GGUF") {
-            return Ok(nzip::llm::import_gguf(&file, self.context)?);
-        }
-        let beside = |name: &str| {
-            let path = self.file.with_file_name(name);
-            fs::read(&path).with_context(|| path.display().to_string())
-        };
+/// The canonical weight file of a model in a GGUF file, or in a safetensors file with `config.json` and `tokenizer.json`
+/// beside it. Windows have at most `context` tokens.
+pub fn convert(path: &Path, context: Option<usize>) -> anyhow::Result<Vec<u8>> {
+    let read = |path: &Path| fs::read(path).with_context(|| path.display().to_string());
+    let file = read(path)?;
+    let converted = if file.starts_with(b"GGUF") {
+        nzip::llm::import_gguf(&file, context)
+    } else {
+        let beside = |name: &str| read(&path.with_file_name(name));
         let (config, tokenizer) = (beside("config.json")?, beside("tokenizer.json")?);
-        Ok(nzip::llm::import_safetensors(&file, &config, &tokenizer, self.context)?)
-    }
+        nzip::llm::import_safetensors(&file, &config, &tokenizer, context)
+    };
+    converted.with_context(|| path.display().to_string())
 }

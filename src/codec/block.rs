@@ -63,6 +63,17 @@ pub struct LoadedModel {
     pub network: Option<Arc<lm::Model>>,
 }
 
+/// What other programs had packed in a block, and has been undone.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Undone {
+    /// The number of deflate streams.
+    pub streams: u64,
+    /// The number of bytes inside these streams.
+    pub inside: u64,
+    /// The number of pictures.
+    pub pictures: u64,
+}
+
 /// The parameters of a block, parsed into a value of its codec.
 pub trait BlockParams: Any + Send + Sync {
     /// The number of the block, in the same stream, whose content this block repeats.
@@ -83,6 +94,11 @@ pub trait BlockParams: Any + Send + Sync {
     /// The levels of deflate streams inside deflate streams.
     fn depth(&self) -> u8 {
         0
+    }
+
+    /// What has been undone in the block, blocks inside it not counted.
+    fn undone(&self) -> Undone {
+        Undone::default()
     }
 
     /// How the block is coded, in a few words; `None` where the codec's name says all there is to say.
@@ -131,6 +147,11 @@ pub trait BlockCodec: Sync {
     /// The error for a header that only a later release can have written.
     fn unknown(&self) -> Error {
         newer(&format!("another kind of {} block", self.name()))
+    }
+
+    /// Whether blocks inside other blocks may be coded with this codec.
+    fn may_be_inside(&self) -> bool {
+        false
     }
 
     /// Whether coding is so slow that the automatic choice gives this codec nothing but text.
@@ -466,19 +487,30 @@ impl EncodedBlock {
         self.payload.len() + self.units.stored_len() + self.params.as_ref().map_or(0, Vec::len)
     }
 
-    /// The block's header and payload. `model` is the stream's reference to the model, where the block names
-    /// one.
-    pub fn into_parts(self, model: Option<u64>) -> (BlockHeader, Vec<u8>) {
-        let header = BlockHeader {
+    /// The block's header. `model` is the stream's reference to the model, where the block names one.
+    fn header(&self, model: Option<u64>) -> BlockHeader {
+        BlockHeader {
             codec: self.codec.id(),
             flushed: false,
             raw_len: self.raw_len,
             payload_len: self.payload.len() as u32,
             model,
-            params: self.params,
-            units: self.units,
-        };
-        (header, self.payload)
+            params: self.params.clone(),
+            units: self.units.clone(),
+        }
+    }
+
+    /// The block's header, as [`header`](Self::header) has it, and its payload.
+    pub fn into_parts(self, model: Option<u64>) -> (BlockHeader, Vec<u8>) {
+        (self.header(model), self.payload)
+    }
+
+    /// The levels of deflate streams inside deflate streams.
+    ///
+    /// # Errors
+    /// Those of parameters that the codec would not read.
+    pub fn depth(&self) -> Result<u8> {
+        Ok(self.codec.object().params(&self.header(None))?.map_or(0, |p| p.depth()))
     }
 }
 

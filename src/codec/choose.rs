@@ -8,10 +8,11 @@
 use super::block::{BlockCodec, Content, Effort, EncodedBlock, attempt};
 use super::glance;
 use super::hints::Guide;
+use super::inside::{MAX_DEPTH, Packed, Unpacked, Unpacker};
 use super::rivals::{self, THOROUGH};
 use super::window::Cutting;
 use super::windowed::Windowed;
-use super::{CODECS, Codec, deflate, inside, jpeg, store, zstd};
+use super::{CODECS, Codec, UNPACKERS, store, zstd};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::lm::Model;
 use crate::progress::Meter;
@@ -45,23 +46,6 @@ pub(super) fn smaller(a: EncodedBlock, b: EncodedBlock) -> EncodedBlock {
     if b.cost() < a.cost() { b } else { a }
 }
 
-/// What may be undone in a content.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Packed {
-    /// Levels of deflate streams inside deflate streams.
-    depth: u8,
-    /// Whether pictures may be undone. What is left of a block without its pictures has none.
-    pictures: bool,
-    /// Whether the content lies inside another block, where not every codec is allowed.
-    inside: bool,
-}
-
-/// A block in which something has been undone, and the number of raw bytes that this has taken out.
-struct Undone {
-    block: EncodedBlock,
-    taken: usize,
-}
-
 /// Codes a block with whichever codec gives the smallest result at this level.
 ///
 /// Codecs with models are slow, and so is the `zstd` that serves as their floor at high levels: both are
@@ -69,7 +53,7 @@ struct Undone {
 pub(super) fn smallest(content: &Content<'_>, effort: &Effort<'_>, packed: Packed) -> Result<EncodedBlock> {
     let (raw, level) = (content.raw, effort.level);
     let undone = undo(content, effort, packed)?;
-    let allowed = |c: &dyn BlockCodec| !packed.inside || inside::may_hold(c.id());
+    let allowed = |c: &dyn BlockCodec| !packed.inside || c.may_be_inside();
     let tried = || {
         let is_tried = |c: &dyn BlockCodec| c.is_tried(level) && raw.len() <= c.longest_tried(level);
         CODECS.iter().filter(move |c| allowed(**c) && is_tried(**c))
@@ -109,39 +93,29 @@ fn floor_is_hopeless(content: &Content<'_>, effort: &Effort<'_>, best: &EncodedB
     Ok(best.cost() * 7 < quick * 6 && rivals::beats_zstd(best.codec.object(), content, effort)?)
 }
 
-/// Undoes the pictures of a block or, where it has none, its deflate streams, as far as the level does so.
-fn undo(content: &Content<'_>, effort: &Effort<'_>, packed: Packed) -> Result<Option<Undone>> {
-    let is_tried = |codec: Codec| codec.object().is_tried(effort.level);
-    if packed.pictures && is_tried(Codec::Jpeg) {
-        let undone = undo_pictures(content, effort, packed)?;
+/// Undoes what the first of the [`UNPACKERS`] that finds anything finds, as far as the level does so.
+fn undo(content: &Content<'_>, effort: &Effort<'_>, packed: Packed) -> Result<Option<Unpacked>> {
+    for codec in UNPACKERS.into_iter().filter(|c| c.is_tried(effort.level)) {
+        let undone = undo_with(codec, content, effort, packed)?;
         if undone.is_some() {
             return Ok(undone);
         }
     }
-    if is_tried(Codec::Deflate) { undo_streams(content, effort, packed) } else { Ok(None) }
+    Ok(None)
 }
 
-/// Undoes the pictures of a block. What is left is coded like any other block, but without models.
-fn undo_pictures(content: &Content<'_>, effort: &Effort<'_>, packed: Packed) -> Result<Option<Undone>> {
+/// Undoes what a codec finds in a block. Its contents are coded like any other block, but without models.
+fn undo_with(
+    codec: &dyn Unpacker,
+    content: &Content<'_>,
+    effort: &Effort<'_>,
+    packed: Packed,
+) -> Result<Option<Unpacked>> {
+    // The meter counts raw bytes of the block once it is done, not the bytes of its contents.
     let plain = Effort { guide: Guide::None, meter: Meter::NONE, ..*effort };
-    let undone = jpeg::undo(content.raw, packed.depth, effort.limit, &|content, depth, limit| {
-        smallest(content, &Effort { limit, ..plain }, Packed { depth, pictures: false, inside: true })
-    })?;
-    Ok(undone.map(|u| Undone { block: u.block, taken: u.recreated }))
-}
-
-/// Undoes the deflate streams of a block. Their contents are coded like any other block, but without models.
-fn undo_streams(content: &Content<'_>, effort: &Effort<'_>, packed: Packed) -> Result<Option<Undone>> {
-    let depth = packed.depth;
-    if depth == 0 {
-        return Ok(None);
-    }
-    // The meter counts raw bytes of the block once it is done, not the bytes inside its streams.
-    let plain = Effort { guide: Guide::None, meter: Meter::NONE, ..*effort };
-    let undone = deflate::undo(content.raw, depth, effort.limit, &|content, depth, limit| {
-        smallest(content, &Effort { limit, ..plain }, Packed { depth, pictures: true, inside: true })
-    })?;
-    Ok(undone.map(|u| Undone { block: u.block, taken: u.streams }))
+    codec.undo(content.raw, packed, effort.limit, &|content, packed, limit| {
+        smallest(content, &Effort { limit, ..plain }, packed)
+    })
 }
 
 /// Raw bytes that are coded together.
@@ -243,21 +217,20 @@ impl Plan {
     /// Whether the encoder looks for what is packed.
     pub fn undoes(&self) -> bool {
         match self.only {
-            None => self.undo && self.windowed.is_none() && Codec::Deflate.object().is_tried(self.level),
-            Some(codec) => matches!(codec, Codec::Deflate | Codec::Jpeg),
+            None => self.undo && self.windowed.is_none() && UNPACKERS.iter().any(|c| c.is_tried(self.level)),
+            Some(codec) => UNPACKERS.iter().any(|c| c.id() == codec),
         }
     }
 
-    /// The best place to cut bytes that go on in another block: before a picture or a stream that the cut would
-    /// split, unless the bytes start with it.
+    /// The best place to cut bytes that go on in another block: before anything packed that the cut would split,
+    /// unless the bytes start with it.
     pub fn cut(&self, bytes: &[u8]) -> usize {
-        let at = jpeg::cut(bytes);
-        deflate::cut(&bytes[..at])
+        UNPACKERS.into_iter().fold(bytes.len(), |at, codec| codec.cut(&bytes[..at]))
     }
 
     /// What may be undone.
     pub(super) fn packed(&self) -> Packed {
-        Packed { depth: if self.undo { deflate::MAX_DEPTH } else { 0 }, pictures: self.undo, inside: false }
+        Packed { depth: if self.undo { MAX_DEPTH } else { 0 }, pictures: self.undo, inside: false }
     }
 
     /// Whether blocks may need a model.
@@ -342,11 +315,10 @@ impl Plan {
                 "a {name} block of {len} bytes cannot be decoded in {limit} bytes of memory"
             )));
         }
-        let packed = Packed { depth: deflate::MAX_DEPTH, pictures: true, inside: false };
-        let coded = match codec {
-            Codec::Deflate => undo_streams(&content, &effort, packed)?.map(|u| u.block),
-            Codec::Jpeg => undo_pictures(&content, &effort, packed)?.map(|u| u.block),
-            _ => codec.object().encode(&content, &effort)?,
+        let packed = Packed { depth: MAX_DEPTH, pictures: true, inside: false };
+        let coded = match UNPACKERS.into_iter().find(|c| c.id() == codec) {
+            Some(unpacker) => undo_with(unpacker, &content, &effort, packed)?.map(|u| u.block),
+            None => codec.object().encode(&content, &effort)?,
         };
         coded.map_or_else(
             || {

@@ -1,35 +1,58 @@
-//! Blocks inside the payload of a block: contents that other codecs code.
+//! Blocks inside the payload of a block: contents that other codecs code, and the codecs that find them in what other
+//! programs have packed.
 
-use super::block::{Block, Content, EncodedBlock};
-use super::{Codec, newer};
+use super::block::{Block, BlockCodec, Content, EncodedBlock};
+use super::newer;
 use crate::error::{Error, Result};
 use crate::format::block::{BlockHeader, Units};
 use crate::format::consts::KIND_BLOCK;
 use crate::format::cursor::{Cursor, Parse};
 
-/// Codes a content with other codecs. Its arguments are the content, the levels of deflate streams that may
-/// still be undone inside it, and the memory in bytes that decoding it may take.
-pub type Nested<'a> = &'a (dyn Fn(&Content<'_>, u8, u64) -> Result<EncodedBlock> + Sync);
+/// The most levels of deflate streams inside deflate streams.
+pub const MAX_DEPTH: u8 = 2;
+
+/// What may be undone in a content.
+#[derive(Debug, Clone, Copy)]
+pub struct Packed {
+    /// Levels of deflate streams inside deflate streams, 0..=[`MAX_DEPTH`].
+    pub depth: u8,
+    /// Whether pictures may be undone. What is left of a block without its pictures has none.
+    pub pictures: bool,
+    /// Whether the content lies inside another block, where not every codec is allowed.
+    pub inside: bool,
+}
+
+/// Codes a content with other codecs. Its arguments are the content, what may be undone in it, and the memory in
+/// bytes that decoding it may take.
+pub type Nested<'a> = &'a (dyn Fn(&Content<'_>, Packed, u64) -> Result<EncodedBlock> + Sync);
+
+/// A block in which something has been undone.
+pub struct Unpacked {
+    pub block: EncodedBlock,
+    /// The number of raw bytes that what has been undone took.
+    pub taken: usize,
+}
+
+/// A codec that undoes what other programs have packed, and has the content coded by other codecs.
+pub trait Unpacker: BlockCodec {
+    /// Undoes what is packed in a block of 1..=2^30 bytes. `None` where nothing may be undone or is worth it, or where
+    /// decoding would take more than `limit` bytes of memory.
+    ///
+    /// # Errors
+    /// Those of coding the contents.
+    fn undo(&self, raw: &[u8], packed: Packed, limit: u64, nested: Nested<'_>) -> Result<Option<Unpacked>>;
+
+    /// The best place to cut bytes that go on in another block: before something packed that the cut would split,
+    /// unless the bytes start with it.
+    fn cut(&self, bytes: &[u8]) -> usize;
+}
 
 /// A content of a block: its header and its payload.
 pub type Coded<'a> = (Block, &'a [u8]);
 
-/// Whether a content may use a codec.
-pub fn may_hold(codec: Codec) -> bool {
-    use Codec::{Deflate, Jpeg, Light, Mix, Store, Table, Zstd};
-    matches!(codec, Store | Zstd | Mix | Table | Deflate | Light | Jpeg)
-}
-
 /// Whether a block may be a content.
 pub fn fits(block: &EncodedBlock) -> bool {
-    block.model.is_none() && may_hold(block.codec)
-}
-
-/// The levels of deflate streams in a block that has been coded.
-pub fn depth(block: &EncodedBlock) -> u8 {
-    // Both codecs that hold contents start their parameters with it.
-    let params = block.params.as_ref().filter(|_| matches!(block.codec, Codec::Deflate | Codec::Jpeg));
-    params.and_then(|p| p.first().copied()).unwrap_or(0)
+    block.model.is_none() && block.codec.object().may_be_inside()
 }
 
 /// Writes a content: its header and its payload.
@@ -59,9 +82,8 @@ pub fn read<'a>(c: &mut Cursor<'a>, codec: &str) -> Result<Coded<'a>> {
     c.take(len).map_err(ended)?;
     let payload = c.take(header.payload_len as usize).map_err(ended)?;
     let block = Block::check(header)?;
-    let held = block.codec.id();
-    if !may_hold(held) {
-        return Err(newer(&format!("codec {} inside {codec} blocks", held.name())));
+    if !block.codec.may_be_inside() {
+        return Err(newer(&format!("codec {} inside {codec} blocks", block.codec.name())));
     }
     if block.header.model.is_some() || !matches!(block.header.units, Units::Fixed { .. }) {
         return Err(newer(&format!("models inside {codec} blocks")));

@@ -28,6 +28,7 @@ pub mod zstd;
 
 use crate::error::{Error, ErrorKind, Result};
 use block::{BlockCodec, BlockJob, UnitKind};
+use inside::Unpacker;
 use rayon::prelude::*;
 
 /// How the bytes of a block are coded.
@@ -132,6 +133,10 @@ pub(crate) const CODECS: [&dyn BlockCodec; Codec::ALL.len()] = [
     &sort::SortCodec,
     &jpeg::Jpeg,
 ];
+
+/// The codecs that undo what other programs have packed, in the order in which they look at a block: pictures may
+/// hold what looks like a deflate stream.
+pub(crate) const UNPACKERS: [&dyn Unpacker; 2] = [&jpeg::Jpeg, &deflate::Deflate];
 
 /// Decodes all jobs, in parallel. Each job keeps the bytes that were verified before its first error.
 pub(crate) fn decode_blocks(jobs: &mut [BlockJob<'_>]) {

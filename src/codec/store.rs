@@ -28,6 +28,10 @@ impl BlockCodec for Store {
         UnitKind::Fixed
     }
 
+    fn may_be_inside(&self) -> bool {
+        true
+    }
+
     fn max_raw(&self, payload_len: u64) -> u64 {
         payload_len
     }

@@ -69,7 +69,11 @@ impl TokenizerCore {
     }
 
     /// The tokens of each document.
-    fn encode<'py>(&self, py: Python<'py>, documents: Vec<Bound<'py, PyAny>>) -> PyResult<Vec<Bound<'py, PyBytes>>> {
+    fn encode<'py>(
+        &self,
+        py: Python<'py>,
+        documents: Vec<Bound<'py, PyAny>>,
+    ) -> PyResult<Vec<Bound<'py, PyBytes>>> {
         let documents = buffers(&documents)?;
         let slices: Vec<&[u8]> = documents.iter().map(Bytes::get).collect();
         let tokens = py.detach(|| self.0.encode_batch(&slices)).map_err(|e| exception(&e))?;
@@ -78,7 +82,11 @@ impl TokenizerCore {
     }
 
     /// The text of each document's tokens.
-    fn decode<'py>(&self, py: Python<'py>, documents: Vec<Bound<'py, PyAny>>) -> PyResult<Vec<Bound<'py, PyBytes>>> {
+    fn decode<'py>(
+        &self,
+        py: Python<'py>,
+        documents: Vec<Bound<'py, PyAny>>,
+    ) -> PyResult<Vec<Bound<'py, PyBytes>>> {
         let documents = buffers(&documents)?;
         let number = |b: &[u8; 4]| u32::from_le_bytes(*b);
         let tokens = |b: &Bytes| b.get().as_chunks().0.iter().map(number).collect::<Vec<u32>>();

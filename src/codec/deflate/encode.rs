@@ -10,7 +10,7 @@ use super::search::Chains;
 use super::{MAX_CONTENTS, Params, max_raw, memory_need};
 use crate::codec::Codec;
 use crate::codec::block::{Content, EncodedBlock};
-use crate::codec::inside::{self, Nested};
+use crate::codec::inside::{self, Nested, Packed, Unpacked};
 use crate::coder::binary::BinaryEncoder;
 use crate::error::Result;
 use crate::format::block::Units;
@@ -31,13 +31,6 @@ const OWN: usize = 16 << 10;
 const CHAIN: u32 = 8192;
 /// A stream is undone only if its record takes at most one part in so many of the stream.
 const WORTH: usize = 6;
-
-/// A block whose streams have been undone.
-pub struct Undone {
-    pub block: EncodedBlock,
-    /// The number of raw bytes that the streams took.
-    pub streams: usize,
-}
 
 /// The kinds of contents that several insides share.
 const TEXT: usize = 0;
@@ -100,7 +93,7 @@ fn kind(inside: &[u8]) -> usize {
 /// # Errors
 ///
 /// Those of coding the contents.
-pub fn undo(raw: &[u8], depth: u8, limit: u64, nested: Nested<'_>) -> Result<Option<Undone>> {
+pub fn undo(raw: &[u8], depth: u8, limit: u64, nested: Nested<'_>) -> Result<Option<Unpacked>> {
     // Whether a stream takes too many steps only shows when it is coded. The block is then coded anew without
     // it, because the models of all later streams have seen it.
     let mut refused = Vec::new();
@@ -180,21 +173,25 @@ fn undo_but(raw: &[u8], limit: u64, refused: &[usize]) -> std::result::Result<Op
 
 impl Parts {
     /// The finished block, with its contents coded.
-    fn block(self, raw: &[u8], depth: u8, limit: u64, nested: Nested<'_>) -> Result<Option<Undone>> {
+    fn block(self, raw: &[u8], depth: u8, limit: u64, nested: Nested<'_>) -> Result<Option<Unpacked>> {
         let Self { contents, rows, record, summary, streams } = self;
         let total = contents.iter().map(|c| c.len() as u64).sum();
         // Readers hold the payload as well, and a range of what has been decoded.
         let need = memory_need(total, summary.inside, raw.len() as u64) + 2 * raw.len() as u64;
         let Some(left) = limit.checked_sub(need) else { return Ok(None) };
+        let packed = Packed { depth: depth - 1, pictures: true, inside: true };
         let mut blocks: Vec<EncodedBlock> = Vec::new();
         for (content, rows) in contents.iter().zip(rows) {
             let rows = rows.map(|r| (r.pixel, r.row));
-            blocks.push(nested(&Content { rows, ..Content::bytes(content) }, depth - 1, left)?);
+            blocks.push(nested(&Content { rows, ..Content::bytes(content) }, packed, left)?);
         }
         if !blocks.iter().all(inside::fits) {
             return Ok(None);
         }
-        let deepest = blocks.iter().map(inside::depth).max().unwrap_or(0);
+        let mut deepest = 0;
+        for block in &blocks {
+            deepest = deepest.max(block.depth()?);
+        }
         let mut payload = Vec::new();
         varint::put(&mut payload, blocks.len() as u64);
         for block in blocks {
@@ -212,7 +209,7 @@ impl Parts {
             units: Units::fixed(UNIT_LOG2, raw),
             payload,
         };
-        Ok(Some(Undone { block, streams }))
+        Ok(Some(Unpacked { block, taken: streams }))
     }
 }
 

@@ -22,13 +22,10 @@ mod tree;
 mod work;
 mod zlib;
 
-pub use encode::undo;
-pub use find::cut;
-
 use super::block::{
-    Block, BlockCodec, BlockJob, BlockParams, Content, Effort, EncodedBlock, OrderedBlock, UnitKind,
+    Block, BlockCodec, BlockJob, BlockParams, Content, Effort, EncodedBlock, OrderedBlock, Undone, UnitKind,
 };
-use super::inside::{self, Coded};
+use super::inside::{self, Coded, MAX_DEPTH, Nested, Packed, Unpacked, Unpacker};
 use super::ordered::{self, Reader, decode_units};
 use super::reader::DecodedBlock;
 use super::{Codec, newer};
@@ -42,8 +39,6 @@ use adaptive::Reading;
 use recipe::{Summary, recreate};
 use std::sync::Arc;
 
-/// The most levels of streams inside streams.
-pub const MAX_DEPTH: u8 = 2;
 /// The most contents of a block.
 const MAX_CONTENTS: usize = 255;
 /// The most bytes that all contents of a block may have together.
@@ -106,6 +101,11 @@ impl BlockParams for Params {
     fn depth(&self) -> u8 {
         self.depth
     }
+
+    fn undone(&self) -> Undone {
+        let Summary { streams, inside } = self.summary;
+        Undone { streams, inside, ..Undone::default() }
+    }
 }
 
 impl BlockCodec for Deflate {
@@ -119,6 +119,10 @@ impl BlockCodec for Deflate {
 
     fn units(&self) -> UnitKind {
         UnitKind::Fixed
+    }
+
+    fn may_be_inside(&self) -> bool {
+        true
     }
 
     fn max_raw(&self, payload_len: u64) -> u64 {
@@ -136,7 +140,7 @@ impl BlockCodec for Deflate {
         level >= FIRST_LEVEL
     }
 
-    /// Always `None`: streams are only undone where the caller says how to code their insides; see [`undo`].
+    /// Always `None`: streams are only undone where the caller says how to code their insides; see [`Unpacker`].
     fn encode(&self, _content: &Content<'_>, _effort: &Effort<'_>) -> Result<Option<EncodedBlock>> {
         Ok(None)
     }
@@ -162,10 +166,14 @@ impl BlockCodec for Deflate {
     }
 }
 
-/// The number of undone streams in a block, and the number of bytes inside them.
-pub fn undone(header: &BlockHeader) -> (u64, u64) {
-    let params = header.params.as_ref().filter(|_| header.codec == Codec::Deflate.id());
-    params.and_then(|p| Params::read(p).ok()).map_or((0, 0), |p| (p.summary.streams, p.summary.inside))
+impl Unpacker for Deflate {
+    fn undo(&self, raw: &[u8], packed: Packed, limit: u64, nested: Nested<'_>) -> Result<Option<Unpacked>> {
+        if packed.depth > 0 { encode::undo(raw, packed.depth, limit, nested) } else { Ok(None) }
+    }
+
+    fn cut(&self, bytes: &[u8]) -> usize {
+        find::cut(bytes)
+    }
 }
 
 /// The largest raw length that `payload_len` bytes of payload may stand for.

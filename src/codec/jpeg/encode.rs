@@ -5,7 +5,7 @@ use super::recipe::{Recorder, recreate};
 use super::{MOST_BLOCKS, Params, max_raw, memory_need};
 use crate::codec::Codec;
 use crate::codec::block::{Content, EncodedBlock};
-use crate::codec::inside::{self, Nested};
+use crate::codec::inside::{self, Nested, Packed, Unpacked};
 use crate::coder::binary::{BinaryDecoder, BinaryEncoder};
 use crate::error::Result;
 use crate::format::block::Units;
@@ -14,13 +14,6 @@ use crate::model::mix::jpeg::{Coder, Reading};
 
 /// Check units are 2^20 raw bytes.
 const UNIT_LOG2: u8 = 20;
-
-/// A block whose pictures have been undone.
-pub struct Undone {
-    pub block: EncodedBlock,
-    /// The number of raw bytes that are recreated.
-    pub recreated: usize,
-}
 
 /// The most lines for each context that an encoder uses, as log2: 96 MB for all of them.
 const MOST_LINES: u8 = 16;
@@ -37,7 +30,7 @@ fn lines(recreated: usize) -> u8 {
 /// # Errors
 ///
 /// Those of coding the rest; [`crate::ErrorKind::LimitExceeded`] where memory is missing.
-pub fn undo(raw: &[u8], depth: u8, limit: u64, nested: Nested<'_>) -> Result<Option<Undone>> {
+pub fn undo(raw: &[u8], depth: u8, limit: u64, nested: Nested<'_>) -> Result<Option<Unpacked>> {
     let most = MOST_BLOCKS.min(limit / 1024);
     let mut recorder = Recorder::default();
     let mut pictures = Vec::new();
@@ -70,11 +63,11 @@ pub fn undo(raw: &[u8], depth: u8, limit: u64, nested: Nested<'_>) -> Result<Opt
     if !back.is_ok_and(|b| b == raw) {
         return Ok(None);
     }
-    let block = nested(&Content::bytes(&content), depth, left)?;
+    let block = nested(&Content::bytes(&content), Packed { depth, pictures: false, inside: true }, left)?;
     if !inside::fits(&block) {
         return Ok(None);
     }
-    params.depth = inside::depth(&block);
+    params.depth = block.depth()?;
     let mut payload = Vec::new();
     inside::put(block, &mut payload);
     varint::put(&mut payload, record.len() as u64);
@@ -91,5 +84,5 @@ pub fn undo(raw: &[u8], depth: u8, limit: u64, nested: Nested<'_>) -> Result<Opt
         units: Units::fixed(UNIT_LOG2, raw),
         payload,
     };
-    Ok(Some(Undone { block, recreated }))
+    Ok(Some(Unpacked { block, taken: recreated }))
 }

@@ -10,13 +10,10 @@ mod picture;
 mod recipe;
 mod scan;
 
-pub use encode::undo;
-pub use find::cut;
-
 use super::block::{
-    Block, BlockCodec, BlockJob, BlockParams, Content, Effort, EncodedBlock, OrderedBlock, UnitKind,
+    Block, BlockCodec, BlockJob, BlockParams, Content, Effort, EncodedBlock, OrderedBlock, Undone, UnitKind,
 };
-use super::inside::{self, Coded};
+use super::inside::{self, Coded, MAX_DEPTH, Nested, Packed, Unpacked, Unpacker};
 use super::ordered::{self, Reader, decode_units};
 use super::reader::DecodedBlock;
 use super::{Codec, newer};
@@ -32,8 +29,6 @@ use recipe::{Summary, recreate};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-/// The most levels of deflate streams in the content.
-const MAX_DEPTH: u8 = 2;
 /// log2 of the number of lines for each context.
 const LINES: RangeInclusive<u8> = 4..=18;
 /// The most blocks of a picture.
@@ -93,6 +88,10 @@ impl BlockParams for Params {
     fn depth(&self) -> u8 {
         self.depth
     }
+
+    fn undone(&self) -> Undone {
+        Undone { pictures: self.summary.pictures, ..Undone::default() }
+    }
 }
 
 impl BlockCodec for Jpeg {
@@ -106,6 +105,10 @@ impl BlockCodec for Jpeg {
 
     fn units(&self) -> UnitKind {
         UnitKind::Fixed
+    }
+
+    fn may_be_inside(&self) -> bool {
+        true
     }
 
     fn max_raw(&self, payload_len: u64) -> u64 {
@@ -123,7 +126,7 @@ impl BlockCodec for Jpeg {
         level >= FIRST_LEVEL
     }
 
-    /// Always `None`: pictures are only undone where the caller says how to code the rest; see [`undo`].
+    /// Always `None`: pictures are only undone where the caller says how to code the rest; see [`Unpacker`].
     fn encode(&self, _content: &Content<'_>, _effort: &Effort<'_>) -> Result<Option<EncodedBlock>> {
         Ok(None)
     }
@@ -149,10 +152,14 @@ impl BlockCodec for Jpeg {
     }
 }
 
-/// The number of pictures that are undone in a block.
-pub fn undone(header: &BlockHeader) -> u64 {
-    let params = header.params.as_ref().filter(|_| header.codec == Codec::Jpeg.id());
-    params.and_then(|p| Params::read(p).ok()).map_or(0, |p| p.summary.pictures)
+impl Unpacker for Jpeg {
+    fn undo(&self, raw: &[u8], packed: Packed, limit: u64, nested: Nested<'_>) -> Result<Option<Unpacked>> {
+        if packed.pictures { encode::undo(raw, packed.depth, limit, nested) } else { Ok(None) }
+    }
+
+    fn cut(&self, bytes: &[u8]) -> usize {
+        find::cut(bytes)
+    }
 }
 
 /// The largest raw length that `payload_len` bytes of payload may stand for.

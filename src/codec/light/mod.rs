@@ -43,6 +43,10 @@ impl BlockCodec for LightCodec {
         UnitKind::Fixed
     }
 
+    fn may_be_inside(&self) -> bool {
+        true
+    }
+
     fn max_raw(&self, payload_len: u64) -> u64 {
         max_raw(payload_len)
     }

@@ -48,6 +48,10 @@ impl BlockCodec for Mix {
         UnitKind::Fixed
     }
 
+    fn may_be_inside(&self) -> bool {
+        true
+    }
+
     fn model_use(&self) -> ModelUse {
         ModelUse::Optional(Codec::Lm)
     }

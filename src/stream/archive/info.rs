@@ -2,6 +2,7 @@
 
 use super::Archive;
 use crate::codec::Codec;
+use crate::codec::block::Undone;
 use crate::error::Result;
 use crate::format::block::Units;
 use std::io::{Read, Seek};
@@ -134,6 +135,8 @@ impl<S: Read + Seek> Archive<S> {
         let (payload_len, codec) = (u64::from(header.payload_len), Codec::from_id(header.codec).ok());
         let mut read = |n: u64| self.source.read(payload_at, n.min(payload_len));
         let own_model_len = codec.map_or(Ok(0), |codec| codec.object().own_model_len(&mut read))?;
+        let params = codec.and_then(|codec| codec.object().params(&header).ok().flatten());
+        let undone = params.map_or_else(Undone::default, |p| p.undone());
         let (window, sized) = match &header.units {
             Units::Windows { payload, sized, .. } => (Some(*payload), *sized),
             Units::Fixed { .. } | Units::Tiles { .. } => (None, false),
@@ -157,8 +160,8 @@ impl<S: Read + Seek> Archive<S> {
             codec,
             model: header.model.and_then(|m| self.streams[stream].models.hash(m, place.models as usize).ok()),
             own_model_len,
-            undone: crate::codec::deflate::undone(&header),
-            pictures: crate::codec::jpeg::undone(&header),
+            undone: (undone.streams, undone.inside),
+            pictures: undone.pictures,
             flushed: header.flushed,
             window,
             sized,

@@ -1,0 +1,142 @@
+//! `nzip quantize`: makes a checkpoint smaller, by a loss that is stated.
+
+use crate::console::print;
+use crate::failure::usage;
+use crate::identity::Identity;
+use crate::output::{Making, Output};
+use crate::quantity::Size;
+use crate::table::{Align, Table};
+use anyhow::Context;
+use clap::Args;
+use nzip_quantize::{Method, Options, Outcome, Pattern, Target, TensorReport};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// Make a checkpoint smaller by moving its values to few levels, and say what was lost
+///
+/// Reads a safetensors file (plain or .nz) and writes another one with the same names, shapes and types, which any
+/// program loads. Compressed by nzip it has the wanted size.
+#[derive(Debug, Args)]
+pub struct QuantizeArguments {
+    /// safetensors file, plain or as .nz file
+    file: PathBuf,
+    /// safetensors file to write
+    #[arg(short, long)]
+    output: PathBuf,
+    #[command(flatten)]
+    target: TargetArguments,
+    /// Keep tensors whose names match; * stands for any characters
+    #[arg(long, value_name = "PATTERN", value_parser = pattern)]
+    keep: Vec<Pattern>,
+    /// Entropy of the values of tensors whose names match
+    #[arg(long, value_name = "PATTERN=BITS", value_parser = named_bits)]
+    tensor: Vec<(Pattern, f64)>,
+    /// Level at which the result will be compressed
+    #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u8).range(1..=9))]
+    level: u8,
+    /// Overwrite the file
+    #[arg(short, long)]
+    force: bool,
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+struct TargetArguments {
+    /// Stored bits for each float value: the .nz file over all floats
+    #[arg(long, value_name = "N")]
+    bits: Option<f64>,
+    /// Bytes of the .nz file
+    #[arg(long, value_name = "SIZE")]
+    bytes: Option<Size>,
+    /// Largest absolute error of a value
+    #[arg(long, value_name = "X")]
+    max_error: Option<f64>,
+    /// Largest error of a tensor, as a share of its root mean square
+    #[arg(long, value_name = "X")]
+    rel_error: Option<f64>,
+}
+
+impl TargetArguments {
+    fn target(&self) -> anyhow::Result<Target> {
+        let given = self.bits.map(Target::Bits).or(self.bytes.map(|b| Target::Bytes(b.0)));
+        let given =
+            given.or(self.max_error.map(Target::MaxError)).or(self.rel_error.map(Target::RelativeError));
+        given.ok_or_else(|| usage("--bits, --bytes, --max-error or --rel-error is needed"))
+    }
+}
+
+fn pattern(text: &str) -> Result<Pattern, String> {
+    Pattern::new(text).map_err(|e| e.to_string())
+}
+
+fn named_bits(text: &str) -> Result<(Pattern, f64), String> {
+    let (name, bits) = text.rsplit_once('=').ok_or("PATTERN=BITS expected")?;
+    Ok((pattern(name)?, bits.parse().map_err(|_| "a number of bits expected after =")?))
+}
+
+/// A checkpoint, restored where it is a .nz file.
+pub fn checkpoint(path: &Path) -> anyhow::Result<Vec<u8>> {
+    let name = || path.display().to_string();
+    let file = std::fs::read(path).with_context(name)?;
+    if nzip::is_nz(&file) { nzip::decompress(&file).with_context(name) } else { Ok(file) }
+}
+
+impl QuantizeArguments {
+    /// Quantises the file, and prints what became of it.
+    pub fn run(self) -> anyhow::Result<()> {
+        let options = Options {
+            target: self.target.target()?,
+            level: self.level,
+            keep: self.keep.clone(),
+            bits: self.tensor.clone(),
+        };
+        let file = checkpoint(&self.file)?;
+        let done =
+            nzip_quantize::quantize(&file, &options).with_context(|| self.file.display().to_string())?;
+        let read: Vec<_> = Identity::of(&self.file).into_iter().collect();
+        let mut out =
+            Output::made(&self.output, &Making { force: self.force, read: &read, ..Making::default() })?;
+        out.write_all(&done.file)?;
+        out.finish(None, false)?;
+        print(&report(&done, &self.output))
+    }
+}
+
+fn report(done: &Outcome, output: &Path) -> String {
+    let mut table = Table::new([
+        ("values", Align::Right),
+        ("type", Align::Left),
+        ("bits", Align::Right),
+        ("levels", Align::Right),
+        ("error", Align::Right),
+        ("largest", Align::Right),
+        ("tensor", Align::Left),
+    ]);
+    for t in &done.tensors {
+        let (levels, error, largest) = match &t.method {
+            Method::Kept(reason) => (format!("kept: {reason}"), "0".into(), "0".into()),
+            Method::Levels { levels, .. } => {
+                (levels.to_string(), format!("{:.4}", t.relative_error), format!("{:.2e}", t.max_error))
+            }
+        };
+        let bits = format!("{:.2}", t.bits);
+        table.row([
+            t.elements.to_string(),
+            t.dtype.to_string(),
+            bits,
+            levels,
+            error,
+            largest,
+            t.name.clone(),
+        ]);
+    }
+    let mut text = table.render();
+    let changed = |t: &&TensorReport| matches!(t.method, Method::Levels { .. });
+    let (count, all) = (done.tensors.iter().filter(changed).count(), done.tensors.len());
+    text += &format!("{}: {count} of {all} tensors have new values", output.display());
+    if done.stored > 0 {
+        text += &format!("; {} bytes once compressed", done.stored);
+    }
+    text.push('\n');
+    text
+}

@@ -1,0 +1,147 @@
+//! Reads a safetensors file, and writes it with other values.
+
+use crate::grid::Grid;
+use crate::points::Point;
+use crate::{Method, Options, TensorReport, Work, bad_argument, values};
+use nzip::tensor::{FileKind, Layout, TensorInfo};
+use nzip::{Error, Result};
+use rayon::prelude::*;
+use serde_json::{Map, Value, json};
+
+/// A safetensors file.
+pub struct Checkpoint<'a> {
+    file: &'a [u8],
+    layout: Layout,
+}
+
+impl<'a> Checkpoint<'a> {
+    /// Reads the header.
+    ///
+    /// # Errors
+    /// Those of a broken file; [`nzip::ErrorKind::BadArgument`] for files of other kinds.
+    pub fn read(file: &'a [u8]) -> Result<Self> {
+        let layout = Layout::read(file)?;
+        if layout.kind != FileKind::Safetensors {
+            return Err(bad_argument("only safetensors files can be quantised"));
+        }
+        Ok(Self { file, layout })
+    }
+
+    /// The tensors, in the order of the file.
+    pub fn tensors(&self) -> &[TensorInfo] {
+        &self.layout.tensors
+    }
+
+    /// The bytes of a tensor.
+    pub fn bytes(&self, tensor: &TensorInfo) -> &'a [u8] {
+        &self.file[tensor.start as usize..tensor.end() as usize]
+    }
+
+    /// The file with each tensor at its point, or as it was where it has none; and what became of each tensor.
+    ///
+    /// # Errors
+    /// Those of the header's JSON.
+    pub fn write(
+        &self,
+        work: &[Work<'_>],
+        choice: &[Option<Point>],
+        options: &Options,
+    ) -> Result<(Vec<u8>, Vec<TensorReport>)> {
+        let done: Vec<(Option<Vec<u8>>, TensorReport)> = self
+            .tensors()
+            .par_iter()
+            .zip(work)
+            .zip(choice)
+            .map(|((t, w), c)| self.tensor(t, w, *c))
+            .collect();
+        let reports: Vec<TensorReport> = done.iter().map(|d| d.1.clone()).collect();
+        let mut out = self.header(&reports, options)?;
+        for (tensor, (bytes, _)) in self.tensors().iter().zip(&done) {
+            out.extend_from_slice(bytes.as_deref().unwrap_or(self.bytes(tensor)));
+        }
+        Ok((out, reports))
+    }
+
+    fn tensor(
+        &self,
+        tensor: &TensorInfo,
+        work: &Work<'_>,
+        point: Option<Point>,
+    ) -> (Option<Vec<u8>>, TensorReport) {
+        let report = |method, bits, relative_error, max_error| TensorReport {
+            name: tensor.name.clone(),
+            dtype: tensor.dtype,
+            elements: work.elements,
+            method,
+            bits,
+            relative_error,
+            max_error,
+        };
+        let kept = |reason| {
+            (
+                None,
+                report(Method::Kept(reason), 8.0 * tensor.len as f64 / work.elements.max(1) as f64, 0.0, 0.0),
+            )
+        };
+        let candidate = match (&work.candidate, point) {
+            (Err(reason), _) => return kept(reason),
+            (Ok(_), None) => return kept("more levels needed than fit"),
+            (Ok(candidate), Some(_)) => candidate,
+        };
+        let point = point.unwrap_or(candidate.points[0]);
+        let numbers = values::read(tensor.dtype, self.bytes(tensor));
+        let Some(grid) = Grid::fit(&numbers, candidate.range(), point.step, tensor.dtype, point.plain) else {
+            return kept("more levels needed than fit");
+        };
+        let size = values::size(tensor.dtype);
+        let mut out = Vec::with_capacity(tensor.len as usize);
+        let (mut square, mut off, mut worst) = (0.0, 0.0, 0.0f64);
+        for &x in &numbers {
+            let y = grid.value(grid.level(x));
+            out.extend_from_slice(&values::bytes_of(tensor.dtype, y)[..size]);
+            let d = f64::from(x) - f64::from(y);
+            square += f64::from(x) * f64::from(x);
+            off += d * d;
+            worst = worst.max(d.abs());
+        }
+        // Types of few digits may round a level away from where an error of half a step would leave it.
+        if point.plain && worst > point.step / 2.0 {
+            return kept("its type is too coarse for this error");
+        }
+        let method = Method::Levels { step: point.step, levels: grid.used() };
+        (Some(out), report(method, grid.entropy(), (off / square).sqrt(), worst))
+    }
+
+    /// The header of the file, with what was done added to its metadata.
+    fn header(&self, reports: &[TensorReport], options: &Options) -> Result<Vec<u8>> {
+        let start = self.tensors().first().map_or(self.file.len(), |t| t.start as usize);
+        let broken = |e: serde_json::Error| Error::new(nzip::ErrorKind::Corrupt, format!("safetensors: {e}"));
+        let mut header: Map<String, Value> = serde_json::from_slice(&self.file[8..start]).map_err(broken)?;
+        let tensors: Map<String, Value> =
+            reports.iter().filter_map(|r| Some((r.name.clone(), described(r)?))).collect();
+        let done = json!({ "target": format!("{:?}", options.target), "tensors": tensors }).to_string();
+        let metadata = header.entry("__metadata__").or_insert_with(|| json!({}));
+        metadata
+            .as_object_mut()
+            .ok_or_else(|| Error::new(nzip::ErrorKind::Corrupt, "safetensors: metadata that is no object"))?
+            .insert("nzip.quantize".into(), Value::String(done));
+        let mut text = Value::Object(header).to_string().into_bytes();
+        text.resize(text.len().next_multiple_of(8), b' ');
+        let mut out = (text.len() as u64).to_le_bytes().to_vec();
+        out.extend_from_slice(&text);
+        Ok(out)
+    }
+}
+
+/// What the metadata say of a tensor; nothing of those that were kept.
+fn described(report: &TensorReport) -> Option<Value> {
+    let Method::Levels { step, levels } = report.method else { return None };
+    let round = |x: f64| (x * 1e6).round() / 1e6;
+    Some(json!({
+        "step": step,
+        "levels": levels,
+        "bits": round(report.bits),
+        "relative_error": round(report.relative_error),
+        "max_error": report.max_error,
+    }))
+}

@@ -1,0 +1,246 @@
+//! Makes checkpoints smaller by a stated loss. [`quantize`] reads a safetensors file and writes another one with the same
+//! names, shapes and types, which any program loads. Its values lie on few levels, and the tensor codec of nzip codes these
+//! at their entropy. The container itself remains lossless: what is lost, is lost here and is written down in the report
+//! and in the file's metadata.
+//!
+//! The levels of a tensor are multiples of one step, moved to the mean of the values that they stand for. A uniform grid
+//! whose levels are entropy-coded is within a quarter of a bit of the best that any code can do for independent values
+//! (Gish and Pierce, "Asymptotically efficient quantizing", 1968), and it needs no scales beside the values: rows of
+//! small values use few levels, and the codec's contexts by row pay for these alone.
+
+mod budget;
+mod checkpoint;
+mod compare;
+mod grid;
+mod points;
+mod values;
+
+pub use compare::{Difference, compare};
+pub use glob::Pattern;
+
+use budget::Part;
+use checkpoint::Checkpoint;
+use nzip::tensor::Dtype;
+use nzip::{Error, ErrorKind, Result};
+use points::{Candidate, Point};
+use rayon::prelude::*;
+
+/// What the result has to meet.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Target {
+    /// Stored bits for each float value of the file: the bytes of the `.nz` file, header included, over all floats.
+    Bits(f64),
+    /// Bytes of the `.nz` file.
+    Bytes(u64),
+    /// The largest absolute error of any value.
+    MaxError(f64),
+    /// The largest error of a tensor as a share of its root mean square.
+    RelativeError(f64),
+}
+
+/// How to quantise.
+#[derive(Debug, Clone)]
+pub struct Options {
+    pub target: Target,
+    /// The level at which the result will be compressed, 1..=9. It only matters to targets in bits or bytes.
+    pub level: u8,
+    /// Tensors whose names match are kept as they are. `*` stands for any characters.
+    pub keep: Vec<Pattern>,
+    /// Entropy in bits for each value of tensors whose names match; the first match counts.
+    pub bits: Vec<(Pattern, f64)>,
+}
+
+/// How a tensor was treated.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Method {
+    /// It has its old values. The reason is given.
+    Kept(&'static str),
+    /// Its values were moved to levels.
+    Levels {
+        /// The distance between levels before they were moved to means.
+        step: f64,
+        /// The number of levels in use.
+        levels: usize,
+    },
+}
+
+/// What became of one tensor.
+#[derive(Debug, Clone)]
+pub struct TensorReport {
+    pub name: String,
+    pub dtype: Dtype,
+    pub elements: u64,
+    pub method: Method,
+    /// The entropy of the levels in bits for each value; of kept floats the bits that they have in the file.
+    pub bits: f64,
+    /// The error as a share of the tensor's root mean square.
+    pub relative_error: f64,
+    /// The largest absolute error.
+    pub max_error: f64,
+}
+
+/// A finished checkpoint.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// The safetensors file.
+    pub file: Vec<u8>,
+    /// What became of each tensor, in the order of the file.
+    pub tensors: Vec<TensorReport>,
+    /// The bytes of the `.nz` file at the level of the options; 0 for targets that are no size.
+    pub stored: u64,
+}
+
+/// Tensors of fewer values are kept: they cost little.
+const SHORTEST: u64 = 4096;
+/// What an error weighs in embeddings and heads, against other matrices.
+const PROTECTED: f64 = 4.0;
+/// Tries to meet a size.
+const TRIES: usize = 10;
+/// A size is met once it is used up to one part in so many.
+const CLOSE: u64 = 200;
+
+/// Quantises a safetensors file.
+///
+/// # Errors
+///
+/// [`ErrorKind::BadArgument`] for a file of another kind, for targets that are no positive number, and for a size that
+/// cannot be met; its message gives the least possible size. Those of reading the file.
+pub fn quantize(file: &[u8], options: &Options) -> Result<Outcome> {
+    check(options)?;
+    let checkpoint = Checkpoint::read(file)?;
+    let work: Vec<Work<'_>> =
+        checkpoint.tensors().par_iter().map(|t| Work::new(&checkpoint, t, options)).collect();
+    match options.target {
+        Target::MaxError(most) => {
+            let choice: Vec<_> = work.iter().map(|w| w.fixed(options).or_else(|| w.within(most))).collect();
+            checkpoint.write(&work, &choice, options).map(|(file, tensors)| Outcome {
+                file,
+                tensors,
+                stored: 0,
+            })
+        }
+        Target::RelativeError(most) => {
+            let choice: Vec<_> = work.iter().map(|w| w.fixed(options).or_else(|| w.relative(most))).collect();
+            checkpoint.write(&work, &choice, options).map(|(file, tensors)| Outcome {
+                file,
+                tensors,
+                stored: 0,
+            })
+        }
+        Target::Bytes(bytes) => to_size(&checkpoint, &work, options, bytes),
+        Target::Bits(bits) => {
+            let floats: u64 = work.iter().filter(|w| w.is_float).map(|w| w.elements).sum();
+            to_size(&checkpoint, &work, options, (bits * floats as f64 / 8.0) as u64)
+        }
+    }
+}
+
+fn check(options: &Options) -> Result<()> {
+    let positive = |x: f64| x.is_finite() && x > 0.0;
+    let fits = match options.target {
+        Target::Bits(x) | Target::MaxError(x) | Target::RelativeError(x) => positive(x),
+        Target::Bytes(n) => n > 0,
+    };
+    if !fits || !options.bits.iter().all(|(_, bits)| positive(*bits)) {
+        return Err(bad_argument("bits, bytes and errors must be positive numbers"));
+    }
+    Ok(())
+}
+
+fn bad_argument(message: impl Into<String>) -> Error {
+    Error::new(ErrorKind::BadArgument, message)
+}
+
+/// A tensor, and what may be done with it.
+struct Work<'a> {
+    name: &'a str,
+    elements: u64,
+    is_float: bool,
+    /// What may be done; `Err` with the reason where it is kept.
+    candidate: std::result::Result<Candidate, &'static str>,
+    /// What its error weighs.
+    weight: f64,
+}
+
+impl<'a> Work<'a> {
+    fn new(checkpoint: &Checkpoint<'_>, tensor: &'a nzip::tensor::TensorInfo, options: &Options) -> Self {
+        let elements = tensor.shape.iter().product();
+        let is_float = values::is_float(tensor.dtype);
+        let weight = if is_protected(&tensor.name) { PROTECTED } else { 1.0 };
+        let candidate = if !is_float {
+            Err("not a float type")
+        } else if options.keep.iter().any(|p| p.matches(&tensor.name)) {
+            Err("asked for")
+        } else if tensor.shape.len() < 2 || elements < SHORTEST {
+            Err("small")
+        } else {
+            Candidate::new(tensor.dtype, checkpoint.bytes(tensor))
+        };
+        Self { name: &tensor.name, elements, is_float, candidate, weight }
+    }
+
+    /// The point that the options give to this tensor by name.
+    fn fixed(&self, options: &Options) -> Option<Point> {
+        let bits = options.bits.iter().find(|(pattern, _)| pattern.matches(self.name))?.1;
+        self.candidate
+            .as_ref()
+            .ok()?
+            .cheapest(|p| p.bits >= bits)
+            .or_else(|| self.candidate.as_ref().ok()?.finest())
+    }
+
+    /// The cheapest point whose relative error is at most `most`.
+    fn relative(&self, most: f64) -> Option<Point> {
+        self.candidate.as_ref().ok()?.cheapest(|p| p.error.sqrt() <= most)
+    }
+
+    /// The point whose values are off by at most `most`.
+    fn within(&self, most: f64) -> Option<Point> {
+        self.candidate.as_ref().ok()?.exact(2.0 * most)
+    }
+}
+
+/// Whether an error in a tensor of this name is felt more than in others: embeddings and heads.
+fn is_protected(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    ["embed", "lm_head", "wte", "wpe", "head.weight"].iter().any(|part| name.contains(part))
+}
+
+/// Quantises to a size of the `.nz` file. Entropies only foretell what the codec makes of the values, so the budget is
+/// moved until the true size fits.
+fn to_size(checkpoint: &Checkpoint<'_>, work: &[Work<'_>], options: &Options, bytes: u64) -> Result<Outcome> {
+    let parts: Vec<Part> = work.iter().map(|w| Part::new(w, w.fixed(options))).collect();
+    let mut best: Option<Outcome> = None;
+    // Budgets in bytes that turned out to be small enough and too large.
+    let (mut fits, mut exceeds) = (0.0, f64::INFINITY);
+    let mut least = u64::MAX;
+    let mut budget = bytes as f64;
+    for _ in 0..TRIES {
+        let choice = budget::choose(&parts, 8.0 * budget);
+        let (file, tensors) = checkpoint.write(work, &choice, options)?;
+        let stored = nzip::compress(&file, options.level)?.len() as u64;
+        least = least.min(stored);
+        if stored > bytes {
+            exceeds = budget;
+        } else {
+            fits = budget;
+            if best.as_ref().is_none_or(|b| b.stored < stored) {
+                best = Some(Outcome { file, tensors, stored });
+            }
+            if stored >= bytes - bytes / CLOSE {
+                break;
+            }
+        }
+        if budget == 0.0 {
+            break;
+        }
+        budget += bytes as f64 - stored as f64;
+        if budget <= fits {
+            // A last look at the least possible, where nothing has fitted yet.
+            budget = if best.is_some() { (fits + exceeds) / 2.0 } else { 0.0 };
+        } else if budget >= exceeds {
+            budget = (fits + exceeds) / 2.0;
+        }
+    }
+    best.ok_or_else(|| bad_argument(format!("{bytes} bytes cannot be met: the least possible are {least}")))
+}
