@@ -30,6 +30,9 @@ fn documents_become_tokens_and_come_back() {
         assert_eq!((&side["documents"], &side["raw_bytes"]), (&3.into(), &both.len().into()));
         let report = json(&f.ok(&["tokens", "inspect", "--json", out]).stdout);
         assert!(report["bits_per_byte"].as_f64().unwrap() < 5.0);
+        let page = include_str!("../../docs/json.md");
+        let keys = report.as_object().unwrap().keys();
+        keys.for_each(|key| assert!(page.contains(&format!("`{key}`")), "docs/json.md describes {key}"));
         assert!(stdout(&f.ok(&["tokens", "inspect", out])).contains("documents   3"));
     }
     let parts = ["t/00000000", "t/00000001", "t/00000002"].map(|name| f.read(name));

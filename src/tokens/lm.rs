@@ -2,7 +2,7 @@
 
 use super::choices::{Choices, Policy};
 use super::document::{Budget, Windows, ended};
-use super::writer::{Decision, Onward, Place, Replay, Writer};
+use super::writer::{Decision, Place, Replay};
 use crate::coder::Wide;
 use crate::coder::points::{Halves, WindowDecoder};
 use crate::error::{Error, Result};
@@ -12,15 +12,15 @@ use rayon::prelude::*;
 use std::sync::{Mutex, PoisonError};
 
 /// The bits of a byte.
-const DEPTH: u32 = 8;
+pub const DEPTH: u32 = 8;
 
 /// The bytes on both sides of the decision number `depth` of a byte.
-fn halves(depth: u32) -> Halves {
+pub fn halves(depth: u32) -> Halves {
     [1 << (DEPTH - 1 - depth); 2]
 }
 
 /// The probability of a 1 at a node of the tree of sums.
-fn one(sums: &impl Fn(usize) -> u32, node: usize) -> u32 {
+pub fn one(sums: &impl Fn(usize) -> u32, node: usize) -> u32 {
     probability_of_one(sums(2 * node), sums(2 * node + 1)) as u32
 }
 
@@ -46,13 +46,9 @@ pub fn lane_memory(model: &Model, choices: &Choices) -> u64 {
     model.lane_memory() + if choices.adaptive { size_of::<Adaptive>() as u64 } else { 0 }
 }
 
-/// The values of the windows of each document.
-pub fn encode(model: &Model, choices: &Choices, documents: &[&[u8]], lanes: usize) -> Result<Vec<Vec<Wide>>> {
-    if choices.policy == Policy::Continue {
-        return documents.par_iter().map(|d| encode_through(model, choices, d)).collect();
-    }
-    let jobs = documents.iter().map(|d| EncodeLane::new(choices, d)).collect();
-    run_all(model, jobs, lanes, |job: EncodeLane<'_>| job.writer.into_values())
+/// The values of the windows of each document, through which the network runs once.
+pub fn encode(model: &Model, choices: &Choices, documents: &[&[u8]]) -> Result<Vec<Vec<Wide>>> {
+    documents.par_iter().map(|d| encode_through(model, choices, d)).collect()
 }
 
 /// The bytes of each document.
@@ -105,7 +101,7 @@ fn encode_through(model: &Model, choices: &Choices, document: &[u8]) -> Result<V
 }
 
 /// A document that steps by one byte at a time.
-trait Lane: Send {
+pub trait Lane: Send {
     /// The number of bytes or tokens, by which the work is judged.
     fn size(&self) -> usize;
 
@@ -123,7 +119,7 @@ trait Lane: Send {
 }
 
 /// Runs all documents, up to `lanes` of them together in a thread; gives the results in order.
-fn run_all<L: Lane, T: Send>(
+pub fn run_all<L: Lane, T: Send>(
     model: &Model,
     jobs: Vec<L>,
     lanes: usize,
@@ -211,106 +207,6 @@ fn run_lanes<L: Lane>(
             let sums = network.weight_sums(i);
             job.code(|node| sums.sum(node))?;
         }
-    }
-}
-
-/// A document that is being encoded in windows in which the network starts anew.
-struct EncodeLane<'d> {
-    document: &'d [u8],
-    at: Place,
-    /// Whether the byte at `at` has been started in this window.
-    begun: bool,
-    /// The first byte that the network has seen.
-    from: usize,
-    starts_anew: bool,
-    writer: Writer,
-    /// Whether only the decisions after the document's end are left.
-    padding: bool,
-    complete: bool,
-}
-
-impl<'d> EncodeLane<'d> {
-    fn new(choices: &Choices, document: &'d [u8]) -> Self {
-        let writer = Writer::new(choices);
-        let (at, complete) = (Place::default(), document.is_empty());
-        Self { document, at, begun: false, from: 0, starts_anew: true, writer, padding: false, complete }
-    }
-
-    /// Goes on at a place, in a new window.
-    fn anew(&mut self, place: Place) {
-        (self.at, self.from) = (place, place.symbol);
-        (self.begun, self.starts_anew) = (false, true);
-    }
-
-    fn pad(&mut self, sums: impl Fn(usize) -> u32) {
-        let mut node = 1;
-        for depth in 0..DEPTH {
-            match self.writer.pad(one(&sums, node), halves(depth)) {
-                Some(bit) => node = 2 * node + usize::from(bit),
-                None => break,
-            }
-        }
-        self.complete = true;
-    }
-}
-
-impl Lane for EncodeLane<'_> {
-    fn size(&self) -> usize {
-        self.document.len()
-    }
-
-    fn prepare(&mut self) -> bool {
-        while !self.complete {
-            if self.at.symbol == self.document.len() {
-                match self.writer.finish(self.at) {
-                    None => self.complete = true,
-                    Some(place) if place == self.at => {
-                        self.padding = true;
-                        return true;
-                    }
-                    Some(place) => self.anew(place),
-                }
-                continue;
-            }
-            if self.at.depth > 0 || self.begun {
-                return true;
-            }
-            match self.writer.symbol(self.at) {
-                Onward::Here => self.begun = true,
-                Onward::Anew(place) => self.anew(place),
-            }
-        }
-        false
-    }
-
-    fn starts_anew(&mut self) -> bool {
-        std::mem::take(&mut self.starts_anew)
-    }
-
-    fn history(&self) -> &[u8] {
-        &self.document[self.from..self.at.symbol]
-    }
-
-    fn code(&mut self, sums: impl Fn(usize) -> u32) -> Result<()> {
-        if self.padding {
-            self.pad(sums);
-            return Ok(());
-        }
-        let Place { symbol, depth } = self.at;
-        let byte = usize::from(self.document[symbol]) | 1 << DEPTH;
-        for depth in depth..DEPTH {
-            let node = byte >> (DEPTH - depth);
-            let bit = byte >> (DEPTH - 1 - depth) & 1 == 1;
-            let (at, one) = (Place { symbol, depth }, one(&sums, node));
-            let decision = Decision { at, bit, one, halves: halves(depth) };
-            if let Onward::Anew(place) = self.writer.decide(&decision) {
-                self.anew(place);
-                return Ok(());
-            }
-        }
-        self.at = Place { symbol: symbol + 1, depth: 0 };
-        self.begun = false;
-        Ok(())
     }
 }
 

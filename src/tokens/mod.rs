@@ -16,6 +16,7 @@
 //! # Ok::<(), nzip::Error>(())
 //! ```
 
+mod anew;
 mod choices;
 mod document;
 mod llm;
@@ -151,7 +152,13 @@ impl Tokenizer {
     /// Those of [`Tokenizer::encode`].
     pub fn encode_batch(&self, documents: &[&[u8]]) -> Result<Vec<Vec<u32>>> {
         let values = match &self.model {
-            Model::Lm(model) => lm::encode(model, &self.choices, documents, self.lanes(model)?)?,
+            Model::Lm(model) => {
+                let lanes = self.lanes(model)?;
+                match self.choices.policy {
+                    Policy::Reset => anew::encode(model, &self.choices, documents, lanes)?,
+                    Policy::Continue => lm::encode(model, &self.choices, documents)?,
+                }
+            }
             Model::Llm(model) => {
                 self.llm_lanes(model)?;
                 llm::encode(&llm::Symbols::new(model), &self.choices, documents)?

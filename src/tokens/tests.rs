@@ -112,6 +112,21 @@ fn windows_decode_alone_where_the_model_starts_anew() {
 }
 
 #[test]
+fn segments_give_the_same_windows() {
+    for choices in all_choices(false).into_iter().filter(|c| c.policy == Policy::Reset) {
+        let tokenizer = tokenizer(MICRO, choices);
+        let Model::Lm(model) = &tokenizer.model else { panic!("a byte-level model") };
+        let documents = documents(21, 3, 3000);
+        let encode =
+            |segment| anew::encode_segments(model, &choices, &slices(&documents), 8, segment).unwrap();
+        let whole = encode(usize::MAX);
+        for segment in [50, 777] {
+            assert!(encode(segment) == whole, "{choices:?} {segment}");
+        }
+    }
+}
+
+#[test]
 fn wrong_tokens_and_choices_are_refused() {
     let tokenizer = tokenizer(MICRO, Choices::new().window_bits(32).token_bits(8).special(3));
     assert_eq!((tokenizer.vocab_size(), tokenizer.end_token()), (259, Some(256)));

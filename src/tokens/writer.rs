@@ -5,7 +5,7 @@ use crate::coder::Wide;
 use crate::coder::points::{Coded, Halves, Last, WindowEncoder};
 
 /// A place between the decisions of a document: before decision `depth` of symbol `symbol`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Place {
     pub symbol: usize,
     pub depth: u32,

@@ -82,14 +82,16 @@ class Tokenizer:
         import numpy as np
 
         array = np.asarray(tokens)
-        ends = np.flatnonzero(array == self.end_token) if self.end_token is not None else []
-        return b"".join(self.decode_batch(d[d != self.end_token] for d in np.split(array, ends)))
+        if self.end_token is None:
+            return self.decode_batch([array])[0]
+        documents = np.split(array, np.flatnonzero(array == self.end_token))
+        return b"".join(self.decode_batch(d[d != self.end_token] for d in documents))
 
     def decode_batch(self, batch: Iterable[ArrayLike]) -> list[bytes]:
         """The bytes of several documents, which are decoded side by side."""
         import numpy as np
 
-        documents = []
+        documents: list[Any] = []
         for tokens in batch:
             array = np.asarray(tokens)
             if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
