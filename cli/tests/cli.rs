@@ -74,6 +74,8 @@ fn described_content_from_files_and_pipes() {
     let list = stdout(&folder.ok(&["tensors", "list", "raw.nz"]));
     assert!(list.contains("BF16") && list.contains("60x100") && list.contains("data"), "{list}");
     assert!(folder.ok(&["tensors", "cat", "raw.nz", "data", "--rows", "2..4"]).stdout == raw[400..800]);
+    let part = folder.ok(&["tensors", "cat", "raw.nz", "data", "--slice", "2..4,50"]).stdout;
+    assert!(part == [&raw[500..502], &raw[700..702]].concat());
     assert!(folder.ok(&["-d", "-c", "raw.nz"]).stdout == folder.read("raw"));
     let long = folder.run_with(&["-c", "-", "--dtype", "f64", "--shape", "9999"], &raw);
     assert_ne!(long.status.code(), Some(0));

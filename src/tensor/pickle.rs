@@ -94,7 +94,7 @@ impl<'p> Reader<'p> {
             0x95 => return c.u64().map(drop), // frame
             b'(' => return Ok(self.mark()?),
             b'0' => return Ok(self.stack.pop().map(drop).ok_or_else(|| bad("an empty stack"))?),
-            b'1' => return Ok(self.to_mark().map(drop)?),
+            b'1' => return Ok(self.take_marked().map(drop)?),
             b'q' => return Ok(self.remember(c.u8()?.into())?),
             b'r' => return Ok(self.remember(c.u32()?)?),
             0x94 => return Ok(self.remember(self.memo.len() as u32)?),
@@ -116,8 +116,8 @@ impl<'p> Reader<'p> {
             0x8E => skip(c.u64()?, c)?,
             b'}' => Node::Dict(Vec::new()),
             b')' | b']' | 0x8F => Node::List(Vec::new()),
-            b't' | b'l' | 0x91 => Node::List(self.to_mark()?),
-            b'd' => Node::Dict(pairs(&self.to_mark()?)?),
+            b't' | b'l' | 0x91 => Node::List(self.take_marked()?),
+            b'd' => Node::Dict(pairs(&self.take_marked()?)?),
             0x85..=0x87 => self.tuple(usize::from(op - 0x84))?,
             b'c' => Node::Global(line(c)?, line(c)?),
             0x93 => self.global()?,
@@ -157,7 +157,7 @@ impl<'p> Reader<'p> {
     }
 
     /// Takes all values above the last mark, and the mark.
-    fn to_mark(&mut self) -> Result<Vec<Id>> {
+    fn take_marked(&mut self) -> Result<Vec<Id>> {
         let mark = self.stack.iter().rposition(Option::is_none).ok_or_else(|| bad("a mark expected"))?;
         let values = self.stack.split_off(mark);
         Ok(values.into_iter().flatten().collect())
@@ -202,7 +202,7 @@ impl<'p> Reader<'p> {
                 vec![key, value]
             }
             b'a' => vec![self.pop()?],
-            _ => self.to_mark()?,
+            _ => self.take_marked()?,
         };
         let into = self.last()? as usize;
         match (op, &mut self.nodes[into]) {
