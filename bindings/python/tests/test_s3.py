@@ -74,7 +74,7 @@ def test_the_command(server: str, text: bytes, tmp_path: Path) -> None:
     assert command("-dc", url) == text
     assert b"no such file" in command("-t", "s3://bucket/none.nz", code=1)
     upload(server, "empty.nz", b"")
-    assert b"the file is empty" in command("-t", "s3://bucket/empty.nz", code=1)
+    assert b"0 left" in command("-t", "s3://bucket/empty.nz", code=1)
     assert b"no such file" in command("-t", "s3://nobucket/none.nz", code=1)
 
 
