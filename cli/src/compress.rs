@@ -50,7 +50,7 @@ pub struct Compression {
     /// Put the model into the file, so that it can be decoded anywhere
     ///
     /// Without --codec the model is left out, and not used, where the file would not become smaller with it.
-    #[arg(long)]
+    #[arg(long, hide_short_help = true)]
     pub embed_model: bool,
     /// The file holds one tensor of this type (f32, bf16, i8, ...)
     #[arg(long, value_name = "TYPE", value_parser = dtype, requires = "shape", hide_short_help = true, value_hint = ValueHint::Other)]

@@ -18,7 +18,7 @@ pub struct Selection {
     #[arg(short, long)]
     pub recursive: bool,
     /// Leave out files whose names say that they are compressed (.gz, .mp4)
-    #[arg(long)]
+    #[arg(long, hide_short_help = true)]
     pub exclude_compressed: bool,
 }
 

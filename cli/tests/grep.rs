@@ -41,6 +41,47 @@ fn lines_are_those_of_the_text_with_their_offsets() {
 }
 
 #[test]
+fn blocks_without_a_word_are_left_out() {
+    let folder = Folder::new();
+    let words = ["alpha", "beta", "gamma", "delta", "epsilon", "theta", "kappa", "lambda"];
+    let mut state = 1u32;
+    let mut text = String::new();
+    let mut next = || {
+        state = state.wrapping_mul(1664525).wrapping_add(1013904223);
+        state >> 16
+    };
+    for i in 0..20_000 {
+        let word = words[next() as usize % 8];
+        text += &match i {
+            3_000 => "the needle lies here\n".into(),
+            15_000 => format!("{}needle, {}\n", "long ".repeat(9000), "end ".repeat(9000)),
+            _ => format!("{} {word} {}\n", next(), next()),
+        };
+    }
+    folder.write("t", text.as_bytes());
+    folder.ok(&["-2", "--block-size", "8K", "t"]);
+    folder.ok(&["-2", "--block-size", "8K", "--searchable", "t", "-o", "s.nz"]);
+    let (plain, with) = (folder.read("t.nz").len(), folder.read("s.nz").len());
+    assert!(plain < with && with <= plain + plain / 100, "{plain} and {with}");
+    for arguments in
+        [&["-w", "needle"][..], &[" needle lies"], &["-w", "-c", "needle"], &["-w", "kappa"], &["-w", "none"]]
+    {
+        let run = |file| folder.run(&[&["grep"], arguments, &[file]].concat());
+        let (a, b) = (run("t.nz"), run("s.nz"));
+        assert_eq!((a.status.code(), stdout(&a)), (b.status.code(), stdout(&b)), "{arguments:?}");
+    }
+    assert_eq!(stdout(&folder.ok(&["grep", "-wc", "needle", "s.nz"])), "2\n");
+    folder.ok(&["-t", "s.nz"]);
+    // A damaged block is in nobody's way who looks for something else.
+    let mut damaged = folder.read("s.nz");
+    let at = damaged.len() * 7 / 8;
+    damaged[at] ^= 1;
+    folder.write("s.nz", &damaged);
+    assert_eq!(folder.run(&["-t", "s.nz"]).status.code(), Some(1));
+    assert_eq!(stdout(&folder.ok(&["grep", "-wc", "needle", "s.nz"])), "2\n");
+}
+
+#[test]
 fn several_files_and_standard_input() {
     let folder = Folder::new();
     let text = numbered(&folder);

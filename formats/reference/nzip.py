@@ -13,6 +13,7 @@ import llm
 import lm
 import light
 import mix
+import search
 import sort
 from checksums import blake3, check
 
@@ -115,7 +116,7 @@ class Stream:
     def __init__(self, data, at, built_in, nested):
         self.r, self.built_in, self.nested = Reader(data, at), built_in, nested
         self.models, self.raw, self.sections = [], b"", []
-        self.blocks, self.kept = 0, {}
+        self.blocks, self.kept, self.start = 0, {}, at
         self.decode()
 
     def decode(self):
@@ -278,9 +279,24 @@ class Stream:
         records = r.varint()
         demand(records <= 1024, "number of index records out of range")
         for _ in range(records):
-            demand(r.varint() % 2 == 0, "newer: index record")
-            r.take(r.varint())  # names of tensors, for example, which decoding does not need
+            tag = r.varint()
+            demand(tag % 2 == 0, "newer: index record")
+            record = r.take(r.varint())
+            # Decoding needs no record: names of tensors, for example. What a search section says is verified.
+            if tag == 4:
+                self.search(Reader(record))
         demand(r.at == len(body), "index too long")
+
+    def search(self, record):
+        """Verifies the search section that is at the place of a record."""
+        offset, length = record.varint(), record.varint()
+        demand(record.at == len(record.data), "bytes follow the place of the search section")
+        r = Reader(self.r.data, self.start + offset)
+        demand(r.u8() == 0x80, "no search section is where the index says")
+        body = r.take(r.varint())
+        r.check()
+        demand(r.at - r.start == length, "search section of another length")
+        search.verify(body, self.raw, [raw for _, raw in self.sections if raw])
 
 
 import deflate  # noqa: E402

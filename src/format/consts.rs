@@ -19,6 +19,9 @@ pub const KIND_TRAILER: u8 = 0x04;
 /// The first skippable section kind: a reader that does not know a kind from here on skips the section.
 pub const KIND_SKIPPABLE: u8 = 0x80;
 
+/// Section kind: which words blocks may hold (skippable).
+pub const KIND_SEARCH: u8 = 0x80;
+
 /// Block flags, bits 0 and 1: the kind of the unit table.
 pub const TABLE_MASK: u8 = 0b11;
 /// Unit table: check units of a fixed raw size.

@@ -219,6 +219,22 @@ impl<S: Read + Seek> ManifestArchive<S> {
         Ok(out)
     }
 
+    /// The raw ranges of the blocks that may hold a word; see [`Archive::ranges_with`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Self::shard`] and [`Archive::ranges_with`].
+    pub fn ranges_with(&mut self, word: &str) -> Result<Vec<Range<u64>>> {
+        let mut found = Vec::new();
+        for number in 0..self.manifest.shards.len() {
+            let shard = &self.manifest.shards[number];
+            let (start, place) = (shard.raw_start, place(number, shard));
+            let ranges = self.shard(number)?.ranges_with(word).map_err(|e| e.within(place))?;
+            found.extend(ranges.into_iter().map(|r| start + r.start..start + r.end));
+        }
+        Ok(found)
+    }
+
     /// A shard front to back, from its first raw byte on.
     ///
     /// # Errors

@@ -104,6 +104,15 @@ pub(super) async fn tail(
         }
         got => (got, 1),
     };
+    if let Err(e @ object_store::Error::Generic { .. }) = &got
+        && is_refused_range(&chain(e))
+    {
+        // No range of a file without bytes can be had.
+        let head = store.head(path).await.ok().filter(|meta| meta.size == 0);
+        if let Some(meta) = head {
+            return Ok((meta, Bytes::new(), requests + 1));
+        }
+    }
     let got = got.map_err(failure)?;
     let (meta, range) = (got.meta.clone(), got.range.clone());
     if range.end != meta.size || range.end - range.start > len {
@@ -111,6 +120,11 @@ pub(super) async fn tail(
     }
     let bytes = super::whole(got.into_stream(), range.end - range.start).await?;
     Ok((meta, bytes, requests))
+}
+
+/// Whether an answer says that ranges, or this one, cannot be had.
+fn is_refused_range(message: &str) -> bool {
+    message.contains("non-partial response") || message.contains("416 Range Not Satisfiable")
 }
 
 /// The error for a file that is no longer the one that was opened.

@@ -5,6 +5,7 @@ mod info;
 mod load;
 mod map;
 mod reader;
+mod search;
 mod source;
 mod tensors;
 

@@ -3,6 +3,7 @@
 mod embedding;
 mod short;
 mod tensors;
+mod words;
 
 use super::options::{CHUNK, CodecChoice, Options, Pool, WINDOW_RAW, WINDOWED_BLOCK};
 use crate::codec::Codec;
@@ -15,8 +16,10 @@ use crate::format::block::BlockHeader;
 use crate::format::consts::FIRST_STREAM_MODEL;
 use crate::format::header::Header;
 use crate::format::index::{Entry, Index, Record};
+use crate::format::search;
 use crate::format::section::ModelSection;
 use crate::format::trailer::Trailer;
+use crate::format::varint;
 use crate::models::registry::{DEFAULT_LM, Hash, TINY_LM, built_in_id};
 use crate::stream::content::FileContent;
 use crate::tensor::content::Content;
@@ -24,6 +27,7 @@ use embedding::{Packed, Weighed, weigh};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{self, Write};
+use words::Words;
 
 /// Compresses what is written to it and writes one stream to `W`, never seeking.
 ///
@@ -60,6 +64,8 @@ pub struct Encoder<W: Write> {
     weighs: bool,
     /// Nothing but this level is tried.
     alone: bool,
+    /// The words of the blocks, if they are to be searched.
+    words: Option<Words>,
 }
 
 /// The writer, and the state of the stream that has been written to it.
@@ -102,6 +108,7 @@ impl<W: Write> Encoder<W> {
             Out { writer, written: 0, entries: Vec::new(), models: Vec::new(), packed: BTreeMap::new() };
         let weighs = options.embed_model && plan.only.is_none() && plan.has_models();
         let hasher = blake3::Hasher::new();
+        let words = options.searchable.then(Words::default);
         Self {
             out,
             pool,
@@ -118,6 +125,7 @@ impl<W: Write> Encoder<W> {
             held: false,
             weighs,
             alone: false,
+            words,
         }
         .holding()
     }
@@ -207,6 +215,8 @@ impl<W: Write> Encoder<W> {
         self.encode(&raw.read(at..raw.len())?, End::Stream)?;
         self.out.start()?;
         let blocks = self.out.entries.iter().filter(|e| e.raw_len > 0).count();
+        let words = self.words.take();
+        self.records.extend(words.map_or(Ok(None), |words| self.out.search(words, blocks))?);
         let body_len = self.out.written;
         let mut index_len = 0;
         if blocks > 1 || self.options.content_hash || !self.records.is_empty() {
@@ -279,7 +289,11 @@ impl<W: Write> Encoder<W> {
         }
         let last = blocks.len() - 1;
         self.out.start()?;
+        let mut at = 0;
         for (i, block) in blocks.into_iter().enumerate() {
+            let next = at + block.raw_len as usize;
+            self.words.iter_mut().for_each(|w| w.add(&raw[at..next], block.payload.len() as u64));
+            at = next;
             self.out.block(block, end == End::Flush && i == last, &self.options)?;
         }
         self.failed = false;
@@ -417,6 +431,24 @@ impl<W: Write> Out<W> {
         let mut bytes = Vec::new();
         Header::default().put(&mut bytes);
         self.write(&bytes)
+    }
+
+    /// Writes the search section, unless it would take more than 1 % of the stream, or blocks have been written whose words
+    /// nobody has gathered. Gives the record of the index that says where it is.
+    fn search(&mut self, words: Words, blocks: usize) -> Result<Option<Record>> {
+        let filters = words.finish();
+        let mut bytes = Vec::new();
+        search::put(&mut bytes, &filters);
+        let (offset, len) = (self.written, bytes.len() as u64);
+        if filters.len() != blocks || len + search::AROUND > offset / 100 {
+            return Ok(None);
+        }
+        self.write(&bytes)?;
+        self.entries.push(Entry { stored_len: len, raw_len: 0 });
+        let mut place = Vec::new();
+        varint::put(&mut place, offset);
+        varint::put(&mut place, len);
+        Ok(Some(Record { tag: search::TAG, bytes: place }))
     }
 
     fn blocks(&mut self, blocks: Vec<EncodedBlock>, options: &Options) -> Result<()> {

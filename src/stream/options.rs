@@ -52,6 +52,7 @@ pub struct Options {
     pub(super) content_hash: bool,
     pub(super) described: Option<Described>,
     pub(super) undo: bool,
+    pub(super) searchable: bool,
     pub(super) resources: Resources,
 }
 
@@ -69,6 +70,7 @@ impl Default for Options {
             content_hash: false,
             described: None,
             undo: true,
+            searchable: false,
             resources: Resources::new(),
         }
     }
@@ -143,6 +145,14 @@ impl Options {
     /// range holds, and files become a little larger. See [`Options::block_size`] for the defaults.
     pub fn seekable(self) -> Self {
         self.block_size(SEEKABLE_BLOCK)
+    }
+
+    /// Makes blocks of 1 MiB, unless another size was set, and stores which words each of them may hold, in at most 1 % of
+    /// the stream: [`crate::Archive::ranges_with`] then tells which blocks need not be decoded in a search.
+    pub fn searchable(mut self) -> Self {
+        self.searchable = true;
+        self.block = self.block.or(Some(SEEKABLE_BLOCK));
+        self
     }
 
     /// Sets whether a stream of one block also gets an index with the BLAKE3 of its content (about 42 bytes).

@@ -134,6 +134,19 @@ fn samples(rows: usize, channels: usize, width: usize) -> Vec<u8> {
     bytes
 }
 
+/// Lines of words and numbers in blocks that can be searched.
+fn searchable() -> Vec<u8> {
+    let mut rng = SplitMix(80);
+    let words = ["alpha", "Beta", "gamma", "delta", "needle"];
+    let line = |i| {
+        let word = words[if i == 700 { 4 } else { rng.below(4) as usize }];
+        format!("{} {word} {}\n", rng.below(1 << 40), rng.below(1 << 40))
+    };
+    let text: String = (0..2000).map(line).collect();
+    let options = Options::new().level(1).block_size(16384).searchable().threads(1);
+    nzip::compress_with(text.as_bytes(), options).unwrap()
+}
+
 /// Small fields of numbers without a fixed length.
 fn fields(n: usize) -> Vec<u8> {
     let mut rng = SplitMix(1);
@@ -620,6 +633,7 @@ fn makers() -> Vec<(&'static str, Vec<u8>)> {
         ("sort-ranks.nz", with(&prose(9000), only(Codec::Sort))),
         ("sort-symbols.nz", with(&samples(60, 1, 1), only(Codec::Sort))),
         ("sort-code.nz", with(&instructions(9000), only(Codec::Sort))),
+        ("searchable.nz", searchable()),
         ("sort-long.nz", with(&runs((4 << 20) + 3), only(Codec::Sort))),
     ]
 }

@@ -110,6 +110,8 @@ pub fn encoding(level: Option<i64>, keywords: Option<&Bound<'_, PyDict>>) -> PyR
                 "block_size" => options.block_size(value.extract()?),
                 "seekable" if value.extract()? => options.seekable(),
                 "seekable" => options,
+                "searchable" if value.extract()? => options.searchable(),
+                "searchable" => options,
                 "window" => options.window(value.extract()?),
                 "chained" => options.chained(value.extract()?),
                 "content_hash" => options.content_hash(value.extract()?),

@@ -73,6 +73,8 @@ def test_the_command(server: str, text: bytes, tmp_path: Path) -> None:
     assert command("--range", "100000..100050", url) == text[100_000:100_050]
     assert command("-dc", url) == text
     assert b"no such file" in command("-t", "s3://bucket/none.nz", code=1)
+    upload(server, "empty.nz", b"")
+    assert b"0 left" in command("-t", "s3://bucket/empty.nz", code=1)
     assert b"no such file" in command("-t", "s3://nobucket/none.nz", code=1)
 
 

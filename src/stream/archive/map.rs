@@ -9,11 +9,12 @@ use crate::format::consts::{KIND_BLOCK, KIND_INDEX, MAX_TRAILER, max_unpacked};
 use crate::format::cursor::{Parsed, in_range};
 use crate::format::index::{Entry, Index};
 use crate::format::section::{self, ModelSection};
-use crate::format::tensors;
 use crate::format::trailer::Trailer;
+use crate::format::{search, tensors};
 use crate::models::StreamModels;
 use crate::tensor::{Dtype, TensorInfo};
 use std::io::{Read, Seek};
+use std::ops::Range;
 
 /// The place of a block in the file and in the content.
 #[derive(Debug, Clone, Copy)]
@@ -51,6 +52,8 @@ pub(super) struct StreamMap {
     pub embedded: u64,
     /// The tensors that the index names. Their starts count from the first raw byte of the file.
     pub tensors: Vec<TensorInfo>,
+    /// Where the file says which words its blocks may hold.
+    pub search: Option<Range<u64>>,
     /// The error in the tensors' names, if there is one.
     pub names_error: Option<Error>,
 }
@@ -278,6 +281,10 @@ impl<'a> MapBuilder<'a> {
     fn finish(&mut self, end: StreamEnd) -> Result<StreamMap> {
         self.left.take(2 * size_of::<StreamMap>())?;
         let record = end.records.iter().find(|r| r.tag == tensors::TAG);
+        let search = end.records.iter().find(|r| r.tag == search::TAG).and_then(|r| search::place(&r.bytes));
+        let search = search.and_then(|(at, len)| Some(at..at.checked_add(len)?));
+        let search =
+            search.filter(|r| r.end <= end.stored_len).map(|r| end.offset + r.start..end.offset + r.end);
         let before = self.left.bytes;
         // Reading bytes needs no names, so an error in them is only reported to those who ask for tensors.
         let tensors = record.map(|r| named(&r.bytes, end.raw_len, self.left)).transpose();
@@ -288,6 +295,7 @@ impl<'a> MapBuilder<'a> {
         Ok(StreamMap {
             tensors: tensors.unwrap_or_default(),
             names_error,
+            search,
             offset: end.offset,
             unread_header: None,
             stored_len: end.stored_len,

@@ -37,6 +37,8 @@ class CompressOptions(Resources, total=False):
     """Puts the model into the stream, so that it decodes anywhere."""
     seekable: bool | None
     """Blocks of 1 MiB: ranges are cheap to read, and files a little larger."""
+    searchable: bool | None
+    """Stores which words blocks of 1 MiB may hold, in at most 1 % of the file: ``nzip grep -w`` skips the others."""
     block_size: int | None
     """Raw bytes of a block, 4 KiB to 1 GiB."""
     window: int | None

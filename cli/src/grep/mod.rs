@@ -1,5 +1,7 @@
 //! `nzip grep`.
 
+mod words;
+
 use crate::console::Console;
 use crate::files::{each, is_dash, label};
 use crate::input::Input;
@@ -20,7 +22,8 @@ const PIECE: u64 = 64 << 20;
 
 /// Search .nz files for lines that match a regular expression
 ///
-/// Blocks are decoded in parallel. Each line is printed behind the offset of its first byte in the raw bytes; "nzip --range"
+/// Blocks are decoded in parallel. In files made with --searchable, whole words (-w, or a literal pattern with a word between
+/// other characters than letters) are looked for only in blocks that may hold them, without -i, -n and -v. Each line is printed behind the offset of its first byte in the raw bytes; "nzip --range"
 /// reads on from there. Exit codes: 0 a line matches, 1 none does or a file failed, 2 the command line makes no sense.
 #[derive(Debug, Args)]
 pub struct GrepArguments {
@@ -94,9 +97,29 @@ impl GrepArguments {
             .heap_limit(Some(heap))
             .build();
         let name = (self.files.len() > 1).then(|| label(file));
-        let mut lines = Lines { arguments: self, name: name.as_deref(), out: &mut *out, count: 0 };
-        let content = content(file, options)?;
-        searcher.search_reader(matcher, content, &mut lines).map_err(failure)?;
+        let mut lines = Lines { arguments: self, name: name.as_deref(), base: 0, out: &mut *out, count: 0 };
+        match content(file, options)? {
+            Content::Pipe(reader) => searcher.search_reader(matcher, reader, &mut lines).map_err(failure)?,
+            Content::Random(mut all) => match self.word().map(|word| all.few(word)).transpose()?.flatten() {
+                Some((word, blocks)) => {
+                    let (mut done, len) = (0, all.len());
+                    for block in blocks.into_iter().filter(|b| !b.is_empty()) {
+                        let read = &mut |range| all.read(range);
+                        let (start, text) = words::lines(block, word, done, len, read)?;
+                        (done, lines.base) = (start + text.len() as u64, start);
+                        searcher.search_slice(matcher, &text, &mut lines).map_err(failure)?;
+                        if self.files_with_matches && lines.count > 0 {
+                            break;
+                        }
+                    }
+                }
+                None => {
+                    let piece = PIECE.min((options.memory_cap() / 8).max(1));
+                    let pieces = Pieces { all, piece, at: 0, decoded: Vec::new(), read: 0 };
+                    searcher.search_reader(matcher, pieces, &mut lines).map_err(failure)?;
+                }
+            },
+        }
         let count = lines.count;
         if self.count {
             let prefix = name.map_or(String::new(), |name| name + ":");
@@ -108,24 +131,36 @@ impl GrepArguments {
     }
 }
 
+impl GrepArguments {
+    /// A word that every line holds, if there is one.
+    fn word(&self) -> Option<&str> {
+        let plain = !self.ignore_case && !self.invert_match && !self.line_number;
+        let literal = self.fixed_strings || words::is_literal(&self.pattern);
+        if plain && literal { words::needed(&self.pattern, self.word_regexp) } else { None }
+    }
+}
+
 /// The library's own error where a reader has wrapped it.
 fn failure(e: io::Error) -> anyhow::Error {
     let broken = e.kind() == io::ErrorKind::BrokenPipe;
     if broken { e.into() } else { nzip::Error::from(e).into() }
 }
 
-/// The raw bytes of a file, from its start on.
-fn content(file: &Path, options: &DecodeOptions) -> anyhow::Result<Box<dyn Read>> {
+/// The raw bytes of a file.
+enum Content {
+    Pipe(Box<dyn Read>),
+    Random(Ranges),
+}
+
+fn content(file: &Path, options: &DecodeOptions) -> anyhow::Result<Content> {
     if is_dash(file) {
         let input = Input::open(file, true)?;
-        return Ok(Box::new(Decoder::with_options(input.reader, options.clone())?));
+        return Ok(Content::Pipe(Box::new(Decoder::with_options(input.reader, options.clone())?)));
     }
-    let all = match place::manifest(file, options)? {
+    Ok(Content::Random(match place::manifest(file, options)? {
         Some(shards) => Ranges::Many(Box::new(shards)),
         None => Ranges::One(Box::new(place::archive(file, options.clone())?)),
-    };
-    let piece = PIECE.min((options.memory_cap() / 8).max(1));
-    Ok(Box::new(Pieces { all, piece, at: 0, decoded: Vec::new(), read: 0 }))
+    }))
 }
 
 /// What gives ranges of raw bytes.
@@ -140,6 +175,16 @@ impl Ranges {
             Self::One(archive) => archive.len(),
             Self::Many(shards) => shards.len(),
         }
+    }
+
+    /// The blocks that may hold a word, where they are few: otherwise all is better decoded together.
+    fn few<'w>(&mut self, word: &'w str) -> nzip::Result<Option<(&'w str, Vec<Range<u64>>)>> {
+        let blocks = match self {
+            Self::One(archive) => archive.ranges_with(word)?,
+            Self::Many(shards) => shards.ranges_with(word)?,
+        };
+        let sum: u64 = blocks.iter().map(|b| b.end - b.start).sum();
+        Ok((sum <= self.len() / 4).then_some((word, blocks)))
     }
 
     fn read(&mut self, range: Range<u64>) -> nzip::Result<Vec<u8>> {
@@ -180,6 +225,8 @@ impl Read for Pieces {
 struct Lines<'a, W> {
     arguments: &'a GrepArguments,
     name: Option<&'a str>,
+    /// The offset of what is searched.
+    base: u64,
     out: &'a mut W,
     count: u64,
 }
@@ -200,7 +247,7 @@ impl<W: Write> Sink for Lines<'_, W> {
             write!(self.out, "{number}:")?;
         }
         if !arguments.no_offset {
-            write!(self.out, "{}:", line.absolute_byte_offset())?;
+            write!(self.out, "{}:", self.base + line.absolute_byte_offset())?;
         }
         self.out.write_all(line.bytes())?;
         if !line.bytes().ends_with(b"\n") {
