@@ -84,7 +84,7 @@ const REPEAT: usize = 32;
 /// found if it is long, because its bytes are then looked at in some other place.
 pub fn far_share(raw: &[u8]) -> usize {
     let (mut seen, mut all, mut repeated) = (HashSet::new(), 0usize, 0usize);
-    chosen(raw, |_, hash| {
+    chosen(raw, 4, |_, hash| {
         all += 1;
         repeated += usize::from(!seen.insert(hash));
     });
@@ -94,7 +94,8 @@ pub fn far_share(raw: &[u8]) -> usize {
 /// The share of positions from `middle` on, in 1/256, whose next 32 bytes occur before `middle`, but not between the two.
 pub fn repeats_across(raw: &[u8], middle: usize) -> usize {
     let (mut first, mut second, mut all, mut repeated) = (HashSet::new(), HashSet::new(), 0usize, 0usize);
-    chosen(raw, |at, hash| {
+    // Every position is looked at, so that repetitions at any distance are seen.
+    chosen(raw, 1, |at, hash| {
         if at < middle {
             first.insert(hash);
         } else {
@@ -105,10 +106,10 @@ pub fn repeats_across(raw: &[u8], middle: usize) -> usize {
     repeated * 256 / all.max(1)
 }
 
-/// Gives `look` the position and the hash of what stands at each selected position.
-fn chosen(raw: &[u8], mut look: impl FnMut(usize, u64)) {
+/// Gives `look` each selected position among the multiples of `step`, and the hash of what stands there.
+fn chosen(raw: &[u8], step: usize, mut look: impl FnMut(usize, u64)) {
     let mut before = 0;
-    for start in (0..raw.len().saturating_sub(REPEAT)).step_by(4) {
+    for start in (0..raw.len().saturating_sub(REPEAT)).step_by(step) {
         let Some(Ok(eight)) = raw.get(start..start + 8).map(<[u8; 8]>::try_from) else { break };
         let word = u64::from_le_bytes(eight);
         if word.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (64 - CHOSEN_BITS) != 0 || word == before {
