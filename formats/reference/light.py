@@ -7,10 +7,11 @@ import os
 
 import mix
 from mix import NEXT, demand, squash
-from mix_contexts import TEXT, History, contexts, final_hash
+from mix_contexts import MASK32, TEXT, H, History, contexts, final_hash
 
 TEXT_CODE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tables", "light-text.bin")
 RATES = (7, 7, 7, 7, 7, 7, 5, 6)
+FLAG_RATES = (4, 4, 3, 3, 3, 3, 3, 4)
 
 
 # Payload
@@ -43,7 +44,8 @@ def read_lengths(payload, at):
 class Header:
     def __init__(self, payload):
         demand(len(payload) >= 7, "truncated")
-        demand(payload[0] == 1, "newer: version of light")
+        demand(payload[0] in (1, 2), "newer: version of light")
+        self.flags = payload[0] == 2
         self.table_bits, phrases, self.kind = payload[1:4]
         self.n = int.from_bytes(payload[4:6], "little")
         self.phrase_limit = 4096 * phrases
@@ -126,6 +128,74 @@ def saturate(w):
     return max(-32768, min(32767, w))
 
 
+def inputs(probabilities):
+    x = []
+    for p in probabilities:
+        limited = max(16, min(65520, p))
+        x += [(p - 32768) >> 5, line(limited) - line(65536 - limited)]
+    return x
+
+
+def mixed_logit(row, x):
+    pairs = [row[i] * x[i] + row[i + 1] * x[i + 1] for i in range(0, 16, 2)]
+    return max(-4095, min(4095, sum(pair >> 5 for pair in pairs) >> 9))
+
+
+def learn_row(row, x, mixed, y, rate):
+    error = ((y * 65536 - mixed) * rate) >> 8
+    for i, value in enumerate(x):
+        row[i] = saturate(row[i] + ((value * error + (1 << 14)) >> 15))
+
+
+def moved(probabilities, y, rates):
+    return [p + ((65535 * y - p + y * ((1 << r) - 1)) >> r) for p, r in zip(probabilities, rates)]
+
+
+def counter_number(m):
+    k = min(m.misses, 7) if m.length == 0 else 8 + m.length if m.length < 32 else 39 + m.length // 32
+    return 4 * k + min(m.misses, 3)
+
+
+class Flags:
+    def __init__(self):
+        self.sources = [{} for _ in range(8)]
+        self.rows = [[0, 2800] * 8 for _ in range(16)]
+        self.stage = mix.FinalStage()
+        self.recent = 0xFFF
+
+    def predict(self, history, matcher):
+        """The probability that the expected byte comes."""
+        e = matcher.expected_byte()
+
+        def hashed(a):
+            return (H(a, e) * 0x9E3779B1 & MASK32) >> 18
+
+        c4, c8 = history.c4, history.c8
+        self.places = [
+            counter_number(matcher),
+            16 * e + matcher.length_class(),
+            hashed(c4 & 0xFF),
+            hashed(c4 & 0xFFFF),
+            hashed(c4 & 0xFFFFFF),
+            hashed(H(c4, c8 & 0xFF)),
+            hashed(H(history.field, history.w)),
+            self.recent,
+        ]
+        self.p = [source.get(at, 63488) for source, at in zip(self.sources, self.places)]
+        self.x = inputs(self.p)
+        self.row = self.rows[matcher.length_class()]
+        logit = mixed_logit(self.row, self.x)
+        self.mixed = squash(logit)
+        return max(8, min(65528, (self.mixed + self.stage.refine(logit, e) + 1) >> 1))
+
+    def update(self, y):
+        learn_row(self.row, self.x, self.mixed, y, 20)
+        self.stage.update(y)
+        for source, at, p in zip(self.sources, self.places, moved(self.p, y, FLAG_RATES)):
+            source[at] = p
+        self.recent = (2 * self.recent + y) & 0xFFF
+
+
 class Predictor:
     def __init__(self, header):
         self.kind, self.n, self.code = header.kind, header.n, header.code
@@ -135,7 +205,8 @@ class Predictor:
             prime(self.slots, self.code, header.phrase_limit)
         start = mix.Priors(self.kind, 0, None)
         self.maps = [[int(m) >> 6 for m in row] for row in start.maps[:6]]
-        self.expected = [p >> 6 for p, _ in start.counters[:256]]
+        self.expected = [p >> 6 for p, _ in start.counters[:240]] + [32768] * 16
+        self.has_flags, self.flags = header.flags, Flags()
         self.newest = {}
         self.matcher = mix.Matcher(6, max(16, min(18, header.table_bits - 6)), [])
         self.rows = [[0, 5000] * 8 for _ in range(20 * 8)]
@@ -152,7 +223,17 @@ class Predictor:
         for at, slot in zip(self.places, self.nodes):
             self.slots.table[at:at + 16] = slot
 
-    def start_byte(self):
+    def begins_with_flag(self):
+        m = self.matcher
+        return self.has_flags and (m.length >= 16 or (m.length >= 8 and m.misses > 0))
+
+    def push(self, byte):
+        self.history.push(byte, parse_code=self.kind == 3)
+        self.matcher.push(self.history)
+
+    def start_byte(self, refused):
+        """Begins with the decisions of a byte's code; `refused` says that a flag came before them."""
+        self.refused = refused
         values = contexts(self.kind, self.n, self.history)[:6]
         hashes = [final_hash(value, i) for i, value in enumerate(values)]
         self.states = [(k, (k >> 8) % (len(self.slots.table) // 64)) for k in hashes]
@@ -163,8 +244,7 @@ class Predictor:
         m = self.matcher
         if m.position > 0:
             self.target = self.code.prefixes[m.expected_byte()]
-            k = min(m.misses, 7) if m.length == 0 else 8 + m.length if m.length < 32 else 39 + m.length // 32
-            self.place = 4 * k + min(m.misses, 3)
+            self.place = counter_number(m)
 
     def predict(self):
         """The probability that the next decision is a one."""
@@ -173,19 +253,17 @@ class Predictor:
         self.bit = None
         if rest > 0 and self.target >> rest == self.prefix:
             self.bit = self.target >> (rest - 1) & 1
+            if self.refused:
+                self.place = 240 + rest
         p = [row[slot[self.node]] for row, slot in zip(self.maps, self.nodes)]
         self.at = (self.history.c1, number)
         p.append(self.newest.get(self.at, 32768))
         sure = self.expected[self.place]
         p.append(32768 if self.bit is None else sure if self.bit else 65535 - sure)
-        self.p, self.x = p, []
-        for q in p:
-            limited = max(16, min(65520, q))
-            self.x += [(q - 32768) >> 5, line(limited) - line(65536 - limited)]
+        self.p, self.x = p, inputs(p)
         by = self.known if self.bit is None else 6 + self.matcher.length_class()
         self.row = self.rows[8 * by + min(self.depth, 7)]
-        pairs = [self.row[i] * self.x[i] + self.row[i + 1] * self.x[i + 1] for i in range(0, 16, 2)]
-        logit = max(-4095, min(4095, sum(pair >> 5 for pair in pairs) >> 9))
+        logit = mixed_logit(self.row, self.x)
         self.mixed = squash(logit)
         refined = self.stage.refine(logit, number)
         return max(8, min(65528, (self.mixed + refined + 1) >> 1))
@@ -193,23 +271,19 @@ class Predictor:
     def update(self, y):
         """Learns a decision; true if it ends a byte."""
         n = len(self.history.bytes)
-        rate = 14 if n < 16384 else 8 if n < 131072 else 5
-        error = ((y * 65536 - self.mixed) * rate) >> 8
-        for i, x in enumerate(self.x):
-            self.row[i] = saturate(self.row[i] + ((x * error + (1 << 14)) >> 15))
+        learn_row(self.row, self.x, self.mixed, y, 14 if n < 16384 else 8 if n < 131072 else 5)
         self.stage.update(y)
-        moved = [q + ((65535 * y - q + y * ((1 << r) - 1)) >> r) for q, r in zip(self.p, RATES)]
-        for row, slot, q in zip(self.maps, self.nodes, moved):
+        new = moved(self.p, y, RATES)
+        for row, slot, q in zip(self.maps, self.nodes, new):
             row[slot[self.node]] = q
             slot[self.node] = NEXT[slot[self.node]][y]
-        self.newest[self.at] = moved[6]
+        self.newest[self.at] = new[6]
         if self.bit is not None:
-            self.expected[self.place] = moved[7] if self.bit else 65535 - moved[7]
+            self.expected[self.place] = new[7] if self.bit else 65535 - new[7]
         self.prefix, self.depth, self.node = 2 * self.prefix + y, self.depth + 1, 2 * self.node + y
         if self.prefix in self.code.bytes:
             self.store_slots()
-            self.history.push(self.code.bytes[self.prefix], parse_code=self.kind == 3)
-            self.matcher.push(self.history)
+            self.push(self.code.bytes[self.prefix])
             return True
         if self.depth % 4 == 0:
             self.next_segment()
@@ -236,7 +310,14 @@ def decode(payload, raw_length):
     decoder = mix.BinaryDecoder(payload, header.end)
     predictor = Predictor(header)
     for _ in range(raw_length):
-        predictor.start_byte()
+        refused = predictor.begins_with_flag()
+        if refused:
+            y = decoder.decode(predictor.flags.predict(predictor.history, predictor.matcher))
+            predictor.flags.update(y)
+            if y:
+                predictor.push(predictor.matcher.expected_byte())
+                continue
+        predictor.start_byte(refused)
         while not predictor.update(decoder.decode(predictor.predict())):
             pass
     demand(decoder.at >= len(payload), "payload left at the end")

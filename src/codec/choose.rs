@@ -25,6 +25,8 @@ const SMALL: usize = 256 << 10;
 const QUICK_LEVEL: i32 = 9;
 /// The first level at which plain blocks may refer to repetitions farther back than the level's window.
 const FAR_LEVEL: u8 = 2;
+/// The most bytes of the second half, in 1/256, that a block to be cut in two may repeat from the first one.
+const REPEATED: usize = 2;
 /// Only streams that are undone matter to a block once they make up one part in so many of it.
 const PACKED: usize = 4;
 
@@ -212,6 +214,28 @@ impl Plan {
             rest = later;
         }
         Ok(done)
+    }
+
+    /// Whether all that is tried at another level on a content of `len` bytes is tried at this plan's level, too.
+    pub fn covers(&self, level: u8, len: usize) -> bool {
+        let tries = |c: &dyn BlockCodec, at| c.is_tried(at) && len <= c.longest_tried(at);
+        let floor = zstd::level(level) == zstd::level(self.level);
+        floor && CODECS.into_iter().all(|c| !tries(c, level) || tries(c, self.level))
+    }
+
+    /// Where to cut a long block so that two threads share the work; `None` where that could cost more than one part in
+    /// a hundred: where much of the second half repeats the first, or where the level's own codec may not win.
+    ///
+    /// # Errors
+    /// Those of coding a sample.
+    pub fn halves(&self, raw: &[u8]) -> Result<Option<usize>> {
+        let slow = self.only.is_some() || self.windowed.is_some() || !rivals::is_halved(self.level);
+        if slow || glance::is_settled(raw)? || glance::repeats_across(raw, raw.len() / 2) > REPEATED {
+            return Ok(None);
+        }
+        let at = if self.undoes() { self.cut(&raw[..raw.len() / 2]) } else { raw.len() / 2 };
+        let wins = rivals::wins(&Content::bytes(raw), &self.effort(Meter::NONE))?;
+        Ok(Some(at).filter(|at| wins && *at >= raw.len() / 4))
     }
 
     /// Whether the encoder looks for what is packed.
@@ -445,4 +469,51 @@ fn looks_like_text(piece: &[u8]) -> bool {
     let odd =
         |c: std::str::Utf8Chunk<'_>| c.valid().bytes().filter(|b| control(b)).count() + c.invalid().len();
     piece.utf8_chunks().map(odd).sum::<usize>() * 16 <= piece.len()
+}
+
+#[cfg(test)]
+#[cfg(feature = "built-in-models")]
+mod tests {
+    use super::*;
+    use crate::random::SplitMix;
+
+    fn plan(level: u8) -> Plan {
+        Plan {
+            level,
+            only: None,
+            windowed: None,
+            guide: None,
+            insist: false,
+            memory: u64::MAX,
+            limit: 1 << 30,
+            undo: true,
+        }
+    }
+
+    fn halves(raw: &[u8], level: u8) -> Option<usize> {
+        plan(level).halves(raw).unwrap()
+    }
+
+    #[test]
+    fn blocks_are_cut_in_two_where_it_costs_little() {
+        let text =
+            [&include_bytes!("../../formats/lm.md")[..], include_bytes!("../../formats/mix.md")].concat();
+        assert_eq!(halves(&text, 5), Some(text.len() / 2));
+        assert!([1, 2, 3, 6, 7, 8, 9].iter().all(|level| halves(&text, *level).is_none()));
+        let mut rng = SplitMix(7);
+        let noise: Vec<u8> = (0..40_000).map(|_| rng.next_u64() as u8).collect();
+        // The second half repeats the first one; nothing can be saved.
+        for raw in [text.repeat(2), noise.repeat(2), noise] {
+            assert_eq!(halves(&raw, 4), None);
+        }
+    }
+
+    #[test]
+    fn higher_levels_cover_lower_ones_on_short_contents() {
+        let covered = |level, len| (1..=level).filter(|at| plan(level).covers(*at, len)).collect::<Vec<u8>>();
+        assert_eq!(covered(5, 1000), [3, 4, 5]);
+        assert_eq!(covered(6, 1000), [3, 4, 5, 6]);
+        // Longer ones are coded by `light` at level 5 only.
+        assert_eq!(covered(6, 100_000), [3, 6]);
+    }
 }

@@ -84,18 +84,40 @@ const REPEAT: usize = 32;
 /// found if it is long, because its bytes are then looked at in some other place.
 pub fn far_share(raw: &[u8]) -> usize {
     let (mut seen, mut all, mut repeated) = (HashSet::new(), 0usize, 0usize);
+    chosen(raw, 4, |_, hash| {
+        all += 1;
+        repeated += usize::from(!seen.insert(hash));
+    });
+    repeated * 256 / all.max(1)
+}
+
+/// The share of positions from `middle` on, in 1/256, whose next 32 bytes occur before `middle`, but not between the two.
+pub fn repeats_across(raw: &[u8], middle: usize) -> usize {
+    let (mut first, mut second, mut all, mut repeated) = (HashSet::new(), HashSet::new(), 0usize, 0usize);
+    // Every position is looked at, so that repetitions at any distance are seen.
+    chosen(raw, 1, |at, hash| {
+        if at < middle {
+            first.insert(hash);
+        } else {
+            all += 1;
+            repeated += usize::from(second.insert(hash) && first.contains(&hash));
+        }
+    });
+    repeated * 256 / all.max(1)
+}
+
+/// Gives `look` each selected position among the multiples of `step`, and the hash of what stands there.
+fn chosen(raw: &[u8], step: usize, mut look: impl FnMut(usize, u64)) {
     let mut before = 0;
-    for start in (0..raw.len().saturating_sub(REPEAT)).step_by(4) {
+    for start in (0..raw.len().saturating_sub(REPEAT)).step_by(step) {
         let Some(Ok(eight)) = raw.get(start..start + 8).map(<[u8; 8]>::try_from) else { break };
         let word = u64::from_le_bytes(eight);
         if word.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (64 - CHOSEN_BITS) != 0 || word == before {
             continue;
         }
         before = word;
-        all += 1;
-        repeated += usize::from(!seen.insert(twox_hash::XxHash3_64::oneshot(&raw[start..start + REPEAT])));
+        look(start, twox_hash::XxHash3_64::oneshot(&raw[start..start + REPEAT]));
     }
-    repeated * 256 / all.max(1)
 }
 
 /// A codec with contexts may pay if the number before saves at least one bit in this many.
@@ -165,7 +187,12 @@ mod tests {
     fn far_repetitions_are_seen() {
         let noise = random(1 << 20);
         assert_eq!(far_share(&noise), 0);
-        assert!(far_share(&[&noise[..], &noise].concat()) > 100);
+        let twice = [&noise[..], &noise].concat();
+        assert!(far_share(&twice) > 100);
+        assert_eq!(repeats_across(&noise, 1 << 19), 0);
+        assert!(repeats_across(&twice, 1 << 20) > 250);
+        // What repeats bytes from `middle` on does not count.
+        assert!((45..58).contains(&repeats_across(&[&noise[..], &twice].concat(), 1 << 19)));
     }
 
     #[test]

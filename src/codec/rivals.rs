@@ -14,6 +14,8 @@ use crate::progress::Meter;
 const PIECES: usize = 8;
 const PIECE: usize = 16 << 10;
 const PART: usize = 16;
+/// The same where the sample tells no more than whether `zstd` is beaten.
+const SMALL_PART: usize = 128;
 /// A rival codes the block where its sample is not larger by more than one part in so many.
 const MARGIN: usize = 16;
 /// The first level at which nothing is left out that costs little: the level's own codec takes so long there.
@@ -37,7 +39,7 @@ pub fn rivals(
     if all.is_empty() || level >= THOROUGH {
         return Ok(all);
     }
-    let sample = sample(raw);
+    let sample = sample(raw, PART);
     let Some(own) = pace(level).filter(|_| sample.len() < raw.len()) else { return Ok(all) };
     // A language model takes far longer than what it is to be compared with.
     let effort = Effort { guide: Guide::None, meter: Meter::NONE, ..*effort };
@@ -61,11 +63,31 @@ pub fn rivals(
 /// # Errors
 /// Those of coding a sample.
 pub fn beats_zstd(codec: &dyn BlockCodec, content: &Content<'_>, effort: &Effort<'_>) -> Result<bool> {
-    let sample = sample(content.raw);
+    beats_zstd_on(&sample(content.raw, PART), codec, effort)
+}
+
+/// The same on a sample.
+fn beats_zstd_on(sample: &[u8], codec: &dyn BlockCodec, effort: &Effort<'_>) -> Result<bool> {
     let quiet = Effort { guide: Guide::None, meter: Meter::NONE, ..*effort };
-    let Some(coded) = attempt(codec, &Content::bytes(&sample), &quiet)? else { return Ok(false) };
-    let floor = zstd::compress(&sample, zstd::level(effort.level))?.len();
+    let Some(coded) = attempt(codec, &Content::bytes(sample), &quiet)? else { return Ok(false) };
+    let floor = zstd::compress(sample, zstd::level(effort.level))?.len();
     Ok(coded.cost() + coded.cost() / MARGIN < floor)
+}
+
+/// Whether the codec that codes all content at the level leaves less of a small sample than `zstd`, by more than one part
+/// in [`MARGIN`].
+///
+/// # Errors
+/// Those of coding the sample.
+pub fn wins(content: &Content<'_>, effort: &Effort<'_>) -> Result<bool> {
+    let sample = sample(content.raw, SMALL_PART);
+    pace(effort.level).map_or(Ok(false), |codec| beats_zstd_on(&sample, codec, effort))
+}
+
+/// Whether long blocks are cut in two at a level, so that two threads share the work: where its codec forgets little that
+/// matters far away.
+pub fn is_halved(level: u8) -> bool {
+    pace(level).is_some_and(|codec| matches!(codec.id(), Codec::Sort | Codec::Light))
 }
 
 /// The codec that codes all content at a level, if it is not `zstd`.
@@ -74,10 +96,10 @@ fn pace(level: u8) -> Option<&'static dyn BlockCodec> {
     PACES.into_iter().map(Codec::object).find(codes_all)
 }
 
-/// Pieces from all over a block; the whole of a short one.
-fn sample(raw: &[u8]) -> Vec<u8> {
+/// Pieces from all over a block, one `part`th of it but at least [`PIECES`] × [`PIECE`] bytes; the whole of a short one.
+fn sample(raw: &[u8], part: usize) -> Vec<u8> {
     let step = raw.len().div_ceil(PIECES);
-    let piece = (step / PART).max(PIECE);
+    let piece = (step / part).max(PIECE);
     if piece >= step {
         return raw.to_vec();
     }
@@ -98,14 +120,15 @@ mod tests {
         let names = [4, 5, 6, 9].map(|level| pace(level).map(|c| c.name()));
         assert_eq!(names, [Some("sort"), Some("light"), Some("mix"), Some("mix")]);
         assert!((1..4).all(|level| pace(level).is_none()));
+        assert_eq!((1..=9).filter(|level| is_halved(*level)).collect::<Vec<_>>(), [4, 5]);
     }
 
     #[test]
     fn samples_are_short_and_from_all_over() {
         let raw: Vec<u8> = (0..1 << 22).map(|i: usize| (i >> 19) as u8).collect();
-        let sample = sample(&raw);
+        let sample = sample(&raw, PART);
         assert_eq!((sample.len(), sample.first(), sample.last()), (1 << 18, Some(&0), Some(&7)));
-        assert_eq!(super::sample(&raw[..100_000]).len(), 100_000);
+        assert_eq!(super::sample(&raw[..100_000], PART).len(), 100_000);
     }
 
     #[cfg(feature = "built-in-models")]

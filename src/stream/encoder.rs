@@ -248,7 +248,7 @@ impl<W: Write> Encoder<W> {
         self.failed = true;
         let progress = self.options.resources.progress.clone();
         let cutting = self.cutting(raw);
-        let chunks = self.chunks(raw, &cutting, end);
+        let chunks = self.halved(self.chunks(raw, &cutting, end), end)?;
         let raw = &raw[..chunks.iter().map(|c| c.raw.len()).sum()];
         // A stream of one block has no place for the hash.
         let alone = end == End::Stream && chunks.len() == 1 && self.out.entries.is_empty();
@@ -362,6 +362,18 @@ impl<W: Write> Encoder<W> {
             pieces.push(rest);
         }
         pieces
+    }
+
+    /// Cuts the last chunk in two where it is long, so that two threads share the work.
+    fn halved<'r>(&self, mut chunks: Vec<Chunk<'r>>, end: End) -> Result<Vec<Chunk<'r>>> {
+        let long = |c: &&Chunk<'_>| end != End::Open && self.chunk >= CHUNK && c.raw.len() >= HALVED;
+        let Some(last) = chunks.last().filter(long).copied() else { return Ok(chunks) };
+        if let Some(at) = self.plan.halves(last.raw)? {
+            let (first, second) = last.raw.split_at(at);
+            chunks.pop();
+            chunks.extend([first, second].map(|raw| Chunk { raw, ..last }));
+        }
+        Ok(chunks)
     }
 
     fn encode_buffer(&mut self, end: End) -> Result<()> {
@@ -566,6 +578,8 @@ fn cannot_guide(options: &Options) -> bool {
     options.decode_memory < LEAST_GUIDED
 }
 
+/// The shortest chunk, in raw bytes, that is cut in two.
+const HALVED: usize = 6 << 20;
 /// The memory below which no model is loaded to guide `mix`, in bytes.
 const LEAST_GUIDED: u64 = 128 << 20;
 /// The shortest chunks that a memory limit leads to, in bytes.

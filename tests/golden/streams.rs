@@ -59,6 +59,17 @@ fn prose(n: usize) -> Vec<u8> {
     text
 }
 
+/// Repetitions of a text, each with two bytes changed.
+fn repetitions(n: usize) -> Vec<u8> {
+    let repetition = |i: usize| {
+        let mut text = prose(300);
+        text[i * 37 % 300] ^= 1;
+        text[(i * 71 + 5) % 300] ^= 2;
+        text
+    };
+    (0..n).flat_map(repetition).collect()
+}
+
 /// Text between long runs of bytes: `n` bytes.
 fn runs(n: usize) -> Vec<u8> {
     let (mut rng, mut out) = (SplitMix(13), prose(2000));
@@ -629,6 +640,7 @@ fn makers() -> Vec<(&'static str, Vec<u8>)> {
         ("light-records.nz", light_kind(&records(200), (2, 12))),
         ("light-code.nz", light_kind(&instructions(9000), (3, 0))),
         ("light-words.nz", light_kind(&samples(40, 1, 2), (4, 32))),
+        ("light-flags.nz", light_kind(&repetitions(12), (1, 0))),
         ("light-rgb.nz", light_kind(&samples(24, 3, 1), (7, 48))),
         ("sort-ranks.nz", with(&prose(9000), only(Codec::Sort))),
         ("sort-symbols.nz", with(&samples(60, 1, 1), only(Codec::Sort))),

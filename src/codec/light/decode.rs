@@ -36,7 +36,7 @@ impl Bitwise for Light {
     #[inline(always)]
     fn decode<const A: bool>(&mut self, decoder: &mut BinaryDecoder, payload: &[u8], count: usize) {
         for _ in 0..count {
-            self.code_byte::<A>(|p| decoder.decode(payload, p));
+            self.code_byte::<A>(|p, _| decoder.decode(payload, p));
             if decoder.overrun(payload) > OVERRUN {
                 return;
             }

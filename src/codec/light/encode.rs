@@ -36,8 +36,8 @@ pub fn encode_block(raw: &[u8], forced: Option<(u8, u16)>) -> Result<Vec<u8>> {
 /// most of the time.
 fn primed(raw_len: usize) -> usize {
     match raw_len {
-        0..0x4000 => 64 << 10,
-        0x4000..0x20000 => 128 << 10,
+        0..0x4000 => 16 << 10,
+        0x4000..0x20000 => 64 << 10,
         _ => 256 << 10,
     }
 }
@@ -58,7 +58,7 @@ fn encode_as(raw: &[u8], kind: Kind, primed: usize) -> Result<Vec<u8>> {
         Kind::Text => (Code::text(), Named::Text),
         _ => (Code::flat(), Named::Flat),
     };
-    let shape = Shape { kind, memory_bits: table_bits(raw.len()), primed, code };
+    let shape = Shape { kind, memory_bits: table_bits(raw.len()), primed, code, flags: true };
     let encoder = BinaryEncoder::new(header::write(&shape, named));
     let mut light = Light::new(shape)?;
     light.reserve(bytes.len())?;
@@ -79,9 +79,14 @@ fn run_avx2(bytes: &[u8], light: &mut Light, encoder: BinaryEncoder) -> Vec<u8> 
 fn run<const A: bool>(bytes: &[u8], light: &mut Light, mut encoder: BinaryEncoder) -> Vec<u8> {
     for &byte in bytes {
         let (code, mut left) = light.code().code(byte);
-        light.code_byte::<A>(|p| {
-            left -= 1;
-            let bit = code >> left & 1;
+        light.code_byte::<A>(|p, expected| {
+            let bit = match expected {
+                Some(expected) => u32::from(expected == byte),
+                None => {
+                    left -= 1;
+                    code >> left & 1
+                }
+            };
             encoder.encode(bit, p);
             bit
         });
@@ -97,6 +102,9 @@ mod tests {
     fn scalar_and_avx2_code_the_same_bits() {
         let mut raw = include_bytes!("../../../formats/lm.md").to_vec();
         raw.extend_from_slice(include_bytes!("../../../formats/tables/squash.bin"));
+        // Repetitions with changes, so that flags say yes and no.
+        raw.extend_from_within(..6000);
+        (raw.len() - 6000..raw.len()).step_by(499).for_each(|i| raw[i] ^= 1);
         for (kind, parameter) in [(0, 0), (1, 0), (2, 12), (4, 64), (7, 96)] {
             let kind = kind_from(kind, parameter).unwrap();
             let fast = encode_as(&raw, kind, 4096 * usize::from(kind == Kind::Text)).unwrap();
@@ -105,5 +113,36 @@ mod tests {
             let scalar = run::<false>(&raw, &mut Light::new(shape).unwrap(), encoder);
             assert!(scalar == fast, "{kind:?}");
         }
+    }
+    #[test]
+    fn short_text_costs_the_same_each_time() {
+        let text = &include_bytes!("../../../formats/lm.md")[..3000];
+        // The second time, the primed table is a copy of the one that was kept.
+        let both = [0; 2].map(|_| encode_as(text, Kind::Text, 8192).unwrap());
+        assert!(both[0] == both[1] && both[0].len() < text.len() / 2);
+    }
+
+    #[test]
+    fn long_repetitions_take_few_decisions() {
+        let text = include_bytes!("../../../formats/lm.md");
+        let [once, twice] = [1, 2].map(|n| encode_as(&text.repeat(n), Kind::Text, 4096).unwrap().len());
+        assert!(twice < once + text.len() / 400, "{once} {twice}");
+        let mut flags = 0;
+        let light =
+            &mut Light::new(header::read(&encode_as(text, Kind::Text, 0).unwrap()).unwrap().0).unwrap();
+        for &byte in &text.repeat(2) {
+            let (code, mut left) = light.code().code(byte);
+            light.code_byte::<false>(|_, expected| match expected {
+                Some(expected) => {
+                    flags += 1;
+                    u32::from(expected == byte)
+                }
+                None => {
+                    left -= 1;
+                    code >> left & 1
+                }
+            });
+        }
+        assert!(flags > text.len() * 9 / 10, "{flags}");
     }
 }

@@ -6,8 +6,9 @@ use crate::model::mix::context::Kind;
 use crate::model::mix::light::Shape;
 use crate::model::mix::light::code::Code;
 
-/// Version of the codec.
-const VERSION: u8 = 1;
+/// Versions of the codec: without flags, and with them.
+const PLAIN: u8 = 1;
+const FLAGGED: u8 = 2;
 /// Bytes of the header before the code lengths of a block's own code.
 const FIXED: usize = 7;
 /// log2 of the sizes in bytes that the slot table may have.
@@ -31,8 +32,9 @@ pub enum Named {
 pub fn write(shape: &Shape, code: Named) -> Vec<u8> {
     let (kind, parameter) = kind_to(shape.kind);
     let [low, high] = parameter.to_le_bytes();
+    let version = if shape.flags { FLAGGED } else { PLAIN };
     let mut out =
-        vec![VERSION, shape.memory_bits as u8, (shape.primed >> 12) as u8, kind, low, high, code as u8];
+        vec![version, shape.memory_bits as u8, (shape.primed >> 12) as u8, kind, low, high, code as u8];
     if code == Named::Own {
         write_lengths(shape.code.lengths(), &mut out);
     }
@@ -50,9 +52,9 @@ pub fn read(payload: &[u8]) -> Result<(Shape, usize)> {
         let message = format!("a light payload of {} bytes, its header takes {FIXED}", payload.len());
         return Err(Error::truncated(message));
     };
-    if version != VERSION || code > 2 {
+    if !(PLAIN..=FLAGGED).contains(&version) || code > 2 {
         let message = format!(
-            "light version {version}, code {code}: needs a newer nzip (this one knows version {VERSION})"
+            "light version {version}, code {code}: needs a newer nzip (this one knows versions up to {FLAGGED})"
         );
         return Err(Error::new(ErrorKind::NewerVersion, message));
     }
@@ -68,7 +70,8 @@ pub fn read(payload: &[u8]) -> Result<(Shape, usize)> {
         1 => (Code::text(), 0),
         _ => read_lengths(rest)?,
     };
-    let shape = Shape { kind, memory_bits: bits.into(), primed: usize::from(primed) << 12, code };
+    let (memory_bits, primed) = (bits.into(), usize::from(primed) << 12);
+    let shape = Shape { kind, memory_bits, primed, code, flags: version == FLAGGED };
     Ok((shape, FIXED + taken))
 }
 
@@ -159,7 +162,8 @@ mod tests {
         let good = [1, 16, 0, 0, 0, 0, 0];
         assert_eq!(read(&good).unwrap().1, FIXED);
         for (at, value, kind) in [
-            (0, 2, ErrorKind::NewerVersion),
+            (0, 0, ErrorKind::NewerVersion),
+            (0, 3, ErrorKind::NewerVersion),
             (1, 15, ErrorKind::Corrupt),
             (1, 25, ErrorKind::Corrupt),
             (2, 65, ErrorKind::Corrupt),

@@ -67,8 +67,10 @@ const KNOTS: usize = 33;
 /// probability bits really have when the mixer gives a certain logit. It keeps what it has learned at knots
 /// along the logits, and interpolates between two knots.
 pub struct Apm {
-    /// Probabilities (Q16), [`KNOTS`] for each context.
+    /// Probabilities (Q16), [`KNOTS`] for each context; zeros for contexts that have not occurred yet.
     knots: Pages<u16>,
+    /// What the knots of a context start as; none is 0, and none becomes 0.
+    start: [u16; KNOTS],
     /// The index of the knot nearest to the last logit.
     at: usize,
     /// For each bit, a knot moves by 2^-rate of its distance from the bit.
@@ -81,10 +83,8 @@ impl Apm {
     /// # Errors
     /// `LimitExceeded` where memory is missing.
     pub fn new(contexts: usize, tables: &Tables, rate: u32) -> Result<Self> {
-        let row: Vec<u16> = (0..KNOTS as i32).map(|k| tables.squash((k - 16) * 256) as u16).collect();
-        let mut knots = Pages::new(KNOTS * contexts)?;
-        knots.as_chunks_mut::<KNOTS>().0.iter_mut().for_each(|to| to.copy_from_slice(&row));
-        Ok(Self { knots, at: 0, rate })
+        let start = std::array::from_fn(|k| tables.squash((k as i32 - 16) * 256) as u16);
+        Ok(Self { knots: Pages::new(KNOTS * contexts)?, start, at: 0, rate })
     }
 
     /// Hints that a logit near this one will soon be refined in this context.
@@ -100,6 +100,9 @@ impl Apm {
         let (low, weight) = (position >> 8, (position & 255) as u32);
         let base = context * KNOTS + low;
         self.at = base + usize::from(weight >= 128);
+        if self.knots[base] == 0 {
+            self.begin(context);
+        }
         let (a, b) = (u32::from(self.knots[base]), u32::from(self.knots[base + 1]));
         ((a * (256 - weight) + b * weight) >> 8).max(1)
     }
@@ -111,5 +114,37 @@ impl Apm {
         let target = if bit != 0 { 65535 } else { 0 };
         let p = i32::from(*knot);
         *knot = (p + ((target - p + (1 << (self.rate - 1))) >> self.rate)) as u16;
+    }
+
+    /// Fills in the knots of a context that occurs for the first time: to fill in all of them at the start would take
+    /// most of the time of a short block.
+    #[cold]
+    fn begin(&mut self, context: usize) {
+        self.knots[context * KNOTS..][..KNOTS].copy_from_slice(&self.start);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::mix::logistic::TABLES;
+
+    #[test]
+    fn stages_start_as_identities_and_no_knot_becomes_zero() {
+        let mut stage = Apm::new(2, &TABLES, 6).unwrap();
+        for logit in (-4096..=4095).step_by(256) {
+            assert_eq!(stage.refine(logit, 1), TABLES.squash(logit).max(1), "{logit}");
+        }
+        for logit in [-4096, -4000, 0, 4095] {
+            for bit in [0, 1].repeat(2).into_iter().flat_map(|bit| [bit; 2000]) {
+                stage.refine(logit, 0);
+                stage.update(bit);
+            }
+            (0..5000).for_each(|_| {
+                stage.refine(logit, 0);
+                stage.update(0);
+            });
+            assert!(stage.knots[..KNOTS].iter().all(|k| *k > 0));
+        }
     }
 }

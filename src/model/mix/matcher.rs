@@ -162,6 +162,18 @@ impl Matcher {
         }
     }
 
+    /// The number of equal bytes before the expected one, at most 400; 0 right after a miss.
+    #[inline(always)]
+    pub fn length(&self) -> u32 {
+        self.length
+    }
+
+    /// The misses since the match was found, or since 16 bytes in a row were right.
+    #[inline(always)]
+    pub fn misses(&self) -> u32 {
+        self.misses
+    }
+
     /// The expected byte; 0 if there is none.
     #[inline(always)]
     pub fn expected_byte(&self) -> u32 {

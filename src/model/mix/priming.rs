@@ -11,48 +11,61 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// log2 of the size of the largest tables that are kept: those for blocks of up to 32 KiB.
 const KEPT_BITS: u32 = 22;
-/// The number of tables that are kept: one for each level of `mix`. A short content is coded at all of them, in
-/// turn, so that fewer would be replaced before they are used again.
-const KEPT: usize = 5;
+/// The number of tables that are kept: one for each level of `mix`, and one of `light`. A short content is coded at all
+/// of them, in turn, so that fewer would be replaced before they are used again.
+const KEPT: usize = 6;
 
-/// A primed table of 2^`bits` bytes, with the settings for which it was primed.
-struct Primed {
-    bits: u32,
-    contexts: usize,
-    limit: usize,
-    slots: Arc<SlotTable>,
+/// The settings for which a table was primed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Key {
+    /// log2 of the table's size in bytes.
+    pub bits: u32,
+    /// The number of contexts.
+    pub contexts: usize,
+    /// The most bytes of phrases.
+    pub limit: usize,
+    /// Whether the table is that of `light`, for its code of text.
+    pub light: bool,
 }
 
 /// Small primed tables, the most recently used one last. Priming takes much longer than coding a short block,
 /// and programs code many short blocks.
-static PRIMED: Mutex<Vec<Primed>> = Mutex::new(Vec::new());
+static PRIMED: Mutex<Vec<(Key, Arc<SlotTable>)>> = Mutex::new(Vec::new());
 
 /// A table of 2^`bits` bytes, primed for the first `contexts` contexts with at most `limit` bytes of phrases.
 ///
 /// # Errors
 /// `LimitExceeded` where memory is missing.
 pub fn primed(bits: u32, contexts: usize, limit: usize) -> Result<SlotTable> {
-    if bits > KEPT_BITS || limit == 0 {
-        return prime_new(bits, contexts, limit);
+    kept(Key { bits, contexts, limit, light: false }, || prime_new(bits, contexts, limit))
+}
+
+/// A copy of the table that was kept under this key, or else a new one, which is kept if it is small.
+///
+/// # Errors
+/// Those of `new`; `LimitExceeded` where memory is missing.
+pub fn kept(key: Key, new: impl FnOnce() -> Result<SlotTable>) -> Result<SlotTable> {
+    if key.bits > KEPT_BITS || key.limit == 0 {
+        return new();
     }
     let find = || {
         let mut kept = PRIMED.lock().unwrap_or_else(PoisonError::into_inner);
-        let at = kept.iter().position(|k| (k.bits, k.contexts, k.limit) == (bits, contexts, limit))?;
+        let at = kept.iter().position(|(k, _)| *k == key)?;
         let found = kept.remove(at);
-        let slots = found.slots.clone();
+        let slots = found.1.clone();
         kept.push(found);
         Some(slots)
     };
     if let Some(slots) = find() {
         return slots.copy();
     }
-    let slots = Arc::new(prime_new(bits, contexts, limit)?);
+    let slots = Arc::new(new()?);
     let copy = slots.copy()?;
     let mut kept = PRIMED.lock().unwrap_or_else(PoisonError::into_inner);
     if kept.len() >= KEPT {
         kept.remove(0);
     }
-    kept.push(Primed { bits, contexts, limit, slots });
+    kept.push((key, slots));
     Ok(copy)
 }
 

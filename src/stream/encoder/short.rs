@@ -64,8 +64,8 @@ impl<W: Write> Encoder<W> {
             |level, codec| Options { level, codec, resources: resources.clone(), ..self.options.clone() };
         let described = self.options.described.is_some();
         let tensors = described || Layout::read(raw).is_ok();
-        // The level after that of `light` tries all that it does, with the same floor.
-        let spared = |level| level == LIGHT && own > LIGHT && !tensors;
+        // The own level tries all that these do, with the same floor.
+        let spared = |level| level < own && level <= LIGHT && !tensors && self.plan.covers(level, raw.len());
         let levels = (1..=own).filter(|level| !spared(*level));
         let mut ways: Vec<Options> = levels.map(|level| at(level, CodecChoice::Auto)).collect();
         if own >= LIGHT && !described {

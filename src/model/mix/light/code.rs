@@ -74,6 +74,11 @@ impl Code {
         Self::new(TEXT).expect("the code of text is complete")
     }
 
+    /// Whether this is the code that suits text.
+    pub fn is_text(&self) -> bool {
+        self.lengths == *TEXT
+    }
+
     /// The code lengths of an optimal code for bytes of these frequencies. Every byte gets a code.
     pub fn lengths_for(frequencies: &[u64; 256]) -> [u8; 256] {
         // Halving all frequencies shortens the longest codes.

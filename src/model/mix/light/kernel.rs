@@ -5,8 +5,8 @@
 
 /// The sources of a bit's probability: six contexts, the newest byte, and the match model.
 pub const SOURCES: usize = 8;
-/// How slowly each source's probability follows the bits, as a shift.
-const RATES: [u32; SOURCES] = [7, 7, 7, 7, 7, 7, 5, 6];
+/// How slowly each source's probability follows the bits of codes, as a shift.
+pub const RATES: [u32; SOURCES] = [7, 7, 7, 7, 7, 7, 5, 6];
 /// Probabilities are clamped to at least this, and at most 65536 minus this (Q16), before they become logits.
 const LEAST: u32 = 16;
 const MOST: u32 = 65536 - LEAST;
@@ -68,11 +68,11 @@ pub fn train_scalar(row: &mut Row, x: &Row, error: i16) {
 
 /// Moves each probability towards `bit` by 2^-rate of the distance, and by at least one.
 #[inline(always)]
-pub fn learn_scalar(p: &Probabilities, bit: u32) -> Probabilities {
+pub fn learn_scalar(p: &Probabilities, bit: u32, rates: &[u32; SOURCES]) -> Probabilities {
     let target = if bit != 0 { 65535 } else { 0 };
     Probabilities(std::array::from_fn(|i| {
-        let round = if bit != 0 { (1 << RATES[i]) - 1 } else { 0 };
-        (p.0[i] as i32 + ((target - p.0[i] as i32 + round) >> RATES[i])) as u32
+        let round = if bit != 0 { (1 << rates[i]) - 1 } else { 0 };
+        (p.0[i] as i32 + ((target - p.0[i] as i32 + round) >> rates[i])) as u32
     }))
 }
 
@@ -82,7 +82,7 @@ pub mod avx2 {
 
     use std::arch::x86_64::*;
 
-    use super::{LEAST, LIMIT, MOST, PAIR_SHIFT, Probabilities, RATES, Row, SOURCES, SUM_SHIFT};
+    use super::{LEAST, LIMIT, MOST, PAIR_SHIFT, Probabilities, Row, SOURCES, SUM_SHIFT};
     use crate::kernel::avx2::{load, store};
 
     /// The same as [`super::line`], up to another constant. Conversion to floating point is exact below 2^24,
@@ -141,22 +141,14 @@ pub mod avx2 {
     /// See [`super::learn_scalar`].
     #[inline]
     #[target_feature(enable = "avx2")]
-    pub fn learn(p: &Probabilities, bit: u32) -> Probabilities {
-        const ROUND: [u32; SOURCES] = {
-            let (mut round, mut i) = ([0; SOURCES], 0);
-            while i < SOURCES {
-                round[i] = (1 << RATES[i]) - 1;
-                i += 1;
-            }
-            round
-        };
-        let p = load(&p.0);
+    pub fn learn(p: &Probabilities, bit: u32, rates: &[u32; SOURCES]) -> Probabilities {
+        let (p, rates) = (load(&p.0), load(rates));
         let mask = _mm256_set1_epi32(0i32.wrapping_sub((bit & 1) as i32));
         let target = _mm256_srli_epi32::<16>(mask);
-        let round = _mm256_and_si256(mask, load(&ROUND));
-        let distance = _mm256_add_epi32(_mm256_sub_epi32(target, p), round);
+        let round = _mm256_sub_epi32(_mm256_sllv_epi32(_mm256_set1_epi32(1), rates), _mm256_set1_epi32(1));
+        let distance = _mm256_add_epi32(_mm256_sub_epi32(target, p), _mm256_and_si256(mask, round));
         let mut moved = Probabilities([0; SOURCES]);
-        store(&mut moved.0, _mm256_add_epi32(p, _mm256_srav_epi32(distance, load(&RATES))));
+        store(&mut moved.0, _mm256_add_epi32(p, _mm256_srav_epi32(distance, rates)));
         moved
     }
 }
@@ -175,6 +167,7 @@ mod tests {
             weights in prop::array::uniform16(any::<i16>()),
             error in -32767i16..=32767,
             bit in 0u32..2,
+            rates in prop::array::uniform8(1u32..9),
         ) {
             if Kernel::avx2().is_some() {
                 let p = Probabilities(p);
@@ -184,7 +177,7 @@ mod tests {
                     prop_assert_eq!(avx2::gather(p.0), p);
                     prop_assert_eq!(avx2::inputs(&p), x);
                     prop_assert_eq!(avx2::mix(&row, &x), mix_scalar(&row, &x));
-                    prop_assert_eq!(avx2::learn(&p, bit), learn_scalar(&p, bit));
+                    prop_assert_eq!(avx2::learn(&p, bit, &rates), learn_scalar(&p, bit, &rates));
                     let (mut left, mut right) = (row, row);
                     train_scalar(&mut left, &x, error);
                     avx2::train(&mut right, &x, error);
@@ -198,7 +191,7 @@ mod tests {
     fn probabilities_reach_both_ends() {
         let mut p = Probabilities([32768; SOURCES]);
         for (bit, end) in [(1, 65535), (0, 0)] {
-            (0..10_000).for_each(|_| p = learn_scalar(&p, bit));
+            (0..10_000).for_each(|_| p = learn_scalar(&p, bit, &RATES));
             assert_eq!(p.0, [end; SOURCES]);
         }
     }

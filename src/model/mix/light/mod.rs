@@ -6,7 +6,9 @@
 //! faster is the byte code: it is shaped like Huffman's, so that a byte takes about as many decisions as its
 //! bits of order-0 entropy, and all work is per decision.
 pub mod code;
+mod flag;
 pub mod kernel;
+mod prime;
 
 use super::apm::Apm;
 use super::context::{self, Kind};
@@ -19,7 +21,8 @@ use super::slots::{SLOT, Slot, SlotTable};
 use super::state::{STATES, StateTable};
 use crate::Result;
 use code::Code;
-use kernel::{Probabilities, Row, SOURCES};
+use flag::Flags;
+use kernel::{Probabilities, RATES, Row, SOURCES};
 
 /// The number of contexts of a byte: the first ones of its kind.
 pub const CONTEXTS: usize = context::FIRST;
@@ -31,6 +34,9 @@ const SEGMENT: u32 = 4;
 /// The rows of the mixer: by the number of known contexts (0..=6) or by class of match (1..=13), and by the
 /// number of decisions so far.
 const ROWS: usize = (CONTEXTS + 14) * 8;
+/// The index of the first of the match model's counters for expected bytes whose flag said that they do not
+/// come; those below belong to lengths and misses.
+const REFUSED: usize = 240;
 /// A decision's probability stays this far from 0 and from 65536: even the surest decision costs some
 /// payload, which bounds the raw bytes that a payload can stand for.
 const SUREST: u32 = 8;
@@ -46,6 +52,8 @@ pub struct Shape {
     pub primed: usize,
     /// The code of bytes.
     pub code: Code,
+    /// Whether bytes of long matches begin with flags.
+    pub flags: bool,
 }
 
 /// Light context mixing over one block.
@@ -67,6 +75,7 @@ pub struct Light {
     /// The probability (Q16) of a 1, by newest byte and rank of the prefix.
     newest: Box<[u16; 65536]>,
     matcher: Matcher,
+    flags: Flags,
     /// The probability (Q16) that the expected bit comes, by the matcher's counter.
     expected: [u16; COUNTERS],
     rows: Box<[Row; ROWS]>,
@@ -99,11 +108,15 @@ impl Light {
         let mut row = Row([0; 2 * SOURCES]);
         row.0.as_chunks_mut::<2>().0.fill([0, 5000]);
         let heads = (shape.memory_bits - 6).clamp(16, 18);
+        let slots = match shape.kind {
+            Kind::Text => prime::primed(&shape)?,
+            _ => SlotTable::new(shape.memory_bits)?,
+        };
         let mut light = Self {
             tables,
             states: &STATES,
             history: History::new(shape.kind == Kind::Code),
-            slots: SlotTable::new(shape.memory_bits)?,
+            slots,
             hashes: [0; CONTEXTS],
             buckets: [0; CONTEXTS],
             current: [[0; SLOT]; CONTEXTS],
@@ -111,16 +124,17 @@ impl Light {
             maps,
             newest: Box::new([32768; 65536]),
             matcher: Matcher::new(6, heads, &[])?,
-            expected: std::array::from_fn(|i| (start.counters[i] >> 16) as u16),
+            flags: Flags::new(tables)?,
+            expected: std::array::from_fn(|i| match i {
+                REFUSED.. => 32768,
+                _ => (start.counters[i] >> 16) as u16,
+            }),
             rows: Box::new([row; ROWS]),
             stage: Apm::new(256, tables, 6)?,
             rate: 14,
             known: 0,
             shape,
         };
-        if light.shape.kind == Kind::Text {
-            light.prime();
-        }
         light.seek_byte();
         light.start_byte();
         Ok(light)
@@ -144,28 +158,35 @@ impl Light {
         self.history.reserve(more)
     }
 
-    /// Enters phrases into the bit histories of all contexts, as if each phrase stood at the start of a
-    /// block.
-    fn prime(&mut self) {
-        for phrase in shipped::phrases(self.shape.primed).split(|&b| b == 0) {
-            self.history.cut();
-            for &byte in phrase {
-                let hashes = context::first(Kind::Text, &self.history);
-                let (code, length) = self.shape.code.code(byte);
-                for hash in hashes {
-                    prime_context(&mut self.slots, self.states, hash, code | 1 << length, length);
-                }
-                self.history.push(byte);
-            }
-        }
-        self.history = History::new(false);
-    }
-
     /// Codes the next byte and returns it. `coder` encodes or decodes one decision: it gets the probability,
-    /// in 1/65536, that the decision is a 1, and returns the decision. `A` says whether the code runs with
+    /// in 1/65536, that the decision is a 1, and returns the decision. With a byte, the decision is whether
+    /// this one comes; without, it is the next bit of the byte's code. `A` says whether the code runs with
     /// AVX2.
     #[inline(always)]
-    pub fn code_byte<const A: bool>(&mut self, mut coder: impl FnMut(u32) -> u32) -> u8 {
+    pub fn code_byte<const A: bool>(&mut self, mut coder: impl FnMut(u32, Option<u8>) -> u32) -> u8 {
+        let flagged = self.is_flagged();
+        if let Some((byte, place)) = self.matcher.expectation().filter(|_| flagged) {
+            let context = (&self.history, &self.matcher, self.tables);
+            let clamped = |p: u32| coder(p.clamp(SUREST, 65536 - SUREST), Some(byte)) & 1;
+            if self.flags.code::<A>((byte, place), context, clamped) {
+                self.end_byte(byte);
+                return byte;
+            }
+            self.seek_byte();
+            self.start_byte();
+        }
+        self.code_bits::<A>(flagged, |p| coder(p, None))
+    }
+
+    /// Whether the next byte begins with a flag.
+    #[inline(always)]
+    fn is_flagged(&self) -> bool {
+        self.shape.flags && flag::is_due(self.matcher.length(), self.matcher.misses())
+    }
+
+    /// Codes the next byte bit by bit. `refused` says that the expected byte does not come.
+    #[inline(always)]
+    fn code_bits<const A: bool>(&mut self, refused: bool, mut coder: impl FnMut(u32) -> u32) -> u8 {
         let newest = (self.history.c4 as usize & 255) << 8;
         let (target, target_length, place) = match self.matcher.expectation() {
             Some((byte, place)) => {
@@ -183,6 +204,7 @@ impl Light {
             let rest = target_length.wrapping_sub(depth);
             let expects = target_length > depth && target >> rest == prefix;
             let bit = if expects { target >> (rest - 1) & 1 } else { 0 };
+            let place = if refused { REFUSED + (rest as usize & 15) } else { place };
             let sure = u32::from(self.expected[place]);
             let match_p = if !expects {
                 32768
@@ -218,7 +240,7 @@ impl Light {
             let error = (((got << 16) as i32 - mixed as i32) * self.rate) >> 8;
             train::<A>(&mut self.rows[row], &x, error as i16);
             self.stage.update(got);
-            let p = learn::<A>(&p, got);
+            let p = learn::<A>(&p, got, &RATES);
             for ((map, state), p) in self.maps.iter_mut().zip(&states).zip(p.0) {
                 map[*state] = p as u16;
             }
@@ -274,9 +296,15 @@ impl Light {
     /// Appends a complete byte and prepares the next one.
     #[inline(always)]
     fn end_byte(&mut self, byte: u8) {
+        // If the match goes on, the next byte begins with a flag and will most likely need no slots.
+        let goes_on = self.shape.flags
+            && flag::is_due(self.matcher.length() + 1, self.matcher.misses())
+            && self.matcher.expectation().is_some_and(|(expected, _)| expected == byte);
         self.history.push(byte);
         self.matcher.seek(&self.history);
-        self.seek_byte();
+        if !goes_on {
+            self.seek_byte();
+        }
         self.matcher.push(&self.history);
         // The mixer learns fast at first, and more slowly once its weights have settled.
         self.rate = match self.history.len() {
@@ -284,7 +312,9 @@ impl Light {
             0x4000..0x20000 => 8,
             _ => 5,
         };
-        self.start_byte();
+        if !self.is_flagged() {
+            self.start_byte();
+        }
     }
 
     /// Computes the contexts of the next byte and seeks their buckets.
@@ -304,25 +334,6 @@ impl Light {
             self.load_slot(i, self.hashes[i] as u8);
         }
         self.known = self.current.iter().filter(|slot| slot[1] != 0).count();
-    }
-}
-
-/// Enters the code of a byte, which has a leading one, into the bit histories of a context.
-fn prime_context(slots: &mut SlotTable, states: &StateTable, hash: u32, code: u32, length: u32) {
-    let (mut bucket, mut check) = (slots.bucket(hash), hash as u8);
-    for start in (0..length).step_by(SEGMENT as usize) {
-        let end = length.min(start + SEGMENT);
-        slots.learn(bucket, check, |slot| {
-            let mut node = 1;
-            for depth in start..end {
-                let bit = (code >> (length - 1 - depth) & 1) as usize;
-                slot[node & 15] = states.next[bit][usize::from(slot[node & 15])];
-                node = node << 1 | bit;
-            }
-        });
-        let prefix = code >> (length - end);
-        bucket = SlotTable::second_bucket(bucket, prefix);
-        check = SlotTable::second_check(hash, prefix);
     }
 }
 
@@ -353,5 +364,5 @@ kernels! {
     /// See [`kernel::train_scalar`].
     train(row: &mut Row, x: &Row, error: i16) -> (): kernel::train_scalar(row, x, error);
     /// See [`kernel::learn_scalar`].
-    learn(p: &Probabilities, bit: u32) -> Probabilities: kernel::learn_scalar(p, bit);
+    learn(p: &Probabilities, bit: u32, rates: &[u32; SOURCES]) -> Probabilities: kernel::learn_scalar(p, bit, rates);
 }
