@@ -32,7 +32,8 @@ pub fn hash(word: &[u8]) -> u64 {
 fn bits(hash: u64, count: u64, bytes: usize) -> impl Iterator<Item = usize> {
     let (first, step) = (hash as u32, (hash >> 32) as u32 | 1);
     let all = 8 * bytes as u64;
-    (0..count as u32).map(move |i| (u64::from(first.wrapping_add(i.wrapping_mul(step))) * all >> 32) as usize)
+    (0..count as u32)
+        .map(move |i| ((u64::from(first.wrapping_add(i.wrapping_mul(step))) * all) >> 32) as usize)
 }
 
 /// The words of a block, as a set of bits.

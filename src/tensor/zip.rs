@@ -198,9 +198,7 @@ pub mod build {
             directory.extend(name.as_bytes());
             if big {
                 directory.extend([1, 0, 24, 0]);
-                [content.len() as u64, content.len() as u64, header]
-                    .iter()
-                    .for_each(|n| directory.extend(n.to_le_bytes()));
+                [content.len(), content.len(), header].iter().for_each(|n| directory.extend(n.to_le_bytes()));
             }
         }
         let (start, len) = (out.len() as u64, directory.len() as u64);

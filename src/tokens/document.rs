@@ -30,7 +30,7 @@ pub fn check(tokens: &[u32], choices: &Choices) -> Result<()> {
             if found < size { "a special token inside of a document" } else { "not in the vocabulary" };
         return Err(Error::corrupt(format!("tokens: token {i} is {found}: {what}")));
     }
-    if tokens.len() % per_window != 0 {
+    if !tokens.len().is_multiple_of(per_window) {
         let len = tokens.len();
         return Err(Error::corrupt(format!("tokens: {len} tokens are not whole windows of {per_window}")));
     }

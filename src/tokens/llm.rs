@@ -290,7 +290,7 @@ pub fn decode(
         }
         done.push((number, lane.raw));
     };
-    let run = |_| run_lanes(symbols, lanes, &next);
+    let run = |_| run_lanes(symbols, lanes, next);
     let done = (0..threads).into_par_iter().map(run).collect::<Result<Vec<_>>>()?;
     let mut all: Vec<(usize, Vec<u8>)> = done.into_iter().flatten().collect();
     all.sort_by_key(|(number, _)| *number);

@@ -1,8 +1,11 @@
 use super::*;
 use crate::tensor::zip::build;
 
-/// A pickle that makes a dictionary of tensors: name, storage, type, offset, size and stride.
-fn pickle(tensors: &[(&str, &str, &str, u32, &[u8], &[u8])]) -> Vec<u8> {
+/// Name, storage, type, offset, size and stride of a tensor.
+type Pickled<'a> = (&'a str, &'a str, &'a str, u32, &'a [u8], &'a [u8]);
+
+/// A pickle that makes a dictionary of tensors.
+fn pickle(tensors: &[Pickled<'_>]) -> Vec<u8> {
     let text = |s: &str| [&b"X"[..], &(s.len() as u32).to_le_bytes(), s.as_bytes()].concat();
     let tuple = |n: &[u8]| [&b"("[..], &n.iter().flat_map(|n| [b'K', *n]).collect::<Vec<_>>(), b"t"].concat();
     let mut out = b"\x80\x02ccollections\nOrderedDict\n)R(".to_vec();
@@ -97,7 +100,7 @@ fn files_of_old_releases() {
         ("v", "7", "Half", 1, &[3], &[1]),
         ("gone", "8", "Half", 0, &[3], &[1]),
     ]));
-    file.extend(b"\x80\x02](X\x01\0\0\05X\x01\0\0\07X\x01\0\0\08e.");
+    file.extend(b"\x80\x02](X\x01\0\0\x005X\x01\0\0\x007X\x01\0\0\x008e.");
     for (count, bytes) in [(6u64, &[1; 24][..]), (4, &[2; 8]), (u64::MAX, &[])] {
         file.extend(count.to_le_bytes());
         file.extend(bytes);
