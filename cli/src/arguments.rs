@@ -75,7 +75,7 @@ enum Verb {
     Tensors(tensors::TensorsArguments),
     /// Make a checkpoint smaller by a stated loss
     Quantize(quantize::QuantizeArguments),
-    /// Measure a language model on texts, or how far a checkpoint is from another one
+    /// Measure a language model on texts, or compare two checkpoints
     Evaluate(evaluate::EvaluateArguments),
     /// Write text as tokens of equal information, and back
     Tokens(tokens::TokensArguments),

@@ -24,7 +24,7 @@ pub struct Blocks {
     ///
     /// By default blocks hold 16 MiB, 64 MiB where mix is used at -9, and 256 KiB with codecs that have
     /// windows.
-    #[arg(long, value_name = "SIZE", value_hint = ValueHint::Other)]
+    #[arg(long, value_name = "SIZE", value_hint = ValueHint::Other, hide_short_help = true)]
     block_size: Option<Size>,
 }
 

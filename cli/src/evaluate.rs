@@ -12,7 +12,7 @@ use clap::Args;
 use nzip::{Codec, CodecChoice, Models, Options};
 use std::path::{Path, PathBuf};
 
-/// Measure a language model on texts, or how far a checkpoint is from another one
+/// Measure a language model on texts, or compare two checkpoints
 #[derive(Debug, Args)]
 pub struct EvaluateArguments {
     /// For texts: a GGUF file, a safetensors file with config.json and tokenizer.json beside it, or the name, hash or file

@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 export const folder = fileURLToPath(new URL("../../../formats/vectors/", import.meta.url));
 
 /** Files that need the bytes of another one. */
-const BASES = ["tensor-delta.nz"];
+const BASES = ["tensor-delta.nz", "tensor-rounded.nz", "tensor-rounded-through.nz"];
 
 export const read = (name) => new Uint8Array(readFileSync(join(folder, name)));
 
