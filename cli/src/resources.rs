@@ -27,9 +27,9 @@ pub struct Resources {
     /// Name, hash or file of a model, to compress or to decompress with
     #[arg(long, value_name = "MODEL", value_hint = ValueHint::AnyPath)]
     pub model: Option<String>,
-    /// Where models run: cpu, gpu, auto, list, or part of a GPU's name [default: cpu]
+    /// Where models run: cpu, gpu, auto, list, or a GPU's name [default: cpu]
     ///
-    /// list shows the devices. auto is a GPU if there is a hardware one, and the CPU otherwise.
+    /// list shows the devices. A part of a GPU's name is enough. auto is a GPU if there is a hardware one, and the CPU otherwise.
     #[arg(long, value_name = "NAME", env = "NZIP_DEVICE", hide_env = true, value_hint = ValueHint::Other)]
     pub device: Option<String>,
 }

@@ -8,7 +8,7 @@ use crate::points::Point;
 pub struct Part {
     points: Vec<Point>,
     elements: f64,
-    /// What its error weighs, for each element.
+    /// What its relative squared error weighs. It is an error of a matrix's outputs, whatever the matrix's size.
     weight: f64,
 }
 
@@ -20,9 +20,9 @@ impl Part {
         Self { points, elements: work.elements as f64, weight: work.weight }
     }
 
-    /// The point of least cost where a bit is worth `slope` of weighted relative error.
+    /// The point of least cost where a bit is worth `slope` of weighted relative squared error.
     fn at(&self, slope: f64) -> Option<Point> {
-        let cost = |p: &Point| self.weight * p.error + slope * p.bits;
+        let cost = |p: &Point| self.weight * p.error + slope * self.elements * p.bits;
         self.points.iter().copied().min_by(|a, b| cost(a).total_cmp(&cost(b)))
     }
 }
@@ -33,9 +33,9 @@ pub fn choose(parts: &[Part], bits: f64) -> Vec<Option<Point>> {
     let total = |slope: f64| -> f64 {
         parts.iter().map(|p| p.at(slope).map_or(0.0, |point| p.elements * point.bits)).sum()
     };
-    // log2 of the slope: errors are at most about 1, and 2^-40 is below any that matters.
-    let (mut low, mut high) = (-40.0, 8.0);
-    for _ in 0..50 {
+    // log2 of the slope: errors are at most about 1, and no tensor has 2^40 elements.
+    let (mut low, mut high) = (-80.0, 8.0);
+    for _ in 0..60 {
         let middle = (low + high) / 2.0;
         if total(f64::exp2(middle)) > bits { low = middle } else { high = middle }
     }
@@ -57,6 +57,13 @@ mod tests {
         let choice = choose(&[part(1.0), part(16.0)], 600.0);
         let bits: Vec<f64> = choice.iter().map(|c| c.unwrap().bits).collect();
         assert_eq!(bits, [2.0, 4.0]);
+    }
+
+    #[test]
+    fn a_bit_goes_where_it_is_needed_least_often() {
+        let choice = choose(&[part(1.0), Part { elements: 1600.0, ..part(1.0) }], 400.0 + 3200.0);
+        let bits: Vec<f64> = choice.iter().map(|c| c.unwrap().bits).collect();
+        assert_eq!(bits, [4.0, 2.0]);
     }
 
     #[test]

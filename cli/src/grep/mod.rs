@@ -169,6 +169,9 @@ enum Ranges {
     Many(Box<ManifestArchive<Place>>),
 }
 
+/// A word, and the blocks that may hold it.
+type Hits<'w> = (&'w str, Vec<Range<u64>>);
+
 impl Ranges {
     fn len(&self) -> u64 {
         match self {
@@ -178,7 +181,7 @@ impl Ranges {
     }
 
     /// The blocks that may hold a word, where they are few: otherwise all is better decoded together.
-    fn few<'w>(&mut self, word: &'w str) -> nzip::Result<Option<(&'w str, Vec<Range<u64>>)>> {
+    fn few<'w>(&mut self, word: &'w str) -> nzip::Result<Option<Hits<'w>>> {
         let blocks = match self {
             Self::One(archive) => archive.ranges_with(word)?,
             Self::Many(shards) => shards.ranges_with(word)?,

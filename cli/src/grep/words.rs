@@ -15,7 +15,7 @@ pub fn needed(pattern: &str, whole_words: bool) -> Option<&str> {
         while is_letter(at) {
             at += 1;
         }
-        let bounded = (start > 0 || whole_words) && (at < bytes.len() || whole_words);
+        let bounded = whole_words || start > 0 && at < bytes.len();
         if bounded && best.is_none_or(|b| b.len() < at - start) {
             best = pattern.get(start..at);
         }
