@@ -47,7 +47,10 @@ impl TokenizerCore {
         let model = Model::from_object(model)?;
         let new = py.detach(|| Tokenizer::with_hash(&model.models, &model.hash, choices));
         let new = new.map_err(|e| exception(&e))?;
-        Ok(Self(memory.map_or_else(|| new, |memory| new.memory(memory))))
+        Ok(Self(match memory {
+            Some(memory) => new.memory(memory),
+            None => new,
+        }))
     }
 
     /// The number of different tokens.
