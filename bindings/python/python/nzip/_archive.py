@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import io
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ._content import Content
 from ._nzip import ArchiveCore
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ class Tensor(NamedTuple):
     """Its raw bytes."""
 
 
-class Archive(io.RawIOBase):
+class Archive(Content[ArchiveCore]):
     """A compressed file of which any part can be read: a raw file that seeks, with ranges and tensors besides.
 
     ``file`` is a path, a binary file object that seeks (from its start on; it is left open), or bytes. Where units do not decode
@@ -35,26 +35,13 @@ class Archive(io.RawIOBase):
     """
 
     def __init__(self, file: Any, **options: Unpack[DecompressOptions]) -> None:
-        self._position = 0
-        self._core = ArchiveCore(file, options)
-        self._size = self._core.size()
+        super().__init__(ArchiveCore(file, options))
         self._tensors: list[Tensor] | None = None
 
     def _open(self) -> ArchiveCore:
         if self.closed:
             raise ValueError("I/O operation on closed file")
         return self._core
-
-    @property
-    def size(self) -> int:
-        """Raw bytes."""
-        return self._size
-
-    def __len__(self) -> int:
-        return self._size
-
-    def __bool__(self) -> bool:
-        return True
 
     @property
     def stored_size(self) -> int:
@@ -65,10 +52,6 @@ class Archive(io.RawIOBase):
     def decoded_bytes(self) -> int:
         """Raw bytes that have been decoded so far: what ranges have cost."""
         return self._open().decoded_bytes()
-
-    def read_range(self, start: int, stop: int | None = None) -> bytes:
-        """The raw bytes from ``start`` to ``stop``, which is the end by default."""
-        return self._open().read_range(start, self._size if stop is None else stop)
 
     def read_range_into(self, start: int, out: Buffer) -> None:
         """Fills ``out`` with the raw bytes from ``start`` on."""
@@ -99,14 +82,6 @@ class Archive(io.RawIOBase):
         """The bytes of rows, in any order, of the tensor with this number."""
         return self._open().gather(number, rows)
 
-    def readable(self) -> bool:
-        self._open()
-        return True
-
-    def seekable(self) -> bool:
-        self._open()
-        return True
-
     def readinto(self, out: Buffer) -> int:
         n = self._open().read_some(self._position, out)
         self._position += n
@@ -117,20 +92,6 @@ class Archive(io.RawIOBase):
         data = self.read_range(start)
         self._position = max(self._position, self._size)
         return data
-
-    def tell(self) -> int:
-        self._open()
-        return self._position
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        self._open()
-        if whence not in (io.SEEK_SET, io.SEEK_CUR, io.SEEK_END):
-            raise ValueError(f"whence {whence}")
-        target = offset + (0, self._position, self._size)[whence]
-        if target < 0:
-            raise ValueError("a place before the first byte")
-        self._position = target
-        return target
 
     def close(self) -> None:
         core = getattr(self, "_core", None)

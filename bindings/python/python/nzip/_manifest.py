@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 from typing import TYPE_CHECKING, Any, cast
 
-from . import _nzip
 from ._archive import Tensor
+from ._content import Content
 from ._errors import NzipError
+from ._nzip import ManifestCore
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ._options import DecompressOptions, StrPath
 
 
-class Manifest(io.RawIOBase):
+class Manifest(Content[ManifestCore]):
     """The content that a manifest describes: a raw file that seeks, with ranges and tensors besides.
 
     ``location`` is a path, or a URL that fsspec knows; shards lie beside it. With ``opener``, which is given the names of shards
@@ -42,29 +42,12 @@ class Manifest(io.RawIOBase):
             data = location
         if opener is None:
             raise TypeError("a manifest in memory needs an opener")
-        self._core = _nzip.ManifestCore(data, opener, options)
-        self._position = 0
-        self._size = self._core.size()
-
-    @property
-    def size(self) -> int:
-        """Raw bytes of all shards."""
-        return self._size
-
-    def __len__(self) -> int:
-        return self._size
-
-    def __bool__(self) -> bool:
-        return True
+        super().__init__(ManifestCore(data, opener, options))
 
     @property
     def shards(self) -> list[dict[str, Any]]:
         """The rows of the shards, with the keys of ``formats/manifest.md``."""
         return [json.loads(row) for row in self._core.rows()]
-
-    def read_range(self, start: int, stop: int | None = None) -> bytes:
-        """The raw bytes from ``start`` to ``stop``, which is the end by default."""
-        return self._core.read_range(start, self._size if stop is None else stop)
 
     def tensors(self) -> list[Tensor]:
         """The tensors of the content."""
@@ -84,27 +67,13 @@ class Manifest(io.RawIOBase):
                 bad.append((shard["shard"], e))
         return bad
 
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
     def readinto(self, out: Buffer) -> int:
         room = memoryview(out).cast("B")[: max(self._size - self._position, 0)]
+        if not room.nbytes:
+            return 0
         self._core.read_range_into(self._position, room)
         self._position += room.nbytes
         return room.nbytes
-
-    def tell(self) -> int:
-        return self._position
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        target = offset + (0, self._position, self._size)[whence]
-        if target < 0:
-            raise ValueError("a place before the first byte")
-        self._position = target
-        return target
 
 
 def _read(location: str) -> tuple[bytes, Callable[[str], Any]]:
