@@ -71,7 +71,7 @@ pub fn kept(key: Key, new: impl FnOnce() -> Result<SlotTable>) -> Result<SlotTab
 
 fn prime_new(bits: u32, contexts: usize, limit: usize) -> Result<SlotTable> {
     let mut slots = SlotTable::new(bits)?;
-    prime(&mut slots, &mut History::new(false), contexts, shipped::phrases(limit));
+    prime(&mut slots, contexts, shipped::phrases(limit));
     Ok(slots)
 }
 
@@ -79,34 +79,51 @@ fn prime_new(bits: u32, contexts: usize, limit: usize) -> Result<SlotTable> {
 const AHEAD: usize = 4;
 
 /// Enters phrases of text, each terminated by a zero byte, into the bit histories of the first `contexts`
-/// contexts, as if each phrase stood at the start of a block. Only slots are trained; `history` is empty
-/// afterwards.
-fn prime(slots: &mut SlotTable, history: &mut History, contexts: usize, phrases: &[u8]) {
-    let mut line: [([u32; MAX_CONTEXTS], u8); AHEAD] = [([0; MAX_CONTEXTS], 0); AHEAD];
+/// contexts, as if each phrase stood at the start of a block.
+fn prime(slots: &mut SlotTable, contexts: usize, phrases: &[u8]) {
+    let seek = |slots: &SlotTable, history: &History, byte: u8, hashes: &mut [u32; MAX_CONTEXTS]| {
+        context::fill(Kind::Text, history, hashes);
+        for &i in context::PRIMED.iter().filter(|&&i| i < contexts) {
+            let bucket = slots.bucket(hashes[i]);
+            slots.prefetch(bucket);
+            slots.prefetch(SlotTable::second_bucket(bucket, u32::from(byte) >> 4 | 16));
+        }
+    };
+    let learn = |slots: &mut SlotTable, hashes: &[u32; MAX_CONTEXTS], byte| {
+        learn_byte(slots, contexts, hashes, byte);
+    };
+    learn_ahead(slots, phrases, seek, learn);
+}
+
+/// Learns phrases, each terminated by a zero byte and without a history before it. For each byte `seek` sets the hashes of its
+/// contexts and fetches what `learn`, a few bytes later, will change.
+#[inline(always)]
+pub fn learn_ahead<const N: usize>(
+    slots: &mut SlotTable,
+    phrases: &[u8],
+    seek: impl Fn(&SlotTable, &History, u8, &mut [u32; N]),
+    learn: impl Fn(&mut SlotTable, &[u32; N], u8),
+) {
+    let mut history = History::new(false);
+    let mut line = [([0; N], 0); AHEAD];
     let mut n = 0;
     for phrase in phrases.split(|&b| b == 0) {
         history.cut();
         for &byte in phrase {
             let (hashes, before) = &mut line[n % AHEAD];
             if n >= AHEAD {
-                learn_byte(slots, contexts, hashes, *before);
+                learn(slots, hashes, *before);
             }
-            context::fill(Kind::Text, history, hashes);
+            seek(slots, &history, byte, hashes);
             *before = byte;
-            for &i in context::PRIMED.iter().filter(|&&i| i < contexts) {
-                let bucket = slots.bucket(hashes[i]);
-                slots.prefetch(bucket);
-                slots.prefetch(SlotTable::second_bucket(bucket, u32::from(byte) >> 4 | 16));
-            }
             history.push(byte);
             n += 1;
         }
     }
     for k in n.saturating_sub(AHEAD)..n {
         let (hashes, byte) = &line[k % AHEAD];
-        learn_byte(slots, contexts, hashes, *byte);
+        learn(slots, hashes, *byte);
     }
-    *history = History::new(false);
 }
 
 /// Enters a byte into the bit histories of the contexts that are primed.

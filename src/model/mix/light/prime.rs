@@ -11,9 +11,6 @@ use crate::model::mix::shipped;
 use crate::model::mix::slots::SlotTable;
 use crate::model::mix::state::{STATES, StateTable};
 
-/// The number of bytes between seeking a byte's slots and changing them.
-const AHEAD: usize = 4;
-
 /// The table of a predictor of text, primed with phrases.
 ///
 /// # Errors
@@ -35,34 +32,20 @@ pub fn primed(shape: &Shape) -> Result<SlotTable> {
 /// Enters phrases, each terminated by a zero byte, into the bit histories of all contexts, as if each phrase
 /// stood at the start of a block.
 fn prime(slots: &mut SlotTable, code: &Code, phrases: &[u8]) {
-    let mut history = History::new(false);
-    let mut line = [([0; CONTEXTS], 0); AHEAD];
-    let mut n = 0;
-    for phrase in phrases.split(|&b| b == 0) {
-        history.cut();
-        for &byte in phrase {
-            let (hashes, before) = &mut line[n % AHEAD];
-            if n >= AHEAD {
-                learn_byte(slots, code, hashes, *before);
+    let seek = |slots: &SlotTable, history: &History, byte, hashes: &mut [u32; CONTEXTS]| {
+        *hashes = context::first(Kind::Text, history);
+        let (bits, length) = code.code(byte);
+        for &hash in &*hashes {
+            let bucket = slots.bucket(hash);
+            slots.prefetch(bucket);
+            if length > SEGMENT {
+                let prefix = (bits | 1 << length) >> (length - SEGMENT);
+                slots.prefetch(SlotTable::second_bucket(bucket, prefix));
             }
-            (*hashes, *before) = (context::first(Kind::Text, &history), byte);
-            let (bits, length) = code.code(byte);
-            for &hash in &*hashes {
-                let bucket = slots.bucket(hash);
-                slots.prefetch(bucket);
-                if length > SEGMENT {
-                    let prefix = (bits | 1 << length) >> (length - SEGMENT);
-                    slots.prefetch(SlotTable::second_bucket(bucket, prefix));
-                }
-            }
-            history.push(byte);
-            n += 1;
         }
-    }
-    for k in n.saturating_sub(AHEAD)..n {
-        let (hashes, byte) = &line[k % AHEAD];
-        learn_byte(slots, code, hashes, *byte);
-    }
+    };
+    let learn = |slots: &mut SlotTable, hashes: &[u32; CONTEXTS], byte| learn_byte(slots, code, hashes, byte);
+    priming::learn_ahead(slots, phrases, seek, learn);
 }
 
 /// Enters a byte into the bit histories of all contexts.
