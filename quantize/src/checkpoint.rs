@@ -83,12 +83,11 @@ impl<'a> Checkpoint<'a> {
                 report(Method::Kept(reason), 8.0 * tensor.len as f64 / work.elements.max(1) as f64, 0.0, 0.0),
             )
         };
-        let candidate = match (&work.candidate, point) {
+        let (candidate, point) = match (&work.candidate, point) {
             (Err(reason), _) => return kept(reason),
             (Ok(_), None) => return kept("more levels needed than fit"),
-            (Ok(candidate), Some(_)) => candidate,
+            (Ok(candidate), Some(point)) => (candidate, point),
         };
-        let point = point.unwrap_or(candidate.points[0]);
         let numbers = values::read(tensor.dtype, self.bytes(tensor));
         let Some(grid) = Grid::fit(&numbers, candidate.range(), point.step, tensor.dtype, point.plain) else {
             return kept("more levels needed than fit");

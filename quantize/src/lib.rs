@@ -182,11 +182,8 @@ impl<'a> Work<'a> {
     /// The point that the options give to this tensor by name.
     fn fixed(&self, options: &Options) -> Option<Point> {
         let bits = options.bits.iter().find(|(pattern, _)| pattern.matches(self.name))?.1;
-        self.candidate
-            .as_ref()
-            .ok()?
-            .cheapest(|p| p.bits >= bits)
-            .or_else(|| self.candidate.as_ref().ok()?.finest())
+        let candidate = self.candidate.as_ref().ok()?;
+        candidate.cheapest(|p| p.bits >= bits).or_else(|| candidate.finest())
     }
 
     /// The cheapest point whose relative error is at most `most`.
