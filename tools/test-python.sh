@@ -1,6 +1,6 @@
 #!/bin/sh
 # Builds the Python package, installs it in an empty environment, and runs its tests there; checks its types and the examples
-# of docs/python.md. What other libraries need comes from the package index; `--torch` adds PyTorch (several GB) and its tests.
+# of docs/python.md and docs/tokens.md. What other libraries need comes from the package index; `--torch` adds PyTorch (several GB) and its tests.
 # Needs Rust and Python 3.11 or newer; everything lies under target/python.
 set -eu
 cd "$(dirname "$0")/.."
@@ -35,4 +35,4 @@ fi
 cd bindings/python
 "$test/bin/python" -m mypy
 "$test/bin/python" -m mypy.stubtest nzip._nzip
-"$test/bin/python" -m pytest -q -rs tests "$root/docs/python.md" --doctest-glob='*.md'
+"$test/bin/python" -m pytest -q -rs tests "$root/docs/python.md" "$root/docs/tokens.md" --doctest-glob='*.md'
