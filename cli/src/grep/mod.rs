@@ -104,7 +104,14 @@ impl GrepArguments {
                 Some((word, blocks)) => {
                     let (mut done, len) = (0, all.len());
                     for block in blocks.into_iter().filter(|b| !b.is_empty()) {
-                        let read = &mut |range| all.read(range);
+                        let mut left = (heap as u64).saturating_add(block.end - block.start);
+                        let read = &mut |range: Range<u64>| {
+                            left = left.checked_sub(range.end - range.start).ok_or_else(|| {
+                                let message = format!("a line of more than {heap} bytes");
+                                nzip::Error::new(nzip::ErrorKind::LimitExceeded, message)
+                            })?;
+                            all.read(range)
+                        };
                         let (start, text) = words::lines(block, word, done, len, read)?;
                         (done, lines.base) = (start + text.len() as u64, start);
                         searcher.search_slice(matcher, &text, &mut lines).map_err(failure)?;

@@ -24,6 +24,7 @@ impl<S: Read + Seek> Archive<S> {
             let place = stream.search.clone().filter(|_| known);
             let may_hold = match place {
                 Some(place) => {
+                    self.allow(place.end - place.start, "a search section")?;
                     let bytes = self.source.read(place.start, place.end - place.start)?;
                     let blocks = blocks_with(&bytes, stream.blocks.len(), hash(word.as_bytes()));
                     blocks.map_err(|e| e.within(format!("stream {number}")))?

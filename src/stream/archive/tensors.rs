@@ -394,7 +394,7 @@ impl Runs {
 
 impl<S: Read + Seek> Archive<S> {
     /// Fails where `what` of this many bytes is more than the memory cap allows.
-    fn allow(&self, bytes: u64, what: &str) -> Result<()> {
+    pub(super) fn allow(&self, bytes: u64, what: &str) -> Result<()> {
         let cap = self.options.resources.memory;
         if bytes > cap {
             return Err(Error::limit(format!("{what} of {bytes} bytes; the cap is {cap}")));
