@@ -487,30 +487,19 @@ impl EncodedBlock {
         self.payload.len() + self.units.stored_len() + self.params.as_ref().map_or(0, Vec::len)
     }
 
-    /// The block's header. `model` is the stream's reference to the model, where the block names one.
-    fn header(&self, model: Option<u64>) -> BlockHeader {
-        BlockHeader {
+    /// The block's header and payload. `model` is the stream's reference to the model, where the block names
+    /// one.
+    pub fn into_parts(self, model: Option<u64>) -> (BlockHeader, Vec<u8>) {
+        let header = BlockHeader {
             codec: self.codec.id(),
             flushed: false,
             raw_len: self.raw_len,
             payload_len: self.payload.len() as u32,
             model,
-            params: self.params.clone(),
-            units: self.units.clone(),
-        }
-    }
-
-    /// The block's header, as [`header`](Self::header) has it, and its payload.
-    pub fn into_parts(self, model: Option<u64>) -> (BlockHeader, Vec<u8>) {
-        (self.header(model), self.payload)
-    }
-
-    /// The levels of deflate streams inside deflate streams.
-    ///
-    /// # Errors
-    /// Those of parameters that the codec would not read.
-    pub fn depth(&self) -> Result<u8> {
-        Ok(self.codec.object().params(&self.header(None))?.map_or(0, |p| p.depth()))
+            params: self.params,
+            units: self.units,
+        };
+        (header, self.payload)
     }
 }
 

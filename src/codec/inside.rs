@@ -55,11 +55,16 @@ pub fn fits(block: &EncodedBlock) -> bool {
     block.model.is_none() && block.codec.object().may_be_inside()
 }
 
-/// Writes a content: its header and its payload.
-pub fn put(block: EncodedBlock, out: &mut Vec<u8>) {
+/// Writes a content: its header and its payload. Gives the levels of deflate streams in it.
+///
+/// # Errors
+/// Those of parameters that the codec would not read.
+pub fn put(block: EncodedBlock, out: &mut Vec<u8>) -> Result<u8> {
+    let codec = block.codec.object();
     let (header, payload) = block.into_parts(None);
     header.put(out);
     out.extend_from_slice(&payload);
+    Ok(codec.params(&header)?.map_or(0, |params| params.depth()))
 }
 
 /// The error for contents of a codec that end too early.

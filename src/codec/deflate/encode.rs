@@ -189,13 +189,10 @@ impl Parts {
             return Ok(None);
         }
         let mut deepest = 0;
-        for block in &blocks {
-            deepest = deepest.max(block.depth()?);
-        }
         let mut payload = Vec::new();
         varint::put(&mut payload, blocks.len() as u64);
         for block in blocks {
-            inside::put(block, &mut payload);
+            deepest = deepest.max(inside::put(block, &mut payload)?);
         }
         payload.extend_from_slice(&record);
         if raw.len() as u64 > max_raw(payload.len() as u64) || payload.len() > 2 * raw.len() {

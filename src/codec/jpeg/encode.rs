@@ -67,9 +67,8 @@ pub fn undo(raw: &[u8], depth: u8, limit: u64, nested: Nested<'_>) -> Result<Opt
     if !inside::fits(&block) {
         return Ok(None);
     }
-    params.depth = block.depth()?;
     let mut payload = Vec::new();
-    inside::put(block, &mut payload);
+    params.depth = inside::put(block, &mut payload)?;
     varint::put(&mut payload, record.len() as u64);
     payload.extend_from_slice(&record);
     payload.extend_from_slice(&bits);

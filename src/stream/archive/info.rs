@@ -1,8 +1,8 @@
 //! Descriptions of the parts of a file: streams, blocks, units, models.
 
 use super::Archive;
-use crate::codec::Codec;
 use crate::codec::block::Undone;
+use crate::codec::{Codec, UNPACKERS};
 use crate::error::Result;
 use crate::format::block::Units;
 use std::io::{Read, Seek};
@@ -135,7 +135,8 @@ impl<S: Read + Seek> Archive<S> {
         let (payload_len, codec) = (u64::from(header.payload_len), Codec::from_id(header.codec).ok());
         let mut read = |n: u64| self.source.read(payload_at, n.min(payload_len));
         let own_model_len = codec.map_or(Ok(0), |codec| codec.object().own_model_len(&mut read))?;
-        let params = codec.and_then(|codec| codec.object().params(&header).ok().flatten());
+        let unpacker = UNPACKERS.into_iter().find(|u| Some(u.id()) == codec);
+        let params = unpacker.and_then(|u| u.params(&header).ok().flatten());
         let undone = params.map_or_else(Undone::default, |p| p.undone());
         let (window, sized) = match &header.units {
             Units::Windows { payload, sized, .. } => (Some(*payload), *sized),
