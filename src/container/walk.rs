@@ -18,7 +18,7 @@ use std::sync::Arc;
 /// The bytes of a skipped section that are verified at a time.
 const STEP: u64 = 256 << 10;
 
-/// What the walk does with payloads.
+/// The treatment of payloads by a walk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Payloads {
     /// Read them.

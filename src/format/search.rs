@@ -88,7 +88,7 @@ pub fn put(out: &mut Vec<u8>, filters: &[Filter]) {
     section::put(out, KIND_SEARCH, &body);
 }
 
-/// Which of the `blocks` blocks of a stream may hold a word, from the whole search section.
+/// Finds the blocks, of the `blocks` of a stream, that may hold a word, from the whole search section.
 ///
 /// # Errors
 ///

@@ -385,7 +385,7 @@ impl<W: Write> Encoder<W> {
     }
 }
 
-/// What comes after the bytes that are coded.
+/// The way in which the bytes to be coded end.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum End {
     /// More bytes, without a boundary.

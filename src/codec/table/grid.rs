@@ -74,7 +74,7 @@ impl<'a> Table<'a> {
         })
     }
 
-    /// What a plan needs to know of each column.
+    /// Describes each column for a plan.
     pub fn profiles(&self) -> Vec<Profile> {
         let column = |c: usize| -> Vec<&[u8]> { self.cells.iter().flatten().map(|r| r[c]).collect() };
         (0..self.columns).map(|c| Profile::new(&column(c))).collect()

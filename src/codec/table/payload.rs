@@ -12,7 +12,7 @@ pub struct Lengths {
     pub schema: usize,
     /// Schema and model.
     pub head: (usize, usize),
-    /// What `mix` codes.
+    /// The text, which `mix` codes.
     pub text: (usize, usize),
     /// For each window, the number of its records and its payload bytes.
     pub windows: Vec<(usize, usize)>,

@@ -32,7 +32,7 @@ pub struct StoredTensor {
     pub method: String,
 }
 
-/// Which tensors have a certain name.
+/// The tensors that have a certain name.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Named {
     One(usize),
