@@ -113,7 +113,7 @@ pub fn ended(e: Parse, codec: &str) -> Error {
 pub fn read<'a>(c: &mut Cursor<'a>, codec: &str) -> Result<Coded<'a>> {
     let ended = |e| ended(e, codec);
     if c.rest().first().is_some_and(|kind| *kind != KIND_BLOCK) {
-        return Err(Error::corrupt("not a block"));
+        return Err(Error::corrupt("the content of a block is not a block"));
     }
     let (header, len) = BlockHeader::parse(c.rest()).map_err(ended)?;
     c.take(len).map_err(ended)?;

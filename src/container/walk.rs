@@ -170,8 +170,11 @@ impl Stream {
             self.kept.insert(raw.number, Kept { block, payload, payload_at });
         } else if let Some(number) = raw.block.copy_of() {
             let source = self.kept.get(&number);
-            let source =
-                source.ok_or_else(|| Error::corrupt(format!("a copy of block {number}, which has none")))?;
+            let source = source.ok_or_else(|| {
+                Error::corrupt(format!(
+                    "a copy of block {number}, which was not announced as a source of copies"
+                ))
+            })?;
             raw.block = raw.block.resolve(&source.block)?;
             raw.shared = Some(source.payload.clone());
             raw.payload_at = source.payload_at;
