@@ -8,6 +8,8 @@ mod bench;
 mod blocks;
 mod compress;
 mod console;
+#[cfg(any(feature = "grep", all(feature = "mount", target_os = "linux")))]
+mod content;
 mod decompress;
 mod device;
 mod escape;
@@ -29,6 +31,8 @@ mod level;
 mod list;
 mod manifest;
 mod model;
+#[cfg(all(feature = "mount", target_os = "linux"))]
+mod mount;
 mod names;
 mod naming;
 mod output;
