@@ -31,6 +31,7 @@ mod codec;
 mod coder;
 mod container;
 mod error;
+pub mod family;
 mod format;
 mod gpu;
 #[doc(hidden)]
@@ -56,8 +57,9 @@ pub use models::{Models, registry::ModelInfo};
 pub use progress::Progress;
 pub use stream::{
     Archive, ArchiveReader, BlockInfo, CodecChoice, Compressor, DecodeOptions, Decoder, Decompressor,
-    Encoder, Fetch, Options, Resources, StoredTensor, StreamInfo, TensorReader, WindowInfo, buffers, bufread,
-    compress, compress_bound, compress_with, decompress, decompress_with, is_nz, most_threads, read, write,
+    Encoder, Fetch, Member, Options, Resources, StoredTensor, StreamInfo, TensorReader, WindowInfo, buffers,
+    bufread, compress, compress_bound, compress_with, decompress, decompress_with, is_nz, most_threads, read,
+    write,
 };
 pub use tensor::bases::Bases;
 

@@ -4,6 +4,7 @@ use crate::console::{Console, Stopwatch};
 use crate::files::{is_dash, label, pump, raw_total};
 use crate::input::Input;
 use crate::list;
+use crate::members;
 use crate::place;
 use crate::shards;
 use crate::target::Target;
@@ -19,6 +20,9 @@ pub fn run(source: &Path, options: &DecodeOptions, target: &Target, console: Con
     let watch = Stopwatch::start();
     if let Some(archive) = place::manifest(source, options)? {
         return shards::restore(source, archive, target, console);
+    }
+    if let Some(archive) = members::open(source, options)? {
+        return members::restore(source, archive, options, target, console);
     }
     let mut input = Input::open(source, target.follows())?;
     let found = input.source.as_ref();

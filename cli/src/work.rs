@@ -136,7 +136,9 @@ fn all(
     let compressor = Compressor {
         options,
         // On the CPU, whatever encoded the file.
-        verify: arguments.compression.verify.then(|| arguments.resources.decode_with(loaded)),
+        verify: arguments.compression.verify.then(|| arguments.resources.decode_with(loaded.clone())),
+        bases: loaded.bases,
+        candidates: arguments.resources.candidates()?,
         codec: arguments.compression.codec,
         described: arguments.compression.dtype.is_some(),
         target,
