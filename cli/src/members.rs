@@ -44,6 +44,7 @@ pub fn restore(
     source: &Path,
     mut archive: Archive<Place>,
     options: &DecodeOptions,
+    names: &[String],
     target: &Target,
     console: Console,
 ) -> anyhow::Result<()> {
@@ -53,35 +54,59 @@ pub fn restore(
     }
     let meter = console.progress(&label(source), Some(archive.len()));
     let (all, piece) = (archive.len(), PIECE.min((options.memory_cap() / 16).max(1)));
+    let members = archive.members();
+    let wanted = wanted(&members, names)?;
     if target.is_stdout(source) {
         let mut output = Output::stdout(false)?;
-        copy(&mut archive, 0..all, piece, &mut output)?;
+        // Without names also what belongs to no member.
+        let some = wanted.iter().map(|number| range(&members[*number]));
+        let mut ranges: Box<dyn Iterator<Item = _>> = match names {
+            [] => Box::new(std::iter::once(0..all)),
+            _ => Box::new(some),
+        };
+        ranges.try_for_each(|range| copy(&mut archive, range, piece, &mut output))?;
         return output.finish(None, false);
     }
-    let members = archive.members();
-    if members.iter().map(|m| m.raw_len).sum::<u64>() != all {
+    if names.is_empty() && members.iter().map(|m| m.raw_len).sum::<u64>() != all {
         bail!("holds streams besides those of files (-c restores their bytes)");
     }
     let folder = target.output.clone().map_or_else(|| target.raw_name(source), Ok)?;
     let mut read = target.read.clone();
     read.extend(archive.get_ref().file().and_then(|file| Identity::of_open(source, file)));
-    for (number, member) in members.iter().enumerate() {
-        let is_base = members[number..].iter().any(|m| m.bases.contains(&number));
+    let mut raw = 0;
+    for number in &wanted {
+        let member = &members[*number];
+        let is_base = members[*number..].iter().any(|m| m.bases.contains(number));
         let path = place_of(&folder, member)?;
         let making = Making { force: target.force, private: false, sparse: !target.no_sparse, read: &read };
         let mut output = Output::made(&path, &making)?;
         copy(&mut archive, range(member), piece, &mut output).with_context(|| label(&path))?;
         output.flush()?;
         if let Some(file) = output.reopen().filter(|_| is_base) {
-            archive.restored(number, file?)?;
+            archive.restored(*number, file?)?;
         }
         output.finish(None, false)?;
+        raw += member.raw_len;
         console.detail(&format!("{}: {} bytes restored", label(&path), member.raw_len));
     }
     drop(meter);
-    let count = members.len();
-    console.summary(&format!("{}: {count} files, {all} bytes restored, {}", label(source), watch.speed(all)));
+    let count = wanted.len();
+    console.summary(&format!("{}: {count} files, {raw} bytes restored, {}", label(source), watch.speed(raw)));
     Ok(())
+}
+
+/// The numbers of the members that names stand for, each a file or a folder; without names, of all.
+fn wanted(members: &[Member], names: &[String]) -> anyhow::Result<Vec<usize>> {
+    let is_in = |m: &Member, name: &str| {
+        m.name.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    let trimmed: Vec<&str> = names.iter().map(|name| name.trim_end_matches('/')).collect();
+    if let Some(missing) = trimmed.iter().find(|name| !members.iter().any(|m| is_in(m, name))) {
+        bail!("holds no file {missing:?} (-l lists them)");
+    }
+    let some =
+        (0..members.len()).filter(|i| names.is_empty() || trimmed.iter().any(|n| is_in(&members[*i], n)));
+    Ok(some.collect())
 }
 
 /// Where a member is restored, after making the folders above.

@@ -56,6 +56,14 @@ fn files_are_packed_listed_and_restored() {
     files.iter().for_each(|(name, bytes)| assert!(folder.read(&format!("all/{name}")) == *bytes, "{name}"));
     let refused = folder.run(&["-d", "all.nz"]);
     assert!(folder.stderr(&refused).contains("exists already"), "{}", folder.stderr(&refused));
+    folder.ok(&["-d", "all.nz", "-o", "some", "--member", "step-10", "--member", "base/config.json"]);
+    assert!(
+        folder.read("some/step-10/model.safetensors") == files[3].1 && folder.exists("some/base/config.json")
+    );
+    assert!(!folder.exists("some/base/model.safetensors") && !folder.exists("some/step-2"));
+    assert!(folder.ok(&["-dc", "all.nz", "--member", "step-2/"]).stdout == files[2].1);
+    let refused = folder.run(&["-d", "all.nz", "-o", "some", "--member", "step"]);
+    assert!(folder.stderr(&refused).contains("holds no file \"step\""), "{}", folder.stderr(&refused));
     let all: Vec<u8> = files.iter().flat_map(|f| f.1.clone()).collect();
     assert!(folder.ok(&["-dc", "all.nz"]).stdout == all);
     assert!(folder.ok(&["--range", "200000..400000", "all.nz"]).stdout == all[200_000..400_000]);

@@ -17,14 +17,12 @@ const PIECE: u64 = 4 << 10;
 ///
 /// Those of reading.
 pub(super) fn distance(tensor: &BaseTensor, base: &BaseTensor) -> Result<Option<u64>> {
-    if !base.is_like(tensor.dtype, &tensor.shape) {
-        return Ok(None);
-    }
+    let Some(reach) = base.reach(tensor.dtype, &tensor.shape) else { return Ok(None) };
     let size = tensor.dtype.group().1;
     let start = tensor.read(0, tensor.len().min(PIECE * 4) as usize)?;
     let rounding = base.rounding(tensor.dtype, &start);
     let (mut bits, mut count) = (0, 0);
-    for range in samples(tensor.len(), size) {
+    for range in samples(reach, size) {
         let a = tensor.read(range.start, (range.end - range.start) as usize)?;
         let Some((from, to)) = rounding.base_len(range.start).zip(rounding.base_len(range.end)) else {
             return Ok(None);
@@ -35,7 +33,11 @@ pub(super) fn distance(tensor: &BaseTensor, base: &BaseTensor) -> Result<Option<
             count += 1;
         }
     }
-    Ok((count > 0).then(|| bits * 256 / count))
+    // What the base does not reach is as far as it can be.
+    let (near, far) = (u128::from(reach), u128::from(tensor.len() - reach));
+    let mean =
+        |bits: u64| u128::from(bits * 256) * near / u128::from(count) + far * u128::from(256 * 8 * size);
+    Ok((count > 0).then(|| (mean(bits) / (near + far)) as u64))
 }
 
 /// Whether a distance is so short that coding against the base may pay. Numbers that have nothing to do with each other
@@ -90,6 +92,10 @@ mod tests {
         // Cut off instead of rounded: at most one from the nearest.
         assert!(distance(&narrow, &all[0]).unwrap().unwrap() < 256);
         assert_eq!(distance(&narrow, &tensor(Dtype::F16, vec![0; 100_000])).unwrap(), None);
+        // A base of three quarters of the rows.
+        let most = tensor(Dtype::F32, numbers(0)[..150_000].to_vec());
+        assert_eq!(distance(&all[0], &most).unwrap(), Some(8 * 256));
+        assert_eq!(distance(&most, &all[0]).unwrap(), Some(0));
     }
 
     #[test]

@@ -91,7 +91,7 @@ impl KnownTensors {
     }
 
     /// Chooses a base for each tensor of a new member, whose content will start at raw offset `start`: one with the same
-    /// bytes, whatever its name, or else the nearest one of its name and shape.
+    /// bytes, whatever its name, or else the nearest one of its name and shape, apart from the first dimension.
     ///
     /// # Errors
     ///

@@ -191,9 +191,17 @@ impl Bases {
 }
 
 impl BaseTensor {
-    /// Whether the tensor has this shape, and a type from which elements of `dtype` can be made.
-    pub fn is_like(&self, dtype: Dtype, shape: &[u64]) -> bool {
-        self.shape == shape && Rounding::between(self.dtype, dtype, &[]).is_some()
+    /// How many bytes of a tensor of this type and shape, from the first one on, can be coded against it: all of them
+    /// if the shapes are the same, and fewer if it has fewer rows. `None` where other dimensions differ, or elements of
+    /// that type cannot be made from its own.
+    pub fn reach(&self, dtype: Dtype, shape: &[u64]) -> Option<u64> {
+        let rounding = Rounding::between(self.dtype, dtype, &[])?;
+        let same = match (&self.shape[..], shape) {
+            ([_, mine @ ..], [_, theirs @ ..]) => mine == theirs,
+            (mine, theirs) => mine == theirs,
+        };
+        let reach = rounding.tensor_len(self.len()).min(dtype.bytes(shape)?);
+        Some(reach).filter(|reach| same && *reach > 0)
     }
 
     /// How its elements become those of a tensor of this type, whose bytes start with `sample`.

@@ -148,6 +148,22 @@ fn chains_have_anchors() {
 }
 
 #[test]
+fn rows_may_be_added_and_removed() {
+    let files = vec![
+        ("base", checkpoint(&weights(1500), true)),
+        ("more", checkpoint(&tuned(&weights(1510), 1), true)),
+        ("fewer", checkpoint(&tuned(&weights(1400), 2), true)),
+        ("half", checkpoint(&weights(1600), false)),
+    ];
+    let packed = pack(&files, None);
+    check(&packed, &files);
+    let alone = nzip::compress(&files[0].1, 2).unwrap().len() as u64;
+    let members = open(&packed).members();
+    assert!(members[1..3].iter().all(|m| m.stored_len * 100 < alone * 75), "{members:?} {alone}");
+    assert!(members[3].stored_len * 100 < alone * 10, "{} {alone}", members[3].stored_len);
+}
+
+#[test]
 fn families_are_read_front_to_back() {
     let files = siblings();
     let packed = pack(&files, None);
