@@ -196,7 +196,7 @@ impl Summary {
         Ok(s)
     }
 
-    /// What a manifest says of its shards; none of them is opened.
+    /// Describes a manifest by what it says of its shards; none of them is opened.
     fn of_manifest(manifest: &Manifest) -> Self {
         let (stored, raw) = (manifest.stored_len(), manifest.len());
         let mut s = Self { files: 1, stored, raw, ..Self::default() };

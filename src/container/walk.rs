@@ -19,7 +19,7 @@ use std::sync::Arc;
 /// The bytes of a skipped section that are verified at a time.
 const STEP: u64 = 256 << 10;
 
-/// What the walk does with payloads.
+/// The treatment of payloads by a walk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Payloads {
     /// Read them.
@@ -173,8 +173,11 @@ impl Stream {
             self.kept.insert(raw.number, Kept { block, payload, payload_at });
         } else if let Some(number) = raw.block.copy_of() {
             let source = self.kept.get(&number);
-            let source =
-                source.ok_or_else(|| Error::corrupt(format!("a copy of block {number}, which has none")))?;
+            let source = source.ok_or_else(|| {
+                Error::corrupt(format!(
+                    "a copy of block {number}, which was not announced as a source of copies"
+                ))
+            })?;
             raw.block = raw.block.resolve(&source.block)?;
             raw.shared = Some(source.payload.clone());
             raw.payload_at = source.payload_at;

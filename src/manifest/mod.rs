@@ -63,7 +63,7 @@ pub struct Shard {
     pub models: Vec<[u8; 32]>,
     /// The tensors in it, and parts of tensors. Their starts count from the first raw byte of the shard.
     pub tensors: Vec<TensorPart>,
-    /// What it was made of, in words of whoever made it.
+    /// The source that the shard was made of, in the words of whoever made it.
     pub source: Option<String>,
 }
 

@@ -62,7 +62,7 @@ pub struct Decoder<R: Read> {
     spare: Vec<Vec<u8>>,
     /// A block that is being decoded unit by unit.
     open: Option<OpenBlock>,
-    /// What comes after the ready bytes.
+    /// The source of the bytes after the ready ones.
     next: Next,
 }
 

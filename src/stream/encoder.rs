@@ -415,7 +415,7 @@ pub(crate) struct Finished<W> {
     pub unfit: Vec<Range<u64>>,
 }
 
-/// What comes after the bytes that are coded.
+/// The way in which the bytes to be coded end.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum End {
     /// More bytes, without a boundary.

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-/// What is wrong with a server.
+/// A fault of a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
     None,
@@ -85,7 +85,7 @@ impl Server {
         self.state.content.clone()
     }
 
-    /// What the last request asked for.
+    /// The target of the last request.
     pub fn last_target(&self) -> String {
         self.state.target.lock().unwrap().clone()
     }

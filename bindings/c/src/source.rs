@@ -1,4 +1,4 @@
-//! What archives read from.
+//! Sources of archives.
 
 use std::ffi::c_void;
 use std::io::{self, Read, Seek, SeekFrom};

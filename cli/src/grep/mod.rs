@@ -170,7 +170,7 @@ fn content(file: &Path, options: &DecodeOptions) -> anyhow::Result<Content> {
     }))
 }
 
-/// What gives ranges of raw bytes.
+/// A source of ranges of raw bytes.
 enum Ranges {
     One(Box<Archive<Place>>),
     Many(Box<ManifestArchive<Place>>),

@@ -34,7 +34,7 @@ pub struct StoredTensor {
     pub member: Option<String>,
 }
 
-/// Which tensors have a certain name.
+/// The tensors that have a certain name.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Named {
     One(usize),
