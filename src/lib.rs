@@ -32,6 +32,7 @@ mod codec;
 mod coder;
 mod container;
 mod error;
+pub mod family;
 mod format;
 mod gpu;
 #[doc(hidden)]
@@ -59,8 +60,9 @@ pub use progress::Progress;
 pub use read_at::{ReadAt, Seekable};
 pub use stream::{
     Archive, ArchiveReader, BlockInfo, CodecChoice, Compressor, DecodeOptions, Decoder, Decompressor,
-    Encoder, Fetch, Options, Resources, StoredTensor, StreamInfo, TensorReader, WindowInfo, buffers, bufread,
-    compress, compress_bound, compress_with, decompress, decompress_with, is_nz, most_threads, read, write,
+    Encoder, Fetch, Member, Options, Resources, StoredTensor, StreamInfo, TensorReader, WindowInfo, buffers,
+    bufread, compress, compress_bound, compress_with, decompress, decompress_with, is_nz, most_threads, read,
+    write,
 };
 pub use tensor::bases::Bases;
 

@@ -3,7 +3,7 @@
 use crate::level::refuse_long;
 use crate::work::FileArguments;
 use crate::{
-    bench, evaluate, generate, inspect, manifest, model, quantize, spelling, startup, tensors, tokens,
+    bench, evaluate, generate, inspect, manifest, model, pack, quantize, spelling, startup, tensors, tokens,
     version,
 };
 use clap::builder::styling::{AnsiColor, Styles};
@@ -75,6 +75,8 @@ enum Verb {
     Model(model::ModelArguments),
     /// List, extract or verify tensors of .nz files
     Tensors(tensors::TensorsArguments),
+    /// Store files that resemble each other, such as checkpoints, in one archive
+    Pack(pack::PackArguments),
     /// Make a checkpoint smaller by a stated loss
     Quantize(quantize::QuantizeArguments),
     /// Measure a language model on texts, or compare two checkpoints
@@ -105,6 +107,7 @@ impl Verb {
             Verb::Inspect(a) => a.run(),
             Verb::Model(a) => a.run().map(|()| true),
             Verb::Tensors(a) => a.run().map(|()| true),
+            Verb::Pack(a) => a.run().map(|()| true),
             Verb::Quantize(a) => a.run().map(|()| true),
             Verb::Evaluate(a) => a.run().map(|()| true),
             Verb::Tokens(a) => a.run().map(|()| true),

@@ -25,7 +25,7 @@ pub fn check_plain(packed: &[u8], len: u64, memory: u64) -> Result<()> {
             Event::End => {
                 return Err(Error::corrupt(format!("weights of {len} bytes expected, {found} found")));
             }
-            Event::StreamStart | Event::StreamEnd(_) | Event::Other => {}
+            Event::StreamStart | Event::StreamEnd(_) | Event::Member(_) | Event::Other => {}
         }
     }
 }
@@ -49,7 +49,7 @@ pub fn unpack(packed: &[u8], most: u64, memory: u64) -> Result<Vec<u8>> {
     loop {
         match walk.next()? {
             Event::StreamStart => _ = hasher.reset(),
-            Event::Other => {}
+            Event::Member(_) | Event::Other => {}
             Event::Model(_) => return Err(nested()),
             Event::Block(raw) => {
                 let within = |e: Error| e.within(raw.place());
