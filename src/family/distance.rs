@@ -21,7 +21,7 @@ pub(super) fn distance(tensor: &BaseTensor, base: &BaseTensor) -> Result<Option<
     let size = tensor.dtype.group().1;
     let start = tensor.read(0, tensor.len().min(PIECE * 4) as usize)?;
     let rounding = base.rounding(tensor.dtype, &start);
-    let (mut bits, mut count) = (0, 0);
+    let (mut bits, mut count) = (0u64, 0u64);
     for range in samples(reach, size) {
         let a = tensor.read(range.start, (range.end - range.start) as usize)?;
         let Some((from, to)) = rounding.base_len(range.start).zip(rounding.base_len(range.end)) else {
