@@ -21,7 +21,7 @@ pub(super) fn distance(tensor: &BaseTensor, base: &BaseTensor) -> Result<Option<
     let size = tensor.dtype.group().1;
     let start = tensor.read(0, tensor.len().min(PIECE * 4) as usize)?;
     let rounding = base.rounding(tensor.dtype, &start);
-    let (mut bits, mut count) = (0, 0u64);
+    let (mut bits, mut count) = (0u64, 0u64);
     for range in samples(reach, size) {
         let a = tensor.read(range.start, (range.end - range.start) as usize)?;
         let Some((from, to)) = rounding.base_len(range.start).zip(rounding.base_len(range.end)) else {
@@ -36,7 +36,7 @@ pub(super) fn distance(tensor: &BaseTensor, base: &BaseTensor) -> Result<Option<
     // What the base does not reach is as far as it can be.
     let (near, far) = (u128::from(reach), u128::from(tensor.len() - reach));
     let mean =
-        |bits: u64| u128::from(bits) * 256 * near / u128::from(count) + far * 2048 * u128::from(size);
+        |bits: u64| u128::from(bits * 256) * near / u128::from(count) + far * u128::from(256 * 8 * size);
     Ok((count > 0).then(|| (mean(bits) / (near + far)) as u64))
 }
 

@@ -241,3 +241,66 @@ fn damage_is_found() {
         assert!(nzip::decompress(&packed[..len]).is_err(), "{len}");
     }
 }
+
+/// Changes the body of the member section of a stream that starts at an offset, and makes its check value right.
+fn patched(packed: &[u8], stream: u64, change: impl Fn(&mut [u8])) -> Vec<u8> {
+    let mut bytes = packed.to_vec();
+    // The header of a stream has 14 bytes; the length of this section takes one.
+    let start = stream as usize + 14;
+    assert!(bytes[start] == 0x81 && bytes[start + 1] < 128);
+    let end = start + 2 + usize::from(bytes[start + 1]);
+    change(&mut bytes[start + 2..end]);
+    let value = crate::bytes::check(&bytes[start..end]);
+    bytes[end..end + 4].copy_from_slice(&value);
+    bytes
+}
+
+#[test]
+fn sections_that_lie_are_refused() {
+    let mut numbers = weights(60);
+    let mut files = Vec::new();
+    for (i, name) in ["a", "b", "c"].into_iter().enumerate() {
+        files.push((name, checkpoint(&numbers, true)));
+        // All numbers change, so that there is one base for each tensor of more than a few bytes.
+        numbers = tuned(&numbers, i as u64).iter().map(|n| n * 1.000_001).collect();
+    }
+    let files: Vec<_> = files.into_iter().map(|(name, raw)| (name, without_vector(raw))).collect();
+    let packed = pack(&files, Some(8));
+    check(&packed, &files);
+    let streams = open(&packed).streams();
+    let last = streams[2].offset;
+    let kinds = |change: &dyn Fn(&mut [u8])| {
+        let bytes = patched(&packed, last, change);
+        let at_random = Archive::new(Cursor::new(&bytes[..])).and_then(|mut a| a.read_range(..));
+        let mut front = Decoder::new(&bytes[..]);
+        let front = front.read_to_end(&mut Vec::new()).map_err(|e| nzip::Error::from(e).kind());
+        (at_random.map(|raw| raw.len()).map_err(|e| e.kind()), front)
+    };
+    let len = files.iter().map(|f| f.1.len()).sum();
+    assert_eq!(kinds(&|_| ()), (Ok(len), Ok(len)));
+    // The body: length of the name, name, depth, number of bases, hash, places.
+    let corrupt = (Err(ErrorKind::Corrupt), Err(ErrorKind::Corrupt));
+    for depth in [0, 1, 65] {
+        assert_eq!(kinds(&|body| body[2] = depth), corrupt, "depth {depth}");
+    }
+    assert_eq!(kinds(&|body| body[2] = 64), (Ok(len), Ok(len)));
+    assert_eq!(kinds(&|body| body[1] = b'/'), corrupt);
+    assert_eq!(kinds(&|body| body[4] ^= 1), (Err(ErrorKind::MissingBase), Err(ErrorKind::MissingBase)));
+    // Other bytes than those of the base, or too few.
+    assert_eq!(kinds(&|body| body[36] ^= 4), corrupt);
+    let shorter = |body: &mut [u8]| {
+        let end = body.len() - 3;
+        assert!(body[end] > 128);
+        body[end] -= 1;
+    };
+    assert_eq!(kinds(&shorter), corrupt);
+}
+
+/// The file without its last two tensors: the matrix alone.
+fn without_vector(raw: Vec<u8>) -> Vec<u8> {
+    let head = 8 + u64::from_le_bytes(*raw.first_chunk().unwrap()) as usize;
+    let text = String::from_utf8(raw[8..head].to_vec()).unwrap();
+    let json = format!("{}}}", &text[..text.find(r#","b":"#).unwrap()]);
+    let data = &raw[head..raw.len() - 612 * 4];
+    [&(json.len() as u64).to_le_bytes()[..], json.as_bytes(), data].concat()
+}
