@@ -7,7 +7,7 @@ mod words;
 
 use super::options::{CHUNK, CodecChoice, Options, Pool, WINDOW_RAW, WINDOWED_BLOCK};
 use crate::codec::Codec;
-use crate::codec::block::{EncodedBlock, ModelUse};
+use crate::codec::block::{Block, EncodedBlock, ModelUse};
 use crate::codec::choose::{Chunk, Plan};
 use crate::codec::window::{Cutting, WindowLimits};
 use crate::codec::windowed::Windowed;
@@ -16,17 +16,20 @@ use crate::format::block::BlockHeader;
 use crate::format::consts::FIRST_STREAM_MODEL;
 use crate::format::header::Header;
 use crate::format::index::{Entry, Index, Record};
+use crate::format::member::MemberSection;
 use crate::format::search;
 use crate::format::section::ModelSection;
 use crate::format::trailer::Trailer;
 use crate::format::varint;
 use crate::models::registry::{DEFAULT_LM, Hash, TINY_LM, built_in_id};
 use crate::stream::content::FileContent;
+use crate::stream::inner::may_be_base;
 use crate::tensor::content::Content;
 use embedding::{Packed, Weighed, weigh};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{self, Write};
+use std::ops::Range;
 use words::Words;
 
 /// Compresses what is written to it and writes one stream to `W`, never seeking.
@@ -76,6 +79,11 @@ struct Out<W> {
     models: Vec<Hash>,
     /// Models that have been packed in order to be embedded.
     packed: BTreeMap<Hash, Packed>,
+    /// The number of raw bytes in the blocks, and the ranges of those that may not be bases of later streams.
+    raw: u64,
+    unfit: Vec<Range<u64>>,
+    /// The section that comes first, if the stream is a file of a family.
+    member: Option<MemberSection>,
 }
 
 impl<W: Write> Encoder<W> {
@@ -104,8 +112,17 @@ impl<W: Write> Encoder<W> {
         let each = (2 * chunk as u64 + plan.memory_of(chunk, None)).max(8 * chunk as u64);
         let by_memory = usize::try_from(options.resources.memory / each).unwrap_or(usize::MAX);
         let batch = chunk * pool.threads().min(by_memory).max(1);
-        let out =
-            Out { writer, written: 0, entries: Vec::new(), models: Vec::new(), packed: BTreeMap::new() };
+        let member = options.member.clone();
+        let out = Out {
+            writer,
+            written: 0,
+            entries: Vec::new(),
+            models: Vec::new(),
+            packed: BTreeMap::new(),
+            raw: 0,
+            unfit: Vec::new(),
+            member,
+        };
         let weighs = options.embed_model && plan.only.is_none() && plan.has_models();
         let hasher = blake3::Hasher::new();
         let words = options.searchable.then(Words::default);
@@ -153,11 +170,12 @@ impl<W: Write> Encoder<W> {
     /// Those of the writer.
     pub fn finish(mut self) -> Result<W> {
         let raw = std::mem::take(&mut self.raw);
-        if self.held || self.is_short(raw.len() as u64) {
+        let finished = if self.held || self.is_short(raw.len() as u64) {
             self.finish_taken(&raw.as_slice())
         } else {
             self.finish_with(&raw.as_slice())
-        }
+        };
+        finished.map(|f| f.writer)
     }
 
     /// Writes the whole content at once, and finishes. Files of tensors are recognised, whatever their size.
@@ -167,10 +185,15 @@ impl<W: Write> Encoder<W> {
     /// Those of the writer; [`crate::ErrorKind::BadArgument`] where something has been written before, or
     /// where `raw` is too short for the tensor that the options describe.
     pub fn finish_all(self, raw: &[u8]) -> Result<W> {
-        self.finish_content(&raw)
+        Ok(self.finish_content(&raw)?.writer)
     }
 
-    fn finish_content(self, raw: &dyn Content) -> Result<W> {
+    /// Writes a whole content, and finishes; see [`Encoder::finish_all`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Encoder::finish_all`] and of reading the content.
+    pub(crate) fn finish_content(self, raw: &dyn Content) -> Result<Finished<W>> {
         if self.out.written > 0 || !self.raw.is_empty() {
             return Err(Error::bad_argument("something has been written before the whole content"));
         }
@@ -179,7 +202,7 @@ impl<W: Write> Encoder<W> {
     }
 
     /// Codes a whole content that has been counted as taken in, and finishes.
-    fn finish_taken(mut self, raw: &dyn Content) -> Result<W> {
+    fn finish_taken(mut self, raw: &dyn Content) -> Result<Finished<W>> {
         if self.is_short(raw.len()) {
             return self.finish_short(&raw.read(0..raw.len())?);
         }
@@ -201,13 +224,13 @@ impl<W: Write> Encoder<W> {
     /// changes in the meantime.
     pub fn finish_file(self, file: &std::fs::File) -> Result<W> {
         let content = FileContent::new(file)?;
-        let writer = self.finish_content(&content)?;
+        let writer = self.finish_content(&content)?.writer;
         content.check()?;
         Ok(writer)
     }
 
     /// Finishes with a content that need not be copied. All bytes written before must have been coded.
-    fn finish_with(mut self, raw: &dyn Content) -> Result<W> {
+    fn finish_with(mut self, raw: &dyn Content) -> Result<Finished<W>> {
         let (mut at, batch) = (0, self.batch as u64);
         while raw.len() - at > batch {
             at += self.encode(&raw.read(at..at + batch)?, End::Open)? as u64;
@@ -232,7 +255,7 @@ impl<W: Write> Encoder<W> {
         Trailer { body_len: body_len + index_len, index_len }.put(&mut bytes);
         self.out.write(&bytes)?;
         self.out.writer.flush()?;
-        Ok(self.out.writer)
+        Ok(Finished { writer: self.out.writer, unfit: self.out.unfit })
     }
 
     /// Codes bytes, which the progress has already counted as taken, and writes their blocks. Returns how
@@ -385,7 +408,14 @@ impl<W: Write> Encoder<W> {
     }
 }
 
-/// What comes after the bytes that are coded.
+/// The result of writing a stream.
+pub(crate) struct Finished<W> {
+    pub writer: W,
+    /// The raw ranges of blocks that may not be bases of later streams.
+    pub unfit: Vec<Range<u64>>,
+}
+
+/// The way in which the bytes to be coded end.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum End {
     /// More bytes, without a boundary.
@@ -442,7 +472,14 @@ impl<W: Write> Out<W> {
         }
         let mut bytes = Vec::new();
         Header::default().put(&mut bytes);
-        self.write(&bytes)
+        self.write(&bytes)?;
+        if let Some(member) = self.member.take() {
+            let mut bytes = Vec::new();
+            member.put(&mut bytes);
+            self.write(&bytes)?;
+            self.entries.push(Entry { stored_len: bytes.len() as u64, raw_len: 0 });
+        }
+        Ok(())
     }
 
     /// Writes the search section, unless it would take more than 1 % of the stream, or blocks have been written whose words
@@ -476,7 +513,12 @@ impl<W: Write> Out<W> {
         let stored_len = (bytes.len() + payload.len()) as u64;
         self.write(&bytes)?;
         self.write(&payload)?;
-        self.entries.push(Entry { stored_len, raw_len: header.raw_len.into() });
+        let raw_len = u64::from(header.raw_len);
+        self.entries.push(Entry { stored_len, raw_len });
+        if options.member.is_some() && !may_be_base(&Block::check(header)?) {
+            self.unfit.push(self.raw..self.raw + raw_len);
+        }
+        self.raw += raw_len;
         Ok(())
     }
 
