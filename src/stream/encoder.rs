@@ -99,6 +99,7 @@ impl<W: Write> Encoder<W> {
             written: 0,
             entries: Vec::new(),
             models: Vec::new(),
+            one_stream,
             packed: BTreeMap::new(),
             raw: 0,
             unfit: Vec::new(),

@@ -1,7 +1,6 @@
 //! The stream as it is written: sections, and what the index will say about them.
 
 use super::embedding::Packed;
-use super::one_stream;
 use super::words::Words;
 use crate::codec::block::{Block, EncodedBlock};
 use crate::error::Result;
@@ -26,6 +25,8 @@ pub struct Out<W> {
     pub written: u64,
     pub entries: Vec<Entry>,
     pub models: Vec<Hash>,
+    /// Makes one stream of weights that are to be embedded.
+    pub one_stream: fn(&[u8], Options) -> Result<Vec<u8>>,
     /// Models that have been packed in order to be embedded.
     pub packed: BTreeMap<Hash, Packed>,
     /// The number of raw bytes in the blocks, and the ranges of those that may not be bases of later streams.
@@ -113,7 +114,7 @@ impl<W: Write> Out<W> {
         let mut embedded = None;
         if options.embed_model {
             let packed =
-                self.packed.remove(&hash).map_or_else(|| Packed::new(&hash, options, one_stream), Ok)?;
+                self.packed.remove(&hash).map_or_else(|| Packed::new(&hash, options, self.one_stream), Ok)?;
             embedded = Some((packed.raw_len, packed.bytes));
         }
         let mut bytes = Vec::new();
