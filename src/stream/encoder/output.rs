@@ -1,6 +1,6 @@
 //! The stream as it is written: sections, and what the index will say about them.
 
-use super::embedding::Packed;
+use super::embedding::{Encode, Packed};
 use super::words::Words;
 use crate::codec::block::{Block, EncodedBlock};
 use crate::error::Result;
@@ -26,7 +26,7 @@ pub struct Out<W> {
     pub entries: Vec<Entry>,
     pub models: Vec<Hash>,
     /// Makes one stream of weights that are to be embedded.
-    pub one_stream: fn(&[u8], Options) -> Result<Vec<u8>>,
+    pub one_stream: Encode,
     /// Models that have been packed in order to be embedded.
     pub packed: BTreeMap<Hash, Packed>,
     /// The number of raw bytes in the blocks, and the ranges of those that may not be bases of later streams.
