@@ -3,7 +3,7 @@
 use crate::level::refuse_long;
 use crate::work::FileArguments;
 use crate::{
-    bench, evaluate, generate, inspect, manifest, model, quantize, spelling, startup, tensors, tokens,
+    bench, evaluate, generate, inspect, manifest, model, pack, quantize, spelling, startup, tensors, tokens,
     version,
 };
 use clap::builder::styling::{AnsiColor, Styles};
@@ -13,6 +13,8 @@ use std::ffi::OsString;
 
 #[cfg(feature = "grep")]
 use crate::grep;
+#[cfg(all(feature = "mount", target_os = "linux"))]
+use crate::mount;
 #[cfg(feature = "train")]
 use crate::train;
 #[cfg(not(feature = "train"))]
@@ -73,6 +75,8 @@ enum Verb {
     Model(model::ModelArguments),
     /// List, extract or verify tensors of .nz files
     Tensors(tensors::TensorsArguments),
+    /// Store files that resemble each other, such as checkpoints, in one archive
+    Pack(pack::PackArguments),
     /// Make a checkpoint smaller by a stated loss
     Quantize(quantize::QuantizeArguments),
     /// Measure a language model on texts, or compare two checkpoints
@@ -82,6 +86,9 @@ enum Verb {
     #[cfg(feature = "grep")]
     /// Search .nz files for lines that match a regular expression
     Grep(grep::GrepArguments),
+    #[cfg(all(feature = "mount", target_os = "linux"))]
+    /// Show what .nz files hold as a folder of files
+    Mount(mount::MountArguments),
     /// List .nz files that make up one content in a manifest
     Manifest(manifest::ManifestArguments),
     /// Compare levels of nzip and other compressors
@@ -100,11 +107,14 @@ impl Verb {
             Verb::Inspect(a) => a.run(),
             Verb::Model(a) => a.run().map(|()| true),
             Verb::Tensors(a) => a.run().map(|()| true),
+            Verb::Pack(a) => a.run().map(|()| true),
             Verb::Quantize(a) => a.run().map(|()| true),
             Verb::Evaluate(a) => a.run().map(|()| true),
             Verb::Tokens(a) => a.run().map(|()| true),
             #[cfg(feature = "grep")]
             Verb::Grep(a) => a.run(),
+            #[cfg(all(feature = "mount", target_os = "linux"))]
+            Verb::Mount(a) => a.run(),
             Verb::Manifest(a) => a.run().map(|()| true),
             Verb::Bench(a) => a.run(),
             Verb::Train(a) => a.run().map(|()| true),

@@ -3,8 +3,8 @@
 use crate::blocks::Blocks;
 use crate::console::{Console, Stopwatch};
 use crate::failure::usage;
-use crate::files::{first_difference, label, pump};
-use crate::identity::Source;
+use crate::files::{first_difference, label, open_file, pump};
+use crate::identity::{Identity, Source};
 use crate::input::Input;
 use crate::level::{self, Level};
 use crate::list;
@@ -16,11 +16,12 @@ use crate::resources::{Loaded, Resources};
 use crate::target::Target;
 use anyhow::{Context, bail};
 use clap::{Args, ValueHint};
+use nzip::family::nearest;
 use nzip::tensor::{Dtype, Layout};
-use nzip::{CodecChoice, DecodeOptions, Decoder, Encoder, ErrorKind, Options};
+use nzip::{Bases, CodecChoice, DecodeOptions, Decoder, Encoder, ErrorKind, Options};
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// How to compress.
 #[derive(Debug, Args)]
@@ -116,6 +117,9 @@ pub struct Compressor<'a> {
     pub options: Options,
     /// How results are decoded before they get their names, if they are to be verified.
     pub verify: Option<DecodeOptions>,
+    /// The bases that are named, and the files among which the nearest is sought for each file in addition.
+    pub bases: Bases,
+    pub candidates: Vec<PathBuf>,
     /// The codec that was asked for.
     pub codec: Option<CodecChoice>,
     /// Whether the options describe the content (`--dtype`).
@@ -142,8 +146,11 @@ impl Compressor<'_> {
         }
         let len = found.map(|s| s.metadata().len());
         let (meter, refused) = (console.progress(&label(source), len), coded().raw_refused());
-        let mut encoder = Encoder::with_options(Tally { inner: output, bytes: 0 }, self.options.clone())?;
         let whole = whole(found, self.described)?;
+        let nearest = whole.map(|file| self.nearest(source, file)).transpose()?.flatten();
+        let options =
+            nearest.as_ref().map_or(self.options.clone(), |b| self.options.clone().bases(b.clone()));
+        let mut encoder = Encoder::with_options(Tally { inner: output, bytes: 0 }, options)?;
         if let Some(file) = whole.filter(|_| !self.described) {
             tell_unknown(source, file, console);
         }
@@ -156,7 +163,8 @@ impl Compressor<'_> {
         drop(meter);
         if let (Some(options), Some(found)) = (&self.verify, found) {
             let _meter = console.progress(&format!("verifying {}", label(source)), len);
-            verify(&mut output, found.file(), options).context("nothing was written: --verify")?;
+            let options = nearest.map_or(options.clone(), |bases| options.clone().bases(bases));
+            verify(&mut output, found.file(), &options).context("nothing was written: --verify")?;
         }
         let what = match output.reopen().filter(|_| console.is_talkative()) {
             Some(file) => Some(list::describe(Place::Here(file?))?),
@@ -173,6 +181,31 @@ impl Compressor<'_> {
         ));
         what.iter().for_each(|text| console.detail(text));
         Ok(())
+    }
+
+    /// The bases that are named and the nearest candidate for a file of tensors; `None` where no candidate is near.
+    fn nearest(&self, source: &Path, file: &File) -> anyhow::Result<Option<Bases>> {
+        if self.candidates.is_empty() || Layout::read_file(file).is_err() {
+            return Ok(None);
+        }
+        let own = Identity::of_open(source, file);
+        let others: Vec<&PathBuf> = self.candidates.iter().filter(|path| Identity::of(path) != own).collect();
+        let opened =
+            others.iter().map(|path| open_file(path, true)).collect::<anyhow::Result<Vec<File>>>()?;
+        let Some(found) = nearest(file, &opened.iter().collect::<Vec<_>>())? else {
+            self.console.summary(&format!("{}: no file of --base-from is near", label(source)));
+            return Ok(None);
+        };
+        let path = others[found.candidate];
+        let mut bases = self.bases.clone();
+        bases.add_file(path).with_context(|| format!("--base {}", label(path)))?;
+        let (count, bits) = (found.tensors, found.bits);
+        self.console.summary(&format!(
+            "{}: base {}, {count} tensors are near, elements differ in {bits:.1} bits",
+            label(source),
+            label(path)
+        ));
+        Ok(Some(bases))
     }
 
     /// Warns if the codec that was asked for did not take all bytes.

@@ -4,9 +4,11 @@ use crate::console::{Console, Stopwatch};
 use crate::files::{is_dash, label, pump, raw_total};
 use crate::input::Input;
 use crate::list;
+use crate::members;
 use crate::place;
 use crate::shards;
 use crate::target::Target;
+use anyhow::bail;
 use nzip::{DecodeOptions, Decoder};
 use std::io::Read;
 use std::path::Path;
@@ -15,10 +17,22 @@ use std::path::Path;
 const MAGIC: &[u8] = b"\x93NZ\r\n\x1a\n";
 
 /// Restores one file. With `-c` and `-f`, a file that is not compressed is passed on unchanged.
-pub fn run(source: &Path, options: &DecodeOptions, target: &Target, console: Console) -> anyhow::Result<()> {
+pub fn run(
+    source: &Path,
+    options: &DecodeOptions,
+    members: &[String],
+    target: &Target,
+    console: Console,
+) -> anyhow::Result<()> {
     let watch = Stopwatch::start();
     if let Some(archive) = place::manifest(source, options)? {
         return shards::restore(source, archive, target, console);
+    }
+    if let Some(archive) = members::open(source, options)? {
+        return members::restore(source, archive, options, members, target, console);
+    }
+    if !members.is_empty() {
+        bail!("is no family of files on this machine: --member does not go with it");
     }
     let mut input = Input::open(source, target.follows())?;
     let found = input.source.as_ref();

@@ -1,4 +1,4 @@
-//! Which file a name stands for, and whether a file is unchanged since it was opened.
+//! Identity of files: the file that a name stands for, and whether a file has changed since it was opened.
 
 use anyhow::bail;
 use std::fs::{self, File, Metadata};

@@ -1,4 +1,4 @@
-//! What is read from front to back: files, URLs and standard input.
+//! Inputs that are read from front to back: files, URLs and standard input.
 
 use crate::files::{is_dash, open_file};
 use crate::identity::Source;

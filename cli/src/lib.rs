@@ -8,6 +8,8 @@ mod bench;
 mod blocks;
 mod compress;
 mod console;
+#[cfg(any(feature = "grep", all(feature = "mount", target_os = "linux")))]
+mod content;
 mod decompress;
 mod device;
 mod escape;
@@ -15,6 +17,7 @@ mod evaluate;
 mod failure;
 mod files;
 mod foreign;
+mod gather;
 mod generate;
 #[cfg(feature = "grep")]
 mod grep;
@@ -28,10 +31,14 @@ mod json;
 mod level;
 mod list;
 mod manifest;
+mod members;
 mod model;
+#[cfg(all(feature = "mount", target_os = "linux"))]
+mod mount;
 mod names;
 mod naming;
 mod output;
+mod pack;
 mod place;
 mod progress;
 mod quantity;

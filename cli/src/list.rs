@@ -3,6 +3,7 @@
 use crate::console::{Console, print};
 use crate::files::{each, label};
 use crate::json::{self, Model};
+use crate::members;
 use crate::names::{self, hex};
 use crate::place::{self, Place};
 use crate::quantity::{bits_per_byte, human, ratio};
@@ -32,6 +33,7 @@ pub fn run(
     let list = Models::new().list();
     let mut table = table();
     let (mut all, mut details, mut listings) = (Summary::default(), String::new(), Vec::new());
+    let mut families = String::new();
     let good = each(files, console, |file| {
         if let Some(shards) = place::manifest(file, options)? {
             let summary = Summary::of_manifest(shards.manifest());
@@ -54,6 +56,10 @@ pub fn run(
             listings.push(Listing::new(file, &summary, &archive, tensors, &list));
         } else {
             table.row(summary.row(label(file), &list));
+            let members = archive.members();
+            if !members.is_empty() {
+                families += &format!("{}:\n{}", label(file), members::table(&members));
+            }
             details += &streams(&archive, file);
             if !tensors.is_empty() {
                 details += &format!("{}:\n{}", label(file), tensors::table(&tensors::rows(&tensors)));
@@ -71,6 +77,7 @@ pub fn run(
     if all.files > 0 {
         print(&table.render())?;
     }
+    print(&families)?;
     if detail.verbose {
         print(&details)?;
     }
@@ -167,6 +174,9 @@ impl Summary {
     fn of(archive: &mut Archive<Place>) -> anyhow::Result<Self> {
         let mut s = Self { files: 1, stored: archive.stored_len(), raw: archive.len(), ..Self::default() };
         s.embedded = archive.streams().iter().map(|s| s.embedded_len).sum();
+        // To read a byte, those that it is coded against are read, too.
+        let mut depths = vec![0; archive.streams().len()];
+        archive.members().iter().for_each(|m| depths[m.stream] = m.depth);
         let mut number = 0;
         while let Some(block) = archive.block(number)? {
             number += 1;
@@ -181,12 +191,12 @@ impl Summary {
             block.model.into_iter().for_each(|m| note(&mut s.models, m));
             s.own += block.own_model_len;
             s.undone += block.undone.0 + block.pictures;
-            s.range = s.range.max(block.range_cost());
+            s.range = s.range.max(block.range_cost() * (1 + depths[block.stream]));
         }
         Ok(s)
     }
 
-    /// What a manifest says of its shards; none of them is opened.
+    /// Describes a manifest by what it says of its shards; none of them is opened.
     fn of_manifest(manifest: &Manifest) -> Self {
         let (stored, raw) = (manifest.stored_len(), manifest.len());
         let mut s = Self { files: 1, stored, raw, ..Self::default() };
@@ -294,6 +304,9 @@ struct Listing {
     stored_with_model_bytes: u64,
     streams: Vec<json::Stream>,
     tensors: Vec<tensors::Row>,
+    /// Of a family.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    members: Vec<members::Row>,
     /// Of a manifest.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     shards: Vec<ShardRow>,
@@ -340,6 +353,7 @@ impl Listing {
             stored_with_model_bytes: s.stored + names::brought_along(&s.models, s.embedded, &s.known, list),
             streams: archive.streams().iter().map(json::Stream::new).collect(),
             tensors,
+            members: members::rows(&archive.members()),
             shards: Vec::new(),
         }
     }
@@ -368,6 +382,7 @@ impl Listing {
             stored_with_model_bytes: s.stored + names::brought_along(&s.models, 0, &[], list),
             streams: Vec::new(),
             tensors: manifest.tensors().iter().map(|t| tensors::Row::of(&t.info)).collect(),
+            members: Vec::new(),
             shards: manifest.shards().iter().map(shard).collect(),
         }
     }

@@ -112,6 +112,16 @@ impl Place {
         }
     }
 
+    /// When it was changed last, if that is known.
+    #[cfg(all(feature = "mount", target_os = "linux"))]
+    pub fn modified(&self) -> Option<std::time::SystemTime> {
+        match self {
+            Self::Here(file) => file.metadata().and_then(|m| m.modified()).ok(),
+            #[cfg(feature = "remote")]
+            Self::There(file) => Some(file.modified()),
+        }
+    }
+
     #[cfg(feature = "remote")]
     fn expect(&mut self, ranges: &[Range<u64>]) -> io::Result<()> {
         match self {

@@ -1,13 +1,18 @@
 //! Arguments that several verbs share: the resources that they may use.
 
 use crate::console::Console;
+use crate::failure::usage;
+use crate::gather::gather;
 use crate::identity::Identity;
 use crate::progress::coded;
 use crate::quantity::Size;
 use crate::{device, names};
 use anyhow::Context;
 use clap::{Args, ValueHint};
+use nzip::tensor::Layout;
 use nzip::{Bases, DecodeOptions, Device, Models};
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -22,8 +27,13 @@ pub struct Resources {
     #[arg(short = 'M', long, value_name = "SIZE", value_parser = memory, value_hint = ValueHint::Other)]
     pub memory: Option<Size>,
     /// File of tensors (or .nz file of one): tensors of the same names are, or were, coded against them
+    ///
+    /// auto takes the nearest file of --base-from, and says which; to decompress, all of them.
     #[arg(long, value_name = "FILE", hide_short_help = true)]
     pub base: Vec<PathBuf>,
+    /// Folder with the files among which --base auto chooses
+    #[arg(long, value_name = "FOLDER", hide_short_help = true, requires = "base", value_hint = ValueHint::DirPath)]
+    pub base_from: Vec<PathBuf>,
     /// Name, hash or file of a model, to compress or to decompress with
     #[arg(long, value_name = "MODEL", value_hint = ValueHint::AnyPath)]
     pub model: Option<String>,
@@ -45,6 +55,8 @@ pub struct Loaded {
     pub bases: Bases,
 }
 
+/// The bytes that tell what a file is.
+const START: u64 = 16;
 /// With less memory, no block can be coded.
 const LEAST_MEMORY: u64 = 1 << 20;
 
@@ -55,6 +67,18 @@ fn memory(text: &str) -> Result<Size, String> {
         return Err(format!("{} bytes are too few, 1M is the least; did you mean {digits}M?", size.0));
     }
     Ok(size)
+}
+
+/// Whether the nearest of several files is to be found.
+fn is_auto(path: &Path) -> bool {
+    path.as_os_str() == "auto"
+}
+
+/// Whether a file may hold tensors, plain or compressed.
+fn holds_tensors(path: &Path) -> bool {
+    let mut start = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(START).read_to_end(&mut start));
+    read.is_ok() && (nzip::is_nz(&start) || Layout::is_likely(&start))
 }
 
 impl Resources {
@@ -83,10 +107,26 @@ impl Resources {
             (models, bases) = (models.capped(memory.0), bases.capped(memory.0));
         }
         let model = self.model.as_ref().map(|name| names::resolve(&mut models, name)).transpose()?;
-        for path in &self.base {
+        for path in self.base.iter().filter(|path| !is_auto(path)) {
             bases.add_file(path).with_context(|| format!("--base {}", path.display()))?;
         }
         Ok(Loaded { models, model, bases })
+    }
+
+    /// The files among which `--base auto` chooses; empty without it.
+    pub fn candidates(&self) -> anyhow::Result<Vec<PathBuf>> {
+        let auto = self.base.iter().any(|path| is_auto(path));
+        if !auto && self.base_from.is_empty() {
+            return Ok(Vec::new());
+        }
+        if auto == self.base_from.is_empty() {
+            return Err(usage("--base auto and --base-from FOLDER go together"));
+        }
+        Ok(gather(&self.base_from, |_| false)?
+            .into_iter()
+            .map(|f| f.path)
+            .filter(|path| holds_tensors(path))
+            .collect())
     }
 
     /// The files that `--model` and `--base` name.
@@ -97,7 +137,12 @@ impl Resources {
 
     /// The library's options for decompressing.
     pub fn decode_options(&self) -> anyhow::Result<DecodeOptions> {
-        Ok(self.decode_with(self.load()?))
+        let mut loaded = self.load()?;
+        for path in self.candidates()? {
+            // Other files may lie there, too.
+            let _ = loaded.bases.add_file(path);
+        }
+        Ok(self.decode_with(loaded))
     }
 
     /// The library's resources, with the models and bases that have been loaded.

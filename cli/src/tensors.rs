@@ -15,6 +15,7 @@ use nzip::manifest::ManifestArchive;
 use nzip::tensor::TensorInfo;
 use nzip::{Archive, DecodeOptions, StoredTensor};
 use serde::Serialize;
+use std::collections::HashMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -156,11 +157,10 @@ impl What {
             });
         }
         let mut archive = open(&self.file, &self.resources)?;
-        let mut names: Vec<String> = archive.tensor_infos().iter().map(|t| t.name.clone()).collect();
-        if names.is_empty() {
-            names = archive.tensors()?.into_iter().map(|t| t.name).collect();
-        }
-        let name = self.pick(&names)?;
+        let name = match &self.name {
+            Some(name) if archive.tensor_number(name).is_ok() => name.clone(),
+            _ => self.pick(&names(&mut archive)?)?,
+        };
         let mut tensor = archive.tensor(&name)?;
         Ok(match (&self.rows, &self.slice) {
             (Some(span), _) => {
@@ -176,6 +176,14 @@ impl What {
             (None, None) => tensor.read()?,
         })
     }
+}
+
+/// The names of all tensors; of those of a family that are not unique, with the file.
+fn names(archive: &mut Archive<Place>) -> anyhow::Result<Vec<String>> {
+    if archive.members().is_empty() && !archive.tensor_infos().is_empty() {
+        return Ok(archive.tensor_infos().iter().map(|t| t.name.clone()).collect());
+    }
+    Ok(rows(&archive.tensors()?).iter().map(Row::full_name).collect())
 }
 
 fn row_count(shape: &[u64]) -> u64 {
@@ -245,7 +253,7 @@ pub fn table(tensors: &[Row]) -> String {
             t.dtype.clone(),
             if shape.is_empty() { unknown() } else { shape.join("x") },
             t.method.clone().unwrap_or_else(unknown),
-            t.name.clone(),
+            t.full_name(),
         ]);
     }
     table.render()
@@ -253,7 +261,9 @@ pub fn table(tensors: &[Row]) -> String {
 
 /// The rows of tensors of one file.
 pub fn rows(tensors: &[StoredTensor]) -> Vec<Row> {
-    tensors.iter().map(Row::new).collect()
+    let mut count: HashMap<&str, usize> = HashMap::new();
+    tensors.iter().for_each(|t| *count.entry(&t.name).or_default() += 1);
+    tensors.iter().map(|t| Row { is_unique: count[t.name.as_str()] == 1, ..Row::new(t) }).collect()
 }
 
 /// A tensor in JSON.
@@ -268,6 +278,11 @@ pub struct Row {
     raw_bytes: u64,
     /// Unknown in manifests.
     method: Option<String>,
+    /// The file of a family that holds it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    member: Option<String>,
+    #[serde(skip)]
+    is_unique: bool,
 }
 
 impl Row {
@@ -279,12 +294,23 @@ impl Row {
             stored_bytes: Some(t.stored_len),
             raw_bytes: t.raw_len,
             method: Some(t.method.clone()),
+            member: t.member.clone(),
+            is_unique: true,
+        }
+    }
+
+    /// The name under which the tensor is found: with its file, unless no other one has its name.
+    fn full_name(&self) -> String {
+        match &self.member {
+            Some(member) if !self.is_unique => format!("{member}:{}", self.name),
+            _ => self.name.clone(),
         }
     }
 
     /// Describes a tensor of a manifest.
     pub fn of(t: &TensorInfo) -> Self {
         let (name, dtype, shape) = (t.name.clone(), t.dtype.to_string(), t.shape.clone());
-        Self { name, dtype, shape, stored_bytes: None, raw_bytes: t.len, method: None }
+        let (member, is_unique) = (None, true);
+        Self { name, dtype, shape, stored_bytes: None, raw_bytes: t.len, method: None, member, is_unique }
     }
 }

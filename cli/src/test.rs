@@ -4,6 +4,7 @@ use crate::console::{Console, Stopwatch};
 use crate::files::{is_dash, label, pump, raw_total};
 use crate::input::Input;
 use crate::list;
+use crate::members;
 use crate::place;
 use crate::shards;
 use nzip::{DecodeOptions, Decoder};
@@ -15,6 +16,9 @@ pub fn run(source: &Path, options: &DecodeOptions, console: Console) -> anyhow::
     let watch = Stopwatch::start();
     if let Some(archive) = place::manifest(source, options)? {
         return shards::test(source, archive, console);
+    }
+    if let Some(archive) = members::open(source, options)? {
+        return members::test(source, archive, console);
     }
     let mut input = Input::open(source, true)?;
     let meter = console.progress(&label(source), raw_total(source, console));

@@ -7,7 +7,7 @@ use clap::Args;
 use std::path::{Path, PathBuf};
 use walkdir::WalkDir;
 
-/// Which files are taken.
+/// Options that select files.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Files")]
 pub struct Selection {
@@ -22,7 +22,7 @@ pub struct Selection {
     pub exclude_compressed: bool,
 }
 
-/// Which files are wanted in folders.
+/// The files that are wanted in folders.
 #[derive(Debug, Clone, Copy)]
 pub struct Wanted<'a> {
     /// Whether folders are searched.

@@ -70,6 +70,9 @@ pub struct Operation {
     /// Decode only these raw bytes, to standard output unless -o is given
     #[arg(long, value_name = "A..B", conflicts_with_all = ["compress", "test", "list"], value_hint = ValueHint::Other)]
     pub range: Option<Span>,
+    /// Of a family of files (nzip pack), restore only this file, or what is in this folder
+    #[arg(long, value_name = "NAME", requires = "decompress", hide_short_help = true, value_hint = ValueHint::Other)]
+    pub member: Vec<String>,
 }
 
 impl Operation {
@@ -126,7 +129,7 @@ fn all(
             } else if operation.test {
                 test::run(file, &options, console)
             } else {
-                decompress::run(file, &options, target, console)
+                decompress::run(file, &options, &operation.member, target, console)
             }
         });
     }
@@ -136,7 +139,9 @@ fn all(
     let compressor = Compressor {
         options,
         // On the CPU, whatever encoded the file.
-        verify: arguments.compression.verify.then(|| arguments.resources.decode_with(loaded)),
+        verify: arguments.compression.verify.then(|| arguments.resources.decode_with(loaded.clone())),
+        bases: loaded.bases,
+        candidates: arguments.resources.candidates()?,
         codec: arguments.compression.codec,
         described: arguments.compression.dtype.is_some(),
         target,

@@ -113,10 +113,13 @@ def read_units(r, kind, raw_length, payload_length):
 class Stream:
     """One stream of a file; creating it decodes the stream. `built_in` maps hashes to the given models and bases."""
 
-    def __init__(self, data, at, built_in, nested):
+    def __init__(self, data, at, built_in, nested, before=()):
         self.r, self.built_in, self.nested = Reader(data, at), built_in, nested
+        self.before, self.member = before, None
         self.models, self.raw, self.sections = [], b"", []
         self.blocks, self.kept, self.start = 0, {}, at
+        # For each block, whether it may hold bytes of bases, and where it ends.
+        self.fits_of, self.block_ends = [], []
         self.decode()
 
     def decode(self):
@@ -151,6 +154,8 @@ class Stream:
                 elif kind == 3:
                     self.index(body)
                     index_length = r.at - begin
+                elif kind == 0x81 and not self.sections:
+                    self.member = family.Member(body)
                 else:
                     demand(kind >= 0x80, "newer: section")
             self.sections.append((r.at - begin, len(self.raw) - length_before))
@@ -159,6 +164,8 @@ class Stream:
         _, _, raw, units, kept = self.read_block(self.r)
         if kept:
             self.kept[self.blocks] = units, raw
+        self.fits_of.append(self.fits)
+        self.block_ends.append(len(self.raw) + len(raw))
         self.raw += raw
         self.blocks += 1
 
@@ -227,6 +234,9 @@ class Stream:
         for k, (length, _, wanted) in enumerate(units):
             demand(check(raw[at:at + length]) == wanted, f"check value of unit {k} differs")
             at += length
+        self.fits = codec in (0, 1) and raw_length <= 1 << 20
+        if codec == 6:
+            self.fits = self.fits_of[planes.block] if planes.method == 0 else planes.method != 3 or planes.rounding != 2
         return codec, params, raw, units, codec == 6 and planes.method in (2, 5)
 
     def tensor(self, planes, units, payload):
@@ -237,6 +247,8 @@ class Stream:
             return raw
         if planes.method == 3:
             planes.base = self.built_in.get(planes.base_hash)
+            if planes.base is None and self.member:
+                planes.base = family.find(self, planes, sum(u[0] for u in units))
             demand(planes.base is not None, f"missing base {planes.base_hash.hex()}")
         raw = tensor.decode(planes, units, payload)
         return raw
@@ -300,6 +312,7 @@ class Stream:
 
 
 import deflate  # noqa: E402
+import family  # noqa: E402
 import jpeg  # noqa: E402
 import table  # noqa: E402  (these modules import names from above)
 import tensor  # noqa: E402
@@ -310,12 +323,11 @@ def decode(data, models=(), nested=False):
     says whether the file is embedded weights, which must name no model."""
     known = {blake3(m): m for m in models}
     demand(data, "truncated")
-    raw, at = b"", 0
+    streams, at = [], 0
     while at < len(data):
-        stream = Stream(data, at, known, nested)
-        raw += stream.raw
-        at = stream.r.at
-    return raw
+        streams.append(Stream(data, at, known, nested, list(streams)))
+        at = streams[-1].r.at
+    return b"".join(stream.raw for stream in streams)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-//! What goes in comes out, for any bytes, codec and block size. With the pool of all calls: one of its own would end
+//! Compressed bytes come back as they were, for any bytes, codec and block size. With the pool of all calls: one of its own would end
 //! after its call does, which a leak detector takes amiss.
 #![no_main]
 

@@ -8,7 +8,7 @@ use crate::points::Point;
 pub struct Part {
     points: Vec<Point>,
     elements: f64,
-    /// What its relative squared error weighs. It is an error of a matrix's outputs, whatever the matrix's size.
+    /// The weight of its relative squared error. It is an error of a matrix's outputs, whatever the matrix's size.
     weight: f64,
 }
 

@@ -132,7 +132,7 @@ impl<'a> Checkpoint<'a> {
     }
 }
 
-/// What the metadata say of a tensor; nothing of those that were kept.
+/// The description of a tensor for the metadata; `None` for one that was kept.
 fn described(report: &TensorReport) -> Option<Value> {
     let Method::Levels { step, levels } = report.method else { return None };
     let round = |x: f64| (x * 1e6).round() / 1e6;

@@ -35,7 +35,7 @@ pub struct Grid {
     first: i32,
     /// Whether all multiples are levels.
     plain: bool,
-    /// What each level costs, in squared steps.
+    /// The cost of each level, in squared steps.
     costs: Vec<f64>,
     /// The value of each level.
     values: Vec<f32>,

@@ -25,7 +25,7 @@ use nzip::{Error, ErrorKind, Result};
 use points::{Candidate, Point};
 use rayon::prelude::*;
 
-/// What the result has to meet.
+/// The condition that the result has to meet.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Target {
     /// Stored bits for each float value of the file: the bytes of the `.nz` file, header included, over all floats.
@@ -64,7 +64,7 @@ pub enum Method {
     },
 }
 
-/// What became of one tensor.
+/// The outcome for one tensor.
 #[derive(Debug, Clone)]
 pub struct TensorReport {
     pub name: String,
@@ -84,7 +84,7 @@ pub struct TensorReport {
 pub struct Outcome {
     /// The safetensors file.
     pub file: Vec<u8>,
-    /// What became of each tensor, in the order of the file.
+    /// The outcome for each tensor, in the order of the file.
     pub tensors: Vec<TensorReport>,
     /// The bytes of the `.nz` file at the level of the options; 0 for targets that are no size.
     pub stored: u64,
@@ -92,7 +92,7 @@ pub struct Outcome {
 
 /// Tensors of fewer values are kept: they cost little.
 const SHORTEST: u64 = 4096;
-/// What an error weighs in embeddings and heads, against other matrices.
+/// The weight of an error in embeddings and heads, where it is 1 in other matrices.
 const PROTECTED: f64 = 4.0;
 /// Tries to meet a size.
 const TRIES: usize = 10;
@@ -156,9 +156,9 @@ struct Work<'a> {
     name: &'a str,
     elements: u64,
     is_float: bool,
-    /// What may be done; `Err` with the reason where it is kept.
+    /// The ways to code the tensor; `Err` with the reason where it is kept.
     candidate: std::result::Result<Candidate, &'static str>,
-    /// What its error weighs.
+    /// The weight of its error.
     weight: f64,
 }
 

@@ -1,4 +1,4 @@
-//! What a tensor costs at each of a ladder of steps, and what error it has there.
+//! The size and the error of a tensor at each of a ladder of steps.
 
 use crate::grid::Grid;
 use crate::values;

@@ -63,7 +63,7 @@ pub struct LoadedModel {
     pub network: Option<Arc<lm::Model>>,
 }
 
-/// What other programs had packed in a block, and has been undone.
+/// The packing of other programs that has been undone in a block.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Undone {
     /// The number of deflate streams.
@@ -96,7 +96,7 @@ pub trait BlockParams: Any + Send + Sync {
         0
     }
 
-    /// What has been undone in the block, blocks inside it not counted.
+    /// The packing undone in the block; blocks inside it are not counted.
     fn undone(&self) -> Undone {
         Undone::default()
     }

@@ -252,7 +252,7 @@ impl Plan {
         UNPACKERS.into_iter().fold(bytes.len(), |at, codec| codec.cut(&bytes[..at]))
     }
 
-    /// What may be undone.
+    /// The packing that may be undone.
     pub(super) fn packed(&self) -> Packed {
         Packed { depth: if self.undo { MAX_DEPTH } else { 0 }, pictures: self.undo, inside: false }
     }

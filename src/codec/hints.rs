@@ -1,4 +1,4 @@
-//! What callers of encoders know about the bytes of a block, and what they ask of the coding.
+//! Hints for encoders: what their callers know about the bytes of a block, and how they want them coded.
 
 use crate::model::lm::Model;
 use crate::tensor::Dtype;

@@ -6,12 +6,12 @@ use super::newer;
 use crate::error::{Error, Result};
 use crate::format::block::{BlockHeader, Units};
 use crate::format::consts::KIND_BLOCK;
-use crate::format::cursor::{Cursor, Parse};
+use crate::format::cursor::{Cursor, Parse, Parsed};
 
 /// The most levels of deflate streams inside deflate streams.
 pub const MAX_DEPTH: u8 = 2;
 
-/// What may be undone in a content.
+/// The packing that may be undone in a content.
 #[derive(Debug, Clone, Copy)]
 pub struct Packed {
     /// Levels of deflate streams inside deflate streams, 0..=[`MAX_DEPTH`].
@@ -45,6 +45,38 @@ pub trait Unpacker: BlockCodec {
     /// The best place to cut bytes that go on in another block: before something packed that the cut would split,
     /// unless the bytes start with it.
     fn cut(&self, bytes: &[u8]) -> usize;
+}
+
+/// Reads the parameters of a block of a codec that undoes packing: what `fields` reads, all of them, with the levels of
+/// deflate streams first.
+///
+/// # Errors
+/// `Corrupt` where there are none, too many or too few; `NewerVersion` for too many levels; those of `fields`.
+pub fn params<T>(
+    codec: &dyn BlockCodec,
+    header: &BlockHeader,
+    fields: impl FnOnce(u8, &mut Cursor<'_>) -> Parsed<T>,
+) -> Result<T> {
+    let Some(bytes) = header.params.as_ref().filter(|_| !header.units.chained()) else {
+        return Err(codec.unknown());
+    };
+    let name = codec.name();
+    let mut c = Cursor::new(bytes);
+    let read = c.u8().and_then(|depth| Ok((depth, fields(depth, &mut c)?))).map_err(|e| match e {
+        Parse::Need(_) => Error::corrupt(format!("parameters of a {name} block that are cut")),
+        Parse::Bad(e) => e,
+    });
+    let (depth, read) = read?;
+    if !c.rest().is_empty() {
+        return Err(Error::corrupt(format!(
+            "parameters of a {name} block: {} bytes too many",
+            c.rest().len()
+        )));
+    }
+    if depth > MAX_DEPTH {
+        return Err(newer(&format!("deflate streams {depth} levels deep")));
+    }
+    Ok(read)
 }
 
 /// A content of a block: its header and its payload.
@@ -81,7 +113,7 @@ pub fn ended(e: Parse, codec: &str) -> Error {
 pub fn read<'a>(c: &mut Cursor<'a>, codec: &str) -> Result<Coded<'a>> {
     let ended = |e| ended(e, codec);
     if c.rest().first().is_some_and(|kind| *kind != KIND_BLOCK) {
-        return Err(Error::corrupt("not a block"));
+        return Err(Error::corrupt("the content of a block is not a block"));
     }
     let (header, len) = BlockHeader::parse(c.rest()).map_err(ended)?;
     c.take(len).map_err(ended)?;

@@ -37,7 +37,12 @@ impl Plan {
         let quick = self.only == Some(Codec::Tensor) || few && self.level < THOROUGH;
         let encode = |content: &Content<'_>| {
             let block = match content.numbers {
-                Some(_) if self.only.is_some() => quick_numbers(content, &effort)?,
+                // Little is smaller than a base that has the same bytes.
+                Some(_)
+                    if self.only.is_some() || content.base.is_some_and(|base| base.bytes == content.raw) =>
+                {
+                    quick_numbers(content, &effort)?
+                }
                 Some(_) => slowly(content, &self.effort(half), quick_numbers(content, &effort)?)?,
                 None if quick => plain(content.raw, self.level)?,
                 None => return smallest(content, &effort, self.packed()),

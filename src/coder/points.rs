@@ -57,13 +57,13 @@ impl Row {
         symbol - self.first >= self.halves()[0]
     }
 
-    /// What is left of the row after `depth` decisions for `symbol`.
+    /// The rest of the row after `depth` decisions for `symbol`.
     pub fn after(self, symbol: u32, depth: u32) -> Self {
         (0..depth).fold(self, |row, _| row.half(row.bit_of(symbol)))
     }
 }
 
-/// What encoder and decoder both know of a window that is being coded.
+/// The state of a window that encoder and decoder share.
 #[derive(Debug, Clone)]
 struct Interval {
     ends: Ends,
@@ -77,7 +77,7 @@ struct Interval {
     symbols: u32,
 }
 
-/// What happens before a decision, or at it.
+/// An event before or at a decision.
 enum Plan {
     /// The window ends.
     End,
@@ -97,7 +97,7 @@ impl Interval {
         (self.reserved, self.odds) = (true, ONE);
     }
 
-    /// What happens at the start of a symbol; `None` where nothing does.
+    /// The event at the start of a symbol, if any.
     fn at_symbol(&self) -> Option<Plan> {
         let alone = self.points == Wide::ONE;
         if self.symbols == MAX_SYMBOLS || alone && self.ends == Ends::Symbol {
@@ -107,7 +107,7 @@ impl Interval {
         roomy.then_some(Plan::Reserve)
     }
 
-    /// What happens at a decision, where a 1 has the probability `one` / 65536.
+    /// The event at a decision in which a 1 has the probability `one` / 65536.
     fn at_decision(&self, one: u32, halves: Halves) -> Plan {
         debug_assert!((1..ONE).contains(&one));
         // The side that is less likely, its probability and its symbols.
@@ -171,7 +171,7 @@ impl Interval {
     }
 }
 
-/// What has become of a step of an encoder.
+/// The result of a step of an encoder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Coded<M> {
     /// The window goes on.
@@ -182,7 +182,7 @@ pub enum Coded<M> {
     Stopped(Wide, M),
 }
 
-/// What an encoder does at the end of its document, where its window has not ended.
+/// The end of a document for an encoder whose window has not ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Last<M> {
     /// As for steps; `Further` does not occur.

@@ -25,13 +25,13 @@ pub fn check_plain(packed: &[u8], len: u64, memory: u64) -> Result<()> {
             Event::End => {
                 return Err(Error::corrupt(format!("weights of {len} bytes expected, {found} found")));
             }
-            Event::StreamStart | Event::StreamEnd(_) | Event::Other => {}
+            Event::StreamStart | Event::StreamEnd(_) | Event::Member(_) | Event::Other => {}
         }
     }
 }
 
 fn nested() -> Error {
-    Error::corrupt("weights whose stream has a model of its own")
+    Error::corrupt("a weight file must not embed a model")
 }
 
 /// Decodes all streams in `packed` into one buffer of at most `most` bytes.
@@ -49,12 +49,12 @@ pub fn unpack(packed: &[u8], most: u64, memory: u64) -> Result<Vec<u8>> {
     loop {
         match walk.next()? {
             Event::StreamStart => _ = hasher.reset(),
-            Event::Other => {}
+            Event::Member(_) | Event::Other => {}
             Event::Model(_) => return Err(nested()),
             Event::Block(raw) => {
                 let within = |e: Error| e.within(raw.place());
                 if raw.block.header.model.is_some() {
-                    return Err(within(Error::corrupt("weights that are coded with a model")));
+                    return Err(within(Error::corrupt("a weight file must not be compressed with a model")));
                 }
                 if (out.len() as u64).saturating_add(raw.raw_len()) > most {
                     return Err(within(Error::corrupt(format!("weights of more than {most} bytes"))));

@@ -6,9 +6,10 @@ use crate::codec::newer;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::block::BlockHeader;
 use crate::format::checksum::{Check, hex, same};
-use crate::format::consts::{KIND_BLOCK, KIND_INDEX, KIND_MODEL, KIND_SKIPPABLE, KIND_TRAILER};
+use crate::format::consts::{KIND_BLOCK, KIND_INDEX, KIND_MEMBER, KIND_MODEL, KIND_SKIPPABLE, KIND_TRAILER};
 use crate::format::header::Header;
 use crate::format::index::{Entry, Index, Record};
+use crate::format::member::MemberSection;
 use crate::format::section::{self, ModelSection};
 use crate::format::trailer::Trailer;
 use std::collections::HashMap;
@@ -18,7 +19,7 @@ use std::sync::Arc;
 /// The bytes of a skipped section that are verified at a time.
 const STEP: u64 = 256 << 10;
 
-/// What the walk does with payloads.
+/// The treatment of payloads by a walk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Payloads {
     /// Read them.
@@ -110,6 +111,8 @@ pub enum Event {
     StreamStart,
     Block(RawBlock),
     Model(ModelSection),
+    /// The first section of a stream that holds a file of a family.
+    Member(MemberSection),
     /// The index, or a section that readers may ignore. Its check value is right.
     Other,
     /// The trailer of a stream.
@@ -170,8 +173,11 @@ impl Stream {
             self.kept.insert(raw.number, Kept { block, payload, payload_at });
         } else if let Some(number) = raw.block.copy_of() {
             let source = self.kept.get(&number);
-            let source =
-                source.ok_or_else(|| Error::corrupt(format!("a copy of block {number}, which has none")))?;
+            let source = source.ok_or_else(|| {
+                Error::corrupt(format!(
+                    "a copy of block {number}, which was not announced as a source of copies"
+                ))
+            })?;
             raw.block = raw.block.resolve(&source.block)?;
             raw.shared = Some(source.payload.clone());
             raw.payload_at = source.payload_at;
@@ -287,13 +293,15 @@ impl<R: Read> Walk<R> {
             return Ok(Event::StreamStart);
         }
         self.input.need(1, "the stream: its trailer is missing")?;
-        let after_index = self.stream()?.index.is_some();
+        let stream = self.stream()?;
+        let (after_index, first) = (stream.index.is_some(), stream.entries == 0);
         match self.input.bytes()[0] {
             KIND_TRAILER => self.trailer().map(Event::StreamEnd),
             _ if after_index => Err(Error::corrupt("a section after the index")),
             KIND_BLOCK => self.block().map(Event::Block),
             KIND_MODEL => self.model(),
             KIND_INDEX => self.index(),
+            KIND_MEMBER if first => self.member(),
             kind if kind >= KIND_SKIPPABLE => self.skippable(),
             0 => Err(Error::corrupt("section kind: 1 or more expected, 0 found")),
             kind => Err(newer(&format!("section kind {kind}"))),
@@ -355,6 +363,13 @@ impl<R: Read> Walk<R> {
         let model = ModelSection::parse(bytes)?;
         self.stream()?.note(Entry { stored_len: total, raw_len: 0 });
         Ok(Event::Model(model))
+    }
+
+    fn member(&mut self) -> Result<Event> {
+        let (bytes, total) = self.body("a member section")?;
+        let member = MemberSection::parse(&bytes)?;
+        self.stream()?.note(Entry { stored_len: total, raw_len: 0 });
+        Ok(Event::Member(member))
     }
 
     fn index(&mut self) -> Result<Event> {

@@ -53,6 +53,20 @@ pub fn same(what: &str, stored: u32, computed: u32) -> Result<()> {
     Err(Error::corrupt(format!("{what}: check value {stored:08x} expected, {computed:08x} found")))
 }
 
+/// The hash with these lower-case hexadecimal digits.
+pub const fn from_hex(digits: &[u8; 64]) -> [u8; 32] {
+    const fn digit(c: u8) -> u8 {
+        if c <= b'9' { c - b'0' } else { c - b'a' + 10 }
+    }
+    let mut out = [0; 32];
+    let mut i = 0;
+    while i < 32 {
+        out[i] = digit(digits[2 * i]) << 4 | digit(digits[2 * i + 1]);
+        i += 1;
+    }
+    out
+}
+
 /// The lower-case hexadecimal digits of a BLAKE3 hash.
 pub fn hex(hash: &[u8; 32]) -> String {
     blake3::Hash::from(*hash).to_hex().to_string()

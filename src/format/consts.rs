@@ -22,6 +22,9 @@ pub const KIND_SKIPPABLE: u8 = 0x80;
 /// Section kind: which words blocks may hold (skippable).
 pub const KIND_SEARCH: u8 = 0x80;
 
+/// Section kind: which file of a family a stream holds, and where its bases lie (skippable).
+pub const KIND_MEMBER: u8 = 0x81;
+
 /// Block flags, bits 0 and 1: the kind of the unit table.
 pub const TABLE_MASK: u8 = 0b11;
 /// Unit table: check units of a fixed raw size.

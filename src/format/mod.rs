@@ -8,6 +8,7 @@ pub mod consts;
 pub mod cursor;
 pub mod header;
 pub mod index;
+pub mod member;
 pub mod search;
 pub mod section;
 pub mod tensors;

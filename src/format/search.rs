@@ -88,14 +88,14 @@ pub fn put(out: &mut Vec<u8>, filters: &[Filter]) {
     section::put(out, KIND_SEARCH, &body);
 }
 
-/// Which of the `blocks` blocks of a stream may hold a word, from the whole search section.
+/// Finds the blocks, of the `blocks` of a stream, that may hold a word, from the whole search section.
 ///
 /// # Errors
 ///
 /// `Corrupt` where the section breaks a rule.
 pub fn blocks_with(bytes: &[u8], blocks: usize, hash: u64) -> Result<Vec<bool>> {
     if bytes.first() != Some(&KIND_SEARCH) {
-        return Err(Error::corrupt("no search section is where the index says"));
+        return Err(Error::corrupt("the index points to something that is not a search section"));
     }
     let body = section::body(bytes).map_err(|e| e.at_end("the search section"))?;
     read(body, blocks, hash).map_err(|e| e.at_end("the search section"))

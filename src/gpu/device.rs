@@ -35,7 +35,7 @@ pub struct GpuCounters {
     pub kernel_nanoseconds: u64,
 }
 
-/// Which GPU is wanted.
+/// The choice of a GPU.
 #[derive(Debug, Clone, Copy)]
 pub enum Wanted<'a> {
     /// The first one that is not a software driver.

@@ -1,4 +1,4 @@
-//! What users of the library see.
+//! Items of the GPU floor that the library exports.
 
 pub use super::device::{Device, GpuCounters, GpuInfo, TensorBuffer};
 #[cfg(feature = "gpu")]

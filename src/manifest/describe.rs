@@ -1,7 +1,8 @@
 //! Making the row of a shard from its file.
 
-use super::{Shard, TensorPart, check_name};
+use super::{Shard, TensorPart};
 use crate::error::{Error, Result};
+use crate::format::member::check_name;
 use crate::stream::{Archive, DecodeOptions, Decoder};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 

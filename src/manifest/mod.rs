@@ -12,6 +12,7 @@ mod write;
 pub use archive::{ManifestArchive, OpenShard};
 
 use crate::error::{Error, Result};
+use crate::format::member::check_name;
 use crate::tensor::TensorInfo;
 use std::collections::HashMap;
 use std::ops::Range;
@@ -62,7 +63,7 @@ pub struct Shard {
     pub models: Vec<[u8; 32]>,
     /// The tensors in it, and parts of tensors. Their starts count from the first raw byte of the shard.
     pub tensors: Vec<TensorPart>,
-    /// What it was made of, in words of whoever made it.
+    /// The source that the shard was made of, in the words of whoever made it.
     pub source: Option<String>,
 }
 
@@ -251,16 +252,6 @@ impl Shard {
 /// The hash by which manifests know contents and files: BLAKE3.
 pub fn content_hash(bytes: &[u8]) -> [u8; 32] {
     *blake3::hash(bytes).as_bytes()
-}
-
-/// Refuses names that could lead out of the manifest's folder on any system.
-fn check_name(name: &str) -> Result<()> {
-    let odd = |c: char| c.is_control() || matches!(c, '\\' | ':');
-    let good = !name.contains(odd) && name.split('/').all(|part| !matches!(part, "" | "." | ".."));
-    if good {
-        return Ok(());
-    }
-    Err(Error::corrupt(format!("{name:?} is no name of a file below the manifest's folder")))
 }
 
 #[cfg(test)]

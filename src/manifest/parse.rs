@@ -59,7 +59,7 @@ impl Manifest {
                 Line::Last(last) => {
                     last.compare(&manifest, &bytes[..start]).map_err(place)?;
                     if at < bytes.len() {
-                        return Err(place(Error::corrupt("lines follow the last one")));
+                        return Err(place(Error::corrupt("lines follow the manifest's last line")));
                     }
                     return Ok(manifest);
                 }
@@ -208,7 +208,7 @@ impl Shard {
     pub fn parse(row: &str) -> Result<Self> {
         match parse_line(row.as_bytes())? {
             Line::Shard(shard) => Ok(shard),
-            Line::Last(_) => Err(Error::corrupt("the last line of a manifest, no shard")),
+            Line::Last(_) => Err(Error::corrupt("the last line of a manifest where a shard is expected")),
         }
     }
 }

@@ -5,9 +5,9 @@
 
 use crate::container::unpack::unpack;
 use crate::error::{Error, Result};
-use crate::format::checksum::hex;
+use crate::format::checksum::{from_hex, hex};
 use crate::format::consts::MAGIC;
-use crate::model::shipped;
+use crate::model::{mix, shipped};
 use std::collections::HashMap;
 use std::fs;
 use std::io::Read;
@@ -55,24 +55,10 @@ pub const BUILT_IN: &[BuiltIn] = &[
 ];
 
 /// The small language model, which guides `mix` where speed counts: `tiny`.
-pub const TINY_LM: Hash = hash(b"10038fc4bfdc68c3a195f40470569f4692df515f0a0ab2470fd46ee5174df92d");
+pub const TINY_LM: Hash = from_hex(b"10038fc4bfdc68c3a195f40470569f4692df515f0a0ab2470fd46ee5174df92d");
 
 /// The model that codec `lm` uses, and that guides `mix`, unless another one is asked for: `base`.
-pub const DEFAULT_LM: Hash = hash(b"3b29c8e9a13fabb48bf704af954609fe52eec2de35187af8cc2b61d37a4725a1");
-
-/// The hash with these lower-case hexadecimal digits.
-const fn hash(digits: &[u8; 64]) -> Hash {
-    const fn digit(c: u8) -> u8 {
-        if c <= b'9' { c - b'0' } else { c - b'a' + 10 }
-    }
-    let mut out = [0; 32];
-    let mut i = 0;
-    while i < 32 {
-        out[i] = digit(digits[2 * i]) << 4 | digit(digits[2 * i + 1]);
-        i += 1;
-    }
-    out
-}
+pub const DEFAULT_LM: Hash = from_hex(b"3b29c8e9a13fabb48bf704af954609fe52eec2de35187af8cc2b61d37a4725a1");
 
 /// The largest weight file that is read, in bytes.
 const MAX_FILE: u64 = 1 << 31;
@@ -95,10 +81,11 @@ impl Registry {
         Self { given: Arc::default(), folders: user_folders().into(), memory: MEMORY }
     }
 
-    /// Adds canonical weights and returns their hash.
+    /// Adds canonical weights, or starting points of `mix` as they ship, and returns their hash.
     pub fn add(&mut self, weights: impl Into<Arc<[u8]>>) -> Hash {
         let weights = weights.into();
         let hash = *blake3::hash(&weights).as_bytes();
+        mix::shipped::offer(&hash, &weights);
         Arc::make_mut(&mut self.given).insert(hash, weights);
         hash
     }

@@ -1,6 +1,7 @@
 //! Reading of any part of a file.
 
 mod expect;
+mod family;
 mod info;
 mod load;
 mod map;
@@ -9,11 +10,14 @@ mod search;
 mod source;
 mod tensors;
 
+pub use family::Member;
 pub use info::{BlockInfo, StreamInfo, WindowInfo};
 pub use reader::ArchiveReader;
 pub use source::Fetch;
 pub use tensors::{StoredTensor, TensorReader};
 
+use super::content::FileContent;
+use super::inner::InnerPart;
 use super::options::{DecodeOptions, Pool};
 use super::resources::Resources;
 use super::{Decoder, options};
@@ -22,6 +26,7 @@ use crate::codec::decode_blocks;
 use crate::error::{Error, Result};
 use crate::format::block::{BlockHeader, Units};
 use crate::tensor::TensorInfo;
+use crate::tensor::bases::Bases;
 use map::{BlockPlace, StreamMap};
 use source::Source;
 use std::collections::HashMap;
@@ -56,6 +61,12 @@ pub struct Archive<S> {
     active: usize,
     /// Whether a content without named tensors has been searched for tensors.
     looked: bool,
+    /// While a base is read: the depth of the stream that is coded against it.
+    asking: Option<u64>,
+    /// The memory in bytes that reading holds while it reads bases.
+    taken: u64,
+    /// Files that hold the bytes of streams.
+    restored: HashMap<usize, FileContent>,
 }
 
 /// The most blocks that are decoded together.
@@ -69,6 +80,8 @@ struct Fetched {
     block: Block,
     payload: Vec<u8>,
     units: Range<usize>,
+    /// What the units need of a base in an earlier stream.
+    base: Option<InnerPart>,
 }
 
 impl Fetched {
@@ -145,6 +158,9 @@ impl<S: Read + Seek> Archive<S> {
             names: HashMap::new(),
             active: 0,
             looked: false,
+            asking: None,
+            taken: 0,
+            restored: HashMap::new(),
         };
         archive.name(tensors);
         Ok(archive)
@@ -286,7 +302,8 @@ impl<S: Read + Seek> Archive<S> {
                 batch.push(fetched);
                 at += 1;
             }
-            self.decode(&batch, &range, &mut out)?;
+            let bases = self.inner_bases(&batch, len)?;
+            self.decode(&batch, &bases, &range, &mut out)?;
         }
         Ok(out)
     }
@@ -298,6 +315,9 @@ impl<S: Read + Seek> Archive<S> {
     ///
     /// The first problem that is found.
     pub fn verify(&mut self) -> Result<u64> {
+        if self.has_inner_bases() {
+            return self.verify_by_ranges();
+        }
         let options = self.options.clone().verify_hash(true);
         let reader = self.source.inner();
         reader.seek(SeekFrom::Start(0))?;
@@ -312,7 +332,7 @@ impl<S: Read + Seek> Archive<S> {
             self.active = stream;
         }
         let models = self.streams[stream].models.held().saturating_add(self.options.resources.bases.held);
-        let held = taken.saturating_add(models);
+        let held = taken.saturating_add(models).saturating_add(self.taken);
         self.options.resources.memory.saturating_sub(held)
     }
 
@@ -378,7 +398,11 @@ impl<S: Read + Seek> Archive<S> {
         let wanted =
             range.start.saturating_sub(place.raw_start)..range.end.min(place.raw_end()) - place.raw_start;
         let (units, payload) = parts(header, wanted);
-        let raw = raw_of(header, &units);
+        if let Some(depth) = self.asking {
+            self.check_base(stream, &block, depth).map_err(within)?;
+        }
+        let base = self.inner_part(stream, &block, &units).map_err(within)?;
+        let raw = raw_of(header, &units).saturating_add(base.as_ref().map_or(0, InnerPart::len));
         let need = (payload.end - payload.start).saturating_add(raw).saturating_add(block.memory());
         if need > left {
             let message = format!("a block of which {need} bytes are needed; the memory cap leaves {left}");
@@ -386,10 +410,16 @@ impl<S: Read + Seek> Archive<S> {
         }
         let start = payload_at + payload.start;
         let payload = self.source.read(start, payload.end - payload.start).map_err(within)?;
-        Ok(Fetched { stream, number, place, block, payload, units })
+        Ok(Fetched { stream, number, place, block, payload, units, base })
     }
 
-    fn decode(&mut self, batch: &[Fetched], range: &Range<u64>, out: &mut Vec<u8>) -> Result<()> {
+    fn decode(
+        &mut self,
+        batch: &[Fetched],
+        inner: &[Option<Bases>],
+        range: &Range<u64>,
+        out: &mut Vec<u8>,
+    ) -> Result<()> {
         let mut loaded = Vec::with_capacity(batch.len());
         for f in batch {
             let (models, before) = (&self.streams[f.stream].models, f.place.models as usize);
@@ -407,7 +437,8 @@ impl<S: Read + Seek> Archive<S> {
         let (accelerator, meter) = (device.accelerator(), work.meter());
         let environment = Environment { bases, accelerator, memory, meter };
         let mut jobs = Vec::with_capacity(batch.len());
-        for (f, model) in batch.iter().zip(loaded) {
+        for ((f, model), inner) in batch.iter().zip(loaded).zip(inner) {
+            let environment = Environment { bases: inner.as_ref().unwrap_or(bases), ..environment };
             let job = BlockJob::new(&f.block, model, environment, &f.payload);
             jobs.push(BlockJob { units: f.units.clone(), ..job });
         }
@@ -437,7 +468,8 @@ fn place_name(stream: usize, number: usize, place: &BlockPlace) -> String {
 impl Fetched {
     /// The memory that payload, header and raw bytes take, in bytes.
     fn held(&self) -> u64 {
-        self.payload.len() as u64 + self.block.memory() + raw_of(&self.block.header, &self.units)
+        let base = self.base.as_ref().map_or(0, InnerPart::len);
+        self.payload.len() as u64 + self.block.memory() + raw_of(&self.block.header, &self.units) + base
     }
 
     /// The memory that decoding takes, in bytes.

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use std::fmt;
 use std::io::Write;
 
-/// What a step has done.
+/// The result of a step: the bytes read and written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Step {
@@ -21,7 +21,7 @@ pub struct Step {
     pub done: bool,
 }
 
-/// What an encoder does once it has taken all of its input.
+/// The action of an encoder once it has taken all of its input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Then {
     /// Waits for more, and may keep what it has taken.

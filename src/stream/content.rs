@@ -11,7 +11,7 @@ use std::ops::Range;
 use std::time::SystemTime;
 
 /// The content of a file, with the length that it had when it was opened.
-pub(super) struct FileContent {
+pub(crate) struct FileContent {
     file: File,
     len: u64,
     modified: Option<SystemTime>,

@@ -1,6 +1,7 @@
 //! Reading of streams front to back.
 
 use super::buffered::read_buffered;
+use super::kept::KeptMembers;
 use super::options::{DecodeOptions, Pool};
 use super::resources::Resources;
 use crate::codec::block::{BlockJob, Environment};
@@ -53,13 +54,15 @@ pub struct Decoder<R: Read> {
     bases: Bases,
     progress: Progress,
     hasher: Option<blake3::Hasher>,
+    /// Earlier members of a family, in which bases may lie.
+    members: KeptMembers,
     /// Verified bytes that wait to be read, and buffers for reuse.
     ready: VecDeque<Vec<u8>>,
     position: usize,
     spare: Vec<Vec<u8>>,
     /// A block that is being decoded unit by unit.
     open: Option<OpenBlock>,
-    /// What comes after the ready bytes.
+    /// The source of the bytes after the ready ones.
     next: Next,
 }
 
@@ -121,6 +124,7 @@ impl<R: Read> Decoder<R> {
             device,
             progress,
             hasher: options.verify_hash.then(blake3::Hasher::new),
+            members: KeptMembers::default(),
             ready: VecDeque::new(),
             position: 0,
             spare: Vec::new(),
@@ -187,6 +191,7 @@ impl<R: Read> Decoder<R> {
     /// The memory, in bytes, that the cap leaves for blocks.
     fn left(&self) -> u64 {
         let held = self.models.held().saturating_add(self.bases.held).saturating_add(self.walk.held());
+        let held = held.saturating_add(self.members.held());
         self.memory.saturating_sub(held)
     }
 
@@ -230,6 +235,7 @@ impl<R: Read> Decoder<R> {
         let mut codec = codec.map_err(|e| e.within(block.place()))?;
         codec.adopt(&mut block.payload, &mut raw);
         self.progress.take(block.raw_len());
+        self.members.block(&block.block, block.raw_start);
         self.open = Some(OpenBlock { block, codec, unit: 0, raw, verified: 0, read: 0 });
         Ok(())
     }
@@ -299,14 +305,26 @@ impl<R: Read> Decoder<R> {
                 }
             }
         }
-        let used: u64 = batch.iter().map(|b| b.memory() + b.raw_len()).sum();
-        let memory = self.left().saturating_sub(used);
+        let mut inner = Vec::with_capacity(batch.len());
+        let held = |b: &RawBlock| b.memory().saturating_add(b.raw_len());
+        let mut room = self.left().saturating_sub(batch.iter().map(held).sum());
+        for raw in batch.iter().take(models.len()) {
+            self.members.block(&raw.block, raw.raw_start);
+            match self.members.base(&raw.block, &self.bases, &mut room) {
+                Ok(base) => inner.push(base),
+                Err(e) => {
+                    self.next = Next::Failed(e.within(raw.place()));
+                    break;
+                }
+            }
+        }
         let raw: u64 = batch.iter().map(RawBlock::raw_len).sum();
         self.progress.take(raw);
         let work = self.progress.work(raw);
-        let environment = Environment { bases: &self.bases, accelerator, memory, meter: work.meter() };
+        let environment = Environment { bases: &self.bases, accelerator, memory: room, meter: work.meter() };
         let mut jobs = Vec::with_capacity(batch.len());
-        for (raw, model) in batch.iter().zip(models) {
+        for ((raw, model), inner) in batch.iter().zip(models).zip(&inner) {
+            let environment = Environment { bases: inner.as_ref().unwrap_or(&self.bases), ..environment };
             let job = BlockJob::new(&raw.block, model, environment, raw.payload(input));
             jobs.push(BlockJob { raw: self.spare.pop().unwrap_or_default(), ..job });
         }
@@ -358,6 +376,7 @@ impl<R: Read> Decoder<R> {
         if let Some(hasher) = &mut self.hasher {
             hasher.update(&open.raw[open.verified..end]);
         }
+        self.members.take(&open.raw[open.verified..end], self.memory / 4);
         open.unit += 1;
         if open.unit == units
             && let Err(e) = open.codec.finish(&open.block.payload, &mut open.raw)
@@ -386,6 +405,7 @@ impl<R: Read> Decoder<R> {
         if let Some(hasher) = &mut self.hasher {
             hasher.update(&raw);
         }
+        self.members.take(&raw, self.memory / 4);
         if raw.is_empty() {
             self.keep(raw);
         } else {
@@ -404,7 +424,10 @@ impl<R: Read> Decoder<R> {
     /// Processes a section that is not a block.
     fn note(&mut self, event: Event) -> Result<()> {
         match event {
-            Event::StreamStart => self.models = self.models.fresh(),
+            Event::StreamStart => {
+                self.models = self.models.fresh();
+                self.members.stream();
+            }
             Event::Model(section) => self.models.add(section, self.memory)?,
             Event::StreamEnd(end) => {
                 if let Some(hasher) = &mut self.hasher {
@@ -412,6 +435,7 @@ impl<R: Read> Decoder<R> {
                     hasher.reset();
                 }
             }
+            Event::Member(section) => self.members.member(section),
             Event::Block(_) | Event::Other | Event::End => {}
         }
         Ok(())
@@ -483,6 +507,8 @@ impl<'a> Decoder<&'a [u8]> {
         if let Some(hasher) = &mut self.hasher {
             hasher.update(&out[start..]);
         }
+        self.members.block(&block.block, block.raw_start);
+        self.members.take(&out[start..], self.memory / 4);
         Ok(())
     }
 }

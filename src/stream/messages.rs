@@ -2,11 +2,11 @@
 
 use super::encoder::plan;
 use super::options::Pool;
-use super::{DecodeOptions, Decoder, Encoder, Options, buffers};
+use super::{Archive, DecodeOptions, Decoder, Encoder, Options, buffers};
 use crate::codec::choose::Plan;
 use crate::error::{Error, ErrorKind, Result};
 use std::fmt;
-use std::io::{self, BufRead, Write};
+use std::io::{self, BufRead, Cursor, Write};
 
 /// Memory of the caller that is being filled.
 struct Room<'a> {
@@ -177,6 +177,15 @@ impl Decompressor {
         }
     }
 
+    /// Appends the content of a family, in which blocks have bases in earlier streams. `None` where it is none.
+    fn archived(&self, packed: &[u8], raw: &mut Vec<u8>) -> Option<Result<()>> {
+        let archive = Archive::with_options(Cursor::new(packed), self.options.clone());
+        let mut archive = archive.ok().filter(Archive::has_inner_bases)?;
+        let verified = if self.options.verify_hash { archive.verify().map(drop) } else { Ok(()) };
+        let read = verified.and_then(|()| archive.read_range(..));
+        Some(read.map(|bytes| raw.extend_from_slice(&bytes)))
+    }
+
     /// A decoder of one stream, which uses the models and threads of this decompressor.
     pub fn stream(&self) -> buffers::Decoder {
         buffers::Decoder::build(self.options.clone(), self.pool.clone())
@@ -190,7 +199,12 @@ impl Decompressor {
     /// Those of [`crate::decompress_with`].
     pub fn decompress_into(&self, packed: &[u8], raw: &mut Vec<u8>) -> Result<()> {
         let len = raw.len();
-        let result = Decoder::collect(packed, self.options.clone(), self.pool.clone(), raw);
+        let mut result = Decoder::collect(packed, self.options.clone(), self.pool.clone(), raw);
+        if result.as_ref().is_err_and(|e| e.kind() == ErrorKind::LimitExceeded) {
+            raw.truncate(len);
+            // Read front to back, earlier files of a family take memory.
+            result = self.archived(packed, raw).unwrap_or(result);
+        }
         if result.is_err() {
             raw.truncate(len);
         }

@@ -10,6 +10,8 @@ pub mod bufread;
 mod content;
 mod decoder;
 mod encoder;
+mod inner;
+mod kept;
 mod messages;
 mod oneshot;
 mod options;
@@ -20,8 +22,9 @@ mod tests;
 pub mod write;
 
 pub use archive::{
-    Archive, ArchiveReader, BlockInfo, Fetch, StoredTensor, StreamInfo, TensorReader, WindowInfo,
+    Archive, ArchiveReader, BlockInfo, Fetch, Member, StoredTensor, StreamInfo, TensorReader, WindowInfo,
 };
+pub(crate) use content::FileContent;
 pub use decoder::Decoder;
 pub use encoder::Encoder;
 pub use messages::{Compressor, Decompressor};

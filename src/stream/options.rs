@@ -3,6 +3,7 @@
 use super::resources::{Resources, resource_setters};
 use crate::codec::Codec;
 use crate::error::{Error, Result};
+use crate::format::member::MemberSection;
 use crate::models::registry::Hash;
 use crate::tensor::{Dtype, Layout};
 use std::sync::{Arc, OnceLock};
@@ -53,6 +54,7 @@ pub struct Options {
     pub(super) described: Option<Described>,
     pub(super) undo: bool,
     pub(super) searchable: bool,
+    pub(super) member: Option<MemberSection>,
     pub(super) resources: Resources,
 }
 
@@ -71,6 +73,7 @@ impl Default for Options {
             described: None,
             undo: true,
             searchable: false,
+            member: None,
             resources: Resources::new(),
         }
     }
@@ -160,6 +163,17 @@ impl Options {
     pub fn content_hash(mut self, always: bool) -> Self {
         self.content_hash = always;
         self
+    }
+
+    /// The memory cap, in bytes.
+    pub(crate) fn memory_cap(&self) -> u64 {
+        self.resources.memory
+    }
+
+    /// Makes the stream one of a family: it starts with this section, and has the hash of its content.
+    pub(crate) fn member(mut self, member: MemberSection) -> Self {
+        self.member = Some(member);
+        self.content_hash(true)
     }
 
     /// Sets all resources of the encoder at once.

@@ -1,6 +1,6 @@
 //! Base tensors: tensors that the tensors of another file are coded against.
 
-use super::content::Content;
+use super::content::{Content, outside};
 use super::rounding::Rounding;
 use super::{Dtype, Layout};
 use crate::error::{Error, Result};
@@ -51,14 +51,16 @@ impl fmt::Debug for Bases {
 }
 
 /// One tensor of a base file.
+#[derive(Clone)]
 pub(crate) struct BaseTensor {
-    name: String,
-    dtype: Dtype,
-    shape: Vec<u64>,
+    pub name: String,
+    pub dtype: Dtype,
+    pub shape: Vec<u64>,
     /// BLAKE3 hash of the tensor's bytes.
     pub hash: [u8; 32],
-    content: Arc<dyn Content>,
-    range: Range<u64>,
+    pub content: Arc<dyn Content>,
+    /// Its bytes in the content.
+    pub range: Range<u64>,
 }
 
 impl BaseTensor {
@@ -82,6 +84,26 @@ impl BaseTensor {
     }
 }
 
+/// A part of a content.
+struct Part {
+    /// The bytes before the part, and all bytes.
+    before: u64,
+    all: u64,
+    bytes: Vec<u8>,
+}
+
+impl Content for Part {
+    fn len(&self) -> u64 {
+        self.all
+    }
+
+    fn read(&self, range: Range<u64>) -> Result<Cow<'_, [u8]>> {
+        let inside = |at: u64| usize::try_from(at.checked_sub(self.before)?).ok();
+        let bytes = inside(range.start).zip(inside(range.end)).and_then(|(a, b)| self.bytes.get(a..b));
+        bytes.map(Cow::Borrowed).ok_or_else(|| outside(&range, self.all))
+    }
+}
+
 /// The BLAKE3 hash of a range of a content.
 fn hash(content: &dyn Content, range: Range<u64>) -> Result<[u8; 32]> {
     let mut hasher = blake3::Hasher::new();
@@ -89,6 +111,21 @@ fn hash(content: &dyn Content, range: Range<u64>) -> Result<[u8; 32]> {
         hasher.update(&content.read(start..(start + PIECE as u64).min(range.end))?);
     }
     Ok(*hasher.finalize().as_bytes())
+}
+
+/// The tensors of a content as bases, hashed in parallel.
+///
+/// # Errors
+///
+/// Those of reading.
+pub(crate) fn tensors(content: &Arc<dyn Content>, layout: Layout) -> Result<Vec<BaseTensor>> {
+    let tensors = layout.tensors.into_par_iter().map(|t| {
+        let range = t.start..t.end();
+        let hash = hash(&**content, range.clone())?;
+        let content = content.clone();
+        Ok(BaseTensor { name: t.name, dtype: t.dtype, shape: t.shape, hash, content, range })
+    });
+    tensors.collect()
 }
 
 impl Bases {
@@ -114,19 +151,27 @@ impl Bases {
 
     pub(crate) fn add_content(&mut self, content: Arc<dyn Content>) -> Result<()> {
         let layout = Layout::read_content(&*content)?;
-        let tensors = layout.tensors.into_par_iter().map(|t| {
-            let range = t.start..t.end();
-            let hash = hash(&*content, range.clone())?;
-            let content = content.clone();
-            Ok(Arc::new(BaseTensor { name: t.name, dtype: t.dtype, shape: t.shape, hash, content, range }))
-        });
-        let found = tensors.collect::<Result<Vec<_>>>()?;
+        let found = tensors(&content, layout)?.into_iter().map(Arc::new);
         let (all, by_hash) = (Arc::make_mut(&mut self.tensors), Arc::make_mut(&mut self.by_hash));
         for tensor in found {
             by_hash.entry(tensor.hash).or_insert(all.len());
             all.push(tensor);
         }
         Ok(())
+    }
+
+    /// A single base of `len` bytes with this hash, of which only `bytes` are there, after `before` other bytes.
+    pub(crate) fn part(hash: [u8; 32], len: u64, before: u64, bytes: Vec<u8>) -> Self {
+        let content = Arc::new(Part { before, all: len, bytes });
+        let (name, dtype, shape, range) = (String::new(), Dtype::U8, vec![len], 0..len);
+        Self::of(vec![BaseTensor { name, dtype, shape, hash, content, range }])
+    }
+
+    /// A set of these tensors.
+    pub(crate) fn of(tensors: Vec<BaseTensor>) -> Self {
+        let by_hash = tensors.iter().enumerate().rev().map(|(i, t)| (t.hash, i)).collect();
+        let tensors = Arc::new(tensors.into_iter().map(Arc::new).collect());
+        Self { tensors, by_hash: Arc::new(by_hash), ..Self::default() }
     }
 
     /// Whether no tensors have been added.
@@ -146,9 +191,17 @@ impl Bases {
 }
 
 impl BaseTensor {
-    /// Whether the tensor has this shape, and a type from which elements of `dtype` can be made.
-    pub fn is_like(&self, dtype: Dtype, shape: &[u64]) -> bool {
-        self.shape == shape && Rounding::between(self.dtype, dtype, &[]).is_some()
+    /// How many bytes of a tensor of this type and shape, from the first one on, can be coded against it: all of them
+    /// if the shapes are the same, and fewer if it has fewer rows. `None` where other dimensions differ, or elements of
+    /// that type cannot be made from its own.
+    pub fn reach(&self, dtype: Dtype, shape: &[u64]) -> Option<u64> {
+        let rounding = Rounding::between(self.dtype, dtype, &[])?;
+        let same = match (&self.shape[..], shape) {
+            ([_, mine @ ..], [_, theirs @ ..]) => mine == theirs,
+            (mine, theirs) => mine == theirs,
+        };
+        let reach = rounding.tensor_len(self.len()).min(dtype.bytes(shape)?);
+        Some(reach).filter(|reach| same && *reach > 0)
     }
 
     /// How its elements become those of a tensor of this type, whose bytes start with `sample`.

@@ -62,7 +62,7 @@ fn known<T>(parsed: Result<T>) -> Result<Option<T>> {
 fn member(bytes: &[u8]) -> Parsed<(Member, u64)> {
     let mut c = Cursor::new(bytes);
     if c.take(4)? != MAGIC {
-        return Err(Error::corrupt("npz: not a member").into());
+        return Err(Error::corrupt("npz: no member starts here").into());
     }
     let (_version, flags, method) = (c.u16()?, c.u16()?, c.u16()?);
     c.take(4 + 4)?; // time, CRC

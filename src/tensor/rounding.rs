@@ -48,6 +48,15 @@ impl Rounding {
         }
     }
 
+    /// The bytes of a tensor that belong to `len` bytes of the base.
+    pub fn tensor_len(self, len: u64) -> u64 {
+        match self {
+            Self::None | Self::ThroughBf16 => len,
+            Self::FromBf16 => len.saturating_mul(2),
+            Self::ToBf16 => len / 2,
+        }
+    }
+
     /// The rounding with which a tensor of a type, whose bytes start with `sample`, is coded against a base.
     /// `None` where the types have nothing to do with each other.
     pub fn between(base: Dtype, dtype: Dtype, sample: &[u8]) -> Option<Self> {
@@ -111,6 +120,7 @@ mod tests {
             let rounding = Rounding::from_id(id).unwrap();
             assert_eq!(rounding.id(), id);
             let len = rounding.base_len(8).unwrap();
+            assert_eq!(rounding.tensor_len(len), 8);
             assert_eq!(rounding.apply(Cow::Owned(vec![0; len as usize])).len(), 8);
         }
         assert_eq!(Rounding::from_id(4), None);

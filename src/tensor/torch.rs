@@ -99,7 +99,7 @@ fn views(pickle: &Pickle<'_>, bytes: usize) -> Vec<(String, View)> {
     found.tensors
 }
 
-/// What a pickle says about a tensor.
+/// A tensor as a pickle describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct View {
     dtype: Dtype,

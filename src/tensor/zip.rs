@@ -66,7 +66,7 @@ pub fn content_start(file: &dyn Content, entry: &Entry) -> Result<u64> {
     let rest = content::parse(file, entry.header..len, "a member", |head| {
         let mut c = Cursor::new(head);
         if c.take(4)? != LOCAL {
-            return Err(Error::corrupt("zip: not a member").into());
+            return Err(Error::corrupt("zip: no member starts here").into());
         }
         c.take(22)?;
         Ok(LOCAL_LEN + u64::from(c.u16()?) + u64::from(c.u16()?))

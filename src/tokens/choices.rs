@@ -1,9 +1,9 @@
-//! What a user chooses: how long windows and tokens are, and what carries over from window to window.
+//! The choices of a user: the lengths of windows and tokens, and what carries over from window to window.
 
 use crate::coder::points::Ends;
 use crate::error::{Error, Result};
 
-/// What the model knows at the start of a window.
+/// The context that the model has at the start of a window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Policy {
@@ -70,7 +70,7 @@ impl Choices {
         Self { token_bits, ..self }
     }
 
-    /// What carries over from window to window.
+    /// Sets what carries over from window to window.
     pub fn policy(self, policy: Policy) -> Self {
         Self { policy, ..self }
     }

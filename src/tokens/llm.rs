@@ -363,7 +363,7 @@ fn enter_again(session: &mut Session<'_>, lane: usize, start: u32, tokens: &[u32
     columns.chunks(MAX_COLUMNS).for_each(|columns| session.feed(columns));
 }
 
-/// What a lane needs next.
+/// The next need of a lane.
 enum Next {
     /// A step of this token.
     Enter(u32),

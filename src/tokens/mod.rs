@@ -121,7 +121,7 @@ impl Tokenizer {
         &self.hash
     }
 
-    /// What was chosen.
+    /// The choices that this was made with.
     pub fn choices(&self) -> &Choices {
         &self.choices
     }

@@ -6,6 +6,7 @@
 use crate::bytes::*;
 use crate::circuits;
 use crate::tables;
+use nzip::family::FamilyWriter;
 use nzip::internal::SplitMix;
 use nzip::internal::codec::light;
 use nzip::internal::codec::lm::encode_blocks;
@@ -508,6 +509,27 @@ fn rounded(through: bool) -> Vec<u8> {
     [&(json.len() as u64).to_le_bytes()[..], json.as_bytes(), &first, &second].concat()
 }
 
+/// A family: numbers in F32, the same a little changed, these in BF16, and the second file once more.
+fn family() -> Vec<u8> {
+    let file = |seed: u64, wide: bool| {
+        let (mut rng, mut change) = (SplitMix(3), SplitMix(seed));
+        let mut data = Vec::new();
+        for _ in 0..1800 {
+            let number = (0..4).map(|_| rng.below(999) as f32 - 499.0).sum::<f32>() * 1e-4;
+            let number = number + if seed > 0 { (change.below(99) as f32 - 49.0) * 1e-7 } else { 0.0 };
+            data.extend_from_slice(&number.to_le_bytes()[if wide { 0 } else { 2 }..]);
+        }
+        let (name, len) = (if wide { "F32" } else { "BF16" }, data.len());
+        let json = format!(r#"{{"w":{{"dtype":"{name}","shape":[60,30],"data_offsets":[0,{len}]}}}}"#);
+        [&(json.len() as u64).to_le_bytes()[..], json.as_bytes(), &data].concat()
+    };
+    let mut family = FamilyWriter::new(Vec::new(), tensor_level(6).threads(1)).unwrap();
+    let files = [("base", file(0, true)), ("tuned/f32", file(1, true)), ("tuned/bf16", file(1, false))];
+    files.into_iter().for_each(|(name, bytes)| drop(family.add_bytes(name, bytes).unwrap()));
+    family.add_bytes("again", file(1, true)).unwrap();
+    family.finish().unwrap()
+}
+
 fn makers() -> Vec<(&'static str, Vec<u8>)> {
     let with = |raw: &[u8], options: Options| nzip::compress_with(raw, options.threads(1)).unwrap();
     let only = |codec| Options::new().codec(CodecChoice::Only(codec));
@@ -647,6 +669,7 @@ fn makers() -> Vec<(&'static str, Vec<u8>)> {
         ("sort-symbols.nz", with(&samples(60, 1, 1), only(Codec::Sort))),
         ("sort-code.nz", with(&instructions(9000), only(Codec::Sort))),
         ("searchable.nz", searchable()),
+        ("family.nz", family()),
         ("sort-long.nz", with(&runs((4 << 20) + 3), only(Codec::Sort))),
     ]
 }

@@ -5,6 +5,7 @@ mod agree;
 #[path = "../support/bytes.rs"]
 mod bytes;
 
+mod family;
 mod hostile;
 mod limits;
 mod progress;

@@ -24,7 +24,7 @@
 // The level of nzip_CCtx_setParameter if none is set.
 #define NZIP_DEFAULT_LEVEL 6
 
-// What stands for an error where a size of 64 bits is returned.
+// The value that stands for an error where a size of 64 bits is returned.
 #define NZIP_SIZE_ERROR 18446744073709551614ull
 
 // The kinds of errors. More may come in later versions.
@@ -65,7 +65,7 @@ typedef enum nzip_ErrorCode {
   nzip_error_max = 120,
 } nzip_ErrorCode;
 
-// What a compression context can be told by nzip_CCtx_setParameter.
+// Parameters of a compression context, set by nzip_CCtx_setParameter.
 typedef enum nzip_cParameter {
   // 1 (fast) to 9 (small).
   nzip_c_level = 1,
@@ -91,7 +91,7 @@ typedef enum nzip_cParameter {
   nzip_c_chained = 11,
 } nzip_cParameter;
 
-// What a decompression context can be told by nzip_DCtx_setParameter.
+// Parameters of a decompression context, set by nzip_DCtx_setParameter.
 typedef enum nzip_dParameter {
   // Threads; 0 is one per core, the default.
   nzip_d_threads = 1,
@@ -198,7 +198,7 @@ enum nzip_ErrorCode nzip_getErrorCode(size_t result);
 // The name of the kind of error that a result stands for.
 const char *nzip_getErrorName(size_t result);
 
-// What the function that failed last on this thread has to say: where, what was expected, what was found.
+// The message of the function that failed last on this thread: where, what was expected, what was found.
 // Empty if none has failed. The text stays until the next failure on this thread.
 const char *nzip_lastErrorMessage(void);
 

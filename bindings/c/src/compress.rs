@@ -53,7 +53,7 @@ fn with_level(options: Options, level: i64) -> Options {
     options.level(u8::try_from(level).unwrap_or(u8::MAX))
 }
 
-/// What a compression context can be told by nzip_CCtx_setParameter.
+/// Parameters of a compression context, set by nzip_CCtx_setParameter.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub enum nzip_cParameter {
@@ -116,7 +116,7 @@ object!(nzip_CCtx(Compressing));
 pub struct Compressing {
     options: Options,
     models: Models,
-    /// What compresses with these options, once it has been needed.
+    /// The compressor for these options, once it has been needed.
     compressor: Option<Compressor>,
     stream: Option<Encoder>,
 }

@@ -10,7 +10,7 @@ use std::ffi::{c_char, c_int, c_void};
 use std::io::Cursor;
 use std::sync::Mutex;
 
-/// What stands for an error where a size of 64 bits is returned.
+/// The value that stands for an error where a size of 64 bits is returned.
 pub const NZIP_SIZE_ERROR: u64 = 0xFFFF_FFFF_FFFF_FFFE;
 
 /// Whether these are the first bytes of a .nz stream; at least 7 are needed.
@@ -60,7 +60,7 @@ pub unsafe extern "C" fn nzip_decompress(
     })
 }
 
-/// What a decompression context can be told by nzip_DCtx_setParameter.
+/// Parameters of a decompression context, set by nzip_DCtx_setParameter.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub enum nzip_dParameter {
@@ -84,7 +84,7 @@ object!(nzip_DCtx(Decompressing));
 pub struct Decompressing {
     options: DecodeOptions,
     models: Models,
-    /// What decompresses with these options, once it has been needed.
+    /// The decompressor for these options, once it has been needed.
     decompressor: Option<Decompressor>,
     stream: Option<Decoder>,
 }

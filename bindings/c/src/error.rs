@@ -73,7 +73,7 @@ pub struct Failure {
     message: String,
 }
 
-/// What the work of a function ends with.
+/// The result of a function's work.
 pub type Outcome<T> = Result<T, Failure>;
 
 impl Failure {
@@ -117,7 +117,7 @@ impl From<std::io::Error> for Failure {
 }
 
 thread_local! {
-    /// What the last function of this thread that failed has to say.
+    /// The message of the function that failed last on this thread.
     static LAST: RefCell<CString> = RefCell::default();
 }
 
@@ -184,7 +184,7 @@ pub extern "C" fn nzip_getErrorName(result: usize) -> *const c_char {
     NAMES.iter().find(|n| n.0 == code).map_or(c"error", |n| n.1).as_ptr()
 }
 
-/// What the function that failed last on this thread has to say: where, what was expected, what was found.
+/// The message of the function that failed last on this thread: where, what was expected, what was found.
 /// Empty if none has failed. The text stays until the next failure on this thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn nzip_lastErrorMessage() -> *const c_char {

@@ -123,7 +123,7 @@ pub fn path(text: &CStr) -> Outcome<PathBuf> {
 }
 
 impl nzip_inBuffer {
-    /// What has not been read.
+    /// The bytes that have not been read.
     ///
     /// # Safety
     ///
@@ -136,7 +136,7 @@ impl nzip_inBuffer {
 }
 
 impl nzip_outBuffer {
-    /// What has not been written to.
+    /// The room that has not been written to.
     ///
     /// # Safety
     ///
@@ -148,7 +148,7 @@ impl nzip_outBuffer {
     }
 }
 
-/// What is left of a pair of buffers.
+/// The rest of a pair of buffers.
 ///
 /// # Safety
 ///

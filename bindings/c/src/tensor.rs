@@ -26,7 +26,7 @@ pub struct nzip_TensorInfo {
     pub size: u64,
 }
 
-/// What C is given of a tensor.
+/// The description of a tensor as C sees it.
 pub struct Listed {
     /// The name and a zero.
     name: Vec<u8>,

@@ -7,7 +7,7 @@ use pyo3::types::PyType;
 use std::error::Error as _;
 use std::io;
 
-/// What work of the library ends with.
+/// The result of work of the library.
 pub type Outcome<T> = Result<T, nzip::Error>;
 
 /// An error in an argument.

@@ -1,4 +1,4 @@
-//! What archives and readers read: files, buffers, and Python's file objects.
+//! Sources of archives and readers: files, buffers, and Python's file objects.
 
 use crate::buffer::Bytes;
 use crate::error::exception;

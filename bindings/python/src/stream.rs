@@ -370,7 +370,7 @@ impl Decompressor {
         self.look(py, |state| !state.eof && !state.more)
     }
 
-    /// What was behind the stream's end.
+    /// The bytes found behind the stream's end.
     #[getter]
     fn unused_data<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
         PyBytes::new(py, &self.look(py, |state| state.unused.clone()))

@@ -114,7 +114,7 @@ impl Stop<'_> {
 
 /// A writer that fails where the work should give up.
 pub struct Stopping<'a, W> {
-    /// What is written to.
+    /// The writer.
     pub inner: W,
     /// When to fail.
     pub stop: Stop<'a>,

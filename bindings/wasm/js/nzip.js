@@ -17,6 +17,12 @@ export const MODELS = {
   "3b29c8e9a13fabb48bf704af954609fe52eec2de35187af8cc2b61d37a4725a1": "models/base.nz",
 };
 
+/** The files of starting points that text guided by these models needs besides. */
+const STARTS = {
+  "10038fc4bfdc68c3a195f40470569f4692df515f0a0ab2470fd46ee5174df92d": "models/guided-tiny.zst",
+  "3b29c8e9a13fabb48bf704af954609fe52eec2de35187af8cc2b61d37a4725a1": "models/guided-base.zst",
+};
+
 /** An error; `kind` is one of newer-version, not-nz, corrupt, truncated, bad-argument, missing-model, … */
 export class NzipError extends Error {
   constructor(kind, message) {
@@ -97,13 +103,15 @@ export async function addModel(bytes) {
 }
 
 /** Fetches a model that ships: "tiny", "base", or a hash. Whole files and archives do so themselves. */
-export async function loadModel(model) {
-  const hash = MODELS[model] ? model : Object.keys(MODELS).find((h) => MODELS[h] === `models/${model}.nz`);
-  if (!hash) throw new NzipError("missing-model", `no model ${model} ships`);
+export async function loadModel(name) {
+  const hash = MODELS[name] ? name : Object.keys(MODELS).find((h) => MODELS[h] === `models/${name}.nz`);
+  if (!hash) throw new NzipError("missing-model", `no model ${name} ships`);
   const c = await load();
   const digits = new TextEncoder().encode(hash);
   if (c.with(digits, (start, len) => c.exports.model_known(start, len)) === 1) return hash;
-  return addModel(await beside(MODELS[hash]));
+  const [model, start] = await Promise.all([beside(MODELS[hash]), beside(STARTS[hash])]);
+  await addModel(start);
+  return addModel(model);
 }
 
 /** Does work again once a model that it misses is there, if that ships. */

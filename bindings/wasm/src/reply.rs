@@ -1,4 +1,4 @@
-//! What a function has to say besides its status.
+//! The text that a function returns besides its status.
 
 use nzip::{Error, ErrorKind, Result};
 use std::cell::RefCell;

@@ -7,7 +7,7 @@ use crate::names;
 use anyhow::{Context, bail};
 use nzip::{Archive, Models};
 use std::fs::{self, File};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Instant;
 use wait4::Wait4;
@@ -15,11 +15,10 @@ use wait4::Wait4;
 /// Compresses and restores `raw` in `folder`. This process must stay small, because the system counts the
 /// memory of the parent from which a child starts as the child's.
 pub fn run(tool: &Tool, folder: &Path, file: &str, repeat: u32) -> anyhow::Result<Run> {
-    let (raw, out) = (folder.join("raw"), folder.join("out"));
-    let packed = || {
-        let names = ["packed", "packed.zpaq", "packed.7z"].map(|n| folder.join(n));
-        names.into_iter().find(|p| p.is_file())
-    };
+    let raw = folder.join("raw");
+    let there = |names: &[&str]| names.iter().map(|n| folder.join(n)).find(|p| p.is_file());
+    let packed = || there(&["packed", "packed.zpaq", "packed.7z", "packed.jxl"]);
+    let out = || there(&["out", "out.ppm"]);
     let mut encode = Cost { seconds: f64::INFINITY, memory: None };
     let mut decode = encode;
     for _ in 0..repeat {
@@ -30,7 +29,9 @@ pub fn run(tool: &Tool, folder: &Path, file: &str, repeat: u32) -> anyhow::Resul
     }
     let packed = packed().context("it wrote no file")?;
     for _ in 0..repeat {
-        remove_if_there(&out)?;
+        if let Some(out) = out() {
+            fs::remove_file(out)?;
+        }
         decode = decode.best(time(&tool.decode, folder)?);
     }
     let (models, start) = if tool.own { brought_along(&packed)? } else { (Vec::new(), 0) };
@@ -44,7 +45,7 @@ pub fn run(tool: &Tool, folder: &Path, file: &str, repeat: u32) -> anyhow::Resul
         start,
         encode,
         decode,
-        good: same(&raw, &out)?,
+        good: out().map_or(Ok(false), |out| same(&raw, &out))?,
     })
 }
 
@@ -66,13 +67,6 @@ fn time(command: &Command, folder: &Path) -> anyhow::Result<Cost> {
         bail!("{}: {}", ended.status, said.lines().last().unwrap_or("no message"));
     }
     Ok(Cost { seconds, memory: Some(ended.rusage.maxrss) })
-}
-
-fn remove_if_there(path: &PathBuf) -> anyhow::Result<()> {
-    if path.exists() {
-        fs::remove_file(path)?;
-    }
-    Ok(())
 }
 
 /// A model by its hash, and its stored size in bytes.

@@ -13,7 +13,7 @@ use anyhow::Context;
 use clap::Args;
 use figures::Run;
 use std::fs;
-use std::io::{IsTerminal, Write};
+use std::io::{IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 use tools::Tool;
 
@@ -79,10 +79,13 @@ impl BenchArguments {
         let mut failed = false;
         for file in &self.files {
             let name = file.file_name().unwrap_or(file.as_os_str()).to_string_lossy().into_owned();
-            drop(open_file(file, true).with_context(|| file.display().to_string())?);
+            let mut start = Vec::new();
+            open_file(file, true)
+                .and_then(|f| Ok(f.take(2).read_to_end(&mut start)?))
+                .with_context(|| file.display().to_string())?;
             fs::copy(file, folder.path().join("raw")).with_context(|| file.display().to_string())?;
             let first = runs.len();
-            for tool in &tools {
+            for tool in tools.iter().filter(|t| t.takes(&start)) {
                 progress(&format!("{name}: {}", tool.name));
                 match measure::run(tool, folder.path(), &name, self.repeat) {
                     Ok(run) => runs.push(run),

@@ -18,6 +18,8 @@ pub struct Tool {
     pub decode: Command,
     /// The Python package that the commands need.
     pub package: Option<&'static str>,
+    /// The first bytes of the only files that it takes, if it does not take all.
+    pub only: &'static [&'static str],
 }
 
 /// The interpreter of the peers that are Python packages.
@@ -68,7 +70,13 @@ impl Tool {
         }
         let decode = Command { program, arguments, stdout: None };
         let on = device.map_or(String::new(), |name| format!(" on {name}"));
-        Ok(Self { name: format!("nzip {}{on}", options.join(" ")), own: true, encode, decode, package: None })
+        let name = format!("nzip {}{on}", options.join(" "));
+        Ok(Self { name, own: true, encode, decode, package: None, only: &[] })
+    }
+
+    /// Whether it takes files that start with these bytes.
+    pub fn takes(&self, start: &[u8]) -> bool {
+        self.only.is_empty() || self.only.iter().any(|o| start.starts_with(o.as_bytes()))
     }
 
     /// Whether the program can be found.
@@ -79,47 +87,74 @@ impl Tool {
     }
 }
 
+/// A peer whose commands are lines.
+fn tool(name: &str, encode: &str, decode: &str) -> Tool {
+    let (encode, decode) = (Command::new(encode), Command::new(decode));
+    Tool { name: name.into(), own: false, encode, decode, package: None, only: &[] }
+}
+
+/// A peer that is a Python package.
+fn python(package: &'static str) -> Tool {
+    let command = |action: &str| Command {
+        program: PYTHON.into(),
+        arguments: ["-c", include_str!("peers.py"), action, package].map(String::from).to_vec(),
+        stdout: None,
+    };
+    let (encode, decode) = (command("encode"), command("decode"));
+    Tool { name: package.into(), own: false, encode, decode, package: Some(package), only: &[] }
+}
+
+/// JPEG XL without loss, for portable pixmaps.
+fn jpeg_xl(t: usize) -> Tool {
+    let encode = format!("cjxl raw packed.jxl -d 0 -e 9 --quiet --num_threads={t}");
+    // Its decoder chooses the format by the name.
+    let decode = format!("djxl packed.jxl out.ppm --quiet --num_threads={t}");
+    Tool { only: &["P5", "P6"], ..tool("cjxl -d 0 -e 9", &encode, &decode) }
+}
+
+/// mcm, which restores under the name of the source.
+fn mcm(level: &str) -> Tool {
+    let script = "mkdir -p restored && cd restored && mcm d ../packed && mv raw ../out";
+    let decode = Command { program: "sh".into(), arguments: vec!["-c".into(), script.into()], stdout: None };
+    Tool { decode, ..tool(&format!("mcm {level}"), &format!("mcm {level} raw packed"), "") }
+}
+
 /// The other compressors, at the levels for which they are known.
 pub fn peers(threads: usize) -> Vec<Tool> {
     let t = threads;
-    let tool = |name: &str, encode: String, decode: &str| Tool {
-        name: name.into(),
-        own: false,
-        encode: Command::new(&encode),
-        decode: Command::new(decode),
-        package: None,
-    };
-    let python = |package: &'static str| {
-        let command = |action: &str| Command {
-            program: PYTHON.into(),
-            arguments: ["-c", include_str!("peers.py"), action, package].map(String::from).to_vec(),
-            stdout: None,
-        };
-        Tool {
-            name: package.into(),
-            own: false,
-            encode: command("encode"),
-            decode: command("decode"),
-            package: Some(package),
-        }
-    };
     let unzstd = "zstd -q -d -f packed -o out";
+    let bsc = |level: &str| {
+        let one = if t == 1 { " -t -T" } else { "" };
+        let (encode, decode) = (format!("bsc e raw packed {level}{one}"), format!("bsc d packed out{one}"));
+        tool(&format!("bsc {level}"), &encode, &decode)
+    };
+    let kanzi = |level: u8| {
+        let encode = format!("kanzi -c -f -v 0 -i raw -o packed -j {t} -l {level}");
+        tool(&format!("kanzi -l {level}"), &encode, &format!("kanzi -d -f -v 0 -i packed -o out -j {t}"))
+    };
     vec![
-        tool("zstd -3", format!("zstd -q -f -T{t} -3 raw -o packed"), unzstd),
-        tool("zstd -19", format!("zstd -q -f -T{t} -19 raw -o packed"), unzstd),
-        tool("brotli -11", "brotli -q 11 -w 24 -c raw > packed".into(), "brotli -d -c packed > out"),
-        tool("xz -9e", format!("xz -T{t} -9e -c raw > packed"), "xz -T1 -d -c --format=xz packed > out"),
-        tool("bzip3", format!("bzip3 -e -c -j {t} raw > packed"), "bzip3 -d -c packed > out"),
+        tool("zstd -3", &format!("zstd -q -f -T{t} -3 raw -o packed"), unzstd),
+        tool("zstd -19", &format!("zstd -q -f -T{t} -19 raw -o packed"), unzstd),
+        tool("brotli -11", "brotli -q 11 -w 24 -c raw > packed", "brotli -d -c packed > out"),
+        tool("xz -9e", &format!("xz -T{t} -9e -c raw > packed"), "xz -T1 -d -c --format=xz packed > out"),
+        tool("bzip3", &format!("bzip3 -e -c -j {t} raw > packed"), "bzip3 -d -c packed > out"),
         tool(
             "7z PPMd",
-            "7z a -t7z -m0=PPMd:o16:mem1g -mmt=1 -bso0 -bsp0 packed.7z raw".into(),
+            "7z a -t7z -m0=PPMd:o16:mem1g -mmt=1 -bso0 -bsp0 packed.7z raw",
             "7z e -so -bsp0 packed.7z > out",
         ),
+        bsc("-e1"),
+        bsc("-e2"),
+        kanzi(7),
+        kanzi(9),
+        mcm("-t5"),
+        mcm("-m8"),
         tool(
             "zpaq -m5",
-            format!("zpaq a packed.zpaq raw -m5 -t{t}"),
+            &format!("zpaq a packed.zpaq raw -m5 -t{t}"),
             &format!("zpaq x packed.zpaq raw -to out -t{t}"),
         ),
+        jpeg_xl(t),
         python("zipnn"),
         python("pcodec"),
     ]

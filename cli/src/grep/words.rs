@@ -83,7 +83,7 @@ fn follow(text: &mut Vec<u8>, mut at: u64, len: u64, read: &mut Read<'_>) -> nzi
     Ok(())
 }
 
-/// What stands before an offset, from the start of its line on, but not before `done`.
+/// The bytes before an offset, from the start of its line on, but not before `done`.
 fn lead(start: u64, done: u64, read: &mut Read<'_>) -> nzip::Result<Vec<u8>> {
     let mut before = Vec::new();
     let mut at = start;

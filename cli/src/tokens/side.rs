@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 /// The version of `formats/tokens.md` that this release writes.
 const VERSION: u32 = 1;
 
-/// What carries over from window to window.
+/// The state that carries over from window to window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum PolicyName {
@@ -61,7 +61,7 @@ pub struct Side {
 }
 
 impl Side {
-    /// What is known before anything has been coded.
+    /// Describes a run before anything has been coded.
     pub fn new(
         tokenizer: &Tokenizer,
         model: Option<&str>,

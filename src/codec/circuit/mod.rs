@@ -328,7 +328,7 @@ struct Open<'j, 'p> {
     coder: BitDecoder<'p>,
     /// The symbols of the record that is being decoded; meaningless while `walks` is false.
     record: Vec<u8>,
-    /// Which variables of the next record exist, until its walk begins.
+    /// The variables of the next record that exist, until its walk begins.
     waits: Option<Known>,
     /// Whether the current walk decodes a record of this window.
     walks: bool,

@@ -2,8 +2,10 @@
 
 use super::adaptive::Writing;
 use super::inflate::{Kind, Parsed};
+use super::method::{DEFAULT, Method};
+use super::models::Models;
 use super::output::Output;
-use super::record::{DEFAULT, Method, Models, State, stream};
+use super::record::{State, stream};
 use super::search::{Chains, Search, Settings};
 use super::work::Work;
 use crate::coder::binary::BinaryEncoder;

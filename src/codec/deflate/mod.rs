@@ -11,6 +11,8 @@ mod codes;
 mod encode;
 mod find;
 mod inflate;
+mod method;
+mod models;
 mod output;
 mod paths;
 mod picture;
@@ -22,16 +24,16 @@ mod tree;
 mod work;
 mod zlib;
 
+use super::Codec;
 use super::block::{
     Block, BlockCodec, BlockJob, BlockParams, Content, Effort, EncodedBlock, OrderedBlock, Undone, UnitKind,
 };
-use super::inside::{self, Coded, MAX_DEPTH, Nested, Packed, Unpacked, Unpacker};
+use super::inside::{self, Coded, Nested, Packed, Unpacked, Unpacker};
 use super::ordered::{self, Reader, decode_units};
 use super::reader::DecodedBlock;
-use super::{Codec, newer};
 use crate::error::{Error, Result};
 use crate::format::block::BlockHeader;
-use crate::format::cursor::{Cursor, Parse};
+use crate::format::cursor::{Cursor, Parse, Parsed};
 use crate::format::varint;
 use crate::model::mix::shipped;
 use crate::progress::Meter;
@@ -56,7 +58,7 @@ pub struct Deflate;
 /// The parameters of a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Params {
-    /// Levels of streams inside streams, 1..=[`MAX_DEPTH`]: contents that use this codec have fewer.
+    /// Levels of streams inside streams, 1..=[`inside::MAX_DEPTH`]: contents that use this codec have fewer.
     depth: u8,
     summary: Summary,
 }
@@ -69,24 +71,12 @@ impl Params {
         out
     }
 
-    fn read(bytes: &[u8]) -> Result<Self> {
-        let mut c = Cursor::new(bytes);
-        let mut parse = || {
-            let depth = c.u8()?;
-            let streams = c.varint_in("number of deflate streams", 1..=u64::from(u32::MAX))?;
-            let inside = c.varint_in("bytes inside deflate streams", 1..=MAX_INSIDE)?;
-            Ok((depth, streams, inside, c.rest().is_empty()))
-        };
-        let (depth, streams, inside, whole) = parse().map_err(|e: Parse| match e {
-            Parse::Need(_) => Error::corrupt("parameters of a deflate block that are cut"),
-            Parse::Bad(e) => e,
-        })?;
-        if depth == 0 || !whole {
-            return Err(Error::corrupt("parameters of a deflate block"));
+    fn read(depth: u8, c: &mut Cursor<'_>) -> Parsed<Self> {
+        if depth == 0 {
+            return Err(Error::corrupt("a deflate block without levels of streams").into());
         }
-        if depth > MAX_DEPTH {
-            return Err(newer(&format!("deflate streams {depth} levels deep")));
-        }
+        let streams = c.varint_in("number of deflate streams", 1..=u64::from(u32::MAX))?;
+        let inside = c.varint_in("bytes inside deflate streams", 1..=MAX_INSIDE)?;
         Ok(Self { depth, summary: Summary { streams, inside } })
     }
 }
@@ -130,10 +120,7 @@ impl BlockCodec for Deflate {
     }
 
     fn params(&self, header: &BlockHeader) -> Result<Option<Arc<dyn BlockParams>>> {
-        let Some(params) = header.params.as_ref().filter(|_| !header.units.chained()) else {
-            return Err(self.unknown());
-        };
-        Ok(Some(Arc::new(Params::read(params)?)))
+        Ok(Some(Arc::new(inside::params(self, header, Params::read)?)))
     }
 
     fn is_tried(&self, level: u8) -> bool {

@@ -83,7 +83,7 @@ fn chain_of([a, b, c]: [u32; 3]) -> u32 {
     (a | b << 8 | c << 16).wrapping_mul(0x9E37_79B1) >> 16
 }
 
-/// What is known of the positions of a segment, and of those that costs look ahead to.
+/// The choices and costs at the positions of a segment, and at those after it to which costs look ahead.
 pub struct Paths {
     start: usize,
     /// The first position that must not be asked for.

@@ -4,9 +4,11 @@
 use super::adaptive::{Bit, Coder, Number};
 use super::find::{Form, gzip_trailer};
 use super::inflate::Parsed;
+use super::method::Method;
+use super::models::Models;
 use super::output::Output;
 use super::picture::{Rows, filter};
-use super::record::{Method, Models, State, stream};
+use super::record::{State, stream};
 use super::sums::{adler32, crc32};
 use crate::codec::buffer::reserve;
 use crate::error::{Error, Result};
@@ -157,7 +159,7 @@ pub fn put<C: Coder>(c: &mut C, recipe: &mut Recipe, step: &Step<'_>) -> Result<
     stream(c, &mut recipe.models, &mut recipe.state, &step.stream.raw, given, &mut Output::default())
 }
 
-/// What the parameters of a block declare: the number of streams, and of bytes inside them.
+/// The numbers that a block's parameters declare: its streams, and the bytes inside them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Summary {
     pub streams: u64,

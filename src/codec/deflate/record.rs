@@ -6,32 +6,17 @@
 //! adaptive bit says whether the stream has the expected token; only where it has not is the token itself
 //! coded. A stream that a known search explains well costs a few bytes, whatever its length.
 
-use super::adaptive::{Bit, Coder, Number};
-use super::codes::{
-    Counts, DIST_EXTRA, DISTS, FIRST_LEN, LEN_EXTRA, LITLEN, MAX_MATCH, MIN_MATCH, Token, WINDOW, fixed,
-};
+use super::adaptive::Coder;
+use super::codes::{Counts, DIST_EXTRA, DISTS, FIRST_LEN, LEN_EXTRA, LITLEN, MIN_MATCH, Token, fixed};
 use super::inflate::{Block, Kind, Parsed};
+use super::method::{DEFAULT, Method, corrupt, method};
+use super::models::{Models, gap};
 use super::output::Output;
 use super::paths::{Choice, Costs, Paths};
 use super::search::{Chains, Search, Settings};
-use super::tree::{Expected, TreeModels, tree};
+use super::tree::{Expected, tree};
 use super::work::Work;
-use crate::error::{Error, Result};
-
-/// How the tokens of a stream are predicted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Method {
-    /// As a search of zlib with these settings chooses them.
-    Search(Settings),
-    /// As the cheapest ways through the block, by the cost of all that follows.
-    Paths {
-        /// The most positions that a search for matches looks at.
-        chain: u32,
-        /// Whether costs are derived from symbol counts, which the record stores, rather than from code
-        /// lengths.
-        counted: bool,
-    },
-}
+use crate::error::Result;
 
 /// The number of ranks, by cost, at which a token is coded as a choice; others are coded explicitly.
 const RANKS: usize = 12;
@@ -39,64 +24,6 @@ const RANKS: usize = 12;
 const MOST_TOKENS: usize = 1 << 22;
 /// The number of bits of an explicit distance.
 const DIST_BITS: u32 = 15;
-
-/// All models of a record.
-#[derive(Clone)]
-pub struct Models {
-    same: Bit,
-    which: [Bit; 4],
-    settings: [Number; 9],
-    last: [Bit; 2],
-    kind: [[Bit; 4]; 4],
-    padding: [Bit; 2],
-    bits: [[Bit; 128]; 2],
-    stored: Number,
-    count_same: Bit,
-    count: Number,
-    raw_len: Number,
-    counts: [Number; 2],
-    tree: TreeModels,
-    /// Whether a token is the expected one, by what is expected and by the last three answers.
-    right: Vec<[Bit; 8]>,
-    literal: [Bit; 16],
-    len_same: [Bit; 2],
-    lens: [[Bit; 256]; 2],
-    places: [Number; 2],
-    far: [Bit; 256],
-    far_low: [Bit; 128],
-    /// Whether a choice is the one taken, by its gap to the next choice, its rank and both kinds, and by the
-    /// last three answers.
-    taken: Vec<[Bit; 8]>,
-}
-
-impl Models {
-    pub fn new() -> Self {
-        let bit = Bit::default();
-        Self {
-            same: bit,
-            which: [bit; 4],
-            settings: Default::default(),
-            last: [bit; 2],
-            kind: [[bit; 4]; 4],
-            padding: [bit; 2],
-            bits: [[bit; 128]; 2],
-            stored: Number::default(),
-            count_same: bit,
-            count: Number::default(),
-            raw_len: Number::default(),
-            counts: Default::default(),
-            tree: TreeModels::default(),
-            right: vec![[bit; 8]; 64],
-            literal: [bit; 16],
-            len_same: [bit; 2],
-            lens: [[bit; 256]; 2],
-            places: Default::default(),
-            far: [bit; 256],
-            far_low: [bit; 128],
-            taken: vec![[bit; 8]; GAPS * 8 * 4],
-        }
-    }
-}
 
 /// The state that is kept from stream to stream, apart from models.
 pub struct State {
@@ -108,19 +35,6 @@ pub struct State {
     paths: Paths,
 }
 
-/// The settings of zlib's level 6.
-pub const DEFAULT: Settings = Settings {
-    fast: false,
-    good: 8,
-    lazy: 16,
-    nice: 128,
-    chain: 128,
-    least: 3,
-    near: 4096,
-    far: 32506,
-    hash_bits: 15,
-};
-
 impl State {
     pub fn new() -> Self {
         Self {
@@ -131,46 +45,6 @@ impl State {
             paths: Paths::new(),
         }
     }
-}
-
-fn corrupt(what: &str) -> Error {
-    Error::corrupt(format!("a deflate record {what}"))
-}
-
-/// Codes the method, given the one before.
-fn method<C: Coder>(c: &mut C, m: &mut Models, last: Method, given: Option<Method>) -> Result<Method> {
-    if c.flag(&mut m.same, given == Some(last)) {
-        return Ok(last);
-    }
-    if c.flag(&mut m.which[0], matches!(given, Some(Method::Paths { .. }))) {
-        let (chain, counted) = match given {
-            Some(Method::Paths { chain, counted }) => (chain, counted),
-            _ => (0, false),
-        };
-        let counted = c.flag(&mut m.which[1], counted);
-        let chain = c.number(&mut m.settings[8], chain);
-        if chain > WINDOW as u32 {
-            return Err(corrupt("with settings out of range"));
-        }
-        return Ok(Method::Paths { chain, counted });
-    }
-    let g = match given {
-        Some(Method::Search(settings)) => settings,
-        _ => DEFAULT,
-    };
-    let fast = c.flag(&mut m.which[2], g.fast);
-    let wide = c.flag(&mut m.which[3], g.hash_bits == 16);
-    let numbers = [g.good, g.lazy, g.nice, g.chain, g.least, g.near, g.far];
-    let [good, lazy, nice, chain, least, near, far] =
-        std::array::from_fn(|i| c.number(&mut m.settings[i], numbers[i]));
-    let long = MAX_MATCH as u32;
-    let most = WINDOW as u32;
-    let fits = good <= long && lazy <= long && nice <= long && chain <= most && near <= most && far <= most;
-    if !fits || !(3..=6).contains(&least) {
-        return Err(corrupt("with settings out of range"));
-    }
-    let hash_bits = if wide { 16 } else { 15 };
-    Ok(Method::Search(Settings { fast, good, lazy, nice, chain, least, near, far, hash_bits }))
 }
 
 /// Codes one stream. `given` holds the stream and its method in encoding, and is `None` in decoding, where
@@ -575,12 +449,4 @@ fn bits(counts: &Counts, litlen: &[u8], dist: &[u8]) -> u64 {
         + sum(&counts.dist, dist)
         + extra(&counts.litlen[FIRST_LEN..], &LEN_EXTRA)
         + extra(&counts.dist, &DIST_EXTRA)
-}
-
-/// The number of classes for the difference in cost between a choice and the next one.
-const GAPS: usize = 14;
-
-fn gap(difference: Option<u32>) -> usize {
-    const BOUNDS: [u32; GAPS - 1] = [8, 16, 32, 64, 128, 192, 256, 384, 512, 768, 1024, 1536, 2560];
-    difference.map_or(GAPS - 1, |d| BOUNDS.iter().take_while(|b| d >= **b).count())
 }

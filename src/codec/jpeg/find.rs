@@ -15,7 +15,7 @@ pub struct Finder<'a> {
     bytes: &'a [u8],
     /// Work that may still be done in vain.
     vain: usize,
-    /// What pictures may still take.
+    /// The blocks and bytes that pictures may still take.
     left: Left,
     /// The start of a picture that goes on after the end of the bytes.
     open: Option<usize>,

@@ -17,7 +17,7 @@ pub struct Component {
     pub high: usize,
 }
 
-/// What a frame header says.
+/// The fields of a frame header.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Frame {
     pub progressive: bool,
@@ -79,7 +79,7 @@ impl Frame {
     }
 }
 
-/// What a scan header says.
+/// The fields of a scan header.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scan {
     /// For each of its components: its place in the frame, and the numbers of its codes for DC and AC.
@@ -130,7 +130,7 @@ pub struct Headers {
     pub frame: Option<Frame>,
 }
 
-/// What segments ended with.
+/// The reason why a walk over segments ended.
 pub enum Walk {
     /// A scan header, after so many bytes.
     Scan(Scan, usize),

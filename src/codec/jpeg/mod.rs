@@ -10,17 +10,17 @@ mod picture;
 mod recipe;
 mod scan;
 
+use super::Codec;
 use super::block::{
     Block, BlockCodec, BlockJob, BlockParams, Content, Effort, EncodedBlock, OrderedBlock, Undone, UnitKind,
 };
-use super::inside::{self, Coded, MAX_DEPTH, Nested, Packed, Unpacked, Unpacker};
+use super::inside::{self, Coded, Nested, Packed, Unpacked, Unpacker};
 use super::ordered::{self, Reader, decode_units};
 use super::reader::DecodedBlock;
-use super::{Codec, newer};
 use crate::coder::binary::{BinaryDecoder, OVERRUN};
 use crate::error::{Error, Result};
 use crate::format::block::BlockHeader;
-use crate::format::cursor::{Cursor, Parse};
+use crate::format::cursor::{Cursor, Parsed};
 use crate::format::varint;
 use crate::model::mix::jpeg::{Coder, Reading, memory};
 use crate::model::mix::shipped;
@@ -42,7 +42,7 @@ pub struct Jpeg;
 /// The parameters of a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Params {
-    /// Levels of deflate streams in the content, 0..=[`MAX_DEPTH`].
+    /// Levels of deflate streams in the content, 0..=[`inside::MAX_DEPTH`].
     depth: u8,
     /// log2 of the number of lines for each context.
     lines: u8,
@@ -57,25 +57,14 @@ impl Params {
         out
     }
 
-    fn read(bytes: &[u8]) -> Result<Self> {
-        let mut c = Cursor::new(bytes);
-        let mut parse = || {
-            let (depth, lines) = (c.u8()?, c.u8()?);
-            let pictures = c.varint_in("number of pictures", 1..=u64::from(u32::MAX))?;
-            let blocks = c.varint_in("blocks of a picture", 1..=MOST_BLOCKS)?;
-            Ok((depth, lines, Summary { pictures, blocks }, c.rest().is_empty()))
-        };
-        let (depth, lines, summary, whole) = parse().map_err(|e: Parse| match e {
-            Parse::Need(_) => Error::corrupt("parameters of a jpeg block that are cut"),
-            Parse::Bad(e) => e,
-        })?;
-        if !LINES.contains(&lines) || !whole {
-            return Err(Error::corrupt("parameters of a jpeg block"));
+    fn read(depth: u8, c: &mut Cursor<'_>) -> Parsed<Self> {
+        let lines = c.u8()?;
+        if !LINES.contains(&lines) {
+            return Err(Error::corrupt("a jpeg block with contexts of too few or too many lines").into());
         }
-        if depth > MAX_DEPTH {
-            return Err(newer(&format!("deflate streams {depth} levels deep")));
-        }
-        Ok(Self { depth, lines, summary })
+        let pictures = c.varint_in("number of pictures", 1..=u64::from(u32::MAX))?;
+        let blocks = c.varint_in("blocks of a picture", 1..=MOST_BLOCKS)?;
+        Ok(Self { depth, lines, summary: Summary { pictures, blocks } })
     }
 }
 
@@ -116,10 +105,7 @@ impl BlockCodec for Jpeg {
     }
 
     fn params(&self, header: &BlockHeader) -> Result<Option<Arc<dyn BlockParams>>> {
-        let Some(params) = header.params.as_ref().filter(|_| !header.units.chained()) else {
-            return Err(self.unknown());
-        };
-        Ok(Some(Arc::new(Params::read(params)?)))
+        Ok(Some(Arc::new(inside::params(self, header, Params::read)?)))
     }
 
     fn is_tried(&self, level: u8) -> bool {

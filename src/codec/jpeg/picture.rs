@@ -53,7 +53,7 @@ struct Found {
 
 /// Why there is no picture.
 pub struct Vain {
-    /// What was done in vain, in bytes and blocks.
+    /// The work done in vain, in bytes and blocks.
     pub work: usize,
     /// Whether there may be one that goes on after the end of the bytes.
     pub open: bool,
@@ -155,7 +155,7 @@ fn recreate(bytes: &[u8], frame: &Frame, found: &[Found], vain: &mut Vain) -> Op
     Some(Ok((planes, scans, false)))
 }
 
-/// What writing a scan gave: the bytes that are right, all bytes, and the manner.
+/// The result of writing a scan: the number of bytes that are right, the number of all bytes, and the manner.
 type Written = (usize, usize, Manner);
 
 /// The one with more bytes that are right; the first of equal ones.

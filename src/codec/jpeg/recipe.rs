@@ -13,7 +13,7 @@ fn corrupt(what: &str) -> Error {
     Error::corrupt(format!("a jpeg block {what}"))
 }
 
-/// What the parameters of a block declare: the number of pictures, and the most blocks that one of them has.
+/// The numbers that a block's parameters declare: its pictures, and the most blocks that one of them has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Summary {
     pub pictures: u64,
@@ -72,7 +72,7 @@ struct Builder<'a> {
     left: Left,
 }
 
-/// What pictures may still take.
+/// The blocks and bytes that pictures may still take.
 pub struct Left {
     /// The most blocks of a picture, and of all that are still to come.
     pub each: u64,
@@ -84,7 +84,7 @@ pub struct Left {
 }
 
 impl Left {
-    /// What the pictures of a block of `len` raw bytes may take, each at most `each` blocks.
+    /// The allowance of the pictures of a block of `len` raw bytes, of which each has at most `each` blocks.
     pub fn of(len: usize, each: u64) -> Self {
         let len = len as u64;
         Self { each, blocks: 4 * len, visits: 64 * len, heads: 4 * len }

@@ -37,7 +37,7 @@ pub trait Bitwise: Send {
     fn decode<const A: bool>(&mut self, decoder: &mut BinaryDecoder, payload: &[u8], count: usize);
 }
 
-/// What a block's header says about decoding it.
+/// The header of a block, as far as decoding needs it.
 pub struct Opening {
     /// Where the coder's bytes start in the payload.
     pub start: usize,

@@ -104,11 +104,11 @@ fn encode_known<'a>(
 }
 
 /// The starting point for text that a model guides: the priors learned with this model, or else priors
-/// derived from those of unguided text.
+/// derived from those of unguided text. A build that lacks the former takes the latter.
 fn start_for(model: &Model) -> Start {
     match shipped::for_guide(model.name()) {
-        Some(_) => Start::Learned(*model.name()),
-        None => Start::Derived,
+        Ok(Some(_)) => Start::Learned(*model.name()),
+        _ => Start::Derived,
     }
 }
 

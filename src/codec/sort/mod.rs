@@ -109,7 +109,7 @@ fn decoding_need(raw_len: usize) -> u64 {
     FIXED_MEMORY + 6 * raw_len as u64
 }
 
-/// What stands before the coder's bytes.
+/// The bytes of a payload before those of the coder.
 struct Header {
     mode: Mode,
     /// Whether the branch filter is undone at the end.

@@ -22,3 +22,4 @@ mod tests;
 
 pub use decode::{TileDecoder, tiles};
 pub use encode::{copy, keep};
+pub use object::{base_of, is_widened};

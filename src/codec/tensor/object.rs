@@ -2,7 +2,7 @@
 
 use super::decode::tiles;
 use super::encode::{encode_block, encode_delta};
-use super::stored::Params;
+use super::stored::{BaseReference, Params};
 use crate::codec::block::{
     Block, BlockCodec, BlockJob, BlockParams, Content, Effort, EncodedBlock, UnitKind,
 };
@@ -13,6 +13,7 @@ use crate::error::Result;
 use crate::format::block::BlockHeader;
 use crate::kernel::Kernel;
 use crate::tensor::Dtype;
+use crate::tensor::rounding::Rounding;
 use rayon::prelude::*;
 use std::sync::Arc;
 
@@ -45,6 +46,10 @@ impl BlockCodec for Tensor {
             let hint = Hint { dtype: Dtype::U8, row_bytes: 0, form: None, tile: 0 };
             return Ok(Some(encode_block(raw, hint, level)?.unwrap_or_else(|| store::encode(raw))));
         };
+        let equal = content.base.filter(|base| base.bytes == raw);
+        if let Some(same) = equal.map(|base| encode_delta(raw, hint, base, level)).transpose()?.flatten() {
+            return Ok(Some(same));
+        }
         let alone = encode_block(raw, hint, level)?;
         let delta = content.base.map(|base| encode_delta(raw, hint, base, level)).transpose()?.flatten();
         // Of equal ones, the first: it needs no base.
@@ -67,6 +72,19 @@ impl BlockCodec for Tensor {
             job.settle(result);
         });
     }
+}
+
+/// The reference to its base of a block that is coded against one.
+pub fn base_of(block: &Block) -> Option<&BaseReference> {
+    match block.params_as::<Params>()? {
+        Params::Planes(planes) => planes.delta.as_ref(),
+        Params::Copy { .. } => None,
+    }
+}
+
+/// Whether a block is coded against a base that is longer than itself.
+pub fn is_widened(block: &Block) -> bool {
+    base_of(block).is_some_and(|base| base.rounding == Rounding::ToBf16)
 }
 
 fn decode(job: &mut BlockJob<'_>) -> Result<()> {

@@ -1,4 +1,4 @@
-//! What the models have in common: integer tables and functions of probabilities, a hash, aligned memory.
+//! Shared parts of the models: integer tables and functions of probabilities, a hash, aligned memory.
 //! Nothing here knows a model; models use this module and not one another.
 
 mod aligned;

@@ -1,4 +1,4 @@
-//! What a chained block learns on top of the network: rows for the head ([`Online`]) and guesses ([`Chain`]).
+//! The parts that a chained block learns on top of the network: rows for the head ([`Online`]) and guesses ([`Chain`]).
 
 use super::Coder;
 use super::chain::Chain;

@@ -188,7 +188,7 @@ impl WeightSums<'_> {
     }
 }
 
-/// What the columns of a pass are.
+/// The meaning of a pass's columns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Along {
     /// Windows side by side, one time step each.

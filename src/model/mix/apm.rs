@@ -69,7 +69,7 @@ const KNOTS: usize = 33;
 pub struct Apm {
     /// Probabilities (Q16), [`KNOTS`] for each context; zeros for contexts that have not occurred yet.
     knots: Pages<u16>,
-    /// What the knots of a context start as; none is 0, and none becomes 0.
+    /// The first values of a context's knots; none is 0, and none becomes 0.
     start: [u16; KNOTS],
     /// The index of the knot nearest to the last logit.
     at: usize,

@@ -1,7 +1,7 @@
 //! The mixer's inner loops and the search in a bucket, in AVX2 or SSE2, in the vectors of WebAssembly, and in
 //! plain Rust with the same integers.
 //!
-//! Which form runs is a constant parameter of the functions around them, chosen once for a block: a choice
+//! The choice between the two is a constant parameter of the functions around them, chosen once for a block: a choice
 //! for every bit would cost more than the loops, and functions compiled for AVX2 are only inlined into
 //! functions that are compiled for it too.
 #![allow(unsafe_code)] // kernels

@@ -141,7 +141,7 @@ impl Predictor {
     pub fn new(shape: Shape) -> Result<Self> {
         let learned = shipped::for_kind(shape.kind)?.filter(|_| on(Part::Priors));
         match (shape.start, learned) {
-            (Start::Learned(hash), _) => match shipped::for_guide(&hash) {
+            (Start::Learned(hash), _) => match shipped::for_guide(&hash)? {
                 Some(learned) => Self::with_priors(shape, learned),
                 None => {
                     let message = "priors for the model of a guided mix block: needs a newer nzip";

@@ -1,11 +1,12 @@
-//! The priors that ship with nzip, and the phrases that prime text (`models/mix`). They belong to the feature
-//! `starting-points`, which is a part of `built-in-models`.
+//! The priors that ship with nzip, and the phrases that prime text (`models/mix`). Those of unguided blocks belong to
+//! the feature `starting-points`, those of guided text to `built-in-models`, as the models that guide do.
 
 use super::context::Kind;
 use super::priors::{Priors, VALUES};
 use crate::error::{Error, Result};
+use crate::format::checksum::{from_hex, hex};
 use crate::model::shipped;
-use std::sync::LazyLock;
+use std::sync::{LazyLock, OnceLock};
 
 /// Unpacks a file that ships in the binary; a test does so for all of them.
 fn unpack(packed: &[u8], size: usize) -> Vec<u8> {
@@ -17,13 +18,42 @@ fn learned(packed: &[u8]) -> Priors {
     Priors::parse(&unpack(packed, 2 * VALUES)).expect("shipped priors have their size")
 }
 
-/// Reads the priors of guided text and the hash of the model that they were learned with.
-fn guided(packed: &[u8]) -> ([u8; 32], Priors) {
-    let bytes = unpack(packed, 32 + 2 * VALUES);
-    let parts = bytes.split_first_chunk::<32>();
-    let parts = parts.and_then(|(hash, rest)| Some((*hash, Priors::parse(rest)?)));
-    parts.expect("shipped priors have their size")
+/// The priors of text that one model guides.
+struct Guided {
+    /// The hash of the model that they were learned with.
+    model: [u8; 32],
+    /// BLAKE3 of the file as it ships.
+    file: [u8; 32],
+    /// The file; `None` in a build without the built-in models.
+    packed: Option<&'static [u8]>,
+    /// The priors, once they were needed or [`offer`]ed.
+    priors: OnceLock<Priors>,
 }
+
+impl Guided {
+    const fn new(model: &[u8; 64], file: &[u8; 64], packed: Option<&'static [u8]>) -> Self {
+        Self { model: from_hex(model), file: from_hex(file), packed, priors: OnceLock::new() }
+    }
+
+    /// Unpacks a file that has the right hash: the hash of the model, then the priors.
+    fn unpack(packed: &[u8]) -> Priors {
+        let bytes = unpack(packed, 32 + 2 * VALUES);
+        Priors::parse(&bytes[32..]).expect("shipped priors have their size")
+    }
+}
+
+static GUIDED: [Guided; 2] = [
+    Guided::new(
+        b"10038fc4bfdc68c3a195f40470569f4692df515f0a0ab2470fd46ee5174df92d",
+        b"8636fbe03975b102fd23ea11b1229f6c478adb96524d369182e7fb068cae4ffa",
+        shipped!("built-in-models", "mix/guided-tiny.zst"),
+    ),
+    Guided::new(
+        b"3b29c8e9a13fabb48bf704af954609fe52eec2de35187af8cc2b61d37a4725a1",
+        b"ec155f8aa79fb1f1b95af25b95fd2ba8532848ab86fffeadb0258264e0587709",
+        shipped!("built-in-models", "mix/guided-base.zst"),
+    ),
+];
 
 static TEXT: LazyLock<Option<Priors>> =
     LazyLock::new(|| shipped!("starting-points", "mix/text.zst").map(learned));
@@ -36,13 +66,6 @@ static RECORDS: LazyLock<Option<Priors>> =
 static PHRASES: LazyLock<Vec<u8>> = LazyLock::new(|| {
     shipped!("starting-points", "mix/phrases.zst").map_or(Vec::new(), |packed| unpack(packed, 1 << 20))
 });
-static GUIDED: LazyLock<Vec<([u8; 32], Priors)>> = LazyLock::new(|| {
-    let files = [
-        shipped!("starting-points", "mix/guided-tiny.zst"),
-        shipped!("starting-points", "mix/guided-base.zst"),
-    ];
-    files.into_iter().flatten().map(guided).collect()
-});
 
 /// The size in bytes of all priors and phrases as they ship; 0 in a build without them.
 pub const PACKED_LEN: u64 = {
@@ -52,8 +75,8 @@ pub const PACKED_LEN: u64 = {
         shipped!("starting-points", "mix/code.zst"),
         shipped!("starting-points", "mix/records.zst"),
         shipped!("starting-points", "mix/phrases.zst"),
-        shipped!("starting-points", "mix/guided-tiny.zst"),
-        shipped!("starting-points", "mix/guided-base.zst"),
+        shipped!("built-in-models", "mix/guided-tiny.zst"),
+        shipped!("built-in-models", "mix/guided-base.zst"),
     ];
     let (mut sum, mut i) = (0, 0);
     while i < files.len() {
@@ -92,9 +115,30 @@ pub fn for_kind(kind: Kind) -> Result<Option<&'static Priors>> {
     priors.as_ref().map(Some).ok_or_else(|| missing(name))
 }
 
-/// The learned priors of text that the model with this hash guides, if this build has any.
-pub fn for_guide(hash: &[u8; 32]) -> Option<&'static Priors> {
-    GUIDED.iter().find(|(known, _)| known == hash).map(|(_, priors)| priors)
+/// The learned priors of text that the model with this hash guides; `None` for a model that has none.
+///
+/// # Errors
+/// `MissingModel`, with the hash of the file, where this build lacks them and nobody [`offer`]ed them.
+pub fn for_guide(model: &[u8; 32]) -> Result<Option<&'static Priors>> {
+    let Some(guided) = GUIDED.iter().find(|g| g.model == *model) else { return Ok(None) };
+    if let Some(packed) = guided.packed {
+        return Ok(Some(guided.priors.get_or_init(|| Guided::unpack(packed))));
+    }
+    let missing = || {
+        let (file, model) = (hex(&guided.file), hex(model));
+        Error::missing_model(format!(
+            "the starting points {file} of text that model {model} guides are needed"
+        ))
+    };
+    guided.priors.get().map(Some).ok_or_else(missing)
+}
+
+/// Keeps a file of priors for the rest of the process if a build without the built-in models needs it. All other
+/// files are left alone: their hash tells.
+pub fn offer(hash: &[u8; 32], file: &[u8]) {
+    if let Some(guided) = GUIDED.iter().find(|g| g.file == *hash) {
+        guided.priors.get_or_init(|| Guided::unpack(file));
+    }
 }
 
 /// The most common phrases for priming text, at most `limit` bytes of them, each terminated by a zero byte.
@@ -118,8 +162,34 @@ mod tests {
         for kind in [Kind::Text, Kind::Binary, Kind::Code, Kind::Records { period: 2 }] {
             assert!(for_kind(kind).unwrap().is_some());
         }
-        assert!(for_guide(&[0; 32]).is_none() && GUIDED[0].0 != GUIDED[1].0);
         assert!(phrases(usize::MAX).len() > 1000);
+    }
+
+    #[test]
+    #[cfg(feature = "built-in-models")]
+    fn guided_priors_belong_to_their_models() {
+        assert!(for_guide(&[0; 32]).unwrap().is_none());
+        for guided in &GUIDED {
+            let packed = guided.packed.unwrap();
+            assert_eq!(hex(&guided.file), hex(blake3::hash(packed).as_bytes()));
+            assert_eq!(unpack(packed, 32 + 2 * VALUES)[..32], guided.model);
+            assert!(for_guide(&guided.model).unwrap().is_some());
+        }
+    }
+
+    #[test]
+    #[cfg(not(feature = "built-in-models"))]
+    fn guided_priors_are_taken_when_they_are_offered() {
+        let [first, second] = &GUIDED;
+        let read =
+            |name| std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/models/mix/").to_owned() + name);
+        let file = read("guided-tiny.zst").unwrap();
+        offer(blake3::hash(&file).as_bytes(), &file);
+        assert!(for_guide(&first.model).unwrap().is_some());
+        let e = for_guide(&second.model).err().unwrap();
+        assert!(e.kind() == crate::ErrorKind::MissingModel && e.to_string().contains(&hex(&second.file)));
+        offer(&[0; 32], &file);
+        assert!(for_guide(&second.model).is_err());
     }
 
     #[test]

@@ -42,7 +42,7 @@ impl BitHistory {
     }
 }
 
-/// What is left of a bit's count after the other bit came.
+/// Reduces a bit's count after the other bit came.
 fn discount(count: u8) -> u8 {
     match count {
         0..=4 => count,

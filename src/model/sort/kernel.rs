@@ -9,7 +9,7 @@ const FLOOR: u16 = 4;
 const PACE: u32 = 6;
 /// The least weight, in 1/65536.
 const LEAST: u32 = 64;
-/// What the bounds behind a symbol that came move towards.
+/// The value towards which the bounds behind a coded symbol move.
 const TOP: i16 = 32767;
 
 /// A distribution that adapts. Entry i > 0 is the probability, in 1/32768, of the symbols below i; entry 0 is the number of

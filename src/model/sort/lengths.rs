@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 
 /// The least length of each symbol.
 pub const LEAST: [u32; 16] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 13, 17, 25, 41, 73, 201];
-/// What is left of a length is coded as a symbol and so many even bits, for each symbol but the last.
+/// The number of bits, all equally probable, that follow each symbol of a length but the last.
 const EVEN: [u32; 15] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 3];
 /// Symbols of more than one length start here.
 const WIDE: usize = 8;
@@ -15,7 +15,7 @@ const MOST_BITS: u32 = 16;
 /// Lengths are below 2 to this power.
 const LOG2: u32 = 24;
 
-/// What is known where a length is coded.
+/// The context in which a length is coded.
 pub struct Around<'a> {
     /// The byte of the run, and of the one before it.
     pub byte: u8,

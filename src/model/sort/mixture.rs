@@ -17,7 +17,7 @@ static RATES: [i16; COUNTS] = {
     rates
 };
 
-/// What codes symbols: an encoder, which is told them, or a decoder, which tells them.
+/// A coder of symbols: an encoder, which is given them, or a decoder, which returns them.
 pub trait Coder {
     /// Codes a symbol of a mixture. A decoder ignores `symbol`, and both return the one that is coded.
     ///

@@ -25,7 +25,7 @@ pub enum Mode {
     Symbols,
 }
 
-/// What all contexts know of a run's byte.
+/// The history of a run's byte, which all contexts share.
 #[derive(Debug, Clone, Copy, Default)]
 struct Past {
     /// The lengths of its last three runs, the newest first; 0 where there were fewer.

@@ -298,7 +298,8 @@ impl<S: Read + Seek> Archive<S> {
         }
         let (block, payload_at) = self.checked(stream, number)?;
         let place = place_name(stream, number, &place);
-        let tiled = matches!(block.header.units, Units::Tiles { .. });
+        let inner = self.inner_part(stream, &block, &block.all_units()).map_err(|e| e.within(&place))?;
+        let tiled = matches!(block.header.units, Units::Tiles { .. }) && inner.is_none();
         Ok(tiled.then_some(Tiled { block, payload_at, place }))
     }
 }

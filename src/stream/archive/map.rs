@@ -8,6 +8,7 @@ use crate::format::block::BlockHeader;
 use crate::format::consts::{KIND_BLOCK, KIND_INDEX, MAX_TRAILER, max_unpacked};
 use crate::format::cursor::{Parsed, in_range};
 use crate::format::index::{Entry, Index};
+use crate::format::member::MemberSection;
 use crate::format::section::{self, ModelSection};
 use crate::format::trailer::Trailer;
 use crate::format::{search, tensors};
@@ -54,6 +55,8 @@ pub(super) struct StreamMap {
     pub tensors: Vec<TensorInfo>,
     /// Where the file says which words its blocks may hold.
     pub search: Option<Range<u64>>,
+    /// The file that the stream holds, if it belongs to a family.
+    pub member: Option<MemberSection>,
     /// The error in the tensors' names, if there is one.
     pub names_error: Option<Error>,
 }
@@ -217,16 +220,17 @@ struct MapBuilder<'a> {
     blocks: Vec<BlockPlace>,
     models: StreamModels,
     embedded: u64,
+    member: Option<MemberSection>,
 }
 
 impl<'a> MapBuilder<'a> {
     fn new(fresh: &StreamModels, left: &'a mut Left) -> Self {
-        Self { left, raw: 0, blocks: Vec::new(), models: fresh.clone(), embedded: 0 }
+        Self { left, raw: 0, blocks: Vec::new(), models: fresh.clone(), embedded: 0, member: None }
     }
 
     /// Moves on to the next stream.
     fn start(&mut self, fresh: &StreamModels) {
-        (self.raw, self.embedded, self.models) = (0, 0, fresh.fresh());
+        (self.raw, self.embedded, self.models, self.member) = (0, 0, fresh.fresh(), None);
         self.blocks.clear();
     }
 
@@ -253,7 +257,9 @@ impl<'a> MapBuilder<'a> {
             let event = walk.section()?;
             let found = walk.position() - offset;
             match event {
-                Event::Model(_) | Event::Other if found == entry.stored_len => drop(self.note(event)?),
+                Event::Model(_) | Event::Member(_) | Event::Other if found == entry.stored_len => {
+                    drop(self.note(event)?)
+                }
                 _ => return Err(Error::corrupt("the index does not describe the sections before it")),
             }
         }
@@ -271,6 +277,10 @@ impl<'a> MapBuilder<'a> {
                 self.embedded += packed as u64;
                 self.left.take(packed + size_of::<ModelSection>())?;
                 self.models.add(section, self.left.cap)?;
+            }
+            Event::Member(member) => {
+                self.left.take(member.memory())?;
+                self.member = Some(member);
             }
             Event::StreamEnd(end) => return self.finish(end).map(Some),
             Event::StreamStart | Event::Other | Event::End => {}
@@ -296,6 +306,7 @@ impl<'a> MapBuilder<'a> {
             tensors: tensors.unwrap_or_default(),
             names_error,
             search,
+            member: self.member.take(),
             offset: end.offset,
             unread_header: None,
             stored_len: end.stored_len,

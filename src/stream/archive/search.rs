@@ -1,4 +1,4 @@
-//! Which blocks may hold a word.
+//! Finding the blocks that may hold a word.
 
 use super::Archive;
 use crate::error::Result;

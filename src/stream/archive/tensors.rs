@@ -30,9 +30,11 @@ pub struct StoredTensor {
     pub stored_len: u64,
     /// How it is coded, in words.
     pub method: String,
+    /// The name of the file in which it is, if the archive is a family.
+    pub member: Option<String>,
 }
 
-/// Which tensors have a certain name.
+/// The tensors that have a certain name.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Named {
     One(usize),
@@ -83,14 +85,35 @@ impl<S: Read + Seek> Archive<S> {
     /// # Errors
     ///
     /// [`crate::ErrorKind::BadArgument`] where no tensor has this name, or more than one; those of
-    /// [`Archive::tensors`].
+    /// [`Archive::tensors`]. Of a family, `MEMBER:NAME` tells tensors of the same name apart: the file, or a
+    /// folder in which it is the only one with such a tensor.
     pub fn tensor(&mut self, name: &str) -> Result<TensorReader<'_, S>> {
         self.look()?;
         match self.names.get(name).copied() {
             Some(Named::One(number)) => Ok(TensorReader { archive: self, number }),
-            Some(Named::Many) => Err(Error::bad_argument(format!("more than one tensor is called {name:?}"))),
-            None => Err(Error::bad_argument(format!("no tensor is called {name:?}"))),
+            found => match self.tensor_of_member(name)[..] {
+                [number] => Ok(TensorReader { archive: self, number }),
+                [] if found.is_none() => Err(Error::bad_argument(format!("no tensor is called {name:?}"))),
+                _ => Err(Error::bad_argument(format!("more than one tensor is called {name:?}"))),
+            },
         }
+    }
+
+    /// The tensors for which `MEMBER:NAME` stands, where `MEMBER` is the name of a file of a family, or of a folder that
+    /// holds it.
+    fn tensor_of_member(&self, name: &str) -> Vec<usize> {
+        let cuts = name.match_indices(':').map(|(at, _)| (&name[..at], &name[at + 1..]));
+        let cuts = cuts.filter(|(_, rest)| self.names.contains_key(*rest)).collect::<Vec<_>>();
+        let found = self.tensors.iter().enumerate().filter(|(_, t)| {
+            let member = self.member_of(t);
+            let is_in = |of: &str| {
+                member
+                    .and_then(|m| m.strip_prefix(of))
+                    .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            };
+            cuts.iter().any(|(of, rest)| t.name == *rest && is_in(of))
+        });
+        found.map(|(number, _)| number).collect()
     }
 
     /// The index in [`Archive::tensors`] of the tensor with this name.
@@ -163,7 +186,7 @@ impl<S: Read + Seek> Archive<S> {
                 _ => {
                     self.expect_headers(stream, block)?;
                     let header = self.own_header(stream, block)?.0;
-                    Block::check(header).map_or_else(|_| "?".into(), |block| block.describe())
+                    Block::check(header).map_or_else(|_| "?".into(), |block| self.described(stream, &block))
                 }
             };
             *last = Some(((stream, block), method.clone()));
@@ -171,9 +194,18 @@ impl<S: Read + Seek> Archive<S> {
                 methods.push(method);
             }
         }
+        let member = self.member_of(&t).map(String::from);
         let TensorInfo { name, dtype, shape, start, len } = t;
         let method = methods.join("; ");
-        Ok(StoredTensor { name, dtype, shape, raw_start: start, raw_len: len, stored_len, method })
+        Ok(StoredTensor { member, name, dtype, shape, raw_start: start, raw_len: len, stored_len, method })
+    }
+}
+
+impl<S: Read + Seek> Archive<S> {
+    /// How a block is coded, with the member that holds its base.
+    fn described(&self, stream: usize, block: &Block) -> String {
+        let described = block.describe();
+        self.base_name(stream, block).map_or(described.clone(), |name| format!("{described} in {name}"))
     }
 }
 

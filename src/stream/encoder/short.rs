@@ -1,8 +1,8 @@
 //! Short contents: coded at the levels below, too, so that none becomes larger at a higher level.
 
-use super::{Encoder, plan};
+use super::{Encoder, Finished, plan};
 use crate::codec::Codec;
-use crate::error::{ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::progress::Progress;
 use crate::stream::options::{CodecChoice, Options, SHORT_CONTENT};
 use crate::tensor::Layout;
@@ -23,10 +23,10 @@ impl<W: Write> Encoder<W> {
 
     /// Codes all of a short content at each level up to its own, and writes the smallest stream, the first of equal
     /// ones.
-    pub(super) fn finish_short(mut self, raw: &[u8]) -> Result<W> {
+    pub(super) fn finish_short(mut self, raw: &[u8]) -> Result<Finished<W>> {
         let work = self.options.resources.progress.clone();
         let work = work.work(raw.len() as u64);
-        let mut best: Option<Vec<u8>> = None;
+        let mut best: Option<Finished<Vec<u8>>> = None;
         for options in self.ways(raw) {
             let forced = options.codec != CodecChoice::Auto;
             let packed = match self.packed(raw, options) {
@@ -38,21 +38,22 @@ impl<W: Write> Encoder<W> {
                 }
                 packed => packed?,
             };
-            if best.as_ref().is_none_or(|b| packed.len() < b.len()) {
+            if best.as_ref().is_none_or(|b| packed.writer.len() < b.writer.len()) {
                 best = Some(packed);
             }
         }
         work.finish();
-        self.out.write(&best.unwrap_or_default())?;
+        let best = best.ok_or_else(|| Error::bad_argument("a content that no codec takes"))?;
+        self.out.write(&best.writer)?;
         self.out.writer.flush()?;
-        Ok(self.out.writer)
+        Ok(Finished { writer: self.out.writer, unfit: best.unfit })
     }
 
-    fn packed(&self, raw: &[u8], options: Options) -> Result<Vec<u8>> {
+    fn packed(&self, raw: &[u8], options: Options) -> Result<Finished<Vec<u8>>> {
         let plan = plan(&options)?;
         let mut encoder = Encoder::build(Vec::new(), options, plan, self.pool.clone());
         encoder.alone = true;
-        encoder.finish_all(raw)
+        encoder.finish_content(&raw)
     }
 
     /// The options that are tried, from the lowest level up.

@@ -46,6 +46,9 @@ const BESIDE: u64 = 16;
 /// The first level at which short files that hold more than tensors are also coded as bytes.
 const BY_BYTES: u8 = 5;
 
+/// The bytes of a base that are hashed at a time where the tensor does not need them.
+const REST: usize = 4 << 20;
+
 /// Bytes that become one block.
 struct Piece {
     range: Range<u64>,
@@ -85,6 +88,15 @@ struct Kept {
     block: EncodedBlock,
 }
 
+/// A base of a piece.
+#[derive(Clone, Copy)]
+struct PieceBase<'b> {
+    tensor: &'b BaseTensor,
+    /// The bytes before the piece in its tensor, and how many bytes of the tensor are coded against the base.
+    from: u64,
+    reach: u64,
+}
+
 /// Reads base tensors a second time, and verifies that they match their hashes.
 #[derive(Default)]
 struct Reread {
@@ -92,24 +104,25 @@ struct Reread {
 }
 
 impl Reread {
-    /// The bytes of a base for a piece that starts at byte `from` of its tensor. Pieces must be read in
-    /// order.
-    fn read<'b>(
-        &mut self,
-        base: &'b BaseTensor,
-        from: u64,
-        piece: &Piece,
-        rounding: Rounding,
-    ) -> Result<Cow<'b, [u8]>> {
+    /// The bytes of a base for a piece. Pieces must be read in order.
+    fn read<'b>(&mut self, base: PieceBase<'b>, piece: &Piece, rounding: Rounding) -> Result<Cow<'b, [u8]>> {
         let place = |at: u64| rounding.base_len(at).ok_or_else(|| Error::limit("a base's length"));
-        let (from, end) = (place(from)?, place(from + piece.len() as u64)?);
+        let next = base.from + piece.len() as u64;
+        let (from, end, last) = (place(base.from)?, place(next)?, next == base.reach);
+        let base = base.tensor;
         let bytes = base.read(from, (end - from) as usize)?;
         if let Cow::Owned(bytes) = &bytes {
             if from == 0 {
                 self.hasher.reset();
             }
             self.hasher.update(bytes);
-            if from + bytes.len() as u64 == base.len() && *self.hasher.finalize().as_bytes() != base.hash {
+            if last {
+                // What is left of a base that is longer than the tensor.
+                for at in (end..base.len()).step_by(REST) {
+                    self.hasher.update(&base.read(at, REST.min((base.len() - at) as usize))?);
+                }
+            }
+            if last && *self.hasher.finalize().as_bytes() != base.hash {
                 return Err(Error::new(ErrorKind::Io, "a base has changed since it was opened"));
             }
         }
@@ -200,9 +213,12 @@ impl<W: Write> Encoder<W> {
         // What a long tensor learns about itself is stored once per block.
         let most = if self.plan.level < 9 { CHUNK } else { LONG_CHUNK };
         let bases = self.options.resources.bases.names();
-        let base = |t: &TensorInfo| bases.get(t.name.as_str()).filter(|b| b.is_like(t.dtype, &t.shape));
-        let may_share = |t: &TensorInfo| t.len <= if base(t).is_some() { SMALL_DELTA } else { SMALL };
-        let mut pieces = pieces(raw.len(), layout, &forms, self.chunk.min(most), may_share);
+        let base = |t: &TensorInfo| {
+            let tensor: &BaseTensor = bases.get(t.name.as_str())?;
+            Some((tensor, tensor.reach(t.dtype, &t.shape)?))
+        };
+        let reach = |t: &TensorInfo| base(t).map(|b| b.1);
+        let mut pieces = pieces(raw.len(), layout, &forms, self.chunk.min(most), reach);
         find_copies(raw, &mut pieces)?;
         let originals: HashSet<usize> = pieces.iter().filter_map(|p| p.like).collect();
         let names = record(layout)?;
@@ -212,8 +228,11 @@ impl<W: Write> Encoder<W> {
         let compared = self.plan.only.is_none()
             && self.options.described.is_none()
             && raw.len() <= self.chunk.min(CHUNK) as u64;
-        let base_of =
-            |p: &Piece| p.of.and_then(|(number, from)| Some((base(&layout.tensors[number])?, from)));
+        let base_of = |p: &Piece| {
+            let (number, from) = p.of?;
+            let (tensor, reach) = base(&layout.tensors[number])?;
+            Some(PieceBase { tensor, from, reach }).filter(|b| b.from + p.len() as u64 <= b.reach)
+        };
         let progress = self.options.resources.progress.clone();
         let mut reread = Reread::default();
         let (mut held, mut floor, mut whole) = (Vec::new(), Vec::new(), Vec::new());
@@ -236,18 +255,18 @@ impl<W: Write> Encoder<W> {
                 let dtype = p.hint.map_or(Dtype::U8, |h| h.dtype);
                 base.rounding(dtype, bytes(p))
             };
-            let based = batch.iter().map(|p| {
-                base_of(p).map(|(base, from)| reread.read(base, from, p, rounding(p, base))).transpose()
-            });
+            let based = batch
+                .iter()
+                .map(|p| base_of(p).map(|base| reread.read(base, p, rounding(p, base.tensor))).transpose());
             let based = based.collect::<Result<Vec<_>>>()?;
             let numbers = |i: usize| {
                 let p = &batch[i];
                 let base = based[i].as_deref().zip(base_of(p));
-                let base = base.map(|(bytes, (base, offset))| BasePiece {
+                let base = base.map(|(bytes, base)| BasePiece {
                     bytes,
-                    rounding: rounding(p, base),
-                    hash: base.hash,
-                    offset,
+                    rounding: rounding(p, base.tensor),
+                    hash: base.tensor.hash,
+                    offset: base.from,
                 });
                 block::Content { numbers: p.hint, base, ..block::Content::bytes(bytes(p)) }
             };
@@ -313,14 +332,16 @@ impl<W: Write> Encoder<W> {
     }
 }
 
-/// Cuts the content where tensors start and end, and where blocks would become too long.
+/// Cuts the content where tensors start and end, where blocks would become too long, and where a base ends: `reach` is how
+/// many bytes of a tensor it reaches.
 fn pieces(
     len: u64,
     layout: &Layout,
     forms: &[Option<Form>],
     most: usize,
-    may_share: impl Fn(&TensorInfo) -> bool,
+    reach: impl Fn(&TensorInfo) -> Option<u64>,
 ) -> Vec<Piece> {
+    let may_share = |t: &TensorInfo| t.len <= if reach(t).is_some() { SMALL_DELTA } else { SMALL };
     let (mut pieces, mut at) = (Vec::new(), 0);
     let mut unknown = layout.unknown.iter().map(|t| t.start).peekable();
     // The bytes between tensors, including tensors of unknown types.
@@ -370,7 +391,9 @@ fn pieces(
             let row = band.unwrap_or(row);
             let unit = if (1..=most as u64).contains(&row) { row } else { group };
             let row_bytes = if unit == row && row > 0 { t.row_bytes() } else { 0 };
-            cut(start..end, unit, most).for_each(|range| put(range, Hint { row_bytes, ..hint }));
+            let split = reach(t).filter(|_| end == t.end()).map_or(end, |reach| start + reach);
+            let ranges = cut(start..split, unit, most).chain(cut(split..end, unit, most));
+            ranges.for_each(|range| put(range, Hint { row_bytes, ..hint }));
         }
         at = end;
     }

@@ -6,7 +6,7 @@ use super::super::huffman::Huffman;
 use super::order::Units;
 use crate::model::mix::jpeg::Plane;
 
-/// What was seen while a scan was read.
+/// Observations made while a scan was read.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Read {
     /// Whether bytes are filled up with zeros.

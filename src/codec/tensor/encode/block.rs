@@ -122,7 +122,7 @@ pub fn keep(block: &mut EncodedBlock) -> bool {
     block.codec == Codec::Tensor && block.params.as_deref_mut().is_some_and(Params::mark_kept)
 }
 
-/// What all ways to code a block have in common, whatever its planes.
+/// The state that all ways to code a block share, whatever its planes.
 struct Coding<'a> {
     hint: Hint,
     level: u8,

@@ -46,7 +46,7 @@ impl Sizes {
         }
     }
 
-    /// What a symbol adds to the sum of its row or column.
+    /// The value that a symbol adds to the sum of its row or column.
     fn weight(self, symbol: u8) -> i64 {
         match self {
             Sizes::Linear => i64::from((symbol as i8).unsigned_abs()),

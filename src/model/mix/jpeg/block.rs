@@ -19,7 +19,7 @@ pub struct Coder {
     engine: Engine,
 }
 
-/// What later blocks have to know of a block.
+/// The properties of a block that later blocks use as context.
 #[derive(Debug, Clone, Copy, Default)]
 struct Seen {
     last: u8,
@@ -295,7 +295,7 @@ fn relocate(hashes: &mut Hashes, by: u32) {
     }
 }
 
-/// What the blocks above and to the left ask of the frequencies of a block, so that it continues them: for
+/// The conditions under which a block continues the blocks above and to the left of it: for
 /// each frequency along the edge the sum of values across, times 256.
 struct Edges {
     above: Values,

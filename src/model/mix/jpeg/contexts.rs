@@ -84,7 +84,7 @@ fn few(value: i16, most: i16) -> u32 {
     (value.clamp(-most, most) + most) as u32
 }
 
-/// What has been coded of a block, and predictions of the next coefficient.
+/// The coded part of a block, and predictions of the next coefficient.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Known {
     pub last: u32,

@@ -63,7 +63,7 @@ impl Bits for Reading<'_> {
     }
 }
 
-/// What chooses the rows of the mixer and the contexts of the final stages for a decision.
+/// Selects the rows of the mixer and the contexts of the final stages for a decision.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Choice {
     pub rows: [usize; FAMILIES],

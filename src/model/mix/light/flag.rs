@@ -18,9 +18,9 @@ pub const LONG: u32 = 16;
 pub const SUREST: u32 = 8;
 /// How slowly each source's probability follows the flags, as a shift.
 const RATES: [u32; SOURCES] = [4, 4, 3, 3, 3, 3, 3, 4];
-/// What a probability (Q16) starts as: a match rarely ends.
+/// The first value of a probability (Q16): a match rarely ends.
 const START: u16 = 63488;
-/// What the weight of each source's logit starts as, in Q14.
+/// The first weight of each source's logit, in Q14.
 const WEIGHT: i16 = 2800;
 /// The learning rate of the weights.
 const RATE: i32 = 20;
