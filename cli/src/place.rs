@@ -71,6 +71,11 @@ pub fn manifest(path: &Path, options: &DecodeOptions) -> anyhow::Result<Option<M
         return Ok(None);
     }
     let most = Manifest::most_bytes(options.memory_cap());
+    #[cfg(feature = "remote")]
+    if let Place::There(file) = &mut place {
+        let all = 0..file.len().min(most);
+        file.expect(std::slice::from_ref(&all))?;
+    }
     place.take(most + 1).read_to_end(&mut bytes)?;
     let manifest = Manifest::parse(&bytes, options.memory_cap())?;
     let near = path.to_path_buf();

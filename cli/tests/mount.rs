@@ -305,6 +305,30 @@ fn a_folder_shows_everything_in_it() {
 }
 
 #[test]
+fn a_family_is_its_files() {
+    let folder = Folder::new();
+    let values = |seed: u64| {
+        noise(1 << 20, seed).chunks(4).flat_map(|c| [c[0], c[1], c[2], 0x3f]).collect::<Vec<u8>>()
+    };
+    let mut near = values(1);
+    near[..4000].fill(0x3f);
+    let [first, second] = [values(1), near].map(|w| safetensors(&[("w", "F32", "[512,512]", w)]));
+    fs::create_dir_all(folder.path("run/2")).unwrap();
+    fs::create_dir(folder.path("in")).unwrap();
+    folder.write("run/1.safetensors", &first);
+    folder.write("run/2/x.safetensors", &second);
+    folder.ok(&["pack", "-2", "run", "-o", "in/run.nz"]);
+    let Some(mount) = Mount::start(&folder, &["in/run.nz"]) else { return };
+    assert_eq!(mount.names(""), ["1.safetensors", "1.safetensors.tensors", "2"]);
+    assert!(mount.read("1.safetensors") == first && mount.read("2/x.safetensors") == second);
+    assert!(second.ends_with(&mount.read("2/x.safetensors.tensors/w.npy")[128..]));
+    mount.end();
+    let Some(mount) = Mount::start(&folder, &["in"]) else { return };
+    assert!(mount.read("run/2/x.safetensors") == second);
+    mount.end();
+}
+
+#[test]
 fn damage_is_an_error_of_what_it_hits() {
     let folder = Folder::new();
     let raw = blocks(&folder, "log.nz", 640 << 10);

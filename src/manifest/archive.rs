@@ -57,7 +57,12 @@ impl ManifestArchive<RemoteFile> {
     ///
     /// Those of [`RemoteFile::open_with`] and [`Manifest::parse`].
     pub fn open_url(url: &str, remote: &RemoteOptions, options: DecodeOptions) -> Result<Self> {
-        let manifest = read(&mut RemoteFile::open_with(url, remote)?, &options)?;
+        let mut file = RemoteFile::open_with(url, remote)?;
+        if file.len() <= Manifest::most_bytes(options.memory_cap()) {
+            let all = 0..file.len();
+            file.expect(std::slice::from_ref(&all))?;
+        }
+        let manifest = read(&mut file, &options)?;
         let (url, remote) = (url.to_string(), remote.clone());
         let open = move |name: &str, options| {
             Archive::open_url_with(&crate::remote::beside(&url, name), &remote, options)

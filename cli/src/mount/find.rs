@@ -7,10 +7,11 @@ use crate::console::Console;
 use crate::content::Content;
 use crate::files::label;
 use crate::naming;
-use crate::place::{self, MANIFEST};
+use crate::place::{self, MANIFEST, Place};
 use anyhow::{Context, bail};
+use nzip::manifest::Tensor;
 use nzip::tensor::{Dtype, TensorInfo, npy};
-use nzip::{DecodeOptions, Error, ErrorKind};
+use nzip::{Archive, DecodeOptions, Error, ErrorKind, Member};
 use std::ffi::OsStr;
 use std::fs::{self, Metadata};
 use std::ops::Range;
@@ -35,6 +36,13 @@ pub struct Found {
     most: u64,
     /// The memory of the sources.
     held: u64,
+}
+
+/// Where files come from: the number of the source, and their attributes.
+#[derive(Clone, Copy)]
+struct Origin {
+    source: usize,
+    owner: Owner,
 }
 
 /// A tensor, and the raw ranges in which it lies.
@@ -137,8 +145,9 @@ impl Found {
         self.sources.len() - 1
     }
 
-    /// Adds the content of a compressed file or manifest, and its tensors.
-    fn packed(&mut self, path: &Path, parent: u64, name: &OsStr, search: bool) -> anyhow::Result<()> {
+    /// Adds the content of a compressed file or manifest, and its tensors; of a family, its members. `alone`: there is nothing
+    /// else in the mount.
+    fn packed(&mut self, path: &Path, parent: u64, name: &OsStr, alone: bool) -> anyhow::Result<()> {
         let mut content = Content::open(path, &self.options)?;
         let len = content.len();
         if len > MOST_BYTES {
@@ -147,56 +156,84 @@ impl Found {
         let owner = owner_of(path, &content)?;
         let identity = Identity::of(&content);
         self.held += identity.held();
-        let source = self.source(Source::packed(path, identity));
-        self.tree.file(parent, name, "", owner, Body::whole(source, len));
-        self.check()?;
-        if let Content::One(archive) = &mut content
-            && search
-            && archive.tensor_infos().is_empty()
-        {
-            // What is damaged is told when it is read.
-            let _ = archive.tensors();
-        }
-        let mut folder = None;
-        let mut add = |found: &mut Self, (info, ranges): Lying| {
-            let folder = *folder.get_or_insert_with(|| {
-                let mut called = name.to_os_string();
-                called.push(TENSORS);
-                found.tree.folder(parent, &called, owner.folder())
-            });
-            found.tensor(folder, source, owner, &info, ranges);
-            found.check()
-        };
-        match &content {
+        let from = Origin { source: self.source(Source::packed(path, identity)), owner };
+        match &mut content {
             Content::One(archive) => {
-                let mut tensors = archive.tensor_infos().iter();
-                tensors.try_for_each(|t| add(self, (t.clone(), vec![t.start..t.end()])))?;
+                let members = archive.members();
+                if !members.is_empty() {
+                    let top = if alone { parent } else { self.tree.folder(parent, name, owner.folder()) };
+                    return Ok(members.iter().try_for_each(|m| self.member(archive, m, top, from))?);
+                }
+                self.tree.file(parent, name, "", owner, Body::whole(from.source, len));
+                if alone && archive.tensor_infos().is_empty() {
+                    // What is damaged is told when it is read.
+                    let _ = archive.tensors();
+                }
+                let lying = |t: &TensorInfo| (t.clone(), vec![t.start..t.end()]);
+                self.tensors(parent, name, from, archive.tensor_infos().iter().map(lying))?;
             }
             Content::Many(shards) => {
-                let mut tensors = shards.manifest().tensors().iter();
-                tensors.try_for_each(|t| add(self, (t.info.clone(), t.parts.clone())))?;
+                self.tree.file(parent, name, "", owner, Body::whole(from.source, len));
+                let lying = |t: &Tensor| (t.info.clone(), t.parts.clone());
+                self.tensors(parent, name, from, shards.manifest().tensors().iter().map(lying))?;
             }
         }
         Ok(())
     }
 
-    /// Adds a tensor to the folder of a file's tensors.
-    fn tensor(
+    /// Adds a member of a family, and its tensors.
+    fn member(
         &mut self,
-        mut folder: u64,
-        source: usize,
-        owner: Owner,
-        t: &TensorInfo,
-        ranges: Vec<Range<u64>>,
-    ) {
+        archive: &Archive<Place>,
+        member: &Member,
+        top: u64,
+        from: Origin,
+    ) -> nzip::Result<()> {
+        let (mut folder, mut parts) = (top, names::parts(&member.name));
+        let last = parts.pop().unwrap_or_default();
+        for part in parts {
+            folder = self.tree.folder(folder, part.as_ref(), from.owner.folder());
+        }
+        let range = member.raw_start..member.raw_start + member.raw_len;
+        let body = Body { source: from.source, start: Box::default(), ranges: vec![range.clone()] };
+        self.tree.file(folder, last.as_ref(), "", from.owner, body);
+        let inside =
+            archive.tensor_infos().iter().filter(|t| range.contains(&t.start) && t.end() <= range.end);
+        let lying = |t: &TensorInfo| (t.clone(), vec![t.start..t.end()]);
+        self.tensors(folder, last.as_ref(), from, inside.map(lying))
+    }
+
+    /// Adds the folder of the tensors of a file, if there are any.
+    fn tensors(
+        &mut self,
+        parent: u64,
+        name: &OsStr,
+        from: Origin,
+        tensors: impl Iterator<Item = Lying>,
+    ) -> nzip::Result<()> {
+        let mut folder = None;
+        for (info, ranges) in tensors {
+            let folder = *folder.get_or_insert_with(|| {
+                let mut called = name.to_os_string();
+                called.push(TENSORS);
+                self.tree.folder(parent, &called, from.owner.folder())
+            });
+            self.tensor(folder, from, &info, ranges);
+            self.check()?;
+        }
+        self.check()
+    }
+
+    /// Adds a tensor to the folder of a file's tensors.
+    fn tensor(&mut self, mut folder: u64, from: Origin, t: &TensorInfo, ranges: Vec<Range<u64>>) {
         let mut parts = names::parts(&t.name);
         let Some(last) = parts.pop() else { return };
         for part in parts {
-            folder = self.tree.folder(folder, part.as_ref(), owner.folder());
+            folder = self.tree.folder(folder, part.as_ref(), from.owner.folder());
         }
         let (start, suffix) = header(t.dtype, &t.shape);
-        let body = Body { source, start, ranges };
-        self.tree.file(folder, last.as_ref(), suffix, owner, body);
+        let body = Body { source: from.source, start, ranges };
+        self.tree.file(folder, last.as_ref(), suffix, from.owner, body);
     }
 }
 
