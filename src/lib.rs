@@ -13,6 +13,7 @@
 //! | code between buffers of one's own, step by step | [`buffers::Encoder`], [`buffers::Decoder`] |
 //! | a stream that is finished when its encoder is dropped | [`Encoder::auto_finish`], [`Encoder::on_finish`] |
 //! | any range, or a reader that seeks | [`Archive::read_range`], [`Archive::reader`] |
+//! | to read from something that has bytes at offsets | [`ReadAt`], [`Seekable`] |
 //! | one tensor, some rows of it | [`Archive::tensor`] |
 //! | a content that is spread over several files | [`manifest::ManifestArchive`] |
 //! | many small contents | [`Compressor`], [`Decompressor`] |
@@ -43,6 +44,7 @@ mod model;
 mod models;
 mod progress;
 mod random;
+mod read_at;
 #[cfg(feature = "remote")]
 pub mod remote;
 mod stream;
@@ -55,6 +57,7 @@ pub use gpu::public::*;
 pub use model::circuit::Likelihood;
 pub use models::{Models, registry::ModelInfo};
 pub use progress::Progress;
+pub use read_at::{ReadAt, Seekable};
 pub use stream::{
     Archive, ArchiveReader, BlockInfo, CodecChoice, Compressor, DecodeOptions, Decoder, Decompressor,
     Encoder, Fetch, Member, Options, Resources, StoredTensor, StreamInfo, TensorReader, WindowInfo, buffers,

@@ -5,8 +5,9 @@ use std::fs;
 use std::path::Path;
 
 /// The library's floors, the lowest first. A floor may use itself and those before it.
-const FLOORS: [&str; 21] = [
+const FLOORS: [&str; 22] = [
     "error",
+    "read_at",
     "remote",
     "random",
     "progress",

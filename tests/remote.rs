@@ -3,10 +3,13 @@
 #[path = "remote/server.rs"]
 mod server;
 
+use nzip::manifest::{Manifest, ManifestArchive, Shard};
 use nzip::remote::{RemoteFile, RemoteOptions};
+use nzip::tensor::Dtype;
 use nzip::{Archive, DecodeOptions, Decoder, ErrorKind, Options};
 use server::{Fault, Server};
-use std::io::{Read, Seek, SeekFrom};
+use std::collections::BTreeMap;
+use std::io::{Cursor, Read, Seek, SeekFrom};
 use std::time::{Duration, Instant};
 
 /// The part of a download that is not what was asked for: the end of the file, and bytes between near ranges.
@@ -203,4 +206,101 @@ fn damage_is_found_wherever_it_is() {
     assert_eq!(failure(&server).kind(), ErrorKind::Truncated);
     let server = Server::start(b"not a compressed file".to_vec(), Fault::None);
     assert_eq!(failure(&server).kind(), ErrorKind::NotNz);
+}
+
+/// A manifest of shards at `/d/all.nzm`, each made with its options, and its content.
+fn shards(parts: &[(Vec<u8>, Options)]) -> (Server, Vec<u8>) {
+    let (mut files, mut manifest, mut raw) = (BTreeMap::new(), Manifest::new(), Vec::new());
+    for (i, (part, options)) in parts.iter().enumerate() {
+        let packed = nzip::compress_with(part, options.clone()).unwrap();
+        let name = format!("s/{i}.nz");
+        let mut shard = Shard::describe(&name, Cursor::new(&packed[..]), &DecodeOptions::new()).unwrap();
+        // A stream of one tensor has no name for it.
+        shard.tensors.iter_mut().for_each(|t| t.info.name = format!("layer.{i}"));
+        manifest.push(shard).unwrap();
+        files.insert(format!("/d/{name}"), packed);
+        raw.extend(part);
+    }
+    files.insert("/d/all.nzm".into(), manifest.to_bytes());
+    (Server::of_files(files), raw)
+}
+
+#[test]
+fn a_long_manifest_takes_two_requests() {
+    let (server, raw) = shards(&[(noise(100, 1), Options::new().level(1))]);
+    let mut archive = open_manifest(&server);
+    assert_eq!(archive.read_range(0..100).unwrap(), raw);
+    let mut shard = archive.manifest().shards()[0].clone();
+    shard.source = Some("s".repeat(500_000));
+    let mut manifest = Manifest::new();
+    manifest.push(shard).unwrap();
+    let server = Server::of_files(BTreeMap::from([("/d/all.nzm".to_string(), manifest.to_bytes())]));
+    let (requests, sent) = cost(&server, || assert_eq!(open_manifest(&server).len(), 100));
+    assert_eq!(requests, 2);
+    assert!(sent < 510_000, "{sent} bytes");
+}
+
+/// What reading takes: requests, bytes sent.
+fn cost(server: &Server, read: impl FnOnce()) -> (u64, u64) {
+    let before = (server.requests(), server.sent());
+    read();
+    (server.requests() - before.0, server.sent() - before.1)
+}
+
+fn open_manifest(server: &Server) -> ManifestArchive<RemoteFile> {
+    ManifestArchive::open_url(&server.url("d/all.nzm"), &quick(), DecodeOptions::new()).unwrap()
+}
+
+#[test]
+fn a_range_across_shards_takes_four_requests_for_each_of_them() {
+    let options = Options::new().level(1).block_size(256 << 10).content_hash(true);
+    let parts: Vec<_> = (0..5).map(|i| (noise(2 << 20, i), options.clone())).collect();
+    let (server, raw) = shards(&parts);
+    let mut opened = None;
+    let (requests, _) = cost(&server, || opened = Some(open_manifest(&server)));
+    assert_eq!(requests, 1, "opening");
+    let mut archive = opened.unwrap();
+    // Blocks of shards 1 and 2: 2 MiB each, of which the last and first 100,000 bytes are read.
+    let border = 4 << 20;
+    let (from, to) = (border - 100_000, border + 100_000);
+    let (requests, sent) =
+        cost(&server, || assert!(archive.read_range(from..to).unwrap() == raw[from as usize..to as usize]));
+    // For each, the end of the file, the header of the block, and a part of it; of shard 1, also the header of the stream,
+    // which does not lie beside that of the block.
+    assert_eq!(requests, 7);
+    assert!(sent <= 2 * (256 << 10) + 2 * SLACK, "{sent} bytes for two blocks of 256 KiB");
+    // The shard that was read last is still open.
+    let (requests, _) = cost(&server, || {
+        assert!(
+            archive.read_range(to + 600_000..to + 600_010).unwrap() == raw[to as usize + 600_000..][..10]
+        );
+    });
+    assert!(requests <= 2, "{requests} requests");
+    // Everything: few requests for each shard.
+    let (requests, sent) = cost(&server, || assert!(archive.read_range(0..raw.len() as u64).unwrap() == raw));
+    assert!(requests <= 5 * 4, "{requests} requests");
+    assert!(sent <= raw.len() as u64 + 5 * SLACK, "{sent} bytes");
+}
+
+#[test]
+fn a_tensor_of_a_manifest_takes_three_requests() {
+    let rows = |count: u64, seed| {
+        let bytes: Vec<u8> =
+            noise(count as usize * 2048, seed).chunks(2).flat_map(|c| [c[0], 0x3c | c[1] & 0x81]).collect();
+        (bytes, Options::new().level(1).tensor(Dtype::F16, &[count, 1024], 0).content_hash(true))
+    };
+    let (server, raw) = shards(&[rows(500, 1), rows(600, 2), rows(700, 3)]);
+    let mut archive = open_manifest(&server);
+    let stored = archive.manifest().shards()[1].stored_len;
+    let (requests, sent) = cost(&server, || {
+        assert!(archive.read_tensor("layer.1").unwrap() == raw[500 * 2048..1100 * 2048]);
+    });
+    assert!(requests <= 3, "{requests} requests");
+    assert!(sent <= stored + SLACK, "{sent} bytes for {stored}");
+    // Some rows of a tensor of which nothing has been fetched yet.
+    let (requests, sent) = cost(&server, || {
+        assert!(archive.read_rows("layer.2", 300..302).unwrap() == raw[1400 * 2048..1402 * 2048]);
+    });
+    assert!(requests <= 3, "{requests} requests");
+    assert!(sent <= 256 << 10, "{sent} bytes for 2 rows");
 }

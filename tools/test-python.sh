@@ -1,6 +1,6 @@
 #!/bin/sh
 # Builds the Python package, installs it in an empty environment, and runs its tests there; checks its types and the examples
-# of docs/python.md and docs/tokens.md. What other libraries need comes from the package index; `--torch` adds PyTorch (several GB) and its tests.
+# of docs/python.md and docs/tokens.md. What other libraries need comes from the package index; `--torch` adds PyTorch, JAX and transformers (several GB) and their tests.
 # Needs Rust and Python 3.11 or newer; everything lies under target/python.
 set -eu
 cd "$(dirname "$0")/.."
@@ -28,9 +28,9 @@ assert size <= 12 << 20, "more than 12 MiB"
 EOF
 "$test/bin/pip" install -q -r bindings/python/tests/requirements.txt
 if [ "${1-}" = --torch ]; then
-    "$test/bin/pip" install -q torch
+    "$test/bin/pip" install -q torch jax transformers
 else
-    echo "SKIPPED: tests with PyTorch (tools/test-python.sh --torch)"
+    echo "SKIPPED: tests with PyTorch, JAX and transformers (tools/test-python.sh --torch)"
 fi
 cd bindings/python
 "$test/bin/python" -m mypy

@@ -13,6 +13,8 @@ use std::ffi::OsString;
 
 #[cfg(feature = "grep")]
 use crate::grep;
+#[cfg(all(feature = "mount", target_os = "linux"))]
+use crate::mount;
 #[cfg(feature = "train")]
 use crate::train;
 #[cfg(not(feature = "train"))]
@@ -84,6 +86,9 @@ enum Verb {
     #[cfg(feature = "grep")]
     /// Search .nz files for lines that match a regular expression
     Grep(grep::GrepArguments),
+    #[cfg(all(feature = "mount", target_os = "linux"))]
+    /// Show what .nz files hold as a folder of files
+    Mount(mount::MountArguments),
     /// List .nz files that make up one content in a manifest
     Manifest(manifest::ManifestArguments),
     /// Compare levels of nzip and other compressors
@@ -108,6 +113,8 @@ impl Verb {
             Verb::Tokens(a) => a.run().map(|()| true),
             #[cfg(feature = "grep")]
             Verb::Grep(a) => a.run(),
+            #[cfg(all(feature = "mount", target_os = "linux"))]
+            Verb::Mount(a) => a.run(),
             Verb::Manifest(a) => a.run().map(|()| true),
             Verb::Bench(a) => a.run(),
             Verb::Train(a) => a.run().map(|()| true),

@@ -30,7 +30,7 @@ enum What {
 }
 
 /// Commands and what they do.
-const EXAMPLES: [(&str, &str); 9] = [
+const EXAMPLES: [(&str, &str); 10] = [
     ("nzip book.txt", "Writes book.txt.nz and keeps book.txt."),
     ("nzip -d book.txt.nz", "Restores book.txt."),
     ("nzip -r --rm logs", "Compresses all files of a folder and removes each once its result is on disk."),
@@ -38,6 +38,10 @@ const EXAMPLES: [(&str, &str); 9] = [
     ("nzip --seekable big.log", "Makes ranges cheap to read."),
     ("nzip --range 1M..2M big.log.nz", "Writes the second MiB of the content to standard output."),
     ("nzip -l --json book.txt.nz", "Lists what a file consists of, for programs."),
+    (
+        "nzip mount folder dir",
+        "Shows the contents of a folder's .nz files as files in dir, until Ctrl-C (Linux).",
+    ),
     ("tar c folder | nzip > folder.tnz", "Works in pipes; nzip -d folder.tnz makes folder.tar."),
     ("tar -I nzip -cf folder.tar.nz folder", "Serves tar, in both directions."),
 ];

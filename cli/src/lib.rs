@@ -8,6 +8,8 @@ mod bench;
 mod blocks;
 mod compress;
 mod console;
+#[cfg(any(feature = "grep", all(feature = "mount", target_os = "linux")))]
+mod content;
 mod decompress;
 mod device;
 mod escape;
@@ -31,6 +33,8 @@ mod list;
 mod manifest;
 mod members;
 mod model;
+#[cfg(all(feature = "mount", target_os = "linux"))]
+mod mount;
 mod names;
 mod naming;
 mod output;

@@ -71,6 +71,11 @@ pub fn manifest(path: &Path, options: &DecodeOptions) -> anyhow::Result<Option<M
         return Ok(None);
     }
     let most = Manifest::most_bytes(options.memory_cap());
+    #[cfg(feature = "remote")]
+    if let Place::There(file) = &mut place {
+        let all = 0..file.len().min(most);
+        file.expect(std::slice::from_ref(&all))?;
+    }
     place.take(most + 1).read_to_end(&mut bytes)?;
     let manifest = Manifest::parse(&bytes, options.memory_cap())?;
     let near = path.to_path_buf();
@@ -109,6 +114,16 @@ impl Place {
             Self::Here(file) => Some(file),
             #[cfg(feature = "remote")]
             Self::There(_) => None,
+        }
+    }
+
+    /// When it was changed last, if that is known.
+    #[cfg(all(feature = "mount", target_os = "linux"))]
+    pub fn modified(&self) -> Option<std::time::SystemTime> {
+        match self {
+            Self::Here(file) => file.metadata().and_then(|m| m.modified()).ok(),
+            #[cfg(feature = "remote")]
+            Self::There(file) => Some(file.modified()),
         }
     }
 

@@ -25,6 +25,7 @@ pub struct Target {
     pub output: Option<PathBuf>,
     /// Suffix of compressed files [default: .nz]
     #[arg(short = 'S', long, value_name = "SUFFIX", value_parser = naming::suffix, value_hint = ValueHint::Other)]
+    #[arg(hide_short_help = true)]
     pub suffix: Option<String>,
     /// The folders that are searched: results in another folder keep their places relative to these.
     #[arg(skip)]

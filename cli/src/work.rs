@@ -65,7 +65,7 @@ pub struct Operation {
     #[arg(short, long, overrides_with_all = ["compress", "test"])]
     pub list: bool,
     /// List as JSON (docs/json.md lists its keys)
-    #[arg(long, requires = "list")]
+    #[arg(long, requires = "list", hide_short_help = true)]
     pub json: bool,
     /// Decode only these raw bytes, to standard output unless -o is given
     #[arg(long, value_name = "A..B", conflicts_with_all = ["compress", "test", "list"], value_hint = ValueHint::Other)]

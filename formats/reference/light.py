@@ -6,12 +6,12 @@ Slow and clear. Names follow the specification.
 import os
 
 import mix
-from mix import NEXT, demand, squash
-from mix_contexts import MASK32, TEXT, H, History, contexts, final_hash
+from flags import Flags, inputs, is_due, learn_row, mixed_logit, moved
+from mix import NEXT, counter_number, demand, squash
+from mix_contexts import TEXT, History, contexts, final_hash
 
 TEXT_CODE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tables", "light-text.bin")
 RATES = (7, 7, 7, 7, 7, 7, 5, 6)
-FLAG_RATES = (4, 4, 3, 3, 3, 3, 3, 4)
 
 
 # Payload
@@ -119,83 +119,6 @@ def prime_context(slots, state, target):
 # Prediction of a decision
 
 
-def line(v):
-    e = v.bit_length() - 1
-    return 256 * e + ((v << 8) >> e)
-
-
-def saturate(w):
-    return max(-32768, min(32767, w))
-
-
-def inputs(probabilities):
-    x = []
-    for p in probabilities:
-        limited = max(16, min(65520, p))
-        x += [(p - 32768) >> 5, line(limited) - line(65536 - limited)]
-    return x
-
-
-def mixed_logit(row, x):
-    pairs = [row[i] * x[i] + row[i + 1] * x[i + 1] for i in range(0, 16, 2)]
-    return max(-4095, min(4095, sum(pair >> 5 for pair in pairs) >> 9))
-
-
-def learn_row(row, x, mixed, y, rate):
-    error = ((y * 65536 - mixed) * rate) >> 8
-    for i, value in enumerate(x):
-        row[i] = saturate(row[i] + ((value * error + (1 << 14)) >> 15))
-
-
-def moved(probabilities, y, rates):
-    return [p + ((65535 * y - p + y * ((1 << r) - 1)) >> r) for p, r in zip(probabilities, rates)]
-
-
-def counter_number(m):
-    k = min(m.misses, 7) if m.length == 0 else 8 + m.length if m.length < 32 else 39 + m.length // 32
-    return 4 * k + min(m.misses, 3)
-
-
-class Flags:
-    def __init__(self):
-        self.sources = [{} for _ in range(8)]
-        self.rows = [[0, 2800] * 8 for _ in range(16)]
-        self.stage = mix.FinalStage()
-        self.recent = 0xFFF
-
-    def predict(self, history, matcher):
-        """The probability that the expected byte comes."""
-        e = matcher.expected_byte()
-
-        def hashed(a):
-            return (H(a, e) * 0x9E3779B1 & MASK32) >> 18
-
-        c4, c8 = history.c4, history.c8
-        self.places = [
-            counter_number(matcher),
-            16 * e + matcher.length_class(),
-            hashed(c4 & 0xFF),
-            hashed(c4 & 0xFFFF),
-            hashed(c4 & 0xFFFFFF),
-            hashed(H(c4, c8 & 0xFF)),
-            hashed(H(history.field, history.w)),
-            self.recent,
-        ]
-        self.p = [source.get(at, 63488) for source, at in zip(self.sources, self.places)]
-        self.x = inputs(self.p)
-        self.row = self.rows[matcher.length_class()]
-        logit = mixed_logit(self.row, self.x)
-        self.mixed = squash(logit)
-        return max(8, min(65528, (self.mixed + self.stage.refine(logit, e) + 1) >> 1))
-
-    def update(self, y):
-        learn_row(self.row, self.x, self.mixed, y, 20)
-        self.stage.update(y)
-        for source, at, p in zip(self.sources, self.places, moved(self.p, y, FLAG_RATES)):
-            source[at] = p
-        self.recent = (2 * self.recent + y) & 0xFFF
-
-
 class Predictor:
     def __init__(self, header):
         self.kind, self.n, self.code = header.kind, header.n, header.code
@@ -206,7 +129,7 @@ class Predictor:
         start = mix.Priors(self.kind, 0, None)
         self.maps = [[int(m) >> 6 for m in row] for row in start.maps[:6]]
         self.expected = [p >> 6 for p, _ in start.counters[:240]] + [32768] * 16
-        self.has_flags, self.flags = header.flags, Flags()
+        self.has_flags, self.flags = header.flags, Flags(mix.FinalStage(), 14)
         self.newest = {}
         self.matcher = mix.Matcher(6, max(16, min(18, header.table_bits - 6)), [])
         self.rows = [[0, 5000] * 8 for _ in range(20 * 8)]
@@ -224,8 +147,13 @@ class Predictor:
             self.slots.table[at:at + 16] = slot
 
     def begins_with_flag(self):
+        return self.has_flags and is_due(16, self.matcher)
+
+    def predict_flag(self):
         m = self.matcher
-        return self.has_flags and (m.length >= 16 or (m.length >= 8 and m.misses > 0))
+        e, length_class = m.expected_byte(), m.length_class()
+        places = self.flags.places(self.history, e, counter_number(m), length_class)
+        return self.flags.predict(e, places, length_class)
 
     def push(self, byte):
         self.history.push(byte, parse_code=self.kind == 3)
@@ -312,7 +240,7 @@ def decode(payload, raw_length):
     for _ in range(raw_length):
         refused = predictor.begins_with_flag()
         if refused:
-            y = decoder.decode(predictor.flags.predict(predictor.history, predictor.matcher))
+            y = decoder.decode(predictor.predict_flag())
             predictor.flags.update(y)
             if y:
                 predictor.push(predictor.matcher.expected_byte())

@@ -9,6 +9,7 @@ import os
 import numpy as np
 import zstandard
 
+import flags
 import lm
 from checksums import blake3
 from lm import SQUASH, Corrupt, clamp
@@ -31,7 +32,7 @@ def demand(condition, message):
 class Header:
     def __init__(self, payload):
         demand(len(payload) >= 8, "truncated")
-        demand(payload[0] == 1, "newer: priors")
+        demand(payload[0] in (1, 2), "newer: version")
         self.table_bits, self.groups, phrases, self.kind = payload[1:5]
         self.n = int.from_bytes(payload[5:7], "little")
         self.guide = payload[7]
@@ -42,6 +43,11 @@ class Header:
         demand(parameter_fits(self.kind, self.n), "kind or parameter out of range")
         demand(self.guide <= 2, "newer: guide")
         demand(self.guide == 0 or self.kind == 0, "a guide where it guides nothing")
+        self.end, self.shortest, self.doubt = 8, 0, 0
+        if payload[0] == 2:
+            demand(len(payload) >= 10, "truncated")
+            self.end, (self.shortest, self.doubt) = 10, payload[8:10]
+            demand(self.shortest > 0 and self.doubt > 0 and self.guide == 0, "flags out of range")
 
 
 def parameter_fits(kind, n):
@@ -226,10 +232,17 @@ class Direct:
 # Match models
 
 
+def counter_number(m):
+    """The number of a match model's counter, by its length and misses."""
+    k = min(m.misses, 7) if m.length == 0 else 8 + m.length if m.length < 32 else 39 + m.length // 32
+    return 4 * k + min(m.misses, 3)
+
+
 class Matcher:
     def __init__(self, order, bits, counters):
         self.order, self.bits, self.counters = order, bits, counters
         self.heads = {}
+        self.refused = False
         self.position = self.length = self.misses = 0
         self.bytes = b""
 
@@ -241,6 +254,7 @@ class Matcher:
         return (((last * k & MASK64) ^ (h.c12 << 32 | h.c12 >> 7)) * k & MASK64) >> (64 - self.bits)
 
     def push(self, h):
+        self.refused = False
         b = self.bytes = h.bytes
         n = len(b)
         if self.position > 0:
@@ -280,11 +294,7 @@ class Matcher:
         if self.position == 0 or (self.expected_byte() + 256) >> (8 - b) != c0:
             return [0, 0]
         self.bit = self.expected_byte() >> (7 - b) & 1
-        if self.length == 0:
-            k = min(self.misses, 7)
-        else:
-            k = 8 + self.length if self.length < 32 else 39 + self.length // 32
-        self.at = 4 * k + min(self.misses, 3)
+        self.at = 248 - b if self.refused else counter_number(self)
         p = self.counters[self.at][0] >> 10
         return [v if self.bit else -v for v in inputs_of(p)]
 
@@ -502,6 +512,44 @@ class Predictor:
         self.direct = Direct()
         self.mixer = Mixer(priors.weights, priors.finals)
         self.stages = [FinalStage() for _ in range(3)]
+        self.shortest, self.doubt = header.shortest, header.doubt
+        self.flags, self.refused, self.doubtful = flags.Flags(FinalStage(), 16, 2), False, None
+        if self.shortest:
+            for matcher in self.matchers:
+                matcher.counters[240:] = [(2**21, 0)] * 16
+
+    def expected(self):
+        """The byte that long matches expect, with the probability that it comes; None without a long match."""
+        self.doubtful = None
+        short, long = self.matchers
+        for m, other in ((long, short), (short, long)):
+            if self.shortest and m.position > 0 and flags.is_due(self.shortest, m):
+                return m.expected_byte(), self.predict_flag(m, other)
+        return None
+
+    def predict_flag(self, m, other):
+        h, e = self.history, m.expected_byte()
+        a = 0 if other.position == 0 else 2 if other.expected_byte() == e else 1
+        places = self.flags.places(h, e, 4 * counter_number(m) + a, m.length_class())
+        contexts = [
+            H(h.c4, h.c8 & 0xFFFF), H(h.w, h.words[0]), H(h.tag, h.w), H(h.shape, h.c1), H(h.above, h.c1),
+            H(H(h.field, h.first), h.prefix), selector(self.kind, self.n, h)
+        ]
+        places += [(16 * m.length_class() + other.length_class()) * 4 + a]
+        places += [self.flags.hashed(context, e) for context in contexts]
+        return self.flags.predict(e, places, m.length_class())
+
+    def is_flagged(self, p):
+        return p >= 65536 - 32 * self.doubt and self.shortest > 0
+
+    def update_flag(self, y, e):
+        self.flags.update(y)
+        if y:
+            self.push(e)
+            return
+        self.refused = True
+        for m in self.matchers:
+            m.refused = m.position > 0 and m.expected_byte() == e
 
     def start_byte(self):
         h = self.history
@@ -552,7 +600,8 @@ class Predictor:
         c0, b, h = self.c0, self.b, self.history
         k = long.length_class() if long.bit is not None else short.length_class() if short.bit is not None else 0
         g = 0 if None in (long.bit, short.bit) else 1 + (long.bit == short.bit)
-        third = (3 * k + g) * 8 + b if k > 0 else (42 + self.order) * 8 + b
+        k = 0 if self.refused else k
+        third = b if self.refused else (3 * k + g) * 8 + b if k > 0 else (42 + self.order) * 8 + b
         fourth = 8 * ((guess + 4096) >> 8) + b if self.guide else h.c4 >> 8 & 255
         first = [c0, h.c1, third, fourth, self.selector * 8 + b]
         return first, [self.selector, (self.order * 8 + b) * 4 + (k + 3) // 5]
@@ -582,7 +631,13 @@ class Predictor:
 
     def end_byte(self):
         self.store_slots()
-        self.history.push(self.c0 & 255, parse_code=self.kind == 3)
+        if self.doubtful is not None:
+            self.flags.update(int(self.doubtful == self.c0 & 255))
+        self.push(self.c0 & 255)
+
+    def push(self, byte):
+        self.refused = False
+        self.history.push(byte, parse_code=self.kind == 3)
         for matcher in self.matchers:
             matcher.push(self.history)
 
@@ -608,10 +663,18 @@ def decode(payload, raw_length, network_weights=None):
     """The raw bytes of one block. The weights are those of the model that a guided block names."""
     header = Header(payload)
     demand((header.guide > 0) == (network_weights is not None), "a block names a model if, and only if, it is guided")
-    demand(raw_length <= 46000 * (len(payload) - 8 + 4), "payload too short")
-    decoder = BinaryDecoder(payload, 8)
+    demand(raw_length <= 46000 * (len(payload) - header.end + 4), "payload too short")
+    decoder = BinaryDecoder(payload, header.end)
     predictor = Predictor(header, network_weights)
     for _ in range(raw_length):
+        e, p = predictor.expected() or (None, 0)
+        if predictor.is_flagged(p):
+            y = decoder.decode(p)
+            predictor.update_flag(y, e)
+            if y:
+                continue
+        else:
+            predictor.doubtful = e
         predictor.start_byte()
         for _ in range(8):
             predictor.update(decoder.decode(predictor.predict()))

@@ -29,9 +29,11 @@ fuzz_target!(|input: (u8, u16, u8, u8, bool, &[u8])| {
     let (kind, parameter, step, len, guided, bytes) = input;
     let (step, len) = (usize::from(step) + 1, usize::from(len) + 1);
     // As a payload, whole and behind a header that is right but for the kind.
-    let mut behind = vec![1, 16, 1 + (parameter % 3) as u8, 0, kind % 9];
+    let flagged = step % 2 == 1 && !guided;
+    let mut behind = vec![1 + u8::from(flagged), 16, 1 + (parameter % 3) as u8, 0, kind % 9];
     behind.extend(parameter.to_le_bytes());
     behind.push(u8::from(guided));
+    behind.extend([step as u8, kind].into_iter().filter(|_| flagged));
     behind.extend_from_slice(bytes);
     for payload in [bytes, &behind] {
         let (once, pieces) = (decode(payload, len, len, guided), decode(payload, len, step, guided));
@@ -40,7 +42,7 @@ fuzz_target!(|input: (u8, u16, u8, u8, bool, &[u8])| {
     }
     // As raw bytes.
     let forced = Some((kind % 9, parameter));
-    let options = MixOptions { table_bits: 16, groups: 1 + usize::from(kind) % 3, primed: 0, forced };
+    let options = MixOptions { table_bits: 16, groups: 1 + usize::from(kind) % 3, primed: 0, flags: !guided, forced };
     let guide = if guided { Guide::All(&MODEL) } else { Guide::None };
     if bytes.is_empty() {
         return;

@@ -16,6 +16,9 @@ const PIECE: usize = 16 << 10;
 const PART: usize = 16;
 /// The same where the sample tells no more than whether `zstd` is beaten.
 const SMALL_PART: usize = 128;
+/// The same where the level's own codec is slow.
+const BRIEF_PIECE: usize = 4 << 10;
+const BRIEF_PART: usize = 64;
 /// A rival codes the block where its sample is not larger by more than one part in so many.
 const MARGIN: usize = 16;
 /// The first level at which nothing is left out that costs little: the level's own codec takes so long there.
@@ -39,8 +42,12 @@ pub fn rivals(
     if all.is_empty() || level >= THOROUGH {
         return Ok(all);
     }
-    let sample = sample(raw, PART);
-    let Some(own) = pace(level).filter(|_| sample.len() < raw.len()) else { return Ok(all) };
+    // Of a short block, coding all of it takes the rivals less time than a sample would take the level's own codec.
+    let Some(own) = pace(level).filter(|_| raw.len() > PIECES * PIECE) else { return Ok(all) };
+    let sample = match own.id() {
+        Codec::Mix => sample(raw, BRIEF_PART, BRIEF_PIECE),
+        _ => sample(raw, PART, PIECE),
+    };
     // A language model takes far longer than what it is to be compared with.
     let effort = Effort { guide: Guide::None, meter: Meter::NONE, ..*effort };
     let cost = |codec: &dyn BlockCodec| -> Result<Option<usize>> {
@@ -63,7 +70,7 @@ pub fn rivals(
 /// # Errors
 /// Those of coding a sample.
 pub fn beats_zstd(codec: &dyn BlockCodec, content: &Content<'_>, effort: &Effort<'_>) -> Result<bool> {
-    beats_zstd_on(&sample(content.raw, PART), codec, effort)
+    beats_zstd_on(&sample(content.raw, PART, PIECE), codec, effort)
 }
 
 /// The same on a sample.
@@ -80,7 +87,7 @@ fn beats_zstd_on(sample: &[u8], codec: &dyn BlockCodec, effort: &Effort<'_>) -> 
 /// # Errors
 /// Those of coding the sample.
 pub fn wins(content: &Content<'_>, effort: &Effort<'_>) -> Result<bool> {
-    let sample = sample(content.raw, SMALL_PART);
+    let sample = sample(content.raw, SMALL_PART, PIECE);
     pace(effort.level).map_or(Ok(false), |codec| beats_zstd_on(&sample, codec, effort))
 }
 
@@ -96,10 +103,10 @@ fn pace(level: u8) -> Option<&'static dyn BlockCodec> {
     PACES.into_iter().map(Codec::object).find(codes_all)
 }
 
-/// Pieces from all over a block, one `part`th of it but at least [`PIECES`] × [`PIECE`] bytes; the whole of a short one.
-fn sample(raw: &[u8], part: usize) -> Vec<u8> {
+/// Pieces from all over a block, one `part`th of it but at least [`PIECES`] times `least` bytes; the whole of a short one.
+fn sample(raw: &[u8], part: usize, least: usize) -> Vec<u8> {
     let step = raw.len().div_ceil(PIECES);
-    let piece = (step / part).max(PIECE);
+    let piece = (step / part).max(least);
     if piece >= step {
         return raw.to_vec();
     }
@@ -126,9 +133,9 @@ mod tests {
     #[test]
     fn samples_are_short_and_from_all_over() {
         let raw: Vec<u8> = (0..1 << 22).map(|i: usize| (i >> 19) as u8).collect();
-        let sample = sample(&raw, PART);
+        let sample = sample(&raw, PART, PIECE);
         assert_eq!((sample.len(), sample.first(), sample.last()), (1 << 18, Some(&0), Some(&7)));
-        assert_eq!(super::sample(&raw[..100_000], PART).len(), 100_000);
+        assert_eq!(super::sample(&raw[..100_000], PART, PIECE).len(), 100_000);
     }
 
     #[cfg(feature = "built-in-models")]

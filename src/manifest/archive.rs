@@ -3,6 +3,7 @@
 use super::describe::Hasher;
 use super::{Manifest, Shard, Tensor};
 use crate::error::{Error, Result};
+use crate::read_at::ReadAt;
 #[cfg(feature = "remote")]
 use crate::remote::{RemoteFile, RemoteOptions};
 use crate::stream::{Archive, DecodeOptions, Decoder};
@@ -56,7 +57,12 @@ impl ManifestArchive<RemoteFile> {
     ///
     /// Those of [`RemoteFile::open_with`] and [`Manifest::parse`].
     pub fn open_url(url: &str, remote: &RemoteOptions, options: DecodeOptions) -> Result<Self> {
-        let manifest = read(&mut RemoteFile::open_with(url, remote)?, &options)?;
+        let mut file = RemoteFile::open_with(url, remote)?;
+        if file.len() <= Manifest::most_bytes(options.memory_cap()) {
+            let all = 0..file.len();
+            file.expect(std::slice::from_ref(&all))?;
+        }
+        let manifest = read(&mut file, &options)?;
         let (url, remote) = (url.to_string(), remote.clone());
         let open = move |name: &str, options| {
             Archive::open_url_with(&crate::remote::beside(&url, name), &remote, options)
@@ -177,6 +183,20 @@ impl<S: Read + Seek> ManifestArchive<S> {
         Ok(())
     }
 
+    /// The range of raw bytes around an offset that is best decoded together; see [`Archive::around`]. It lies
+    /// in one shard.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Self::shard`] and [`Archive::around`].
+    pub fn around(&mut self, at: u64) -> Result<Range<u64>> {
+        let number = self.manifest.shard_at(at);
+        let Some(shard) = self.manifest.shards.get(number) else { return Ok(at..at) };
+        let (start, place) = (shard.raw_start, place(number, shard));
+        let around = self.shard(number)?.around(at - start).map_err(|e| e.within(place))?;
+        Ok(start + around.start..start + around.end)
+    }
+
     /// The bytes of all elements of a tensor, wherever its rows lie.
     ///
     /// # Errors
@@ -267,6 +287,20 @@ impl<S: Read + Seek> ManifestArchive<S> {
             differs("hash of the file", shard.stored_hash, *stored.0.finalize().as_bytes())
         });
         same.map_err(|e| e.within(place(number, shard)))
+    }
+}
+
+impl<S: Read + Seek> ReadAt for ManifestArchive<S> {
+    fn size(&self) -> u64 {
+        self.len()
+    }
+
+    /// Decodes what is wanted, and no more: small reads are better buffered.
+    fn read_at(&mut self, offset: u64, out: &mut [u8]) -> io::Result<usize> {
+        let left = usize::try_from(self.len().saturating_sub(offset)).unwrap_or(usize::MAX);
+        let n = out.len().min(left);
+        self.read_range_into(offset.min(self.len()), &mut out[..n])?;
+        Ok(n)
     }
 }
 

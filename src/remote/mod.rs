@@ -8,6 +8,7 @@ mod pieces;
 mod store;
 
 use crate::error::Result;
+use crate::read_at::{ReadAt, moved};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use object_store::path::Path;
@@ -17,7 +18,7 @@ use std::fmt;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 
@@ -138,6 +139,11 @@ impl RemoteFile {
         self.len() == 0
     }
 
+    /// When the file was changed last, as the server says.
+    pub fn modified(&self) -> SystemTime {
+        self.meta.last_modified.into()
+    }
+
     /// The number of requests so far, without those that were repeated.
     pub fn requests(&self) -> u64 {
         self.requests
@@ -215,14 +221,14 @@ impl RemoteFile {
         result
     }
 
-    /// Fetches what a read of `wanted` bytes needs, and more where reading is sequential: twice as much as the
+    /// Fetches what a read of `wanted` bytes at `offset` needs, and more where reading is sequential: twice as much as the
     /// time before.
-    fn fetch_for_read(&mut self, wanted: u64) -> io::Result<()> {
-        let sequential = self.ahead.end == self.position;
+    fn fetch_for_read(&mut self, offset: u64, wanted: u64) -> io::Result<()> {
+        let sequential = self.ahead.end == offset;
         let before = self.ahead.end - self.ahead.start;
         let len =
             if sequential { (2 * before).min(MOST_AHEAD) } else { 0 }.max(LEAST).max(wanted.min(MOST_AHEAD));
-        let range = self.position..self.position.saturating_add(len).min(self.len());
+        let range = offset..offset.saturating_add(len).min(self.len());
         self.fetch(std::slice::from_ref(&range))?;
         self.ahead = range;
         Ok(())
@@ -275,17 +281,28 @@ async fn whole(
     Ok(bytes.freeze())
 }
 
-impl Read for RemoteFile {
-    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        if out.is_empty() || self.position >= self.len() {
+impl ReadAt for RemoteFile {
+    fn size(&self) -> u64 {
+        self.len()
+    }
+
+    fn read_at(&mut self, offset: u64, out: &mut [u8]) -> io::Result<usize> {
+        if out.is_empty() || offset >= self.len() {
             return Ok(0);
         }
-        if self.at_hand(self.position).is_empty() {
-            self.fetch_for_read(out.len() as u64)?;
+        if self.at_hand(offset).is_empty() {
+            self.fetch_for_read(offset, out.len() as u64)?;
         }
-        let bytes = self.at_hand(self.position);
+        let bytes = self.at_hand(offset);
         let n = bytes.len().min(out.len());
         out[..n].copy_from_slice(&bytes[..n]);
+        Ok(n)
+    }
+}
+
+impl Read for RemoteFile {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let n = self.read_at(self.position, out)?;
         self.position += n as u64;
         Ok(n)
     }
@@ -293,14 +310,7 @@ impl Read for RemoteFile {
 
 impl Seek for RemoteFile {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        let position = match to {
-            SeekFrom::Start(offset) => Some(offset),
-            SeekFrom::End(delta) => self.len().checked_add_signed(delta),
-            SeekFrom::Current(delta) => self.position.checked_add_signed(delta),
-        };
-        let outside =
-            || io::Error::new(io::ErrorKind::InvalidInput, "an offset before the start of the file");
-        self.position = position.ok_or_else(outside)?;
+        self.position = moved(self.position, self.len(), to)?;
         Ok(self.position)
     }
 }

@@ -1,36 +1,32 @@
 //! Writing of a stream.
 
 mod embedding;
+mod output;
+mod plan;
 mod short;
 mod tensors;
 mod words;
 
-use super::options::{CHUNK, CodecChoice, Options, Pool, WINDOW_RAW, WINDOWED_BLOCK};
-use crate::codec::Codec;
-use crate::codec::block::{Block, EncodedBlock, ModelUse};
+use super::options::{CHUNK, Options, Pool};
 use crate::codec::choose::{Chunk, Plan};
-use crate::codec::window::{Cutting, WindowLimits};
-use crate::codec::windowed::Windowed;
-use crate::error::{Error, ErrorKind, Result};
-use crate::format::block::BlockHeader;
-use crate::format::consts::FIRST_STREAM_MODEL;
-use crate::format::header::Header;
-use crate::format::index::{Entry, Index, Record};
-use crate::format::member::MemberSection;
-use crate::format::search;
-use crate::format::section::ModelSection;
+use crate::codec::window::Cutting;
+use crate::error::{Error, Result};
+use crate::format::index::{Index, Record};
 use crate::format::trailer::Trailer;
-use crate::format::varint;
-use crate::models::registry::{DEFAULT_LM, Hash, TINY_LM, built_in_id};
 use crate::stream::content::FileContent;
-use crate::stream::inner::may_be_base;
 use crate::tensor::content::Content;
-use embedding::{Packed, Weighed, weigh};
+use embedding::{Weighed, weigh};
+use output::Out;
+use plan::chunk_len;
+pub(super) use plan::plan;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{self, Write};
 use std::ops::Range;
 use words::Words;
+
+/// The shortest chunk, in raw bytes, that is cut in two.
+const HALVED: usize = 6 << 20;
 
 /// Compresses what is written to it and writes one stream to `W`, never seeking.
 ///
@@ -71,21 +67,6 @@ pub struct Encoder<W: Write> {
     words: Option<Words>,
 }
 
-/// The writer, and the state of the stream that has been written to it.
-struct Out<W> {
-    writer: W,
-    written: u64,
-    entries: Vec<Entry>,
-    models: Vec<Hash>,
-    /// Models that have been packed in order to be embedded.
-    packed: BTreeMap<Hash, Packed>,
-    /// The number of raw bytes in the blocks, and the ranges of those that may not be bases of later streams.
-    raw: u64,
-    unfit: Vec<Range<u64>>,
-    /// The section that comes first, if the stream is a file of a family.
-    member: Option<MemberSection>,
-}
-
 impl<W: Write> Encoder<W> {
     /// An encoder with the default options.
     pub fn new(writer: W) -> Self {
@@ -118,6 +99,7 @@ impl<W: Write> Encoder<W> {
             written: 0,
             entries: Vec::new(),
             models: Vec::new(),
+            one_stream,
             packed: BTreeMap::new(),
             raw: 0,
             unfit: Vec::new(),
@@ -458,191 +440,7 @@ impl<W: Write> Write for Encoder<W> {
     }
 }
 
-impl<W: Write> Out<W> {
-    fn write(&mut self, bytes: &[u8]) -> Result<()> {
-        self.writer.write_all(bytes)?;
-        self.written += bytes.len() as u64;
-        Ok(())
-    }
-
-    /// Writes the header, unless it has been written.
-    fn start(&mut self) -> Result<()> {
-        if self.written > 0 {
-            return Ok(());
-        }
-        let mut bytes = Vec::new();
-        Header::default().put(&mut bytes);
-        self.write(&bytes)?;
-        if let Some(member) = self.member.take() {
-            let mut bytes = Vec::new();
-            member.put(&mut bytes);
-            self.write(&bytes)?;
-            self.entries.push(Entry { stored_len: bytes.len() as u64, raw_len: 0 });
-        }
-        Ok(())
-    }
-
-    /// Writes the search section, unless it would take more than 1 % of the stream, or blocks have been written whose words
-    /// nobody has gathered. Gives the record of the index that says where it is.
-    fn search(&mut self, words: Words, blocks: usize) -> Result<Option<Record>> {
-        let filters = words.finish();
-        let mut bytes = Vec::new();
-        search::put(&mut bytes, &filters);
-        let (offset, len) = (self.written, bytes.len() as u64);
-        if filters.len() != blocks || len + search::AROUND > offset / 100 {
-            return Ok(None);
-        }
-        self.write(&bytes)?;
-        self.entries.push(Entry { stored_len: len, raw_len: 0 });
-        let mut place = Vec::new();
-        varint::put(&mut place, offset);
-        varint::put(&mut place, len);
-        Ok(Some(Record { tag: search::TAG, bytes: place }))
-    }
-
-    fn blocks(&mut self, blocks: Vec<EncodedBlock>, options: &Options) -> Result<()> {
-        blocks.into_iter().try_for_each(|block| self.block(block, false, options))
-    }
-
-    fn block(&mut self, block: EncodedBlock, flushed: bool, options: &Options) -> Result<()> {
-        let model = block.model.map(|hash| self.reference(hash, options)).transpose()?;
-        let (header, payload) = block.into_parts(model);
-        let header = BlockHeader { flushed, ..header };
-        let mut bytes = Vec::new();
-        header.put(&mut bytes);
-        let stored_len = (bytes.len() + payload.len()) as u64;
-        self.write(&bytes)?;
-        self.write(&payload)?;
-        let raw_len = u64::from(header.raw_len);
-        self.entries.push(Entry { stored_len, raw_len });
-        if options.member.is_some() && !may_be_base(&Block::check(header)?) {
-            self.unfit.push(self.raw..self.raw + raw_len);
-        }
-        self.raw += raw_len;
-        Ok(())
-    }
-
-    /// How blocks refer to a model. Writes a model section if the stream has none for it yet.
-    fn reference(&mut self, hash: Hash, options: &Options) -> Result<u64> {
-        if let Some(id) = built_in_id(&hash).filter(|_| !options.embed_model) {
-            return Ok(id.into());
-        }
-        if let Some(i) = self.models.iter().position(|m| *m == hash) {
-            return Ok(FIRST_STREAM_MODEL + i as u64);
-        }
-        let mut embedded = None;
-        if options.embed_model {
-            let packed =
-                self.packed.remove(&hash).map_or_else(|| Packed::new(&hash, options, one_stream), Ok)?;
-            embedded = Some((packed.raw_len, packed.bytes));
-        }
-        let mut bytes = Vec::new();
-        ModelSection { hash, embedded }.put(&mut bytes);
-        self.write(&bytes)?;
-        self.entries.push(Entry { stored_len: bytes.len() as u64, raw_len: 0 });
-        self.models.push(hash);
-        Ok(FIRST_STREAM_MODEL + self.models.len() as u64 - 1)
-    }
-}
-
 /// One stream of all these bytes.
 fn one_stream(raw: &[u8], options: Options) -> Result<Vec<u8>> {
     Encoder::with_options(Vec::new(), options)?.finish_all(raw)
-}
-
-/// The codecs and models that an encoder with these options may use.
-pub(super) fn plan(options: &Options) -> Result<Plan> {
-    let only = match options.codec {
-        CodecChoice::Auto => None,
-        CodecChoice::Only(codec) => Some(codec),
-    };
-    let codec = match (only, &options.model) {
-        (Some(codec), _) => codec,
-        (None, Some(model)) => options.resources.models.codec(model)?,
-        (None, None) => Codec::Lm,
-    };
-    let default = (only == Some(Codec::Lm)).then_some(DEFAULT_LM);
-    let needs_model = matches!(codec.object().model_use(), ModelUse::Required(_));
-    if only.is_some() && needs_model && options.model.or(default).is_none() {
-        return Err(Error::bad_argument(codec.object().model_wanted()));
-    }
-    let windowed = match options.model.or(default) {
-        Some(model) if needs_model => {
-            if options.decode_memory < u64::MAX {
-                refuse_model(options, &model)?;
-            }
-            let memory = options.resources.memory;
-            let coder = options.resources.models.load(codec, &model, memory)?.windows;
-            let record = coder.cutting(&[], options.chained).unit;
-            let block = if record > 1 { CHUNK } else { WINDOWED_BLOCK };
-            let block = options.block.unwrap_or(block).min(CHUNK);
-            Some(Windowed {
-                codec,
-                model,
-                coder,
-                limits: WindowLimits { payload: options.window, raw: WINDOW_RAW.max(record) },
-                block: (block / record * record).max(record),
-                record,
-                chained: options.chained,
-            })
-        }
-        _ => None,
-    };
-    let asked = options.model.filter(|_| only == Some(Codec::Mix));
-    let guides = matches!(only, None | Some(Codec::Mix)) && windowed.is_none() && !cannot_guide(options);
-    let by_level = GUIDES[usize::from(options.level) - 1].filter(|_| guides);
-    let load = |hash: Hash| options.resources.models.load(Codec::Lm, &hash, options.resources.memory);
-    let guide = match (asked, by_level.map(load)) {
-        (Some(hash), _) => Some(load(hash)?),
-        // A build without the built-in models goes without a guide, unless the caller asked for one.
-        (None, Some(Err(e))) if e.kind() == ErrorKind::MissingModel => None,
-        (None, by_level) => by_level.transpose()?,
-    };
-    let guide = guide.and_then(|model| model.network);
-    let (memory, limit, undo) = (options.resources.memory, options.decode_memory, options.undo);
-    Ok(Plan { level: options.level, only, windowed, guide, insist: asked.is_some(), memory, limit, undo })
-}
-
-/// Fails if a model takes more memory than decoding may take.
-fn refuse_model(options: &Options, model: &Hash) -> Result<()> {
-    // The weights, what is parsed from them, and the model that runs.
-    let need = 5 * options.resources.models.find(model)?.len() as u64;
-    let limit = options.decode_memory;
-    if need <= limit {
-        Ok(())
-    } else {
-        Err(Error::limit(format!("the model takes {need} bytes of memory, the limit is {limit}")))
-    }
-}
-
-/// Whether no guided block of `mix` could be decoded within the limit.
-fn cannot_guide(options: &Options) -> bool {
-    options.decode_memory < LEAST_GUIDED
-}
-
-/// The shortest chunk, in raw bytes, that is cut in two.
-const HALVED: usize = 6 << 20;
-/// The memory below which no model is loaded to guide `mix`, in bytes.
-const LEAST_GUIDED: u64 = 128 << 20;
-/// The shortest chunks that a memory limit leads to, in bytes.
-const LEAST_CHUNK: usize = 64 << 10;
-
-/// The language model that guides `mix` at each level of 1..=9.
-const GUIDES: [Option<Hash>; 9] =
-    [None, None, None, None, None, None, Some(TINY_LM), Some(DEFAULT_LM), Some(DEFAULT_LM)];
-
-/// The raw bytes of a chunk. They must not depend on threads or on the memory for encoding, since blocks end
-/// where chunks end, and the same input must give the same bytes. Larger chunks compress better with `mix`,
-/// which forgets everything between blocks; smaller ones keep more threads busy. Only the memory for decoding
-/// makes them smaller.
-fn chunk_len(options: &Options, plan: &Plan) -> usize {
-    let fits = |chunk: usize| 3 * chunk as u64 + plan.memory_of(chunk, None) <= plan.limit;
-    let within = |most: usize| {
-        let halves = std::iter::successors(Some(most), |c| Some(c / 2).filter(|c| *c >= LEAST_CHUNK));
-        halves.into_iter().find(|c| fits(*c)).unwrap_or(LEAST_CHUNK)
-    };
-    match &plan.windowed {
-        Some(w) => (within(CHUNK) / w.block * w.block).max(w.block),
-        None => options.block.unwrap_or_else(|| within(plan.preferred_chunk().unwrap_or(CHUNK))),
-    }
 }

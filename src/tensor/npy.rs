@@ -1,4 +1,4 @@
-//! Reads headers of `.npy` files, which hold one NumPy array.
+//! Reads and writes headers of `.npy` files, which hold one NumPy array.
 
 use super::{Dtype, FileKind, Layout, TensorInfo};
 use crate::error::{Error, Result};
@@ -48,24 +48,61 @@ pub(crate) fn array(bytes: &[u8], name: &str) -> Parsed<TensorInfo> {
     Ok(TensorInfo::new(name.into(), dtype, shape, start)?)
 }
 
+/// The types that NumPy has, in its words.
+const DTYPES: [(&str, Dtype); 14] = [
+    ("|b1", Dtype::Bool),
+    ("|u1", Dtype::U8),
+    ("|i1", Dtype::I8),
+    ("<u2", Dtype::U16),
+    ("<i2", Dtype::I16),
+    ("<u4", Dtype::U32),
+    ("<i4", Dtype::I32),
+    ("<u8", Dtype::U64),
+    ("<i8", Dtype::I64),
+    ("<f2", Dtype::F16),
+    ("<f4", Dtype::F32),
+    ("<f8", Dtype::F64),
+    ("<c8", Dtype::C64),
+    ("<c16", Dtype::C128),
+];
+
 fn dtype(descr: &[u8]) -> Option<Dtype> {
-    Some(match descr {
-        b"|b1" => Dtype::Bool,
-        b"|u1" => Dtype::U8,
-        b"|i1" => Dtype::I8,
-        b"<u2" => Dtype::U16,
-        b"<i2" => Dtype::I16,
-        b"<u4" => Dtype::U32,
-        b"<i4" => Dtype::I32,
-        b"<u8" => Dtype::U64,
-        b"<i8" => Dtype::I64,
-        b"<f2" => Dtype::F16,
-        b"<f4" => Dtype::F32,
-        b"<f8" => Dtype::F64,
-        b"<c8" => Dtype::C64,
-        b"<c16" => Dtype::C128,
+    DTYPES.iter().find(|(name, _)| name.as_bytes() == descr).map(|(_, dtype)| *dtype)
+}
+
+/// What stands before the bytes of a tensor in a `.npy` file of it. Elements of one or two bytes whose type NumPy
+/// lacks (bf16, f8) become bytes without meaning (`|V2`, `|V1`), which a view gives one. `None` for types whose
+/// elements do not fill bytes, or come in blocks, and for shapes that no header can hold.
+///
+/// ```
+/// use nzip::tensor::{Dtype, npy};
+/// let header = npy::header_of(Dtype::F32, &[3, 4]).unwrap();
+/// assert_eq!((&header[..6], header.len()), (&npy::MAGIC[..], 128));
+/// assert_eq!(npy::header_of(Dtype::F4, &[3, 4]), None);
+/// ```
+pub fn header_of(dtype: Dtype, shape: &[u64]) -> Option<Vec<u8>> {
+    /// What `numpy.lib.format` aligns data to.
+    const ALIGNED: usize = 64;
+    let descr = match (DTYPES.iter().find(|d| d.1 == dtype), dtype, dtype.group()) {
+        (Some((name, _)), ..) => *name,
+        (None, Dtype::Ggml(_), _) => return None,
+        (None, _, (1, 1)) => "|V1",
+        (None, _, (1, 2)) => "|V2",
         _ => return None,
-    })
+    };
+    let comma = if shape.len() == 1 { "," } else { "" };
+    let sizes = shape.iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
+    let text = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({sizes}{comma}), }}");
+    // Magic, version and length take ten bytes, and a line feed ends the text.
+    let all = (10 + text.len() + 1).next_multiple_of(ALIGNED);
+    let len = u16::try_from(all - 10).ok()?;
+    let mut out = MAGIC.to_vec();
+    out.extend([1, 0]);
+    out.extend(len.to_le_bytes());
+    out.extend(text.as_bytes());
+    out.resize(all - 1, b' ');
+    out.push(b'\n');
+    Some(out)
 }
 
 /// A reader of Python literals, for the part of their grammar that headers use.
@@ -213,6 +250,23 @@ mod tests {
             }
             assert_eq!(array(&file, "x").unwrap().len, 2);
         }
+    }
+
+    #[test]
+    fn headers_are_read_as_they_were_written() {
+        for (dtype, shape) in
+            [(Dtype::F32, &[3, 4][..]), (Dtype::Bool, &[]), (Dtype::I64, &[5]), (Dtype::C128, &[0, 7])]
+        {
+            let header = header_of(dtype, shape).unwrap();
+            assert!(header.len().is_multiple_of(64) && header.ends_with(b"\n"));
+            let array = array(&header, "x").unwrap();
+            assert_eq!((array.dtype, &array.shape[..], array.start), (dtype, shape, header.len() as u64));
+        }
+        let text = |dtype| String::from_utf8_lossy(&header_of(dtype, &[2]).unwrap()[10..]).into_owned();
+        assert!(text(Dtype::Bf16).starts_with("{'descr': '|V2', 'fortran_order': False, 'shape': (2,), }"));
+        assert!(text(Dtype::F8E4m3).contains("'|V1'"));
+        assert_eq!(header_of(Dtype::F6E2m3, &[4]), None);
+        assert_eq!(header_of(Dtype::F32, &[1; 40_000]), None, "too long");
     }
 
     #[test]

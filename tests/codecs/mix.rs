@@ -7,7 +7,7 @@ use proptest::prelude::*;
 const CAP: u64 = 1 << 30;
 
 fn small() -> MixOptions {
-    MixOptions { table_bits: 22, groups: 1, primed: 0, forced: None }
+    MixOptions { table_bits: 22, groups: 1, primed: 0, flags: false, forced: None }
 }
 
 fn decode(payload: &[u8], raw_len: usize, step: usize) -> nzip::Result<Vec<u8>> {

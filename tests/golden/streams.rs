@@ -663,6 +663,7 @@ fn makers() -> Vec<(&'static str, Vec<u8>)> {
         ("light-code.nz", light_kind(&instructions(9000), (3, 0))),
         ("light-words.nz", light_kind(&samples(40, 1, 2), (4, 32))),
         ("light-flags.nz", light_kind(&repetitions(12), (1, 0))),
+        ("mix-flags.nz", mix_kind(&repetitions(12), (0, 0))),
         ("light-rgb.nz", light_kind(&samples(24, 3, 1), (7, 48))),
         ("sort-ranks.nz", with(&prose(9000), only(Codec::Sort))),
         ("sort-symbols.nz", with(&samples(60, 1, 1), only(Codec::Sort))),

@@ -1,8 +1,9 @@
-//! An HTTP/1.1 server for one file on a port of this machine.
+//! An HTTP/1.1 server on a port of this machine: for one file under any path, or for several files.
 
 // Each test binary uses a part of this.
 #![allow(dead_code)]
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -38,6 +39,8 @@ pub enum Fault {
 
 struct State {
     content: Vec<u8>,
+    /// Files by their paths; where there are none, all paths stand for the content.
+    files: BTreeMap<String, Vec<u8>>,
     fault: Fault,
     requests: AtomicU64,
     sent: AtomicU64,
@@ -52,11 +55,20 @@ pub struct Server {
 
 impl Server {
     pub fn start(content: Vec<u8>, fault: Fault) -> Self {
+        Self::serving(content, BTreeMap::new(), fault)
+    }
+
+    /// Serves files under paths such as `/folder/a.nz`.
+    pub fn of_files(files: BTreeMap<String, Vec<u8>>) -> Self {
+        Self::serving(Vec::new(), files, Fault::None)
+    }
+
+    fn serving(content: Vec<u8>, files: BTreeMap<String, Vec<u8>>, fault: Fault) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let (requests, sent) = (AtomicU64::new(0), AtomicU64::new(0));
         let (changed, target) = (AtomicBool::new(false), Mutex::new(String::new()));
-        let state = Arc::new(State { content, fault, requests, sent, changed, target });
+        let state = Arc::new(State { content, files, fault, requests, sent, changed, target });
         let shared = state.clone();
         thread::spawn(move || {
             for connection in listener.incoming().flatten() {
@@ -124,9 +136,10 @@ fn serve(mut connection: &TcpStream, state: &State) -> Option<()> {
         connection.write_all(head.as_bytes()).ok()?;
         connection.write_all(body).ok()
     };
-    if target == "/missing" {
+    let content = if state.files.is_empty() { Some(&state.content) } else { state.files.get(&target) };
+    let Some(content) = content.filter(|_| target != "/missing") else {
         return answer("404 Not Found", "", b"");
-    }
+    };
     let tag = match (state.fault, state.changed.load(Ordering::SeqCst)) {
         (Fault::WeakTag, changed) => format!("W/\"{}\"", u8::from(changed)),
         (_, changed) => format!("\"{}\"", u8::from(changed)),
@@ -134,7 +147,7 @@ fn serve(mut connection: &TcpStream, state: &State) -> Option<()> {
     if header("if-match").is_some_and(|wanted| wanted != tag) && state.fault != Fault::IgnoresTag {
         return answer("412 Precondition Failed", "", b"");
     }
-    let (content, len) = (&state.content, state.content.len());
+    let len = content.len();
     let (start, end) = header("range").and_then(|value| range(value, len)).unwrap_or((0, len));
     let partial = |start: usize, end: usize| {
         format!("ETag: {tag}\r\nContent-Range: bytes {start}-{}/{len}\r\n", end - 1)

@@ -7,7 +7,7 @@ use crate::memory::{path, room, text};
 use crate::object::{call, create, free, object, with};
 use crate::source::{Callback, Source, nzip_readAt};
 use crate::tensor::Listed;
-use nz::{Archive, ArchiveReader};
+use nz::{Archive, ArchiveReader, Seekable};
 use std::ffi::{c_char, c_void};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -46,7 +46,7 @@ pub unsafe extern "C" fn nzip_openArchive(
 ) -> *mut nzip_Archive {
     create(|| {
         let read_at = readAt.ok_or_else(|| Failure::null("readAt"))?;
-        let source = Callback { read_at, user, size, position: 0 };
+        let source = Seekable::new(Callback { read_at, user, size });
         // SAFETY: what the caller answers for.
         Opened::new(Box::new(source), unsafe { options(dctx)? })
     })

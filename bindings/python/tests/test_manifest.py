@@ -7,6 +7,7 @@ import json
 import os
 import random
 from pathlib import Path
+from typing import Any
 
 import nzip
 import pytest
@@ -68,6 +69,53 @@ def test_a_content_of_many_files(logs: Path, tmp_path: Path) -> None:
     made = files(out)
     assert jobs.pack(f"{logs}/*.log", str(out), level=2, shard_size=100_000) == place
     assert files(out) == made and {p: p.stat().st_mtime_ns for p in (out / "shards").iterdir()} == before
+
+
+def shards_of(place: str) -> list[bytes]:
+    manifest = nzip.Manifest(place)
+    return [manifest.read_range(s["start"], s["start"] + s["raw_bytes"]) for s in manifest.shards]
+
+
+def test_text_is_cut_where_lines_end(tmp_path: Path) -> None:
+    def parts(raw: bytes, **options: Any) -> list[bytes]:
+        (tmp_path / "x").write_bytes(raw)
+        found = shards_of(jobs.pack(str(tmp_path / "x"), str(tmp_path / "out"), level=1, shard_size=1000, **options))
+        assert b"".join(found) == raw
+        return found
+
+    text = lines(0, 200)
+    found = parts(text)
+    assert len(found) == -(-len(text) // 1000)
+    assert all(part.endswith(b"\n") and abs(len(part) - 1000) < 50 for part in found[:-1])
+    assert [len(part) for part in parts(text, lines=False)[:-1]] == [1000] * (len(found) - 1)
+    # Lines that end just before a part does, or fill parts; a line longer than a part is cut.
+    exact = b"".join(b"%99d\n" % i for i in range(30))
+    assert [len(part) for part in parts(exact)] == [1000] * 3
+    long = b"a" * 1500 + b"\n" + b"b" * 3000 + b"\n" + b"c" * 10
+    assert [len(part) for part in parts(long)] == [1501, 499, 1000, 1502, 10]
+    # A zero byte says that it is no text.
+    binary = b"\0" + text
+    assert len(parts(binary)[0]) == 1000 and parts(binary, lines=True)[0].endswith(b"\n")
+    # Each shard has whole lines: nothing else is read to find them.
+    manifest = nzip.Manifest(jobs.pack(str(tmp_path / "x"), str(tmp_path / "out"), level=1, shard_size=1000, lines=True))
+    each = [list(jobs.read_lines(manifest, i)) for i in range(len(manifest.shards))]
+    assert each == [part.removesuffix(b"\n").split(b"\n") for part in parts(binary, lines=True)]
+
+
+def test_behind_the_end(logs: Path, tmp_path: Path) -> None:
+    manifest = nzip.Manifest(jobs.pack(f"{logs}/*.log", str(tmp_path / "out"), level=1, shard_size=100_000))
+    raw = content(logs)
+    for place in (manifest.size, manifest.size + 1, 2**62):
+        assert manifest.seek(place) == place
+        assert manifest.read() == manifest.read(10) == b"" and manifest.readinto(bytearray(5)) == 0
+    manifest.seek(-3, io.SEEK_END)
+    assert manifest.read(100) == raw[-3:] and manifest.read(1) == b""
+    for start, stop in ((len(raw), len(raw) + 1), (len(raw) + 1, len(raw) + 1), (5, 4)):
+        with pytest.raises(nzip.BadArgumentError):
+            manifest.read_range(start, stop)
+    assert manifest.read_range(len(raw)) == manifest.read_range(len(raw), len(raw)) == b""
+    empty = nzip.Manifest(jobs.pack(str(logs / "3.log"), str(tmp_path / "none")))
+    assert empty.size == 0 and empty.read() == b"" and empty.seek(5) == 5 and empty.read(1) == b""
 
 
 def test_a_damaged_shard_is_named(logs: Path, tmp_path: Path) -> None:

@@ -82,3 +82,39 @@ def test_vllm(tensors: dict[str, Any], tmp_path: Path, monkeypatch: pytest.Monke
     assert set(got) == set(tensors) and all(same(got[n], t) for n, t in tensors.items())
 
 
+
+
+def test_jax(tensors: dict[str, Any], tmp_path: Path) -> None:
+    jax = pytest.importorskip("jax", reason="SKIPPED: jax not installed (tools/test-python.sh --torch)")
+    path = tmp_path / "m.safetensors.nz"
+    # JAX leaves 64 bits out unless it is told otherwise.
+    wanted = {n: t for n, t in tensors.items() if t.dtype not in (torch.float64, torch.int64)}
+    ours.save_file(wanted, path, level=1)
+    with ours.safe_open(path, "jax") as file:
+        for name, tensor in wanted.items():
+            found = file.get_tensor(name)
+            assert isinstance(found, jax.Array) and found.shape == tuple(tensor.shape)
+            raw = tensor.contiguous().reshape(-1).view(torch.uint8)
+            assert found.dtype.name == str(tensor.dtype).removeprefix("torch.")
+            assert jax.device_get(found).tobytes() == raw.numpy().tobytes()
+        rows = file.get_slice("bfloat16")[3:9]
+        assert rows.shape == (6, 64)
+
+
+def test_transformers(tmp_path: Path) -> None:
+    """A model is loaded from a lazy state dict, without a monkey patch."""
+    transformers = pytest.importorskip(
+        "transformers", reason="SKIPPED: transformers not installed (tools/test-python.sh --torch)"
+    )
+    config = transformers.LlamaConfig(
+        vocab_size=256, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4
+    )
+    torch.manual_seed(2)
+    model = transformers.LlamaForCausalLM(config)
+    path = tmp_path / "model.safetensors.nz"
+    ours.save_file(dict(model.state_dict()), path, level=1)
+    loaded = transformers.LlamaForCausalLM.from_pretrained(None, config=config, state_dict=ours.state_dict(path))
+    ids = torch.arange(20)[None]
+    with torch.no_grad():
+        assert torch.equal(model(ids).logits, loaded(ids).logits)
+    assert all(same(a, b) for a, b in zip(model.state_dict().values(), loaded.state_dict().values(), strict=True))

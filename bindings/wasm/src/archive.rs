@@ -5,7 +5,7 @@ use crate::model::{hex, options};
 use crate::reply::{failed, needs, say};
 use crate::source::{Parts, Supplied};
 use nzip::tensor::TensorInfo;
-use nzip::{ArchiveReader, BlockInfo, Error, ErrorKind, Result};
+use nzip::{ArchiveReader, BlockInfo, Error, ErrorKind, Result, Seekable};
 use std::cell::RefCell;
 use std::fmt::Write;
 use std::io::{Read, Seek, SeekFrom};
@@ -16,10 +16,10 @@ pub struct File {
     parts: Rc<RefCell<Parts>>,
     size: u64,
     memory: f64,
-    reader: Option<ArchiveReader<'static, Supplied>>,
+    reader: Option<ArchiveReader<'static, Seekable<Supplied>>>,
 }
 
-type Reader = ArchiveReader<'static, Supplied>;
+type Reader = ArchiveReader<'static, Seekable<Supplied>>;
 
 impl File {
     /// Does some work. Where a part of the file is missing, asks for it.
@@ -39,7 +39,7 @@ impl File {
 
     fn open(&mut self) -> Result<&mut Reader> {
         if self.reader.is_none() {
-            let source = Supplied::new(self.parts.clone(), self.size);
+            let source = Seekable::new(Supplied::new(self.parts.clone(), self.size));
             let archive = nzip::Archive::with_options(source, options(self.memory))?;
             self.reader = Some(archive.into_reader());
         }

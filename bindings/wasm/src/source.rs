@@ -3,9 +3,10 @@
 //! Reading a part that is not there fails, and notes which one it was. JavaScript fetches it, which may take its
 //! time, and has the same work done again.
 
+use nzip::ReadAt;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io;
 use std::rc::Rc;
 
 /// The bytes that are kept from one piece of work to the next.
@@ -48,46 +49,31 @@ impl Parts {
     }
 }
 
-/// A reader of the parts.
+/// The file, as far as its parts are there.
 pub struct Supplied {
     parts: Rc<RefCell<Parts>>,
     size: u64,
-    position: u64,
 }
 
 impl Supplied {
     pub fn new(parts: Rc<RefCell<Parts>>, size: u64) -> Self {
-        Self { parts, size, position: 0 }
+        Self { parts, size }
     }
 }
 
-impl Read for Supplied {
-    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        let wanted = (out.len() as u64).min(self.size.saturating_sub(self.position));
-        if wanted == 0 {
-            return Ok(0);
-        }
+impl ReadAt for Supplied {
+    fn size(&self) -> u64 {
+        self.size
+    }
+
+    fn read_at(&mut self, offset: u64, out: &mut [u8]) -> io::Result<usize> {
         let mut parts = self.parts.borrow_mut();
-        let Some(bytes) = parts.at(self.position) else {
-            parts.missing.get_or_insert((self.position, wanted));
+        let Some(bytes) = parts.at(offset) else {
+            parts.missing.get_or_insert((offset, out.len() as u64));
             return Err(io::Error::other("a part that is still to be fetched"));
         };
-        let n = bytes.len().min(wanted as usize);
+        let n = bytes.len().min(out.len());
         out[..n].copy_from_slice(&bytes[..n]);
-        self.position += n as u64;
         Ok(n)
-    }
-}
-
-impl Seek for Supplied {
-    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        let (base, offset) = match to {
-            SeekFrom::Start(at) => (at, 0),
-            SeekFrom::End(offset) => (self.size, offset),
-            SeekFrom::Current(offset) => (self.position, offset),
-        };
-        let bad = || io::Error::new(io::ErrorKind::InvalidInput, "a place before the first byte");
-        self.position = base.checked_add_signed(offset).ok_or_else(bad)?;
-        Ok(self.position)
     }
 }

@@ -3,16 +3,14 @@
 mod words;
 
 use crate::console::Console;
+use crate::content::Content;
 use crate::files::{each, is_dash, label};
-use crate::input::Input;
 use crate::output::Output;
-use crate::place::{self, Place};
 use crate::resources::Resources;
 use clap::{Args, ValueHint};
 use grep_regex::{RegexMatcher, RegexMatcherBuilder};
 use grep_searcher::{BinaryDetection, Searcher, SearcherBuilder, Sink, SinkMatch};
-use nzip::manifest::ManifestArchive;
-use nzip::{Archive, DecodeOptions, Decoder};
+use nzip::{DecodeOptions, Decoder};
 use std::io::{self, BufWriter, Read, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -98,34 +96,36 @@ impl GrepArguments {
             .build();
         let name = (self.files.len() > 1).then(|| label(file));
         let mut lines = Lines { arguments: self, name: name.as_deref(), base: 0, out: &mut *out, count: 0 };
-        match content(file, options)? {
-            Content::Pipe(reader) => searcher.search_reader(matcher, reader, &mut lines).map_err(failure)?,
-            Content::Random(mut all) => match self.word().map(|word| all.few(word)).transpose()?.flatten() {
-                Some((word, blocks)) => {
-                    let (mut done, len) = (0, all.len());
-                    for block in blocks.into_iter().filter(|b| !b.is_empty()) {
-                        let mut left = (heap as u64).saturating_add(block.end - block.start);
-                        let read = &mut |range: Range<u64>| {
-                            left = left.checked_sub(range.end - range.start).ok_or_else(|| {
-                                let message = format!("a line of more than {heap} bytes");
-                                nzip::Error::new(nzip::ErrorKind::LimitExceeded, message)
-                            })?;
-                            all.read(range)
-                        };
-                        let (start, text) = words::lines(block, word, done, len, read)?;
-                        (done, lines.base) = (start + text.len() as u64, start);
-                        searcher.search_slice(matcher, &text, &mut lines).map_err(failure)?;
-                        if self.files_with_matches && lines.count > 0 {
-                            break;
+        match input(file, options)? {
+            Input::Pipe(reader) => searcher.search_reader(matcher, reader, &mut lines).map_err(failure)?,
+            Input::Random(mut all) => {
+                match self.word().map(|word| few(&mut all, word)).transpose()?.flatten() {
+                    Some((word, blocks)) => {
+                        let (mut done, len) = (0, all.len());
+                        for block in blocks.into_iter().filter(|b| !b.is_empty()) {
+                            let mut left = (heap as u64).saturating_add(block.end - block.start);
+                            let read = &mut |range: Range<u64>| {
+                                left = left.checked_sub(range.end - range.start).ok_or_else(|| {
+                                    let message = format!("a line of more than {heap} bytes");
+                                    nzip::Error::new(nzip::ErrorKind::LimitExceeded, message)
+                                })?;
+                                all.read_range(range)
+                            };
+                            let (start, text) = words::lines(block, word, done, len, read)?;
+                            (done, lines.base) = (start + text.len() as u64, start);
+                            searcher.search_slice(matcher, &text, &mut lines).map_err(failure)?;
+                            if self.files_with_matches && lines.count > 0 {
+                                break;
+                            }
                         }
                     }
+                    None => {
+                        let piece = PIECE.min((options.memory_cap() / 8).max(1));
+                        let pieces = Pieces { all, piece, at: 0, decoded: Vec::new(), read: 0 };
+                        searcher.search_reader(matcher, pieces, &mut lines).map_err(failure)?;
+                    }
                 }
-                None => {
-                    let piece = PIECE.min((options.memory_cap() / 8).max(1));
-                    let pieces = Pieces { all, piece, at: 0, decoded: Vec::new(), read: 0 };
-                    searcher.search_reader(matcher, pieces, &mut lines).map_err(failure)?;
-                }
-            },
+            }
         }
         let count = lines.count;
         if self.count {
@@ -154,60 +154,32 @@ fn failure(e: io::Error) -> anyhow::Error {
 }
 
 /// The raw bytes of a file.
-enum Content {
+enum Input {
     Pipe(Box<dyn Read>),
-    Random(Ranges),
+    Random(Content),
 }
 
-fn content(file: &Path, options: &DecodeOptions) -> anyhow::Result<Content> {
+fn input(file: &Path, options: &DecodeOptions) -> anyhow::Result<Input> {
     if is_dash(file) {
-        let input = Input::open(file, true)?;
-        return Ok(Content::Pipe(Box::new(Decoder::with_options(input.reader, options.clone())?)));
+        let input = crate::input::Input::open(file, true)?;
+        return Ok(Input::Pipe(Box::new(Decoder::with_options(input.reader, options.clone())?)));
     }
-    Ok(Content::Random(match place::manifest(file, options)? {
-        Some(shards) => Ranges::Many(Box::new(shards)),
-        None => Ranges::One(Box::new(place::archive(file, options.clone())?)),
-    }))
-}
-
-/// A source of ranges of raw bytes.
-enum Ranges {
-    One(Box<Archive<Place>>),
-    Many(Box<ManifestArchive<Place>>),
+    Ok(Input::Random(Content::open(file, options)?))
 }
 
 /// A word, and the blocks that may hold it.
 type Hits<'w> = (&'w str, Vec<Range<u64>>);
 
-impl Ranges {
-    fn len(&self) -> u64 {
-        match self {
-            Self::One(archive) => archive.len(),
-            Self::Many(shards) => shards.len(),
-        }
-    }
-
-    /// The blocks that may hold a word, where they are few: otherwise all is better decoded together.
-    fn few<'w>(&mut self, word: &'w str) -> nzip::Result<Option<Hits<'w>>> {
-        let blocks = match self {
-            Self::One(archive) => archive.ranges_with(word)?,
-            Self::Many(shards) => shards.ranges_with(word)?,
-        };
-        let sum: u64 = blocks.iter().map(|b| b.end - b.start).sum();
-        Ok((sum <= self.len() / 4).then_some((word, blocks)))
-    }
-
-    fn read(&mut self, range: Range<u64>) -> nzip::Result<Vec<u8>> {
-        match self {
-            Self::One(archive) => archive.read_range(range),
-            Self::Many(shards) => shards.read_range(range),
-        }
-    }
+/// The blocks that may hold a word, where they are few: otherwise all is better decoded together.
+fn few<'w>(all: &mut Content, word: &'w str) -> nzip::Result<Option<Hits<'w>>> {
+    let blocks = all.ranges_with(word)?;
+    let sum: u64 = blocks.iter().map(|b| b.end - b.start).sum();
+    Ok((sum <= all.len() / 4).then_some((word, blocks)))
 }
 
 /// A reader that decodes many blocks at a time, in parallel.
 struct Pieces {
-    all: Ranges,
+    all: Content,
     piece: u64,
     /// The offset of what is decoded next.
     at: u64,
@@ -221,7 +193,7 @@ impl Read for Pieces {
         if self.read == self.decoded.len() && self.at < self.all.len() {
             self.decoded = Vec::new();
             let end = (self.at + self.piece).min(self.all.len());
-            self.decoded = self.all.read(self.at..end)?;
+            self.decoded = self.all.read_range(self.at..end)?;
             (self.at, self.read) = (end, 0);
         }
         let n = out.len().min(self.decoded.len() - self.read);

@@ -2,7 +2,7 @@
 
 use super::bitwise::{Bitwise, BitwiseDecoder, Opening};
 use super::guide::Behind;
-use super::shape::{HEADER, memory_need, read_header};
+use super::shape::{memory_need, read_header};
 use crate::coder::binary::{BinaryDecoder, OVERRUN};
 use crate::error::Result;
 use crate::model::lm::Model;
@@ -25,8 +25,8 @@ impl BlockDecoder {
     /// `Truncated`, `Corrupt` or `NewerVersion` for a bad header; `LimitExceeded` if decoding would take
     /// more than `memory_cap` bytes; `Corrupt` if no payload of this length can stand for `raw_len` bytes.
     pub fn new(payload: &[u8], raw_len: usize, memory_cap: u64, network: Option<Arc<Model>>) -> Result<Self> {
-        let shape = read_header(payload, network.as_deref())?;
-        let opening = Opening { start: HEADER, need: memory_need(&shape, raw_len), kind: shape.kind };
+        let (shape, start) = read_header(payload, network.as_deref())?;
+        let opening = Opening { start, need: memory_need(&shape, raw_len), kind: shape.kind };
         Self::open(payload, raw_len, memory_cap, opening, || {
             let predictor = Predictor::new(shape)?;
             Ok(Mixed { predictor, guide: network.map(Behind::new).transpose()? })
@@ -64,6 +64,12 @@ impl Mixed {
         count: usize,
     ) {
         for _ in 0..count {
+            if self.predictor.code_flag::<A>(|p, _| decoder.decode(payload, p)).is_some() {
+                if decoder.overrun(payload) > OVERRUN {
+                    return;
+                }
+                continue;
+            }
             let guess = self.guide.as_mut().map(|g| g.after(self.predictor.history().bytes()));
             self.predictor.begin_byte::<A, V>(guess);
             for _ in 0..8 {

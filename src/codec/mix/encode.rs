@@ -6,6 +6,7 @@ use super::shape::{MixOptions, header, shape_for};
 use super::x86;
 use crate::codec::Codec;
 use crate::codec::block::{Content, Effort, EncodedBlock};
+use crate::codec::glance;
 use crate::codec::hints::Guide;
 use crate::coder::binary::BinaryEncoder;
 use crate::error::Result;
@@ -13,7 +14,7 @@ use crate::format::block::Units;
 use crate::kernel::{Kernel, dispatch};
 use crate::model::lm::Model;
 use crate::model::mix::context::Kind;
-use crate::model::mix::predictor::{Predictor, Shape, Start};
+use crate::model::mix::predictor::{FlagRule, Predictor, Shape, Start};
 use crate::model::mix::priors::Priors;
 use crate::model::mix::shipped;
 use crate::progress::Meter;
@@ -23,6 +24,11 @@ use std::borrow::Cow;
 const UNIT_LOG2: u8 = 20;
 /// The number of raw bytes after which an encoder updates the meter.
 const COUNTED: usize = 64 << 10;
+
+/// The bytes that begin with flags, where any do.
+const RULE: FlagRule = FlagRule { shortest: 8, doubt: 12 };
+/// The least share of a block, in 1/256, that must repeat bytes from before for flags to pay.
+const REPEATED: usize = 8;
 
 /// Codes a block of 1..=2^30 bytes at a level of [`MixOptions::level`]; `None` where decoding would take more
 /// memory than the limit.
@@ -66,7 +72,7 @@ fn encode_known<'a>(
     let kind = match options.forced {
         Some((kind, parameter)) => kind_from(kind, parameter)?,
         None => kind::choose(raw, rows, |sample, kind| {
-            let trial = MixOptions { primed: 0, groups: 1, ..*options };
+            let trial = MixOptions { primed: 0, groups: 1, flags: false, ..*options };
             let shape = shape_for(kind, sample.len(), &trial);
             // Priors tell much about a short block and little about a long one, so trials on a sample of a
             // long block start without them.
@@ -78,9 +84,11 @@ fn encode_known<'a>(
             encode_from(start, sample, &shape, None, Meter::NONE).map(|payload| payload.len())
         })?,
     };
-    let shape = shape_for(kind, raw.len(), options);
+    let unflagged = shape_for(kind, raw.len(), options);
+    let flags = (options.flags && glance::far_share(raw) >= REPEATED).then_some(RULE);
+    let shape = Shape { flags, ..unflagged };
     let guided =
-        |model, meter| encode_as(raw, &Shape { start: start_for(model), ..shape }, Some(model), meter);
+        |model, meter| encode_as(raw, &Shape { start: start_for(model), ..unflagged }, Some(model), meter);
     match guide {
         Guide::All(model) if kind == Kind::Text => Ok((guided(model, meter)?, Some(model))),
         // Some text, such as some logs, is smaller without a guide. Both ways are tried, so a guide never
@@ -116,7 +124,7 @@ fn encode_from(
     meter: Meter<'_>,
 ) -> Result<Vec<u8>> {
     predictor.reserve(raw.len())?;
-    let encoder = BinaryEncoder::new(header(shape).to_vec());
+    let encoder = BinaryEncoder::new(header(shape));
     let bytes = if shape.kind == Kind::Code { Cow::Owned(x86::filtered(raw)?) } else { Cow::Borrowed(raw) };
     let mut guide = network.map(|n| Ahead::new(n, &bytes)).transpose()?;
     Ok(run(&bytes, &mut predictor, encoder, guide.as_mut(), meter))
@@ -172,11 +180,18 @@ fn encode_bits<const A: bool, const V: usize>(
     meter: Meter<'_>,
 ) -> Vec<u8> {
     for (i, &byte) in bytes.iter().enumerate() {
-        predictor.begin_byte::<A, V>(guide.as_mut().map(|g| g.at(i)));
-        for i in (0..8).rev() {
-            let bit = u32::from(byte >> i & 1);
-            encoder.encode(bit, predictor.p());
-            predictor.update::<A, V>(bit);
+        let flag = |p, expected| {
+            let comes = u32::from(expected == byte);
+            encoder.encode(comes, p);
+            comes
+        };
+        if predictor.code_flag::<A>(flag).is_none() {
+            predictor.begin_byte::<A, V>(guide.as_mut().map(|g| g.at(i)));
+            for i in (0..8).rev() {
+                let bit = u32::from(byte >> i & 1);
+                encoder.encode(bit, predictor.p());
+                predictor.update::<A, V>(bit);
+            }
         }
         if (i + 1).is_multiple_of(COUNTED) {
             meter.advance(COUNTED);
@@ -201,7 +216,7 @@ mod tests {
                 x86::apply(&mut filtered);
             }
             let mut predictor = Predictor::new(shape).unwrap();
-            let coder = BinaryEncoder::new(header(&shape).to_vec());
+            let coder = BinaryEncoder::new(header(&shape));
             let scalar = encode_groups::<false>(&filtered, &mut predictor, coder, None, Meter::NONE);
             assert_eq!(scalar, encode_as(&raw, &shape, None, Meter::NONE).unwrap(), "{kind:?}");
         }

@@ -4,12 +4,14 @@ use super::kind::{kind_from, kind_to};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::lm::Model;
 use crate::model::mix::context::{Kind, MAX_CONTEXTS};
-use crate::model::mix::predictor::{GROUP, Shape, Start};
+use crate::model::mix::predictor::{FlagRule, GROUP, Shape, Start};
 
-/// Version of the shipped priors. A payload states the version that it was coded with.
-const PRIORS: u8 = 1;
-/// Length in bytes of the codec header at the start of a payload.
-pub const HEADER: usize = 8;
+/// The versions of the format: without flags, and with them. A payload states the version that it was coded with.
+const PLAIN: u8 = 1;
+const FLAGGED: u8 = 2;
+/// Length in bytes of the codec header at the start of a payload without flags, and what flags add to it.
+const HEADER: usize = 8;
+const FLAG_HEADER: usize = 2;
 /// log2 of the sizes in bytes that the slot table may have.
 const TABLE_BITS: std::ops::RangeInclusive<u32> = 16..=30;
 /// Memory in bytes that coding needs in addition to the slot table and the raw bytes: weights, final stages,
@@ -30,6 +32,8 @@ pub struct MixOptions {
     pub groups: usize,
     /// The most phrases that prime text, in KiB: multiples of 4 up to 255 × 4.
     pub primed: usize,
+    /// Whether bytes may begin with flags.
+    pub flags: bool,
     /// Number and parameter of the kind to use, instead of finding the kind by trial.
     #[doc(hidden)]
     pub forced: Option<(u8, u16)>,
@@ -46,7 +50,7 @@ impl MixOptions {
             4 => (27, 3, 512),
             _ => (28, 3, 1020),
         };
-        Self { table_bits, groups, primed, forced: None }
+        Self { table_bits, groups, primed, flags: level <= 2, forced: None }
     }
 
     /// The options of a level, with the largest slot table that lets a block of `raw_len` bytes be decoded in
@@ -70,7 +74,7 @@ impl Default for MixOptions {
 }
 
 /// The codec header, which holds everything that a decoder needs to build the predictor.
-pub fn header(shape: &Shape) -> [u8; HEADER] {
+pub fn header(shape: &Shape) -> Vec<u8> {
     let (kind, parameter) = kind_to(shape.kind);
     let [low, high] = parameter.to_le_bytes();
     let groups = shape.groups as u8;
@@ -79,23 +83,27 @@ pub fn header(shape: &Shape) -> [u8; HEADER] {
         Start::Derived => 1,
         Start::Learned(_) => 2,
     };
-    [PRIORS, shape.memory_bits as u8, groups, (shape.primed >> 12) as u8, kind, low, high, guide]
+    let version = if shape.flags.is_some() { FLAGGED } else { PLAIN };
+    let primed = (shape.primed >> 12) as u8;
+    let mut header = vec![version, shape.memory_bits as u8, groups, primed, kind, low, high, guide];
+    header.extend(shape.flags.iter().flat_map(|rule| [rule.shortest, rule.doubt]));
+    header
 }
 
-/// Reads the codec header, and returns the shape of the predictor. Everything that the header declares is
-/// checked before any memory is taken. `network` is the model that the block names.
-pub fn read_header(payload: &[u8], network: Option<&Model>) -> Result<Shape> {
-    let Some(&[priors, bits, groups, primed, kind, low, high, guide]) = payload.first_chunk::<HEADER>()
+/// Reads the codec header, and returns the shape of the predictor and where the coder's bytes start. Everything that
+/// the header declares is checked before any memory is taken. `network` is the model that the block names.
+pub fn read_header(payload: &[u8], network: Option<&Model>) -> Result<(Shape, usize)> {
+    let Some((&[version, bits, groups, primed, kind, low, high, guide], rest)) =
+        payload.split_first_chunk::<HEADER>()
     else {
         return Err(Error::truncated(format!(
             "a mix payload of {} bytes, its header takes {HEADER}",
             payload.len()
         )));
     };
-    if priors != PRIORS || guide > 2 {
-        let message = format!(
-            "mix priors {priors}, guide {guide}: needs a newer nzip (this one knows priors {PRIORS})"
-        );
+    if !matches!(version, PLAIN | FLAGGED) || guide > 2 {
+        let message =
+            format!("mix version {version}, guide {guide}: needs a newer nzip (this one knows {FLAGGED})");
         return Err(Error::new(ErrorKind::NewerVersion, message));
     }
     if !TABLE_BITS.contains(&u32::from(bits)) {
@@ -105,25 +113,35 @@ pub fn read_header(payload: &[u8], network: Option<&Model>) -> Result<Shape> {
         return Err(Error::corrupt(format!("{groups} groups of mix contexts, expected 1..=3")));
     }
     let kind = kind_from(kind, u16::from_le_bytes([low, high]))?;
-    let shape = Shape {
-        kind,
-        memory_bits: bits.into(),
-        groups: groups.into(),
-        primed: usize::from(primed) << 12,
-        start: match (guide, network) {
-            (0, None) => Start::Unguided,
-            (1, Some(_)) => Start::Derived,
-            (2, Some(network)) => Start::Learned(*network.name()),
-            _ => return Err(Error::corrupt("a mix block must name a model if, and only if, it is guided")),
-        },
+    let start = match (guide, network) {
+        (0, None) => Start::Unguided,
+        (1, Some(_)) => Start::Derived,
+        (2, Some(network)) => Start::Learned(*network.name()),
+        _ => return Err(Error::corrupt("a mix block must name a model if, and only if, it is guided")),
     };
+    let flags = if version == FLAGGED { Some(read_rule(rest, start)?) } else { None };
+    let primed = usize::from(primed) << 12;
+    let shape = Shape { kind, memory_bits: bits.into(), groups: groups.into(), primed, start, flags };
     if shape.primed > 0 && shape.kind != Kind::Text {
         return Err(Error::corrupt(format!("a primed mix block of {:?}", shape.kind)));
     }
     if shape.start != Start::Unguided && shape.kind != Kind::Text {
         return Err(Error::corrupt(format!("a guided mix block of {:?}", shape.kind)));
     }
-    Ok(shape)
+    Ok((shape, if flags.is_some() { HEADER + FLAG_HEADER } else { HEADER }))
+}
+
+/// Reads which bytes begin with flags.
+fn read_rule(rest: &[u8], start: Start) -> Result<FlagRule> {
+    let Some(&[shortest, doubt]) = rest.first_chunk::<FLAG_HEADER>() else {
+        return Err(Error::truncated("a mix payload ends before it says which bytes begin with flags"));
+    };
+    if shortest == 0 || doubt == 0 || start != Start::Unguided {
+        let message =
+            format!("mix flags for matches of {shortest} bytes with doubt {doubt}, guide {start:?}");
+        return Err(Error::corrupt(message));
+    }
+    Ok(FlagRule { shortest, doubt })
 }
 
 /// The memory in bytes that decoding a payload takes according to its header; 0 where it has no valid one.
@@ -159,5 +177,6 @@ pub fn shape_for(kind: Kind, raw_len: usize, options: &MixOptions) -> Shape {
         groups: options.groups.clamp(1, MAX_CONTEXTS / GROUP),
         start: Start::Unguided,
         primed: if kind == Kind::Text { options.primed.min(1020) >> 2 << 12 } else { 0 },
+        flags: None,
     }
 }

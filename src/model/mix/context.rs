@@ -37,30 +37,15 @@ fn triple(a: u32, b: u32, c: u32) -> u32 {
 /// The contexts of text that priming with phrases trains.
 pub const PRIMED: [usize; 10] = [0, 1, 2, 3, 4, 5, 8, 9, 10, 16];
 
-/// Computes the hashes of all contexts of the next byte. The first two contexts also have direct counters.
-#[inline(always)]
-pub fn fill(kind: Kind, h: &History, out: &mut [u32; MAX_CONTEXTS]) {
-    *out = match kind {
-        Kind::Text => text(h),
-        Kind::Binary => binary(h),
-        Kind::Records { period } => records(h, period.max(1)),
-        Kind::Code => code(h),
-        Kind::Bytes { width, stride } => bytes(h, width, stride),
-        Kind::Words { stride } => words(h, stride),
-    };
-    for (i, hash) in out.iter_mut().enumerate() {
-        *hash = finish(*hash, i);
-    }
-}
-
 /// The number of contexts that the light predictor uses: the first ones of each kind.
 pub const FIRST: usize = 6;
 
-/// Computes the hashes of the first contexts of the next byte, as [`fill`] does.
+/// Computes the hashes of the first `N` contexts of the next byte. The first two contexts of `mix` also have direct
+/// counters.
 #[inline(always)]
-pub fn first(kind: Kind, h: &History) -> [u32; FIRST] {
+pub fn first<const N: usize>(kind: Kind, h: &History) -> [u32; N] {
     // Each arm cuts its own list, so that the contexts after the cut are not computed.
-    let cut = |all: [u32; MAX_CONTEXTS]| -> [u32; FIRST] { std::array::from_fn(|i| all[i]) };
+    let cut = |all: [u32; MAX_CONTEXTS]| -> [u32; N] { std::array::from_fn(|i| all[i]) };
     let mut out = match kind {
         Kind::Text => cut(text(h)),
         Kind::Binary => cut(binary(h)),
@@ -75,6 +60,13 @@ pub fn first(kind: Kind, h: &History) -> [u32; FIRST] {
     out
 }
 
+/// Computes the hashes of the contexts of text that priming trains, in the order of [`PRIMED`].
+#[inline(always)]
+pub fn primed(h: &History) -> [u32; PRIMED.len()] {
+    let all = text(h);
+    PRIMED.map(|i| finish(all[i], i))
+}
+
 /// The final hash of a context's value.
 #[inline(always)]
 fn finish(value: u32, i: usize) -> u32 {
@@ -86,7 +78,7 @@ fn finish(value: u32, i: usize) -> u32 {
 fn text(h: &History) -> [u32; MAX_CONTEXTS] {
     let (c4, c8) = (h.c4, h.c8);
     let c1 = c4 & 0xff;
-    let w = if h.word != 0 { h.word } else { h.gap };
+    let w = h.word_or_gap();
     [
         c4 & 0xffff,
         c4 & 0xff_ffff,
@@ -120,7 +112,7 @@ fn text(h: &History) -> [u32; MAX_CONTEXTS] {
 fn binary(h: &History) -> [u32; MAX_CONTEXTS] {
     let (c4, c8) = (h.c4, h.c8);
     let c1 = c4 & 0xff;
-    let w = if h.word != 0 { h.word } else { h.gap };
+    let w = h.word_or_gap();
     [
         c4 & 0xffff,
         c4 & 0xff_ffff,

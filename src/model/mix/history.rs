@@ -126,6 +126,12 @@ impl History {
         self.followers[256 + (self.c4 & 0xffff) as usize].into()
     }
 
+    /// The hash of the word in progress, or that of the bytes since the last one.
+    #[inline(always)]
+    pub fn word_or_gap(&self) -> u32 {
+        if self.word != 0 { self.word } else { self.gap }
+    }
+
     /// Makes room for `more` bytes.
     ///
     /// # Errors

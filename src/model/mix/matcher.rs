@@ -3,7 +3,7 @@
 //! A model follows one occurrence as long as it predicts well. After a miss it goes on after the byte that
 //! differed, since a single change is common in text and records, and it gives up after a number of misses.
 
-use super::apm::{Counter, learn, p12};
+use super::apm::{Counter, counter, learn, p12};
 use super::history::History;
 use super::logistic::{Tables, pair};
 use super::pages::Pages;
@@ -16,6 +16,9 @@ const LONGEST: u32 = 400;
 pub const COUNTERS: usize = 256;
 /// The most misses after which an occurrence is still followed.
 const RECOVER: u32 = 8;
+/// The index of the first of the counters for bytes that are known not to come, of which there is one for each number
+/// of bits that are left; those below belong to lengths and misses.
+const REFUSED: usize = 240;
 
 /// A match model. Candidates are found by a hash of the last `order` bytes, and then compared.
 pub struct Matcher {
@@ -36,6 +39,8 @@ pub struct Matcher {
     class: u32,
     /// The index of the counter for this length and these misses.
     place: usize,
+    /// Whether it is known that the expected byte does not come.
+    refused: bool,
     /// The probabilities that the expected bit comes.
     pub counters: Vec<Counter>,
     /// The expected bit, if the bits of this byte so far agree with the expected byte.
@@ -58,6 +63,7 @@ impl Matcher {
             expected: 0,
             class: 0,
             place: 0,
+            refused: false,
             counters: counters.to_vec(),
             bit: None,
         })
@@ -78,6 +84,18 @@ impl Matcher {
             let candidate = self.heads[self.slot] as usize;
             prefetch_at(history.bytes(), candidate.wrapping_sub(8));
         }
+    }
+
+    /// Makes the counters for bytes that are known not to come start anew, for coding with flags.
+    pub fn reset_refused(&mut self) {
+        if let Some(counters) = self.counters.get_mut(REFUSED..) {
+            counters.fill(counter(32768));
+        }
+    }
+
+    /// Takes note that the expected byte does not come.
+    pub fn refuse(&mut self) {
+        self.refused = true;
     }
 
     /// Processes the byte that was last appended to the history; must come after [`Matcher::seek`].
@@ -107,6 +125,7 @@ impl Matcher {
             }
             self.heads[self.slot] = n as u32;
         }
+        self.refused = false;
         self.expected = if self.position > 0 { u32::from(bytes[self.position]) | 256 } else { 0 };
         self.class = self.length_class();
         let counters = match self.length {
@@ -202,6 +221,9 @@ impl Matcher {
         }
         let bit = self.expected >> (7 - bit_position) & 1;
         self.bit = Some(bit);
+        if self.refused {
+            self.place = REFUSED + (8 - bit_position as usize & 15);
+        }
         let p = p12(self.counters[self.place]);
         let sign = if bit != 0 { 1 } else { -1 };
         pair(sign * tables.stretch(p), sign * (p as i32 - 2048))

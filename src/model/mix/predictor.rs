@@ -21,7 +21,8 @@ use super::ablation::{self, Part, on};
 use super::apm::{Apm, HALF, nudge};
 use super::context::{self, Kind, MAX_CONTEXTS};
 use super::direct::{DIRECTS, Direct};
-use super::history::History;
+use super::history::{History, mix_hash};
+use super::light::flag::{self, Expected, Flags};
 use super::logistic::{TABLES, Tables, pair};
 use super::matcher::{COUNTERS, Matcher};
 use super::mixer::{Mixer, spread};
@@ -46,6 +47,17 @@ pub struct Shape {
     pub primed: usize,
     /// The starting point, which also says whether a guide gives weights for every byte.
     pub start: Start,
+    /// Whether bytes begin with flags, and which ones.
+    pub flags: Option<FlagRule>,
+}
+
+/// Which bytes begin with flags: those that a match expects, if it is long enough and its byte probable enough.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FlagRule {
+    /// The shortest match, from 1; half of it is enough where the match has gone on after a miss.
+    pub shortest: u8,
+    /// The greatest probability that the byte does not come, in 1/2048, from 1.
+    pub doubt: u8,
 }
 
 /// Whether a block is guided, and the priors from which its predictor starts.
@@ -65,6 +77,9 @@ pub const GROUP: usize = 8;
 const GROUPS: usize = MAX_CONTEXTS / GROUP;
 /// The 22-bit probabilities of one context by state.
 type Map = [u32; 256];
+/// The number of probabilities of each of the flags' sources.
+const FLAG_PLACES: usize = 1 << 16;
+
 /// Context mixing over one block.
 ///
 /// Functions that run for every bit have two constant parameters: `A` says whether the code runs with AVX2,
@@ -94,6 +109,15 @@ pub struct Predictor {
     apms: [Apm; 3],
     /// The guide's weights for the current byte; see [`Predictor::begin_byte`].
     guess: Box<[u32; 512]>,
+    /// The model of flags, if there are any.
+    flags: Option<Flags<2, FLAG_PLACES>>,
+    /// The byte that is flagged next, with the probability that it comes; or else the one that is expected, but not
+    /// probable enough; and whether the last flag said that its byte does not come.
+    due: Option<(u8, u32)>,
+    doubtful: Option<u8>,
+    refused: bool,
+    /// Whether the slots of the current byte have been sought.
+    sought: bool,
     /// The bits of the current byte after a leading one, and their number.
     c0: u32,
     bit_position: u32,
@@ -165,6 +189,11 @@ impl Predictor {
             mixer: Mixer::new(SIZES, &priors.rows, &priors.finals),
             apms: [Apm::new(256, tables, 6)?, Apm::new(65536, tables, 6)?, Apm::new(65536, tables, 6)?],
             guess: Box::new([0; 512]),
+            flags: shape.flags.map(|_| Flags::new(tables)).transpose()?,
+            due: None,
+            doubtful: None,
+            refused: false,
+            sought: true,
             c0: 1,
             bit_position: 0,
             order: 0,
@@ -173,6 +202,9 @@ impl Predictor {
             logit: 0,
             seen: 0,
         };
+        if shape.flags.is_some() {
+            predictor.matchers.iter_mut().for_each(Matcher::reset_refused);
+        }
         predictor.seek_contexts();
         predictor.start_contexts();
         Ok(predictor)
@@ -223,7 +255,12 @@ impl Predictor {
         // What comes next is sought before this bit is learned, so that memory arrives in the meantime.
         match self.bit_position {
             4 => self.seek_nibble(),
-            8 => self.seek_byte(),
+            8 => {
+                if let Some(expected) = self.doubtful {
+                    self.learn_flag::<A>(u32::from(expected == self.c0 as u8));
+                }
+                self.push(self.c0 as u8);
+            }
             _ => {}
         }
         self.mixer.update::<A, V>(bit, self.tables);
@@ -239,7 +276,10 @@ impl Predictor {
         self.update_histories::<V>(node, bit);
         match self.bit_position {
             4 => self.start_nibble(),
-            8 => return self.start_byte(),
+            8 => {
+                self.store_slots();
+                return self.end_byte::<A>();
+            }
             _ => {}
         }
         self.predict::<A, V>();
@@ -254,6 +294,89 @@ impl Predictor {
             self.guess.copy_from_slice(guess);
         }
         self.predict::<A, V>();
+    }
+
+    /// Codes whether the byte that a long match expects comes, if such a flag is due. If it does, the byte is complete
+    /// and returned; otherwise, [`Predictor::begin_byte`] must follow. `coder` encodes or decodes the flag: it gets
+    /// the probability, in 1/65536, that the byte comes, and the byte; it returns 1 if it comes, else 0.
+    #[inline(always)]
+    pub fn code_flag<const A: bool>(&mut self, coder: impl FnOnce(u32, u8) -> u32) -> Option<u8> {
+        let (byte, p) = self.due?;
+        let came = coder(p, byte) & 1;
+        self.learn_flag::<A>(came);
+        if came != 0 {
+            self.seen += 8;
+            self.push(byte);
+            self.end_byte::<A>();
+            return Some(byte);
+        }
+        self.refused = true;
+        for matcher in &mut self.matchers {
+            if matcher.expectation().is_some_and(|(other, _)| other == byte) {
+                matcher.refuse();
+            }
+        }
+        self.load_contexts();
+        None
+    }
+
+    #[inline(always)]
+    fn learn_flag<const A: bool>(&mut self, came: u32) {
+        if let Some(flags) = &mut self.flags {
+            flags.learn::<A>(came);
+        }
+    }
+
+    /// Finds out whether the next byte begins with a flag.
+    #[inline(always)]
+    fn seek_flag<const A: bool>(&mut self) {
+        (self.due, self.doubtful) = (None, None);
+        let (Some(rule), Some(flags)) = (self.shape.flags, &mut self.flags) else { return };
+        let [short, long] = &self.matchers;
+        let is_due = |m: &Matcher| {
+            m.expectation().is_some() && flag::is_due(rule.shortest.into(), m.length(), m.misses())
+        };
+        // The longer order leads where both would.
+        let (m, other) = match (is_due(long), is_due(short)) {
+            (true, _) => (long, short),
+            (false, true) => (short, long),
+            (false, false) => return,
+        };
+        let Some((byte, place)) = m.expectation() else { return };
+        let agreement = other.expectation().map_or(0, |(other, _)| 1 + usize::from(other == byte));
+        let expected = Expected { byte, place: place << 2 | agreement, class: m.class() };
+        let h = &self.history;
+        let hashed = |context| Flags::<2, FLAG_PLACES>::hashed(context, byte);
+        let places = [
+            flags.places(expected, h),
+            [
+                ((m.class() << 4 | other.class()) as usize) << 2 | agreement,
+                hashed(mix_hash(h.c4, h.c8 & 0xffff)),
+                hashed(mix_hash(h.word_or_gap(), h.words[0])),
+                hashed(mix_hash(h.tag, h.word_or_gap())),
+                hashed(mix_hash(h.shape, h.c4 & 0xff)),
+                hashed(mix_hash(h.above(), h.c4 & 0xff)),
+                hashed(mix_hash(mix_hash(h.field, h.first.into()), h.prefix)),
+                hashed(context::selector(self.shape.kind, h) as u32),
+            ],
+        ];
+        let p = flags.predict::<A>(expected, places, self.tables);
+        if p + (u32::from(rule.doubt) << 5) >= 65536 {
+            self.due = Some((byte, p));
+        } else {
+            self.doubtful = Some(byte);
+        }
+    }
+
+    /// Whether the byte after this one will most likely begin with a flag and need no slots.
+    #[inline(always)]
+    fn goes_on(&self, byte: u8) -> bool {
+        let Some(rule) = self.shape.flags else { return false };
+        let goes_on = |m: &Matcher| {
+            m.expectation().is_some_and(|(expected, _)| expected == byte)
+                && flag::is_due(rule.shortest.into(), m.length() + 1, m.misses())
+        };
+        self.matchers.iter().any(goes_on)
     }
 
     #[inline(always)]
@@ -328,13 +451,17 @@ impl Predictor {
         self.current[i / GROUP][i % GROUP] = *self.slots.slot(place);
     }
 
-    /// Appends the complete byte to the history and seeks the entries of the next one.
-    fn seek_byte(&mut self) {
-        self.history.push(self.c0 as u8);
+    /// Appends a complete byte to the history and seeks the entries of the next one.
+    fn push(&mut self, byte: u8) {
+        // Where one byte was doubtful, the next one often is.
+        self.sought = self.doubtful.is_some() || !self.goes_on(byte);
+        self.history.push(byte);
         for matcher in &mut self.matchers {
             matcher.seek(&self.history);
         }
-        self.seek_contexts();
+        if self.sought {
+            self.seek_contexts();
+        }
         for matcher in &self.matchers {
             matcher.seek_candidate(&self.history);
         }
@@ -342,7 +469,11 @@ impl Predictor {
 
     /// Computes the contexts of the next byte and seeks their lines and buckets.
     fn seek_contexts(&mut self) {
-        context::fill(self.shape.kind, &self.history, &mut self.hashes);
+        match self.contexts {
+            0..=8 => self.hash_contexts::<GROUP>(),
+            9..=16 => self.hash_contexts::<{ 2 * GROUP }>(),
+            _ => self.hash_contexts::<{ 3 * GROUP }>(),
+        }
         self.direct.seek(0, self.history.c4 & 0xff, [self.hashes[0], self.hashes[1]]);
         for (bucket, &hash) in self.buckets.iter_mut().zip(&self.hashes[..self.contexts]) {
             *bucket = self.slots.bucket(hash);
@@ -350,9 +481,8 @@ impl Predictor {
         }
     }
 
-    /// Loads the slots of the next byte.
-    fn start_byte(&mut self) {
-        self.store_slots();
+    /// Learns a complete byte and prepares the next one.
+    fn end_byte<const A: bool>(&mut self) {
         // The mixer learns fast at first, and more slowly once its weights have settled.
         if self.seen & 0xfff == 0 {
             let kib = self.seen >> 13;
@@ -369,7 +499,26 @@ impl Predictor {
                 matcher.push(&self.history);
             }
         }
+        self.refused = false;
+        self.seek_flag::<A>();
+        if self.due.is_none() {
+            self.load_contexts();
+        }
+    }
+
+    /// Loads the slots of the next byte, which are sought now where that was put off.
+    fn load_contexts(&mut self) {
+        if !self.sought {
+            self.seek_contexts();
+        }
         self.start_contexts();
+    }
+
+    /// Computes the hashes of the first `N` contexts.
+    #[inline(always)]
+    fn hash_contexts<const N: usize>(&mut self) {
+        let hashes = context::first::<N>(self.shape.kind, &self.history);
+        self.hashes[..N].copy_from_slice(&hashes);
     }
 
     /// Loads the slots of the next byte's first nibble.
@@ -402,7 +551,9 @@ impl Predictor {
         let [m0, m1] = self.matchers.each_ref().map(Matcher::expected_bit);
         // The class of the longest match that expects a bit, 0 for none; and whether both models expect one,
         // and the same one.
-        let class = if m1.is_some() {
+        let class = if self.refused {
+            0
+        } else if m1.is_some() {
             self.matchers[1].class()
         } else if m0.is_some() {
             self.matchers[0].class()
@@ -419,6 +570,7 @@ impl Predictor {
             if self.is_guided() { ((guess + 4096) >> 8) << 3 | bp as i32 } else { c2 as i32 };
         let match_or_order =
             if class > 0 { (class as usize * 3 + agree) * 8 } else { (42 + self.order) * 8 } + bp as usize;
+        let match_or_order = if self.refused { bp as usize } else { match_or_order };
         self.mixer.select(
             [
                 c0 as usize,

@@ -1,6 +1,6 @@
 //! Priming: before its first bit, a block of text learns phrases that are common in text.
 
-use super::context::{self, Kind, MAX_CONTEXTS};
+use super::context::{self, PRIMED};
 use super::history::History;
 use super::shipped;
 use super::slots::{Slot, SlotTable};
@@ -30,7 +30,7 @@ pub struct Key {
 
 /// Small primed tables, the most recently used one last. Priming takes much longer than coding a short block,
 /// and programs code many short blocks.
-static PRIMED: Mutex<Vec<(Key, Arc<SlotTable>)>> = Mutex::new(Vec::new());
+static TABLES: Mutex<Vec<(Key, Arc<SlotTable>)>> = Mutex::new(Vec::new());
 
 /// A table of 2^`bits` bytes, primed for the first `contexts` contexts with at most `limit` bytes of phrases.
 ///
@@ -49,7 +49,7 @@ pub fn kept(key: Key, new: impl FnOnce() -> Result<SlotTable>) -> Result<SlotTab
         return new();
     }
     let find = || {
-        let mut kept = PRIMED.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = TABLES.lock().unwrap_or_else(PoisonError::into_inner);
         let at = kept.iter().position(|(k, _)| *k == key)?;
         let found = kept.remove(at);
         let slots = found.1.clone();
@@ -61,7 +61,7 @@ pub fn kept(key: Key, new: impl FnOnce() -> Result<SlotTable>) -> Result<SlotTab
     }
     let slots = Arc::new(new()?);
     let copy = slots.copy()?;
-    let mut kept = PRIMED.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut kept = TABLES.lock().unwrap_or_else(PoisonError::into_inner);
     if kept.len() >= KEPT {
         kept.remove(0);
     }
@@ -78,19 +78,23 @@ fn prime_new(bits: u32, contexts: usize, limit: usize) -> Result<SlotTable> {
 /// The number of bytes between seeking a byte's slots and changing them.
 const AHEAD: usize = 4;
 
+/// The number of contexts that priming trains.
+const TRAINED: usize = PRIMED.len();
+
 /// Enters phrases of text, each terminated by a zero byte, into the bit histories of the first `contexts`
 /// contexts, as if each phrase stood at the start of a block.
 fn prime(slots: &mut SlotTable, contexts: usize, phrases: &[u8]) {
-    let seek = |slots: &SlotTable, history: &History, byte: u8, hashes: &mut [u32; MAX_CONTEXTS]| {
-        context::fill(Kind::Text, history, hashes);
-        for &i in context::PRIMED.iter().filter(|&&i| i < contexts) {
-            let bucket = slots.bucket(hashes[i]);
+    let trained = PRIMED.iter().take_while(|&&i| i < contexts).count();
+    let seek = |slots: &SlotTable, history: &History, byte: u8, hashes: &mut [u32; TRAINED]| {
+        *hashes = context::primed(history);
+        for &hash in &hashes[..trained] {
+            let bucket = slots.bucket(hash);
             slots.prefetch(bucket);
             slots.prefetch(SlotTable::second_bucket(bucket, u32::from(byte) >> 4 | 16));
         }
     };
-    let learn = |slots: &mut SlotTable, hashes: &[u32; MAX_CONTEXTS], byte| {
-        learn_byte(slots, contexts, hashes, byte);
+    let learn = |slots: &mut SlotTable, hashes: &[u32; TRAINED], byte| {
+        learn_byte(slots, &hashes[..trained], byte);
     };
     learn_ahead(slots, phrases, seek, learn);
 }
@@ -126,16 +130,17 @@ pub fn learn_ahead<const N: usize>(
     }
 }
 
-/// Enters a byte into the bit histories of the contexts that are primed.
-fn learn_byte(slots: &mut SlotTable, contexts: usize, hashes: &[u32; MAX_CONTEXTS], byte: u8) {
+/// Enters a byte into the bit histories of the contexts with these hashes.
+#[inline(always)]
+fn learn_byte(slots: &mut SlotTable, hashes: &[u32], byte: u8) {
     let c0 = u32::from(byte) >> 4 | 16;
-    for &i in context::PRIMED.iter().filter(|&&i| i < contexts) {
-        let bucket = slots.bucket(hashes[i]);
-        slots.learn(bucket, hashes[i] as u8, |slot| learn_nibble(slot, byte >> 4, &STATES));
+    let states: &StateTable = &STATES;
+    for &hash in hashes {
+        let bucket = slots.bucket(hash);
+        slots.learn(bucket, hash as u8, |slot| learn_nibble(slot, byte >> 4, states));
         let bucket = SlotTable::second_bucket(bucket, c0);
-        slots.learn(bucket, SlotTable::second_check(hashes[i], c0), |slot| {
-            learn_nibble(slot, byte & 15, &STATES)
-        });
+        let check = SlotTable::second_check(hash, c0);
+        slots.learn(bucket, check, |slot| learn_nibble(slot, byte & 15, states));
     }
 }
 

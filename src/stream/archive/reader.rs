@@ -3,6 +3,7 @@
 use super::{Archive, unit_len};
 use crate::error::Result;
 use crate::format::block::BlockHeader;
+use crate::read_at::moved;
 use crate::stream::buffered::read_buffered;
 use std::fmt;
 use std::io::{self, BufRead, Read, Seek, SeekFrom};
@@ -80,8 +81,26 @@ impl<S: Read + Seek> Archive<S> {
         ArchiveReader { archive: Held::Owned(Box::new(self)), position: 0, start: 0, decoded: Vec::new() }
     }
 
-    /// The range of raw bytes around an offset that is best decoded together.
-    fn around(&mut self, at: u64) -> Result<Range<u64>> {
+    /// The range of raw bytes around an offset that is best decoded together, for those who keep what they have
+    /// decoded: the windows or tiles from this one on, some 256 KiB; a whole block where it is decoded from its
+    /// start, unless it is longer than a quarter of the memory cap. It is empty behind the end.
+    ///
+    /// ```
+    /// # use std::io::Cursor;
+    /// let packed = nzip::compress(&[7; 100_000], 1)?;
+    /// let mut archive = nzip::Archive::new(Cursor::new(packed))?;
+    /// assert_eq!(archive.around(50_000)?, 0..100_000);
+    /// assert!(archive.around(100_000)?.is_empty());
+    /// # Ok::<(), nzip::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Those of reading the header of the block.
+    pub fn around(&mut self, at: u64) -> Result<Range<u64>> {
+        if at >= self.len() {
+            return Ok(at..at);
+        }
         let Some(&(stream, number)) = self.blocks_of(&(at..at + 1)).first() else { return Ok(at..at) };
         let place = self.streams[stream].blocks[number];
         let block = self.checked(stream, number)?.0;
@@ -142,13 +161,7 @@ impl<S: Read + Seek> Read for ArchiveReader<'_, S> {
 impl<S: Read + Seek> Seek for ArchiveReader<'_, S> {
     /// Moves to an offset of the raw bytes. It may lie past their end, where nothing is read.
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        let (base, offset) = match to {
-            SeekFrom::Start(at) => (at, 0),
-            SeekFrom::End(offset) => (self.archive().len(), offset),
-            SeekFrom::Current(offset) => (self.position, offset),
-        };
-        let bad = || io::Error::new(io::ErrorKind::InvalidInput, "a place before the first byte");
-        self.position = base.checked_add_signed(offset).ok_or_else(bad)?;
+        self.position = moved(self.position, self.archive().len(), to)?;
         Ok(self.position)
     }
 }

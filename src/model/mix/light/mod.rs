@@ -6,7 +6,7 @@
 //! faster is the byte code: it is shaped like Huffman's, so that a byte takes about as many decisions as its
 //! bits of order-0 entropy, and all work is per decision.
 pub mod code;
-mod flag;
+pub mod flag;
 pub mod kernel;
 mod prime;
 
@@ -21,7 +21,7 @@ use super::slots::{SLOT, Slot, SlotTable};
 use super::state::{STATES, StateTable};
 use crate::Result;
 use code::Code;
-use flag::Flags;
+use flag::{Expected, Flags, LONG, SUREST};
 use kernel::{Probabilities, RATES, Row, SOURCES};
 
 /// The number of contexts of a byte: the first ones of its kind.
@@ -37,9 +37,8 @@ const ROWS: usize = (CONTEXTS + 14) * 8;
 /// The index of the first of the match model's counters for expected bytes whose flag said that they do not
 /// come; those below belong to lengths and misses.
 const REFUSED: usize = 240;
-/// A decision's probability stays this far from 0 and from 65536: even the surest decision costs some
-/// payload, which bounds the raw bytes that a payload can stand for.
-const SUREST: u32 = 8;
+/// The number of probabilities of each of the flags' sources.
+const FLAG_PLACES: usize = 1 << 14;
 
 /// The parameters of a predictor: everything that a decoder must know to build the same one.
 #[derive(Debug, Clone)]
@@ -75,7 +74,7 @@ pub struct Light {
     /// The probability (Q16) of a 1, by newest byte and rank of the prefix.
     newest: Box<[u16; 65536]>,
     matcher: Matcher,
-    flags: Flags,
+    flags: Flags<1, FLAG_PLACES>,
     /// The probability (Q16) that the expected bit comes, by the matcher's counter.
     expected: [u16; COUNTERS],
     rows: Box<[Row; ROWS]>,
@@ -166,9 +165,12 @@ impl Light {
     pub fn code_byte<const A: bool>(&mut self, mut coder: impl FnMut(u32, Option<u8>) -> u32) -> u8 {
         let flagged = self.is_flagged();
         if let Some((byte, place)) = self.matcher.expectation().filter(|_| flagged) {
-            let context = (&self.history, &self.matcher, self.tables);
-            let clamped = |p: u32| coder(p.clamp(SUREST, 65536 - SUREST), Some(byte)) & 1;
-            if self.flags.code::<A>((byte, place), context, clamped) {
+            let expected = Expected { byte, place, class: self.matcher.class() };
+            let places = [self.flags.places(expected, &self.history)];
+            let p = self.flags.predict::<A>(expected, places, self.tables);
+            let came = coder(p, Some(byte)) & 1;
+            self.flags.learn::<A>(came);
+            if came != 0 {
                 self.end_byte(byte);
                 return byte;
             }
@@ -181,7 +183,7 @@ impl Light {
     /// Whether the next byte begins with a flag.
     #[inline(always)]
     fn is_flagged(&self) -> bool {
-        self.shape.flags && flag::is_due(self.matcher.length(), self.matcher.misses())
+        self.shape.flags && flag::is_due(LONG, self.matcher.length(), self.matcher.misses())
     }
 
     /// Codes the next byte bit by bit. `refused` says that the expected byte does not come.
@@ -298,7 +300,7 @@ impl Light {
     fn end_byte(&mut self, byte: u8) {
         // If the match goes on, the next byte begins with a flag and will most likely need no slots.
         let goes_on = self.shape.flags
-            && flag::is_due(self.matcher.length() + 1, self.matcher.misses())
+            && flag::is_due(LONG, self.matcher.length() + 1, self.matcher.misses())
             && self.matcher.expectation().is_some_and(|(expected, _)| expected == byte);
         self.history.push(byte);
         self.matcher.seek(&self.history);

@@ -49,17 +49,19 @@ def pack(
     shard_size: int = 256 << 20,
     manifest: str = "manifest.nzm",
     append: bool = False,
+    lines: bool | None = None,
     engine_options: dict[str, Any] | None = None,
     **options: Unpack[CompressOptions],
 ) -> str:
     """Compresses files to shards in the folder ``out``, and gives the place of the manifest.
 
-    ``sources`` are paths, URLs or patterns. Files of safetensors are cut where tensors, or rows of large ones, end. ``engine``
-    is ``"local"``, ``"dask"``, ``"ray"`` or ``"spark"``, or a function like ``local``, and ``engine_options`` are its. Shards
+    ``sources`` are paths, URLs or patterns. Files of safetensors are cut where tensors, or rows of large ones, end, text where
+    lines end; ``lines`` says of all other files whether they are cut there (``None``: if no byte at their start is zero).
+    ``engine`` is ``"local"``, ``"dask"``, ``"ray"`` or ``"spark"``, or a function like ``local``, and ``engine_options`` are its. Shards
     are named after their contents: several manifests in one folder share those that are equal.
     """
     settings = Settings.of(level, options)
-    parts = plan(sources, shard_size)
+    parts = plan(sources, shard_size, lines)
     if isinstance(engine, str):
         engine = local if engine == "local" else importlib.import_module(f".{engine}", __name__).run
     rows = engine(parts, out, settings, **(engine_options or {}))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,13 @@ from .. import _nzip
 from .._errors import CorruptError, NzipError
 
 _LONGEST_HEADER = 100_000_000
+_FAR = 1 << 20
+"""How far behind the end of a part the end of a line is looked for, in bytes."""
+_STEP = 1 << 14
+_LOOK = 1 << 12
+
+Read = Callable[[int, int], bytes]
+"""The bytes of a file between two offsets."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +37,36 @@ class Piece:
 
 
 @dataclass(frozen=True)
+class Lines:
+    """Moves both ends of a part to the next starts of lines: where one is depends on the file and on the place alone, so parts
+    that lie side by side agree."""
+
+    size: int
+    """The size of the file."""
+    within: int
+    """How far they are moved at most; a longer line is cut."""
+    always: bool
+    """Or only if no byte at the file's start is zero, as in text."""
+
+    def move(self, at: int, read: Read) -> int:
+        """The first start of a line at or behind an offset."""
+        if at in (0, self.size):
+            return at
+        place, end = at - 1, min(at + self.within, self.size)
+        while place < end and (found := read(place, min(place + _STEP, end))):
+            if (line := found.find(b"\n")) >= 0:
+                return place + line + 1
+            place += len(found)
+        return at
+
+    def apply(self, piece: Piece, read: Read) -> Piece:
+        """The piece with its ends moved."""
+        if not self.always and b"\0" in read(0, min(_LOOK, self.size)):
+            return piece
+        return Piece(self.move(piece.start, read), self.move(piece.stop, read))
+
+
+@dataclass(frozen=True)
 class Part:
     """A range of a file that becomes one shard. It can be sent to other machines."""
 
@@ -38,23 +75,18 @@ class Part:
     version: str
     """What tells the file from another one of its name: its size, and its tag or time."""
     pieces: tuple[Piece, ...]
+    lines: Lines | None = None
+    """Where set, the one piece is cut anew when the part is read."""
 
-    @property
-    def start(self) -> int:
-        return self.pieces[0].start
-
-    @property
-    def stop(self) -> int:
-        return self.pieces[-1].stop
-
-    @property
-    def label(self) -> str:
-        """What the row of the shard says of its source."""
-        return f"{self.source}#{self.start}-{self.stop}"
+    def cut(self, read: Read) -> tuple[Piece, ...]:
+        """The pieces, cut at the starts of lines where that is wanted."""
+        return tuple(self.lines.apply(p, read) for p in self.pieces) if self.lines else self.pieces
 
 
-def plan(sources: str | Sequence[str], shard_size: int = 256 << 20) -> list[Part]:
-    """The parts of all files, in the order of their names (where one pattern stands for several), and of their bytes."""
+def plan(sources: str | Sequence[str], shard_size: int = 256 << 20, lines: bool | None = None) -> list[Part]:
+    """The parts of all files, in the order of their names (where one pattern stands for several), and of their bytes.
+
+    With ``lines``, parts of files that are not of safetensors end where lines end; ``None``: if the file looks like text."""
     if shard_size < 1:
         raise ValueError("shard_size: at least 1 byte")
     parts: list[Part] = []
@@ -71,7 +103,9 @@ def plan(sources: str | Sequence[str], shard_size: int = 256 << 20) -> list[Part
             source = fs.unstrip_protocol(name) if "://" in str(pattern) else name
             pieces = _tensors(fs, name, info["size"], shard_size) if name.endswith(".safetensors") else None
             cut = _by_size(info["size"], shard_size) if pieces is None else _grouped(pieces, shard_size)
-            parts += [Part(source, f"{info['size']} {changed}", tuple(group)) for group in cut]
+            several = pieces is None and info["size"] > shard_size and lines is not False
+            ends = Lines(info["size"], min(_FAR, shard_size), lines is True) if several else None
+            parts += [Part(source, f"{info['size']} {changed}", tuple(group), ends) for group in cut]
     return parts
 
 

@@ -105,19 +105,25 @@ def make_shard(part: Part, out: str, settings: Settings) -> str:
     if (row := _noted(note, out)) is not None:
         return row
     fs, path = fsspec.core.url_to_fs(part.source)
-    raw = fs.cat_file(path, start=part.start, end=part.stop) if part.stop > part.start else b""
-    if len(raw) != part.stop - part.start:
-        raise OSError(f"{part.label}: {len(raw)} bytes found")
-    base = part.start
-    filled = [p for p in part.pieces if p.stop > p.start] or list(part.pieces[:1])
+
+    def read(start: int, stop: int) -> bytes:
+        return cast(bytes, fs.cat_file(path, start=start, end=stop)) if stop > start else b""
+
+    pieces = part.cut(read)
+    base, stop = pieces[0].start, pieces[-1].stop
+    label = f"{part.source}#{base}-{stop}"
+    raw = read(base, stop)
+    if len(raw) != stop - base:
+        raise OSError(f"{label}: {len(raw)} bytes found")
+    filled = [p for p in pieces if p.stop > p.start] or list(pieces[:1])
     ranges = [(p.start - base, p.stop - base, (p.dtype, p.shape) if p.name is not None else None) for p in filled]
     described = shard_of(raw, ranges, out, settings)
     tensors = []
-    for p in part.pieces:
+    for p in pieces:
         if p.name is not None:
             tensor = {"name": p.name, "dtype": p.dtype, "shape": list(p.shape), "start": p.start - base}
             tensors.append({**tensor, "first_row": p.first_row})
-    described = {**described, "tensors": tensors, "source": part.label}
+    described = {**described, "tensors": tensors, "source": label}
     row = json.dumps(described, ensure_ascii=False, separators=(",", ":"))
     put(note, row.encode())
     return row
