@@ -529,8 +529,13 @@ fn the_commands_of_the_readme_run() {
             f.write(name, &f.text()[..5000]);
         }
         f.write("model.safetensors", &two_tensors());
+        for folder in ["base", "tuned"] {
+            fs::create_dir(f.path(folder)).unwrap();
+            f.write(&format!("{folder}/model.safetensors"), &two_tensors());
+        }
         // Make the compressed files that the command reads, without what it will make itself.
-        for word in line.split(' ').filter(|w| w.ends_with(".nz")) {
+        let made = line.split_once(" -o ").and_then(|(_, rest)| rest.split(' ').next());
+        for word in line.split(' ').filter(|w| w.ends_with(".nz") && Some(*w) != made) {
             let name = &word[..word.len() - 3];
             f.ok(&["-1", name]);
             fs::remove_file(f.path(name)).unwrap();

@@ -50,7 +50,7 @@ pub(super) fn is_near(distance: u64, element: u64) -> bool {
 fn samples(len: u64, element: u64) -> Vec<Range<u64>> {
     let piece = (PIECE / element).max(1) * element;
     if len <= PIECES * piece {
-        return vec![0..len];
+        return std::iter::once(0..len).collect();
     }
     let step = (len - piece) / (PIECES - 1) / element * element;
     (0..PIECES).map(|i| i * step..i * step + piece).collect()

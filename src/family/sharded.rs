@@ -13,6 +13,9 @@ const INDEX: &str = ".index.json";
 /// The longest list that is read, in bytes.
 const MAX_INDEX: u64 = 256 << 20;
 
+/// The shards of a checkpoint by their numbers.
+type Set<'a> = BTreeMap<u64, (Shard<'a>, &'a File)>;
+
 /// The name of a shard: `before-00002-of-00003after`.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Clone)]
 struct Shard<'a> {
@@ -54,7 +57,7 @@ impl<'a> Shard<'a> {
 ///
 /// [`crate::ErrorKind::BadArgument`] for the first problem, with the names of tensor and files; those of reading.
 pub fn check_shards(files: &[(&str, &File)]) -> Result<Vec<(String, u64)>> {
-    let mut sets: BTreeMap<(&str, &str, u64), BTreeMap<u64, (Shard<'_>, &File)>> = BTreeMap::new();
+    let mut sets: BTreeMap<(&str, &str, u64), Set<'_>> = BTreeMap::new();
     for (name, file) in files {
         if let Some(shard) = Shard::parse(name) {
             let set = sets.entry((shard.before, shard.after, shard.of)).or_default();
@@ -82,7 +85,7 @@ pub fn check_shards(files: &[(&str, &File)]) -> Result<Vec<(String, u64)>> {
 }
 
 /// The file in which each tensor of a checkpoint is.
-fn holders_in(set: &BTreeMap<u64, (Shard<'_>, &File)>) -> Result<BTreeMap<String, String>> {
+fn holders_in(set: &Set<'_>) -> Result<BTreeMap<String, String>> {
     let mut holders: BTreeMap<String, String> = BTreeMap::new();
     for (shard, file) in set.values() {
         let name = shard.name(shard.number);
