@@ -26,7 +26,7 @@ const UNIT_LOG2: u8 = 20;
 const COUNTED: usize = 64 << 10;
 
 /// The bytes that begin with flags, where any do.
-const RULE: FlagRule = FlagRule { shortest: 8, doubt: 12 };
+const RULE: FlagRule = FlagRule { shortest: 8, doubt: 8 };
 /// The least share of a block, in 1/256, that must repeat bytes from before for flags to pay.
 const REPEATED: usize = 8;
 
