@@ -3,6 +3,9 @@
 //! `find` makes the `tree` of names and the list of `sources` before anything is mounted; neither changes later. `session`
 //! answers the kernel from the tree, and has `files` read: from the `cache`, or through `readers`.
 
+// Lists of ranges of bytes, of which many have one.
+#![allow(clippy::single_range_in_vec_init)]
+
 mod cache;
 mod daemon;
 mod files;

@@ -222,7 +222,7 @@ impl Matcher {
         let bit = self.expected >> (7 - bit_position) & 1;
         self.bit = Some(bit);
         if self.refused {
-            self.place = REFUSED + (8 - bit_position as usize & 15);
+            self.place = REFUSED + ((8 - bit_position as usize) & 15);
         }
         let p = p12(self.counters[self.place]);
         let sign = if bit != 0 { 1 } else { -1 };
