@@ -74,7 +74,7 @@ class NzipExtension(StreamTransformExtension):  # type: ignore[misc]
         return cast("IO[bytes]", NzipFile(output, "wb", level=self.level))
 
     def transform_from(self, input: IO[bytes]) -> IO[bytes]:
-        return cast("IO[bytes]", NzipFile(_Item(input), "rb"))
+        return cast("IO[bytes]", NzipFile(cast("IO[bytes]", _Item(input)), "rb"))
 
 
 def register(registry: Any = None) -> Any:
