@@ -240,7 +240,7 @@ fn a_long_manifest_takes_two_requests() {
     assert!(sent < 510_000, "{sent} bytes");
 }
 
-/// What reading takes: requests, bytes sent.
+/// The cost of reading: requests, bytes sent.
 fn cost(server: &Server, read: impl FnOnce()) -> (u64, u64) {
     let before = (server.requests(), server.sent());
     read();

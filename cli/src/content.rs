@@ -6,7 +6,7 @@ use nzip::{Archive, DecodeOptions};
 use std::ops::Range;
 use std::path::Path;
 
-/// What gives ranges of raw bytes.
+/// A source of ranges of raw bytes.
 pub enum Content {
     /// A compressed file.
     One(Box<Archive<Place>>),

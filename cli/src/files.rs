@@ -6,6 +6,7 @@ use crate::failure::is_broken_pipe;
 use anyhow::bail;
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read, Write};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 /// The number of bytes that are read or written at a time.
@@ -45,6 +46,37 @@ pub fn label(path: &Path) -> String {
 pub fn raw_total(path: &Path, console: Console) -> Option<u64> {
     let wanted = console.is_watched() && !is_dash(path) && path.is_file();
     wanted.then(|| nzip::Archive::open(path).ok()).flatten().map(|archive| archive.len())
+}
+
+/// The first bytes of a file, at most `len` of them, which tell what it is.
+///
+/// # Errors
+///
+/// Those of opening and reading it.
+pub fn first_bytes(path: &Path, len: u64) -> io::Result<Vec<u8>> {
+    let mut start = Vec::new();
+    File::open(path)?.take(len).read_to_end(&mut start)?;
+    Ok(start)
+}
+
+/// Decodes a range of raw bytes in pieces of `piece`, each from a multiple of that on, and writes them.
+///
+/// # Errors
+///
+/// Those of decoding and of writing.
+pub fn copy_range(
+    mut read_range: impl FnMut(Range<u64>) -> nzip::Result<Vec<u8>>,
+    range: Range<u64>,
+    piece: u64,
+    output: &mut impl Write,
+) -> anyhow::Result<()> {
+    let mut at = range.start;
+    while at < range.end {
+        let end = ((at / piece + 1) * piece).min(range.end);
+        output.write_all(&read_range(at..end)?)?;
+        at = end;
+    }
+    Ok(())
 }
 
 /// Opens a file that is not a folder; unless `follow`, links and anything that is not a regular file are

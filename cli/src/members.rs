@@ -1,7 +1,7 @@
 //! Families of files: restoring, verifying and listing their members.
 
 use crate::console::{Console, Stopwatch};
-use crate::files::{is_dash, label};
+use crate::files::{copy_range, first_bytes, is_dash, label};
 use crate::identity::Identity;
 use crate::names::hex;
 use crate::output::{Making, Output};
@@ -12,8 +12,8 @@ use crate::target::Target;
 use anyhow::{Context, bail};
 use nzip::{Archive, DecodeOptions, Member};
 use serde::Serialize;
-use std::fs::{self, File};
-use std::io::{Read, Write};
+use std::fs;
+use std::io::Write;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -31,9 +31,7 @@ pub fn open(path: &Path, options: &DecodeOptions) -> anyhow::Result<Option<Archi
     if is_dash(path) || place::url(path).is_some() || !path.is_file() {
         return Ok(None);
     }
-    let mut start = Vec::new();
-    File::open(path)?.take(START).read_to_end(&mut start)?;
-    if !nzip::family::is_family(&start) {
+    if !nzip::family::is_family(&first_bytes(path, START)?) {
         return Ok(None);
     }
     place::archive(path, options.clone()).map(Some)
@@ -64,7 +62,8 @@ pub fn restore(
             [] => Box::new(std::iter::once(0..all)),
             _ => Box::new(some),
         };
-        ranges.try_for_each(|range| copy(&mut archive, range, piece, &mut output))?;
+        ranges
+            .try_for_each(|range| copy_range(|range| archive.read_range(range), range, piece, &mut output))?;
         return output.finish(None, false);
     }
     if names.is_empty() && members.iter().map(|m| m.raw_len).sum::<u64>() != all {
@@ -80,7 +79,8 @@ pub fn restore(
         let path = place_of(&folder, member)?;
         let making = Making { force: target.force, private: false, sparse: !target.no_sparse, read: &read };
         let mut output = Output::made(&path, &making)?;
-        copy(&mut archive, range(member), piece, &mut output).with_context(|| label(&path))?;
+        copy_range(|range| archive.read_range(range), range(member), piece, &mut output)
+            .with_context(|| label(&path))?;
         output.flush()?;
         if let Some(file) = output.reopen().filter(|_| is_base) {
             archive.restored(*number, file?)?;
@@ -120,21 +120,6 @@ fn place_of(folder: &Path, member: &Member) -> anyhow::Result<PathBuf> {
 
 fn range(member: &Member) -> Range<u64> {
     member.raw_start..member.raw_start + member.raw_len
-}
-
-fn copy(
-    archive: &mut Archive<Place>,
-    range: Range<u64>,
-    piece: u64,
-    output: &mut impl Write,
-) -> anyhow::Result<()> {
-    let mut at = range.start;
-    while at < range.end {
-        let end = (at + piece).min(range.end);
-        output.write_all(&archive.read_range(at..end)?)?;
-        at = end;
-    }
-    Ok(())
 }
 
 /// Verifies all files of a family.

@@ -107,7 +107,7 @@ fn shards(files: &[Gathered]) -> anyhow::Result<Vec<(String, u64)>> {
     Ok(check_shards(&named)?)
 }
 
-/// What became of a file, in one line.
+/// The outcome for a file, in one line.
 fn line(report: &MemberReport, files: &[Gathered]) -> String {
     let MemberReport { name, raw_len, stored_len, .. } = report;
     let mut text = format!(

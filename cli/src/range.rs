@@ -1,7 +1,7 @@
 //! `nzip --range A..B`.
 
 use crate::console::Console;
-use crate::files::{is_dash, label};
+use crate::files::{copy_range, is_dash, label};
 use crate::identity::Identity;
 use crate::output::{Making, Output};
 use crate::place;
@@ -9,7 +9,6 @@ use crate::quantity::Span;
 use crate::target::Target;
 use anyhow::bail;
 use nzip::DecodeOptions;
-use std::io::Write;
 use std::ops::Range;
 use std::path::Path;
 
@@ -59,14 +58,10 @@ fn copy(
         }
         _ => Output::stdout(false)?,
     };
-    let mut at = range.start;
     // The pieces must not fill the memory that decoding them needs.
     let piece = PIECE.min((options.memory_cap() / 8).max(1));
-    while at < range.end {
-        let end = ((at / piece + 1) * piece).min(range.end);
-        output.write_all(&read_range(at..end)?)?;
-        at = end;
-    }
+    let len = range.end - range.start;
+    copy_range(read_range, range, piece, &mut output)?;
     output.finish(None, false)?;
-    Ok(range.end - range.start)
+    Ok(len)
 }

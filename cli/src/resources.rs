@@ -2,6 +2,7 @@
 
 use crate::console::Console;
 use crate::failure::usage;
+use crate::files::first_bytes;
 use crate::gather::gather;
 use crate::identity::Identity;
 use crate::progress::coded;
@@ -11,8 +12,6 @@ use anyhow::Context;
 use clap::{Args, ValueHint};
 use nzip::tensor::Layout;
 use nzip::{Bases, DecodeOptions, Device, Models};
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -76,9 +75,7 @@ fn is_auto(path: &Path) -> bool {
 
 /// Whether a file may hold tensors, plain or compressed.
 fn holds_tensors(path: &Path) -> bool {
-    let mut start = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(START).read_to_end(&mut start));
-    read.is_ok() && (nzip::is_nz(&start) || Layout::is_likely(&start))
+    first_bytes(path, START).is_ok_and(|start| nzip::is_nz(&start) || Layout::is_likely(&start))
 }
 
 impl Resources {

@@ -117,6 +117,7 @@ fn sample(raw: &[u8], part: usize, least: usize) -> Vec<u8> {
 mod tests {
     use super::*;
 
+    #[cfg(feature = "built-in-models")]
     fn names(raw: &[u8], level: u8) -> Vec<&'static str> {
         let effort = Effort { level, guide: Guide::None, meter: Meter::NONE, limit: 1 << 30 };
         rivals(&Content::bytes(raw), &effort, |_| true).unwrap().into_iter().map(|c| c.name()).collect()

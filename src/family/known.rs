@@ -41,7 +41,7 @@ pub(super) struct Place {
     pub root: usize,
 }
 
-/// Which members may be coded against which.
+/// The rules for members that may be coded against others.
 pub(super) struct Rules<'a> {
     pub members: &'a [Place],
     /// How many members may be read for one at most, its own included.

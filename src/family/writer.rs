@@ -10,7 +10,7 @@ use crate::tensor::{FileKind, Layout};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::Write;
 use std::sync::Arc;
 
 /// A member in which bases of another one lie.
@@ -25,7 +25,7 @@ pub struct MemberBase {
     pub bits: f64,
 }
 
-/// What became of a file of a family.
+/// The outcome for a file of a family.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct MemberReport {
@@ -223,8 +223,7 @@ impl<W: Write> FamilyWriter<W> {
     ) -> Result<u64> {
         let options = self.options.clone().bases(given).member(section);
         let memory = self.options.memory_cap();
-        let tally = Tally { inner: &mut self.writer, bytes: 0 };
-        let finished = Encoder::with_options(tally, options)?.finish_content(&*content)?;
+        let finished = Encoder::with_options(&mut self.writer, options)?.finish_content(&*content)?;
         self.known.add(tensors, self.members.len(), self.raw, &finished.unfit);
         if self.known.memory() > memory / 2 {
             let cap = memory;
@@ -232,7 +231,7 @@ impl<W: Write> FamilyWriter<W> {
                 "the list of tensors takes half of the memory cap of {cap} bytes"
             )));
         }
-        Ok(finished.writer.bytes)
+        Ok(finished.written)
     }
 }
 
@@ -257,22 +256,4 @@ fn sums(chosen: &[Chosen]) -> Vec<MemberBase> {
     let base =
         |(member, (tensors, sum))| MemberBase { member, tensors, bits: sum as f64 / tensors as f64 / 256.0 };
     sums.into_iter().map(base).collect()
-}
-
-/// Counts the bytes written.
-struct Tally<W> {
-    inner: W,
-    bytes: u64,
-}
-
-impl<W: Write> Write for Tally<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let n = self.inner.write(bytes)?;
-        self.bytes += n as u64;
-        Ok(n)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.inner.flush()
-    }
 }

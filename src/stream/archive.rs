@@ -80,7 +80,7 @@ struct Fetched {
     block: Block,
     payload: Vec<u8>,
     units: Range<usize>,
-    /// What the units need of a base in an earlier stream.
+    /// The part of a base in an earlier stream that the units need.
     base: Option<InnerPart>,
 }
 

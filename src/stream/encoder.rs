@@ -237,7 +237,7 @@ impl<W: Write> Encoder<W> {
         Trailer { body_len: body_len + index_len, index_len }.put(&mut bytes);
         self.out.write(&bytes)?;
         self.out.writer.flush()?;
-        Ok(Finished { writer: self.out.writer, unfit: self.out.unfit })
+        Ok(Finished { writer: self.out.writer, written: self.out.written, unfit: self.out.unfit })
     }
 
     /// Codes bytes, which the progress has already counted as taken, and writes their blocks. Returns how
@@ -393,6 +393,8 @@ impl<W: Write> Encoder<W> {
 /// The result of writing a stream.
 pub(crate) struct Finished<W> {
     pub writer: W,
+    /// The length of the stream in bytes.
+    pub written: u64,
     /// The raw ranges of blocks that may not be bases of later streams.
     pub unfit: Vec<Range<u64>>,
 }

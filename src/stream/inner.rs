@@ -60,7 +60,7 @@ impl InnerPart {
         self.range.end - self.range.start
     }
 
-    /// What takes the place of the bases that were given: the part, of which these are the bytes.
+    /// Bases that take the place of those that were given: the part, of which these are the bytes.
     pub fn bases(&self, bytes: Vec<u8>) -> Bases {
         Bases::part(self.hash, self.len, self.before, bytes)
     }

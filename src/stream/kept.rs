@@ -2,6 +2,7 @@
 
 use super::inner::{InnerPart, check_base, may_be_base};
 use crate::codec::block::Block;
+use crate::codec::buffer;
 use crate::error::{Error, Result};
 use crate::format::member::MemberSection;
 use crate::tensor::bases::Bases;
@@ -98,7 +99,8 @@ impl KeptMembers {
         let left = room.checked_sub(len);
         *room =
             left.ok_or_else(|| Error::limit(format!("a base of {len} bytes; the memory cap leaves {room}")))?;
-        let (mut bytes, mut at) = (Vec::with_capacity(len as usize), part.range.start);
+        let (mut bytes, mut at) = (Vec::new(), part.range.start);
+        buffer::reserve_exact(&mut bytes, len as usize)?;
         while at < part.range.end {
             let (next, piece) = self.piece(at, &part.range, section.depth)?;
             bytes.extend_from_slice(piece);

@@ -70,7 +70,7 @@ fn dtype(descr: &[u8]) -> Option<Dtype> {
     DTYPES.iter().find(|(name, _)| name.as_bytes() == descr).map(|(_, dtype)| *dtype)
 }
 
-/// What stands before the bytes of a tensor in a `.npy` file of it. Elements of one or two bytes whose type NumPy
+/// The header of a `.npy` file of a tensor. Elements of one or two bytes whose type NumPy
 /// lacks (bf16, f8) become bytes without meaning (`|V2`, `|V1`), which a view gives one. `None` for types whose
 /// elements do not fill bytes, or come in blocks, and for shapes that no header can hold.
 ///
@@ -81,7 +81,7 @@ fn dtype(descr: &[u8]) -> Option<Dtype> {
 /// assert_eq!(npy::header_of(Dtype::F4, &[3, 4]), None);
 /// ```
 pub fn header_of(dtype: Dtype, shape: &[u64]) -> Option<Vec<u8>> {
-    /// What `numpy.lib.format` aligns data to.
+    /// The multiple of bytes to which `numpy.lib.format` aligns data.
     const ALIGNED: usize = 64;
     let descr = match (DTYPES.iter().find(|d| d.1 == dtype), dtype, dtype.group()) {
         (Some((name, _)), ..) => *name,

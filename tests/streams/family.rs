@@ -25,7 +25,7 @@ fn weights(rows: usize) -> Vec<f32> {
     (0..rows * 100 + 612).map(|_| number()).collect()
 }
 
-/// What a little more training makes of them; the vector stays.
+/// The tensors after a little more training; the vector stays.
 fn tuned(numbers: &[f32], seed: u64) -> Vec<f32> {
     let mut rng = SplitMix(seed);
     let vector = numbers.len() - 612..numbers.len() - 100;

@@ -25,12 +25,12 @@ pub struct Piece {
 struct State {
     /// The pieces of each source by their starts, with the time of their last use.
     pieces: HashMap<usize, BTreeMap<u64, (u64, Arc<Piece>)>>,
-    /// What was used when.
+    /// The pieces by the time of their last use.
     uses: BTreeMap<u64, (usize, u64)>,
     /// The bytes of all pieces.
     held: u64,
     now: u64,
-    /// What is being decoded.
+    /// The ranges that are being decoded.
     busy: Vec<(usize, Range<u64>)>,
 }
 

@@ -20,7 +20,7 @@ use std::path::Path;
 use std::time::SystemTime;
 use walkdir::WalkDir;
 
-/// What follows the name of a file in the name of the folder with its tensors.
+/// The end of the name of a folder with the tensors of a file, after the name of the file.
 const TENSORS: &str = ".tensors";
 /// The longest file that a mount can show: the system counts with a sign.
 const MOST_BYTES: u64 = i64::MAX as u64;
@@ -29,7 +29,7 @@ const MOST_BYTES: u64 = i64::MAX as u64;
 pub struct Found {
     /// The names.
     pub tree: Tree,
-    /// What files are read from, by the numbers that the tree has of them.
+    /// The sources of files, by the numbers that the tree has of them.
     pub sources: Vec<Source>,
     options: DecodeOptions,
     /// The most memory that the tree may take, in bytes.
@@ -237,7 +237,7 @@ impl Found {
     }
 }
 
-/// What stands before the bytes of a tensor, and the suffix of its name.
+/// The bytes before those of a tensor, and the suffix of its name.
 fn header(dtype: Dtype, shape: &[u64]) -> (Box<[u8]>, &'static str) {
     match npy::header_of(dtype, shape) {
         Some(header) => (header.into(), ".npy"),

@@ -62,7 +62,7 @@ pub struct MountArguments {
     resources: Resources,
 }
 
-/// What ends a mount.
+/// The event that ends a mount.
 enum End {
     /// Somebody unmounted it, or it failed.
     Gone(std::io::Result<()>),

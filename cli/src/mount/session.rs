@@ -22,7 +22,7 @@ use std::time::Duration;
 const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 /// The threads that answer what needs no decoding.
 const QUICK: usize = 2;
-/// What is read ahead by the kernel, in bytes, if it allows as much.
+/// The bytes that the kernel reads ahead, if it allows as much.
 const READ_AHEAD: u32 = 1 << 20;
 /// The most messages that are kept in order not to be repeated.
 const MOST_MESSAGES: usize = 1000;
@@ -108,7 +108,7 @@ impl Messages {
     }
 }
 
-/// What `stat` tells. Takes nothing but the tree.
+/// The attributes that `stat` gives, from the tree alone.
 fn attributes(number: u64, node: &Node) -> FileAttr {
     let owner = node.owner;
     let (kind, size, nlink) = match &node.kind {

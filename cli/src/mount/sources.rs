@@ -1,4 +1,4 @@
-//! What a mount shows: compressed files, manifests, and files that are shown unchanged.
+//! Sources of a mount: compressed files, manifests, and files that are shown unchanged.
 
 use crate::content::Content;
 use crate::files::label;
@@ -30,7 +30,7 @@ enum Kind {
     Broken,
 }
 
-/// What tells a content from another one without decoding.
+/// Properties that tell a content from another one without decoding.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
     len: u64,

@@ -23,9 +23,9 @@ pub struct Tree {
 pub struct Node {
     /// The number of the folder that it lies in; that of the root is its own.
     pub parent: u64,
-    /// Who may do what, and when it was made.
+    /// Owner, permissions and time.
     pub owner: Owner,
-    /// What it is.
+    /// File or folder.
     pub kind: Kind,
 }
 
@@ -42,7 +42,7 @@ pub struct Owner {
     pub modified: SystemTime,
 }
 
-/// What a node is.
+/// A file or a folder.
 pub enum Kind {
     /// A folder, with the numbers of what it holds.
     Folder(BTreeMap<OsString, u64>),
@@ -50,7 +50,7 @@ pub enum Kind {
     File(Body),
 }
 
-/// What a file consists of.
+/// The content of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Body {
     /// The number of the source that it is read from.
@@ -113,7 +113,7 @@ impl Tree {
         self.entries(folder)?.get(name).copied()
     }
 
-    /// What a folder holds; `None` for anything else.
+    /// The entries of a folder; `None` for anything else.
     pub fn entries(&self, folder: u64) -> Option<&BTreeMap<OsString, u64>> {
         match &self.get(folder)?.kind {
             Kind::Folder(entries) => Some(entries),

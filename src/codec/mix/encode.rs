@@ -208,9 +208,13 @@ mod tests {
     fn scalar_and_avx2_code_the_same_bits() {
         let mut raw = include_bytes!("../../../formats/lm.md").to_vec();
         raw.extend_from_slice(include_bytes!("../../../formats/tables/squash.bin"));
-        for (kind, parameter) in [(0, 0), (1, 0), (2, 12), (3, 0), (4, 64), (7, 96)] {
+        // Repetitions with changes, so that flags say yes and no.
+        raw.extend_from_within(..6000);
+        (raw.len() - 6000..raw.len()).step_by(499).for_each(|i| raw[i] ^= 1);
+        let kinds = [(0, 0), (1, 0), (2, 12), (3, 0), (4, 64), (7, 96)];
+        for ((kind, parameter), flags) in kinds.into_iter().flat_map(|k| [(k, None), (k, Some(RULE))]) {
             let kind = kind_from(kind, parameter).unwrap();
-            let shape = shape_for(kind, raw.len(), &MixOptions::level(2));
+            let shape = Shape { flags, ..shape_for(kind, raw.len(), &MixOptions::level(2)) };
             let mut filtered = raw.clone();
             if kind == Kind::Code {
                 x86::apply(&mut filtered);
@@ -218,7 +222,7 @@ mod tests {
             let mut predictor = Predictor::new(shape).unwrap();
             let coder = BinaryEncoder::new(header(&shape));
             let scalar = encode_groups::<false>(&filtered, &mut predictor, coder, None, Meter::NONE);
-            assert_eq!(scalar, encode_as(&raw, &shape, None, Meter::NONE).unwrap(), "{kind:?}");
+            assert_eq!(scalar, encode_as(&raw, &shape, None, Meter::NONE).unwrap(), "{kind:?} {flags:?}");
         }
     }
 }

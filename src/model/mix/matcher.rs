@@ -18,7 +18,7 @@ pub const COUNTERS: usize = 256;
 const RECOVER: u32 = 8;
 /// The index of the first of the counters for bytes that are known not to come, of which there is one for each number
 /// of bits that are left; those below belong to lengths and misses.
-const REFUSED: usize = 240;
+pub const REFUSED: usize = 240;
 
 /// A match model. Candidates are found by a hash of the last `order` bytes, and then compared.
 pub struct Matcher {

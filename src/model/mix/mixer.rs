@@ -115,29 +115,19 @@ impl Mixer {
     #[inline(always)]
     pub fn update<const A: bool, const V: usize>(&mut self, bit: u32, tables: &Tables) {
         let target = (bit << 16) as i32;
-        let error = |logit: i32, rate: i32| ((target - tables.squash_mixed(logit) as i32) * rate) >> 8;
-        let errors: [i32; FAMILIES] = std::array::from_fn(|i| error(self.outputs.0[i].into(), self.rate));
-        if errors.iter().any(moves) {
-            for ((&at, &error), part) in self.selected.iter().zip(&errors).zip(SETS) {
-                if on(part) {
-                    train::<A, V>(&mut self.rows[at], &self.inputs, error as i16);
-                }
+        for ((&at, &logit), part) in self.selected.iter().zip(&self.outputs.0).zip(SETS) {
+            if !on(part) {
+                continue;
             }
+            let p = tables.squash_mixed(logit.into()) as i32;
+            let error = (((target - p) * self.rate) >> 8) as i16;
+            train::<A, V>(&mut self.rows[at], &self.inputs, error);
         }
-        let errors = self.finals_logits.map(|logit| error(logit, FINAL_RATE));
-        if errors.iter().any(moves) {
-            for (&at, &error) in self.finals_selected.iter().zip(&errors) {
-                train_short::<A>(&mut self.finals[at], &self.outputs, error as i16);
-            }
+        for (&at, &logit) in self.finals_selected.iter().zip(&self.finals_logits) {
+            let error = (((target - tables.squash_mixed(logit) as i32) * FINAL_RATE) >> 8) as i16;
+            train_short::<A>(&mut self.finals[at], &self.outputs, error);
         }
     }
-}
-
-/// Whether an error moves any weight. Inputs are at most 4095 in magnitude, so that with an error of up to 4 the rounded
-/// product is 0. Most bits of what is easy to predict have no greater error.
-#[inline(always)]
-fn moves(error: &i32) -> bool {
-    (error + 4) as u32 > 8
 }
 
 /// See [`kernel::mix_scalar`].

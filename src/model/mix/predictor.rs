@@ -51,7 +51,7 @@ pub struct Shape {
     pub flags: Option<FlagRule>,
 }
 
-/// Which bytes begin with flags: those that a match expects, if it is long enough and its byte probable enough.
+/// The rule for bytes that begin with flags: a match expects them, is long enough, and its byte probable enough.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FlagRule {
     /// The shortest match, from 1; half of it is enough where the match has gone on after a miss.

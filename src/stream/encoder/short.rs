@@ -46,7 +46,7 @@ impl<W: Write> Encoder<W> {
         let best = best.ok_or_else(|| Error::bad_argument("a content that no codec takes"))?;
         self.out.write(&best.writer)?;
         self.out.writer.flush()?;
-        Ok(Finished { writer: self.out.writer, unfit: best.unfit })
+        Ok(Finished { writer: self.out.writer, written: self.out.written, unfit: best.unfit })
     }
 
     fn packed(&self, raw: &[u8], options: Options) -> Result<Finished<Vec<u8>>> {

@@ -53,7 +53,7 @@ pub struct Flags<const H: usize, const N: usize> {
     stage: Apm,
     /// The last flags, the newest in the lowest bit.
     recent: u32,
-    /// What the last prediction was made from.
+    /// The inputs of the last prediction.
     places: [[usize; SOURCES]; H],
     p: [Probabilities; H],
     x: [Row; H],

@@ -14,7 +14,7 @@ use super::apm::Apm;
 use super::context::{self, Kind};
 use super::history::History;
 use super::logistic::{TABLES, Tables};
-use super::matcher::{COUNTERS, Matcher};
+use super::matcher::{COUNTERS, Matcher, REFUSED};
 use super::priors::Priors;
 use super::shipped;
 use super::slots::{SLOT, Slot, SlotTable};
@@ -34,9 +34,6 @@ const SEGMENT: u32 = 4;
 /// The rows of the mixer: by the number of known contexts (0..=6) or by class of match (1..=13), and by the
 /// number of decisions so far.
 const ROWS: usize = (CONTEXTS + 14) * 8;
-/// The index of the first of the match model's counters for expected bytes whose flag said that they do not
-/// come; those below belong to lengths and misses.
-const REFUSED: usize = 240;
 /// The number of probabilities of each of the flags' sources.
 const FLAG_PLACES: usize = 1 << 14;
 
