@@ -115,8 +115,10 @@ pub fn check(options: &Options) -> anyhow::Result<()> {
 pub struct Compressor<'a> {
     /// The options for the library.
     pub options: Options,
-    /// How results are decoded before they get their names, if they are to be verified.
-    pub verify: Option<DecodeOptions>,
+    /// How compressed files are read: candidates, and results that are to be verified.
+    pub decoding: DecodeOptions,
+    /// Whether results are verified before they get their names.
+    pub verify: bool,
     /// The bases that are named, and the files among which the nearest is sought for each file in addition.
     pub bases: Bases,
     pub candidates: Vec<PathBuf>,
@@ -141,7 +143,7 @@ impl Compressor<'_> {
         let mut input = Input::open(source, target.follows())?;
         let found = input.source.as_ref();
         let output = target.open(source, found, true, || target.packed_name(source))?;
-        if self.verify.is_some() && (found.is_none() || output.reopen().is_none()) {
+        if self.verify && (found.is_none() || output.reopen().is_none()) {
             bail!("--verify reads source and result a second time: both must be files");
         }
         let len = found.map(|s| s.metadata().len());
@@ -161,9 +163,9 @@ impl Compressor<'_> {
         let Tally { inner: mut output, bytes: stored } = tally;
         drop(input.reader);
         drop(meter);
-        if let (Some(options), Some(found)) = (&self.verify, found) {
+        if let Some(found) = found.filter(|_| self.verify) {
             let _meter = console.progress(&format!("verifying {}", label(source)), len);
-            let options = nearest.map_or(options.clone(), |bases| options.clone().bases(bases));
+            let options = nearest.map_or(self.decoding.clone(), |bases| self.decoding.clone().bases(bases));
             verify(&mut output, found.file(), &options).context("nothing was written: --verify")?;
         }
         let what = match output.reopen().filter(|_| console.is_talkative()) {
@@ -192,7 +194,7 @@ impl Compressor<'_> {
         let others: Vec<&PathBuf> = self.candidates.iter().filter(|path| Identity::of(path) != own).collect();
         let opened =
             others.iter().map(|path| open_file(path, true)).collect::<anyhow::Result<Vec<File>>>()?;
-        let Some(found) = nearest(file, &opened.iter().collect::<Vec<_>>())? else {
+        let Some(found) = nearest(file, &opened.iter().collect::<Vec<_>>(), &self.decoding)? else {
             self.console.summary(&format!("{}: no file of --base-from is near", label(source)));
             return Ok(None);
         };

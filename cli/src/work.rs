@@ -139,7 +139,8 @@ fn all(
     let compressor = Compressor {
         options,
         // On the CPU, whatever encoded the file.
-        verify: arguments.compression.verify.then(|| arguments.resources.decode_with(loaded.clone())),
+        decoding: arguments.resources.decode_with(loaded.clone()),
+        verify: arguments.compression.verify,
         bases: loaded.bases,
         candidates: arguments.resources.candidates()?,
         codec: arguments.compression.codec,

@@ -19,15 +19,84 @@ pub struct Input<R> {
     /// The offset of the input's end where it is known, otherwise `u64::MAX`.
     end: u64,
     skip: Skip<R>,
-    /// The most bytes that a parser may ask for.
-    most: usize,
+}
+
+/// An input, whatever it reads from. What takes its bytes through this trait is compiled once for all readers.
+pub trait Source {
+    /// The offset of the next byte in the input.
+    fn position(&self) -> u64;
+
+    /// The bytes that are in the buffer.
+    fn bytes(&self) -> &[u8];
+
+    /// Skips `n` bytes of the buffer.
+    fn consume(&mut self, n: usize);
+
+    /// Makes `n` bytes available in the buffer; returns false where the input ends too early.
+    ///
+    /// # Errors
+    ///
+    /// Those of the reader.
+    fn fill(&mut self, n: usize) -> Result<bool>;
+
+    /// Skips `n` bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::ErrorKind::Truncated`] where the input ends too early; those of the reader.
+    fn skip(&mut self, n: u64, what: &str) -> Result<()>;
+
+    /// Moves `n` bytes into `out`, which must be empty.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::ErrorKind::Truncated`] where the input ends too early; [`crate::ErrorKind::LimitExceeded`]
+    /// where memory is missing; those of the reader.
+    fn read(&mut self, n: usize, what: &str, out: &mut Vec<u8>) -> Result<()>;
+}
+
+impl dyn Source + '_ {
+    /// Parses from the buffer. Reads as many bytes as the parser asks for, but never more than arrive, and
+    /// never more than `most`.
+    ///
+    /// # Errors
+    ///
+    /// Those of the parser and the reader; [`crate::ErrorKind::Truncated`] where the input ends too early,
+    /// [`crate::ErrorKind::LimitExceeded`] where the parser asks for too much.
+    pub fn parse<T>(&mut self, what: &str, most: usize, parser: impl Fn(&[u8]) -> Parsed<T>) -> Result<T> {
+        let mut ended = false;
+        loop {
+            match parser(self.bytes()) {
+                Ok(value) => return Ok(value),
+                Err(Parse::Need(n)) if n > most => return Err(too_long(what, n, most)),
+                Err(Parse::Need(n)) if ended => {
+                    return Err(ends_inside(what, n as u64, self.bytes().len() as u64));
+                }
+                // What there is may be wrong already: then that is the error.
+                Err(Parse::Need(n)) => ended = !self.fill(n)?,
+                Err(Parse::Bad(e)) => return Err(e),
+            }
+        }
+    }
+
+    /// Makes `n` bytes available in the buffer.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::ErrorKind::Truncated`] where the input ends too early; those of the reader.
+    pub fn need(&mut self, n: usize, what: &str) -> Result<()> {
+        if self.fill(n)? {
+            return Ok(());
+        }
+        Err(ends_inside(what, n as u64, self.bytes().len() as u64))
+    }
 }
 
 impl<R: Read> Input<R> {
     /// An input that skips by reading.
     pub fn new(reader: R) -> Self {
         let skip: Skip<R> = |reader, _, n, _| io::copy(&mut reader.take(n), &mut io::sink());
-        Self { reader, buffer: Vec::new(), start: 0, consumed: 0, end: u64::MAX, skip, most: usize::MAX }
+        Self { reader, buffer: Vec::new(), start: 0, consumed: 0, end: u64::MAX, skip }
     }
 }
 
@@ -63,68 +132,23 @@ impl<R: Read> Input<R> {
     pub fn into_inner(self) -> R {
         self.reader
     }
+}
 
-    /// The same input, in which parsers may ask for at most [`max_parsed`] of `memory` bytes.
-    pub fn capped(self, memory: u64) -> Self {
-        Self { most: max_parsed(memory), ..self }
-    }
-
-    /// The offset of the next byte in the input.
-    pub fn position(&self) -> u64 {
+impl<R: Read> Source for Input<R> {
+    fn position(&self) -> u64 {
         self.consumed
     }
 
-    /// The bytes that are in the buffer.
-    pub fn bytes(&self) -> &[u8] {
+    fn bytes(&self) -> &[u8] {
         &self.buffer[self.start..]
     }
 
-    /// Skips `n` bytes of the buffer.
-    pub fn consume(&mut self, n: usize) {
+    fn consume(&mut self, n: usize) {
         self.start += n;
         self.consumed += n as u64;
     }
 
-    /// Parses from the buffer. Reads as many bytes as the parser asks for, but never more than arrive.
-    ///
-    /// # Errors
-    ///
-    /// Those of the parser and the reader; [`crate::ErrorKind::Truncated`] where the input ends too early,
-    /// [`crate::ErrorKind::LimitExceeded`] where the parser asks for too much.
-    pub fn parse<T>(&mut self, what: &str, parser: impl Fn(&[u8]) -> Parsed<T>) -> Result<T> {
-        let mut ended = false;
-        loop {
-            match parser(self.bytes()) {
-                Ok(value) => return Ok(value),
-                Err(Parse::Need(n)) if n > self.most => return Err(too_long(what, n, self.most)),
-                Err(Parse::Need(n)) if ended => {
-                    return Err(ends_inside(what, n as u64, self.bytes().len() as u64));
-                }
-                // What there is may be wrong already: then that is the error.
-                Err(Parse::Need(n)) => ended = !self.fill(n)?,
-                Err(Parse::Bad(e)) => return Err(e),
-            }
-        }
-    }
-
-    /// Makes `n` bytes available in the buffer.
-    ///
-    /// # Errors
-    ///
-    /// [`crate::ErrorKind::Truncated`] where the input ends too early; those of the reader.
-    pub fn need(&mut self, n: usize, what: &str) -> Result<()> {
-        if self.fill(n)? {
-            return Ok(());
-        }
-        Err(ends_inside(what, n as u64, self.bytes().len() as u64))
-    }
-
-    /// Skips `n` bytes.
-    ///
-    /// # Errors
-    ///
-    /// [`crate::ErrorKind::Truncated`] where the input ends too early; those of the reader.
-    pub fn skip(&mut self, n: u64, what: &str) -> Result<()> {
+    fn skip(&mut self, n: u64, what: &str) -> Result<()> {
         let ready = n.min(self.bytes().len() as u64);
         self.consume(ready as usize);
         let left = n - ready;
@@ -134,13 +158,7 @@ impl<R: Read> Input<R> {
         if got < left { Err(ends_inside(what, n, ready + got)) } else { Ok(()) }
     }
 
-    /// Moves `n` bytes into `out`, which must be empty.
-    ///
-    /// # Errors
-    ///
-    /// [`crate::ErrorKind::Truncated`] where the input ends too early; [`crate::ErrorKind::LimitExceeded`]
-    /// where memory is missing; those of the reader.
-    pub fn read(&mut self, n: usize, what: &str, out: &mut Vec<u8>) -> Result<()> {
+    fn read(&mut self, n: usize, what: &str, out: &mut Vec<u8>) -> Result<()> {
         let ready = n.min(self.bytes().len());
         out.extend_from_slice(&self.bytes()[..ready]);
         self.consume(ready);
@@ -157,12 +175,7 @@ impl<R: Read> Input<R> {
         Ok(())
     }
 
-    /// Makes `n` bytes available in the buffer; returns false where the input ends too early.
-    ///
-    /// # Errors
-    ///
-    /// Those of the reader.
-    pub fn fill(&mut self, n: usize) -> Result<bool> {
+    fn fill(&mut self, n: usize) -> Result<bool> {
         while self.bytes().len() < n {
             if self.start > 0 {
                 self.buffer.drain(..self.start);

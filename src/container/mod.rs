@@ -7,6 +7,6 @@ pub mod unpack;
 pub mod walk;
 pub mod whole;
 
-pub use input::Input;
+pub use input::{Input, Source};
 pub use walk::{Event, Payloads, RawBlock, StreamEnd, Walk};
 pub use whole::Whole;

@@ -15,9 +15,9 @@ use crate::tensor::bases::Bases;
 ///
 /// [`crate::ErrorKind::Corrupt`] where they do not, or name a model; those of walking.
 pub fn check_plain(packed: &[u8], len: u64, memory: u64) -> Result<()> {
-    let (mut walk, mut found) = (Walk::new(Input::new(packed), Payloads::Skip, memory), 0u64);
+    let (mut walk, mut input, mut found) = (Walk::new(Payloads::Skip, memory), Input::new(packed), 0u64);
     loop {
-        match walk.next()? {
+        match walk.next(&mut input)? {
             Event::Model(_) => return Err(nested()),
             Event::Block(raw) if raw.block.header.model.is_some() => return Err(nested()),
             Event::Block(raw) => found = found.saturating_add(raw.raw_len()),
@@ -44,10 +44,10 @@ fn nested() -> Error {
 pub fn unpack(packed: &[u8], most: u64, memory: u64) -> Result<Vec<u8>> {
     let bases = Bases::new();
     let environment = Environment { bases: &bases, accelerator: None, memory, meter: Meter::NONE };
-    let mut walk = Walk::new(Input::new(packed), Payloads::Skip, memory);
+    let (mut walk, mut input) = (Walk::new(Payloads::Skip, memory), Input::new(packed));
     let (mut out, mut hasher) = (Vec::new(), blake3::Hasher::new());
     loop {
-        match walk.next()? {
+        match walk.next(&mut input)? {
             Event::StreamStart => _ = hasher.reset(),
             Event::Member(_) | Event::Other => {}
             Event::Model(_) => return Err(nested()),

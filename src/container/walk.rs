@@ -1,6 +1,6 @@
 //! Walks through the sections of streams and checks everything that can be checked without decoding.
 
-use super::Input;
+use super::input::{Source, max_parsed};
 use crate::codec::block::Block;
 use crate::codec::newer;
 use crate::error::{Error, ErrorKind, Result};
@@ -13,7 +13,6 @@ use crate::format::member::MemberSection;
 use crate::format::section::{self, ModelSection};
 use crate::format::trailer::Trailer;
 use std::collections::HashMap;
-use std::io::Read;
 use std::sync::Arc;
 
 /// The bytes of a skipped section that are verified at a time.
@@ -122,10 +121,11 @@ pub enum Event {
 }
 
 /// Reads sections in order.
-pub struct Walk<R> {
-    input: Input<R>,
+pub struct Walk {
     payloads: Payloads,
     memory: u64,
+    /// The most bytes that a header may have.
+    most: usize,
     /// The state of the current stream; `None` between streams.
     stream: Option<Stream>,
     streams: u64,
@@ -198,17 +198,18 @@ impl Stream {
     }
 }
 
-impl<R: Read> Walk<R> {
+impl Walk {
     /// Starts at the beginning of a stream. `memory` limits the payloads and sections that are read, in
     /// bytes.
-    pub fn new(input: Input<R>, payloads: Payloads, memory: u64) -> Self {
-        Self { input: input.capped(memory), payloads, memory, stream: None, streams: 0, spare: Vec::new() }
+    pub fn new(payloads: Payloads, memory: u64) -> Self {
+        let most = max_parsed(memory);
+        Self { payloads, memory, most, stream: None, streams: 0, spare: Vec::new() }
     }
 
-    /// Starts behind the header of a stream, which has `len` bytes and has not been read.
-    pub fn behind_header(input: Input<R>, len: u64, payloads: Payloads, memory: u64) -> Self {
-        let stream = Stream { start: input.position() - len, len, ..Stream::default() };
-        Self { stream: Some(stream), ..Self::new(input, payloads, memory) }
+    /// Starts at `position`, behind the header of a stream, which has `len` bytes and has not been read.
+    pub fn behind_header(position: u64, len: u64, payloads: Payloads, memory: u64) -> Self {
+        let stream = Stream { start: position - len, len, ..Stream::default() };
+        Self { stream: Some(stream), ..Self::new(payloads, memory) }
     }
 
     /// The next event other than [`Event::Other`].
@@ -216,9 +217,9 @@ impl<R: Read> Walk<R> {
     /// # Errors
     ///
     /// Those of [`Walk::section`].
-    pub fn next(&mut self) -> Result<Event> {
+    pub fn next(&mut self, input: &mut dyn Source) -> Result<Event> {
         loop {
-            match self.section()? {
+            match self.section(input)? {
                 Event::Other => {}
                 event => return Ok(event),
             }
@@ -232,8 +233,8 @@ impl<R: Read> Walk<R> {
     /// [`crate::ErrorKind::Truncated`] and [`crate::ErrorKind::Corrupt`] for damage;
     /// [`crate::ErrorKind::NewerVersion`] for whatever this release does not know;
     /// [`crate::ErrorKind::LimitExceeded`] for sections that exceed the memory; those of the reader.
-    pub fn section(&mut self) -> Result<Event> {
-        let result = self.advance();
+    pub fn section(&mut self, input: &mut dyn Source) -> Result<Event> {
+        let result = self.advance(input);
         result.map_err(|e| self.within(e))
     }
 
@@ -242,34 +243,14 @@ impl<R: Read> Walk<R> {
     /// # Errors
     ///
     /// [`crate::ErrorKind::Truncated`] where the input ends before the block does.
-    pub fn pass(&mut self, entry: Entry) -> Result<()> {
-        let result = self.input.skip(entry.stored_len, "a block");
+    pub fn pass(&mut self, entry: Entry, input: &mut dyn Source) -> Result<()> {
+        let result = input.skip(entry.stored_len, "a block");
         result.and_then(|()| self.stream()).map(|s| s.note(entry)).map_err(|e| self.within(e))
-    }
-
-    /// The input.
-    pub fn input(&self) -> &Input<R> {
-        &self.input
-    }
-
-    /// The input.
-    pub fn input_mut(&mut self) -> &mut Input<R> {
-        &mut self.input
-    }
-
-    /// The input.
-    pub fn into_input(self) -> Input<R> {
-        self.input
     }
 
     /// The memory, in bytes, that blocks with copies take so far.
     pub fn held(&self) -> u64 {
         self.stream.as_ref().map_or(0, |s| s.kept_bytes)
-    }
-
-    /// The offset of the next section in the input.
-    pub fn position(&self) -> u64 {
-        self.input.position()
     }
 
     fn within(&self, e: Error) -> Error {
@@ -280,29 +261,29 @@ impl<R: Read> Walk<R> {
         }
     }
 
-    fn advance(&mut self) -> Result<Event> {
+    fn advance(&mut self, input: &mut dyn Source) -> Result<Event> {
         if self.stream.is_none() {
-            if self.streams > 0 && !self.input.fill(1)? {
+            if self.streams > 0 && !input.fill(1)? {
                 return Ok(Event::End);
             }
-            let start = self.input.position();
-            let header = self.input.parse("the stream header", Header::parse);
+            let start = input.position();
+            let header = input.parse("the stream header", self.most, Header::parse);
             let len = header.map_err(|e| self.behind_a_stream(e))?.1;
-            self.input.consume(len);
+            input.consume(len);
             self.stream = Some(Stream { start, len: len as u64, ..Stream::default() });
             return Ok(Event::StreamStart);
         }
-        self.input.need(1, "the stream: its trailer is missing")?;
+        input.need(1, "the stream: its trailer is missing")?;
         let stream = self.stream()?;
         let (after_index, first) = (stream.index.is_some(), stream.entries == 0);
-        match self.input.bytes()[0] {
-            KIND_TRAILER => self.trailer().map(Event::StreamEnd),
+        match input.bytes()[0] {
+            KIND_TRAILER => self.trailer(input).map(Event::StreamEnd),
             _ if after_index => Err(Error::corrupt("a section after the index")),
-            KIND_BLOCK => self.block().map(Event::Block),
-            KIND_MODEL => self.model(),
-            KIND_INDEX => self.index(),
-            KIND_MEMBER if first => self.member(),
-            kind if kind >= KIND_SKIPPABLE => self.skippable(),
+            KIND_BLOCK => self.block(input).map(Event::Block),
+            KIND_MODEL => self.model(input),
+            KIND_INDEX => self.index(input),
+            KIND_MEMBER if first => self.member(input),
+            kind if kind >= KIND_SKIPPABLE => self.skippable(input),
             0 => Err(Error::corrupt("section kind: 1 or more expected, 0 found")),
             kind => Err(newer(&format!("section kind {kind}"))),
         }
@@ -321,9 +302,9 @@ impl<R: Read> Walk<R> {
         self.stream.as_mut().ok_or_else(|| Error::corrupt("a section outside of a stream"))
     }
 
-    fn block(&mut self) -> Result<RawBlock> {
-        let offset = self.input.position();
-        let (header, len) = self.input.parse("a block header", BlockHeader::parse)?;
+    fn block(&mut self, input: &mut dyn Source) -> Result<RawBlock> {
+        let offset = input.position();
+        let (header, len) = input.parse("a block header", self.most, BlockHeader::parse)?;
         let number = self.stream()?.blocks;
         let place = |e: Error| e.within(format!("block {number}"));
         let block = Block::check(header).map_err(place)?;
@@ -332,14 +313,14 @@ impl<R: Read> Walk<R> {
             let cap = self.memory;
             return Err(place(Error::limit(format!("{payload_len} payload bytes; the cap is {cap}"))));
         }
-        self.input.consume(len);
-        let payload_at = self.input.position();
+        input.consume(len);
+        let payload_at = input.position();
         let what = format!("the payload of block {number}");
         let mut payload = std::mem::take(&mut self.spare);
         payload.clear();
         match self.payloads {
-            Payloads::Read => self.input.read(payload_len as usize, &what, &mut payload)?,
-            Payloads::Skip => self.input.skip(payload_len.into(), &what)?,
+            Payloads::Read => input.read(payload_len as usize, &what, &mut payload)?,
+            Payloads::Skip => input.skip(payload_len.into(), &what)?,
         }
         let (memory, stored_len) = (self.memory, len as u64 + u64::from(payload_len));
         let stream = self.stream()?;
@@ -358,22 +339,22 @@ impl<R: Read> Walk<R> {
         }
     }
 
-    fn model(&mut self) -> Result<Event> {
-        let (bytes, total) = self.body("a model section")?;
+    fn model(&mut self, input: &mut dyn Source) -> Result<Event> {
+        let (bytes, total) = self.body("a model section", input)?;
         let model = ModelSection::parse(bytes)?;
         self.stream()?.note(Entry { stored_len: total, raw_len: 0 });
         Ok(Event::Model(model))
     }
 
-    fn member(&mut self) -> Result<Event> {
-        let (bytes, total) = self.body("a member section")?;
+    fn member(&mut self, input: &mut dyn Source) -> Result<Event> {
+        let (bytes, total) = self.body("a member section", input)?;
         let member = MemberSection::parse(&bytes)?;
         self.stream()?.note(Entry { stored_len: total, raw_len: 0 });
         Ok(Event::Member(member))
     }
 
-    fn index(&mut self) -> Result<Event> {
-        let (bytes, total) = self.body("the index")?;
+    fn index(&mut self, input: &mut dyn Source) -> Result<Event> {
+        let (bytes, total) = self.body("the index", input)?;
         let (mut check, mut found, mut bytes_of_entry) = (Check::default(), 0, Vec::new());
         let (hash, records) = Index::parse_with(&bytes, |e| {
             bytes_of_entry.clear();
@@ -393,8 +374,8 @@ impl<R: Read> Walk<R> {
         Ok(Event::Other)
     }
 
-    fn trailer(&mut self) -> Result<StreamEnd> {
-        let (trailer, len) = self.input.parse("the trailer", Trailer::parse)?;
+    fn trailer(&mut self, input: &mut dyn Source) -> Result<StreamEnd> {
+        let (trailer, len) = input.parse("the trailer", self.most, Trailer::parse)?;
         let stream = self.stream()?;
         let index_len = stream.index.as_ref().map_or(0, |i| i.0);
         let found = Trailer { body_len: stream.len, index_len };
@@ -413,43 +394,43 @@ impl<R: Read> Walk<R> {
             hash,
             records: records.unwrap_or_default(),
         };
-        self.input.consume(len);
+        input.consume(len);
         self.stream = None;
         self.streams += 1;
         Ok(end)
     }
 
     /// Reads a whole section; returns its body and the section's length.
-    fn body(&mut self, what: &str) -> Result<(Vec<u8>, u64)> {
-        let start = self.input.parse(what, section::Start::parse)?;
+    fn body(&mut self, what: &str, input: &mut dyn Source) -> Result<(Vec<u8>, u64)> {
+        let start = input.parse(what, self.most, section::Start::parse)?;
         // Memory for the body, and for what is parsed from it.
         if start.body_len > self.memory / 2 {
             let (found, cap) = (start.body_len, self.memory);
             return Err(Error::limit(format!("{what} of {found} bytes; the cap is {cap}")));
         }
         let mut bytes = Vec::new();
-        self.input.read(start.total() as usize, what, &mut bytes)?;
+        input.read(start.total() as usize, what, &mut bytes)?;
         section::body(&bytes).map_err(|e| e.at_end(what))?;
         bytes.truncate(start.len + start.body_len as usize);
         bytes.drain(..start.len);
         Ok((bytes, start.total()))
     }
 
-    fn skippable(&mut self) -> Result<Event> {
-        let start = self.input.parse("a section", section::Start::parse)?;
+    fn skippable(&mut self, input: &mut dyn Source) -> Result<Event> {
+        let start = input.parse("a section", self.most, section::Start::parse)?;
         let mut left = start.total() - 4;
         let mut hash = Check::default();
         while left > 0 {
             let n = left.min(STEP) as usize;
-            self.input.need(n, "a section")?;
-            hash.update(&self.input.bytes()[..n]);
-            self.input.consume(n);
+            input.need(n, "a section")?;
+            hash.update(&input.bytes()[..n]);
+            input.consume(n);
             left -= n as u64;
         }
-        self.input.need(4, "a section")?;
-        let stored = u32::from_le_bytes([0, 1, 2, 3].map(|i| self.input.bytes()[i]));
+        input.need(4, "a section")?;
+        let stored = u32::from_le_bytes([0, 1, 2, 3].map(|i| input.bytes()[i]));
         same("section", stored, hash.value())?;
-        self.input.consume(4);
+        input.consume(4);
         self.stream()?.note(Entry { stored_len: start.total(), raw_len: 0 });
         Ok(Event::Other)
     }

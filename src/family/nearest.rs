@@ -44,16 +44,18 @@ impl Content for Packed {
 }
 
 /// The candidate that a file of tensors is best coded against, told from samples of the tensors that have the same names;
-/// of equally near ones, the first. Candidates may be compressed. `None` where none is near.
+/// of equally near ones, the first. Candidates may be compressed; they are read with these options. `None` where none is
+/// near.
 ///
 /// # Errors
 ///
-/// Those of reading and parsing `file`, and of reading candidates. Candidates that are no files of tensors are passed over.
-pub fn nearest(file: &File, candidates: &[&File]) -> Result<Option<Nearest>> {
-    let mine = tensors(file)?;
+/// Those of reading and parsing `file`, and of reading candidates. Candidates that are no files of tensors, or take
+/// more memory than the options allow, are passed over.
+pub fn nearest(file: &File, candidates: &[&File], options: &DecodeOptions) -> Result<Option<Nearest>> {
+    let mine = tensors(file, options)?;
     let mut best: Option<(u64, Nearest)> = None;
     for (candidate, other) in candidates.iter().enumerate() {
-        let Ok(theirs) = tensors(other) else { continue };
+        let Ok(theirs) = tensors(other, options) else { continue };
         let theirs: HashMap<&str, &BaseTensor> = theirs.iter().map(|t| (t.name.as_str(), t)).collect();
         let (mut cost, mut near, mut sum, mut elements) = (0u64, 0, 0u64, 0u64);
         for t in mine.iter().filter(|t| t.len() >= LEAST) {
@@ -77,12 +79,12 @@ pub fn nearest(file: &File, candidates: &[&File]) -> Result<Option<Nearest>> {
 }
 
 /// The tensors of a file, without their hashes.
-fn tensors(mut file: &File) -> Result<Vec<BaseTensor>> {
+fn tensors(mut file: &File, options: &DecodeOptions) -> Result<Vec<BaseTensor>> {
     let mut start = Vec::new();
     file.seek(SeekFrom::Start(0))?;
     file.take(16).read_to_end(&mut start)?;
     let content: Arc<dyn Content> = if is_nz(&start) {
-        let archive = Archive::with_options(file.try_clone()?, DecodeOptions::new())?;
+        let archive = Archive::with_options(file.try_clone()?, options.clone())?;
         let len = archive.len();
         Arc::new(Packed { archive: Mutex::new(archive), len })
     } else {
@@ -116,12 +118,15 @@ mod tests {
     fn the_nearest_is_found() {
         let others = [file(900, false), tempfile::tempfile().unwrap(), file(10, true), file(99, false)];
         let refs: Vec<&File> = others.iter().collect();
-        let found = nearest(&file(0, false), &refs).unwrap().unwrap();
+        let options = DecodeOptions::new();
+        let found = nearest(&file(0, false), &refs, &options).unwrap().unwrap();
         assert!(
             (found.candidate, found.tensors) == (2, 1) && found.bits > 1.0 && found.bits < 6.0,
             "{found:?}"
         );
-        assert_eq!(nearest(&file(0, false), &refs[1..2]).unwrap(), None);
-        assert!(nearest(&tempfile::tempfile().unwrap(), &refs).is_err());
+        assert_eq!(nearest(&file(0, false), &refs[1..2], &options).unwrap(), None);
+        let little = DecodeOptions::new().memory(1000);
+        assert_eq!(nearest(&file(0, false), &refs[2..3], &little).unwrap(), None);
+        assert!(nearest(&tempfile::tempfile().unwrap(), &refs, &options).is_err());
     }
 }

@@ -223,7 +223,7 @@ impl<W: Write> FamilyWriter<W> {
     ) -> Result<u64> {
         let options = self.options.clone().bases(given).member(section);
         let memory = self.options.memory_cap();
-        let finished = Encoder::with_options(&mut self.writer, options)?.finish_content(&*content)?;
+        let (_, finished) = Encoder::with_options(&mut self.writer, options)?.finish_content(&*content)?;
         self.known.add(tensors, self.members.len(), self.raw, &finished.unfit);
         if self.known.memory() > memory / 2 {
             let cap = memory;

@@ -1,5 +1,6 @@
 //! Coding of many contents, one after the other, without starting anew for each.
 
+use super::decoder;
 use super::encoder::plan;
 use super::options::Pool;
 use super::{Archive, DecodeOptions, Decoder, Encoder, Options, buffers};
@@ -199,7 +200,7 @@ impl Decompressor {
     /// Those of [`crate::decompress_with`].
     pub fn decompress_into(&self, packed: &[u8], raw: &mut Vec<u8>) -> Result<()> {
         let len = raw.len();
-        let mut result = Decoder::collect(packed, self.options.clone(), self.pool.clone(), raw);
+        let mut result = decoder::collect(packed, self.options.clone(), self.pool.clone(), raw);
         if result.as_ref().is_err_and(|e| e.kind() == ErrorKind::LimitExceeded) {
             raw.truncate(len);
             // Read front to back, earlier files of a family take memory.

@@ -2,7 +2,7 @@
 
 use super::super::options::DecodeOptions;
 use super::source::Source;
-use crate::container::{Event, Input, Payloads, RawBlock, StreamEnd, Walk};
+use crate::container::{self, Event, Input, Payloads, RawBlock, StreamEnd, Walk};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::block::BlockHeader;
 use crate::format::consts::{KIND_BLOCK, KIND_INDEX, MAX_TRAILER, max_unpacked};
@@ -121,21 +121,21 @@ fn backwards<S: Read + Seek>(source: &mut Source<S>, options: &DecodeOptions) ->
             sections.map(|e| e.iter().fold(trailer.index_len, |n, e| n.saturating_add(e.stored_len)));
         let unread_header = sections.map(|n| trailer.body_len.saturating_sub(n));
         let start = offset + unread_header.unwrap_or(0);
-        let input = Input::seekable(source.inner(), start)?;
+        let mut input = Input::seekable(source.inner(), start)?;
         let mut walk = match unread_header {
-            Some(len) => Walk::behind_header(input, len, Payloads::Skip, options.resources.memory),
-            None => Walk::new(input, Payloads::Skip, options.resources.memory),
+            Some(len) => Walk::behind_header(start, len, Payloads::Skip, options.resources.memory),
+            None => Walk::new(Payloads::Skip, options.resources.memory),
         };
         if unread_header.is_none() {
-            walk.next()?;
+            walk.next(&mut input)?;
         }
         let mut map = MapBuilder::new(&fresh, &mut left);
         if let Some(entries) = entries {
-            map.follow(&mut walk, &entries)?;
+            map.follow(&mut walk, &entries, &mut input)?;
             map.left.give_back(entries.capacity() * size_of::<Entry>());
         }
         let mut stream = loop {
-            if let Some(stream) = map.note(walk.next()?)? {
+            if let Some(stream) = map.note(walk.next(&mut input)?)? {
                 break stream;
             }
         };
@@ -173,11 +173,11 @@ fn index<S: Read + Seek>(
 
 fn forwards<S: Read + Seek>(source: &mut Source<S>, options: &DecodeOptions) -> Result<Vec<StreamMap>> {
     let memory = options.resources.memory;
-    let mut walk = Walk::new(Input::seekable(source.inner(), 0)?, Payloads::Skip, memory);
+    let (mut walk, mut input) = (Walk::new(Payloads::Skip, memory), Input::seekable(source.inner(), 0)?);
     let (fresh, mut left) = (StreamModels::new(options.resources.models.clone()), Left::new(options));
     let (mut streams, mut map) = (Vec::new(), MapBuilder::new(&fresh, &mut left));
     loop {
-        match walk.next()? {
+        match walk.next(&mut input)? {
             Event::StreamStart => map.start(&fresh),
             Event::End => return Ok(streams),
             event => streams.extend(map.note(event)?),
@@ -246,16 +246,21 @@ impl<'a> MapBuilder<'a> {
     }
 
     /// Takes blocks from the entries of the index, and walks through all other sections.
-    fn follow<R: Read>(&mut self, walk: &mut Walk<R>, entries: &[Entry]) -> Result<()> {
+    fn follow(
+        &mut self,
+        walk: &mut Walk,
+        entries: &[Entry],
+        input: &mut dyn container::Source,
+    ) -> Result<()> {
         for entry in entries {
-            let offset = walk.position();
+            let offset = input.position();
             if entry.raw_len > 0 {
                 self.block(offset, *entry)?;
-                walk.pass(*entry)?;
+                walk.pass(*entry, input)?;
                 continue;
             }
-            let event = walk.section()?;
-            let found = walk.position() - offset;
+            let event = walk.section(input)?;
+            let found = input.position() - offset;
             match event {
                 Event::Model(_) | Event::Member(_) | Event::Other if found == entry.stored_len => {
                     drop(self.note(event)?)

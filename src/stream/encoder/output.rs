@@ -19,9 +19,8 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::ops::Range;
 
-/// The writer, and the state of the stream that has been written to it.
-pub struct Out<W> {
-    pub writer: W,
+/// The state of the stream that has been written so far.
+pub struct Out {
     pub written: u64,
     pub entries: Vec<Entry>,
     pub models: Vec<Hash>,
@@ -36,26 +35,26 @@ pub struct Out<W> {
     pub member: Option<MemberSection>,
 }
 
-impl<W: Write> Out<W> {
+impl Out {
     /// Writes bytes, and counts them.
-    pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
-        self.writer.write_all(bytes)?;
+    pub fn write(&mut self, bytes: &[u8], to: &mut dyn Write) -> Result<()> {
+        to.write_all(bytes)?;
         self.written += bytes.len() as u64;
         Ok(())
     }
 
     /// Writes the header, unless it has been written.
-    pub fn start(&mut self) -> Result<()> {
+    pub fn start(&mut self, to: &mut dyn Write) -> Result<()> {
         if self.written > 0 {
             return Ok(());
         }
         let mut bytes = Vec::new();
         Header::default().put(&mut bytes);
-        self.write(&bytes)?;
+        self.write(&bytes, to)?;
         if let Some(member) = self.member.take() {
             let mut bytes = Vec::new();
             member.put(&mut bytes);
-            self.write(&bytes)?;
+            self.write(&bytes, to)?;
             self.entries.push(Entry { stored_len: bytes.len() as u64, raw_len: 0 });
         }
         Ok(())
@@ -63,7 +62,7 @@ impl<W: Write> Out<W> {
 
     /// Writes the search section, unless it would take more than 1 % of the stream, or blocks have been written whose words
     /// nobody has gathered. Gives the record of the index that says where it is.
-    pub fn search(&mut self, words: Words, blocks: usize) -> Result<Option<Record>> {
+    pub fn search(&mut self, words: Words, blocks: usize, to: &mut dyn Write) -> Result<Option<Record>> {
         let filters = words.finish();
         let mut bytes = Vec::new();
         search::put(&mut bytes, &filters);
@@ -71,7 +70,7 @@ impl<W: Write> Out<W> {
         if filters.len() != blocks || len + search::AROUND > offset / 100 {
             return Ok(None);
         }
-        self.write(&bytes)?;
+        self.write(&bytes, to)?;
         self.entries.push(Entry { stored_len: len, raw_len: 0 });
         let mut place = Vec::new();
         varint::put(&mut place, offset);
@@ -80,20 +79,26 @@ impl<W: Write> Out<W> {
     }
 
     /// Writes blocks.
-    pub fn blocks(&mut self, blocks: Vec<EncodedBlock>, options: &Options) -> Result<()> {
-        blocks.into_iter().try_for_each(|block| self.block(block, false, options))
+    pub fn blocks(&mut self, blocks: Vec<EncodedBlock>, options: &Options, to: &mut dyn Write) -> Result<()> {
+        blocks.into_iter().try_for_each(|block| self.block(block, false, options, to))
     }
 
     /// Writes a block, after the model section that it may need; `flushed` marks the end of a flush.
-    pub fn block(&mut self, block: EncodedBlock, flushed: bool, options: &Options) -> Result<()> {
-        let model = block.model.map(|hash| self.reference(hash, options)).transpose()?;
+    pub fn block(
+        &mut self,
+        block: EncodedBlock,
+        flushed: bool,
+        options: &Options,
+        to: &mut dyn Write,
+    ) -> Result<()> {
+        let model = block.model.map(|hash| self.reference(hash, options, to)).transpose()?;
         let (header, payload) = block.into_parts(model);
         let header = BlockHeader { flushed, ..header };
         let mut bytes = Vec::new();
         header.put(&mut bytes);
         let stored_len = (bytes.len() + payload.len()) as u64;
-        self.write(&bytes)?;
-        self.write(&payload)?;
+        self.write(&bytes, to)?;
+        self.write(&payload, to)?;
         let raw_len = u64::from(header.raw_len);
         self.entries.push(Entry { stored_len, raw_len });
         if options.member.is_some() && !may_be_base(&Block::check(header)?) {
@@ -104,7 +109,7 @@ impl<W: Write> Out<W> {
     }
 
     /// How blocks refer to a model. Writes a model section if the stream has none for it yet.
-    fn reference(&mut self, hash: Hash, options: &Options) -> Result<u64> {
+    fn reference(&mut self, hash: Hash, options: &Options, to: &mut dyn Write) -> Result<u64> {
         if let Some(id) = built_in_id(&hash).filter(|_| !options.embed_model) {
             return Ok(id.into());
         }
@@ -119,7 +124,7 @@ impl<W: Write> Out<W> {
         }
         let mut bytes = Vec::new();
         ModelSection { hash, embedded }.put(&mut bytes);
-        self.write(&bytes)?;
+        self.write(&bytes, to)?;
         self.entries.push(Entry { stored_len: bytes.len() as u64, raw_len: 0 });
         self.models.push(hash);
         Ok(FIRST_STREAM_MODEL + self.models.len() as u64 - 1)

@@ -1,6 +1,7 @@
 //! Short contents: coded at the levels below, too, so that none becomes larger at a higher level.
 
-use super::{Encoder, Finished, plan};
+use super::coder::{Coder, Finished};
+use super::plan::plan;
 use crate::codec::Codec;
 use crate::error::{Error, ErrorKind, Result};
 use crate::progress::Progress;
@@ -12,8 +13,8 @@ use std::io::Write;
 /// of its time, and what it starts from says much about a short content.
 const LIGHT: u8 = 5;
 
-impl<W: Write> Encoder<W> {
-    /// Whether the content, of which `len` bytes make up all, is coded by [`Encoder::finish_short`].
+impl Coder {
+    /// Whether the content, of which `len` bytes make up all, is coded by [`Coder::finish_short`].
     pub(super) fn is_short(&self, len: u64) -> bool {
         let automatic = self.plan.only.is_none() && self.plan.windowed.is_none();
         // A content that fills a chunk may have been coded before its end was known.
@@ -23,10 +24,10 @@ impl<W: Write> Encoder<W> {
 
     /// Codes all of a short content at each level up to its own, and writes the smallest stream, the first of equal
     /// ones.
-    pub(super) fn finish_short(mut self, raw: &[u8]) -> Result<Finished<W>> {
+    pub(super) fn finish_short(mut self, raw: &[u8], to: &mut dyn Write) -> Result<Finished> {
         let work = self.options.resources.progress.clone();
         let work = work.work(raw.len() as u64);
-        let mut best: Option<Finished<Vec<u8>>> = None;
+        let mut best: Option<(Vec<u8>, Finished)> = None;
         for options in self.ways(raw) {
             let forced = options.codec != CodecChoice::Auto;
             let packed = match self.packed(raw, options) {
@@ -38,22 +39,25 @@ impl<W: Write> Encoder<W> {
                 }
                 packed => packed?,
             };
-            if best.as_ref().is_none_or(|b| packed.writer.len() < b.writer.len()) {
+            if best.as_ref().is_none_or(|b| packed.0.len() < b.0.len()) {
                 best = Some(packed);
             }
         }
         work.finish();
-        let best = best.ok_or_else(|| Error::bad_argument("a content that no codec takes"))?;
-        self.out.write(&best.writer)?;
-        self.out.writer.flush()?;
-        Ok(Finished { writer: self.out.writer, written: self.out.written, unfit: best.unfit })
+        let best = best.ok_or_else(|| Error::bad_argument("a content that no codec takes"));
+        let (bytes, finished) = best?;
+        self.out.write(&bytes, to)?;
+        to.flush()?;
+        Ok(finished)
     }
 
-    fn packed(&self, raw: &[u8], options: Options) -> Result<Finished<Vec<u8>>> {
+    fn packed(&self, raw: &[u8], options: Options) -> Result<(Vec<u8>, Finished)> {
         let plan = plan(&options)?;
-        let mut encoder = Encoder::build(Vec::new(), options, plan, self.pool.clone());
-        encoder.alone = true;
-        encoder.finish_content(&raw)
+        let mut coder = Coder::build(options, plan, self.pool.clone());
+        coder.alone = true;
+        let mut bytes = Vec::new();
+        let finished = coder.finish_content(&raw, &mut bytes)?;
+        Ok((bytes, finished))
     }
 
     /// The options that are tried, from the lowest level up.

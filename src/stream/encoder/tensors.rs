@@ -1,6 +1,6 @@
 //! Writing of a file of tensors, in blocks that end where tensors end.
 
-use super::{Encoder, End};
+use super::coder::{Coder, End};
 use crate::codec::Codec;
 use crate::codec::block::{self, EncodedBlock};
 use crate::codec::choose::{plain, total};
@@ -130,7 +130,7 @@ impl Reread {
     }
 }
 
-impl<W: Write> Encoder<W> {
+impl Coder {
     /// The tensors of the content, if there are any and they may be coded as tensors.
     pub(super) fn layout(&self, raw: &dyn Content) -> Result<Option<Layout>> {
         if let Some(described) = &self.options.described {
@@ -161,7 +161,7 @@ impl<W: Write> Encoder<W> {
 
     /// Takes bytes while content is held back. Releases them once the content does not start like a file of
     /// tensors or becomes too long. Returns how many bytes were taken.
-    pub(super) fn hold(&mut self, bytes: &[u8]) -> Result<usize> {
+    pub(super) fn hold(&mut self, bytes: &[u8], to: &mut dyn Write) -> Result<usize> {
         let most = usize::try_from(self.options.resources.memory / 2).unwrap_or(usize::MAX);
         let described = self.options.described.is_some();
         if described && bytes.len() > most.saturating_sub(self.raw.len()) {
@@ -175,8 +175,8 @@ impl<W: Write> Encoder<W> {
         let start = if self.raw.is_empty() { bytes } else { &self.raw[..] };
         let likely = described || start.len() < START || Layout::is_likely(start);
         if !likely || taken > most.saturating_sub(self.raw.len()) {
-            self.release()?;
-            return self.write(bytes).map_err(Error::from);
+            self.release(to)?;
+            return self.take(bytes, to);
         }
         self.options.resources.progress.take(taken as u64);
         self.raw.extend_from_slice(&bytes[..taken]);
@@ -184,14 +184,14 @@ impl<W: Write> Encoder<W> {
     }
 
     /// Codes the bytes that have been held back, without looking for tensors.
-    pub(super) fn release(&mut self) -> Result<()> {
+    pub(super) fn release(&mut self, to: &mut dyn Write) -> Result<()> {
         if !std::mem::take(&mut self.held) {
             return Ok(());
         }
         let raw = std::mem::take(&mut self.raw);
         let mut rest = &raw[..];
         while rest.len() >= self.batch {
-            let done = self.encode(&rest[..self.batch], End::Open)?;
+            let done = self.encode(&rest[..self.batch], End::Open, to)?;
             rest = &rest[done..];
         }
         self.raw = rest.to_vec();
@@ -204,7 +204,12 @@ impl<W: Write> Encoder<W> {
     ///
     /// Bytes are read once for coding, checking and hashing, batch by batch, so what is written is consistent
     /// even if the file changes in the meantime.
-    pub(super) fn encode_tensors(&mut self, raw: &dyn Content, layout: &Layout) -> Result<()> {
+    pub(super) fn encode_tensors(
+        &mut self,
+        raw: &dyn Content,
+        layout: &Layout,
+        to: &mut dyn Write,
+    ) -> Result<()> {
         if self.weighs {
             // The bytes outside of tensors are too few for a model to pay.
             self.plan = self.plan.without_models();
@@ -239,7 +244,7 @@ impl<W: Write> Encoder<W> {
         // For blocks that have copies: their number, and what a copy repeats.
         let mut kept: HashMap<usize, Kept> = HashMap::new();
         let (mut at, mut blocks) = (0, 0);
-        self.out.start()?;
+        self.out.start(to)?;
         while at < pieces.len() {
             let mut end = at;
             while end < pieces.len()
@@ -301,7 +306,7 @@ impl<W: Write> Encoder<W> {
                 if compared {
                     held.push(block);
                 } else {
-                    self.out.block(block, false, &self.options)?;
+                    self.out.block(block, false, &self.options, to)?;
                 }
             }
             if compared {
@@ -318,14 +323,14 @@ impl<W: Write> Encoder<W> {
         if compared {
             let least = (total(&held) + names.bytes.len()).min(total(&floor));
             if !whole.is_empty() && total(&whole) + names.bytes.len() < least / 16 * 15 {
-                self.out.blocks(whole, &self.options)?;
+                self.out.blocks(whole, &self.options, to)?;
                 self.records.push(names);
                 return Ok(());
             }
             if total(&floor) < total(&held) + names.bytes.len() {
-                return self.out.blocks(floor, &self.options);
+                return self.out.blocks(floor, &self.options, to);
             }
-            self.out.blocks(held, &self.options)?;
+            self.out.blocks(held, &self.options, to)?;
         }
         self.records.push(names);
         Ok(())
