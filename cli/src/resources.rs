@@ -12,8 +12,12 @@ use anyhow::Context;
 use clap::{Args, ValueHint};
 use nzip::tensor::Layout;
 use nzip::{Bases, DecodeOptions, Device, Models};
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+
+/// The memory, in bytes, that a cap must have for each thread: the allocator keeps some of what a thread has freed.
+const THREAD: u64 = 4 << 20;
 
 /// Threads, memory, models, bases and the device.
 #[derive(Debug, Args)]
@@ -87,9 +91,12 @@ impl Resources {
     /// Starts the threads that all files share.
     fn start_threads(&self) -> anyhow::Result<()> {
         static STARTED: AtomicBool = AtomicBool::new(false);
-        if self.threads > 0 && !STARTED.swap(true, Ordering::Relaxed) {
+        if (self.threads > 0 || self.memory.is_some()) && !STARTED.swap(true, Ordering::Relaxed) {
+            let cores = || std::thread::available_parallelism().map_or(1, NonZero::get);
+            let threads = if self.threads > 0 { self.threads } else { cores() };
+            let fitting = self.memory.map_or(usize::MAX, |m| (m.0 / THREAD).try_into().unwrap_or(usize::MAX));
             // The library limits the pools of its own, but not this one.
-            let threads = self.threads.min(nzip::most_threads());
+            let threads = threads.min(fitting.max(1)).min(nzip::most_threads());
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
             pool.with_context(|| format!("{threads} threads"))?;
         }
