@@ -14,7 +14,7 @@ use std::io::{self, BufRead, Read};
 ///
 /// Bytes are only returned once the check value of their unit has been verified. If something is wrong later
 /// on, everything before it is returned before the error. The error is an [`io::Error`] that carries an
-/// [`struct@Error`]; `Error::from` takes it out.
+/// [`struct@crate::Error`]; `Error::from` takes it out.
 ///
 /// ```
 /// use std::io::Read;
