@@ -7,6 +7,7 @@ import importlib.util
 import os
 import random
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -65,12 +66,12 @@ def disturbed(logs: Path, out: Path, engine: str, kill: Callable[[], None], **op
         try:
             run()
         except Exception as e:  # noqa: BLE001
-            print("the first run ended with", type(e).__name__)
+            print("the first run ended with", type(e).__name__, e)
 
     thread = threading.Thread(target=first)
     thread.start()
     end = time.monotonic() + 120
-    while len(list(out.glob("shards/*.nz"))) < 2 and time.monotonic() < end:
+    while len(list(out.glob("shards/*.nz"))) < 2 and thread.is_alive() and time.monotonic() < end:
         time.sleep(0.01)
     done = len(list(out.glob("rows/*.json")))
     kill()
@@ -143,7 +144,11 @@ def test_ray(logs: Path, undisturbed: dict[str, bytes], tmp_path: Path, ray_clus
 
 
 @needs("pyspark", "psutil")
-def test_spark(logs: Path, undisturbed: dict[str, bytes], tmp_path: Path) -> None:
+def test_spark(
+    logs: Path, undisturbed: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Workers are started by this program, not by the first python3 of PATH, which may lack the package.
+    monkeypatch.setenv("PYSPARK_PYTHON", sys.executable)
     import psutil
     from nzip.jobs.spark import NzipDataSource
     from pyspark.sql import SparkSession
