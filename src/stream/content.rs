@@ -65,21 +65,26 @@ impl Content for FileContent {
     }
 
     fn read(&self, range: Range<u64>) -> Result<Cow<'_, [u8]>> {
+        let mut bytes = Vec::new();
+        self.read_in(range, &mut bytes)?;
+        Ok(Cow::Owned(bytes))
+    }
+
+    fn read_in<'a>(&'a self, range: Range<u64>, buffer: &'a mut Vec<u8>) -> Result<&'a [u8]> {
         if range.start > range.end || range.end > self.len {
             return Err(outside(&range, self.len));
         }
         let missing = || Error::limit(format!("no memory for {} bytes of a file", range.end - range.start));
         let len = usize::try_from(range.end - range.start).map_err(|_| missing())?;
-        let mut bytes = Vec::new();
-        bytes.try_reserve_exact(len).map_err(|_| missing())?;
-        bytes.resize(len, 0);
-        self.fill(&mut bytes, range.start).map_err(|e| match e.kind() {
+        buffer.try_reserve_exact(len.saturating_sub(buffer.len())).map_err(|_| missing())?;
+        buffer.resize(len, 0);
+        self.fill(buffer, range.start).map_err(|e| match e.kind() {
             io::ErrorKind::UnexpectedEof => {
                 Error::new(ErrorKind::Io, "the file has become shorter while it was read")
             }
             _ => e.into(),
         })?;
-        Ok(Cow::Owned(bytes))
+        Ok(buffer)
     }
 }
 

@@ -20,6 +20,22 @@ pub trait Content: Send + Sync {
     /// Those of reading, also where the file has become shorter; [`crate::ErrorKind::BadArgument`] for a
     /// range that ends past the content; [`crate::ErrorKind::LimitExceeded`] where memory is missing.
     fn read(&self, range: Range<u64>) -> Result<Cow<'_, [u8]>>;
+
+    /// The same bytes, in `buffer` where they are not in memory yet. A buffer that is used for many ranges takes new
+    /// memory for the longest one only.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Content::read`].
+    fn read_in<'a>(&'a self, range: Range<u64>, buffer: &'a mut Vec<u8>) -> Result<&'a [u8]> {
+        match self.read(range)? {
+            Cow::Borrowed(bytes) => Ok(bytes),
+            Cow::Owned(bytes) => {
+                *buffer = bytes;
+                Ok(buffer)
+            }
+        }
+    }
 }
 
 impl Content for &[u8] {

@@ -24,8 +24,10 @@ use crate::tensor::stack::Stack;
 use crate::tensor::{Dtype, FileKind, Layout, TensorInfo};
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
+use std::hash::Hasher;
 use std::io::Write;
 use std::ops::Range;
+use twox_hash::XxHash3_64;
 
 /// The number of bytes that tell whether content may be a file of tensors.
 const START: usize = 16;
@@ -39,6 +41,8 @@ const SMALL_DELTA: u64 = 1 << 10;
 const SHARED: u64 = 1 << 20;
 /// A tensor of at least this many bytes may be a copy of an earlier one.
 const COPIED: usize = 1 << 10;
+/// The bytes at its start, in its middle and at its end that tell whether it may be one.
+const SAMPLED: u64 = 4 << 10;
 
 /// Bytes outside of tensors must be quick to decode if they are at most one part in this many of the file.
 const BESIDE: u64 = 16;
@@ -243,7 +247,7 @@ impl Coder {
         let (mut held, mut floor, mut whole) = (Vec::new(), Vec::new(), Vec::new());
         // For blocks that have copies: their number, and what a copy repeats.
         let mut kept: HashMap<usize, Kept> = HashMap::new();
-        let (mut at, mut blocks) = (0, 0);
+        let (mut at, mut blocks, mut buffer) = (0, 0, Vec::new());
         self.out.start(to)?;
         while at < pieces.len() {
             let mut end = at;
@@ -254,7 +258,7 @@ impl Coder {
             }
             let batch = &pieces[at..end];
             let start = batch[0].range.start;
-            let all = &*raw.read(start..batch[batch.len() - 1].range.end)?;
+            let all = raw.read_in(start..batch[batch.len() - 1].range.end, &mut buffer)?;
             let bytes = |p: &Piece| &all[(p.range.start - start) as usize..][..p.len()];
             let rounding = |p: &Piece, base: &BaseTensor| {
                 let dtype = p.hint.map_or(Dtype::U8, |h| h.dtype);
@@ -414,19 +418,35 @@ fn cut(range: Range<u64>, unit: u64, most: usize) -> impl Iterator<Item = Range<
 
 /// Notes which pieces have the same bytes as an earlier one.
 fn find_copies(raw: &dyn Content, pieces: &mut [Piece]) -> Result<()> {
-    let mut seen: HashMap<u64, usize> = HashMap::new();
-    for i in 0..pieces.len() {
-        let (range, hint) = (pieces[i].range.clone(), pieces[i].hint);
-        if hint.is_none() || pieces[i].len() < COPIED {
+    let fits = |p: &Piece| p.hint.is_some() && p.len() >= COPIED;
+    let samples = pieces.iter().map(|p| if fits(p) { sample(raw, &p.range).map(Some) } else { Ok(None) });
+    let samples = samples.collect::<Result<Vec<_>>>()?;
+    let mut counts: HashMap<u64, usize> = HashMap::new();
+    samples.iter().flatten().for_each(|s| *counts.entry(*s).or_default() += 1);
+    let (mut seen, mut buffer) = (HashMap::<u64, usize>::new(), Vec::new());
+    for (i, sample) in samples.into_iter().enumerate() {
+        if sample.is_none_or(|s| counts[&s] == 1) {
             continue;
         }
-        let bytes = raw.read(range)?;
-        let first = *seen.entry(twox_hash::XxHash3_64::oneshot(&bytes)).or_insert(i);
+        let (range, hint) = (pieces[i].range.clone(), pieces[i].hint);
+        let bytes = raw.read_in(range, &mut buffer)?;
+        let first = *seen.entry(XxHash3_64::oneshot(bytes)).or_insert(i);
         let same =
-            first != i && pieces[first].hint == hint && raw.read(pieces[first].range.clone())? == bytes;
+            first != i && pieces[first].hint == hint && *raw.read(pieces[first].range.clone())? == *bytes;
         pieces[i].like = same.then_some(first);
     }
     Ok(())
+}
+
+/// A hash of the length of a range and of some of its bytes.
+fn sample(raw: &dyn Content, range: &Range<u64>) -> Result<u64> {
+    let len = range.end - range.start;
+    let n = SAMPLED.min(len);
+    let mut hash = XxHash3_64::with_seed(len);
+    for at in [0, (len - n) / 2, len - n] {
+        hash.write(&raw.read(range.start + at..range.start + at + n)?);
+    }
+    Ok(hash.finish())
 }
 
 /// The index record that names the tensors.
