@@ -91,12 +91,14 @@ impl Resources {
     /// Starts the threads that all files share.
     fn start_threads(&self) -> anyhow::Result<()> {
         static STARTED: AtomicBool = AtomicBool::new(false);
-        if (self.threads > 0 || self.memory.is_some()) && !STARTED.swap(true, Ordering::Relaxed) {
-            let cores = || std::thread::available_parallelism().map_or(1, NonZero::get);
-            let threads = if self.threads > 0 { self.threads } else { cores() };
-            let fitting = self.memory.map_or(usize::MAX, |m| (m.0 / THREAD).try_into().unwrap_or(usize::MAX));
-            // The library limits the pools of its own, but not this one.
-            let threads = threads.min(fitting.max(1)).min(nzip::most_threads());
+        let cores = || std::thread::available_parallelism().map_or(1, NonZero::get);
+        let wanted = if self.threads > 0 { self.threads } else { cores() };
+        let fitting = self.memory.map_or(usize::MAX, |m| (m.0 / THREAD).try_into().unwrap_or(usize::MAX));
+        // The library limits the pools of its own, but not this one.
+        let threads = wanted.min(fitting.max(1)).min(nzip::most_threads());
+        // Otherwise rayon starts its pool itself, as its environment variable says.
+        let chosen = self.threads > 0 || threads < wanted;
+        if chosen && !STARTED.swap(true, Ordering::Relaxed) {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
             pool.with_context(|| format!("{threads} threads"))?;
         }

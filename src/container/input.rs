@@ -57,14 +57,14 @@ pub trait Source {
 
 impl dyn Source + '_ {
     /// Parses from the buffer. Reads as many bytes as the parser asks for, but never more than arrive, and
-    /// never more than `most`.
+    /// never more than [`max_parsed`] of `memory` bytes.
     ///
     /// # Errors
     ///
     /// Those of the parser and the reader; [`crate::ErrorKind::Truncated`] where the input ends too early,
     /// [`crate::ErrorKind::LimitExceeded`] where the parser asks for too much.
-    pub fn parse<T>(&mut self, what: &str, most: usize, parser: impl Fn(&[u8]) -> Parsed<T>) -> Result<T> {
-        let mut ended = false;
+    pub fn parse<T>(&mut self, what: &str, memory: u64, parser: impl Fn(&[u8]) -> Parsed<T>) -> Result<T> {
+        let (most, mut ended) = (max_parsed(memory), false);
         loop {
             match parser(self.bytes()) {
                 Ok(value) => return Ok(value),

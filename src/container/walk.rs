@@ -1,6 +1,6 @@
 //! Walks through the sections of streams and checks everything that can be checked without decoding.
 
-use super::input::{Source, max_parsed};
+use super::Source;
 use crate::codec::block::Block;
 use crate::codec::newer;
 use crate::error::{Error, ErrorKind, Result};
@@ -124,8 +124,6 @@ pub enum Event {
 pub struct Walk {
     payloads: Payloads,
     memory: u64,
-    /// The most bytes that a header may have.
-    most: usize,
     /// The state of the current stream; `None` between streams.
     stream: Option<Stream>,
     streams: u64,
@@ -202,8 +200,7 @@ impl Walk {
     /// Starts at the beginning of a stream. `memory` limits the payloads and sections that are read, in
     /// bytes.
     pub fn new(payloads: Payloads, memory: u64) -> Self {
-        let most = max_parsed(memory);
-        Self { payloads, memory, most, stream: None, streams: 0, spare: Vec::new() }
+        Self { payloads, memory, stream: None, streams: 0, spare: Vec::new() }
     }
 
     /// Starts at `position`, behind the header of a stream, which has `len` bytes and has not been read.
@@ -267,7 +264,7 @@ impl Walk {
                 return Ok(Event::End);
             }
             let start = input.position();
-            let header = input.parse("the stream header", self.most, Header::parse);
+            let header = input.parse("the stream header", self.memory, Header::parse);
             let len = header.map_err(|e| self.behind_a_stream(e))?.1;
             input.consume(len);
             self.stream = Some(Stream { start, len: len as u64, ..Stream::default() });
@@ -304,7 +301,7 @@ impl Walk {
 
     fn block(&mut self, input: &mut dyn Source) -> Result<RawBlock> {
         let offset = input.position();
-        let (header, len) = input.parse("a block header", self.most, BlockHeader::parse)?;
+        let (header, len) = input.parse("a block header", self.memory, BlockHeader::parse)?;
         let number = self.stream()?.blocks;
         let place = |e: Error| e.within(format!("block {number}"));
         let block = Block::check(header).map_err(place)?;
@@ -375,7 +372,7 @@ impl Walk {
     }
 
     fn trailer(&mut self, input: &mut dyn Source) -> Result<StreamEnd> {
-        let (trailer, len) = input.parse("the trailer", self.most, Trailer::parse)?;
+        let (trailer, len) = input.parse("the trailer", self.memory, Trailer::parse)?;
         let stream = self.stream()?;
         let index_len = stream.index.as_ref().map_or(0, |i| i.0);
         let found = Trailer { body_len: stream.len, index_len };
@@ -402,7 +399,7 @@ impl Walk {
 
     /// Reads a whole section; returns its body and the section's length.
     fn body(&mut self, what: &str, input: &mut dyn Source) -> Result<(Vec<u8>, u64)> {
-        let start = input.parse(what, self.most, section::Start::parse)?;
+        let start = input.parse(what, self.memory, section::Start::parse)?;
         // Memory for the body, and for what is parsed from it.
         if start.body_len > self.memory / 2 {
             let (found, cap) = (start.body_len, self.memory);
@@ -417,7 +414,7 @@ impl Walk {
     }
 
     fn skippable(&mut self, input: &mut dyn Source) -> Result<Event> {
-        let start = input.parse("a section", self.most, section::Start::parse)?;
+        let start = input.parse("a section", self.memory, section::Start::parse)?;
         let mut left = start.total() - 4;
         let mut hash = Check::default();
         while left > 0 {

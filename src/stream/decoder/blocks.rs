@@ -107,8 +107,8 @@ impl Blocks {
         }
     }
 
-    /// Makes more bytes ready; returns false at the end.
-    fn advance(&mut self, input: &mut dyn Source) -> Result<bool> {
+    /// Makes more bytes ready, if there are any.
+    fn advance(&mut self, input: &mut dyn Source) -> Result<()> {
         while self.available().is_empty() {
             if self.open.is_some() {
                 self.unit()?;
@@ -121,12 +121,12 @@ impl Blocks {
                 },
                 Event::End => {
                     self.next = Next::End;
-                    return Ok(false);
+                    return Ok(());
                 }
                 other => self.note(other)?,
             }
         }
-        Ok(true)
+        Ok(())
     }
 
     /// Makes more bytes ready unless some are, and remembers an error, so that it comes again.

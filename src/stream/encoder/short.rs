@@ -44,8 +44,8 @@ impl Coder {
             }
         }
         work.finish();
-        let best = best.ok_or_else(|| Error::bad_argument("a content that no codec takes"));
-        let (bytes, finished) = best?;
+        let none = || Error::bad_argument("a content that no codec takes");
+        let (bytes, finished) = best.ok_or_else(none)?;
         self.out.write(&bytes, to)?;
         to.flush()?;
         Ok(finished)
