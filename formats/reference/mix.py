@@ -14,6 +14,7 @@ import lm
 from checksums import blake3
 from lm import SQUASH, Corrupt, clamp
 from mix_contexts import TEXT, H, History, contexts, final_hash, neighbours
+from samples import Samples
 
 PRIORS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "models", "mix")
 MASK32 = 0xFFFFFFFF
@@ -32,7 +33,7 @@ def demand(condition, message):
 class Header:
     def __init__(self, payload):
         demand(len(payload) >= 8, "truncated")
-        demand(payload[0] in (1, 2), "newer: version")
+        demand(payload[0] in (1, 2, 3), "newer: version")
         self.table_bits, self.groups, phrases, self.kind = payload[1:5]
         self.n = int.from_bytes(payload[5:7], "little")
         self.guide = payload[7]
@@ -44,10 +45,13 @@ class Header:
         demand(self.guide <= 2, "newer: guide")
         demand(self.guide == 0 or self.kind == 0, "a guide where it guides nothing")
         self.end, self.shortest, self.doubt = 8, 0, 0
-        if payload[0] == 2:
+        self.expects_samples = payload[0] == 3
+        demand(not self.expects_samples or self.kind in (4, 5, 7, 8), "no samples to expect")
+        if payload[0] > 1:
             demand(len(payload) >= 10, "truncated")
             self.end, (self.shortest, self.doubt) = 10, payload[8:10]
-            demand(self.shortest > 0 and self.doubt > 0 and self.guide == 0, "flags out of range")
+            none = self.expects_samples and self.shortest == self.doubt == 0
+            demand(none or (self.shortest > 0 and self.doubt > 0 and self.guide == 0), "flags out of range")
 
 
 def parameter_fits(kind, n):
@@ -500,6 +504,7 @@ class Predictor:
     def __init__(self, header, network_weights):
         self.kind, self.n = header.kind, header.n
         self.guide = Guide(network_weights) if header.guide else None
+        self.samples = Samples(header.kind, header.n) if header.expects_samples else None
         self.history = History()
         self.count = 8 * header.groups
         self.slots = Slots(header.table_bits)
@@ -554,6 +559,9 @@ class Predictor:
     def start_byte(self):
         h = self.history
         values = contexts(self.kind, self.n, h)
+        if self.samples:
+            for k, value in self.samples.contexts(h).items():
+                values[k - 1] = value
         self.hashes = [final_hash(value, i) for i, value in enumerate(values[:self.count])]
         self.load_slots(self.slots.first)
         self.direct.start(0, h.c1, self.hashes)
@@ -582,17 +590,23 @@ class Predictor:
     def predict(self):
         """The probability that the next bit is a one."""
         c0, c1, node = self.c0, self.history.c1, self.node()
-        guess = self.guide.logit(c0) if self.guide else 0
+        guess = self.guess()
         inputs = self.matchers[0].predict(c0, self.b) + self.matchers[1].predict(c0, self.b) + [256, guess]
         inputs += sum(self.direct.predict(node), [])
-        inputs += [(squash(guess) - 32768) >> 4 if self.guide else 0, 0]
+        inputs += [(squash(guess) - 32768) >> 4 if self.guide or self.samples else 0, 0]
         for m, slot in zip(self.maps, self.nodes):
             inputs += inputs_of(m[slot[node]] >> 10)
         inputs += [0] * (64 - len(inputs))
         self.logit = self.mixer.mix(inputs, *self.rows(guess))
-        places = (c0, c0 + 256 * c1, c0 + 256 * self.matchers[0].expected_byte())
+        expected = self.samples.e if self.samples else self.matchers[0].expected_byte()
+        places = (c0, c0 + 256 * c1, c0 + 256 * expected)
         q1, q2, q3 = [stage.refine(self.logit, place) for stage, place in zip(self.stages, places)]
         return clamp((squash(self.logit) + 2 * q1 + 2 * q2 + 3 * q3 + 4) >> 3, 1, 65535)
+
+    def guess(self):
+        if self.samples:
+            return self.samples.guess(self.c0, self.b)
+        return self.guide.logit(self.c0) if self.guide else 0
 
     def rows(self, guess):
         """The numbers of the rows in the families of the first layer, and in those of the second layer."""
@@ -602,7 +616,9 @@ class Predictor:
         g = 0 if None in (long.bit, short.bit) else 1 + (long.bit == short.bit)
         k = 0 if self.refused else k
         third = b if self.refused else (3 * k + g) * 8 + b if k > 0 else (42 + self.order) * 8 + b
-        fourth = 8 * ((guess + 4096) >> 8) + b if self.guide else h.c4 >> 8 & 255
+        if self.samples:
+            third = self.samples.row_of_mixer(c0, b)
+        fourth = 8 * ((guess + 4096) >> 8) + b if self.guide or self.samples else h.c4 >> 8 & 255
         first = [c0, h.c1, third, fourth, self.selector * 8 + b]
         return first, [self.selector, (self.order * 8 + b) * 4 + (k + 3) // 5]
 
@@ -638,6 +654,8 @@ class Predictor:
     def push(self, byte):
         self.refused = False
         self.history.push(byte, parse_code=self.kind == 3)
+        if self.samples:
+            self.samples.push(self.history.bytes)
         for matcher in self.matchers:
             matcher.push(self.history)
 

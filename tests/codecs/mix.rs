@@ -55,11 +55,11 @@ fn every_kind_and_level_round_trips_in_pieces() {
 fn flagged_blocks_round_trip_in_pieces() {
     let mut raw = material(3000).repeat(4);
     (0..raw.len()).step_by(499).for_each(|i| raw[i] ^= 1);
-    for (kind, parameter) in [(0, 0), (1, 0), (2, 13), (3, 0)] {
+    for (kind, parameter) in [(0, 0), (1, 0), (2, 13), (3, 0), (4, 128), (7, 96)] {
         let options = MixOptions { forced: Some((kind, parameter)), ..small() };
         let plain = encode_block(&raw, &options, Guide::None).unwrap().0;
         let flagged = encode_block(&raw, &MixOptions { flags: true, ..options }, Guide::None).unwrap().0;
-        assert_eq!((plain[0], flagged[0]), (1, 2));
+        assert_eq!((plain[0], flagged[0]), if kind < 4 { (1, 2) } else { (3, 3) });
         assert!(flagged.len() < plain.len() + plain.len() / 8, "{} {}", flagged.len(), plain.len());
         for step in [1, 777, raw.len()] {
             assert!(decode(&flagged, raw.len(), step).unwrap() == raw, "kind {kind}, step {step}");
@@ -71,6 +71,19 @@ fn flagged_blocks_round_trip_in_pieces() {
             assert_eq!(error.kind(), ErrorKind::Corrupt, "byte {at}");
         }
         assert_eq!(decode(&flagged[..9], raw.len(), 500).unwrap_err().kind(), ErrorKind::Truncated);
+    }
+}
+
+#[test]
+fn only_samples_are_expected() {
+    let raw = material(600);
+    for (kind, parameter) in [(0, 0), (1, 0), (2, 13), (3, 0), (5, 64)] {
+        let options = MixOptions { forced: Some((5, 64)), ..small() };
+        let mut payload = encode_block(&raw, &options, Guide::None).unwrap().0;
+        assert_eq!(payload[0], 3);
+        payload[4..7].copy_from_slice(&[kind, parameter, 0]);
+        let error = BlockDecoder::new(&payload, raw.len(), CAP, None).err().map(|e| e.kind());
+        assert_eq!(error, (kind < 4).then_some(ErrorKind::Corrupt), "kind {kind}");
     }
 }
 

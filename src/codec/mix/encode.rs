@@ -211,7 +211,7 @@ mod tests {
         // Repetitions with changes, so that flags say yes and no.
         raw.extend_from_within(..6000);
         (raw.len() - 6000..raw.len()).step_by(499).for_each(|i| raw[i] ^= 1);
-        let kinds = [(0, 0), (1, 0), (2, 12), (3, 0), (4, 64), (7, 96)];
+        let kinds = [(0, 0), (1, 0), (2, 12), (3, 0), (4, 64), (5, 40), (7, 96), (8, 64)];
         for ((kind, parameter), flags) in kinds.into_iter().flat_map(|k| [(k, None), (k, Some(RULE))]) {
             let kind = kind_from(kind, parameter).unwrap();
             let shape = Shape { flags, ..shape_for(kind, raw.len(), &MixOptions::level(2)) };

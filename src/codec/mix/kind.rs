@@ -7,6 +7,8 @@ use crate::{Error, ErrorKind, Result};
 
 /// Records and rows of this many bytes or more are not looked for.
 const MAX_PERIOD: usize = 4096;
+/// The samples of which the differences are measured to find the length of a row.
+const SEEN: usize = 2048;
 /// The length in bytes of each of the three pieces that trials code.
 const PIECE: usize = 8 << 10;
 
@@ -87,16 +89,30 @@ pub fn periodic(kind: Kind, raw: &[u8]) -> Option<Kind> {
 }
 
 /// The lag at which a signal of `unit`-byte samples resembles itself most, in bytes, which is taken for the
-/// length of a row. `None` unless it beats a lag of four samples.
+/// length of a row. `None` unless it beats a lag of four samples. The lags that suit the middle of the block best are
+/// compared on samples from all of it.
 fn row(raw: &[u8], unit: usize) -> Option<usize> {
-    let value = |i: usize| i32::from(raw[i]) + if unit == 2 { i32::from(raw[i + 1]) << 8 } else { 0 };
-    let span = raw.len().checked_sub(MAX_PERIOD + 2)? / unit;
-    let cost = |lag: usize| -> u64 {
-        (0..span.min(2048)).map(|i| value(lag + i * unit).abs_diff(value(i * unit)).min(256) as u64).sum()
-    };
+    let from = raw.len() / 3 / unit * unit;
+    let near = from..raw.len().min(from + SEEN * unit + MAX_PERIOD + 2);
+    let cost = |lag| difference(&raw[near.clone()], unit, lag, 1);
     let lags = (8..MAX_PERIOD / unit).map(|lag| lag * unit);
-    let (best, least) = lags.map(|lag| (lag, cost(lag))).min_by_key(|&(lag, cost)| (cost, lag))?;
-    (least < cost(4 * unit)).then_some(best)
+    let mut lags: Vec<_> = lags.map(|lag| Some((cost(lag)?, lag))).collect::<Option<_>>()?;
+    lags.sort_unstable();
+    let step = (raw.len() / unit / (4 * SEEN)).max(1);
+    let cost = |lag| difference(raw, unit, lag, step);
+    let rivals = lags[..16].iter().map(|&(_, lag)| Some((cost(lag)?, lag)));
+    let (least, best) = rivals.collect::<Option<Vec<_>>>()?.into_iter().min()?;
+    (least < cost(4 * unit)?).then_some(best)
+}
+
+/// The mean difference, in 1/256, of samples of `unit` bytes from those `lag` bytes before them. Every `step`-th one is
+/// looked at. Differences above 256 count as 256. `None` where there are no more samples than the longest lag.
+fn difference(raw: &[u8], unit: usize, lag: usize, step: usize) -> Option<u64> {
+    let value = |i: usize| i32::from(raw[i]) + if unit == 2 { i32::from(raw[i + 1]) << 8 } else { 0 };
+    let count = raw.len().checked_sub(MAX_PERIOD + 2)? / unit / step;
+    let at = (0..count).map(|i| i * step * unit);
+    let sum: u64 = at.map(|at| u64::from(value(at + lag).abs_diff(value(at)).min(256))).sum();
+    (sum << 8).checked_div(count as u64)
 }
 
 /// The kind that models rows of samples with this width and stride, if there is one.
@@ -128,13 +144,13 @@ pub fn choose(
     let mut kinds = vec![Kind::Binary, Kind::Code];
     kinds.extend(known);
     kinds.extend(recurrence(middle).map(|period| Kind::Records { period }));
-    if let Some(stride) = row(middle, 1) {
+    if let Some(stride) = row(raw, 1) {
         kinds.push(Kind::Records { period: stride });
         kinds.push(Kind::Bytes { width: 1, stride });
         kinds.extend((stride % 3 == 0).then_some(Kind::Bytes { width: 3, stride }));
         kinds.extend((stride % 4 == 0).then_some(Kind::Bytes { width: 4, stride }));
     }
-    kinds.extend(row(middle, 2).map(|stride| Kind::Words { stride }));
+    kinds.extend(row(raw, 2).map(|stride| Kind::Words { stride }));
     let plain = sample.iter().filter(|&&b| (32..127).contains(&b)).count();
     kinds.extend((plain * 3 >= sample.len() * 2).then_some(Kind::Text));
     // A build without the built-in models only has priors for samples.

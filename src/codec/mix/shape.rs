@@ -6,9 +6,11 @@ use crate::model::lm::Model;
 use crate::model::mix::context::{Kind, MAX_CONTEXTS};
 use crate::model::mix::predictor::{FlagRule, GROUP, Shape, Start};
 
-/// The versions of the format: without flags, and with them. A payload states the version that it was coded with.
+/// The versions of the format: without flags, with them, and with expected samples. A payload states the version that it
+/// was coded with.
 const PLAIN: u8 = 1;
 const FLAGGED: u8 = 2;
+const EXPECTED: u8 = 3;
 /// Length in bytes of the codec header at the start of a payload without flags, and what flags add to it.
 const HEADER: usize = 8;
 const FLAG_HEADER: usize = 2;
@@ -83,10 +85,16 @@ pub fn header(shape: &Shape) -> Vec<u8> {
         Start::Derived => 1,
         Start::Learned(_) => 2,
     };
-    let version = if shape.flags.is_some() { FLAGGED } else { PLAIN };
+    let version = match (shape.samples, shape.flags) {
+        (true, _) => EXPECTED,
+        (false, Some(_)) => FLAGGED,
+        (false, None) => PLAIN,
+    };
     let primed = (shape.primed >> 12) as u8;
     let mut header = vec![version, shape.memory_bits as u8, groups, primed, kind, low, high, guide];
-    header.extend(shape.flags.iter().flat_map(|rule| [rule.shortest, rule.doubt]));
+    if version != PLAIN {
+        header.extend(shape.flags.map_or([0; FLAG_HEADER], |rule| [rule.shortest, rule.doubt]));
+    }
     header
 }
 
@@ -101,9 +109,9 @@ pub fn read_header(payload: &[u8], network: Option<&Model>) -> Result<(Shape, us
             payload.len()
         )));
     };
-    if !matches!(version, PLAIN | FLAGGED) || guide > 2 {
+    if !matches!(version, PLAIN..=EXPECTED) || guide > 2 {
         let message =
-            format!("mix version {version}, guide {guide}: needs a newer nzip (this one knows {FLAGGED})");
+            format!("mix version {version}, guide {guide}: needs a newer nzip (this one knows {EXPECTED})");
         return Err(Error::new(ErrorKind::NewerVersion, message));
     }
     if !TABLE_BITS.contains(&u32::from(bits)) {
@@ -119,29 +127,37 @@ pub fn read_header(payload: &[u8], network: Option<&Model>) -> Result<(Shape, us
         (2, Some(network)) => Start::Learned(*network.name()),
         _ => return Err(Error::corrupt("a mix block must name a model if, and only if, it is guided")),
     };
-    let flags = if version == FLAGGED { Some(read_rule(rest, start)?) } else { None };
+    let samples = version == EXPECTED;
+    let flags = if version == PLAIN { None } else { read_rule(rest, samples, start)? };
     let primed = usize::from(primed) << 12;
-    let shape = Shape { kind, memory_bits: bits.into(), groups: groups.into(), primed, start, flags };
+    let shape =
+        Shape { kind, memory_bits: bits.into(), groups: groups.into(), primed, start, flags, samples };
     if shape.primed > 0 && shape.kind != Kind::Text {
         return Err(Error::corrupt(format!("a primed mix block of {:?}", shape.kind)));
     }
     if shape.start != Start::Unguided && shape.kind != Kind::Text {
         return Err(Error::corrupt(format!("a guided mix block of {:?}", shape.kind)));
     }
-    Ok((shape, if flags.is_some() { HEADER + FLAG_HEADER } else { HEADER }))
+    if samples && !shape.kind.has_samples() {
+        return Err(Error::corrupt(format!("a mix block of {:?} with expected samples", shape.kind)));
+    }
+    Ok((shape, if version == PLAIN { HEADER } else { HEADER + FLAG_HEADER }))
 }
 
-/// Reads which bytes begin with flags.
-fn read_rule(rest: &[u8], start: Start) -> Result<FlagRule> {
+/// Reads which bytes begin with flags; zeros stand for none, where these are `optional`.
+fn read_rule(rest: &[u8], optional: bool, start: Start) -> Result<Option<FlagRule>> {
     let Some(&[shortest, doubt]) = rest.first_chunk::<FLAG_HEADER>() else {
         return Err(Error::truncated("a mix payload ends before it says which bytes begin with flags"));
     };
+    if optional && shortest == 0 && doubt == 0 {
+        return Ok(None);
+    }
     if shortest == 0 || doubt == 0 || start != Start::Unguided {
         let message =
             format!("mix flags for matches of {shortest} bytes with doubt {doubt}, guide {start:?}");
         return Err(Error::corrupt(message));
     }
-    Ok(FlagRule { shortest, doubt })
+    Ok(Some(FlagRule { shortest, doubt }))
 }
 
 /// The memory in bytes that decoding a payload takes according to its header; 0 where it has no valid one.
@@ -178,5 +194,6 @@ pub fn shape_for(kind: Kind, raw_len: usize, options: &MixOptions) -> Shape {
         start: Start::Unguided,
         primed: if kind == Kind::Text { options.primed.min(1020) >> 2 << 12 } else { 0 },
         flags: None,
+        samples: kind.has_samples(),
     }
 }

@@ -1,6 +1,7 @@
 //! The contexts with which each kind of data is modelled. `formats/mix.md` lists them under the same names.
 
 use super::history::{History, mix_hash};
+use super::samples::Expected;
 
 /// The number of contexts of a kind.
 pub const MAX_CONTEXTS: usize = 24;
@@ -20,6 +21,13 @@ pub enum Kind {
     Bytes { width: usize, stride: usize },
     /// Rows of `stride` bytes that hold 16-bit little-endian samples.
     Words { stride: usize },
+}
+
+impl Kind {
+    /// Whether the data are rows of samples, which can be expected from their neighbours.
+    pub fn has_samples(self) -> bool {
+        matches!(self, Self::Bytes { .. } | Self::Words { .. })
+    }
 }
 
 /// A hash of two numbers.
@@ -58,6 +66,27 @@ pub fn first<const N: usize>(kind: Kind, h: &History) -> [u32; N] {
         *hash = finish(*hash, i);
     }
     out
+}
+
+/// The contexts that contain what is expected of the next byte of samples, by their indices, with their hashes: they
+/// replace others. None for kinds that hold no samples.
+#[inline(always)]
+pub fn expected(kind: Kind, h: &History, expected: Expected) -> Option<[(usize, u32); 3]> {
+    let c1 = h.c4 & 0xff;
+    let byte = u32::from(expected.byte);
+    let (values, tag, shift) = match kind {
+        Kind::Bytes { width, stride } => {
+            let channel = (h.len() % stride % width) as u32;
+            ([(0, byte, 0), (7, byte, c1), (10, byte, h.c4 & 0xffff)], channel, 8)
+        }
+        Kind::Words { .. } => {
+            let low = if h.len() & 1 == 1 { c1 | 0x100 } else { 0 };
+            let (sample, energy) = (expected.sample, expected.energy);
+            ([(0, sample >> 4, 0), (9, sample >> 6, energy >> 1), (14, byte, energy)], low, 10)
+        }
+        _ => return None,
+    };
+    Some(values.map(|(i, a, b)| (i, finish(triple(a, b, tag | (i as u32 + 1) << shift), i))))
 }
 
 /// Computes the hashes of the contexts of text that priming trains, in the order of [`PRIMED`].

@@ -39,6 +39,13 @@ pub fn pair(first: i32, second: i32) -> u32 {
     first as u32 & 0xffff | (second as u32) << 16
 }
 
+/// The binary logarithm in Q8 of a number in 1..2^24, up to a constant, interpolated linearly between powers of two.
+#[inline(always)]
+pub fn line(v: u32) -> i32 {
+    let exponent = v.ilog2();
+    ((exponent << 8) + ((v << 8) >> exponent)) as i32
+}
+
 impl Tables {
     /// The probability in 1/65536, 1..=65535, of a logit.
     #[inline(always)]

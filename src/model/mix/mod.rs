@@ -22,6 +22,7 @@ pub mod pages;
 pub mod predictor;
 mod priming;
 pub mod priors;
+mod samples;
 pub mod shipped;
 pub mod slots;
 pub mod state;

@@ -28,6 +28,7 @@ use super::matcher::{COUNTERS, Matcher};
 use super::mixer::{Mixer, spread};
 use super::priming;
 use super::priors::{Priors, SIZES};
+use super::samples::Samples;
 use super::shipped;
 use super::slots::{SLOT, Slot, SlotTable};
 use super::state::{STATES, StateTable};
@@ -49,6 +50,8 @@ pub struct Shape {
     pub start: Start,
     /// Whether bytes begin with flags, and which ones.
     pub flags: Option<FlagRule>,
+    /// Whether samples are expected from their neighbours, where the kind holds any.
+    pub samples: bool,
 }
 
 /// The rule for bytes that begin with flags: a match expects them, is long enough, and its byte probable enough.
@@ -107,6 +110,8 @@ pub struct Predictor {
     direct: Direct,
     mixer: Mixer,
     apms: [Apm; 3],
+    /// The model of samples, if they are expected.
+    samples: Option<Samples>,
     /// The guide's weights for the current byte; see [`Predictor::begin_byte`].
     guess: Box<[u32; 512]>,
     /// The model of flags, if there are any.
@@ -188,6 +193,7 @@ impl Predictor {
             direct: Direct::new()?,
             mixer: Mixer::new(SIZES, &priors.rows, &priors.finals),
             apms: [Apm::new(256, tables, 6)?, Apm::new(65536, tables, 6)?, Apm::new(65536, tables, 6)?],
+            samples: shape.samples.then(|| Samples::new(shape.kind)).flatten(),
             guess: Box::new([0; 512]),
             flags: shape.flags.map(|_| Flags::new(tables)).transpose()?,
             due: None,
@@ -259,7 +265,7 @@ impl Predictor {
                 if let Some(expected) = self.doubtful {
                     self.learn_flag::<A>(u32::from(expected == self.c0 as u8));
                 }
-                self.push(self.c0 as u8);
+                self.push::<A>(self.c0 as u8);
             }
             _ => {}
         }
@@ -306,7 +312,7 @@ impl Predictor {
         self.learn_flag::<A>(came);
         if came != 0 {
             self.seen += 8;
-            self.push(byte);
+            self.push::<A>(byte);
             self.end_byte::<A>();
             return Some(byte);
         }
@@ -379,16 +385,15 @@ impl Predictor {
         self.matchers.iter().any(goes_on)
     }
 
+    /// The logit of the next bit, in Q8 octaves, according to the guide or the model of samples, if there is one.
     #[inline(always)]
-    fn is_guided(&self) -> bool {
-        self.shape.start != Start::Unguided
-    }
-
-    /// The guide's logit of the next bit, in Q8 octaves.
-    #[inline(always)]
-    fn guess(&self) -> i32 {
+    fn guess(&self) -> Option<i32> {
+        if let Some(samples) = &self.samples {
+            return Some(samples.logit(self.c0, self.bit_position));
+        }
         let at = 2 * (self.c0 as usize & 255);
-        stretch(probability_of_one(self.guess[at], self.guess[at + 1]))
+        let is_guided = self.shape.start != Start::Unguided;
+        is_guided.then(|| stretch(probability_of_one(self.guess[at], self.guess[at + 1])))
     }
 
     /// The node of the next bit in its nibble's tree, 1..=15.
@@ -452,10 +457,14 @@ impl Predictor {
     }
 
     /// Appends a complete byte to the history and seeks the entries of the next one.
-    fn push(&mut self, byte: u8) {
+    #[inline(always)]
+    fn push<const A: bool>(&mut self, byte: u8) {
         // Where one byte was doubtful, the next one often is.
         self.sought = self.doubtful.is_some() || !self.goes_on(byte);
         self.history.push(byte);
+        if let Some(samples) = &mut self.samples {
+            samples.push::<A>(self.history.bytes());
+        }
         for matcher in &mut self.matchers {
             matcher.seek(&self.history);
         }
@@ -519,6 +528,12 @@ impl Predictor {
     fn hash_contexts<const N: usize>(&mut self) {
         let hashes = context::first::<N>(self.shape.kind, &self.history);
         self.hashes[..N].copy_from_slice(&hashes);
+        let expected = self.samples.as_ref().map(Samples::expected);
+        if let Some(replaced) = expected.and_then(|e| context::expected(self.shape.kind, &self.history, e)) {
+            for (i, hash) in replaced {
+                self.hashes[i] = hash;
+            }
+        }
     }
 
     /// Loads the slots of the next byte's first nibble.
@@ -564,13 +579,14 @@ impl Predictor {
             (Some(a), Some(b)) => 1 + (a == b) as usize,
             _ => 0,
         };
-        let guess = if self.is_guided() { self.guess() } else { 0 };
-        // The fourth family is selected by the byte before the last; in guided blocks the guess tells more.
-        let history_or_guess =
-            if self.is_guided() { ((guess + 4096) >> 8) << 3 | bp as i32 } else { c2 as i32 };
+        let guess = self.guess();
+        // The fourth family is selected by the byte before the last; where there is a guess, that tells more.
+        let history_or_guess = guess.map_or(c2 as i32, |guess| ((guess + 4096) >> 8) << 3 | bp as i32);
         let match_or_order =
             if class > 0 { (class as usize * 3 + agree) * 8 } else { (42 + self.order) * 8 } + bp as usize;
         let match_or_order = if self.refused { bp as usize } else { match_or_order };
+        // Samples rarely match or have a known context; how the bits compare with the expected ones tells more.
+        let match_or_order = self.samples.as_ref().map_or(match_or_order, |s| s.relation(c0, bp));
         self.mixer.select(
             [
                 c0 as usize,
@@ -581,15 +597,18 @@ impl Predictor {
             ],
             [self.selector, (self.order * 8 + bp as usize) * 4 + (class as usize + 3) / 5],
         );
-        let apm_contexts =
-            [c0 as usize, (c0 | c1 << 8) as usize, (self.matchers[0].expected_byte() << 8 | c0) as usize];
+        let expected_byte = match &self.samples {
+            Some(samples) => samples.expected().byte.into(),
+            None => self.matchers[0].expected_byte(),
+        };
+        let apm_contexts = [c0 as usize, (c0 | c1 << 8) as usize, (expected_byte << 8 | c0) as usize];
         for (apm, &context) in self.apms.iter().zip(&apm_contexts) {
             apm.prefetch(self.logit, context);
         }
         let [d0, d1, d2, d3] =
             if on(Part::Direct) { self.direct.predict(node, tables) } else { [0; DIRECTS] };
-        let certain = if self.is_guided() { (tables.squash(guess) as i32 - 32768) >> 4 } else { 0 };
-        let first = [matched[0], matched[1], pair(256, guess), d0, d1, d2, d3, pair(certain, 0)];
+        let certain = guess.map_or(0, |guess| (tables.squash(guess) as i32 - 32768) >> 4);
+        let first = [matched[0], matched[1], pair(256, guess.unwrap_or(0)), d0, d1, d2, d3, pair(certain, 0)];
         let inputs = self.mixer.inputs();
         spread::<A>(first, &mut inputs.0[0]);
         for group in 0..V - 1 {

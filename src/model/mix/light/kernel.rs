@@ -3,6 +3,8 @@
 //! All eight sources of a bit's probability take every step side by side, one in each 32-bit lane.
 #![allow(unsafe_code)] // kernels
 
+use crate::model::mix::logistic::line;
+
 /// The sources of a bit's probability: six contexts, the newest byte, and the match model.
 pub const SOURCES: usize = 8;
 /// How slowly each source's probability follows the bits of codes, as a shift.
@@ -26,13 +28,6 @@ pub struct Row(pub [i16; 2 * SOURCES]);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(C, align(32))]
 pub struct Probabilities(pub [u32; SOURCES]);
-
-/// The binary logarithm in Q8 of a number in 1..=65535, up to a constant, interpolated linearly between
-/// powers of two.
-fn line(v: u32) -> i32 {
-    let exponent = v.ilog2();
-    ((exponent << 8) + ((v << 8) >> exponent)) as i32
-}
 
 /// The two inputs of each source: the distance of its probability from one half in 1/2048, and its logit in
 /// Q8 octaves.

@@ -1,0 +1,156 @@
+//! The inner loops of expecting samples, in AVX2 and in plain Rust with the same integers.
+#![allow(unsafe_code)] // kernels
+
+/// The number of neighbours from which a sample is expected.
+pub const TAPS: usize = 32;
+/// One number for each neighbour.
+pub type Taps = [i32; TAPS];
+/// The number of places in a distribution of residuals.
+pub const PLACES: usize = 512;
+/// The probabilities, in 1/2^[`ONE_LOG2`], that a residual lies before each place.
+pub type Sums = [i32; PLACES];
+/// log2 of a probability of one.
+pub const ONE_LOG2: u32 = 22;
+/// log2 of the number of samples over which moments are averaged.
+const WINDOW: u32 = 11;
+/// log2 of the number of residuals over which distributions are averaged.
+const RATE: u32 = 7;
+
+/// The sum of the products of two rows.
+#[inline(always)]
+pub fn dot<const A: bool>(a: &Taps, b: &Taps) -> i64 {
+    #[cfg(target_arch = "x86_64")]
+    if A {
+        // SAFETY: `A` is only chosen where the processor has AVX2.
+        return unsafe { avx2::dot(a, b) };
+    }
+    dot_scalar(a, b)
+}
+
+fn dot_scalar(a: &Taps, b: &Taps) -> i64 {
+    a.iter().zip(b).map(|(a, b)| i64::from(*a) * i64::from(*b)).sum()
+}
+
+/// Moves each moment towards `factor * x` by 1/2^[`WINDOW`] of the distance. All products and moments must be at most
+/// 2^30 − 1024 in magnitude.
+#[inline(always)]
+pub fn average<const A: bool>(moments: &mut Taps, factor: i32, x: &Taps) {
+    #[cfg(target_arch = "x86_64")]
+    if A {
+        // SAFETY: `A` is only chosen where the processor has AVX2.
+        return unsafe { avx2::average(moments, factor, x) };
+    }
+    average_scalar(moments, factor, x);
+}
+
+fn average_scalar(moments: &mut Taps, factor: i32, x: &Taps) {
+    for (m, x) in moments.iter_mut().zip(x) {
+        *m += (factor * x - *m + (1 << (WINDOW - 1))) >> WINDOW;
+    }
+}
+
+/// Moves the sums towards those of a residual at one place.
+#[inline(always)]
+pub fn shift<const A: bool>(sums: &mut Sums, place: usize) {
+    #[cfg(target_arch = "x86_64")]
+    if A {
+        // SAFETY: `A` is only chosen where the processor has AVX2.
+        return unsafe { avx2::shift(sums, place) };
+    }
+    shift_scalar(sums, place);
+}
+
+fn shift_scalar(sums: &mut Sums, place: usize) {
+    for (i, sum) in sums.iter_mut().enumerate() {
+        let target = if i > place { 1 << ONE_LOG2 } else { 0 };
+        *sum += (target - *sum) >> RATE;
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+mod avx2 {
+    use std::arch::x86_64::*;
+
+    use super::{ONE_LOG2, RATE, Sums, Taps, WINDOW};
+    use crate::kernel::avx2::{load, store};
+
+    /// See [`super::dot`].
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    pub fn dot(a: &Taps, b: &Taps) -> i64 {
+        let mut sum = _mm256_setzero_si256();
+        for (a, b) in a.as_chunks::<8>().0.iter().zip(b.as_chunks::<8>().0) {
+            let (a, b) = (load(a), load(b));
+            let odd = _mm256_mul_epi32(_mm256_srli_epi64::<32>(a), _mm256_srli_epi64::<32>(b));
+            sum = _mm256_add_epi64(sum, _mm256_add_epi64(_mm256_mul_epi32(a, b), odd));
+        }
+        let two = _mm_add_epi64(_mm256_castsi256_si128(sum), _mm256_extracti128_si256::<1>(sum));
+        _mm_cvtsi128_si64(_mm_add_epi64(two, _mm_unpackhi_epi64(two, two)))
+    }
+
+    /// See [`super::average`].
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    pub fn average(moments: &mut Taps, factor: i32, x: &Taps) {
+        let (factor, half) = (_mm256_set1_epi32(factor), _mm256_set1_epi32(1 << (WINDOW - 1)));
+        for (m, x) in moments.as_chunks_mut::<8>().0.iter_mut().zip(x.as_chunks::<8>().0) {
+            let old = load(m);
+            let distance = _mm256_sub_epi32(_mm256_mullo_epi32(factor, load(x)), old);
+            let step = _mm256_srai_epi32::<{ WINDOW as i32 }>(_mm256_add_epi32(distance, half));
+            store(m, _mm256_add_epi32(old, step));
+        }
+    }
+
+    /// See [`super::shift`].
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    pub fn shift(sums: &mut Sums, place: usize) {
+        let (place, one) = (_mm256_set1_epi32(place as i32), _mm256_set1_epi32(1 << ONE_LOG2));
+        let mut at = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+        for sum in sums.as_chunks_mut::<8>().0 {
+            let old = load(sum);
+            let target = _mm256_and_si256(_mm256_cmpgt_epi32(at, place), one);
+            let step = _mm256_srai_epi32::<{ RATE as i32 }>(_mm256_sub_epi32(target, old));
+            store(sum, _mm256_add_epi32(old, step));
+            at = _mm256_add_epi32(at, _mm256_set1_epi32(8));
+        }
+    }
+}
+
+#[cfg(all(test, target_arch = "x86_64"))]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::kernel::Kernel;
+
+    fn taps(limit: i32) -> impl Strategy<Value = Taps> {
+        prop::array::uniform32(-limit..=limit)
+    }
+
+    proptest! {
+        #[test]
+        fn avx2_equals_scalar(
+            moments in taps((1 << 30) - 1024),
+            weights in taps(1 << 19),
+            x in taps(4095),
+            factor in -4095i32 * 64..=4095 * 64,
+            sums in prop::collection::vec(0i32..=1 << ONE_LOG2, PLACES),
+            place in 0..PLACES,
+        ) {
+            if Kernel::avx2().is_none() {
+                return Ok(());
+            }
+            prop_assert_eq!(dot::<true>(&moments, &weights), dot_scalar(&moments, &weights));
+            let (mut left, mut right) = (moments, moments);
+            average_scalar(&mut left, factor, &x);
+            average::<true>(&mut right, factor, &x);
+            prop_assert_eq!(left, right);
+            let mut left: Sums = sums.try_into().expect("as many as there are places");
+            let mut right = left;
+            shift_scalar(&mut left, place);
+            shift::<true>(&mut right, place);
+            prop_assert_eq!(left, right);
+        }
+    }
+}
