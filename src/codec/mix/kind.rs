@@ -4,9 +4,12 @@
 use crate::model::mix::context::Kind;
 use crate::model::mix::shipped;
 use crate::{Error, ErrorKind, Result};
+use std::ops::Range;
 
-/// Records and rows of this many bytes or more are not looked for.
+/// Records of this many bytes or more are not looked for, nor are rows of this many, except in long blocks, where the
+/// second number counts.
 const MAX_PERIOD: usize = 4096;
+const MAX_ROW: usize = 32768;
 /// The samples of which the differences are measured to find the length of a row.
 const SEEN: usize = 2048;
 /// The length in bytes of each of the three pieces that trials code.
@@ -53,13 +56,18 @@ fn looks_like_text(raw: &[u8]) -> bool {
     plain * 50 >= raw.len() * 49 && letters * 2 >= raw.len()
 }
 
-/// Three pieces from different parts of a block, one after the other; the whole block if it is short.
-fn sample(raw: &[u8]) -> Vec<u8> {
-    if raw.len() <= 3 * PIECE {
+/// Three pieces from different parts of a block, one after the other; the whole block if it is short. Pieces consist of
+/// whole rows, at least three, where there may be any.
+fn sample(raw: &[u8], row: Option<usize>) -> Vec<u8> {
+    let row = row.unwrap_or(4);
+    let piece = if row < PIECE / 3 { PIECE / row * row } else { 3 * row };
+    // Pieces of long rows are so long that one is enough.
+    let places: &[usize] = if piece > 3 * PIECE { &[3] } else { &[1, 3, 4] };
+    if raw.len() <= places.len() * piece {
         return raw.to_vec();
     }
-    let at = |i: usize| ((raw.len() - PIECE) / 5 * i) & !3;
-    [at(1), at(3), at(4)].iter().flat_map(|&from| raw[from..from + PIECE].iter().copied()).collect()
+    let at = |i: &usize| (raw.len() - piece) / 5 * i / row * row;
+    places.iter().map(at).flat_map(|from| raw[from..from + piece].iter().copied()).collect()
 }
 
 /// The distance in bytes at which byte pairs recur most often, which is taken for the record length. `None`
@@ -88,28 +96,43 @@ pub fn periodic(kind: Kind, raw: &[u8]) -> Option<Kind> {
     }
 }
 
-/// The lag at which a signal of `unit`-byte samples resembles itself most, in bytes, which is taken for the
-/// length of a row. `None` unless it beats a lag of four samples. The lags that suit the middle of the block best are
-/// compared on samples from all of it.
+/// The lag at which a signal of `unit`-byte samples resembles itself most, in bytes, which is taken for the length of a
+/// row. `None` unless it beats a lag of four samples.
 fn row(raw: &[u8], unit: usize) -> Option<usize> {
-    let from = raw.len() / 3 / unit * unit;
-    let near = from..raw.len().min(from + SEEN * unit + MAX_PERIOD + 2);
-    let cost = |lag| difference(&raw[near.clone()], unit, lag, 1);
-    let lags = (8..MAX_PERIOD / unit).map(|lag| lag * unit);
-    let mut lags: Vec<_> = lags.map(|lag| Some((cost(lag)?, lag))).collect::<Option<_>>()?;
-    lags.sort_unstable();
-    let step = (raw.len() / unit / (4 * SEEN)).max(1);
-    let cost = |lag| difference(raw, unit, lag, step);
-    let rivals = lags[..16].iter().map(|&(_, lag)| Some((cost(lag)?, lag)));
-    let (least, best) = rivals.collect::<Option<Vec<_>>>()?.into_iter().min()?;
-    (least < cost(4 * unit)?).then_some(best)
+    let (short, least) = best_lag(raw, unit, 8 * unit..MAX_PERIOD, SEEN)?;
+    let (least, best) = match best_lag(raw, unit, MAX_PERIOD..MAX_ROW, SEEN / 8) {
+        // Among this many lags, some resemble a row by chance.
+        Some((wide, cost)) if cost < least - least / 8 => (cost, wide),
+        _ => (least, short),
+    };
+    (least < difference(raw, unit, 4 * unit, spread(raw, unit))?).then_some(best)
+}
+
+/// The lag with the least difference, and this difference. Those that suit `seen` samples in the middle of the block best
+/// are compared on samples from all of it. `None` where the block is too short.
+fn best_lag(raw: &[u8], unit: usize, lags: Range<usize>, seen: usize) -> Option<(usize, u64)> {
+    let len = seen * unit + lags.end;
+    let from = (raw.len() / 3).min(raw.len().checked_sub(len)?) / unit * unit;
+    let middle = &raw[from..from + len];
+    let cost = |lag| Some((difference(middle, unit, lag, 1)?, lag));
+    let mut all: Vec<_> = lags.step_by(unit).map(cost).collect::<Option<_>>()?;
+    all.sort_unstable();
+    all.truncate(16);
+    let cost = |(_, lag)| Some((difference(raw, unit, lag, spread(raw, unit))?, lag));
+    let (least, best) = all.into_iter().map(cost).collect::<Option<Vec<_>>>()?.into_iter().min()?;
+    Some((best, least))
+}
+
+/// The distance in samples at which samples from all of a block are looked at.
+fn spread(raw: &[u8], unit: usize) -> usize {
+    (raw.len() / unit / (4 * SEEN)).max(1)
 }
 
 /// The mean difference, in 1/256, of samples of `unit` bytes from those `lag` bytes before them. Every `step`-th one is
-/// looked at. Differences above 256 count as 256. `None` where there are no more samples than the longest lag.
+/// looked at. Differences above 256 count as 256. `None` where there are no more bytes than the lag.
 fn difference(raw: &[u8], unit: usize, lag: usize, step: usize) -> Option<u64> {
     let value = |i: usize| i32::from(raw[i]) + if unit == 2 { i32::from(raw[i + 1]) << 8 } else { 0 };
-    let count = raw.len().checked_sub(MAX_PERIOD + 2)? / unit / step;
+    let count = raw.len().checked_sub(lag)? / unit / step;
     let at = (0..count).map(|i| i * step * unit);
     let sum: u64 = at.map(|at| u64::from(value(at + lag).abs_diff(value(at)).min(256))).sum();
     (sum << 8).checked_div(count as u64)
@@ -130,25 +153,22 @@ pub fn choose(
     trial: impl Fn(&[u8], Kind) -> Result<usize>,
 ) -> Result<Kind> {
     let known = rows.and_then(|(width, stride)| kind_of_rows(width, stride));
-    // The sample of a picture consists of whole rows next to each other.
-    let rows = rows.filter(|_| known.is_some()).map(|(_, stride)| (3 * PIECE).max(4 * stride));
-    let sample = match rows {
-        Some(len) if len < raw.len() => raw[(raw.len() - len) / 2..][..len].to_vec(),
-        _ => sample(raw),
-    };
-    if sample.is_empty() || looks_like_text(&sample) {
+    if known.is_none() && looks_like_text(&sample(raw, None)) {
         return Ok(Kind::Text);
     }
+    let stride = rows.filter(|_| known.is_some()).map(|(_, stride)| stride).or_else(|| row(raw, 1));
+    let sample = sample(raw, stride);
     let middle = &raw[raw.len() / 3..];
     let middle = &middle[..middle.len().min(64 << 10)];
     let mut kinds = vec![Kind::Binary, Kind::Code];
     kinds.extend(known);
     kinds.extend(recurrence(middle).map(|period| Kind::Records { period }));
-    if let Some(stride) = row(raw, 1) {
+    if let Some(stride) = stride {
         kinds.push(Kind::Records { period: stride });
-        kinds.push(Kind::Bytes { width: 1, stride });
-        kinds.extend((stride % 3 == 0).then_some(Kind::Bytes { width: 3, stride }));
-        kinds.extend((stride % 4 == 0).then_some(Kind::Bytes { width: 4, stride }));
+        let widths = [1, 3, 4].into_iter().filter(|width| stride % width == 0);
+        kinds.extend(
+            widths.filter_map(|width| kind_of_rows(width, stride)).filter(|kind| known != Some(*kind)),
+        );
     }
     kinds.extend(row(raw, 2).map(|stride| Kind::Words { stride }));
     let plain = sample.iter().filter(|&&b| (32..127).contains(&b)).count();
