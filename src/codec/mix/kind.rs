@@ -10,6 +10,8 @@ use std::ops::Range;
 /// second number counts.
 const MAX_PERIOD: usize = 4096;
 const MAX_ROW: usize = 32768;
+/// Shorter rows are not looked for: what repeats at their distance are records.
+const MIN_ROW: usize = 64;
 /// The samples of which the differences are measured to find the length of a row.
 const SEEN: usize = 2048;
 /// The length in bytes of each of the three pieces that trials code.
@@ -56,6 +58,14 @@ fn looks_like_text(raw: &[u8]) -> bool {
     plain * 50 >= raw.len() * 49 && letters * 2 >= raw.len()
 }
 
+/// Whether bytes differ little from those before them, as samples do: in text, the mean difference is mostly above 16.
+fn is_smooth(raw: &[u8]) -> bool {
+    let from = raw.len() / 3;
+    let piece = &raw[from..raw.len().min(from + PIECE)];
+    let sum: usize = piece.windows(2).map(|pair| usize::from(pair[0].abs_diff(pair[1]))).sum();
+    sum < 16 * piece.len()
+}
+
 /// Three pieces from different parts of a block, one after the other; the whole block if it is short. Pieces consist of
 /// whole rows, at least three, where there may be any.
 fn sample(raw: &[u8], row: Option<usize>) -> Vec<u8> {
@@ -97,45 +107,48 @@ pub fn periodic(kind: Kind, raw: &[u8]) -> Option<Kind> {
 }
 
 /// The lag at which a signal of `unit`-byte samples resembles itself most, in bytes, which is taken for the length of a
-/// row. `None` unless it beats a lag of four samples.
+/// row. `None` where a lag of four samples is far better.
 fn row(raw: &[u8], unit: usize) -> Option<usize> {
-    let (short, least) = best_lag(raw, unit, 8 * unit..MAX_PERIOD, SEEN)?;
+    let (short, least) = best_lag(raw, unit, MIN_ROW..MAX_PERIOD, SEEN)?;
     let (least, best) = match best_lag(raw, unit, MAX_PERIOD..MAX_ROW, SEEN / 8) {
         // Among this many lags, some resemble a row by chance.
         Some((wide, cost)) if cost < least - least / 8 => (cost, wide),
         _ => (least, short),
     };
-    (least < difference(raw, unit, 4 * unit, spread(raw, unit))?).then_some(best)
+    (least < 2 * difference(raw, unit, 4 * unit)).then_some(best)
 }
 
-/// The lag with the least difference, and this difference. Those that suit `seen` samples in the middle of the block best
-/// are compared on samples from all of it. `None` where the block is too short.
+/// The lag with the least difference, and this difference. Those that suit `seen` samples best are compared on more
+/// samples. `None` where the block is too short.
 fn best_lag(raw: &[u8], unit: usize, lags: Range<usize>, seen: usize) -> Option<(usize, u64)> {
-    let len = seen * unit + lags.end;
-    let from = (raw.len() / 3).min(raw.len().checked_sub(len)?) / unit * unit;
-    let middle = &raw[from..from + len];
-    let cost = |lag| Some((difference(middle, unit, lag, 1)?, lag));
-    let mut all: Vec<_> = lags.step_by(unit).map(cost).collect::<Option<_>>()?;
-    all.sort_unstable();
-    all.truncate(16);
-    let cost = |(_, lag)| Some((difference(raw, unit, lag, spread(raw, unit))?, lag));
-    let (least, best) = all.into_iter().map(cost).collect::<Option<Vec<_>>>()?.into_iter().min()?;
-    Some((best, least))
+    let reach = raw.len().checked_sub(lags.end).filter(|reach| *reach >= lags.end / 2)?;
+    let value = |at: usize| sample_at(raw, unit, at);
+    let mut costs: Vec<_> = lags.clone().step_by(unit).map(|lag| (0, lag)).collect();
+    for at in (0..reach).step_by((reach / seen).max(1).next_multiple_of(unit)) {
+        let (here, from) = (value(at), at + lags.start);
+        for (i, (cost, _)) in costs.iter_mut().enumerate() {
+            *cost += value(from + i * unit).abs_diff(here).min(256);
+        }
+    }
+    costs.sort_unstable();
+    let rivals = costs.iter().take(16).map(|&(_, lag)| (difference(raw, unit, lag), lag));
+    rivals.min().map(|(cost, lag)| (lag, cost))
 }
 
-/// The distance in samples at which samples from all of a block are looked at.
-fn spread(raw: &[u8], unit: usize) -> usize {
-    (raw.len() / unit / (4 * SEEN)).max(1)
+/// The mean difference, in 1/256, of samples from those `lag` bytes before them, of some 8,000 samples from all of a
+/// block, which must be longer than the lag. Differences above 256 count as 256.
+fn difference(raw: &[u8], unit: usize, lag: usize) -> u64 {
+    let value = |at: usize| sample_at(raw, unit, at);
+    let reach = raw.len() - lag - (unit - 1);
+    let places = (0..reach).step_by((reach / (4 * SEEN)).max(1).next_multiple_of(unit));
+    let count = places.len() as u64;
+    let sum: u64 = places.map(|at| u64::from(value(at + lag).abs_diff(value(at)).min(256))).sum();
+    (sum << 8) / count
 }
 
-/// The mean difference, in 1/256, of samples of `unit` bytes from those `lag` bytes before them. Every `step`-th one is
-/// looked at. Differences above 256 count as 256. `None` where there are no more bytes than the lag.
-fn difference(raw: &[u8], unit: usize, lag: usize, step: usize) -> Option<u64> {
-    let value = |i: usize| i32::from(raw[i]) + if unit == 2 { i32::from(raw[i + 1]) << 8 } else { 0 };
-    let count = raw.len().checked_sub(lag)? / unit / step;
-    let at = (0..count).map(|i| i * step * unit);
-    let sum: u64 = at.map(|at| u64::from(value(at + lag).abs_diff(value(at)).min(256))).sum();
-    (sum << 8).checked_div(count as u64)
+/// The sample of one or two bytes that starts at a place.
+fn sample_at(raw: &[u8], unit: usize, at: usize) -> u32 {
+    u32::from(raw[at]) | if unit == 2 { u32::from(raw[at + 1]) << 8 } else { 0 }
 }
 
 /// The kind that models rows of samples with this width and stride, if there is one.
@@ -153,11 +166,21 @@ pub fn choose(
     trial: impl Fn(&[u8], Kind) -> Result<usize>,
 ) -> Result<Kind> {
     let known = rows.and_then(|(width, stride)| kind_of_rows(width, stride));
-    if known.is_none() && looks_like_text(&sample(raw, None)) {
+    let is_text = known.is_none() && looks_like_text(&sample(raw, None));
+    if is_text && !(is_smooth(raw) && shipped::has(Kind::Text)) {
         return Ok(Kind::Text);
     }
     let stride = rows.filter(|_| known.is_some()).map(|(_, stride)| stride).or_else(|| row(raw, 1));
     let sample = sample(raw, stride);
+    let rows_of = |stride: usize| {
+        let widths = [1, 3, 4].into_iter().filter(move |width| stride.is_multiple_of(*width));
+        widths.filter_map(move |width| kind_of_rows(width, stride)).filter(|kind| known != Some(*kind))
+    };
+    if is_text {
+        // Only a picture of medium grey looks like text as well.
+        let kinds = stride.into_iter().flat_map(rows_of).chain([Kind::Text]);
+        return smallest(&sample, kinds, trial);
+    }
     let middle = &raw[raw.len() / 3..];
     let middle = &middle[..middle.len().min(64 << 10)];
     let mut kinds = vec![Kind::Binary, Kind::Code];
@@ -165,19 +188,31 @@ pub fn choose(
     kinds.extend(recurrence(middle).map(|period| Kind::Records { period }));
     if let Some(stride) = stride {
         kinds.push(Kind::Records { period: stride });
-        let widths = [1, 3, 4].into_iter().filter(|width| stride % width == 0);
-        kinds.extend(
-            widths.filter_map(|width| kind_of_rows(width, stride)).filter(|kind| known != Some(*kind)),
-        );
+        kinds.extend(rows_of(stride));
     }
     kinds.extend(row(raw, 2).map(|stride| Kind::Words { stride }));
     let plain = sample.iter().filter(|&&b| (32..127).contains(&b)).count();
     kinds.extend((plain * 3 >= sample.len() * 2).then_some(Kind::Text));
     // A build without the built-in models only has priors for samples.
     kinds.retain(|kind| shipped::has(*kind));
+    smallest(&sample, kinds, trial)
+}
+
+/// The kind that codes a sample smallest, the first of several.
+fn smallest(
+    sample: &[u8],
+    kinds: impl IntoIterator<Item = Kind>,
+    trial: impl Fn(&[u8], Kind) -> Result<usize>,
+) -> Result<Kind> {
     let mut best = (usize::MAX, Kind::Binary);
     for kind in kinds {
-        let size = trial(&sample, kind)?;
+        // What is learned of samples goes on improving after the trial has ended, most of all with 16 bits.
+        let share = match kind {
+            Kind::Words { .. } => 62,
+            Kind::Bytes { .. } => 63,
+            _ => 64,
+        };
+        let size = trial(sample, kind)? * share;
         if size < best.0 {
             best = (size, kind);
         }
