@@ -10,7 +10,7 @@ use std::ops::Range;
 /// second number counts.
 const MAX_PERIOD: usize = 4096;
 const MAX_ROW: usize = 32768;
-/// Shorter rows are not looked for: what repeats at their distance are records.
+/// Bytes that resemble each other at a shorter distance are records rather than rows of a picture.
 const MIN_ROW: usize = 64;
 /// The samples of which the differences are measured to find the length of a row.
 const SEEN: usize = 2048;
@@ -109,7 +109,7 @@ pub fn periodic(kind: Kind, raw: &[u8]) -> Option<Kind> {
 /// The lag at which a signal of `unit`-byte samples resembles itself most, in bytes, which is taken for the length of a
 /// row. `None` where a lag of four samples is far better.
 fn row(raw: &[u8], unit: usize) -> Option<usize> {
-    let (short, least) = best_lag(raw, unit, MIN_ROW..MAX_PERIOD, SEEN)?;
+    let (short, least) = best_lag(raw, unit, 8 * unit..MAX_PERIOD, SEEN)?;
     let (least, best) = match best_lag(raw, unit, MAX_PERIOD..MAX_ROW, SEEN / 8) {
         // Among this many lags, some resemble a row by chance.
         Some((wide, cost)) if cost < least - least / 8 => (cost, wide),
@@ -157,9 +157,17 @@ fn kind_of_rows(width: usize, stride: usize) -> Option<Kind> {
     (fits && matches!(width, 1 | 3 | 4)).then_some(Kind::Bytes { width, stride })
 }
 
+/// Whether samples of this kind are expected from their neighbours where that is possible.
+pub fn is_picture(kind: Kind) -> bool {
+    match kind {
+        Kind::Bytes { stride, .. } | Kind::Words { stride } => stride >= MIN_ROW,
+        _ => false,
+    }
+}
+
 /// Chooses the kind that codes a sample of a block smallest. `trial` returns the coded size of bytes for a
-/// kind. Text is recognised by its bytes alone, without a trial. `rows` holds the bytes of a pixel and of a
-/// row where the block is a picture's raster.
+/// kind, or a number in proportion to it. Most text is recognised by its bytes alone, without a trial. `rows` holds the
+/// bytes of a pixel and of a row where the block is a picture's raster.
 pub fn choose(
     raw: &[u8],
     rows: Option<(usize, usize)>,
@@ -178,7 +186,7 @@ pub fn choose(
     };
     if is_text {
         // Only a picture of medium grey looks like text as well.
-        let kinds = stride.into_iter().flat_map(rows_of).chain([Kind::Text]);
+        let kinds = stride.filter(|s| *s >= MIN_ROW).into_iter().flat_map(rows_of).chain([Kind::Text]);
         return smallest(&sample, kinds, trial);
     }
     let middle = &raw[raw.len() / 3..];
@@ -206,13 +214,7 @@ fn smallest(
 ) -> Result<Kind> {
     let mut best = (usize::MAX, Kind::Binary);
     for kind in kinds {
-        // What is learned of samples goes on improving after the trial has ended, most of all with 16 bits.
-        let share = match kind {
-            Kind::Words { .. } => 62,
-            Kind::Bytes { .. } => 63,
-            _ => 64,
-        };
-        let size = trial(sample, kind)? * share;
+        let size = trial(sample, kind)?;
         if size < best.0 {
             best = (size, kind);
         }
