@@ -84,8 +84,8 @@ fn encode_known<'a>(
             let payload = encode_from(start, sample, &shape, None, Meter::NONE)?;
             // What is learned of samples goes on improving after a trial has ended, most of all with 16 bits.
             let share = match kind {
-                Kind::Words { .. } => 62,
-                Kind::Bytes { .. } => 63,
+                Kind::Words { .. } if shape.samples => 62,
+                Kind::Bytes { .. } if shape.samples => 63,
                 _ => 64,
             };
             Ok(payload.len() * share)

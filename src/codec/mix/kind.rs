@@ -106,16 +106,18 @@ pub fn periodic(kind: Kind, raw: &[u8]) -> Option<Kind> {
     }
 }
 
-/// The lag at which a signal of `unit`-byte samples resembles itself most, in bytes, which is taken for the length of a
-/// row. `None` where a lag of four samples is far better.
-fn row(raw: &[u8], unit: usize) -> Option<usize> {
-    let (short, least) = best_lag(raw, unit, 8 * unit..MAX_PERIOD, SEEN)?;
-    let (least, best) = match best_lag(raw, unit, MAX_PERIOD..MAX_ROW, SEEN / 8) {
-        // Among this many lags, some resemble a row by chance.
-        Some((wide, cost)) if cost < least - least / 8 => (cost, wide),
-        _ => (least, short),
-    };
-    (least < 2 * difference(raw, unit, 4 * unit)).then_some(best)
+/// The lags at which a signal of `unit`-byte samples resembles itself most, in bytes, which are taken for the length of a
+/// row: the best one of a picture's, and shorter and longer ones that are better. None where a lag of four samples is far
+/// better.
+fn row_lengths(raw: &[u8], unit: usize) -> Vec<usize> {
+    let Some((row, least)) = best_lag(raw, unit, MIN_ROW..MAX_PERIOD, SEEN) else { return Vec::new() };
+    let short = best_lag(raw, unit, 8 * unit..MIN_ROW, SEEN).filter(|(_, cost)| *cost < least);
+    // Among this many lags, some resemble a row by chance.
+    let long =
+        best_lag(raw, unit, MAX_PERIOD..MAX_ROW, SEEN / 8).filter(|(_, cost)| *cost < least - least / 8);
+    let near = difference(raw, unit, 4 * unit);
+    let all = [short, Some((row, least)), long].into_iter().flatten();
+    all.filter(|(_, cost)| *cost < 2 * near).map(|(lag, _)| lag).collect()
 }
 
 /// The lag with the least difference, and this difference. Those that suit `seen` samples best are compared on more
@@ -178,15 +180,19 @@ pub fn choose(
     if is_text && !(is_smooth(raw) && shipped::has(Kind::Text)) {
         return Ok(Kind::Text);
     }
-    let stride = rows.filter(|_| known.is_some()).map(|(_, stride)| stride).or_else(|| row(raw, 1));
-    let sample = sample(raw, stride);
-    let rows_of = |stride: usize| {
-        let widths = [1, 3, 4].into_iter().filter(move |width| stride.is_multiple_of(*width));
-        widths.filter_map(move |width| kind_of_rows(width, stride)).filter(|kind| known != Some(*kind))
+    let strides = match rows {
+        Some((_, stride)) if known.is_some() => vec![stride],
+        _ => row_lengths(raw, 1),
+    };
+    let sample = sample(raw, strides.iter().copied().max());
+    let rows_of = |stride: &usize| {
+        let fits = |width| *stride >= MIN_ROW && stride % width == 0;
+        let kinds = [1, 3, 4].map(|width| fits(width).then(|| kind_of_rows(width, *stride)).flatten());
+        kinds.into_iter().flatten().filter(|kind| known != Some(*kind))
     };
     if is_text {
         // Only a picture of medium grey looks like text as well.
-        let kinds = stride.filter(|s| *s >= MIN_ROW).into_iter().flat_map(rows_of).chain([Kind::Text]);
+        let kinds = strides.iter().flat_map(rows_of).chain([Kind::Text]);
         return smallest(&sample, kinds, trial);
     }
     let middle = &raw[raw.len() / 3..];
@@ -194,11 +200,11 @@ pub fn choose(
     let mut kinds = vec![Kind::Binary, Kind::Code];
     kinds.extend(known);
     kinds.extend(recurrence(middle).map(|period| Kind::Records { period }));
-    if let Some(stride) = stride {
-        kinds.push(Kind::Records { period: stride });
+    for stride in &strides {
+        kinds.push(Kind::Records { period: *stride });
         kinds.extend(rows_of(stride));
     }
-    kinds.extend(row(raw, 2).map(|stride| Kind::Words { stride }));
+    kinds.extend(row_lengths(raw, 2).into_iter().map(|stride| Kind::Words { stride }));
     let plain = sample.iter().filter(|&&b| (32..127).contains(&b)).count();
     kinds.extend((plain * 3 >= sample.len() * 2).then_some(Kind::Text));
     // A build without the built-in models only has priors for samples.
