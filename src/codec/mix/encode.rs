@@ -82,10 +82,12 @@ fn encode_known<'a>(
                 Predictor::new(shape)?
             };
             let payload = encode_from(start, sample, &shape, None, Meter::NONE)?;
-            // What is learned of samples goes on improving after a trial has ended, most of all with 16 bits.
-            let share = match kind {
-                Kind::Words { .. } if shape.samples => 62,
-                Kind::Bytes { .. } if shape.samples => 63,
+            // What is learned of samples goes on improving after a trial has ended, most of all with 16 bits. Where they
+            // are not expected, records, which have learned starts, will do better than in the trial.
+            let share = match (kind, shape.samples) {
+                (Kind::Words { .. }, true) => 62,
+                (Kind::Bytes { .. }, true) => 63,
+                (Kind::Bytes { .. }, false) => 68,
                 _ => 64,
             };
             Ok(payload.len() * share)

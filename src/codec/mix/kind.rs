@@ -186,13 +186,13 @@ pub fn choose(
     };
     let sample = sample(raw, strides.iter().copied().max());
     let rows_of = |stride: &usize| {
-        let fits = |width| *stride >= MIN_ROW && stride % width == 0;
-        let kinds = [1, 3, 4].map(|width| fits(width).then(|| kind_of_rows(width, *stride)).flatten());
+        let kinds =
+            [1, 3, 4].map(|width| (stride % width == 0).then(|| kind_of_rows(width, *stride)).flatten());
         kinds.into_iter().flatten().filter(|kind| known != Some(*kind))
     };
     if is_text {
         // Only a picture of medium grey looks like text as well.
-        let kinds = strides.iter().flat_map(rows_of).chain([Kind::Text]);
+        let kinds = strides.iter().filter(|s| **s >= MIN_ROW).flat_map(rows_of).chain([Kind::Text]);
         return smallest(&sample, kinds, trial);
     }
     let middle = &raw[raw.len() / 3..];
