@@ -186,8 +186,8 @@ pub fn choose(
     };
     let sample = sample(raw, strides.iter().copied().max());
     let rows_of = |stride: &usize| {
-        let kinds =
-            [1, 3, 4].map(|width| (stride % width == 0).then(|| kind_of_rows(width, *stride)).flatten());
+        let kinds = [1, 3, 4]
+            .map(|width| stride.is_multiple_of(width).then(|| kind_of_rows(width, *stride)).flatten());
         kinds.into_iter().flatten().filter(|kind| known != Some(*kind))
     };
     if is_text {

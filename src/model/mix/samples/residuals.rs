@@ -62,7 +62,7 @@ impl Residuals {
     #[inline(always)]
     pub fn learn<const A: bool>(&mut self, byte: u8) {
         let residual = i32::from(byte) - self.expected;
-        let residual = if self.wraps { (residual + 128 & 255) - 128 } else { residual };
+        let residual = if self.wraps { ((residual + 128) & 255) - 128 } else { residual };
         shift::<A>(&mut self.sums[self.class], (residual + CENTRE) as usize);
     }
 }
