@@ -27,6 +27,8 @@ const COUNTED: usize = 64 << 10;
 
 /// The bytes that begin with flags, where any do.
 const RULE: FlagRule = FlagRule { shortest: 8, doubt: 8 };
+/// All of a trial's size; see [`part_of_trial`].
+const WHOLE: usize = 64;
 /// The least share of a block, in 1/256, that must repeat bytes from before for flags to pay.
 const REPEATED: usize = 8;
 
@@ -74,23 +76,14 @@ fn encode_known<'a>(
         None => kind::choose(raw, rows, |sample, kind| {
             let trial = MixOptions { primed: 0, groups: 1, flags: false, ..*options };
             let shape = shape_for(kind, sample.len(), &trial);
+            let size = |start| encode_from(start, sample, &shape, None, Meter::NONE).map(|p| p.len());
+            if sample.len() == raw.len() {
+                return Ok(size(Predictor::new(shape)?)? * WHOLE);
+            }
             // Priors tell much about a short block and little about a long one, so trials on a sample of a
             // long block start without them.
-            let start = if sample.len() < raw.len() {
-                Predictor::with_priors(shape, &Priors::untrained())?
-            } else {
-                Predictor::new(shape)?
-            };
-            let payload = encode_from(start, sample, &shape, None, Meter::NONE)?;
-            // What is learned of samples goes on improving after a trial has ended, most of all with 16 bits. Where they
-            // are not expected, records, which have learned starts, will do better than in the trial.
-            let share = match (kind, shape.samples) {
-                (Kind::Words { .. }, true) => 62,
-                (Kind::Bytes { .. }, true) => 63,
-                (Kind::Bytes { .. }, false) => 68,
-                _ => 64,
-            };
-            Ok(payload.len() * share)
+            let start = Predictor::with_priors(shape, &Priors::untrained())?;
+            Ok(size(start)? * part_of_trial(kind, shape.samples))
         })?,
     };
     let unflagged = shape_for(kind, raw.len(), options);
@@ -109,6 +102,16 @@ fn encode_known<'a>(
             Ok(if guided.len() < alone.len() { (guided, Some(model)) } else { (alone, None) })
         }
         _ => Ok((encode_as(raw, &shape, None, meter)?, None)),
+    }
+}
+
+/// The share of a trial's size, in 1/[`WHOLE`], that counts for a block longer than the trial's sample. What is learned of
+/// expected samples goes on improving after a trial has ended, most of all with 16 bits.
+fn part_of_trial(kind: Kind, expected: bool) -> usize {
+    match (kind, expected) {
+        (Kind::Words { .. }, true) => WHOLE - 2,
+        (Kind::Bytes { .. }, true) => WHOLE - 1,
+        _ => WHOLE,
     }
 }
 

@@ -81,7 +81,7 @@ fn sample(raw: &[u8], row: Option<usize>) -> Vec<u8> {
 }
 
 /// The distance in bytes at which byte pairs recur most often, which is taken for the record length. `None`
-/// unless it accounts for more than a twentieth of the bytes.
+/// unless it accounts for more than one byte in eighty.
 fn recurrence(raw: &[u8]) -> Option<usize> {
     let mut last = vec![0u32; 65536];
     let mut seen = vec![0u32; MAX_PERIOD];
@@ -94,7 +94,7 @@ fn recurrence(raw: &[u8]) -> Option<usize> {
         last[key] = (i + 1) as u32;
     }
     let best = (3..MAX_PERIOD).max_by_key(|&d| seen[d])?;
-    (seen[best] as usize * 20 > raw.len()).then_some(best)
+    (seen[best] as usize * 80 > raw.len()).then_some(best)
 }
 
 /// The same kind, with the period of its records measured on these bytes; `None` for a kind of records
@@ -124,14 +124,18 @@ fn row_lengths(raw: &[u8], unit: usize) -> Vec<usize> {
 /// samples. `None` where the block is too short.
 fn best_lag(raw: &[u8], unit: usize, lags: Range<usize>, seen: usize) -> Option<(usize, u64)> {
     let reach = raw.len().checked_sub(lags.end).filter(|reach| *reach >= lags.end / 2)?;
-    let value = |at: usize| sample_at(raw, unit, at);
-    let mut costs: Vec<_> = lags.clone().step_by(unit).map(|lag| (0, lag)).collect();
+    let mut costs = vec![0u32; lags.len().div_ceil(unit)];
     for at in (0..reach).step_by((reach / seen).max(1).next_multiple_of(unit)) {
-        let (here, from) = (value(at), at + lags.start);
-        for (i, (cost, _)) in costs.iter_mut().enumerate() {
-            *cost += value(from + i * unit).abs_diff(here).min(256);
+        let (here, there) = (sample_at(raw, unit, at), &raw[at + lags.start..at + lags.end]);
+        // The loop over single bytes by itself becomes one over vectors.
+        if unit == 1 {
+            costs.iter_mut().zip(there).for_each(|(cost, b)| *cost += u32::from(b.abs_diff(here as u8)));
+        } else {
+            let differ = |pair: &[u8; 2]| u32::from(u16::from_le_bytes(*pair)).abs_diff(here).min(256);
+            costs.iter_mut().zip(there.as_chunks::<2>().0).for_each(|(cost, pair)| *cost += differ(pair));
         }
     }
+    let mut costs: Vec<_> = costs.into_iter().zip(lags.step_by(unit)).collect();
     costs.sort_unstable();
     let rivals = costs.iter().take(16).map(|&(_, lag)| (difference(raw, unit, lag), lag));
     rivals.min().map(|(cost, lag)| (lag, cost))
@@ -186,13 +190,15 @@ pub fn choose(
     };
     let sample = sample(raw, strides.iter().copied().max());
     let rows_of = |stride: &usize| {
-        let kinds = [1, 3, 4]
-            .map(|width| stride.is_multiple_of(width).then(|| kind_of_rows(width, *stride)).flatten());
-        kinds.into_iter().flatten().filter(|kind| known != Some(*kind))
+        let fits = |width| *stride >= MIN_ROW && stride.is_multiple_of(width);
+        [1, 3, 4]
+            .map(|width| fits(width).then(|| kind_of_rows(width, *stride)).flatten())
+            .into_iter()
+            .flatten()
     };
     if is_text {
         // Only a picture of medium grey looks like text as well.
-        let kinds = strides.iter().filter(|s| **s >= MIN_ROW).flat_map(rows_of).chain([Kind::Text]);
+        let kinds = strides.iter().flat_map(rows_of).chain([Kind::Text]);
         return smallest(&sample, kinds, trial);
     }
     let middle = &raw[raw.len() / 3..];
@@ -218,8 +224,12 @@ fn smallest(
     kinds: impl IntoIterator<Item = Kind>,
     trial: impl Fn(&[u8], Kind) -> Result<usize>,
 ) -> Result<Kind> {
-    let mut best = (usize::MAX, Kind::Binary);
+    let (mut best, mut tried) = ((usize::MAX, Kind::Binary), Vec::new());
     for kind in kinds {
+        if tried.contains(&kind) {
+            continue;
+        }
+        tried.push(kind);
         let size = trial(sample, kind)?;
         if size < best.0 {
             best = (size, kind);

@@ -28,7 +28,7 @@ struct Neighbour {
 pub struct Expected {
     /// The byte.
     pub byte: u8,
-    /// The sample to which it belongs, in 1/16; the byte is that of the nearest integer.
+    /// The sample to which it belongs, in 1/16, plus one half: the byte is that of its integer part.
     pub sample: u32,
     /// The class of the errors in the neighbourhood, below 32.
     pub energy: u32,

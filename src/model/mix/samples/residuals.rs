@@ -86,7 +86,7 @@ fn start() -> Sums {
 mod tests {
     use super::*;
 
-    /// The shares of all 256 bytes, from the bits' logits.
+    /// The shares of all 256 bytes.
     fn shares(residuals: &Residuals) -> Vec<u32> {
         (0..256).map(|byte| residuals.share(byte, byte + 1)).collect()
     }
