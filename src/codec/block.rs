@@ -467,6 +467,8 @@ pub struct Effort<'a> {
     pub meter: Meter<'a>,
     /// The memory that decoding the block may take, in bytes (approximate).
     pub limit: u64,
+    /// Whether the caller asks for the codec, which then also codes what it would leave to others.
+    pub only: bool,
 }
 
 /// A block ready to be written.
@@ -537,7 +539,8 @@ mod tests {
             numbers: Some(Hint { dtype: Dtype::U32, row_bytes: 0, form: None, tile: 0 }),
             ..Content::bytes(&raw)
         };
-        let effort = Effort { level: 1, guide: Guide::None, meter: Meter::NONE, limit: u64::MAX };
+        let effort =
+            Effort { level: 1, guide: Guide::None, meter: Meter::NONE, limit: u64::MAX, only: false };
         let mut block = Codec::Tensor.object().encode(&content, &effort).unwrap().unwrap();
         assert!(keep(&mut block));
         let source = Block::check(header(block.clone())).unwrap();

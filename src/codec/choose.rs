@@ -114,7 +114,7 @@ fn undo_with(
     packed: Packed,
 ) -> Result<Option<Unpacked>> {
     // The meter counts raw bytes of the block once it is done, not the bytes of its contents.
-    let plain = Effort { guide: Guide::None, meter: Meter::NONE, ..*effort };
+    let plain = Effort { guide: Guide::None, meter: Meter::NONE, only: false, ..*effort };
     codec.undo(content.raw, packed, effort.limit, &|content, packed, limit| {
         smallest(content, &Effort { limit, ..plain }, packed)
     })
@@ -162,7 +162,7 @@ impl Plan {
             Some(model) => Guide::WhereItPays(model),
             None => Guide::None,
         };
-        Effort { level: self.level, guide, meter, limit: self.limit }
+        Effort { level: self.level, guide, meter, limit: self.limit, only: self.only.is_some() }
     }
 
     /// The codecs that may code a whole chunk without a model of their own.

@@ -119,7 +119,7 @@ mod tests {
 
     #[cfg(feature = "built-in-models")]
     fn names(raw: &[u8], level: u8) -> Vec<&'static str> {
-        let effort = Effort { level, guide: Guide::None, meter: Meter::NONE, limit: 1 << 30 };
+        let effort = Effort { level, guide: Guide::None, meter: Meter::NONE, limit: 1 << 30, only: false };
         rivals(&Content::bytes(raw), &effort, |_| true).unwrap().into_iter().map(|c| c.name()).collect()
     }
 

@@ -74,6 +74,26 @@ impl<'a> Table<'a> {
         })
     }
 
+    /// The number of rows.
+    pub fn rows(&self) -> usize {
+        self.lines.len()
+    }
+
+    /// A table of some `rows` of these rows, from three places; `None` where that is more than half of them.
+    pub fn part(&self, rows: usize) -> Option<Self> {
+        let (all, piece) = (self.rows(), rows / 3);
+        if all < 2 * rows {
+            return None;
+        }
+        let starts = [0, (all - piece) / 2, all - piece];
+        let of = |i: &usize| *i..*i + piece;
+        Some(Self {
+            lines: starts.iter().flat_map(|i| &self.lines[of(i)]).copied().collect(),
+            cells: starts.iter().flat_map(|i| &self.cells[of(i)]).cloned().collect(),
+            ..*self
+        })
+    }
+
     /// Describes each column for a plan.
     pub fn profiles(&self) -> Vec<Profile> {
         let column = |c: usize| -> Vec<&[u8]> { self.cells.iter().flatten().map(|r| r[c]).collect() };

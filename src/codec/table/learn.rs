@@ -23,8 +23,8 @@ pub struct Learning {
     pub latents: usize,
     /// The number of passes over the records.
     pub passes: usize,
-    /// The largest number of records of a pass.
-    pub rows: usize,
+    /// The size in bytes to which the records would have to be coded.
+    pub most: usize,
 }
 
 /// The largest number of classes of an alphabet.
@@ -32,6 +32,8 @@ const CLASSES: usize = 64;
 /// The most records that the tree is learned from.
 const TREE_ROWS: usize = 8000;
 const BATCH: usize = 128;
+/// Passes after the second one make the records smaller by less than one part in so many.
+const HOPE: usize = 4;
 /// log2 of the number of steps per octave with which parameters are stored.
 const LOG2_STEPS: u8 = 1;
 const PSEUDO: Pseudo = Pseudo { edge: 0.5, borrow: 0.0, leaf: 0.5, smooth: 0.5 };
@@ -39,8 +41,9 @@ const PSEUDO: Pseudo = Pseudo { edge: 0.5, borrow: 0.0, leaf: 0.5, smooth: 0.5 }
 /// Learns a circuit from records, which lie one after the other with one byte per variable.
 ///
 /// The alphabets, the tree and the numbers of states come from counts; clusters of the records start the
-/// parameters, and passes of stochastic expectation maximisation refine them.
-pub fn learn(records: &[u8], variables: &[Variable], effort: Learning) -> Result<Weights> {
+/// parameters, and passes of stochastic expectation maximisation refine them. `None` where the first passes tell that
+/// the circuit will not code the records to `most` bytes.
+pub fn learn(records: &[u8], variables: &[Variable], effort: Learning) -> Result<Option<Weights>> {
     let width = variables.len();
     let alphabets = (0..width)
         .map(|v| {
@@ -57,7 +60,6 @@ pub fn learn(records: &[u8], variables: &[Variable], effort: Learning) -> Result
     start::from_clusters(&mut net, &data, &tree, 1);
     let mut rows: Vec<u32> = (0..data.records as u32).collect();
     let batch = BATCH.min(rows.len());
-    let count = effort.rows.clamp(batch, rows.len());
     let mut work = Workspace::new(width);
     for pass in 0..effort.passes {
         Random(pass as u64 + 7).shuffle(&mut rows);
@@ -66,7 +68,11 @@ pub fn learn(records: &[u8], variables: &[Variable], effort: Learning) -> Result
             let way = (pass as f32 + done) / effort.passes as f32;
             0.25 / (1.0 + 15.0 * way * way)
         };
-        stochastic_pass(&mut net, &data, &rows[..count], batch, step, PSEUDO, &mut work);
+        let bits = stochastic_pass(&mut net, &data, &rows, batch, step, PSEUDO, &mut work);
+        let bytes = (bits * data.records as f64 / 8.0) as usize;
+        if pass == 1 && bytes - bytes / HOPE > effort.most {
+            return Ok(None);
+        }
     }
-    Ok(export(&net, &data.alphabets, &data.alphabet, LOG2_STEPS))
+    Ok(Some(export(&net, &data.alphabets, &data.alphabet, LOG2_STEPS)))
 }

@@ -73,7 +73,7 @@ impl BlockCodec for TableCodec {
         // Decoding holds rows, symbols and the parts that `mix` has coded.
         let limit = effort.limit.saturating_sub(6 * raw.len() as u64);
         match MixOptions::within(level, raw.len(), limit, false) {
-            Some(options) => encode::encode(raw, &options),
+            Some(options) => encode::encode(raw, effort.only, &options),
             None => Ok(None),
         }
     }

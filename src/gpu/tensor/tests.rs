@@ -31,7 +31,7 @@ fn normal(rng: &mut SplitMix) -> f32 {
 fn encoded(raw: &[u8], dtype: Dtype, row_bytes: u64, level: u8) -> Option<(BlockHeader, Vec<u8>)> {
     let content =
         Content { numbers: Some(Hint { dtype, row_bytes, form: None, tile: 0 }), ..Content::bytes(raw) };
-    let effort = Effort { level, guide: Guide::None, meter: Meter::NONE, limit: u64::MAX };
+    let effort = Effort { level, guide: Guide::None, meter: Meter::NONE, limit: u64::MAX, only: false };
     let block = Codec::Tensor.object().encode(&content, &effort).unwrap()?;
     let Ok(Params::Planes(planes)) = Params::parse(block.params.as_deref().unwrap()) else { return None };
     fits(&planes).then(|| block.into_parts(None))

@@ -79,20 +79,61 @@ fn ordered_avx2(
     add_rows(sizes, dst, lhs, ls, rows);
 }
 
-/// Computes `dst += lhs · rows`, row by row.
+/// Computes `dst += lhs · rows` in strips of columns that stay in registers.
 #[inline(always)]
-fn add_rows(
+fn add_rows(sizes: (usize, usize, usize), dst: &mut [f32], lhs: &[f32], ls: (usize, usize), rows: &[f32]) {
+    let mut at = 0;
+    while at < sizes.1 {
+        at += match sizes.1 - at {
+            32.. => add_strip::<32, 2>(at, sizes, dst, lhs, ls, rows),
+            16.. => add_strip::<16, 4>(at, sizes, dst, lhs, ls, rows),
+            8.. => add_strip::<8, 4>(at, sizes, dst, lhs, ls, rows),
+            4.. => add_strip::<4, 4>(at, sizes, dst, lhs, ls, rows),
+            _ => add_strip::<1, 4>(at, sizes, dst, lhs, ls, rows),
+        };
+    }
+}
+
+/// Adds to `W` columns from `at` on, `R` rows at a time, and returns `W`. Every sum has the order of its terms.
+#[inline(always)]
+fn add_strip<const W: usize, const R: usize>(
+    at: usize,
     (m, n, k): (usize, usize, usize),
     dst: &mut [f32],
     lhs: &[f32],
     ls: (usize, usize),
     rows: &[f32],
+) -> usize {
+    let mut i = 0;
+    while i + R <= m {
+        add_block::<W, R>((i, at), (n, k), dst, lhs, ls, rows);
+        i += R;
+    }
+    (i..m).for_each(|i| add_block::<W, 1>((i, at), (n, k), dst, lhs, ls, rows));
+    W
+}
+
+/// Adds to a block of `R` rows and `W` columns, the first of which is given.
+#[inline(always)]
+fn add_block<const W: usize, const R: usize>(
+    (i, at): (usize, usize),
+    (n, k): (usize, usize),
+    dst: &mut [f32],
+    lhs: &[f32],
+    ls: (usize, usize),
+    rows: &[f32],
 ) {
-    for (i, dst) in dst.chunks_exact_mut(n).take(m).enumerate() {
-        for (j, row) in rows.chunks_exact(n).take(k).enumerate() {
-            let x = lhs[i * ls.0 + j * ls.1];
-            dst.iter_mut().zip(row).for_each(|(d, &r)| *d += x * r);
+    let place = |r: usize| (i + r) * n + at;
+    let mut sums: [[f32; W]; R] = std::array::from_fn(|r| std::array::from_fn(|c| dst[place(r) + c]));
+    let parts = rows.chunks_exact(n).take(k).filter_map(|row| row[at..].first_chunk::<W>());
+    for (j, row) in parts.enumerate() {
+        for (r, sums) in sums.iter_mut().enumerate() {
+            let x = lhs[(i + r) * ls.0 + j * ls.1];
+            sums.iter_mut().zip(row).for_each(|(d, &r)| *d += x * r);
         }
+    }
+    for (r, sums) in sums.iter().enumerate() {
+        dst[place(r)..][..W].copy_from_slice(sums);
     }
 }
 
@@ -102,12 +143,18 @@ mod tests {
 
     #[test]
     fn the_same_sums_whatever_the_registers() {
-        let (m, n, k) = (5, 19, 7);
+        [1, 7, 19, 32, 63].into_iter().for_each(|n| check((5, n, 7)));
+    }
+
+    /// Compares a product with its definition.
+    fn check((m, n, k): (usize, usize, usize)) {
         let number = |i: usize| ((i * 7919 % 1000) as f32 - 500.0) / 37.0;
         let lhs: Vec<f32> = (0..m * k).map(number).collect();
         let rhs: Vec<f32> = (0..k * n).map(|i| number(i + 5)).collect();
         let mut plain = vec![0.5; m * n];
-        add_rows((m, n, k), &mut plain, &lhs, (k, 1), &rhs);
+        for (i, sum) in plain.iter_mut().enumerate() {
+            (0..k).for_each(|j| *sum += lhs[i / n * k + j] * rhs[j * n + i % n]);
+        }
         let turned: Vec<f32> = (0..n * k).map(|i| rhs[i % k * n + i / k]).collect();
         for (rhs, rs) in [(&rhs, (n, 1)), (&turned, (1, k))] {
             let mut dst = vec![0.5; m * n];
