@@ -25,9 +25,9 @@ pub fn encode_block(raw: &[u8], forced: Option<(u8, u16)>) -> Result<Vec<u8>> {
         Some((kind, parameter)) => kind_from(kind, parameter)?,
         // A long block soon learns by itself whatever phrases could teach, so trials on a sample do without
         // them.
-        None => {
-            kind::choose(raw, None, |sample, kind| encode_as(sample, kind, 0).map(|payload| payload.len()))?
-        }
+        None => kind::choose(raw, None, |sample, kind, _| {
+            encode_as(sample, kind, 0).map(|payload| payload.len())
+        })?,
     };
     encode_as(raw, kind, if kind == Kind::Text { primed(raw.len()) } else { 0 })
 }

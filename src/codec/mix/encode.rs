@@ -1,7 +1,7 @@
 //! Encoding of blocks.
 
 use super::guide::Ahead;
-use super::kind::{self, kind_from};
+use super::kind::{self, Trial, kind_from};
 use super::shape::{MixOptions, header, shape_for};
 use super::x86;
 use crate::codec::Codec;
@@ -73,11 +73,12 @@ fn encode_known<'a>(
 ) -> Result<(Vec<u8>, Option<&'a Model>)> {
     let kind = match options.forced {
         Some((kind, parameter)) => kind_from(kind, parameter)?,
-        None => kind::choose(raw, rows, |sample, kind| {
-            let trial = MixOptions { primed: 0, groups: 1, flags: false, ..*options };
-            let shape = shape_for(kind, sample.len(), &trial);
+        None => kind::choose(raw, rows, |sample, kind, trial| {
+            let careful = trial == Trial::Careful;
+            let groups = if careful { options.groups } else { 1 };
+            let shape = shape_for(kind, sample.len(), &MixOptions { primed: 0, groups, ..*options });
             let size = |start| encode_from(start, sample, &shape, None, Meter::NONE).map(|p| p.len());
-            if sample.len() == raw.len() {
+            if careful || sample.len() == raw.len() {
                 return Ok(size(Predictor::new(shape)?)? * WHOLE);
             }
             // Priors tell much about a short block and little about a long one, so trials on a sample of a

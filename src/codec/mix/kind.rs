@@ -10,12 +10,14 @@ use std::ops::Range;
 /// second number counts.
 const MAX_PERIOD: usize = 4096;
 const MAX_ROW: usize = 32768;
-/// Bytes that resemble each other at a shorter distance are records rather than rows of a picture.
+/// Bytes that resemble each other at a shorter distance are more often records than rows of a picture.
 const MIN_ROW: usize = 64;
 /// The samples of which the differences are measured to find the length of a row.
 const SEEN: usize = 2048;
 /// The length in bytes of each of the three pieces that trials code.
 const PIECE: usize = 8 << 10;
+/// How many times as long the pieces of careful trials are.
+const LONGER: usize = 4;
 
 /// The number and the parameter by which the codec header names a kind.
 pub fn kind_to(kind: Kind) -> (u8, u16) {
@@ -66,13 +68,13 @@ fn is_smooth(raw: &[u8]) -> bool {
     sum < 16 * piece.len()
 }
 
-/// Three pieces from different parts of a block, one after the other; the whole block if it is short. Pieces consist of
-/// whole rows, at least three, where there may be any.
-fn sample(raw: &[u8], row: Option<usize>) -> Vec<u8> {
+/// Three pieces of some `len` bytes from different parts of a block, one after the other; the whole block if it is short.
+/// Pieces consist of whole rows, at least three, where there may be any.
+fn sample(raw: &[u8], len: usize, row: Option<usize>) -> Vec<u8> {
     let row = row.unwrap_or(4);
-    let piece = if row < PIECE / 3 { PIECE / row * row } else { 3 * row };
+    let piece = if row < len / 3 { len / row * row } else { 3 * row };
     // Pieces of long rows are so long that one is enough.
-    let places: &[usize] = if piece > 3 * PIECE { &[3] } else { &[1, 3, 4] };
+    let places: &[usize] = if piece > 3 * len { &[3] } else { &[1, 3, 4] };
     if raw.len() <= places.len() * piece {
         return raw.to_vec();
     }
@@ -163,12 +165,22 @@ fn kind_of_rows(width: usize, stride: usize) -> Option<Kind> {
     (fits && matches!(width, 1 | 3 | 4)).then_some(Kind::Bytes { width, stride })
 }
 
-/// Whether samples of this kind are expected from their neighbours where that is possible.
-pub fn is_picture(kind: Kind) -> bool {
+/// Whether samples of this kind are expected from their neighbours: where rows are long enough to tell how.
+pub fn is_expected(kind: Kind) -> bool {
     match kind {
-        Kind::Bytes { stride, .. } | Kind::Words { stride } => stride >= MIN_ROW,
+        Kind::Bytes { stride, .. } => stride >= 16,
+        Kind::Words { stride } => stride >= MIN_ROW,
         _ => false,
     }
+}
+
+/// How a trial codes a sample.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trial {
+    /// With few contexts, and nothing learned before: quickly.
+    Quick,
+    /// As a block would be coded.
+    Careful,
 }
 
 /// Chooses the kind that codes a sample of a block smallest. `trial` returns the coded size of bytes for a
@@ -177,10 +189,10 @@ pub fn is_picture(kind: Kind) -> bool {
 pub fn choose(
     raw: &[u8],
     rows: Option<(usize, usize)>,
-    trial: impl Fn(&[u8], Kind) -> Result<usize>,
+    trial: impl Fn(&[u8], Kind, Trial) -> Result<usize>,
 ) -> Result<Kind> {
     let known = rows.and_then(|(width, stride)| kind_of_rows(width, stride));
-    let is_text = known.is_none() && looks_like_text(&sample(raw, None));
+    let is_text = known.is_none() && looks_like_text(&sample(raw, PIECE, None));
     if is_text && !(is_smooth(raw) && shipped::has(Kind::Text)) {
         return Ok(Kind::Text);
     }
@@ -188,52 +200,63 @@ pub fn choose(
         Some((_, stride)) if known.is_some() => vec![stride],
         _ => row_lengths(raw, 1),
     };
-    let sample = sample(raw, strides.iter().copied().max());
+    let longest = strides.iter().copied().max();
+    let quick = sample(raw, PIECE, longest);
+    let kinds = candidates(raw, &quick, known, &strides, is_text);
+    let sized = |kind: Kind| Ok((trial(&quick, kind, Trial::Quick)?, kind));
+    let sizes = kinds.into_iter().map(sized).collect::<Result<Vec<_>>>()?;
+    // The first one of several that are as good.
+    let best_of = |allowed: fn(Kind) -> bool| {
+        sizes.iter().filter(|(_, kind)| allowed(*kind)).min_by_key(|(size, _)| *size).map(|(_, kind)| *kind)
+    };
+    let best = best_of(|_| true).unwrap_or(Kind::Binary);
+    let Some(other) = best_of(|kind| !is_short_row(kind)).filter(|other| *other != best) else {
+        return Ok(best);
+    };
+    // Records often look like short rows of samples until more is learned of them.
+    let longer = sample(raw, LONGER * PIECE, longest);
+    let [size, bar] = [best, other].map(|kind| trial(&longer, kind, Trial::Careful));
+    Ok(if size? < bar? { best } else { other })
+}
+
+/// Whether these are rows of samples that may as well be records.
+fn is_short_row(kind: Kind) -> bool {
+    matches!(kind, Kind::Bytes { stride, .. } if stride < MIN_ROW)
+}
+
+/// The kinds that a block may have, each once; `quick` is a sample of it, `known` the kind of a picture's raster.
+fn candidates(raw: &[u8], quick: &[u8], known: Option<Kind>, strides: &[usize], is_text: bool) -> Vec<Kind> {
     let rows_of = |stride: &usize| {
-        let fits = |width| *stride >= MIN_ROW && stride.is_multiple_of(width);
+        let fits = |width| (*stride >= MIN_ROW || width == 1) && stride.is_multiple_of(width);
         [1, 3, 4]
             .map(|width| fits(width).then(|| kind_of_rows(width, *stride)).flatten())
             .into_iter()
             .flatten()
     };
+    let mut kinds = Vec::new();
     if is_text {
         // Only a picture of medium grey looks like text as well.
-        let kinds = strides.iter().flat_map(rows_of).chain([Kind::Text]);
-        return smallest(&sample, kinds, trial);
+        kinds.extend(strides.iter().flat_map(rows_of).chain([Kind::Text]));
+    } else {
+        let middle = &raw[raw.len() / 3..];
+        let middle = &middle[..middle.len().min(64 << 10)];
+        kinds.extend([Kind::Binary, Kind::Code].into_iter().chain(known));
+        kinds.extend(recurrence(middle).map(|period| Kind::Records { period }));
+        for stride in strides {
+            kinds.push(Kind::Records { period: *stride });
+            kinds.extend(rows_of(stride));
+        }
+        kinds.extend(row_lengths(raw, 2).into_iter().map(|stride| Kind::Words { stride }));
+        let plain = quick.iter().filter(|&&b| (32..127).contains(&b)).count();
+        kinds.extend((plain * 3 >= quick.len() * 2).then_some(Kind::Text));
     }
-    let middle = &raw[raw.len() / 3..];
-    let middle = &middle[..middle.len().min(64 << 10)];
-    let mut kinds = vec![Kind::Binary, Kind::Code];
-    kinds.extend(known);
-    kinds.extend(recurrence(middle).map(|period| Kind::Records { period }));
-    for stride in &strides {
-        kinds.push(Kind::Records { period: *stride });
-        kinds.extend(rows_of(stride));
-    }
-    kinds.extend(row_lengths(raw, 2).into_iter().map(|stride| Kind::Words { stride }));
-    let plain = sample.iter().filter(|&&b| (32..127).contains(&b)).count();
-    kinds.extend((plain * 3 >= sample.len() * 2).then_some(Kind::Text));
     // A build without the built-in models only has priors for samples.
     kinds.retain(|kind| shipped::has(*kind));
-    smallest(&sample, kinds, trial)
-}
-
-/// The kind that codes a sample smallest, the first of several.
-fn smallest(
-    sample: &[u8],
-    kinds: impl IntoIterator<Item = Kind>,
-    trial: impl Fn(&[u8], Kind) -> Result<usize>,
-) -> Result<Kind> {
-    let (mut best, mut tried) = ((usize::MAX, Kind::Binary), Vec::new());
-    for kind in kinds {
-        if tried.contains(&kind) {
-            continue;
+    let mut once = Vec::with_capacity(kinds.len());
+    kinds.into_iter().for_each(|kind| {
+        if !once.contains(&kind) {
+            once.push(kind)
         }
-        tried.push(kind);
-        let size = trial(sample, kind)?;
-        if size < best.0 {
-            best = (size, kind);
-        }
-    }
-    Ok(best.1)
+    });
+    once
 }

@@ -1,6 +1,6 @@
 //! The codec header: everything that a decoder needs to build the predictor.
 
-use super::kind::{is_picture, kind_from, kind_to};
+use super::kind::{is_expected, kind_from, kind_to};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::lm::Model;
 use crate::model::mix::context::{Kind, MAX_CONTEXTS};
@@ -194,6 +194,6 @@ pub fn shape_for(kind: Kind, raw_len: usize, options: &MixOptions) -> Shape {
         start: Start::Unguided,
         primed: if kind == Kind::Text { options.primed.min(1020) >> 2 << 12 } else { 0 },
         flags: None,
-        samples: is_picture(kind),
+        samples: is_expected(kind),
     }
 }
