@@ -250,4 +250,4 @@ def decode(payload, raw_length):
             pass
     demand(decoder.at >= len(payload), "payload left at the end")
     raw = bytes(predictor.history.bytes)
-    return mix.unfilter(raw) if header.kind == 3 else raw
+    return mix.unfilter(header.kind, raw)

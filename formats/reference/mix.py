@@ -46,7 +46,7 @@ class Header:
         demand(self.guide == 0 or self.kind == 0, "a guide where it guides nothing")
         self.end, self.shortest, self.doubt = 8, 0, 0
         self.expects_samples = payload[0] == 3
-        demand(not self.expects_samples or self.kind in (4, 5, 7, 8), "no samples to expect")
+        demand(not self.expects_samples or self.kind in range(4, 9), "no samples to expect")
         if payload[0] > 1:
             demand(len(payload) >= 10, "truncated")
             self.end, (self.shortest, self.doubt) = 10, payload[8:10]
@@ -61,6 +61,8 @@ def parameter_fits(kind, n):
         return n >= 1
     if kind == 4:
         return n >= 4 and n % 2 == 0
+    if kind == 6:
+        return n in (2, 4)
     return kind in (5, 7, 8) and n > kind - 4
 
 
@@ -370,8 +372,8 @@ def selector(kind, n, h):
         s = min(position % n, 255)
     elif kind == 3:
         s = h.code.phase | (h.code.modrm >> 6 & 3) << 6
-    elif kind == 4:
-        W, _, N, _, NW, _ = neighbours(h, n)
+    elif kind in (4, 6):
+        W, _, N, _, NW, _ = neighbours(h, n if kind == 4 else 2 * n)
         s = 2 * (abs(W - NW) + abs(N - NW)).bit_length() | position % 2
     else:
         width = kind - 4
@@ -663,7 +665,7 @@ class Predictor:
 # Branch filter
 
 
-def unfilter(data):
+def branches(data):
     out, at, before, last = bytearray(data), 0, 0, 0
     while at < len(out):
         if (last in (0xE8, 0xE9) or (before == 0x0F and 0x80 <= last <= 0x8F)) and at + 4 <= len(out):
@@ -675,6 +677,17 @@ def unfilter(data):
         else:
             at, before, last = at + 1, last, out[at]
     return bytes(out)
+
+
+# Signs
+
+
+def turn_signs(data):
+    return bytes(byte ^ 128 if at % 2 else byte for at, byte in enumerate(data))
+
+
+def unfilter(kind, data):
+    return branches(data) if kind == 3 else turn_signs(data) if kind == 6 else data
 
 
 def decode(payload, raw_length, network_weights=None):
@@ -698,4 +711,4 @@ def decode(payload, raw_length, network_weights=None):
             predictor.update(decoder.decode(predictor.predict()))
     demand(decoder.at >= len(payload), "payload left at the end")
     raw = bytes(predictor.history.bytes)
-    return unfilter(raw) if header.kind == 3 else raw
+    return unfilter(header.kind, raw)

@@ -248,7 +248,9 @@ def contexts(kind, n, h):
         return records(h, n)
     if kind == 3:
         return code(h)
-    return word_samples(h, n) if kind == 4 else byte_samples(h, n, kind - 4)
+    if kind in (4, 6):
+        return word_samples(h, n if kind == 4 else 2 * n)
+    return byte_samples(h, n, kind - 4)
 
 
 # Instructions

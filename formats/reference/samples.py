@@ -23,17 +23,18 @@ NEIGHBOURS = {
 
 
 class LeastSquares:
-    def __init__(self, q):
-        self.q, self.u = q, 0
+    def __init__(self, q, s, T):
+        self.q, self.s, self.T, self.u = q, s, T, 0
         self.R = np.zeros((32, 32), dtype=np.int64)
         self.B = np.zeros(32, dtype=np.int64)
         self.W = np.zeros(32, dtype=np.int64)
 
     def learn(self, x, y):
-        self.R += ((np.outer(x, x) << self.q) - self.R + 2**10) >> 11
-        self.B += ((x * y << self.q) - self.B + 2**10) >> 11
-        self.u = (self.u + 1) % 8
-        for i in range(self.u, 32, 8):
+        half = 2 ** (self.s - 1)
+        self.R += ((np.outer(x, x) << self.q) - self.R + half) >> self.s
+        self.B += ((x * y << self.q) - self.B + half) >> self.s
+        self.u = (self.u + 1) % self.T
+        for i in range(self.u, 32, self.T):
             S = (int(self.B[i]) << 16) - int((self.R[i] * self.W).sum())
             m = (int(self.R[i, i]) + 2**self.q).bit_length()
             self.W[i] = clamp(int(self.W[i]) + (S >> m), -(2**19), 2**19)
@@ -48,12 +49,16 @@ class Samples:
     FIRST_SUMS = first_sums()
 
     def __init__(self, kind, n):
-        self.is_16_bit = kind == 4
-        self.channels, self.row = (1, n // 2) if kind == 4 else (kind - 4, n)
-        self.L, q = (4095, 6) if kind == 4 else (255, 14)
-        self.squares = [LeastSquares(q) for _ in range(self.channels)]
-        rows = NEIGHBOURS[self.channels]
-        self.neighbours = [(max(1, r * self.row + d), d % self.channels) for r, ds in enumerate(rows) for d in ds]
+        self.is_16_bit, self.is_sound = kind in (4, 6), kind == 6
+        self.channels, self.row = (1, n // 2) if kind == 4 else (n // 2, n) if kind == 6 else (kind - 4, n)
+        self.L, q = (4095, 6) if self.is_16_bit else (255, 14)
+        s, T = (9, 4) if self.is_sound else (11, 8)
+        self.squares = [LeastSquares(q, s, T) for _ in range(self.channels)]
+        if self.is_sound:
+            self.backs = span(1, 32) if self.channels == 1 else list(range(2, 49, 2)) + list(range(1, 16, 2))
+        else:
+            rows = NEIGHBOURS[self.channels]
+            self.neighbours = [(max(1, r * self.row + d), d % self.channels) for r, ds in enumerate(rows) for d in ds]
         self.x = np.zeros(32, dtype=np.int64)
         self.v, self.E = [], []
         self.b = self.p = self.energy = 0
@@ -82,9 +87,14 @@ class Samples:
         self.squares[self.channel()].learn(self.x, clamp(v - self.b, -self.L, self.L))
         self.E.append(min(65535, abs(16 * v - self.p) >> (2 if self.is_16_bit else 0)))
         self.v.append(v)
-        bases = [(self.back(self.channels + c) + self.back(self.row + c)) >> 1 for c in range(self.channels)]
-        self.x = np.array([clamp(self.back(k) - bases[c], -self.L, self.L) for k, c in self.neighbours])
-        self.b = bases[0]
+        if self.is_sound:
+            steps = [self.back(k) - self.back(k + self.channels) for k in self.backs]
+            self.x = np.array([clamp(step, -self.L, self.L) for step in steps])
+            self.b = self.back(self.channels)
+        else:
+            bases = [(self.back(self.channels + c) + self.back(self.row + c)) >> 1 for c in range(self.channels)]
+            self.x = np.array([clamp(self.back(k) - bases[c], -self.L, self.L) for k, c in self.neighbours])
+            self.b = bases[0]
         total = int((self.squares[self.channel()].W * self.x).sum())
         top = 65535 if self.is_16_bit else 255
         self.p = clamp(16 * self.b + ((total + 2**11) >> 12), 0, 16 * top)

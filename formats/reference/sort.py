@@ -196,4 +196,4 @@ def decode(payload, n):
         demand(len(last) <= n, "a run past the block's end")
     demand(len(coder.payload) <= coder.at <= len(coder.payload) + 15, "payload left, or cut")
     raw = restore(last, starts, part)
-    return mix.unfilter(raw) if payload[1] & 2 else raw
+    return mix.branches(raw) if payload[1] & 2 else raw

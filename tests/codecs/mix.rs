@@ -77,7 +77,7 @@ fn flagged_blocks_round_trip_in_pieces() {
 #[test]
 fn only_samples_are_expected() {
     let raw = material(600);
-    for (kind, parameter) in [(0, 0), (1, 0), (2, 13), (3, 0), (5, 64)] {
+    for (kind, parameter) in [(0, 0), (1, 0), (2, 13), (3, 0), (5, 64), (6, 4)] {
         let options = MixOptions { forced: Some((5, 64)), ..small() };
         let mut payload = encode_block(&raw, &options, Guide::None).unwrap().0;
         assert_eq!(payload[0], 3);

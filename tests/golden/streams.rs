@@ -146,6 +146,23 @@ fn samples(rows: usize, channels: usize, width: usize) -> Vec<u8> {
     bytes
 }
 
+/// Frames of signed 16-bit samples: a slow swing and a fast one with noise, louder in the second half, and clipped.
+fn sound(frames: usize, channels: usize) -> Vec<u8> {
+    let mut rng = SplitMix(19);
+    let mut state = [[0i64; 2]; 2];
+    let mut bytes = Vec::new();
+    for frame in 0..frames {
+        for (channel, s) in state.iter_mut().take(channels).enumerate() {
+            let push = rng.below(401) as i64 - 200;
+            let next = (1900 - 90 * channel as i64) * s[0] / 1000 - 985 * s[1] / 1000 + push;
+            *s = [next, s[0]];
+            let loud = if frame < frames / 2 { 4 } else { 40 };
+            bytes.extend(((next * loud).clamp(-32768, 32767) as i16).to_le_bytes());
+        }
+    }
+    bytes
+}
+
 /// Lines of words and numbers in blocks that can be searched.
 fn searchable() -> Vec<u8> {
     let mut rng = SplitMix(80);
@@ -626,6 +643,9 @@ fn makers() -> Vec<(&'static str, Vec<u8>)> {
         ("table-crlf.nz", with(&tables::orders(300, ';', "\r\n"), only(Codec::Table).level(9))),
         ("mix-binary.nz", mix_kind(&fields(1500), (1, 0))),
         ("mix-words.nz", mix_kind(&samples(40, 1, 2), (4, 32))),
+        ("mix-sound.nz", mix_kind(&sound(900, 2), (6, 4))),
+        ("mix-sound-mono.nz", mix_kind(&sound(700, 1), (6, 2))),
+        ("light-sound.nz", light_kind(&sound(900, 2), (6, 4))),
         ("mix-bytes.nz", mix_kind(&samples(60, 1, 1), (5, 16))),
         ("mix-rgb.nz", mix_kind(&samples(24, 3, 1), (7, 48))),
         ("deflate-text.nz", with(include_bytes!("../data/packed/text.gz"), only(Codec::Deflate).level(6))),

@@ -1,15 +1,14 @@
 //! Encoding of blocks.
 
 use super::header::{self, Named, TABLE_BITS};
+use crate::codec::mix::filter::filtered;
 use crate::codec::mix::kind::{self, kind_from};
-use crate::codec::mix::x86;
 use crate::coder::binary::BinaryEncoder;
 use crate::error::Result;
 use crate::kernel::{Kernel, dispatch};
 use crate::model::mix::context::Kind;
 use crate::model::mix::light::code::Code;
 use crate::model::mix::light::{Light, Shape};
-use std::borrow::Cow;
 
 /// Blocks of at least this many raw bytes store a byte code of their own.
 const OWN_CODE: usize = 8 << 10;
@@ -48,7 +47,7 @@ pub fn table_bits(raw_len: usize) -> u32 {
 }
 
 fn encode_as(raw: &[u8], kind: Kind, primed: usize) -> Result<Vec<u8>> {
-    let bytes = if kind == Kind::Code { Cow::Owned(x86::filtered(raw)?) } else { Cow::Borrowed(raw) };
+    let bytes = filtered(kind, raw)?;
     let (code, named) = match kind {
         _ if bytes.len() >= OWN_CODE => {
             let mut frequencies = [0; 256];

@@ -1,6 +1,6 @@
 //! Decoding of blocks in which a model predicts bit after bit: `mix` and `light`.
 
-use super::x86;
+use super::filter::Unfilter;
 use crate::codec::buffer::reserve;
 use crate::codec::ordered::Reader;
 use crate::coder::binary::{BinaryDecoder, OVERRUN};
@@ -53,8 +53,7 @@ pub struct BitwiseDecoder<M> {
     raw_len: usize,
     /// The number of raw bytes handed out so far.
     released: usize,
-    /// Undoes the branch filter, in blocks of machine code.
-    filter: Option<x86::Unfilter>,
+    filter: Option<Unfilter>,
 }
 
 impl<M: Bitwise> BitwiseDecoder<M> {
@@ -80,9 +79,8 @@ impl<M: Bitwise> BitwiseDecoder<M> {
         if raw_len as u64 > max_raw(coded as u64) {
             return Err(Error::corrupt(format!("{coded} payload bytes cannot hold {raw_len} raw bytes")));
         }
-        let filter = (kind == Kind::Code).then(x86::Unfilter::default);
         let decoder = BinaryDecoder::new(payload, start);
-        Ok(Self { model: model()?, decoder, raw_len, released: 0, filter })
+        Ok(Self { model: model()?, decoder, raw_len, released: 0, filter: Unfilter::new(kind) })
     }
 
     /// Decodes the next `out.len()` bytes.
@@ -102,10 +100,10 @@ impl<M: Bitwise> BitwiseDecoder<M> {
                 M::CODEC
             )));
         }
-        let ahead = if self.filter.is_some() { x86::LOOKAHEAD } else { 0 };
+        let ahead = self.filter.as_ref().map_or(0, Unfilter::ahead);
         self.decode_to(payload, (end + ahead).min(raw_len))?;
         match &mut self.filter {
-            Some(filter) => filter.next(self.model.history(), out),
+            Some(filter) => filter.next(self.model.history(), released, out),
             None => out.copy_from_slice(&self.model.history()[released..end]),
         }
         self.released = end;

@@ -1,9 +1,9 @@
 //! Encoding of blocks.
 
+use super::filter::filtered;
 use super::guide::Ahead;
 use super::kind::{self, Trial, kind_from};
 use super::shape::{MixOptions, header, shape_for};
-use super::x86;
 use crate::codec::Codec;
 use crate::codec::block::{Content, Effort, EncodedBlock};
 use crate::codec::glance;
@@ -18,7 +18,6 @@ use crate::model::mix::predictor::{FlagRule, Predictor, Shape, Start};
 use crate::model::mix::priors::Priors;
 use crate::model::mix::shipped;
 use crate::progress::Meter;
-use std::borrow::Cow;
 
 /// log2 of the raw bytes of a check unit.
 const UNIT_LOG2: u8 = 20;
@@ -110,7 +109,7 @@ fn encode_known<'a>(
 /// expected samples goes on improving after a trial has ended, most of all with 16 bits.
 fn part_of_trial(kind: Kind, expected: bool) -> usize {
     match (kind, expected) {
-        (Kind::Words { .. }, true) => WHOLE - 2,
+        (Kind::Words { .. } | Kind::Audio { .. }, true) => WHOLE - 2,
         (Kind::Bytes { .. }, true) => WHOLE - 1,
         _ => WHOLE,
     }
@@ -138,7 +137,7 @@ fn encode_from(
 ) -> Result<Vec<u8>> {
     predictor.reserve(raw.len())?;
     let encoder = BinaryEncoder::new(header(shape));
-    let bytes = if shape.kind == Kind::Code { Cow::Owned(x86::filtered(raw)?) } else { Cow::Borrowed(raw) };
+    let bytes = filtered(shape.kind, raw)?;
     let mut guide = network.map(|n| Ahead::new(n, &bytes)).transpose()?;
     Ok(run(&bytes, &mut predictor, encoder, guide.as_mut(), meter))
 }
@@ -224,7 +223,7 @@ mod tests {
         // Repetitions with changes, so that flags say yes and no.
         raw.extend_from_within(..6000);
         (raw.len() - 6000..raw.len()).step_by(499).for_each(|i| raw[i] ^= 1);
-        let kinds = [(0, 0), (1, 0), (2, 12), (3, 0), (4, 64), (5, 40), (7, 96), (8, 64)];
+        let kinds = [(0, 0), (1, 0), (2, 12), (3, 0), (4, 64), (5, 40), (6, 2), (6, 4), (7, 96), (8, 64)];
         for ((kind, parameter), flags) in kinds.into_iter().flat_map(|k| [(k, None), (k, Some(RULE))]) {
             let kind = kind_from(kind, parameter).unwrap();
             let shape = Shape { flags, ..shape_for(kind, raw.len(), &MixOptions::level(2)) };

@@ -27,6 +27,7 @@ pub fn kind_to(kind: Kind) -> (u8, u16) {
         Kind::Records { period } => (2, period as u16),
         Kind::Code => (3, 0),
         Kind::Words { stride } => (4, stride as u16),
+        Kind::Audio { channels } => (6, 2 * channels as u16),
         Kind::Bytes { width, stride } => (4 + width as u8, stride as u16),
     }
 }
@@ -43,6 +44,7 @@ pub fn kind_from(kind: u8, parameter: u16) -> Result<Kind> {
         (2, 1..) => Ok(Kind::Records { period: n }),
         (3, 0) => Ok(Kind::Code),
         (4, 4..) if n % 2 == 0 => Ok(Kind::Words { stride: n }),
+        (6, 2 | 4) => Ok(Kind::Audio { channels: n / 2 }),
         (5 | 7 | 8, 2..) if n > usize::from(kind - 4) => {
             Ok(Kind::Bytes { width: usize::from(kind - 4), stride: n })
         }
@@ -71,7 +73,9 @@ fn is_smooth(raw: &[u8]) -> bool {
 /// Three pieces of some `len` bytes from different parts of a block, one after the other; the whole block if it is short.
 /// Pieces consist of whole rows, at least three, where there may be any.
 fn sample(raw: &[u8], len: usize, row: Option<usize>) -> Vec<u8> {
+    // Pieces start where 16-bit samples of two channels do.
     let row = row.unwrap_or(4);
+    let row = if row < len / 12 { row * [1, 4, 2, 4][row % 4] } else { row };
     let piece = if row < len / 3 { len / row * row } else { 3 * row };
     // Pieces of long rows are so long that one is enough.
     let places: &[usize] = if piece > 3 * len { &[3] } else { &[1, 3, 4] };
@@ -159,6 +163,19 @@ fn sample_at(raw: &[u8], unit: usize, at: usize) -> u32 {
     u32::from(raw[at]) | if unit == 2 { u32::from(raw[at + 1]) << 8 } else { 0 }
 }
 
+/// Whether bytes may be signed 16-bit samples of sound: the high bytes resemble those of the sample before far more than the
+/// low bytes do, which are mostly noise.
+fn is_audio(raw: &[u8]) -> bool {
+    let step = (raw.len() / (2 * SEEN)).max(1) * 2;
+    let (mut low, mut high, mut count) = (0, 0, 0);
+    // Of two channels, samples are compared with those of the same one.
+    for at in (0..raw.len().saturating_sub(5)).step_by(step) {
+        let differ = |i: usize| u64::from(raw[i].wrapping_sub(raw[i + 4]).cast_signed().unsigned_abs());
+        (low, high, count) = (low + differ(at), high + differ(at + 1), count + 1);
+    }
+    high * 3 < low && low > 8 * count
+}
+
 /// The kind that models rows of samples with this width and stride, if there is one.
 fn kind_of_rows(width: usize, stride: usize) -> Option<Kind> {
     let fits = stride > width && stride <= usize::from(u16::MAX);
@@ -170,6 +187,7 @@ pub fn is_expected(kind: Kind) -> bool {
     match kind {
         Kind::Bytes { stride, .. } => stride >= 16,
         Kind::Words { stride } => stride >= MIN_ROW,
+        Kind::Audio { .. } => true,
         _ => false,
     }
 }
@@ -247,6 +265,9 @@ fn candidates(raw: &[u8], quick: &[u8], known: Option<Kind>, strides: &[usize], 
             kinds.extend(rows_of(stride));
         }
         kinds.extend(row_lengths(raw, 2).into_iter().map(|stride| Kind::Words { stride }));
+        if is_audio(raw) {
+            kinds.extend([1, 2].map(|channels| Kind::Audio { channels }));
+        }
         let plain = quick.iter().filter(|&&b| (32..127).contains(&b)).count();
         kinds.extend((plain * 3 >= quick.len() * 2).then_some(Kind::Text));
     }

@@ -7,6 +7,7 @@
 pub(super) mod bitwise;
 mod decode;
 mod encode;
+pub(super) mod filter;
 mod guide;
 pub(super) mod kind;
 mod learn;

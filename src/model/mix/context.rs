@@ -21,12 +21,14 @@ pub enum Kind {
     Bytes { width: usize, stride: usize },
     /// Rows of `stride` bytes that hold 16-bit little-endian samples.
     Words { stride: usize },
+    /// Signed 16-bit little-endian samples of sound, of 1 or 2 channels in turn.
+    Audio { channels: usize },
 }
 
 impl Kind {
     /// Whether the data are rows of samples, which can be expected from their neighbours.
     pub fn has_samples(self) -> bool {
-        matches!(self, Self::Bytes { .. } | Self::Words { .. })
+        matches!(self, Self::Bytes { .. } | Self::Words { .. } | Self::Audio { .. })
     }
 }
 
@@ -61,6 +63,7 @@ pub fn first<const N: usize>(kind: Kind, h: &History) -> [u32; N] {
         Kind::Code => cut(code(h)),
         Kind::Bytes { width, stride } => cut(bytes(h, width, stride)),
         Kind::Words { stride } => cut(words(h, stride)),
+        Kind::Audio { channels } => cut(words(h, row_of_audio(channels))),
     };
     for (i, hash) in out.iter_mut().enumerate() {
         *hash = finish(*hash, i);
@@ -79,7 +82,7 @@ pub fn expected(kind: Kind, h: &History, expected: Expected) -> Option<[(usize, 
             let channel = (h.len() % stride % width) as u32;
             ([(0, byte, 0), (7, byte, c1), (10, byte, h.c4 & 0xffff)], channel, 8)
         }
-        Kind::Words { .. } => {
+        Kind::Words { .. } | Kind::Audio { .. } => {
             let low = if h.len() & 1 == 1 { c1 | 0x100 } else { 0 };
             let (sample, energy) = (expected.sample, expected.energy);
             ([(0, sample >> 4, 0), (9, sample >> 6, energy >> 1), (14, byte, energy)], low, 10)
@@ -364,11 +367,22 @@ pub fn selector(kind: Kind, h: &History) -> usize {
                 + h.back(stride).abs_diff(h.back(stride + width));
             (32 - spread.leading_zeros()) | ((h.len() % stride % width) as u32) << 4
         }
-        Kind::Words { stride } => {
-            let phase = h.len() & 1;
-            let s = |back: usize| h.back(back + phase) | h.back(back + phase - 1) << 8;
-            let spread = s(2).abs_diff(s(stride + 2)) + s(stride).abs_diff(s(stride + 2));
-            ((32 - spread.leading_zeros()) * 2) | phase as u32
-        }
+        Kind::Words { stride } => spread_of_words(h, stride),
+        Kind::Audio { channels } => spread_of_words(h, row_of_audio(channels)),
     } & 255) as usize
+}
+
+/// The row in bytes of which the contexts of 16-bit samples are those of sound: two samples of each channel.
+#[inline(always)]
+fn row_of_audio(channels: usize) -> usize {
+    4 * channels
+}
+
+/// How far the neighbours of a 16-bit sample are apart, and which of its bytes comes.
+#[inline(always)]
+fn spread_of_words(h: &History, stride: usize) -> u32 {
+    let phase = h.len() & 1;
+    let s = |back: usize| h.back(back + phase) | h.back(back + phase - 1) << 8;
+    let spread = s(2).abs_diff(s(stride + 2)) + s(stride).abs_diff(s(stride + 2));
+    ((32 - spread.leading_zeros()) * 2) | phase as u32
 }

@@ -110,7 +110,7 @@ pub fn for_kind(kind: Kind) -> Result<Option<&'static Priors>> {
         Kind::Binary => ("binary", &BINARY),
         Kind::Code => ("code", &CODE),
         Kind::Records { .. } => ("records", &RECORDS),
-        Kind::Bytes { .. } | Kind::Words { .. } => return Ok(None),
+        Kind::Bytes { .. } | Kind::Words { .. } | Kind::Audio { .. } => return Ok(None),
     };
     priors.as_ref().map(Some).ok_or_else(|| missing(name))
 }

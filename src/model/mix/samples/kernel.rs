@@ -11,8 +11,6 @@ pub const PLACES: usize = 512;
 pub type Sums = [i32; PLACES];
 /// log2 of a probability of one.
 pub const ONE_LOG2: u32 = 22;
-/// log2 of the number of samples over which moments are averaged.
-const WINDOW: u32 = 11;
 /// log2 of the number of residuals over which distributions are averaged.
 const RATE: u32 = 7;
 
@@ -31,21 +29,21 @@ fn dot_scalar(a: &Taps, b: &Taps) -> i64 {
     a.iter().zip(b).map(|(a, b)| i64::from(*a) * i64::from(*b)).sum()
 }
 
-/// Moves each moment towards `factor * x` by 1/2^[`WINDOW`] of the distance. All products and moments must be at most
-/// 2^30 − 1024 in magnitude.
+/// Moves each moment towards `factor * x` by 1/2^`window` of the distance, where `window` is 1..=11. All products and
+/// moments must be at most 2^30 − 1024 in magnitude.
 #[inline(always)]
-pub fn average<const A: bool>(moments: &mut Taps, factor: i32, x: &Taps) {
+pub fn average<const A: bool>(moments: &mut Taps, factor: i32, x: &Taps, window: u32) {
     #[cfg(target_arch = "x86_64")]
     if A {
         // SAFETY: `A` is only chosen where the processor has AVX2.
-        return unsafe { avx2::average(moments, factor, x) };
+        return unsafe { avx2::average(moments, factor, x, window) };
     }
-    average_scalar(moments, factor, x);
+    average_scalar(moments, factor, x, window);
 }
 
-fn average_scalar(moments: &mut Taps, factor: i32, x: &Taps) {
+fn average_scalar(moments: &mut Taps, factor: i32, x: &Taps, window: u32) {
     for (m, x) in moments.iter_mut().zip(x) {
-        *m += (factor * x - *m + (1 << (WINDOW - 1))) >> WINDOW;
+        *m += (factor * x - *m + (1 << (window - 1))) >> window;
     }
 }
 
@@ -71,7 +69,7 @@ fn shift_scalar(sums: &mut Sums, place: usize) {
 mod avx2 {
     use std::arch::x86_64::*;
 
-    use super::{ONE_LOG2, RATE, Sums, Taps, WINDOW};
+    use super::{ONE_LOG2, RATE, Sums, Taps};
     use crate::kernel::avx2::{load, store};
 
     /// See [`super::dot`].
@@ -91,12 +89,13 @@ mod avx2 {
     /// See [`super::average`].
     #[inline]
     #[target_feature(enable = "avx2")]
-    pub fn average(moments: &mut Taps, factor: i32, x: &Taps) {
-        let (factor, half) = (_mm256_set1_epi32(factor), _mm256_set1_epi32(1 << (WINDOW - 1)));
+    pub fn average(moments: &mut Taps, factor: i32, x: &Taps, window: u32) {
+        let (factor, half) = (_mm256_set1_epi32(factor), _mm256_set1_epi32(1 << (window - 1)));
+        let window = _mm_cvtsi32_si128(window as i32);
         for (m, x) in moments.as_chunks_mut::<8>().0.iter_mut().zip(x.as_chunks::<8>().0) {
             let old = load(m);
             let distance = _mm256_sub_epi32(_mm256_mullo_epi32(factor, load(x)), old);
-            let step = _mm256_srai_epi32::<{ WINDOW as i32 }>(_mm256_add_epi32(distance, half));
+            let step = _mm256_sra_epi32(_mm256_add_epi32(distance, half), window);
             store(m, _mm256_add_epi32(old, step));
         }
     }
@@ -137,14 +136,15 @@ mod tests {
             factor in -4095i32 * 64..=4095 * 64,
             sums in prop::collection::vec(0i32..=1 << ONE_LOG2, PLACES),
             place in 0..PLACES,
+            window in 1u32..=11,
         ) {
             if Kernel::avx2().is_none() {
                 return Ok(());
             }
             prop_assert_eq!(dot::<true>(&moments, &weights), dot_scalar(&moments, &weights));
             let (mut left, mut right) = (moments, moments);
-            average_scalar(&mut left, factor, &x);
-            average::<true>(&mut right, factor, &x);
+            average_scalar(&mut left, factor, &x, window);
+            average::<true>(&mut right, factor, &x, window);
             prop_assert_eq!(left, right);
             let mut left: Sums = sums.try_into().expect("as many as there are places");
             let mut right = left;

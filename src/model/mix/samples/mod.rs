@@ -7,7 +7,7 @@ mod squares;
 
 use kernel::{TAPS, Taps};
 use residuals::Residuals;
-use squares::LeastSquares;
+use squares::{LeastSquares, Pace};
 
 use super::context::Kind;
 
@@ -42,6 +42,8 @@ pub struct Samples {
     channels: usize,
     stride: usize,
     neighbours: [Neighbour; TAPS],
+    /// Whether neighbours count by how far they lie from the samples before them, and not from the base of their channel.
+    steps: bool,
     squares: Vec<LeastSquares>,
     residuals: Residuals,
     /// The values of the neighbours, relative to the bases of their channels, and the base of the next sample.
@@ -60,15 +62,22 @@ impl Samples {
         let (bytes, channels, stride) = match kind {
             Kind::Bytes { width, stride } => (1, width, stride),
             Kind::Words { stride } => (2, 1, stride / 2),
+            Kind::Audio { channels } => (2, channels, 2 * channels),
             _ => return None,
         };
-        let precision = if bytes == 1 { 14 } else { 6 };
+        let steps = matches!(kind, Kind::Audio { .. });
+        let pace = Pace {
+            precision: if bytes == 1 { 14 } else { 6 },
+            window: if steps { 9 } else { 11 },
+            turns: if steps { 4 } else { 8 },
+        };
         let mut samples = Self {
             bytes,
             channels,
             stride,
-            neighbours: neighbours(channels, stride),
-            squares: (0..channels).map(|_| LeastSquares::new(precision)).collect(),
+            neighbours: if steps { earlier(channels) } else { neighbours(channels, stride) },
+            steps,
+            squares: (0..channels).map(|_| LeastSquares::new(pace)).collect(),
             residuals: Residuals::new(channels * bytes * ENERGIES * 4),
             x: [0; TAPS],
             base: 0,
@@ -148,6 +157,21 @@ impl Samples {
 
     #[inline(always)]
     fn expect_sample<const A: bool>(&mut self, history: &[u8]) {
+        if self.steps {
+            self.look_at_steps(history);
+        } else {
+            self.look_around(history);
+        }
+        let n = history.len() / self.bytes;
+        let sum = self.squares[n % self.stride % self.channels].expect::<A>(&self.x);
+        let most = if self.bytes == 1 { 255 } else { 65535 };
+        self.sample = (i64::from(self.base << 4) + ((sum + (1 << 11)) >> 12)).clamp(0, most << 4) as i32;
+        self.expected.energy = self.energy(n);
+    }
+
+    /// Finds the neighbours' values relative to the bases of their channels, and the base of the next sample.
+    #[inline(always)]
+    fn look_around(&mut self, history: &[u8]) {
         let mut bases = [0; CHANNELS];
         for (channel, base) in bases[..self.channels].iter_mut().enumerate() {
             let (left, above) = (self.channels + channel, self.stride + channel);
@@ -161,11 +185,19 @@ impl Samples {
             self.x[i] = relative.clamp(-limit, limit);
         }
         self.base = bases[0];
-        let n = history.len() / self.bytes;
-        let sum = self.squares[n % self.stride % self.channels].expect::<A>(&self.x);
-        let most = if self.bytes == 1 { 255 } else { 65535 };
-        self.sample = (i64::from(self.base << 4) + ((sum + (1 << 11)) >> 12)).clamp(0, most << 4) as i32;
-        self.expected.energy = self.energy(n);
+    }
+
+    /// Finds the neighbours' values relative to the samples before them in their channels. The base is the last sample of the
+    /// next one's channel.
+    #[inline(always)]
+    fn look_at_steps(&mut self, history: &[u8]) {
+        let limit = self.limit();
+        for i in 0..TAPS {
+            let back = self.neighbours[i].back;
+            let step = self.back(history, back) - self.back(history, back + self.channels);
+            self.x[i] = step.clamp(-limit, limit);
+        }
+        self.base = self.back(history, self.channels);
     }
 
     /// The class of the errors around sample `n`.
@@ -198,6 +230,15 @@ impl Samples {
         self.residuals.select(class, byte as u8, self.bytes == 2 && !is_high);
         self.expected = Expected { byte: byte as u8, sample: rounded as u32, ..self.expected };
     }
+}
+
+/// The neighbours of a sample of sound: the last ones of its channel, and of the other one where there are two.
+fn earlier(channels: usize) -> [Neighbour; TAPS] {
+    let own = if channels == 1 { TAPS } else { 24 };
+    let of_own = (1..=own).map(|i| Neighbour { back: i * channels, channel: 0 });
+    let of_other = (0..TAPS - own).map(|i| Neighbour { back: 1 + i * channels, channel: 1 });
+    let mut all = of_own.chain(of_other);
+    std::array::from_fn(|_| all.next().unwrap_or_default())
 }
 
 /// The neighbours of a sample: those in its own row, from near to far, and in each row above it from right to left.

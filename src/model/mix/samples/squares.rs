@@ -10,8 +10,17 @@ use super::kernel::{TAPS, Taps, average, dot};
 /// Weights are in 1/2^16, and at most eight in magnitude.
 const WEIGHT_LOG2: u32 = 16;
 const MOST: i64 = 8 << WEIGHT_LOG2;
-/// Every sample moves one in this number of weights.
-const TURNS: usize = 8;
+/// What learning depends on.
+#[derive(Debug, Clone, Copy)]
+pub struct Pace {
+    /// The number of bits that moments have after the point: products of two inputs must be at most
+    /// 2^(30 − `precision`) − 2^(10 − `precision`).
+    pub precision: u32,
+    /// log2 of the number of samples over which moments are averaged, 1..=11.
+    pub window: u32,
+    /// Every sample moves one in this number of weights.
+    pub turns: usize,
+}
 
 /// The moments and weights of the samples of one channel.
 pub struct LeastSquares {
@@ -19,16 +28,15 @@ pub struct LeastSquares {
     products: [Taps; TAPS],
     targets: Taps,
     weights: Taps,
-    precision: u32,
+    pace: Pace,
     /// The first weight that the next sample moves.
     turn: usize,
 }
 
 impl LeastSquares {
-    /// Knows nothing. `precision` is the number of bits that moments have after the point: products of two inputs must
-    /// be at most 2^(30 − `precision`) − 2^(10 − `precision`).
-    pub fn new(precision: u32) -> Self {
-        Self { products: [[0; TAPS]; TAPS], targets: [0; TAPS], weights: [0; TAPS], precision, turn: 0 }
+    /// Knows nothing.
+    pub fn new(pace: Pace) -> Self {
+        Self { products: [[0; TAPS]; TAPS], targets: [0; TAPS], weights: [0; TAPS], pace, turn: 0 }
     }
 
     /// The expected sample in 1/2^16, given its neighbours.
@@ -40,16 +48,17 @@ impl LeastSquares {
     /// Learns the sample that came.
     #[inline(always)]
     pub fn learn<const A: bool>(&mut self, x: &Taps, sample: i32) {
+        let Pace { precision, window, turns } = self.pace;
         for (moments, x_i) in self.products.iter_mut().zip(x) {
-            average::<A>(moments, x_i << self.precision, x);
+            average::<A>(moments, x_i << precision, x, window);
         }
-        average::<A>(&mut self.targets, sample << self.precision, x);
-        self.turn = (self.turn + 1) % TURNS;
-        for i in (self.turn..TAPS).step_by(TURNS) {
+        average::<A>(&mut self.targets, sample << precision, x, window);
+        self.turn = (self.turn + 1) % turns;
+        for i in (self.turn..TAPS).step_by(turns) {
             let products = &self.products[i];
             let rest = (i64::from(self.targets[i]) << WEIGHT_LOG2) - dot::<A>(products, &self.weights);
             // The best step would be rest / product. The next power of two as the divisor needs no division.
-            let divisor = products[i] as u32 + (1 << self.precision);
+            let divisor = products[i] as u32 + (1 << precision);
             let moved = i64::from(self.weights[i]) + (rest >> (divisor.ilog2() + 1));
             self.weights[i] = moved.clamp(-MOST, MOST) as i32;
         }
@@ -62,7 +71,7 @@ mod tests {
 
     #[test]
     fn a_weighted_sum_is_found() {
-        let mut squares = LeastSquares::new(14);
+        let mut squares = LeastSquares::new(Pace { precision: 14, window: 11, turns: 8 });
         let mut state = 1u32;
         let mut next = || {
             state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
@@ -82,8 +91,8 @@ mod tests {
 
     #[test]
     fn extreme_samples_stay_in_range() {
-        for (precision, limit) in [(14, 255), (6, 4095)] {
-            let mut squares = LeastSquares::new(precision);
+        for (precision, window, limit) in [(14, 11, 255), (6, 11, 4095), (6, 9, 4095)] {
+            let mut squares = LeastSquares::new(Pace { precision, window, turns: 8 });
             for i in 0..20_000 {
                 let x = std::array::from_fn(|k| if (i * (k + 3) / 97) % 2 == 0 { limit } else { -limit });
                 squares.learn::<false>(&x, if i / 5000 % 2 == 0 { limit } else { -limit });
