@@ -227,10 +227,7 @@ mod tests {
         for ((kind, parameter), flags) in kinds.into_iter().flat_map(|k| [(k, None), (k, Some(RULE))]) {
             let kind = kind_from(kind, parameter).unwrap();
             let shape = Shape { flags, ..shape_for(kind, raw.len(), &MixOptions::level(2)) };
-            let mut filtered = raw.clone();
-            if kind == Kind::Code {
-                x86::apply(&mut filtered);
-            }
+            let filtered = filtered(kind, &raw).unwrap();
             let mut predictor = Predictor::new(shape).unwrap();
             let coder = BinaryEncoder::new(header(&shape));
             let scalar = encode_groups::<false>(&filtered, &mut predictor, coder, None, Meter::NONE);

@@ -70,3 +70,30 @@ impl Unfilter {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn filters_are_undone_piece_by_piece() {
+        let raw: Vec<u8> =
+            (0..5000u32).map(|i| [0xE8, 0, 0xFF, (i * i >> 5) as u8][(i * i >> 3) as usize % 4]).collect();
+        for kind in [Kind::Code, Kind::Audio { channels: 2 }] {
+            let coded = filtered(kind, &raw).unwrap();
+            assert!(*coded != *raw);
+            let mut undo = Unfilter::new(kind).unwrap();
+            let (mut out, mut at) = (vec![0; raw.len()], 0);
+            for len in [1, 2, 3, 500, 7, 4000, 487] {
+                let known = (at + len + undo.ahead()).min(raw.len());
+                undo.next(&coded[..known], at, &mut out[at..at + len]);
+                at += len;
+            }
+            assert!(out == raw);
+        }
+        assert!(
+            matches!(filtered(Kind::Text, &raw).unwrap(), Cow::Borrowed(_))
+                && Unfilter::new(Kind::Text).is_none()
+        );
+    }
+}
