@@ -84,12 +84,17 @@ class Samples:
         self.expect_byte(data)
 
     def learn_sample(self, v):
-        self.squares[self.channel()].learn(self.x, clamp(v - self.b, -self.L, self.L))
+        x, y = self.x, v - self.b
+        if self.is_sound:
+            m = int(abs(x).max()).bit_length()
+            up, down = max(0, 12 - m) // 2, max(0, m - 12)
+            x, y = np.clip(x << up >> down, -self.L, self.L), y << up >> down
+        self.squares[self.channel()].learn(x, clamp(y, -self.L, self.L))
         self.E.append(min(65535, abs(16 * v - self.p) >> (2 if self.is_16_bit else 0)))
         self.v.append(v)
         if self.is_sound:
             steps = [self.back(k) - self.back(k + self.channels) for k in self.backs]
-            self.x = np.array([clamp(step, -self.L, self.L) for step in steps])
+            self.x = np.array(steps)
             self.b = self.back(self.channels)
         else:
             bases = [(self.back(self.channels + c) + self.back(self.row + c)) >> 1 for c in range(self.channels)]

@@ -147,8 +147,14 @@ impl Samples {
     fn learn_sample<const A: bool>(&mut self, history: &[u8]) {
         let sample = self.back(history, 1);
         let n = history.len() / self.bytes - 1;
-        let relative = (sample - self.base).clamp(-self.limit(), self.limit());
-        self.squares[n % self.stride % self.channels].learn::<A>(&self.x, relative);
+        let (limit, relative) = (self.limit(), sample - self.base);
+        let squares = &mut self.squares[n % self.stride % self.channels];
+        if self.steps {
+            let (x, relative) = level(&self.x, relative, limit);
+            squares.learn::<A>(&x, relative);
+        } else {
+            squares.learn::<A>(&self.x, relative.clamp(-limit, limit));
+        }
         // Errors of bytes are kept in 1/16, those of 16-bit samples in 1/4.
         let error = ((sample << 4) - self.sample).abs() >> if self.bytes == 1 { 0 } else { 2 };
         let ring = self.errors.len() - 1;
@@ -191,11 +197,9 @@ impl Samples {
     /// next one's channel.
     #[inline(always)]
     fn look_at_steps(&mut self, history: &[u8]) {
-        let limit = self.limit();
         for i in 0..TAPS {
             let back = self.neighbours[i].back;
-            let step = self.back(history, back) - self.back(history, back + self.channels);
-            self.x[i] = step.clamp(-limit, limit);
+            self.x[i] = self.back(history, back) - self.back(history, back + self.channels);
         }
         self.base = self.back(history, self.channels);
     }
@@ -230,6 +234,17 @@ impl Samples {
         self.residuals.select(class, byte as u8, self.bytes == 2 && !is_high);
         self.expected = Expected { byte: byte as u8, sample: rounded as u32, ..self.expected };
     }
+}
+
+/// The values of neighbours and of the sample, which are learned together, at a level: loud ones are brought down to 12
+/// bits, of quiet ones half of the bits that they lack are made up for. So loud places count little more than quiet ones.
+#[inline(always)]
+fn level(x: &Taps, sample: i32, limit: i32) -> (Taps, i32) {
+    let greatest = x.iter().fold(0, |most, x| most.max(x.unsigned_abs()));
+    let bits = 32 - greatest.leading_zeros();
+    let (up, down) = (12u32.saturating_sub(bits) / 2, bits.saturating_sub(12));
+    let moved = |x: i32| (x << up >> down).clamp(-limit, limit);
+    (x.map(moved), moved(sample))
 }
 
 /// The neighbours of a sample of sound: the last ones of its channel, and of the other one where there are two.
