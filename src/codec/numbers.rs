@@ -11,6 +11,7 @@ use super::rivals::THOROUGH;
 use super::{CODECS, Codec, glance, zstd};
 use crate::error::Result;
 use crate::progress::Meter;
+use crate::tensor::Dtype;
 
 /// Tensors of up to this many bytes always have their floor computed.
 const SMALL_TENSOR: usize = 64 << 10;
@@ -89,7 +90,12 @@ fn slowly(content: &Content<'_>, effort: &Effort<'_>, best: EncodedBlock) -> Res
     let slow = CODECS.into_iter().find(|c| c.learns_numbers() && c.is_tried(effort.level));
     let Some(slow) = slow else { return Ok(best) };
     let size = content.numbers.map_or(1, |hint| hint.dtype.group().1 as usize).clamp(1, 16);
-    if !glance::neighbours_tell(raw, size) || glance::is_settled(raw)? {
+    // Samples of sound and pictures depend on the one above where others lie between them in a row.
+    let is_sample = |dtype| matches!(dtype, Dtype::U8 | Dtype::I8 | Dtype::U16 | Dtype::I16);
+    let hint = content.numbers.filter(|hint| is_sample(hint.dtype));
+    let above = hint.map(|hint| hint.row_bytes as usize / size).filter(|row| *row > 0);
+    let tell = [Some(1), above].into_iter().flatten().any(|back| glance::neighbours_tell(raw, size, back));
+    if !tell || glance::is_settled(raw)? {
         return Ok(best);
     }
     // A language model has nothing to say about numbers.

@@ -77,8 +77,8 @@ mod tests {
 
     #[test]
     fn filters_are_undone_piece_by_piece() {
-        let raw: Vec<u8> =
-            (0..5000u32).map(|i| [0xE8, 0, 0xFF, (i * i >> 5) as u8][(i * i >> 3) as usize % 4]).collect();
+        let squares = (0..5000u32).map(|i| i * i);
+        let raw: Vec<u8> = squares.map(|n| [0xE8, 0, 0xFF, (n >> 5) as u8][(n >> 3) as usize % 4]).collect();
         for kind in [Kind::Code, Kind::Audio { channels: 2 }] {
             let coded = filtered(kind, &raw).unwrap();
             assert!(*coded != *raw);
