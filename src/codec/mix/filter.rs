@@ -13,17 +13,16 @@ use std::borrow::Cow;
 ///
 /// [`crate::ErrorKind::LimitExceeded`] where memory is missing.
 pub fn filtered(kind: Kind, raw: &[u8]) -> Result<Cow<'_, [u8]>> {
-    match kind {
-        Kind::Code => x86::filtered(raw).map(Cow::Owned),
-        Kind::Audio { .. } => {
-            let mut bytes = Vec::new();
-            reserve_exact(&mut bytes, raw.len())?;
-            bytes.extend_from_slice(raw);
-            turn_signs(&mut bytes, 0);
-            Ok(Cow::Owned(bytes))
-        }
-        _ => Ok(Cow::Borrowed(raw)),
-    }
+    let apply: fn(&mut [u8]) = match kind {
+        Kind::Code => x86::apply,
+        Kind::Audio { .. } => |bytes| turn_signs(bytes, 0),
+        _ => return Ok(Cow::Borrowed(raw)),
+    };
+    let mut bytes = Vec::new();
+    reserve_exact(&mut bytes, raw.len())?;
+    bytes.extend_from_slice(raw);
+    apply(&mut bytes);
+    Ok(Cow::Owned(bytes))
 }
 
 /// Inverts the highest bit of each byte at an odd position, so that signed 16-bit numbers from the least to the greatest

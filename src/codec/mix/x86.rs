@@ -1,9 +1,6 @@
 //! The filter of x86 branches: the relative displacements of CALL, JMP and Jcc become absolute addresses, so
 //! that all branches to one place look alike. Specified in `formats/mix.md`.
 
-use crate::codec::buffer::reserve_exact;
-use crate::error::Result;
-
 /// Length of a branch's displacement in bytes.
 const WIDTH: usize = 4;
 /// The number of bytes, from a position on, that undoing the filter there may need.
@@ -80,19 +77,6 @@ impl Unfilter {
             self.position += 1;
         }
     }
-}
-
-/// A filtered copy of a block.
-///
-/// # Errors
-///
-/// [`crate::ErrorKind::LimitExceeded`] where memory is missing.
-pub fn filtered(raw: &[u8]) -> Result<Vec<u8>> {
-    let mut filtered = Vec::new();
-    reserve_exact(&mut filtered, raw.len())?;
-    filtered.extend_from_slice(raw);
-    apply(&mut filtered);
-    Ok(filtered)
 }
 
 /// Filters a block in place.

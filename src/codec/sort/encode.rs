@@ -4,10 +4,11 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 
 use super::Header;
-use crate::codec::mix::x86;
+use crate::codec::mix::{filter::filtered, x86};
 use crate::coder::range::{BitEncoder, Part};
 use crate::error::Result;
 use crate::kernel::{Kernel, dispatch};
+use crate::model::mix::context::Kind;
 use crate::model::sort::kernel::Bounds;
 use crate::model::sort::mixture::Coder;
 use crate::model::sort::transform::{self, Sorted};
@@ -29,7 +30,7 @@ const RARE: usize = 512;
 /// `LimitExceeded` where memory is missing.
 pub fn encode_block(raw: &[u8]) -> Result<Vec<u8>> {
     let branches = filter_pays(raw);
-    let bytes = if branches { Cow::Owned(x86::filtered(raw)?) } else { Cow::Borrowed(raw) };
+    let bytes = if branches { filtered(Kind::Code, raw)? } else { Cow::Borrowed(raw) };
     let Sorted { bytes: sorted, starts } = transform::sort(&bytes)?;
     drop(bytes);
     let code = |mode, bytes: &[u8]| {

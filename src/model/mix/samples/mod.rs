@@ -250,10 +250,9 @@ fn level(x: &Taps, sample: i32, limit: i32) -> (Taps, i32) {
 /// The neighbours of a sample of sound: the last ones of its channel, and of the other one where there are two.
 fn earlier(channels: usize) -> [Neighbour; TAPS] {
     let own = if channels == 1 { TAPS } else { 24 };
-    let of_own = (1..=own).map(|i| Neighbour { back: i * channels, channel: 0 });
-    let of_other = (0..TAPS - own).map(|i| Neighbour { back: 1 + i * channels, channel: 1 });
-    let mut all = of_own.chain(of_other);
-    std::array::from_fn(|_| all.next().unwrap_or_default())
+    let mut backs = (1..=own).map(|i| i * channels).chain((0..TAPS - own).map(|i| 1 + i * channels));
+    // Steps have no base, so that channels do not matter.
+    std::array::from_fn(|_| Neighbour { back: backs.next().unwrap_or(1), channel: 0 })
 }
 
 /// The neighbours of a sample: those in its own row, from near to far, and in each row above it from right to left.
