@@ -5,7 +5,8 @@
 //! where a model or a high level of zstd is involved, so cheap looks (`glance`, a quick zstd level, a sample)
 //! rule out codecs that are very unlikely to win. Such a look may miss the smallest result, but the block
 //! always decodes, and the look depends on nothing but the block's bytes and the level.
-use super::block::{BlockCodec, Content, Effort, EncodedBlock, attempt};
+use super::block::{BlockCodec, attempt};
+use super::encoding::{Content, Effort, EncodedBlock};
 use super::glance;
 use super::hints::Guide;
 use super::inside::{MAX_DEPTH, Packed, Unpacked, Unpacker};
@@ -368,7 +369,7 @@ impl Plan {
         if glance::is_settled(raw)? {
             return Ok(vec![whole]);
         }
-        let runs = text_runs(raw);
+        let runs = glance::text_runs(raw);
         let texts: Vec<&[u8]> =
             runs.iter().filter(|r| r.1).flat_map(|r| raw[r.0.clone()].chunks(w.block)).collect();
         let mut coded = w.encode_pieces(&texts, cutting, meter.share(62, 64))?.into_iter();
@@ -445,30 +446,6 @@ impl Plan {
 /// The size of blocks in bytes, including what each block costs elsewhere: its header and its index entry.
 pub fn total(blocks: &[EncodedBlock]) -> usize {
     blocks.iter().map(|b| b.cost() + 24).sum()
-}
-
-/// The length in bytes of the pieces that are classified as text or other data.
-const GLANCE: usize = 16 << 10;
-
-/// Cuts bytes into runs of text and runs of other data; true stands for text.
-fn text_runs(raw: &[u8]) -> Vec<(std::ops::Range<usize>, bool)> {
-    let mut runs: Vec<(std::ops::Range<usize>, bool)> = Vec::new();
-    for (i, piece) in raw.chunks(GLANCE).enumerate() {
-        let (start, is_text) = (i * GLANCE, looks_like_text(piece));
-        match runs.last_mut() {
-            Some((run, kind)) if *kind == is_text => run.end = start + piece.len(),
-            _ => runs.push((start..start + piece.len(), is_text)),
-        }
-    }
-    runs
-}
-
-/// Whether at most one byte in sixteen is a control character or not valid UTF-8.
-fn looks_like_text(piece: &[u8]) -> bool {
-    let control = |b: &u8| matches!(b, 0..=8 | 11 | 12 | 14..=31 | 127);
-    let odd =
-        |c: std::str::Utf8Chunk<'_>| c.valid().bytes().filter(|b| control(b)).count() + c.invalid().len();
-    piece.utf8_chunks().map(odd).sum::<usize>() * 16 <= piece.len()
 }
 
 #[cfg(test)]

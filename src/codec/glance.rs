@@ -5,6 +5,7 @@ use super::zstd;
 use crate::coder::rans::Freqs;
 use crate::error::Result;
 use std::collections::HashSet;
+use std::ops::Range;
 
 /// The zstd level of quick looks.
 const QUICK: i32 = 1;
@@ -149,6 +150,30 @@ pub fn neighbours_tell(raw: &[u8], size: usize, back: usize) -> bool {
         together += counts.iter().map(cost).sum::<u64>().min(by_itself);
     }
     together + together / NEIGHBOURS < alone
+}
+
+/// The length in bytes of the pieces that are classified as text or other data.
+const CLASSIFIED: usize = 16 << 10;
+
+/// Cuts bytes into runs of text and runs of other data; true stands for text.
+pub fn text_runs(raw: &[u8]) -> Vec<(Range<usize>, bool)> {
+    let mut runs: Vec<(Range<usize>, bool)> = Vec::new();
+    for (i, piece) in raw.chunks(CLASSIFIED).enumerate() {
+        let (start, is_text) = (i * CLASSIFIED, looks_like_text(piece));
+        match runs.last_mut() {
+            Some((run, kind)) if *kind == is_text => run.end = start + piece.len(),
+            _ => runs.push((start..start + piece.len(), is_text)),
+        }
+    }
+    runs
+}
+
+/// Whether at most one byte in sixteen is a control character or not valid UTF-8.
+fn looks_like_text(piece: &[u8]) -> bool {
+    let control = |b: &u8| matches!(b, 0..=8 | 11 | 12 | 14..=31 | 127);
+    let odd =
+        |c: std::str::Utf8Chunk<'_>| c.valid().bytes().filter(|b| control(b)).count() + c.invalid().len();
+    piece.utf8_chunks().map(odd).sum::<usize>() * 16 <= piece.len()
 }
 
 #[cfg(test)]

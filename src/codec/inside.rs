@@ -1,7 +1,8 @@
 //! Blocks inside the payload of a block: contents that other codecs code, and the codecs that find them in what other
 //! programs have packed.
 
-use super::block::{Block, BlockCodec, Content, EncodedBlock};
+use super::block::{Block, BlockCodec};
+use super::encoding::{Content, EncodedBlock};
 use super::newer;
 use crate::error::{Error, Result};
 use crate::format::block::{BlockHeader, Units};

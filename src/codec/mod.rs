@@ -6,6 +6,7 @@ pub mod buffer;
 pub mod choose;
 pub mod circuit;
 pub mod deflate;
+pub mod encoding;
 mod glance;
 pub mod hints;
 mod inside;

@@ -4,8 +4,9 @@
 //! Loading a tensor has to be fast, so the tensor codec is the usual one. A codec that decodes slowly must
 //! save much before it is taken, and samples tell whether trying it is worth the time.
 
-use super::block::{Content, Effort, EncodedBlock, attempt};
+use super::block::attempt;
 use super::choose::{Plan, plain, smaller, smallest};
+use super::encoding::{Content, Effort, EncodedBlock};
 use super::hints::Guide;
 use super::rivals::THOROUGH;
 use super::{CODECS, Codec, glance, zstd};

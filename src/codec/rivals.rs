@@ -4,7 +4,8 @@
 //! to half as long again. So these code a sample first, and only those that come close to the level's own codec there
 //! code the block. (Pieces of samples come from all over the block; what no sample shows costs size, never correctness.)
 
-use super::block::{BlockCodec, Content, Effort, attempt};
+use super::block::{BlockCodec, attempt};
+use super::encoding::{Content, Effort};
 use super::hints::Guide;
 use super::{CODECS, Codec, zstd};
 use crate::error::Result;

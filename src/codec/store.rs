@@ -1,10 +1,9 @@
 //! The `store` codec: the payload is the raw bytes. The encoder makes the whole block one check unit.
 
 use super::Codec;
-use super::block::{
-    BlockCodec, BlockJob, BlockParams, Content, Effort, EncodedBlock, OrderedBlock, UnitKind,
-};
+use super::block::{BlockCodec, BlockJob, BlockParams, OrderedBlock, UnitKind};
 use super::buffer::reserve;
+use super::encoding::{Content, Effort, EncodedBlock};
 use super::ordered::{self, Reader};
 use crate::error::{Error, Result};
 use crate::format::block::{BlockHeader, Units};

@@ -1,7 +1,8 @@
 //! Codes the blocks of windowed codecs: lays windows out, decodes them in lanes, verifies them.
 
 use super::Codec;
-use super::block::{BlockJob, EncodedBlock};
+use super::block::BlockJob;
+use super::encoding::EncodedBlock;
 use super::window::{Cutting, EncodedWindow, WindowCoder, WindowJob, WindowLimits, WindowedBlock, lengthen};
 use crate::error::{Error, Result};
 use crate::format::block::{Units, Window};

@@ -1,8 +1,9 @@
 //! The `zstd` codec: the payload is one Zstandard frame without its magic number.
 
 use super::Codec;
-use super::block::{Block, BlockCodec, BlockJob, Content, Effort, EncodedBlock, OrderedBlock, UnitKind};
+use super::block::{Block, BlockCodec, BlockJob, OrderedBlock, UnitKind};
 use super::buffer::reserve;
+use super::encoding::{Content, Effort, EncodedBlock};
 use super::ordered::{self, Reader};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::block::Units;

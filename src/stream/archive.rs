@@ -6,6 +6,7 @@ mod info;
 mod load;
 mod map;
 mod reader;
+mod runs;
 mod search;
 mod source;
 mod tensors;

@@ -9,7 +9,7 @@ use super::recipe::{Recipe, Step, Summary, finish, put, recreate};
 use super::search::Chains;
 use super::{MAX_CONTENTS, Params, max_raw, memory_need};
 use crate::codec::Codec;
-use crate::codec::block::{Content, EncodedBlock};
+use crate::codec::encoding::{Content, EncodedBlock};
 use crate::codec::inside::{self, Nested, Packed, Unpacked};
 use crate::coder::binary::BinaryEncoder;
 use crate::error::Result;

@@ -25,9 +25,8 @@ mod work;
 mod zlib;
 
 use super::Codec;
-use super::block::{
-    Block, BlockCodec, BlockJob, BlockParams, Content, Effort, EncodedBlock, OrderedBlock, Undone, UnitKind,
-};
+use super::block::{Block, BlockCodec, BlockJob, BlockParams, OrderedBlock, Undone, UnitKind};
+use super::encoding::{Content, Effort, EncodedBlock};
 use super::inside::{self, Coded, Nested, Packed, Unpacked, Unpacker};
 use super::ordered::{self, Reader, decode_units};
 use super::reader::DecodedBlock;

@@ -4,7 +4,7 @@ use super::find::each;
 use super::recipe::{Recorder, recreate};
 use super::{MOST_BLOCKS, Params, max_raw, memory_need};
 use crate::codec::Codec;
-use crate::codec::block::{Content, EncodedBlock};
+use crate::codec::encoding::{Content, EncodedBlock};
 use crate::codec::inside::{self, Nested, Packed, Unpacked};
 use crate::coder::binary::{BinaryDecoder, BinaryEncoder};
 use crate::error::Result;

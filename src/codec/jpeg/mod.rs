@@ -11,9 +11,8 @@ mod recipe;
 mod scan;
 
 use super::Codec;
-use super::block::{
-    Block, BlockCodec, BlockJob, BlockParams, Content, Effort, EncodedBlock, OrderedBlock, Undone, UnitKind,
-};
+use super::block::{Block, BlockCodec, BlockJob, BlockParams, OrderedBlock, Undone, UnitKind};
+use super::encoding::{Content, Effort, EncodedBlock};
 use super::inside::{self, Coded, Nested, Packed, Unpacked, Unpacker};
 use super::ordered::{self, Reader, decode_units};
 use super::reader::DecodedBlock;

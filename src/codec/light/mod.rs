@@ -12,7 +12,8 @@ pub use decode::BlockDecoder;
 pub use encode::encode_block;
 
 use super::Codec;
-use super::block::{Block, BlockCodec, BlockJob, Content, Effort, EncodedBlock, OrderedBlock, UnitKind};
+use super::block::{Block, BlockCodec, BlockJob, OrderedBlock, UnitKind};
+use super::encoding::{Content, Effort, EncodedBlock};
 use super::mix::bitwise::max_raw;
 use super::ordered::{self, Reader};
 use crate::error::Result;

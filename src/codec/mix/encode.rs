@@ -5,7 +5,7 @@ use super::guide::Ahead;
 use super::kind::{self, Trial, kind_from};
 use super::shape::{MixOptions, header, shape_for};
 use crate::codec::Codec;
-use crate::codec::block::{Content, Effort, EncodedBlock};
+use crate::codec::encoding::{Content, Effort, EncodedBlock};
 use crate::codec::glance;
 use crate::codec::hints::Guide;
 use crate::coder::binary::BinaryEncoder;

@@ -20,9 +20,8 @@ pub use learn::learn_priors;
 pub use shape::{MixOptions, memory_of};
 
 use super::Codec;
-use super::block::{
-    Block, BlockCodec, BlockJob, Content, Effort, EncodedBlock, ModelUse, OrderedBlock, UnitKind,
-};
+use super::block::{Block, BlockCodec, BlockJob, ModelUse, OrderedBlock, UnitKind};
+use super::encoding::{Content, Effort, EncodedBlock};
 use super::hints::Guide;
 use super::ordered::{self, Reader};
 use crate::error::Result;

@@ -7,7 +7,8 @@ pub use decode::decode_block;
 pub use encode::encode_block;
 
 use super::Codec;
-use super::block::{Block, BlockCodec, BlockJob, Content, Effort, EncodedBlock, OrderedBlock, UnitKind};
+use super::block::{Block, BlockCodec, BlockJob, OrderedBlock, UnitKind};
+use super::encoding::{Content, Effort, EncodedBlock};
 use super::ordered;
 use super::reader::{DecodedBlock, Reader};
 use crate::error::{Error, ErrorKind, Result};

@@ -17,7 +17,8 @@ pub use encode::payloads;
 pub use grid::is_likely;
 
 use super::Codec;
-use super::block::{Block, BlockCodec, BlockJob, Content, Effort, EncodedBlock, OrderedBlock, UnitKind};
+use super::block::{Block, BlockCodec, BlockJob, OrderedBlock, UnitKind};
+use super::encoding::{Content, Effort, EncodedBlock};
 use super::hints::Guide;
 use super::mix::{self, MixOptions};
 use super::ordered::{self, Reader};

@@ -3,9 +3,8 @@
 use super::decode::tiles;
 use super::encode::{encode_block, encode_delta};
 use super::stored::{BaseReference, Params};
-use crate::codec::block::{
-    Block, BlockCodec, BlockJob, BlockParams, Content, Effort, EncodedBlock, UnitKind,
-};
+use crate::codec::block::{Block, BlockCodec, BlockJob, BlockParams, UnitKind};
+use crate::codec::encoding::{Content, Effort, EncodedBlock};
 use crate::codec::hints::Hint;
 use crate::codec::{Codec, store};
 use crate::coder::rans::{Decoder, Freqs};

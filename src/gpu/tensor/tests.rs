@@ -4,7 +4,7 @@ use super::decode::tiles_in_batches;
 use super::{fits, resident};
 use crate::codec::Codec;
 use crate::codec::block::Block as CheckedBlock;
-use crate::codec::block::{Content, Effort};
+use crate::codec::encoding::{Content, Effort};
 use crate::codec::hints::{Guide, Hint};
 use crate::codec::tensor::stored::{Context, FieldParams, Params, Planes, Transform};
 use crate::codec::tensor::{TileDecoder, tiles};

@@ -2,7 +2,8 @@
 
 use super::embedding::{Encode, Packed};
 use super::words::Words;
-use crate::codec::block::{Block, EncodedBlock};
+use crate::codec::block::Block;
+use crate::codec::encoding::EncodedBlock;
 use crate::error::Result;
 use crate::format::block::BlockHeader;
 use crate::format::consts::FIRST_STREAM_MODEL;

@@ -2,8 +2,8 @@
 
 use super::coder::{Coder, End};
 use crate::codec::Codec;
-use crate::codec::block::{self, EncodedBlock};
 use crate::codec::choose::{plain, total};
+use crate::codec::encoding::{self, EncodedBlock};
 use crate::codec::hints::{BasePiece, Hint};
 use crate::codec::tensor::{copy, keep};
 use crate::codec::zstd;
@@ -277,7 +277,7 @@ impl Coder {
                     hash: base.tensor.hash,
                     offset: base.from,
                 });
-                block::Content { numbers: p.hint, base, ..block::Content::bytes(bytes(p)) }
+                encoding::Content { numbers: p.hint, base, ..encoding::Content::bytes(bytes(p)) }
             };
             let is_copy = |p: &Piece| p.like.is_some_and(|l| l >= at || kept.contains_key(&l));
             let copies: Vec<bool> = batch.iter().map(is_copy).collect();
@@ -318,7 +318,7 @@ impl Coder {
                 floor.push(plain(all, self.plan.level)?);
                 if matches!(layout.kind, FileKind::Torch | FileKind::Onnx) && self.plan.level >= BY_BYTES {
                     let bytes =
-                        || self.plan.encode_numbers(&[block::Content::bytes(all)], false, Meter::NONE);
+                        || self.plan.encode_numbers(&[encoding::Content::bytes(all)], false, Meter::NONE);
                     whole = self.pool.run(bytes)??;
                 }
             }

@@ -10,7 +10,7 @@ use super::prediction::choose_prediction;
 use super::tile::TileParts;
 use super::write::TileWriter;
 use crate::codec::Codec;
-use crate::codec::block::EncodedBlock;
+use crate::codec::encoding::EncodedBlock;
 use crate::codec::hints::{BasePiece, Hint};
 use crate::codec::tensor::kernel::{histogram, subtract_base, subtract_earlier};
 use crate::codec::tensor::stored::{BaseReference, Differences, Operation, Params, Planes, SequenceWriter};
