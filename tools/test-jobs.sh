@@ -17,7 +17,7 @@ fi
 "$python" -m pip install -q 'dask[distributed]' 'ray[data]' 'pyspark>=4,<5' psutil 'moto[server]' s3fs pyarrow
 command -v java >/dev/null || echo "SKIPPED: Spark (no Java)"
 # The command, to read from the server; the package's own reads no URLs.
-cargo build --quiet -p nzip-cli --no-default-features --features remote
+cargo build --quiet --profile test -p nzip-cli --no-default-features --features remote
 export NZIP_PROGRAM="$root/target/debug/nzip"
 cd bindings/python
 "$python" -m pytest -q -rs --durations=5 tests/test_jobs.py tests/test_s3.py tests/test_manifest.py
