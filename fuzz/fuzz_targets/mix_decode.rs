@@ -29,11 +29,13 @@ fuzz_target!(|input: (u8, u16, u8, u8, bool, &[u8])| {
     let (kind, parameter, step, len, guided, bytes) = input;
     let (step, len) = (usize::from(step) + 1, usize::from(len) + 1);
     // As a payload, whole and behind a header that is right but for the kind.
-    let flagged = step % 2 == 1 && !guided;
-    let mut behind = vec![1 + u8::from(flagged), 16, 1 + (parameter % 3) as u8, 0, kind % 9];
+    let version = if guided { 1 } else { 1 + (step % 3) as u8 };
+    let mut behind = vec![version, 16, 1 + (parameter % 3) as u8, 0, kind % 9];
     behind.extend(parameter.to_le_bytes());
     behind.push(u8::from(guided));
-    behind.extend([step as u8, kind].into_iter().filter(|_| flagged));
+    // Without flags, version 3 has zeros in their place.
+    let rule = if bytes.first().is_some_and(|b| b % 2 == 0) { [0, 0] } else { [step as u8, kind] };
+    behind.extend(rule.into_iter().filter(|_| version > 1));
     behind.extend_from_slice(bytes);
     for payload in [bytes, &behind] {
         let (once, pieces) = (decode(payload, len, len, guided), decode(payload, len, step, guided));
