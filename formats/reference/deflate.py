@@ -625,6 +625,27 @@ def filtered(names, raster, row, pixel):
     return bytes(out)
 
 
+PASSES = (0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)
+
+
+def passes(row, pixel, height):
+    """The pixels of each pass of an interlaced picture, as rows of their offsets in the raster."""
+    for x, y, right, down in PASSES:
+        columns = range(x * pixel, row, right * pixel)
+        rows = [[at * row + column for column in columns] for at in range(y, height, down)]
+        if columns and rows:
+            yield rows
+
+
+def interlaced(names, raster, row, pixel, height):
+    out, used = b"", 0
+    for rows in passes(row, pixel, height):
+        pixels = b"".join(raster[at:at + pixel] for line in rows for at in line)
+        out += filtered(names[used:used + len(rows)], pixels, len(rows[0]) * pixel, pixel)
+        used += len(rows)
+    return out
+
+
 def recreate(c, contents, params, raw_length):
     used, raw, streams = [0] * len(contents), bytearray(), Streams(c)
     count, inside_bytes = 0, 0
@@ -641,8 +662,17 @@ def recreate(c, contents, params, raw_length):
             break
         content, length, shape = 1 + c.number("content"), c.number("inside"), None
         if c.flag("picture"):
-            shape = 1 + c.number("row"), 1 + c.number("pixel")
-            demand(shape[1] <= 8 and length % (shape[0] + 1) == 0, "shape of a picture")
+            row, pixel = 1 + c.number("row"), 1 + c.number("pixel")
+            demand(pixel <= 16, "shape of a picture")
+            if pixel <= 8:
+                demand(length % (row + 1) == 0, "shape of a picture")
+                shape, rows, size = (row, pixel), length // (row + 1), length // (row + 1) * row
+            else:
+                shape = row, pixel - 8, 1 + c.number("height")
+                size = row * shape[2]
+                demand(row % shape[1] == 0 and size <= length, "shape of a picture")
+                rows = sum(len(lines) for lines in passes(*shape))
+                demand(size + rows == length, "shape of a picture")
         form = c.tree(2, "form")
         lengths = []
         if form == 3:
@@ -652,9 +682,9 @@ def recreate(c, contents, params, raw_length):
             for i in range(chunks):
                 lengths.append(lengths[0] if alike and i else c.number("chunk"))
         if shape:
-            rows = length // (shape[0] + 1)
-            raster = take(content, rows * shape[0])
-            inside = filtered(take(0, rows), raster, *shape)
+            raster = take(content, size)
+            make = filtered if len(shape) == 2 else interlaced
+            inside = make(take(0, rows), raster, *shape)
         else:
             inside = take(content, length)
         head = take(0, 2) if form == 3 else b""

@@ -232,10 +232,12 @@ fn chunk(bytes: &[u8]) -> Option<Chunk<'_>> {
     Some(Chunk { kind, data, right })
 }
 
-/// The shape of the rows of the picture with this IHDR chunk; `None` if it is interlaced.
+/// The shape of the rows of the picture with this IHDR chunk; `None` if it is interlaced and has several pixels in a byte.
 fn shape(header: &[u8]) -> Option<Rows> {
-    let &[a, b, c, d, _, _, _, _, depth, colour, _, _, 0] = header else { return None };
-    let width = u32::from_be_bytes([a, b, c, d]) as usize;
+    let &[a, b, c, d, e, f, g, h, depth, colour, _, _, interlace @ 0..=1] = header else { return None };
+    let (width, height) =
+        (u32::from_be_bytes([a, b, c, d]) as usize, u32::from_be_bytes([e, f, g, h]) as usize);
+    let interlaced = (interlace == 1).then_some(height);
     let channels = match colour {
         0 | 3 => 1,
         2 => 3,
@@ -245,5 +247,10 @@ fn shape(header: &[u8]) -> Option<Rows> {
     };
     let bits = channels * usize::from(depth);
     let row = width.checked_mul(bits)?.div_ceil(8);
-    (row > 0 && matches!(depth, 1 | 2 | 4 | 8 | 16)).then_some(Rows { row, pixel: bits.div_ceil(8) })
+    let whole = interlaced.is_none_or(|height| height > 0 && bits.is_multiple_of(8));
+    (row > 0 && whole && matches!(depth, 1 | 2 | 4 | 8 | 16)).then_some(Rows {
+        row,
+        pixel: bits.div_ceil(8),
+        interlaced,
+    })
 }

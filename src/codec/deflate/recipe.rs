@@ -7,7 +7,7 @@ use super::inflate::Parsed;
 use super::method::Method;
 use super::models::Models;
 use super::output::Output;
-use super::picture::{Rows, filter};
+use super::picture::{Rows, WIDEST, filter};
 use super::record::{State, stream};
 use super::sums::{adler32, crc32};
 use crate::codec::buffer::reserve;
@@ -38,7 +38,7 @@ struct StepModels {
     content: Number,
     len: Number,
     is_picture: Bit,
-    rows: [Number; 2],
+    rows: [Number; 3],
     form: [Bit; 4],
     chunks: [Number; 2],
     alike: Bit,
@@ -84,13 +84,19 @@ fn shape<C: Coder>(
     let len = c.number(&mut m.len, given.map_or(0, |s| s.stream.raw.len() as u32)) as usize;
     let mut rows = None;
     if c.flag(&mut m.is_picture, given.is_some_and(|s| s.rows.is_some())) {
-        let given = given.and_then(|s| s.rows).unwrap_or(Rows { row: 1, pixel: 1 });
+        let given = given.and_then(|s| s.rows).unwrap_or(Rows { row: 1, pixel: 1, interlaced: None });
         let row = c.number(&mut m.rows[0], given.row as u32 - 1) as usize + 1;
-        let pixel = c.number(&mut m.rows[1], given.pixel as u32 - 1) as usize + 1;
-        if pixel > 8 || !len.is_multiple_of(row + 1) {
+        let kind = given.pixel + if given.interlaced.is_some() { WIDEST } else { 0 };
+        let kind = c.number(&mut m.rows[1], kind as u32 - 1) as usize + 1;
+        let is_interlaced = kind > WIDEST;
+        let pixel = if is_interlaced { kind - WIDEST } else { kind };
+        let height = given.interlaced.unwrap_or(1);
+        let interlaced = is_interlaced.then(|| c.number(&mut m.rows[2], height as u32 - 1) as usize + 1);
+        let shape = Rows { row, pixel, interlaced };
+        if pixel > WIDEST || shape.parts(len).is_none() {
             return Err(corrupt("with a picture of no shape"));
         }
-        rows = Some(Rows { row, pixel });
+        rows = Some(shape);
     }
     let form = match given.map(|s| s.form) {
         Some(Form::Zlib) => 1,
@@ -199,8 +205,8 @@ pub fn recreate<C: Coder>(c: &mut C, bytes: &[Vec<u8>], summary: Summary, len: u
         let inside = match rows {
             None => contents.take(content, inside_len)?,
             Some(rows) => {
-                let count = inside_len / (rows.row + 1);
-                let raster = contents.take(content, count * rows.row)?;
+                let (len, count) = rows.parts(inside_len).unwrap_or_default();
+                let raster = contents.take(content, len)?;
                 let filters = contents.take(0, count)?;
                 if filters.iter().any(|f| *f > 4) {
                     return Err(corrupt("with a filter of no kind"));
