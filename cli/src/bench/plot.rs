@@ -158,9 +158,18 @@ fn panel(out: &mut String, left: f64, name: &str, points: &[Point]) {
     *out += &names;
 }
 
-/// The height of a name, and the mean width of its letters.
+/// The height of a name.
 const NAME_HEIGHT: f64 = 11.0;
-const LETTER: f64 = 6.0;
+
+/// The width of a name, in about any font without serifs.
+fn name_width(name: &str) -> f64 {
+    let width = |letter| match letter {
+        'm' | 'w' | 'M' | 'W' => 10.5,
+        'i' | 'l' | ' ' | '.' | '-' => 4.0,
+        _ => 6.8,
+    };
+    name.chars().map(width).sum()
+}
 
 /// The rectangle that a dot or a name covers.
 #[derive(Debug, Clone, Copy)]
@@ -179,7 +188,7 @@ impl Area {
     /// The best place for the name of the dot at (x, y): it must not overlap anything in `taken`, should not
     /// lie on lines, and should be near.
     fn name(x: f64, y: f64, name: &str, taken: &[Area], lines: &[Area]) -> Self {
-        let (width, height) = (LETTER * name.chars().count() as f64, NAME_HEIGHT);
+        let (width, height) = (name_width(name), NAME_HEIGHT);
         let middle = y - height / 2.0;
         let around = |away: f64| {
             let (right, left, centre) = (x + 7.0, x - 7.0 - width, x - width / 2.0);
