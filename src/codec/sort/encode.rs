@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashSet;
+use std::ops::RangeInclusive;
 
 use super::Header;
 use crate::codec::mix::{filter::filtered, x86};
@@ -14,10 +15,13 @@ use crate::model::sort::mixture::Coder;
 use crate::model::sort::transform::{self, Sorted};
 use crate::model::sort::{self, Mode};
 
-/// Sorted bytes of which a sample tells the mode, and the bytes of the sample.
+/// Sorted bytes of which a sample tells the mode: pieces of so many bytes, an eighth of all in between.
 const LONG: usize = 256 << 10;
 const PIECES: usize = 64;
-const PIECE: usize = 8 << 10;
+const PIECE: RangeInclusive<usize> = 2 << 10..=8 << 10;
+/// Below so many sorted bytes, a sample does not tell if the modes differ by less than one part in [`CLOSE`].
+const UNCLEAR: usize = 1 << 20;
+const CLOSE: usize = 64;
 /// Branches by which the filter is chosen.
 const BRANCHES: usize = 1 << 14;
 /// Code has at least one branch in so many bytes.
@@ -41,19 +45,31 @@ pub fn encode_block(raw: &[u8]) -> Result<Vec<u8>> {
         coded.resize(coded.len().max(encoder.0.payload_bound() - 4), 0);
         Ok::<_, crate::Error>(coded)
     };
-    let (mode, coded) = if sorted.len() < LONG {
-        let (ranks, symbols) = (code(Mode::Ranks, &sorted)?, code(Mode::Symbols, &sorted)?);
-        if symbols.len() < ranks.len() { (Mode::Symbols, symbols) } else { (Mode::Ranks, ranks) }
-    } else {
-        let step = sorted.len() / PIECES;
-        let sample: Vec<u8> = sorted.chunks(step).flat_map(|c| &c[..PIECE.min(c.len())]).copied().collect();
-        let fewer = code(Mode::Symbols, &sample)?.len() < code(Mode::Ranks, &sample)?.len();
-        let mode = if fewer { Mode::Symbols } else { Mode::Ranks };
-        (mode, code(mode, &sorted)?)
+    let (mode, coded) = match told(&sorted, code)? {
+        Some(mode) => (mode, code(mode, &sorted)?),
+        None => {
+            let (ranks, symbols) = (code(Mode::Ranks, &sorted)?, code(Mode::Symbols, &sorted)?);
+            if symbols.len() < ranks.len() { (Mode::Symbols, symbols) } else { (Mode::Ranks, ranks) }
+        }
     };
     let mut payload = Header { mode, branches, starts }.write();
     payload.extend_from_slice(&coded);
     Ok(payload)
+}
+
+/// The mode that leaves less of sorted bytes, if a sample tells; short blocks have none.
+fn told(sorted: &[u8], code: impl Fn(Mode, &[u8]) -> Result<Vec<u8>>) -> Result<Option<Mode>> {
+    if sorted.len() < LONG {
+        return Ok(None);
+    }
+    let step = sorted.len() / PIECES;
+    let piece = (step / 8).clamp(*PIECE.start(), *PIECE.end());
+    let sample: Vec<u8> = sorted.chunks(step).flat_map(|c| &c[..piece.min(c.len())]).copied().collect();
+    let (ranks, symbols) = (code(Mode::Ranks, &sample)?.len(), code(Mode::Symbols, &sample)?.len());
+    if sorted.len() < UNCLEAR && ranks.abs_diff(symbols) * CLOSE < ranks {
+        return Ok(None);
+    }
+    Ok(Some(if symbols < ranks { Mode::Symbols } else { Mode::Ranks }))
 }
 
 /// Whether more branches go to addresses that others go to than have displacements that others have.
