@@ -17,7 +17,7 @@ const PIECE: usize = 16 << 10;
 const PART: usize = 16;
 /// The same where the sample tells no more than whether `zstd` is beaten.
 const SMALL_PART: usize = 128;
-/// The same where the level's own codec is slow.
+/// The same where the level's own codec is slow, or where `zstd` at its slowest is what it is compared with.
 const BRIEF_PIECE: usize = 4 << 10;
 const BRIEF_PART: usize = 64;
 /// A rival codes the block where its sample is not larger by more than one part in so many.
@@ -71,7 +71,7 @@ pub fn rivals(
 /// # Errors
 /// Those of coding a sample.
 pub fn beats_zstd(codec: &dyn BlockCodec, content: &Content<'_>, effort: &Effort<'_>) -> Result<bool> {
-    beats_zstd_on(&sample(content.raw, PART, PIECE), codec, effort)
+    beats_zstd_on(&sample(content.raw, BRIEF_PART, BRIEF_PIECE), codec, effort)
 }
 
 /// The same on a sample.
