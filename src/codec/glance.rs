@@ -169,7 +169,7 @@ pub fn text_runs(raw: &[u8]) -> Vec<(Range<usize>, bool)> {
 }
 
 /// Whether at most one byte in sixteen is a control character or not valid UTF-8.
-fn looks_like_text(piece: &[u8]) -> bool {
+pub fn looks_like_text(piece: &[u8]) -> bool {
     let control = |b: &u8| matches!(b, 0..=8 | 11 | 12 | 14..=31 | 127);
     let odd =
         |c: std::str::Utf8Chunk<'_>| c.valid().bytes().filter(|b| control(b)).count() + c.invalid().len();

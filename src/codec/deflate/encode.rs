@@ -10,6 +10,7 @@ use super::search::Chains;
 use super::{MAX_CONTENTS, Params, max_raw, memory_need};
 use crate::codec::Codec;
 use crate::codec::encoding::{Content, EncodedBlock};
+use crate::codec::glance::looks_like_text;
 use crate::codec::inside::{self, Nested, Packed, Unpacked};
 use crate::coder::binary::BinaryEncoder;
 use crate::error::Result;
@@ -80,10 +81,7 @@ fn kind(inside: &[u8]) -> usize {
     if inside.starts_with(b"\x7FELF") || inside.starts_with(b"MZ") {
         return CODE;
     }
-    let glance = &inside[..inside.len().min(4096)];
-    let control = glance.iter().filter(|b| matches!(b, 0..=8 | 11 | 12 | 14..=31 | 127)).count();
-    let odd: usize = glance.utf8_chunks().map(|c| c.invalid().len()).sum();
-    if (control + odd) * 16 <= glance.len() { TEXT } else { OTHER }
+    if looks_like_text(&inside[..inside.len().min(4096)]) { TEXT } else { OTHER }
 }
 
 /// Undoes the streams of a block of 1..=2^30 bytes. `None` where it has none that are worth it, or where
