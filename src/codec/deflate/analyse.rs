@@ -1,12 +1,13 @@
 //! Finds the method that explains a stream best.
 
 use super::adaptive::Writing;
+use super::chains::Chains;
 use super::inflate::{Kind, Parsed};
 use super::method::{DEFAULT, Method};
 use super::models::Models;
 use super::output::Output;
 use super::record::{State, stream};
-use super::search::{Chains, Search, Settings};
+use super::search::{Search, Settings};
 use super::work::Work;
 use crate::coder::binary::BinaryEncoder;
 

@@ -2,11 +2,11 @@
 
 use super::adaptive::Writing;
 use super::analyse::{cost_with, settings};
+use super::chains::Chains;
 use super::find::{Finder, Form, Found};
 use super::method::Method;
 use super::picture::{Rows, unfilter};
 use super::recipe::{Recipe, Step, Summary, finish, put, recreate};
-use super::search::Chains;
 use super::{MAX_CONTENTS, Params, max_raw, memory_need};
 use crate::codec::Codec;
 use crate::codec::encoding::{Content, EncodedBlock};

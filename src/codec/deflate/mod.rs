@@ -7,6 +7,7 @@
 
 mod adaptive;
 mod analyse;
+mod chains;
 mod codes;
 mod encode;
 mod find;
@@ -16,6 +17,7 @@ mod models;
 mod output;
 mod paths;
 mod picture;
+mod ranks;
 mod recipe;
 mod record;
 mod search;

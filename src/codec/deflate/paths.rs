@@ -5,10 +5,12 @@
 //! cost of what follows is not known; each segment is therefore looked at with [`AHEAD`] more positions,
 //! after which the rest is taken to cost nothing, and only choices at its own positions are used.
 
+use super::chains::Chains;
 use super::codes::{
     DIST_EXTRA, END, FIRST_LEN, LEN_EXTRA, MAX_MATCH, MIN_MATCH, Token, WINDOW, dist_symbol, len_symbol,
 };
-use super::search::{Chains, common};
+use super::ranks::LONG;
+use super::search::common;
 use super::work::Work;
 use std::ops::Range;
 
@@ -79,8 +81,9 @@ impl Costs {
 }
 
 /// The chain of a position, by a hash in which all of its first three bytes count alike.
-fn chain_of([a, b, c]: [u32; 3]) -> u32 {
-    (a | b << 8 | c << 16).wrapping_mul(0x9E37_79B1) >> 16
+fn chain_of(bytes: [u8; 3]) -> u16 {
+    let [a, b, c] = bytes.map(u32::from);
+    ((a | b << 8 | c << 16).wrapping_mul(0x9E37_79B1) >> 16) as u16
 }
 
 /// The choices and costs at the positions of a segment, and at those after it to which costs look ahead.
@@ -120,10 +123,15 @@ impl Paths {
         self.matches.clear();
         for p in at..known {
             self.first.push(self.matches.len() as u32);
-            links.enter_by(raw, p + 1, chain_of);
+            // All positions of the window are in reach.
+            links.enter_ranked(raw, p + 1, chain_of, |p| p.saturating_sub(WINDOW));
             let limit = MAX_MATCH.min(end - p);
-            if limit >= MIN_MATCH {
-                self.find(links, &raw[..p + limit], p, chain, work);
+            if limit >= MIN_MATCH && !work.is_spent() {
+                let raw = &raw[..p + limit];
+                let kinds = if limit >= LONG[LONG.len() - 1] { LONG.len() } else { 0 };
+                if !self.find(links, raw, p, chain, kinds, work) {
+                    self.find(links, raw, p, chain, 0, work);
+                }
             }
         }
         self.first.push(self.matches.len() as u32);
@@ -145,33 +153,68 @@ impl Paths {
         }
     }
 
+    /// Appends the matches of position `p`, which end with `raw`. Once they are long enough, it goes along the
+    /// first `kinds` longer chains instead of the plain one; false, and no matches, where these have too many
+    /// other positions. The steps that the plain chain takes are counted.
     #[inline]
-    fn find(&mut self, links: &Chains, raw: &[u8], p: usize, chain: usize, work: &mut Work) {
+    fn find(
+        &mut self,
+        chains: &Chains,
+        raw: &[u8],
+        p: usize,
+        chain: usize,
+        kinds: usize,
+        work: &mut Work,
+    ) -> bool {
         let target = &raw[p..];
-        let limit = target.len();
-        let here = links.base() + p as u32;
-        let floor = here.saturating_sub(WINDOW as u32).max(links.base());
-        let (mut best, mut count) = (MIN_MATCH - 1, 0);
+        let (base, ranks) = (chains.base(), chains.ranks());
+        let floor = (base + p as u32).saturating_sub(WINDOW as u32).max(base);
+        let most = usize::from(ranks.near(p)).min(chain);
+        let (known, mut best, mut steps) = (self.matches.len(), MIN_MATCH - 1, most);
+        let (mut links, mut kind, mut left) = (chains.links(), 0, most);
         let mut c = links.previous(p);
-        for _ in 0..chain {
-            if c < floor || !work.step() {
-                break;
+        while c >= floor {
+            if left == 0 {
+                if kind == 0 {
+                    break;
+                }
+                self.matches.truncate(known);
+                return false;
             }
-            let q = (c - links.base()) as usize;
-            let other = &raw[q..q + limit];
+            left -= 1;
+            let q = (c - base) as usize;
+            let other = &raw[q..q + target.len()];
             if other[best] == target[best] && other[best - 1] == target[best - 1] {
                 let len = common(other, target);
                 if len > best {
+                    let back = usize::from(ranks.steps(p, q));
+                    if back > most {
+                        break;
+                    }
                     best = len;
                     self.matches.push((len as u16, (p - q - 1) as u16));
-                    count += 1;
-                    if len == limit || count == MOST {
+                    if len == target.len() || self.matches.len() == known + MOST {
+                        steps = back;
                         break;
+                    }
+                    let longest = LONG[..kinds].iter().take_while(|least| **least <= best + 1).count();
+                    if longest > kind {
+                        (kind, left) = (longest, most);
+                        links = ranks.long(kind - 1);
+                        let nearer = c;
+                        c = links.previous(p);
+                        while c >= nearer && left > 0 {
+                            left -= 1;
+                            c = links.previous((c - base) as usize);
+                        }
+                        continue;
                     }
                 }
             }
             c = links.previous(q);
         }
+        work.steps(steps as u32);
+        true
     }
 
     /// The end of the segment.
@@ -217,6 +260,36 @@ impl Paths {
         match matches.iter().find(|m| m.0 >= choice.1) {
             Some(&(_, dist)) if choice.1 > 0 => Token::new(choice.1.into(), usize::from(dist) + 1),
             _ => Token::LITERAL,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::ranks::tests::repetitive;
+    use super::*;
+
+    /// The longer chains find the same matches, and the same steps are counted.
+    #[test]
+    fn longer_chains_find_the_same_matches() {
+        let raw = repetitive(100_000);
+        for chain in [1, 20, 8192] {
+            let (mut links, mut paths) = (Chains::new(), Paths::new());
+            let mut found = 0;
+            for p in 0..raw.len() - MAX_MATCH {
+                links.enter_ranked(&raw, p + 1, chain_of, |p| p.saturating_sub(WINDOW));
+                let (mut plain, mut long) = (Work::new(raw.len()), Work::new(raw.len()));
+                let raw = &raw[..p + MAX_MATCH];
+                paths.matches.clear();
+                assert!(paths.find(&links, raw, p, chain, 0, &mut plain));
+                let expected = std::mem::take(&mut paths.matches);
+                if paths.find(&links, raw, p, chain, LONG.len(), &mut long) {
+                    assert_eq!((&paths.matches, long), (&expected, plain), "{p} {chain}");
+                    found += 1;
+                }
+            }
+            // Of a chain of one position nothing is gained.
+            assert!(chain == 1 || found > raw.len() / 2, "{chain}: {found}");
         }
     }
 }

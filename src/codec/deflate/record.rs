@@ -7,13 +7,14 @@
 //! coded. A stream that a known search explains well costs a few bytes, whatever its length.
 
 use super::adaptive::Coder;
+use super::chains::Chains;
 use super::codes::{Counts, DIST_EXTRA, DISTS, FIRST_LEN, LEN_EXTRA, LITLEN, MIN_MATCH, Token, fixed};
 use super::inflate::{Block, Kind, Parsed};
 use super::method::{DEFAULT, Method, corrupt, method};
 use super::models::{Models, gap};
 use super::output::Output;
 use super::paths::{Choice, Costs, Paths};
-use super::search::{Chains, Search, Settings};
+use super::search::{Search, Settings};
 use super::tree::{Expected, tree};
 use super::work::Work;
 use crate::error::Result;

@@ -5,7 +5,9 @@
 //! match. The greedy one (`fast`) takes it at once. The lazy one first looks at the next position: if a
 //! longer match starts there, it emits a literal and goes on from that position.
 
+use super::chains::{Chains, Links};
 use super::codes::{MAX_MATCH, MIN_MATCH, Token};
+use super::ranks::LONG;
 use super::work::Work;
 
 /// The settings of a search, named as in zlib's `configuration_table`.
@@ -33,75 +35,23 @@ pub struct Settings {
     pub hash_bits: u32,
 }
 
-/// Chains of positions that have the same hash of their first three bytes, for one inside after the other.
-/// Chains of an earlier inside are told by their smaller positions, so a short inside need not clear the
-/// tables.
-pub struct Chains {
-    head: Vec<u32>,
-    before: Vec<u32>,
-    /// The position in the chains at which this inside starts; smaller ones belong to earlier insides.
-    base: u32,
-    /// The number of positions of this inside that have been entered or skipped.
-    entered: usize,
+/// What a search for the longest match may look at.
+struct Reach {
+    at: usize,
+    /// The most bytes of a match, and the number that it must exceed.
+    limit: usize,
+    beaten: usize,
+    /// The most positions of the chain.
+    most: u32,
+    /// The length of a match that ends the search.
+    nice: usize,
 }
 
-const MASK: usize = (1 << 16) - 1;
-
-impl Chains {
-    pub fn new() -> Self {
-        Self { head: vec![0; 1 << 16], before: vec![0; 1 << 16], base: 1, entered: 0 }
-    }
-
-    /// Starts another inside.
-    pub fn restart(&mut self) {
-        // Positions have 32 bits, and an inside has at most 2^30 bytes.
-        if u64::from(self.base) + self.entered as u64 > 1 << 31 {
-            self.head.fill(0);
-            self.base = 1;
-        } else {
-            self.base += self.entered as u32;
-        }
-        self.entered = 0;
-    }
-
-    /// Enters all positions before `end` by zlib's hash.
-    #[inline]
-    pub fn enter(&mut self, raw: &[u8], end: usize, hash_bits: u32) {
-        let shift = hash_bits.div_ceil(3);
-        self.enter_by(raw, end, |[a, b, c]| (a << (2 * shift) ^ b << shift ^ c) & ((1 << hash_bits) - 1));
-    }
-
-    /// Enters all positions before `end` into the chain that `hash` (below 2^16) gives for the three bytes
-    /// there.
-    #[inline]
-    pub fn enter_by(&mut self, raw: &[u8], end: usize, hash: impl Fn([u32; 3]) -> u32) {
-        let last = end.min(raw.len().saturating_sub(MIN_MATCH - 1));
-        while self.entered < last {
-            let p = self.entered;
-            let slot = &mut self.head[hash([raw[p], raw[p + 1], raw[p + 2]].map(u32::from)) as usize];
-            self.before[p & MASK] = *slot;
-            *slot = self.base + p as u32;
-            self.entered += 1;
-        }
-        self.entered = self.entered.max(end);
-    }
-
-    /// Skips the positions before `end` without entering them.
-    pub fn skip(&mut self, end: usize) {
-        self.entered = self.entered.max(end);
-    }
-
-    /// The position before `p` in the chain of `p`, which must have been entered.
-    #[inline(always)]
-    pub fn previous(&self, p: usize) -> u32 {
-        self.before[p & MASK]
-    }
-
-    /// The first position of this inside in the chains.
-    #[inline(always)]
-    pub fn base(&self) -> u32 {
-        self.base
-    }
+/// A match: its bytes and its position.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Found {
+    len: usize,
+    from: usize,
 }
 
 /// Predicts the tokens of an inside one after the other.
@@ -142,8 +92,26 @@ impl<'a> Search<'a> {
     #[inline]
     pub fn pass(&mut self, chains: &mut Chains, at: usize, token: Token) {
         if self.settings.fast && token.len() > self.settings.lazy as usize {
-            chains.enter(self.raw, at + 1, self.settings.hash_bits);
+            self.enter(chains, at);
             chains.skip(at + token.len());
+        }
+    }
+
+    /// Enters position `at` into the chains.
+    #[inline(always)]
+    fn enter(&self, chains: &mut Chains, at: usize) {
+        let bits = self.settings.hash_bits;
+        let shift = bits.div_ceil(3);
+        let hash = |bytes: [u8; 3]| {
+            let [a, b, c] = bytes.map(u32::from);
+            ((a << (2 * shift) ^ b << shift ^ c) & ((1 << bits) - 1)) as u16
+        };
+        if self.settings.fast {
+            chains.enter(self.raw, at + 1, hash);
+        } else {
+            // Position 0 is in no match. That one at a distance of `far` may be in one is seen to elsewhere.
+            let far = self.settings.far as usize;
+            chains.enter_ranked(self.raw, at + 1, hash, |p| (p + 1).saturating_sub(far).max(1));
         }
     }
 
@@ -152,51 +120,119 @@ impl<'a> Search<'a> {
     #[inline]
     fn longest(&self, chains: &mut Chains, at: usize, beaten: usize, work: &mut Work) -> (usize, usize) {
         let s = &self.settings;
-        let raw = self.raw;
-        let limit = MAX_MATCH.min(raw.len() - at);
-        if limit <= beaten || limit < MIN_MATCH {
+        let limit = MAX_MATCH.min(self.raw.len() - at);
+        if limit <= beaten || limit < MIN_MATCH || work.is_spent() {
             return (0, 0);
         }
-        chains.enter(raw, at + 1, s.hash_bits);
-        let here = chains.base + at as u32;
-        let floor = here.saturating_sub(s.far).max(chains.base);
-        let nice = (s.nice as usize).min(limit);
-        let mut left = if beaten >= s.good as usize { s.chain >> 2 } else { s.chain };
-        let (mut best, mut from) = (beaten, 0);
-        let mut c = chains.previous(at);
+        self.enter(chains, at);
         // The first candidate may be as far as `far`, the others must be nearer. The first byte of the inside
         // is in no match, as in zlib, where its position means the end of a chain.
-        if c <= chains.base || here - c > s.far {
+        let first = chains.previous(at);
+        let far = (chains.base() + at as u32).saturating_sub(first);
+        if first <= chains.base() || far > s.far {
             return (0, 0);
         }
-        let target = &raw[at..at + limit];
-        loop {
-            if left == 0 || !work.step() {
+        let most = if beaten >= s.good as usize { s.chain >> 2 } else { s.chain };
+        let reach = Reach { at, limit, beaten, most, nice: (s.nice as usize).min(limit) };
+        let ranked = !s.fast && reach.nice >= LONG[LONG.len() - 1] && far < s.far;
+        let found = ranked.then(|| self.along_ranks(chains, &reach, work)).flatten();
+        let found = found.unwrap_or_else(|| self.along_chain(chains, &reach, work));
+        let dist = at - found.from;
+        if found.len == beaten
+            || found.len < s.least as usize
+            || found.len == MIN_MATCH && dist > s.near as usize
+        {
+            return (0, 0);
+        }
+        (found.len, dist)
+    }
+
+    /// The longest match, in steps along the chain; one of `beaten` bytes where there is none.
+    fn along_chain(&self, chains: &Chains, reach: &Reach, work: &mut Work) -> Found {
+        let nearest = Found { len: reach.beaten, from: 0 };
+        let (found, steps) =
+            self.best_along(chains, chains.links(), reach, nearest, reach.limit, reach.most, |_| true);
+        work.steps(steps);
+        found
+    }
+
+    /// The match that [`Self::along_chain`] finds, in fewer steps: first among the positions that agree in most
+    /// bytes; where none of them is a match, it is shorter than that. `None` where these chains are long for
+    /// other reasons. The steps that the plain search would have taken are counted.
+    ///
+    /// Matches that end the search must have [`LONG`] bytes, and the first position be nearer than `far`.
+    fn along_ranks(&self, chains: &Chains, reach: &Reach, work: &mut Work) -> Option<Found> {
+        let ranks = chains.ranks();
+        let most = u32::from(ranks.near(reach.at)).min(reach.most);
+        let mut longest = reach.limit;
+        let mut found = Found { len: reach.beaten, from: 0 };
+        for kind in (0..=LONG.len()).rev() {
+            let (links, least) = match kind {
+                0 => (chains.links(), MIN_MATCH),
+                _ => (ranks.long(kind - 1), LONG[kind - 1]),
+            };
+            let none = Found { len: reach.beaten.max(least - 1), from: 0 };
+            if none.len >= longest {
                 break;
             }
-            left -= 1;
-            let p = (c - chains.base) as usize;
-            let other = &raw[p..p + limit];
-            if other[best] == target[best] && other[best - 1] == target[best - 1] {
+            let seen = |p| u32::from(ranks.steps(reach.at, p)) <= most;
+            let (best, steps) = self.best_along(chains, links, reach, none, longest, most, seen);
+            if kind > 0 && steps == most && !(best.from > 0 && best.len >= longest.min(reach.nice)) {
+                return None;
+            }
+            if best.from > 0 {
+                found = best;
+                break;
+            }
+            longest = least - 1;
+        }
+        let ended = found.from > 0 && found.len >= reach.nice;
+        work.steps(if ended { ranks.steps(reach.at, found.from).into() } else { most });
+        Some(found)
+    }
+
+    /// Goes along the chain of `links` for at most `most` steps, up to the first match that has `longest` bytes
+    /// or ends the search. Returns the longest match among those that are `seen`, `best` if none is longer, and
+    /// the number of steps.
+    #[inline(always)]
+    fn best_along(
+        &self,
+        chains: &Chains,
+        links: &Links,
+        reach: &Reach,
+        mut best: Found,
+        longest: usize,
+        most: u32,
+        seen: impl Fn(usize) -> bool,
+    ) -> (Found, u32) {
+        let base = chains.base();
+        let floor = (base + reach.at as u32).saturating_sub(self.settings.far).max(base);
+        let target = &self.raw[reach.at..reach.at + reach.limit];
+        let enough = longest.min(reach.nice);
+        let mut c = links.previous(reach.at);
+        let mut steps = 0;
+        while steps < most && c >= floor && c > base {
+            steps += 1;
+            let p = (c - base) as usize;
+            let other = &self.raw[p..p + reach.limit];
+            if other[best.len] == target[best.len] && other[best.len - 1] == target[best.len - 1] {
                 let len = common(other, target);
-                if len > best {
-                    (best, from) = (len, p);
-                    if len >= nice {
+                if len > best.len {
+                    if !seen(p) {
+                        break;
+                    }
+                    best = Found { len, from: p };
+                    if len >= enough {
                         break;
                     }
                 }
             }
-            let next = chains.previous(p);
-            if next <= floor || next >= c {
+            c = links.previous(p);
+            if c <= floor {
                 break;
             }
-            c = next;
         }
-        let dist = at - from;
-        if best == beaten || best < s.least as usize || best == MIN_MATCH && dist > s.near as usize {
-            return (0, 0);
-        }
-        (best, dist)
+        (best, steps)
     }
 
     /// The rank of a match's position among those positions of its chain, from the nearest on, at which at
@@ -240,16 +276,17 @@ impl<'a> Search<'a> {
     ) -> Option<usize> {
         let raw = self.raw;
         let target = raw.get(at..at + len)?;
-        chains.enter(raw, at + 1, self.settings.hash_bits);
-        let here = chains.base + at as u32;
+        self.enter(chains, at);
+        let base = chains.base();
+        let here = base + at as u32;
         let mut c = chains.previous(at);
         let mut last = here;
         for _ in 0..PLACES {
-            if c < chains.base || c >= last || here - c > 1 << 15 || !work.step() {
+            if c < base || c >= last || here - c > 1 << 15 || !work.step() {
                 return None;
             }
             last = c;
-            let p = (c - chains.base) as usize;
+            let p = (c - base) as usize;
             if raw[p..p + len] == *target && is_it(at - p) {
                 return Some(at - p);
             }
@@ -281,4 +318,49 @@ pub fn common(a: &[u8], b: &[u8]) -> usize {
         i += 1;
     }
     i
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::method::DEFAULT;
+    use super::super::ranks::tests::repetitive;
+    use super::*;
+
+    /// Ranks and longer chains find what steps along the chain find, and count the same steps.
+    #[test]
+    fn ranks_change_nothing() {
+        let raw = repetitive(150_000);
+        let settings = [
+            DEFAULT,
+            Settings { chain: 4096, nice: 258, ..DEFAULT },
+            Settings { chain: 3, nice: 12, good: 4, far: 300, ..DEFAULT },
+            Settings { chain: 500, far: 1 << 15, hash_bits: 16, least: 6, ..DEFAULT },
+        ];
+        let mut chains = Chains::new();
+        for (i, settings) in settings.into_iter().cycle().take(8).enumerate() {
+            chains.restart();
+            let raw = &raw[..raw.len() >> (i % 3)];
+            let search = Search::new(raw, settings);
+            let (mut found, mut fast) = (0, 0);
+            for at in 1..raw.len() - MAX_MATCH {
+                search.enter(&mut chains, at);
+                let dist = (chains.base() + at as u32).saturating_sub(chains.previous(at));
+                if chains.previous(at) <= chains.base() || dist >= settings.far {
+                    continue;
+                }
+                let beaten = [2, 3, 6, 30][at % 4];
+                let (most, nice) = (settings.chain, settings.nice as usize);
+                let reach = Reach { at, limit: MAX_MATCH, beaten, most, nice };
+                let (mut plain, mut ranked) = (Work::new(raw.len()), Work::new(raw.len()));
+                let expected = search.along_chain(&chains, &reach, &mut plain);
+                let actual = search.along_ranks(&chains, &reach, &mut ranked);
+                found += 1;
+                if let Some(actual) = actual {
+                    assert_eq!((actual, ranked), (expected, plain), "{at} {settings:?}");
+                    fast += 1;
+                }
+            }
+            assert!(fast > found / 2, "{fast} of {found}");
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! The bound on the work of a search.
 
 /// The number of steps along chains that are left.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Work {
     left: u64,
 }
@@ -21,6 +21,12 @@ impl Work {
     pub fn step(&mut self) -> bool {
         self.left = self.left.saturating_sub(1);
         self.left > 0
+    }
+
+    /// Takes steps at once.
+    #[inline(always)]
+    pub fn steps(&mut self, steps: u32) {
+        self.left = self.left.saturating_sub(steps.into());
     }
 
     /// Whether more steps were asked for than there were.
