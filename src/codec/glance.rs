@@ -84,12 +84,12 @@ const REPEAT: usize = 32;
 /// are selected or neither. Only multiples of four are looked at; a repetition at another distance is still
 /// found if it is long, because its bytes are then looked at in some other place.
 pub fn far_share(raw: &[u8]) -> usize {
-    let (mut seen, mut all, mut repeated) = (HashSet::new(), 0usize, 0usize);
-    chosen(raw, 4, |_, hash| {
-        all += 1;
-        repeated += usize::from(!seen.insert(hash));
-    });
-    repeated * 256 / all.max(1)
+    let mut hashes = Vec::new();
+    chosen(raw, 4, |_, hash| hashes.push(hash));
+    let all = hashes.len();
+    hashes.sort_unstable();
+    hashes.dedup();
+    (all - hashes.len()) * 256 / all.max(1)
 }
 
 /// The share of positions from `middle` on, in 1/256, whose next 32 bytes occur before `middle`, but not between the two.

@@ -2,18 +2,20 @@
 
 /// The binary logarithm of `v` (not 0) in units of 2^−`fraction`, rounded down; `fraction` is at most 16. The
 /// result may be one unit too small.
-pub fn log2(v: u32, fraction: u32) -> u32 {
+pub const fn log2(v: u32, fraction: u32) -> u32 {
     debug_assert!(v > 0 && fraction <= 16);
     // Each squaring of the mantissa gives one bit of the logarithm.
     let e = 31 - v.leading_zeros();
-    let (mut m, mut log) = ((u64::from(v) << 31) >> e, e);
-    for _ in 0..fraction {
+    let (mut m, mut log) = (((v as u64) << 31) >> e, e);
+    let mut bit = 0;
+    while bit < fraction {
         m = (m * m) >> 31;
         log <<= 1;
         if m >= 1 << 32 {
             m >>= 1;
             log |= 1;
         }
+        bit += 1;
     }
     log
 }

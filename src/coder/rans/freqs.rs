@@ -20,9 +20,13 @@ impl Freqs {
             (freqs[0], freqs[1]) = (TOTAL as u16 - 1, 1);
             return Self(freqs);
         }
+        let per_n = u64::MAX / n;
         for (f, &c) in freqs.iter_mut().zip(counts) {
             if c > 0 {
-                let share = (u64::from(c) * u64::from(TOTAL) + n / 2) / n;
+                // A division, rounded to nearest: the product is too small by one at most.
+                let x = u64::from(c) * u64::from(TOTAL) + n / 2;
+                let low = ((u128::from(x) * u128::from(per_n)) >> 64) as u64;
+                let share = low + u64::from((low + 1) * n <= x);
                 *f = share.clamp(1, u64::from(TOTAL) - 1) as u16;
             }
         }
@@ -113,24 +117,43 @@ impl Freqs {
 
 /// −log2(f / 2^12) in 1/256 bits, within 1/256.
 fn bits(f: u16) -> u32 {
-    if f == 0 { 16 << 8 } else { (BITS << 8) - log2(f.into(), 8) }
+    BITS_OF[usize::from(f)].into()
 }
+
+/// [`bits`] of each frequency.
+static BITS_OF: [u16; TOTAL as usize] = {
+    let mut bits = [16 << 8; TOTAL as usize];
+    let mut f = 1;
+    while f < bits.len() {
+        bits[f] = ((BITS << 8) - log2(f as u32, 8)) as u16;
+        f += 1;
+    }
+    bits
+};
 
 /// Makes the frequencies sum to the total, in steps of 1, each where it brings a frequency closest to its
 /// share.
 fn settle(freqs: &mut [u16; 256], counts: &[u32; 256], n: u64) {
-    let mut sum: i64 = freqs.iter().map(|f| i64::from(*f)).sum();
-    while sum != i64::from(TOTAL) {
-        let down = sum > i64::from(TOTAL);
-        // By how much a frequency exceeds its share, times the number of symbols.
-        let above = |i: usize| i64::from(freqs[i]) * n as i64 - i64::from(counts[i]) * i64::from(TOTAL);
-        let (low, high) = if down { (2, TOTAL as u16 - 1) } else { (1, TOTAL as u16 - 2) };
-        let may = (0..256).filter(|&i| (low..=high).contains(&freqs[i]));
-        let i = if down { may.max_by_key(|&i| (above(i), i)) } else { may.min_by_key(|&i| (above(i), i)) };
+    let sum: i64 = freqs.iter().map(|f| i64::from(*f)).sum();
+    let down = sum > i64::from(TOTAL);
+    let step = if down { -1 } else { 1 };
+    let (low, high) = if down { (2, TOTAL as u16 - 1) } else { (1, TOTAL as u16 - 2) };
+    // By how much each frequency exceeds its share, times the number of symbols; negative for steps up, so that
+    // the greatest moves. Of equal ones, the last moves down and the first up.
+    let mut above: Vec<(i64, usize)> = (0..256)
+        .filter(|&i| freqs[i] > 0)
+        .map(|i| (i64::from(freqs[i]) * n as i64 - i64::from(counts[i]) * i64::from(TOTAL), i))
+        .map(|(above, i)| (-step * above, i))
+        .collect();
+    if !down {
+        above.reverse();
+    }
+    for _ in 0..sum.abs_diff(i64::from(TOTAL)) {
+        let may = above.iter_mut().filter(|(_, i)| (low..=high).contains(&freqs[*i]));
         // Some frequency can always move: at most 256 symbols share 4096.
-        let Some(i) = i else { return };
-        freqs[i] = if down { freqs[i] - 1 } else { freqs[i] + 1 };
-        sum += if down { -1 } else { 1 };
+        let Some((above, i)) = may.max_by_key(|(above, _)| *above) else { return };
+        freqs[*i] = freqs[*i].wrapping_add_signed(step as i16);
+        *above -= n as i64;
     }
 }
 
@@ -140,4 +163,51 @@ pub fn reread(freqs: &Freqs) -> crate::Result<Freqs> {
     let mut out = Vec::new();
     freqs.put(&mut out);
     Freqs::parse(&mut Cursor::new(&out)).map_err(|e| e.at_end("frequencies"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The frequencies by their definition: shares rounded to nearest, then single steps.
+    fn by_definition(counts: &[u32; 256]) -> [u16; 256] {
+        let n: i64 = counts.iter().map(|&c| i64::from(c)).sum();
+        let total = i64::from(TOTAL);
+        let mut freqs =
+            counts.map(|c| if c > 0 { ((i64::from(c) * total + n / 2) / n).clamp(1, total - 1) } else { 0 });
+        if freqs.iter().filter(|f| **f > 0).count() == 1 {
+            freqs[usize::from(freqs[0] > 0)] = 1;
+        }
+        loop {
+            let sum: i64 = freqs.iter().sum();
+            let above = |i: usize| freqs[i] * n - i64::from(counts[i]) * total;
+            let i = match sum.cmp(&total) {
+                std::cmp::Ordering::Equal => return freqs.map(|f| f as u16),
+                std::cmp::Ordering::Greater => {
+                    (0..256).filter(|i| freqs[*i] > 1).max_by_key(|i| (above(*i), *i))
+                }
+                std::cmp::Ordering::Less => {
+                    (0..256).filter(|i| (1..total - 1).contains(&freqs[*i])).min_by_key(|i| (above(*i), *i))
+                }
+            };
+            freqs[i.unwrap()] += (total - sum).signum();
+        }
+    }
+
+    #[test]
+    fn frequencies_follow_their_definition() {
+        let mut state = 1u32;
+        let mut next = || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            state >> 8
+        };
+        for round in 0..2_000 {
+            let (symbols, scale) = (1 + next() % 256, next() % 24);
+            let mut counts = [0; 256];
+            for _ in 0..symbols {
+                counts[next() as usize % 256] += 1 + (next() >> scale);
+            }
+            assert_eq!(Freqs::from_counts(&counts).0, by_definition(&counts), "{round}");
+        }
+    }
 }
