@@ -31,7 +31,7 @@ class Field:
             self.k, self.base = self.k & 63, r.varint()
             demand(self.k < 8 * self.e and self.base <= (2 ** (8 * self.e) - 1) >> self.k, "low bits or base")
         self.context = r.u8()
-        demand(self.context <= 5, "context")
+        demand(self.context <= 6, "context")
         self.symbols_of_group = self.width // self.e * (2 if self.transform == 4 else 1)
         if self.context == 1:
             demand(self.width == self.e == group and self.transform != 4, "rows of several elements")
@@ -56,6 +56,11 @@ class Field:
             demand(self.width == self.e == group and self.transform != 4, "predictions of several elements")
             self.prediction = Prediction(r)
             self.row, self.map = self.prediction.row, self.prediction.map
+        if self.context == 6:
+            demand(self.width == self.e == group and self.transform != 4, "rows of several elements")
+            self.row = r.varint()
+            demand(32 <= self.row <= 1 << 20, "groups of a row")
+            self.map = nibbles(r, 256)
         self.tables = tables(r, 255 if self.context == 5 else 16)
         demand(self.context in (0, 3) or max(self.map) < len(self.tables), "context without a table")
         self.low_map = None
@@ -324,6 +329,10 @@ class Planes:
         if field.context == 5:
             demand(first % field.row == 0 and n % field.row == 0, "parts of rows")
             symbols = field.prediction.symbols(r, field, nibbles(r, n // field.row))
+        elif field.context == 6:
+            known = []
+            above = lambda i: known[i - field.row] if i >= field.row else 0
+            symbols = sequence(r, n, lambda i: field.tables[field.map[above(i)]], note=lambda i, symbol: known.append(symbol))
         else:
             symbols = sequence(r, n, self.contexts(r, field, first, stored, m, seen))
         nibble = iter(nibbles(r, sum(y < field.fold for y in symbols)))

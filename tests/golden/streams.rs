@@ -243,6 +243,25 @@ fn uneven() -> Vec<u8> {
     [&(json.len() as u64).to_le_bytes()[..], json.as_bytes(), &f32s, &bf16].concat()
 }
 
+/// A safetensors file with 8-bit floats whose upper halves are mostly those of the row above.
+fn tokens() -> Vec<u8> {
+    let (rows, columns) = (120, 40);
+    let mut rng = SplitMix(16);
+    let mut row = vec![0; columns];
+    let mut data = Vec::new();
+    for _ in 0..rows {
+        for value in &mut row {
+            let [changes, new, low, ..] = rng.next_u64().to_le_bytes();
+            let upper = if changes < 16 { new } else { *value };
+            *value = upper & 0xF0 | low & 0x0F;
+            data.push(*value);
+        }
+    }
+    let (n, shape) = (data.len(), format!("[{rows},{columns}]"));
+    let json = format!(r#"{{"key":{{"dtype":"F8_E4M3","shape":{shape},"data_offsets":[0,{n}]}}}}"#);
+    [&(json.len() as u64).to_le_bytes()[..], json.as_bytes(), &data].concat()
+}
+
 /// A safetensors file with a tensor for each thing that `tensor` blocks can do.
 fn tensors() -> Vec<u8> {
     let mut rng = SplitMix(6);
@@ -618,6 +637,7 @@ fn makers() -> Vec<(&'static str, Vec<u8>)> {
         ),
         ("tensor-rows.nz", with(&uneven(), tensor_level(8))),
         ("tensor-predicted.nz", with(&related(), tensor_level(9))),
+        ("tensor-above.nz", with(&tokens(), tensor_level(2))),
         ("tensor-delta.nz", with(&tuned(), tensor_level(6).bases(bases()))),
         ("tensor-rounded.nz", with(&rounded(false), tensor_level(6).bases(bases()))),
         ("tensor-rounded-through.nz", with(&rounded(true), tensor_level(6).bases(bases()))),

@@ -16,6 +16,8 @@ use crate::tensor::ggml::Block;
 use crate::tensor::rounding::Rounding;
 use std::sync::Arc;
 
+mod above;
+
 fn header(block: &EncodedBlock) -> BlockHeader {
     block.clone().into_parts(None).0
 }

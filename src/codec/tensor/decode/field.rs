@@ -1,5 +1,6 @@
 //! Decodes the elements of one field of a tile.
 
+use super::above::decode_below;
 use super::base::FoundBase;
 use super::low_bits::read_elements;
 use super::predicted::{PredictedScratch, decode_predicted};
@@ -109,6 +110,8 @@ impl FieldDecoder {
                 memory,
                 &mut symbols,
             )?;
+        } else if let Context::Above { groups, map } = &field.context {
+            decode_below(&sequence, &tables.symbols, self.kernel, *groups, map, &mut contexts, &mut symbols)?;
         } else {
             let many = self.contexts(number, &stored, groups, &scratch.symbols, &mut contexts)?;
             let contexts = if many { Contexts::Many(&contexts) } else { Contexts::One };

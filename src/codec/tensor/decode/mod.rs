@@ -1,5 +1,6 @@
 //! Decoding of tiles.
 
+mod above;
 mod base;
 mod field;
 mod low_bits;

@@ -1,5 +1,6 @@
 //! Chooses the contexts of a field's tables.
 
+use super::above::choose_by_above;
 use super::join::join_classes;
 use super::rows::{choose_by_rows, rows_are_uneven};
 use super::tile::TileParts;
@@ -41,6 +42,9 @@ pub fn choose_usual(
         let counts = histogram(tiles.iter().map(|t| &t.fields[number].symbols[..]));
         (field.context, field.tables) = (Context::None, vec![Freqs::from_counts(&counts)]);
     }
+    if single && !masked && (level >= ROWS_LEVEL || small_float(hint.dtype)) {
+        choose_by_above(field, number, tiles, usize::try_from(rows).unwrap_or(0));
+    }
     if let Some((map, tables)) = &mut field.low {
         let mut counts = vec![[0u32; 256]; 256];
         for parts in tiles.iter().map(|t| &t.fields[number]) {
@@ -51,6 +55,12 @@ pub fn choose_usual(
         (found, *tables) = join_classes(&counts);
         map.copy_from_slice(&found);
     }
+}
+
+/// Whether elements are 8-bit floats. Their symbols hold signs and mantissas, which in keys and values depend on the
+/// token before.
+fn small_float(dtype: Dtype) -> bool {
+    matches!(dtype, Dtype::F8E4m3 | Dtype::F8E4m3fnuz | Dtype::F8E5m2 | Dtype::F8E5m2fnuz)
 }
 
 /// The earlier fields that hold the scales of a block-quantised type's quants; their symbols choose the

@@ -8,6 +8,7 @@
 //! Choices are made with integers, so that every machine makes the same ones. Predictions are fitted in
 //! floating point; `least_squares` explains why the outcome is still the same everywhere.
 
+mod above;
 mod block;
 mod classes;
 mod contexts;

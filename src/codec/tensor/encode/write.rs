@@ -90,7 +90,7 @@ fn put_sections(
             writer.put(&parts.classes, &encoder, Contexts::One)?;
         }
         Context::Rows { .. } | Context::Predicted(_) => put_nibbles(row_classes, &mut writer.out),
-        Context::None | Context::Fields { .. } | Context::Base { .. } => {}
+        Context::None | Context::Fields { .. } | Context::Base { .. } | Context::Above { .. } => {}
     }
     if let Context::Predicted(prediction) = &field.context {
         let mut columns = vec![0; parts.symbols.len()];

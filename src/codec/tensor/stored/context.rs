@@ -7,9 +7,13 @@ use crate::coder::rans::Freqs;
 use crate::error::Error;
 use crate::format::cursor::{Cursor, Parsed, in_range};
 use crate::format::varint;
+use std::ops::RangeInclusive;
 
 /// The most groups in a row whose columns have classes.
 const MAX_CLASS_COLUMNS: u64 = 1 << 16;
+
+/// The groups of a row where the row above is a context: all lanes of the coder can work in one row.
+pub const ABOVE_GROUPS: RangeInclusive<u64> = 32..=1 << 20;
 
 /// The context that chooses the table of each symbol of a field.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +49,13 @@ pub enum Context {
         stripes: usize,
         /// The table with which the classes themselves are coded.
         freqs: Box<Freqs>,
+    },
+    /// The symbol of the same column in the row above.
+    Above {
+        /// The number of groups in a row, in [`ABOVE_GROUPS`].
+        groups: usize,
+        /// The table for each symbol above; the tile's first row has zeros above it.
+        map: TableMap,
     },
     /// A prediction from the earlier numbers of the same row, together with the classes of row and column.
     Predicted(Box<LinearPrediction>),
@@ -89,6 +100,11 @@ impl Context {
                 out.push(5);
                 prediction.put(out);
             }
+            Context::Above { groups, map } => {
+                out.push(6);
+                varint::put(out, *groups as u64);
+                put_nibbles(&map[..], out);
+            }
         }
     }
 
@@ -120,6 +136,10 @@ impl Context {
             }
             4 => Context::Base { map: parse_map(c)? },
             5 if limits.whole => Context::Predicted(Box::new(LinearPrediction::parse(c)?)),
+            6 if limits.whole => {
+                let groups = c.varint_in("groups of a row", ABOVE_GROUPS)? as usize;
+                Context::Above { groups, map: parse_map(c)? }
+            }
             other => return Err(Error::corrupt(format!("context {other}")).into()),
         })
     }
@@ -128,7 +148,7 @@ impl Context {
     /// decoder checks each one that it reads.
     pub fn last_table(&self) -> usize {
         let map: &[u8] = match self {
-            Context::Fields { map, .. } | Context::Base { map } => &map[..],
+            Context::Fields { map, .. } | Context::Base { map } | Context::Above { map, .. } => &map[..],
             Context::Rows { map, .. } => map,
             Context::Predicted(prediction) => &prediction.map[..],
             Context::None | Context::Classes { .. } => &[],

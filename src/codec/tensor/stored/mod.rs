@@ -15,7 +15,7 @@ mod tables;
 mod tile_groups;
 mod zero_bits;
 
-pub use context::Context;
+pub use context::{ABOVE_GROUPS, Context};
 pub use differences::{Differences, MAX_DISTANCE};
 pub use field::{FOLDED, FieldParams, Transform, bits_of};
 pub use nibbles::{nibble, parse_nibbles, put_nibbles};

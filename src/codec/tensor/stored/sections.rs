@@ -85,7 +85,9 @@ impl<'a> Sections<'a> {
                 }
                 StoredContexts::Rows(c.take(groups.rows(row).div_ceil(2) as usize)?)
             }
-            Context::None | Context::Fields { .. } | Context::Base { .. } => StoredContexts::Nothing,
+            Context::None | Context::Fields { .. } | Context::Base { .. } | Context::Above { .. } => {
+                StoredContexts::Nothing
+            }
         };
         let symbols = Sequence::parse(c, groups.stored * field.per_group())?;
         Ok(Self { zero_bits, exceptions, contexts, symbols })
