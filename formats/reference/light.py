@@ -156,7 +156,7 @@ class Predictor:
         return self.flags.predict(e, places, length_class)
 
     def push(self, byte):
-        self.history.push(byte, parse_code=self.kind == 3)
+        self.history.push(byte, parse_code=self.kind in (3, 9))
         self.matcher.push(self.history)
 
     def start_byte(self, refused):

@@ -55,7 +55,7 @@ class Header:
 
 
 def parameter_fits(kind, n):
-    if kind in (0, 1, 3):
+    if kind in (0, 1, 3, 9, 10):
         return n == 0
     if kind == 2:
         return n >= 1
@@ -368,9 +368,9 @@ def selector(kind, n, h):
         s = CLASSES[h.back(1)] + 8 * CLASSES[h.back(2)] + 32 * (CLASSES[h.back(3)] & 6)
     elif kind == 1:
         s = position % 4 + sum(4 << i for i in range(4) if h.back(i + 1) == 0)
-    elif kind == 2:
-        s = min(position % n, 255)
-    elif kind == 3:
+    elif kind in (2, 10):
+        s = min(position % (n or 4), 255)
+    elif kind in (3, 9):
         s = h.code.phase | (h.code.modrm >> 6 & 3) << 6
     elif kind in (4, 6):
         W, _, N, _, NW, _ = neighbours(h, n if kind == 4 else 2 * n)
@@ -412,7 +412,7 @@ def read_prior(name):
 
 class Priors:
     def __init__(self, kind, guide, model_hash):
-        names = {0: "text", 1: "binary", 2: "records", 3: "code"}
+        names = {0: "text", 1: "binary", 2: "records", 3: "code", 9: "code", 10: "records"}
         if guide == 2:
             self.learned(guided_prior(model_hash))
         elif kind in names:
@@ -655,28 +655,56 @@ class Predictor:
 
     def push(self, byte):
         self.refused = False
-        self.history.push(byte, parse_code=self.kind == 3)
+        self.history.push(byte, parse_code=self.kind in (3, 9))
         if self.samples:
             self.samples.push(self.history.bytes)
         for matcher in self.matchers:
             matcher.push(self.history)
 
 
-# Branch filter
+# Filters of code
+
+# Opcodes with an operand that may be relative to the next instruction, and the bytes of the immediate behind it.
+OPERANDS = {0x03: 0, 0x39: 0, 0x3B: 0, 0x63: 0, 0x85: 0, 0x89: 0, 0x8B: 0, 0x8D: 0, 0x80: 1, 0x83: 1, 0xC6: 1, 0x81: 4, 0xC7: 4}
 
 
-def branches(data):
+def x86(data, long):
     out, at, before, last = bytearray(data), 0, 0, 0
     while at < len(out):
-        if (last in (0xE8, 0xE9) or (before == 0x0F and 0x80 <= last <= 0x8F)) and at + 4 <= len(out):
+        behind = None
+        if last in (0xE8, 0xE9) or (before == 0x0F and 0x80 <= last <= 0x8F):
+            behind = 0
+        elif long and last & 0xC7 == 5:
+            behind = OPERANDS.get(before)
+        if behind is not None and at + 4 <= len(out):
             v = int.from_bytes(out[at:at + 4], "little", signed=True)
             if -(1 << 24) <= v < 1 << 24:
-                v = (v - (at + 4) + (1 << 24)) % (1 << 25) - (1 << 24)
+                v = (v - (at + 4 + behind) + (1 << 24)) % (1 << 25) - (1 << 24)
                 out[at:at + 4] = v.to_bytes(4, "little", signed=True)
             at, before, last = at + 4, 0, 0
         else:
             at, before, last = at + 1, last, out[at]
     return bytes(out)
+
+
+def arm64(data):
+    out = bytearray(data)
+    for i in range(len(data) // 4):
+        word = int.from_bytes(data[4 * i:4 * i + 4], "little")
+        if word >> 26 == 0b100101:
+            word = word & 0xFC000000 | (word - i) % (1 << 26)
+        elif word & 0x9F000000 == 0x90000000:
+            v = (((word >> 5 & 0x7FFFF) << 2 | word >> 29 & 3) + (1 << 20)) % (1 << 21) - (1 << 20)
+            if -(1 << 16) <= v < 1 << 16:
+                v = ((v - (i >> 10) + (1 << 16)) % (1 << 17) - (1 << 16)) % (1 << 21)
+                word = word & 0x9F00001F | (v & 3) << 29 | v >> 2 << 5
+        out[4 * i:4 * i + 4] = word.to_bytes(4, "little")
+    return bytes(out)
+
+
+def code(machine, data):
+    """Undoes the filter of a machine's code: 1 x86, 2 x86-64, 3 ARM64."""
+    return arm64(data) if machine == 3 else x86(data, machine == 2)
 
 
 # Signs
@@ -687,7 +715,8 @@ def turn_signs(data):
 
 
 def unfilter(kind, data):
-    return branches(data) if kind == 3 else turn_signs(data) if kind == 6 else data
+    machines = {3: 1, 9: 2, 10: 3}
+    return code(machines[kind], data) if kind in machines else turn_signs(data) if kind == 6 else data
 
 
 def decode(payload, raw_length, network_weights=None):

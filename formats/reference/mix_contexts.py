@@ -244,9 +244,9 @@ def contexts(kind, n, h):
         return text(h)
     if kind == 1:
         return binary(h)
-    if kind == 2:
-        return records(h, n)
-    if kind == 3:
+    if kind in (2, 10):
+        return records(h, n or 4)
+    if kind in (3, 9):
         return code(h)
     if kind in (4, 6):
         return word_samples(h, n if kind == 4 else 2 * n)

@@ -170,7 +170,7 @@ def restore(last, starts, part):
 
 def decode(payload, n):
     demand(len(payload) >= 2, "truncated")
-    demand(payload[0] == 1 and payload[1] < 4, "newer")
+    demand(payload[0] == 1 and payload[1] < 8, "newer")
     demand(n <= 1 << 24 and n <= 46000 * (len(payload) + 8), "too long")
     part = n if n < 4096 else 1 << (-(-n // (8 if n < 1 << 22 else 32)) - 1).bit_length()
     count = -(-n // part)
@@ -196,4 +196,4 @@ def decode(payload, n):
         demand(len(last) <= n, "a run past the block's end")
     demand(len(coder.payload) <= coder.at <= len(coder.payload) + 15, "payload left, or cut")
     raw = restore(last, starts, part)
-    return mix.branches(raw) if payload[1] & 2 else raw
+    return mix.code(payload[1] >> 1, raw) if payload[1] > 1 else raw

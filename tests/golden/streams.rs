@@ -131,6 +131,28 @@ fn instructions(n: usize) -> Vec<u8> {
     code
 }
 
+/// Instructions of 64-bit ARM in random order, with calls of few functions and references to few pages; then two bytes.
+fn arm_instructions(n: usize) -> Vec<u8> {
+    let mut rng = SplitMix(64);
+    let mut code = Vec::new();
+    for i in 0..n as u32 {
+        let word = match rng.below(8) {
+            0 => 0xD65F_03C0,
+            1 => 0x9400_0000 | (100 * rng.below(9) as u32).wrapping_sub(i) & 0x03FF_FFFF,
+            2 => {
+                let pages = (rng.below(5) as u32).wrapping_sub(i >> 10) & 0x1F_FFFF;
+                0x9000_0000 | (pages & 3) << 29 | (pages >> 2) << 5 | rng.below(4) as u32
+            }
+            3 => 0xF940_0000 | (rng.below(16) as u32) << 10,
+            4 => 0x9100_0000 | (rng.below(4) as u32) << 5,
+            _ => 0xAA00_03E0 | (rng.below(8) as u32) << 16,
+        };
+        code.extend(word.to_le_bytes());
+    }
+    code.extend([0x94, 0x90]);
+    code
+}
+
 /// Rows of 16 samples of `channels` times `width` bytes, each near those beside it.
 fn samples(rows: usize, channels: usize, width: usize) -> Vec<u8> {
     let mut rng = SplitMix(16);
@@ -245,7 +267,7 @@ fn uneven() -> Vec<u8> {
 
 /// A safetensors file with 8-bit floats whose upper halves are mostly those of the row above.
 fn tokens() -> Vec<u8> {
-    let (rows, columns) = (120, 40);
+    let (rows, columns) = (200, 40);
     let mut rng = SplitMix(16);
     let mut row = vec![0; columns];
     let mut data = Vec::new();
@@ -253,7 +275,7 @@ fn tokens() -> Vec<u8> {
         for value in &mut row {
             let [changes, new, low, ..] = rng.next_u64().to_le_bytes();
             let upper = if changes < 16 { new } else { *value };
-            *value = upper & 0xF0 | low & 0x0F;
+            *value = upper & 0xC0 | low & 0x03;
             data.push(*value);
         }
     }
@@ -700,6 +722,12 @@ fn makers() -> Vec<(&'static str, Vec<u8>)> {
         ),
         ("jpeg-inside.nz", with(include_bytes!("../data/jpeg/pictures.zip"), only(Codec::Jpeg).level(5))),
         ("mix-code.nz", with(&instructions(3000), only(Codec::Mix).level(9))),
+        ("mix-x64.nz", mix_kind(&instructions(3000), (9, 0))),
+        ("mix-arm64.nz", mix_kind(&arm_instructions(1500), (10, 0))),
+        ("light-x64.nz", light_kind(&instructions(4000), (9, 0))),
+        ("light-arm64.nz", light_kind(&arm_instructions(1500), (10, 0))),
+        ("sort-x64.nz", with(&instructions(6000), only(Codec::Sort))),
+        ("sort-arm64.nz", with(&arm_instructions(3000), only(Codec::Sort))),
         ("light-text.nz", with(&prose(2000), only(Codec::Light))),
         ("light-own-code.nz", with(&prose(9000), only(Codec::Light))),
         ("light-binary.nz", light_kind(&fields(1500), (1, 0))),

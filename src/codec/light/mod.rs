@@ -1,6 +1,6 @@
 //! The codec `light`: context mixing with few contexts, specified in `formats/light.md`.
 //!
-//! It shares the kinds of data, the contexts and the branch filter with `mix`, and takes less than half of
+//! It shares the kinds of data, the contexts and the filters of code with `mix`, and takes less than half of
 //! its time: bytes go through a Huffman-shaped code, so that common ones take few decisions, and each
 //! decision mixes few predictions in a single layer.
 

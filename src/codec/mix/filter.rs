@@ -1,10 +1,10 @@
 //! Filters of kinds of data: what is coded in place of the bytes of a block, so that the model sees more of what it can
 //! learn. Specified in `formats/mix.md`.
 
-use super::x86;
+use super::{arm64, x86};
 use crate::codec::buffer::reserve_exact;
 use crate::error::Result;
-use crate::model::mix::context::Kind;
+use crate::model::mix::context::{Kind, Machine};
 use std::borrow::Cow;
 
 /// The bytes that are coded for a block of this kind.
@@ -13,16 +13,25 @@ use std::borrow::Cow;
 ///
 /// [`crate::ErrorKind::LimitExceeded`] where memory is missing.
 pub fn filtered(kind: Kind, raw: &[u8]) -> Result<Cow<'_, [u8]>> {
-    let apply: fn(&mut [u8]) = match kind {
-        Kind::Code => x86::apply,
-        Kind::Audio { .. } => |bytes| turn_signs(bytes, 0),
-        _ => return Ok(Cow::Borrowed(raw)),
-    };
+    if Unfilter::new(kind).is_none() {
+        return Ok(Cow::Borrowed(raw));
+    }
     let mut bytes = Vec::new();
     reserve_exact(&mut bytes, raw.len())?;
     bytes.extend_from_slice(raw);
-    apply(&mut bytes);
+    match kind {
+        Kind::Code(machine) => convert_code(machine, &mut bytes, false),
+        _ => turn_signs(&mut bytes, 0),
+    }
     Ok(Cow::Owned(bytes))
+}
+
+/// Filters the code of a machine in place, or undoes that (`inverse`).
+pub fn convert_code(machine: Machine, bytes: &mut [u8], inverse: bool) {
+    match machine {
+        Machine::Arm64 => arm64::convert(bytes, inverse),
+        Machine::X86 | Machine::X64 => x86::convert(bytes, machine == Machine::X64, inverse),
+    }
 }
 
 /// Inverts the highest bit of each byte at an odd position, so that signed 16-bit numbers from the least to the greatest
@@ -33,8 +42,10 @@ fn turn_signs(bytes: &mut [u8], at: usize) {
 
 /// Undoes a filter while a block is decoded front to back.
 pub enum Unfilter {
-    /// The branches of machine code.
-    Branches(x86::Unfilter),
+    /// The references of x86 code.
+    X86(x86::Unfilter),
+    /// Those of ARM code.
+    Arm64,
     /// The signs of 16-bit numbers.
     Signs,
 }
@@ -43,7 +54,8 @@ impl Unfilter {
     /// What undoes the filter of a kind; `None` for kinds without one.
     pub fn new(kind: Kind) -> Option<Self> {
         match kind {
-            Kind::Code => Some(Self::Branches(x86::Unfilter::default())),
+            Kind::Code(Machine::Arm64) => Some(Self::Arm64),
+            Kind::Code(machine) => Some(Self::X86(x86::Unfilter::new(machine == Machine::X64))),
             Kind::Audio { .. } => Some(Self::Signs),
             _ => None,
         }
@@ -52,7 +64,8 @@ impl Unfilter {
     /// The number of filtered bytes that must be known beyond those that are given out.
     pub fn ahead(&self) -> usize {
         match self {
-            Self::Branches(_) => x86::LOOKAHEAD,
+            Self::X86(_) => x86::LOOKAHEAD,
+            Self::Arm64 => arm64::WORD - 1,
             Self::Signs => 0,
         }
     }
@@ -61,7 +74,8 @@ impl Unfilter {
     /// from the block's start on, [`Self::ahead`] more than are given out, or all of the block.
     pub fn next(&mut self, bytes: &[u8], at: usize, out: &mut [u8]) {
         match self {
-            Self::Branches(branches) => branches.next(bytes, out),
+            Self::X86(branches) => branches.next(bytes, out),
+            Self::Arm64 => arm64::restore(bytes, at, out),
             Self::Signs => {
                 out.copy_from_slice(&bytes[at..at + out.len()]);
                 turn_signs(out, at);
@@ -77,8 +91,11 @@ mod tests {
     #[test]
     fn filters_are_undone_piece_by_piece() {
         let squares = (0..5000u32).map(|i| i * i);
-        let raw: Vec<u8> = squares.map(|n| [0xE8, 0, 0xFF, (n >> 5) as u8][(n >> 3) as usize % 4]).collect();
-        for kind in [Kind::Code, Kind::Audio { channels: 2 }] {
+        let raw: Vec<u8> = squares
+            .map(|n| [0xE8, 0, 0x8D, 0x05, 0xFF, 0x94, (n >> 5) as u8, 0][(n >> 3) as usize % 8])
+            .collect();
+        let machines = [Machine::X86, Machine::X64, Machine::Arm64].map(Kind::Code);
+        for kind in machines.into_iter().chain([Kind::Audio { channels: 2 }]) {
             let coded = filtered(kind, &raw).unwrap();
             assert!(*coded != *raw);
             let mut undo = Unfilter::new(kind).unwrap();

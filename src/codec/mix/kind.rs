@@ -1,7 +1,8 @@
 //! Detects which kind of data a `mix` block holds. Integer statistics propose kinds; trials on samples
 //! decide.
 
-use crate::model::mix::context::Kind;
+use super::machine::machine;
+use crate::model::mix::context::{Kind, Machine};
 use crate::model::mix::shipped;
 use crate::{Error, ErrorKind, Result};
 use std::ops::Range;
@@ -25,7 +26,9 @@ pub fn kind_to(kind: Kind) -> (u8, u16) {
         Kind::Text => (0, 0),
         Kind::Binary => (1, 0),
         Kind::Records { period } => (2, period as u16),
-        Kind::Code => (3, 0),
+        Kind::Code(Machine::X86) => (3, 0),
+        Kind::Code(Machine::X64) => (9, 0),
+        Kind::Code(Machine::Arm64) => (10, 0),
         Kind::Words { stride } => (4, stride as u16),
         Kind::Audio { channels } => (6, 2 * channels as u16),
         Kind::Bytes { width, stride } => (4 + width as u8, stride as u16),
@@ -42,13 +45,15 @@ pub fn kind_from(kind: u8, parameter: u16) -> Result<Kind> {
         (0, 0) => Ok(Kind::Text),
         (1, 0) => Ok(Kind::Binary),
         (2, 1..) => Ok(Kind::Records { period: n }),
-        (3, 0) => Ok(Kind::Code),
+        (3, 0) => Ok(Kind::Code(Machine::X86)),
+        (9, 0) => Ok(Kind::Code(Machine::X64)),
+        (10, 0) => Ok(Kind::Code(Machine::Arm64)),
         (4, 4..) if n % 2 == 0 => Ok(Kind::Words { stride: n }),
         (6, 2 | 4) => Ok(Kind::Audio { channels: n / 2 }),
         (5 | 7 | 8, 2..) if n > usize::from(kind - 4) => {
             Ok(Kind::Bytes { width: usize::from(kind - 4), stride: n })
         }
-        (0..=8, _) => Err(Error::corrupt(format!("mix kind {kind} with parameter {parameter}"))),
+        (0..=10, _) => Err(Error::corrupt(format!("mix kind {kind} with parameter {parameter}"))),
         _ => Err(Error::new(ErrorKind::NewerVersion, format!("mix kind {kind} needs a newer nzip"))),
     }
 }
@@ -258,7 +263,7 @@ fn candidates(raw: &[u8], quick: &[u8], known: Option<Kind>, strides: &[usize], 
     } else {
         let middle = &raw[raw.len() / 3..];
         let middle = &middle[..middle.len().min(64 << 10)];
-        kinds.extend([Kind::Binary, Kind::Code].into_iter().chain(known));
+        kinds.extend([Kind::Binary, Kind::Code(machine(raw))].into_iter().chain(known));
         kinds.extend(recurrence(middle).map(|period| Kind::Records { period }));
         for stride in strides {
             kinds.push(Kind::Records { period: *stride });

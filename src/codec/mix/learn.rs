@@ -1,10 +1,10 @@
 //! Learning of the starting points of predictors.
 
 use super::encode::run;
+use super::filter::convert_code;
 use super::guide::Ahead;
 use super::kind::{self, kind_from};
 use super::shape::{MixOptions, shape_for};
-use super::x86;
 use crate::coder::binary::BinaryEncoder;
 use crate::error::Result;
 use crate::model::lm::Model;
@@ -38,8 +38,8 @@ pub fn learn_priors(
         let options = MixOptions { groups: if i % 3 == 2 { 3 } else { 2 }, ..MixOptions::default() };
         let Some(kind) = kind::periodic(kind, &piece) else { continue };
         let shape = Shape { start, ..shape_for(kind, 1 << 17, &options) };
-        if shape.kind == Kind::Code {
-            x86::apply(&mut piece);
+        if let Kind::Code(machine) = shape.kind {
+            convert_code(machine, &mut piece, false);
         }
         let mut predictor = Predictor::with_priors(shape, &priors)?;
         let mut guide = network.map(|n| Ahead::new(n, &piece)).transpose()?;

@@ -4,6 +4,7 @@
 //! the bit. A decoder makes the same predictions from the bits decoded so far, so both directions share the
 //! predictor.
 
+mod arm64;
 pub(super) mod bitwise;
 mod decode;
 mod encode;
@@ -11,8 +12,9 @@ pub(super) mod filter;
 mod guide;
 pub(super) mod kind;
 mod learn;
+pub(super) mod machine;
 mod shape;
-pub(super) mod x86;
+mod x86;
 
 pub use decode::BlockDecoder;
 pub use encode::encode_block;

@@ -1,5 +1,6 @@
-//! The filter of x86 branches: the relative displacements of CALL, JMP and Jcc become absolute addresses, so
-//! that all branches to one place look alike. Specified in `formats/mix.md`.
+//! The filter of x86 code: relative displacements become absolute addresses, so that all references to one
+//! place look alike. Those of CALL, JMP and Jcc, and in code of 64 bits also those of common instructions with an
+//! operand in memory that is addressed relative to the next instruction. Specified in `formats/mix.md`.
 
 /// Length of a branch's displacement in bytes.
 const WIDTH: usize = 4;
@@ -13,6 +14,28 @@ const RANGE: u32 = 1 << 24;
 #[inline(always)]
 fn is_branch(before: u8, last: u8) -> bool {
     last & 0xFE == 0xE8 || (before == 0x0F && last & 0xF0 == 0x80)
+}
+
+/// The number of bytes between the displacement that two bytes end before and the next instruction, if they are the
+/// opcode and ModR/M byte of an instruction with an operand relative to that, in 64-bit code.
+#[inline(always)]
+fn immediate_of(opcode: u8, modrm: u8) -> Option<u32> {
+    match opcode {
+        _ if modrm & 0xC7 != 5 => None,
+        // ADD, CMP, MOVSXD, TEST, MOV and LEA.
+        0x03 | 0x39 | 0x3B | 0x63 | 0x85 | 0x89 | 0x8B | 0x8D => Some(0),
+        // Arithmetic and MOV with an immediate of one byte, then of four.
+        0x80 | 0x83 | 0xC6 => Some(1),
+        0x81 | 0xC7 => Some(4),
+        _ => None,
+    }
+}
+
+/// Whether six bytes are the opcode, ModR/M byte and displacement of an operand that the filter of 64-bit code converts.
+pub fn is_operand(bytes: &[u8]) -> bool {
+    let [opcode, modrm, field @ ..] = bytes else { return false };
+    let field = field.first_chunk().map(|field| moved(*field, 0));
+    immediate_of(*opcode, *modrm).is_some() && field.flatten().is_some()
 }
 
 /// The displacement plus `offset`, wrapped into the range; `None` if the displacement is outside the range.
@@ -29,24 +52,36 @@ fn moved(bytes: [u8; WIDTH], offset: u32) -> Option<[u8; WIDTH]> {
 /// The state of a walk through a block from front to back: the two bytes before the position.
 #[derive(Debug, Default)]
 pub struct Walk {
+    /// Whether the code is of 64 bits.
+    long: bool,
     before: u8,
     last: u8,
 }
 
 impl Walk {
+    /// A walk through code of 64 bits, if `long`, or of 32.
+    pub fn new(long: bool) -> Self {
+        Self { long, ..Self::default() }
+    }
+
     /// Looks at `position` of `bytes`, which are raw when encoding and filtered when decoding (`inverse`). If
-    /// the next four bytes are the displacement of a branch, returns their replacement, and the next position
+    /// the next four bytes are a displacement to convert, returns their replacement, and the next position
     /// is four further; `None` if the byte stays as it is.
     #[inline(always)]
     pub fn step(&mut self, bytes: &[u8], position: usize, inverse: bool) -> Option<[u8; WIDTH]> {
-        let replaced = if is_branch(self.before, self.last) {
-            let field = bytes[position..].first_chunk::<WIDTH>();
-            let offset = (position + WIDTH) as u32;
-            // A displacement that is out of range is skipped as a whole, so that no later one overlaps it.
-            field.map(|&f| moved(f, if inverse { offset.wrapping_neg() } else { offset }).unwrap_or(f))
+        let behind = if is_branch(self.before, self.last) {
+            Some(0)
+        } else if self.long {
+            immediate_of(self.before, self.last)
         } else {
             None
         };
+        let replaced = behind.and_then(|behind| {
+            let field = bytes[position..].first_chunk::<WIDTH>();
+            let offset = (position + WIDTH) as u32 + behind;
+            // A displacement that is out of range is skipped as a whole, so that no later one overlaps it.
+            field.map(|&f| moved(f, if inverse { offset.wrapping_neg() } else { offset }).unwrap_or(f))
+        });
         (self.before, self.last) = if replaced.is_some() { (0, 0) } else { (self.last, bytes[position]) };
         replaced
     }
@@ -63,6 +98,11 @@ pub struct Unfilter {
 }
 
 impl Unfilter {
+    /// See [`Walk::new`].
+    pub fn new(long: bool) -> Self {
+        Self { walk: Walk::new(long), ..Self::default() }
+    }
+
     /// Fills `out` with the next raw bytes. `bytes` are the filtered bytes from the block's start on, at
     /// least [`LOOKAHEAD`] more than are given out, or all of the block.
     pub fn next(&mut self, bytes: &[u8], out: &mut [u8]) {
@@ -79,18 +119,9 @@ impl Unfilter {
     }
 }
 
-/// Filters a block in place.
-pub fn apply(bytes: &mut [u8]) {
-    convert(bytes, false);
-}
-
-/// Undoes [`apply`] in place.
-pub fn invert(bytes: &mut [u8]) {
-    convert(bytes, true);
-}
-
-fn convert(bytes: &mut [u8], inverse: bool) {
-    let mut walk = Walk::default();
+/// Filters a block in place, as code of 64 bits if `long`, or undoes that (`inverse`).
+pub fn convert(bytes: &mut [u8], long: bool, inverse: bool) {
+    let mut walk = Walk::new(long);
     let mut at = 0;
     while at < bytes.len() {
         match walk.step(bytes, at, inverse) {
@@ -117,17 +148,43 @@ mod tests {
             let displacement = 1000u32.wrapping_sub(at as u32 + 5);
             bytes[at + 1..at + 5].copy_from_slice(&displacement.to_le_bytes());
         }
-        apply(&mut bytes);
+        convert(&mut bytes, false, false);
         assert_eq!(bytes[9..13], 1000u32.to_le_bytes());
         assert_eq!(bytes[41..45], 1000u32.to_le_bytes());
     }
 
+    #[test]
+    fn operands_in_one_place_become_equal() {
+        let mut bytes = vec![0x90; 64];
+        // MOV, and MOV of an immediate of four bytes, both at address 1000.
+        for (at, opcode, behind) in [(8usize, 0x8B, 0), (40, 0xC7, 4)] {
+            (bytes[at], bytes[at + 1]) = (opcode, 0x05);
+            let displacement = 1000u32.wrapping_sub(at as u32 + 6 + behind);
+            bytes[at + 2..at + 6].copy_from_slice(&displacement.to_le_bytes());
+        }
+        let mut short = bytes.clone();
+        convert(&mut bytes, true, false);
+        assert_eq!(
+            (&bytes[10..14], &bytes[42..46]),
+            (&1000u32.to_le_bytes()[..], &1000u32.to_le_bytes()[..])
+        );
+        let before = short.clone();
+        convert(&mut short, false, false);
+        assert!(short == before);
+    }
+
     proptest! {
         #[test]
-        fn inverts(raw in prop::collection::vec(prop::sample::select(vec![0u8, 0xFF, 0xE8, 0xE9, 0x0F, 0x85, 7]), 0..400)) {
+        fn inverts(
+            raw in prop::collection::vec(
+                prop::sample::select(vec![0u8, 0xFF, 0xE8, 0xE9, 0x0F, 0x85, 7, 0x8B, 0x05, 0x83, 0xC7]),
+                0..400,
+            ),
+            long: bool,
+        ) {
             let mut bytes = raw.clone();
-            apply(&mut bytes);
-            invert(&mut bytes);
+            convert(&mut bytes, long, false);
+            convert(&mut bytes, long, true);
             prop_assert_eq!(bytes, raw);
         }
     }

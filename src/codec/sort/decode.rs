@@ -3,7 +3,7 @@
 use super::{Header, SortCodec, decoding_need};
 use crate::codec::block::BlockCodec;
 use crate::codec::buffer::reserve_exact;
-use crate::codec::mix::x86;
+use crate::codec::mix::filter::convert_code;
 use crate::coder::range::{BitDecoder, Part};
 use crate::error::{Error, Result};
 use crate::kernel::{Kernel, dispatch};
@@ -37,8 +37,8 @@ pub fn decode_block(payload: &[u8], raw_len: usize, memory_cap: u64) -> Result<V
     run(&mut sorted, raw_len, header.mode, &mut reader)?;
     reader.0.finish()?;
     let mut raw = transform::restore(&sorted, &header.starts)?;
-    if header.branches {
-        x86::invert(&mut raw);
+    if let Some(machine) = header.machine {
+        convert_code(machine, &mut raw, true);
     }
     Ok(raw)
 }
@@ -118,7 +118,7 @@ mod tests {
         let raw = [b'x'; 5000];
         let good = encode_block(&raw).unwrap();
         for (at, value, kind) in
-            [(0, 2, ErrorKind::NewerVersion), (1, 4, ErrorKind::NewerVersion), (4, 0xFF, ErrorKind::Corrupt)]
+            [(0, 2, ErrorKind::NewerVersion), (1, 8, ErrorKind::NewerVersion), (4, 0xFF, ErrorKind::Corrupt)]
         {
             let mut bad = good.clone();
             bad[at] = value;
@@ -140,7 +140,7 @@ mod tests {
         }
 
         #[test]
-        fn any_payload_ends(payload in prop::collection::vec(any::<u8>(), 0..300), flags in 0u8..4, raw_len in 1usize..6000) {
+        fn any_payload_ends(payload in prop::collection::vec(any::<u8>(), 0..300), flags in 0u8..8, raw_len in 1usize..6000) {
             let payload = [&[1, flags], &payload[..]].concat();
             let _ = decode_block(&payload, raw_len, u64::MAX);
         }

@@ -1,11 +1,11 @@
 //! Coding blocks.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
 use std::ops::RangeInclusive;
 
 use super::Header;
-use crate::codec::mix::{filter::filtered, x86};
+use crate::codec::mix::filter::filtered;
+use crate::codec::mix::machine::{machine, pays};
 use crate::coder::range::{BitEncoder, Part};
 use crate::error::Result;
 use crate::kernel::{Kernel, dispatch};
@@ -22,10 +22,6 @@ const PIECE: RangeInclusive<usize> = 2 << 10..=8 << 10;
 /// Below so many sorted bytes, a sample does not tell if the modes differ by less than one part in [`CLOSE`].
 const UNCLEAR: usize = 1 << 20;
 const CLOSE: usize = 64;
-/// Branches by which the filter is chosen.
-const BRANCHES: usize = 1 << 14;
-/// Code has at least one branch in so many bytes.
-const RARE: usize = 512;
 
 /// Codes a block of 1..=2^24 − 1 bytes to a payload.
 ///
@@ -33,8 +29,8 @@ const RARE: usize = 512;
 ///
 /// `LimitExceeded` where memory is missing.
 pub fn encode_block(raw: &[u8]) -> Result<Vec<u8>> {
-    let branches = filter_pays(raw);
-    let bytes = if branches { filtered(Kind::Code, raw)? } else { Cow::Borrowed(raw) };
+    let machine = Some(machine(raw)).filter(|machine| pays(*machine, raw));
+    let bytes = machine.map_or(Ok(Cow::Borrowed(raw)), |machine| filtered(Kind::Code(machine), raw))?;
     let Sorted { bytes: sorted, starts } = transform::sort(&bytes)?;
     drop(bytes);
     let code = |mode, bytes: &[u8]| {
@@ -52,7 +48,7 @@ pub fn encode_block(raw: &[u8]) -> Result<Vec<u8>> {
             if symbols.len() < ranks.len() { (Mode::Symbols, symbols) } else { (Mode::Ranks, ranks) }
         }
     };
-    let mut payload = Header { mode, branches, starts }.write();
+    let mut payload = Header { mode, machine, starts }.write();
     payload.extend_from_slice(&coded);
     Ok(payload)
 }
@@ -70,26 +66,6 @@ fn told(sorted: &[u8], code: impl Fn(Mode, &[u8]) -> Result<Vec<u8>>) -> Result<
         return Ok(None);
     }
     Ok(Some(if symbols < ranks { Mode::Symbols } else { Mode::Ranks }))
-}
-
-/// Whether more branches go to addresses that others go to than have displacements that others have.
-fn filter_pays(raw: &[u8]) -> bool {
-    let (mut relative, mut absolute) = (HashSet::new(), HashSet::new());
-    let (mut walk, mut at, mut count) = (x86::Walk::default(), 0, 0);
-    while at < raw.len() && count < BRANCHES {
-        match walk.step(raw, at, false) {
-            Some(field) => {
-                if field != raw[at..at + field.len()] {
-                    count += 1;
-                    relative.insert(raw[at..at + field.len()].to_vec());
-                    absolute.insert(field);
-                }
-                at += field.len();
-            }
-            None => at += 1,
-        }
-    }
-    count * RARE > at && absolute.len() + count / 16 < relative.len()
 }
 
 /// Codes sorted bytes with the best kernel.

@@ -13,14 +13,18 @@ use super::ordered;
 use super::reader::{DecodedBlock, Reader};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::block::Units;
+use crate::model::mix::context::Machine;
 use crate::model::sort::Mode;
 use crate::model::sort::transform::{self, LONGEST};
 
 /// Version of the codec.
 const VERSION: u8 = 1;
-/// Bits of the payload's second byte.
+/// Bits of the payload's second byte: the mode, then the filter.
 const SYMBOLS: u8 = 1;
-const BRANCHES: u8 = 2;
+const FILTER: u8 = 6;
+const FILTER_SHIFT: u32 = 1;
+/// The machines for whose code there are filters, in the order of their numbers, from 1 on.
+const MACHINES: [Machine; 3] = [Machine::X86, Machine::X64, Machine::Arm64];
 /// Bytes before the starts, and of each of these.
 const FIXED: usize = 2;
 const START: usize = 3;
@@ -113,15 +117,16 @@ fn decoding_need(raw_len: usize) -> u64 {
 /// The bytes of a payload before those of the coder.
 struct Header {
     mode: Mode,
-    /// Whether the branch filter is undone at the end.
-    branches: bool,
+    /// The machine for whose code a filter is undone at the end.
+    machine: Option<Machine>,
     starts: Vec<u32>,
 }
 
 impl Header {
     fn write(&self) -> Vec<u8> {
         let mode = if self.mode == Mode::Symbols { SYMBOLS } else { 0 };
-        let mut out = vec![VERSION, mode | if self.branches { BRANCHES } else { 0 }];
+        let filter = self.machine.and_then(|machine| MACHINES.iter().position(|m| *m == machine));
+        let mut out = vec![VERSION, mode | filter.map_or(0, |filter| (filter as u8 + 1) << FILTER_SHIFT)];
         self.starts.iter().for_each(|s| out.extend_from_slice(&s.to_le_bytes()[..START]));
         out
     }
@@ -130,7 +135,7 @@ impl Header {
     fn read(payload: &[u8], raw_len: usize) -> Result<(Self, &[u8])> {
         let short = || Error::truncated("a sort payload ends in its header");
         let (&[version, flags], rest) = payload.split_first_chunk::<FIXED>().ok_or_else(short)?;
-        if version != VERSION || flags & !(SYMBOLS | BRANCHES) != 0 {
+        if version != VERSION || flags & !(SYMBOLS | FILTER) != 0 {
             let message = format!("sort version {version}, flags {flags}: needs a newer nzip");
             return Err(Error::new(ErrorKind::NewerVersion, message));
         }
@@ -142,6 +147,8 @@ impl Header {
         let row = |s: u32| if s == 0 && raw_len == LONGEST { raw_len as u32 } else { s };
         let starts = starts.map(row).collect();
         let mode = if flags & SYMBOLS != 0 { Mode::Symbols } else { Mode::Ranks };
-        Ok((Self { mode, branches: flags & BRANCHES != 0, starts }, rest))
+        let filter = usize::from((flags & FILTER) >> FILTER_SHIFT);
+        let machine = filter.checked_sub(1).and_then(|filter| MACHINES.get(filter)).copied();
+        Ok((Self { mode, machine, starts }, rest))
     }
 }

@@ -15,8 +15,8 @@ pub enum Kind {
     Binary,
     /// Records of `period` bytes.
     Records { period: usize },
-    /// x86 machine code.
-    Code,
+    /// Machine code.
+    Code(Machine),
     /// Rows of `stride` bytes that hold samples of `width` (1, 3 or 4) bytes, each byte a value of its own.
     Bytes { width: usize, stride: usize },
     /// Rows of `stride` bytes that hold 16-bit little-endian samples.
@@ -25,12 +25,31 @@ pub enum Kind {
     Audio { channels: usize },
 }
 
+/// A machine whose code has a kind of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Machine {
+    /// x86, of which only branches name addresses relative to themselves.
+    X86,
+    /// x86-64, in which other instructions do so as well.
+    X64,
+    /// ARM of 64 bits.
+    Arm64,
+}
+
 impl Kind {
+    /// Whether the history must be parsed into x86 instructions.
+    pub fn is_x86(self) -> bool {
+        matches!(self, Self::Code(Machine::X86 | Machine::X64))
+    }
+
     /// Whether the data are rows of samples, which can be expected from their neighbours.
     pub fn has_samples(self) -> bool {
         matches!(self, Self::Bytes { .. } | Self::Words { .. } | Self::Audio { .. })
     }
 }
+
+/// The bytes of an ARM instruction.
+const WORD: usize = 4;
 
 /// A hash of two numbers.
 #[inline(always)]
@@ -60,7 +79,8 @@ pub fn first<const N: usize>(kind: Kind, h: &History) -> [u32; N] {
         Kind::Text => cut(text(h)),
         Kind::Binary => cut(binary(h)),
         Kind::Records { period } => cut(records(h, period.max(1))),
-        Kind::Code => cut(code(h)),
+        Kind::Code(Machine::Arm64) => cut(records(h, WORD)),
+        Kind::Code(_) => cut(code(h)),
         Kind::Bytes { width, stride } => cut(bytes(h, width, stride)),
         Kind::Words { stride } => cut(words(h, stride)),
         Kind::Audio { channels } => cut(words(h, row_of_audio(channels))),
@@ -361,7 +381,8 @@ pub fn selector(kind: Kind, h: &History) -> usize {
         Kind::Text => class(h.c4 & 0xff) | class(h.c4 >> 8 & 0xff) << 3 | (class(h.c4 >> 16 & 0xff) & 6) << 5,
         Kind::Binary => h.len() as u32 & 3 | zero(0) << 2 | zero(8) << 3 | zero(16) << 4 | zero(24) << 5,
         Kind::Records { period } => ((h.len() % period.max(1)) as u32).min(255),
-        Kind::Code => h.x86.phase() | (h.x86.modrm >> 6 & 3) << 6,
+        Kind::Code(Machine::Arm64) => (h.len() % WORD) as u32,
+        Kind::Code(_) => h.x86.phase() | (h.x86.modrm >> 6 & 3) << 6,
         Kind::Bytes { width, stride } => {
             let spread = h.back(width).abs_diff(h.back(stride + width))
                 + h.back(stride).abs_diff(h.back(stride + width));

@@ -136,7 +136,7 @@ impl Predictor {
         let tables: &'static Tables = &TABLES;
         let states: &'static StateTable = &STATES;
         let hashes = [0; MAX_CONTEXTS];
-        let history = History::new(shape.kind == Kind::Code);
+        let history = History::new(shape.kind.is_x86());
         let contexts = shape.groups.min(MAX_CONTEXTS / GROUP) * GROUP;
         let slots = match shape.kind {
             Kind::Text => priming::primed(shape.memory_bits, contexts, shape.primed)?,

@@ -1,7 +1,7 @@
 //! The priors that ship with nzip, and the phrases that prime text (`models/mix`). Those of unguided blocks belong to
 //! the feature `starting-points`, those of guided text to `built-in-models`, as the models that guide do.
 
-use super::context::Kind;
+use super::context::{Kind, Machine};
 use super::priors::{Priors, VALUES};
 use crate::error::{Error, Result};
 use crate::format::checksum::{from_hex, hex};
@@ -108,8 +108,8 @@ pub fn for_kind(kind: Kind) -> Result<Option<&'static Priors>> {
     let (name, priors) = match kind {
         Kind::Text => ("text", &TEXT),
         Kind::Binary => ("binary", &BINARY),
-        Kind::Code => ("code", &CODE),
-        Kind::Records { .. } => ("records", &RECORDS),
+        Kind::Code(Machine::X86 | Machine::X64) => ("code", &CODE),
+        Kind::Records { .. } | Kind::Code(Machine::Arm64) => ("records", &RECORDS),
         Kind::Bytes { .. } | Kind::Words { .. } | Kind::Audio { .. } => return Ok(None),
     };
     priors.as_ref().map(Some).ok_or_else(|| missing(name))
@@ -159,7 +159,7 @@ mod tests {
     #[test]
     #[cfg(feature = "starting-points")]
     fn shipped_priors_unpack() {
-        for kind in [Kind::Text, Kind::Binary, Kind::Code, Kind::Records { period: 2 }] {
+        for kind in [Kind::Text, Kind::Binary, Kind::Code(Machine::X86), Kind::Records { period: 2 }] {
             assert!(for_kind(kind).unwrap().is_some());
         }
         assert!(phrases(usize::MAX).len() > 1000);
@@ -195,7 +195,7 @@ mod tests {
     #[test]
     #[cfg(not(feature = "starting-points"))]
     fn missing_priors_are_named() {
-        let e = for_kind(Kind::Code).err().unwrap();
+        let e = for_kind(Kind::Code(Machine::X86)).err().unwrap();
         assert_eq!(e.kind(), crate::ErrorKind::MissingModel);
         assert!(e.to_string().contains("models/mix/code.zst"));
         assert!(has(Kind::Words { stride: 4 }) && !has(Kind::Text));

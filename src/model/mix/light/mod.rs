@@ -111,7 +111,7 @@ impl Light {
         let mut light = Self {
             tables,
             states: &STATES,
-            history: History::new(shape.kind == Kind::Code),
+            history: History::new(shape.kind.is_x86()),
             slots,
             hashes: [0; CONTEXTS],
             buckets: [0; CONTEXTS],
