@@ -1,0 +1,115 @@
+//! What a model's calibration has seen, and the sensitivities of tensors that follow from it.
+
+use super::compensate::Sensitivity;
+use super::factor::Factor;
+use super::moments::{Moments, Outputs, Product, Table};
+use super::product::Matrix;
+use super::random::Random;
+use super::tape::{Parameters, Tape};
+use super::{Network, batches, sentences};
+use crate::bad_argument;
+use nzip::Result;
+
+/// Tokens that are run through the network.
+const TOKENS: usize = 24_576;
+/// Tokens that are counted.
+const COUNTED: usize = 4 << 20;
+/// Tokens that are run at once.
+const BATCH: usize = 1024;
+/// Occurrences that each row of a table has beside those that were counted: rows that the calibration never saw are used
+/// by other texts.
+const UNSEEN: f64 = 1.0;
+/// Occurrences at which a row's mean squared error counts as much as that of all rows.
+const TYPICAL: f64 = 4.0;
+/// The share of the inputs' mean that is left where a bias makes up for it.
+const UNCORRECTED: f64 = 0.05;
+
+/// What was seen.
+pub struct Seen {
+    pub moments: Moments,
+    /// How often each token occurs.
+    counts: Vec<f64>,
+}
+
+impl Seen {
+    /// Runs texts through a network.
+    ///
+    /// # Errors
+    /// [`nzip::ErrorKind::BadArgument`] where the texts have no tokens.
+    pub fn new(network: &Network, parameters: &Parameters, texts: &[impl AsRef<[u8]>]) -> Result<Self> {
+        let mut sequences = network.encode(texts);
+        let all: usize = sequences.iter().map(Vec::len).sum();
+        if all == 0 {
+            return Err(bad_argument("the calibration texts have no tokens"));
+        }
+        if all > COUNTED {
+            sequences = sentences::spread(&sequences, (sequences.len() * COUNTED / all).max(1));
+        }
+        let mut counts = Vec::new();
+        for &id in sequences.iter().flatten() {
+            let id = id as usize;
+            if id >= counts.len() {
+                counts.resize(id + 1, 0.0);
+            }
+            counts[id] += 1.0;
+        }
+        let some = sentences::spread(&sequences, (sequences.len() * TOKENS / all.min(COUNTED)).max(1));
+        let mut random = Random(1);
+        let mut moments = Moments::new(parameters);
+        for batch in batches(&some, BATCH) {
+            let mut tape = Tape::new(parameters, batch.iter().map(Vec::len).collect());
+            let output = network.forward(&mut tape, batch);
+            let mut errors = tape.value(output).clone();
+            errors.values.iter_mut().for_each(|e| *e = random.sign());
+            moments.gather(&tape, output, errors);
+        }
+        Ok(Self { moments, counts })
+    }
+
+    /// How the errors of a tensor are felt; `None` for one that the network does not use.
+    pub fn sensitivity(&self, number: usize) -> Option<Sensitivity> {
+        let probes = self.moments.probes;
+        if let Some(table) = self.moments.tables.get(&number) {
+            return Some(self.of_table(table, probes));
+        }
+        self.moments.products.get(&number).map(|p| of_product(p, probes))
+    }
+
+    fn of_table(&self, table: &Table, probes: f64) -> Sensitivity {
+        let (seen, squares): (f64, f64) = (table.counts.iter().sum(), table.squares.iter().sum());
+        let mean = squares / seen.max(1.0);
+        // Counts of all texts belong to the table of tokens; others are as they were seen.
+        let counted = if table.counts.len() >= self.counts.len() && table.counts.len() > 4096 {
+            &self.counts
+        } else {
+            &table.counts
+        };
+        let weight = |r: usize| {
+            let typical = (table.squares[r] + TYPICAL * mean) / (table.counts[r] + TYPICAL);
+            (counted.get(r).copied().unwrap_or(0.0) + UNSEEN) * typical
+        };
+        let weights: Vec<f64> = (0..table.counts.len()).map(weight).collect();
+        let all: f64 = weights.iter().sum();
+        let rows: Vec<f64> = weights.iter().map(|w| w / all).collect();
+        Sensitivity { rows: Factor::diagonal(&rows), columns: factor(&table.errors, probes) }
+    }
+}
+
+fn of_product(product: &Product, probes: f64) -> Sensitivity {
+    let tokens = product.tokens;
+    let mean: Vec<f64> = product.sum.iter().map(|s| s / tokens).collect();
+    let off = if product.bias.is_some() { 1.0 - UNCORRECTED } else { 0.0 };
+    let n = product.inputs.columns;
+    let moment =
+        |i: usize, j: usize| f64::from(product.inputs.values[i * n + j]) / tokens - off * mean[i] * mean[j];
+    let rows = match &product.outputs {
+        Outputs::Full(m) => factor(m, probes),
+        Outputs::Squares(sums) => Factor::diagonal(&sums.iter().map(|s| s / probes).collect::<Vec<f64>>()),
+    };
+    Sensitivity { rows, columns: Factor::new(n, moment) }
+}
+
+fn factor(sum: &Matrix, count: f64) -> Factor {
+    let n = sum.columns;
+    Factor::new(n, |i, j| f64::from(sum.values[i * n + j]) / count)
+}
