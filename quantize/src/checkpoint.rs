@@ -27,6 +27,11 @@ impl<'a> Checkpoint<'a> {
         Ok(Self { file, layout })
     }
 
+    /// The whole file.
+    pub fn file(&self) -> &'a [u8] {
+        self.file
+    }
+
     /// The tensors, in the order of the file.
     pub fn tensors(&self) -> &[TensorInfo] {
         &self.layout.tensors

@@ -16,8 +16,8 @@ mod grid;
 mod points;
 mod values;
 
-pub use calibrate::Companions;
 pub use calibrate::embeddings::embedding_cosines;
+pub use calibrate::{Companions, is_sentence_encoder};
 pub use compare::{Difference, compare};
 pub use glob::Pattern;
 
@@ -95,6 +95,8 @@ pub struct Outcome {
     pub stored: u64,
 }
 
+/// Why vectors and short tensors are kept.
+const SMALL: &str = "small";
 /// Tensors of fewer values are kept: they cost little.
 const SHORTEST: u64 = 4096;
 /// The weight of an error in embeddings and heads, where it is 1 in other matrices.
@@ -204,7 +206,7 @@ impl<'a> Work<'a> {
         } else if options.keep.iter().any(|p| p.matches(&tensor.name)) {
             Err("asked for")
         } else if tensor.shape.len() < 2 || elements < SHORTEST {
-            Err("small")
+            Err(SMALL)
         } else {
             Candidate::new(tensor.dtype, checkpoint.bytes(tensor))
         };

@@ -44,8 +44,8 @@ pub struct Bert {
 
 impl Bert {
     /// Whether tensors of these names are such a model.
-    pub fn is_likely(parameters: &Parameters) -> bool {
-        parameters.names.iter().any(|n| n.ends_with(WORDS))
+    pub fn is_likely<'a>(mut names: impl Iterator<Item = &'a str>) -> bool {
+        names.any(|n| n.ends_with(WORDS))
     }
 
     /// Finds the tensors of the model. `config` is a `config.json`, which tells the number of heads; without it, heads have

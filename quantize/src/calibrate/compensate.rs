@@ -8,9 +8,8 @@
 //! are chosen with their code lengths in mind.
 
 use super::factor::Factor;
-use super::levels::{Levels, MOST_DOUBLED, PER_OCTAVE, Place, Tally};
+use super::levels::{FARTHEST, Levels, Place, Tally};
 use super::product::Matrix;
-use crate::values::rounded;
 use nzip::tensor::Dtype;
 use rayon::prelude::*;
 
@@ -70,7 +69,7 @@ impl Task<'_> {
         let most = self.weights.values.iter().fold(0.0f32, |m, v| m.max(v.abs()));
         let wanted = (0.5 * (slope / WORTH).log2()) as f32 + finest;
         // The farthest level is at least as far as the largest value, and no step is so large that all becomes zero.
-        let step = wanted.exp2().clamp(most / super::levels::FARTHEST as f32, 4.0 * most);
+        let step = wanted.exp2().clamp(most / FARTHEST as f32, 4.0 * most);
         let shift = wanted - step.log2() - finest;
         rows.iter_mut().for_each(|r| *r += shift);
         Steps { levels: Levels::new(step, self.dtype), rows, columns }

@@ -1,6 +1,8 @@
 //! How far the sentence embeddings of two models are from each other.
 
-use super::{Companions, Network, Tape, batches, parameters};
+use super::bert::Bert;
+use super::tape::{Parameters, Tape};
+use super::{Companions, Network, batches, parameters};
 use crate::bad_argument;
 use crate::checkpoint::Checkpoint;
 use nzip::Result;
@@ -18,19 +20,26 @@ pub fn embedding_cosines(
     companions: &Companions,
     texts: &[impl AsRef<[u8]>],
 ) -> Result<Vec<f64>> {
-    let models = [original, other].map(|file| Checkpoint::read(file).map(|c| parameters(&c)));
-    let [a, b] = models;
-    let (a, b) = (a?, b?);
-    let networks = [Network::new(&a, companions)?, Network::new(&b, companions)?];
-    let sentences = networks[0].encode(texts);
+    let encoder = |file| -> Result<(Parameters, Bert)> {
+        let checkpoint = Checkpoint::read(file)?;
+        let parameters = parameters(&checkpoint);
+        match Network::new(&checkpoint, &parameters, companions)? {
+            Network::Bert(bert) => Ok((parameters, bert)),
+            Network::Llama(_) => Err(bad_argument("a language model has no embeddings of sentences")),
+        }
+    };
+    let models = [encoder(original)?, encoder(other)?];
+    let texts = texts.iter().map(|t| String::from_utf8_lossy(t.as_ref()));
+    let lines = texts.flat_map(|t| t.lines().map(|l| models[0].1.encode(l)).collect::<Vec<_>>());
+    let sentences: Vec<Vec<u32>> = lines.filter(|ids| ids.len() > 2).collect();
     if sentences.is_empty() {
         return Err(bad_argument("the texts have no sentences"));
     }
     let mut out = Vec::with_capacity(sentences.len());
     for batch in batches(&sentences, BATCH) {
-        let [x, y] = [(&networks[0], &a), (&networks[1], &b)].map(|(network, parameters)| {
+        let [x, y] = models.each_ref().map(|(parameters, bert)| {
             let mut tape = Tape::new(parameters, batch.iter().map(Vec::len).collect());
-            let node = network.forward(&mut tape, batch);
+            let node = bert.forward(&mut tape, batch);
             tape.value(node).clone()
         });
         let dot =

@@ -28,8 +28,13 @@ impl Factor {
         }
     }
 
-    /// Factors a symmetric matrix, given as a function of row and column. Where it is all zero or has no finite factor, all
-    /// rows weigh the same.
+    /// Whether any weight is more than zero, and all are finite.
+    pub fn tells(&self) -> bool {
+        self.diagonal.iter().all(|d| d.is_finite()) && self.diagonal.iter().any(|d| *d > 0.0)
+    }
+
+    /// Factors a symmetric matrix, given as a function of row and column. Where it is all zero or not finite, nothing
+    /// weighs.
     pub fn new(n: usize, moment: impl Fn(usize, usize) -> f64 + Sync) -> Self {
         let mean = (0..n).map(|i| moment(i, i)).sum::<f64>() / n.max(1) as f64;
         if !(mean > 0.0 && mean.is_finite()) {

@@ -9,11 +9,11 @@ const ALL: i32 = 72;
 const SIXTEENTHS: i32 = 640;
 pub const FARTHEST: i32 = 2432;
 /// The classes of places: those of one class are expected to be coded with a table of their own.
-pub const CLASSES: usize = 16;
+const CLASSES: usize = 16;
 /// Classes to an octave of steps.
-pub const PER_OCTAVE: f32 = 2.0;
+const PER_OCTAVE: f32 = 2.0;
 /// The greatest step is 2 to the power of this times the least one.
-pub const MOST_DOUBLED: f32 = 6.0;
+const MOST_DOUBLED: f32 = 6.0;
 
 /// The level nearest to a multiple of the step, as a multiple.
 fn snapped(multiple: i32) -> i32 {

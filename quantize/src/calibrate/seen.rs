@@ -21,6 +21,8 @@ const BATCH: usize = 1024;
 const UNSEEN: f64 = 1.0;
 /// Occurrences at which a row's mean squared error counts as much as that of all rows.
 const TYPICAL: f64 = 4.0;
+/// The weight that each output of the last product has beside what was seen, as a share of the mean.
+const UNSEEN_OUTPUT: f64 = 0.2;
 /// The share of the inputs' mean that is left where a bias makes up for it.
 const UNCORRECTED: f64 = 0.05;
 
@@ -59,8 +61,7 @@ impl Seen {
         for batch in batches(&some, BATCH) {
             let mut tape = Tape::new(parameters, batch.iter().map(Vec::len).collect());
             let output = network.forward(&mut tape, batch);
-            let mut errors = tape.value(output).clone();
-            errors.values.iter_mut().for_each(|e| *e = random.sign());
+            let errors = network.errors(tape.value(output), &mut random);
             moments.gather(&tape, output, errors);
         }
         Ok(Self { moments, counts })
@@ -69,13 +70,44 @@ impl Seen {
     /// How the errors of a tensor are felt; `None` for one that the network does not use.
     pub fn sensitivity(&self, number: usize) -> Option<Sensitivity> {
         let probes = self.moments.probes;
-        if let Some(table) = self.moments.tables.get(&number) {
-            return Some(self.of_table(table, probes));
-        }
-        self.moments.products.get(&number).map(|p| of_product(p, probes))
+        let found = match (self.moments.tables.get(&number), self.moments.products.get(&number)) {
+            (Some(table), Some(product)) => Some(self.of_both(table, product, probes)),
+            (Some(table), None) => Some(self.of_table(table, probes)),
+            (None, Some(product)) => Some(of_product(product, probes)),
+            (None, None) => None,
+        };
+        // Moments that are zero, or too large for floats, say nothing.
+        found.filter(|s| s.rows.tells() && s.columns.tells())
     }
 
     fn of_table(&self, table: &Table, probes: f64) -> Sensitivity {
+        Sensitivity { rows: Factor::diagonal(&self.shares(table)), columns: factor(&table.errors, probes) }
+    }
+
+    /// A table that serves as the last product, too: the sum of both moments of columns, and for each row the mean of both
+    /// weights.
+    fn of_both(&self, table: &Table, product: &Product, probes: f64) -> Sensitivity {
+        let mut squares: Vec<f64> = match &product.outputs {
+            Outputs::Full(m) => (0..m.rows).map(|i| f64::from(m.row(i)[i]) / probes).collect(),
+            Outputs::Squares(sums) => sums.iter().map(|s| s / probes).collect(),
+        };
+        let usual = UNSEEN_OUTPUT * squares.iter().sum::<f64>() / squares.len().max(1) as f64;
+        squares.iter_mut().for_each(|s| *s += usual);
+        let all: f64 = squares.iter().sum();
+        let n = product.inputs.columns;
+        let of_product = |i: usize, j: usize| f64::from(product.inputs.values[i * n + j]) / product.tokens;
+        let of_table = |i: usize, j: usize| f64::from(table.errors.values[i * n + j]) / probes;
+        let (a, b): (f64, f64) = (0..n)
+            .map(|i| (all * of_product(i, i), of_table(i, i)))
+            .fold((0.0, 0.0), |s, t| (s.0 + t.0, s.1 + t.1));
+        let rows: Vec<f64> =
+            squares.iter().zip(self.shares(table)).map(|(s, t)| (a * s / all + b * t) / (a + b)).collect();
+        let columns = Factor::new(n, |i, j| all * of_product(i, j) + of_table(i, j));
+        Sensitivity { rows: Factor::diagonal(&rows), columns }
+    }
+
+    /// The share of the squared errors that comes from each row of a table.
+    fn shares(&self, table: &Table) -> Vec<f64> {
         let (seen, squares): (f64, f64) = (table.counts.iter().sum(), table.squares.iter().sum());
         let mean = squares / seen.max(1.0);
         // Counts of all texts belong to the table of tokens; others are as they were seen.
@@ -90,8 +122,7 @@ impl Seen {
         };
         let weights: Vec<f64> = (0..table.counts.len()).map(weight).collect();
         let all: f64 = weights.iter().sum();
-        let rows: Vec<f64> = weights.iter().map(|w| w / all).collect();
-        Sensitivity { rows: Factor::diagonal(&rows), columns: factor(&table.errors, probes) }
+        weights.iter().map(|w| w / all).collect()
     }
 }
 

@@ -7,7 +7,7 @@ use super::seen::Seen;
 use super::tape::Parameters;
 use super::{Companions, Network, parameters};
 use crate::checkpoint::{Checkpoint, Replaced, kept};
-use crate::{Method, Options, Outcome, TensorReport, Work, bad_argument};
+use crate::{Method, Options, Outcome, SMALL, TensorReport, Work, bad_argument, values};
 use nzip::Result;
 use nzip::tensor::{Dtype, TensorInfo};
 use rayon::prelude::*;
@@ -40,7 +40,7 @@ pub fn solve(
     texts: &[impl AsRef<[u8]>],
 ) -> Result<Outcome> {
     let parameters = parameters(checkpoint);
-    let network = Network::new(&parameters, companions)?;
+    let network = Network::new(checkpoint, &parameters, companions)?;
     let seen = Seen::new(&network, &parameters, texts)?;
     let job = Job {
         checkpoint,
@@ -77,7 +77,7 @@ fn parts(
     };
     let wholes: Vec<f64> =
         found.iter().flatten().filter_map(|f| f.2.as_ref().map(|s| whole(f.0, s))).collect();
-    let usual = wholes.iter().sum::<f64>() / wholes.len().max(1) as f64;
+    let usual = if wholes.is_empty() { 1.0 } else { wholes.iter().sum::<f64>() / wholes.len() as f64 };
     let complete = |(number, dtype, sensitivity, fixed): (usize, Dtype, Option<Sensitivity>, Option<f64>)| {
         let weights = &parameters.matrices[number];
         let sensitivity = sensitivity.unwrap_or_else(|| {
@@ -145,9 +145,6 @@ impl Job<'_> {
             let slope = bisect(|slope| self.foretold(slope) > 8.0 * budget);
             let (file, tensors) = self.at(slope)?;
             let stored = nzip::compress(&file, self.options.level)?.len() as u64;
-            if std::env::var("NZQ").is_ok() {
-                eprintln!("budget {budget} slope {} stored {stored} of {bytes}", slope.log2());
-            }
             least = least.min(stored);
             if stored > bytes {
                 exceeds = budget;
@@ -193,9 +190,12 @@ impl Job<'_> {
                     let method = Method::Levels { step: f64::from(rounded.step), levels: used.len() };
                     return new.reported(tensor, method, rounded.entropy);
                 }
-                if let Some((number, new)) = number.and_then(|n| Some((n, corrected.get(&n)?))) {
-                    let old = &self.parameters.matrices[number].values;
-                    let new = Replaced::new(tensor.dtype, old, |i| new[i]);
+                let new = number.and_then(|n| corrected.get(&n));
+                let old = values::read_if_float(tensor.dtype, self.checkpoint.bytes(tensor));
+                let may = work.candidate.as_ref().is_err_and(|reason| *reason == SMALL)
+                    && old.iter().all(|v| v.is_finite());
+                if let Some(new) = new.filter(|new| may && new.iter().all(|v| v.is_finite())) {
+                    let new = Replaced::new(tensor.dtype, &old, |i| new[i]);
                     return new.reported(tensor, Method::Corrected, kept(tensor, "").bits);
                 }
                 (None, kept(tensor, work.candidate.as_ref().err().copied().unwrap_or("not a matrix")))

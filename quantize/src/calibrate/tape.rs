@@ -235,3 +235,114 @@ impl<'a> Tape<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::calibrate::random::Random;
+
+    const WIDTH: usize = 8;
+
+    fn parameters() -> Parameters {
+        let mut random = Random(3);
+        let mut matrix = |rows: usize, columns: usize| Matrix {
+            rows,
+            columns,
+            values: (0..rows * columns).map(|_| random.share() * 1.6 - 0.6).collect(),
+        };
+        let shapes = [
+            ("table", 6, WIDTH),
+            ("q", WIDTH, WIDTH),
+            ("k", 4, WIDTH),
+            ("v", 4, WIDTH),
+            ("gate", 5, WIDTH),
+            ("up", 5, WIDTH),
+            ("down", WIDTH, 5),
+            ("gain", 1, WIDTH),
+            ("bias", 1, WIDTH),
+        ];
+        Parameters::new(shapes.map(|(name, r, c)| (name.to_string(), matrix(r, c))))
+    }
+
+    /// A network with all operations.
+    fn run<'a>(p: &'a Parameters, causal: bool) -> (Tape<'a>, Node) {
+        let number = |name| p.find(name).unwrap();
+        let mut tape = Tape::new(p, vec![3, 2]);
+        let x = tape.rows(number("table"), vec![0, 3, 5, 1, 3]);
+        let n = tape.rms_norm(x, number("gain"), 1e-5);
+        let [q, k, v] = ["q", "k", "v"].map(|w| tape.linear(n, number(w), None));
+        let (q, k) = (tape.rotated(q, 4, 10000.0), tape.rotated(k, 4, 10000.0));
+        let mixed = tape.attention(q, k, v, Heads { queries: 2, keys: 1, width: 4, causal });
+        let sum = tape.sum(mixed, x);
+        let n = tape.layer_norm(sum, number("gain"), number("bias"), 1e-5);
+        let (gate, up) = (tape.linear(n, number("gate"), None), tape.linear(n, number("up"), None));
+        let hidden = tape.gated(gate, up);
+        let hidden = tape.gelu(hidden);
+        let out = tape.linear(hidden, number("down"), Some(number("bias")));
+        let out = tape.sum(out, n);
+        let out = tape.pool(out);
+        let out = tape.unit(out);
+        (tape, out)
+    }
+
+    fn errors() -> Matrix {
+        let mut random = Random(9);
+        Matrix { rows: 2, columns: WIDTH, values: (0..2 * WIDTH).map(|_| random.sign()).collect() }
+    }
+
+    /// The derivative by each value of the weights: errors times inputs.
+    #[derive(Default)]
+    struct Slopes(HashMap<usize, Matrix>);
+
+    impl Listener for Slopes {
+        fn linear(&mut self, weight: usize, _: Option<usize>, x: &Matrix, back: &Matrix) {
+            self.0.insert(weight, product(back.view().turned(), x.view()));
+        }
+
+        fn rows(&mut self, table: usize, ids: &[u32], back: &Matrix) {
+            let mut sum = Matrix::zeros(6, back.columns);
+            for (i, id) in ids.iter().enumerate() {
+                sum.row_mut(*id as usize).iter_mut().zip(back.row(i)).for_each(|(a, b)| *a += b);
+            }
+            self.0.insert(table, sum);
+        }
+    }
+
+    #[test]
+    fn what_comes_back_is_the_derivative() {
+        for causal in [false, true] {
+            let mut p = parameters();
+            let mut slopes = Slopes::default();
+            let (tape, out) = run(&p, causal);
+            tape.backward(out, errors(), &mut slopes);
+            drop(tape);
+            let loss = |p: &Parameters| -> f64 {
+                let (tape, out) = run(p, causal);
+                tape.value(out).values.iter().zip(&errors().values).map(|(a, b)| f64::from(a * b)).sum()
+            };
+            assert_eq!(slopes.0.len(), 7);
+            for (number, slope) in &slopes.0 {
+                for i in (0..slope.values.len()).step_by(3) {
+                    let old = p.matrices[*number].values[i];
+                    p.matrices[*number].values[i] = old + 2e-3;
+                    let above = loss(&p);
+                    p.matrices[*number].values[i] = old - 2e-3;
+                    let found = (above - loss(&p)) / 4e-3;
+                    p.matrices[*number].values[i] = old;
+                    let told = f64::from(slope.values[i]);
+                    let name = &p.names[*number];
+                    assert!((found - told).abs() < 0.01 * (1.0 + told.abs()), "{name} {i}: {found} {told}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn tokens_that_are_not_seen_do_not_count() {
+        let p = parameters();
+        let (tape, _) = run(&p, true);
+        // The first token of a sequence attends to itself alone.
+        let (mixed, v) = (Node(7), Node(4));
+        assert_eq!(tape.value(mixed).row(3)[..4], *tape.value(v).row(3));
+    }
+}

@@ -19,6 +19,7 @@ mod packing;
 mod plan;
 mod prediction;
 mod rows;
+mod spread;
 mod symbols;
 mod tile;
 mod tile_columns;
