@@ -31,7 +31,8 @@ struct Layer {
 
 /// An encoder.
 pub struct Bert {
-    words: usize,
+    /// The number of the table of tokens.
+    pub words: usize,
     positions: usize,
     types: usize,
     norm: Pair,

@@ -34,7 +34,8 @@ struct Layer {
 
 /// A language model.
 pub struct Llama {
-    words: usize,
+    /// The number of the table of tokens.
+    pub words: usize,
     layers: Vec<Layer>,
     norm: usize,
     head: usize,

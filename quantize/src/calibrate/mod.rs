@@ -78,6 +78,14 @@ impl Network {
         }
     }
 
+    /// The number of the table of tokens.
+    fn words(&self) -> usize {
+        match self {
+            Self::Bert(bert) => bert.words,
+            Self::Llama(llama) => llama.words,
+        }
+    }
+
     fn forward(&self, tape: &mut Tape<'_>, sequences: &[Vec<u32>]) -> Node {
         match self {
             Self::Bert(bert) => bert.forward(tape, sequences),

@@ -18,7 +18,7 @@ const COUNTED: usize = 4 << 20;
 const BATCH: usize = 1024;
 /// Occurrences that each row of a table has beside those that were counted: rows that the calibration never saw are used
 /// by other texts.
-const UNSEEN: f64 = 1.0;
+const UNSEEN: f64 = 3.0;
 /// Occurrences at which a row's mean squared error counts as much as that of all rows.
 const TYPICAL: f64 = 4.0;
 /// The weight that each output of the last product has beside what was seen, as a share of the mean.
@@ -29,7 +29,8 @@ const UNCORRECTED: f64 = 0.05;
 /// What was seen.
 pub struct Seen {
     pub moments: Moments,
-    /// How often each token occurs.
+    /// The number of the table of tokens, and how often each token occurs.
+    words: usize,
     counts: Vec<f64>,
 }
 
@@ -64,15 +65,15 @@ impl Seen {
             let errors = network.errors(tape.value(output), &mut random);
             moments.gather(&tape, output, errors);
         }
-        Ok(Self { moments, counts })
+        Ok(Self { moments, words: network.words(), counts })
     }
 
     /// How the errors of a tensor are felt; `None` for one that the network does not use.
     pub fn sensitivity(&self, number: usize) -> Option<Sensitivity> {
         let probes = self.moments.probes;
         let found = match (self.moments.tables.get(&number), self.moments.products.get(&number)) {
-            (Some(table), Some(product)) => Some(self.of_both(table, product, probes)),
-            (Some(table), None) => Some(self.of_table(table, probes)),
+            (Some(table), Some(product)) => Some(self.of_both(number, table, product, probes)),
+            (Some(table), None) => Some(self.of_table(number, table, probes)),
             (None, Some(product)) => Some(of_product(product, probes)),
             (None, None) => None,
         };
@@ -80,13 +81,16 @@ impl Seen {
         found.filter(|s| s.rows.tells() && s.columns.tells())
     }
 
-    fn of_table(&self, table: &Table, probes: f64) -> Sensitivity {
-        Sensitivity { rows: Factor::diagonal(&self.shares(table)), columns: factor(&table.errors, probes) }
+    fn of_table(&self, number: usize, table: &Table, probes: f64) -> Sensitivity {
+        Sensitivity {
+            rows: Factor::diagonal(&self.shares(number, table)),
+            columns: factor(&table.errors, probes),
+        }
     }
 
     /// A table that serves as the last product, too: the sum of both moments of columns, and for each row the mean of both
     /// weights.
-    fn of_both(&self, table: &Table, product: &Product, probes: f64) -> Sensitivity {
+    fn of_both(&self, number: usize, table: &Table, product: &Product, probes: f64) -> Sensitivity {
         let mut squares: Vec<f64> = match &product.outputs {
             Outputs::Full(m) => (0..m.rows).map(|i| f64::from(m.row(i)[i]) / probes).collect(),
             Outputs::Squares(sums) => sums.iter().map(|s| s / probes).collect(),
@@ -100,22 +104,21 @@ impl Seen {
         let (a, b): (f64, f64) = (0..n)
             .map(|i| (all * of_product(i, i), of_table(i, i)))
             .fold((0.0, 0.0), |s, t| (s.0 + t.0, s.1 + t.1));
-        let rows: Vec<f64> =
-            squares.iter().zip(self.shares(table)).map(|(s, t)| (a * s / all + b * t) / (a + b)).collect();
+        let rows: Vec<f64> = squares
+            .iter()
+            .zip(self.shares(number, table))
+            .map(|(s, t)| (a * s / all + b * t) / (a + b))
+            .collect();
         let columns = Factor::new(n, |i, j| all * of_product(i, j) + of_table(i, j));
         Sensitivity { rows: Factor::diagonal(&rows), columns }
     }
 
     /// The share of the squared errors that comes from each row of a table.
-    fn shares(&self, table: &Table) -> Vec<f64> {
+    fn shares(&self, number: usize, table: &Table) -> Vec<f64> {
         let (seen, squares): (f64, f64) = (table.counts.iter().sum(), table.squares.iter().sum());
         let mean = squares / seen.max(1.0);
         // Counts of all texts belong to the table of tokens; others are as they were seen.
-        let counted = if table.counts.len() >= self.counts.len() && table.counts.len() > 4096 {
-            &self.counts
-        } else {
-            &table.counts
-        };
+        let counted = if number == self.words { &self.counts } else { &table.counts };
         let weight = |r: usize| {
             let typical = (table.squares[r] + TYPICAL * mean) / (table.counts[r] + TYPICAL);
             (counted.get(r).copied().unwrap_or(0.0) + UNSEEN) * typical

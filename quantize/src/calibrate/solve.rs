@@ -145,6 +145,7 @@ impl Job<'_> {
             let slope = bisect(|slope| self.foretold(slope) > 8.0 * budget);
             let (file, tensors) = self.at(slope)?;
             let stored = nzip::compress(&file, self.options.level)?.len() as u64;
+            let again = best.as_ref().is_some_and(|b| b.stored == stored);
             least = least.min(stored);
             if stored > bytes {
                 exceeds = budget;
@@ -157,7 +158,7 @@ impl Job<'_> {
                     break;
                 }
             }
-            if budget == 0.0 {
+            if budget == 0.0 || again {
                 break;
             }
             budget += bytes as f64 - stored as f64 - bytes as f64 / (4 * CLOSE) as f64;
