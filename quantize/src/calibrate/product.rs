@@ -147,6 +147,6 @@ mod tests {
         product_into(&mut out, 5, a.part((1, 4), (2, 3)), b.part((2, 3), (1, 2)), 2.0, true);
         let sum: f32 = (0..3).map(|k| a.row(2)[2 + k] * b.row(2 + k)[2]).sum();
         assert_eq!((out[5 + 1], out[4]), (1.0 + 2.0 * sum, 1.0));
-        assert_eq!(product(counted(0, 3).view(), counted(3, 2).view()).values, []);
+        assert!(product(counted(0, 3).view(), counted(3, 2).view()).values.is_empty());
     }
 }
