@@ -5,7 +5,7 @@ use crate::failure::usage;
 use crate::files::label;
 use crate::import;
 use crate::names;
-use crate::quantize::checkpoint;
+use crate::quantize::{checkpoint, companions};
 use crate::table::{Align, Table};
 use anyhow::Context;
 use clap::Args;
@@ -18,9 +18,9 @@ pub struct EvaluateArguments {
     /// For texts: a GGUF file, a safetensors file with config.json and tokenizer.json beside it, or the name, hash or file
     /// of a model; with --against a safetensors file
     model: PathBuf,
-    /// Texts that the model codes
+    /// Texts that the model codes; with --against and a sentence encoder, sentences, one a line
     texts: Vec<PathBuf>,
-    /// Compare with this safetensors file, tensor by tensor
+    /// Compare with this safetensors file, tensor by tensor, and a sentence encoder also by its embeddings of the texts
     #[arg(long, value_name = "ORIGINAL")]
     against: Option<PathBuf>,
     /// Most tokens of a window of an imported model
@@ -35,9 +35,36 @@ impl EvaluateArguments {
             return Err(usage("texts, or --against with another checkpoint, are needed"));
         }
         if let Some(original) = &self.against {
-            print(&differences(original, &self.model)?)?;
+            let (a, b) = (checkpoint(original)?, checkpoint(&self.model)?);
+            print(&differences(&a, &b)?)?;
+            if !self.texts.is_empty() && nzip_quantize::is_sentence_encoder(&a) {
+                return print(&self.embeddings(&a, &b, original)?);
+            }
         }
         if self.texts.is_empty() { Ok(()) } else { print(&self.bits()?) }
+    }
+
+    /// A table of the cosines between the embeddings of each text's sentences by two encoders.
+    fn embeddings(&self, original: &[u8], other: &[u8], path: &Path) -> anyhow::Result<String> {
+        let companions = companions(&[path, &self.model])?;
+        let mut table = Table::new([
+            ("sentences", Align::Right),
+            ("mean cosine", Align::Right),
+            ("least", Align::Right),
+            ("text", Align::Left),
+        ]);
+        let mut all = Vec::new();
+        for text in &self.texts {
+            let sentences = std::fs::read(text).with_context(|| text.display().to_string())?;
+            let cosines = nzip_quantize::embedding_cosines(original, other, &companions, &[sentences])
+                .with_context(|| text.display().to_string())?;
+            table.row(cosine_row(&cosines, &label(text)));
+            all.extend(cosines);
+        }
+        if self.texts.len() > 1 {
+            table.row(cosine_row(&all, "all"));
+        }
+        Ok(table.render())
     }
 
     /// A table of the bits that the model needs for each byte of the texts.
@@ -81,6 +108,12 @@ fn row(raw: usize, coded: usize, name: &str) -> [String; 4] {
     [raw.to_string(), coded.to_string(), format!("{bits:.4}"), name.to_string()]
 }
 
+fn cosine_row(cosines: &[f64], name: &str) -> [String; 4] {
+    let mean = cosines.iter().sum::<f64>() / cosines.len().max(1) as f64;
+    let least = cosines.iter().copied().fold(f64::INFINITY, f64::min);
+    [cosines.len().to_string(), format!("{mean:.5}"), format!("{least:.5}"), name.to_string()]
+}
+
 /// The bytes of a text's payload with a model.
 fn coded(raw: &[u8], models: &Models, hash: [u8; 32]) -> anyhow::Result<usize> {
     let only = |codec| {
@@ -101,15 +134,14 @@ fn coded(raw: &[u8], models: &Models, hash: [u8; 32]) -> anyhow::Result<usize> {
 }
 
 /// A table of the differences between two checkpoints.
-fn differences(original: &Path, other: &Path) -> anyhow::Result<String> {
-    let (a, b) = (checkpoint(original)?, checkpoint(other)?);
+fn differences(original: &[u8], other: &[u8]) -> anyhow::Result<String> {
     let mut table = Table::new([
         ("error", Align::Right),
         ("largest", Align::Right),
         ("cosine", Align::Right),
         ("tensor", Align::Left),
     ]);
-    for (name, difference) in nzip_quantize::compare(&a, &b)? {
+    for (name, difference) in nzip_quantize::compare(original, other)? {
         match difference {
             Some(d) => table.row([
                 format!("{:.5}", d.relative_error),

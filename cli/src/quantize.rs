@@ -8,7 +8,7 @@ use crate::quantity::Size;
 use crate::table::{Align, Table};
 use anyhow::Context;
 use clap::Args;
-use nzip_quantize::{Method, Options, Outcome, Pattern, Target, TensorReport};
+use nzip_quantize::{Companions, Method, Options, Outcome, Pattern, Target, TensorReport};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -16,6 +16,10 @@ use std::path::{Path, PathBuf};
 ///
 /// Reads a safetensors file (plain or .nz) and writes another one with the same names, shapes and types, which any
 /// program loads. Compressed by nzip it has the wanted size.
+///
+/// With --calibrate, texts are run through the model to find out which errors are felt in its results. That is possible
+/// with sentence encoders of BERT's kind, which have vocab.txt or tokenizer.json beside them (and config.json, where their
+/// heads do not have the usual width), and with models of the Llama family, which have config.json and tokenizer.json.
 #[derive(Debug, Args)]
 pub struct QuantizeArguments {
     /// safetensors file, plain or as .nz file
@@ -31,6 +35,9 @@ pub struct QuantizeArguments {
     /// Entropy of the values of tensors whose names match
     #[arg(long, value_name = "PATTERN=BITS", value_parser = named_bits)]
     tensor: Vec<(Pattern, f64)>,
+    /// Weigh errors by what these texts, plain or as .nz files, make of them; with --bits or --bytes
+    #[arg(long, value_name = "TEXT", num_args = 1.., conflicts_with_all = ["max_error", "rel_error"])]
+    calibrate: Vec<PathBuf>,
     /// Level at which the result will be compressed
     #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u8).range(1..=9))]
     level: u8,
@@ -74,11 +81,21 @@ fn named_bits(text: &str) -> Result<(Pattern, f64), String> {
     Ok((pattern(name)?, bits.parse().map_err(|_| "a number of bits expected after =")?))
 }
 
-/// A checkpoint, restored where it is a .nz file.
+/// A file, restored where it is a .nz file.
 pub fn checkpoint(path: &Path) -> anyhow::Result<Vec<u8>> {
     let name = || path.display().to_string();
     let file = std::fs::read(path).with_context(name)?;
     if nzip::is_nz(&file) { nzip::decompress(&file).with_context(name) } else { Ok(file) }
+}
+
+/// The files that tell what the tensors of a model do not, from beside the first of these files that has them there.
+pub fn companions(models: &[&Path]) -> anyhow::Result<Companions> {
+    let beside = |name: &str| {
+        let path = models.iter().map(|m| m.with_file_name(name)).find(|p| p.exists());
+        path.map(|p| std::fs::read(&p).with_context(|| p.display().to_string())).transpose()
+    };
+    let (vocabulary, tokenizer) = (beside("vocab.txt")?, beside("tokenizer.json")?);
+    Ok(Companions { vocabulary, tokenizer, config: beside("config.json")? })
 }
 
 impl QuantizeArguments {
@@ -91,8 +108,14 @@ impl QuantizeArguments {
             bits: self.tensor.clone(),
         };
         let file = checkpoint(&self.file)?;
-        let done =
-            nzip_quantize::quantize(&file, &options).with_context(|| self.file.display().to_string())?;
+        let done = if self.calibrate.is_empty() {
+            nzip_quantize::quantize(&file, &options)
+        } else {
+            let texts = self.calibrate.iter().map(|t| checkpoint(t)).collect::<anyhow::Result<Vec<_>>>()?;
+            let companions = companions(&[&self.file])?;
+            nzip_quantize::quantize_calibrated(&file, &options, &companions, &texts)
+        };
+        let done = done.with_context(|| self.file.display().to_string())?;
         let read: Vec<_> = Identity::of(&self.file).into_iter().collect();
         let mut out =
             Output::made(&self.output, &Making { force: self.force, read: &read, ..Making::default() })?;
@@ -115,6 +138,9 @@ fn report(done: &Outcome, output: &Path) -> String {
     for t in &done.tensors {
         let (levels, error, largest) = match &t.method {
             Method::Kept(reason) => (format!("kept: {reason}"), "0".into(), "0".into()),
+            Method::Corrected => {
+                ("moved".into(), format!("{:.4}", t.relative_error), format!("{:.2e}", t.max_error))
+            }
             Method::Levels { levels, .. } => {
                 (levels.to_string(), format!("{:.4}", t.relative_error), format!("{:.2e}", t.max_error))
             }
@@ -131,7 +157,7 @@ fn report(done: &Outcome, output: &Path) -> String {
         ]);
     }
     let mut text = table.render();
-    let changed = |t: &&TensorReport| matches!(t.method, Method::Levels { .. });
+    let changed = |t: &&TensorReport| !matches!(t.method, Method::Kept(_));
     let (count, all) = (done.tensors.iter().filter(changed).count(), done.tensors.len());
     text += &format!("{}: {count} of {all} tensors have new values", output.display());
     if done.stored > 0 {

@@ -3,7 +3,7 @@
 use crate::grid::Grid;
 use crate::points::Point;
 use crate::{Method, Options, TensorReport, Work, bad_argument, values};
-use nzip::tensor::{FileKind, Layout, TensorInfo};
+use nzip::tensor::{Dtype, FileKind, Layout, TensorInfo};
 use nzip::{Error, Result};
 use rayon::prelude::*;
 use serde_json::{Map, Value, json};
@@ -25,6 +25,11 @@ impl<'a> Checkpoint<'a> {
             return Err(bad_argument("only safetensors files can be quantised"));
         }
         Ok(Self { file, layout })
+    }
+
+    /// The whole file.
+    pub fn file(&self) -> &'a [u8] {
+        self.file
     }
 
     /// The tensors, in the order of the file.
@@ -54,9 +59,21 @@ impl<'a> Checkpoint<'a> {
             .zip(choice)
             .map(|((t, w), c)| self.tensor(t, w, *c))
             .collect();
+        self.assemble(&done, options)
+    }
+
+    /// The file with new bytes for each tensor that has some, and what became of each tensor.
+    ///
+    /// # Errors
+    /// Those of the header's JSON.
+    pub fn assemble(
+        &self,
+        done: &[(Option<Vec<u8>>, TensorReport)],
+        options: &Options,
+    ) -> Result<(Vec<u8>, Vec<TensorReport>)> {
         let reports: Vec<TensorReport> = done.iter().map(|d| d.1.clone()).collect();
         let mut out = self.header(&reports, options)?;
-        for (tensor, (bytes, _)) in self.tensors().iter().zip(&done) {
+        for (tensor, (bytes, _)) in self.tensors().iter().zip(done) {
             out.extend_from_slice(bytes.as_deref().unwrap_or(self.bytes(tensor)));
         }
         Ok((out, reports))
@@ -68,21 +85,7 @@ impl<'a> Checkpoint<'a> {
         work: &Work<'_>,
         point: Option<Point>,
     ) -> (Option<Vec<u8>>, TensorReport) {
-        let report = |method, bits, relative_error, max_error| TensorReport {
-            name: tensor.name.clone(),
-            dtype: tensor.dtype,
-            elements: work.elements,
-            method,
-            bits,
-            relative_error,
-            max_error,
-        };
-        let kept = |reason| {
-            (
-                None,
-                report(Method::Kept(reason), 8.0 * tensor.len as f64 / work.elements.max(1) as f64, 0.0, 0.0),
-            )
-        };
+        let kept = |reason| (None, kept(tensor, reason));
         let (candidate, point) = match (&work.candidate, point) {
             (Err(reason), _) => return kept(reason),
             (Ok(_), None) => return kept("more levels needed than fit"),
@@ -92,23 +95,13 @@ impl<'a> Checkpoint<'a> {
         let Some(grid) = Grid::fit(&numbers, candidate.range(), point.step, tensor.dtype, point.plain) else {
             return kept("more levels needed than fit");
         };
-        let size = values::size(tensor.dtype);
-        let mut out = Vec::with_capacity(tensor.len as usize);
-        let (mut square, mut off, mut worst) = (0.0, 0.0, 0.0f64);
-        for &x in &numbers {
-            let y = grid.value(grid.level(x));
-            out.extend_from_slice(&values::bytes_of(tensor.dtype, y)[..size]);
-            let d = f64::from(x) - f64::from(y);
-            square += f64::from(x) * f64::from(x);
-            off += d * d;
-            worst = worst.max(d.abs());
-        }
+        let new = Replaced::new(tensor.dtype, &numbers, |i| grid.value(grid.level(numbers[i])));
         // Types of few digits may round a level away from where an error of half a step would leave it.
-        if point.plain && worst > point.step / 2.0 {
+        if point.plain && new.max_error > point.step / 2.0 {
             return kept("its type is too coarse for this error");
         }
         let method = Method::Levels { step: point.step, levels: grid.used() };
-        (Some(out), report(method, grid.entropy(), (off / square).sqrt(), worst))
+        new.reported(tensor, method, grid.entropy())
     }
 
     /// The header of the file, with what was done added to its metadata.
@@ -129,6 +122,52 @@ impl<'a> Checkpoint<'a> {
         let mut out = (text.len() as u64).to_le_bytes().to_vec();
         out.extend_from_slice(&text);
         Ok(out)
+    }
+}
+
+/// The report of a tensor that has its old values.
+pub fn kept(tensor: &TensorInfo, reason: &'static str) -> TensorReport {
+    let elements: u64 = tensor.shape.iter().product();
+    TensorReport {
+        name: tensor.name.clone(),
+        dtype: tensor.dtype,
+        elements,
+        method: Method::Kept(reason),
+        bits: 8.0 * tensor.len as f64 / elements.max(1) as f64,
+        relative_error: 0.0,
+        max_error: 0.0,
+    }
+}
+
+/// The new values of a tensor, and how far they are from the old ones.
+pub struct Replaced {
+    bytes: Vec<u8>,
+    relative_error: f64,
+    max_error: f64,
+}
+
+impl Replaced {
+    /// Gives each value of `old` the new one with its number.
+    pub fn new(dtype: Dtype, old: &[f32], new: impl Fn(usize) -> f32) -> Self {
+        let size = values::size(dtype);
+        let mut bytes = Vec::with_capacity(old.len() * size);
+        let (mut square, mut off, mut worst) = (0.0, 0.0, 0.0f64);
+        for (i, &x) in old.iter().enumerate() {
+            let y = new(i);
+            bytes.extend_from_slice(&values::bytes_of(dtype, y)[..size]);
+            let d = f64::from(x) - f64::from(y);
+            square += f64::from(x) * f64::from(x);
+            off += d * d;
+            worst = worst.max(d.abs());
+        }
+        let relative_error = if off > 0.0 { (off / square).sqrt() } else { 0.0 };
+        Self { bytes, relative_error, max_error: worst }
+    }
+
+    /// The bytes, with a report.
+    pub fn reported(self, tensor: &TensorInfo, method: Method, bits: f64) -> (Option<Vec<u8>>, TensorReport) {
+        let (relative_error, max_error) = (self.relative_error, self.max_error);
+        (Some(self.bytes), TensorReport { method, bits, relative_error, max_error, ..kept(tensor, "") })
     }
 }
 

@@ -9,12 +9,15 @@
 //! small values use few levels, and the codec's contexts by row pay for these alone.
 
 mod budget;
+mod calibrate;
 mod checkpoint;
 mod compare;
 mod grid;
 mod points;
 mod values;
 
+pub use calibrate::embeddings::embedding_cosines;
+pub use calibrate::{Companions, is_sentence_encoder};
 pub use compare::{Difference, compare};
 pub use glob::Pattern;
 
@@ -62,6 +65,8 @@ pub enum Method {
         /// The number of levels in use.
         levels: usize,
     },
+    /// Its values were moved to make up for the mean error of a matrix before it.
+    Corrected,
 }
 
 /// The outcome for one tensor.
@@ -90,6 +95,8 @@ pub struct Outcome {
     pub stored: u64,
 }
 
+/// Why vectors and short tensors are kept.
+const SMALL: &str = "small";
 /// Tensors of fewer values are kept: they cost little.
 const SHORTEST: u64 = 4096;
 /// The weight of an error in embeddings and heads, where it is 1 in other matrices.
@@ -128,11 +135,38 @@ pub fn quantize(file: &[u8], options: &Options) -> Result<Outcome> {
             })
         }
         Target::Bytes(bytes) => to_size(&checkpoint, &work, options, bytes),
-        Target::Bits(bits) => {
-            let floats: u64 = work.iter().filter(|w| w.is_float).map(|w| w.elements).sum();
-            to_size(&checkpoint, &work, options, (bits * floats as f64 / 8.0) as u64)
-        }
+        Target::Bits(bits) => to_size(&checkpoint, &work, options, size_of(&work, bits)),
     }
+}
+
+/// Quantises a safetensors file to a size, weighing errors by what `texts` make of them: they are run through the model, a
+/// sentence encoder of BERT's kind or a language model of the Llama family.
+///
+/// # Errors
+///
+/// Those of [`quantize`]. [`ErrorKind::BadArgument`] for other models, texts without tokens, and targets that are no size.
+pub fn quantize_calibrated(
+    file: &[u8],
+    options: &Options,
+    companions: &Companions,
+    texts: &[impl AsRef<[u8]>],
+) -> Result<Outcome> {
+    check(options)?;
+    let checkpoint = Checkpoint::read(file)?;
+    let work: Vec<Work<'_>> =
+        checkpoint.tensors().par_iter().map(|t| Work::new(&checkpoint, t, options)).collect();
+    let bytes = match options.target {
+        Target::Bytes(bytes) => bytes,
+        Target::Bits(bits) => size_of(&work, bits),
+        _ => return Err(bad_argument("calibration needs a target in bits or bytes")),
+    };
+    calibrate::solve::solve(&checkpoint, &work, options, bytes, companions, texts)
+}
+
+/// The bytes of that many bits for each float.
+fn size_of(work: &[Work<'_>], bits: f64) -> u64 {
+    let floats: u64 = work.iter().filter(|w| w.is_float).map(|w| w.elements).sum();
+    (bits * floats as f64 / 8.0) as u64
 }
 
 fn check(options: &Options) -> Result<()> {
@@ -172,7 +206,7 @@ impl<'a> Work<'a> {
         } else if options.keep.iter().any(|p| p.matches(&tensor.name)) {
             Err("asked for")
         } else if tensor.shape.len() < 2 || elements < SHORTEST {
-            Err("small")
+            Err(SMALL)
         } else {
             Candidate::new(tensor.dtype, checkpoint.bytes(tensor))
         };

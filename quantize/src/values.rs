@@ -23,6 +23,11 @@ pub fn read(dtype: Dtype, bytes: &[u8]) -> Vec<f32> {
     }
 }
 
+/// The values of a tensor, or none where its type is not one of floats.
+pub fn read_if_float(dtype: Dtype, bytes: &[u8]) -> Vec<f32> {
+    if is_float(dtype) { read(dtype, bytes) } else { Vec::new() }
+}
+
 /// The nearest value of the type, ties to even, as its little-endian bytes in the first [`size`] places.
 pub fn bytes_of(dtype: Dtype, value: f32) -> [u8; 4] {
     match dtype {

@@ -20,6 +20,7 @@ mod packing;
 mod plan;
 mod prediction;
 mod rows;
+mod spread;
 mod symbols;
 mod tile;
 mod tile_columns;

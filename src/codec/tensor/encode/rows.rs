@@ -1,8 +1,9 @@
 //! Chooses tables by the rows and columns of a tensor, whose numbers often have sizes of their own.
 //!
-//! Rows and columns get classes by the mean of their symbols; the sum of both classes chooses the table.
+//! Rows and columns get classes by the mean of their symbols, or in palettes by the bits of these; the sum of both classes chooses the table.
 
 use super::join::join_classes;
+use super::spread;
 use super::tile::TileParts;
 use crate::codec::tensor::predictor::tables_of_row;
 use crate::codec::tensor::stored::{Context, FieldParams, Transform};
@@ -14,9 +15,9 @@ use crate::tensor::Dtype;
 /// of all.
 const QUANTILES: (usize, usize) = (1, 63);
 /// Stands for the mean of rows and columns that have none, because they have no symbols or only zeros.
-const NO_MEAN: i64 = -256;
+pub const NO_MEAN: i64 = -256;
 /// The most groups in a row for which columns have classes too.
-const MAX_COLUMNS: usize = 1 << 14;
+pub const MAX_COLUMNS: usize = 1 << 14;
 
 /// How symbols tell the size of the numbers that they stand for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,7 +74,8 @@ impl Sizes {
 }
 
 /// Whether rows differ so much that classes pay even where quick choices are wanted: whether the means of
-/// some rows, taken from all over the block, spread over an octave or more. Rows have `groups` groups.
+/// some rows, taken from all over the block, spread over an octave or more. Rows of a palette may always do. Rows have
+/// `groups` groups.
 pub fn rows_are_uneven(
     field: &FieldParams,
     number: usize,
@@ -82,7 +84,7 @@ pub fn rows_are_uneven(
     dtype: Dtype,
 ) -> bool {
     if field.element > 1 && field.transform != Transform::Float {
-        return false;
+        return spread::suits(field, groups);
     }
     let sizes = Sizes::of(field, dtype);
     let mut means = Vec::new();
@@ -95,7 +97,7 @@ pub fn rows_are_uneven(
             sizes.mean(sum, groups as i64)
         }));
     }
-    means.len() >= 16 && spread(&means) >= sizes.octave()
+    means.len() >= 16 && width_of(&means) >= sizes.octave()
 }
 
 /// Chooses tables by the means of rows and columns. Returns false and changes nothing where one table does as
@@ -107,8 +109,12 @@ pub fn choose_by_rows(
     groups: usize,
     dtype: Dtype,
 ) -> bool {
-    let (rows, columns) = means(Sizes::of(field, dtype), number, tiles, groups);
-    let step = (spread(&rows).max(spread(&columns)) / 14).max(1);
+    let (rows, columns) = if spread::suits(field, groups) {
+        spread::bits(number, tiles, groups)
+    } else {
+        means(Sizes::of(field, dtype), number, tiles, groups)
+    };
+    let step = (width_of(&rows).max(width_of(&columns)) / 14).max(1);
     let (row_classes, column_classes) = (classes_of(&rows, step), classes_of(&columns, step));
     let column_classes = if column_classes.iter().any(|c| *c != 8) { column_classes } else { Vec::new() };
     // Appends the map's entry for each symbol of a tile.
@@ -195,7 +201,7 @@ fn mantissa_bits(element: usize) -> u32 {
 
 /// Cuts the symbols of a tile into rows of `groups` symbols, where the first symbol is that of group `first`
 /// of the block. Returns for each row its number, the column of its first symbol, and its symbols.
-fn by_row(first: usize, groups: usize, symbols: &[u8]) -> impl Iterator<Item = (usize, usize, &[u8])> {
+pub fn by_row(first: usize, groups: usize, symbols: &[u8]) -> impl Iterator<Item = (usize, usize, &[u8])> {
     let head = (groups - first % groups).min(symbols.len());
     let (start, rest) = symbols.split_at(head);
     let rows = rest.chunks(groups).enumerate();
@@ -222,7 +228,7 @@ fn sorted(means: &[i64]) -> Vec<i64> {
 }
 
 /// The distance between the two quantiles of the means.
-fn spread(means: &[i64]) -> i64 {
+fn width_of(means: &[i64]) -> i64 {
     let sorted = sorted(means);
     match sorted.len() {
         0 => 0,
