@@ -158,10 +158,11 @@ fn results_never_take_the_place_of_what_is_read() {
 #[test]
 fn files_of_tensors_that_change_are_errors() {
     let f = Folder::new();
-    let raw = tensors(6);
+    // So long that the command is still at work when it is stopped.
+    let raw = tensors(20);
     f.write("t", &raw);
     let open = || OpenOptions::new().write(true).open(f.path("t")).unwrap();
-    let change = || open().write_all_at(&[1; 4096], 20 << 20).unwrap();
+    let change = || open().write_all_at(&[1; 4096], 70 << 20).unwrap();
     failed(&f, &meanwhile(&f, &["-1", "-T1", "--rm", "t"], change), "has changed while it was read");
     assert!(f.exists("t") && !f.exists("t.nz"));
     f.write("t", &raw);
@@ -173,7 +174,7 @@ fn files_of_tensors_that_change_are_errors() {
     let out = meanwhile(&f, &["-1", "-T1", "t"], || {
         let file = open();
         let time = file.metadata().unwrap().modified().unwrap();
-        file.write_all_at(&[1; 4096], 20 << 20).unwrap();
+        file.write_all_at(&[1; 4096], 70 << 20).unwrap();
         file.set_modified(time).unwrap();
     });
     assert!(out.status.success(), "{}", f.stderr(&out));

@@ -14,6 +14,7 @@ mod checkpoint;
 mod compare;
 mod grid;
 mod points;
+mod search;
 mod values;
 
 pub use calibrate::embeddings::embedding_cosines;
@@ -27,6 +28,7 @@ use nzip::tensor::Dtype;
 use nzip::{Error, ErrorKind, Result};
 use points::{Candidate, Point};
 use rayon::prelude::*;
+use search::Search;
 
 /// The condition that the result has to meet.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -103,8 +105,6 @@ const SHORTEST: u64 = 4096;
 const PROTECTED: f64 = 4.0;
 /// Tries to meet a size.
 const TRIES: usize = 10;
-/// A size is met once it is used up to one part in so many.
-const CLOSE: u64 = 200;
 
 /// Quantises a safetensors file.
 ///
@@ -237,41 +237,9 @@ fn is_protected(name: &str) -> bool {
     ["embed", "lm_head", "wte", "wpe", "head.weight"].iter().any(|part| name.contains(part))
 }
 
-/// Quantises to a size of the `.nz` file. Entropies only foretell what the codec makes of the values, so the budget is
-/// moved until the true size fits.
+/// Quantises to a size of the `.nz` file.
 fn to_size(checkpoint: &Checkpoint<'_>, work: &[Work<'_>], options: &Options, bytes: u64) -> Result<Outcome> {
     let parts: Vec<Part> = work.iter().map(|w| Part::new(w, w.fixed(options))).collect();
-    let mut best: Option<Outcome> = None;
-    // Budgets in bytes that turned out to be small enough and too large.
-    let (mut fits, mut exceeds) = (0.0, f64::INFINITY);
-    let mut least = u64::MAX;
-    let mut budget = bytes as f64;
-    for _ in 0..TRIES {
-        let choice = budget::choose(&parts, 8.0 * budget);
-        let (file, tensors) = checkpoint.write(work, &choice, options)?;
-        let stored = nzip::compress(&file, options.level)?.len() as u64;
-        least = least.min(stored);
-        if stored > bytes {
-            exceeds = budget;
-        } else {
-            fits = budget;
-            if best.as_ref().is_none_or(|b| b.stored < stored) {
-                best = Some(Outcome { file, tensors, stored });
-            }
-            if stored >= bytes - bytes / CLOSE {
-                break;
-            }
-        }
-        if budget == 0.0 {
-            break;
-        }
-        budget += bytes as f64 - stored as f64;
-        if budget <= fits {
-            // A last look at the least possible, where nothing has fitted yet.
-            budget = if best.is_some() { (fits + exceeds) / 2.0 } else { 0.0 };
-        } else if budget >= exceeds {
-            budget = (fits + exceeds) / 2.0;
-        }
-    }
-    best.ok_or_else(|| bad_argument(format!("{bytes} bytes cannot be met: the least possible are {least}")))
+    let search = Search { bytes, level: options.level, first: bytes as f64, margin: 0.0, tries: TRIES };
+    search.run(|budget| checkpoint.write(work, &budget::choose(&parts, 8.0 * budget), options))
 }

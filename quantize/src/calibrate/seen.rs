@@ -18,7 +18,7 @@ const COUNTED: usize = 4 << 20;
 const BATCH: usize = 1024;
 /// Occurrences that each row of a table has beside those that were counted: rows that the calibration never saw are used
 /// by other texts.
-const UNSEEN: f64 = 3.0;
+const UNSEEN: f64 = 1.0;
 /// Occurrences at which a row's mean squared error counts as much as that of all rows.
 const TYPICAL: f64 = 4.0;
 /// The weight that each output of the last product has beside what was seen, as a share of the mean.
@@ -57,7 +57,7 @@ impl Seen {
             counts[id] += 1.0;
         }
         let some = sentences::spread(&sequences, (sequences.len() * TOKENS / all.min(COUNTED)).max(1));
-        let mut random = Random(1);
+        let mut random = Random::new(1);
         let mut moments = Moments::new(parameters);
         for batch in batches(&some, BATCH) {
             let mut tape = Tape::new(parameters, batch.iter().map(Vec::len).collect());

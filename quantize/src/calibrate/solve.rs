@@ -7,7 +7,8 @@ use super::seen::Seen;
 use super::tape::Parameters;
 use super::{Companions, Network, parameters};
 use crate::checkpoint::{Checkpoint, Replaced, kept};
-use crate::{Method, Options, Outcome, SMALL, TensorReport, Work, bad_argument, values};
+use crate::search::{CLOSE, Search};
+use crate::{Method, Options, Outcome, SMALL, TensorReport, Work, values};
 use nzip::Result;
 use nzip::tensor::{Dtype, TensorInfo};
 use rayon::prelude::*;
@@ -15,8 +16,6 @@ use std::collections::{BTreeSet, HashMap};
 
 /// Tries to meet the size.
 const TRIES: usize = 5;
-/// The size is met once it is used up to one part in so many.
-const CLOSE: u64 = 200;
 /// log2 of the least and the greatest worth of a bit, in squared output error.
 const SLOPES: (f64, f64) = (-70.0, 10.0);
 
@@ -129,9 +128,6 @@ impl Job<'_> {
     }
 
     fn to_size(&self, bytes: u64) -> Result<Outcome> {
-        let mut best: Option<Outcome> = None;
-        let (mut fits, mut exceeds) = (0.0, f64::INFINITY);
-        let mut least = u64::MAX;
         let kept: u64 = self
             .checkpoint
             .tensors()
@@ -140,35 +136,14 @@ impl Job<'_> {
             .filter(|(_, p)| p.is_none())
             .map(|(t, _)| t.len)
             .sum();
-        let mut budget = (bytes as f64 - 0.9 * kept as f64).max(0.0);
-        for _ in 0..TRIES {
-            let slope = bisect(|slope| self.foretold(slope) > 8.0 * budget);
-            let (file, tensors) = self.at(slope)?;
-            let stored = nzip::compress(&file, self.options.level)?.len() as u64;
-            let again = best.as_ref().is_some_and(|b| b.stored == stored);
-            least = least.min(stored);
-            if stored > bytes {
-                exceeds = budget;
-            } else {
-                fits = budget;
-                if best.as_ref().is_none_or(|b| b.stored < stored) {
-                    best = Some(Outcome { file, tensors, stored });
-                }
-                if stored >= bytes - bytes / CLOSE {
-                    break;
-                }
-            }
-            if budget == 0.0 || again {
-                break;
-            }
-            budget += bytes as f64 - stored as f64 - bytes as f64 / (4 * CLOSE) as f64;
-            if budget <= fits || budget >= exceeds {
-                budget = if exceeds.is_finite() { (fits + exceeds) / 2.0 } else { fits };
-            }
-        }
-        best.ok_or_else(|| {
-            bad_argument(format!("{bytes} bytes cannot be met: the least possible are {least}"))
-        })
+        let search = Search {
+            bytes,
+            level: self.options.level,
+            first: (bytes as f64 - 0.9 * kept as f64).max(0.0),
+            margin: bytes as f64 / (4 * CLOSE) as f64,
+            tries: TRIES,
+        };
+        search.run(|budget| self.at(bisect(|slope| self.foretold(slope) > 8.0 * budget)))
     }
 
     /// The file in which a bit is worth `slope` of squared output error.

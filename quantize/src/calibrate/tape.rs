@@ -244,7 +244,7 @@ mod tests {
     const WIDTH: usize = 8;
 
     fn parameters() -> Parameters {
-        let mut random = Random(3);
+        let mut random = Random::new(3);
         let mut matrix = |rows: usize, columns: usize| Matrix {
             rows,
             columns,
@@ -286,7 +286,7 @@ mod tests {
     }
 
     fn errors() -> Matrix {
-        let mut random = Random(9);
+        let mut random = Random::new(9);
         Matrix { rows: 2, columns: WIDTH, values: (0..2 * WIDTH).map(|_| random.sign()).collect() }
     }
 

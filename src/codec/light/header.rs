@@ -167,7 +167,7 @@ mod tests {
             (1, 15, ErrorKind::Corrupt),
             (1, 25, ErrorKind::Corrupt),
             (2, 65, ErrorKind::Corrupt),
-            (3, 9, ErrorKind::NewerVersion),
+            (3, 11, ErrorKind::NewerVersion),
             (4, 1, ErrorKind::Corrupt),
             (6, 3, ErrorKind::NewerVersion),
             (6, 2, ErrorKind::Truncated),

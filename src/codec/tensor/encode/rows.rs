@@ -1,9 +1,10 @@
 //! Chooses tables by the rows and columns of a tensor, whose numbers often have sizes of their own.
 //!
-//! Rows and columns get classes by the mean of their symbols, or in palettes by the bits of these; the sum of both classes chooses the table.
+//! Rows and columns get classes by the mean of their symbols, or in palettes by the bits of these; the sum of both
+//! classes chooses the table.
 
 use super::join::join_classes;
-use super::spread;
+use super::spread::{self, MAX_COLUMNS, NO_MEAN, by_row};
 use super::tile::TileParts;
 use crate::codec::tensor::predictor::tables_of_row;
 use crate::codec::tensor::stored::{Context, FieldParams, Transform};
@@ -14,10 +15,6 @@ use crate::tensor::Dtype;
 /// The quantiles of the means, in 1/64, that the classes cover: a few extreme rows must not widen the classes
 /// of all.
 const QUANTILES: (usize, usize) = (1, 63);
-/// Stands for the mean of rows and columns that have none, because they have no symbols or only zeros.
-pub const NO_MEAN: i64 = -256;
-/// The most groups in a row for which columns have classes too.
-pub const MAX_COLUMNS: usize = 1 << 14;
 
 /// How symbols tell the size of the numbers that they stand for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -197,16 +194,6 @@ fn mantissa_bits(element: usize) -> u32 {
         4 => 23,
         _ => 52,
     }
-}
-
-/// Cuts the symbols of a tile into rows of `groups` symbols, where the first symbol is that of group `first`
-/// of the block. Returns for each row its number, the column of its first symbol, and its symbols.
-pub fn by_row(first: usize, groups: usize, symbols: &[u8]) -> impl Iterator<Item = (usize, usize, &[u8])> {
-    let head = (groups - first % groups).min(symbols.len());
-    let (start, rest) = symbols.split_at(head);
-    let rows = rest.chunks(groups).enumerate();
-    let whole = rows.map(move |(i, symbols)| (first / groups + 1 + i, 0, symbols));
-    std::iter::once((first / groups, first % groups, start)).filter(|r| !r.2.is_empty()).chain(whole)
 }
 
 /// The logarithm to base 2 of the mean `sum / count`, times 16; negative for means below 1.

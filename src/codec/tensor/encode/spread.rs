@@ -1,11 +1,14 @@
 //! How many bits the symbols of each row and column take: what sets them apart where symbols are levels of a palette, and
 //! say nothing of the size of what they stand for.
 
-use super::rows::{MAX_COLUMNS, NO_MEAN, by_row};
 use super::tile::TileParts;
 use crate::codec::tensor::stored::{FieldParams, Transform};
 use crate::coder::rans::Freqs;
 
+/// Stands for the mean of rows and columns that have none, because they have no symbols or only zeros.
+pub const NO_MEAN: i64 = -256;
+/// The most groups in a row for which columns have classes too.
+pub const MAX_COLUMNS: usize = 1 << 14;
 /// Shorter rows have too few symbols to tell.
 const SHORTEST: usize = 64;
 
@@ -42,4 +45,14 @@ fn of(counts: &[u32; 256]) -> i64 {
         0 => NO_MEAN,
         all => Freqs::estimate(counts) as i64 / (16 * all),
     }
+}
+
+/// Cuts the symbols of a tile into rows of `groups` symbols, where the first symbol is that of group `first`
+/// of the block. Returns for each row its number, the column of its first symbol, and its symbols.
+pub fn by_row(first: usize, groups: usize, symbols: &[u8]) -> impl Iterator<Item = (usize, usize, &[u8])> {
+    let head = (groups - first % groups).min(symbols.len());
+    let (start, rest) = symbols.split_at(head);
+    let rows = rest.chunks(groups).enumerate();
+    let whole = rows.map(move |(i, symbols)| (first / groups + 1 + i, 0, symbols));
+    std::iter::once((first / groups, first % groups, start)).filter(|r| !r.2.is_empty()).chain(whole)
 }
