@@ -1,7 +1,7 @@
 //! Splits elements into symbols and low bits: `merge` undoes it, except for folded symbols and exceptions.
 //!
-//! The loops are written once for each size of element. The macro `avx2` compiles them again for processors
-//! with AVX2, once for each number of whole bytes of low bits and each place of the sign, so that the inner
+//! The loops are written once for each size of element. The macro `vectors` compiles them again for machines
+//! with vectors, once for each number of whole bytes of low bits and each place of the sign, so that the inner
 //! loops have constant lengths.
 
 use super::number::NumberLayout;
@@ -113,11 +113,11 @@ split!(split16, step16, u16);
 split!(split32, step32, u32);
 split!(split64, step64, u64);
 
-macro_rules! avx2 {
+macro_rules! vectors {
     ($($name:ident $plain:ident)*) => {
         $(
-            #[cfg(target_arch = "x86_64")]
-            #[target_feature(enable = "avx2")]
+            #[cfg(any(target_arch = "x86_64", target_arch = "aarch64", target_feature = "simd128"))]
+            #[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2"))]
             fn $name<const WHOLE: usize, const FLOAT: bool>(
                 layout: NumberLayout,
                 elements: &[u8],
@@ -129,7 +129,7 @@ macro_rules! avx2 {
     };
 }
 
-avx2!(split8_avx2 split8 split16_avx2 split16 split32_avx2 split32);
+vectors!(split8_vectors split8 split16_vectors split16 split32_vectors split32);
 
 /// Splits elements of `size` bytes (1, 2, 4 or 8). `to` has room for exactly the low bits that `layout` asks
 /// for.
@@ -137,29 +137,30 @@ pub fn split(layout: NumberLayout, kernel: Kernel, size: usize, elements: &[u8],
     dispatch!(
         kernel,
         scalar: split_scalar(layout, size, elements, to),
-        avx2: split_avx2(layout, size, elements, to),
+        avx2: split_vectors(layout, size, elements, to),
+        v128: split_vectors(layout, size, elements, to),
     )
 }
 
-/// [`split`] in AVX2, with the parts of an element as constants.
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2")]
-fn split_avx2(layout: NumberLayout, size: usize, elements: &[u8], to: &mut SplitNumbers<'_>) {
+/// [`split`] for machines with vectors, with the parts of an element as constants.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64", target_feature = "simd128"))]
+#[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2"))]
+fn split_vectors(layout: NumberLayout, size: usize, elements: &[u8], to: &mut SplitNumbers<'_>) {
     match (size, layout.low_bits / 8, layout.float) {
-        (1, 0, true) => split8_avx2::<0, true>(layout, elements, to),
-        (1, 0, false) => split8_avx2::<0, false>(layout, elements, to),
-        (2, 0, true) => split16_avx2::<0, true>(layout, elements, to),
-        (2, 0, false) => split16_avx2::<0, false>(layout, elements, to),
-        (2, 1, true) => split16_avx2::<1, true>(layout, elements, to),
-        (2, 1, false) => split16_avx2::<1, false>(layout, elements, to),
-        (4, 0, true) => split32_avx2::<0, true>(layout, elements, to),
-        (4, 0, false) => split32_avx2::<0, false>(layout, elements, to),
-        (4, 1, true) => split32_avx2::<1, true>(layout, elements, to),
-        (4, 1, false) => split32_avx2::<1, false>(layout, elements, to),
-        (4, 2, true) => split32_avx2::<2, true>(layout, elements, to),
-        (4, 2, false) => split32_avx2::<2, false>(layout, elements, to),
-        (4, 3, true) => split32_avx2::<3, true>(layout, elements, to),
-        (4, 3, false) => split32_avx2::<3, false>(layout, elements, to),
+        (1, 0, true) => split8_vectors::<0, true>(layout, elements, to),
+        (1, 0, false) => split8_vectors::<0, false>(layout, elements, to),
+        (2, 0, true) => split16_vectors::<0, true>(layout, elements, to),
+        (2, 0, false) => split16_vectors::<0, false>(layout, elements, to),
+        (2, 1, true) => split16_vectors::<1, true>(layout, elements, to),
+        (2, 1, false) => split16_vectors::<1, false>(layout, elements, to),
+        (4, 0, true) => split32_vectors::<0, true>(layout, elements, to),
+        (4, 0, false) => split32_vectors::<0, false>(layout, elements, to),
+        (4, 1, true) => split32_vectors::<1, true>(layout, elements, to),
+        (4, 1, false) => split32_vectors::<1, false>(layout, elements, to),
+        (4, 2, true) => split32_vectors::<2, true>(layout, elements, to),
+        (4, 2, false) => split32_vectors::<2, false>(layout, elements, to),
+        (4, 3, true) => split32_vectors::<3, true>(layout, elements, to),
+        (4, 3, false) => split32_vectors::<3, false>(layout, elements, to),
         _ => split_scalar(layout, size, elements, to),
     }
 }
