@@ -192,7 +192,15 @@ pub fn prefetch<T>(item: &T) {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
         _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(item).cast());
     }
-    #[cfg(not(target_arch = "x86_64"))]
+    // WebAssembly has no prefetch. A load whose value nobody waits for does the same where several follow each other:
+    // their misses overlap.
+    #[cfg(target_arch = "wasm32")]
+    // SAFETY: the item's first byte can be read, whatever it holds.
+    unsafe {
+        const { assert!(size_of::<T>() > 0) };
+        let _ = std::ptr::from_ref(item).cast::<std::mem::MaybeUninit<u8>>().read_volatile();
+    }
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "wasm32")))]
     let _ = item;
 }
 

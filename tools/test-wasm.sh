@@ -35,7 +35,7 @@ if [ -n "$wanted" ] && command -v rustup >/dev/null; then rustup target add wasm
 if [ -d "$(rustc --print sysroot)/lib/rustlib/wasm32-wasip1" ]; then
     CC_wasm32_wasip1=$(command -v clang-22 || command -v clang) \
         AR_wasm32_wasip1=$(command -v llvm-ar-22 || command -v llvm-ar) \
-        CFLAGS_wasm32_wasip1="-O2 -msimd128" \
+        CFLAGS_wasm32_wasip1="-O2 -msimd128 -ffreestanding -nostdlibinc" \
         CARGO_TARGET_WASM32_WASIP1_RUSTFLAGS="-C target-feature=+simd128,+bulk-memory,+sign-ext,+nontrapping-fptoint" \
         CARGO_TARGET_WASM32_WASIP1_RUNNER="node --no-warnings $PWD/bindings/wasm/tests/wasi.mjs" \
         cargo test --quiet --target wasm32-wasip1 -p nzip --no-default-features --features starting-points --lib -- \

@@ -1,5 +1,5 @@
-//! The mixer's inner loops and the search in a bucket, in AVX2 or SSE2, in vectors of 128 bits, and in plain Rust with
-//! the same integers.
+//! The mixer's inner loops and the search in a bucket, in AVX2 or SSE2, in vectors of 128 bits or words, and in plain Rust
+//! with the same integers.
 //!
 //! The choice between the two is a constant parameter of the functions around them, chosen once for a block: a choice
 //! for every bit would cost more than the loops, and functions compiled for AVX2 are only inlined into
@@ -305,12 +305,19 @@ pub fn probe(bucket: &[[u8; 16]; 4], check: u8) -> (u32, [u8; 4]) {
         (_mm_movemask_epi8(equal) as u32 & 15, seconds.to_le_bytes())
     }
     #[cfg(not(target_arch = "x86_64"))]
-    probe_scalar(bucket, check)
+    {
+        // The four bytes in one word, in which those that are equal become zero, and then their highest bits ones.
+        let other = u32::from_le_bytes(bucket.map(|slot| slot[0])) ^ u32::from(check) * 0x0101_0101;
+        let equal = !(((other & 0x7F7F_7F7F) + 0x7F7F_7F7F) | other) & 0x8080_8080;
+        // The product brings them next to each other: no two of its terms meet.
+        let mask = (equal >> 7).wrapping_mul(0x0102_0408) >> 24 & 15;
+        (mask, bucket.map(|slot| slot[1]))
+    }
 }
 
 /// See [`probe`].
-#[cfg(any(test, not(target_arch = "x86_64")))]
-pub fn probe_scalar(bucket: &[[u8; 16]; 4], check: u8) -> (u32, [u8; 4]) {
+#[cfg(test)]
+fn probe_scalar(bucket: &[[u8; 16]; 4], check: u8) -> (u32, [u8; 4]) {
     let mask = (0..4).map(|i| u32::from(bucket[i][0] == check) << i).sum();
     (mask, bucket.map(|slot| slot[1]))
 }
