@@ -175,3 +175,54 @@ fn split_scalar(layout: NumberLayout, size: usize, elements: &[u8], to: &mut Spl
         _ => split64(parts, layout, elements, to),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::tensor::kernel::{LowBits, merge};
+    use crate::random::SplitMix;
+    use crate::tensor::bits::{Packed, packed_len};
+
+    /// The parts of elements, and which steps have numbers without symbols.
+    fn parts(layout: NumberLayout, kernel: Kernel, size: usize, elements: &[u8], fold: u8) -> [Vec<u8>; 4] {
+        let (count, whole, rest) = (elements.len() / size, layout.low_bits as usize / 8, layout.low_bits % 8);
+        let (mut symbols, mut bytes) = (vec![1; count], vec![1; count * whole]);
+        let mut packed = vec![1; packed_len(count, rest)];
+        let mut to = SplitNumbers {
+            symbols: &mut symbols,
+            bytes: &mut bytes,
+            packed: Packer::new(&mut packed, count, rest),
+            odd: Vec::new(),
+            fold,
+        };
+        split(layout, kernel, size, elements, &mut to);
+        let odd = to.odd.iter().map(|i| *i as u8).collect();
+        [symbols, bytes, packed, odd]
+    }
+
+    #[test]
+    fn kernels_agree() {
+        let mut rng = SplitMix(3);
+        for size in [1, 2, 4, 8] {
+            for low_bits in (0..8 * size as u32).filter(|n| n + 8 >= 8 * size as u32 || n % 5 == 0) {
+                for (count, float, base, fold) in [(700, true, 3, 0), (256, false, 0, 0), (33, true, 100, 9)]
+                {
+                    let layout = NumberLayout { low_bits, base, float, zeros: 0 };
+                    let elements: Vec<u8> = (0..count * size).map(|_| rng.next_u32() as u8).collect();
+                    let kernels = [Kernel::Scalar, Kernel::best()];
+                    let [scalar, vectors] = kernels.map(|k| parts(layout, k, size, &elements, fold));
+                    assert_eq!(scalar, vectors, "{size} {layout:?}");
+                    let [symbols, bytes, packed, odd] = scalar;
+                    let merged = kernels.map(|kernel| {
+                        let packed = Packed::new(&packed, count, low_bits % 8);
+                        let mut out = vec![0; elements.len()];
+                        merge(layout, kernel, size, &symbols, LowBits { bytes: &bytes, packed }, &mut out);
+                        out
+                    });
+                    assert!(merged[0] == merged[1], "{size} {layout:?}");
+                    assert!(!odd.is_empty() || merged[0] == elements, "{size} {layout:?}");
+                }
+            }
+        }
+    }
+}
