@@ -241,6 +241,22 @@ async function rawSize(bytes, memory) {
 
 /** Decompresses all streams of some bytes. */
 export async function decompress(bytes, { memory = MEMORY } = {}) {
+  try {
+    return await streamed(bytes, memory);
+  } catch (e) {
+    if (e.kind !== "missing-base") throw e;
+    // In a family, the base lies in an earlier stream, where an archive finds it.
+    const archive = await Archive.fromBytes(bytes, { memory });
+    try {
+      return await archive.read();
+    } finally {
+      archive.close();
+    }
+  }
+}
+
+/** The same, one stream after the other. */
+async function streamed(bytes, memory) {
   const c = await load();
   const size = await rawSize(bytes, memory);
   return withModels(() => {
