@@ -1,8 +1,8 @@
 #!/bin/sh
 # Builds the package for browsers and Node (tools/build-wasm.sh), and tests it in Node, against the golden files and the
-# command, and in headless Chromium; compares the kernels with plain Rust. Says SKIPPED where something that this needs cannot be had: Rust and clang for
-# wasm32, Node 20, Chromium, playwright-core from the package index. As root on Debian, it installs what is missing,
-# unless it is called with `--no-install`.
+# command, and in headless Chromium; compares the kernels with plain Rust. Says SKIPPED where something that this needs
+# cannot be had: Rust and clang for wasm32, Node 20, Chromium, playwright-core from the package index, rustup's target
+# wasm32-wasip1. As root on Debian, it installs what is missing, unless it is called with `--no-install`.
 set -eu
 cd "$(dirname "$0")/.."
 wanted=yes
