@@ -21,6 +21,9 @@ pub enum Kernel {
     /// 512-bit integer vectors: AVX-512 F, BW, DQ, VL and VNNI, in addition to everything that AVX2 has. A
     /// routine without a form of its own for it runs the form for AVX2.
     Avx512(HasAvx512),
+    /// 128-bit vectors that every machine of the target has: NEON on AArch64, SIMD128 in modules of WebAssembly that
+    /// are built with it.
+    V128(HasV128),
 }
 
 /// Proves that the processor has AVX2 and POPCNT.
@@ -31,15 +34,19 @@ pub struct HasAvx2(());
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct HasAvx512(());
 
+/// Proves that the target has vectors of 128 bits.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct HasV128(());
+
 impl Kernel {
     /// The kernels that this machine can run, the fastest last.
     pub fn supported() -> impl Iterator<Item = Self> {
-        [Some(Self::Scalar), Self::avx2(), Self::avx512()].into_iter().flatten()
+        [Some(Self::Scalar), Self::v128(), Self::avx2(), Self::avx512()].into_iter().flatten()
     }
 
     /// The fastest kernel of this machine.
     pub fn best() -> Self {
-        Self::avx512().or(Self::avx2()).unwrap_or(Self::Scalar)
+        Self::avx512().or(Self::avx2()).or(Self::v128()).unwrap_or(Self::Scalar)
     }
 
     /// The name in reports.
@@ -48,6 +55,8 @@ impl Kernel {
             Self::Scalar => "scalar",
             Self::Avx2(_) => "avx2",
             Self::Avx512(_) => "avx512",
+            Self::V128(_) if cfg!(target_arch = "aarch64") => "neon",
+            Self::V128(_) => "simd128",
         }
     }
 
@@ -73,6 +82,11 @@ impl Kernel {
         let found = false;
         (found && Self::avx2().is_some()).then_some(Self::Avx512(HasAvx512(())))
     }
+
+    /// The kernel with vectors of 128 bits, if every machine of the target has them.
+    pub fn v128() -> Option<Self> {
+        cfg!(any(target_arch = "aarch64", target_feature = "simd128")).then_some(Self::V128(HasV128(())))
+    }
 }
 
 impl fmt::Debug for Kernel {
@@ -81,18 +95,22 @@ impl fmt::Debug for Kernel {
             Self::Scalar => "Scalar",
             Self::Avx2(_) => "Avx2",
             Self::Avx512(_) => "Avx512",
+            Self::V128(_) => "V128",
         })
     }
 }
 
-/// Runs the form of a routine for a kernel: `dispatch!(kernel, scalar: …, avx2: …)`, with `avx512: …` where
-/// there is such a form; otherwise that kernel runs the form for AVX2.
+/// Runs the form of a routine for a kernel: `dispatch!(kernel, scalar: …, avx2: …)`, with `avx512: …` and `v128: …` where
+/// there are such forms; otherwise AVX-512 runs the form for AVX2, and vectors of 128 bits the scalar one.
 ///
-/// The vector forms must be calls of functions with `#[target_feature]` for no more than the kernel stands
-/// for, and exist on x86-64 only. The macro calls them as `unsafe`, which is sound as far as instructions go;
-/// everything else that an `unsafe fn` requires is up to the caller.
+/// The forms for AVX2 and AVX-512 must be calls of functions with `#[target_feature]` for no more than the kernel stands
+/// for, and exist on x86-64 only; the form for 128 bits exists where [`Kernel::v128`] does. The macro calls the first two
+/// as `unsafe`, which is sound as far as instructions go; everything else that an `unsafe fn` requires is up to the caller.
 macro_rules! dispatch {
-    ($kernel:expr, scalar: $scalar:expr, avx2: $avx2:expr $(, avx512: $avx512:expr)? $(,)?) => {
+    (
+        $kernel:expr, scalar: $scalar:expr, avx2: $avx2:expr
+        $(, avx512: $avx512:expr)? $(, v128: $v128:expr)? $(,)?
+    ) => {
         match $kernel {
             $(
                 #[cfg(target_arch = "x86_64")]
@@ -104,11 +122,42 @@ macro_rules! dispatch {
             #[allow(unsafe_code, unused_unsafe, unreachable_patterns)]
             // SAFETY: as above; AVX-512 includes AVX2.
             $crate::kernel::Kernel::Avx2(_) | $crate::kernel::Kernel::Avx512(_) => unsafe { $avx2 },
+            $(
+                #[cfg(any(target_arch = "aarch64", target_feature = "simd128"))]
+                $crate::kernel::Kernel::V128(_) => $v128,
+            )?
             _ => $scalar,
         }
     };
 }
 pub(crate) use dispatch;
+
+/// Defines kernels whose form was chosen around them, in code that is compiled once for each: their first parameter,
+/// `A`, says whether they run in vectors. `avx2::NAME` and `v128::NAME` are their forms in vectors.
+macro_rules! kernels {
+    ($(
+        $(#[$doc:meta])*
+        $name:ident$(<$k:ident>)?($($arg:ident: $type:ty),* $(,)?) $(-> $out:ty)?: $scalar:expr;
+    )*) => {$(
+        $(#[$doc])*
+        #[allow(unsafe_code)] // the call of a function that needs AVX2
+        #[inline(always)]
+        pub fn $name<const A: bool $(, const $k: usize)?>($($arg: $type),*) $(-> $out)? {
+            match A {
+                // SAFETY: `A` is only chosen where the processor has AVX2.
+                #[cfg(target_arch = "x86_64")]
+                true => unsafe { avx2::$name$(::<$k>)?($($arg),*) },
+                #[cfg(any(target_arch = "aarch64", target_feature = "simd128"))]
+                true => v128::$name$(::<$k>)?($($arg),*),
+                _ => $scalar,
+            }
+        }
+    )*};
+}
+pub(crate) use kernels;
+
+#[cfg(any(target_arch = "aarch64", target_feature = "simd128"))]
+pub mod v128;
 
 /// Vectors of 256 bits in memory.
 #[cfg(target_arch = "x86_64")]
@@ -143,7 +192,15 @@ pub fn prefetch<T>(item: &T) {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
         _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(item).cast());
     }
-    #[cfg(not(target_arch = "x86_64"))]
+    // WebAssembly has no prefetch. A load whose value nobody waits for does the same where several follow each other:
+    // their misses overlap.
+    #[cfg(target_arch = "wasm32")]
+    // SAFETY: the item's first byte can be read, whatever it holds.
+    unsafe {
+        const { assert!(size_of::<T>() > 0) };
+        let _ = std::ptr::from_ref(item).cast::<std::mem::MaybeUninit<u8>>().read_volatile();
+    }
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "wasm32")))]
     let _ = item;
 }
 
@@ -163,6 +220,6 @@ mod tests {
     fn the_best_is_the_last_of_those_supported() {
         assert_eq!(Kernel::supported().next(), Some(Kernel::Scalar));
         assert_eq!(Kernel::supported().last(), Some(Kernel::best()));
-        assert_eq!(Kernel::best() == Kernel::Scalar, Kernel::avx2().is_none());
+        assert_eq!(Kernel::best() == Kernel::Scalar, Kernel::supported().count() == 1);
     }
 }

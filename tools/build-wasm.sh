@@ -37,7 +37,7 @@ export CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS="-C target-feature=+simd128
 cargo build $std --target $target --profile wasm -p nzip-wasm
 rm -rf "$out"
 mkdir -p "$out/models"
-cp "target/$target/wasm/nzip_wasm.wasm" "$out/nzip.wasm"
+cp "${CARGO_TARGET_DIR:-target}/$target/wasm/nzip_wasm.wasm" "$out/nzip.wasm"
 cp bindings/wasm/js/* "$out/"
 cp models/tiny.nz models/base.nz models/mix/guided-*.zst "$out/models/"
 echo "target/nzip-js: nzip.wasm has $(wc -c <"$out/nzip.wasm") bytes, $(gzip -9c "$out/nzip.wasm" | wc -c) compressed"

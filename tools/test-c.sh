@@ -15,7 +15,7 @@ fi
 home=$PWD/target/c
 rm -rf "$home"
 mkdir -p "$home/work"
-cargo test --quiet --release -p nzip-c-header
+cargo test --quiet --release -p nzip-c -p nzip-c-header
 # The command is built along: they share what they depend on.
 cargo build --quiet --release -p nzip-c -p nzip-cli --no-default-features
 tools/install-c.sh --built "$home"

@@ -144,6 +144,11 @@ fn fail(failure: Failure) -> usize {
 
 /// Runs the work of a function. Errors and panics become results.
 pub fn guard(work: impl FnOnce() -> Outcome<usize>) -> usize {
+    let work = || {
+        #[cfg(test)]
+        crate::panics::panic_at(crate::panics::Place::Function);
+        work()
+    };
     match catch_unwind(AssertUnwindSafe(work)) {
         Ok(Ok(n)) => n,
         Ok(Err(failure)) => fail(failure),

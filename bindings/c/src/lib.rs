@@ -11,6 +11,8 @@ mod decompress;
 mod error;
 mod memory;
 mod object;
+#[cfg(test)]
+mod panics;
 mod source;
 mod tensor;
 mod version;

@@ -68,6 +68,8 @@ pub unsafe fn with<O: Object, T>(
             Failure::new(nzip_ErrorCode::nzip_error_internal, message)
         }
     })?;
+    #[cfg(test)]
+    crate::panics::panic_at(crate::panics::Place::Object);
     work(&mut state)
 }
 

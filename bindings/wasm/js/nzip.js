@@ -136,7 +136,7 @@ class Coder {
     this.to = c.take(STEP);
   }
 
-  /** Codes bytes, and calls `emit` with copies of what comes out. Returns how many bytes were taken. */
+  /** Codes bytes, and calls `emit` with what comes out, which it has to copy. Returns how many bytes were taken. */
   run(bytes, emit, finish = 0) {
     const { c } = this;
     let at = 0;
@@ -149,7 +149,7 @@ class Coder {
         const status = this.step(this.pointer, this.from + taken, n - taken, this.to, STEP, last);
         taken += c.exports.step_read();
         const written = c.exports.step_written();
-        if (written > 0) emit(c.view(this.to, written).slice());
+        if (written > 0) emit(c.view(this.to, written));
         c.check(status);
         this.done = status === 1;
         if (this.done || (taken === n && written < STEP)) break;
@@ -204,47 +204,87 @@ class Streams {
   }
 }
 
-function joined(parts) {
-  const all = new Uint8Array(parts.reduce((sum, p) => sum + p.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    all.set(part, at);
-    at += part.length;
+/** Copies of bytes, one after the other, in one piece; `size` is how many there will be, as far as that is known. */
+class Gathered {
+  constructor(size) {
+    this.bytes = new Uint8Array(size);
+    this.size = 0;
   }
-  return all;
+
+  push(part) {
+    const size = this.size + part.length;
+    if (size > this.bytes.length) {
+      const longer = new Uint8Array(Math.max(size, 2 * this.bytes.length));
+      longer.set(this.bytes.subarray(0, this.size));
+      this.bytes = longer;
+    }
+    this.bytes.set(part, this.size);
+    this.size = size;
+  }
+
+  all() {
+    return this.size === this.bytes.length ? this.bytes : this.bytes.slice(0, this.size);
+  }
+}
+
+/** How many raw bytes a file says it has, if that is allowed; 0 where it does not say so. */
+async function rawSize(bytes, memory) {
+  try {
+    const archive = await Archive.open(fromBytes(bytes), { memory });
+    const { size } = archive;
+    archive.close();
+    return size <= memory ? size : 0;
+  } catch {
+    return 0;
+  }
 }
 
 /** Decompresses all streams of some bytes. */
 export async function decompress(bytes, { memory = MEMORY } = {}) {
+  try {
+    return await streamed(bytes, memory);
+  } catch (e) {
+    if (e.kind !== "missing-base") throw e;
+    // In a family, the base lies in an earlier stream, where an archive finds it.
+    const archive = await Archive.fromBytes(bytes, { memory });
+    try {
+      return await archive.read();
+    } finally {
+      archive.close();
+    }
+  }
+}
+
+/** The same, one stream after the other. */
+async function streamed(bytes, memory) {
   const c = await load();
+  const size = await rawSize(bytes, memory);
   return withModels(() => {
     const streams = new Streams(c, memory);
-    const parts = [];
-    let size = 0;
+    const raw = new Gathered(size);
     try {
       streams.push(bytes, (part) => {
-        size += part.length;
-        if (size > memory) throw new NzipError("limit-exceeded", `more than ${memory} bytes`);
-        parts.push(part);
+        if (raw.size + part.length > memory) throw new NzipError("limit-exceeded", `more than ${memory} bytes`);
+        raw.push(part);
       });
       streams.end();
     } finally {
       streams.close();
     }
-    return joined(parts);
+    return raw.all();
   });
 }
 
 /** Compresses bytes at a level of 1 (fast) to 9 (small). Language models are not used. */
 export async function compress(bytes, level = 6) {
   const coder = encoder(await load(), level);
-  const parts = [];
+  const packed = new Gathered(STEP);
   try {
-    coder.run(bytes, (part) => parts.push(part), 1);
+    coder.run(bytes, (part) => packed.push(part), 1);
   } finally {
     coder.close();
   }
-  return joined(parts);
+  return packed.all();
 }
 
 /** A TransformStream of compressed bytes to raw ones. `models` are loaded first: a stream cannot be read again. */
@@ -263,7 +303,7 @@ export function decompressStream({ memory = MEMORY, models = [] } = {}) {
       streams = new Streams(await load(), memory);
       for (const model of models) await loadModel(model);
     },
-    transform: (chunk, out) => guarded(() => streams.push(chunk, (part) => out.enqueue(part))),
+    transform: (chunk, out) => guarded(() => streams.push(chunk, (part) => out.enqueue(part.slice()))),
     flush: () => streams.end(),
   });
 }
@@ -275,9 +315,9 @@ export function compressStream(level = 6) {
     async start() {
       coder = encoder(await load(), level);
     },
-    transform: (chunk, out) => void coder.run(chunk, (part) => out.enqueue(part)),
+    transform: (chunk, out) => void coder.run(chunk, (part) => out.enqueue(part.slice())),
     flush(out) {
-      coder.run(new Uint8Array(), (part) => out.enqueue(part), 1);
+      coder.run(new Uint8Array(), (part) => out.enqueue(part.slice()), 1);
       coder.close();
     },
   });

@@ -65,6 +65,7 @@ fn encode_as(raw: &[u8], kind: Kind, primed: usize) -> Result<Vec<u8>> {
         Kernel::best(),
         scalar: run::<false>(&bytes, &mut light, encoder),
         avx2: run_avx2(&bytes, &mut light, encoder),
+        v128: run::<true>(&bytes, &mut light, encoder),
     ))
 }
 
@@ -98,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn scalar_and_avx2_code_the_same_bits() {
+    fn scalar_and_vectors_code_the_same_bits() {
         let mut raw = include_bytes!("../../../formats/lm.md").to_vec();
         raw.extend_from_slice(include_bytes!("../../../formats/tables/squash.bin"));
         // Repetitions with changes, so that flags say yes and no.

@@ -122,6 +122,7 @@ impl<M: Bitwise> BitwiseDecoder<M> {
             Kernel::best(),
             scalar: model.decode::<false>(decoder, payload, more),
             avx2: decode_avx2(model, decoder, payload, more),
+            v128: model.decode::<true>(decoder, payload, more),
         );
         if decoder.overrun(payload) > OVERRUN {
             let (at, of) = (model.history().len(), self.raw_len);

@@ -153,6 +153,7 @@ pub fn run(
         Kernel::best(),
         scalar: encode_groups::<false>(bytes, predictor, encoder, guide, meter),
         avx2: encode_avx2(bytes, predictor, encoder, guide, meter),
+        v128: encode_groups::<true>(bytes, predictor, encoder, guide, meter),
     )
 }
 
@@ -217,7 +218,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn scalar_and_avx2_code_the_same_bits() {
+    fn scalar_and_vectors_code_the_same_bits() {
         let mut raw = include_bytes!("../../../formats/lm.md").to_vec();
         raw.extend_from_slice(include_bytes!("../../../formats/tables/squash.bin"));
         // Repetitions with changes, so that flags say yes and no.

@@ -49,6 +49,7 @@ fn run(sorted: &mut Vec<u8>, len: usize, mode: Mode, coder: &mut Reader<'_>) -> 
         Kernel::best(),
         scalar: sort::decode::<false>(sorted, len, mode, coder),
         avx2: run_avx2(sorted, len, mode, coder),
+        v128: sort::decode::<true>(sorted, len, mode, coder),
     )
 }
 

@@ -74,6 +74,7 @@ fn run(sorted: &[u8], mode: Mode, coder: &mut Writer) -> Result<()> {
         Kernel::best(),
         scalar: sort::encode::<false>(sorted, mode, coder),
         avx2: run_avx2(sorted, mode, coder),
+        v128: sort::encode::<true>(sorted, mode, coder),
     )
 }
 
@@ -110,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn scalar_and_avx2_code_the_same_bits() {
+    fn scalar_and_vectors_code_the_same_bits() {
         let raw = include_bytes!("../../../formats/lm.md");
         for mode in [Mode::Ranks, Mode::Symbols] {
             let (mut fast, mut plain) = (Writer(BitEncoder::default()), Writer(BitEncoder::default()));

@@ -100,6 +100,7 @@ impl<'a> Runs<'a> {
             kernel,
             scalar: 0,
             avx2: super::avx2_decode::run(&decoder.slots, states, &mut self.words, contexts, out),
+            v128: steps(&decoder.slots, states, &mut self.words, contexts, out),
         );
         scalar(decoder, states, &mut self.words, contexts, out, done)
     }
@@ -115,6 +116,58 @@ impl<'a> Runs<'a> {
         }
         Ok(())
     }
+}
+
+/// Decodes whole steps of all lanes as long as there are words for the longest step, without branches: where processors
+/// have no gathers, lanes gain nothing from vectors, but branches on words that are due once in several symbols cost more
+/// than all else. Returns how many symbols were decoded, and removes the words that they used from the front of `words`.
+#[cfg(any(target_arch = "aarch64", target_feature = "simd128"))]
+fn steps(
+    slots: &[u32],
+    states: &mut [u32],
+    words: &mut &[u8],
+    contexts: Contexts<'_>,
+    out: &mut [u8],
+) -> usize {
+    let tables = slots.as_chunks::<{ TOTAL as usize }>().0;
+    let Some(states) = states.first_chunk_mut::<MANY>() else { return 0 };
+    let mut done = 0;
+    for (i, row) in out.as_chunks_mut::<MANY>().0.iter_mut().enumerate() {
+        let Some(next) = words.as_chunks::<2>().0.first_chunk::<MANY>() else { break };
+        let used = match contexts {
+            Contexts::One => step(|_| &tables[0], states, next, row),
+            Contexts::Many(ids) => {
+                let ids = &ids[i * MANY..(i + 1) * MANY];
+                step(|lane| &tables[usize::from(ids[lane])], states, next, row)
+            }
+        };
+        *words = &words[2 * used..];
+        done += MANY;
+    }
+    done
+}
+
+/// Decodes one symbol in every lane; returns how many of `words`, of which there are as many as lanes, that took.
+#[cfg(any(target_arch = "aarch64", target_feature = "simd128"))]
+#[inline(always)]
+fn step<'a>(
+    table: impl Fn(usize) -> &'a [u32; TOTAL as usize],
+    states: &mut [u32; MANY],
+    words: &[[u8; 2]; MANY],
+    row: &mut [u8; MANY],
+) -> usize {
+    let mut used = 0;
+    for lane in 0..MANY {
+        let x = states[lane];
+        let entry = table(lane)[(x & (TOTAL - 1)) as usize];
+        row[lane] = entry as u8;
+        let next = (entry >> 8 & (TOTAL - 1)) * (x >> BITS) + (entry >> 20);
+        let word = u32::from(u16::from_le_bytes(words[used % MANY]));
+        let due = next < LOW;
+        states[lane] = if due { next << 16 | word } else { next };
+        used += usize::from(due);
+    }
+    used
 }
 
 /// Decodes in plain Rust from symbol `at` on, which belongs to the first lane.

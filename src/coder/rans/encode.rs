@@ -73,11 +73,13 @@ pub fn encode(
         let contexts = contexts.part(i * run, symbols.len());
         let whole = dispatch!(kernel, scalar: 0, avx2: symbols.len() / MANY * MANY);
         good &= scalar(encoder, &mut states[..lanes], words, &mut at, symbols, contexts, whole);
-        let (symbols, contexts) = (&symbols[..whole], contexts.part(0, whole));
         good &= dispatch!(
             kernel,
             scalar: true,
-            avx2: super::avx2_encode::run(encoder, &mut states, words, &mut at, symbols, contexts),
+            avx2: {
+                let (symbols, contexts) = (&symbols[..whole], contexts.part(0, whole));
+                super::avx2_encode::run(encoder, &mut states, words, &mut at, symbols, contexts)
+            },
         );
     }
     if !good {

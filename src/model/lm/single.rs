@@ -5,6 +5,8 @@ use std::borrow::Borrow;
 
 #[cfg(target_arch = "x86_64")]
 use super::kernel::Avx2;
+#[cfg(any(target_arch = "aarch64", target_feature = "simd128"))]
+use super::kernel::Ops128;
 use super::kernel::elementwise::{self, TREE_NODES};
 use super::kernel::{GROUP, Ops, Scalar, single as ops};
 use super::step::{Model, rows, rows_mut};
@@ -114,5 +116,6 @@ fn forward(model: &Model, scratch: &mut Scratch, states: &mut [Aligned<i32>]) {
         model.kernel(),
         scalar: forward_with::<Scalar>(model, scratch, states),
         avx2: forward_avx2(model, scratch, states),
+        v128: forward_with::<Ops128>(model, scratch, states),
     )
 }

@@ -7,6 +7,8 @@ use std::borrow::Borrow;
 
 #[cfg(target_arch = "x86_64")]
 use super::kernel::Avx2;
+#[cfg(any(target_arch = "aarch64", target_feature = "simd128"))]
+use super::kernel::Ops128;
 use super::kernel::elementwise::{self as ops, Row, TREE_NODES};
 use super::kernel::{GROUP, Ops, Prepared, Scalar, pair};
 use super::weights::{Config, Layer, Weights};
@@ -284,6 +286,7 @@ fn forward(model: &Model, work: &mut Workspace, states: &mut [Aligned<i32>], cou
         model.kernel,
         scalar: forward_with::<Scalar>(model, work, states, count, along),
         avx2: forward_avx2(model, work, states, count, along),
+        v128: forward_with::<Ops128>(model, work, states, count, along),
     )
 }
 

@@ -1,10 +1,12 @@
-//! The mixer's inner loops and the search in a bucket, in AVX2 or SSE2, in the vectors of WebAssembly, and in
-//! plain Rust with the same integers.
+//! The mixer's inner loops and the search in a bucket, in AVX2 or SSE2, in vectors of 128 bits or words, and in plain Rust
+//! with the same integers.
 //!
 //! The choice between the two is a constant parameter of the functions around them, chosen once for a block: a choice
 //! for every bit would cost more than the loops, and functions compiled for AVX2 are only inlined into
 //! functions that are compiled for it too.
 #![allow(unsafe_code)] // kernels
+
+use crate::kernel::kernels;
 
 /// The number of values in a vector of inputs.
 pub const LANES: usize = 16;
@@ -46,9 +48,8 @@ fn output(sum: i32) -> i16 {
 /// The logits that rows give for the first `V` vectors of inputs; the other values are 0. Inputs are at most
 /// 4095 in magnitude, so the sum in each pair of lanes stays below 2^31, and so does the sum of all pairs
 /// after the shift.
-#[cfg_attr(all(target_arch = "wasm32", target_feature = "simd128"), allow(dead_code))]
 #[inline(always)]
-pub fn mix_scalar<const V: usize>(rows: [&Row; FAMILIES], x: &Row) -> Short {
+fn mix_scalar<const V: usize>(rows: [&Row; FAMILIES], x: &Row) -> Short {
     let mut out = Short([0; WIDTH]);
     for (row, out) in rows.iter().zip(&mut out.0) {
         let mut pairs = [0i32; LANES / 2];
@@ -64,9 +65,8 @@ pub fn mix_scalar<const V: usize>(rows: [&Row; FAMILIES], x: &Row) -> Short {
 }
 
 /// The logit that a row of the second layer gives.
-#[cfg_attr(all(target_arch = "wasm32", target_feature = "simd128"), allow(dead_code))]
 #[inline(always)]
-pub fn mix_short_scalar(row: &Short, x: &Short) -> i16 {
+fn mix_short_scalar(row: &Short, x: &Short) -> i16 {
     let (w, x) = (row.0.as_chunks::<2>().0, x.0.as_chunks::<2>().0);
     let pair = |(w, x): (&[i16; 2], &[i16; 2])| {
         (i32::from(w[0]) * i32::from(x[0]) + i32::from(w[1]) * i32::from(x[1])) >> PAIR_SHIFT
@@ -75,17 +75,38 @@ pub fn mix_short_scalar(row: &Short, x: &Short) -> i16 {
 }
 
 /// Moves each weight by `(x * error + 2^14) >> 15`, saturating at 16 bits.
-#[cfg_attr(all(target_arch = "wasm32", target_feature = "simd128"), allow(dead_code))]
 #[inline(always)]
-pub fn train_scalar(weights: &mut [i16], inputs: &[i16], error: i16) {
+fn train_values(weights: &mut [i16], inputs: &[i16], error: i16) {
     for (w, &x) in weights.iter_mut().zip(inputs) {
         let step = (i32::from(x) * i32::from(error) + (1 << 14)) >> 15;
         *w = w.saturating_add(step as i16);
     }
 }
 
+/// See [`train`].
+#[inline(always)]
+fn train_scalar<const V: usize>(row: &mut Row, x: &Row, error: i16) {
+    for (w, x) in row.0[..V].iter_mut().zip(&x.0) {
+        train_values(w, x, error);
+    }
+}
+
+/// See [`train_short`].
+#[inline(always)]
+fn train_short_scalar(row: &mut Short, x: &Short, error: i16) {
+    train_values(&mut row.0, &x.0, error);
+}
+
+/// See [`spread`].
+#[inline(always)]
+fn spread_scalar(pairs: [u32; 8], to: &mut [i16; LANES]) {
+    for (pair, to) in pairs.iter().zip(to.as_chunks_mut::<2>().0) {
+        *to = [*pair as i16, (*pair >> 16) as i16];
+    }
+}
+
 #[cfg(target_arch = "x86_64")]
-pub mod avx2 {
+mod avx2 {
     //! The forms in AVX2.
 
     use std::arch::x86_64::*;
@@ -154,7 +175,7 @@ pub mod avx2 {
         (_mm_cvtsi128_si32(one) >> SUM_SHIFT).clamp(-LIMIT, LIMIT) as i16
     }
 
-    /// See [`super::train_scalar`], for the first `V` vectors.
+    /// See [`super::train`].
     #[inline]
     #[target_feature(enable = "avx2")]
     pub fn train<const V: usize>(row: &mut Row, x: &Row, error: i16) {
@@ -167,7 +188,7 @@ pub mod avx2 {
         }
     }
 
-    /// See [`super::train_scalar`].
+    /// See [`super::train_short`].
     #[inline]
     #[target_feature(enable = "avx2")]
     pub fn train_short(row: &mut Short, x: &Short, error: i16) {
@@ -179,7 +200,7 @@ pub mod avx2 {
         }
     }
 
-    /// Writes the sixteen values of eight pairs, the low half of each pair first.
+    /// See [`super::spread`].
     #[inline]
     #[target_feature(enable = "avx2")]
     pub fn spread(pairs: [u32; 8], to: &mut [i16; LANES]) {
@@ -191,89 +212,82 @@ pub mod avx2 {
     }
 }
 
-#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
-pub mod simd128 {
-    //! The forms in the vectors of WebAssembly, for builds whose every function has them. That they give the
-    //! same integers is shown by the golden files, which are decoded with them.
+#[cfg(any(target_arch = "aarch64", target_feature = "simd128"))]
+mod v128 {
+    //! The forms in vectors of 128 bits.
 
-    use std::arch::wasm32::*;
+    use super::{FAMILIES, LANES, LIMIT, PAIR_SHIFT, Row, SUM_SHIFT, Short, WIDTH, output};
+    use crate::kernel::v128::{PairSums, V128, load, store};
 
-    use super::{FAMILIES, LANES, PAIR_SHIFT, Row, Short, WIDTH, output};
-
-    /// Eight of 16 bits.
+    /// The shifted sums of one row's products in each pair of lanes, and of the next four lanes.
     #[inline(always)]
-    fn load(values: &[i16; WIDTH]) -> v128 {
-        // SAFETY: the array holds 128 bits; loads need no alignment.
-        unsafe { v128_load(values.as_ptr().cast()) }
-    }
-
-    #[inline(always)]
-    fn store(values: &mut [i16; WIDTH], value: v128) {
-        // SAFETY: the array holds 128 bits; stores need no alignment.
-        unsafe { v128_store(values.as_mut_ptr().cast(), value) }
-    }
-
-    /// The halves of a vector of inputs or weights.
-    #[inline(always)]
-    fn halves(vector: &[i16; LANES]) -> &[[i16; WIDTH]; 2] {
-        bytemuck::cast_ref(vector)
-    }
-
-    /// The sum of four numbers.
-    #[inline(always)]
-    fn sum(v: v128) -> i32 {
-        let two = i32x4_add(v, i32x4_shuffle::<2, 3, 0, 1>(v, v));
-        i32x4_extract_lane::<0>(two).wrapping_add(i32x4_extract_lane::<1>(two))
+    fn pairs<const V: usize>(row: &Row, x: &[[V128; 2]; V]) -> V128 {
+        let mut sums = [PairSums::ZERO; 2];
+        for (w, x) in row.0.iter().zip(x) {
+            let w = load(w);
+            sums[0].add(w[0], x[0]);
+            sums[1].add(w[1], x[1]);
+        }
+        let [low, high] = sums.map(|sums| sums.finish().shift_right32::<{ PAIR_SHIFT as i32 }>());
+        low.add32(high)
     }
 
     /// See [`super::mix_scalar`].
     #[inline(always)]
     pub fn mix<const V: usize>(rows: [&Row; FAMILIES], x: &Row) -> Short {
+        let x: [[V128; 2]; V] = std::array::from_fn(|v| load(&x.0[v]));
+        let [a, b, c, d, e] = rows.map(|row| pairs(row, &x));
+        let zero = V128::splat32(0);
+        let shift = |sums: V128| sums.shift_right32::<{ SUM_SHIFT as i32 }>();
+        let (four, one) = (shift(V128::sums32([a, b, c, d])), shift(V128::sums32([e, zero, zero, zero])));
         let mut out = Short([0; WIDTH]);
-        for (row, out) in rows.iter().zip(&mut out.0) {
-            let mut pairs = [i32x4_splat(0); 2];
-            for (w, x) in row.0[..V].iter().zip(&x.0) {
-                for (pair, (w, x)) in pairs.iter_mut().zip(halves(w).iter().zip(halves(x))) {
-                    *pair = i32x4_add(*pair, i32x4_dot_i16x8(load(w), load(x)));
-                }
-            }
-            let [low, high] = pairs.map(|pair| i32x4_shr(pair, PAIR_SHIFT));
-            *out = output(sum(i32x4_add(low, high)));
-        }
+        // Narrowing limits to 16 bits, which is outside the limit.
+        V128::narrow32(four, one).clamp16(-LIMIT as i16, LIMIT as i16).store(&mut out.0);
         out
     }
 
     /// See [`super::mix_short_scalar`].
     #[inline(always)]
     pub fn mix_short(row: &Short, x: &Short) -> i16 {
-        output(sum(i32x4_shr(i32x4_dot_i16x8(load(&row.0), load(&x.0)), PAIR_SHIFT)))
+        let sums = V128::load(&row.0).dot16(V128::load(&x.0));
+        output(sums.shift_right32::<{ PAIR_SHIFT as i32 }>().sum32())
     }
 
-    /// Moves eight weights. The product only differs from the scalar one where both factors are -2^15, which
-    /// no input is.
-    #[inline(always)]
-    fn step(weights: &mut [i16; WIDTH], x: &[i16; WIDTH], error: v128) {
-        let moved = i16x8_add_sat(load(weights), i16x8_q15mulr_sat(load(x), error));
-        store(weights, moved);
-    }
-
-    /// See [`super::train_scalar`], for the first `V` vectors.
+    /// See [`super::train`].
     #[inline(always)]
     pub fn train<const V: usize>(row: &mut Row, x: &Row, error: i16) {
-        let error = i16x8_splat(error);
+        let error = V128::splat16(error);
         for (w, x) in row.0[..V].iter_mut().zip(&x.0) {
-            let w: &mut [[i16; WIDTH]; 2] = bytemuck::cast_mut(w);
-            for (w, x) in w.iter_mut().zip(halves(x)) {
-                step(w, x, error);
-            }
+            let ([a, b], [x, y]) = (load(w), load(x));
+            store(w, [a.add_sat16(x.scale16(error)), b.add_sat16(y.scale16(error))]);
         }
     }
 
-    /// See [`super::train_scalar`].
+    /// See [`super::train_short`].
     #[inline(always)]
     pub fn train_short(row: &mut Short, x: &Short, error: i16) {
-        step(&mut row.0, &x.0, i16x8_splat(error));
+        let step = V128::load(&x.0).scale16(V128::splat16(error));
+        V128::load(&row.0).add_sat16(step).store(&mut row.0);
     }
+
+    /// See [`super::spread`].
+    #[inline(always)]
+    pub fn spread(pairs: [u32; 8], to: &mut [i16; LANES]) {
+        super::spread_scalar(pairs, to);
+    }
+}
+
+kernels! {
+    /// See [`mix_scalar`].
+    mix<V>(rows: [&Row; FAMILIES], x: &Row) -> Short: mix_scalar::<V>(rows, x);
+    /// See [`mix_short_scalar`].
+    mix_short(row: &Short, x: &Short) -> i16: mix_short_scalar(row, x);
+    /// Moves the weights of the first `V` vectors: see [`train_values`].
+    train<V>(row: &mut Row, x: &Row, error: i16): train_scalar::<V>(row, x, error);
+    /// Moves the weights of a row of the second layer: see [`train_values`].
+    train_short(row: &mut Short, x: &Short, error: i16): train_short_scalar(row, x, error);
+    /// Writes eight pairs of values into a vector of inputs, the low half of each pair first.
+    spread(pairs: [u32; 8], to: &mut [i16; LANES]): spread_scalar(pairs, to);
 }
 
 /// A bit mask of those of a bucket's four slots that start with `check`, and the second bytes of all four.
@@ -291,17 +305,24 @@ pub fn probe(bucket: &[[u8; 16]; 4], check: u8) -> (u32, [u8; 4]) {
         (_mm_movemask_epi8(equal) as u32 & 15, seconds.to_le_bytes())
     }
     #[cfg(not(target_arch = "x86_64"))]
-    probe_scalar(bucket, check)
+    {
+        // The four bytes in one word, in which those that are equal become zero, and then their highest bits ones.
+        let other = u32::from_le_bytes(bucket.map(|slot| slot[0])) ^ u32::from(check) * 0x0101_0101;
+        let equal = !(((other & 0x7F7F_7F7F) + 0x7F7F_7F7F) | other) & 0x8080_8080;
+        // The product brings them next to each other: no two of its terms meet.
+        let mask = (equal >> 7).wrapping_mul(0x0102_0408) >> 24 & 15;
+        (mask, bucket.map(|slot| slot[1]))
+    }
 }
 
 /// See [`probe`].
-#[cfg(any(test, not(target_arch = "x86_64")))]
-pub fn probe_scalar(bucket: &[[u8; 16]; 4], check: u8) -> (u32, [u8; 4]) {
+#[cfg(test)]
+fn probe_scalar(bucket: &[[u8; 16]; 4], check: u8) -> (u32, [u8; 4]) {
     let mask = (0..4).map(|i| u32::from(bucket[i][0] == check) << i).sum();
     (mask, bucket.map(|slot| slot[1]))
 }
 
-#[cfg(all(test, target_arch = "x86_64"))]
+#[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
@@ -317,33 +338,27 @@ mod tests {
         let [a, b, c, d, e] = rows;
         let refs = [a, b, c, d, e];
         let expected = mix_scalar::<V>(refs, x);
-        // SAFETY: the caller has detected AVX2.
-        assert_eq!(unsafe { avx2::mix::<V>(refs, x) }, expected);
-        // SAFETY: as above.
-        assert_eq!(unsafe { avx2::mix_short(&short, &expected) }, mix_short_scalar(&short, &expected));
+        assert_eq!(mix::<true, V>(refs, x), expected);
+        assert_eq!(mix_short::<true>(&short, &expected), mix_short_scalar(&short, &expected));
         let (mut left, mut right) = (rows[0], rows[0]);
-        for v in 0..V {
-            train_scalar(&mut left.0[v], &x.0[v], error);
-        }
-        // SAFETY: as above.
-        unsafe { avx2::train::<V>(&mut right, x, error) };
+        train_scalar::<V>(&mut left, x, error);
+        train::<true, V>(&mut right, x, error);
         assert_eq!(left, right);
         let (mut left, mut right) = (short, short);
-        train_scalar(&mut left.0, &expected.0, error);
-        // SAFETY: as above.
-        unsafe { avx2::train_short(&mut right, &expected, error) };
+        train_short_scalar(&mut left, &expected, error);
+        train_short::<true>(&mut right, &expected, error);
         assert_eq!(left, right);
     }
 
     proptest! {
         #[test]
-        fn avx2_equals_scalar(
+        fn vectors_equal_scalar(
             rows in prop::array::uniform5(row(i16::MIN, i16::MAX)),
             x in row(-4095, 4095),
             short in prop::array::uniform8(any::<i16>()),
             error in -32767i16..=32767,
         ) {
-            if Kernel::avx2().is_some() {
+            if Kernel::best() != Kernel::Scalar {
                 agree::<2>(&rows, &x, Short(short), error);
                 agree::<3>(&rows, &x, Short(short), error);
                 agree::<4>(&rows, &x, Short(short), error);
@@ -357,10 +372,9 @@ mod tests {
 
         #[test]
         fn pairs_spread(pairs: [u32; 8]) {
-            if Kernel::avx2().is_some() {
+            if Kernel::best() != Kernel::Scalar {
                 let mut to = [0; LANES];
-                // SAFETY: AVX2 was detected.
-                unsafe { avx2::spread(pairs, &mut to) };
+                spread::<true>(pairs, &mut to);
                 let expected = std::array::from_fn(|i| (pairs[i / 2] >> (16 * (i % 2))) as i16);
                 prop_assert_eq!(to, expected);
             }

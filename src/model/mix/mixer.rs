@@ -7,8 +7,8 @@
 //! coding cost of its own output, which is input times error; nothing is propagated through the layers.
 
 use super::ablation::{Part, on};
-use super::kernel;
-pub use super::kernel::{FAMILIES, LANES, Row, Short, VECTORS, WIDTH};
+pub use super::kernel::{FAMILIES, LANES, Row, Short, VECTORS, WIDTH, spread};
+use super::kernel::{mix, mix_short, train, train_short};
 use super::logistic::Tables;
 use crate::kernel::prefetch_at;
 
@@ -127,84 +127,5 @@ impl Mixer {
             let error = (((target - tables.squash_mixed(logit) as i32) * FINAL_RATE) >> 8) as i16;
             train_short::<A>(&mut self.finals[at], &self.outputs, error);
         }
-    }
-}
-
-/// See [`kernel::mix_scalar`].
-#[allow(unsafe_code)] // the call of a function that needs AVX2
-#[inline(always)]
-fn mix<const A: bool, const V: usize>(rows: [&Row; FAMILIES], inputs: &Row) -> Short {
-    #[cfg(target_arch = "x86_64")]
-    if A {
-        // SAFETY: `A` is only chosen where the processor has AVX2.
-        return unsafe { kernel::avx2::mix::<V>(rows, inputs) };
-    }
-    #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
-    return kernel::simd128::mix::<V>(rows, inputs);
-    #[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
-    kernel::mix_scalar::<V>(rows, inputs)
-}
-
-/// See [`kernel::mix_short_scalar`].
-#[allow(unsafe_code)] // the call of a function that needs AVX2
-#[inline(always)]
-fn mix_short<const A: bool>(row: &Short, inputs: &Short) -> i16 {
-    #[cfg(target_arch = "x86_64")]
-    if A {
-        // SAFETY: `A` is only chosen where the processor has AVX2.
-        return unsafe { kernel::avx2::mix_short(row, inputs) };
-    }
-    #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
-    return kernel::simd128::mix_short(row, inputs);
-    #[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
-    kernel::mix_short_scalar(row, inputs)
-}
-
-/// See [`kernel::train_scalar`].
-#[allow(unsafe_code)] // the call of a function that needs AVX2
-#[inline(always)]
-fn train<const A: bool, const V: usize>(row: &mut Row, inputs: &Row, error: i16) {
-    #[cfg(target_arch = "x86_64")]
-    if A {
-        // SAFETY: `A` is only chosen where the processor has AVX2.
-        unsafe { kernel::avx2::train::<V>(row, inputs, error) };
-        return;
-    }
-    #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
-    kernel::simd128::train::<V>(row, inputs, error);
-    #[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
-    for (w, x) in row.0[..V].iter_mut().zip(&inputs.0) {
-        kernel::train_scalar(w, x, error);
-    }
-}
-
-/// See [`kernel::train_scalar`].
-#[allow(unsafe_code)] // the call of a function that needs AVX2
-#[inline(always)]
-fn train_short<const A: bool>(row: &mut Short, inputs: &Short, error: i16) {
-    #[cfg(target_arch = "x86_64")]
-    if A {
-        // SAFETY: `A` is only chosen where the processor has AVX2.
-        unsafe { kernel::avx2::train_short(row, inputs, error) };
-        return;
-    }
-    #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
-    kernel::simd128::train_short(row, inputs, error);
-    #[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
-    kernel::train_scalar(&mut row.0, &inputs.0, error);
-}
-
-/// Writes eight pairs of values into a vector of inputs, the low half of each pair first.
-#[allow(unsafe_code)] // the call of a function that needs AVX2
-#[inline(always)]
-pub fn spread<const A: bool>(pairs: [u32; 8], to: &mut [i16; LANES]) {
-    #[cfg(target_arch = "x86_64")]
-    if A {
-        // SAFETY: `A` is only chosen where the processor has AVX2.
-        unsafe { kernel::avx2::spread(pairs, to) };
-        return;
-    }
-    for (pair, to) in pairs.iter().zip(to.as_chunks_mut::<2>().0) {
-        *to = [*pair as i16, (*pair >> 16) as i16];
     }
 }

@@ -1,5 +1,7 @@
-//! The inner loops of mixtures, in AVX2 and in plain Rust with the same integers.
+//! The inner loops of mixtures, in AVX2, in vectors of 128 bits, and in plain Rust with the same integers.
 #![allow(unsafe_code)] // kernels
+
+use crate::kernel::kernels;
 
 /// Symbols of a distribution.
 pub const SYMBOLS: usize = 16;
@@ -75,7 +77,7 @@ pub struct Bounds(pub [u16; SYMBOLS]);
 
 /// The bounds of distributions with weights.
 #[inline(always)]
-pub fn mix_scalar<const K: usize>(rows: &[&Row; K], weights: &Weights) -> Bounds {
+fn mix_scalar<const K: usize>(rows: &[&Row; K], weights: &Weights) -> Bounds {
     Bounds(std::array::from_fn(|i| {
         if i == 0 {
             return 0;
@@ -88,7 +90,7 @@ pub fn mix_scalar<const K: usize>(rows: &[&Row; K], weights: &Weights) -> Bounds
 
 /// Moves each weight towards the part of a symbol's probability that is its distribution's doing.
 #[inline(always)]
-pub fn follow_scalar<const K: usize>(weights: &mut Weights, rows: &[&Row; K], symbol: usize) {
+fn follow_scalar<const K: usize>(weights: &mut Weights, rows: &[&Row; K], symbol: usize) {
     let parts: [u32; K] = std::array::from_fn(|k| (u32::from(weights.now[k]) * rows[k].share(symbol)) >> 16);
     let Some(scale) = (sum(K) << 15).checked_div(parts.iter().sum()) else { return };
     for ((held, now), part) in weights.held.iter_mut().zip(&mut weights.now).zip(parts) {
@@ -100,7 +102,7 @@ pub fn follow_scalar<const K: usize>(weights: &mut Weights, rows: &[&Row; K], sy
 /// Moves the bounds of a distribution towards a symbol by `rate` / 32768 of the distance, rounded, and counts it up to
 /// `limit`.
 #[inline(always)]
-pub fn learn_scalar(row: &mut Row, symbol: usize, rate: i16, limit: u16) {
+fn learn_scalar(row: &mut Row, symbol: usize, rate: i16, limit: u16) {
     for (i, entry) in row.0.iter_mut().enumerate().skip(1) {
         let target = if i > symbol { TOP } else { 0 };
         let step = ((i32::from(target) - i32::from(*entry)) * i32::from(rate) + (1 << 14)) >> 15;
@@ -111,12 +113,12 @@ pub fn learn_scalar(row: &mut Row, symbol: usize, rate: i16, limit: u16) {
 
 /// The symbol that owns a part.
 #[inline(always)]
-pub fn find_scalar(bounds: &Bounds, part: u16) -> usize {
+fn find_scalar(bounds: &Bounds, part: u16) -> usize {
     bounds.0.iter().filter(|&&b| b <= part).count() - 1
 }
 
 #[cfg(target_arch = "x86_64")]
-pub mod avx2 {
+mod avx2 {
     //! The forms in AVX2.
 
     use std::arch::x86_64::*;
@@ -201,34 +203,83 @@ pub mod avx2 {
     }
 }
 
-/// Defines a function that runs the form in AVX2 of a kernel where its parameter `A` says so.
-macro_rules! kernels {
-    ($($(#[$doc:meta])* $name:ident$(<$k:ident>)?($($arg:ident: $type:ty),*) -> $out:ty: $scalar:ident;)*) => {$(
-        $(#[$doc])*
-        #[inline(always)]
-        pub fn $name<const A: bool $(, const $k: usize)?>($($arg: $type),*) -> $out {
-            #[cfg(target_arch = "x86_64")]
-            if A {
-                // SAFETY: `A` is only chosen where the processor has AVX2.
-                return unsafe { avx2::$name($($arg),*) };
-            }
-            $scalar($($arg),*)
+#[cfg(any(target_arch = "aarch64", target_feature = "simd128"))]
+mod v128 {
+    //! The forms in vectors of 128 bits.
+
+    use super::{Bounds, FLOOR, LEAST, PACE, Row, SYMBOLS, TOP, Weights};
+    use crate::kernel::v128::{V128, load, store};
+
+    /// The numbers of the entries.
+    const NUMBERS: [u16; SYMBOLS] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
+
+    /// See [`super::mix_scalar`].
+    #[inline(always)]
+    pub fn mix<const K: usize>(rows: &[&Row; K], weights: &Weights) -> Bounds {
+        let mut sums = [V128::splat32(0); 2];
+        for (row, weight) in rows.iter().zip(weights.now) {
+            let (row, weight) = (load(&row.0), V128::splat16(weight as i16));
+            sums = std::array::from_fn(|i| sums[i].add16(row[i].high16(weight)));
         }
-    )*};
+        let floors = load(&NUMBERS.map(|i| FLOOR * i));
+        let [low, high] = sums.map(|sum| sum.add16(sum));
+        let twice = [low.with_first16(0), high];
+        let mut bounds = Bounds([0; SYMBOLS]);
+        let of = |i: usize| twice[i].sub16(twice[i].shift_right_u16::<10>()).add16(floors[i]);
+        store(&mut bounds.0, [of(0), of(1)]);
+        bounds
+    }
+
+    /// See [`super::follow_scalar`].
+    #[inline(always)]
+    pub fn follow<const K: usize>(weights: &mut Weights, rows: &[&Row; K], symbol: usize) {
+        let shares: [u32; 8] = std::array::from_fn(|k| if k < K { rows[k].share(symbol) } else { 0 });
+        let (shares, held) = (load(&shares), load(&weights.held));
+        let now = |held: V128| held.shift_right_u32::<{ PACE as i32 }>().add32(V128::splat32(LEAST as i32));
+        let parts: [V128; 2] = std::array::from_fn(|i| now(held[i]).mul32(shares[i]).shift_right_u32::<16>());
+        let all = parts[0].add32(parts[1]).sum32() as u32;
+        let Some(scale) = (super::sum(K) << 15).checked_div(all) else { return };
+        let moved = std::array::from_fn(|i| {
+            let gain = parts[i].mul32(V128::splat32(scale as i32)).shift_right_u32::<15>();
+            held[i].sub32(held[i].shift_right_u32::<{ PACE as i32 }>()).add32(gain)
+        });
+        store(&mut weights.held, moved);
+        let now = V128::narrow_u32(now(moved[0]), now(moved[1]));
+        now.store(&mut weights.now.as_chunks_mut::<8>().0[0]);
+    }
+
+    /// See [`super::learn_scalar`].
+    #[inline(always)]
+    pub fn learn(row: &mut Row, symbol: usize, rate: i16, limit: u16) {
+        let count = row.0[0];
+        let (old, numbers, rate) = (load(&row.0), load(&NUMBERS), V128::splat16(rate));
+        let [low, high] = std::array::from_fn(|i| {
+            let target = numbers[i].above16(V128::splat16(symbol as i16)).and(V128::splat16(TOP));
+            old[i].add16(target.sub16(old[i]).scale16(rate))
+        });
+        store(&mut row.0, [low.with_first16(count + u16::from(count < limit)), high]);
+    }
+
+    /// See [`super::find_scalar`].
+    #[inline(always)]
+    pub fn find(bounds: &Bounds, part: u16) -> usize {
+        let [low, high] = load(&bounds.0);
+        V128::count_up_to16(low, high, part) as usize - 1
+    }
 }
 
 kernels! {
     /// See [`mix_scalar`].
-    mix<K>(rows: &[&Row; K], weights: &Weights) -> Bounds: mix_scalar;
+    mix<K>(rows: &[&Row; K], weights: &Weights) -> Bounds: mix_scalar(rows, weights);
     /// See [`follow_scalar`].
-    follow<K>(weights: &mut Weights, rows: &[&Row; K], symbol: usize) -> (): follow_scalar;
+    follow<K>(weights: &mut Weights, rows: &[&Row; K], symbol: usize): follow_scalar(weights, rows, symbol);
     /// See [`learn_scalar`].
-    learn(row: &mut Row, symbol: usize, rate: i16, limit: u16) -> (): learn_scalar;
+    learn(row: &mut Row, symbol: usize, rate: i16, limit: u16): learn_scalar(row, symbol, rate, limit);
     /// See [`find_scalar`].
-    find(bounds: &Bounds, part: u16) -> usize: find_scalar;
+    find(bounds: &Bounds, part: u16) -> usize: find_scalar(bounds, part);
 }
 
-#[cfg(all(test, target_arch = "x86_64"))]
+#[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
@@ -244,22 +295,21 @@ mod tests {
 
     proptest! {
         #[test]
-        fn avx2_equals_scalar(
+        fn vectors_equal_scalar(
             symbols in prop::array::uniform6(prop::collection::vec(0usize..16, 0..40)),
             followed in prop::collection::vec(0usize..16, 0..40),
             symbol in 0usize..16,
             rate in 100i16..22000,
             part: u16,
         ) {
-            if Kernel::avx2().is_some() {
+            if Kernel::best() != Kernel::Scalar {
                 let rows = symbols.map(|s| row(&s));
                 let rows = rows.each_ref();
                 let mut weights = Weights::new(6);
                 let mut same = weights;
                 for symbol in followed {
                     follow_scalar(&mut weights, &rows, symbol);
-                    // SAFETY: AVX2 was detected.
-                    unsafe { avx2::follow(&mut same, &rows, symbol) };
+                    follow::<true, 6>(&mut same, &rows, symbol);
                 }
                 prop_assert_eq!(weights.held, same.held);
                 prop_assert_eq!(&weights.now[..6], &same.now[..6]);
@@ -268,12 +318,9 @@ mod tests {
                 let (mut left, mut right) = (*rows[0], *rows[0]);
                 learn_scalar(&mut left, symbol, rate, 100);
                 prop_assert!(left.0[1..].is_sorted() && left.0[15] < 32768);
-                // SAFETY: AVX2 was detected.
-                unsafe {
-                    prop_assert_eq!(avx2::mix(&rows, &same), bounds);
-                    avx2::learn(&mut right, symbol, rate, 100);
-                    prop_assert_eq!(avx2::find(&bounds, part), find_scalar(&bounds, part));
-                }
+                prop_assert_eq!(mix::<true, 6>(&rows, &same), bounds);
+                learn::<true>(&mut right, symbol, rate, 100);
+                prop_assert_eq!(find::<true>(&bounds, part), find_scalar(&bounds, part));
                 prop_assert_eq!(left, right);
                 let owner = find_scalar(&bounds, part);
                 prop_assert!(bounds.0[owner] <= part && (owner == 15 || part < bounds.0[owner + 1]));

@@ -5,7 +5,12 @@ use crate::kernel::{Kernel, dispatch};
 
 /// Appends `values[n % 16]` for each number n.
 pub fn look_up(values: &[u8; 16], numbers: &[u8], kernel: Kernel, out: &mut Vec<u8>) {
-    dispatch!(kernel, scalar: scalar(values, numbers, out), avx2: avx2(values, numbers, out))
+    dispatch!(
+        kernel,
+        scalar: scalar(values, numbers, out),
+        avx2: avx2(values, numbers, out),
+        v128: v128(values, numbers, out),
+    )
 }
 
 fn scalar(values: &[u8; 16], numbers: &[u8], out: &mut Vec<u8>) {
@@ -28,6 +33,19 @@ fn avx2(values: &[u8; 16], numbers: &[u8], out: &mut Vec<u8>) {
             let n = _mm256_and_si256(_mm256_loadu_si256(step.as_ptr().cast()), mask);
             _mm256_storeu_si256(to.as_mut_ptr().cast(), _mm256_shuffle_epi8(table, n));
         }
+    }
+    scalar(values, rest, out);
+}
+
+#[cfg(any(target_arch = "aarch64", target_feature = "simd128"))]
+fn v128(values: &[u8; 16], numbers: &[u8], out: &mut Vec<u8>) {
+    use crate::kernel::v128::V128;
+    let (steps, rest) = numbers.as_chunks::<16>();
+    let start = out.len();
+    out.resize(start + 16 * steps.len(), 0);
+    let (table, mask) = (V128::load(values), V128::load(&[15u8; 16]));
+    for (step, to) in steps.iter().zip(out[start..].as_chunks_mut::<16>().0) {
+        V128::load(step).and(mask).look_up(table).store(to);
     }
     scalar(values, rest, out);
 }

@@ -1,7 +1,7 @@
 //! Merges symbols and low bits into elements.
 //!
-//! The loops are written once for each size of element. The macro `avx2` compiles them again for processors
-//! with AVX2, once for each number of whole bytes of low bits, so that the inner loops have constant lengths.
+//! The loops are written once for each size of element. The macro `vectors` compiles them again for machines
+//! with vectors, once for each number of whole bytes of low bits, so that the inner loops have constant lengths.
 
 use super::number::NumberLayout;
 use crate::kernel::{Kernel, dispatch};
@@ -68,11 +68,11 @@ merge!(merge16, u16);
 merge!(merge32, u32);
 merge!(merge64, u64);
 
-macro_rules! avx2 {
+macro_rules! vectors {
     ($($name:ident $plain:ident)*) => {
         $(
-            #[cfg(target_arch = "x86_64")]
-            #[target_feature(enable = "avx2")]
+            #[cfg(any(target_arch = "x86_64", target_arch = "aarch64", target_feature = "simd128"))]
+            #[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2"))]
             fn $name<const WHOLE: usize>(
                 layout: NumberLayout,
                 symbols: &[u8],
@@ -85,7 +85,7 @@ macro_rules! avx2 {
     };
 }
 
-avx2!(merge8_avx2 merge8 merge16_avx2 merge16 merge32_avx2 merge32);
+vectors!(merge8_vectors merge8 merge16_vectors merge16 merge32_vectors merge32);
 
 /// Makes an element of `size` bytes (1, 2, 4 or 8) from each symbol and its low bits. `out` has room for
 /// exactly one element per symbol; `low` holds the low bits that `layout` asks for.
@@ -100,7 +100,8 @@ pub fn merge(
     dispatch!(
         kernel,
         scalar: merge_scalar(layout, size, symbols, &mut low, out),
-        avx2: merge_avx2(layout, size, symbols, &mut low, out),
+        avx2: merge_vectors(layout, size, symbols, &mut low, out),
+        v128: merge_vectors(layout, size, symbols, &mut low, out),
     )
 }
 
@@ -115,18 +116,18 @@ fn merge_scalar(layout: NumberLayout, size: usize, symbols: &[u8], low: &mut Low
     }
 }
 
-/// [`merge`] in AVX2, with the number of whole bytes of low bits as a constant.
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2")]
-fn merge_avx2(layout: NumberLayout, size: usize, symbols: &[u8], low: &mut LowBits<'_>, out: &mut [u8]) {
+/// [`merge`] for machines with vectors, with the number of whole bytes of low bits as a constant.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64", target_feature = "simd128"))]
+#[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2"))]
+fn merge_vectors(layout: NumberLayout, size: usize, symbols: &[u8], low: &mut LowBits<'_>, out: &mut [u8]) {
     match (size, layout.low_bits / 8) {
-        (1, 0) => merge8_avx2::<0>(layout, symbols, low, out),
-        (2, 0) => merge16_avx2::<0>(layout, symbols, low, out),
-        (2, 1) => merge16_avx2::<1>(layout, symbols, low, out),
-        (4, 0) => merge32_avx2::<0>(layout, symbols, low, out),
-        (4, 1) => merge32_avx2::<1>(layout, symbols, low, out),
-        (4, 2) => merge32_avx2::<2>(layout, symbols, low, out),
-        (4, 3) => merge32_avx2::<3>(layout, symbols, low, out),
+        (1, 0) => merge8_vectors::<0>(layout, symbols, low, out),
+        (2, 0) => merge16_vectors::<0>(layout, symbols, low, out),
+        (2, 1) => merge16_vectors::<1>(layout, symbols, low, out),
+        (4, 0) => merge32_vectors::<0>(layout, symbols, low, out),
+        (4, 1) => merge32_vectors::<1>(layout, symbols, low, out),
+        (4, 2) => merge32_vectors::<2>(layout, symbols, low, out),
+        (4, 3) => merge32_vectors::<3>(layout, symbols, low, out),
         _ => merge_scalar(layout, size, symbols, low, out),
     }
 }

@@ -22,6 +22,7 @@ pub fn products(kernel: Kernel, numbers: &[i16], coefficients: &[i8], sums: &mut
         kernel,
         scalar: scalar(numbers, coefficients, sums),
         avx2: avx2(numbers, coefficients, sums),
+        v128: v128(numbers, coefficients, sums),
     )
 }
 
@@ -79,6 +80,20 @@ unsafe fn avx2(numbers: &[i16], coefficients: &[i8], sums: &mut [i32]) {
         for (pair, numbers) in coefficients.chunks(2).zip(numbers.chunks_exact(2 * rows)) {
             add_pair(&numbers[2 * whole..], pair_of(pair), &mut sums[whole..]);
         }
+    }
+}
+
+#[cfg(any(target_arch = "aarch64", target_feature = "simd128"))]
+fn v128(numbers: &[i16], coefficients: &[i8], sums: &mut [i32]) {
+    use crate::kernel::v128::V128;
+    let whole = sums.len() / 4 * 4;
+    for (pair, numbers) in coefficients.chunks(2).zip(numbers.chunks_exact(2 * sums.len())) {
+        let [a, b] = pair_of(pair);
+        let factor = V128::splat32(i32::from(a as u16) | i32::from(b) << 16);
+        for (sum, n) in sums.as_chunks_mut::<4>().0.iter_mut().zip(numbers.as_chunks::<8>().0) {
+            V128::load(sum).add32(V128::load(n).dot16(factor)).store(sum);
+        }
+        add_pair(&numbers[2 * whole..], pair_of(pair), &mut sums[whole..]);
     }
 }
 

@@ -1,7 +1,7 @@
 //! Splits elements into symbols and low bits: `merge` undoes it, except for folded symbols and exceptions.
 //!
-//! The loops are written once for each size of element. The macro `avx2` compiles them again for processors
-//! with AVX2, once for each number of whole bytes of low bits and each place of the sign, so that the inner
+//! The loops are written once for each size of element. The macro `vectors` compiles them again for machines
+//! with vectors, once for each number of whole bytes of low bits and each place of the sign, so that the inner
 //! loops have constant lengths.
 
 use super::number::NumberLayout;
@@ -113,11 +113,11 @@ split!(split16, step16, u16);
 split!(split32, step32, u32);
 split!(split64, step64, u64);
 
-macro_rules! avx2 {
+macro_rules! vectors {
     ($($name:ident $plain:ident)*) => {
         $(
-            #[cfg(target_arch = "x86_64")]
-            #[target_feature(enable = "avx2")]
+            #[cfg(any(target_arch = "x86_64", target_arch = "aarch64", target_feature = "simd128"))]
+            #[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2"))]
             fn $name<const WHOLE: usize, const FLOAT: bool>(
                 layout: NumberLayout,
                 elements: &[u8],
@@ -129,7 +129,7 @@ macro_rules! avx2 {
     };
 }
 
-avx2!(split8_avx2 split8 split16_avx2 split16 split32_avx2 split32);
+vectors!(split8_vectors split8 split16_vectors split16 split32_vectors split32);
 
 /// Splits elements of `size` bytes (1, 2, 4 or 8). `to` has room for exactly the low bits that `layout` asks
 /// for.
@@ -137,29 +137,30 @@ pub fn split(layout: NumberLayout, kernel: Kernel, size: usize, elements: &[u8],
     dispatch!(
         kernel,
         scalar: split_scalar(layout, size, elements, to),
-        avx2: split_avx2(layout, size, elements, to),
+        avx2: split_vectors(layout, size, elements, to),
+        v128: split_vectors(layout, size, elements, to),
     )
 }
 
-/// [`split`] in AVX2, with the parts of an element as constants.
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2")]
-fn split_avx2(layout: NumberLayout, size: usize, elements: &[u8], to: &mut SplitNumbers<'_>) {
+/// [`split`] for machines with vectors, with the parts of an element as constants.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64", target_feature = "simd128"))]
+#[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2"))]
+fn split_vectors(layout: NumberLayout, size: usize, elements: &[u8], to: &mut SplitNumbers<'_>) {
     match (size, layout.low_bits / 8, layout.float) {
-        (1, 0, true) => split8_avx2::<0, true>(layout, elements, to),
-        (1, 0, false) => split8_avx2::<0, false>(layout, elements, to),
-        (2, 0, true) => split16_avx2::<0, true>(layout, elements, to),
-        (2, 0, false) => split16_avx2::<0, false>(layout, elements, to),
-        (2, 1, true) => split16_avx2::<1, true>(layout, elements, to),
-        (2, 1, false) => split16_avx2::<1, false>(layout, elements, to),
-        (4, 0, true) => split32_avx2::<0, true>(layout, elements, to),
-        (4, 0, false) => split32_avx2::<0, false>(layout, elements, to),
-        (4, 1, true) => split32_avx2::<1, true>(layout, elements, to),
-        (4, 1, false) => split32_avx2::<1, false>(layout, elements, to),
-        (4, 2, true) => split32_avx2::<2, true>(layout, elements, to),
-        (4, 2, false) => split32_avx2::<2, false>(layout, elements, to),
-        (4, 3, true) => split32_avx2::<3, true>(layout, elements, to),
-        (4, 3, false) => split32_avx2::<3, false>(layout, elements, to),
+        (1, 0, true) => split8_vectors::<0, true>(layout, elements, to),
+        (1, 0, false) => split8_vectors::<0, false>(layout, elements, to),
+        (2, 0, true) => split16_vectors::<0, true>(layout, elements, to),
+        (2, 0, false) => split16_vectors::<0, false>(layout, elements, to),
+        (2, 1, true) => split16_vectors::<1, true>(layout, elements, to),
+        (2, 1, false) => split16_vectors::<1, false>(layout, elements, to),
+        (4, 0, true) => split32_vectors::<0, true>(layout, elements, to),
+        (4, 0, false) => split32_vectors::<0, false>(layout, elements, to),
+        (4, 1, true) => split32_vectors::<1, true>(layout, elements, to),
+        (4, 1, false) => split32_vectors::<1, false>(layout, elements, to),
+        (4, 2, true) => split32_vectors::<2, true>(layout, elements, to),
+        (4, 2, false) => split32_vectors::<2, false>(layout, elements, to),
+        (4, 3, true) => split32_vectors::<3, true>(layout, elements, to),
+        (4, 3, false) => split32_vectors::<3, false>(layout, elements, to),
         _ => split_scalar(layout, size, elements, to),
     }
 }
@@ -172,5 +173,56 @@ fn split_scalar(layout: NumberLayout, size: usize, elements: &[u8], to: &mut Spl
         2 => split16(parts, layout, elements, to),
         4 => split32(parts, layout, elements, to),
         _ => split64(parts, layout, elements, to),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::tensor::kernel::{LowBits, merge};
+    use crate::random::SplitMix;
+    use crate::tensor::bits::{Packed, packed_len};
+
+    /// The parts of elements, and which steps have numbers without symbols.
+    fn parts(layout: NumberLayout, kernel: Kernel, size: usize, elements: &[u8], fold: u8) -> [Vec<u8>; 4] {
+        let (count, whole, rest) = (elements.len() / size, layout.low_bits as usize / 8, layout.low_bits % 8);
+        let (mut symbols, mut bytes) = (vec![1; count], vec![1; count * whole]);
+        let mut packed = vec![1; packed_len(count, rest)];
+        let mut to = SplitNumbers {
+            symbols: &mut symbols,
+            bytes: &mut bytes,
+            packed: Packer::new(&mut packed, count, rest),
+            odd: Vec::new(),
+            fold,
+        };
+        split(layout, kernel, size, elements, &mut to);
+        let odd = to.odd.iter().map(|i| *i as u8).collect();
+        [symbols, bytes, packed, odd]
+    }
+
+    #[test]
+    fn kernels_agree() {
+        let mut rng = SplitMix(3);
+        for size in [1, 2, 4, 8] {
+            for low_bits in (0..8 * size as u32).filter(|n| n + 8 >= 8 * size as u32 || n % 5 == 0) {
+                for (count, float, base, fold) in [(700, true, 3, 0), (256, false, 0, 0), (33, true, 100, 9)]
+                {
+                    let layout = NumberLayout { low_bits, base, float, zeros: 0 };
+                    let elements: Vec<u8> = (0..count * size).map(|_| rng.next_u32() as u8).collect();
+                    let kernels = [Kernel::Scalar, Kernel::best()];
+                    let [scalar, vectors] = kernels.map(|k| parts(layout, k, size, &elements, fold));
+                    assert_eq!(scalar, vectors, "{size} {layout:?}");
+                    let [symbols, bytes, packed, odd] = scalar;
+                    let merged = kernels.map(|kernel| {
+                        let packed = Packed::new(&packed, count, low_bits % 8);
+                        let mut out = vec![0; elements.len()];
+                        merge(layout, kernel, size, &symbols, LowBits { bytes: &bytes, packed }, &mut out);
+                        out
+                    });
+                    assert!(merged[0] == merged[1], "{size} {layout:?}");
+                    assert!(!odd.is_empty() || merged[0] == elements, "{size} {layout:?}");
+                }
+            }
+        }
     }
 }

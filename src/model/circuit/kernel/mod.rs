@@ -50,12 +50,15 @@ mod tests {
     use super::*;
     #[cfg(target_arch = "x86_64")]
     use crate::kernel::Kernel;
+    #[cfg(target_arch = "x86_64")]
     use crate::random::SplitMix;
 
+    #[cfg(target_arch = "x86_64")]
     fn lanes(n: usize, rng: &mut SplitMix, mut f: impl FnMut(u32, u32) -> u32) -> Vec<PerLane> {
         (0..n).map(|_| PerLane(std::array::from_fn(|_| f(rng.next_u32(), rng.next_u32())))).collect()
     }
 
+    #[cfg(target_arch = "x86_64")]
     fn message(n: usize, rng: &mut SplitMix) -> Vec<PerLane> {
         let small = rng.next_u32() % 15;
         lanes(n, rng, |a, b| (a & 0x7fff) >> small | ((b & 0x7fff) << 16))

@@ -13,10 +13,14 @@ mod avx2;
 pub mod elementwise;
 mod scalar;
 pub mod single;
+#[cfg(any(target_arch = "aarch64", target_feature = "simd128"))]
+mod v128;
 
 #[cfg(target_arch = "x86_64")]
 pub use avx2::Avx2;
 pub use scalar::Scalar;
+#[cfg(any(target_arch = "aarch64", target_feature = "simd128"))]
+pub use v128::Ops128;
 
 use super::weights::Matrix;
 use crate::error::Result;

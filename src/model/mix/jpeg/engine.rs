@@ -126,6 +126,7 @@ impl Engine {
             self.kernel,
             scalar: self.code_with::<false, B>(bits, node, choice, bit),
             avx2: code_avx2(self, bits, node, choice, bit),
+            v128: self.code_with::<true, B>(bits, node, choice, bit),
         )
     }
 

@@ -4,8 +4,7 @@
 //! that the expected byte comes. How sure that is depends on more than the length of the match, so that its
 //! probability is mixed from several sources, like that of any other decision.
 
-use super::kernel::{Probabilities, Row, SOURCES};
-use super::{gather, inputs, learn, mix, train};
+use super::kernel::{Probabilities, Row, SOURCES, gather, inputs, learn, mix, train};
 use crate::Result;
 use crate::model::mix::apm::Apm;
 use crate::model::mix::history::{History, mix_hash};

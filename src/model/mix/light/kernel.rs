@@ -1,8 +1,9 @@
-//! The inner loops of the light predictor, in AVX2 and in plain Rust with the same integers.
+//! The inner loops of the light predictor, in AVX2, in vectors of 128 bits, and in plain Rust with the same integers.
 //!
 //! All eight sources of a bit's probability take every step side by side, one in each 32-bit lane.
 #![allow(unsafe_code)] // kernels
 
+use crate::kernel::kernels;
 use crate::model::mix::logistic::line;
 
 /// The sources of a bit's probability: six contexts, the newest byte, and the match model.
@@ -32,7 +33,7 @@ pub struct Probabilities(pub [u32; SOURCES]);
 /// The two inputs of each source: the distance of its probability from one half in 1/2048, and its logit in
 /// Q8 octaves.
 #[inline(always)]
-pub fn inputs_scalar(p: &Probabilities) -> Row {
+fn inputs_scalar(p: &Probabilities) -> Row {
     let mut x = Row([0; 2 * SOURCES]);
     for (pair, &p) in x.0.as_chunks_mut::<2>().0.iter_mut().zip(&p.0) {
         let q = p.clamp(LEAST, MOST);
@@ -44,7 +45,7 @@ pub fn inputs_scalar(p: &Probabilities) -> Row {
 /// The logit that a row gives for inputs. Inputs are at most 3072 in magnitude, so the two products of a
 /// source and the sum of all shifted pairs stay below 2^31.
 #[inline(always)]
-pub fn mix_scalar(row: &Row, x: &Row) -> i32 {
+fn mix_scalar(row: &Row, x: &Row) -> i32 {
     let pairs = row.0.as_chunks::<2>().0.iter().zip(x.0.as_chunks::<2>().0);
     let pair = |(w, x): (&[i16; 2], &[i16; 2])| {
         (i32::from(w[0]) * i32::from(x[0]) + i32::from(w[1]) * i32::from(x[1])) >> PAIR_SHIFT
@@ -54,7 +55,7 @@ pub fn mix_scalar(row: &Row, x: &Row) -> i32 {
 
 /// Moves each weight by `(x * error + 2^14) >> 15`, saturating at 16 bits.
 #[inline(always)]
-pub fn train_scalar(row: &mut Row, x: &Row, error: i16) {
+fn train_scalar(row: &mut Row, x: &Row, error: i16) {
     for (w, &x) in row.0.iter_mut().zip(&x.0) {
         let step = (i32::from(x) * i32::from(error) + (1 << 14)) >> 15;
         *w = w.saturating_add(step as i16);
@@ -63,7 +64,7 @@ pub fn train_scalar(row: &mut Row, x: &Row, error: i16) {
 
 /// Moves each probability towards `bit` by 2^-rate of the distance, and by at least one.
 #[inline(always)]
-pub fn learn_scalar(p: &Probabilities, bit: u32, rates: &[u32; SOURCES]) -> Probabilities {
+fn learn_scalar(p: &Probabilities, bit: u32, rates: &[u32; SOURCES]) -> Probabilities {
     let target = if bit != 0 { 65535 } else { 0 };
     Probabilities(std::array::from_fn(|i| {
         let round = if bit != 0 { (1 << rates[i]) - 1 } else { 0 };
@@ -72,7 +73,7 @@ pub fn learn_scalar(p: &Probabilities, bit: u32, rates: &[u32; SOURCES]) -> Prob
 }
 
 #[cfg(target_arch = "x86_64")]
-pub mod avx2 {
+mod avx2 {
     //! The forms in AVX2.
 
     use std::arch::x86_64::*;
@@ -148,7 +149,85 @@ pub mod avx2 {
     }
 }
 
-#[cfg(all(test, target_arch = "x86_64"))]
+#[cfg(any(target_arch = "aarch64", target_feature = "simd128"))]
+mod v128 {
+    //! The forms in vectors of 128 bits.
+
+    use super::{LEAST, LIMIT, MOST, PAIR_SHIFT, Probabilities, Row, SOURCES, SUM_SHIFT};
+    use crate::kernel::v128::{V128, load, store};
+
+    #[inline(always)]
+    pub fn gather(p: [u32; SOURCES]) -> Probabilities {
+        Probabilities(p)
+    }
+
+    /// The same as [`super::line`], up to another constant: see the form in AVX2.
+    #[inline(always)]
+    fn line(v: V128) -> V128 {
+        v.float_bits32().shift_right_u32::<15>()
+    }
+
+    /// See [`super::inputs_scalar`].
+    #[inline(always)]
+    pub fn inputs(p: &Probabilities) -> Row {
+        let mut x = Row([0; 2 * SOURCES]);
+        let halves = load(&p.0).map(|p| {
+            let q = p.max32(V128::splat32(LEAST as i32)).min32(V128::splat32(MOST as i32));
+            let logit = line(q).sub32(line(V128::splat32(65536).sub32(q)));
+            let confidence = p.sub32(V128::splat32(32768)).shift_right32::<5>();
+            confidence.and(V128::splat32(0xFFFF)).or(logit.shift_left32::<16>())
+        });
+        store(&mut x.0, halves);
+        x
+    }
+
+    /// See [`super::mix_scalar`].
+    #[inline(always)]
+    pub fn mix(row: &Row, x: &Row) -> i32 {
+        let ([a, b], [x, y]) = (load(&row.0), load(&x.0));
+        let pairs = |w: V128, x| w.dot16(x).shift_right32::<{ PAIR_SHIFT as i32 }>();
+        (pairs(a, x).add32(pairs(b, y)).sum32() >> SUM_SHIFT).clamp(-LIMIT, LIMIT)
+    }
+
+    /// See [`super::train_scalar`].
+    #[inline(always)]
+    pub fn train(row: &mut Row, x: &Row, error: i16) {
+        let ([a, b], [x, y], error) = (load(&row.0), load(&x.0), V128::splat16(error));
+        store(&mut row.0, [a.add_sat16(x.scale16(error)), b.add_sat16(y.scale16(error))]);
+    }
+
+    /// See [`super::learn_scalar`]; rates are at most 8. A shift to the left by what is missing to 8 and one by 8 to the
+    /// right are one by the rate.
+    #[inline(always)]
+    pub fn learn(p: &Probabilities, bit: u32, rates: &[u32; SOURCES]) -> Probabilities {
+        let (factors, rounds) = (load(&rates.map(|r| 256u32 >> r)), load(&rates.map(|r| (1u32 << r) - 1)));
+        let ones = V128::splat32(0i32.wrapping_sub((bit & 1) as i32));
+        let target = ones.shift_right_u32::<16>();
+        let old = load(&p.0);
+        let moved = std::array::from_fn(|i| {
+            let distance = target.sub32(old[i]).add32(ones.and(rounds[i]));
+            old[i].add32(distance.mul32(factors[i]).shift_right32::<8>())
+        });
+        let mut p = Probabilities([0; SOURCES]);
+        store(&mut p.0, moved);
+        p
+    }
+}
+
+kernels! {
+    /// Puts the probabilities of all sources next to each other.
+    gather(p: [u32; SOURCES]) -> Probabilities: Probabilities(p);
+    /// See [`inputs_scalar`].
+    inputs(p: &Probabilities) -> Row: inputs_scalar(p);
+    /// See [`mix_scalar`].
+    mix(row: &Row, x: &Row) -> i32: mix_scalar(row, x);
+    /// See [`train_scalar`].
+    train(row: &mut Row, x: &Row, error: i16): train_scalar(row, x, error);
+    /// See [`learn_scalar`].
+    learn(p: &Probabilities, bit: u32, rates: &[u32; SOURCES]) -> Probabilities: learn_scalar(p, bit, rates);
+}
+
+#[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
@@ -157,27 +236,24 @@ mod tests {
 
     proptest! {
         #[test]
-        fn avx2_equals_scalar(
+        fn vectors_equal_scalar(
             p in prop::array::uniform8(0u32..65536),
             weights in prop::array::uniform16(any::<i16>()),
             error in -32767i16..=32767,
             bit in 0u32..2,
             rates in prop::array::uniform8(1u32..9),
         ) {
-            if Kernel::avx2().is_some() {
+            if Kernel::best() != Kernel::Scalar {
                 let p = Probabilities(p);
                 let (x, row) = (inputs_scalar(&p), Row(weights));
-                // SAFETY: AVX2 was detected.
-                unsafe {
-                    prop_assert_eq!(avx2::gather(p.0), p);
-                    prop_assert_eq!(avx2::inputs(&p), x);
-                    prop_assert_eq!(avx2::mix(&row, &x), mix_scalar(&row, &x));
-                    prop_assert_eq!(avx2::learn(&p, bit, &rates), learn_scalar(&p, bit, &rates));
-                    let (mut left, mut right) = (row, row);
-                    train_scalar(&mut left, &x, error);
-                    avx2::train(&mut right, &x, error);
-                    prop_assert_eq!(left, right);
-                }
+                prop_assert_eq!(gather::<true>(p.0), p);
+                prop_assert_eq!(inputs::<true>(&p), x);
+                prop_assert_eq!(mix::<true>(&row, &x), mix_scalar(&row, &x));
+                prop_assert_eq!(learn::<true>(&p, bit, &rates), learn_scalar(&p, bit, &rates));
+                let (mut left, mut right) = (row, row);
+                train_scalar(&mut left, &x, error);
+                train::<true>(&mut right, &x, error);
+                prop_assert_eq!(left, right);
             }
         }
     }

@@ -22,7 +22,7 @@ use super::state::{STATES, StateTable};
 use crate::Result;
 use code::Code;
 use flag::{Expected, Flags, LONG, SUREST};
-use kernel::{Probabilities, RATES, Row, SOURCES};
+use kernel::{RATES, Row, SOURCES, gather, inputs, learn, mix, train};
 
 /// The number of contexts of a byte: the first ones of its kind.
 pub const CONTEXTS: usize = context::FIRST;
@@ -334,34 +334,4 @@ impl Light {
         }
         self.known = self.current.iter().filter(|slot| slot[1] != 0).count();
     }
-}
-
-/// Defines functions that run the AVX2 form of a kernel where their parameter `A` says so.
-macro_rules! kernels {
-    ($($(#[$doc:meta])* $name:ident($($arg:ident: $type:ty),*) -> $out:ty: $scalar:expr;)*) => {$(
-        $(#[$doc])*
-        #[allow(unsafe_code)] // the call of a function that needs AVX2
-        #[inline(always)]
-        fn $name<const A: bool>($($arg: $type),*) -> $out {
-            #[cfg(target_arch = "x86_64")]
-            if A {
-                // SAFETY: `A` is only chosen where the processor has AVX2.
-                return unsafe { kernel::avx2::$name($($arg),*) };
-            }
-            $scalar
-        }
-    )*};
-}
-
-kernels! {
-    /// Puts the probabilities of all sources next to each other.
-    gather(p: [u32; SOURCES]) -> Probabilities: Probabilities(p);
-    /// See [`kernel::inputs_scalar`].
-    inputs(p: &Probabilities) -> Row: kernel::inputs_scalar(p);
-    /// See [`kernel::mix_scalar`].
-    mix(row: &Row, x: &Row) -> i32: kernel::mix_scalar(row, x);
-    /// See [`kernel::train_scalar`].
-    train(row: &mut Row, x: &Row, error: i16) -> (): kernel::train_scalar(row, x, error);
-    /// See [`kernel::learn_scalar`].
-    learn(p: &Probabilities, bit: u32, rates: &[u32; SOURCES]) -> Probabilities: kernel::learn_scalar(p, bit, rates);
 }

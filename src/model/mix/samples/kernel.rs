@@ -1,5 +1,7 @@
-//! The inner loops of expecting samples, in AVX2 and in plain Rust with the same integers.
+//! The inner loops of expecting samples, in AVX2, in vectors of 128 bits, and in plain Rust with the same integers.
 #![allow(unsafe_code)] // kernels
+
+use crate::kernel::kernels;
 
 /// The number of neighbours from which a sample is expected.
 pub const TAPS: usize = 32;
@@ -14,48 +16,24 @@ pub const ONE_LOG2: u32 = 22;
 /// log2 of the number of residuals over which distributions are averaged.
 const RATE: u32 = 7;
 
-/// The sum of the products of two rows.
-#[inline(always)]
-pub fn dot<const A: bool>(a: &Taps, b: &Taps) -> i64 {
-    #[cfg(target_arch = "x86_64")]
-    if A {
-        // SAFETY: `A` is only chosen where the processor has AVX2.
-        return unsafe { avx2::dot(a, b) };
-    }
-    dot_scalar(a, b)
+kernels! {
+    /// The sum of the products of two rows.
+    dot(a: &Taps, b: &Taps) -> i64: dot_scalar(a, b);
+    /// Moves each moment towards `factor * x` by 1/2^`window` of the distance, where `window` is 1..=11. All products and
+    /// moments must be at most 2^30 − 1024 in magnitude.
+    average(moments: &mut Taps, factor: i32, x: &Taps, window: u32): average_scalar(moments, factor, x, window);
+    /// Moves the sums towards those of a residual at one place.
+    shift(sums: &mut Sums, place: usize): shift_scalar(sums, place);
 }
 
 fn dot_scalar(a: &Taps, b: &Taps) -> i64 {
     a.iter().zip(b).map(|(a, b)| i64::from(*a) * i64::from(*b)).sum()
 }
 
-/// Moves each moment towards `factor * x` by 1/2^`window` of the distance, where `window` is 1..=11. All products and
-/// moments must be at most 2^30 − 1024 in magnitude.
-#[inline(always)]
-pub fn average<const A: bool>(moments: &mut Taps, factor: i32, x: &Taps, window: u32) {
-    #[cfg(target_arch = "x86_64")]
-    if A {
-        // SAFETY: `A` is only chosen where the processor has AVX2.
-        return unsafe { avx2::average(moments, factor, x, window) };
-    }
-    average_scalar(moments, factor, x, window);
-}
-
 fn average_scalar(moments: &mut Taps, factor: i32, x: &Taps, window: u32) {
     for (m, x) in moments.iter_mut().zip(x) {
         *m += (factor * x - *m + (1 << (window - 1))) >> window;
     }
-}
-
-/// Moves the sums towards those of a residual at one place.
-#[inline(always)]
-pub fn shift<const A: bool>(sums: &mut Sums, place: usize) {
-    #[cfg(target_arch = "x86_64")]
-    if A {
-        // SAFETY: `A` is only chosen where the processor has AVX2.
-        return unsafe { avx2::shift(sums, place) };
-    }
-    shift_scalar(sums, place);
 }
 
 fn shift_scalar(sums: &mut Sums, place: usize) {
@@ -116,7 +94,52 @@ mod avx2 {
     }
 }
 
-#[cfg(all(test, target_arch = "x86_64"))]
+#[cfg(any(target_arch = "aarch64", target_feature = "simd128"))]
+mod v128 {
+    //! The forms in vectors of 128 bits.
+
+    use super::{ONE_LOG2, RATE, Sums, Taps};
+    use crate::kernel::v128::V128;
+
+    /// See [`super::dot`].
+    #[inline(always)]
+    pub fn dot(a: &Taps, b: &Taps) -> i64 {
+        let mut sum = V128::splat32(0);
+        for (a, b) in a.as_chunks::<4>().0.iter().zip(b.as_chunks::<4>().0) {
+            let [low, high] = V128::load(a).products64(V128::load(b));
+            sum = sum.add64(low.add64(high));
+        }
+        let mut two = [0i64; 2];
+        sum.store(&mut two);
+        two[0] + two[1]
+    }
+
+    /// See [`super::average`].
+    #[inline(always)]
+    pub fn average(moments: &mut Taps, factor: i32, x: &Taps, window: u32) {
+        let (factor, half) = (V128::splat32(factor), V128::splat32(1 << (window - 1)));
+        for (m, x) in moments.as_chunks_mut::<4>().0.iter_mut().zip(x.as_chunks::<4>().0) {
+            let old = V128::load(m);
+            let distance = factor.mul32(V128::load(x)).sub32(old);
+            old.add32(distance.add32(half).shift_right_by32(window)).store(m);
+        }
+    }
+
+    /// See [`super::shift`].
+    #[inline(always)]
+    pub fn shift(sums: &mut Sums, place: usize) {
+        let (place, one) = (V128::splat32(place as i32), V128::splat32(1 << ONE_LOG2));
+        let mut at = V128::load(&[0i32, 1, 2, 3]);
+        for sum in sums.as_chunks_mut::<4>().0 {
+            let old = V128::load(sum);
+            let target = at.above32(place).and(one);
+            old.add32(target.sub32(old).shift_right32::<{ RATE as i32 }>()).store(sum);
+            at = at.add32(V128::splat32(4));
+        }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
@@ -129,7 +152,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn avx2_equals_scalar(
+        fn vectors_equal_scalar(
             moments in taps((1 << 30) - 1024),
             weights in taps(1 << 19),
             x in taps(4095),
@@ -138,7 +161,7 @@ mod tests {
             place in 0..PLACES,
             window in 1u32..=11,
         ) {
-            if Kernel::avx2().is_none() {
+            if Kernel::best() == Kernel::Scalar {
                 return Ok(());
             }
             prop_assert_eq!(dot::<true>(&moments, &weights), dot_scalar(&moments, &weights));
