@@ -70,7 +70,7 @@ impl Bert {
         let heads = config["num_attention_heads"]
             .as_u64()
             .map_or(width / if width == 384 { 32 } else { 64 }, |n| n as usize);
-        if heads == 0 || width % heads != 0 {
+        if heads == 0 || !width.is_multiple_of(heads) {
             return Err(bad_argument(format!("{heads} heads cannot share {width} columns")));
         }
         let act = config["hidden_act"].as_str().unwrap_or("gelu");

@@ -36,6 +36,7 @@ pub struct Settings {
 }
 
 /// What a search for the longest match may look at.
+#[derive(Clone, Copy)]
 struct Reach {
     at: usize,
     /// The most bytes of a match, and the number that it must exceed.
@@ -150,8 +151,7 @@ impl<'a> Search<'a> {
     /// The longest match, in steps along the chain; one of `beaten` bytes where there is none.
     fn along_chain(&self, chains: &Chains, reach: &Reach, work: &mut Work) -> Found {
         let nearest = Found { len: reach.beaten, from: 0 };
-        let (found, steps) =
-            self.best_along(chains, chains.links(), reach, nearest, reach.limit, reach.most, |_| true);
+        let (found, steps) = self.best_along(chains.links(), chains.base(), reach, nearest, |_| true);
         work.steps(steps);
         found
     }
@@ -176,8 +176,9 @@ impl<'a> Search<'a> {
                 break;
             }
             let seen = |p| u32::from(ranks.steps(reach.at, p)) <= most;
-            let (best, steps) = self.best_along(chains, links, reach, none, longest, most, seen);
-            if kind > 0 && steps == most && !(best.from > 0 && best.len >= longest.min(reach.nice)) {
+            let part = Reach { most, nice: longest.min(reach.nice), ..*reach };
+            let (best, steps) = self.best_along(links, chains.base(), &part, none, seen);
+            if kind > 0 && steps == most && !(best.from > 0 && best.len >= part.nice) {
                 return None;
             }
             if best.from > 0 {
@@ -191,27 +192,22 @@ impl<'a> Search<'a> {
         Some(found)
     }
 
-    /// Goes along the chain of `links` for at most `most` steps, up to the first match that has `longest` bytes
-    /// or ends the search. Returns the longest match among those that are `seen`, `best` if none is longer, and
-    /// the number of steps.
+    /// Goes along the chain of `links`, of positions that start at `base`, up to the first match that ends the search.
+    /// Returns the longest match among those that are `seen`, `best` if none is longer, and the number of steps.
     #[inline(always)]
     fn best_along(
         &self,
-        chains: &Chains,
         links: &Links,
+        base: u32,
         reach: &Reach,
         mut best: Found,
-        longest: usize,
-        most: u32,
         seen: impl Fn(usize) -> bool,
     ) -> (Found, u32) {
-        let base = chains.base();
         let floor = (base + reach.at as u32).saturating_sub(self.settings.far).max(base);
         let target = &self.raw[reach.at..reach.at + reach.limit];
-        let enough = longest.min(reach.nice);
         let mut c = links.previous(reach.at);
         let mut steps = 0;
-        while steps < most && c >= floor && c > base {
+        while steps < reach.most && c >= floor && c > base {
             steps += 1;
             let p = (c - base) as usize;
             let other = &self.raw[p..p + reach.limit];
@@ -222,7 +218,7 @@ impl<'a> Search<'a> {
                         break;
                     }
                     best = Found { len, from: p };
-                    if len >= enough {
+                    if len >= reach.nice {
                         break;
                     }
                 }

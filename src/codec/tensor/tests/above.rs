@@ -8,7 +8,7 @@ fn slow(rows: usize, columns: usize, rng: &mut Rng) -> Vec<u8> {
     let mut raw = Vec::new();
     for _ in 0..rows {
         for value in &mut row {
-            let kept = if rng.next() % 16 == 0 { rng.next() as u8 } else { *value };
+            let kept = if rng.next().is_multiple_of(16) { rng.next() as u8 } else { *value };
             *value = kept & 0xF0 | rng.next() as u8 & 0x0F;
             raw.push(*value);
         }
