@@ -659,7 +659,7 @@ fn makers() -> Vec<(&'static str, Vec<u8>)> {
         ),
         ("tensor-rows.nz", with(&uneven(), tensor_level(8))),
         ("tensor-predicted.nz", with(&related(), tensor_level(9))),
-        ("tensor-above.nz", with(&tokens(), tensor_level(2))),
+        ("tensor-above.nz", with(&tokens(), tensor_level(6))),
         ("tensor-delta.nz", with(&tuned(), tensor_level(6).bases(bases()))),
         ("tensor-rounded.nz", with(&rounded(false), tensor_level(6).bases(bases()))),
         ("tensor-rounded-through.nz", with(&rounded(true), tensor_level(6).bases(bases()))),

@@ -15,6 +15,9 @@ use crate::tensor::ggml::FieldKind;
 /// The first level at which rows and columns have classes even where rows seem to be alike.
 const ROWS_LEVEL: u8 = 7;
 
+/// The first level at which 8-bit floats may have tables by the row above.
+const ABOVE_LEVEL: u8 = 4;
+
 /// Chooses the context and the tables of a field of groups of `group` bytes: by the scales of block-quantised
 /// types, by rows and columns, or a single table. Also chooses the tables of its low bits, where these are
 /// coded.
@@ -42,7 +45,7 @@ pub fn choose_usual(
         let counts = histogram(tiles.iter().map(|t| &t.fields[number].symbols[..]));
         (field.context, field.tables) = (Context::None, vec![Freqs::from_counts(&counts)]);
     }
-    if single && !masked && (level >= ROWS_LEVEL || small_float(hint.dtype)) {
+    if single && !masked && (level >= ROWS_LEVEL || level >= ABOVE_LEVEL && small_float(hint.dtype)) {
         choose_by_above(field, number, tiles, usize::try_from(rows).unwrap_or(0));
     }
     if let Some((map, tables)) = &mut field.low {
