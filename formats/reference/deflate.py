@@ -661,10 +661,13 @@ def recreate(c, contents, params, raw_length):
         if not c.flag("more"):
             break
         content, length, shape = 1 + c.number("content"), c.number("inside"), None
-        if c.flag("picture"):
+        if c.flag("split"):
             row, pixel = 1 + c.number("row"), 1 + c.number("pixel")
-            demand(pixel <= 16, "shape of a picture")
-            if pixel <= 8:
+            demand(pixel <= 17, "shape of a picture")
+            if pixel == 17:
+                demand(row <= length, "shape of an array")
+                shape, rows, size = (), row, length - row
+            elif pixel <= 8:
                 demand(length % (row + 1) == 0, "shape of a picture")
                 shape, rows, size = (row, pixel), length // (row + 1), length // (row + 1) * row
             else:
@@ -681,12 +684,12 @@ def recreate(c, contents, params, raw_length):
             alike = chunks > 1 and c.flag("alike")
             for i in range(chunks):
                 lengths.append(lengths[0] if alike and i else c.number("chunk"))
-        if shape:
-            raster = take(content, size)
-            make = filtered if len(shape) == 2 else interlaced
-            inside = make(take(0, rows), raster, *shape)
-        else:
+        if shape is None:
             inside = take(content, length)
+        else:
+            part, first = take(content, size), take(0, rows)
+            make = {0: lambda header, numbers: header + numbers, 2: filtered, 3: interlaced}[len(shape)]
+            inside = make(first, part, *shape)
         head = take(0, 2) if form == 3 else b""
         out = head + streams.decode(inside)
         if form in (1, 3):
@@ -728,7 +731,6 @@ def decode(payload, params, raw_length, block):
     demand(1 <= count <= 255, "number of contents")
     for _ in range(count):
         codec, inner, raw = block(r)
-        demand(codec in (0, 1, 3, 7, 8, 9, 11), "newer: codec of a content")
         demand(codec not in (8, 11) or inner[0] < depth, "deeper than declared")
         contents.append(raw)
     c = Coder(payload[r.at:])

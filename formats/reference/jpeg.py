@@ -692,7 +692,7 @@ def decode(payload, params, raw_length, block):
     depth, lines, pictures, blocks = read_params(params)
     r = Reader(payload)
     codec, inner, content = block(r)
-    demand(codec in (0, 1, 3, 7, 8, 9), "newer: codec of a content")
+    demand(codec != 11, "a picture inside a picture")
     demand(codec != 8 or inner[0] <= depth, "deeper than declared")
     record = r.take(r.varint())
     engine = Engine(payload[r.at:], lines)

@@ -173,11 +173,11 @@ class Stream:
         """A block inside a block, which names no model: its codec, parameters and raw bytes."""
         r.begin()
         demand(r.u8() == 1, "not a block")
-        demand(r.data[r.at] in (0, 1, 3, 7, 8, 9, 11), "newer: codec of a content")
+        demand(r.data[r.at] in (0, 1, 3, 6, 7, 8, 9, 11), "newer: codec of a content")
         demand(not r.data[r.at + 1] & 8, "newer: a model of a content")
-        return self.read_block(r)[:3]
+        return self.read_block(r, inside=True)[:3]
 
-    def read_block(self, r):
+    def read_block(self, r, inside=False):
         """Decodes the block whose kind has been read: codec, parameters, raw bytes, units, whether there may be copies."""
         codec, flags = r.u8(), r.u8()
         demand(codec <= 11 and flags < 64, "newer: codec or flag")
@@ -220,6 +220,7 @@ class Stream:
             raw = jpeg.decode(payload, params, raw_length, self.content)
         elif codec == 6:
             planes = tensor.Planes(params)
+            demand(not inside or planes.method in (1, 4), "newer: a content that does not stand alone")
             raw = self.tensor(planes, units, payload)
         else:
             kind = {2: lm, 4: circuit, 5: llm}[codec]

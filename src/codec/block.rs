@@ -91,6 +91,11 @@ pub trait BlockParams: Any + Send + Sync {
         0
     }
 
+    /// Whether the block needs no other block and no base, nor is needed by other blocks.
+    fn stands_alone(&self) -> bool {
+        true
+    }
+
     /// The levels of deflate streams inside deflate streams.
     fn depth(&self) -> u8 {
         0
@@ -298,6 +303,11 @@ impl Block {
     /// Whether later blocks may be copies of this one.
     pub fn has_copies(&self) -> bool {
         self.params.as_ref().is_some_and(|p| p.has_copies())
+    }
+
+    /// Whether the block needs no model, no other block and no base, nor is needed by other blocks.
+    pub fn stands_alone(&self) -> bool {
+        self.header.model.is_none() && self.params.as_ref().is_none_or(|p| p.stands_alone())
     }
 
     /// The levels of deflate streams inside deflate streams.

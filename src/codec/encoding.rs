@@ -57,6 +57,11 @@ impl EncodedBlock {
         self.payload.len() + self.units.stored_len() + self.params.as_ref().map_or(0, Vec::len)
     }
 
+    /// The smaller of two blocks of the same bytes; the first of equal ones.
+    pub fn or_smaller(self, other: Self) -> Self {
+        if other.cost() < self.cost() { other } else { self }
+    }
+
     /// The block's header and payload. `model` is the stream's reference to the model, where the block names
     /// one.
     pub fn into_parts(self, model: Option<u64>) -> (BlockHeader, Vec<u8>) {

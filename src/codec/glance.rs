@@ -125,15 +125,19 @@ fn chosen(raw: &[u8], step: usize, mut look: impl FnMut(usize, u64)) {
 const NEIGHBOURS: u64 = 24;
 /// The number of numbers that are looked at.
 const NUMBERS: usize = 1 << 14;
-/// The extra cost of a symbol that is new to its context, in 1/256 bits.
+/// The extra cost of a symbol that is new to its context, in 1/256 bits, and the same among few noisy numbers, where
+/// nearly every symbol is new.
 const NEW: u64 = 3 * 256;
+const NEW_OF_FEW: u64 = 8 * 256;
 
 /// Whether numbers of `size` bytes depend on the number `back` before, so that a codec with contexts may pay.
-/// Compares the cost of each byte alone with its cost after the upper half of the same byte of that number.
-pub fn neighbours_tell(raw: &[u8], size: usize, back: usize) -> bool {
+/// Compares the cost of each byte alone with its cost after the upper half of the same byte of that number. `noisy` says
+/// that most bits of a number may be noise, as those of floats are.
+pub fn neighbours_tell(raw: &[u8], size: usize, back: usize, noisy: bool) -> bool {
     let middle = raw.len() / 2 / size * size;
     let half = (NUMBERS / 2 * size).min(middle);
     let part = &raw[middle - half..(middle + half).min(raw.len())];
+    let new = if noisy && part.len() < NUMBERS / 2 * size { NEW_OF_FEW } else { NEW };
     let (mut alone, mut together) = (0, 0);
     for k in 0..size {
         let mut counts = vec![[0u32; 256]; 16];
@@ -143,7 +147,7 @@ pub fn neighbours_tell(raw: &[u8], size: usize, back: usize) -> bool {
         }
         let mut all = [0; 256];
         counts.iter().for_each(|c| all.iter_mut().zip(c).for_each(|(a, c)| *a += c));
-        let cost = |c: &[u32; 256]| Freqs::estimate(c) + NEW * c.iter().filter(|n| **n > 0).count() as u64;
+        let cost = |c: &[u32; 256]| Freqs::estimate(c) + new * c.iter().filter(|n| **n > 0).count() as u64;
         let by_itself = cost(&all);
         alone += by_itself;
         // Low bytes may be noise, to which contexts only add costs.
@@ -224,14 +228,16 @@ mod tests {
     #[test]
     fn slow_changes_tell() {
         let noise = random(1 << 16);
-        assert!(!neighbours_tell(&noise, 1, 1) && !neighbours_tell(&noise, 4, 1));
-        assert!(neighbours_tell(&walk(&noise), 1, 1));
+        assert!(!neighbours_tell(&noise, 1, 1, false) && !neighbours_tell(&noise, 4, 1, true));
+        assert!(neighbours_tell(&walk(&noise), 1, 1, false));
         // Two walks in turn.
         let other: Vec<u8> = noise.iter().rev().copied().collect();
         let both: Vec<u8> = walk(&noise).into_iter().zip(walk(&other)).flat_map(|(a, b)| [a, b]).collect();
-        assert!(neighbours_tell(&both, 1, 2) && !neighbours_tell(&both, 1, 1));
+        assert!(neighbours_tell(&both, 1, 2, false) && !neighbours_tell(&both, 1, 1, false));
         // Noise below slow changes.
         let words: Vec<u8> = noise.iter().zip(walk(&other)).flat_map(|(a, b)| [*a, b]).collect();
-        assert!(neighbours_tell(&words, 2, 1));
+        assert!(neighbours_tell(&words, 2, 1, false));
+        // Noise seems to tell where there is little of it.
+        assert!(!neighbours_tell(&noise[..800], 2, 1, true));
     }
 }

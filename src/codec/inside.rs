@@ -1,13 +1,15 @@
 //! Blocks inside the payload of a block: contents that other codecs code, and the codecs that find them in what other
 //! programs have packed.
 
-use super::block::{Block, BlockCodec};
+use super::block::{Block, BlockCodec, BlockJob, Environment};
 use super::encoding::{Content, EncodedBlock};
 use super::newer;
 use crate::error::{Error, Result};
-use crate::format::block::{BlockHeader, Units};
+use crate::format::block::BlockHeader;
 use crate::format::consts::KIND_BLOCK;
 use crate::format::cursor::{Cursor, Parse, Parsed};
+use crate::progress::Meter;
+use crate::tensor::bases::Bases;
 
 /// The most levels of deflate streams inside deflate streams.
 pub const MAX_DEPTH: u8 = 2;
@@ -123,8 +125,20 @@ pub fn read<'a>(c: &mut Cursor<'a>, codec: &str) -> Result<Coded<'a>> {
     if !block.codec.may_be_inside() {
         return Err(newer(&format!("codec {} inside {codec} blocks", block.codec.name())));
     }
-    if block.header.model.is_some() || !matches!(block.header.units, Units::Fixed { .. }) {
-        return Err(newer(&format!("models inside {codec} blocks")));
+    if !block.stands_alone() {
+        return Err(newer(&format!("models, copies and bases inside {codec} blocks")));
     }
     Ok((block, payload))
+}
+
+/// Decodes a content in at most `memory` bytes of memory.
+///
+/// # Errors
+/// Those of the content's codec.
+pub fn decode(content: &Coded<'_>, memory: u64) -> Result<Vec<u8>> {
+    let bases = Bases::default();
+    let environment = Environment { bases: &bases, accelerator: None, memory, meter: Meter::NONE };
+    let mut job = BlockJob::new(&content.0, None, environment, content.1);
+    content.0.codec.decode(&mut [&mut job]);
+    job.error.map_or(Ok(job.raw), Err)
 }

@@ -1,13 +1,12 @@
-//! The choice of the codec for numbers of known types, and for the bytes between them: the blocks of files of
-//! tensors.
+//! The choice of the codec for numbers of known types.
 //!
 //! Loading a tensor has to be fast, so the tensor codec is the usual one. A codec that decodes slowly must
 //! save much before it is taken, and samples tell whether trying it is worth the time.
 
 use super::block::attempt;
-use super::choose::{Plan, plain, smaller, smallest};
 use super::encoding::{Content, Effort, EncodedBlock};
-use super::hints::Guide;
+use super::floor::plain;
+use super::hints::{Guide, Hint};
 use super::rivals::THOROUGH;
 use super::{CODECS, Codec, glance, zstd};
 use crate::error::Result;
@@ -20,56 +19,20 @@ const SMALL_TENSOR: usize = 64 << 10;
 /// [`PIECES`] is looked at.
 const PIECE: usize = 32 << 10;
 const PIECES: usize = 32;
+/// Of fewer bytes than this, a slow codec could not take off enough to be worth its start.
+const LEAST: usize = 256;
 /// The length in bytes of the sample that tells whether a slow codec could win.
 const SLOW_SAMPLE: usize = 32 << 10;
 
-impl Plan {
-    /// Codes blocks of numbers of known types, and of the bytes between them, in parallel: one block for each
-    /// content. With `few`, the other bytes are so few that they are coded by fast codecs, so as not to hold
-    /// up readers that load tensors.
-    pub fn encode_numbers(
-        &self,
-        contents: &[Content<'_>],
-        few: bool,
-        meter: Meter<'_>,
-    ) -> Result<Vec<EncodedBlock>> {
-        // A slow codec counts half of a tensor's bytes as it goes; the other half is counted when the block is done.
-        // Other content is counted by its codec.
-        let (effort, half) = (self.effort(meter), meter.share(1, 2));
-        let quick = self.only == Some(Codec::Tensor) || few && self.level < THOROUGH;
-        let encode = |content: &Content<'_>| {
-            let block = match content.numbers {
-                // Little is smaller than a base that has the same bytes.
-                Some(_)
-                    if self.only.is_some() || content.base.is_some_and(|base| base.bytes == content.raw) =>
-                {
-                    quick_numbers(content, &effort)?
-                }
-                Some(_) => slowly(content, &self.effort(half), quick_numbers(content, &effort)?)?,
-                None if quick => plain(content.raw, self.level)?,
-                None => return smallest(content, &effort, self.packed()),
-            };
-            meter.advance(content.raw.len());
-            Ok(block)
-        };
-        let memory = |content: &Content<'_>| match content.numbers {
-            Some(_) => 3 * content.raw.len() as u64,
-            None if quick => zstd::memory(zstd::level(self.level), content.raw.len()),
-            None => self.memory_of_bytes(content.raw),
-        };
-        self.each(contents, |content| content.raw.len(), memory, encode)
-    }
-}
-
 /// Codes numbers of a known type with the tensor codec, or with a plain codec where that is smaller. For long
 /// tensors the plain codec runs only where a sample shows repetitions.
-fn quick_numbers(content: &Content<'_>, effort: &Effort<'_>) -> Result<EncodedBlock> {
+pub fn quick(content: &Content<'_>, effort: &Effort<'_>) -> Result<EncodedBlock> {
     let (raw, level) = (content.raw, effort.level);
     let coded = Codec::Tensor.object().encode(content, effort)?;
     match coded {
         None => plain(raw, level),
         Some(coded) if raw.len() > SMALL_TENSOR && !repeats(raw, coded.cost())? => Ok(coded),
-        Some(coded) => Ok(smaller(coded, plain(raw, level)?)),
+        Some(coded) => Ok(coded.or_smaller(plain(raw, level)?)),
     }
 }
 
@@ -83,26 +46,40 @@ fn worth(level: u8) -> usize {
     }
 }
 
+/// Whether numbers depend on those before them, or, if they are samples of sound or pictures, on those above, so that a
+/// codec that learns from them may pay.
+pub fn depend(raw: &[u8], hint: Hint) -> bool {
+    let size = element(hint.dtype);
+    // Other samples lie between the two in a row.
+    let is_sample = matches!(hint.dtype, Dtype::U8 | Dtype::I8 | Dtype::U16 | Dtype::I16);
+    let noisy =
+        matches!(hint.dtype, Dtype::F16 | Dtype::Bf16 | Dtype::F32 | Dtype::F64 | Dtype::C64 | Dtype::C128);
+    let above = Some(hint.row_bytes as usize / size).filter(|row| is_sample && *row > 0);
+    [Some(1), above].into_iter().flatten().any(|back| glance::neighbours_tell(raw, size, back, noisy))
+}
+
+/// The bytes of a number, or of a group of numbers.
+fn element(dtype: Dtype) -> usize {
+    dtype.group().1.clamp(1, 16) as usize
+}
+
 /// Codes numbers with a slow codec that learns as it codes where that is worth the time: there is one at this
 /// level, neighbouring numbers depend on each other, and a sample is small enough. The bar is high because
 /// loading one tensor has to be fast. `best` is the smallest block so far.
-fn slowly(content: &Content<'_>, effort: &Effort<'_>, best: EncodedBlock) -> Result<EncodedBlock> {
+pub fn slowly(content: &Content<'_>, effort: &Effort<'_>, best: EncodedBlock) -> Result<EncodedBlock> {
     let raw = content.raw;
     let slow = CODECS.into_iter().find(|c| c.learns_numbers() && c.is_tried(effort.level));
-    let Some(slow) = slow else { return Ok(best) };
-    let size = content.numbers.map_or(1, |hint| hint.dtype.group().1 as usize).clamp(1, 16);
-    // Samples of sound and pictures depend on the one above where others lie between them in a row.
-    let is_sample = |dtype| matches!(dtype, Dtype::U8 | Dtype::I8 | Dtype::U16 | Dtype::I16);
-    let hint = content.numbers.filter(|hint| is_sample(hint.dtype));
-    let above = hint.map(|hint| hint.row_bytes as usize / size).filter(|row| *row > 0);
-    let tell = [Some(1), above].into_iter().flatten().any(|back| glance::neighbours_tell(raw, size, back));
-    if !tell || glance::is_settled(raw)? {
+    let Some(slow) = slow.filter(|_| best.cost() >= LEAST || effort.level >= THOROUGH) else {
+        return Ok(best);
+    };
+    if !content.numbers.is_some_and(|hint| depend(raw, hint)) || glance::is_settled(raw)? {
         return Ok(best);
     }
     // A language model has nothing to say about numbers.
     let effort = Effort { guide: Guide::None, ..*effort };
     let is_worth = |cost: usize, of: usize| cost * 256 < of * worth(effort.level);
     if raw.len() > SLOW_SAMPLE * if effort.level < THOROUGH { 4 } else { 32 } {
+        let size = content.numbers.map_or(1, |hint| element(hint.dtype));
         let middle = raw.len() / 2 / size * size;
         let sample = &raw[middle..middle + SLOW_SAMPLE];
         let quiet = Effort { meter: Meter::NONE, ..effort };

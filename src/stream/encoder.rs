@@ -9,7 +9,7 @@ mod tensors;
 mod words;
 
 use super::options::{Options, Pool};
-use crate::codec::choose::Plan;
+use crate::codec::plan::Plan;
 use crate::error::Result;
 use crate::stream::content::FileContent;
 use crate::tensor::content::Content;

@@ -4,7 +4,7 @@ use super::decoder;
 use super::encoder::plan;
 use super::options::Pool;
 use super::{Archive, DecodeOptions, Decoder, Encoder, Options, buffers};
-use crate::codec::choose::Plan;
+use crate::codec::plan::Plan;
 use crate::error::{Error, ErrorKind, Result};
 use std::fmt;
 use std::io::{self, BufRead, Cursor, Write};

@@ -705,6 +705,10 @@ fn makers() -> Vec<(&'static str, Vec<u8>)> {
             with(include_bytes!("../data/packed/interlaced.png"), only(Codec::Deflate).level(5)),
         ),
         (
+            "deflate-arrays.nz",
+            with(include_bytes!("../data/packed/arrays.npz"), only(Codec::Deflate).level(5)),
+        ),
+        (
             "deflate-nested.nz",
             with(include_bytes!("../data/packed/nested.zip"), only(Codec::Deflate).level(5)),
         ),

@@ -5,18 +5,21 @@ use super::analyse::{cost_with, settings};
 use super::chains::Chains;
 use super::find::{Finder, Form, Found};
 use super::method::Method;
-use super::picture::{Rows, unfilter};
+use super::picture::Rows;
 use super::recipe::{Recipe, Step, Summary, finish, put, recreate};
+use super::split::{Split, array};
 use super::{MAX_CONTENTS, Params, max_raw, memory_need};
 use crate::codec::Codec;
 use crate::codec::encoding::{Content, EncodedBlock};
 use crate::codec::glance::looks_like_text;
+use crate::codec::hints::Hint;
 use crate::codec::inside::{self, Nested, Packed, Unpacked};
 use crate::coder::binary::BinaryEncoder;
 use crate::error::Result;
 use crate::format::block::Units;
 use crate::format::varint;
 use rayon::prelude::*;
+use std::borrow::Cow;
 
 /// Check units are 2^20 raw bytes.
 const UNIT_LOG2: u8 = 20;
@@ -26,7 +29,7 @@ const MOST: usize = 128 << 20;
 const SHARE: u64 = 12;
 /// How many times a block is coded anew without the streams that turned out to take too many steps.
 const ROUNDS: usize = 4;
-/// The least raster bytes of a picture that gets a content of its own.
+/// The least bytes of a picture or an array that gets a content of its own.
 const OWN: usize = 16 << 10;
 /// The most positions that a search by cost looks at for one match.
 const CHAIN: u32 = 8192;
@@ -38,11 +41,22 @@ const TEXT: usize = 0;
 const CODE: usize = 1;
 const OTHER: usize = 2;
 
+/// What is known of a content.
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    /// Nothing.
+    Bytes,
+    /// A picture's raster: the bytes of a pixel, and of a row.
+    Raster(usize, usize),
+    /// The numbers of an array.
+    Numbers(Hint),
+}
+
 /// The contents of a block while they are being gathered.
 struct Pool {
     contents: Vec<Vec<u8>>,
-    /// The shape of each content that is a picture's raster; `None` for the others.
-    rows: Vec<Option<Rows>>,
+    /// What is known of each content.
+    kinds: Vec<Kind>,
     /// The numbers of the contents that are shared, by kind.
     shared: [Option<usize>; 3],
     inside: usize,
@@ -50,25 +64,25 @@ struct Pool {
 
 impl Pool {
     fn new() -> Self {
-        Self { contents: vec![Vec::new()], rows: vec![None], shared: [None; 3], inside: 0 }
+        Self { contents: vec![Vec::new()], kinds: vec![Kind::Bytes], shared: [None; 3], inside: 0 }
     }
 
-    fn open(&mut self, rows: Option<Rows>) -> usize {
+    fn open(&mut self, kind: Kind) -> usize {
         self.contents.push(Vec::new());
-        self.rows.push(rows);
+        self.kinds.push(kind);
         self.contents.len() - 1
     }
 
-    /// The number of the content that an inside goes to.
-    fn place(&mut self, inside: &[u8], rows: Option<Rows>) -> usize {
-        if rows.is_some() && inside.len() >= OWN && self.contents.len() < MAX_CONTENTS - 3 {
-            return self.open(rows);
+    /// The number of the content that an inside goes to, or the part of it that is of this kind.
+    fn place(&mut self, inside: &[u8], kind: Kind) -> usize {
+        if kind != Kind::Bytes && inside.len() >= OWN && self.contents.len() < MAX_CONTENTS - 3 {
+            return self.open(kind);
         }
-        let kind = kind(inside);
+        let kind = shared_kind(inside);
         match self.shared[kind] {
             Some(i) => i,
             None => {
-                let i = self.open(None);
+                let i = self.open(Kind::Bytes);
                 self.shared[kind] = Some(i);
                 i
             }
@@ -76,8 +90,17 @@ impl Pool {
     }
 }
 
+/// How an inside may be split, and the kind of its larger part. `rows` tells the shape of a picture.
+fn split_of(inside: &[u8], rows: Option<Rows>) -> (Split, Kind) {
+    if let Some(rows) = rows {
+        return (Split::Picture(rows), Kind::Raster(rows.pixel, rows.row));
+    }
+    let array = array(inside).map(|(header, hint)| (Split::Array(header), Kind::Numbers(hint)));
+    array.unwrap_or((Split::Whole, Kind::Bytes))
+}
+
 /// The kind of shared content that suits an inside.
-fn kind(inside: &[u8]) -> usize {
+fn shared_kind(inside: &[u8]) -> usize {
     if inside.starts_with(b"\x7FELF") || inside.starts_with(b"MZ") {
         return CODE;
     }
@@ -108,7 +131,7 @@ pub fn undo(raw: &[u8], depth: u8, limit: u64, nested: Nested<'_>) -> Result<Opt
 /// The parts that a block is made of.
 struct Parts {
     contents: Vec<Vec<u8>>,
-    rows: Vec<Option<Rows>>,
+    kinds: Vec<Kind>,
     record: Vec<u8>,
     summary: Summary,
     /// The number of raw bytes that the streams took.
@@ -131,20 +154,17 @@ fn undo_but(raw: &[u8], limit: u64, refused: &[usize]) -> std::result::Result<Op
         }
         let Some(method) = analyst.method(&recipe, &found) else { continue };
         let stream = &found.stream;
-        let split = found.rows.and_then(|rows| Some((rows, unfilter(&stream.raw, rows)?)));
-        let rows = split.as_ref().map(|s| s.0);
-        let content = pool.place(&stream.raw, rows);
+        let (split, kind) = split_of(&stream.raw, found.rows);
+        let parts = split.split(&stream.raw);
+        let (split, kind) = if parts.is_some() { (split, kind) } else { (Split::Whole, Kind::Bytes) };
+        let content = pool.place(&stream.raw, kind);
         let before = found.range.start - at;
-        let step = Step { before, content, rows, form: &found.form, stream, method };
+        let step = Step { before, content, split, form: &found.form, stream, method };
         pool.contents[0].extend_from_slice(&raw[at..found.range.start]);
         put(&mut c, &mut recipe, &step).map_err(|_| found.range.start)?;
-        match split {
-            Some((_, (filters, raster))) => {
-                pool.contents[0].extend_from_slice(&filters);
-                pool.contents[content].extend_from_slice(&raster);
-            }
-            None => pool.contents[content].extend_from_slice(&stream.raw),
-        }
+        let (part, first) = parts.unwrap_or_else(|| ((&stream.raw[..]).into(), Cow::default()));
+        pool.contents[0].extend_from_slice(&first);
+        pool.contents[content].extend_from_slice(&part);
         if matches!(found.form, Form::Png(_)) {
             pool.contents[0].extend_from_slice(&found.head);
         }
@@ -153,7 +173,7 @@ fn undo_but(raw: &[u8], limit: u64, refused: &[usize]) -> std::result::Result<Op
         streams += found.range.len();
         count += 1;
     }
-    let Pool { mut contents, rows, inside, .. } = pool;
+    let Pool { mut contents, kinds, inside, .. } = pool;
     contents[0].extend_from_slice(&raw[at..]);
     if count == 0 || contents.iter().any(Vec::is_empty) {
         return Ok(None);
@@ -166,22 +186,27 @@ fn undo_but(raw: &[u8], limit: u64, refused: &[usize]) -> std::result::Result<Op
     if !back.is_ok_and(|b| b == raw) {
         return Ok(None);
     }
-    Ok(Some(Parts { contents, rows, record, summary, streams }))
+    Ok(Some(Parts { contents, kinds, record, summary, streams }))
 }
 
 impl Parts {
     /// The finished block, with its contents coded.
     fn block(self, raw: &[u8], depth: u8, limit: u64, nested: Nested<'_>) -> Result<Option<Unpacked>> {
-        let Self { contents, rows, record, summary, streams } = self;
+        let Self { contents, kinds, record, summary, streams } = self;
         let total = contents.iter().map(|c| c.len() as u64).sum();
         // Readers hold the payload as well, and a range of what has been decoded.
         let need = memory_need(total, summary.inside, raw.len() as u64) + 2 * raw.len() as u64;
         let Some(left) = limit.checked_sub(need) else { return Ok(None) };
         let packed = Packed { depth: depth - 1, pictures: true, inside: true };
         let mut blocks: Vec<EncodedBlock> = Vec::new();
-        for (content, rows) in contents.iter().zip(rows) {
-            let rows = rows.map(|r| (r.pixel, r.row));
-            blocks.push(nested(&Content { rows, ..Content::bytes(content) }, packed, left)?);
+        for (content, kind) in contents.iter().zip(kinds) {
+            let content = Content::bytes(content);
+            let content = match kind {
+                Kind::Bytes => content,
+                Kind::Raster(pixel, row) => Content { rows: Some((pixel, row)), ..content },
+                Kind::Numbers(hint) => Content { numbers: Some(hint), ..content },
+            };
+            blocks.push(nested(&content, packed, left)?);
         }
         if !blocks.iter().all(inside::fits) {
             return Ok(None);

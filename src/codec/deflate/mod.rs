@@ -21,6 +21,7 @@ mod ranks;
 mod recipe;
 mod record;
 mod search;
+mod split;
 mod sums;
 mod tree;
 mod work;
@@ -30,14 +31,13 @@ use super::Codec;
 use super::block::{Block, BlockCodec, BlockJob, BlockParams, OrderedBlock, Undone, UnitKind};
 use super::encoding::{Content, Effort, EncodedBlock};
 use super::inside::{self, Coded, Nested, Packed, Unpacked, Unpacker};
-use super::ordered::{self, Reader, decode_units};
+use super::ordered::{self, Reader};
 use super::reader::DecodedBlock;
 use crate::error::{Error, Result};
 use crate::format::block::BlockHeader;
 use crate::format::cursor::{Cursor, Parse, Parsed};
 use crate::format::varint;
 use crate::model::mix::shipped;
-use crate::progress::Meter;
 use adaptive::Reading;
 use recipe::{Summary, recreate};
 use std::sync::Arc;
@@ -187,13 +187,8 @@ fn decode(block: &Block, payload: &[u8], memory: u64) -> Result<Vec<u8>> {
             "a deflate block needs {need} bytes of memory, the limit is {memory}"
         )));
     };
-    let mut bytes = Vec::new();
-    for (i, (block, payload)) in contents.iter().enumerate() {
-        let mut raw = Vec::new();
-        decode_units(block, payload, None, block.all_units().end, left, &mut raw, Meter::NONE)
-            .map_err(|e| e.within(format!("content {i}")))?;
-        bytes.push(raw);
-    }
+    let decode = |(i, content)| inside::decode(content, left).map_err(|e| e.within(format!("content {i}")));
+    let bytes = contents.iter().enumerate().map(decode).collect::<Result<Vec<_>>>()?;
     let mut reading = Reading::new(rest);
     let raw = recreate(&mut reading, &bytes, params.summary, block.header.raw_len as usize)?;
     reading.finish()?;

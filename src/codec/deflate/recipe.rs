@@ -7,8 +7,9 @@ use super::inflate::Parsed;
 use super::method::Method;
 use super::models::Models;
 use super::output::Output;
-use super::picture::{Rows, WIDEST, filter};
+use super::picture::{Rows, WIDEST};
 use super::record::{State, stream};
+use super::split::Split;
 use super::sums::{adler32, crc32};
 use crate::codec::buffer::reserve;
 use crate::error::{Error, Result};
@@ -18,7 +19,7 @@ pub struct Step<'a> {
     pub before: usize,
     /// The number of the content that holds the inside, from 1.
     pub content: usize,
-    pub rows: Option<Rows>,
+    pub split: Split,
     pub form: &'a Form,
     pub stream: &'a Parsed,
     pub method: Method,
@@ -37,7 +38,7 @@ struct StepModels {
     before: Number,
     content: Number,
     len: Number,
-    is_picture: Bit,
+    is_split: Bit,
     rows: [Number; 3],
     form: [Bit; 4],
     chunks: [Number; 2],
@@ -73,30 +74,47 @@ impl<'a> Contents<'a> {
     }
 }
 
-/// Codes all of a step but the record of its stream. `inside` is the length of the inside.
-#[allow(clippy::type_complexity)]
-fn shape<C: Coder>(
-    c: &mut C,
-    m: &mut StepModels,
-    given: Option<&Step<'_>>,
-) -> Result<(usize, usize, Option<Rows>, Form)> {
+/// What a step says before the record of its stream.
+struct Shape {
+    content: usize,
+    /// The length of the inside.
+    len: usize,
+    split: Split,
+    form: Form,
+}
+
+/// The number that stands for arrays where those of pictures tell the bytes of a pixel.
+const ARRAY: usize = 2 * WIDEST + 1;
+
+/// Codes how an inside is split.
+fn split<C: Coder>(c: &mut C, m: &mut StepModels, given: Split) -> Split {
+    if !c.flag(&mut m.is_split, given != Split::Whole) {
+        return Split::Whole;
+    }
+    let (row, kind) = match given {
+        Split::Whole => (1, 1),
+        Split::Array(header) => (header, ARRAY),
+        Split::Picture(rows) => (rows.row, rows.pixel + if rows.interlaced.is_some() { WIDEST } else { 0 }),
+    };
+    let row = c.number(&mut m.rows[0], row as u32 - 1) as usize + 1;
+    let kind = c.number(&mut m.rows[1], kind as u32 - 1) as usize + 1;
+    if kind == ARRAY {
+        return Split::Array(row);
+    }
+    let is_interlaced = kind > WIDEST;
+    let pixel = if is_interlaced { kind - WIDEST } else { kind };
+    let height = if let Split::Picture(Rows { interlaced: Some(n), .. }) = given { n } else { 1 };
+    let interlaced = is_interlaced.then(|| c.number(&mut m.rows[2], height as u32 - 1) as usize + 1);
+    Split::Picture(Rows { row, pixel, interlaced })
+}
+
+/// Codes all of a step but the record of its stream.
+fn shape<C: Coder>(c: &mut C, m: &mut StepModels, given: Option<&Step<'_>>) -> Result<Shape> {
     let content = c.number(&mut m.content, given.map_or(0, |s| s.content as u32 - 1)) as usize + 1;
     let len = c.number(&mut m.len, given.map_or(0, |s| s.stream.raw.len() as u32)) as usize;
-    let mut rows = None;
-    if c.flag(&mut m.is_picture, given.is_some_and(|s| s.rows.is_some())) {
-        let given = given.and_then(|s| s.rows).unwrap_or(Rows { row: 1, pixel: 1, interlaced: None });
-        let row = c.number(&mut m.rows[0], given.row as u32 - 1) as usize + 1;
-        let kind = given.pixel + if given.interlaced.is_some() { WIDEST } else { 0 };
-        let kind = c.number(&mut m.rows[1], kind as u32 - 1) as usize + 1;
-        let is_interlaced = kind > WIDEST;
-        let pixel = if is_interlaced { kind - WIDEST } else { kind };
-        let height = given.interlaced.unwrap_or(1);
-        let interlaced = is_interlaced.then(|| c.number(&mut m.rows[2], height as u32 - 1) as usize + 1);
-        let shape = Rows { row, pixel, interlaced };
-        if pixel > WIDEST || shape.parts(len).is_none() {
-            return Err(corrupt("with a picture of no shape"));
-        }
-        rows = Some(shape);
+    let split = split(c, m, given.map_or(Split::Whole, |s| s.split));
+    if matches!(split, Split::Picture(rows) if rows.pixel > WIDEST) || split.lens(len).is_none() {
+        return Err(corrupt("with an inside of no shape"));
     }
     let form = match given.map(|s| s.form) {
         Some(Form::Zlib) => 1,
@@ -111,7 +129,7 @@ fn shape<C: Coder>(
         _ => Form::Png(chunks(c, m, given)?),
     };
     c.check()?;
-    Ok((content, len, rows, form))
+    Ok(Shape { content, len, split, form })
 }
 
 /// Codes the lengths of a PNG file's chunks. The last chunk takes the rest of the stream, so its length is
@@ -195,26 +213,24 @@ pub fn recreate<C: Coder>(c: &mut C, bytes: &[Vec<u8>], summary: Summary, len: u
         if !c.flag(&mut recipe.steps.more, false) {
             break;
         }
-        let (content, inside_len, rows, form) = shape(c, &mut recipe.steps, None)?;
+        let Shape { content, len: inside_len, split, form } = shape(c, &mut recipe.steps, None)?;
         seen.streams += 1;
         seen.inside += inside_len as u64;
         if seen.inside > summary.inside || seen.streams > summary.streams {
             return Err(corrupt("with more inside than it says"));
         }
-        let mut filtered = Vec::new();
-        let inside = match rows {
-            None => contents.take(content, inside_len)?,
-            Some(rows) => {
-                let (len, count) = rows.parts(inside_len).unwrap_or_default();
-                let raster = contents.take(content, len)?;
-                let filters = contents.take(0, count)?;
-                if filters.iter().any(|f| *f > 4) {
-                    return Err(corrupt("with a filter of no kind"));
-                }
-                reserve(&mut filtered, inside_len)?;
-                filter(filters, raster, rows, &mut filtered);
-                &filtered[..]
-            }
+        let (part_len, first_len) = split.lens(inside_len).unwrap_or_default();
+        let (part, first) = (contents.take(content, part_len)?, contents.take(0, first_len)?);
+        if matches!(split, Split::Picture(_)) && first.iter().any(|filter| *filter > 4) {
+            return Err(corrupt("with a filter of no kind"));
+        }
+        let mut joined = Vec::new();
+        let inside = if split == Split::Whole {
+            part
+        } else {
+            reserve(&mut joined, inside_len)?;
+            split.join(part, first, &mut joined);
+            &joined
         };
         let head = if matches!(form, Form::Png(_)) { contents.take(0, 2)? } else { &[] };
         let mut out = Output::new(head, len - raw.len())?;

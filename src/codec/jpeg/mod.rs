@@ -14,7 +14,7 @@ use super::Codec;
 use super::block::{Block, BlockCodec, BlockJob, BlockParams, OrderedBlock, Undone, UnitKind};
 use super::encoding::{Content, Effort, EncodedBlock};
 use super::inside::{self, Coded, Nested, Packed, Unpacked, Unpacker};
-use super::ordered::{self, Reader, decode_units};
+use super::ordered::{self, Reader};
 use super::reader::DecodedBlock;
 use crate::coder::binary::{BinaryDecoder, OVERRUN};
 use crate::error::{Error, Result};
@@ -23,7 +23,6 @@ use crate::format::cursor::{Cursor, Parsed};
 use crate::format::varint;
 use crate::model::mix::jpeg::{Coder, Reading, memory};
 use crate::model::mix::shipped;
-use crate::progress::Meter;
 use recipe::{Summary, recreate};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -183,16 +182,14 @@ fn decode(block: &Block, payload: &[u8], memory: u64) -> Result<Vec<u8>> {
     let Some(params) = block.params_as::<Params>() else {
         return Err(Error::corrupt("a jpeg block without parameters"));
     };
-    let ((inner, inner_payload), rest) = content(payload, params)?;
-    let need = needed(&inner, params, block);
+    let (inner, rest) = content(payload, params)?;
+    let need = needed(&inner.0, params, block);
     let Some(left) = memory.checked_sub(need) else {
         return Err(Error::limit(format!(
             "a jpeg block needs {need} bytes of memory, the limit is {memory}"
         )));
     };
-    let mut bytes = Vec::new();
-    decode_units(&inner, inner_payload, None, inner.all_units().end, left, &mut bytes, Meter::NONE)
-        .map_err(|e| e.within("the content"))?;
+    let bytes = inside::decode(&inner, left).map_err(|e| e.within("the content"))?;
     restore(rest, &bytes, params.summary, params.lines, block.header.raw_len as usize)
 }
 

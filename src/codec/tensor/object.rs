@@ -32,6 +32,10 @@ impl BlockCodec for Tensor {
         UnitKind::Tiles
     }
 
+    fn may_be_inside(&self) -> bool {
+        true
+    }
+
     fn params(&self, header: &BlockHeader) -> Result<Option<Arc<dyn BlockParams>>> {
         let params = header.params.as_deref().ok_or_else(|| self.unknown())?;
         Ok(Some(Arc::new(Params::parse(params)?)))
@@ -107,6 +111,10 @@ impl BlockParams for Params {
 
     fn has_copies(&self) -> bool {
         matches!(self, Params::Planes(planes) if planes.kept)
+    }
+
+    fn stands_alone(&self) -> bool {
+        matches!(self, Params::Planes(planes) if !planes.kept && planes.delta.is_none())
     }
 
     fn memory(&self) -> u64 {

@@ -7,7 +7,7 @@ use super::embedding::{Weighed, weigh};
 use super::output::Out;
 use super::plan::{chunk_len, plan};
 use super::words::Words;
-use crate::codec::choose::{Chunk, Plan};
+use crate::codec::plan::{Chunk, Plan};
 use crate::codec::window::Cutting;
 use crate::error::{Error, Result};
 use crate::format::index::{Index, Record};

@@ -1,7 +1,7 @@
 //! Decides whether a stream embeds its models.
 
-use crate::codec::choose::{Chunk, Plan, total};
 use crate::codec::encoding::EncodedBlock;
+use crate::codec::plan::{Chunk, Plan, total};
 use crate::codec::window::Cutting;
 use crate::codec::{Codec, zstd};
 use crate::error::Result;

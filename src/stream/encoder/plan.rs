@@ -2,7 +2,7 @@
 
 use crate::codec::Codec;
 use crate::codec::block::ModelUse;
-use crate::codec::choose::Plan;
+use crate::codec::plan::Plan;
 use crate::codec::window::WindowLimits;
 use crate::codec::windowed::Windowed;
 use crate::error::{Error, ErrorKind, Result};

@@ -2,9 +2,10 @@
 
 use super::coder::{Coder, End};
 use crate::codec::Codec;
-use crate::codec::choose::{plain, total};
 use crate::codec::encoding::{self, EncodedBlock};
+use crate::codec::floor::plain;
 use crate::codec::hints::{BasePiece, Hint};
+use crate::codec::plan::total;
 use crate::codec::tensor::{copy, keep};
 use crate::codec::zstd;
 use crate::error::{Error, ErrorKind, Result};

@@ -15,6 +15,9 @@ use crate::tensor::ggml::FieldKind;
 /// The first level at which rows and columns have classes even where rows seem to be alike.
 const ROWS_LEVEL: u8 = 7;
 
+/// The symbols that a class must have on average.
+const ENOUGH: usize = 4;
+
 /// The first level at which 8-bit floats may have tables by the row above.
 const ABOVE_LEVEL: u8 = 4;
 
@@ -146,7 +149,7 @@ pub fn choose_for_differences(
     (field.context, field.tables) = (Context::None, vec![one]);
     let by_exponent = base.map(|base| (exponents, Some(base)));
     let by_symbol = (number > 0).then_some((before, None));
-    for (counts, base) in by_exponent.into_iter().chain(by_symbol) {
+    for (counts, base) in by_exponent.into_iter().chain(by_symbol).filter(|c| has_enough(&c.0)) {
         let (map, tables) = join_classes(&counts);
         let found = cost(&map, &tables, &counts);
         if tables.len() < 2 || found >= least {
@@ -169,6 +172,13 @@ pub fn choose_for_differences(
         };
         field.tables = tables;
     }
+}
+
+/// Whether classes have so many symbols on average that tables of their own may pay.
+fn has_enough(counts: &[[u32; 256]]) -> bool {
+    let all = counts.iter().map(|c| c.iter().map(|n| *n as usize).sum::<usize>());
+    let (used, symbols) = all.filter(|n| *n > 0).fold((0, 0), |(used, sum), n| (used + 1, sum + n));
+    symbols >= used * ENOUGH
 }
 
 /// The map of up to 256 keys, padded with zeros.

@@ -1,7 +1,7 @@
 //! Chooses the distances of differences from a sample.
 
 use crate::codec::hints::Hint;
-use crate::codec::tensor::kernel::{histogram, subtract_earlier};
+use crate::codec::tensor::kernel::subtract_earlier;
 use crate::codec::tensor::stored::{Differences, MAX_DISTANCE};
 use crate::coder::rans::Freqs;
 use crate::tensor::Dtype;
@@ -10,7 +10,8 @@ use crate::tensor::Dtype;
 const SLICE: (usize, usize) = (16 << 10, 64 << 10);
 /// The number of rows that a slice should have.
 const ROWS: usize = 4;
-/// The first level at which twice as many slices are looked at.
+/// There is a slice in so many bytes, but there are at least two or, from this level on, four.
+const APART: usize = 1 << 20;
 const THOROUGH: u8 = 4;
 
 /// Whether differences take enough off a `cost` in bytes to be worth it: a 64th. Blocks without differences
@@ -40,32 +41,37 @@ pub fn choose_differences(raw: &[u8], hint: Hint, cost: usize, level: u8) -> Opt
         candidates.extend([vec![row], vec![apart, row]]);
     }
     let len = (ROWS * row * element).clamp(SLICE.0, SLICE.1).min(raw.len()) / element * element;
-    let slices = if level < THOROUGH { 2 } else { 4 };
+    let least = if level < THOROUGH { 2 } else { 4 };
+    let slices = (raw.len() / APART).max(least);
     let step = (raw.len() / slices).max(len).next_multiple_of(element);
     let slices: Vec<&[u8]> = raw.chunks(step.max(1)).map(|c| &c[..c.len().min(len)]).collect();
+    let sampled: usize = slices.iter().map(|s| s.len()).sum();
     let estimated =
         candidates.into_iter().map(|distances| (estimate(&slices, element, &distances), distances));
-    let (bits, distances) = estimated.min_by_key(|e| e.0)?;
-    let sampled: usize = slices.iter().map(|s| s.len()).sum();
-    // `bits` are those of the sample, in 1/256.
-    let whole = u128::from(bits) * raw.len() as u128 / (sampled.max(1) as u128 * 8 * 256);
-    takes_off_much(usize::try_from(whole).ok()?, cost).then_some(Differences { element, distances })
+    // Contexts may save tables, so these only count once the distances are chosen.
+    let ((symbols, tables), distances) = estimated.min_by_key(|e| e.0.0)?;
+    // The symbols of the whole block, in proportion to those of the slices.
+    let bits = u128::from(symbols) * raw.len() as u128 / sampled.max(1) as u128 + u128::from(tables);
+    let bytes = usize::try_from(bits / (8 * 256)).ok()?;
+    takes_off_much(bytes, cost).then_some(Differences { element, distances })
 }
 
-/// Estimates the cost of slices as differences, in 1/256 bits, with one table for each byte of an element.
-fn estimate(slices: &[&[u8]], element: usize, distances: &[usize]) -> u64 {
-    let mut planes = vec![Vec::new(); element];
+/// Estimates the cost of slices as differences, in 1/256 bits, with one table for each byte of an element: that of their
+/// symbols, and that of the tables.
+fn estimate(slices: &[&[u8]], element: usize, distances: &[usize]) -> (u64, u64) {
+    let (mut counts, mut counted) = (vec![[0u32; 256]; element], 0);
     for slice in slices {
         let mut numbers = slice.to_vec();
         subtract_earlier(element, distances, &mut numbers);
         // The first elements have none before them.
         let skip = (distances.iter().sum::<usize>() * element).min(numbers.len() / 2 / element * element);
-        for (k, plane) in planes.iter_mut().enumerate() {
-            plane.extend(numbers[skip..].iter().skip(k).step_by(element));
+        for number in numbers[skip..].chunks_exact(element) {
+            counts.iter_mut().zip(number).for_each(|(c, byte)| c[usize::from(*byte)] += 1);
         }
+        counted += (numbers.len() - skip) / element;
     }
     let all: usize = slices.iter().map(|s| s.len() / element).sum();
-    let counted = planes[0].len().max(1);
-    let bits: u64 = planes.iter().map(|p| Freqs::estimate(&histogram(std::iter::once(&p[..])))).sum();
-    bits * all as u64 / counted as u64
+    let symbols: u64 = counts.iter().map(Freqs::estimate).sum();
+    let tables = counts.iter().map(|c| Freqs::from_counts(c).stored_cost()).sum();
+    (symbols * all as u64 / counted.max(1) as u64, tables)
 }

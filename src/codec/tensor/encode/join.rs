@@ -39,7 +39,21 @@ pub fn join_runs(counts: &[[u32; 256]], places: usize, most: usize) -> Vec<Class
         counts.iter_mut().flatten().zip(b.counts.iter().flatten()).for_each(|(x, y)| *x += y);
         run(a.classes + b.classes, counts)
     };
-    let mut runs: Vec<ClassRun> = counts.chunks(places).map(|c| run(1, c.to_vec())).collect();
+    // Classes without symbols go with the class before them, the first ones with the first class that has some.
+    let mut runs: Vec<ClassRun> = Vec::new();
+    let mut empty = 0;
+    for counts in counts.chunks(places) {
+        match runs.last_mut() {
+            _ if counts.iter().flatten().any(|c| *c > 0) => {
+                runs.push(run(1 + std::mem::take(&mut empty), counts.to_vec()));
+            }
+            Some(last) => last.classes += 1,
+            None => empty += 1,
+        }
+    }
+    if runs.is_empty() && empty > 0 {
+        runs.push(run(empty, vec![[0; 256]; places]));
+    }
     // What joining each run with the next one would give.
     let mut joined: Vec<ClassRun> = runs.windows(2).map(|w| both(&w[0], &w[1])).collect();
     while runs.len() > 1 {
