@@ -13,7 +13,7 @@ use super::hints::Guide;
 use super::inside::{Packed, Unpacked, Unpacker};
 use super::numbers;
 use super::rivals::{self, THOROUGH};
-use super::{CODECS, UNPACKERS, glance, zstd};
+use super::{CODECS, Codec, UNPACKERS, glance, zstd};
 use crate::error::Result;
 use crate::progress::Meter;
 
@@ -100,7 +100,8 @@ fn inner(content: &Content<'_>, effort: &Effort<'_>, packed: Packed) -> Result<E
     let bytes = || smallest(&Content { numbers: None, ..*content }, effort, packed);
     match content.numbers {
         Some(hint) if numbers::depend(content.raw, hint) => {
-            Ok(numbers::quick(content, effort)?.or_smaller(bytes()?))
+            let coded = Codec::Tensor.object().encode(content, effort)?;
+            coded.map_or_else(bytes, |coded| Ok(coded.or_smaller(bytes()?)))
         }
         Some(_) => numbers::quick(content, effort),
         None => bytes(),

@@ -248,10 +248,12 @@ fn models_are_embedded_where_they_pay() {
         // The saving is smaller than the embedded model.
         assert!(nzip::compress_with(raw, auto.clone().embed_model(false)).unwrap().len() < packed.len());
     }
+    // The slow codecs of the default level are of no matter here.
+    let auto = auto.level(2);
     for header in [&b""[..], &[0, 0, 8, 2, 0, 0, 1, 0, 0, 0, 0, WIDTH as u8]] {
         let raw = [header, &all].concat();
         let packed = nzip::compress_with(&raw, auto.clone().threads(1)).unwrap();
-        assert!(embedded(&packed) && packed.len() < nzip::compress(&raw, 6).unwrap().len());
+        assert!(embedded(&packed) && packed.len() < nzip::compress(&raw, 2).unwrap().len());
         assert!(nzip::decompress(&packed).unwrap() == raw);
         assert!(nzip::compress_with(&raw, auto.clone().threads(2)).unwrap() == packed);
         // A flush after the header, and one in the middle of a record: the first bytes decide how the rest is cut.
