@@ -1,5 +1,6 @@
 //! A sentence encoder of a few words, quantised with and without texts.
 
+use super::support::{Random, file};
 use nzip::ErrorKind;
 use nzip::tensor::Layout;
 use nzip_quantize::{
@@ -10,36 +11,6 @@ use nzip_quantize::{
 const WIDTH: usize = 64;
 const HIDDEN: usize = 128;
 const WORDS: usize = 400;
-
-/// Numbers that look random.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> f32 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 40) as f32 / (1 << 24) as f32
-    }
-
-    /// Values that follow a bell curve; some columns are larger than others.
-    fn bell(&mut self, n: usize, scale: f32) -> Vec<f32> {
-        (0..n).map(|_| ((0..12).map(|_| self.next()).sum::<f32>() - 6.0) * scale).collect()
-    }
-}
-
-/// A safetensors file of F32 tensors.
-fn file(tensors: &[(String, Vec<usize>, Vec<f32>)]) -> Vec<u8> {
-    let (mut json, mut data) = (Vec::new(), Vec::new());
-    for (name, shape, values) in tensors {
-        let start = data.len();
-        values.iter().for_each(|v| data.extend_from_slice(&v.to_le_bytes()));
-        json.push(format!(
-            r#""{name}":{{"dtype":"F32","shape":{shape:?},"data_offsets":[{start},{}]}}"#,
-            data.len()
-        ));
-    }
-    let json = format!("{{{}}}", json.join(","));
-    [&(json.len() as u64).to_le_bytes()[..], json.as_bytes(), &data].concat()
-}
 
 /// An encoder of two layers.
 fn encoder() -> Vec<(String, Vec<usize>, Vec<f32>)> {
@@ -163,7 +134,7 @@ fn other_models_and_targets_are_refused() {
         e.to_string()
     };
     let original = file(&encoder());
-    let other = file(&[("conv.weight".into(), vec![64, 64], vec![1.0; 4096])]);
+    let other = file(&[("conv.weight", vec![64, 64], vec![1.0; 4096])]);
     assert!(run(&other, Target::Bits(4.0), &companions()).contains("conv.weight"));
     assert!(run(&original, Target::Bits(4.0), &Companions::default()).contains("vocab.txt"));
     assert!(run(&original, Target::MaxError(0.1), &companions()).contains("bits or bytes"));
@@ -199,9 +170,11 @@ fn coded(file: &[u8], companions: &Companions, text: &[u8]) -> usize {
 #[test]
 fn a_text_makes_a_language_model_better_at_the_same_size() {
     let (original, companions) = llama();
-    let text = include_bytes!("../../README.md");
-    let seen =
-        [include_bytes!("../../CHANGELOG.md").to_vec(), include_bytes!("../../docs/weights.md").to_vec()];
+    let text = include_bytes!("../../../README.md");
+    let seen = [
+        include_bytes!("../../../CHANGELOG.md").to_vec(),
+        include_bytes!("../../../docs/weights.md").to_vec(),
+    ];
     assert!(!is_sentence_encoder(&original));
     let plain = quantize(&original, &options(4.0)).unwrap();
     let done = quantize_calibrated(&original, &options(4.0), &companions, &seen).unwrap();

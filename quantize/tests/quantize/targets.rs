@@ -1,43 +1,24 @@
 //! Checkpoints of a few tensors, quantised to each kind of target.
 
+use super::support::{Random, file};
 use nzip::ErrorKind;
 use nzip::tensor::{Dtype, Layout};
 use nzip_quantize::{Method, Options, Pattern, Target, compare, quantize};
 
 /// Values that follow a bell curve, of a scale that differs from row to row.
 fn bell(rows: usize, columns: usize, seed: u64) -> Vec<f32> {
-    let mut state = seed;
-    let mut next = || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 40) as f32 / (1 << 24) as f32
-    };
-    let value = |i: usize, sum: f32| sum * (1.0 + (i / columns % 7) as f32) * 0.01;
-    (0..rows * columns).map(|i| value(i, (0..12).map(|_| next()).sum::<f32>() - 6.0)).collect()
-}
-
-/// A safetensors file of F32 tensors.
-fn file(tensors: &[(&str, &[usize], Vec<f32>)]) -> Vec<u8> {
-    let (mut json, mut data) = (Vec::new(), Vec::new());
-    for (name, shape, values) in tensors {
-        let start = data.len();
-        values.iter().for_each(|v| data.extend_from_slice(&v.to_le_bytes()));
-        json.push(format!(
-            r#""{name}":{{"dtype":"F32","shape":{shape:?},"data_offsets":[{start},{}]}}"#,
-            data.len()
-        ));
-    }
-    let json = format!("{{{}}}", json.join(","));
-    [&(json.len() as u64).to_le_bytes()[..], json.as_bytes(), &data].concat()
+    let values = Random(seed).bell(rows * columns, 0.01).into_iter().enumerate();
+    values.map(|(i, value)| value * (1.0 + (i / columns % 7) as f32)).collect()
 }
 
 fn checkpoint() -> Vec<u8> {
     let mut holed = bell(64, 64, 3);
     holed[77] = f32::NAN;
     file(&[
-        ("a.weight", &[256, 96], bell(256, 96, 1)),
-        ("b.weight", &[192, 128], bell(192, 128, 2)),
-        ("holed.weight", &[64, 64], holed),
-        ("norm", &[128], bell(1, 128, 4)),
+        ("a.weight", &[256, 96][..], bell(256, 96, 1)),
+        ("b.weight", &[192, 128][..], bell(192, 128, 2)),
+        ("holed.weight", &[64, 64][..], holed),
+        ("norm", &[128][..], bell(1, 128, 4)),
     ])
 }
 

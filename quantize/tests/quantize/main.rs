@@ -1,0 +1,5 @@
+//! Quantising of checkpoints.
+
+mod calibrate;
+mod support;
+mod targets;
