@@ -4,11 +4,10 @@
 
 mod cli_support;
 
-use cli_support::Folder;
+use cli_support::{Folder, two_at_a_time};
 use std::fs::File;
 use std::io::{BufWriter, Read, Write};
 use std::process::Stdio;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use wait4::Wait4;
 
 /// Runs the command, and returns the most memory that it had, in bytes.
@@ -94,14 +93,7 @@ fn what_is_written_under_a_cap_is_read_under_it() {
     ];
     let all: Vec<_> =
         cases.iter().flat_map(|(name, cap, levels)| levels.iter().map(move |l| (*name, *cap, *l))).collect();
-    // Two at a time: most of them keep one core busy.
-    let next = AtomicUsize::new(0);
-    let work = || {
-        while let Some((name, cap, level)) = all.get(next.fetch_add(1, Ordering::Relaxed)) {
-            is_kept_to(&f, name, *cap, level);
-        }
-    };
-    std::thread::scope(|scope| (0..2).for_each(|_| drop(scope.spawn(work))));
+    two_at_a_time(&all, |(name, cap, level)| is_kept_to(&f, name, *cap, level));
     // A codec that is asked for is refused, not replaced.
     let out = f.run(&["--codec", "mix", "-M", "64M", "-o", "q", "short"]);
     assert_eq!(out.status.code(), Some(1));
