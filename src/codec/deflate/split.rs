@@ -16,6 +16,9 @@ pub enum Split {
     Array(usize),
 }
 
+/// The part of an inside that the content of its kind holds, and the one in content 0.
+pub type Pieces<'a> = (Cow<'a, [u8]>, Cow<'a, [u8]>);
+
 impl Split {
     /// The bytes of an inside of `len` bytes that the content of its kind holds, and those in content 0; `None` where no
     /// inside of so many bytes is split like this.
@@ -28,7 +31,7 @@ impl Split {
     }
 
     /// The two parts of an inside, in the same order; `None` where it is not split like this.
-    pub fn split(self, inside: &[u8]) -> Option<(Cow<'_, [u8]>, Cow<'_, [u8]>)> {
+    pub fn split(self, inside: &[u8]) -> Option<Pieces<'_>> {
         match self {
             Self::Whole => Some((inside.into(), Cow::default())),
             Self::Picture(rows) => {
