@@ -109,12 +109,10 @@ pub fn repeats_across(raw: &[u8], middle: usize) -> usize {
 
 /// Gives `look` each selected position among the multiples of `step`, and the hash of what stands there.
 fn chosen(raw: &[u8], step: usize, mut look: impl FnMut(usize, u64)) {
-    let Some(last) = raw.len().checked_sub(REPEAT + 1) else { return };
-    let (mut before, mut next) = (0, 0);
-    for eight in raw[..last + 8].windows(8).step_by(step) {
-        let start = next;
-        next += step;
-        let Some(word) = eight.first_chunk().map(|eight| u64::from_le_bytes(*eight)) else { return };
+    let mut before = 0;
+    for start in (0..raw.len().saturating_sub(REPEAT)).step_by(step) {
+        let Some(Ok(eight)) = raw.get(start..start + 8).map(<[u8; 8]>::try_from) else { break };
+        let word = u64::from_le_bytes(eight);
         if word.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (64 - CHOSEN_BITS) != 0 || word == before {
             continue;
         }

@@ -10,8 +10,9 @@ use crate::tensor::Dtype;
 const SLICE: (usize, usize) = (16 << 10, 64 << 10);
 /// The number of rows that a slice should have.
 const ROWS: usize = 4;
-/// There is a slice in so many bytes, but there are at least two or, from this level on, four.
+/// There is a slice in so many bytes, but there are at least two.
 const APART: usize = 1 << 20;
+/// The first level at which there are at least four.
 const THOROUGH: u8 = 4;
 
 /// Whether differences take enough off a `cost` in bytes to be worth it: a 64th. Blocks without differences
