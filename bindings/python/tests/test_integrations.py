@@ -110,7 +110,8 @@ def test_parquet_reads_parts(tmp_path: Path) -> None:
         table = pa.table({"n": list(range(5000)), "m": [i * i for i in range(5000)]})
         with nzip.open(sys.argv[1], "wb", level=1) as out:
             pq.write_table(table, out, compression="none", use_dictionary=False)
-        print(sum(pq.read_table(nzip.Archive(sys.argv[1]), columns=["n"])["n"].to_pylist()))
+        # `read_table` of any Python file ends now and then by SIGABRT when Python exits (apache/arrow#34314, #50482).
+        print(sum(pq.ParquetFile(nzip.Archive(sys.argv[1])).read(columns=["n"])["n"].to_pylist()))
     """
     assert fresh(code, tmp_path / "p.parquet.nz").strip() == SUM
 
