@@ -63,6 +63,12 @@ impl Maker {
         log.into_bytes()
     }
 
+    /// Lines that are no prose: language models and phrases do not help.
+    fn numbered(&mut self, len: usize) -> Vec<u8> {
+        let line = |i| format!("{i:5} line {:4x}\n", self.below(1 << 16));
+        (0..len / 16).map(line).collect::<String>().into_bytes()
+    }
+
     fn json(&mut self, len: usize) -> Vec<u8> {
         let (mut json, mut id) = (String::from("["), 0);
         while json.len() < len {
@@ -183,6 +189,7 @@ fn files() -> Vec<(String, Vec<u8>)> {
     files.push(("a long log".into(), maker.log(LONGER)));
     files.push(("a long table".into(), maker.csv(LONGER)));
     files.push(("long numbers".into(), maker.numbers(LONGER / 8).0));
+    files.push(("numbered lines".into(), maker.numbered(24_000)));
     files.push(("nothing".into(), Vec::new()));
     files.push(("one byte".into(), vec![b'n']));
     files.push(("two bytes".into(), vec![0, 255]));

@@ -467,8 +467,10 @@ def learn_nibble(table, at, nibble):
         node = 2 * node + bit
 
 
-def prime(slots, count, limit):
-    h = History()
+@functools.cache
+def primed_table(table_bits, count, limit):
+    """The table of slots from which every block with these parameters starts."""
+    slots, h = Slots(table_bits), History()
     primed = [i for i in (0, 1, 2, 3, 4, 5, 8, 9, 10, 16) if i < count]
     for phrase in phrases(limit):
         h.empty()
@@ -478,6 +480,7 @@ def prime(slots, count, limit):
                 learn_nibble(slots.table, slots.first(k), byte >> 4)
                 learn_nibble(slots.table, slots.second(k, byte >> 4 | 16), byte & 15)
             h.push(byte)
+    return bytes(slots.table)
 
 
 # Guide
@@ -511,7 +514,7 @@ class Predictor:
         self.count = 8 * header.groups
         self.slots = Slots(header.table_bits)
         if self.kind == 0:
-            prime(self.slots, self.count, header.phrase_limit)
+            self.slots.table[:] = primed_table(header.table_bits, self.count, header.phrase_limit)
         priors = Priors(self.kind, header.guide, header.guide and blake3(network_weights))
         self.maps = priors.maps
         heads = clamp(header.table_bits - 6, 16, 22)

@@ -49,8 +49,8 @@ impl MixOptions {
             0 | 1 => (24, 1, 128),
             2 => (26, 2, 256),
             3 => (26, 3, 256),
-            4 => (27, 3, 512),
-            _ => (28, 3, 1020),
+            4 => (27, 3, 256),
+            _ => (28, 3, 256),
         };
         Self { table_bits, groups, primed, flags: level <= 2, forced: None }
     }

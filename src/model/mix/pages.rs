@@ -60,12 +60,22 @@ mod mapped {
     use crate::Result;
     use memmap2::{MmapMut, MmapOptions};
 
+    /// The size in bytes of a huge page. Tables that are smaller get all their pages at once, on Linux: they are read at
+    /// random places before they are written to, and a small page that is read first costs two faults, of which the second
+    /// one interrupts all other threads of the process.
+    const HUGE: usize = 2 << 20;
+
     /// An anonymous mapping.
     pub struct Mapped(MmapMut);
 
     impl Mapped {
         pub fn new(size: usize) -> Result<Self> {
-            let map = MmapOptions::new().len(size).map_anon().map_err(|e| super::no_memory(size, e))?;
+            let mut options = MmapOptions::new();
+            options.len(size);
+            if size < HUGE {
+                options.populate();
+            }
+            let map = options.map_anon().map_err(|e| super::no_memory(size, e))?;
             #[cfg(target_os = "linux")]
             // Only a hint: failure does not matter.
             let _ = map.advise(memmap2::Advice::HugePage);
