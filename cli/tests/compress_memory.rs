@@ -81,7 +81,7 @@ fn what_is_written_under_a_cap_is_read_under_it() {
     let f = Folder::new();
     write_text(&f, "text", 5 << 20);
     write_text(&f, "less", 3 << 19);
-    write_text(&f, "short", 200_000);
+    write_text(&f, "short", 100_000);
     write_tensor(&f, "tensor", 24);
     let cases = [
         ("text", 16, &["1", "4"][..]),

@@ -73,6 +73,30 @@ fn sample(raw: &[u8]) -> impl Iterator<Item = &[u8]> {
     raw.chunks(step).map(|c| &c[..c.len().min(PIECE)])
 }
 
+/// The shortest text, in bytes, of which it can be told that it is plain; the level of zstd that tells; and the least share
+/// of far repetitions, in 1/256, that plain text does not have.
+const LEAST_PLAIN: usize = 8 << 10;
+const PLAIN_LEVEL: i32 = 3;
+const PLAIN_SHARE: usize = 16;
+
+/// Whether the bytes are text in which words recur, but neither long parts nor evenly spread symbols: the more a codec with
+/// contexts knows, the less it leaves of them.
+///
+/// # Errors
+/// [`crate::ErrorKind::LimitExceeded`] where memory is missing.
+pub fn is_plain_text(raw: &[u8]) -> Result<bool> {
+    let sample: Vec<u8> = sample(raw).flatten().copied().collect();
+    if sample.len() < LEAST_PLAIN || !looks_like_text(&sample) {
+        return Ok(false);
+    }
+    let mut counts = [0; 256];
+    sample.iter().for_each(|b| counts[usize::from(*b)] += 1);
+    // In bytes.
+    let alone = (Freqs::estimate(&counts) >> 11) as usize;
+    let left = zstd::compress(&sample, PLAIN_LEVEL)?.len();
+    Ok(left > sample.len() / 5 && left < alone - alone / 8 && far_share(raw) < PLAIN_SHARE)
+}
+
 /// One position in 2^this is looked at to find repetitions.
 const CHOSEN_BITS: u32 = 6;
 /// The number of bytes that must repeat.
@@ -223,6 +247,18 @@ mod tests {
         assert!(repeats_across(&twice, 1 << 20) > 250);
         // What repeats bytes from `middle` on does not count.
         assert!((45..58).contains(&repeats_across(&[&noise[..], &twice].concat(), 1 << 19)));
+    }
+
+    #[test]
+    fn plain_text_is_told_from_other_text() {
+        let plain = |raw: &[u8]| is_plain_text(raw).unwrap();
+        let page = include_bytes!("../../formats/mix.md");
+        assert!(plain(page) && !plain(&page[..4000]));
+        assert!(!plain(&page.repeat(2)), "long repetitions");
+        let digits: Vec<u8> =
+            random(1 << 15).into_iter().flat_map(|b| format!("{b:02x}").into_bytes()).collect();
+        assert!(!plain(&digits), "nothing but digits");
+        assert!(!plain(&random(1 << 15)), "no text");
     }
 
     #[test]

@@ -7,7 +7,7 @@
 use super::block::{BlockCodec, attempt};
 use super::encoding::{Content, Effort};
 use super::hints::Guide;
-use super::{CODECS, Codec, zstd};
+use super::{CODECS, Codec, glance, zstd};
 use crate::error::Result;
 use crate::progress::Meter;
 
@@ -42,6 +42,9 @@ pub fn rivals(
     let mut all: Vec<_> = CODECS.into_iter().filter(|c| allowed(*c) && is_rival(*c)).collect();
     if all.is_empty() || level >= THOROUGH {
         return Ok(all);
+    }
+    if pace(level).is_some_and(|own| own.id() == Codec::Mix) && glance::is_plain_text(raw)? {
+        return Ok(Vec::new());
     }
     // Of a short block, coding all of it takes the rivals less time than a sample would take the level's own codec.
     let Some(own) = pace(level).filter(|_| raw.len() > PIECES * PIECE) else { return Ok(all) };
