@@ -12,10 +12,13 @@ tests --no-run --lib --bins --tests
 log=$(mktemp)
 "$python" formats/reference/check.py formats/vectors >"$log" 2>&1 &
 reference=$!
-trap 'kill $reference 2>/dev/null || true; rm -f "$log"' EXIT
+# With its workers, which would outlive it.
+stop() { kill $(cat "/proc/$reference/task/$reference/children" 2>/dev/null) "$reference" 2>/dev/null || true; }
+trap 'stop; rm -f "$log"' EXIT
 tests --lib --bins --tests
 tests --doc
 status=0
 wait $reference || status=$?
+trap 'rm -f "$log"' EXIT
 cat "$log"
 exit $status
