@@ -43,6 +43,7 @@ pub fn rivals(
     if all.is_empty() || level >= THOROUGH {
         return Ok(all);
     }
+    // The rivals know less of plain text than `mix` does.
     if pace(level).is_some_and(|own| own.id() == Codec::Mix) && glance::is_plain_text(raw)? {
         return Ok(Vec::new());
     }
