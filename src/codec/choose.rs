@@ -17,7 +17,7 @@ use super::{CODECS, Codec, UNPACKERS, glance, zstd};
 use crate::error::Result;
 use crate::progress::Meter;
 
-/// Blocks of up to this many raw bytes always have their floor computed.
+/// Blocks of up to this many raw bytes have their floor computed, unless they are plain text.
 const SMALL: usize = 256 << 10;
 /// The quick zstd level whose result tells whether the slow level could win.
 const QUICK_LEVEL: i32 = 9;
@@ -52,7 +52,9 @@ pub(super) fn smallest(content: &Content<'_>, effort: &Effort<'_>, packed: Packe
         }
     }
     let Some(best) = best else { return plain(raw, level) };
-    if level < THOROUGH && raw.len() > SMALL && floor_is_hopeless(content, effort, &best)? {
+    // Of plain text, even the slow level leaves little less than the quick one.
+    let may_skip = level < THOROUGH && (raw.len() > SMALL || glance::is_plain_text(raw)?);
+    if may_skip && floor_is_hopeless(content, effort, &best)? {
         return Ok(best);
     }
     Ok(plain(raw, level)?.or_smaller(best))
