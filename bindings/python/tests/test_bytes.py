@@ -230,10 +230,13 @@ def test_progress() -> None:
 
 def test_ctrl_c() -> None:
     code = """if True:
-        import nzip, os, signal, threading
+        import nzip, os, signal, threading, time
         raw = b"".join(f"{i * i} apples, {i}\\n".encode() for i in range(150_000))
         packed = nzip.compress(raw, 5, block_size=1 << 18)
-        threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
+        start = time.monotonic()
+        nzip.decompress(packed, threads=1)
+        full = time.monotonic() - start
+        threading.Timer(full / 8, os.kill, (os.getpid(), signal.SIGINT)).start()
         try:
             nzip.decompress(packed, threads=1)
         except KeyboardInterrupt:
