@@ -73,8 +73,8 @@ fn sample(raw: &[u8]) -> impl Iterator<Item = &[u8]> {
     raw.chunks(step).map(|c| &c[..c.len().min(PIECE)])
 }
 
-/// The shortest text, in bytes, of which it can be told that it is plain; the level of zstd that tells; and the least share
-/// of far repetitions, in 1/256, that plain text does not have.
+/// The shortest text, in bytes, of which it can be told that it is plain; the level of zstd that tells; and the least
+/// share of far repetitions, in 1/256, that plain text does not have.
 const LEAST_PLAIN: usize = 8 << 10;
 const PLAIN_LEVEL: i32 = 3;
 const PLAIN_SHARE: usize = 16;
