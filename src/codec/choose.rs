@@ -42,13 +42,12 @@ pub(super) fn smallest(content: &Content<'_>, effort: &Effort<'_>, packed: Packe
     // To the other codecs, packed bytes are noise: none of them could win.
     let packed = undone.as_ref().is_some_and(|u| u.taken * PACKED >= raw.len());
     let mut best = undone.map(|u| u.block);
-    let rivals = if packed { Vec::new() } else { rivals::rivals(content, effort, allowed)? };
-    for codec in tried().copied().filter(|_| !packed).chain(rivals) {
-        if let Some(coded) = attempt(codec, content, effort)? {
-            best = Some(match best {
-                Some(best) => best.or_smaller(coded),
-                None => coded,
-            });
+    if !packed {
+        for codec in tried() {
+            best = smaller(best, attempt(*codec, content, effort)?);
+        }
+        for codec in rivals::rivals(content, effort, best.as_ref(), allowed)? {
+            best = smaller(best, attempt(codec, content, effort)?);
         }
     }
     let Some(best) = best else { return plain(raw, level) };
@@ -58,6 +57,14 @@ pub(super) fn smallest(content: &Content<'_>, effort: &Effort<'_>, packed: Packe
         return Ok(best);
     }
     Ok(plain(raw, level)?.or_smaller(best))
+}
+
+/// The smaller of two blocks of the same bytes, as far as there are any; the first of equal ones.
+fn smaller(best: Option<EncodedBlock>, coded: Option<EncodedBlock>) -> Option<EncodedBlock> {
+    match (best, coded) {
+        (Some(best), Some(coded)) => Some(best.or_smaller(coded)),
+        (best, coded) => best.or(coded),
+    }
 }
 
 /// Whether the slow zstd level of a block is very unlikely to leave less than the best codec so far.

@@ -15,12 +15,14 @@ pub struct Content<'a> {
     pub base: Option<BasePiece<'a>>,
     /// For a picture's raster: the bytes of a pixel, and of a row.
     pub rows: Option<(usize, usize)>,
+    /// For a sample: the coded block from which it comes, whose kind of data it has.
+    pub sample_of: Option<&'a EncodedBlock>,
 }
 
 impl<'a> Content<'a> {
     /// Bytes of which nothing is known.
     pub fn bytes(raw: &'a [u8]) -> Self {
-        Self { raw, numbers: None, base: None, rows: None }
+        Self { raw, numbers: None, base: None, rows: None, sample_of: None }
     }
 }
 

@@ -5,7 +5,7 @@
 //! code the block. (Pieces of samples come from all over the block; what no sample shows costs size, never correctness.)
 
 use super::block::{BlockCodec, attempt};
-use super::encoding::{Content, Effort};
+use super::encoding::{Content, Effort, EncodedBlock};
 use super::hints::Guide;
 use super::{CODECS, Codec, glance, zstd};
 use crate::error::Result;
@@ -28,13 +28,15 @@ pub const THOROUGH: u8 = 7;
 /// The codecs that code all content at a level, the better ones first; the first that is tried sets the pace.
 const PACES: [Codec; 3] = [Codec::Mix, Codec::Light, Codec::Sort];
 
-/// The codecs of lower levels, of those that are allowed, that may leave less of a block than the level's own.
+/// The codecs of lower levels, of those that are allowed, that may leave less of a block than the level's own, as which it
+/// is `coded` if it could be.
 ///
 /// # Errors
 /// Those of coding a sample.
 pub fn rivals(
     content: &Content<'_>,
     effort: &Effort<'_>,
+    coded: Option<&EncodedBlock>,
     allowed: impl Fn(&dyn BlockCodec) -> bool,
 ) -> Result<Vec<&'static dyn BlockCodec>> {
     let (raw, level) = (content.raw, effort.level);
@@ -56,7 +58,8 @@ pub fn rivals(
     // A language model takes far longer than what it is to be compared with.
     let effort = Effort { guide: Guide::None, meter: Meter::NONE, ..*effort };
     let cost = |codec: &dyn BlockCodec| -> Result<Option<usize>> {
-        Ok(attempt(codec, &Content::bytes(&sample), &effort)?.map(|coded| coded.cost()))
+        let sample = Content { sample_of: coded, ..Content::bytes(&sample) };
+        Ok(attempt(codec, &sample, &effort)?.map(|coded| coded.cost()))
     };
     let Some(bar) = cost(own)? else { return Ok(all) };
     let mut failed = Ok(());
@@ -125,7 +128,7 @@ mod tests {
     #[cfg(feature = "built-in-models")]
     fn names(raw: &[u8], level: u8) -> Vec<&'static str> {
         let effort = Effort { level, guide: Guide::None, meter: Meter::NONE, limit: 1 << 30, only: false };
-        rivals(&Content::bytes(raw), &effort, |_| true).unwrap().into_iter().map(|c| c.name()).collect()
+        rivals(&Content::bytes(raw), &effort, None, |_| true).unwrap().into_iter().map(|c| c.name()).collect()
     }
 
     #[test]

@@ -20,8 +20,13 @@ const OWN_CODE: usize = 8 << 10;
 /// `LimitExceeded` where memory is missing; `Corrupt` or `NewerVersion` for a forced kind that does not
 /// exist.
 pub fn encode_block(raw: &[u8], forced: Option<(u8, u16)>) -> Result<Vec<u8>> {
-    let kind = match forced {
-        Some((kind, parameter)) => kind_from(kind, parameter)?,
+    encode_known(raw, forced.map(|(kind, parameter)| kind_from(kind, parameter)).transpose()?)
+}
+
+/// Does the same for a block whose kind may be known.
+pub fn encode_known(raw: &[u8], kind: Option<Kind>) -> Result<Vec<u8>> {
+    let kind = match kind {
+        Some(kind) => kind,
         // A long block soon learns by itself whatever phrases could teach, so trials on a sample do without
         // them.
         None => kind::choose(raw, None, |sample, kind, _| {

@@ -15,6 +15,7 @@ use super::Codec;
 use super::block::{Block, BlockCodec, BlockJob, OrderedBlock, UnitKind};
 use super::encoding::{Content, Effort, EncodedBlock};
 use super::mix::bitwise::max_raw;
+use super::mix::kind_of;
 use super::ordered::{self, Reader};
 use crate::error::Result;
 use crate::format::block::Units;
@@ -79,7 +80,15 @@ impl BlockCodec for LightCodec {
         if self.encoding_memory(content.raw.len(), None, effort).is_none() {
             return Ok(None);
         }
-        encode(content.raw).map(Some)
+        let raw = content.raw;
+        Ok(Some(EncodedBlock {
+            codec: Codec::Light,
+            raw_len: raw.len() as u32,
+            model: None,
+            params: None,
+            units: Units::fixed(UNIT_LOG2, raw),
+            payload: encode::encode_known(raw, content.sample_of.and_then(kind_of))?,
+        }))
     }
 
     fn working_memory(&self, block: &Block, payload: &[u8]) -> u64 {
@@ -96,19 +105,4 @@ impl BlockCodec for LightCodec {
         let raw_len = block.block.header.raw_len as usize;
         Ok(Box::new(BlockDecoder::new(block.payload, raw_len, block.memory)?))
     }
-}
-
-/// Codes a block of 1..=2^30 bytes.
-///
-/// # Errors
-/// `LimitExceeded` where memory is missing.
-pub fn encode(raw: &[u8]) -> Result<EncodedBlock> {
-    Ok(EncodedBlock {
-        codec: Codec::Light,
-        raw_len: raw.len() as u32,
-        model: None,
-        params: None,
-        units: Units::fixed(UNIT_LOG2, raw),
-        payload: encode_block(raw, None)?,
-    })
 }

@@ -3,7 +3,7 @@
 use super::filter::filtered;
 use super::guide::Ahead;
 use super::kind::{self, Trial, kind_from};
-use super::shape::{MixOptions, header, shape_for};
+use super::shape::{MixOptions, header, kind_of, shape_for};
 use crate::codec::Codec;
 use crate::codec::encoding::{Content, Effort, EncodedBlock};
 use crate::codec::glance;
@@ -37,7 +37,8 @@ pub fn encode(content: &Content<'_>, level: u32, effort: &Effort<'_>) -> Result<
     let raw = content.raw;
     let guided = !matches!(effort.guide, Guide::None);
     let Some(options) = MixOptions::within(level, raw.len(), effort.limit, guided) else { return Ok(None) };
-    let (payload, model) = encode_known(raw, content.rows, &options, effort.guide, effort.meter)?;
+    let known = Known { rows: content.rows, kind: content.sample_of.and_then(kind_of) };
+    let (payload, model) = encode_known(raw, known, &options, effort.guide, effort.meter)?;
     Ok(Some(EncodedBlock {
         codec: Codec::Mix,
         raw_len: raw.len() as u32,
@@ -58,21 +59,29 @@ pub fn encode_block<'a>(
     options: &MixOptions,
     guide: Guide<'a>,
 ) -> Result<(Vec<u8>, Option<&'a Model>)> {
-    encode_known(raw, None, options, guide, Meter::NONE)
+    encode_known(raw, Known::default(), options, guide, Meter::NONE)
 }
 
-/// Does the same for the raster of a picture, given the bytes of a pixel and of a row, and counts the bytes
-/// coded.
+/// What is known of a block before it is looked at.
+#[derive(Default)]
+struct Known {
+    /// The bytes of a pixel and of a row of a picture's raster.
+    rows: Option<(usize, usize)>,
+    kind: Option<Kind>,
+}
+
+/// Does the same for a block of which something may be known, and counts the bytes coded.
 fn encode_known<'a>(
     raw: &[u8],
-    rows: Option<(usize, usize)>,
+    known: Known,
     options: &MixOptions,
     guide: Guide<'a>,
     meter: Meter<'_>,
 ) -> Result<(Vec<u8>, Option<&'a Model>)> {
-    let kind = match options.forced {
-        Some((kind, parameter)) => kind_from(kind, parameter)?,
-        None => kind::choose(raw, rows, |sample, kind, trial| {
+    let kind = match (options.forced, known.kind) {
+        (Some((kind, parameter)), _) => kind_from(kind, parameter)?,
+        (None, Some(kind)) => kind,
+        (None, None) => kind::choose(raw, known.rows, |sample, kind, trial| {
             let careful = trial == Trial::Careful;
             let groups = if careful { options.groups } else { 1 };
             let shape = shape_for(kind, sample.len(), &MixOptions { primed: 0, groups, ..*options });

@@ -19,6 +19,7 @@ mod x86;
 pub use decode::BlockDecoder;
 pub use encode::encode_block;
 pub use learn::learn_priors;
+pub(super) use shape::kind_of;
 pub use shape::{MixOptions, memory_of};
 
 use super::Codec;

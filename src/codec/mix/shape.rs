@@ -1,6 +1,8 @@
 //! The codec header: everything that a decoder needs to build the predictor.
 
 use super::kind::{is_expected, kind_from, kind_to};
+use crate::codec::Codec;
+use crate::codec::encoding::EncodedBlock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::lm::Model;
 use crate::model::mix::context::{Kind, MAX_CONTEXTS};
@@ -142,6 +144,16 @@ pub fn read_header(payload: &[u8], network: Option<&Model>) -> Result<(Shape, us
         return Err(Error::corrupt(format!("a mix block of {:?} with expected samples", shape.kind)));
     }
     Ok((shape, if version == PLAIN { HEADER } else { HEADER + FLAG_HEADER }))
+}
+
+/// The kind of a block's data, where `mix` has coded it.
+pub fn kind_of(block: &EncodedBlock) -> Option<Kind> {
+    match block.payload[..] {
+        [_, _, _, _, kind, low, high, ..] if block.codec == Codec::Mix => {
+            kind_from(kind, u16::from_le_bytes([low, high])).ok()
+        }
+        _ => None,
+    }
 }
 
 /// Reads which bytes begin with flags; zeros stand for none, where these are `optional`.
