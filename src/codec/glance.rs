@@ -108,8 +108,17 @@ const REPEAT: usize = 32;
 /// are selected or neither. Only multiples of four are looked at; a repetition at another distance is still
 /// found if it is long, because its bytes are then looked at in some other place.
 pub fn far_share(raw: &[u8]) -> usize {
+    far_share_of(raw, 4)
+}
+
+/// The same of numbers, of which only multiples of eight are looked at: distances between repeated rows mostly are such.
+pub fn far_share_of_numbers(raw: &[u8]) -> usize {
+    far_share_of(raw, 8)
+}
+
+fn far_share_of(raw: &[u8], step: usize) -> usize {
     let mut hashes = Vec::new();
-    chosen(raw, 4, |_, hash| hashes.push(hash));
+    chosen(raw, step, |_, hash| hashes.push(hash));
     let all = hashes.len();
     hashes.sort_unstable();
     hashes.dedup();

@@ -98,7 +98,7 @@ pub fn slowly(content: &Content<'_>, effort: &Effort<'_>, best: EncodedBlock) ->
 
 /// Whether a sample suggests that a codec which finds repetitions might leave less than `cost` bytes.
 fn repeats(raw: &[u8], cost: usize) -> Result<bool> {
-    if (256 - glance::far_share(raw)) * (raw.len() / 256) < cost {
+    if (256 - glance::far_share_of_numbers(raw)) * (raw.len() / 256) < cost {
         return Ok(true);
     }
     let step = (PIECE * PIECES).min(raw.len());

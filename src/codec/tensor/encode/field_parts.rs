@@ -185,8 +185,8 @@ impl FieldParts {
         self.symbols.resize(count, 0);
         for (is_marked, zeros) in [(false, self.zero_bits.zeros), (true, marked.zeros)] {
             let ranges = || marked.ranges(is_marked, count);
-            let mine: Vec<u8> =
-                ranges().flat_map(|r| &elements[r.start * size..r.end * size]).copied().collect();
+            let mut mine = Vec::with_capacity(ranges().map(|r| r.len() * size).sum());
+            ranges().for_each(|r| mine.extend_from_slice(&elements[r.start * size..r.end * size]));
             let made = SplitElements::new(field, kernel, zeros, &mine);
             let mut symbols = &made.symbols[..];
             for r in ranges() {

@@ -195,7 +195,9 @@ fn sample(raw: &[u8], size: usize) -> Vec<u64> {
     let runs: Vec<&[u8]> = raw.chunks(run).collect();
     let jump = |i: usize| ((i as u32).wrapping_mul(0x9E37_79B9) >> 8) as usize;
     let picked = runs.chunks(step).enumerate().map(|(i, some)| some[jump(i) % some.len()]);
-    picked.flat_map(|r| r.chunks_exact(size).map(bits_of)).collect()
+    let mut sample = Vec::with_capacity(runs.len().div_ceil(step) * SAMPLE_RUN);
+    picked.for_each(|r| sample.extend(r.chunks_exact(size).map(bits_of)));
+    sample
 }
 
 /// The values that occur in the block, in rising order, if there are at most 256 and fewer than a quarter as
