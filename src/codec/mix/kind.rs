@@ -2,8 +2,6 @@
 //! decide.
 
 use super::machine::machine;
-use crate::codec::zstd;
-use crate::coder::rans::Freqs;
 use crate::model::mix::context::{Kind, Machine};
 use crate::model::mix::shipped;
 use crate::{Error, ErrorKind, Result};
@@ -19,8 +17,6 @@ const MIN_ROW: usize = 64;
 const SEEN: usize = 2048;
 /// The length in bytes of each of the three pieces that trials code.
 const PIECE: usize = 8 << 10;
-/// The level of zstd that tells how much repeats.
-const QUICK: i32 = 1;
 /// How many times as long the pieces of careful trials are.
 const LONGER: usize = 4;
 
@@ -71,19 +67,12 @@ fn looks_like_text(raw: &[u8]) -> bool {
     plain * 50 >= raw.len() * 49 && letters * 2 >= raw.len()
 }
 
-/// Whether bytes differ little from those before them, as samples do: in text, the mean difference is mostly above 16. Text
-/// of digits has smaller ones, but its repetitions tell more than differences do.
-fn is_smooth(raw: &[u8]) -> Result<bool> {
+/// Whether bytes differ little from those before them, as samples do: in text, the mean difference is mostly above 16.
+fn is_smooth(raw: &[u8]) -> bool {
     let from = raw.len() / 3;
     let piece = &raw[from..raw.len().min(from + PIECE)];
-    let (mut sum, mut counts) = (0, [0; 256]);
-    for pair in piece.windows(2) {
-        sum += usize::from(pair[0].abs_diff(pair[1]));
-        counts[usize::from(pair[1].wrapping_sub(pair[0]))] += 1;
-    }
-    // In bytes.
-    let differences = (Freqs::estimate(&counts) >> 11) as usize;
-    Ok(sum < 16 * piece.len() && differences < zstd::compress(piece, QUICK)?.len())
+    let sum: usize = piece.windows(2).map(|pair| usize::from(pair[0].abs_diff(pair[1]))).sum();
+    sum < 16 * piece.len()
 }
 
 /// Three pieces of some `len` bytes from different parts of a block, one after the other; the whole block if it is short.
@@ -227,7 +216,7 @@ pub fn choose(
 ) -> Result<Kind> {
     let known = rows.and_then(|(width, stride)| kind_of_rows(width, stride));
     let is_text = known.is_none() && looks_like_text(&sample(raw, PIECE, None));
-    if is_text && !(shipped::has(Kind::Text) && is_smooth(raw)?) {
+    if is_text && !(is_smooth(raw) && shipped::has(Kind::Text)) {
         return Ok(Kind::Text);
     }
     let strides = match rows {
