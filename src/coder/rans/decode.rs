@@ -1,5 +1,8 @@
-//! The decoder: its tables, and the loop in plain Rust. The loop in AVX2 is in `avx2_decode`.
+//! The decoder: its tables, and the loop in plain Rust. Those in AVX2 and SIMD128 are in `avx2_decode` and
+//! `simd128_decode`.
 
+#[cfg(target_feature = "simd128")]
+use super::simd128_decode::run as steps;
 use super::tables::Contexts;
 use super::{BITS, Freqs, LOW, MANY, TOTAL, lanes};
 use crate::error::{Error, Result};
@@ -118,10 +121,9 @@ impl<'a> Runs<'a> {
     }
 }
 
-/// Decodes whole steps of all lanes as long as there are words for the longest step, without branches: where processors
-/// have no gathers, lanes gain nothing from vectors, but branches on words that are due once in several symbols cost more
-/// than all else. Returns how many symbols were decoded, and removes the words that they used from the front of `words`.
-#[cfg(any(target_arch = "aarch64", target_feature = "simd128"))]
+/// Decodes whole steps of all lanes as long as there are words for the longest step, without branches: those on words that
+/// are due once in several symbols cost more than all else. Returns how many symbols were decoded, and removes the words that they used from the front of `words`.
+#[cfg(target_arch = "aarch64")]
 fn steps(
     slots: &[u32],
     states: &mut [u32],
@@ -148,7 +150,7 @@ fn steps(
 }
 
 /// Decodes one symbol in every lane; returns how many of `words`, of which there are as many as lanes, that took.
-#[cfg(any(target_arch = "aarch64", target_feature = "simd128"))]
+#[cfg(target_arch = "aarch64")]
 #[inline(always)]
 fn step<'a>(
     table: impl Fn(usize) -> &'a [u32; TOTAL as usize],

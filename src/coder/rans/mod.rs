@@ -14,6 +14,8 @@ mod avx2_encode;
 mod decode;
 mod encode;
 mod freqs;
+#[cfg(target_feature = "simd128")]
+mod simd128_decode;
 mod tables;
 
 pub use decode::{Decoder, Runs};
