@@ -1,31 +1,36 @@
 //! `nzip evaluate`: what a checkpoint or a language model is worth.
 
+mod report;
+
 use crate::console::print;
 use crate::failure::usage;
 use crate::files::label;
-use crate::import;
-use crate::names;
 use crate::quantize::{checkpoint, companions};
-use crate::table::{Align, Table};
-use anyhow::Context;
+use crate::{import, json, names};
+use anyhow::{Context, bail};
 use clap::Args;
 use nzip::{Codec, CodecChoice, Models, Options};
+use nzip_quantize::LanguageModels;
+use report::{Coded, Cosines, Expected, Report};
 use std::path::{Path, PathBuf};
 
 /// Measure a language model on texts, or compare two checkpoints
 #[derive(Debug, Args)]
 pub struct EvaluateArguments {
     /// For texts: a GGUF file, a safetensors file with config.json and tokenizer.json beside it, or the name, hash or file
-    /// of a model; with --against a safetensors file
+    /// of a model; with --against a safetensors or GGUF file
     model: PathBuf,
     /// Texts that the model codes; with --against and a sentence encoder, sentences, one a line
     texts: Vec<PathBuf>,
-    /// Compare with this safetensors file, tensor by tensor, and a sentence encoder also by its embeddings of the texts
+    /// Compare with this file, tensor by tensor, and by what texts make of both models
     #[arg(long, value_name = "ORIGINAL")]
     against: Option<PathBuf>,
     /// Most tokens of a window of an imported model
     #[arg(long)]
     context: Option<usize>,
+    /// Print JSON (docs/json.md lists its keys)
+    #[arg(long)]
+    json: bool,
 }
 
 impl EvaluateArguments {
@@ -34,59 +39,74 @@ impl EvaluateArguments {
         if self.texts.is_empty() && self.against.is_none() {
             return Err(usage("texts, or --against with another checkpoint, are needed"));
         }
-        if let Some(original) = &self.against {
-            let (a, b) = (checkpoint(original)?, checkpoint(&self.model)?);
-            print(&differences(&a, &b)?)?;
-            if !self.texts.is_empty() && nzip_quantize::is_sentence_encoder(&a) {
-                return print(&self.embeddings(&a, &b, original)?);
-            }
+        let mut report = Report::default();
+        match &self.against {
+            Some(original) => self.compare(original, &mut report)?,
+            None => report.coded = self.coded()?,
         }
-        if self.texts.is_empty() { Ok(()) } else { print(&self.bits()?) }
+        if self.json { json::write(&report) } else { print(&report.tables()) }
     }
 
-    /// A table of the cosines between the embeddings of each text's sentences by two encoders.
-    fn embeddings(&self, original: &[u8], other: &[u8], path: &Path) -> anyhow::Result<String> {
+    /// Compares the model with the original one.
+    fn compare(&self, path: &Path, report: &mut Report) -> anyhow::Result<()> {
+        let (original, other) = (checkpoint(path)?, checkpoint(&self.model)?);
+        if !is_gguf(&original) && !is_gguf(&other) {
+            report.compared(nzip_quantize::compare(&original, &other)?);
+        } else if self.texts.is_empty() {
+            bail!("GGUF files are compared by what texts make of them: texts are needed");
+        }
+        if self.texts.is_empty() {
+            return Ok(());
+        }
+        if nzip_quantize::is_sentence_encoder(&original) {
+            report.embeddings = self.embeddings(&original, &other, path)?;
+            return Ok(());
+        }
+        let models = LanguageModels::new(
+            &self.weights(&original, &[path, &self.model]).with_context(|| path.display().to_string())?,
+            &self.weights(&other, &[&self.model, path]).with_context(|| self.model.display().to_string())?,
+        )?;
+        for text in &self.texts {
+            let found = models.compare(&read(text)?)?;
+            report.expected.push(Expected::new(label(text), &found));
+        }
+        Ok(())
+    }
+
+    /// The canonical weight file of a model, whose companions lie beside the first of these files that has them.
+    fn weights(&self, file: &[u8], beside: &[&Path]) -> anyhow::Result<Vec<u8>> {
+        if is_gguf(file) {
+            return Ok(nzip::llm::import_gguf(file, self.context)?);
+        }
+        let found = companions(beside)?;
+        let needed = |part: Option<Vec<u8>>, name: &str| {
+            part.ok_or_else(|| usage(format!("{name} is needed beside a model that is to code texts")))
+        };
+        let (config, tokenizer) =
+            (needed(found.config, "config.json")?, needed(found.tokenizer, "tokenizer.json")?);
+        Ok(nzip::llm::import_safetensors(file, &config, &tokenizer, self.context)?)
+    }
+
+    /// The cosines between the embeddings of each text's sentences by two encoders.
+    fn embeddings(&self, original: &[u8], other: &[u8], path: &Path) -> anyhow::Result<Vec<Cosines>> {
         let companions = companions(&[path, &self.model])?;
-        let mut table = Table::new([
-            ("sentences", Align::Right),
-            ("mean cosine", Align::Right),
-            ("least", Align::Right),
-            ("text", Align::Left),
-        ]);
-        let mut all = Vec::new();
-        for text in &self.texts {
-            let sentences = std::fs::read(text).with_context(|| text.display().to_string())?;
-            let cosines = nzip_quantize::embedding_cosines(original, other, &companions, &[sentences])
+        let of = |text: &PathBuf| {
+            let cosines = nzip_quantize::embedding_cosines(original, other, &companions, &[read(text)?])
                 .with_context(|| text.display().to_string())?;
-            table.row(cosine_row(&cosines, &label(text)));
-            all.extend(cosines);
-        }
-        if self.texts.len() > 1 {
-            table.row(cosine_row(&all, "all"));
-        }
-        Ok(table.render())
+            Ok(Cosines::new(label(text), cosines))
+        };
+        self.texts.iter().map(of).collect()
     }
 
-    /// A table of the bits that the model needs for each byte of the texts.
-    fn bits(&self) -> anyhow::Result<String> {
+    /// What the model needs for each text.
+    fn coded(&self) -> anyhow::Result<Vec<Coded>> {
         let (models, hash) = self.models()?;
-        let mut table = Table::new([
-            ("bytes", Align::Right),
-            ("coded", Align::Right),
-            ("bits/byte", Align::Right),
-            ("text", Align::Left),
-        ]);
-        let (mut all, mut all_coded) = (0, 0);
-        for text in &self.texts {
-            let raw = std::fs::read(text).with_context(|| text.display().to_string())?;
+        let of = |text: &PathBuf| {
+            let raw = read(text)?;
             let coded = coded(&raw, &models, hash).with_context(|| text.display().to_string())?;
-            table.row(row(raw.len(), coded, &label(text)));
-            (all, all_coded) = (all + raw.len(), all_coded + coded);
-        }
-        if self.texts.len() > 1 {
-            table.row(row(all, all_coded, "all"));
-        }
-        Ok(table.render())
+            Ok(Coded::new(label(text), raw.len(), coded))
+        };
+        self.texts.iter().map(of).collect()
     }
 
     /// The model, ready to be used by its hash.
@@ -103,15 +123,12 @@ impl EvaluateArguments {
     }
 }
 
-fn row(raw: usize, coded: usize, name: &str) -> [String; 4] {
-    let bits = 8.0 * coded as f64 / raw.max(1) as f64;
-    [raw.to_string(), coded.to_string(), format!("{bits:.4}"), name.to_string()]
+fn is_gguf(file: &[u8]) -> bool {
+    file.starts_with(b"GGUF")
 }
 
-fn cosine_row(cosines: &[f64], name: &str) -> [String; 4] {
-    let mean = cosines.iter().sum::<f64>() / cosines.len().max(1) as f64;
-    let least = cosines.iter().copied().fold(f64::INFINITY, f64::min);
-    [cosines.len().to_string(), format!("{mean:.5}"), format!("{least:.5}"), name.to_string()]
+fn read(text: &Path) -> anyhow::Result<Vec<u8>> {
+    std::fs::read(text).with_context(|| text.display().to_string())
 }
 
 /// The bytes of a text's payload with a model.
@@ -131,26 +148,4 @@ fn coded(raw: &[u8], models: &Models, hash: [u8; 32]) -> anyhow::Result<usize> {
         sum += block.payload_len as usize;
     }
     Ok(sum)
-}
-
-/// A table of the differences between two checkpoints.
-fn differences(original: &[u8], other: &[u8]) -> anyhow::Result<String> {
-    let mut table = Table::new([
-        ("error", Align::Right),
-        ("largest", Align::Right),
-        ("cosine", Align::Right),
-        ("tensor", Align::Left),
-    ]);
-    for (name, difference) in nzip_quantize::compare(original, other)? {
-        match difference {
-            Some(d) => table.row([
-                format!("{:.5}", d.relative_error),
-                format!("{:.2e}", d.max_error),
-                format!("{:.6}", d.cosine),
-                name,
-            ]),
-            None => table.row(["-".into(), "-".into(), "-".into(), name]),
-        }
-    }
-    Ok(table.render())
 }

@@ -40,6 +40,7 @@ mod naming;
 mod output;
 mod pack;
 mod place;
+mod prefix;
 mod progress;
 mod quantity;
 mod quantize;

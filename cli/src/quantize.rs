@@ -8,7 +8,7 @@ use crate::quantity::Size;
 use crate::table::{Align, Table};
 use anyhow::Context;
 use clap::Args;
-use nzip_quantize::{Companions, Method, Options, Outcome, Pattern, Target, TensorReport};
+use nzip_quantize::{Companions, Method, Options, Outcome, Pattern, Sparsity, Target, TensorReport};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -38,6 +38,15 @@ pub struct QuantizeArguments {
     /// Weigh errors by what these texts, plain or as .nz files, make of them; with --bits or --bytes
     #[arg(long, value_name = "TEXT", num_args = 1.., conflicts_with_all = ["max_error", "rel_error"])]
     calibrate: Vec<PathBuf>,
+    /// Make values zero: all but N of each M consecutive inputs (2:4), or a share of each matrix (0.5)
+    #[arg(long, value_name = "N:M|SHARE", conflicts_with_all = ["max_error", "progressive"])]
+    sparse: Option<Sparsity>,
+    /// Give each tensor at most N values, freely chosen, instead of multiples of a step
+    #[arg(long, value_name = "N", conflicts_with_all = ["max_error", "progressive", "calibrate"])]
+    codebook: Option<usize>,
+    /// Write parts of which a prefix is a coarser model: nzip tensors extract --budget makes one; with --bits or --bytes
+    #[arg(long, conflicts_with_all = ["max_error", "rel_error", "tensor"])]
+    progressive: bool,
     /// Level at which the result will be compressed
     #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u8).range(1..=9))]
     level: u8,
@@ -106,13 +115,18 @@ impl QuantizeArguments {
             level: self.level,
             keep: self.keep.clone(),
             bits: self.tensor.clone(),
+            sparse: self.sparse,
+            codebook: self.codebook,
         };
         let file = checkpoint(&self.file)?;
-        let done = if self.calibrate.is_empty() {
+        let texts = self.calibrate.iter().map(|t| checkpoint(t)).collect::<anyhow::Result<Vec<_>>>()?;
+        let companions = if texts.is_empty() { Companions::default() } else { companions(&[&self.file])? };
+        let done = if self.progressive {
+            let calibration = (!texts.is_empty()).then_some((&companions, &texts[..]));
+            nzip_quantize::quantize_progressive(&file, &options, calibration)
+        } else if texts.is_empty() {
             nzip_quantize::quantize(&file, &options)
         } else {
-            let texts = self.calibrate.iter().map(|t| checkpoint(t)).collect::<anyhow::Result<Vec<_>>>()?;
-            let companions = companions(&[&self.file])?;
             nzip_quantize::quantize_calibrated(&file, &options, &companions, &texts)
         };
         let done = done.with_context(|| self.file.display().to_string())?;
@@ -140,6 +154,9 @@ fn report(done: &Outcome, output: &Path) -> String {
             Method::Kept(reason) => (format!("kept: {reason}"), "0".into(), "0".into()),
             Method::Corrected => {
                 ("moved".into(), format!("{:.4}", t.relative_error), format!("{:.2e}", t.max_error))
+            }
+            Method::Parts(count) => {
+                (format!("{count} parts"), format!("{:.4}", t.relative_error), format!("{:.2e}", t.max_error))
             }
             Method::Levels { levels, .. } => {
                 (levels.to_string(), format!("{:.4}", t.relative_error), format!("{:.2e}", t.max_error))

@@ -6,7 +6,8 @@ use crate::identity::Identity;
 use crate::json;
 use crate::output::{Making, Output};
 use crate::place::{self, Place};
-use crate::quantity::{Span, ratio};
+use crate::prefix;
+use crate::quantity::{Size, Span, ratio};
 use crate::resources::Resources;
 use crate::table::{Align, Table};
 use anyhow::bail;
@@ -37,10 +38,13 @@ enum Action {
         #[arg(long)]
         json: bool,
     },
-    /// Write the bytes of a tensor to a file
+    /// Write the bytes of a tensor to a file, or the model that a prefix of a progressive file is
     Extract {
         #[command(flatten)]
         what: What,
+        /// Read so many bytes of a progressive file (nzip quantize --progressive) and write the whole model
+        #[arg(long, value_name = "SIZE", conflicts_with_all = ["name", "rows", "slice"])]
+        budget: Option<Size>,
         /// File to write
         #[arg(short, long)]
         output: PathBuf,
@@ -108,8 +112,11 @@ impl TensorsArguments {
                 };
                 if json { json::write(&rows) } else { print(&table(&rows)) }
             }
-            Action::Extract { what, output, force } => {
-                let bytes = what.read()?;
+            Action::Extract { what, budget, output, force } => {
+                let bytes = match budget {
+                    Some(budget) => prefix::model(&what.file, budget, &what.resources)?,
+                    None => what.read()?,
+                };
                 let mut read = what.resources.files();
                 read.extend(Identity::of(&what.file));
                 let mut out = Output::made(&output, &Making { force, read: &read, ..Making::default() })?;

@@ -1,17 +1,21 @@
 //! Reads a safetensors file, and writes it with other values.
 
+use crate::codebook::Codebook;
 use crate::grid::Grid;
 use crate::points::Point;
-use crate::{Method, Options, TensorReport, Work, bad_argument, values};
+use crate::{Method, Options, TensorReport, Work, bad_argument, is_protected, may_change, values};
 use nzip::tensor::{Dtype, FileKind, Layout, TensorInfo};
 use nzip::{Error, Result};
 use rayon::prelude::*;
 use serde_json::{Map, Value, json};
+use std::collections::HashMap;
 
 /// A safetensors file.
 pub struct Checkpoint<'a> {
     file: &'a [u8],
     layout: Layout,
+    /// Tensors in which values have become zero, by name.
+    masked: HashMap<String, Vec<u8>>,
 }
 
 impl<'a> Checkpoint<'a> {
@@ -24,7 +28,28 @@ impl<'a> Checkpoint<'a> {
         if layout.kind != FileKind::Safetensors {
             return Err(bad_argument("only safetensors files can be quantised"));
         }
-        Ok(Self { file, layout })
+        Ok(Self { file, layout, masked: HashMap::new() })
+    }
+
+    /// The same checkpoint, in which the values that are to become zero are so in [`Self::source`].
+    pub fn masked(self, options: &Options) -> Self {
+        let Some(sparsity) = options.sparse else { return self };
+        let suits = |t: &&TensorInfo| may_change(t, options).is_ok() && !is_protected(&t.name);
+        let mask = |t: &TensorInfo| {
+            let columns = t.shape.last().map_or(1, |n| *n as usize);
+            Some((t.name.clone(), sparsity.masked(t.dtype, self.bytes(t), columns)?))
+        };
+        let tensors: Vec<&TensorInfo> = self.tensors().iter().filter(suits).collect();
+        let masked = tensors.into_par_iter().filter_map(mask).collect();
+        Self { masked, ..self }
+    }
+
+    /// The bytes of a tensor that are moved to levels.
+    pub fn source(&self, tensor: &TensorInfo) -> &[u8] {
+        match self.masked.get(&tensor.name) {
+            Some(masked) => masked,
+            None => self.bytes(tensor),
+        }
     }
 
     /// The whole file.
@@ -57,7 +82,7 @@ impl<'a> Checkpoint<'a> {
             .par_iter()
             .zip(work)
             .zip(choice)
-            .map(|((t, w), c)| self.tensor(t, w, *c))
+            .map(|((t, w), c)| self.tensor(t, w, *c, options))
             .collect();
         self.assemble(&done, options)
     }
@@ -84,6 +109,7 @@ impl<'a> Checkpoint<'a> {
         tensor: &TensorInfo,
         work: &Work<'_>,
         point: Option<Point>,
+        options: &Options,
     ) -> (Option<Vec<u8>>, TensorReport) {
         let kept = |reason| (None, kept(tensor, reason));
         let (candidate, point) = match (&work.candidate, point) {
@@ -91,11 +117,18 @@ impl<'a> Checkpoint<'a> {
             (Ok(_), None) => return kept("more levels needed than fit"),
             (Ok(candidate), Some(point)) => (candidate, point),
         };
-        let numbers = values::read(tensor.dtype, self.bytes(tensor));
+        let (old, numbers) = (self.bytes(tensor), values::read(tensor.dtype, self.source(tensor)));
+        let old = values::read(tensor.dtype, old);
+        if let Some(most) = options.codebook {
+            let book = Codebook::fit(&numbers, point.step, most, tensor.dtype);
+            let new = Replaced::new(tensor.dtype, &old, |i| book.value(book.choose(numbers[i])));
+            let method = Method::Levels { step: point.step, levels: book.used() };
+            return new.reported(tensor, method, book.entropy());
+        }
         let Some(grid) = Grid::fit(&numbers, candidate.range(), point.step, tensor.dtype, point.plain) else {
             return kept("more levels needed than fit");
         };
-        let new = Replaced::new(tensor.dtype, &numbers, |i| grid.value(grid.level(numbers[i])));
+        let new = Replaced::new(tensor.dtype, &old, |i| grid.value(grid.level(numbers[i])));
         // Types of few digits may round a level away from where an error of half a step would leave it.
         if point.plain && new.max_error > point.step / 2.0 {
             return kept("its type is too coarse for this error");
@@ -111,12 +144,18 @@ impl<'a> Checkpoint<'a> {
         let mut header: Map<String, Value> = serde_json::from_slice(&self.file[8..start]).map_err(broken)?;
         let tensors: Map<String, Value> =
             reports.iter().filter_map(|r| Some((r.name.clone(), described(r)?))).collect();
-        let done = json!({ "target": format!("{:?}", options.target), "tensors": tensors }).to_string();
+        let mut done = json!({ "target": format!("{:?}", options.target), "tensors": tensors });
+        if let Some(sparsity) = options.sparse {
+            done["sparse"] = Value::String(format!("{sparsity:?}"));
+        }
+        if let Some(most) = options.codebook {
+            done["codebook"] = json!(most);
+        }
         let metadata = header.entry("__metadata__").or_insert_with(|| json!({}));
         metadata
             .as_object_mut()
             .ok_or_else(|| Error::new(nzip::ErrorKind::Corrupt, "safetensors: metadata that is no object"))?
-            .insert("nzip.quantize".into(), Value::String(done));
+            .insert("nzip.quantize".into(), Value::String(done.to_string()));
         let mut text = Value::Object(header).to_string().into_bytes();
         text.resize(text.len().next_multiple_of(8), b' ');
         let mut out = (text.len() as u64).to_le_bytes().to_vec();

@@ -89,6 +89,9 @@ impl Grid {
     /// The number of the level for a value.
     #[inline]
     pub fn level(&self, value: f32) -> usize {
+        if value == 0.0 && self.first <= 0 {
+            return (-self.first) as usize;
+        }
         let x = f64::from(value) / self.step - f64::from(self.first);
         let near = x.round().clamp(0.0, (self.costs.len() - 1) as f64) as usize;
         let multiple = near as i32 + self.first;

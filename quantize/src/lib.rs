@@ -11,16 +11,25 @@
 mod budget;
 mod calibrate;
 mod checkpoint;
+mod codebook;
 mod compare;
 mod grid;
 mod points;
+mod predictions;
+mod progressive;
+mod safetensors;
 mod search;
+mod sparse;
+mod spectrum;
 mod values;
 
 pub use calibrate::embeddings::embedding_cosines;
 pub use calibrate::{Companions, is_sentence_encoder};
 pub use compare::{Difference, compare};
 pub use glob::Pattern;
+pub use predictions::{Models as LanguageModels, Predictions};
+pub use progressive::{Restored, quantize_progressive, restore_progressive};
+pub use sparse::Sparsity;
 
 use budget::Part;
 use checkpoint::Checkpoint;
@@ -53,6 +62,10 @@ pub struct Options {
     pub keep: Vec<Pattern>,
     /// Entropy in bits for each value of tensors whose names match; the first match counts.
     pub bits: Vec<(Pattern, f64)>,
+    /// Values of matrices other than embeddings and heads that become zero.
+    pub sparse: Option<Sparsity>,
+    /// The most different values of a tensor, 2..=256, chosen freely; otherwise levels are multiples of a step.
+    pub codebook: Option<usize>,
 }
 
 /// How a tensor was treated.
@@ -69,6 +82,8 @@ pub enum Method {
     },
     /// Its values were moved to make up for the mean error of a matrix before it.
     Corrected,
+    /// It became so many parts of a progressive file.
+    Parts(usize),
 }
 
 /// The outcome for one tensor.
@@ -114,9 +129,8 @@ const TRIES: usize = 10;
 /// cannot be met; its message gives the least possible size. Those of reading the file.
 pub fn quantize(file: &[u8], options: &Options) -> Result<Outcome> {
     check(options)?;
-    let checkpoint = Checkpoint::read(file)?;
-    let work: Vec<Work<'_>> =
-        checkpoint.tensors().par_iter().map(|t| Work::new(&checkpoint, t, options)).collect();
+    let checkpoint = Checkpoint::read(file)?.masked(options);
+    let work = Work::all(&checkpoint, options);
     match options.target {
         Target::MaxError(most) => {
             let choice: Vec<_> = work.iter().map(|w| w.fixed(options).or_else(|| w.within(most))).collect();
@@ -153,13 +167,15 @@ pub fn quantize_calibrated(
 ) -> Result<Outcome> {
     check(options)?;
     let checkpoint = Checkpoint::read(file)?;
-    let work: Vec<Work<'_>> =
-        checkpoint.tensors().par_iter().map(|t| Work::new(&checkpoint, t, options)).collect();
+    let work = Work::all(&checkpoint, options);
     let bytes = match options.target {
         Target::Bytes(bytes) => bytes,
         Target::Bits(bits) => size_of(&work, bits),
         _ => return Err(bad_argument("calibration needs a target in bits or bytes")),
     };
+    if options.codebook.is_some() {
+        return Err(bad_argument("codebooks are not made by calibration"));
+    }
     calibrate::solve::solve(&checkpoint, &work, options, bytes, companions, texts)
 }
 
@@ -177,6 +193,13 @@ fn check(options: &Options) -> Result<()> {
     };
     if !fits || !options.bits.iter().all(|(_, bits)| positive(*bits)) {
         return Err(bad_argument("bits, bytes and errors must be positive numbers"));
+    }
+    if options.codebook.is_some_and(|n| !(2..=grid::MOST_LEVELS).contains(&n)) {
+        return Err(bad_argument("a codebook has 2 to 256 values"));
+    }
+    let bounded = matches!(options.target, Target::MaxError(_));
+    if bounded && (options.sparse.is_some() || options.codebook.is_some()) {
+        return Err(bad_argument("with a largest error, there are no zeros by rule and no codebooks"));
     }
     Ok(())
 }
@@ -197,19 +220,27 @@ struct Work<'a> {
 }
 
 impl<'a> Work<'a> {
+    /// All tensors of a checkpoint.
+    fn all(checkpoint: &'a Checkpoint<'_>, options: &Options) -> Vec<Self> {
+        let tensors = checkpoint.tensors();
+        let mut all: Vec<Self> = tensors.par_iter().map(|t| Self::new(checkpoint, t, options)).collect();
+        if !tensors.iter().any(|t| t.name.contains("lm_head")) {
+            // A table of tokens that is the last product, too: its values count as much as those of other matrices.
+            let matrices = all.iter().filter(|w| w.candidate.is_ok() && !is_protected(w.name));
+            let (count, sum) = matrices.fold((0u64, 0), |(n, sum), w| (n + 1, sum + w.elements));
+            for table in all.iter_mut().filter(|w| w.name.contains("embed_tokens") && sum > 0) {
+                table.weight = table.weight.max(table.elements as f64 * count as f64 / sum as f64);
+            }
+        }
+        all
+    }
+
     fn new(checkpoint: &Checkpoint<'_>, tensor: &'a nzip::tensor::TensorInfo, options: &Options) -> Self {
         let elements = tensor.shape.iter().product();
         let is_float = values::is_float(tensor.dtype);
         let weight = if is_protected(&tensor.name) { PROTECTED } else { 1.0 };
-        let candidate = if !is_float {
-            Err("not a float type")
-        } else if options.keep.iter().any(|p| p.matches(&tensor.name)) {
-            Err("asked for")
-        } else if tensor.shape.len() < 2 || elements < SHORTEST {
-            Err(SMALL)
-        } else {
-            Candidate::new(tensor.dtype, checkpoint.bytes(tensor))
-        };
+        let candidate = may_change(tensor, options)
+            .and_then(|()| Candidate::new(tensor.dtype, checkpoint.source(tensor), options.codebook));
         Self { name: &tensor.name, elements, is_float, candidate, weight }
     }
 
@@ -228,6 +259,19 @@ impl<'a> Work<'a> {
     /// The point whose values are off by at most `most`.
     fn within(&self, most: f64) -> Option<Point> {
         self.candidate.as_ref().ok()?.exact(2.0 * most)
+    }
+}
+
+/// Whether a tensor may get new values, as far as its header tells; `Err` with the reason where not.
+fn may_change(tensor: &nzip::tensor::TensorInfo, options: &Options) -> std::result::Result<(), &'static str> {
+    if !values::is_float(tensor.dtype) {
+        Err("not a float type")
+    } else if options.keep.iter().any(|p| p.matches(&tensor.name)) {
+        Err("asked for")
+    } else if tensor.shape.len() < 2 || tensor.shape.iter().product::<u64>() < SHORTEST {
+        Err(SMALL)
+    } else {
+        Ok(())
     }
 }
 

@@ -1,5 +1,6 @@
 //! The size and the error of a tensor at each of a ladder of steps.
 
+use crate::codebook::Codebook;
 use crate::grid::Grid;
 use crate::values;
 use nzip::tensor::Dtype;
@@ -29,11 +30,11 @@ pub struct Candidate {
 }
 
 impl Candidate {
-    /// Looks at the values of a tensor.
+    /// Looks at the values of a tensor, which is to have levels, or a `codebook` of at most so many values.
     ///
     /// # Errors
     /// The reason for which it is kept.
-    pub fn new(dtype: Dtype, bytes: &[u8]) -> Result<Self, &'static str> {
+    pub fn new(dtype: Dtype, bytes: &[u8], codebook: Option<usize>) -> Result<Self, &'static str> {
         let values = values::read(dtype, bytes);
         let mut range = (f32::INFINITY, f32::NEG_INFINITY);
         let mut square = 0.0;
@@ -53,9 +54,16 @@ impl Candidate {
         let sample: Vec<f32> = values.iter().step_by(every | 1).copied().collect();
         let point = |i: usize| {
             let step = square.sqrt() * 2f64.powf(2.0 - i as f64 / 4.0);
+            let mean = |off: &dyn Fn(f32) -> f32| {
+                sample.iter().map(|&v| f64::from(off(v)).powi(2)).sum::<f64>() / sample.len() as f64 / square
+            };
+            if let Some(most) = codebook {
+                let book = Codebook::fit(&sample, step, most, dtype);
+                let error = mean(&|v| v - book.value(book.choose(v)));
+                return Some(Point { step, plain: false, bits: book.entropy(), error });
+            }
             let grid = Grid::fit(&sample, range, step, dtype, false)?;
-            let off = |v: f32| f64::from(v - grid.value(grid.level(v)));
-            let error = sample.iter().map(|&v| off(v) * off(v)).sum::<f64>() / sample.len() as f64 / square;
+            let error = mean(&|v| v - grid.value(grid.level(v)));
             Some(Point { step, plain: false, bits: grid.entropy(), error })
         };
         let points: Vec<Point> = (0..RUNGS).map_while(point).collect();

@@ -43,6 +43,8 @@ pub struct Task<'a> {
     pub weights: &'a Matrix,
     pub dtype: Dtype,
     pub sensitivity: &'a Sensitivity,
+    /// Whether each value becomes zero.
+    pub mask: Option<&'a [bool]>,
 }
 
 /// The steps of a tensor at some slope, in the order of the factors.
@@ -81,25 +83,35 @@ impl Task<'_> {
         Place::new(steps.rows[a] + steps.columns[b], (root * root) as f32)
     }
 
+    /// Whether the value at a place in the order of the factors becomes zero.
+    fn is_zero(&self, a: usize, b: usize) -> bool {
+        let s = self.sensitivity;
+        self.mask.is_some_and(|mask| mask[s.rows.order[a] * self.weights.columns + s.columns.order[b]])
+    }
+
     /// Levels with costs learned from rounding a sample without compensation, and its entropy.
     fn learned(&self, slope: f64) -> (Steps, f64) {
         let mut steps = self.steps(slope);
         let s = self.sensitivity;
         let (m, n) = (self.weights.rows, self.weights.columns);
         let every = (m * n).div_ceil(SAMPLE) | 1;
-        let sample: Vec<(f32, Place)> = (0..m * n)
+        let sample: Vec<(f32, Place, bool)> = (0..m * n)
             .step_by(every)
             .map(|i| {
                 let (a, b) = (i / n, i % n);
                 let value = self.weights.row(s.rows.order[a])[s.columns.order[b]];
-                (value, self.place(&steps, a, b))
+                (value, self.place(&steps, a, b), self.is_zero(a, b))
             })
             .collect();
         let mut entropy = 0.0;
         for _ in 0..4 {
             let mut tally = Tally::new();
-            for &(value, place) in &sample {
-                tally.note(place, steps.levels.choose(value, place, slope as f32), value);
+            for &(value, place, is_zero) in &sample {
+                let level = match is_zero {
+                    true => steps.levels.zero(),
+                    false => steps.levels.choose(value, place, slope as f32),
+                };
+                tally.note(place, level, value);
             }
             steps.levels.learn(&tally);
             entropy = tally.entropy();
@@ -193,7 +205,10 @@ impl Task<'_> {
         let mut wanted: Vec<f32> = w.iter().zip(felt).map(|(w, f)| w + f).collect();
         for b in (0..w.len()).rev() {
             let place = self.place(steps, a, b);
-            let number = steps.levels.choose(wanted[b], place, slope as f32);
+            let number = match self.is_zero(a, b) {
+                true => steps.levels.zero(),
+                false => steps.levels.choose(wanted[b], place, slope as f32),
+            };
             tally.note(place, number, wanted[b]);
             out[b] = number;
             errors[b] = w[b] - steps.levels.values[usize::from(number)];

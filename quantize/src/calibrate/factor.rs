@@ -28,6 +28,28 @@ impl Factor {
         }
     }
 
+    /// The roots of the squares themselves, in the order of the tensor: what errors weigh where nothing makes up for them.
+    pub fn roots(&self) -> Vec<f64> {
+        let mut out = vec![0.0; self.order.len()];
+        for (i, &place) in self.order.iter().enumerate() {
+            out[place] = match &self.lower {
+                Some(lower) => {
+                    let part = |(l, d): (&f32, &f64)| (f64::from(*l) * d).powi(2);
+                    lower.row(i)[..=i].iter().zip(&self.diagonal).map(part).sum::<f64>().sqrt()
+                }
+                None => self.diagonal[i],
+            };
+        }
+        out
+    }
+
+    /// The diagonal in the order of the tensor: what errors weigh where those before them make up for them.
+    pub fn weights(&self) -> Vec<f64> {
+        let mut out = vec![0.0; self.order.len()];
+        self.order.iter().zip(&self.diagonal).for_each(|(place, d)| out[*place] = *d);
+        out
+    }
+
     /// Whether any weight is more than zero, and all are finite.
     pub fn tells(&self) -> bool {
         self.diagonal.iter().all(|d| d.is_finite()) && self.diagonal.iter().any(|d| *d > 0.0)
@@ -93,6 +115,7 @@ mod tests {
                 let damping = if i == j { 0.05 } else { 0.0 };
                 assert!((sum - m(f.order[i], f.order[j]) - damping).abs() < 1e-5);
             }
+            assert!((f.roots()[i].powi(2) - m(i, i) - 0.05).abs() < 1e-5);
         }
         assert!(
             Factor::new(3, |_, _| 0.0).lower.is_none() && Factor::new(2, |_, _| f64::NAN).lower.is_none()

@@ -114,6 +114,11 @@ impl Levels {
         }
     }
 
+    /// The number of the level that is zero.
+    pub fn zero(&self) -> u8 {
+        self.zero
+    }
+
     /// The number of the level at which squared output error and cost in bits, each worth `slope`, are least together.
     #[inline]
     pub fn choose(&self, value: f32, place: Place, slope: f32) -> u8 {

@@ -10,7 +10,6 @@ mod letters;
 mod levels;
 mod llama;
 mod moments;
-mod product;
 mod random;
 mod seen;
 mod sentences;
@@ -18,6 +17,7 @@ mod tape;
 mod wordpiece;
 
 pub mod embeddings;
+pub mod product;
 pub mod solve;
 
 use crate::checkpoint::Checkpoint;
@@ -38,6 +38,12 @@ pub struct Companions {
     pub tokenizer: Option<Vec<u8>>,
     /// `config.json`.
     pub config: Option<Vec<u8>>,
+}
+
+/// The weights of a tensor's errors: the squared error of the model's outputs is about the sum of all e²·(row·column)².
+pub struct Weights {
+    pub rows: Vec<f64>,
+    pub columns: Vec<f64>,
 }
 
 /// A network that is known.

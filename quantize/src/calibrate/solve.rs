@@ -5,10 +5,10 @@ use super::factor::Factor;
 use super::product::Matrix;
 use super::seen::Seen;
 use super::tape::Parameters;
-use super::{Companions, Network, parameters};
+use super::{Companions, Network, Weights, parameters};
 use crate::checkpoint::{Checkpoint, Replaced, kept};
 use crate::search::{CLOSE, Search};
-use crate::{Method, Options, Outcome, SMALL, TensorReport, Work, values};
+use crate::{Method, Options, Outcome, SMALL, TensorReport, Work, is_protected, values};
 use nzip::Result;
 use nzip::tensor::{Dtype, TensorInfo};
 use rayon::prelude::*;
@@ -27,6 +27,8 @@ struct Part {
     sensitivity: Sensitivity,
     /// Bits for each value, where the options give them.
     fixed: Option<f64>,
+    /// Whether each value becomes zero.
+    mask: Option<Vec<bool>>,
 }
 
 /// Quantises a checkpoint to `bytes` bytes of the `.nz` file. See [`crate::quantize_calibrated`].
@@ -50,6 +52,22 @@ pub fn solve(
         parameters,
     };
     job.to_size(bytes)
+}
+
+/// The weights of each tensor's errors, where none makes up for another one; `None` for tensors that are kept.
+pub fn weights(
+    checkpoint: &Checkpoint<'_>,
+    work: &[Work<'_>],
+    options: &Options,
+    companions: &Companions,
+    texts: &[impl AsRef<[u8]>],
+) -> Result<Vec<Option<Weights>>> {
+    let parameters = parameters(checkpoint);
+    let network = Network::new(checkpoint, &parameters, companions)?;
+    let seen = Seen::new(&network, &parameters, texts)?;
+    let parts = parts(checkpoint, work, options, &parameters, &seen);
+    let of = |p: Part| Weights { rows: p.sensitivity.rows.roots(), columns: p.sensitivity.columns.roots() };
+    Ok(parts.into_iter().map(|p| p.map(of)).collect())
 }
 
 /// The tensors that are rounded, `None` for those that are kept.
@@ -86,7 +104,12 @@ fn parts(
                 columns: Factor::diagonal(&vec![1.0; weights.columns]),
             }
         });
-        Part { number, dtype, sensitivity, fixed }
+        let sparse = options.sparse.filter(|_| !is_protected(&parameters.names[number]));
+        let mask = sparse.map(|sparse| {
+            let [rows, columns] = [&sensitivity.rows, &sensitivity.columns].map(Factor::weights);
+            sparse.mask(&weights.values, weights.columns, Some((&rows, &columns)))
+        });
+        Part { number, dtype, sensitivity, fixed, mask }
     };
     found.into_iter().map(|f| f.map(complete)).collect()
 }
@@ -108,7 +131,7 @@ struct Job<'a> {
 impl Job<'_> {
     fn task<'b>(&'b self, part: &'b Part) -> Task<'b> {
         let weights = &self.parameters.matrices[part.number];
-        Task { weights, dtype: part.dtype, sensitivity: &part.sensitivity }
+        Task { weights, dtype: part.dtype, sensitivity: &part.sensitivity, mask: part.mask.as_deref() }
     }
 
     /// The worth of a bit at which a tensor takes that many bits for each value.

@@ -23,7 +23,7 @@ fn checkpoint() -> Vec<u8> {
 }
 
 fn options(target: Target) -> Options {
-    Options { target, level: 1, keep: Vec::new(), bits: Vec::new() }
+    Options { target, level: 1, keep: Vec::new(), bits: Vec::new(), sparse: None, codebook: None }
 }
 
 #[test]
@@ -102,4 +102,18 @@ fn what_cannot_be_met_is_refused() {
     assert_eq!(refused(b"GIF89a, no checkpoint", Target::Bits(4.0)).kind(), ErrorKind::BadArgument);
     let cut = checkpoint();
     assert!(quantize(&cut[..cut.len() - 4], &options(Target::Bits(4.0))).is_err());
+}
+
+#[test]
+fn a_table_that_is_the_last_product_counts_as_one() {
+    let error = |others: &[(&str, [usize; 2], Vec<f32>)]| {
+        let table = ("model.embed_tokens.weight", [2048, 96], bell(2048, 96, 5));
+        let tensors: Vec<_> = [table].into_iter().chain(others.iter().cloned()).collect();
+        let done = quantize(&file(&tensors), &options(Target::Bits(3.0))).unwrap();
+        done.tensors[0].relative_error / done.tensors[1].relative_error
+    };
+    let matrix = ("a.weight", [96, 96], bell(96, 96, 6));
+    let head = ("lm_head.weight", [96, 96], bell(96, 96, 7));
+    let (tied, other) = (error(std::slice::from_ref(&matrix)), error(&[matrix, head]));
+    assert!((0.7..1.4).contains(&tied) && other > 1.5 * tied, "{tied} {other}");
 }
