@@ -7,7 +7,7 @@ use nzip::tensor::Dtype;
 use nzip::tensor::safetensors::MAX_HEADER;
 use nzip::{Error, ErrorKind, Result};
 use serde_json::{Map, Value, json};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::Read;
 
 /// Bytes that a value takes while parts are applied to it.
@@ -172,13 +172,13 @@ impl<'a> Job<'a> {
                 roles.extend(names.map(|(side, name)| (name, Role::Exponents(t, side))));
             }
         }
+        let known: HashSet<&str> = entries.iter().map(|e| &e.name[..]).collect();
         let there = entries.iter().filter(|e| roles.contains_key(&e.name)).count();
         if there != roles.len() {
-            let known: std::collections::HashSet<&str> = entries.iter().map(|e| &e.name[..]).collect();
             let missing = roles.keys().filter(|n| !known.contains(&n[..])).min();
             return Err(corrupt(format!("part {:?} is missing", missing.map_or("", |n| n))));
         }
-        if let Some(twice) = described.iter().find(|t| entries.iter().any(|e| e.name == t.name)) {
+        if let Some(twice) = described.iter().find(|t| known.contains(&t.name[..])) {
             return Err(corrupt(format!("tensor {:?} is there whole and in parts", twice.name)));
         }
         Ok(Self {

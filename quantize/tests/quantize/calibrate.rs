@@ -177,19 +177,20 @@ fn coded(file: &[u8], companions: &Companions, text: &[u8]) -> usize {
 #[test]
 fn a_text_makes_a_language_model_better_at_the_same_size() {
     let (original, companions) = llama();
-    let text = include_bytes!("../../../README.md");
+    let text = include_bytes!("../../../formats/nzip.md");
     let seen = [
-        include_bytes!("../../../CHANGELOG.md").to_vec(),
-        include_bytes!("../../../docs/weights.md").to_vec(),
+        include_bytes!("../../../formats/lm.md").to_vec(),
+        include_bytes!("../../../formats/tensor.md").to_vec(),
+        include_bytes!("../../../formats/circuit.md").to_vec(),
     ];
     assert!(!is_sentence_encoder(&original));
     let plain = quantize(&original, &options(4.0)).unwrap();
     let done = quantize_calibrated(&original, &options(4.0), &companions, &seen).unwrap();
     let size = |file| coded(file, &companions, &text[..12_000]);
     let (whole, before, after) = (size(&original), size(&plain.file), size(&done.file));
-    // What quantising costs becomes less. The texts change with the project, and the result by some per cent with them.
+    // What quantising costs becomes less, by a quarter when this was written.
     assert!(
-        after > whole - whole / 100 && after - whole < (before - whole) * 19 / 20,
+        after > whole - whole / 100 && after - whole < (before - whole) * 9 / 10,
         "{whole} {before} {after}"
     );
     let one = quantize_calibrated(&original, &options(5.0), &companions, &[b"a"]).unwrap();
