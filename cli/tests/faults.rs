@@ -5,6 +5,7 @@
 mod cli_support;
 
 use cli_support::{Folder, stdout};
+use rustix::process::{Pid, Signal, kill_process};
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, symlink};
@@ -40,9 +41,9 @@ fn tensors(count: usize) -> Vec<u8> {
     file
 }
 
-fn signal(child: &Child, name: &str) {
-    let sent = Command::new("kill").args([&format!("-{name}"), &child.id().to_string()]).status();
-    assert!(sent.unwrap().success());
+/// Sends a signal at once: a program that does so would start too late on a busy machine.
+fn signal(child: &Child, signal: Signal) {
+    kill_process(Pid::from_child(child), signal).unwrap();
 }
 
 /// Waits until the command has a temporary file.
@@ -63,9 +64,9 @@ fn wait_for_temporary(f: &Folder, child: &mut Child) {
 fn meanwhile(f: &Folder, arguments: &[&str], act: impl FnOnce()) -> Output {
     let mut child = f.command(arguments).spawn().unwrap();
     wait_for_temporary(f, &mut child);
-    signal(&child, "STOP");
+    signal(&child, Signal::STOP);
     act();
-    signal(&child, "CONT");
+    signal(&child, Signal::CONT);
     child.wait_with_output().unwrap()
 }
 
@@ -249,22 +250,22 @@ fn is_ignored(number: i32) -> bool {
 
 #[test]
 fn signals_leave_nothing() {
-    for (name, number) in [("HUP", 1), ("INT", 2), ("QUIT", 3), ("TERM", 15)] {
-        if is_ignored(number) {
+    for sent in [Signal::HUP, Signal::INT, Signal::QUIT, Signal::TERM] {
+        if is_ignored(sent.as_raw()) {
             eprintln!(
-                "SKIPPED: whoever started the tests ignores {name}, as nohup does, and so does the command"
+                "SKIPPED: whoever started the tests ignores {sent:?}, as nohup does, and so does the command"
             );
             continue;
         }
         let f = Folder::new();
         let mut child = f.command(&["-o", "p"]).stdin(Stdio::piped()).spawn().unwrap();
         wait_for_temporary(&f, &mut child);
-        signal(&child, name);
+        signal(&child, sent);
         let input = child.stdin.take();
         // The command ends as the signal ends programs, so that loops of a shell end too.
-        assert_eq!(child.wait().unwrap().signal(), Some(number), "{name}");
+        assert_eq!(child.wait().unwrap().signal(), Some(sent.as_raw()), "{sent:?}");
         drop(input);
-        assert!(f.names().iter().all(|n| n.starts_with("core")), "{name}: {:?}", f.names());
+        assert!(f.names().iter().all(|n| n.starts_with("core")), "{sent:?}: {:?}", f.names());
     }
 }
 
@@ -317,7 +318,7 @@ fn ignored_signals_stay_ignored() {
     command.args(["-c", "trap '' HUP; exec \"$N\" -o p"]).env("N", NZIP).current_dir(f.path("."));
     let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
     wait_for_temporary(&f, &mut child);
-    signal(&child, "HUP");
+    signal(&child, Signal::HUP);
     child.stdin.take().unwrap().write_all(b"to the end").unwrap();
     assert!(child.wait().unwrap().success());
     assert_eq!(f.ok(&["-dc", "p"]).stdout, b"to the end");
