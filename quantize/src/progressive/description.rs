@@ -103,7 +103,9 @@ fn tensor(json: &Value) -> Result<Described> {
         scaled: json["scaled"].as_bool().unwrap_or(false),
         runs: list(&json["runs"], "runs")?.iter().map(run).collect::<Result<_>>()?,
     };
-    let values = found.shape.iter().try_fold(1u64, |n, d| n.checked_mul(*d));
+    // A dimension of 0 must not hide that the others have no product.
+    let product = found.shape.iter().try_fold(1u64, |n, d| n.checked_mul((*d).max(1)));
+    let values = product.map(|_| found.values());
     let in_runs = found.runs.iter().try_fold(0u64, |n, r| n.checked_add(r.values));
     if values.is_none() || values != in_runs {
         return Err(wrong(&format!("{values:?} values expected, {in_runs:?} in its runs")));

@@ -1,6 +1,6 @@
 //! A sentence encoder of a few words, quantised with and without texts.
 
-use super::support::{Random, file};
+use super::support::{Random, file, options};
 use nzip::ErrorKind;
 use nzip::tensor::Layout;
 use nzip_quantize::{
@@ -61,17 +61,6 @@ pub fn text(seed: u64, sentences: usize) -> Vec<u8> {
     let mut word = || format!("w{}", 4 + (random.next().powi(4) * (WORDS - 4) as f32) as usize);
     let mut sentence = || (0..12).map(|_| word()).collect::<Vec<_>>().join(" ");
     (0..sentences).map(|_| sentence() + "\n").collect::<String>().into_bytes()
-}
-
-fn options(bits: f64) -> Options {
-    Options {
-        target: Target::Bits(bits),
-        level: 2,
-        keep: Vec::new(),
-        bits: Vec::new(),
-        sparse: None,
-        codebook: None,
-    }
 }
 
 pub fn mean(original: &[u8], other: &[u8]) -> f64 {

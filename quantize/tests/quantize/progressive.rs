@@ -1,7 +1,7 @@
 //! Progressive files: prefixes as coarser models, and files that contradict themselves.
 
 use super::calibrate::{companions, encoder, mean, text};
-use super::support::{Random, file};
+use super::support::{Random, file, options};
 use nzip::ErrorKind;
 use nzip::tensor::Layout;
 use nzip_quantize::{
@@ -23,17 +23,6 @@ fn checkpoint() -> Vec<u8> {
         ("holed.weight", &[64, 64][..], holed),
         ("norm", &[128][..], random.bell(128, 1.0)),
     ])
-}
-
-fn options(bits: f64) -> Options {
-    Options {
-        target: Target::Bits(bits),
-        level: 2,
-        keep: Vec::new(),
-        bits: Vec::new(),
-        sparse: None,
-        codebook: None,
-    }
 }
 
 fn errors(original: &[u8], other: &[u8]) -> Vec<f64> {
@@ -149,6 +138,8 @@ fn files_that_contradict_themselves_are_errors() {
     is(r#"\"values\":307200"#, r#"\"values\":307201"#, corrupt, "values expected");
     is(r#"\"shape\":[1200,256]"#, r#"\"shape\":[1200,257]"#, corrupt, "values expected");
     is(r#"\"shape\":[1200,256]"#, r#"\"shape\":[4294967296,4294967296,4]"#, corrupt, "values expected");
+    let hidden = r#"\"shape\":[0,1099511627776,1099511627776,256]"#;
+    is(r#"\"shape\":[1200,256]"#, hidden, corrupt, "None values expected");
     is(r#""shape":[1200,256]"#, r#""shape":[1201,256]"#, corrupt, "do not fit");
     is(r#"\"dtype\":\"F32\""#, r#"\"dtype\":\"I64\""#, corrupt, "no float type");
     is(r#"\"step\":"#, r#"\"step\":-"#, corrupt, "step is no positive number");

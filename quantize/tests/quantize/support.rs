@@ -1,5 +1,7 @@
 //! What the tests make checkpoints of.
 
+use nzip_quantize::{Options, Target};
+
 /// Numbers that look random.
 pub struct Random(pub u64);
 
@@ -28,4 +30,16 @@ pub fn file<N: AsRef<str>, S: AsRef<[usize]>>(tensors: &[(N, S, Vec<f32>)]) -> V
     }
     let json = format!("{{{}}}", json.join(","));
     [&(json.len() as u64).to_le_bytes()[..], json.as_bytes(), &data].concat()
+}
+
+/// Options for so many bits, and nothing else.
+pub fn options(bits: f64) -> Options {
+    Options {
+        target: Target::Bits(bits),
+        level: 2,
+        keep: Vec::new(),
+        bits: Vec::new(),
+        sparse: None,
+        codebook: None,
+    }
 }
