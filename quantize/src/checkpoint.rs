@@ -3,7 +3,9 @@
 use crate::codebook::Codebook;
 use crate::grid::Grid;
 use crate::points::Point;
-use crate::{Method, Options, TensorReport, Work, bad_argument, is_protected, may_change, values};
+use crate::{
+    Method, Options, TensorReport, Work, bad_argument, is_protected, may_change, safetensors, values,
+};
 use nzip::tensor::{Dtype, FileKind, Layout, TensorInfo};
 use nzip::{Error, Result};
 use rayon::prelude::*;
@@ -156,11 +158,7 @@ impl<'a> Checkpoint<'a> {
             .as_object_mut()
             .ok_or_else(|| Error::new(nzip::ErrorKind::Corrupt, "safetensors: metadata that is no object"))?
             .insert("nzip.quantize".into(), Value::String(done.to_string()));
-        let mut text = Value::Object(header).to_string().into_bytes();
-        text.resize(text.len().next_multiple_of(8), b' ');
-        let mut out = (text.len() as u64).to_le_bytes().to_vec();
-        out.extend_from_slice(&text);
-        Ok(out)
+        Ok(safetensors::start(header))
     }
 }
 

@@ -1,6 +1,8 @@
 //! A few values for a tensor, found by entropy-constrained k-means (Chou, Lookabaugh and Gray, "Entropy-constrained vector
 //! quantization", 1989), in one dimension.
 
+use crate::entropy;
+use crate::grid::WORTH;
 use crate::values::rounded;
 use nzip::tensor::Dtype;
 
@@ -8,8 +10,6 @@ use nzip::tensor::Dtype;
 const ROUNDS: usize = 12;
 /// The most values from which entries are found.
 const SAMPLE: usize = 1 << 18;
-/// The error, in squared steps, that is worth a bit; as for uniform levels.
-const WORTH: f64 = 0.1155;
 
 /// What chooses an entry.
 #[derive(Debug, Clone, Copy, Default)]
@@ -125,14 +125,12 @@ impl Codebook {
 
     /// The entropy of the entries in bits for each value.
     pub fn entropy(&self) -> f64 {
-        let all: u64 = self.counts.iter().sum();
-        let bits = |n: u64| n as f64 * (all as f64 / n as f64).log2();
-        self.counts.iter().filter(|n| **n > 0).map(|n| bits(*n)).sum::<f64>() / all.max(1) as f64
+        entropy::mean(&self.counts)
     }
 
     /// The number of entries in use.
     pub fn used(&self) -> usize {
-        self.counts.iter().filter(|n| **n > 0).count()
+        entropy::used(&self.counts)
     }
 }
 

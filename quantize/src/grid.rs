@@ -1,6 +1,7 @@
 //! Levels for the values of a tensor: multiples of a step, chosen by error and by what they cost once they are
 //! entropy-coded.
 
+use crate::entropy;
 use crate::values::rounded;
 use nzip::tensor::Dtype;
 
@@ -9,7 +10,7 @@ pub const MOST_LEVELS: usize = 256;
 /// The error, in squared steps, that is worth a bit: the slope of the rate–distortion curve of a uniform quantiser with
 /// entropy coding, 2·ln 2 / 12 (Sullivan, "Efficient scalar quantization of exponential and Laplacian random variables",
 /// 1996).
-const WORTH: f64 = 0.1155;
+pub const WORTH: f64 = 0.1155;
 /// Rounds in which values choose levels, and levels their costs.
 const ROUNDS: usize = 3;
 /// Up to these multiples of the step all, every 8th and every 64th are levels: a few outliers must not make the step coarse
@@ -134,14 +135,12 @@ impl Grid {
 
     /// The entropy of the levels in bits for each value.
     pub fn entropy(&self) -> f64 {
-        let all: u64 = self.counts.iter().sum();
-        let bits = |n: u64| n as f64 * (all as f64 / n as f64).log2();
-        self.counts.iter().filter(|n| **n > 0).map(|n| bits(*n)).sum::<f64>() / all.max(1) as f64
+        entropy::mean(&self.counts)
     }
 
     /// The number of levels in use.
     pub fn used(&self) -> usize {
-        self.counts.iter().filter(|n| **n > 0).count()
+        entropy::used(&self.counts)
     }
 }
 

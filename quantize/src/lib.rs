@@ -13,6 +13,7 @@ mod calibrate;
 mod checkpoint;
 mod codebook;
 mod compare;
+mod entropy;
 mod grid;
 mod points;
 mod predictions;

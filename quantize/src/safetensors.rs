@@ -25,11 +25,17 @@ pub fn file(metadata: Map<String, Value>, tensors: &[Tensor]) -> Vec<u8> {
         header.insert(t.name.clone(), entry);
         at = end;
     }
+    let mut out = start(header);
+    out.reserve(at);
+    tensors.iter().for_each(|t| out.extend_from_slice(&t.bytes));
+    out
+}
+
+/// The start of a file: the length of its header, and the header.
+pub fn start(header: Map<String, Value>) -> Vec<u8> {
     let mut text = Value::Object(header).to_string().into_bytes();
     text.resize(text.len().next_multiple_of(8), b' ');
     let mut out = (text.len() as u64).to_le_bytes().to_vec();
-    out.reserve(text.len() + at);
     out.extend_from_slice(&text);
-    tensors.iter().for_each(|t| out.extend_from_slice(&t.bytes));
     out
 }

@@ -179,8 +179,7 @@ fn median(values: &[f32]) -> f64 {
 fn entropy(digits: &[i8]) -> f64 {
     let mut counts = [0u64; 256];
     digits.iter().for_each(|d| counts[usize::from(*d as u8)] += 1);
-    let all = digits.len() as f64;
-    counts.iter().filter(|n| **n > 0).map(|n| *n as f64 * (all / *n as f64).log2()).sum()
+    crate::entropy::bits(&counts)
 }
 
 /// A number of four digits, which takes little room as text.

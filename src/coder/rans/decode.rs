@@ -122,7 +122,8 @@ impl<'a> Runs<'a> {
 }
 
 /// Decodes whole steps of all lanes as long as there are words for the longest step, without branches: those on words that
-/// are due once in several symbols cost more than all else. Returns how many symbols were decoded, and removes the words that they used from the front of `words`.
+/// are due once in several symbols cost more than all else. Returns how many symbols were decoded, and removes the words
+/// that they used from the front of `words`.
 #[cfg(target_arch = "aarch64")]
 fn steps(
     slots: &[u32],
