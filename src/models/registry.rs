@@ -58,7 +58,7 @@ pub const BUILT_IN: &[BuiltIn] = &[
 pub const TINY_LM: Hash = from_hex(b"10038fc4bfdc68c3a195f40470569f4692df515f0a0ab2470fd46ee5174df92d");
 
 /// The model that codec `lm` uses, and that guides `mix`, unless another one is asked for: `base`.
-pub const DEFAULT_LM: Hash = from_hex(b"3b29c8e9a13fabb48bf704af954609fe52eec2de35187af8cc2b61d37a4725a1");
+pub const DEFAULT_LM: Hash = from_hex(b"449ac016860c9948bc840ebb1fc6440f4b451db29089071001190fc588d4dd6a");
 
 /// The largest weight file that is read, in bytes.
 const MAX_FILE: u64 = 1 << 31;

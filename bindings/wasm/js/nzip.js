@@ -14,13 +14,13 @@ const MEMORY = 2 ** 30;
 /** The files of models that ship, by the hash of their weights. They are fetched when they are first needed. */
 export const MODELS = {
   "10038fc4bfdc68c3a195f40470569f4692df515f0a0ab2470fd46ee5174df92d": "models/tiny.nz",
-  "3b29c8e9a13fabb48bf704af954609fe52eec2de35187af8cc2b61d37a4725a1": "models/base.nz",
+  "449ac016860c9948bc840ebb1fc6440f4b451db29089071001190fc588d4dd6a": "models/base.nz",
 };
 
 /** The files of starting points that text guided by these models needs besides. */
 const STARTS = {
   "10038fc4bfdc68c3a195f40470569f4692df515f0a0ab2470fd46ee5174df92d": "models/guided-tiny.zst",
-  "3b29c8e9a13fabb48bf704af954609fe52eec2de35187af8cc2b61d37a4725a1": "models/guided-base.zst",
+  "449ac016860c9948bc840ebb1fc6440f4b451db29089071001190fc588d4dd6a": "models/guided-base.zst",
 };
 
 /** An error; `kind` is one of newer-version, not-nz, corrupt, truncated, bad-argument, missing-model, … */

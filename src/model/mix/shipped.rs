@@ -49,8 +49,8 @@ static GUIDED: [Guided; 2] = [
         shipped!("built-in-models", "mix/guided-tiny.zst"),
     ),
     Guided::new(
-        b"3b29c8e9a13fabb48bf704af954609fe52eec2de35187af8cc2b61d37a4725a1",
-        b"ec155f8aa79fb1f1b95af25b95fd2ba8532848ab86fffeadb0258264e0587709",
+        b"449ac016860c9948bc840ebb1fc6440f4b451db29089071001190fc588d4dd6a",
+        b"3e48f843b7abd228918f7cd6993fcedd50399ff86caa9693e384ee87c275b168",
         shipped!("built-in-models", "mix/guided-base.zst"),
     ),
 ];
