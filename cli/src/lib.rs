@@ -3,6 +3,7 @@
 //! `arguments` knows the verbs, the verbs know what they share: arguments of several verbs (`resources`, `target`, `level`),
 //! files and their results (`files`, `output`), names of models (`names`), and what is printed (`console`, `table`, `quantity`).
 
+pub mod allocator;
 mod arguments;
 mod bench;
 mod blocks;

@@ -1,7 +1,9 @@
 //! The program `nzip`.
 
+use nzip_cli::{allocator, run};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    ExitCode::from(nzip_cli::run(std::env::args_os().collect()))
+    allocator::give_back_large_buffers();
+    ExitCode::from(run(std::env::args_os().collect()))
 }

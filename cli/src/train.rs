@@ -1,5 +1,6 @@
 //! `nzip train`: learns a model from data.
 
+use crate::allocator::keep_large_buffers;
 use clap::{Args, ValueEnum};
 use nzip_train::circuit::{self, CircuitJob, CircuitOptions, Pseudo};
 use nzip_train::lm::{self, LmOptions, Size};
@@ -135,6 +136,7 @@ fn patch(text: &str) -> Result<(u8, u8), String> {
 impl TrainArguments {
     /// Trains until the last step, with lines of progress on standard error.
     pub fn run(self) -> anyhow::Result<()> {
+        keep_large_buffers();
         if self.circuit.circuit {
             let job = self.circuit_job();
             circuit::train(&job, &mut |event| say(circuit_line(event, &job)))?;

@@ -31,7 +31,7 @@ pub fn quick(content: &Content<'_>, effort: &Effort<'_>) -> Result<EncodedBlock>
     let coded = Codec::Tensor.object().encode(content, effort)?;
     match coded {
         None => plain(raw, level),
-        Some(coded) if raw.len() > SMALL_TENSOR && !repeats(raw, coded.cost())? => Ok(coded),
+        Some(coded) if raw.len() > SMALL_TENSOR && !repeats(raw, coded.cost(), level)? => Ok(coded),
         Some(coded) => Ok(coded.or_smaller(plain(raw, level)?)),
     }
 }
@@ -96,16 +96,19 @@ pub fn slowly(content: &Content<'_>, effort: &Effort<'_>, best: EncodedBlock) ->
     }
 }
 
-/// Whether a sample suggests that a codec which finds repetitions might leave less than `cost` bytes.
-fn repeats(raw: &[u8], cost: usize) -> Result<bool> {
+/// Whether a sample suggests that a codec which finds repetitions might leave less than `cost` bytes: one with the
+/// least effort, and, since most numbers take nearly as many bytes with any codec, then one with that of the level.
+fn repeats(raw: &[u8], cost: usize, level: u8) -> Result<bool> {
     if (256 - glance::far_share_of_numbers(raw)) * (raw.len() / 256) < cost {
         return Ok(true);
     }
     let step = (PIECE * PIECES).min(raw.len());
-    let (mut seen, mut left) = (0, 0);
-    for piece in raw.chunks(step).map(|c| &c[..c.len().min(PIECE)]) {
-        seen += piece.len();
-        left += zstd::compress(piece, 1)?.len();
-    }
-    Ok(left as u64 * (raw.len() as u64) < cost as u64 * seen as u64)
+    let pieces = || raw.chunks(step).map(|c| &c[..c.len().min(PIECE)]);
+    let seen: usize = pieces().map(<[u8]>::len).sum();
+    let promises = |effort| -> Result<bool> {
+        let left = pieces().map(|p| Ok(zstd::compress(p, effort)?.len())).sum::<Result<usize>>()?;
+        Ok(left as u64 * (raw.len() as u64) < cost as u64 * seen as u64)
+    };
+    let (least, own) = (1, zstd::level(level));
+    Ok(promises(least)? && (own <= least || promises(own)?))
 }

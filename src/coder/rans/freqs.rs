@@ -5,6 +5,8 @@ use crate::coder::log2::log2;
 use crate::error::Error;
 use crate::format::cursor::{Cursor, Parsed, in_range};
 use crate::format::varint;
+use std::collections::BinaryHeap;
+use std::collections::binary_heap::PeekMut;
 
 /// Frequencies of 256 symbols that sum to [`TOTAL`]. At least two of them are above 0, so none reaches the
 /// total.
@@ -135,25 +137,29 @@ static BITS_OF: [u16; TOTAL as usize] = {
 /// share.
 fn settle(freqs: &mut [u16; 256], counts: &[u32; 256], n: u64) {
     let sum: i64 = freqs.iter().map(|f| i64::from(*f)).sum();
+    let steps = sum.abs_diff(i64::from(TOTAL));
+    if steps == 0 {
+        return;
+    }
     let down = sum > i64::from(TOTAL);
     let step = if down { -1 } else { 1 };
-    let (low, high) = if down { (2, TOTAL as u16 - 1) } else { (1, TOTAL as u16 - 2) };
+    let may_move = if down { 2..=TOTAL as u16 - 1 } else { 1..=TOTAL as u16 - 2 };
     // By how much each frequency exceeds its share, times the number of symbols; negative for steps up, so that
     // the greatest moves. Of equal ones, the last moves down and the first up.
-    let mut above: Vec<(i64, usize)> = (0..256)
-        .filter(|&i| freqs[i] > 0)
-        .map(|i| (i64::from(freqs[i]) * n as i64 - i64::from(counts[i]) * i64::from(TOTAL), i))
-        .map(|(above, i)| (-step * above, i))
-        .collect();
-    if !down {
-        above.reverse();
-    }
-    for _ in 0..sum.abs_diff(i64::from(TOTAL)) {
-        let may = above.iter_mut().filter(|(_, i)| (low..=high).contains(&freqs[*i]));
+    let above = |i: usize| i64::from(freqs[i]) * n as i64 - i64::from(counts[i]) * i64::from(TOTAL);
+    let order = |i: usize| if down { i } else { 255 - i };
+    let mut above: BinaryHeap<(i64, usize)> =
+        (0..256).filter(|i| may_move.contains(&freqs[*i])).map(|i| (-step * above(i), order(i))).collect();
+    for _ in 0..steps {
         // Some frequency can always move: at most 256 symbols share 4096.
-        let Some((above, i)) = may.max_by_key(|(above, _)| *above) else { return };
-        freqs[*i] = freqs[*i].wrapping_add_signed(step as i16);
-        *above -= n as i64;
+        let Some(mut greatest) = above.peek_mut() else { return };
+        let freq = &mut freqs[order(greatest.1)];
+        *freq = freq.wrapping_add_signed(step as i16);
+        if may_move.contains(freq) {
+            greatest.0 -= n as i64;
+        } else {
+            PeekMut::pop(greatest);
+        }
     }
 }
 

@@ -21,11 +21,14 @@ use crate::format::checksum::check32;
 use crate::format::consts::{MAX_PARAMS, MAX_TILE_RAW};
 use crate::kernel::Kernel;
 use crate::tensor::Dtype;
+use crate::tensor::form::Packing;
 use rayon::prelude::*;
 use std::sync::Arc;
 
 /// The approximate raw bytes of a tile at each of the levels 1..=9.
 const TILES: [usize; 9] = [1 << 17, 1 << 17, 1 << 17, 1 << 17, 1 << 17, 1 << 17, 1 << 18, 1 << 18, 1 << 19];
+/// The first level at which numbers of whole bytes may have classes.
+const CLASSES_LEVEL: u8 = 2;
 /// The first level at which numbers are predicted from others of their row.
 const PREDICTED_LEVEL: u8 = 9;
 /// Tiles with predictions have a multiple of this many rows, so that all lanes of the coder are busy.
@@ -54,7 +57,8 @@ pub fn encode_with(raw: &[u8], hint: Hint, level: u8, kernel: Kernel) -> Result<
         let predicted = coding.encode(raw, planes, &[TableChoice::Predicted])?;
         typed = [typed, predicted].into_iter().flatten().min_by_key(EncodedBlock::cost);
     }
-    if let Some((planes, choices)) = hint.form.and_then(|form| plan_packed(raw, form)) {
+    let form = hint.form.filter(|form| level >= CLASSES_LEVEL || form.packing != Packing::Bits(8));
+    if let Some((planes, choices)) = form.and_then(|form| plan_packed(raw, form)) {
         let packed = coding.encode(raw, planes, &choices)?;
         // Of equal ones, the first.
         typed = [typed, packed].into_iter().flatten().min_by_key(EncodedBlock::cost);
@@ -231,7 +235,7 @@ impl Coding<'_> {
             choose_usual(field, number, tiles, self.hint, self.level, group);
             match choice {
                 TableChoice::Classes(stripes) => {
-                    choose_by_classes(field, &mut parts_of(tiles, number), stripes);
+                    choose_by_classes(field, &mut parts_of(tiles, number), stripes, self.level);
                 }
                 TableChoice::EarlierField(earlier) => {
                     choose_by_fields(field, number, tiles, earlier, None);

@@ -8,44 +8,72 @@ use crate::codec::tensor::predictor::repeat_classes;
 use crate::codec::tensor::stored::{Context, FieldParams, MAX_TABLES};
 use crate::coder::rans::Freqs;
 
-/// The number of cells that are looked at to find tables.
-const SAMPLE: usize = 1 << 11;
-/// How many times the cells of a sample are reassigned.
-const ROUNDS: usize = 6;
-/// The numbers of tables that are tried.
+/// The numbers of tables that are tried where time allows.
 const CHOICES: [usize; 4] = [16, 8, 4, 2];
 /// The weight that the symbols of all cells get in each table of a sample, which has not seen every symbol.
 const PRIOR: u32 = 32;
 
-/// The cost of each symbol with each table, in 1/256 bits.
-type Costs = Vec<[u16; MAX_TABLES]>;
+/// How much is tried to find tables.
+struct Effort {
+    /// The numbers of tables that are tried; of equal ones, the first is taken.
+    choices: &'static [usize],
+    /// The most symbols that are looked at, but for the least number of cells.
+    symbols: usize,
+    /// The most and the least cells that are looked at.
+    cells: (usize, usize),
+    /// How many times the cells of a sample are reassigned.
+    rounds: usize,
+}
+
+impl Effort {
+    fn of(level: u8) -> Self {
+        match level {
+            0..=3 => Self { choices: &[8, 2], symbols: 1 << 13, cells: (1 << 11, 1 << 8), rounds: 3 },
+            4..=6 => Self { choices: &CHOICES, symbols: 1 << 15, cells: (1 << 11, 1 << 9), rounds: 4 },
+            _ => Self { choices: &CHOICES, symbols: usize::MAX, cells: (1 << 11, 1 << 11), rounds: 6 },
+        }
+    }
+
+    /// Takes cells at equal distances from those of all tiles.
+    fn sample(&self, tiles: &[&mut FieldParts], per: usize, stripes: usize) -> Vec<Vec<u8>> {
+        let groups: usize = tiles.iter().map(|t| t.symbols.len() / per).sum();
+        let (most, least) = self.cells;
+        let wanted = (self.symbols / (per / stripes).max(1)).clamp(least, most);
+        let step = (groups * stripes).div_ceil(wanted).max(1);
+        (0..stripes)
+            .flat_map(|s| tiles.iter().flat_map(move |t| t.symbols.chunks_exact(per).map(move |g| (g, s))))
+            .step_by(step)
+            .map(|(group, s)| group.iter().skip(s).step_by(stripes).copied().collect())
+            .collect()
+    }
+}
 
 /// Gives a field classes of `stripes` stripes where that is smaller than its single table. `tiles` holds the
 /// field's parts in all tiles.
-pub fn choose_by_classes(field: &mut FieldParams, tiles: &mut [&mut FieldParts], stripes: usize) {
-    let per = field.per_group();
-    let cells: usize = tiles.iter().map(|t| t.symbols.len() / per * stripes).sum();
+pub fn choose_by_classes(field: &mut FieldParams, tiles: &mut [&mut FieldParts], stripes: usize, level: u8) {
+    let (per, effort) = (field.per_group(), Effort::of(level));
     let [alone] = &field.tables[..] else { return };
     let before = alone.stored_cost() + alone.cost(&histogram(tiles.iter().map(|t| &t.symbols[..])));
-    let step = cells.div_ceil(SAMPLE).max(1);
-    let sample: Vec<Vec<u8>> = (0..stripes)
-        .flat_map(|s| tiles.iter().flat_map(move |t| t.symbols.chunks_exact(per).map(move |g| (g, s))))
-        .step_by(step)
-        .map(|(group, s)| group.iter().skip(s).step_by(stripes).copied().collect())
-        .collect();
-    let Some(tables) = CHOICES.iter().map(|n| learn(&sample, *n)).min_by_key(|f| f.1).map(|f| f.0) else {
-        return;
-    };
-    let costs = costs(&tables);
-    let mut by_class = vec![[0u32; 256]; tables.len()];
+    let sample = effort.sample(tiles, per, stripes);
+    let found = effort.choices.iter().map(|n| learn(&sample, *n, effort.rounds));
+    let Some(costs) = found.min_by_key(|f| f.1).map(|f| f.0) else { return };
+    let mut by_class = vec![[0u32; 256]; costs.tables];
     let mut sorted: Vec<Vec<u8>> = Vec::new();
+    let mut cell = Vec::new();
     for t in tiles.iter() {
         let mut classes = Vec::with_capacity(t.symbols.len() / per * stripes);
         for group in t.symbols.chunks_exact(per) {
             for s in 0..stripes {
-                let class = cheapest(&costs, &tables, group.iter().skip(s).step_by(stripes).copied());
+                let symbols = if stripes == 1 {
+                    group
+                } else {
+                    cell.clear();
+                    cell.extend(group.iter().skip(s).step_by(stripes));
+                    &cell[..]
+                };
+                let class = costs.cheapest(symbols);
                 let counts = &mut by_class[class];
-                group.iter().skip(s).step_by(stripes).for_each(|x| counts[usize::from(*x)] += 1);
+                symbols.iter().for_each(|x| counts[usize::from(*x)] += 1);
                 classes.push(class as u8);
             }
         }
@@ -67,69 +95,82 @@ pub fn choose_by_classes(field: &mut FieldParams, tiles: &mut [&mut FieldParts],
     (field.context, field.tables) = (Context::Classes { stripes, freqs: Box::new(freqs) }, tables);
 }
 
-/// The table of a class, while classes are learned.
-struct ClassTable {
-    freqs: Freqs,
-    /// The cost of saying that a cell has the class, in 1/256 bits.
-    choice_cost: u64,
+/// What symbols cost with each of some tables, while classes are learned.
+struct Costs {
+    /// The number of tables.
+    tables: usize,
+    /// The cost of each symbol with each table, in 1/256 bits: 16 bits at most.
+    symbols: Vec<[u16; MAX_TABLES]>,
+    /// The cost of saying that a cell has a class, in 1/256 bits.
+    choice: [u32; MAX_TABLES],
 }
 
-fn costs(tables: &[ClassTable]) -> Costs {
-    let mut costs = vec![[u16::MAX; MAX_TABLES]; 256];
-    for (k, table) in tables.iter().enumerate() {
-        for (symbol, cost) in (0..=255).zip(costs.iter_mut()) {
-            cost[k] = table.freqs.cost_of(symbol) as u16;
-        }
-    }
-    costs
-}
+impl Costs {
+    /// The most symbols whose costs together fit 16 bits.
+    const PART: usize = 15;
 
-/// The table that codes these symbols at the least cost; of equal ones, the first.
-fn cheapest(costs: &Costs, tables: &[ClassTable], symbols: impl Iterator<Item = u8>) -> usize {
-    let mut sums = [0u32; MAX_TABLES];
-    for s in symbols {
-        for (sum, cost) in sums.iter_mut().zip(&costs[usize::from(s)]) {
-            *sum += u32::from(*cost);
+    /// The costs with these tables, each of which codes so many cells.
+    fn new(tables: &[(Freqs, u32)]) -> Self {
+        let mut shares = [0; 256];
+        shares.iter_mut().zip(tables).for_each(|(s, t)| *s = t.1);
+        let shares = Freqs::from_counts(&shares);
+        let mut costs =
+            Self { tables: tables.len(), symbols: vec![[0; MAX_TABLES]; 256], choice: [0; MAX_TABLES] };
+        for (k, (table, _)) in tables.iter().enumerate() {
+            costs.choice[k] = shares.cost_of(k as u8);
+            for (symbol, cost) in (0..=255).zip(&mut costs.symbols) {
+                cost[k] = table.cost_of(symbol) as u16;
+            }
         }
+        costs
     }
-    let total = |k: &usize| u64::from(sums[*k]) + tables[*k].choice_cost;
-    (0..tables.len()).min_by_key(total).unwrap_or(0)
+
+    /// The table that codes these symbols at the least cost; of equal ones, the first.
+    fn cheapest(&self, symbols: &[u8]) -> usize {
+        let mut sums = self.choice;
+        for part in symbols.chunks(Self::PART) {
+            let mut of_part = [0u16; MAX_TABLES];
+            for s in part {
+                for (sum, cost) in of_part.iter_mut().zip(&self.symbols[usize::from(*s)]) {
+                    *sum += cost;
+                }
+            }
+            sums.iter_mut().zip(of_part).for_each(|(sum, part)| *sum += u32::from(part));
+        }
+        (0..self.tables).min_by_key(|k| sums[*k]).unwrap_or(0)
+    }
 }
 
 /// Finds up to `most` tables for a sample of cells, and the cost of the cells with them, in the manner of
 /// k-means: tables are made from the cells of each class, cells move to the class that codes them at the
 /// least cost, and so on as long as that helps.
-fn learn(sample: &[Vec<u8>], most: usize) -> (Vec<ClassTable>, u64) {
+fn learn(sample: &[Vec<u8>], most: usize, rounds: usize) -> (Costs, u64) {
     let all = histogram(sample.iter().map(|c| &c[..]));
     let sum: u64 = all.iter().map(|c| u64::from(*c)).sum::<u64>().max(1);
     let prior = all.map(|c| ((u64::from(c) * u64::from(PRIOR)).div_ceil(sum)) as u32);
     let mut classes = first_classes(sample, most);
-    let mut best = (Vec::new(), u64::MAX);
-    for _ in 0..ROUNDS {
+    let mut best = (Costs::new(&[]), u64::MAX);
+    for _ in 0..rounds {
         // The symbols and the number of cells of each class.
-        let mut counts = vec![(prior, 0u64); most];
+        let mut counts = vec![(prior, 0u32); most];
         for (cell, class) in sample.iter().zip(&classes) {
-            counts[*class].1 += 1;
-            cell.iter().for_each(|s| counts[*class].0[usize::from(*s)] += 1);
+            let (symbols, cells) = &mut counts[*class];
+            *cells += 1;
+            cell.iter().for_each(|s| symbols[usize::from(*s)] += 1);
         }
-        let used: Vec<_> = counts.iter().filter(|c| c.1 > 0).collect();
-        let mut shares = [0; 256];
-        shares.iter_mut().zip(&used).for_each(|(s, c)| *s = c.1 as u32);
-        let shares = Freqs::from_counts(&shares);
-        let table = |(k, c): (usize, &&([u32; 256], u64))| ClassTable {
-            freqs: Freqs::from_counts(&c.0),
-            choice_cost: shares.cost_of(k as u8).into(),
+        counts.retain(|c| c.1 > 0);
+        let tables: Vec<_> = counts.iter().map(|(symbols, n)| (Freqs::from_counts(symbols), *n)).collect();
+        let costs = Costs::new(&tables);
+        let with = |((t, n), c): (&(Freqs, u32), u32), symbols: &[u32; 256]| {
+            t.cost(symbols) + t.stored_cost() + u64::from(*n) * u64::from(c)
         };
-        let tables: Vec<ClassTable> = used.iter().enumerate().map(table).collect();
-        let mut cost: u64 =
-            used.iter().zip(&tables).map(|(c, t)| t.freqs.cost(&c.0) + c.1 * t.choice_cost).sum();
-        cost += tables.iter().map(|t| t.freqs.stored_cost()).sum::<u64>();
+        let pairs = tables.iter().zip(costs.choice).zip(&counts);
+        let cost = pairs.map(|(table, (symbols, _))| with(table, symbols)).sum();
         if cost >= best.1 {
             break;
         }
-        let costs = costs(&tables);
-        classes = sample.iter().map(|c| cheapest(&costs, &tables, c.iter().copied())).collect();
-        best = (tables, cost);
+        classes = sample.iter().map(|c| costs.cheapest(c)).collect();
+        best = (costs, cost);
     }
     best
 }
