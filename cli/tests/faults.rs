@@ -8,6 +8,7 @@ use cli_support::{Folder, stdout};
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
+use std::ops::RangeInclusive;
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, symlink};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, Output, Stdio};
@@ -51,10 +52,11 @@ fn temporary_files(f: &Folder) -> impl Iterator<Item = String> {
     f.names().into_iter().filter(|n| n.starts_with(".nzip-"))
 }
 
-/// Waits until the command has a temporary file.
-fn wait_for_temporary(f: &Folder, child: &mut Child) {
+/// Waits until the command has a temporary file of at least so many bytes.
+fn wait_for_temporary(f: &Folder, child: &mut Child, least: u64) {
     for _ in 0..3000 {
-        if temporary_files(f).next().is_some() {
+        let len = |n: String| fs::metadata(f.path(&n)).map_or(0, |m| m.len());
+        if temporary_files(f).any(|n| len(n) >= least) {
             return;
         }
         if let Some(status) = child.try_wait().unwrap() {
@@ -65,28 +67,31 @@ fn wait_for_temporary(f: &Folder, child: &mut Child) {
     panic!("no temporary file appears");
 }
 
-/// The most bytes of a result after which the command that writes it is still in mid-run.
-const EARLY: u64 = 8 << 20;
-
-/// Runs the command, stops it in mid-run, changes its files, and lets it go on. Where it has come too far before it
-/// stops, it starts anew.
+/// Runs the command, stops it in mid-run, changes its files, and lets it go on.
 fn meanwhile(f: &Folder, arguments: &[&str], act: impl FnOnce()) -> Output {
+    meanwhile_of(f, arguments, 0..=u64::MAX, act)
+}
+
+/// Does the same once the command has written so many bytes. Where it has come too far before it stops, it starts anew.
+fn meanwhile_of(f: &Folder, arguments: &[&str], written: RangeInclusive<u64>, act: impl FnOnce()) -> Output {
     for _ in 0..20 {
         let mut child = f.command(arguments).spawn().unwrap();
-        wait_for_temporary(f, &mut child);
+        wait_for_temporary(f, &mut child, *written.start());
         signal(&child, Signal::STOP);
         waitpid(Some(Pid::from_child(&child)), WaitOptions::UNTRACED).unwrap();
         let temporary: Vec<_> = temporary_files(f).map(|n| f.path(&n)).collect();
-        if temporary.iter().all(|t| fs::metadata(t).unwrap().len() <= EARLY) && !temporary.is_empty() {
+        if temporary.iter().any(|t| written.contains(&fs::metadata(t).unwrap().len())) {
             act();
             signal(&child, Signal::CONT);
             return child.wait_with_output().unwrap();
         }
         child.kill().unwrap();
         child.wait().unwrap();
-        temporary.iter().for_each(|t| fs::remove_file(t).unwrap());
+        f.names().iter().filter(|n| n.ends_with(".nz") || n.starts_with(".nzip-")).for_each(|n| {
+            fs::remove_file(f.path(n)).unwrap();
+        });
     }
-    panic!("{arguments:?}: never stopped early");
+    panic!("{arguments:?}: never stopped in time");
 }
 
 /// Runs a line of the shell in which `$N` is the command.
@@ -178,20 +183,22 @@ fn results_never_take_the_place_of_what_is_read() {
 #[test]
 fn files_of_tensors_that_change_are_errors() {
     let f = Folder::new();
-    // So long that the command is still at work when it is stopped.
+    // So long that the command is still at work when it is stopped, but has begun to read: what changes before is no
+    // change to it.
     let raw = tensors(20);
+    let meanwhile = |arguments: &[&str], act: &dyn Fn()| meanwhile_of(&f, arguments, 1 << 20..=32 << 20, act);
     f.write("t", &raw);
     let open = || OpenOptions::new().write(true).open(f.path("t")).unwrap();
     let change = || open().write_all_at(&[1; 4096], 70 << 20).unwrap();
-    failed(&f, &meanwhile(&f, &["-1", "-T1", "--rm", "t"], change), "has changed while it was read");
+    failed(&f, &meanwhile(&["-1", "-T1", "--rm", "t"], &change), "has changed while it was read");
     assert_eq!(f.names(), ["t"]);
     f.write("t", &raw);
     let cut = || open().set_len(5_000_000).unwrap();
-    failed(&f, &meanwhile(&f, &["-1", "-T1", "--rm", "t"], cut), "while it was read");
+    failed(&f, &meanwhile(&["-1", "-T1", "--rm", "t"], &cut), "while it was read");
     assert_eq!(f.names(), ["t"]);
     // Bytes and their check values are read once, whatever happens between passes.
     f.write("t", &raw);
-    let out = meanwhile(&f, &["-1", "-T1", "t"], || {
+    let out = meanwhile(&["-1", "-T1", "t"], &|| {
         let file = open();
         let time = file.metadata().unwrap().modified().unwrap();
         file.write_all_at(&[1; 4096], 70 << 20).unwrap();
@@ -278,7 +285,7 @@ fn signals_leave_nothing() {
         }
         let f = Folder::new();
         let mut child = f.command(&["-o", "p"]).stdin(Stdio::piped()).spawn().unwrap();
-        wait_for_temporary(&f, &mut child);
+        wait_for_temporary(&f, &mut child, 0);
         signal(&child, sent);
         let input = child.stdin.take();
         // The command ends as the signal ends programs, so that loops of a shell end too.
@@ -324,7 +331,7 @@ fn a_kill_loses_no_source() {
     let f = Folder::new();
     f.write("a", &long_text());
     let mut child = f.command(&["-5", "--rm", "a"]).spawn().unwrap();
-    wait_for_temporary(&f, &mut child);
+    wait_for_temporary(&f, &mut child, 0);
     child.kill().unwrap();
     assert_eq!(child.wait().unwrap().signal(), Some(9));
     assert!(f.read("a") == long_text() && !f.exists("a.nz"));
@@ -336,7 +343,7 @@ fn ignored_signals_stay_ignored() {
     let mut command = Command::new("sh");
     command.args(["-c", "trap '' HUP; exec \"$N\" -o p"]).env("N", NZIP).current_dir(f.path("."));
     let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
-    wait_for_temporary(&f, &mut child);
+    wait_for_temporary(&f, &mut child, 0);
     signal(&child, Signal::HUP);
     child.stdin.take().unwrap().write_all(b"to the end").unwrap();
     assert!(child.wait().unwrap().success());

@@ -10,7 +10,7 @@ class Field:
         self.width, self.e = r.varint(), r.u8()
         demand(1 <= self.width <= 4096 and self.e in (1, 2, 4, 8) and self.width % self.e == 0, "width of a field")
         self.transform = r.u8()
-        demand(self.transform <= 5, "transform")
+        demand(self.transform <= 6, "transform")
         if self.transform == 2:
             count = r.u8() + 1
             self.palette = [int.from_bytes(r.take(self.e), "little") for _ in range(count)]
@@ -19,9 +19,10 @@ class Field:
             self.digits = r.u8()
             demand(self.e == 4 and 1 <= self.digits <= 7, "digits")
         demand(self.transform != 4 or self.e == 1, "halves of larger elements")
+        demand(self.transform != 6 or self.e == 2, "pairs of larger elements")
         self.k = self.base = self.fold = 0
         self.signed = False
-        if self.transform in (0, 1, 3, 5):
+        if self.transform in (0, 1, 3, 5, 6):
             self.k = r.u8()
             if self.k & 128:
                 self.fold = r.u8()
@@ -354,6 +355,8 @@ class Planes:
             for i, e in enumerate(elements):
                 total = (total + int.from_bytes(e, "little")) % (1 << 8 * field.e)
                 elements[i] = total.to_bytes(field.e, "little")
+        if field.transform == 6:
+            elements = [pair(e) for e in elements]
         return symbols, elements
 
     def contexts(self, r, field, first, stored, m, seen):
@@ -450,6 +453,13 @@ def to_elements(field, symbols, low, zeros):
             t = decimal(t >> 1, field.digits) | (t & 1) << 31
         out.append(t.to_bytes(field.e, "little"))
     return out
+
+
+def pair(number):
+    """The two bytes of a number with their bits 3 to 6 above the others."""
+    others, middle = number
+    byte = lambda other, bits: bytes([other >> 3 << 7 | bits << 3 | other & 7])
+    return byte(others & 15, middle & 15) + byte(others >> 4, middle >> 4)
 
 
 def decimal(rank, digits):

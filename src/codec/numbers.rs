@@ -8,6 +8,7 @@ use super::encoding::{Content, Effort, EncodedBlock};
 use super::floor::plain;
 use super::hints::{Guide, Hint};
 use super::rivals::THOROUGH;
+use super::tensor::FAST;
 use super::{CODECS, Codec, glance, zstd};
 use crate::error::Result;
 use crate::progress::Meter;
@@ -25,15 +26,19 @@ const LEAST: usize = 256;
 const SLOW_SAMPLE: usize = 32 << 10;
 
 /// Codes numbers of a known type with the tensor codec, or with a plain codec where that is smaller. For long
-/// tensors the plain codec runs only where a sample shows repetitions.
+/// tensors the plain codec runs only where a sample shows repetitions; at the fastest level it must be a 16th smaller,
+/// since it decodes more slowly.
 pub fn quick(content: &Content<'_>, effort: &Effort<'_>) -> Result<EncodedBlock> {
     let (raw, level) = (content.raw, effort.level);
-    let coded = Codec::Tensor.object().encode(content, effort)?;
-    match coded {
-        None => plain(raw, level),
-        Some(coded) if raw.len() > SMALL_TENSOR && !repeats(raw, coded.cost(), level)? => Ok(coded),
-        Some(coded) => Ok(coded.or_smaller(plain(raw, level)?)),
+    let Some(coded) = Codec::Tensor.object().encode(content, effort)? else { return plain(raw, level) };
+    let (is_long, cost) = (raw.len() > SMALL_TENSOR, coded.cost());
+    // What a plain codec has to undercut.
+    let bar = if is_long && level <= FAST { cost / 16 * 15 } else { cost };
+    if is_long && !repeats(raw, bar, level)? {
+        return Ok(coded);
     }
+    let plain = plain(raw, level)?;
+    Ok(if plain.cost() < bar { plain } else { coded })
 }
 
 /// The largest part of the quick codec's size, in 1/256, that a slow codec may leave at a level to be worth

@@ -284,6 +284,18 @@ fn tokens() -> Vec<u8> {
     [&(json.len() as u64).to_le_bytes()[..], json.as_bytes(), &data].concat()
 }
 
+/// A tensor of 8-bit floats whose exponents are alike.
+fn small_floats() -> Vec<u8> {
+    let mut rng = SplitMix(17);
+    let data: Vec<u8> = weights(300, 225, &mut rng)
+        .into_iter()
+        .map(|v| (v >> 24 & 0x80 | (v >> 23 & 0xFF).saturating_sub(107).min(15) << 3 | v >> 20 & 7) as u8)
+        .collect();
+    let n = data.len();
+    let json = format!(r#"{{"value":{{"dtype":"F8_E4M3","shape":[300,225],"data_offsets":[0,{n}]}}}}"#);
+    [&(json.len() as u64).to_le_bytes()[..], json.as_bytes(), &data].concat()
+}
+
 /// A safetensors file with a tensor for each thing that `tensor` blocks can do.
 fn tensors() -> Vec<u8> {
     let mut rng = SplitMix(6);
@@ -660,6 +672,10 @@ fn makers() -> Vec<(&'static str, Vec<u8>)> {
         ("tensor-rows.nz", with(&uneven(), tensor_level(8))),
         ("tensor-predicted.nz", with(&related(), tensor_level(9))),
         ("tensor-above.nz", with(&tokens(), tensor_level(6))),
+        (
+            "tensor-pairs.nz",
+            with(&small_floats(), Options::new().level(1).codec(CodecChoice::Only(Codec::Tensor))),
+        ),
         ("tensor-delta.nz", with(&tuned(), tensor_level(6).bases(bases()))),
         ("tensor-rounded.nz", with(&rounded(false), tensor_level(6).bases(bases()))),
         ("tensor-rounded-through.nz", with(&rounded(true), tensor_level(6).bases(bases()))),

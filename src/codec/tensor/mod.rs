@@ -21,5 +21,5 @@ pub mod stored;
 mod tests;
 
 pub use decode::{TileDecoder, tiles};
-pub use encode::{copy, keep};
+pub use encode::{FAST, copy, keep};
 pub use object::{base_of, is_widened};

@@ -17,6 +17,7 @@ use crate::tensor::rounding::Rounding;
 use std::sync::Arc;
 
 mod above;
+mod pairs;
 
 fn header(block: &EncodedBlock) -> BlockHeader {
     block.clone().into_parts(None).0

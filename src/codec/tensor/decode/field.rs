@@ -4,7 +4,7 @@ use super::above::decode_below;
 use super::base::FoundBase;
 use super::low_bits::read_elements;
 use super::predicted::{PredictedScratch, decode_predicted};
-use crate::codec::tensor::kernel::{add_previous, count_folded, unfold};
+use crate::codec::tensor::kernel::{add_previous, count_folded, unfold, unpair};
 use crate::codec::tensor::predictor::{base_exponent, repeat_classes, symbol_difference, tables_of_row};
 use crate::codec::tensor::stored::{
     Context, FieldParams, Planes, Sections, Sequence, StoredContexts, TileGroups, Transform, nibble,
@@ -145,8 +145,10 @@ impl FieldDecoder {
             decimals_of_ranks(decimal, out)?;
         }
         exceptions.apply(out);
-        if field.transform == Transform::Delta {
-            add_previous(field.element, out);
+        match field.transform {
+            Transform::Delta => add_previous(field.element, out),
+            Transform::Pairs => unpair(self.kernel, out),
+            _ => {}
         }
         scratch.symbols[number] = symbols;
         scratch.contexts = contexts;

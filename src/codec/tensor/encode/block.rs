@@ -5,7 +5,7 @@ use super::contexts::{choose_by_fields, choose_for_differences, choose_usual};
 use super::differences::{choose_differences, takes_off_much};
 use super::field_parts::FieldParts;
 use super::packing::plan_packed;
-use super::plan::{TableChoice, plan, plan_delta, plan_differences, plan_predicted};
+use super::plan::{FAST, TableChoice, plan, plan_delta, plan_differences, plan_predicted};
 use super::prediction::choose_prediction;
 use super::tile::TileParts;
 use super::write::TileWriter;
@@ -27,8 +27,6 @@ use std::sync::Arc;
 
 /// The approximate raw bytes of a tile at each of the levels 1..=9.
 const TILES: [usize; 9] = [1 << 17, 1 << 17, 1 << 17, 1 << 17, 1 << 17, 1 << 17, 1 << 18, 1 << 18, 1 << 19];
-/// The first level at which numbers of whole bytes may have classes.
-const CLASSES_LEVEL: u8 = 2;
 /// The first level at which numbers are predicted from others of their row.
 const PREDICTED_LEVEL: u8 = 9;
 /// Tiles with predictions have a multiple of this many rows, so that all lanes of the coder are busy.
@@ -57,7 +55,7 @@ pub fn encode_with(raw: &[u8], hint: Hint, level: u8, kernel: Kernel) -> Result<
         let predicted = coding.encode(raw, planes, &[TableChoice::Predicted])?;
         typed = [typed, predicted].into_iter().flatten().min_by_key(EncodedBlock::cost);
     }
-    let form = hint.form.filter(|form| level >= CLASSES_LEVEL || form.packing != Packing::Bits(8));
+    let form = hint.form.filter(|form| level > FAST || form.packing != Packing::Bits(8));
     if let Some((planes, choices)) = form.and_then(|form| plan_packed(raw, form)) {
         let packed = coding.encode(raw, planes, &choices)?;
         // Of equal ones, the first.
@@ -66,7 +64,7 @@ pub fn encode_with(raw: &[u8], hint: Hint, level: u8, kernel: Kernel) -> Result<
     let cost = typed.as_ref().map_or(raw.len(), EncodedBlock::cost);
     if let Some(differences) = choose_differences(raw, hint, cost, level) {
         let coded = coding.encode_differences(raw, differences)?;
-        typed = coded.filter(|coded| takes_off_much(coded.cost(), cost)).or(typed);
+        typed = coded.filter(|coded| takes_off_much(coded.cost(), cost, level)).or(typed);
     }
     Ok(typed)
 }

@@ -2,6 +2,7 @@
 
 use super::above::choose_by_above;
 use super::join::join_classes;
+use super::plan::is_small_float;
 use super::rows::{choose_by_rows, rows_are_uneven};
 use super::tile::TileParts;
 use crate::codec::hints::Hint;
@@ -48,7 +49,7 @@ pub fn choose_usual(
         let counts = histogram(tiles.iter().map(|t| &t.fields[number].symbols[..]));
         (field.context, field.tables) = (Context::None, vec![Freqs::from_counts(&counts)]);
     }
-    if single && !masked && (level >= ROWS_LEVEL || level >= ABOVE_LEVEL && small_float(hint.dtype)) {
+    if single && !masked && (level >= ROWS_LEVEL || level >= ABOVE_LEVEL && is_small_float(hint.dtype)) {
         choose_by_above(field, number, tiles, usize::try_from(rows).unwrap_or(0));
     }
     if let Some((map, tables)) = &mut field.low {
@@ -61,12 +62,6 @@ pub fn choose_usual(
         (found, *tables) = join_classes(&counts);
         map.copy_from_slice(&found);
     }
-}
-
-/// Whether elements are 8-bit floats. Their symbols hold signs and mantissas, which in keys and values depend on the
-/// token before.
-fn small_float(dtype: Dtype) -> bool {
-    matches!(dtype, Dtype::F8E4m3 | Dtype::F8E4m3fnuz | Dtype::F8E5m2 | Dtype::F8E5m2fnuz)
 }
 
 /// The earlier fields that hold the scales of a block-quantised type's quants; their symbols choose the

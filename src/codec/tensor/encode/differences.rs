@@ -1,12 +1,13 @@
 //! Chooses the distances of differences from a sample.
 
+use super::plan::FAST;
 use crate::codec::hints::Hint;
 use crate::codec::tensor::kernel::subtract_earlier;
 use crate::codec::tensor::stored::{Differences, MAX_DISTANCE};
 use crate::coder::rans::Freqs;
 use crate::tensor::Dtype;
 
-/// The least and the most bytes of each slice of the block that is looked at.
+/// The least and the most bytes of each slice of the block that is looked at; a quarter of the least where time counts.
 const SLICE: (usize, usize) = (16 << 10, 64 << 10);
 /// The number of rows that a slice should have.
 const ROWS: usize = 4;
@@ -15,10 +16,11 @@ const APART: usize = 1 << 20;
 /// The first level at which there are at least four.
 const THOROUGH: u8 = 4;
 
-/// Whether differences take enough off a `cost` in bytes to be worth it: a 64th. Blocks without differences
-/// decode faster, and can be decoded on GPUs.
-pub fn takes_off_much(differences: usize, cost: usize) -> bool {
-    differences as u64 * 64 < cost as u64 * 63
+/// Whether differences take enough off a `cost` in bytes to be worth it: a 64th, or a 16th where time counts. Blocks
+/// without differences decode faster, and can be decoded on GPUs.
+pub fn takes_off_much(differences: usize, cost: usize, level: u8) -> bool {
+    let part = if level <= FAST { 16 } else { 64 };
+    differences as u64 * part < cost as u64 * (part - 1)
 }
 
 /// The differences with which the elements of a block take the fewest bytes, judged by a sample. `None` where
@@ -41,7 +43,8 @@ pub fn choose_differences(raw: &[u8], hint: Hint, cost: usize, level: u8) -> Opt
     if has_rows && row as u64 <= MAX_DISTANCE && 2 * row * element <= SLICE.1 {
         candidates.extend([vec![row], vec![apart, row]]);
     }
-    let len = (ROWS * row * element).clamp(SLICE.0, SLICE.1).min(raw.len()) / element * element;
+    let shortest = if level <= FAST { SLICE.0 / 4 } else { SLICE.0 };
+    let len = (ROWS * row * element).clamp(shortest, SLICE.1).min(raw.len()) / element * element;
     let least = if level < THOROUGH { 2 } else { 4 };
     let slices = (raw.len() / APART).max(least);
     let step = (raw.len() / slices).max(len).next_multiple_of(element);
@@ -54,7 +57,7 @@ pub fn choose_differences(raw: &[u8], hint: Hint, cost: usize, level: u8) -> Opt
     // The symbols of the whole block, in proportion to those of the slices.
     let bits = u128::from(symbols) * raw.len() as u128 / sampled.max(1) as u128 + u128::from(tables);
     let bytes = usize::try_from(bits / (8 * 256)).ok()?;
-    takes_off_much(bytes, cost).then_some(Differences { element, distances })
+    takes_off_much(bytes, cost, level).then_some(Differences { element, distances })
 }
 
 /// Estimates the cost of slices as differences, in 1/256 bits, with one table for each byte of an element: that of their

@@ -1,7 +1,8 @@
 //! Turns the elements of a field into symbols, low bits and exceptions, which decoding turns back.
 
 use crate::codec::tensor::kernel::{
-    FOLD_RUN, NumberLayout, NumberMap, SplitNumbers, least_symbol, map_elements, split, subtract_previous,
+    FOLD_RUN, NumberLayout, NumberMap, SplitNumbers, least_symbol, map_elements, pair, split,
+    subtract_previous,
 };
 use crate::codec::tensor::stored::{
     FOLDED, FieldParams, MarkedRows, Transform, ZeroBits, bits_of, row_ranges,
@@ -80,6 +81,11 @@ impl FieldParts {
                 let mut differences = elements.to_vec();
                 subtract_previous(field.element, &mut differences);
                 parts.split_numbers(field, kernel, &differences);
+            }
+            Transform::Pairs => {
+                let mut numbers = elements.to_vec();
+                pair(kernel, &mut numbers);
+                parts.split_numbers(field, kernel, &numbers);
             }
             Transform::Float => {
                 // Coded low bits have contexts that leaving out zero bits would spoil.
@@ -237,8 +243,8 @@ impl SplitElements {
 
 /// The number of lowest bits that are zero in all elements; the width of an element where all bits are zero.
 fn zero_bits(size: usize, elements: &[u8]) -> u32 {
-    // Most floats soon show a one in the lowest bit.
-    if elements.chunks_exact(size).take(8).any(|e| e[0] & 1 == 1) {
+    // Most floats soon show a one in the lowest bit, though it cannot be foretold which of them.
+    if elements.chunks_exact(size).take(8).fold(0, |any, e| any | e[0]) & 1 == 1 {
         return 0;
     }
     let mut any = 0u64;

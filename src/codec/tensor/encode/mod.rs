@@ -30,3 +30,4 @@ mod write;
 #[cfg(test)]
 pub use block::encode_with;
 pub use block::{copy, encode_block, encode_delta, keep};
+pub use plan::FAST;

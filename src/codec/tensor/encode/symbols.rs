@@ -24,11 +24,28 @@ pub struct SymbolRange {
 /// The distinct values of numbers without their low bits, in rising order, and how often each occurs.
 type Tops = Vec<(u64, u32)>;
 
+/// What decoding time is worth.
+#[derive(Debug, Clone, Copy)]
+pub struct Prices {
+    /// The price of the time that each packed piece of low bits takes, in 1/256 bits per number; 0 where time does not
+    /// count.
+    pub piece: u64,
+    /// Unless it is 0: the first choice of low bits, without folded symbols, is taken where no other takes off one in
+    /// so many bits.
+    pub simple: u64,
+}
+
 /// Finds the range that codes a sample of numbers of `bits` bits at the least cost: every choice of low bits
 /// is tried with every number of folded symbols. `signed` says that the lowest bit of a number, its sign,
-/// belongs to the symbol. `piece` is the price of the time that each packed piece of low bits takes, in 1/256
-/// bits per number; 0 where time does not count.
-pub fn choose_symbols(numbers: &[u64], bits: u32, choices: &[u32], piece: u64, signed: bool) -> SymbolRange {
+/// belongs to the symbol.
+pub fn choose_symbols(
+    numbers: &[u64],
+    bits: u32,
+    choices: &[u32],
+    prices: Prices,
+    signed: bool,
+) -> SymbolRange {
+    let Prices { piece, simple } = prices;
     let finest = choices.iter().copied().min().unwrap_or(0);
     // With the sign in the low bits, the counts of coarser choices are sums of the finest one's.
     let finest_tops = (!signed).then(|| count_tops(numbers, bits, finest));
@@ -53,6 +70,8 @@ pub fn choose_symbols(numbers: &[u64], bits: u32, choices: &[u32], piece: u64, s
                 + each * numbers.len() as u64
                 + (4 * 256 + FOLDED_TIME) * found.folded
                 + 256 * found.outside * (u64::from(bits) + EXCEPTION);
+            let is_simple = low_bits == choices[0] && fold == 0;
+            let cost = if is_simple { cost - cost.checked_div(simple).unwrap_or(0) } else { cost };
             if cost < best.0 {
                 best = (cost, SymbolRange { low_bits, base: found.base, fold });
             }

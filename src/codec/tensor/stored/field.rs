@@ -64,6 +64,9 @@ pub enum Transform {
     Halves,
     /// The number is the difference from the element before it in the tile.
     Delta,
+    /// An element is two bytes, whose bits 3 to 6 stand above the others in the number: the exponents of two 8-bit
+    /// floats.
+    Pairs,
 }
 
 impl FieldParams {
@@ -187,6 +190,7 @@ impl Transform {
             Transform::Decimal(digits) => out.extend_from_slice(&[3, *digits as u8]),
             Transform::Halves => out.push(4),
             Transform::Delta => out.push(5),
+            Transform::Pairs => out.push(6),
         }
     }
 
@@ -209,6 +213,7 @@ impl Transform {
             }
             4 if element == 1 => Ok(Transform::Halves),
             5 => Ok(Transform::Delta),
+            6 if element == 2 => Ok(Transform::Pairs),
             other => Err(Error::corrupt(format!("transform {other} of {element} bytes")).into()),
         }
     }

@@ -203,6 +203,7 @@ impl Planes {
                 (Transform::Palette(values), _) => format!("palette {}", values.len()),
                 (Transform::Decimal(digits), _) => format!("{digits} digits"),
                 (Transform::Halves, _) => "nibbles".into(),
+                (Transform::Pairs, _) => "pairs".into(),
                 (Transform::Delta, _) => format!("delta{}", 8 * f.element),
             };
             if matches!(f.context, Context::Predicted(_)) {
