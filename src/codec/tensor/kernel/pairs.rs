@@ -1,4 +1,5 @@
-//! Pairs of 8-bit floats as single numbers, so that one symbol holds the exponents of both.
+//! Pairs of 8-bit floats as single numbers, so that one symbol holds the exponents of both. Compilers make vectors of the
+//! plain loops; for AVX2 they are compiled again.
 
 use crate::kernel::{Kernel, dispatch};
 
@@ -9,7 +10,6 @@ pub fn pair(kernel: Kernel, bytes: &mut [u8]) {
         kernel,
         scalar: map(bytes, number),
         avx2: pair_avx2(bytes),
-        v128: map(bytes, number),
     )
 }
 
@@ -19,7 +19,6 @@ pub fn unpair(kernel: Kernel, numbers: &mut [u8]) {
         kernel,
         scalar: map(numbers, bits),
         avx2: unpair_avx2(numbers),
-        v128: map(numbers, bits),
     )
 }
 
