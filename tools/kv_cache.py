@@ -116,6 +116,18 @@ def rotate(x, base):
     return np.stack([a * c - b * s, a * s + b * c], -1).reshape(x.shape)
 
 
+def attend(q, k, v):
+    """Values mixed by attention to the tokens so far [tokens, heads * dimension]; several heads of q share those of k and v."""
+    heads, count, size = q.shape
+    mask, out = np.triu(np.full((count, count), -np.inf, np.float32), 1), np.empty_like(q)
+    for h in range(heads):
+        shared = h * len(k) // heads
+        scores = q[h] @ k[shared].T / np.sqrt(np.float32(size)) + mask
+        scores = np.exp(scores - scores.max(1, keepdims=True))
+        out[h] = scores / scores.sum(1, keepdims=True) @ v[shared]
+    return out.transpose(1, 0, 2).reshape(count, -1)
+
+
 def cache(g, ids):
     """Keys and values [layers, heads, tokens, dimension]."""
     get = lambda key: g.meta["llama." + key]
@@ -124,7 +136,6 @@ def cache(g, ids):
     x = g.tensor("token_embd.weight")[ids]
     size = x.shape[1] // heads
     split = lambda y, n: y.reshape(len(ids), n, size).transpose(1, 0, 2)
-    mask = np.triu(np.full((len(ids), len(ids)), -np.inf, np.float32), 1)
     keys, values = [], []
     for layer in range(get("block_count")):
         w = lambda name: g.tensor(f"blk.{layer}.{name}.weight")
@@ -133,12 +144,7 @@ def cache(g, ids):
         v = split(y @ w("attn_v").T, kv)
         keys.append(k)
         values.append(v)
-        out = np.empty_like(q)
-        for h in range(heads):
-            scores = q[h] @ k[h * kv // heads].T / np.sqrt(np.float32(size)) + mask
-            scores = np.exp(scores - scores.max(1, keepdims=True))
-            out[h] = scores / scores.sum(1, keepdims=True) @ v[h * kv // heads]
-        x = x + out.transpose(1, 0, 2).reshape(len(ids), -1) @ w("attn_output").T
+        x = x + attend(q, k, v) @ w("attn_output").T
         y = norm(x, w("ffn_norm"), epsilon)
         gate = y @ w("ffn_gate").T
         x = x + (gate / (1 + np.exp(-gate)) * (y @ w("ffn_up").T)) @ w("ffn_down").T

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from rounded import pack
 from safetensors.numpy import load_file, save_file
 
 GROUP = 128
@@ -43,15 +44,6 @@ def quantise(w, bits, symmetric=False):
         zero = np.round(-low / scale)
     codes = np.clip(np.round(g / scale[..., None]) + zero[..., None], 0, top).astype(np.uint32)
     return codes.reshape(out, wide), scale.T.astype(np.float16), zero.T.astype(np.uint32)
-
-
-def pack(values, bits, axis):
-    """Packs along an axis into words of 32 bits, from the lowest bit on, without gaps."""
-    values = np.moveaxis(values, axis, -1)
-    wide = (values[..., None] >> np.arange(bits, dtype=np.uint32) & 1).astype(np.uint8)
-    flat = wide.reshape(*values.shape[:-1], -1)
-    words = np.packbits(flat, axis=-1, bitorder="little").view("<u4")
-    return np.ascontiguousarray(np.moveaxis(words, -1, axis)).view(np.int32)
 
 
 def gptq(mats, bits, symmetric=False, order=False):

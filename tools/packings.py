@@ -18,8 +18,8 @@ from pathlib import Path
 
 import numpy as np
 from gguf_to_safetensors import NAMES, OUTSIDE, config, tokenizer
-from kv_cache import Gguf, norm, rotate, tokens
-from rounded import save
+from kv_cache import Gguf, attend, norm, rotate, tokens
+from rounded import pack, save
 
 GROUP, TOKENS, RUNS, DAMP = 64, 1024, 2, 0.01
 
@@ -89,12 +89,6 @@ def awq(ws, h, bits, magnitude):
     return best[1]
 
 
-def pack(values, bits):
-    """Words of 32 bits along the last axis, from the lowest bit on."""
-    wide = (values[..., None] >> np.arange(bits, dtype=np.uint32) & 1).astype(np.uint8)
-    return np.packbits(wide.reshape(*values.shape[:-1], -1), axis=-1, bitorder="little").view("<u4").view(np.int32)
-
-
 def main(model, out, bits, method, *texts):
     g, out, bits, method = Gguf(model), Path(out), int(bits), {"gptq": gptq, "awq": awq}[method]
     get = lambda key: g.meta["llama." + key]
@@ -114,11 +108,11 @@ def main(model, out, bits, method, *texts):
 
     def store(name, grid, values):
         stem = name.removesuffix(".weight")
-        qweight = np.ascontiguousarray(pack(grid.codes, bits).T)
+        qweight = pack(grid.codes.T, bits, 0)
         zeros = grid.zeros.T
         zeros = np.ascontiguousarray(np.pad(zeros, ((0, 0), (0, -zeros.shape[1] % 32))))
         packed.extend([(f"{stem}.qweight", "I32", qweight.shape, qweight.tobytes()),
-                       (f"{stem}.qzeros", "I32", (len(zeros), zeros.shape[1] * bits // 32), pack(zeros, bits).tobytes()),
+                       (f"{stem}.qzeros", "I32", (len(zeros), zeros.shape[1] * bits // 32), pack(zeros, bits, 1).tobytes()),
                        (f"{stem}.scales", "F16", grid.scales.T.shape, np.ascontiguousarray(grid.scales.T).tobytes())])
         keep(name, values)
 
@@ -129,17 +123,12 @@ def main(model, out, bits, method, *texts):
         grid, values = nearest(g.tensor("output.weight"), bits)
         store("lm_head.weight", grid, values)
     keep("model.norm.weight", g.tensor("output_norm.weight"))
-    mask = np.triu(np.full((TOKENS, TOKENS), -np.inf, np.float32), 1)
 
-    def attend(y, weights):
+    def mixed_by(y, weights):
+        """What attention with these weights makes of a run."""
         split = lambda z, n: z.reshape(len(y), n, size).transpose(1, 0, 2)
         q, k = (rotate(split(y @ w.T, n), base) for w, n in zip(weights, (heads, kv)))
-        v, mixed = split(y @ weights[2].T, kv), np.empty_like(q)
-        for h in range(heads):
-            scores = q[h] @ k[h * kv // heads].T / np.sqrt(np.float32(size)) + mask[:len(y), :len(y)]
-            scores = np.exp(scores - scores.max(1, keepdims=True))
-            mixed[h] = scores / scores.sum(1, keepdims=True) @ v[h * kv // heads]
-        return mixed.transpose(1, 0, 2).reshape(len(y), -1)
+        return attend(q, k, split(y @ weights[2].T, kv))
 
     for layer in range(get("block_count")):
         w = lambda name: g.tensor(f"blk.{layer}.{name}.weight")
@@ -163,7 +152,7 @@ def main(model, out, bits, method, *texts):
             keep(f"model.layers.{layer}.{NAMES[name]}.weight", w(name))
         ys = [norm(x, w("attn_norm"), epsilon) for x in xs]
         weights = quantise(("attn_q", "attn_k", "attn_v"), ys)
-        mixed = [attend(y, weights) for y in ys]
+        mixed = [mixed_by(y, weights) for y in ys]
         [wo] = quantise(("attn_output",), mixed)
         xs = [x + m @ wo.T for x, m in zip(xs, mixed)]
         ys = [norm(x, w("ffn_norm"), epsilon) for x in xs]

@@ -44,6 +44,15 @@ def save(path, tensors):
     Path(path).write_bytes(struct.pack("<Q", len(text)) + text + b"".join(t[3] for t in tensors))
 
 
+def pack(values, bits, axis):
+    """Packs along an axis into words of 32 bits, from the lowest bit on, without gaps."""
+    values = np.moveaxis(values, axis, -1)
+    wide = (values[..., None] >> np.arange(bits, dtype=np.uint32) & 1).astype(np.uint8)
+    flat = wide.reshape(*values.shape[:-1], -1)
+    words = np.packbits(flat, axis=-1, bitorder="little").view("<u4")
+    return np.ascontiguousarray(np.moveaxis(words, -1, axis)).view(np.int32)
+
+
 def bf16(values):
     """The bits of BF16 numbers, rounded to nearest."""
     bits = np.ascontiguousarray(values, np.float32).view(np.uint32)

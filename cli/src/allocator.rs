@@ -2,7 +2,7 @@
 //!
 //! It would learn how large buffers are and keep up to 64 MiB for each thread that has ever freed one (mallopt(3),
 //! `M_MMAP_THRESHOLD`): a multiple of the memory cap for files, and too little for training, which takes and frees
-//! buffers of gigabytes in each step.
+//! larger ones in each step.
 
 #![cfg_attr(all(target_os = "linux", target_env = "gnu"), allow(unsafe_code))]
 

@@ -102,6 +102,11 @@ impl Dtype {
         PLAIN.iter().find(|p| p.1.eq_ignore_ascii_case(name)).map(|p| p.0)
     }
 
+    /// Whether elements are 8-bit floats that have signs and mantissas.
+    pub(crate) fn is_small_float(self) -> bool {
+        matches!(self, Self::F8E4m3 | Self::F8E4m3fnuz | Self::F8E5m2 | Self::F8E5m2fnuz)
+    }
+
     /// The number of elements of a group, and its size in bytes.
     pub fn group(self) -> (u64, u64) {
         match self {

@@ -61,7 +61,9 @@ impl Names<'_> {
             // Small tensors are better coded with their neighbours, except 8-bit floats: these are scales,
             // whose rows differ.
             (_, d, [.., _, columns])
-                if d.group() == (1, 1) && d != Dtype::Bool && (t.len > ALONE || is_float8(d)) =>
+                if d.group() == (1, 1)
+                    && d != Dtype::Bool
+                    && (t.len > ALONE || d.is_small_float() || d == Dtype::F8E8m0) =>
             {
                 Some(along(Packing::Bits(8), 8, *columns, GROUP))
             }
@@ -105,11 +107,6 @@ impl Names<'_> {
             Some(along(Packing::Words(bits), 32, 4 * columns, SHARED * u64::from(bits) / 8))
         }
     }
-}
-
-fn is_float8(dtype: Dtype) -> bool {
-    use Dtype::{F8E4m3, F8E4m3fnuz, F8E5m2, F8E5m2fnuz, F8E8m0};
-    matches!(dtype, F8E4m3 | F8E4m3fnuz | F8E5m2 | F8E5m2fnuz | F8E8m0)
 }
 
 /// The width in bits, 1..=8, of `count` numbers that together take exactly `bits` bits.

@@ -672,10 +672,7 @@ fn makers() -> Vec<(&'static str, Vec<u8>)> {
         ("tensor-rows.nz", with(&uneven(), tensor_level(8))),
         ("tensor-predicted.nz", with(&related(), tensor_level(9))),
         ("tensor-above.nz", with(&tokens(), tensor_level(6))),
-        (
-            "tensor-pairs.nz",
-            with(&small_floats(), Options::new().level(1).codec(CodecChoice::Only(Codec::Tensor))),
-        ),
+        ("tensor-pairs.nz", with(&small_floats(), tensor_level(1))),
         ("tensor-delta.nz", with(&tuned(), tensor_level(6).bases(bases()))),
         ("tensor-rounded.nz", with(&rounded(false), tensor_level(6).bases(bases()))),
         ("tensor-rounded-through.nz", with(&rounded(true), tensor_level(6).bases(bases()))),

@@ -39,6 +39,21 @@ fn decoded(block: &EncodedBlock, kernel: Kernel) -> Vec<u8> {
     raw
 }
 
+/// Fails unless a block gives these bytes back with every kernel. `what` names the case.
+fn comes_back(block: &EncodedBlock, raw: &[u8], what: &str) {
+    for kernel in [Kernel::Scalar, Kernel::best()] {
+        assert!(decoded(block, kernel) == raw, "{what} {kernel:?}");
+    }
+}
+
+/// The planes of a block that is no copy.
+fn planes(block: &EncodedBlock) -> Arc<stored::Planes> {
+    match Params::parse(block.params.as_deref().unwrap()).unwrap() {
+        Params::Planes(planes) => planes,
+        Params::Copy { .. } => panic!("a copy"),
+    }
+}
+
 struct Rng(u64);
 
 impl Rng {
@@ -64,9 +79,7 @@ fn share(raw: &[u8], dtype: Dtype, row_bytes: u64) -> usize {
         let block = encode_block(raw, hint, level).unwrap().unwrap();
         let plain = encode_with(raw, hint, level, Kernel::Scalar).unwrap().unwrap();
         assert!(block.payload == plain.payload && block.params == plain.params, "{dtype} {level}");
-        for kernel in [Kernel::Scalar, Kernel::best()] {
-            assert!(decoded(&block, kernel) == raw, "{dtype} {level} {kernel:?}");
-        }
+        comes_back(&block, raw, &format!("{dtype} {level}"));
         let stored =
             block.payload.len() + block.params.as_ref().map_or(0, Vec::len) + block.units.stored_len();
         best = best.min(stored * 1000 / raw.len());
@@ -160,11 +173,8 @@ fn rare_symbols_are_folded() {
     let block = encode_block(&raw, Hint { dtype: Dtype::Bf16, row_bytes: 512, form: None, tile: 0 }, 6)
         .unwrap()
         .unwrap();
-    let Params::Planes(planes) = Params::parse(block.params.as_deref().unwrap()).unwrap() else { panic!() };
-    assert!(planes.fields[0].fold > 0);
-    for kernel in [Kernel::Scalar, Kernel::best()] {
-        assert!(decoded(&block, kernel) == raw);
-    }
+    assert!(planes(&block).fields[0].fold > 0);
+    comes_back(&block, &raw, "folded");
 }
 
 #[test]
@@ -279,11 +289,9 @@ fn with_form(raw: &[u8], form: Form) -> (EncodedBlock, bool) {
     let hint = Hint { dtype: Dtype::U8, row_bytes: 0, form: Some(form), tile: 0 };
     let block = encode_block(raw, hint, 6).unwrap().unwrap();
     assert!(encode_with(raw, hint, 6, Kernel::Scalar).unwrap().unwrap() == block);
-    for kernel in [Kernel::Scalar, Kernel::best()] {
-        assert!(decoded(&block, kernel) == raw, "{form:?} {kernel:?}");
-    }
-    let Ok(Params::Planes(planes)) = Params::parse(block.params.as_deref().unwrap()) else { panic!() };
-    (block, planes.pieces.is_some())
+    comes_back(&block, raw, &format!("{form:?}"));
+    let is_cut = planes(&block).pieces.is_some();
+    (block, is_cut)
 }
 
 const FORMS: [(Packing, u32, u32, u32); 14] = [
@@ -386,8 +394,8 @@ fn folded_symbols_above_nothing_but_zeros() {
     let raw: Vec<u8> = bits.iter().flat_map(|b| ((b >> 16) as u16).to_le_bytes()).collect();
     let hint = Hint { dtype: Dtype::Bf16, row_bytes: 512, form: None, tile: 0 };
     let block = encode_block(&raw, hint, 6).unwrap().unwrap();
-    let Params::Planes(planes) = Params::parse(block.params.as_deref().unwrap()).unwrap() else { panic!() };
-    assert!(planes.fields[0].fold > 0 && planes.fields[0].low_bits > 0);
+    let field = &planes(&block).fields[0];
+    assert!(field.fold > 0 && field.low_bits > 0);
     assert!(decoded(&block, Kernel::Scalar) == raw);
 }
 
@@ -425,10 +433,7 @@ fn rows_predict_their_numbers() {
         for (dtype, raw) in cases {
             let hint = Hint { dtype, row_bytes: (raw.len() / rows) as u64, form: None, tile: 0 };
             let [before, after] = [8, 9].map(|level| encode_block(&raw, hint, level).unwrap().unwrap());
-            let Params::Planes(planes) = Params::parse(after.params.as_deref().unwrap()).unwrap() else {
-                panic!()
-            };
-            let predicted = matches!(planes.fields[0].context, stored::Context::Predicted(_));
+            let predicted = matches!(planes(&after).fields[0].context, stored::Context::Predicted(_));
             // Few rows, or those of two, may not pay for what they would have to store.
             let pays = columns == 12 || columns == 65;
             assert!(predicted && after.cost() < before.cost() || !pays, "{rows} {columns} {dtype}");

@@ -14,7 +14,7 @@ const CHOICES: [usize; 4] = [16, 8, 4, 2];
 const PRIOR: u32 = 32;
 
 /// How much is tried to find tables.
-struct Effort {
+struct Search {
     /// The numbers of tables that are tried; of equal ones, the first is taken.
     choices: &'static [usize],
     /// The most symbols that are looked at, but for the least number of cells.
@@ -25,7 +25,7 @@ struct Effort {
     rounds: usize,
 }
 
-impl Effort {
+impl Search {
     fn of(level: u8) -> Self {
         match level {
             0..=3 => Self { choices: &[8, 2], symbols: 1 << 13, cells: (1 << 11, 1 << 8), rounds: 3 },
@@ -51,11 +51,11 @@ impl Effort {
 /// Gives a field classes of `stripes` stripes where that is smaller than its single table. `tiles` holds the
 /// field's parts in all tiles.
 pub fn choose_by_classes(field: &mut FieldParams, tiles: &mut [&mut FieldParts], stripes: usize, level: u8) {
-    let (per, effort) = (field.per_group(), Effort::of(level));
+    let (per, search) = (field.per_group(), Search::of(level));
     let [alone] = &field.tables[..] else { return };
     let before = alone.stored_cost() + alone.cost(&histogram(tiles.iter().map(|t| &t.symbols[..])));
-    let sample = effort.sample(tiles, per, stripes);
-    let found = effort.choices.iter().map(|n| learn(&sample, *n, effort.rounds));
+    let sample = search.sample(tiles, per, stripes);
+    let found = search.choices.iter().map(|n| learn(&sample, *n, search.rounds));
     let Some(costs) = found.min_by_key(|f| f.1).map(|f| f.0) else { return };
     let mut by_class = vec![[0u32; 256]; costs.tables];
     let mut sorted: Vec<Vec<u8>> = Vec::new();

@@ -2,7 +2,6 @@
 
 use super::above::choose_by_above;
 use super::join::join_classes;
-use super::plan::is_small_float;
 use super::rows::{choose_by_rows, rows_are_uneven};
 use super::tile::TileParts;
 use crate::codec::hints::Hint;
@@ -19,7 +18,8 @@ const ROWS_LEVEL: u8 = 7;
 /// The symbols that a class must have on average.
 const ENOUGH: usize = 4;
 
-/// The first level at which 8-bit floats may have tables by the row above.
+/// The first level at which 8-bit floats may have tables by the row above: their symbols hold signs and mantissas, which
+/// in keys and values depend on the token before.
 const ABOVE_LEVEL: u8 = 4;
 
 /// Chooses the context and the tables of a field of groups of `group` bytes: by the scales of block-quantised
@@ -49,7 +49,7 @@ pub fn choose_usual(
         let counts = histogram(tiles.iter().map(|t| &t.fields[number].symbols[..]));
         (field.context, field.tables) = (Context::None, vec![Freqs::from_counts(&counts)]);
     }
-    if single && !masked && (level >= ROWS_LEVEL || level >= ABOVE_LEVEL && is_small_float(hint.dtype)) {
+    if single && !masked && (level >= ROWS_LEVEL || level >= ABOVE_LEVEL && hint.dtype.is_small_float()) {
         choose_by_above(field, number, tiles, usize::try_from(rows).unwrap_or(0));
     }
     if let Some((map, tables)) = &mut field.low {

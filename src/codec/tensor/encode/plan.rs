@@ -24,7 +24,7 @@ const PAIRED_SLICES: usize = 4;
 const PAIRED_SLICE: usize = 1 << 12;
 /// The price of the time to decode a packed piece of low bits, in 1/256 bits per number.
 const PIECE: u64 = 3;
-/// The last level at which fewer steps for each number are worth a 32nd of the size.
+/// The last level at which speed is worth a few hundredths of the size.
 pub const FAST: u8 = 1;
 /// The first level at which decoding time does not count.
 const SLOW: u8 = 7;
@@ -111,7 +111,7 @@ fn plan_numbers(raw: &[u8], hint: Hint, level: u8, predicted: bool) -> Option<Pl
         }
         Dtype::C64 => plan_floats(raw, 4, predicted, level),
         Dtype::C128 => plan_floats(raw, 8, predicted, level),
-        dtype if level <= FAST && !predicted && is_small_float(dtype) && pairs_suffice(raw) => {
+        dtype if level <= FAST && !predicted && dtype.is_small_float() && pairs_suffice(raw) => {
             let pairs = FieldParams::new(2, 2, Transform::Pairs, 8, 0);
             GroupPlan { group: 2, fields: vec![pairs], mask: false }
         }
@@ -127,12 +127,6 @@ fn plan_numbers(raw: &[u8], hint: Hint, level: u8, predicted: bool) -> Option<Pl
     // The table is a placeholder until the masks are known.
     let mask = mask.then(|| Freqs::from_counts(&[0; 256]));
     Some(Planes { mask, ..plain_planes(group, fields) })
-}
-
-/// Whether elements are 8-bit floats. Their symbols hold signs and mantissas, which in keys and values depend on the
-/// token before.
-pub fn is_small_float(dtype: Dtype) -> bool {
-    matches!(dtype, Dtype::F8E4m3 | Dtype::F8E4m3fnuz | Dtype::F8E5m2 | Dtype::F8E5m2fnuz)
 }
 
 /// Whether 8-bit floats, of which few are zero, take at most a 32nd more where two share a symbol, by which they code
